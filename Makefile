@@ -1,0 +1,46 @@
+# `make demo` and `make test` set everything up by themselves when the environment is missing.
+PYTHON ?= python3.11
+V := .venv/bin
+READY := .venv/.ready
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: setup demo test bench claims docs report format clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	test -x $(V)/python || $(PYTHON) -m venv .venv
+	$(V)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+demo: $(READY)
+	$(V)/feasible race welded-beam pressure-vessel speed-reducer \
+	  --methods cbo,cbo-memory,differential-evolution,cobyqa,cma-es,random-search \
+	  --seeds 5 --budget evaluations=2000 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
+
+test: $(READY)
+	$(V)/ruff check src tests benchmarks
+	$(V)/mypy
+	$(V)/lint-imports --no-cache
+	$(V)/python -m pytest -n 2 tests
+
+bench: $(READY)
+	$(V)/python -m benchmarks
+
+claims: $(READY)
+	$(V)/feasible reproduce --all --scale desk
+
+docs: $(READY)
+	$(V)/python docs/generate.py
+	$(V)/mkdocs build --strict
+
+report: $(READY)
+	$(V)/feasible report demo --store sqlite:///demo.db --output report.html
+
+format: $(READY)
+	$(V)/ruff check --fix src tests benchmarks
+
+clean:
+	rm -rf .venv site demo.db demo.db-wal demo.db-shm report.html

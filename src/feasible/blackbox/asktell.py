@@ -1,0 +1,60 @@
+"""Ask and tell: the base of every method of this room. A step asks for points, evaluates them and tells the outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..core.ledger import Observations
+from ..core.problem import Method
+from ..core.run import active_run
+from .problem import BlackBox
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+@dataclass(slots=True)
+class Proposals:
+    """Points to evaluate. tag: (n,) the method's own label, which comes back with the outcome; -1 means none."""
+
+    x: Float[np.ndarray, "n d"]
+    tag: Int[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, x: Float[np.ndarray, "n d"]) -> Proposals:
+        """Proposals without labels."""
+        return cls(x, np.full(len(x), -1))
+
+
+@dataclass(frozen=True)
+class AskTell(Method):
+    """A method that proposes points and learns from outcomes, in any order and partly.
+
+    ask(problem, state, n): n points, or the method's natural batch where n is None. Asking again before telling is legal.
+    tell(problem, state, seen): outcomes of earlier proposals (by their tag) or of points that somebody else chose (tag -1).
+      A failed row has a NaN objective and an infinite violation.
+    """
+
+    solves: ClassVar[type[BlackBox]] = BlackBox
+
+    def ask(self, problem: BlackBox, state: Any, n: int | None = None) -> Proposals:
+        """Propose points; all of them obey the box and the known constraints."""
+        raise TypeError(f"{type(self).__name__} does not define ask")
+
+    def tell(self, problem: BlackBox, state: Any, seen: Observations) -> None:
+        """Learn from outcomes."""
+        raise TypeError(f"{type(self).__name__} does not define tell")
+
+    def step(self, problem: BlackBox, state: Any) -> Any:
+        """tell(evaluate(ask))."""
+        proposed = self.ask(problem, state)
+        self.tell(problem, state, problem.evaluate(proposed.x, proposed.tag))
+        return state
+
+    def answer(self, problem: BlackBox, state: Any) -> Any:
+        """The best observation of the active run: an answer is always something that was measured."""
+        run = active_run.get()
+        return None if run is None else run.incumbent()

@@ -1,0 +1,206 @@
+"""Evaluating a batch inside a run: forbidden points, free repeats, replay, the budget, failures, and the ledger, in this order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled
+from ..core.ledger import CHECKED, FAILED, PENDING, Observations, concatenate
+from ..core.run import InProcess, Run
+from .problem import BlackBox, Outcome
+
+IDLE_CALLS = 10_000
+"""Calls in a row that only repeat points or propose forbidden ones, after which the method has stalled."""
+
+
+def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
+    """Evaluate the rows of x (snapped to the box) for the active run; see BlackBox.evaluate."""
+    seen: Observations | None = None
+    short: BudgetExhausted | None = None
+    if problem.known is None and not problem.free_repeats:
+        seen, short = _fresh(problem, run, x, tag)
+        _conclude(problem, run, seen, short)
+        return seen
+    n = len(x)
+    parts: list[Observations | None] = [None] * n
+    allowed = problem.allowed(x)
+    for i in np.flatnonzero(~allowed).tolist():
+        parts[i] = _forbidden(problem, x[i:i + 1], tag[i:i + 1])
+    keys = [row.tobytes() for row in x + 0.0] if problem.free_repeats else []
+    first: dict[bytes, int] = {}
+    new: list[int] = []
+    for i in np.flatnonzero(allowed).tolist():
+        if keys:
+            place = run.ledger.find(keys[i])
+            if place is not None:
+                old = run.ledger.batches[place[0]].rows(slice(place[1], place[1] + 1))
+                old.tag = tag[i:i + 1]
+                parts[i] = old
+                continue
+            if keys[i] in first:
+                continue
+            first[keys[i]] = i
+        new.append(i)
+    if new:
+        run.idle = 0
+        chosen = np.array(new)
+        seen, short = _fresh(problem, run, x[chosen], tag[chosen])
+        for j, i in enumerate(new[:len(seen)]):
+            parts[i] = seen.rows(slice(j, j + 1))
+    else:
+        run.idle += 1
+        if run.idle > IDLE_CALLS:
+            raise Stalled(f"{run.method.name} proposed only repeated or forbidden points {IDLE_CALLS} times in a row")
+    if keys:
+        for i in np.flatnonzero(allowed).tolist():
+            if parts[i] is None and (twin := parts[first[keys[i]]]) is not None:
+                copy = twin.rows(slice(None))
+                copy.tag = tag[i:i + 1]
+                parts[i] = copy
+    _conclude(problem, run, seen, short)
+    return concatenate([p for p in parts if p is not None])
+
+
+def _conclude(problem: BlackBox, run: Run, fresh: Observations | None, short: BudgetExhausted | None) -> None:
+    if fresh is not None and len(fresh):
+        if run.on_failure == "raise" and fresh.reason:
+            i = min(fresh.reason)
+            raise EvaluationFailed(f"evaluation {fresh.id[i]} of '{problem.name}' failed: {fresh.reason[i]}")
+        run.progressed()
+    if short is not None:
+        raise short
+
+
+def _fresh(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> tuple[Observations, BudgetExhausted | None]:
+    """Charge and evaluate new points; what the budget does not cover is left out and reported."""
+    meter = run.meter
+    stage = "checks" if problem.check is not None else "evaluations"
+    granted = int(meter.grant(stage, len(x)))
+    short = None
+    if granted < len(x):
+        short = BudgetExhausted(stage, meter.limits[stage], meter.spent[stage], len(x) - granted)
+        if granted == 0:
+            raise short
+        x, tag = x[:granted], tag[:granted]
+    seen = _recorded(problem, run, x, tag)
+    for _ in range(run.retry):
+        failed = np.flatnonzero(seen.status == FAILED)
+        again = int(meter.grant(stage, len(failed))) if len(failed) else 0
+        if not again:
+            break
+        rows = failed[:again]
+        second = _recorded(problem, run, x[rows], tag[rows])
+        merged: list[Observations] = [seen.rows(slice(i, i + 1)) for i in range(len(seen))]
+        for j, i in enumerate(rows.tolist()):
+            merged[i] = second.rows(slice(j, j + 1))
+        seen = concatenate(merged)
+    return seen, short
+
+
+def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
+    """Evaluate, from the replay where the rows are stored, and put every row into the ledger."""
+    ledger = run.ledger
+    n, start = len(x), ledger.count
+    ids = np.arange(start, start + n)
+    if ledger.replay:
+        stored = [ledger.replay.pop(i, None) for i in range(start, start + n)]
+    else:
+        stored = [None] * n
+    plain = type(run.engine) is InProcess
+    if plain and problem.vectorized and problem.check is None and not any(s is not None for s in stored):
+        seen = problem.call_vectorized(x, ids, tag)
+        _add_noise(problem, run, seen)
+        ledger.append(seen)
+    else:
+        seen = _one_by_one(problem, run, x, ids, tag, stored)
+    if problem.free_repeats:
+        ledger.remember([row.tobytes() for row in x + 0.0])
+    return seen
+
+
+def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray,
+                stored: list[Observations | None]) -> Observations:
+    ledger = run.ledger
+    rows: list[Observations | None] = list(stored)
+    for i, old in enumerate(stored):
+        if old is not None and not np.array_equal(old.x[0], x[i]):
+            raise Diverged(f"row {ids[i]} of '{problem.name}' is stored for {old.x[0].tolist()}, but the method now proposes {x[i].tolist()}: "
+                           "the method, its settings or the problem changed since; start a new run")
+        if old is not None and old.status[0] == PENDING:
+            rows[i] = None
+    todo = [i for i, row in enumerate(rows) if row is None]
+    for row in rows:
+        if row is not None:
+            _charge_second_stage(problem, run, row)
+    try:
+        if problem.check is not None:
+            _staged(problem, run, x, ids, tag, rows, todo)
+        else:
+            for k, result in run.engine.map(problem.outcome, [x[i] for i in todo], run.evaluation_timeout):
+                _keep(problem, run, x, ids, tag, rows, todo[k], result)
+    finally:
+        finished = [r for r in rows if r is not None]
+        if len(finished) < len(rows):
+            for i, row in enumerate(rows):
+                if row is None:
+                    pending = problem.batch(x[i:i + 1], [Outcome({}, "interrupted")], ids[i:i + 1], tag[i:i + 1])
+                    pending.status[:] = PENDING
+                    rows[i] = pending
+                    if ledger.sink is not None:
+                        ledger.sink(pending)
+        complete = [r for r in rows if r is not None]
+        if complete:
+            ledger.fresh += len(todo)
+            ledger.append(concatenate(complete), stored=True)
+    return ledger.batches[-1]
+
+
+def _keep(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
+          i: int, result: object) -> None:
+    outcome = result if isinstance(result, Outcome) else Outcome({}, getattr(result, "reason", None) or f"{type(result).__name__}: {result}")
+    row = problem.batch(x[i:i + 1], [outcome], ids[i:i + 1], tag[i:i + 1])
+    _add_noise(problem, run, row)
+    rows[i] = row
+    if run.ledger.sink is not None:
+        run.ledger.sink(row)
+    if run.on_failure == "raise" and row.status[0] == FAILED and not run.retry:
+        raise EvaluationFailed(f"evaluation {ids[i]} of '{problem.name}' failed: {row.reason[0]}")
+
+
+def _staged(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
+            todo: list[int]) -> None:
+    """First all checks; then the objective where the check passed and the budget of evaluations allows it."""
+    checks: dict[int, Outcome] = {}
+    for k, result in run.engine.map(lambda p: problem.outcome(p, "check"), [x[i] for i in todo], run.evaluation_timeout):
+        i = todo[k]
+        if not isinstance(result, Outcome) or result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
+            _keep(problem, run, x, ids, tag, rows, i, result)
+        else:
+            checks[i] = result
+    passed = sorted(checks)
+    granted = passed[:int(run.meter.grant("evaluations", len(passed)))]
+    for i in passed[len(granted):]:
+        _keep(problem, run, x, ids, tag, rows, i, checks[i])
+    for k, result in run.engine.map(lambda p: problem.outcome(p, "objective"), [x[i] for i in granted], run.evaluation_timeout):
+        i = granted[k]
+        if isinstance(result, Outcome):
+            result = Outcome(checks[i].metrics | result.metrics, result.failed, checks[i].seconds + result.seconds)
+        _keep(problem, run, x, ids, tag, rows, i, result)
+
+
+def _charge_second_stage(problem: BlackBox, run: Run, row: Observations) -> None:
+    if problem.check is not None and row.status[0] != CHECKED and row.values[0, 0] == row.values[0, 0]:
+        run.meter.grant("evaluations", 1)
+
+
+def _add_noise(problem: BlackBox, run: Run, rows: Observations) -> None:
+    if problem.simulated_noise:
+        for i, row in enumerate(rows.id.tolist()):
+            shift = problem.simulated_noise * run.rng(1, row).standard_normal()
+            rows.objective[i] += shift
+            rows.values[i, 0] += problem.sign * shift
+
+
+def _forbidden(problem: BlackBox, x: np.ndarray, tag: np.ndarray) -> Observations:
+    row = problem.batch(x, [Outcome({}, "forbidden by a known constraint; not evaluated")], np.array([-1]), tag)
+    return row

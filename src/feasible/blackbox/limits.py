@@ -1,0 +1,132 @@
+"""Limits on metrics, declared once in the user's own sense and units: ``limits={"stress": "<= 250 MPa"}``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import LimitError
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_ONE = re.compile(rf"^\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-)\s*({_NUMBER}))?\s*(.*?)\s*$")
+_RANGE = re.compile(rf"^\s*in\s*\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]\s*(.*?)\s*$")
+_YES = re.compile(r"^\s*(?:is|==)\s*(true|false|yes|no)\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """low <= metric <= high.  scale divides the violation (default 1: the metric's own unit)."""
+
+    name: str
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+    scale: float = 1.0
+    yes_no: bool = False
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.low) or math.isnan(self.high) or self.low > self.high:
+            raise LimitError(f"limit on '{self.name}': {self.low:g} to {self.high:g} crosses, expected low <= high")
+        if math.isinf(self.low) and math.isinf(self.high):
+            raise LimitError(f"limit on '{self.name}' limits nothing: both sides are infinite")
+        if not (self.scale > 0 and math.isfinite(self.scale)):
+            raise LimitError(f"limit on '{self.name}': scale {self.scale!r}, expected a positive number")
+
+    @classmethod
+    def of(cls, name: str, given: Any, scale: float = 1.0) -> Limit:
+        """Read text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``, ``"is true"``) or (low, high)."""
+        if isinstance(given, Limit):
+            return given
+        if isinstance(given, (tuple, list)) and len(given) in (2, 3):
+            try:
+                return cls(name, float(given[0]), float(given[1]), str(given[2]) if len(given) == 3 else "", scale)
+            except (TypeError, ValueError) as error:
+                if isinstance(error, LimitError):
+                    raise
+        if isinstance(given, str):
+            if m := _YES.match(given):
+                yes = m.group(1).lower() in ("true", "yes")
+                return cls(name, 0.5 if yes else -math.inf, math.inf if yes else 0.5, "", 0.5, True)
+            if m := _RANGE.match(given):
+                return cls(name, float(m.group(1)), float(m.group(2)), m.group(3), scale)
+            if m := _ONE.match(given):
+                sign, value, slack, unit = m.group(1), float(m.group(2)), float(m.group(3) or 0), m.group(4)
+                if sign in ("=", "=="):
+                    return cls(name, value - slack, value + slack, unit, scale)
+                if not m.group(3):
+                    return cls(name, -math.inf, value, unit, scale) if sign[0] == "<" else cls(name, value, math.inf, unit, scale)
+        raise LimitError(f"limit on '{name}': cannot read {given!r}, expected text such as '<= 250 MPa', '>= 0.95', "
+                         "'in [2, 4] mm', '== 3 +- 0.01', 'is true', or a pair (low, high)")
+
+    @property
+    def text(self) -> str:
+        """The limit as people write it."""
+        if self.yes_no:
+            return "is true" if math.isfinite(self.low) else "is false"
+        unit = f" {self.unit}" if self.unit else ""
+        if self.low == self.high:
+            return f"== {self.low:.6g}{unit}"
+        if math.isinf(self.low):
+            return f"<= {self.high:.6g}{unit}"
+        if math.isinf(self.high):
+            return f">= {self.low:.6g}{unit}"
+        return f"in [{self.low:.6g}, {self.high:.6g}]{unit}"
+
+    def slack(self, value: float) -> float:
+        """Distance to the nearer side, in the metric's unit; negative outside."""
+        return min(self.high - value, value - self.low)
+
+
+class Limits:
+    """All limits of a problem, in order, as signed constraint columns: <= 0 is feasible, one column for each finite side."""
+
+    def __init__(self, limits: Sequence[Limit]):
+        self.limits = tuple(limits)
+        self.names = tuple(limit.name for limit in limits)
+        if len(set(self.names)) != len(self.names):
+            raise LimitError(f"limits: {next(n for n in self.names if self.names.count(n) > 1)!r} stands twice")
+        sides = [(j, 1.0, q.high, q.scale) for j, q in enumerate(limits) if math.isfinite(q.high)]
+        sides += [(j, -1.0, -q.low, q.scale) for j, q in enumerate(limits) if math.isfinite(q.low)]
+        sides.sort(key=lambda s: s[0])
+        self._column = np.array([s[0] for s in sides], dtype=int)
+        self._sign = np.array([s[1] / s[3] for s in sides])
+        self._offset = np.array([s[2] / s[3] for s in sides])
+        self._plain = bool(len(sides) == len(limits) and (self._sign == 1).all() and (self._offset == 0).all())
+
+    @property
+    def m(self) -> int:
+        """Number of signed constraint columns."""
+        return len(self._column)
+
+    def signed(self, values: np.ndarray) -> np.ndarray:
+        """(n, limits) raw metrics -> (n, m) signed and scaled constraint values."""
+        if self._plain:
+            return values
+        return values[:, self._column] * self._sign - self._offset
+
+    def violations(self, constraints: np.ndarray) -> dict[str, float]:
+        """(m,) signed values of one point -> violation by limit name."""
+        found = dict.fromkeys(self.names, 0.0)
+        for j, g in zip(self._column.tolist(), constraints.tolist(), strict=True):
+            name = self.names[j]
+            v = math.inf if math.isnan(g) else max(g, 0.0)
+            found[name] = max(found[name], v)
+        return found
+
+
+def read_limits(limits: Mapping[str, Any] | Sequence[Any] | None, scales: Mapping[str, float] | None = None) -> list[Limit]:
+    """A mapping name -> limit, or a sequence of limits that are then named g1, g2, ..."""
+    if limits is None:
+        return []
+    if isinstance(limits, str):
+        raise LimitError(f"limits={limits!r}: expected a mapping such as {{'stress': '<= 250 MPa'}} or a sequence of limits")
+    named = dict(limits) if isinstance(limits, Mapping) else {f"g{i + 1}": q for i, q in enumerate(limits)}
+    extra = set(scales or {}) - set(named)
+    if extra:
+        raise LimitError(f"scales: {', '.join(sorted(extra))} has no limit to scale")
+    return [Limit.of(str(name), q, (scales or {}).get(name, 1.0)) for name, q in named.items()]

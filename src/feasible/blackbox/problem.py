@@ -1,0 +1,481 @@
+"""BlackBox: an expensive function with limits, of which nothing is known but what evaluating it returns.
+
+    minimise f(x)  subject to  low_j <= c_j(x) <= high_j  (known only by evaluating),  known(x)  (free),  x in a box.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotMeasured, ShapeError
+from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, Observation, Observations
+from ..core.problem import Problem
+from ..core.run import active_run
+from ..core.verdict import Verdict
+from .limits import Limit, Limits, read_limits
+from .space import Known, Space, known_constraint
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Bool, Float, Int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one evaluation gave: metrics by name, or why there are none."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    failed: str | None = None
+    seconds: float = math.nan
+
+
+class BlackBox(Problem):
+    """An expensive function under limits.
+
+    fun(x) gets the point as a vector (d,) (or as a mapping: pass_as="mapping"; or keywords) and returns one of
+      - a float: the objective (limits then come from `constraints`);
+      - (objective, values): values in the order of `limits`;
+      - a mapping of metrics: `objective` names the one to optimise, `limits` the ones that are limited. An absent or None
+        objective beside a violated limit means: infeasible, and that is all that is known.
+    It may raise: a failed evaluation. With vectorized=True it gets (n, d) and returns arrays of n.  fun=None: people run the
+    experiments (`feasible ask` and `tell`).
+
+    bounds: scipy Bounds, [(low, high), ...], {name: (low, high[, unit])}, or Variables.
+    constraints: scipy NonlinearConstraint, LinearConstraint or {"type": "ineq"|"eq", "fun": f} (f >= 0), in a list or by name;
+      with keep_feasible=True they count as `known`.
+    limits: {"stress": "<= 250 MPa"} or a sequence.  scales: units in which violations are measured, by limit.
+    known: constraints on the inputs alone, free: a function (n, d) -> (n,) bool, or SciPy's constraint objects; or several.
+    check: a cheap first stage, check(x) -> mapping of limits; charged as `checks`; fun runs only where it passes.
+    noise: 0 for a deterministic function (exact repeats are then answered from the ledger, free), else the standard deviation of
+      the objective, or True where it is unknown.  simulated_noise: standard deviation that is added to fun's objective here.
+    x0: a design to start from, inside the bounds.
+    tolerance: largest violation that counts as feasible.  best_known, best_point: from the literature.
+
+    Raises ArgumentError, BoundsError, LimitError.  Source: the problem class of the blackbox room, design.md.
+    """
+
+    def __init__(self, fun: Callable[..., Any] | None, bounds: Any = None, *, constraints: Any = (), limits: Any = None,
+                 scales: Mapping[str, float] | None = None, objective: str | None = None, known: Any = None,
+                 check: Callable[..., Any] | None = None, name: str | None = None, maximize: bool = False,
+                 vectorized: bool = False, pass_as: str | None = None, noise: float | bool = 0.0, simulated_noise: float = 0.0,
+                 repeats: str | None = None, tolerance: float = 1e-6, best_known: float | None = None,
+                 best_point: Any = None, truth: bool = False, variables: Any = None, unit: str = "",
+                 x0: Any = None):
+        if fun is not None and not callable(fun):
+            raise ArgumentTypeError(f"fun: got {type(fun).__name__}, expected a function, or None where people run the experiments")
+        if (bounds is None) == (variables is None):
+            raise ArgumentError("give the inputs once: bounds=, or variables= (a list of Real, Integer, Categorical)")
+        self.fun, self.check, self.vectorized = fun, check, vectorized
+        self.space = Space.of(bounds if variables is None else variables)
+        self.name = name or getattr(fun, "__name__", "problem").replace("<lambda>", "problem").replace("_", "-")
+        self.maximize, self.unit = bool(maximize), unit
+        self.sign = -1.0 if maximize else 1.0
+        categorical = any(v.choices for v in self.space.variables)
+        self.pass_as = pass_as or ("mapping" if categorical and not vectorized else "vector")
+        if self.pass_as not in ("vector", "mapping", "keywords"):
+            raise ArgumentError(f"pass_as={pass_as!r}: expected 'vector', 'mapping' or 'keywords'")
+        if not (isinstance(tolerance, (int, float)) and tolerance >= 0):
+            raise ArgumentError(f"tolerance={tolerance!r}: expected a number >= 0")
+        self.tolerance = float(tolerance)
+        self.noise: float | bool = noise or bool(simulated_noise)
+        self.simulated_noise = float(simulated_noise)
+        repeats = repeats or ("charged" if self.noise else "free")
+        if repeats not in ("free", "charged"):
+            raise ArgumentError(f"repeats={repeats!r}: expected 'free' or 'charged'")
+        self.free_repeats = repeats == "free"
+        self.best_known, self.best_point, self.truth = best_known, best_point, truth
+        self.x0 = None if x0 is None else self.space.vector(x0, what="x0")
+        self.objective = objective
+        self._wild = objective is None
+        self._functions: list[_Function] = []
+        known_parts = [] if known is None else list(known) if isinstance(known, (list, tuple)) else [known]
+        for f in _functions(constraints, self.space.d):
+            if f.keep_feasible:
+                known_parts.append(f.given)
+            else:
+                self._functions.append(f)
+        self._declared = read_limits(limits, scales)
+        self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
+        self._learn()
+
+    # -- layout -------------------------------------------------------------------------------------------------------
+
+    def _learn(self) -> None:
+        limits = [limit for f in self._functions for limit in f.limits()] + self._declared
+        if self.objective in {q.name for q in limits}:
+            raise ArgumentError(f"objective '{self.objective}' is also a limit: limit another metric, or return it under two names")
+        self.limits = Limits(limits)
+        self.columns = (self.objective or "objective", *self.limits.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables."""
+        return self.space.names
+
+    @property
+    def metric_titles(self) -> dict[str, str]:
+        """Column heading by metric, with units."""
+        titles = {q.name: f"{q.name} [{q.unit}]" if q.unit else q.name for q in self.limits.limits}
+        objective = self.columns[0]
+        return {objective: f"{objective} [{self.unit}]" if self.unit else objective} | titles
+
+    @property
+    def deterministic(self) -> bool:
+        """False where repeating an evaluation may give another value."""
+        return not self.noise
+
+    def allowed(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+        """(n,) True where the known constraints let a point through. Free."""
+        passed = np.ones(len(x), dtype=bool)
+        for test in self._tests:
+            passed &= test(x)
+        return passed
+
+    @property
+    def known(self) -> Known | None:
+        """The test of all known constraints, None where there are none."""
+        return self.allowed if self._tests else None
+
+    # -- evaluating ---------------------------------------------------------------------------------------------------
+
+    def evaluate(self, x: Any, tag: Int[np.ndarray, " n"] | None = None) -> Observations:
+        """Evaluate n points (n, d), charging the active run; (d,) is taken as one point.
+
+        Points are clipped to the box and rounded first. In a run: points that `known` forbids come back as failed and cost
+        nothing, exact repeats of a deterministic problem are answered from the ledger, and where the budget ends inside a batch
+        the first rows are evaluated and recorded before BudgetExhausted is raised.
+        """
+        points = np.atleast_2d(np.asarray(x, dtype=float))
+        points = self.space.snap(points)
+        if not math.isfinite(points.sum()) and np.isnan(points).any():
+            raise ArgumentError(f"points: {self.names[int(np.argmax(np.isnan(points).any(axis=0)))]} is NaN, expected numbers inside the bounds")
+        tags = np.full(len(points), -1) if tag is None else tag
+        run = active_run.get()
+        if run is None:
+            return self.measure(points, np.full(len(points), -1), tags)
+        from .evaluation import evaluate_in_run
+
+        return evaluate_in_run(self, run, points, tags)
+
+    def measure(self, x: Float[np.ndarray, "n d"], ids: Int[np.ndarray, " n"], tag: Int[np.ndarray, " n"]) -> Observations:
+        """Call the function on every row, in this process, without a run: nothing is charged or recorded."""
+        if self.vectorized and self.check is None:
+            return self.call_vectorized(x, ids, tag)
+        return self.batch(x, [self.outcome(row) for row in x], ids, tag)
+
+    def outcome(self, x: Float[np.ndarray, " d"], stage: str = "all") -> Outcome:
+        """Everything that one evaluation of one point gives. Never raises what the user's function raises."""
+        import time
+
+        started = time.perf_counter()
+        metrics: dict[str, float] = {}
+        try:
+            if stage in ("all", "check") and self.check is not None:
+                metrics |= self._numbers(self.check(self._argument(x)))
+                if stage == "check" or self.limit_violation(metrics) > self.tolerance:
+                    return Outcome(metrics, None, time.perf_counter() - started)
+            if self.fun is None:
+                raise EvaluationFailed(f"problem '{self.name}' has no function: its experiments are run by people, with ask and tell")
+            if self.vectorized:
+                one = self.call_vectorized(x[None], np.array([-1]), np.array([-1]))
+                metrics |= one.observation(0).metrics
+                return Outcome(metrics, one.reason.get(0), time.perf_counter() - started)
+            raw = self.fun(**self._argument(x)) if self.pass_as == "keywords" else self.fun(self._argument(x))
+            metrics |= self._read(raw)
+            for f in self._functions:
+                metrics |= f.values(x)
+        except EvaluationFailed as error:
+            return Outcome(metrics, error.reason, time.perf_counter() - started)
+        except (Exception, SystemExit) as error:
+            return Outcome(metrics, f"{type(error).__name__}: {error}", time.perf_counter() - started)
+        return Outcome(metrics, None, time.perf_counter() - started)
+
+    def _argument(self, x: np.ndarray) -> Any:
+        return x.copy() if self.pass_as == "vector" else self.space.mapping(x)
+
+    def _read(self, raw: Any) -> dict[str, float]:
+        """The metrics in what the user's function returned for one point."""
+        if isinstance(raw, Mapping):
+            return self._numbers(raw)
+        if isinstance(raw, (tuple, list)) and len(raw) == 2 and np.ndim(raw[0]) == 0 and np.ndim(raw[1]) == 1:
+            raw = [raw[0], *raw[1]]
+        try:
+            values = np.asarray(raw, dtype=float)
+        except (TypeError, ValueError):
+            raise EvaluationFailed(f"the function returned {type(raw).__name__}, expected a number, (objective, values) or a mapping") from None
+        wanted = 1 + len(self._declared)
+        if values.size != wanted or values.ndim > 1:
+            what = "one number" if wanted == 1 else f"the objective and {wanted - 1} values for {', '.join(q.name for q in self._declared)}"
+            raise EvaluationFailed(f"wrong shape: the function returned shape {values.shape}, expected {what}")
+        return dict(zip([self.columns[0], *(q.name for q in self._declared)], values.ravel().tolist(), strict=True))
+
+    def _numbers(self, raw: Any) -> dict[str, float]:
+        if not isinstance(raw, Mapping):
+            raise EvaluationFailed(f"got {type(raw).__name__}, expected a mapping of metrics")
+        found: dict[str, float] = {}
+        for key, value in raw.items():
+            if value is None:
+                continue
+            if np.ndim(value) or isinstance(value, str):
+                raise EvaluationFailed(f"wrong shape: metric '{key}' is {value!r:.60}, expected one number")
+            found[str(key)] = float(value)
+        if self._wild and found:
+            self._name_objective([k for k in raw if k not in self.limits.names])
+        return found
+
+    def _name_objective(self, free: Sequence[str]) -> None:
+        """Settle which metric is the objective where the user did not say: `objective`, or the only one without a limit."""
+        if "objective" not in free and len(free) > 1:
+            raise EvaluationFailed(f"the function returned the metrics {', '.join(free)}: say objective='{free[0]}' (or another) when "
+                                   "building the problem")
+        if len(free) == 1 or "objective" in free:
+            self.objective = "objective" if "objective" in free else free[0]
+            self._wild = False
+            self._learn()
+
+    def limit_violation(self, metrics: Mapping[str, float]) -> float:
+        """Largest violation among the limits whose metric is known; 0 where none is violated."""
+        values = np.array([[metrics.get(n, math.nan) for n in self.limits.names]])
+        g = self.limits.signed(values)
+        return float(max(np.nanmax(g), 0.0)) if g.size and not np.isnan(g).all() else 0.0
+
+    def batch(self, x: Float[np.ndarray, "n d"], outcomes: Sequence[Outcome], ids: np.ndarray, tag: np.ndarray) -> Observations:
+        """Rows from outcomes: the one place that says what is done, infeasible or failed."""
+        self._learn_sizes(outcomes)
+        n = len(outcomes)
+        extra = sorted({k for o in outcomes for k in o.metrics} - set(self.columns))
+        columns = (*self.columns, *extra)
+        values = np.array([[o.metrics.get(c, math.nan) for c in columns] for o in outcomes]).reshape(n, len(columns))
+        constraints = self.limits.signed(values[:, 1:1 + len(self.limits.names)])
+        status = np.full(n, DONE, dtype=np.int8)
+        reason: dict[int, str] = {}
+        for i, o in enumerate(outcomes):
+            status[i], why = self._status(o, values[i])
+            if why:
+                reason[i] = why
+        objective = np.where(status == DONE, self.sign * values[:, 0], math.nan)
+        return Observations(x, objective, constraints, values, columns, status, ids, tag, reason, np.array([o.seconds for o in outcomes]))
+
+    def _status(self, o: Outcome, values: np.ndarray) -> tuple[int, str | None]:
+        if o.failed is not None:
+            return FAILED, o.failed
+        bad = [c for c, v in zip(self.columns, values, strict=False) if math.isinf(v) or (v != v and c in o.metrics)]
+        if bad:
+            return FAILED, f"not finite: {bad[0]} is {values[self.columns.index(bad[0])]:g}"
+        if math.isnan(values[0]):
+            if self.limit_violation(o.metrics) > self.tolerance:
+                return INFEASIBLE, None
+            return (CHECKED, None) if self.check is not None and o.metrics else (FAILED, f"no value for the objective '{self.columns[0]}'")
+        absent = [n for n in self.limits.names if n not in o.metrics]
+        if absent:
+            return FAILED, f"no value for the limit '{absent[0]}'"
+        return DONE, None
+
+    def _learn_sizes(self, outcomes: Sequence[Outcome]) -> None:
+        changed = [f.learn(o.metrics) for f in self._functions if f.size is None for o in outcomes]
+        if any(changed):
+            self._learn()
+
+    def call_vectorized(self, x: Float[np.ndarray, "n d"], ids: np.ndarray, tag: np.ndarray) -> Observations:
+        """One call for all rows. A wrong shape or an exception fails the whole batch; NaN fails a row."""
+        n = len(x)
+        try:
+            raw = self.fun(x)  # type: ignore[misc]
+            if isinstance(raw, Mapping):
+                if self._wild:
+                    self._name_objective([k for k in raw if k not in self.limits.names])
+                columns = (*self.columns, *(k for k in raw if k not in self.columns))
+                values = np.stack([_column(raw[c], n, c) if c in raw else np.full(n, np.nan) for c in columns], axis=1)
+            elif isinstance(raw, tuple):
+                columns = self.columns
+                table = np.asarray(raw[1], dtype=float)
+                if table.shape != (n, len(self._declared)):
+                    raise EvaluationFailed(f"wrong shape: values have shape {table.shape}, expected ({n}, {len(self._declared)})")
+                values = np.column_stack([_column(raw[0], n, "objective"), table])
+            else:
+                columns = self.columns
+                values = _column(raw, n, "the objective")[:, None]
+            if self._functions:
+                parts = [[f.values(row) for f in self._functions] for row in x]
+                return self.batch(x, [Outcome({self.columns[0]: v, **{k: w for p in ps for k, w in p.items()}})
+                                      for v, ps in zip(values[:, 0].tolist(), parts, strict=True)], ids, tag)
+        except (Exception, SystemExit) as error:
+            reason = error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
+            return self.batch(x, [Outcome({}, reason)] * n, ids, tag)
+        if not math.isfinite(values.sum()) and not np.isfinite(values[:, :len(self.columns)]).all():
+            return self.batch(x, [Outcome(dict(zip(columns, row, strict=True))) for row in values.tolist()], ids, tag)
+        objective = values[:, 0] if self.sign > 0 else -values[:, 0]
+        return Observations(x, objective, self.limits.signed(values[:, 1:len(self.columns)]), values, columns,
+                            _zeros(n), ids, tag)
+
+    # -- judging and showing ------------------------------------------------------------------------------------------
+
+    def judge(self, answer: Any) -> Verdict:
+        """The verdict on an observation, recomputed from its raw metrics; where the truth is known, on the point itself."""
+        if self.truth:
+            x = self.space.vector(answer.x if isinstance(answer, Observation) else answer, what="answer")
+            noise, self.simulated_noise = self.simulated_noise, 0.0
+            try:
+                seen = self.measure(x[None], np.array([-1]), np.array([-1])).observation(0)
+            finally:
+                self.simulated_noise = noise
+        elif isinstance(answer, Observation):
+            seen = answer
+        else:
+            raise NotMeasured(f"answer: got {type(answer).__name__}, expected one of the observations that '{self.name}' returned; only "
+                              "evaluating can tell what a point is worth")
+        status = {"done": None, "infeasible": None, "checked": None}.get(seen.status, seen.reason or seen.status)
+        one = self.batch(seen.x[None], [Outcome(dict(seen.metrics), status)], np.array([seen.id]), np.array([-1]))
+        return Verdict(float(one.objective[0]), float(one.violation[0]), self.tolerance, None,
+                       self.limits.violations(one.constraints[0]), dict(seen.metrics))
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """The design and its constraints one by one, as rows of text."""
+        if answer is None:
+            return [("variable", "value", "unit"), ("(none)", "nothing was evaluated", "")]
+        rows: list[tuple[str, ...]] = [("variable", "value", "unit")]
+        rows += [(v.name, v.show(float(a)), v.unit) for v, a in zip(self.space.variables, answer, strict=True)]
+        rows.append(("metric", "value", "limit", "slack", "unit"))
+        shown = f"{self.sign * verdict.objective:.8g}" if isinstance(verdict.objective, float) else "?"
+        rows.append((self.columns[0], shown, "maximise" if self.maximize else "minimise", "", self.unit))
+        for q in self.limits.limits:
+            value = verdict.metrics.get(q.name, math.nan)
+            text = ("yes" if value else "no") if q.yes_no and value == value else f"{value:.8g}"
+            rows.append((q.name, text, q.text, "" if q.yes_no else f"{q.slack(value):.3g}", q.unit))
+        return rows
+
+    def frame(self, rows: Observations) -> pd.DataFrame:
+        """One row per evaluation: id, variables, raw metrics, violation, feasible, status, reason, best so far (feasible only)."""
+        import pandas as pd
+
+        data: dict[str, Any] = {"id": rows.id}
+        for j, v in enumerate(self.space.variables):
+            data[v.title] = [v.choices[round(c)] for c in rows.x[:, j]] if v.choices else rows.x[:, j].astype(int) if v.integer else rows.x[:, j]
+        for j, c in enumerate(rows.columns):
+            data[self.metric_titles.get(c, c)] = rows.values[:, j]
+        good = (rows.violation <= self.tolerance) & ~np.isnan(rows.objective)
+        data |= {"violation": rows.violation, "feasible": good,
+                 "status": [("done", "infeasible", "failed", "pending", "checked", "abandoned")[s] for s in rows.status],
+                 "reason": [rows.reason.get(i, "") for i in range(len(rows))],
+                 "best": self.sign * np.fmin.accumulate(np.where(good, rows.objective, np.nan))}
+        return pd.DataFrame(data)
+
+    def with_limits(self, **changed: Any) -> BlackBox:
+        """A copy with some limits declared anew; raw metrics that were stored keep their meaning."""
+        import copy
+
+        twin = copy.copy(self)
+        declared = {q.name: q for q in self._declared}
+        declared |= {name: Limit.of(name, q) for name, q in changed.items()}
+        twin._declared = list(declared.values())
+        twin._learn()
+        return twin
+
+    def __repr__(self) -> str:
+        return f"BlackBox('{self.name}', d={self.space.d}, limits={[q.name + ' ' + q.text for q in self.limits.limits]})"
+
+
+def _zeros(n: int) -> np.ndarray:
+    return np.zeros(n, dtype=np.int8)
+
+
+def _column(a: Any, n: int, what: str) -> np.ndarray:
+    column = np.asarray(a, dtype=float)
+    if column.shape != (n,):
+        raise EvaluationFailed(f"wrong shape: {what} has shape {column.shape}, expected ({n},) for {n} points")
+    return column
+
+
+@dataclass(slots=True)
+class _Function:
+    """A SciPy constraint as named metrics. size: number of components, None until the first evaluation shows it."""
+
+    name: str
+    fun: Callable[[np.ndarray], Any]
+    low: np.ndarray
+    high: np.ndarray
+    size: int | None
+    keep_feasible: bool
+    given: Any
+
+    def values(self, x: np.ndarray) -> dict[str, float]:
+        found = np.atleast_1d(np.asarray(self.fun(x), dtype=float)).ravel()
+        if self.size is not None and len(found) != self.size:
+            raise EvaluationFailed(f"wrong shape: constraint '{self.name}' returned {len(found)} values, expected {self.size}")
+        return dict(zip(self._names(len(found)), found.tolist(), strict=True))
+
+    def _names(self, size: int) -> list[str]:
+        return [self.name] if size == 1 else [f"{self.name}[{i}]" for i in range(size)]
+
+    def learn(self, metrics: Mapping[str, float]) -> bool:
+        if self.size is None and (self.name in metrics or f"{self.name}[0]" in metrics):
+            self.size = 1 if self.name in metrics else sum(k.startswith(f"{self.name}[") for k in metrics)
+            return self.size > 1
+        return False
+
+    def limits(self) -> list[Limit]:
+        size = self.size or 1
+        low, high = np.broadcast_to(self.low, size), np.broadcast_to(self.high, size)
+        return [Limit(n, float(lo), float(hi)) for n, lo, hi in zip(self._names(size), low, high, strict=True)]
+
+
+def _functions(constraints: Any, d: int) -> list[_Function]:
+    named: list[tuple[str, Any]]
+    if constraints is None:
+        return []
+    if isinstance(constraints, Mapping) and "fun" not in constraints:
+        named = [(str(k), v) for k, v in constraints.items()]
+    else:
+        many = list(constraints) if isinstance(constraints, (list, tuple)) else [constraints]
+        named = [(f"c{i + 1}", c) for i, c in enumerate(many)]
+    found = []
+    for name, c in named:
+        if isinstance(c, Mapping):
+            if c.get("type") not in ("ineq", "eq") or not callable(c.get("fun")):
+                raise ArgumentError(f"constraint '{name}': got {dict(c)!r:.80}, expected {{'type': 'ineq' or 'eq', 'fun': function}}")
+            zero, args = np.zeros(1), tuple(c.get("args", ()))
+            top = zero if c["type"] == "eq" else np.array([np.inf])
+            found.append(_Function(name, _with_args(c["fun"], args), zero, top, None, False, None))
+        elif hasattr(c, "A"):
+            a = np.atleast_2d(np.asarray(c.A.toarray() if hasattr(c.A, "toarray") else c.A, dtype=float))
+            if a.shape[1] != d:
+                raise ShapeError(f"constraint '{name}': LinearConstraint has {a.shape[1]} columns, expected {d}, one for each variable")
+            low, high = _sides(name, c, len(a))
+            found.append(_Function(name, a.__matmul__, low, high, len(a), bool(np.any(c.keep_feasible)), c))
+        elif hasattr(c, "fun") and hasattr(c, "lb"):
+            size = max(np.size(c.lb), np.size(c.ub))
+            low, high = _sides(name, c, size)
+            found.append(_Function(name, c.fun, low, high, size if size > 1 else None, bool(np.any(c.keep_feasible)), c))
+        else:
+            raise ArgumentTypeError(f"constraint '{name}': got {type(c).__name__}, expected scipy.optimize.NonlinearConstraint, "
+                                    "LinearConstraint or a dict with 'type' and 'fun'")
+    return found
+
+
+def _sides(name: str, c: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    with contextlib.suppress(ValueError):
+        return (np.broadcast_to(np.asarray(c.lb, dtype=float), size).copy(), np.broadcast_to(np.asarray(c.ub, dtype=float), size).copy())
+    raise ShapeError(f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected {size}")
+
+
+def _with_args(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[np.ndarray], Any]:
+    return (lambda x: fun(x, *args)) if args else fun
+
+
+def noisy(problem: BlackBox, sd: float) -> BlackBox:
+    """The same problem with Gaussian noise of standard deviation `sd` on the objective; judged on the truth, without noise."""
+    import copy
+
+    twin = copy.copy(problem)
+    twin.simulated_noise, twin.noise, twin.free_repeats, twin.truth = float(sd), float(sd), False, True
+    twin.name = f"{problem.name}-noisy"
+    return twin
+
+
+__all__ = ["BlackBox", "Outcome", "noisy", "replace"]

@@ -1,0 +1,1 @@
+"""The contract: Problem, Budget, Verdict, Method, Result, Trail. It knows no room and not the lab."""

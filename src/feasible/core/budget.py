@@ -1,0 +1,200 @@
+"""What may be spent, and the meter that stops a charge before it passes the limit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+
+from .errors import BudgetError, BudgetExhausted, nearest
+
+RESOURCES: dict[str, str] = {
+    "steps": "steps of the method",
+    "evaluations": "evaluations of the objective",
+    "checks": "cheap first-stage checks of constraints",
+    "gradients": "gradients",
+    "hessian_products": "Hessian-vector products",
+    "messages": "messages between nodes",
+    "env_steps": "transitions, counted over all copies of an environment",
+    "samples": "samples drawn",
+    "tokens": "tokens",
+    "calls": "calls of a language model",
+    "rho": "zero-concentrated differential privacy",
+    "seconds": "seconds of the method's own time",
+}
+"""Resource -> what one unit is. A room adds its own with :func:`register_resource`."""
+
+
+def register_resource(name: str, unit: str) -> None:
+    """Make `name` a resource that budgets may limit."""
+    RESOURCES.setdefault(name, unit)
+
+
+class Budget(Mapping[str, float]):
+    """Limits by resource, for example ``Budget(evaluations=200, seconds=60)``.
+
+    Raises BudgetError for no limit at all, an unknown resource, or a limit that is not a positive finite number.
+    """
+
+    def __init__(self, **limits: float):
+        if not limits:
+            raise BudgetError("budget is empty: give at least one limit, for example Budget(evaluations=200)")
+        self._limits: dict[str, float] = {}
+        for name, limit in limits.items():
+            if name not in RESOURCES:
+                raise BudgetError(f"budget names the unknown resource '{name}': {nearest(name, RESOURCES)}")
+            if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not math.isfinite(limit):
+                raise BudgetError(f"budget {name}={limit!r}: expected a positive finite number")
+            if limit <= 0:
+                raise BudgetError(f"budget {name}={limit:g} leaves nothing to spend: expected a positive number")
+            if name not in ("seconds", "rho") and limit != int(limit):
+                raise BudgetError(f"budget {name}={limit:g}: expected a whole number, {RESOURCES[name]} are counted")
+            self._limits[name] = limit if name in ("seconds", "rho") else int(limit)
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read ``"evaluations=200,seconds=60"`` (also separated by blanks)."""
+        limits: dict[str, float] = {}
+        for part in text.replace(",", " ").split():
+            name, sign, value = part.partition("=")
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+            if not sign or math.isnan(number):
+                raise BudgetError(f"budget '{text}': cannot read '{part}', expected RESOURCE=NUMBER such as evaluations=200")
+            if name in limits:
+                raise BudgetError(f"budget '{text}' gives {name} twice")
+            limits[name] = number
+        return cls(**limits)
+
+    @classmethod
+    def of(cls, budget: Budget | Mapping[str, float] | str | int) -> Budget:
+        """Take a Budget, a mapping, ``"evaluations=200"``, or a bare number of evaluations."""
+        if isinstance(budget, Budget):
+            return budget
+        if isinstance(budget, str):
+            return cls.parse(budget)
+        if isinstance(budget, Mapping):
+            return cls(**budget)
+        if isinstance(budget, (int, float)) and not isinstance(budget, bool):
+            return cls(evaluations=budget)
+        raise BudgetError(f"budget={budget!r}: expected a Budget, a mapping, or text such as 'evaluations=200'")
+
+    def __getitem__(self, name: str) -> float:
+        return self._limits[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._limits)
+
+    def __len__(self) -> int:
+        return len(self._limits)
+
+    def __repr__(self) -> str:
+        return "Budget(" + ", ".join(f"{k}={v:g}" for k, v in self._limits.items()) + ")"
+
+    def __str__(self) -> str:
+        return ",".join(f"{k}={v:g}" for k, v in self._limits.items())
+
+
+class Meter:
+    """Counts what a run spends. The clock stands still while the run judges or stores.
+
+    `spent` starts from what an earlier part of the same run spent, so that a budget belongs to the run, not the call.
+    """
+
+    __slots__ = ("_clock", "_paused", "_started", "limits", "spent")
+
+    def __init__(self, limits: Mapping[str, float], spent: Mapping[str, float] | None = None,
+                 clock: Callable[[], float] = time.perf_counter):
+        self.limits: dict[str, float] = dict(limits)
+        self.spent: dict[str, float] = dict.fromkeys(limits, 0) | dict(spent or {})
+        self._clock = clock
+        self._started = clock() - self.spent.get("seconds", 0.0)
+        self._paused: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the method's own time so far."""
+        return (self._clock() if self._paused is None else self._paused) - self._started
+
+    def pause(self) -> bool:
+        """Stop the clock; False if it stood already, so that the inner of two nested pauses does not restart it."""
+        if self._paused is not None:
+            return False
+        self._paused = self._clock()
+        return True
+
+    def go_on(self) -> None:
+        """Start the clock again."""
+        if self._paused is not None:
+            self._started += self._clock() - self._paused
+            self._paused = None
+
+    def grant(self, resource: str, n: float) -> float:
+        """Charge as much of `n` as is left and return it (0 when nothing is left)."""
+        self.check_time()
+        spent = self.spent.get(resource, 0)
+        limit = self.limits.get(resource)
+        if limit is not None and spent + n > limit:
+            n = max(limit - spent, 0)
+        self.spent[resource] = spent + n
+        return n
+
+    def charge(self, resource: str, n: float) -> None:
+        """Charge `n` units, or raise BudgetExhausted and charge nothing."""
+        self.check_time()
+        spent = self.spent.get(resource, 0)
+        limit = self.limits.get(resource)
+        if limit is not None and spent + n > limit * (1 + 1e-12):
+            raise BudgetExhausted(resource, limit, spent, n)
+        self.spent[resource] = spent + n
+
+    def refund(self, resource: str, n: float) -> None:
+        """Give back units that were granted and not used."""
+        self.spent[resource] -= n
+
+    def left(self, resource: str) -> float:
+        """Units left of a resource, infinite where it is not limited."""
+        limit = self.limits.get(resource)
+        if limit is None:
+            return math.inf
+        return max(limit - (self.seconds if resource == "seconds" else self.spent.get(resource, 0)), 0)
+
+    def check_time(self) -> None:
+        """Raise BudgetExhausted when the seconds are used up."""
+        limit = self.limits.get("seconds")
+        if limit is not None and self.seconds >= limit:
+            raise BudgetExhausted("seconds", limit, self.seconds, 0)
+
+    def exhausted(self) -> str | None:
+        """The first resource of which nothing is left, if any."""
+        for resource in self.limits:
+            if self.left(resource) <= 0:
+                return resource
+        return None
+
+    def snapshot(self) -> dict[str, float]:
+        """What was spent so far, seconds included."""
+        return self.spent | {"seconds": self.seconds}
+
+
+active_meter: ContextVar[Meter | None] = ContextVar("feasible_meter", default=None)
+"""The meter of the run that is active in this context."""
+
+
+def spend(**amounts: float) -> None:
+    """Charge the active run before doing the work: ``spend(evaluations=1)``. Outside a run nothing is charged.
+
+    Raises BudgetExhausted, before anything is charged for that resource, if a limit would be passed.
+    """
+    meter = active_meter.get()
+    if meter is None:
+        return
+    for resource, amount in amounts.items():
+        if resource not in RESOURCES:
+            raise BudgetError(f"spend names the unknown resource '{resource}': {nearest(resource, RESOURCES)}")
+        if not amount >= 0:
+            raise BudgetError(f"spend({resource}={amount!r}): expected a number >= 0")
+        meter.charge(resource, amount)

@@ -1,0 +1,191 @@
+"""The ledger: every evaluation that a run has paid for, in the order in which the points were proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .verdict import best_index
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+DONE, INFEASIBLE, FAILED, PENDING, CHECKED, ABANDONED = range(6)
+STATUS = ("done", "infeasible", "failed", "pending", "checked", "abandoned")
+"""What became of a proposal. infeasible: no objective, the constraints say why. checked: first stage told, objective open."""
+
+
+@dataclass(slots=True)
+class Observations:
+    """Outcomes of n proposals, one row each.
+
+    x: (n, d) the points as evaluated (codes for categorical variables).
+    objective: (n,) to be minimised; NaN where there is none.
+    constraints: (n, m) signed and scaled, <= 0 is feasible; NaN where unknown.
+    values: (n, k) raw metrics in the user's sense and units, named by `columns`.
+    status: (n,) codes of STATUS.  id: (n,) row number in the ledger.  tag: (n,) the method's own label of the proposal.
+    reason: why row i failed.  seconds: (n,) what the evaluation took.
+    """
+
+    x: Float[np.ndarray, "n d"]
+    objective: Float[np.ndarray, " n"]
+    constraints: Float[np.ndarray, "n m"]
+    values: Float[np.ndarray, "n k"]
+    columns: tuple[str, ...]
+    status: Int[np.ndarray, " n"]
+    id: Int[np.ndarray, " n"]
+    tag: Int[np.ndarray, " n"]
+    reason: dict[int, str] = field(default_factory=dict)
+    seconds: Float[np.ndarray, " n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.objective)
+
+    @property
+    def violation(self) -> Float[np.ndarray, " n"]:
+        """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint."""
+        g, lost = self.constraints, (self.status == FAILED) | (self.status == PENDING)
+        if g.shape[1] == 0:
+            return np.where(lost, np.inf, 0.0)
+        worst = np.maximum(g.max(axis=1), 0.0)
+        return np.where(np.isnan(worst) | lost, np.inf, worst)
+
+    def rows(self, index: Any) -> Observations:
+        """The rows that `index` (a slice, mask or array of indices) selects."""
+        which = np.arange(len(self))[index]
+        return Observations(self.x[index], self.objective[index], self.constraints[index], self.values[index], self.columns,
+                            self.status[index], self.id[index], self.tag[index],
+                            {new: self.reason[old] for new, old in enumerate(which.tolist()) if old in self.reason},
+                            None if self.seconds is None else self.seconds[index])
+
+    def __iter__(self) -> Iterator[Observation]:
+        return (self.observation(i) for i in range(len(self)))
+
+    def observation(self, i: int, names: Sequence[str] = ()) -> Observation:
+        """Row i on its own."""
+        metrics = {c: v for c, v in zip(self.columns, self.values[i].tolist(), strict=True) if v == v}
+        return Observation(int(self.id[i]), self.x[i].copy(), float(self.objective[i]), self.constraints[i].copy(),
+                           float(self.violation[i]), STATUS[self.status[i]], metrics, tuple(names), self.reason.get(i))
+
+
+def concatenate(parts: Sequence[Observations]) -> Observations:
+    """Join batches; the widest set of columns and constraints wins, what is missing becomes NaN."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = max((p.columns for p in parts), key=len)
+    m = max(p.constraints.shape[1] for p in parts)
+    reason: dict[int, str] = {}
+    offset = 0
+    for p in parts:
+        reason |= {offset + i: r for i, r in p.reason.items()}
+        offset += len(p)
+    return Observations(
+        np.concatenate([p.x for p in parts]), np.concatenate([p.objective for p in parts]),
+        np.concatenate([_wide(p.constraints, m) for p in parts]),
+        np.concatenate([p.values if p.columns == columns else _aligned(p, columns) for p in parts]), columns,
+        np.concatenate([p.status for p in parts]), np.concatenate([p.id for p in parts]), np.concatenate([p.tag for p in parts]), reason,
+        np.concatenate([np.full(len(p), np.nan) if p.seconds is None else p.seconds for p in parts]))
+
+
+def _wide(a: np.ndarray, m: int) -> np.ndarray:
+    return a if a.shape[1] == m else np.pad(a, ((0, 0), (0, m - a.shape[1])), constant_values=np.nan)
+
+
+def _aligned(p: Observations, columns: tuple[str, ...]) -> np.ndarray:
+    out = np.full((len(p), len(columns)), np.nan)
+    for j, name in enumerate(p.columns):
+        out[:, columns.index(name)] = p.values[:, j]
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One evaluated point. Works as a vector (`obs[0]`, `numpy.asarray(obs)`), and by variable name (`obs["h"]`)."""
+
+    id: int
+    x: Float[np.ndarray, " d"]
+    objective: float
+    constraints: Float[np.ndarray, " m"]
+    violation: float
+    status: str
+    metrics: Mapping[str, float]
+    names: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.x, dtype=dtype) if copy or dtype is not None else self.x
+
+    def __getitem__(self, key: int | str | slice) -> Any:
+        return self.x[self.names.index(key)] if isinstance(key, str) else self.x[key]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.x.tolist())
+
+
+class Ledger:
+    """Rows in memory, with an optional `sink` that makes each batch durable before the method sees it.
+
+    A resumed run fills `replay` with the stored rows by id: evaluations that were paid for are then answered from there.
+    """
+
+    def __init__(self, sink: Callable[[Observations], None] | None = None):
+        self.batches: list[Observations] = []
+        self.count = 0
+        self.sink = sink
+        self.replay: dict[int, Observations] = {}
+        self.fresh = 0
+        """Rows that were really evaluated in this process (not replayed)."""
+        self._known: dict[bytes, tuple[int, int]] = {}
+        self._best: Observation | None = None
+        self._judged = 0
+
+    def append(self, batch: Observations, *, stored: bool = False) -> None:
+        """Take a batch; it must not be changed afterwards."""
+        if not stored:
+            self.fresh += len(batch)
+            if self.sink is not None:
+                self.sink(batch)
+        self.batches.append(batch)
+        self.count += len(batch)
+
+    def remember(self, keys: Sequence[bytes]) -> None:
+        """Make the rows of the last batch findable by the bytes of their point."""
+        at = len(self.batches) - 1
+        self._known.update((key, (at, i)) for i, key in enumerate(keys))
+
+    def find(self, key: bytes) -> tuple[int, int] | None:
+        """Where a point with these bytes was evaluated before, as (batch, row)."""
+        return self._known.get(key)
+
+    def all(self) -> Observations | None:
+        """All rows as one batch."""
+        if not self.batches:
+            return None
+        if len(self.batches) > 1:
+            joined = concatenate(self.batches)
+            places = np.cumsum([0] + [len(b) for b in self.batches]).tolist()
+            self._known = {k: (0, places[b] + i) for k, (b, i) in self._known.items()}
+            self.batches = [joined]
+            self._judged = 0
+        return self.batches[0]
+
+    def best(self, tolerance: float, names: Sequence[str] = ()) -> Observation | None:
+        """The row that no other row beats; looks only at what came since the last call."""
+        fresh = self.batches[self._judged:]
+        self._judged = len(self.batches)
+        for batch in fresh:
+            if len(batch) == 0:
+                continue
+            i = best_index(batch.objective, batch.violation, tolerance)
+            challenger = batch.observation(i, names)
+            old = self._best
+            if old is None or best_index(np.array([old.objective, challenger.objective]),
+                                         np.array([old.violation, challenger.violation]), tolerance) == 1:
+                self._best = challenger
+        return self._best

@@ -1,0 +1,53 @@
+"""Problem: what is to be optimised. Method: how. The two meet only in a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .verdict import Verdict
+
+
+class Problem:
+    """Holds the data and the oracles a method may call. It knows nothing of methods.
+
+    Two duties: its oracles call `spend` before they compute, and `judge` measures an answer independently.
+    A subclass is usually a dataclass; it has a `name`.
+    """
+
+    name: str = "problem"
+    best_known: float | None = None
+    """Objective of the best known feasible answer, where the literature has one."""
+
+    def judge(self, answer: Any) -> Verdict:
+        """Measure an answer. Must not trust anything the method says about it."""
+        raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published method with its settings (the dataclass fields). No hidden state, no globals.
+
+    `solves` names the Problem class it takes; `least` is the least useful number of evaluations, below which a run warns.
+    """
+
+    solves: ClassVar[type[Problem]] = Problem
+    name: ClassVar[str] = "method"
+
+    def init(self, problem: Any, rng: np.random.Generator) -> Any:
+        """Allocate the state; may spend."""
+        raise TypeError(f"{type(self).__name__} does not define init(problem, rng)")
+
+    def step(self, problem: Any, state: Any) -> Any:
+        """One natural unit of progress; may update the state in place and return it."""
+        raise TypeError(f"{type(self).__name__} does not define step(problem, state)")
+
+    def answer(self, problem: Any, state: Any) -> Any:
+        """What the method would answer now. Must not alias what later steps change."""
+        raise TypeError(f"{type(self).__name__} does not define answer(problem, state)")
+
+    def done(self, problem: Any, state: Any) -> str | None:
+        """Why it has converged or cannot go on, in a sentence; None to go on."""
+        return None

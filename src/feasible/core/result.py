@@ -1,0 +1,135 @@
+"""What a run gives back: the best answer, its verdict, what was spent, the trail, and why it stopped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .budget import Budget
+from .ledger import Ledger
+from .problem import Problem
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+GROWTH = 1.12
+"""Ratio of the geometric grid of trail points: at most about 200 points however long the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a trail: the verdict on what the method would have answered then."""
+
+    step: int
+    spent: dict[str, float]
+    seconds: float
+    verdict: Verdict
+
+
+def next_point(n: int) -> int:
+    """The grid value after n: 1, 2, ..., then growing by GROWTH."""
+    return max(n + 1, int(n * GROWTH))
+
+
+@dataclass(slots=True)
+class Result:
+    """The best answer a run found.
+
+    answer: for a black box an Observation (works as the vector x); else what the problem's answers are.
+    verdict: the independent measurement of it.  spent: units by resource.  trail: list of Point.
+    stopped: why, in a sentence.  run: its name in the store, if it was stored.
+    """
+
+    problem: Problem
+    method: str
+    answer: Any
+    verdict: Verdict
+    spent: dict[str, float]
+    trail: list[Point]
+    stopped: str
+    seed: int
+    budget: Budget
+    steps: int
+    versions: dict[str, str]
+    ledger: Ledger
+    run: str | None = None
+    chosen: str | None = None
+    """Why this method was chosen, where the room chose it."""
+    notes: list[str] = field(default_factory=list)
+    """Warnings and failures worth knowing, one sentence each."""
+
+    @property
+    def best(self) -> Any:
+        """The best measured answer (the same as `answer`)."""
+        return self.answer
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Design and constraints as rows of text, for people."""
+        describe: Callable[[Any, Verdict], list[tuple[str, ...]]] | None = getattr(self.problem, "describe", None)
+        return describe(self.answer, self.verdict) if describe else [("answer", str(self.answer))]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per evaluation (black box), otherwise one row per trail point, as a pandas DataFrame."""
+        import pandas as pd
+
+        frame = getattr(self.problem, "frame", None)
+        rows = self.ledger.all()
+        if frame is not None and rows is not None:
+            return frame(rows)
+        return pd.DataFrame([{"step": p.step, **p.spent, "seconds": p.seconds, "objective": p.verdict.objective,
+                              "violation": p.verdict.violation, "feasible": p.verdict.feasible} for p in self.trail])
+
+    def plot(self) -> go.Figure:
+        """Convergence: best objective against what was spent; infeasible stretches are drawn by their violation."""
+        import plotly.graph_objects as go
+
+        axis = next((r for r in self.budget if r != "seconds"), "seconds")
+        sense = -1 if getattr(self.problem, "maximize", False) else 1
+
+        def at(p: Point) -> float:
+            return p.seconds if axis == "seconds" else p.spent.get(axis, p.step)
+
+        good = [p for p in self.trail if p.verdict.feasible and not isinstance(p.verdict.objective, tuple)]
+        bad = [p for p in self.trail if not p.verdict.feasible]
+        figure = go.Figure()
+        figure.add_scatter(x=[at(p) for p in good], y=[sense * float(p.verdict.objective) for p in good],  # type: ignore[arg-type]
+                           mode="lines+markers", name="best feasible", line_shape="hv")
+        if bad:
+            figure.add_scatter(x=[at(p) for p in bad], y=[p.verdict.violation for p in bad], mode="lines+markers",
+                               name="least violation", yaxis="y2", line={"dash": "dot"})
+            figure.update_layout(yaxis2={"title": "violation", "overlaying": "y", "side": "right"})
+        name = html.escape(self.problem.name)
+        figure.update_layout(title=f"{name}: {html.escape(self.method)}", xaxis_title=axis, yaxis_title="best objective",
+                             template="plotly_white")
+        return figure
+
+    def __str__(self) -> str:
+        head = f"{self.problem.name} by {self.method}: "
+        sense = -1 if getattr(self.problem, "maximize", False) else 1
+        if self.verdict.feasible:
+            value = self.verdict.objective
+            head += f"objective {value}" if isinstance(value, tuple) else f"objective {sense * value:.8g}, feasible"
+        elif self.answer is None:
+            head += "no answer"
+        else:
+            head += f"no feasible point found; least violation {self.verdict.violation:.3g}"
+            if self.verdict.worst:
+                head += f" (worst: {self.verdict.worst})"
+        spent = ", ".join(f"{v:g} {k}" if k != "seconds" else f"{v:.2f} s" for k, v in self.spent.items() if v)
+        lines = [head, f"stopped: {self.stopped}", f"spent: {spent}", *self.notes]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the design and its constraints as a table."""
+        def row(cells: tuple[str, ...], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag} style='text-align:left'>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+        rows = self.table()
+        body = "".join(row(r, "th" if r[0] in ("variable", "metric") else "td") for r in rows)
+        return f"<pre>{html.escape(str(self))}</pre><table>{body}</table>"

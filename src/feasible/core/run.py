@@ -1,0 +1,317 @@
+"""One generic loop drives every method: it meters, judges on a geometric grid, and stops for a stated reason."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from .budget import Budget, Meter, active_meter
+from .checkpoint import decode, encode
+from .errors import ArgumentError, GoalReached, Stalled, StopRun, WrongProblem
+from .ledger import Ledger
+from .problem import Method, Problem
+from .result import Point, Result, next_point
+from .verdict import Verdict
+
+IDLE_STEPS = 20_000
+"""Steps in a row that charge nothing but themselves, after which a run with no limit on steps has stalled."""
+
+
+class Observer(Protocol):
+    """Told of a run's progress. Its time is not charged, and its errors do not touch the run."""
+
+    def on_start(self, run: Run) -> None:
+        """The run is about to begin."""
+
+    def on_point(self, run: Run, point: Point) -> None:
+        """A trail point was judged."""
+
+    def on_finish(self, run: Run, result: Result) -> None:
+        """The run ended."""
+
+
+class Engine(Protocol):
+    """Where evaluations run. `map` yields (index, value or exception) as each finishes."""
+
+    workers: int
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None) -> Iterator[tuple[int, Any]]:
+        """Apply `function` to every item; an exception is yielded, not raised."""
+
+
+class InProcess:
+    """The plain engine: one call after the other, in this process. It cannot end a call that hangs."""
+
+    workers = 1
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None) -> Iterator[tuple[int, Any]]:
+        """Apply `function` to every item in order."""
+        for i, item in enumerate(items):
+            try:
+                yield i, function(item)
+            except (Exception, SystemExit) as error:
+                yield i, error
+
+
+class Checkpoints(Protocol):
+    """Where a run's checkpoints go."""
+
+    def load(self) -> bytes | None:
+        """The newest checkpoint, if there is one."""
+
+    def due(self) -> bool:
+        """True when it is time for the next one."""
+
+    def save(self, blob: bytes) -> None:
+        """Keep this one."""
+
+
+@dataclass(slots=True)
+class Saved:
+    """What a checkpoint of a run holds."""
+
+    step: int
+    rows: int
+    spent: dict[str, float]
+    trail: list[list[Any]]
+    state: Any
+
+
+@dataclass(slots=True)
+class Run:
+    """The active run: what oracles and problems may ask of it."""
+
+    problem: Problem
+    method: Method
+    budget: Budget
+    seed: int
+    meter: Meter
+    ledger: Ledger = field(default_factory=Ledger)
+    engine: Engine = field(default_factory=InProcess)
+    observers: Sequence[Observer | Callable[[Point], None]] = ()
+    on_failure: Literal["raise", "skip"] = "raise"
+    retry: int = 0
+    evaluation_timeout: float | None = None
+    find_feasible: bool = False
+    trail: list[Point] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    step: int = 0
+    idle: int = 0
+    label: str | None = None
+    _next: int = 1
+    _finish: str | None = None
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """A random stream that depends on (run seed, key) and on nothing else."""
+        return np.random.default_rng([self.seed, *key])
+
+    def progressed(self) -> None:
+        """Called by the problem after rows were recorded: judge when the grid of evaluations is reached."""
+        if self.ledger.count >= self._next:
+            self.mark(self.incumbent())
+            self._next = next_point(self.ledger.count)
+            if self._finish:
+                raise GoalReached(self._finish)
+        if self.find_feasible:
+            best = self.incumbent()
+            if best is not None and self.problem.judge(best).feasible:
+                raise GoalReached("a first feasible point was found")
+
+    def incumbent(self) -> Any:
+        """The best row of the ledger, or None."""
+        return self.ledger.best(getattr(self.problem, "tolerance", 0.0), getattr(self.problem, "names", ()))
+
+    def mark(self, answer: Any) -> None:
+        """Judge an answer and add a trail point; the clock stands still meanwhile."""
+        if answer is None:
+            return
+        paused = self.meter.pause()
+        try:
+            point = Point(self.step, {k: v for k, v in self.meter.spent.items() if k != "seconds"}, self.meter.seconds,
+                          self.problem.judge(answer))
+            self.trail.append(point)
+            self.tell("on_point", point)
+        finally:
+            if paused:
+                self.meter.go_on()
+
+    def tell(self, event: str, *payload: Any) -> None:
+        """Tell the observers; a plain function is called with each trail point and may raise StopIteration to end the run."""
+        for observer in self.observers:
+            try:
+                if hasattr(observer, event):
+                    getattr(observer, event)(self, *payload)
+                elif event == "on_point" and callable(observer):
+                    observer(payload[0])
+            except StopIteration:
+                self._finish = "an observer asked to stop"
+            except Exception as error:
+                note = f"observer {type(observer).__name__} failed: {type(error).__name__}: {error}"
+                if note not in self.notes:
+                    self.notes.append(note)
+
+
+active_run: ContextVar[Run | None] = ContextVar("feasible_run", default=None)
+
+
+def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
+    """Run the method until its budget is used up, it is done, or it is stopped. Returns the best answer by verdict.
+
+    Errors of the user's own function travel on (after their row is in the ledger); KeyboardInterrupt ends the run in order.
+    """
+    problem, method, meter = current.problem, current.method, current.meter
+    if not isinstance(problem, method.solves):
+        raise WrongProblem(f"method {method.name} solves {method.solves.__name__}, got the {type(problem).__name__} '{problem.name}'")
+    tokens = active_run.set(current), active_meter.set(meter)
+    spent = meter.spent
+    spent.setdefault("steps", 0)
+    current.tell("on_start")
+    stopped = ""
+    state: Any = None
+    started = False
+    limited = "steps" in meter.limits
+    try:
+        try:
+            state = method.init(problem, current.rng())
+            started = True
+            saved = checkpoints.load() if checkpoints else None
+            if saved is not None:
+                state = _restore(current, saved, state)
+            next_step = next_point(current.step) if current.step else 0
+            uses_ledger = hasattr(problem, "evaluate")
+            step, advance, finished = current.step, method.step, method.done
+            limits = {r: v for r, v in meter.limits.items() if r != "seconds"}
+            timed = "seconds" in meter.limits
+            before, before_step = -1.0, current.step
+            while True:
+                if step >= next_step:
+                    if not uses_ledger:
+                        current.mark(method.answer(problem, state))
+                    next_step = next_point(step)
+                    total = sum(v for r, v in spent.items() if r not in ("steps", "seconds")) + current.ledger.count
+                    current.idle = current.idle + step - before_step if total == before else 0
+                    before, before_step = total, step
+                    if current.idle > IDLE_STEPS and not limited and not timed:
+                        raise Stalled(f"{method.name} made {current.idle} steps without spending anything")
+                    if current._finish:
+                        raise GoalReached(current._finish)
+                reason = finished(problem, state)
+                if reason is not None:
+                    stopped = reason
+                    break
+                for resource, limit in limits.items():
+                    if spent[resource] >= limit:
+                        stopped = f"budget used up: {spent[resource]:g} of {limit:g} {resource} spent"
+                        break
+                if stopped:
+                    break
+                if timed:
+                    meter.check_time()
+                state = advance(problem, state)
+                step += 1
+                current.step = step
+                spent["steps"] = step
+                if checkpoints is not None and checkpoints.due():
+                    _save(current, checkpoints, state)
+        except StopRun as stop:
+            stopped = str(stop)
+        except KeyboardInterrupt:
+            stopped = "interrupted; resume to go on"
+            current.notes.append("interrupted before the budget was used up")
+        spent["steps"] = current.step
+        meter.pause()
+        result = _finish(current, state if started else None, stopped)
+    finally:
+        active_run.reset(tokens[0])
+        active_meter.reset(tokens[1])
+    current.tell("on_finish", result)
+    return result
+
+
+def _finish(current: Run, state: Any, stopped: str) -> Result:
+    problem, method = current.problem, current.method
+    answer: Any = current.incumbent()
+    verdict = problem.judge(answer) if answer is not None else Verdict(float("nan"), float("inf"))
+    if answer is None and state is not None and not hasattr(problem, "evaluate"):
+        answer = method.answer(problem, state)
+        verdict = problem.judge(answer)
+    if answer is not None and (not current.trail or current.trail[-1].verdict != verdict or current.trail[-1].step != current.step):
+        current.mark(answer)
+    failures = current.ledger.all()
+    if failures is not None and failures.reason:
+        kinds: dict[str, int] = {}
+        for reason in failures.reason.values():
+            kind = reason.split(":")[0].split("\n")[0][:60]
+            kinds[kind] = kinds.get(kind, 0) + 1
+        summary = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: -kv[1]))
+        current.notes.append(f"{sum(kinds.values())} evaluations without a value ({summary})")
+    if answer is not None and not verdict.feasible:
+        worst = f"; the constraint that is worst: {verdict.worst}" if verdict.worst else ""
+        what = "the objective was never measured" if verdict.violation <= verdict.tolerance else f"least violation {verdict.violation:.4g}"
+        current.notes.append(f"no feasible point found: {what}{worst}")
+    return Result(problem, method.name, answer, verdict, current.meter.snapshot(), current.trail, stopped, current.seed, current.budget,
+                  current.step, versions(), current.ledger, current.label, notes=current.notes)
+
+
+def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
+    meter = current.meter
+    paused = meter.pause()
+    trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
+    checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, state)))
+    if paused:
+        meter.go_on()
+
+
+def _restore(current: Run, blob: bytes, template: Any) -> Any:
+    """Put a run back to a checkpoint. `init` has just run on replayed rows, so `template` cost nothing."""
+    saved: Saved = decode(blob, Saved(0, 0, {}, [], template))
+    ledger, meter = current.ledger, current.meter
+    history = ledger.all()
+    have = 0 if history is None else len(history)
+    for row in range(have, saved.rows):
+        ledger.append(ledger.replay[row], stored=True)
+    current.step = saved.step
+    current.trail = [Point(step, spent, seconds, Verdict(**verdict)) for step, spent, seconds, verdict in saved.trail]
+    current._next = next_point(saved.rows)
+    meter.spent.update(saved.spent)
+    meter._started = meter._clock() - saved.spent["seconds"]
+    return saved.state
+
+
+def _plain(v: Verdict) -> dict[str, Any]:
+    return {"objective": v.objective, "violation": v.violation, "tolerance": v.tolerance, "residual": v.residual,
+            "violations": dict(v.violations), "metrics": dict(v.metrics)}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of what the result depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("feasible", "numpy", "scipy", "torch", "numba", "cma", "cbx", "optuna"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def check_seed(seed: Any) -> int:
+    """A seed as a non-negative int, or ArgumentError."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ArgumentError(f"seed={seed!r}: expected an integer >= 0")
+    return int(seed)
+
+
+def as_observers(observers: Any) -> tuple[Any, ...]:
+    """One observer or several, as a tuple."""
+    if observers is None:
+        return ()
+    return tuple(observers) if isinstance(observers, Iterable) else (observers,)
+

@@ -1,0 +1,89 @@
+"""The independent measurement of an answer, and the only place that decides which of two answers is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What judging an answer found. Objectives are minimised.
+
+    objective: a float, or a tuple of floats where there are several objectives.
+    violation: largest constraint violation (>= 0), in the constraint's own units after the problem's scaling.
+    tolerance: the violation up to which the answer counts as feasible.
+    residual: a computable optimality measure where there is one (KKT residual, duality gap, ...).
+    violations: violation by constraint name.
+    metrics: named figures, in the user's own sense and units.
+    """
+
+    objective: float | tuple[float, ...]
+    violation: float = 0.0
+    tolerance: float = 0.0
+    residual: float | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """True if an objective was measured and the violation is within the tolerance. NaN is never feasible."""
+        return self.violation <= self.tolerance and not self.missing
+
+    @property
+    def missing(self) -> bool:
+        """True if an objective is NaN or was never measured."""
+        values = self.objective if isinstance(self.objective, tuple) else (self.objective,)
+        return any(math.isnan(v) for v in values)
+
+    @property
+    def worst(self) -> str | None:
+        """Name of the constraint with the largest violation above the tolerance."""
+        over = {k: math.inf if math.isnan(v) else v for k, v in self.violations.items() if not v <= self.tolerance}
+        return max(over, key=over.__getitem__) if over else None
+
+    def beats(self, other: Verdict | None) -> bool:
+        """Feasible before infeasible, then smaller violation, then smaller objective. A NaN never wins.
+
+        Two feasible answers are compared by objective alone; tuples by Pareto dominance.
+        """
+        if other is None:
+            return True
+        if self.feasible or other.feasible:
+            if self.feasible != other.feasible:
+                return self.feasible
+            return _smaller(self.objective, other.objective)
+        mine = math.inf if math.isnan(self.violation) else self.violation
+        its = math.inf if math.isnan(other.violation) else other.violation
+        if mine != its:
+            return mine < its
+        if self.missing or other.missing:
+            return not self.missing
+        return _smaller(self.objective, other.objective)
+
+
+def _smaller(a: float | tuple[float, ...], b: float | tuple[float, ...]) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return False
+    return a < b
+
+
+def best_index(objective: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"], tolerance: float) -> int:
+    """Index of the first row that no other row beats: `Verdict.beats` for one objective, over arrays."""
+    missing = np.isnan(objective)
+    feasible = (violation <= tolerance) & ~missing
+    if feasible.any():
+        candidates = np.flatnonzero(feasible)
+        return int(candidates[objective[candidates].argmin()])
+    order = np.lexsort((np.where(missing, 0.0, objective), missing, np.where(np.isnan(violation), np.inf, violation)))
+    return int(order[0])

@@ -1,0 +1,1 @@
+"""What surrounds runs: store, races, standings, claims, figures, reports and the console."""

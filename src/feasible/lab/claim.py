@@ -1,0 +1,127 @@
+"""A Claim is a paper's statement as an experiment: races, and a predicate on their outcome that says whether it holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UnknownName, nearest
+from ..core.run import versions
+from .trials import Race
+
+SCALES = ("smoke", "desk", "paper")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One race of a claim. problems and methods: names as on the command line, or objects (methods then under `labels`)."""
+
+    name: str
+    problems: Sequence[Any]
+    methods: Mapping[str, Any]
+    """Label in the standings -> registered method name or Method object."""
+    budget: Mapping[str, float]
+    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One checkable statement: the measured figure, the bar, and whether it is met."""
+
+    statement: str
+    figure: float | None
+    bar: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """experiments(scale, seeds) -> races to run.  check(races by name) -> parts; the claim holds when every part does.
+
+    extra(seeds, scale): figures that are not races (for example the accuracy of a trained network); its parts count too.
+    """
+
+    slug: str
+    statement: str
+    experiments: Callable[[str, Sequence[int]], Sequence[Experiment]]
+    check: Callable[[Mapping[str, Race]], Sequence[Part]]
+    extra: Callable[[str, Sequence[int]], tuple[Sequence[Part], dict[str, Any]]] | None = None
+    why: str = ""
+    """What a reader must know of the result, for example why it does not hold here."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+def evidence_folder() -> Path:
+    """`evidence/` of the checkout, or the copy inside an installed package."""
+    here = Path(__file__).resolve()
+    checkout = here.parents[3] / "evidence"
+    return checkout if (here.parents[3] / "pyproject.toml").exists() else here.parents[1] / "_evidence"
+
+
+def read_evidence(slug: str) -> dict[str, Any] | None:
+    """The committed evidence of a paper, or None."""
+    file = evidence_folder() / f"{slug}.json"
+    if not file.exists():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def run_claim(claim: Claim, scale: str = "desk", seeds: Sequence[int] = (0, 1, 2, 3, 4), *,
+              race: Callable[[Experiment], Race]) -> dict[str, Any]:
+    """Run a claim's experiments through `race` and return the evidence as plain data."""
+    if scale not in SCALES:
+        raise UnknownName(f"scale '{scale}': {nearest(scale, SCALES)}")
+    races = {e.name: race(e) for e in claim.experiments(scale, seeds)}
+    parts = list(claim.check(races))
+    more: dict[str, Any] = {}
+    if claim.extra is not None:
+        extra_parts, more = claim.extra(scale, seeds)
+        parts += extra_parts
+    per_seed = [{"experiment": name, "problem": t.problem, "method": t.method, "seed": t.seed, "objective": t.objective,
+                 "violation": t.violation, "feasible": t.feasible, "status": t.status, "answer": t.answer, "spent": t.spent,
+                 "seconds": t.seconds} for name, r in races.items() for t in r.trials]
+    return plain({"slug": claim.slug, "claim": claim.statement, "holds": all(p.holds for p in parts) if parts else None,
+                  "command": f"feasible reproduce {claim.slug} --scale {scale}", "scale": scale, "seeds": list(seeds),
+                  "parts": [asdict(p) for p in parts], "why": claim.why, "figures": {p.statement: p.figure for p in parts},
+                  "budgets": {n: dict(r.budget) for n, r in races.items()}, "per_seed": per_seed, "extra": more,
+                  "versions": versions(), "machine": platform.machine(), "commit": commit()})
+
+
+def write_evidence(evidence: Mapping[str, Any], folder: Path | None = None) -> Path:
+    """Write evidence/<slug>.json."""
+    folder = folder or evidence_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{evidence['slug']}.json"
+    file.write_text(json.dumps(evidence, indent=1, allow_nan=False) + "\n")
+    return file
+
+
+def plain(value: Any) -> Any:
+    """Plain JSON data; NaN and infinities become null and text."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def commit() -> str | None:
+    """The commit that the code is at, '+' appended where the tree was changed."""
+    root = Path(__file__).resolve().parents[3]
+    try:
+        head = subprocess.run(["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run(["git", "-C", str(root), "status", "--porcelain", "--", "src"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.strip() + ("+" if changed.strip() else "")
