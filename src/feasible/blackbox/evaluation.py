@@ -128,6 +128,9 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
                            "the method, its settings or the problem changed since; start a new run")
         if old is not None and old.status[0] == PENDING:
             rows[i] = None
+        elif old is not None:
+            old.tag = tag[i:i + 1]
+            run.meter.set_clock(ledger.times.get(int(ids[i]), 0.0))
     todo = [i for i, row in enumerate(rows) if row is None]
     for row in rows:
         if row is not None:
@@ -171,7 +174,7 @@ def _staged(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np
             todo: list[int]) -> None:
     """First all checks; then the objective where the check passed and the budget of evaluations allows it."""
     checks: dict[int, Outcome] = {}
-    for k, result in run.engine.map(lambda p: problem.outcome(p, "check"), [x[i] for i in todo], run.evaluation_timeout):
+    for k, result in run.engine.map(problem.staged, [(x[i], "check") for i in todo], run.evaluation_timeout):
         i = todo[k]
         if not isinstance(result, Outcome) or result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
             _keep(problem, run, x, ids, tag, rows, i, result)
@@ -181,7 +184,7 @@ def _staged(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np
     granted = passed[:int(run.meter.grant("evaluations", len(passed)))]
     for i in passed[len(granted):]:
         _keep(problem, run, x, ids, tag, rows, i, checks[i])
-    for k, result in run.engine.map(lambda p: problem.outcome(p, "objective"), [x[i] for i in granted], run.evaluation_timeout):
+    for k, result in run.engine.map(problem.staged, [(x[i], "objective") for i in granted], run.evaluation_timeout):
         i = granted[k]
         if isinstance(result, Outcome):
             result = Outcome(checks[i].metrics | result.metrics, result.failed, checks[i].seconds + result.seconds)

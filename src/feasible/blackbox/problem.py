@@ -196,6 +196,10 @@ class BlackBox(Problem):
             return Outcome(metrics, f"{type(error).__name__}: {error}", time.perf_counter() - started)
         return Outcome(metrics, None, time.perf_counter() - started)
 
+    def staged(self, item: tuple[Float[np.ndarray, " d"], str]) -> Outcome:
+        """`outcome` of (x, stage) as one argument, for engines."""
+        return self.outcome(*item)
+
     def _argument(self, x: np.ndarray) -> Any:
         return x.copy() if self.pass_as == "vector" else self.space.mapping(x)
 

@@ -216,7 +216,8 @@ def known_constraint(given: Any, d: int) -> Known:
 
         def nonlinear(x: np.ndarray) -> np.ndarray:
             value = np.array([np.atleast_1d(fun(row)) for row in x], dtype=float)
-            return np.logical_and(value >= low, value <= high).all(axis=1)
+            inside = np.logical_and(value >= low, value <= high)
+            return np.asarray(inside.all(axis=1))
 
         return nonlinear
     if callable(given):

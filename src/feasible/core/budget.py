@@ -132,6 +132,11 @@ class Meter:
             self._started += self._clock() - self._paused
             self._paused = None
 
+    def set_clock(self, seconds: float) -> None:
+        """Put the clock forward to `seconds`, where a replayed row was recorded; never back."""
+        now = self._clock() if self._paused is None else self._paused
+        self._started = min(self._started, now - seconds)
+
     def grant(self, resource: str, n: float) -> float:
         """Charge as much of `n` as is left and return it (0 when nothing is left)."""
         self.check_time()

@@ -139,6 +139,8 @@ class Ledger:
         self.count = 0
         self.sink = sink
         self.replay: dict[int, Observations] = {}
+        self.times: dict[int, float] = {}
+        """Seconds of the run at which a stored row was recorded."""
         self.fresh = 0
         """Rows that were really evaluated in this process (not replayed)."""
         self._known: dict[bytes, tuple[int, int]] = {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from .budget import Budget, Meter, active_meter
 from .checkpoint import decode, encode
-from .errors import ArgumentError, GoalReached, Stalled, StopRun, WrongProblem
+from .errors import ArgumentError, CheckpointError, GoalReached, Stalled, StopRun, WrongProblem
 from .ledger import Ledger
 from .problem import Method, Problem
 from .result import Point, Result, next_point
@@ -72,6 +72,9 @@ class Checkpoints(Protocol):
     def save(self, blob: bytes) -> None:
         """Keep this one."""
 
+    def refuse(self, reason: str) -> None:
+        """The state cannot be saved: a resumed run replays its ledger from the start instead."""
+
 
 @dataclass(slots=True)
 class Saved:
@@ -95,7 +98,8 @@ class Run:
     meter: Meter
     ledger: Ledger = field(default_factory=Ledger)
     engine: Engine = field(default_factory=InProcess)
-    observers: Sequence[Observer | Callable[[Point], None]] = ()
+    observers: Sequence[Any] = ()
+    """Observers (any of on_start, on_point, on_finish) or plain functions of a trail point."""
     on_failure: Literal["raise", "skip"] = "raise"
     retry: int = 0
     evaluation_timeout: float | None = None
@@ -264,7 +268,10 @@ def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
     meter = current.meter
     paused = meter.pause()
     trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
-    checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, state)))
+    try:
+        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, state)))
+    except CheckpointError as error:
+        checkpoints.refuse(str(error))
     if paused:
         meter.go_on()
 
@@ -276,7 +283,9 @@ def _restore(current: Run, blob: bytes, template: Any) -> Any:
     history = ledger.all()
     have = 0 if history is None else len(history)
     for row in range(have, saved.rows):
-        ledger.append(ledger.replay[row], stored=True)
+        stored = ledger.replay.pop(row)
+        ledger.append(stored, stored=True)
+        ledger.remember([(stored.x[0] + 0.0).tobytes()])
     current.step = saved.step
     current.trail = [Point(step, spent, seconds, Verdict(**verdict)) for step, spent, seconds, verdict in saved.trail]
     current._next = next_point(saved.rows)

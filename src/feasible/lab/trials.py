@@ -35,6 +35,7 @@ class Contest:
 
     name: str
     best_known: float | None = None
+    """To be minimised, like Trial.objective."""
     best_design: list[tuple[str, ...]] = field(default_factory=list)
     maximize: bool = False
     objective: str = "objective"

@@ -1,0 +1,60 @@
+"""What the blackbox room offers by name, and which method it picks when none is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.registry import Catalogue, Entry
+
+if TYPE_CHECKING:
+    from ..core.budget import Budget
+    from .problem import BlackBox
+
+_HERE = "feasible.blackbox"
+
+
+def _method(name: str, target: str, paper: str | None = None, peer: bool = False, summary: str = "", **settings: object) -> Entry:
+    return Entry(name, f"{_HERE}.{target}", "blackbox", paper, "BlackBox", peer, settings, summary)
+
+
+def _problem(name: str, function: str, paper: str, **settings: object) -> Entry:
+    return Entry(name, f"{_HERE}.instances:{function}", "blackbox", paper, "BlackBox", settings=settings)
+
+
+METHODS = (
+    _method("cbo", "cbo:CBO", "cbo", summary="consensus-based optimisation: particles drift to their weighted mean"),
+    _method("cbo-memory", "cbo:CBO", "cbo", summary="consensus-based optimisation with a memory of each particle's best point", memory=True),
+    _method("cbo-hopping", "hopping:Hopping", "cbo", summary="consensus hopping, the bridge from CBO to gradient descent"),
+    _method("gradient-descent", "descent:GradientDescent", "cbo", summary="gradient descent by central differences (a baseline of the paper)"),
+    _method("langevin", "descent:Langevin", "cbo", summary="annealed Langevin dynamics (a baseline of the paper)"),
+    _method("random-search", "peers:RandomSearch", peer=True, summary="independent uniform points"),
+    _method("sobol-search", "peers:SobolSearch", peer=True, summary="a scrambled Sobol sequence"),
+    _method("differential-evolution", "peers:DifferentialEvolution", peer=True, summary="SciPy"),
+    _method("cobyqa", "peers:COBYQA", peer=True, summary="SciPy: derivative-free trust region with quadratic models"),
+    _method("slsqp", "peers:SLSQP", peer=True, summary="SciPy: sequential quadratic programming, finite differences"),
+    _method("trust-constr", "peers:TrustConstr", peer=True, summary="SciPy: trust-region interior point, finite differences"),
+    _method("cma-es", "peers:CMAES", peer=True, summary="pycma"),
+    _method("cbx", "peers:CBX", peer=True, summary="CBXpy"),
+    _method("optuna-tpe", "peers:OptunaTPE", peer=True, summary="Optuna"),
+    _method("optuna-gp", "peers:OptunaGP", peer=True, summary="Optuna"),
+    _method("nevergrad-ngopt", "peers:NGOpt", peer=True, summary="Nevergrad"),
+    _method("nevergrad-pso", "peers:PSO", peer=True, summary="Nevergrad"),
+    _method("nevergrad-two-points-de", "peers:TwoPointsDE", peer=True, summary="Nevergrad"),
+)
+
+
+def choose(problem: BlackBox, budget: Budget) -> tuple[str, str]:
+    """The default method for a black box. The rule follows the standings in benchmarks/ (see the room's page)."""
+    evaluations = budget.get("evaluations")
+    whole = bool(problem.space.integer.any())
+    if not problem.space.bounded:
+        return "cobyqa", "an input has no finite bound, and cobyqa is the method here that needs none"
+    if problem.noise or whole:
+        what = "the function is noisy" if problem.noise else "some inputs are whole numbers or categories"
+        return "cbo-memory", f"{what}, and cbo-memory keeps a population that such steps do not mislead"
+    if evaluations is not None and evaluations >= 20 * problem.space.d:
+        return "cobyqa", f"{evaluations:g} evaluations of {problem.space.d} smooth inputs: cobyqa, restarted until they are used, led the room's race"
+    return "sobol-search", "the budget is below 20 evaluations an input: too few for a model, so the box is covered evenly"
+
+
+CATALOGUE = Catalogue("blackbox", METHODS, (), {"cbo": f"{_HERE}.claims.cbo:claim"}, choose)

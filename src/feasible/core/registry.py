@@ -1,0 +1,222 @@
+"""Names of problems, methods and claims: the rooms' catalogues, plug-ins by entry point, and a user's own files."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .errors import ArgumentError, ArgumentTypeError, FeasibleError, MissingExtra, UnknownName, nearest
+from .problem import Method, Problem
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered name. target: "module:attribute"; settings are applied when it is loaded."""
+
+    name: str
+    target: str
+    room: str = ""
+    paper: str | None = None
+    solves: str = ""
+    peer: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a room offers. default: (problem, budget) -> (method name, reason)."""
+
+    room: str
+    methods: tuple[Entry, ...] = ()
+    problems: tuple[Entry, ...] = ()
+    claims: Mapping[str, str] = field(default_factory=dict)
+    default: Callable[[Any, Any], tuple[str, str]] | None = None
+
+
+@cache
+def catalogues() -> tuple[Catalogue, ...]:
+    """The catalogues of all installed rooms."""
+    return tuple(point.load() for point in metadata.entry_points(group="feasible.rooms"))
+
+
+def _entries(kind: str) -> dict[str, Entry]:
+    found: dict[str, Entry] = {e.name: e for c in catalogues() for e in getattr(c, kind)}
+    for point in metadata.entry_points(group=f"feasible.{kind}"):
+        module = point.value.split(":")[0]
+        found.setdefault(point.name, Entry(point.name, point.value, room=module.split(".")[0], summary=f"plug-in from {module}"))
+    return found
+
+
+@cache
+def methods() -> dict[str, Entry]:
+    """All registered methods by name."""
+    return _entries("methods")
+
+
+@cache
+def problems() -> dict[str, Entry]:
+    """All registered problems by name."""
+    return _entries("problems")
+
+
+@cache
+def claims() -> dict[str, str]:
+    """Claims by paper slug: "module:attribute"."""
+    found = {slug: target for c in catalogues() for slug, target in c.claims.items()}
+    return found | {p.name: p.value for p in metadata.entry_points(group="feasible.claims")}
+
+
+def load_claim(slug: str) -> Any:
+    """The Claim of a paper. Raises UnknownName."""
+    if slug not in claims():
+        raise UnknownName(f"paper '{slug}' has no claim here yet: {nearest(slug, claims())}")
+    return resolve_target(claims()[slug])
+
+
+def load_problem(reference: Any) -> Problem:
+    """A Problem from an object, a registered name, `file.py:name` or `package.module:name`."""
+    if isinstance(reference, Problem):
+        return reference
+    if not isinstance(reference, str):
+        raise ArgumentTypeError(f"problem: got {type(reference).__name__}, expected a Problem, a registered name or 'file.py:name'; a plain "
+                                "function becomes one by feasible.blackbox.BlackBox(function, bounds=...)")
+    found = _from_reference(reference, problems(), "problem")
+    if isinstance(found, type) or (callable(found) and not isinstance(found, Problem)):
+        found = found()
+    if not isinstance(found, Problem):
+        raise ArgumentTypeError(f"problem '{reference}' is a {type(found).__name__}, expected a feasible Problem")
+    return found
+
+
+def load_method(reference: Any) -> Method:
+    """A Method from an object or class, a registered name with settings (`cbo[n_particles=50]`), or `file.py:Name`."""
+    if isinstance(reference, Method):
+        return reference
+    if isinstance(reference, type) and issubclass(reference, Method):
+        return reference()
+    if not isinstance(reference, str):
+        raise ArgumentTypeError(f"method: got {type(reference).__name__}, expected a Method or a registered name")
+    name, settings = split_settings(reference)
+    found = _from_reference(name, methods(), "method", settings)
+    if isinstance(found, type) and issubclass(found, Method):
+        found = configure(found, settings, name)
+    if not isinstance(found, Method):
+        raise ArgumentTypeError(f"method '{reference}' is a {type(found).__name__}, expected a feasible Method")
+    return found
+
+
+def configure(cls: type[Method], settings: Mapping[str, Any], name: str) -> Method:
+    """A method with settings. Raises ArgumentError with the nearest known setting."""
+    known = [f.name for f in dataclasses.fields(cls)]
+    for key in settings:
+        if key not in known:
+            raise ArgumentError(f"method '{name}' has no setting '{key}': {nearest(key, known)}")
+    return cls(**settings)
+
+
+def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
+    """`cbo[n_particles=50,noise=isotropic]` -> ("cbo", {"n_particles": 50, "noise": "isotropic"})."""
+    match = re.fullmatch(r"(.+?)\[(.*)\]", reference.strip())
+    if match is None:
+        return reference.strip(), {}
+    settings: dict[str, Any] = {}
+    for part in filter(None, (p.strip() for p in match.group(2).split(","))):
+        key, sign, value = part.partition("=")
+        if not sign:
+            raise ArgumentError(f"method '{reference}': cannot read '{part}', expected SETTING=VALUE")
+        settings[key.strip()] = _plain(value.strip())
+    return match.group(1), settings
+
+
+def _plain(text: str) -> Any:
+    lowered = text.lower()
+    if lowered in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}[lowered]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _from_reference(reference: str, entries: Mapping[str, Entry], what: str, settings: Mapping[str, Any] | None = None) -> Any:
+    if reference in entries:
+        entry = entries[reference]
+        found = resolve_target(entry.target)
+        if what == "method" and isinstance(found, type):
+            return configure(found, {**entry.settings, **(settings or {})}, entry.name)
+        return found(**entry.settings) if callable(found) and not isinstance(found, type) else found
+    if ":" in reference:
+        return resolve_target(reference)
+    raise UnknownName(f"{what} '{reference}' is not registered: {nearest(reference, entries)} A problem or method of your own is given as "
+                      "file.py:name")
+
+
+def resolve_target(target: str) -> Any:
+    """The object that "module:attribute" or "file.py:attribute" names."""
+    path, _, attribute = target.rpartition(":")
+    module = _file_module(path) if path.endswith(".py") else _module(path)
+    value: Any = module
+    for part in attribute.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            names = [n for n in vars(module) if not n.startswith("_")]
+            raise UnknownName(f"'{path}' has no '{attribute}': {nearest(attribute, names)}") from None
+    return value
+
+
+def _module(path: str) -> Any:
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name and path.split(".")[0] == error.name.split(".")[0]:
+            raise UnknownName(f"module '{path}' cannot be found") from None
+        raise MissingExtra(f"'{path}' needs the package '{error.name}', which is not installed") from error
+
+
+def _file_module(path: str) -> Any:
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise UnknownName(f"file '{path}' does not exist")
+    name = "feasible_user_" + re.sub(r"\W", "_", str(file))
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnknownName(f"file '{path}' cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except FeasibleError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise ArgumentError(f"file '{path}' cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(file.parent))
+    return module
+
+
+def default_method(problem: Problem, budget: Any) -> tuple[Method, str]:
+    """The room's choice for this problem and budget, and why."""
+    rooms = [c.__module__.split(".")[1] for c in type(problem).__mro__ if c.__module__.startswith("feasible.") and "." in c.__module__]
+    for catalogue in catalogues():
+        if catalogue.room in rooms and catalogue.default is not None:
+            name, reason = catalogue.default(problem, budget)
+            return load_method(name), reason
+    raise ArgumentError(f"method: no room chooses one for a {type(problem).__name__}; name a method that solves it")

@@ -1,0 +1,184 @@
+"""Where trials and parallel evaluations run. Local processes: a call that hangs or dies costs that call and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from ..core.errors import ArgumentError, EvaluationFailed
+from ..core.run import InProcess
+
+__all__ = ["InProcess", "LocalProcesses", "cpu_count", "report"]
+
+_channel: tuple[Connection, int] | None = None
+
+
+def report(note: Any) -> None:
+    """From inside a worker: send a note to the `on_note` of the map call that runs it; outside a worker nothing happens."""
+    if _channel is not None:
+        with contextlib.suppress(OSError):
+            _channel[0].send(("note", _channel[1], note))
+
+
+def cpu_count() -> int:
+    """CPUs this process may use (affinity and container limits, not the host's)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    index: int | None = None
+    deadline: float | None = None
+
+
+class LocalProcesses:
+    """A pool of forked processes, each leader of its own process group so that a timeout ends its children too.
+
+    The function is inherited by the fork, never pickled: lambdas and closures work. Items and results cross a pipe of our own.
+    Workers die with the driver.
+    """
+
+    def __init__(self, workers: int):
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ArgumentError(f"workers={workers!r}: expected an integer >= 1")
+        if "fork" not in multiprocessing.get_all_start_methods():
+            raise ArgumentError(f"workers={workers}: local processes need fork, which this system ({sys.platform}) does not have")
+        self.workers = workers
+        self._context = multiprocessing.get_context("fork")
+        self._pool: list[_Worker] = []
+        self._function: Callable[[Any], Any] | None = None
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None,
+            on_note: Callable[[int, Any], None] | None = None) -> Iterator[tuple[int, Any]]:
+        """Yield (index, result or exception) as calls finish. A call over `timeout` seconds has its process group killed."""
+        if function != self._function:
+            self.close()
+            self._function = function
+        todo = deque(range(len(items)))
+        busy: list[_Worker] = []
+        try:
+            while todo or busy:
+                while todo and len(busy) < self.workers:
+                    worker = self._idle()
+                    worker.index = todo.popleft()
+                    worker.deadline = time.monotonic() + timeout if timeout is not None else None
+                    worker.pipe.send((worker.index, items[worker.index]))
+                    busy.append(worker)
+                nearest = min((w.deadline for w in busy if w.deadline is not None), default=None)
+                ready = set(wait([w.pipe for w in busy], None if nearest is None else max(nearest - time.monotonic(), 0)))
+                for worker in list(busy):
+                    assert worker.index is not None
+                    if worker.pipe in ready:
+                        try:
+                            kind, index, value = worker.pipe.recv()
+                        except (EOFError, OSError):
+                            busy.remove(worker)
+                            yield worker.index, EvaluationFailed(self._obituary(worker))
+                            continue
+                        if kind == "note":
+                            if on_note is not None:
+                                on_note(index, value)
+                            continue
+                        busy.remove(worker)
+                        worker.index = None
+                        yield index, value
+                    elif worker.deadline is not None and time.monotonic() >= worker.deadline:
+                        busy.remove(worker)
+                        index = worker.index
+                        self._kill(worker)
+                        yield index, EvaluationFailed(f"timeout: killed after {timeout:g} s")
+        finally:
+            for worker in busy:
+                self._kill(worker)
+
+    def _idle(self) -> _Worker:
+        for worker in self._pool:
+            if worker.index is None:
+                return worker
+        mine, theirs = self._context.Pipe()
+        others = [w.pipe for w in self._pool]
+        process = self._context.Process(target=_serve, args=(self._function, theirs, [mine, *others], os.getpid()))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        process.start()
+        theirs.close()
+        worker = _Worker(process, mine)
+        self._pool.append(worker)
+        return worker
+
+    def _obituary(self, worker: _Worker) -> str:
+        worker.process.join(5)
+        code = worker.process.exitcode
+        self._kill(worker)
+        if code is not None and code < 0:
+            return f"process died: killed by signal {signal.Signals(-code).name}"
+        return f"process died: exit code {code}"
+
+    def _kill(self, worker: _Worker) -> None:
+        if worker.process.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(worker.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(worker.process.pid, signal.SIGKILL)
+        worker.process.join()
+        worker.pipe.close()
+        if worker in self._pool:
+            self._pool.remove(worker)
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in list(self._pool):
+            self._kill(worker)
+
+    def __enter__(self) -> LocalProcesses:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _serve(function: Callable[[Any], Any], pipe: Connection, foreign: list[Connection], driver: int) -> None:
+    global _channel
+    os.setsid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the driver
+        if os.getppid() != driver:
+            os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in foreign:
+        other.close()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    while True:
+        try:
+            index, item = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+        _channel = (pipe, index)
+        value: Any
+        try:
+            value = function(item)
+        except (Exception, SystemExit) as error:
+            value = EvaluationFailed(f"{type(error).__name__}: {error}")
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        try:
+            pipe.send(("done", index, value))
+        except Exception as error:
+            pipe.send(("done", index, EvaluationFailed(f"the result cannot be sent back: {type(error).__name__}: {error}")))

@@ -1,0 +1,82 @@
+"""The tables of the store. Their names start with `feasible_`, so that they can live beside other tools' tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+HEAD = "0001"
+"""The schema version this code reads and writes; the newest file in migrations/versions."""
+VERSION_TABLE = "feasible_alembic_version"
+
+metadata = sa.MetaData()
+
+races = sa.Table(
+    "feasible_races", metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
+)
+
+runs = sa.Table(
+    "feasible_runs", metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("race", sa.Integer, sa.ForeignKey("feasible_races.id"), index=True),
+    sa.Column("problem", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("budget", sa.Text, nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("result", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("reserved", sa.Text, nullable=False, default="{}"),
+    sa.Column("rows", sa.Integer, nullable=False, default=0),
+    sa.Column("told", sa.Integer, nullable=False, default=0),
+    sa.Column("version", sa.Integer, nullable=False, default=0),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+)
+
+evaluations = sa.Table(
+    "feasible_evaluations", metadata,
+    sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
+    sa.Column("row", sa.Integer, primary_key=True),
+    sa.Column("x", sa.Text, nullable=False),
+    sa.Column("objective", sa.Float),
+    sa.Column("violation", sa.Float),
+    sa.Column("constraints", sa.Text, nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("tag", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("seconds", sa.Float),
+    sa.Column("at", sa.Float),
+    sa.Column("told", sa.Integer),
+    sa.Column("charged", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Column("updated", sa.Float),
+    sa.Index("feasible_evaluations_told", "run", "told"),
+    sa.Index("feasible_evaluations_status", "run", "status"),
+)
+
+points = sa.Table(
+    "feasible_points", metadata,
+    sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
+    sa.Column("n", sa.Integer, primary_key=True),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("spent", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+)
+
+checkpoints = sa.Table(
+    "feasible_checkpoints", metadata,
+    sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
+    sa.Column("told", sa.Integer, nullable=False, default=0),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+)

@@ -1,0 +1,374 @@
+"""Who won a race: outcomes by problem and method, average ranks, and whether the differences are more than luck.
+
+What counts as better is decided by `Verdict.beats` alone: trials are turned into verdicts and sorted with it. The figures of a
+method (median, quartiles, feasible rate, failures, seconds) depend on its own trials only; ranks and p-values on who takes part.
+
+How fast methods get there is in `profiles.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cmp_to_key
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wilcoxon
+
+from ..core.verdict import Verdict
+from .trials import Contest, Race, Trial
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+BEATEN = 1e-6
+"""A feasible answer better than the best known value by more than this (relative) is reported."""
+LOUD = "ATTENTION:"
+FEWEST_PAIRS = 6
+"""With fewer pairs a two-sided signed-rank test cannot come below 0.05, so none is made."""
+
+
+# ---------------------------------------------------------------------------------------------------- outcomes
+
+def outcome(trial: Trial) -> Verdict:
+    """The verdict on a trial's best answer; a failed or pending trial has none to show and is beaten by all that have."""
+    if trial.status != "done":
+        return Verdict(math.nan, math.inf, -1.0)
+    feasible = trial.feasible and math.isfinite(trial.violation)
+    return Verdict(float(trial.objective), float(trial.violation), float(trial.violation) if feasible else -1.0)
+
+
+def compare(a: Verdict, b: Verdict) -> int:
+    """-1 where a beats b, 1 where b beats a, 0 for a tie: for `functools.cmp_to_key`."""
+    return -1 if a.beats(b) else 1 if b.beats(a) else 0
+
+
+def average_ranks(verdicts: Sequence[Verdict]) -> list[float]:
+    """Rank of each verdict, 1 for the best; equals share the average of their ranks."""
+    order = sorted(range(len(verdicts)), key=lambda i: cmp_to_key(compare)(verdicts[i]))
+    ranks = [0.0] * len(verdicts)
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or compare(verdicts[order[start]], verdicts[order[end]]) != 0:
+            for i in order[start:end]:
+                ranks[i] = (start + 1 + end) / 2
+            start = end
+    return ranks
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """The finished trial that no other one beats (the first of equals)."""
+    done = [t for t in trials if t.status == "done"]
+    return min(done, key=lambda t: cmp_to_key(compare)(outcome(t))) if done else None
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Quantile of values among which +inf stands for "nothing feasible"; interpolates linearly, never out of an infinity."""
+    ordered = sorted(values)
+    if not ordered:
+        return math.nan
+    at = q * (len(ordered) - 1)
+    low, part = int(at), at - int(at)
+    if part < 1e-12 or ordered[low] == ordered[min(low + 1, len(ordered) - 1)]:
+        return ordered[low]
+    return ordered[low] + part * (ordered[low + 1] - ordered[low])
+
+
+# ---------------------------------------------------------------------------------------------------- gaps
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The objective value that gaps and targets of a problem are measured from (to be minimised)."""
+
+    value: float
+    known: bool
+    """True: the best known value, which comes with the problem. False: only the best found in this race."""
+
+    @property
+    def absolute(self) -> bool:
+        """True where the value is (nearly) zero, so that gaps are differences, not fractions."""
+        return abs(self.value) < 1e-9
+
+    def gap(self, objective: float) -> float:
+        """(objective - value) / |value|, or the difference where the value is zero."""
+        return (objective - self.value) / (1.0 if self.absolute else abs(self.value))
+
+
+def reference(race: Race, contest: Contest) -> Reference | None:
+    """The best known value, else the best feasible one of this race, else None."""
+    if contest.best_known is not None and math.isfinite(contest.best_known):
+        return Reference(float(contest.best_known), True)
+    best = best_trial([t for t in race.trials if t.problem == contest.name])
+    if best is None or not outcome(best).feasible or not math.isfinite(best.objective):
+        return None
+    return Reference(float(best.objective), False)
+
+
+def user_value(contest: Contest, objective: float) -> float:
+    """An objective in the user's own sense."""
+    return -objective if contest.maximize else objective
+
+
+# ---------------------------------------------------------------------------------------------------- the test
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: the smallest of m p-values times m, the next times m - 1, ..., kept monotone, at most 1.
+
+    A NaN is no test: it stays NaN and does not count.
+    """
+    tested = sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])
+    adjusted = [math.nan] * len(p)
+    largest = 0.0
+    for k, i in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - k) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
+    """p-value (two-sided) and pairs of the Wilcoxon signed-rank test between two methods.
+
+    Objectives of different problems cannot be subtracted, so on each problem the outcomes of both methods over all seeds are ranked
+    together by verdict and the ranks are subtracted seed by seed. Zero differences are split (`zsplit`).
+    """
+    differences: list[float] = []
+    trials = finished(race)
+    for contest in race.contests:
+        mine, theirs = trials[contest.name, method], trials[contest.name, other]
+        seeds = sorted(mine.keys() & theirs.keys())
+        ranks = average_ranks([outcome(mine[s]) for s in seeds] + [outcome(theirs[s]) for s in seeds])
+        differences += [a - b for a, b in zip(ranks[:len(seeds)], ranks[len(seeds):], strict=True)]
+    if len(differences) < FEWEST_PAIRS:
+        return math.nan, len(differences)
+    if not any(differences):
+        return 1.0, len(differences)
+    return float(wilcoxon(differences, zero_method="zsplit").pvalue), len(differences)
+
+
+def finished(race: Race) -> dict[tuple[str, str], dict[int, Trial]]:
+    """(problem, method) -> seed -> trial, for all pairs of the race; pending trials are left out."""
+    groups: dict[tuple[str, str], dict[int, Trial]] = {(c.name, m): {} for c in race.contests for m in race.methods}
+    for t in sorted(race.trials, key=lambda t: t.seed):
+        if t.status != "pending" and (t.problem, t.method) in groups:
+            groups[t.problem, t.method][t.seed] = t
+    return groups
+
+
+# ---------------------------------------------------------------------------------------------------- standings
+
+@dataclass
+class Standings:
+    """Who won.
+
+    table: one row per problem and method. median, q25, q75: of the final objective in the user's sense, NaN where that quantile of the
+    seeds is not feasible; violation: median over the seeds; gap: of the median, a fraction of the reference (infinite where infeasible).
+    ranks: one row per method, best first. rank: average over problems of the average over seeds. p: signed-rank test against `leader`,
+    corrected by Holm; gap: median over problems of the median gaps.
+    notes: what a reader must know, one sentence each.
+    """
+
+    race: str
+    table: pd.DataFrame
+    ranks: pd.DataFrame
+    leader: str | None
+    notes: list[str] = field(default_factory=list)
+    absolute: frozenset[str] = frozenset()
+    """Problems whose gaps are differences, because the reference is zero."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table, with each method's average rank and p-value over all problems beside it."""
+        overall = self.ranks[["method", "rank", "p"]].rename(columns={"rank": "average_rank"})
+        return self.table.merge(overall, on="method", how="left", sort=False)
+
+
+def standings(race: Race) -> Standings:
+    """Work out who won. Unfinished trials are left out, and ranks use only the seeds that every method has finished."""
+    notes: list[str] = []
+    trials = finished(race)
+    references = {c.name: reference(race, c) for c in race.contests}
+    ranks = _block_ranks(race, trials, notes)
+    pending = Counter((t.problem, t.method) for t in race.trials if t.status == "pending")
+    rows = [_row(c, m, list(trials[c.name, m].values()), references[c.name], ranks[c.name, m]) | {"pending": pending[c.name, m]}
+            for c in race.contests for m in race.methods]
+    columns = ["problem", "method", "trials", "median", "q25", "q75", "gap", "feasible_rate", "violation", "failed", "pending", "seconds",
+               "rank", "reference", "known"]
+    table = pd.DataFrame(rows, columns=columns)
+    overall = _overall(race, table)
+    leader = None if overall.empty or math.isnan(overall["rank"].iloc[0]) else str(overall["method"].iloc[0])
+    _test(race, overall, leader, notes)
+    remarks = [note for c in race.contests for note in _remarks(race, c, references[c.name])]
+    loud = [note for note in remarks if note.startswith(LOUD)]
+    notes = loud + _counts(race) + [note for note in remarks if note not in loud] + notes
+    absolute = frozenset(name for name, ref in references.items() if ref is not None and ref.absolute)
+    return Standings(race.name, table, overall, leader, notes, absolute)
+
+
+def _block_ranks(race: Race, trials: dict[tuple[str, str], dict[int, Trial]], notes: list[str]) -> dict[tuple[str, str], list[float]]:
+    """Ranks by (problem, method), one for each seed that all methods (that have begun at all) have finished."""
+    methods = [m for m in race.methods if any(trials[c.name, m] for c in race.contests)]
+    ranks: dict[tuple[str, str], list[float]] = {(c.name, m): [] for c in race.contests for m in race.methods}
+    left_out = 0
+    for contest in race.contests:
+        by_method = [trials[contest.name, m] for m in methods]
+        for seed in sorted(set().union(*by_method)) if by_method else []:
+            if not all(seed in own for own in by_method):
+                left_out += 1
+                continue
+            for m, rank in zip(methods, average_ranks([outcome(own[seed]) for own in by_method]), strict=True):
+                ranks[contest.name, m].append(rank)
+    if left_out:
+        notes.append(f"{left_out} (problem, seed) pairs are not ranked yet: not every method has finished them.")
+    return ranks
+
+
+def _row(contest: Contest, method: str, trials: list[Trial], ref: Reference | None, ranks: list[float]) -> dict[str, object]:
+    verdicts = sorted((outcome(t) for t in trials), key=cmp_to_key(compare))
+    objectives = [float(v.objective) if v.feasible else math.inf for v in verdicts]  # type: ignore[arg-type]
+    violations = [v.violation if not math.isnan(v.violation) else math.inf for v in verdicts]
+    middle, low, high = (quantile(objectives, q) for q in (0.5, 0.25, 0.75))
+
+    def shown(x: float) -> float:
+        return user_value(contest, x) if math.isfinite(x) else math.nan
+
+    return {"problem": contest.name, "method": method, "trials": len(trials), "median": shown(middle), "q25": shown(low), "q75": shown(high),
+            "gap": ref.gap(middle) if ref is not None else math.nan,
+            "feasible_rate": _mean([float(v.feasible) for v in verdicts]), "violation": quantile(violations, 0.5),
+            "failed": sum(t.status == "failed" for t in trials),
+            "seconds": quantile([t.seconds for t in trials if t.status == "done"], 0.5), "rank": _mean(ranks),
+            "reference": user_value(contest, ref.value) if ref is not None else math.nan, "known": ref is not None and ref.known}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _overall(race: Race, table: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for method in race.methods:
+        own = table[table["method"] == method]
+        n = own["trials"].sum()
+        rows.append({"method": method, "rank": _mean(own["rank"].dropna().tolist()), "gap": quantile(own["gap"].dropna().tolist(), 0.5),
+                     "feasible_rate": float((own["feasible_rate"].fillna(0) * own["trials"]).sum() / n) if n else math.nan,
+                     "failed": int(own["failed"].sum()), "trials": int(n), "p": math.nan, "p_raw": math.nan, "pairs": 0})
+    frame = pd.DataFrame(rows, columns=["method", "rank", "gap", "feasible_rate", "failed", "trials", "p", "p_raw", "pairs"])
+    return frame.sort_values("rank", kind="stable", na_position="last", ignore_index=True)
+
+
+def _test(race: Race, overall: pd.DataFrame, leader: str | None, notes: list[str]) -> None:
+    """Fill in p, p_raw and pairs: every method against the leader."""
+    if leader is None or len(overall) < 2:
+        return
+    others = [i for i in overall.index if overall.at[i, "method"] != leader]
+    tests = [signed_rank(race, str(overall.at[i, "method"]), leader) for i in others]
+    for i, (p, pairs), corrected in zip(others, tests, holm([p for p, _ in tests]), strict=True):
+        overall.loc[i, ["p", "p_raw", "pairs"]] = [corrected, p, pairs]
+    overall["pairs"] = overall["pairs"].astype(int)
+    few = [str(overall.at[i, "method"]) for i, (p, _) in zip(others, tests, strict=True) if math.isnan(p)]
+    if few:
+        notes.append(f"No p-value for {', '.join(few)}: a signed-rank test needs at least {FEWEST_PAIRS} pairs (problem, seed), "
+                     f"there are {min(n for p, n in tests if math.isnan(p))}.")
+    if len(few) < len(others):
+        notes.append(f"p: Wilcoxon signed-rank test against {leader} over (problem, seed) pairs, corrected by Holm for "
+                     f"{len(others) - len(few)} comparison{'s' if len(others) - len(few) > 1 else ''}.")
+
+
+def _remarks(race: Race, contest: Contest, ref: Reference | None) -> list[str]:
+    """Notes on one problem."""
+    notes = []
+    trials = [t for t in race.trials if t.problem == contest.name and t.status == "done"]
+    best = best_trial(trials)
+    if ref is not None and ref.known and best is not None and outcome(best).feasible and ref.gap(best.objective) < -BEATEN:
+        excess = -ref.gap(best.objective)
+        notes.append(f"{LOUD} on {contest.name}, {best.method} (seed {best.seed}) found {user_value(contest, best.objective):.10g}, feasible, "
+                     f"which beats the best known value {user_value(contest, ref.value):.10g} by "
+                     f"{f'{excess:.3g}' if ref.absolute else f'{100 * excess:.3g} %'}. Either the best known value is out of date, "
+                     "or the problem accepts what it should not: check before quoting any gap.")
+    if trials and not any(outcome(t).feasible for t in trials):
+        notes.append(f"{contest.name}: no trial ended with a feasible answer; methods are ranked by violation.")
+    if ref is not None and not ref.known:
+        notes.append(f"{contest.name}: no best known value; gaps and targets are measured from the best found in this race, "
+                     "so they change when a method is added.")
+    if ref is not None and ref.absolute:
+        notes.append(f"{contest.name}: the reference value is 0, so gaps are differences, not percentages.")
+    return notes
+
+
+def _counts(race: Race) -> list[str]:
+    """Notes on unfinished and failed trials."""
+    notes = []
+    pending = sum(t.status == "pending" for t in race.trials)
+    if pending:
+        notes.append(f"Unfinished: {pending} of {len(race.trials)} trials are pending.")
+    failed = Counter(t.method for t in race.trials if t.status == "failed")
+    if failed:
+        notes.append("Failed trials rank last: " + ", ".join(f"{m} {n}" for m, n in failed.items()) + ".")
+    return notes
+
+
+# ---------------------------------------------------------------------------------------------------- terminal
+
+def percent(gap: float, absolute: bool = False) -> str:
+    """A gap for people: `0.12 %`, `3.4e-05` where it is a difference, `infeasible` where it is infinite, a dash where unknown."""
+    if math.isnan(gap):
+        return "–"
+    if math.isinf(gap):
+        return "infeasible" if gap > 0 else "-inf"
+    if absolute:
+        return f"{gap:.2g}"
+    value = 100 * gap
+    return f"{value:.0f} %" if 100 <= abs(value) < 1e5 else "0 %" if abs(value) < 5e-7 else f"{value:.2g} %"
+
+
+def format_p(p: float) -> str:
+    """A p-value for people."""
+    return "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}"
+
+
+def printable(text: str) -> str:
+    """Text without control characters, so that a name cannot steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def format_standings(result: Standings, most: int = 4) -> Table:
+    """One row per method for the terminal: average rank, p, and median gap and feasible rate by problem.
+
+    With more than `most` problems, their columns are merged into one: the median over problems.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    def text(s: str) -> Text:
+        return Text(printable(s))
+
+    problems = list(dict.fromkeys(result.table["problem"]))
+    wide = len(problems) <= most
+    table = Table(title=text(f"Standings of {result.race}"), title_justify="left")
+    table.add_column("method")
+    for heading in ("rank", "p", *([] if wide else ["gap", "feasible"])):
+        table.add_column(heading, justify="right")
+    for problem in problems if wide else []:
+        known = bool(result.table.loc[result.table["problem"] == problem, "known"].any())
+        table.add_column(text(problem + ("" if known else " (to best found)")), justify="right")
+    if any(result.ranks["failed"]):
+        table.add_column("failed", justify="right")
+    for row in result.ranks.itertuples():
+        p = "leader" if row.method == result.leader else format_p(row.p)
+        cells = [text(row.method), Text("–" if math.isnan(row.rank) else f"{row.rank:.2f}"), Text(p)]
+        if not wide:
+            cells += [Text(percent(row.gap)), Text(_rate(row.feasible_rate))]
+        for problem in problems if wide else []:
+            own = result.table[(result.table["problem"] == problem) & (result.table["method"] == row.method)].iloc[0]
+            gap = "" if math.isinf(own["gap"]) else percent(own["gap"], problem in result.absolute) + ", "
+            cells.append(Text(f"{gap}{_rate(own['feasible_rate'])} feasible" if own["trials"] else "–"))
+        if any(result.ranks["failed"]):
+            cells.append(Text(str(row.failed)))
+        table.add_row(*cells, style="bold" if row.method == result.leader else None)
+    return table
+
+
+def _rate(rate: float) -> str:
+    return "–" if math.isnan(rate) else f"{100 * rate:.0f} %"

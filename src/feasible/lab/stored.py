@@ -1,0 +1,214 @@
+"""Runs that live in a store: start, resume, extend, show. A resumed run replays its ledger, so nothing is paid for twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.budget import Budget, Meter
+from ..core.errors import ArgumentError, StoreError
+from ..core.ledger import FAILED, Ledger, Observations
+from ..core.problem import Method, Problem
+from ..core.registry import configure, load_method, load_problem, resolve_target
+from ..core.result import Point, Result
+from ..core.run import Engine, InProcess, Run, run, versions
+from .engines import LocalProcesses
+from .store import EvaluationRow, RunRow, Store, finite, verdict_data, verdict_of
+
+CHECKPOINT_SECONDS = 20.0
+FLUSH_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """How a run evaluates. workers > 1 or a timeout mean local processes."""
+
+    on_failure: str = "raise"
+    retry: int = 0
+    workers: int = 1
+    evaluation_timeout: float | None = None
+    find_feasible: bool = False
+
+    def __post_init__(self) -> None:
+        if self.on_failure not in ("raise", "skip"):
+            raise ArgumentError(f"on_failure={self.on_failure!r}: expected 'raise' or 'skip'")
+        if isinstance(self.retry, bool) or not isinstance(self.retry, int) or self.retry < 0:
+            raise ArgumentError(f"retry={self.retry!r}: expected an integer >= 0")
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise ArgumentError(f"workers={self.workers!r}: expected an integer >= 1")
+        if self.evaluation_timeout is not None and not self.evaluation_timeout > 0:
+            raise ArgumentError(f"evaluation_timeout={self.evaluation_timeout!r}: expected seconds > 0")
+
+    def engine(self) -> Engine:
+        """The engine that these options ask for."""
+        if self.workers > 1 or self.evaluation_timeout is not None:
+            return LocalProcesses(self.workers)
+        return InProcess()
+
+
+def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
+    """How to build a method again: its registered name, or its class and plain settings. None where that cannot be said."""
+    if isinstance(reference, str):
+        return {"name": reference}
+    cls = type(method)
+    settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
+    if "<locals>" in cls.__qualname__ or cls.__module__ in ("__main__",) or not all(_simple(v) for v in settings.values()):
+        return None
+    return {"target": f"{cls.__module__}:{cls.__qualname__}", "settings": settings}
+
+
+def _simple(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_simple(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:
+    """The method of a stored run."""
+    if spec is None:
+        raise StoreError(f"method '{name}' was given as an object that only its program can build: resume from that program, with "
+                         "feasible.solve(..., store=..., name=...)")
+    if "name" in spec:
+        return load_method(spec["name"])
+    return configure(resolve_target(spec["target"]), {k: tuple(v) if isinstance(v, list) else v for k, v in spec["settings"].items()}, name)
+
+
+def build_problem(row: RunRow) -> Problem:
+    """The problem of a stored run."""
+    reference = row.spec.get("problem")
+    if reference is None:
+        raise StoreError(f"problem '{row.problem}' of run '{row.name}' was given as an object that only its program can build: resume from "
+                         f"that program, with feasible.solve(..., store=..., name='{row.name}')")
+    return load_problem(reference)
+
+
+class _Checkpoints:
+    """A run's checkpoints in the store, at most one in CHECKPOINT_SECONDS."""
+
+    def __init__(self, store: Store, run: int):
+        self.store, self.run, self.last, self.off = store, run, time.monotonic(), False
+
+    def load(self) -> bytes | None:
+        found = self.store.checkpoint(self.run)
+        return None if found is None else found[0]
+
+    def due(self) -> bool:
+        return not self.off and time.monotonic() - self.last > CHECKPOINT_SECONDS
+
+    def save(self, blob: bytes) -> None:
+        self.store.save_checkpoint(self.run, blob)
+        self.last = time.monotonic()
+
+    def refuse(self, reason: str) -> None:
+        self.off = True
+
+
+class _TrailWriter:
+    """Observer that keeps the trail in the store, a few times a second at most."""
+
+    def __init__(self, store: Store, run: int):
+        self.store, self.run, self.written, self.last = store, run, 0, time.monotonic()
+
+    def on_start(self, current: Run) -> None:
+        pass
+
+    def on_point(self, current: Run, point: Point) -> None:
+        if time.monotonic() - self.last > FLUSH_SECONDS:
+            self._write(current)
+
+    def on_finish(self, current: Run, result: Result) -> None:
+        self._write(current)
+
+    def _write(self, current: Run) -> None:
+        self.store.add_points(self.run, current.trail[self.written:], self.written)
+        self.written, self.last = len(current.trail), time.monotonic()
+
+
+def observations(rows: Sequence[EvaluationRow], columns: Sequence[str] = ()) -> Observations:
+    """Stored rows as a batch."""
+    names = tuple(columns) or tuple(dict.fromkeys(c for r in rows for c in r.metrics))
+    m = max((len(r.constraints) for r in rows), default=0)
+    nan = float("nan")
+    g = [[nan if v is None else v for v in r.constraints] + [nan] * (m - len(r.constraints)) for r in rows]
+    return Observations(
+        np.array([r.x for r in rows], dtype=float), np.array([nan if r.objective is None else r.objective for r in rows], dtype=float),
+        np.array(g, dtype=float).reshape(len(rows), m), np.array([[r.metrics.get(c, nan) for c in names] for r in rows], dtype=float), names,
+        np.array([r.status for r in rows], dtype=np.int8), np.array([r.row for r in rows]), np.array([r.tag for r in rows]),
+        {i: r.reason for i, r in enumerate(rows) if r.reason}, np.array([nan if r.seconds is None else r.seconds for r in rows], dtype=float))
+
+
+def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observers: Sequence[Any] = (), chosen: str | None = None) -> Result:
+    """Run a stored run to its end from wherever it stands. Raises RunBusy while another live process drives it."""
+    store.claim_run(row.id)
+    options = Options(**row.spec.get("options", {}))
+    budget = Budget(**row.budget)
+    engine = options.engine()
+    meter = Meter(budget)
+    ledger = Ledger(lambda seen: store.record(row.id, seen, meter.seconds))
+    stored = store.evaluations(row.id)
+    while stored and stored[-1].status == FAILED and options.on_failure == "raise" and not options.retry:
+        stored.pop()
+    for old in stored:
+        ledger.replay[old.row] = observations([old], _columns(problem, old))
+        ledger.times[old.row] = old.at or 0.0
+    current = Run(problem, method, budget, row.seed, meter, ledger, engine, (_TrailWriter(store, row.id), *observers),
+                  on_failure="skip" if options.on_failure == "skip" else "raise", retry=options.retry,
+                  evaluation_timeout=options.evaluation_timeout, find_feasible=options.find_feasible, label=row.name)
+    if chosen:
+        current.notes.append(f"method chosen: {chosen}")
+    try:
+        result = run(current, _Checkpoints(store, row.id))
+    except BaseException as error:
+        store.update_run(row.id, state="failed", owner=None, rows=ledger.count, result={"error": f"{type(error).__name__}: {error}"})
+        raise
+    finally:
+        if isinstance(engine, LocalProcesses):
+            engine.close()
+    result.run, result.chosen = row.name, chosen
+    state = "interrupted" if result.stopped.startswith("interrupted") else "finished"
+    store.update_run(row.id, state=state, owner=None, rows=ledger.count, result=result_data(result))
+    return result
+
+
+def _columns(problem: Problem, row: EvaluationRow) -> tuple[str, ...]:
+    columns: tuple[str, ...] = getattr(problem, "columns", ())
+    return (*columns, *(c for c in row.metrics if c not in columns))
+
+
+def result_data(result: Result) -> dict[str, Any]:
+    """A result as plain data: what `show`, the standings and the report need, without the problem at hand."""
+    answer = result.answer
+    x = [float(v) for v in answer] if hasattr(answer, "x") else None
+    return {"verdict": verdict_data(result.verdict), "feasible": result.verdict.feasible, "design": [list(r) for r in result.table()], "answer": x,
+            "id": getattr(answer, "id", None), "stopped": result.stopped, "steps": result.steps, "spent": result.spent, "notes": result.notes,
+            "seconds": result.spent.get("seconds", 0.0), "versions": versions(), "text": str(result), "chosen": result.chosen,
+            "objective": finite(result.verdict.objective) if isinstance(result.verdict.objective, float) else None}
+
+
+def stored_result(store: Store, row: RunRow, problem: Problem, method: Method) -> Result:
+    """The result of a finished run, read back without running anything."""
+    assert row.result is not None
+    ledger = Ledger()
+    rows = store.evaluations(row.id)
+    if rows:
+        ledger.append(observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))), stored=True)
+    answer = ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ()))
+    return Result(problem, method.name, answer, verdict_of(row.result["verdict"]), row.result["spent"], store.trail(row.id), row.result["stopped"],
+                  row.seed, Budget(**row.budget), row.result["steps"], row.result["versions"], ledger, row.name, row.result.get("chosen"),
+                  row.result["notes"])
+
+
+def extend(store: Store, row: RunRow, more: Mapping[str, float]) -> RunRow:
+    """Add to a run's budget; `resume` then goes on as if it had been so large from the start."""
+    budget = Budget(**more)
+    new = dict(row.budget)
+    for resource, amount in budget.items():
+        if resource not in new:
+            raise ArgumentError(f"--add {resource}={amount:g}: run '{row.name}' has no limit on {resource}, only on {', '.join(new)}")
+        new[resource] += amount
+    store.update_run(row.id, budget=new, state="open")
+    return store.run(row.id)
