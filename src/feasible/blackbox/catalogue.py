@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.registry import Catalogue, Entry
+from .instances import PROBLEMS as INSTANCES
 
 if TYPE_CHECKING:
     from ..core.budget import Budget
     from .problem import BlackBox
 
 _HERE = "feasible.blackbox"
+SYNTHETIC = ("grand-canyon", "grand-canyon-smooth", "rastrigin-cbo", "ackley", "rastrigin", "rosenbrock", "griewank", "sphere")
 
 
 def _method(name: str, target: str, paper: str | None = None, peer: bool = False, summary: str = "", **settings: object) -> Entry:
     return Entry(name, f"{_HERE}.{target}", "blackbox", paper, "BlackBox", peer, settings, summary)
 
 
-def _problem(name: str, function: str, paper: str, **settings: object) -> Entry:
-    return Entry(name, f"{_HERE}.instances:{function}", "blackbox", paper, "BlackBox", settings=settings)
+def _problem(name: str) -> Entry:
+    paper = "cbo" if name in SYNTHETIC else "pfn-cbo"
+    return Entry(name, f"{_HERE}.instances:get", "blackbox", paper, "BlackBox", settings={"name": name})
 
 
 METHODS = (
@@ -42,6 +45,8 @@ METHODS = (
     _method("nevergrad-two-points-de", "peers:TwoPointsDE", peer=True, summary="Nevergrad"),
 )
 
+PROBLEMS = tuple(_problem(name) for name in INSTANCES)
+
 
 def choose(problem: BlackBox, budget: Budget) -> tuple[str, str]:
     """The default method for a black box. The rule follows the standings in benchmarks/ (see the room's page)."""
@@ -57,4 +62,4 @@ def choose(problem: BlackBox, budget: Budget) -> tuple[str, str]:
     return "sobol-search", "the budget is below 20 evaluations an input: too few for a model, so the box is covered evenly"
 
 
-CATALOGUE = Catalogue("blackbox", METHODS, (), {"cbo": f"{_HERE}.claims.cbo:claim"}, choose)
+CATALOGUE = Catalogue("blackbox", METHODS, PROBLEMS, {"cbo": f"{_HERE}.claims.cbo:claim"}, choose)

@@ -77,7 +77,7 @@ class BlackBox(Problem):
         self.maximize, self.unit = bool(maximize), unit
         self.sign = -1.0 if maximize else 1.0
         categorical = any(v.choices for v in self.space.variables)
-        self.pass_as = pass_as or ("mapping" if categorical and not vectorized else "vector")
+        self.pass_as = pass_as or getattr(fun, "pass_as", None) or ("mapping" if categorical and not vectorized else "vector")
         if self.pass_as not in ("vector", "mapping", "keywords"):
             raise ArgumentError(f"pass_as={pass_as!r}: expected 'vector', 'mapping' or 'keywords'")
         if not (isinstance(tolerance, (int, float)) and tolerance >= 0):
@@ -265,6 +265,10 @@ class BlackBox(Problem):
                 reason[i] = why
         objective = np.where(status == DONE, self.sign * values[:, 0], math.nan)
         return Observations(x, objective, constraints, values, columns, status, ids, tag, reason, np.array([o.seconds for o in outcomes]))
+
+    def from_metrics(self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int) -> Observations:
+        """One row from metrics that somebody measured; failed: why there are none."""
+        return self.batch(x[None], [Outcome(dict(metrics), failed)], np.array([row]), np.array([-1]))
 
     def _status(self, o: Outcome, values: np.ndarray) -> tuple[int, str | None]:
         if o.failed is not None:

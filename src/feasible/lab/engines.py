@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import ArgumentError, EvaluationFailed
@@ -129,10 +130,14 @@ class LocalProcesses:
 
     def _kill(self, worker: _Worker) -> None:
         if worker.process.pid is not None:
+            family = descendants(worker.process.pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(worker.process.pid, signal.SIGKILL)
+            for child in family:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(child, signal.SIGKILL)
         worker.process.join()
         worker.pipe.close()
         if worker in self._pool:
@@ -148,6 +153,20 @@ class LocalProcesses:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes started by `pid`, and by those (empty where the system does not tell)."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            parents.setdefault(int(entry.read_text().rpartition(")")[2].split()[1]), []).append(int(entry.parent.name))
+    found, todo = [], [pid]
+    while todo:
+        children = parents.get(todo.pop(), [])
+        found += children
+        todo += children
+    return found
 
 
 def _serve(function: Callable[[Any], Any], pipe: Connection, foreign: list[Connection], driver: int) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from . import profiles
-from .standings import Reference, Standings, finished, outcome, quantile, reference, user_value
+from .standings import BEATEN, Reference, Standings, finished, outcome, quantile, reference, user_value
 from .trials import Contest, Race
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def method_styles(methods: Sequence[str]) -> dict[str, Style]:
 
 
 def label(text: str, most: int = 40) -> str:
-    """Text that Plotly shows as it stands: shortened, on one line, markup escaped."""
+    """Text that Plotly shows as it stands: shortened, on one line, its HTML-like and TeX markup escaped."""
     line = "".join(c if c.isprintable() else " " for c in text)
-    return html.escape(line if len(line) <= most else line[:most - 1] + "…")
+    return html.escape(line if len(line) <= most else line[:most - 1] + "…").replace("$", "&#36;")
 
 
 # ---------------------------------------------------------------------------------------------------- curves over what was spent
@@ -73,30 +73,32 @@ def label(text: str, most: int = 40) -> str:
 def convergence(race: Race, problem: str, log_x: bool | None = None) -> go.Figure:
     """Median over the seeds of the best feasible answer so far, with the band between the quartiles.
 
-    Vertical: gap to the best known value (logarithmic); the objective in the user's sense where that is unknown or maximised.
+    Vertical: gap to the best known value (logarithmic); the objective in the user's sense where that is unknown, beaten or maximised.
     A seed with nothing feasible yet counts as worse than all others, so the median begins when half of the seeds are feasible.
     log_x: None chooses a logarithmic axis when it spans more than a factor of 500.
     """
     contest, axis = race.contest(problem), profiles.resource(race)
     height, title, log_y = _height(race, contest)
     groups, styles = finished(race), method_styles(race.methods)
-    figure = _figure(f"Convergence on {label(problem, 60)}")
+    figure = _figure(f"Convergence on {label(problem, 60)}: {label(contest.objective)}")
     starts: list[float] = []
     for m in race.methods:
         paths = [profiles.trajectory(t, axis) for t in groups[problem, m].values()]
         grid = _thin(np.unique(np.concatenate([x for x, _ in paths]))) if paths else np.empty(0)
         if not len(grid):
+            _add_curve(figure, grid, grid, f"{label(m)} (none feasible)", styles[m], height)
             continue
         values = np.stack([_held(x, y, grid) for x, y in paths])
         low, middle, high = (np.array([quantile(column, q) for column in values.T]) for q in (0.25, 0.5, 0.75))
         if np.isfinite(middle).any():
             starts.append(float(grid[np.isfinite(middle)][0]))
-        _add_curve(figure, grid, middle, label(m), styles[m], height)
+        name = label(m) + ("" if np.isfinite(middle).any() else " (most infeasible)")
+        _add_curve(figure, grid, middle, name, styles[m], height)
         _add_band(figure, grid, low, high, m, styles[m], height)
     _spent_axis(figure, race, starts, log_x)
     figure.update_yaxes(title_text=title, type="log" if log_y else "linear", **({"exponentformat": "power", "dtick": 1} if log_y else {}))
-    if not figure.data:
-        _say(figure, "no method has a feasible answer")
+    if not starts:
+        _say(figure, "no method is feasible in half of its trials")
     return figure
 
 
@@ -171,7 +173,7 @@ def final_values(race: Race, problem: str) -> go.Figure:
     contest = race.contest(problem)
     height, title, log = _height(race, contest)
     groups, styles = finished(race), method_styles(race.methods)
-    figure = _figure(f"Final answers on {label(problem, 60)}")
+    figure = _figure(f"Final answers on {label(problem, 60)}: {label(contest.objective)}")
     ticks = []
     for i, m in enumerate(race.methods):
         trials = list(groups[problem, m].values())
@@ -212,18 +214,14 @@ def _figure(title: str) -> go.Figure:
 def _height(race: Race, contest: Contest) -> tuple[Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " n"]], str, bool]:
     """From objectives to what is drawn; the title of that axis; whether it is logarithmic."""
     ref = reference(race, contest)
-    if ref is None or not ref.known or contest.maximize:
-        return lambda y: np.asarray(user_value(contest, y), dtype=float), label(contest.objective, 60), False  # type: ignore[arg-type]
-    return lambda y: _gap(ref, y), _gap_title(contest, ref), True
+    beaten = ref is not None and any(ref.gap(t.objective) < -BEATEN for t in race.trials if t.problem == contest.name and outcome(t).feasible)
+    if ref is None or not ref.known or contest.maximize or beaten:
+        return lambda y: np.asarray(user_value(contest, y), dtype=float), label(contest.objective), False  # type: ignore[arg-type]
+    return lambda y: _gap(ref, y), "difference to best known" if ref.absolute else "relative gap to best known", True
 
 
 def _gap(ref: Reference, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return np.maximum(ref.gap(y), FLOOR)  # type: ignore[arg-type, type-var]
-
-
-def _gap_title(contest: Contest, ref: Reference) -> str:
-    what = label(contest.objective, 40)
-    return f"{what} − best known value" if ref.absolute else f"gap to best known {what} (fraction)"
 
 
 def _held(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], grid: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
@@ -270,7 +268,7 @@ def _spent_axis(figure: go.Figure, race: Race, starts: Sequence[float], log: boo
 def _category_axis(figure: go.Figure, names: Sequence[str]) -> None:
     """Methods downwards, by position, so that no name can be taken for a number, a date or another's."""
     figure.update_yaxes(tickmode="array", tickvals=list(range(len(names))), ticktext=list(names), range=[len(names) - 0.4, -0.6],
-                        showgrid=False, ticks="", showline=False)
+                        showgrid=False, ticks="", showline=False, ticklabelstandoff=8)
     figure.update_layout(showlegend=False, height=max(220, 120 + 46 * len(names)))
 
 

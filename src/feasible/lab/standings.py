@@ -234,7 +234,8 @@ def _row(contest: Contest, method: str, trials: list[Trial], ref: Reference | No
     def shown(x: float) -> float:
         return user_value(contest, x) if math.isfinite(x) else math.nan
 
-    return {"problem": contest.name, "method": method, "trials": len(trials), "median": shown(middle), "q25": shown(low), "q75": shown(high),
+    return {"problem": contest.name, "method": method, "trials": len(trials), "median": shown(middle),
+            "q25": shown(high if contest.maximize else low), "q75": shown(low if contest.maximize else high),
             "gap": ref.gap(middle) if ref is not None else math.nan,
             "feasible_rate": _mean([float(v.feasible) for v in verdicts]), "violation": quantile(violations, 0.5),
             "failed": sum(t.status == "failed" for t in trials),

@@ -1,0 +1,52 @@
+"""The command line. Start-up imports nothing heavy: each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import typer
+
+from .common import fail
+from .listings import explain, methods, papers, problems, reproduce
+from .races import race, report
+from .runs import resume, show, solve
+from .studies import ask, tell
+
+app = typer.Typer(name="feasible", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  help="Optimisation under constraints and budgets: solve, race and reproduce, with the evidence.")
+for command in (solve, race, resume, show, report, ask, tell, reproduce, papers, problems, methods, explain):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    """Optimisation under constraints and budgets."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"feasible {installed('feasible')}")
+        raise typer.Exit
+
+
+def _terminated(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: errors of ours become one sentence and exit code 2; SIGTERM ends a run in order."""
+    from ..core.errors import FeasibleError
+
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except FeasibleError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,64 @@
+"""What the commands share: options, output, errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..lab.store import Store
+
+StoreOption = Annotated[str | None, typer.Option("--store", help="Database: a file or a URL.", show_default="./feasible.db")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+BudgetOption = Annotated[str | None, typer.Option("--budget", "-b", help="What may be spent, for example evaluations=100,seconds=60.")]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Local processes that run trials in parallel.")]
+
+
+def fail(error: Exception) -> NoReturn:
+    """Print an error as one sentence and end with code 2."""
+    sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    sys.exit(2)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A Rich console; on a pipe lines are wide, so that nothing is cut."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, soft_wrap=False, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, width=160, highlight=False)
+
+
+def open_store(where: str | None) -> Store:
+    """The store of a command."""
+    from ..lab.store import Store
+
+    return Store(where)
+
+
+def emit(value: Any) -> None:
+    """Print JSON; NaN becomes null."""
+    from ..lab.claim import plain
+
+    sys.stdout.write(json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """While a user's function runs under --json, what it prints goes to standard error, so that standard output stays JSON."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def engine_check(engine: str) -> None:
+    """Only the local engine is there."""
+    from ..core.errors import ArgumentError
+
+    if engine != "local":
+        raise ArgumentError(f"--engine {engine}: expected 'local'; Ray is not built yet")

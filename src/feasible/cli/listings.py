@@ -1,0 +1,177 @@
+"""problems, methods, papers, explain, reproduce."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from .common import JobsOption, JsonOption, StoreOption, console, emit
+
+
+def problems(json: JsonOption = False) -> None:
+    """List the ready-made problems."""
+    from ..core.registry import load_problem
+    from ..core.registry import problems as registered
+    from ..lab.console import listing
+
+    rows = []
+    for entry in sorted(registered().values(), key=lambda e: (e.room, e.name)):
+        problem = load_problem(entry.name)
+        space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
+        rows.append({"name": entry.name, "room": entry.room, "solves": entry.solves or type(problem).__name__, "best_known": problem.best_known,
+                     "paper": entry.paper, "variables": getattr(space, "d", None), "constraints": getattr(limits, "m", None)})
+    if json:
+        emit(rows)
+        return
+    listing(console(), f"{len(rows)} problems", ["name", "room", "variables", "constraints", "best known", "paper"],
+            [[r["name"], r["room"], r["variables"], r["constraints"], "" if r["best_known"] is None else f"{r['best_known']:.8g}", r["paper"]]
+             for r in rows])
+
+
+def methods(json: JsonOption = False) -> None:
+    """List the methods: ours by paper, and other libraries' solvers as peers."""
+    from ..core.registry import methods as registered
+    from ..lab.console import listing
+
+    found = sorted(registered().values(), key=lambda e: (e.room, e.peer, e.name))
+    if json:
+        emit([{"name": e.name, "room": e.room, "paper": e.paper, "solves": e.solves, "peer": e.peer, "summary": e.summary} for e in found])
+        return
+    listing(console(), f"{len(found)} methods", ["name", "room", "paper", "solves", "what"],
+            [[e.name, e.room, e.paper or ("peer" if e.peer else ""), e.solves, e.summary] for e in found])
+
+
+def papers(json: JsonOption = False) -> None:
+    """List the 46 papers with what each brought here and whether its claim holds."""
+    from ..lab.console import listing
+    from ..lab.papers import papers as listed
+
+    found = listed()
+    if json:
+        emit(found)
+        return
+    state = {True: "holds", False: "does not hold", None: ""}
+    listing(console(), f"{len(found)} papers, {sum(p['built'] for p in found)} built", ["slug", "room", "evidence", "methods", "title"],
+            [[p["slug"], p["room"], state[p["holds"]] or ("no evidence yet" if p["built"] else "not built"), ", ".join(p["methods"]), p["title"]]
+             for p in found])
+
+
+def explain(name: Annotated[str, typer.Argument(help="A method, a problem or a paper.")], json: JsonOption = False) -> None:
+    """Say what a method, problem or paper is: source, settings, and a call to copy."""
+    from ..core.errors import UnknownName, nearest
+    from ..core.registry import methods as all_methods
+    from ..core.registry import problems as all_problems
+    from ..lab.papers import papers as listed
+
+    if name in all_methods():
+        text, data = _method(name)
+    elif name in all_problems():
+        text, data = _problem(name)
+    else:
+        paper = next((p for p in listed() if p["slug"] == name), None)
+        if paper is None:
+            known = [*all_methods(), *all_problems(), *(p["slug"] for p in listed())]
+            raise UnknownName(f"'{name}' is no method, problem or paper here: {nearest(name, known)}")
+        built = "" if paper["built"] else "\n\nNot built yet."
+        arxiv = f", arXiv {paper['arxiv']}" if paper["arxiv"] else ""
+        text, data = f"{paper['title']}{arxiv}\nroom: {paper['room']}\nmethods: {', '.join(paper['methods']) or 'none yet'}{built}", paper
+    if json:
+        emit(data)
+    else:
+        typer.echo(text)
+
+
+def _method(name: str) -> tuple[str, dict[str, Any]]:
+    from ..core.registry import load_method
+    from ..core.registry import methods as registered
+    from ..lab.papers import papers as listed
+
+    entry = registered()[name]
+    method = load_method(name)
+    cls = type(method)
+    settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(cls)}
+    given = ", ".join(f"{k}={v!r}" for k, v in entry.settings.items())
+    example = _example(entry.solves)
+    call = (f"import feasible\nfrom {cls.__module__} import {cls.__name__}\n"
+            f"result = feasible.solve({example!r}, {cls.__name__}({given}), budget=feasible.Budget(evaluations=200))\nprint(result)")
+    paper = next((p for p in listed() if p["slug"] == entry.paper), None)
+    source = "another library's solver, raced as a peer" if entry.peer else (paper["title"] if paper else "")
+    lines = [f"{name}: {entry.summary}" if entry.summary else name, "", inspect.getdoc(cls) or "", "", f"source: {source}", f"solves: {entry.solves}",
+             "", "settings:", *(f"  {k} = {v!r}" for k, v in settings.items()), "", "in Python:", "", *("  " + line for line in call.splitlines()),
+             "", "on the command line:", "", f"  feasible solve {example} --method {name} --budget evaluations=200"]
+    return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "solves": entry.solves, "peer": entry.peer,
+                              "settings": settings, "source": source, "text": inspect.getdoc(cls), "call": call}
+
+
+def _example(solves: str) -> str:
+    from ..core.registry import problems as registered
+
+    names = [e.name for e in registered().values() if e.solves == solves]
+    return "welded-beam" if "welded-beam" in names else min(names)
+
+
+def _problem(name: str) -> tuple[str, dict[str, Any]]:
+    from ..core.registry import load_problem, resolve_target
+    from ..core.registry import problems as registered
+
+    entry = registered()[name]
+    problem: Any = load_problem(name)
+    text = inspect.getdoc(getattr(resolve_target(entry.target.split(":")[0] + ":PROBLEMS"), "get", lambda _: None)(name)) or ""
+    lines = [name, "", text, "", "variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in problem.space.variables)]
+    if problem.limits.limits:
+        lines += ["limits:", *(f"  {q.name} {q.text}" for q in problem.limits.limits)]
+    if problem.best_known is not None:
+        lines += [f"best known: {problem.best_known:.10g}"]
+    call = f"import feasible\nresult = feasible.solve({name!r}, budget=feasible.Budget(evaluations=200))\nprint(result)"
+    lines += ["", "in Python:", "", *("  " + line for line in call.splitlines()), "", "on the command line:", "",
+              f"  feasible solve {name} --budget evaluations=200"]
+    return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "best_known": problem.best_known, "text": text, "call": call,
+                              "variables": [{"name": v.name, "low": v.low, "high": v.high, "unit": v.unit} for v in problem.space.variables],
+                              "limits": {q.name: q.text for q in problem.limits.limits}}
+
+
+def reproduce(
+    slug: Annotated[str | None, typer.Argument(help="A paper (see `feasible papers`).")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every paper that is built.")] = False,
+    scale: Annotated[str, typer.Option("--scale", help="smoke (seconds), desk (minutes; writes evidence/SLUG.json) or paper.")] = "desk",
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, separated by commas.")] = "0,1,2,3,4",
+    jobs: JobsOption = 2,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a paper's claim against its baselines and say whether it holds. With --store an interrupted one goes on where it stopped."""
+    from .. import api
+    from ..core.errors import ArgumentError
+    from ..core.registry import claims
+    from ..lab.console import RaceProgress
+
+    if (slug is None) == (not all):
+        raise ArgumentError("give one paper, or --all")
+    try:
+        chosen = [int(s) for s in seeds.split(",")]
+    except ValueError:
+        raise ArgumentError(f"--seeds {seeds}: expected whole numbers separated by commas") from None
+    out = console(stderr=json)
+    results = []
+    for one in sorted(claims()) if all else [str(slug)]:
+        watching = RaceProgress(out)
+        try:
+            evidence = api.reproduce(one, scale, chosen, jobs=jobs, store=store, observers=watching, write=chosen == [0, 1, 2, 3, 4])
+        finally:
+            watching.stop()
+        results.append(evidence)
+        if not json:
+            out.print(f"\n{one}: {evidence['claim']}", markup=False)
+            for part in evidence["parts"]:
+                state = "holds" if part["holds"] else "FAILS"
+                out.print(f"  [{state}] {part['statement']}: {_figure(part['figure'])} (bar: {part['bar']})", markup=False)
+            out.print(f"  {'the claim holds' if evidence['holds'] else 'the claim does NOT hold'} at {scale} scale, seeds {seeds}", markup=False)
+    if json:
+        emit(results if all else results[0])
+
+
+def _figure(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

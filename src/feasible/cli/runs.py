@@ -1,0 +1,255 @@
+"""solve, resume, show: single runs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import BudgetOption, JobsOption, JsonOption, StoreOption, console, emit, open_store, quiet_stdout
+
+if TYPE_CHECKING:
+    from ..core.result import Result
+    from ..lab.store import RunRow, Store
+
+
+def solve(
+    problem: Annotated[str, typer.Argument(help="A registered problem (see `feasible problems`) or file.py:name.")],
+    method: Annotated[str | None, typer.Option("--method", "-m", help="A method (`feasible methods`), with settings as cbo[n_particles=50], or "
+                                                                      "file.py:Name. Without it the room chooses and says why.")] = None,
+    budget: BudgetOption = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    store: StoreOption = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; one that exists is resumed.")] = None,
+    on_failure: Annotated[str, typer.Option("--on-failure", help="raise: stop at a failed evaluation; skip: record it and go on.")] = "raise",
+    retry: Annotated[int, typer.Option("--retry", min=0, help="Try a failed evaluation again so often; each try is charged.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel.")] = 1,
+    evaluation_timeout: Annotated[float | None, typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed.")] = None,
+    find_feasible: Annotated[bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Find the best answer within the limits and the budget."""
+    from .. import api
+    from ..core.budget import Budget
+    from ..core.registry import default_method, load_problem
+    from ..lab.console import SolveProgress
+
+    out = console(stderr=json)
+    parsed = Budget.parse(budget) if budget is not None else None
+    if method is None and parsed is not None:
+        chosen, reason = default_method(load_problem(problem), parsed)
+        out.print(f"method: {chosen.name}, because {reason}", markup=False)
+    progress = SolveProgress(out)
+    with quiet_stdout() if json else contextlib.nullcontext():
+        try:
+            result = api.solve(problem, method, parsed, seed, (progress,), open_store(store), name=name, on_failure=on_failure, retry=retry,
+                               workers=workers, evaluation_timeout=evaluation_timeout, find_feasible=find_feasible)
+        finally:
+            progress.bar.stop()
+    if json:
+        emit(_as_json(result))
+        return
+    _print(out, result)
+    where = f" --store {store}" if store else ""
+    if "interrupted" in result.stopped:
+        out.print(f"go on:    feasible resume {result.run}{where}", markup=False)
+    out.print(f"again:    feasible show {result.run}{where}", markup=False)
+
+
+def _print(out: Any, result: Result) -> None:
+    from ..lab.console import show_design
+
+    show_design(out, result.table())
+    out.print()
+    out.print(str(result), markup=False)
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    from ..lab.stored import result_data
+
+    mapping = getattr(getattr(result.problem, "space", None), "mapping", None)
+    design = mapping(result.answer.x) if mapping and result.answer is not None else None
+    return {"run": result.run, "problem": result.problem.name, "method": result.method, "seed": result.seed, "design": design,
+            **{k: v for k, v in result_data(result).items() if k not in ("design", "text")}, "table": result.table()}
+
+
+def resume(
+    reference: Annotated[str, typer.Argument(metavar="RUN|RACE|STUDY", help="Name or number.")],
+    store: StoreOption = None,
+    add: Annotated[str | None, typer.Option("--add", help="Extend the budget, for example evaluations=20.")] = None,
+    jobs: JobsOption = 1,
+    evaluation_timeout: Annotated[float | None, typer.Option("--evaluation-timeout", help="Of a study: seconds after which an evaluation is "
+                                                                                          "killed.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Go on with a run or race that was stopped, or work on a study whose problem has a function. Nothing is paid for twice."""
+    from ..core.budget import Budget
+    from ..core.errors import ArgumentError
+    from ..lab.console import RaceProgress, SolveProgress
+    from ..lab.race import resume_race
+    from ..lab.stored import build_method, build_problem, drive, extend, stored_result
+    from .races import print_race
+
+    where = open_store(store)
+    row = where.find_run(reference)
+    out = console(stderr=json)
+    if row is None and where.find_race(reference) is not None:
+        if add:
+            raise ArgumentError("--add extends a run or a study; the trials of a race all have the same budget")
+        watching = RaceProgress(out)
+        with quiet_stdout() if json else contextlib.nullcontext():
+            try:
+                race = resume_race(where, reference, jobs=jobs, observers=watching)
+            finally:
+                watching.stop()
+        print_race(out, race, json=json)
+        return
+    row = where.run(reference)
+    if add:
+        row = extend(where, row, Budget.parse(add))
+    if row.kind == "study":
+        from .studies import open_study
+
+        study = open_study(where, row)
+        if study.problem.fun is not None:
+            made = study.work(timeout=evaluation_timeout)
+            out.print(f"{made} evaluations made by this worker", markup=False)
+        result = study.result()
+    elif row.state == "finished":
+        result = stored_result(where, row, build_problem(row), build_method(row.spec.get("method"), row.method))
+        out.print(f"run '{row.name}' is finished: {row.result['stopped'] if row.result else ''}; extend it with --add evaluations=N", markup=False)
+    else:
+        problem, method = build_problem(row), build_method(row.spec.get("method"), row.method)
+        progress = SolveProgress(out)
+        with quiet_stdout() if json else contextlib.nullcontext():
+            try:
+                result = drive(where, row, problem, method, observers=(progress,), chosen=row.spec.get("chosen"))
+            finally:
+                progress.bar.stop()
+    if json:
+        emit(_as_json(result))
+    else:
+        _print(out, result)
+
+
+def show(
+    reference: Annotated[str | None, typer.Argument(metavar="[RUN|RACE|STUDY]", help="Name or number; without it all that the store holds is "
+                                                                                     "listed.")] = None,
+    store: StoreOption = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Every evaluation with its constraints, one row each.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="The evaluations as CSV.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a run, a race or a study: design, constraints one by one, what was spent, failures; or list what the store holds."""
+    where = open_store(store)
+    out = console()
+    if reference is None:
+        _list(where, out, json)
+        return
+    row = where.find_run(reference)
+    if row is None and where.find_race(reference) is not None:
+        from ..lab.race import load_race
+        from .races import print_race
+
+        print_race(out, load_race(where, reference), json=json)
+        return
+    row = where.run(reference)
+    if rows or csv:
+        frame = _frame(where, row)
+        if json:
+            emit(frame.to_dict(orient="records"))
+        else:
+            typer.echo(frame.to_csv(index=False) if csv else frame.to_string(index=False), nl=not csv)
+        return
+    if row.kind == "study" or (row.state != "finished" and row.spec.get("problem")):
+        result = _unfinished(where, row)
+        if json:
+            emit({**_as_json(result), "state": row.state, "budget": row.budget, "reserved": row.reserved})
+            return
+        _print(out, result)
+        budget = ", ".join(f"{result.spent.get(r, 0):g} of {limit:g} {r}" for r, limit in row.budget.items())
+        out.print(f"budget:   {budget}; state: {row.state}", markup=False)
+        return
+    if json:
+        emit({"run": row.name, "problem": row.problem, "method": row.method, "seed": row.seed, "budget": row.budget, "state": row.state,
+              "evaluations": where.count(row.id), **(row.result or {})})
+        return
+    _show_stored(where, row, out)
+
+
+def _show_stored(where: Store, row: RunRow, out: Any) -> None:
+    from ..lab.console import show_design
+
+    if row.result and "design" in row.result:
+        show_design(out, row.result["design"])
+        out.print()
+        out.print(row.result["text"], markup=False)
+        if row.result.get("chosen"):
+            out.print(f"method chosen: {row.result['chosen']}", markup=False)
+        out.print("versions: " + ", ".join(f"{k} {v}" for k, v in row.result["versions"].items()), markup=False)
+    else:
+        out.print(f"{row.problem} by {row.method}: {row.state}, {where.count(row.id)} evaluations stored", markup=False)
+        if row.result and "error" in row.result:
+            out.print(row.result["error"], markup=False)
+    out.print(f"budget:   {', '.join(f'{v:g} {k}' for k, v in row.budget.items())}; seed {row.seed}; state: {row.state}", markup=False)
+
+
+def _unfinished(where: Store, row: RunRow) -> Result:
+    if row.kind == "study":
+        from .studies import open_study
+
+        return open_study(where, row).result()
+    from ..core.registry import load_method
+    from ..lab.stored import build_problem
+    from ..lab.study import Study
+
+    result = Study(where, row, build_problem(row), load_method("random-search")).result()
+    result.method, result.stopped = row.method, f"{row.state}; {where.count(row.id)} evaluations stored"
+    result.spent = {"evaluations": where.count(row.id)}
+    if row.result and "error" in row.result:
+        result.notes.append(row.result["error"])
+    return result
+
+
+def _frame(where: Store, row: RunRow) -> Any:
+    import pandas as pd
+
+    from ..lab.stored import build_problem, observations
+    from .studies import open_study
+
+    stored = where.evaluations(row.id)
+    if not stored:
+        return pd.DataFrame()
+    problem: Any = open_study(where, row).problem if row.kind == "study" else build_problem(row) if row.spec.get("problem") else None
+    if problem is None:
+        return pd.DataFrame([{"id": r.row, **{f"x{i + 1}": v for i, v in enumerate(r.x)}, **r.metrics, "violation": r.violation,
+                              "reason": r.reason or ""} for r in stored])
+    columns = (*problem.columns, *sorted({m for r in stored for m in r.metrics} - set(problem.columns)))
+    frame = problem.frame(observations(stored, columns))
+    if any(r.note for r in stored):
+        frame["note"] = [r.note or "" for r in stored]
+    return frame
+
+
+def _list(where: Store, out: Any, json: bool) -> None:
+    from ..lab.console import listing
+
+    races = where.races()
+    runs = [r for r in where.runs(limit=10_000) if r.kind != "trial"]
+    if json:
+        emit({"races": [{"name": r["name"], "state": r["state"], "spec": r["spec"]} for r in races],
+              "runs": [{"name": r.name, "kind": r.kind, "problem": r.problem, "method": r.method, "seed": r.seed, "state": r.state,
+                        "budget": r.budget, "objective": (r.result or {}).get("objective"), "feasible": (r.result or {}).get("feasible")}
+                       for r in runs]})
+        return
+    if races:
+        listing(out, "races", ["name", "state", "problems", "methods", "seeds"],
+                [[r["name"], r["state"], ", ".join(r["spec"]["problems"]), ", ".join(r["spec"]["methods"]), len(r["spec"]["seeds"])] for r in races])
+    listing(out, "runs and studies", ["name", "kind", "problem", "method", "state", "budget", "objective", "feasible"],
+            [[r.name, r.kind, r.problem, r.method, r.state, ", ".join(f"{k}={v:g}" for k, v in r.budget.items()),
+              _short((r.result or {}).get("objective")), {True: "yes", False: "no"}.get((r.result or {}).get("feasible", ""), "")] for r in runs])
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.8g}"

@@ -1,0 +1,228 @@
+"""ask and tell: the experimenter's loop."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import BudgetOption, JsonOption, StoreOption, console, emit, open_store
+
+if TYPE_CHECKING:
+    from ..lab.store import RunRow, Store
+    from ..lab.study import Study
+
+
+def ask(
+    study: Annotated[str, typer.Argument(help="A study in the store; or, to begin one, study.toml, file.py:name or a registered problem.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many experiments: ask for the batch you can run at once, not for one at a time.")] = 1,
+    format: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+    budget: BudgetOption = None,
+    method: Annotated[str | None, typer.Option("--method", "-m", help="When beginning: the method; without it the room chooses.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="When beginning: the seed.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", help="When beginning: the name of the study.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the next experiments without recording them.")] = False,
+    pending: Annotated[bool, typer.Option("--pending", help="Print the experiments that are still out, instead of new ones.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Print the next experiments. Fill in their results and give the table to `feasible tell`."""
+    from ..core.errors import ArgumentError
+    from ..lab.tables import records, to_csv, to_json
+
+    if format not in ("table", "csv", "json"):
+        raise ArgumentError(f"--format {format}: expected table, csv or json")
+    where = open_store(store)
+    opened, began = _open_or_begin(where, study, budget, method, seed, name, dry_run)
+    note = console(stderr=True)
+    if began:
+        note.print(began, markup=False)
+    left = opened.left()
+    rows = opened.pending() if pending else opened.ask(n, dry_run=dry_run)
+    if not pending and len(rows) < n:
+        what = f"{left:g} left in the budget" if left < n else f"{opened.method.name} proposes no more before these are told"
+        note.print(f"{len(rows)} of {n} experiments: {what}", markup=False)
+    if format == "table" and output is None:
+        from ..lab.console import listing
+
+        found = records(opened, rows)
+        titles = ["id", *(v.title for v in opened.problem.space.variables)]
+        shown = [[r["id"], *(v.show(_code(v, r[v.name])) for v in opened.problem.space.variables)] for r in found]
+        listing(console(), f"study {opened.name}" + (" (dry run: nothing was recorded)" if dry_run else ""), titles, shown)
+        if not dry_run:
+            note.print(f"tell:     feasible tell {opened.name} results.csv{f' --store {store}' if store else ''}", markup=False)
+        return
+    text = to_json(opened, rows) + "\n" if format == "json" else to_csv(opened, rows)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        note.print(f"{len(rows)} experiments written to {output}", markup=False)
+
+
+def _code(variable: Any, value: Any) -> float:
+    return float([str(c) for c in variable.choices].index(str(value))) if variable.choices else float(value)
+
+
+def tell(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    results: Annotated[Path | None, typer.Argument(help="CSV file with the results; - reads standard input.")] = None,
+    known: Annotated[bool, typer.Option("--known", help="The rows are earlier data: no ids, nothing is charged. Begins the study where it is a "
+                                                        "study.toml, file.py:name or registered problem.")] = False,
+    id: Annotated[int | None, typer.Option("--id", help="Tell one experiment without a file.")] = None,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="With --id: NAME=VALUE, repeatable.")] = None,
+    failed: Annotated[str | None, typer.Option("--failed", help="With --id: the experiment failed, and why.")] = None,
+    abandon: Annotated[bool, typer.Option("--abandon", help="With --id: the experiment will not be run; its unit goes back to the budget.")] = False,
+    budget: BudgetOption = None,
+    method: Annotated[str | None, typer.Option("--method", "-m", help="With --known, when beginning: the method.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --known, when beginning: the seed.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", help="With --known, when beginning: the name.")] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take results: in any order, partly, failed, infeasible, or of experiments that nobody proposed."""
+    import sys
+
+    from ..core.errors import ArgumentError
+    from ..lab.study import Report
+    from ..lab.tables import number, read_csv, read_text
+
+    where = open_store(store)
+    if known:
+        opened, began = _open_or_begin(where, study, budget, method, seed, name, False)
+        if began:
+            console(stderr=True).print(began, markup=False)
+    else:
+        opened = open_study(where, where.run(study))
+    warnings: list[str] = []
+    if id is not None:
+        metrics: dict[str, float | None] = {}
+        for part in metric or []:
+            key, sign, value = part.partition("=")
+            if not sign or key not in opened.problem.columns or (parsed := number(value)) is None:
+                raise ArgumentError(f"--metric {part}: expected NAME=NUMBER with a name out of {', '.join(opened.problem.columns)}")
+            metrics[key] = parsed
+        status = "abandoned" if abandon else "failed" if failed is not None else ""
+        reports = [Report(id, None, metrics, status, failed)]
+    elif results is None:
+        raise ArgumentError("results: give a CSV file, or one experiment with --id and --metric, --failed or --abandon")
+    elif str(results) == "-":
+        reports, warnings = read_text(opened, sys.stdin.read(), "standard input")
+    else:
+        reports, warnings = read_csv(opened, results)
+    if known:
+        for r in reports:
+            r.id = None
+    told = opened.tell(reports, known=known)
+    best = opened.best()
+    if json:
+        emit({"study": opened.name, "told": told.rows, "corrected": told.corrected, "partial": told.partial, "unchanged": told.unchanged,
+              "warnings": [*warnings, *told.warnings], "left": opened.left(), "best": None if best is None else best.id})
+        return
+    out, note = console(), console(stderr=True)
+    for warning in [*warnings, *told.warnings]:
+        note.print(f"warning: {warning}", markup=False)
+    parts = [f"{len(told.rows)} told"]
+    for what in ("corrected", "partial", "unchanged"):
+        if getattr(told, what):
+            parts.append(f"{len(getattr(told, what))} {what}")
+    out.print(f"study {opened.name}: {', '.join(parts)}; {opened.left():g} {opened.resource} left", markup=False)
+    if best is not None:
+        verdict = opened.problem.judge(best)
+        value = f"{opened.problem.sign * best.objective:.8g}" if verdict.feasible else f"infeasible by {verdict.violation:.4g} ({verdict.worst})"
+        out.print(f"best:     id {best.id}, {opened.problem.columns[0]} {value}", markup=False)
+
+
+def open_study(store: Store, row: RunRow) -> Study:
+    """A stored study with its problem and method."""
+    from ..core.errors import ArgumentError
+    from ..core.registry import load_method
+    from ..lab.stored import build_method, build_problem
+    from ..lab.study import Study
+
+    if row.kind != "study":
+        raise ArgumentError(f"'{row.name}' is a {row.kind}, not a study: use 'feasible show' or 'feasible resume'")
+    if row.spec.get("declared") is not None:
+        from ..blackbox.declared import from_table
+
+        problem: Any = from_table(row.spec["declared"])
+    else:
+        problem = build_problem(row)
+    spec = row.spec.get("method")
+    return Study(store, row, problem, load_method(row.method) if spec is None else build_method(spec, row.method))
+
+
+def _open_or_begin(store: Store, reference: str, budget: str | None, method: str | None, seed: int, name: str | None,
+                   dry_run: bool) -> tuple[Study, str]:
+    from ..core.budget import Budget
+    from ..core.errors import ArgumentError, BudgetError
+    from ..core.registry import default_method, load_method, load_problem
+    from ..lab.store import RunRow
+    from ..lab.study import Study
+
+    row = store.find_run(name or reference)
+    declared: dict[str, Any] | None = None
+    problem: Any = None
+    if row is None:
+        if reference.endswith(".toml"):
+            from ..blackbox.declared import from_table
+
+            try:
+                declared = tomllib.loads(Path(reference).read_text(encoding="utf-8"))
+            except (OSError, tomllib.TOMLDecodeError) as error:
+                raise ArgumentError(f"study file '{reference}' cannot be read: {error}") from None
+            declared.setdefault("name", Path(reference).stem)
+            problem = from_table(declared)
+        else:
+            problem = load_problem(reference)
+        row = store.find_run(name or problem.name)
+    if row is not None:
+        opened = open_study(store, row)
+        if budget is not None and dict(Budget.parse(budget)) != row.budget:
+            raise ArgumentError(f"study '{row.name}' has the budget {', '.join(f'{k}={v:g}' for k, v in row.budget.items())}: extend it with "
+                                f"'feasible resume {row.name} --add evaluations=N'")
+        if method is not None and load_method(method).name != opened.method.name:
+            raise ArgumentError(f"study '{row.name}' uses the method {row.method}, got --method {method}: begin another study with --name")
+        return opened, ""
+    given = budget or ",".join(f"{k}={v}" for k, v in (declared or {}).get("budget", {}).items())
+    if not given:
+        raise BudgetError(f"study '{name or problem.name}' begins here and needs a budget: --budget evaluations=60")
+    limits = Budget.parse(given)
+    if method is None and declared is not None:
+        method = declared.get("method")
+    if method is None:
+        chosen, reason = default_method(problem, limits)
+        method, said = chosen.name, f"; method: {chosen.name}, because {reason}"
+    else:
+        chosen, said = load_method(method), f"; method: {method}"
+    if dry_run:
+        blank = RunRow(-1, name or problem.name, "study", None, problem.name, chosen.name, seed, dict(limits), {}, "open", None, None, {}, 0, 0,
+                       0, 0, 0)
+        return _Unsaved(store, blank, problem, chosen), f"study {blank.name} would begin with budget {limits}{said}"
+    spec = {"problem": None if declared is not None else reference, "declared": declared, "method": {"name": method}}
+    opened = Study.create(store, problem, chosen, limits, name=name, seed=seed, spec=spec)
+    return opened, f"study {opened.name} begins with budget {limits}{said}"
+
+
+def _unsaved() -> type:
+    from ..lab.study import Study
+
+    class Unsaved(Study):
+        """A study that a dry run looks at before it exists."""
+
+        def __init__(self, store: Store, row: RunRow, problem: Any, method: Any):
+            super().__init__(store, row, problem, method)
+            self._blank = row
+
+        @property
+        def row(self) -> RunRow:
+            return self._blank
+
+    return Unsaved
+
+
+def _Unsaved(*arguments: Any) -> Study:  # noqa: N802
+    made: Study = _unsaved()(*arguments)
+    return made
