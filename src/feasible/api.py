@@ -35,9 +35,10 @@ def solve(problem: Problem | str, method: Method | type[Method] | str | None = N
 
     Raises errors.FeasibleError; a failing user function raises errors.EvaluationFailed unless on_failure="skip".
     """
-    from .lab.stored import Options
+    from .lab.stored import Options, method_label, method_spec
 
     chosen: str | None = None
+    notes: list[str] = []
     given = problem
     problem = load_problem(problem)
     if budget is None:
@@ -45,13 +46,15 @@ def solve(problem: Problem | str, method: Method | type[Method] | str | None = N
     budget = Budget.of(budget)
     if method is None:
         the_method, reason = default_method(problem, budget)
-        chosen = f"{the_method.name}, because {reason}"
+        label = method_label(the_method)
+        chosen = f"{label}, because {reason}"
+        notes.append(f"method chosen: {chosen}")
     else:
         the_method = load_method(method)
+        label = method_label(the_method, method)
     options = Options(on_failure, retry, workers, evaluation_timeout, find_feasible)
     seed = check_seed(seed)
     least = getattr(the_method, "least", None)
-    notes = []
     if callable(least) and budget.get("evaluations", float("inf")) < least(problem):
         notes.append(f"{the_method.name} needs at least {least(problem)} evaluations to do more than start; the budget is {budget['evaluations']:g}")
     watching = as_observers(observers)
@@ -64,36 +67,42 @@ def solve(problem: Problem | str, method: Method | type[Method] | str | None = N
             result = run(current)
         finally:
             getattr(engine, "close", lambda: None)()
-        result.chosen = chosen
+        result.chosen, result.method = chosen, label
         return result
-    return _solve_stored(problem, given, the_method, method, budget, seed, watching, store, name, options, chosen)
+    spec = {"problem": given if isinstance(given, str) else None, "chosen": chosen, "options": dataclasses.asdict(options),
+            "method": method_spec(the_method, label if method is None else method)}
+    return _solve_stored(problem, the_method, label, budget, seed, watching, store, name, spec, notes)
 
 
-def _solve_stored(problem: Problem, given: Any, method: Method, method_given: Any, budget: Budget, seed: int, observers: Sequence[Any],
-                  store: Any, name: str | None, options: Any, chosen: str | None) -> Result:
+def _solve_stored(problem: Problem, method: Method, label: str, budget: Budget, seed: int, observers: Sequence[Any], store: Any,
+                  name: str | None, spec: dict[str, Any], notes: Sequence[str]) -> Result:
     from .lab.store import Store
-    from .lab.stored import drive, method_spec, stored_result
+    from .lab.stored import build_method, check_method, check_same, drive, fingerprint, stored_result
 
     where = store if isinstance(store, Store) else Store(store)
     row = where.find_run(name) if name is not None else None
     if row is None:
-        spec = {"problem": given if isinstance(given, str) else None, "method": method_spec(method, method_given or method.name),
-                "options": dataclasses.asdict(options), "chosen": chosen}
-        if method_given is not None and not isinstance(method_given, str):
-            spec["method"] = method_spec(method)
-        row = where.create_run(kind="solve", problem=problem.name, method=method.name, seed=seed, budget=dict(budget), spec=spec, name=name)
-    else:
-        for what, stored, now in (("problem", row.problem, problem.name), ("method", row.method, method.name), ("seed", row.seed, seed)):
-            if stored != now and not (what == "method" and method_given is None):
-                raise ArgumentError(f"run '{name}' in the store has {what} {stored!r}, got {now!r}: give it the same, or another name")
-        if row.kind != "solve":
-            raise StoreError(f"run '{name}' is a {row.kind}, which solve cannot drive")
-        if row.state == "finished" and all(budget.get(k, 0) <= v for k, v in row.budget.items()):
-            return stored_result(where, row, problem, method)
-        if dict(budget) != row.budget:
-            where.update_run(row.id, budget=dict(budget))
-            row = where.run(row.id)
-    return drive(where, row, problem, method, observers=observers, chosen=chosen)
+        row = where.create_run(kind="solve", problem=problem.name, method=label, seed=seed, budget=dict(budget), name=name,
+                               spec={**spec, "fingerprint": fingerprint(problem)})
+        return drive(where, row, problem, method, observers=observers, notes=notes)
+    if row.kind != "solve":
+        raise StoreError(f"run '{name}' is a {row.kind}, which solve cannot drive")
+    for what, stored, now in (("problem", row.problem, problem.name), ("seed", row.seed, seed)):
+        if stored != now:
+            raise ArgumentError(f"run '{name}' in the store has {what} {stored!r}, got {now!r}: give it the same, or another name")
+    if spec["chosen"] is None:
+        check_method(row, method, label)
+    elif row.method != label:
+        method, notes = build_method(row.spec.get("method"), row.method), [f"method chosen: {row.spec.get('chosen')}"]
+    check_same(row, problem)
+    stays = row.spec["options"]["find_feasible"] == spec["options"]["find_feasible"]
+    if row.state == "finished" and stays and all(budget.get(k, 0) <= v for k, v in row.budget.items()):
+        return stored_result(where, row, problem)
+    changed = {k: spec[k] if k == "options" else v for k, v in row.spec.items()}
+    if dict(budget) != row.budget or changed != row.spec:
+        where.update_run(row.id, budget=dict(budget), spec=changed)
+        row = where.run(row.id)
+    return drive(where, row, problem, method, observers=observers, notes=notes)
 
 
 def race(problems: Any, methods: Any, budget: Budget | Mapping[str, float] | str | int, seeds: int | Sequence[int] = 5, *,

@@ -37,7 +37,7 @@ def make_race(n_seeds: int = 7, methods: tuple[str, ...] = ("cei-gp", "trust-reg
         Contest("speed-reducer", 2994.47, [], objective="weight (kg)", names=tuple(f"x{i}" for i in range(7))),
         Contest("battery-yield", None, [], maximize=True, objective="yield (%)", names=("T", "c", "rate")),
     ]
-    speed = {m: s for m, s in zip(methods, np.linspace(4.5, 0.7, len(methods)), strict=True)}
+    speed = dict(zip(methods, np.linspace(4.5, 0.7, len(methods)), strict=True))
     trials = []
     for p, contest in enumerate(contests):
         for m, method in enumerate(methods):
@@ -45,7 +45,7 @@ def make_race(n_seeds: int = 7, methods: tuple[str, ...] = ("cei-gp", "trust-reg
                 rng = np.random.default_rng([p, m, seed])
                 if method == methods[-1] and contest.name == "speed-reducer":
                     trials.append(_run(contest, method, seed, rng, speed[method], evaluations, never=seed % 3 != 0))
-                elif method == methods[2 % len(methods)] and seed == 3 and p == 1:
+                elif method == methods[2 % len(methods)] and seed == 1 and p == 1:
                     trials.append(Trial(contest.name, method, seed, "failed", spent={"evaluations": 17}, seconds=0.4,
                                         error="EvaluationFailed: mesh generator returned exit code 3", run="r-17"))
                 else:

@@ -17,7 +17,9 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     """Evaluate the rows of x (snapped to the box) for the active run; see BlackBox.evaluate."""
     seen: Observations | None = None
     short: BudgetExhausted | None = None
-    if problem.known is None and not problem.free_repeats:
+    keys = _keys(x) if problem.free_repeats else []
+    if problem.known is None and len(set(keys)) == len(keys) and run.ledger.unseen(keys):
+        run.idle = 0
         seen, short = _fresh(problem, run, x, tag)
         _conclude(problem, run, seen, short)
         return seen
@@ -26,7 +28,6 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     allowed = problem.allowed(x)
     for i in np.flatnonzero(~allowed).tolist():
         parts[i] = _forbidden(problem, x[i:i + 1], tag[i:i + 1])
-    keys = [row.tobytes() for row in x + 0.0] if problem.free_repeats else []
     first: dict[bytes, int] = {}
     new: list[int] = []
     for i in np.flatnonzero(allowed).tolist():
@@ -59,6 +60,12 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
                 parts[i] = copy
     _conclude(problem, run, seen, short)
     return concatenate([p for p in parts if p is not None])
+
+
+def _keys(x: np.ndarray) -> list[bytes]:
+    """The bytes of each row; adding 0.0 makes -0.0 and 0.0 the same point."""
+    rows = np.ascontiguousarray(x + 0.0)
+    return rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel().tolist()
 
 
 def _conclude(problem: BlackBox, run: Run, fresh: Observations | None, short: BudgetExhausted | None) -> None:
@@ -102,19 +109,16 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
     ledger = run.ledger
     n, start = len(x), ledger.count
     ids = np.arange(start, start + n)
-    if ledger.replay:
-        stored = [ledger.replay.pop(i, None) for i in range(start, start + n)]
-    else:
-        stored = [None] * n
+    stored = [ledger.replay.pop(i, None) for i in range(start, start + n)] if ledger.replay else [None] * n
     plain = type(run.engine) is InProcess
-    if plain and problem.vectorized and problem.check is None and not any(s is not None for s in stored):
+    if plain and problem.vectorized and problem.check is None and stored.count(None) == n:
         seen = problem.call_vectorized(x, ids, tag)
         _add_noise(problem, run, seen)
         ledger.append(seen)
     else:
         seen = _one_by_one(problem, run, x, ids, tag, stored)
     if problem.free_repeats:
-        ledger.remember([row.tobytes() for row in x + 0.0])
+        ledger.remember(_keys(x))
     return seen
 
 

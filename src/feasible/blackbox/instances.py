@@ -86,6 +86,12 @@ FEASIBLE_ENGINEERING = ENGINEERING
 """Those of ENGINEERING that have a feasible point: all fifteen. As published the cantilever has none; `cantilever-beam-published` keeps that."""
 
 
+def _forms(name: str) -> dict[str, str]:
+    """variant -> the name that this form of the problem is registered under."""
+    plain = {"classic" if name == "cantilever-beam" else "published": name} if name in ENGINEERING else {}
+    return plain | {v: f"{name}-{v}" for v in ("published", "classic", "smooth") if f"{name}-{v}" in PROBLEMS}
+
+
 def get(name: str, variant: str | None = None, **options: object) -> BlackBox:
     """A ready-made problem by name: `get("welded-beam")`, `get("speed-reducer", variant="classic")`, `get("ackley", d=4, shift_seed=1)`.
 
@@ -96,13 +102,10 @@ def get(name: str, variant: str | None = None, **options: object) -> BlackBox:
     if name not in PROBLEMS:
         raise UnknownName(f"no problem is called {name!r}; {nearest(name, PROBLEMS)}")
     if variant is not None:
-        plain = "classic" if name == "cantilever-beam" else "published"
-        if f"{name}-{variant}" in PROBLEMS:
-            name = f"{name}-{variant}"
-        elif variant != plain or name not in ENGINEERING:
-            forms = [plain] if name in ENGINEERING else []
-            forms += [other.removeprefix(f"{name}-") for other in PROBLEMS if other.startswith(f"{name}-")]
+        forms = _forms(name)
+        if variant not in forms:
             raise ArgumentError(f"variant={variant!r}: '{name}' comes " + (f"as {' or '.join(map(repr, forms))}" if forms else "in one form only"))
+        name = forms[variant]
     factory = PROBLEMS[name]
     try:
         inspect.signature(factory).bind(**options)

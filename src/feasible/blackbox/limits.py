@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Limit:
     def of(cls, name: str, given: Any, scale: float = 1.0) -> Limit:
         """Read text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``, ``"is true"``) or (low, high)."""
         if isinstance(given, Limit):
-            return given
+            return given if scale == 1.0 else replace(given, scale=scale)
         if isinstance(given, (tuple, list)) and len(given) in (2, 3):
             try:
                 return cls(name, float(given[0]), float(given[1]), str(given[2]) if len(given) == 3 else "", scale)

@@ -43,7 +43,8 @@ class Told:
 @dataclass(slots=True)
 class Evolving:
     """es: pycma's strategy; fitness: its augmented Lagrangian, once a constraint was seen. asked: coordinates by tag, with a mark
-    where the point was not drawn from the distribution. small, large: evaluations of the two regimes of BIPOP."""
+    where the point was not drawn from the distribution. small, large: evaluations of the two regimes of BIPOP. stale: nothing was
+    asked since the distribution moved last."""
 
     rng: np.random.Generator
     frame: Frame
@@ -58,6 +59,7 @@ class Evolving:
     small: int = 0
     large: int = 0
     is_small: bool = True
+    stale: bool = True
     row: tuple[float, np.ndarray] = (0.0, np.empty(0))
 
 
@@ -122,6 +124,7 @@ class CMAES(AskTell):
         if not n:
             return Proposals.of(np.empty((0, problem.space.d)))
         frame, known = state.frame, problem.known
+        state.stale = False
         with _quiet(state, bool(frame.whole(problem))):
             zs = [np.asarray(z, dtype=float) for z in state.es.ask(n)]
             foreign = [False] * n
@@ -154,6 +157,11 @@ class CMAES(AskTell):
 
     def _generation(self, problem: BlackBox, state: Evolving, batch: list[Told]) -> None:
         with _quiet(state, bool(state.frame.whole(problem))):
+            if state.stale:
+                state.es.ask(1)  # pycma wants one ask between two tells
+                for t in batch:
+                    t.foreign = True
+            state.stale = True
             values = self._fitness(problem, state, batch)
             state.es.tell([t.z for t in batch], values, check_points=[i for i, t in enumerate(batch) if t.foreign] or None)
             if state.fitness is not None and any(t.f is not None for t in batch):

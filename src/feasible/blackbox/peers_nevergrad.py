@@ -198,12 +198,22 @@ def _cheap(problem: BlackBox) -> Callable[[Any], bool]:
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """Without Nevergrad's warnings; the global stream of NumPy, which some of its optimisers draw from, is seeded and put back."""
+    """Without Nevergrad's warnings; the global stream of NumPy, which some of its optimisers draw from, is seeded and put back.
+
+    Nevergrad 1.0.12 calls float() on predictions of shape (1,), which NumPy 2.4 refuses; inside, its module finds one that takes them.
+    """
+    metamodel: Any = require("nevergrad.optimization.metamodel", "nevergrad")
     before = np.random.get_state()
     np.random.seed(seed % 2**32)
+    metamodel.float = _first
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        del metamodel.float
         np.random.set_state(before)
+
+
+def _first(value: Any) -> float:
+    return float(value.ravel()[0]) if isinstance(value, np.ndarray) else float(value)

@@ -1,7 +1,8 @@
 """Optuna's TPE and Gaussian-process samplers, asked and told, with Optuna's own constraints (`trial.set_constraint`).
 
-Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is told as a failed trial, which the
-samplers leave out; where only the constraints are known, the objective is told as the worst one seen. Storage is in memory.
+Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is told with the worst objective and the
+worst violations seen, since the samplers leave failed trials out and would propose their like again; where only the constraints are
+known, the objective is told as the worst one seen. Storage is in memory.
 References: J. Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011); S. Watanabe (arXiv 2304.11127) for the
 constrained TPE; J. R. Gardner et al. (ICML 2014) for constrained expected improvement.
 """
@@ -23,25 +24,26 @@ if TYPE_CHECKING:
     from ..core.ledger import Observations
     from .problem import BlackBox
 
-TRIES = 50
-"""Trials for one proposal, before a forbidden one is replaced by a random allowed point."""
-
-
 @dataclass(slots=True)
 class Studying:
-    """study: Optuna's study in memory. trials: those that are open, by number. worst: the largest objective seen."""
+    """study: Optuna's study in memory. trials: those that are open, by number. worst, excess: the largest objective and violations."""
 
     rng: np.random.Generator
     study: Any
     distributions: dict[str, Any]
     trials: dict[int, Any] = field(default_factory=dict)
     worst: float | None = None
+    excess: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
 class Optuna(AskTell):
-    """A sampler of Optuna. n_startup_trials: random trials at the start."""
+    """A sampler of Optuna. n_startup_trials: random trials at the start.
 
+    tries: trials for one proposal, before one that the known constraints forbid is replaced by a random allowed point.
+    """
+
+    tries: ClassVar[int] = 50
     n_startup_trials: int = 10
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Studying:
@@ -79,14 +81,14 @@ class Optuna(AskTell):
         return Proposals(np.array(points).reshape(-1, problem.space.d), np.array(tags, dtype=int))
 
     def _trial(self, problem: BlackBox, state: Studying) -> tuple[np.ndarray, int]:
-        for attempt in range(TRIES + 1):
-            if attempt == TRIES:
+        for attempt in range(self.tries + 1):
+            if attempt == self.tries:
                 state.study.enqueue_trial(_params(problem, draw(problem, state.rng)[0]))
             trial = state.study.ask(state.distributions)
             x = problem.space.snap(np.array([[trial.params[name] for name in problem.space.names]], dtype=float))
             if problem.known is None or problem.known(x)[0]:
                 break
-            if attempt < TRIES:
+            if attempt < self.tries:
                 state.study.tell(trial, state=_failed())
         state.trials[trial.number] = trial
         return x[0], trial.number
@@ -102,15 +104,22 @@ class Optuna(AskTell):
                         continue
                     state.study.enqueue_trial(_params(problem, seen.x[i]))
                     trial = state.study.ask(state.distributions)
+                f, g = float(seen.objective[i]), seen.constraints[i]
                 if nothing[i]:
-                    state.study.tell(trial, state=_failed())
-                    continue
-                f = float(seen.objective[i])
-                if f == f:
+                    if state.worst is None:
+                        state.study.tell(trial, state=_failed())
+                        continue
+                    f, g = state.worst, np.maximum(state.excess, 1e-3)
+                elif f == f:
                     state.worst = f if state.worst is None else max(state.worst, f)
-                for j, g in enumerate(seen.constraints[i].tolist()):
-                    trial.set_constraint(f"g{j + 1}", g)
-                state.study.tell(trial, (state.worst or 0.0) if f != f else f)
+                else:
+                    f = state.worst or 0.0
+                if len(state.excess) != len(g):
+                    state.excess = np.zeros(len(g))
+                state.excess = np.maximum(state.excess, g)
+                for j, value in enumerate(g.tolist()):
+                    trial.set_constraint(f"g{j + 1}", value)
+                state.study.tell(trial, f)
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,7 @@ class OptunaGP(Optuna):
     """
 
     name: ClassVar[str] = "optuna-gp"
+    tries: ClassVar[int] = 3
     deterministic: bool | None = None
 
     def sampler(self, problem: BlackBox, seed: int) -> Any:

@@ -152,8 +152,10 @@ class BlackBox(Problem):
         the first rows are evaluated and recorded before BudgetExhausted is raised.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
-        points = self.space.snap(points)
-        if not math.isfinite(points.sum()) and np.isnan(points).any():
+        if points is not self.space.snapped:
+            points = self.space.snap(points)
+        flat = points.ravel()
+        if not math.isfinite(flat @ flat) and np.isnan(points).any():
             raise ArgumentError(f"points: {self.names[int(np.argmax(np.isnan(points).any(axis=0)))]} is NaN, expected numbers inside the bounds")
         tags = np.full(len(points), -1) if tag is None else tag
         run = active_run.get()
@@ -316,7 +318,8 @@ class BlackBox(Problem):
         except (Exception, SystemExit) as error:
             reason = error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
             return self.batch(x, [Outcome({}, reason)] * n, ids, tag)
-        if not math.isfinite(values.sum()) and not np.isfinite(values[:, :len(self.columns)]).all():
+        flat = values.ravel()
+        if not math.isfinite(flat @ flat) and not np.isfinite(values[:, :len(self.columns)]).all():
             return self.batch(x, [Outcome(dict(zip(columns, row, strict=True))) for row in values.tolist()], ids, tag)
         objective = values[:, 0] if self.sign > 0 else -values[:, 0]
         return Observations(x, objective, self.limits.signed(values[:, 1:len(self.columns)]), values, columns,
@@ -328,11 +331,7 @@ class BlackBox(Problem):
         """The verdict on an observation, recomputed from its raw metrics; where the truth is known, on the point itself."""
         if self.truth:
             x = self.space.vector(answer.x if isinstance(answer, Observation) else answer, what="answer")
-            noise, self.simulated_noise = self.simulated_noise, 0.0
-            try:
-                seen = self.measure(x[None], np.array([-1]), np.array([-1])).observation(0)
-            finally:
-                self.simulated_noise = noise
+            seen = self.measure(x[None], np.array([-1]), np.array([-1])).observation(0)
         elif isinstance(answer, Observation):
             seen = answer
         else:
@@ -373,17 +372,6 @@ class BlackBox(Problem):
                  "reason": [rows.reason.get(i, "") for i in range(len(rows))],
                  "best": self.sign * np.fmin.accumulate(np.where(good, rows.objective, np.nan))}
         return pd.DataFrame(data)
-
-    def with_limits(self, **changed: Any) -> BlackBox:
-        """A copy with some limits declared anew; raw metrics that were stored keep their meaning."""
-        import copy
-
-        twin = copy.copy(self)
-        declared = {q.name: q for q in self._declared}
-        declared |= {name: Limit.of(name, q) for name, q in changed.items()}
-        twin._declared = list(declared.values())
-        twin._learn()
-        return twin
 
     def __repr__(self) -> str:
         return f"BlackBox('{self.name}', d={self.space.d}, limits={[q.name + ' ' + q.text for q in self.limits.limits]})"

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import ArgumentError, ArgumentTypeError, BoundsError, NothingAllowed, ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class Space:
         self.high = np.array([math.floor(v.high) if v.integer else v.high for v in variables], dtype=float)
         self.integer = np.array([v.integer for v in variables])
         self.bounded = bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+        self.snapped: np.ndarray | None = None
+        """What `from_unit` returned last: inside the box and unchangeable, so that evaluating it need not snap again."""
         self._whole = np.flatnonzero(self.integer)
         self._open = bool(np.isinf(self.low).all() and np.isinf(self.high).all())
 
@@ -113,8 +115,8 @@ class Space:
         if x.ndim != 2 or x.shape[1] != self.d:
             raise ShapeError(f"points have shape {x.shape}, expected (n, {self.d}): one column for each of {', '.join(self.names)}")
         if self._open:
-            return x.copy()
-        out = np.maximum(x, self.low)
+            return x.copy(order="C")
+        out = np.maximum(x, self.low, order="C")
         np.minimum(out, self.high, out=out)
         if len(self._whole):
             out[:, self._whole] = np.clip(np.floor(out[:, self._whole] + 0.5), self.low[self._whole], self.high[self._whole])
@@ -161,14 +163,16 @@ class Space:
         return (u - low) / np.where(high > low, high - low, 1.0)
 
     def from_unit(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Points of the box from points of [0, 1]^d. Every whole number and category gets an equal share."""
+        """Points of the box from points of [0, 1]^d, read-only. Every whole number and category gets an equal share."""
         self.needs_bounds("sampling")
         span = np.where(self.integer, self.high - self.low + 1, self.high - self.low)
         x = np.where(self.integer, self.low + np.floor(np.minimum(u, 1 - 1e-12) * span), self.low + u * span)
         for j in self._logs:
             lo, hi = math.log(self.low[j]), math.log(self.high[j])
             x[:, j] = np.exp(lo + u[:, j] * (hi - lo))
-        return self.snap(x)
+        self.snapped = self.snap(x)
+        self.snapped.flags.writeable = False
+        return self.snapped
 
     @property
     def _logs(self) -> list[int]:

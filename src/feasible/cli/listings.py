@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -114,12 +115,13 @@ def _example(solves: str) -> str:
 
 
 def _problem(name: str) -> tuple[str, dict[str, Any]]:
-    from ..core.registry import load_problem, resolve_target
+    from ..core.registry import load_problem
     from ..core.registry import problems as registered
 
     entry = registered()[name]
     problem: Any = load_problem(name)
-    text = inspect.getdoc(getattr(resolve_target(entry.target.split(":")[0] + ":PROBLEMS"), "get", lambda _: None)(name)) or ""
+    listed = getattr(import_module(entry.target.partition(":")[0]), "PROBLEMS", {})
+    text = inspect.getdoc(listed.get(name)) or inspect.getdoc(problem.fun) or ""
     lines = [name, "", text, "", "variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in problem.space.variables)]
     if problem.limits.limits:
         lines += ["limits:", *(f"  {q.name} {q.text}" for q in problem.limits.limits)]

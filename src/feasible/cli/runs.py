@@ -34,12 +34,13 @@ def solve(
     from ..core.budget import Budget
     from ..core.registry import default_method, load_problem
     from ..lab.console import SolveProgress
+    from ..lab.stored import method_label
 
     out = console(stderr=json)
     parsed = Budget.parse(budget) if budget is not None else None
     if method is None and parsed is not None:
         chosen, reason = default_method(load_problem(problem), parsed)
-        out.print(f"method: {chosen.name}, because {reason}", markup=False)
+        out.print(f"method: {method_label(chosen)}, because {reason}", markup=False)
     progress = SolveProgress(out)
     with quiet_stdout() if json else contextlib.nullcontext():
         try:
@@ -117,20 +118,24 @@ def resume(
             out.print(f"{made} evaluations made by this worker", markup=False)
         result = study.result()
     elif row.state == "finished":
-        result = stored_result(where, row, build_problem(row), build_method(row.spec.get("method"), row.method))
+        result = stored_result(where, row, build_problem(row))
         out.print(f"run '{row.name}' is finished: {row.result['stopped'] if row.result else ''}; extend it with --add evaluations=N", markup=False)
     else:
         problem, method = build_problem(row), build_method(row.spec.get("method"), row.method)
         progress = SolveProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
-                result = drive(where, row, problem, method, observers=(progress,), chosen=row.spec.get("chosen"))
+                result = drive(where, row, problem, method, observers=(progress,), notes=_notes(row))
             finally:
                 progress.bar.stop()
     if json:
         emit(_as_json(result))
     else:
         _print(out, result)
+
+
+def _notes(row: RunRow) -> list[str]:
+    return [f"method chosen: {row.spec['chosen']}"] if row.spec.get("chosen") else []
 
 
 def show(
@@ -185,8 +190,6 @@ def _show_stored(where: Store, row: RunRow, out: Any) -> None:
         show_design(out, row.result["design"])
         out.print()
         out.print(row.result["text"], markup=False)
-        if row.result.get("chosen"):
-            out.print(f"method chosen: {row.result['chosen']}", markup=False)
         out.print("versions: " + ", ".join(f"{k} {v}" for k, v in row.result["versions"].items()), markup=False)
     else:
         out.print(f"{row.problem} by {row.method}: {row.state}, {where.count(row.id)} evaluations stored", markup=False)
@@ -200,16 +203,9 @@ def _unfinished(where: Store, row: RunRow) -> Result:
         from .studies import open_study
 
         return open_study(where, row).result()
-    from ..core.registry import load_method
-    from ..lab.stored import build_problem
-    from ..lab.study import Study
+    from ..lab.stored import build_problem, stored_result
 
-    result = Study(where, row, build_problem(row), load_method("random-search")).result()
-    result.method, result.stopped = row.method, f"{row.state}; {where.count(row.id)} evaluations stored"
-    result.spent = {"evaluations": where.count(row.id)}
-    if row.result and "error" in row.result:
-        result.notes.append(row.result["error"])
-    return result
+    return stored_result(where, row, build_problem(row))
 
 
 def _frame(where: Store, row: RunRow) -> Any:
@@ -236,7 +232,7 @@ def _list(where: Store, out: Any, json: bool) -> None:
     from ..lab.console import listing
 
     races = where.races()
-    runs = [r for r in where.runs(limit=10_000) if r.kind != "trial"]
+    runs = where.runs(limit=10_000, kinds=("solve", "study"))
     if json:
         emit({"races": [{"name": r["name"], "state": r["state"], "spec": r["spec"]} for r in races],
               "runs": [{"name": r.name, "kind": r.kind, "problem": r.problem, "method": r.method, "seed": r.seed, "state": r.state,

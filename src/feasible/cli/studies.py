@@ -42,7 +42,7 @@ def ask(
     left = opened.left()
     rows = opened.pending() if pending else opened.ask(n, dry_run=dry_run)
     if not pending and len(rows) < n:
-        what = f"{left:g} left in the budget" if left < n else f"{opened.method.name} proposes no more before these are told"
+        what = f"{left:g} left in the budget" if left < n else f"{opened.label} proposes no more before these are told"
         note.print(f"{len(rows)} of {n} experiments: {what}", markup=False)
     if format == "table" and output is None:
         from ..lab.console import listing
@@ -160,6 +160,7 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
     from ..core.errors import ArgumentError, BudgetError
     from ..core.registry import default_method, load_method, load_problem
     from ..lab.store import RunRow
+    from ..lab.stored import method_label
     from ..lab.study import Study
 
     row = store.find_run(name or reference)
@@ -183,7 +184,7 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
         if budget is not None and dict(Budget.parse(budget)) != row.budget:
             raise ArgumentError(f"study '{row.name}' has the budget {', '.join(f'{k}={v:g}' for k, v in row.budget.items())}: extend it with "
                                 f"'feasible resume {row.name} --add evaluations=N'")
-        if method is not None and load_method(method).name != opened.method.name:
+        if method is not None and load_method(method) != opened.method:
             raise ArgumentError(f"study '{row.name}' uses the method {row.method}, got --method {method}: begin another study with --name")
         return opened, ""
     given = budget or ",".join(f"{k}={v}" for k, v in (declared or {}).get("budget", {}).items())
@@ -194,15 +195,16 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
         method = declared.get("method")
     if method is None:
         chosen, reason = default_method(problem, limits)
-        method, said = chosen.name, f"; method: {chosen.name}, because {reason}"
+        method = method_label(chosen)
+        said = f"; method: {method}, because {reason}"
     else:
         chosen, said = load_method(method), f"; method: {method}"
     if dry_run:
-        blank = RunRow(-1, name or problem.name, "study", None, problem.name, chosen.name, seed, dict(limits), {}, "open", None, None, {}, 0, 0,
+        blank = RunRow(-1, name or problem.name, "study", None, problem.name, method, seed, dict(limits), {}, "open", None, None, {}, 0, 0,
                        0, 0, 0)
         return _Unsaved(store, blank, problem, chosen), f"study {blank.name} would begin with budget {limits}{said}"
     spec = {"problem": None if declared is not None else reference, "declared": declared, "method": {"name": method}}
-    opened = Study.create(store, problem, chosen, limits, name=name, seed=seed, spec=spec)
+    opened = Study.create(store, problem, chosen, limits, name=name, seed=seed, spec=spec, label=method)
     return opened, f"study {opened.name} begins with budget {limits}{said}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,11 +48,7 @@ class Observations:
     @property
     def violation(self) -> Float[np.ndarray, " n"]:
         """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint."""
-        g, lost = self.constraints, (self.status == FAILED) | (self.status == PENDING)
-        if g.shape[1] == 0:
-            return np.where(lost, np.inf, 0.0)
-        worst = np.maximum(g.max(axis=1), 0.0)
-        return np.where(np.isnan(worst) | lost, np.inf, worst)
+        return violations(self.constraints, self.status)
 
     def rows(self, index: Any) -> Observations:
         """The rows that `index` (a slice, mask or array of indices) selects."""
@@ -69,6 +66,15 @@ class Observations:
         metrics = {c: v for c, v in zip(self.columns, self.values[i].tolist(), strict=True) if v == v}
         return Observation(int(self.id[i]), self.x[i].copy(), float(self.objective[i]), self.constraints[i].copy(),
                            float(self.violation[i]), STATUS[self.status[i]], metrics, tuple(names), self.reason.get(i))
+
+
+def violations(g: Float[np.ndarray, "n m"], status: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """(n,) largest violation of each row, >= 0; infinite for a failed or pending row or an unknown constraint."""
+    lost = (status == FAILED) | (status == PENDING)
+    if g.shape[1] == 0:
+        return np.where(lost, np.inf, 0.0)
+    worst = np.maximum(g.max(axis=1), 0.0)
+    return np.where(np.isnan(worst) | lost, np.inf, worst)
 
 
 def concatenate(parts: Sequence[Observations]) -> Observations:
@@ -128,6 +134,21 @@ class Observation:
         return iter(self.x.tolist())
 
 
+def _leaders(batches: Sequence[Observations], tolerance: float) -> Iterator[tuple[Observations, int]]:
+    """The best row of each run of batches with the same number of constraints, found with array operations over the whole run."""
+    for _, group in groupby((b for b in batches if len(b)), key=lambda b: b.constraints.shape[1]):
+        these = list(group)
+        if len(these) == 1:
+            yield these[0], best_index(these[0].objective, these[0].violation, tolerance)
+            continue
+        objective = np.concatenate([b.objective for b in these])
+        violation = violations(np.concatenate([b.constraints for b in these]), np.concatenate([b.status for b in these]))
+        i = best_index(objective, violation, tolerance)
+        ends = np.cumsum([len(b) for b in these])
+        at = int(np.searchsorted(ends, i, side="right"))
+        yield these[at], i - int(ends[at]) + len(these[at])
+
+
 class Ledger:
     """Rows in memory, with an optional `sink` that makes each batch durable before the method sees it.
 
@@ -161,6 +182,10 @@ class Ledger:
         at = len(self.batches) - 1
         self._known.update((key, (at, i)) for i, key in enumerate(keys))
 
+    def unseen(self, keys: Sequence[bytes]) -> bool:
+        """True if none of these points was evaluated before."""
+        return self._known.keys().isdisjoint(keys)
+
     def find(self, key: bytes) -> tuple[int, int] | None:
         """Where a point with these bytes was evaluated before, as (batch, row)."""
         return self._known.get(key)
@@ -181,10 +206,7 @@ class Ledger:
         """The row that no other row beats; looks only at what came since the last call."""
         fresh = self.batches[self._judged:]
         self._judged = len(self.batches)
-        for batch in fresh:
-            if len(batch) == 0:
-                continue
-            i = best_index(batch.objective, batch.violation, tolerance)
+        for batch, i in _leaders(fresh, tolerance):
             challenger = batch.observation(i, names)
             old = self._best
             if old is None or best_index(np.array([old.objective, challenger.objective]),

@@ -102,7 +102,7 @@ class Result:
             figure.add_scatter(x=[at(p) for p in bad], y=[p.verdict.violation for p in bad], mode="lines+markers",
                                name="least violation", yaxis="y2", line={"dash": "dot"})
             figure.update_layout(yaxis2={"title": "violation", "overlaying": "y", "side": "right"})
-        name = html.escape(self.problem.name)
+        name = html.escape(self.problem.name).replace("$", "&#36;")
         figure.update_layout(title=f"{name}: {html.escape(self.method)}", xaxis_title=axis, yaxis_title="best objective",
                              template="plotly_white")
         return figure

@@ -15,7 +15,7 @@ import numpy as np
 from .budget import Budget, Meter, active_meter
 from .checkpoint import decode, encode
 from .errors import ArgumentError, CheckpointError, GoalReached, Stalled, StopRun, WrongProblem
-from .ledger import Ledger
+from .ledger import Ledger, Observation
 from .problem import Method, Problem
 from .result import Point, Result, next_point
 from .verdict import Verdict
@@ -111,6 +111,7 @@ class Run:
     label: str | None = None
     _next: int = 1
     _finish: str | None = None
+    _judged: tuple[Any, Verdict] = (None, Verdict(float("nan")))
 
     def rng(self, *key: int) -> np.random.Generator:
         """A random stream that depends on (run seed, key) and on nothing else."""
@@ -138,8 +139,9 @@ class Run:
             return
         paused = self.meter.pause()
         try:
-            point = Point(self.step, {k: v for k, v in self.meter.spent.items() if k != "seconds"}, self.meter.seconds,
-                          self.problem.judge(answer))
+            if answer is not self._judged[0] or not isinstance(answer, Observation):
+                self._judged = answer, self.problem.judge(answer)
+            point = Point(self.step, {k: v for k, v in self.meter.spent.items() if k != "seconds"}, self.meter.seconds, self._judged[1])
             self.trail.append(point)
             self.tell("on_point", point)
         finally:
@@ -248,10 +250,10 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
         verdict = problem.judge(answer)
     if answer is not None and (not current.trail or current.trail[-1].verdict != verdict or current.trail[-1].step != current.step):
         current.mark(answer)
-    failures = current.ledger.all()
-    if failures is not None and failures.reason:
+    reasons = [reason for batch in current.ledger.batches for reason in batch.reason.values()]
+    if reasons:
         kinds: dict[str, int] = {}
-        for reason in failures.reason.values():
+        for reason in reasons:
             kind = reason.split(":")[0].split("\n")[0][:60]
             kinds[kind] = kinds.get(kind, 0) + 1
         summary = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: -kv[1]))

@@ -126,9 +126,9 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
 
 def listing(console: Console, title: str, columns: list[str], rows: list[list[Any]]) -> None:
     """A plain listing."""
-    table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
+    table = Table(title=escape(title), box=None, header_style="bold", title_justify="left", pad_edge=False)
     for c in columns:
-        table.add_column(c, overflow="fold")
+        table.add_column(escape(c), overflow="fold")
     for row in rows:
         table.add_row(*("" if v is None else escape(str(v)) for v in row))
     console.print(table)

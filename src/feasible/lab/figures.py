@@ -237,6 +237,9 @@ def _thin(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
 def _add_curve(figure: go.Figure, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], name: str, style: Style,
                height: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " n"]]) -> None:
     drawn = np.isfinite(y)
+    if not drawn.any():  # kept in the legend, which leaves out what has no point at all
+        figure.add_scatter(x=[None], y=[None], mode="lines", name=name, line={"color": style.colour, "dash": style.dash, "shape": "hv"})
+        return
     figure.add_scatter(x=x[drawn], y=height(y[drawn]), mode="lines" if drawn.sum() != 1 else "markers", name=name, legendgroup=name,
                        line={"color": style.colour, "dash": style.dash, "width": 2.2, "shape": "hv"}, marker={"symbol": style.marker},
                        hovertemplate="%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>")

@@ -245,13 +245,13 @@ class Store:
                 row = connection.execute(sa.select(runs).where(runs.c.id == int(reference))).first()
         return None if row is None else _run(row)
 
-    def runs(self, *, race: int | None = None, limit: int | None = None, kind: str | None = None) -> list[RunRow]:
-        """Runs, newest first. Reads no ledger and no trail."""
+    def runs(self, *, race: int | None = None, limit: int | None = None, kinds: Sequence[str] = ()) -> list[RunRow]:
+        """Runs, newest first, of these kinds only where some are named. Reads no ledger and no trail."""
         query = sa.select(runs).order_by(runs.c.id.desc())
         if race is not None:
             query = query.where(runs.c.race == race)
-        if kind is not None:
-            query = query.where(runs.c.kind == kind)
+        if kinds:
+            query = query.where(runs.c.kind.in_(list(kinds)))
         with self.read() as connection:
             return [_run(row) for row in connection.execute(query.limit(limit) if limit else query)]
 
@@ -302,10 +302,12 @@ class Store:
                 cursor.execute("BEGIN IMMEDIATE" if self.sqlite else "BEGIN")
                 cursor.executemany(self._sql, rows)
                 cursor.execute("COMMIT")
-        except Exception as error:
+        except BaseException as error:  # also an interrupt: a transaction left open would lock everybody out
             if len(rows) > 1:
                 with contextlib.suppress(Exception):
                     cursor.execute("ROLLBACK")
+            if not isinstance(error, Exception):
+                raise
             raise sa.exc.OperationalError(self._sql, None, error) from error
         finally:
             cursor.close()

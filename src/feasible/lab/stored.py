@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..core.budget import Budget, Meter
-from ..core.errors import ArgumentError, StoreError
+from ..core.errors import ArgumentError, FeasibleError, StoreError
 from ..core.ledger import FAILED, Ledger, Observations
 from ..core.problem import Method, Problem
-from ..core.registry import configure, load_method, load_problem, resolve_target
+from ..core.registry import configure, load_method, load_problem, methods, resolve_target, split_settings
 from ..core.result import Point, Result
 from ..core.run import Engine, InProcess, Run, run, versions
+from ..core.verdict import Verdict
 from .engines import LocalProcesses
-from .store import EvaluationRow, RunRow, Store, finite, verdict_data, verdict_of
+from .store import EvaluationRow, RunRow, Store, alive, finite, verdict_data, verdict_of
 
 CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5
@@ -59,6 +61,58 @@ def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
     if "<locals>" in cls.__qualname__ or cls.__module__ in ("__main__",) or not all(_simple(v) for v in settings.values()):
         return None
     return {"target": f"{cls.__module__}:{cls.__qualname__}", "settings": settings}
+
+
+def method_label(method: Method, reference: Any = None) -> str:
+    """What people call a method: the name it was given by, or the registered name that has its settings."""
+    if isinstance(reference, str) and split_settings(reference)[0] in methods():
+        return reference
+    for entry in methods().values():
+        if entry.target.endswith(f":{type(method).__name__}") and load_method(entry.name) == method:
+            return entry.name
+    if isinstance(reference, str) and method.name == Method.name:
+        return reference.rpartition(":")[2]
+    return method.name
+
+
+def fingerprint(problem: Problem) -> dict[str, Any]:
+    """What must stay as it is while a run of the problem goes on: its variables and their bounds, its sense, its limits."""
+    space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
+    if space is None:
+        return {}
+    return {"maximize": bool(getattr(problem, "maximize", False)),
+            "variables": {v.name: [finite_text(v.low), finite_text(v.high), v.integer, v.log, [str(c) for c in v.choices]] for v in space.variables},
+            "limits": {q.name: q.text for q in getattr(limits, "limits", ())}}
+
+
+def finite_text(value: float) -> float | str:
+    """A bound as JSON holds it."""
+    return float(value) if math.isfinite(value) else str(value)
+
+
+def check_same(row: RunRow, problem: Problem) -> None:
+    """Raise ArgumentError where the problem is not the one that a stored run began with."""
+    before, now = row.spec.get("fingerprint") or {}, fingerprint(problem)
+    if not before or not now:
+        return
+    for what in ("maximize", "variables"):
+        if before[what] != now[what]:
+            raise ArgumentError(f"run '{row.name}': the problem changed since it began: {what} were {before[what]}, now {now[what]}; start a new run")
+    for name, text in now["limits"].items():
+        if before["limits"].get(name, text) != text:
+            raise ArgumentError(f"run '{row.name}': the limit on {name} was '{before['limits'][name]}' when it began, now it is '{text}'; start a "
+                                "new run")
+
+
+def check_method(row: RunRow, method: Method, label: str) -> None:
+    """Raise ArgumentError where the method or its settings are not those that a stored run began with."""
+    try:
+        same = build_method(row.spec.get("method"), row.method) == method
+    except FeasibleError:
+        same = row.method == label
+    if not same:
+        raise ArgumentError(f"run '{row.name}' in the store has method {row.method!r}, got {label!r}"
+                            f"{' with other settings' if label == row.method else ''}: give it the same, or another name")
 
 
 def _simple(value: Any) -> bool:
@@ -141,8 +195,9 @@ def observations(rows: Sequence[EvaluationRow], columns: Sequence[str] = ()) -> 
         {i: r.reason for i, r in enumerate(rows) if r.reason}, np.array([nan if r.seconds is None else r.seconds for r in rows], dtype=float))
 
 
-def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observers: Sequence[Any] = (), chosen: str | None = None) -> Result:
+def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observers: Sequence[Any] = (), notes: Sequence[str] = ()) -> Result:
     """Run a stored run to its end from wherever it stands. Raises RunBusy while another live process drives it."""
+    check_same(row, problem)
     store.claim_run(row.id)
     options = Options(**row.spec.get("options", {}))
     budget = Budget(**row.budget)
@@ -150,16 +205,17 @@ def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observ
     meter = Meter(budget)
     ledger = Ledger(lambda seen: store.record(row.id, seen, meter.seconds))
     stored = store.evaluations(row.id)
-    while stored and stored[-1].status == FAILED and options.on_failure == "raise" and not options.retry:
-        stored.pop()
+    if options.on_failure == "raise":  # the failures that ended it are tried again
+        if not options.retry:
+            stored = [r for r in stored if r.status != FAILED]
+        while stored and stored[-1].status == FAILED:
+            stored.pop()
     for old in stored:
         ledger.replay[old.row] = observations([old], _columns(problem, old))
         ledger.times[old.row] = old.at or 0.0
     current = Run(problem, method, budget, row.seed, meter, ledger, engine, (_TrailWriter(store, row.id), *observers),
                   on_failure="skip" if options.on_failure == "skip" else "raise", retry=options.retry,
-                  evaluation_timeout=options.evaluation_timeout, find_feasible=options.find_feasible, label=row.name)
-    if chosen:
-        current.notes.append(f"method chosen: {chosen}")
+                  evaluation_timeout=options.evaluation_timeout, find_feasible=options.find_feasible, label=row.name, notes=list(notes))
     try:
         result = run(current, _Checkpoints(store, row.id))
     except BaseException as error:
@@ -168,7 +224,7 @@ def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observ
     finally:
         if isinstance(engine, LocalProcesses):
             engine.close()
-    result.run, result.chosen = row.name, chosen
+    result.run, result.chosen, result.method = row.name, row.spec.get("chosen"), row.method
     state = "interrupted" if result.stopped.startswith("interrupted") else "finished"
     store.update_run(row.id, state=state, owner=None, rows=ledger.count, result=result_data(result))
     return result
@@ -189,17 +245,25 @@ def result_data(result: Result) -> dict[str, Any]:
             "objective": finite(result.verdict.objective) if isinstance(result.verdict.objective, float) else None}
 
 
-def stored_result(store: Store, row: RunRow, problem: Problem, method: Method) -> Result:
-    """The result of a finished run, read back without running anything."""
-    assert row.result is not None
+def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
+    """The result of a stored run as it stands, read back without running anything."""
+    done = row.result if row.result is not None and "verdict" in row.result and row.state in ("finished", "interrupted") else None
     ledger = Ledger()
     rows = store.evaluations(row.id)
     if rows:
         ledger.append(observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))), stored=True)
     answer = ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ()))
-    return Result(problem, method.name, answer, verdict_of(row.result["verdict"]), row.result["spent"], store.trail(row.id), row.result["stopped"],
-                  row.seed, Budget(**row.budget), row.result["steps"], row.result["versions"], ledger, row.name, row.result.get("chosen"),
-                  row.result["notes"])
+    trail, budget = store.trail(row.id), Budget(**row.budget)
+    if done is not None:
+        return Result(problem, row.method, answer, verdict_of(done["verdict"]), done["spent"], trail, done["stopped"], row.seed, budget,
+                      done["steps"], done["versions"], ledger, row.name, done["chosen"], done["notes"])
+    verdict = Verdict(math.nan, math.inf) if answer is None else problem.judge(answer)
+    spent: dict[str, float] = {"evaluations": float(len(rows)), "seconds": max((r.at or 0.0 for r in rows), default=0.0)}
+    notes = [row.result["error"]] if row.result and "error" in row.result else []
+    busy = row.owner is not None and alive(row.owner)
+    stopped = "still running" if busy else f"{'failed' if notes else 'not finished'}; 'feasible resume {row.name}' goes on"
+    return Result(problem, row.method, answer, verdict, spent, trail, stopped, row.seed, budget, trail[-1].step if trail else 0, versions(), ledger,
+                  row.name, row.spec.get("chosen"), notes)
 
 
 def extend(store: Store, row: RunRow, more: Mapping[str, float]) -> RunRow:

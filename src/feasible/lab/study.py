@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count, islice
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +19,14 @@ import sqlalchemy as sa
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode, encode
-from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, CheckpointError, FeasibleError, Pending, StopRun, StoreError, TableError
+from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, CheckpointError, Diverged, FeasibleError, Pending, StopRun, StoreError, TableError
 from ..core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING, STATUS, Ledger, Observation, Observations
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.run import Run, run, versions
 from .schema import evaluations, runs
 from .store import EvaluationRow, RunRow, Store, _evaluation, alive, dump, finite, identity, load
-from .stored import _columns, observations
+from .stored import _columns, method_label, observations
 
 FOREIGN = -2
 """Tag of an experiment that the study did not propose."""
@@ -60,11 +62,13 @@ class _Asking:
 
     workers = 1
 
-    def __init__(self) -> None:
-        self.wanted: list[np.ndarray] = []
+    def __init__(self, ledger: Ledger, answers: Mapping[int, Any]):
+        self.ledger, self.answers = ledger, answers
+        self.wanted: list[tuple[int, np.ndarray]] = []
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None) -> Any:
-        self.wanted = [np.asarray(i[0] if isinstance(i, tuple) else i) for i in items]
+        numbers = (k for k in count(self.ledger.count) if k not in self.answers)
+        self.wanted = [(k, np.asarray(i[0] if isinstance(i, tuple) else i)) for k, i in zip(numbers, items, strict=False)]
         raise StopRun("waiting for results")
         yield
 
@@ -74,17 +78,17 @@ class Study:
 
     def __init__(self, store: Store, row: RunRow, problem: Any, method: Method):
         self.store, self.id, self.name, self.problem, self.method = store, row.id, row.name, problem, method
-        self.seed, self.budget = row.seed, row.budget
+        self.label, self.seed, self.budget = row.method, row.seed, row.budget
         self.resource = "checks" if getattr(problem, "check", None) is not None and "checks" in row.budget else "evaluations"
 
     @classmethod
     def create(cls, store: Store, problem: Any, method: Method, budget: Budget, *, name: str | None = None, seed: int = 0,
-               spec: Mapping[str, Any] | None = None) -> Study:
-        """A new study. Raises BudgetError if the budget limits neither evaluations nor checks."""
+               spec: Mapping[str, Any] | None = None, label: str | None = None) -> Study:
+        """A new study; label: what people call the method. Raises BudgetError if the budget limits neither evaluations nor checks."""
         if "evaluations" not in budget and "checks" not in budget:
             raise BudgetError(f"budget {budget}: a study is limited by evaluations (or checks)")
-        row = store.create_run(kind="study", problem=problem.name, method=method.name, seed=seed, budget=dict(budget),
-                               spec={"problem": None, "method": None, **(spec or {})}, name=name or problem.name)
+        row = store.create_run(kind="study", problem=problem.name, method=label or method_label(method), seed=seed,
+                               budget=dict(budget), spec={"problem": None, "method": None, **(spec or {})}, name=name or problem.name)
         return cls(store, row, problem, method)
 
     # -- asking -------------------------------------------------------------------------------------------------------
@@ -179,7 +183,7 @@ class Study:
             if len(points) >= n:
                 break
         if not points:
-            raise Pending(f"study '{self.name}': {method.name} has no new experiment to propose before pending ones are told")
+            raise Pending(f"study '{self.name}': {self.label} has no new experiment to propose before pending ones are told")
         try:
             blob = encode(state)
         except CheckpointError:
@@ -213,21 +217,38 @@ class Study:
         return state
 
     def _propose_by_replay(self, n: int) -> tuple[list[np.ndarray], list[int], None]:
-        """For methods that own their loop: run them on what was told; the first unanswered evaluation is the proposal."""
+        """For methods that own their loop: run them on what was told; the first unanswered evaluations are the proposals.
+
+        The tag of a proposal is its number in the method's own order. Where a correction leads the method another way, what it asked
+        for on the old way is left aside.
+        """
         stored = self.store.evaluations(self.id)
-        proposals = [r for r in stored if r.tag != FOREIGN]
-        engine = _Asking()
-        ledger = Ledger()
-        for i, old in enumerate(proposals):
-            if old.status in (DONE, INFEASIBLE, FAILED):
-                ledger.replay[i] = observations([old], _columns(self.problem, old))
-        run(Run(self.problem, self.method, Budget(evaluations=10**9), self.seed, Meter({}), ledger, engine, on_failure="skip"))
+        answered = [r for r in stored if r.status in (DONE, INFEASIBLE, FAILED, ABANDONED)]
+        for r in answered:
+            if r.status == ABANDONED:
+                r.status, r.reason = FAILED, "abandoned"
+        proposals = {r.tag: r for r in answered if r.tag != FOREIGN}
+        places = {json.dumps(r.x) for r in stored if r.tag != FOREIGN}
+        own = [r for r in answered if r.tag == FOREIGN and json.dumps(r.x) not in places] if self.problem.free_repeats else []
+        while True:
+            ledger = Ledger()
+            for r in own:
+                ledger.append(observations([r], _columns(self.problem, r)), stored=True)
+                ledger.remember([(np.array(r.x) + 0.0).tobytes()])
+            answers = {len(own) + k: r for k, r in proposals.items()}
+            ledger.replay = {k: observations([r], _columns(self.problem, r)) for k, r in answers.items()}
+            engine = _Asking(ledger, answers)
+            try:
+                run(Run(self.problem, self.method, Budget(evaluations=10**9), self.seed, Meter({}), ledger, engine, on_failure="skip"))
+                break
+            except Diverged:
+                proposals = {k: r for k, r in proposals.items() if len(own) + k < ledger.count}
         waiting = {json.dumps(r.x) for r in stored if r.status in (PENDING, CHECKED)}
-        wanted = [x for x in engine.wanted if json.dumps(x.tolist()) not in waiting]
-        if not wanted:
+        fresh = list(islice(((k - len(own), x) for k, x in engine.wanted if json.dumps(x.tolist()) not in waiting), n))
+        if not fresh:
             ids = ", ".join(str(r.row) for r in stored if r.status in (PENDING, CHECKED)) or "none"
-            raise Pending(f"study '{self.name}': {self.method.name} proposes nothing before these are told: {ids}")
-        return wanted[:n], [-1] * min(n, len(wanted)), None
+            raise Pending(f"study '{self.name}': {self.label} proposes nothing before these are told: {ids}")
+        return [x for _, x in fresh], [k for k, _ in fresh], None
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -238,7 +259,7 @@ class Study:
         """
         done = Told()
         ids = [r.id for r in reports if r.id is not None]
-        for again in {i for i in ids if ids.count(i) > 1}:
+        for again in (i for i, times in Counter(ids).items() if times > 1):
             same = [r for r in reports if r.id == again]
             if any((dict(r.metrics), r.status, r.point) != (dict(same[0].metrics), same[0].status, same[0].point) for r in same):
                 lines = ", ".join(str(r.line) for r in same)
@@ -248,24 +269,29 @@ class Study:
             counter, top, reserved = row.told, row.rows, load(row.reserved)
             stored = {r.row: r for r in (_evaluation(e) for e in connection.execute(
                 sa.select(evaluations).where(evaluations.c.run == self.id, evaluations.c.row.in_(ids))))} if ids else {}
+            earlier = self._told_before(connection) if len(ids) < len(reports) else {}
             for report in reports:
                 where = f"line {report.line}: " if report.line is not None else ""
                 if report.id is not None and report.id not in stored:
                     raise TableError(f"{where}id {report.id} is not an experiment of study '{self.name}' (ids 0 to {top - 1}); leave the id "
                                      "empty for an experiment of your own; nothing was stored")
                 old = None if report.id is None else stored[report.id]
-                new = self._merged(old, report, top, where, done)
+                left = min((limit - reserved.get(r, 0) for r, limit in json.loads(row.budget).items() if r in ("evaluations", "checks")), default=0)
+                new = self._merged(old, report, top, where, done, left)
                 if new is None:
                     continue
+                if old is None:
+                    key = json.dumps(new.x), new.status
+                    if new.metrics in earlier.get(key, []):
+                        done.unchanged.append(-1)
+                        continue
+                    earlier.setdefault(key, []).append(new.metrics)
                 for unit in new.charged.keys() | (old.charged.keys() if old else set()):
                     reserved[unit] = reserved.get(unit, 0) + new.charged.get(unit, 0) - (old.charged.get(unit, 0) if old else 0)
                 if new.status not in (PENDING, CHECKED):
                     counter += 1
                     new.told = counter
                 if old is None:
-                    if self._repeated(connection, new):
-                        done.unchanged.append(-1)
-                        continue
                     top += 1
                 self._put(connection, new)
                 done.rows.append(new.row)
@@ -274,13 +300,14 @@ class Study:
                 told=counter, rows=top, reserved=dump(reserved), version=row.version + 1, updated=time.time()))
         return done
 
-    def _repeated(self, connection: sa.Connection, new: EvaluationRow) -> bool:
-        """The same own experiment told before: uploading a table twice changes nothing."""
-        found = connection.execute(sa.select(evaluations.c.metrics).where(
-            evaluations.c.run == self.id, evaluations.c.x == json.dumps(new.x), evaluations.c.status == new.status)).all()
-        return any(json.loads(m) == new.metrics for (m,) in found)
+    def _told_before(self, connection: sa.Connection) -> dict[tuple[str, int], list[dict[str, float]]]:
+        """Metrics by (point, status): the same own experiment told twice is one experiment."""
+        found: dict[tuple[str, int], list[dict[str, float]]] = {}
+        for r in connection.execute(sa.select(evaluations.c.x, evaluations.c.status, evaluations.c.metrics).where(evaluations.c.run == self.id)):
+            found.setdefault((r.x, r.status), []).append(json.loads(r.metrics))
+        return found
 
-    def _merged(self, old: EvaluationRow | None, report: Report, top: int, where: str, done: Told) -> EvaluationRow | None:
+    def _merged(self, old: EvaluationRow | None, report: Report, top: int, where: str, done: Told, left: float) -> EvaluationRow | None:
         space = self.problem.space
         if report.point is not None:
             try:
@@ -313,7 +340,7 @@ class Study:
             return None
         charged = dict(old.charged) if old is not None else {}
         if old is not None and old.status == ABANDONED and status != "abandoned":
-            charged = self._units() if self.left() >= 1 else {}
+            charged = self._units() if left >= 1 else {}
         if status in ("failed", "fail", "error"):
             reason = report.note or "told as failed"
         if status == "abandoned":
@@ -378,6 +405,8 @@ class Study:
                 except BudgetExhausted:
                     break
                 except Pending:
+                    if not any(r.reason and r.reason.startswith("worker ") for r in self.pending()):
+                        raise  # only people could end this wait
                     time.sleep(0.05)
                     continue
                 outcome: Any = None
@@ -444,5 +473,5 @@ class Study:
         stopped = f"open: {left:g} {self.resource} left, {waiting} pending" if left >= 1 or waiting else "budget used up"
         counts = {} if rows is None else {STATUS[s]: int((rows.status == s).sum()) for s in sorted(set(rows.status.tolist()))}
         notes = [", ".join(f"{n} {s}" for s, n in counts.items())] if counts else []
-        return Result(self.problem, self.method.name, best, verdict, dict(row.reserved), [], stopped, self.seed, Budget(**row.budget), 0, versions(),
+        return Result(self.problem, self.label, best, verdict, dict(row.reserved), [], stopped, self.seed, Budget(**row.budget), 0, versions(),
                       ledger, self.name, notes=notes)

@@ -41,10 +41,11 @@ if (window.Plotly) {
     if (holder.dataset.drawn) return;
     holder.dataset.drawn = "yes";
     const figure = JSON.parse(document.getElementById(holder.id + "-data").textContent);
-    if (holder.clientWidth < 620) figure.layout.legend = {orientation: "h", x: 0, y: -0.28, xanchor: "left", yanchor: "top"};
+    const narrow = holder.clientWidth < 620;
+    if (narrow) figure.layout.legend = {orientation: "h", x: 0, y: -0.28, xanchor: "left", yanchor: "top"};
     Plotly.newPlot(holder, figure.data, figure.layout,
       // Plotly's default bar has a button that sends the data to a server of its makers: not here.
-      {responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]}).then(() => Plotly.relayout(holder, colours()));
+      {responsive: true, displayModeBar: narrow ? false : "hover", displaylogo: false, showSendToCloud: false, plotlyServerURL: "", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]}).then(() => Plotly.relayout(holder, colours()));
   };
   const holders = [...document.querySelectorAll(".plot")];
   if (window.IntersectionObserver) {
@@ -54,6 +55,7 @@ if (window.Plotly) {
   } else holders.forEach(draw);
   const recolour = () => holders.filter(h => h.dataset.drawn).forEach(h => Plotly.relayout(h, colours()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  addEventListener("beforeprint", () => { holders.forEach(draw); recolour(); });
-  addEventListener("afterprint", recolour);
+  const paper = 660; // pixels across a printed page
+  addEventListener("beforeprint", () => { holders.forEach(draw); recolour(); holders.forEach(h => Plotly.relayout(h, {width: paper})); });
+  addEventListener("afterprint", () => { recolour(); holders.forEach(h => Plotly.relayout(h, {width: null, autosize: true})); });
 }

@@ -1,0 +1,65 @@
+"""Timing in turns, and one place for results: benchmarks/results/NAME.json."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure. bar: what it must reach, None where it is only reported."""
+
+    what: str
+    value: float
+    bar: float | None = None
+    unit: str = "ratio"
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """True when the bar is met (figures are better when smaller, except shares, which say so in their unit)."""
+        if self.bar is None:
+            return None
+        return self.value >= self.bar if self.unit.startswith("at least") else self.value <= self.bar
+
+
+def in_turns(*functions: Callable[[], object], rounds: int = 7) -> list[list[float]]:
+    """Seconds of each function over `rounds`, called one after the other so that a busy machine hits all of them alike."""
+    for f in functions:
+        f()
+    times: list[list[float]] = [[] for _ in functions]
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for f, mine in zip(functions, times, strict=True):
+                start = time.perf_counter()
+                f()
+                mine.append(time.perf_counter() - start)
+    finally:
+        gc.enable()
+    return times
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """Median of the paired ratios a/b: pairs were timed next to each other."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def write(name: str, figures: list[Figure], **more: object) -> None:
+    """Store the figures of a benchmark."""
+    from feasible.core.run import versions
+
+    RESULTS.mkdir(exist_ok=True)
+    data = {"name": name, "figures": [asdict(f) | {"met": f.met} for f in figures], "versions": versions(), "machine": platform.machine(),
+            "cores": len(os.sched_getaffinity(0)), **more}
+    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
