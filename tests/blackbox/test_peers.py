@@ -19,7 +19,7 @@ from feasible.core.run import Run, run
 ALL = {
     "random-search": peers.RandomSearch(), "sobol-search": peers.SobolSearch(), "differential-evolution": peers.DifferentialEvolution(),
     "cobyqa": peers.COBYQA(), "slsqp": peers.SLSQP(), "trust-constr": peers.TrustConstr(), "cma-es": peers.CMAES(),
-    "cbx": peers.CBX(n_particles=20, dt=0.1), "optuna-tpe": peers.OptunaTPE(), "optuna-gp": peers.OptunaGP(n_startup_trials=5),
+    "cbx": peers.CBX(n_particles=20), "optuna-tpe": peers.OptunaTPE(), "optuna-gp": peers.OptunaGP(n_startup_trials=5),
     "nevergrad-ngopt": peers.NGOpt(),
     "nevergrad-pso": peers.PSO(), "nevergrad-two-points-de": peers.TwoPointsDE(),
 }
@@ -101,7 +101,7 @@ def test_known_constraints_hold_at_every_evaluated_point(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_region_of_the_optimum_is_found_and_the_answer_is_feasible(name):
-    n = {"optuna-gp": 14, "optuna-tpe": 60, "cobyqa": 60, "nevergrad-ngopt": 100}.get(name, 300)
+    n = {"optuna-gp": 14, "optuna-tpe": 60, "cobyqa": 60, "nevergrad-ngopt": 150}.get(name, 300)
     result = go(name, disc(), n, seed=1)
     seen = rows(result)
     feasible = seen.violation <= 1e-6
@@ -284,7 +284,7 @@ def test_cma_restarts_with_other_populations():
 
 
 def test_cbx_spends_nothing_on_a_shape_check_and_moves_like_its_equation():
-    problem, method = disc(), peers.CBX(n_particles=5, sigma=0.0, alpha=1e9)
+    problem, method = disc(), peers.CBX(n_particles=5, dt=0.01, sigma=0.0, alpha=1e9)
     state = method.init(problem, np.random.default_rng(0))
     before = state.dynamic.x[0].copy()
     assert state.dynamic.num_f_eval.sum() == 0

@@ -19,14 +19,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..core.errors import ArgumentError, NotFinite
 from ..core.ledger import Observations
 from .asktell import AskTell, Proposals
-from .consensus import HIGHEST, Walls, consensus, differences, drift_and_diffuse, gradient, jump, read_schedule, scheduled
+from .consensus import HIGHEST, Walls, consensus, differences, drift_and_diffuse, fold, gradient, jump, read_schedule, scheduled
 from .generation import Generation, Running, coordinates_of, first_cloud, points_of, walls_of
 from .hopping import Hopping, smoothed_gradient
 from .penalty import Penalty
@@ -36,6 +36,10 @@ from .swarm import Swarm, minimize_with
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from scipy.optimize import OptimizeResult
+
+
+MOST = 1000
+"""Particles up to which restarts may grow a swarm."""
 
 
 @dataclass(slots=True)
@@ -76,18 +80,22 @@ class Cloud:
 class CBO(AskTell):
     """Consensus-based optimisation. The defaults suit 500 to 20000 evaluations with constraints; `CBO.paper()` has the paper's.
 
+    The defaults are not the paper's: few particles, a step so long that one lands near the consensus, alpha by effective sample size,
+    and restarts with twice the particles, so that small budgets are used to refine and large ones to look elsewhere.
+
     n_particles: N >= 2.  dt: time step.  lam: drift lambda, lam dt <= 2.  sigma: noise strength.
     noise: "anisotropic" (each coordinate shakes by its own distance; robust in high dimension; contracts if sigma^2 < 2 lam) or
       "isotropic" (by the norm; contracts if sigma^2 d < 2 lam).  noise_after_drift: as in the authors' code.
     alpha: inverse temperature, in units of 1 / E.  alpha_schedule: None, "x1.05" (up to 1e5) or "ess:0.5" (effective sample size).
     memory: keep each particle's historical best y; then the consensus is of the y, with further drift lam2 and noise sigma2
-      (None: lam2 sigma) toward y.  beta: None replaces y where x is better; a number moves y by kappa dt H_beta (kappa None: 1 / dt),
-      which costs a second evaluation of every particle.
+      (None: lam2 sigma) toward y (the paper: lam2 0.4, 0 in its example).  beta: None replaces y where x is better; a number moves y by kappa dt H_beta (kappa None: 1 / dt),
+      which costs a second evaluation.
     gamma, lr: gradient drift by central differences of step h, 2 d more evaluations for every particle and step.
     batch: particles in a mini-batch (None: all).  partial: move only the batch.  cooling: after each epoch e, sigma falls by
       log2(e + 1) / log2(e + 2) and alpha doubles.  reduce: drop particles as the variance falls.
-    restart: shake all particles by sigma sqrt(dt) N(0, I) when the consensus moves less than this (largest component), after
-      `patience` such steps in a row; None: never.
+    restart: shake all particles by sigma sqrt(dt) N(0, I), reflected at the walls, when the consensus moves less than this (largest
+      component) for `patience` steps in a row; None: never.  grow: particles are multiplied by this at each restart, up to 1000 (then
+      memories, alpha and rho start anew).
     walls: "clip" or "reflect" at the box.  scale: work in the unit cube where the box is bounded.
     spread: None starts uniformly in the box; a number starts from N(x0, spread^2).
     rho, rho_growth: weight of the constraints and its growth, see `Penalty`.  tol: done when the mean distance from the consensus
@@ -96,18 +104,21 @@ class CBO(AskTell):
     Raises ArgumentError, NotFinite.  Source: algorithm A, B and E of the paper and its code; schedules as in the `cbx` package.
     """
 
-    name: ClassVar[str] = "cbo"
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """"cbo", or "cbo-memory"."""
+        return "cbo-memory" if self.memory else "cbo"
 
-    n_particles: int = 40
-    dt: float = 0.2
+    n_particles: int = 15
+    dt: float = 0.75
     lam: float = 1.0
-    sigma: float = 1.0
+    sigma: float = 1.6
     noise: Literal["anisotropic", "isotropic"] = "anisotropic"
     noise_after_drift: bool = False
     alpha: float = 1.0
     alpha_schedule: str | None = "ess:0.2"
     memory: bool = False
-    lam2: float = 0.4
+    lam2: float = 0.0
     sigma2: float | None = None
     beta: float | None = None
     kappa: float | None = None
@@ -118,8 +129,9 @@ class CBO(AskTell):
     partial: bool = False
     cooling: bool = False
     reduce: bool = False
-    restart: float | None = 1e-5
+    restart: float | None = 1e-4
     patience: int = 3
+    grow: float = 2.0
     walls: Literal["clip", "reflect"] = "clip"
     scale: bool = True
     spread: float | None = None
@@ -130,7 +142,7 @@ class CBO(AskTell):
     def __post_init__(self) -> None:
         if isinstance(self.n_particles, bool) or not isinstance(self.n_particles, (int, np.integer)) or self.n_particles < 2:
             raise ArgumentError(f"n_particles={self.n_particles!r}: expected a whole number >= 2, one particle never moves")
-        for name in ("dt", "lam", "sigma", "alpha", "lam2", "gamma", "lr", "h", "rho", "rho_growth", "tol"):
+        for name in ("dt", "lam", "sigma", "alpha", "lam2", "gamma", "lr", "h", "rho", "rho_growth", "grow", "tol"):
             value = getattr(self, name)
             if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
                 raise NotFinite(f"{name}={value!r}: expected a finite number")
@@ -138,6 +150,8 @@ class CBO(AskTell):
                 raise ArgumentError(f"{name}={value:g}: expected a number {'> 0' if name in ('dt', 'h', 'rho_growth') else '>= 0'}")
         if self.dt * self.lam > 2:
             raise ArgumentError(f"dt * lam = {self.dt * self.lam:g}: expected at most 2, above it the particles move away from the consensus")
+        if self.grow < 1 or self.patience < 1:
+            raise ArgumentError(f"grow={self.grow!r}, patience={self.patience!r}: expected numbers >= 1")
         if self.noise not in ("anisotropic", "isotropic"):
             raise ArgumentError(f"noise={self.noise!r}: expected 'anisotropic' or 'isotropic'")
         if self.walls not in ("clip", "reflect"):
@@ -152,7 +166,7 @@ class CBO(AskTell):
     def paper(cls, **settings: Any) -> CBO:
         """The published settings: N 100, dt 0.01, lambda 1, sigma sqrt(1.6), alpha 1000 constant, in the problem's own coordinates."""
         published: dict[str, Any] = {"n_particles": 100, "dt": 0.01, "sigma": math.sqrt(1.6), "alpha": 1e3, "alpha_schedule": None,
-                                     "restart": None, "scale": False}
+                                     "lam2": 0.4, "grow": 1.0, "restart": None, "scale": False}
         return cls(**published | settings)
 
     @property
@@ -302,11 +316,33 @@ def _move(settings: CBO, cloud: Cloud, rows: Any, walls: Walls) -> None:
         if settings.restart is not None:
             cloud.stalled = cloud.stalled + 1 if np.abs(m - before).max() < settings.restart else 0
             if cloud.stalled >= settings.patience:
-                cloud.stalled = 0
-                x += push * cloud.rng.standard_normal(out=noise)
+                _restart(settings, cloud, push, walls)
+                return
     walls.confine(x, old)
     if movers is cloud.turn:
         cloud.x[movers] = x
+
+
+def _restart(settings: CBO, cloud: Cloud, push: float, walls: Walls) -> None:
+    """Algorithm E's shaking of a stalled swarm; with grow > 1 also more particles, without memories."""
+    cloud.stalled = 0
+    n = len(cloud.x)
+    more = min(math.ceil(settings.grow * n), max(n, MOST)) - n
+    old = cloud.x
+    if more > 0:
+        old = np.concatenate([cloud.x, cloud.x[np.arange(more) % n]])
+        blank = np.full(more, np.nan), np.full((more, cloud.g.shape[1]), np.nan)
+        cloud.f, cloud.g = np.concatenate([cloud.f, blank[0]]), np.concatenate([cloud.g, blank[1]])
+        cloud.y, cloud.y_f, cloud.y_g = old.copy(), np.full(n + more, np.nan), np.full_like(cloud.g, np.nan)
+        cloud.noise, cloud.work = np.empty_like(old), np.empty_like(old)
+        cloud.turn = np.arange(n + more) if settings.batch is None else cloud.turn
+        cloud.penalty.rho = float(settings.rho)
+        cloud.alpha = float(settings.alpha)
+    x = old + push * cloud.rng.standard_normal(old.shape)
+    if walls.low is not None and walls.high is not None:  # clipping such long jumps would pile the particles up at the walls
+        fold(x, walls.low, walls.high)
+    walls.confine(x, old)
+    cloud.x = x
 
 
 def _descend(settings: CBO, cloud: Cloud, energy: np.ndarray, walls: Walls) -> None:

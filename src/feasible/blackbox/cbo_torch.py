@@ -23,7 +23,7 @@ SHARED = "swarm"
 """Key of what belongs to all parameters together in the optimiser's state."""
 
 
-class _Closed(nn.Module):
+class _Closed(nn.Module):  # type: ignore[misc, unused-ignore]
     """A model together with a closure that calls it, so that `functional_call` reaches the closure's model."""
 
     def __init__(self, model: nn.Module, closure: Callable[[], Any]):
@@ -35,7 +35,7 @@ class _Closed(nn.Module):
         return self.closure()
 
 
-class CBOptimizer(torch.optim.Optimizer):
+class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
     """Consensus-based optimisation of a model's parameters, from losses alone.
 
         optimizer = CBOptimizer(model, n_particles=100)
@@ -102,8 +102,8 @@ class CBOptimizer(torch.optim.Optimizer):
         """Calls of the closure so far, one for each particle evaluated."""
         return self.state[SHARED]["evaluations"]
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Tensor:  # type: ignore[override]
+    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    def step(self, closure: Callable[[], Any] | None = None) -> Tensor:  # type: ignore[override, unused-ignore]
         """Evaluate the next mini-batch of particles, move, set the parameters to the consensus. Returns the lowest loss of the batch."""
         if closure is None:
             raise ArgumentTypeError("closure is absent: CBOptimizer.step needs a function that returns the loss")
@@ -124,7 +124,8 @@ class CBOptimizer(torch.optim.Optimizer):
         least = energy.min()
         if not torch.isfinite(least):
             raise EvaluationFailed(f"the closure gave no finite loss for any of {len(turn)} particles, expected at least one")
-        weight = torch.softmax(-shared["alpha"] * (energy - least), dim=0) if shared["alpha"] else torch.isfinite(energy).double() / torch.isfinite(energy).sum()
+        known = torch.isfinite(energy).double()
+        weight = torch.softmax(-shared["alpha"] * (energy - least), dim=0) if shared["alpha"] else known / known.sum()
         shared["evaluations"] += len(turn)
         shared["steps"] += 1
         means = {p: torch.einsum("n,n...->...", weight.to(p), self.state[p]["particles"][turn.to(p.device)]) for p in self._parameters()}

@@ -33,7 +33,10 @@ class Command:
 
     def __init__(self, command: str | Sequence[str], *, timeout: float | None = None, allowed: Sequence[int] = (0,),
                  keep: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None):
-        parts = shlex.split(command) if isinstance(command, str) else [str(c) for c in command]
+        try:
+            parts = shlex.split(command) if isinstance(command, str) else [str(c) for c in command]
+        except ValueError as error:
+            raise ArgumentError(f"command '{command}' cannot be read: {error}") from None
         if not parts:
             raise ArgumentError("command is empty: expected a program such as 'simulate {input} {output}'")
         text = " ".join(parts)

@@ -173,15 +173,19 @@ class Walls:
 
 def fold(x: Float[np.ndarray, "n d"], low: float | Float[np.ndarray, " d"], high: float | Float[np.ndarray, " d"]) -> None:
     """Reflect x at the walls as often as needed, in place; a side at infinity does not reflect."""
-    if not ((x < low) | (x > high)).any():
+    outside = (x < low) | (x > high)
+    if not outside.any():
         return
     low, high = np.broadcast_to(low, x.shape[1]), np.broadcast_to(high, x.shape[1])
-    for j in np.flatnonzero((x < low).any(axis=0) | (x > high).any(axis=0)).tolist():
-        lo, span = float(low[j]), float(high[j] - low[j])
-        if math.isfinite(span) and span > 0:
-            x[:, j] = lo + span - np.abs(np.mod(x[:, j] - lo, 2 * span) - span)
+    for j in np.flatnonzero(outside.any(axis=0)).tolist():
+        out, lo, hi = outside[:, j], float(low[j]), float(high[j])
+        span, z = hi - lo, x[out, j]
+        if not math.isfinite(span):
+            x[out, j] = lo + np.abs(z - lo) if math.isfinite(lo) else hi - np.abs(hi - z)
         elif span > 0:
-            x[:, j] = lo + np.abs(x[:, j] - lo) if math.isfinite(lo) else high[j] - np.abs(high[j] - x[:, j])
+            x[out, j] = lo + span - np.abs(np.mod(z - lo, 2 * span) - span)
+        else:
+            x[out, j] = lo
 
 
 def differences(x: Float[np.ndarray, "n d"], h: float | Float[np.ndarray, " d"], walls: Walls) -> Float[np.ndarray, "m d"]:

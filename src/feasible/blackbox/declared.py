@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import ArgumentError, nearest
+from ..core.errors import ArgumentError, is_number, nearest
 from .problem import BlackBox
 from .space import Categorical, Integer, Real, Variable
 
@@ -34,6 +34,9 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
     for key in data:
         if key not in _KNOWN:
             raise ArgumentError(f"study file has the unknown key '{key}': {nearest(key, _KNOWN)}")
+    for key in ("variables", "limits", "scales"):
+        if not isinstance(data.get(key, {}), Mapping):
+            raise ArgumentError(f"study file: [{key}] is {data[key]!r:.60}, expected a table of lines NAME = ...")
     if not data.get("variables"):
         raise ArgumentError("study file has no [variables]: expected lines such as temperature = {low = 20, high = 90}")
     if not data.get("objective"):
@@ -57,9 +60,14 @@ def _variable(name: str, given: Any) -> Variable:
             raise ArgumentError(f"variable '{name}' has the unknown key '{key}': {nearest(key, _VARIABLE)}")
     unit = str(given.get("unit", ""))
     if "choices" in given:
+        if not isinstance(given["choices"], (list, tuple)):
+            raise ArgumentError(f"variable '{name}': choices = {given['choices']!r:.60}, expected a list such as [\"DMAc\", \"CHCl3\"]")
         return Categorical(name, list(given["choices"]), unit=unit)
     if "low" not in given or "high" not in given:
         raise ArgumentError(f"variable '{name}' needs low and high (or choices)")
+    for key in ("low", "high"):
+        if not is_number(given[key]):
+            raise ArgumentError(f"variable '{name}': {key} = {given[key]!r:.60}, expected a number")
     if given.get("integer"):
-        return Integer(name, int(given["low"]), int(given["high"]), unit=unit, log=bool(given.get("log")))
+        return Integer(name, given["low"], given["high"], unit=unit, log=bool(given.get("log")))
     return Real(name, float(given["low"]), float(given["high"]), unit=unit, log=bool(given.get("log")))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled
-from ..core.ledger import CHECKED, FAILED, PENDING, Observations, concatenate
+from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
 from ..core.run import InProcess, Run
 from .problem import BlackBox, Outcome
 
+CHECK = "check: "
+"""How the reason of a row begins that ended at its first stage, so that a replay knows what the row was charged."""
 IDLE_CALLS = 10_000
 """Calls in a row that only repeat points or propose forbidden ones, after which the method has stalled."""
 
@@ -65,13 +69,13 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
 def _keys(x: np.ndarray) -> list[bytes]:
     """The bytes of each row; adding 0.0 makes -0.0 and 0.0 the same point."""
     rows = np.ascontiguousarray(x + 0.0)
-    return rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel().tolist()
+    return rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel().tolist()  # type: ignore[return-value]
 
 
 def _conclude(problem: BlackBox, run: Run, fresh: Observations | None, short: BudgetExhausted | None) -> None:
     if fresh is not None and len(fresh):
-        if run.on_failure == "raise" and fresh.reason:
-            i = min(fresh.reason)
+        failed = [i for i in sorted(fresh.reason) if fresh.status[i] == FAILED] if run.on_failure == "raise" else []
+        for i in failed:
             raise EvaluationFailed(f"evaluation {fresh.id[i]} of '{problem.name}' failed: {fresh.reason[i]}")
         run.progressed()
     if short is not None:
@@ -90,6 +94,11 @@ def _fresh(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> tuple
             raise short
         x, tag = x[:granted], tag[:granted]
     seen = _recorded(problem, run, x, tag)
+    if "seconds" in meter.limits:
+        try:
+            meter.check_time()
+        except BudgetExhausted as error:
+            return seen, error
     for _ in range(run.retry):
         failed = np.flatnonzero(seen.status == FAILED)
         again = int(meter.grant(stage, len(failed))) if len(failed) else 0
@@ -98,7 +107,7 @@ def _fresh(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> tuple
         rows = failed[:again]
         second = _recorded(problem, run, x[rows], tag[rows])
         merged: list[Observations] = [seen.rows(slice(i, i + 1)) for i in range(len(seen))]
-        for j, i in enumerate(rows.tolist()):
+        for j, i in enumerate(rows[:len(second)].tolist()):
             merged[i] = second.rows(slice(j, j + 1))
         seen = concatenate(merged)
     return seen, short
@@ -109,29 +118,53 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
     ledger = run.ledger
     n, start = len(x), ledger.count
     ids = np.arange(start, start + n)
-    stored = [ledger.replay.pop(i, None) for i in range(start, start + n)] if ledger.replay else [None] * n
+    stored: list[Observations | None] = [None] * n
+    if ledger.replay:
+        stored = [ledger.replay.pop(i, None) for i in range(start, start + n)]
     plain = type(run.engine) is InProcess
     if plain and problem.vectorized and problem.check is None and stored.count(None) == n:
-        seen = problem.call_vectorized(x, ids, tag)
+        try:
+            seen = problem.call_vectorized(x, ids, tag)
+        except BaseException:  # an interrupt: what was paid for is in the ledger before it travels on
+            ledger.append(_interrupted(problem, x, ids, tag))
+            raise
         _add_noise(problem, run, seen)
         ledger.append(seen)
     else:
         seen = _one_by_one(problem, run, x, ids, tag, stored)
     if problem.free_repeats:
-        ledger.remember(_keys(x))
+        ledger.remember(_keys(x[:len(seen)]))
     return seen
+
+
+def _interrupted(problem: BlackBox, x: np.ndarray, ids: np.ndarray, tag: np.ndarray) -> Observations:
+    rows = problem.batch(x, [Outcome({}, "interrupted") for _ in x], ids, tag)
+    rows.status[:] = PENDING
+    return rows
+
+
+def _enough(problem: BlackBox, run: Run, row: Observations | None) -> bool:
+    """True if the rest of a batch is not worth starting: the seconds are used up, or the feasible point that was asked for is there."""
+    if run.find_feasible and row is not None and row.status[0] == DONE and row.violation[0] <= problem.tolerance:
+        return True
+    return "seconds" in run.meter.limits and run.meter.left("seconds") <= 0
 
 
 def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray,
                 stored: list[Observations | None]) -> Observations:
     ledger = run.ledger
+    """Row by row through the engine. Where it is `_enough`, rows at the end that were not begun are given back and left out."""
     rows: list[Observations | None] = list(stored)
+    checks: dict[int, Outcome] = {}
     for i, old in enumerate(stored):
         if old is not None and not np.array_equal(old.x[0], x[i]):
             raise Diverged(f"row {ids[i]} of '{problem.name}' is stored for {old.x[0].tolist()}, but the method now proposes {x[i].tolist()}: "
                            "the method, its settings or the problem changed since; start a new run")
         if old is not None and old.status[0] == PENDING:
             rows[i] = None
+        elif old is not None and old.status[0] == CHECKED and problem.check is not None:
+            rows[i] = None
+            checks[i] = Outcome(dict(old.observation(0).metrics))
         elif old is not None:
             old.tag = tag[i:i + 1]
             run.meter.set_clock(ledger.times.get(int(ids[i]), 0.0))
@@ -141,17 +174,21 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
             _charge_second_stage(problem, run, row)
     try:
         if problem.check is not None:
-            _staged(problem, run, x, ids, tag, rows, todo)
-        else:
+            _staged(problem, run, x, ids, tag, rows, [i for i in todo if i not in checks], checks)
+        elif not any(_enough(problem, run, row) for row in rows if row is not None):
             for k, result in run.engine.map(problem.outcome, [x[i] for i in todo], run.evaluation_timeout):
                 _keep(problem, run, x, ids, tag, rows, todo[k], result)
+                if _enough(problem, run, rows[todo[k]]):
+                    break
+        while len(rows) > 1 and rows[-1] is None:
+            rows.pop()
+            run.meter.refund("checks" if problem.check is not None else "evaluations", 1)
     finally:
         finished = [r for r in rows if r is not None]
         if len(finished) < len(rows):
             for i, row in enumerate(rows):
                 if row is None:
-                    pending = problem.batch(x[i:i + 1], [Outcome({}, "interrupted")], ids[i:i + 1], tag[i:i + 1])
-                    pending.status[:] = PENDING
+                    pending = _interrupted(problem, x[i:i + 1], ids[i:i + 1], tag[i:i + 1])
                     rows[i] = pending
                     if ledger.sink is not None:
                         ledger.sink(pending)
@@ -163,9 +200,10 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
 
 
 def _keep(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
-          i: int, result: object) -> None:
-    outcome = result if isinstance(result, Outcome) else Outcome({}, getattr(result, "reason", None) or f"{type(result).__name__}: {result}")
-    row = problem.batch(x[i:i + 1], [outcome], ids[i:i + 1], tag[i:i + 1])
+          i: int, result: object, why_infeasible: str | None = None) -> None:
+    row = problem.batch(x[i:i + 1], [_outcome(result)], ids[i:i + 1], tag[i:i + 1])
+    if row.status[0] == INFEASIBLE and why_infeasible is not None:
+        row.reason[0] = why_infeasible
     _add_noise(problem, run, row)
     rows[i] = row
     if run.ledger.sink is not None:
@@ -175,28 +213,40 @@ def _keep(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.n
 
 
 def _staged(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
-            todo: list[int]) -> None:
-    """First all checks; then the objective where the check passed and the budget of evaluations allows it."""
-    checks: dict[int, Outcome] = {}
+            todo: list[int], checks: dict[int, Outcome]) -> None:
+    """First all checks; then the objective where the check passed and the budget of evaluations allows it. checks: known already."""
     for k, result in run.engine.map(problem.staged, [(x[i], "check") for i in todo], run.evaluation_timeout):
         i = todo[k]
-        if not isinstance(result, Outcome) or result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
-            _keep(problem, run, x, ids, tag, rows, i, result)
+        result = _outcome(result)
+        if result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
+            _keep(problem, run, x, ids, tag, rows, i, replace(result, failed=result.failed and CHECK + result.failed), CHECK + "infeasible")
         else:
             checks[i] = result
+        if _enough(problem, run, rows[i]):
+            break
     passed = sorted(checks)
-    granted = passed[:int(run.meter.grant("evaluations", len(passed)))]
-    for i in passed[len(granted):]:
-        _keep(problem, run, x, ids, tag, rows, i, checks[i])
+    granted = [] if _enough(problem, run, None) else passed[:int(run.meter.grant("evaluations", len(passed)))]
+    told = set()
     for k, result in run.engine.map(problem.staged, [(x[i], "objective") for i in granted], run.evaluation_timeout):
-        i = granted[k]
-        if isinstance(result, Outcome):
-            result = Outcome(checks[i].metrics | result.metrics, result.failed, checks[i].seconds + result.seconds)
-        _keep(problem, run, x, ids, tag, rows, i, result)
+        i, result = granted[k], _outcome(result)
+        told.add(i)
+        problem.infer_objective(result.metrics)
+        _keep(problem, run, x, ids, tag, rows, i, Outcome(checks[i].metrics | result.metrics, result.failed, checks[i].seconds + result.seconds))
+        if _enough(problem, run, rows[i]):
+            break
+    run.meter.refund("evaluations", len(set(granted) - told))
+    for i in passed:
+        if i not in told:
+            _keep(problem, run, x, ids, tag, rows, i, checks[i])
+
+
+def _outcome(result: object) -> Outcome:
+    """What an engine gave back, as an outcome."""
+    return result if isinstance(result, Outcome) else Outcome({}, getattr(result, "reason", None) or f"{type(result).__name__}: {result}")
 
 
 def _charge_second_stage(problem: BlackBox, run: Run, row: Observations) -> None:
-    if problem.check is not None and row.status[0] != CHECKED and row.values[0, 0] == row.values[0, 0]:
+    if problem.check is not None and not row.reason.get(0, "").startswith(CHECK):
         run.meter.grant("evaluations", 1)
 
 

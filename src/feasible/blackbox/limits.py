@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import LimitError
+from ..core.errors import LimitError, is_number
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_ONE = re.compile(rf"^\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-)\s*({_NUMBER}))?\s*(.*?)\s*$")
-_RANGE = re.compile(rf"^\s*in\s*\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]\s*(.*?)\s*$")
+_UNIT = r"(|-|(?:1\s*/\s*)?[^\s\d.,;:+\-*/<>=±&|^(){}\\][^<>=±,;]*?)"  # never the rest of a number: "<= 250,5 MPa" is an error
+_ONE = re.compile(rf"^\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-)\s*({_NUMBER}))?\s*{_UNIT}\s*$")
+_RANGE = re.compile(rf"^\s*in\s*\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]\s*{_UNIT}\s*$")
 _YES = re.compile(r"^\s*(?:is|==)\s*(true|false|yes|no)\s*$", re.IGNORECASE)
 
 
@@ -34,14 +35,14 @@ class Limit:
             raise LimitError(f"limit on '{self.name}': {self.low:g} to {self.high:g} crosses, expected low <= high")
         if math.isinf(self.low) and math.isinf(self.high):
             raise LimitError(f"limit on '{self.name}' limits nothing: both sides are infinite")
-        if not (self.scale > 0 and math.isfinite(self.scale)):
+        if not (is_number(self.scale) and 0 < self.scale < math.inf):
             raise LimitError(f"limit on '{self.name}': scale {self.scale!r}, expected a positive number")
 
     @classmethod
     def of(cls, name: str, given: Any, scale: float = 1.0) -> Limit:
         """Read text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``, ``"is true"``) or (low, high)."""
         if isinstance(given, Limit):
-            return given if scale == 1.0 else replace(given, scale=scale)
+            return replace(given, name=name) if scale == 1.0 else replace(given, name=name, scale=scale)
         if isinstance(given, (tuple, list)) and len(given) in (2, 3):
             try:
                 return cls(name, float(given[0]), float(given[1]), str(given[2]) if len(given) == 3 else "", scale)
@@ -125,7 +126,10 @@ def read_limits(limits: Mapping[str, Any] | Sequence[Any] | None, scales: Mappin
         return []
     if isinstance(limits, str):
         raise LimitError(f"limits={limits!r}: expected a mapping such as {{'stress': '<= 250 MPa'}} or a sequence of limits")
-    named = dict(limits) if isinstance(limits, Mapping) else {f"g{i + 1}": q for i, q in enumerate(limits)}
+    if not isinstance(limits, Mapping):
+        limits = [limits] if isinstance(limits, Limit) else limits
+        limits = {q.name if isinstance(q, Limit) else f"g{i + 1}": q for i, q in enumerate(limits)}
+    named = dict(limits)
     extra = set(scales or {}) - set(named)
     if extra:
         raise LimitError(f"scales: {', '.join(sorted(extra))} has no limit to scale")

@@ -1,6 +1,9 @@
 """Nevergrad's NGOpt, PSO and two-points differential evolution, asked and told.
 
-Violations are passed to `tell(constraint_violation=...)`, Nevergrad's own handling: a penalty that grows with the number of outcomes.
+Limits are handled by Nevergrad's own `tell(constraint_violation=...)` ("penalty": it grows with the number of outcomes, but in the
+first half of the budget it is zero where the loss is negative), or by Deb's rule ("rank": every infeasible point behind every feasible
+one, by its violation). Each method has the one that was better on development seeds (400 evaluations, seeds 100-104): NGOpt finds no
+feasible point of GKXWC2 in 5 runs of 5 with the penalty, and one in every run with the rule.
 Known constraints are its cheap constraints: it redraws up to 1000 times, at no cost. Variables keep their kind. A failed evaluation
 is told as Nevergrad's largest loss.
 References: J. Rapin, O. Teytaud, Nevergrad (2018); L. Meunier et al., Black-box optimization revisited (arXiv 2010.04542) for NGOpt.
@@ -12,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -29,6 +32,8 @@ TRIES = 20
 """Candidates for one proposal, before a forbidden one is replaced by a random allowed point."""
 LARGEST = 1e20
 """The loss of a failed evaluation; Nevergrad clips at 5e20."""
+BEHIND = 1e12
+"""The loss from which infeasible points are ranked."""
 
 
 @dataclass(slots=True)
@@ -47,15 +52,18 @@ class Searching:
 class Nevergrad(AskTell):
     """An optimiser of Nevergrad. budget: evaluations it plans for; None: those of the active run, else 1000.
 
-    workers: proposals that may be open at once, by which Nevergrad chooses.
+    workers: proposals that may be open at once, by which Nevergrad chooses.  constraints: "rank" or "penalty".
     """
 
     optimizer: ClassVar[str] = ""
     sequential: ClassVar[bool] = False
     budget: int | None = None
     workers: int = 1
+    constraints: Literal["rank", "penalty"] = "rank"
 
     def __post_init__(self) -> None:
+        if self.constraints not in ("rank", "penalty"):
+            raise ArgumentError(f"constraints={self.constraints!r}: expected 'rank' or 'penalty'")
         if self.workers < 1:
             raise ArgumentError(f"workers={self.workers!r}: expected at least 1")
 
@@ -124,8 +132,10 @@ class Nevergrad(AskTell):
                 try:
                     if nothing[i]:
                         state.optimizer.tell(candidate, LARGEST)
-                    elif seen.constraints.shape[1]:
+                    elif seen.constraints.shape[1] and self.constraints == "penalty":
                         state.optimizer.tell(candidate, f, constraint_violation=np.maximum(seen.constraints[i], 0.0))
+                    elif (over := np.maximum(seen.constraints[i], 0.0).sum()) > 0:
+                        state.optimizer.tell(candidate, BEHIND * (1.0 + 0.01 * np.log1p(over)))
                     else:
                         state.optimizer.tell(candidate, f)
                 except errors.TellNotAskedNotSupportedError:
@@ -147,6 +157,7 @@ class PSO(Nevergrad):
 
     name: ClassVar[str] = "nevergrad-pso"
     optimizer: ClassVar[str] = "PSO"
+    constraints: Literal["rank", "penalty"] = "penalty"
 
 
 @dataclass(frozen=True)

@@ -40,16 +40,21 @@ class Restarting:
 
 @dataclass(slots=True)
 class Oracle:
-    """f and the limited metrics of a point from one evaluation; the last few points are remembered."""
+    """f and the limited metrics of a point from one evaluation; the last few points are remembered.
+
+    infinite: a failed point has an infinite objective.  scale_limits: choose units at the first point that was measured.
+    """
 
     problem: BlackBox
     frame: Frame
     keep: int
     infinite: bool
+    scale_limits: bool
     memory: dict[bytes, tuple[float, np.ndarray]] = field(default_factory=dict)
     worst: float = -math.inf
     excess: np.ndarray = field(default_factory=lambda: np.ones(0))
     measured: bool = False
+    units: np.ndarray = field(default_factory=lambda: np.ones(0))
     stopped: StopRun | None = None
 
     def __call__(self, z: Float[np.ndarray, " k"]) -> tuple[float, Float[np.ndarray, " limits"]]:
@@ -69,12 +74,20 @@ class Oracle:
 
     def _values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         seen = self.problem.evaluate(x)
+        limits = self.problem.limits.limits
+        f, c = float(seen.objective[0]), seen.values[0, 1:1 + len(limits)]
+        known = seen.status[0] != FAILED and not np.isnan(c).any()
+        if len(self.units) != len(limits) or not self.measured:
+            self.units = np.array([q.scale for q in limits])
+            if known and self.scale_limits:
+                distance = np.array([min(abs(v - q.low), abs(v - q.high)) for v, q in zip(c.tolist(), limits, strict=True)])
+                self.units *= np.fmax(distance / self.units, 1.0)
         low, high = self.sides()
-        f, c = float(seen.objective[0]), seen.values[0, 1:1 + len(low)] / self._scale()
+        c = c / self.units
         over = np.fmax(np.fmax(c - high, low - c), 0.0)
         if len(self.excess) != len(low):
             self.excess = np.ones(len(low))
-        if seen.status[0] == FAILED or np.isnan(c).any():
+        if not known:
             # nothing is known: the worst objective and, for every limit, the worst violation seen
             beyond = np.where(np.isfinite(high), high + self.excess, low - self.excess)
             return (math.inf if self.infinite else self._bad()), np.where(np.isnan(c) | (seen.status[0] == FAILED), beyond, c)
@@ -88,13 +101,10 @@ class Oracle:
     def _bad(self) -> float:
         return self.worst if math.isfinite(self.worst) else 0.0
 
-    def _scale(self) -> np.ndarray:
-        return np.array([q.scale for q in self.problem.limits.limits])
-
     def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper sides of the limits, in the units of their scales."""
+        """Lower and upper sides of the limits, in the units handed to the solver."""
         limits = self.problem.limits.limits
-        return np.array([q.low / q.scale for q in limits]), np.array([q.high / q.scale for q in limits])
+        return np.array([q.low for q in limits]) / self.units, np.array([q.high for q in limits]) / self.units
 
     def objective(self, z: np.ndarray) -> float:
         """The objective alone."""
@@ -112,6 +122,7 @@ class Foreign(Method):
 
     solves: ClassVar[type[BlackBox]] = BlackBox
     global_search: ClassVar[bool] = False
+    scale_limits: ClassVar[bool] = False
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Restarting:
         """Keep the random stream of the starts."""
@@ -120,7 +131,7 @@ class Foreign(Method):
     def step(self, problem: BlackBox, state: Restarting) -> Restarting:
         """One run of the solver, until it converges or the budget ends."""
         frame = Frame.of(problem, codes=self.global_search)
-        oracle = Oracle(problem, frame, 256 + 64 * frame.k, self.global_search)
+        oracle = Oracle(problem, frame, 256 + 64 * frame.k, self.global_search, self.scale_limits)
         z0 = self._start(problem, state, oracle)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"scipy|feasible\.blackbox\.peers")
@@ -198,6 +209,7 @@ class COBYQA(Foreign):
     """
 
     name: ClassVar[str] = "cobyqa"
+    scale_limits: ClassVar[bool] = True
     initial_tr_radius: float = 1.0
     final_tr_radius: float = 1e-6
     feasibility_tol: float = 1e-8
@@ -208,7 +220,7 @@ class COBYQA(Foreign):
         optimize.minimize(oracle.objective, z0, method="cobyqa", bounds=optimize.Bounds(frame.low, frame.high),
                           constraints=oracle.constraints(),
                           options={"initial_tr_radius": self.initial_tr_radius, "final_tr_radius": self.final_tr_radius,
-                                   "feasibility_tol": self.feasibility_tol, "maxfev": 10**9, "maxiter": 10**9})
+                                   "feasibility_tol": self.feasibility_tol})
 
 
 @dataclass(frozen=True)
@@ -232,6 +244,7 @@ class TrustConstr(Foreign):
     """SciPy's trust-constr: a trust-region interior point with forward differences and BFGS. gtol, xtol: as in SciPy."""
 
     name: ClassVar[str] = "trust-constr"
+    scale_limits: ClassVar[bool] = True
     gtol: float = 1e-8
     xtol: float = 1e-8
     maxiter: int = 1000

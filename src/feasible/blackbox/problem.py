@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotMeasured, ShapeError
-from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, Observation, Observations
+from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, LimitError, NotFinite, NotMeasured, ShapeError, is_number
+from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation, Observations
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
@@ -60,6 +60,8 @@ class BlackBox(Problem):
     Raises ArgumentError, BoundsError, LimitError.  Source: the problem class of the blackbox room, design.md.
     """
 
+    keeps_ledger = True
+
     def __init__(self, fun: Callable[..., Any] | None, bounds: Any = None, *, constraints: Any = (), limits: Any = None,
                  scales: Mapping[str, float] | None = None, objective: str | None = None, known: Any = None,
                  check: Callable[..., Any] | None = None, name: str | None = None, maximize: bool = False,
@@ -80,9 +82,12 @@ class BlackBox(Problem):
         self.pass_as = pass_as or getattr(fun, "pass_as", None) or ("mapping" if categorical and not vectorized else "vector")
         if self.pass_as not in ("vector", "mapping", "keywords"):
             raise ArgumentError(f"pass_as={pass_as!r}: expected 'vector', 'mapping' or 'keywords'")
-        if not (isinstance(tolerance, (int, float)) and tolerance >= 0):
+        if not (is_number(tolerance) and tolerance >= 0):
             raise ArgumentError(f"tolerance={tolerance!r}: expected a number >= 0")
         self.tolerance = float(tolerance)
+        for what, sd in (("noise", noise), ("simulated_noise", simulated_noise)):
+            if not ((isinstance(sd, bool) or is_number(sd)) and 0 <= sd < math.inf):
+                raise ArgumentError(f"{what}={sd!r}: expected a standard deviation >= 0, or noise=True where it is unknown")
         self.noise: float | bool = noise or bool(simulated_noise)
         self.simulated_noise = float(simulated_noise)
         repeats = repeats or ("charged" if self.noise else "free")
@@ -103,6 +108,8 @@ class BlackBox(Problem):
         self._declared = read_limits(limits, scales)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
         self._learn()
+        if self.x0 is not None and not self.allowed(self.x0[None])[0]:
+            raise ArgumentError(f"x0 = {self.space.mapping(self.x0)}: the known constraints forbid this design")
 
     # -- layout -------------------------------------------------------------------------------------------------------
 
@@ -154,9 +161,11 @@ class BlackBox(Problem):
         points = np.atleast_2d(np.asarray(x, dtype=float))
         if points is not self.space.snapped:
             points = self.space.snap(points)
-        flat = points.ravel()
-        if not math.isfinite(flat @ flat) and np.isnan(points).any():
-            raise ArgumentError(f"points: {self.names[int(np.argmax(np.isnan(points).any(axis=0)))]} is NaN, expected numbers inside the bounds")
+        if not math.isfinite(np.vdot(points, points)) and not np.isfinite(points).all():
+            row, j = np.argwhere(~np.isfinite(points))[0].tolist()
+            raise NotFinite(f"points: {self.names[j]} is {points[row, j]} in row {row}, expected finite numbers")
+        if len(points) == 0:
+            return self.batch(points, [], np.empty(0, dtype=int), np.empty(0, dtype=int))
         tags = np.full(len(points), -1) if tag is None else tag
         run = active_run.get()
         if run is None:
@@ -179,7 +188,7 @@ class BlackBox(Problem):
         metrics: dict[str, float] = {}
         try:
             if stage in ("all", "check") and self.check is not None:
-                metrics |= self._numbers(self.check(self._argument(x)))
+                metrics |= _numbers(self.check(self._argument(x)))
                 if stage == "check" or self.limit_violation(metrics) > self.tolerance:
                     return Outcome(metrics, None, time.perf_counter() - started)
             if self.fun is None:
@@ -190,13 +199,12 @@ class BlackBox(Problem):
                 return Outcome(metrics, one.reason.get(0), time.perf_counter() - started)
             raw = self.fun(**self._argument(x)) if self.pass_as == "keywords" else self.fun(self._argument(x))
             metrics |= self._read(raw)
-            for f in self._functions:
-                metrics |= f.values(x)
-        except EvaluationFailed as error:
-            return Outcome(metrics, error.reason, time.perf_counter() - started)
         except (Exception, SystemExit) as error:
-            return Outcome(metrics, f"{type(error).__name__}: {error}", time.perf_counter() - started)
-        return Outcome(metrics, None, time.perf_counter() - started)
+            return Outcome(metrics, _why(error), time.perf_counter() - started)
+        outcome = Outcome(metrics)
+        self._add_constraints(x, outcome)
+        outcome.seconds = time.perf_counter() - started
+        return outcome
 
     def staged(self, item: tuple[Float[np.ndarray, " d"], str]) -> Outcome:
         """`outcome` of (x, stage) as one argument, for engines."""
@@ -208,42 +216,36 @@ class BlackBox(Problem):
     def _read(self, raw: Any) -> dict[str, float]:
         """The metrics in what the user's function returned for one point."""
         if isinstance(raw, Mapping):
-            return self._numbers(raw)
+            found = _numbers(raw)
+            if self._wild and found:
+                self._name_objective(list(raw))
+            return found
         if isinstance(raw, (tuple, list)) and len(raw) == 2 and np.ndim(raw[0]) == 0 and np.ndim(raw[1]) == 1:
             raw = [raw[0], *raw[1]]
-        try:
-            values = np.asarray(raw, dtype=float)
-        except (TypeError, ValueError):
-            raise EvaluationFailed(f"the function returned {type(raw).__name__}, expected a number, (objective, values) or a mapping") from None
+        values = _numeric(raw)
         wanted = 1 + len(self._declared)
         if values.size != wanted or values.ndim > 1:
             what = "one number" if wanted == 1 else f"the objective and {wanted - 1} values for {', '.join(q.name for q in self._declared)}"
             raise EvaluationFailed(f"wrong shape: the function returned shape {values.shape}, expected {what}")
         return dict(zip([self.columns[0], *(q.name for q in self._declared)], values.ravel().tolist(), strict=True))
 
-    def _numbers(self, raw: Any) -> dict[str, float]:
-        if not isinstance(raw, Mapping):
-            raise EvaluationFailed(f"got {type(raw).__name__}, expected a mapping of metrics")
-        found: dict[str, float] = {}
-        for key, value in raw.items():
-            if value is None:
-                continue
-            if np.ndim(value) or isinstance(value, str):
-                raise EvaluationFailed(f"wrong shape: metric '{key}' is {value!r:.60}, expected one number")
-            found[str(key)] = float(value)
-        if self._wild and found:
-            self._name_objective([k for k in raw if k not in self.limits.names])
-        return found
-
-    def _name_objective(self, free: Sequence[str]) -> None:
+    def _name_objective(self, names: Sequence[str]) -> None:
         """Settle which metric is the objective where the user did not say: `objective`, or the only one without a limit."""
+        free = self._free(names)
         if "objective" not in free and len(free) > 1:
             raise EvaluationFailed(f"the function returned the metrics {', '.join(free)}: say objective='{free[0]}' (or another) when "
                                    "building the problem")
-        if len(free) == 1 or "objective" in free:
+        self.infer_objective(free)
+
+    def infer_objective(self, names: Iterable[str]) -> None:
+        """Where the objective has no name yet, take it from the metrics that a worker or a store gives back."""
+        if self._wild and (free := self._free(names)) and (len(free) == 1 or "objective" in free):
             self.objective = "objective" if "objective" in free else free[0]
             self._wild = False
             self._learn()
+
+    def _free(self, names: Iterable[str]) -> list[str]:
+        return [str(k) for k in names if k not in self.limits.names and not any(f.owns(str(k)) for f in self._functions)]
 
     def limit_violation(self, metrics: Mapping[str, float]) -> float:
         """Largest violation among the limits whose metric is known; 0 where none is violated."""
@@ -254,6 +256,9 @@ class BlackBox(Problem):
     def batch(self, x: Float[np.ndarray, "n d"], outcomes: Sequence[Outcome], ids: np.ndarray, tag: np.ndarray) -> Observations:
         """Rows from outcomes: the one place that says what is done, infeasible or failed."""
         self._learn_sizes(outcomes)
+        if self._wild and self.check is None:
+            for o in outcomes:
+                self.infer_objective(o.metrics)
         n = len(outcomes)
         extra = sorted({k for o in outcomes for k in o.metrics} - set(self.columns))
         columns = (*self.columns, *extra)
@@ -296,34 +301,48 @@ class BlackBox(Problem):
         """One call for all rows. A wrong shape or an exception fails the whole batch; NaN fails a row."""
         n = len(x)
         try:
-            raw = self.fun(x)  # type: ignore[misc]
-            if isinstance(raw, Mapping):
-                if self._wild:
-                    self._name_objective([k for k in raw if k not in self.limits.names])
-                columns = (*self.columns, *(k for k in raw if k not in self.columns))
-                values = np.stack([_column(raw[c], n, c) if c in raw else np.full(n, np.nan) for c in columns], axis=1)
-            elif isinstance(raw, tuple):
-                columns = self.columns
-                table = np.asarray(raw[1], dtype=float)
-                if table.shape != (n, len(self._declared)):
-                    raise EvaluationFailed(f"wrong shape: values have shape {table.shape}, expected ({n}, {len(self._declared)})")
-                values = np.column_stack([_column(raw[0], n, "objective"), table])
-            else:
-                columns = self.columns
-                values = _column(raw, n, "the objective")[:, None]
-            if self._functions:
-                parts = [[f.values(row) for f in self._functions] for row in x]
-                return self.batch(x, [Outcome({self.columns[0]: v, **{k: w for p in ps for k, w in p.items()}})
-                                      for v, ps in zip(values[:, 0].tolist(), parts, strict=True)], ids, tag)
+            columns, values = self._read_columns(self.fun(x.copy()), n)  # type: ignore[misc]
         except (Exception, SystemExit) as error:
-            reason = error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
-            return self.batch(x, [Outcome({}, reason)] * n, ids, tag)
-        flat = values.ravel()
-        if not math.isfinite(flat @ flat) and not np.isfinite(values[:, :len(self.columns)]).all():
-            return self.batch(x, [Outcome(dict(zip(columns, row, strict=True))) for row in values.tolist()], ids, tag)
-        objective = values[:, 0] if self.sign > 0 else -values[:, 0]
-        return Observations(x, objective, self.limits.signed(values[:, 1:len(self.columns)]), values, columns,
-                            _zeros(n), ids, tag)
+            return self.batch(x, [Outcome({}, _why(error)) for _ in range(n)], ids, tag)
+        k = len(self.columns)
+        if self._functions or columns[:k] != self.columns or (not math.isfinite(np.vdot(values, values)) and not np.isfinite(values[:, :k]).all()):
+            outcomes = [Outcome(dict(zip(columns, row, strict=True))) for row in values.tolist()]
+            for row, outcome in zip(x, outcomes, strict=True):
+                self._add_constraints(row, outcome)
+            return self.batch(x, outcomes, ids, tag)
+        objective = self.sign * values[:, 0]
+        return Observations(x, objective, self.limits.signed(values[:, 1:k]), values, columns, _zeros(n), ids, tag)
+
+    def _read_columns(self, raw: Any, n: int) -> tuple[tuple[str, ...], np.ndarray]:
+        """Names and (n, k) values, a copy, of what a vectorised function returned for n points."""
+        if isinstance(raw, Mapping):
+            if self._wild:
+                self._name_objective(list(raw))
+            columns = (*(c for c in self.columns if c in raw), *(c for c in raw if c not in self.columns))
+            return columns, np.stack([_column(raw[c], n, c) for c in columns], axis=1) if columns else np.empty((n, 0))
+        names = (self.columns[0], *(q.name for q in self._declared))
+        if isinstance(raw, (tuple, list)) and len(raw) == 2 and (np.ndim(raw[1]) == 2 or len(names) == 2) and np.ndim(raw[0]) == 1:
+            table = np.asarray(raw[1], dtype=float)
+            table = table[:, None] if table.ndim == 1 else table
+            if table.shape != (n, len(names) - 1):
+                raise EvaluationFailed(f"wrong shape: values have shape {table.shape}, expected ({n}, {len(names) - 1})")
+            return names, np.column_stack([_column(raw[0], n, "the objective"), table])
+        values = _numeric(raw)
+        if values.shape == (n,) and len(names) == 1:
+            return names, values[:, None].copy()
+        if values.shape != (n, len(names)):
+            raise EvaluationFailed(f"wrong shape: the function returned shape {values.shape} for {n} points, expected ({n},)" if len(names) == 1 else
+                                   f"wrong shape: the function returned shape {values.shape} for {n} points, expected ({n}, {len(names)}): "
+                                   f"the objective and {', '.join(names[1:])}")
+        return names, values.copy()
+
+    def _add_constraints(self, x: Float[np.ndarray, " d"], outcome: Outcome) -> None:
+        """Add the values of SciPy's constraint objects, or why they failed."""
+        try:
+            for f in self._functions:
+                outcome.metrics |= f.values(x)
+        except (Exception, SystemExit) as error:
+            outcome.failed = _why(error)
 
     # -- judging and showing ------------------------------------------------------------------------------------------
 
@@ -339,8 +358,10 @@ class BlackBox(Problem):
                               "evaluating can tell what a point is worth")
         status = {"done": None, "infeasible": None, "checked": None}.get(seen.status, seen.reason or seen.status)
         one = self.batch(seen.x[None], [Outcome(dict(seen.metrics), status)], np.array([seen.id]), np.array([-1]))
-        return Verdict(float(one.objective[0]), float(one.violation[0]), self.tolerance, None,
-                       self.limits.violations(one.constraints[0]), dict(seen.metrics))
+        by_name = self.limits.violations(one.constraints[0])
+        if one.status[0] in (INFEASIBLE, CHECKED):  # it ended early: what was not measured is open, not violated
+            by_name = {name: v for name, v in by_name.items() if name in seen.metrics}
+        return Verdict(float(one.objective[0]), float(one.violation[0]), self.tolerance, None, by_name, dict(seen.metrics))
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The design and its constraints one by one, as rows of text."""
@@ -364,11 +385,14 @@ class BlackBox(Problem):
         data: dict[str, Any] = {"id": rows.id}
         for j, v in enumerate(self.space.variables):
             data[v.title] = [v.choices[round(c)] for c in rows.x[:, j]] if v.choices else rows.x[:, j].astype(int) if v.integer else rows.x[:, j]
+        titles = self.metric_titles
         for j, c in enumerate(rows.columns):
-            data[self.metric_titles.get(c, c)] = rows.values[:, j]
+            title = titles.get(c, c)
+            if c in self.columns or not np.isnan(rows.values[:, j]).all():
+                data[title if title not in {*data, *_OWN} else f"{title} (metric)"] = rows.values[:, j]
         good = (rows.violation <= self.tolerance) & ~np.isnan(rows.objective)
         data |= {"violation": rows.violation, "feasible": good,
-                 "status": [("done", "infeasible", "failed", "pending", "checked", "abandoned")[s] for s in rows.status],
+                 "status": [STATUS[s] for s in rows.status],
                  "reason": [rows.reason.get(i, "") for i in range(len(rows))],
                  "best": self.sign * np.fmin.accumulate(np.where(good, rows.objective, np.nan))}
         return pd.DataFrame(data)
@@ -377,12 +401,47 @@ class BlackBox(Problem):
         return f"BlackBox('{self.name}', d={self.space.d}, limits={[q.name + ' ' + q.text for q in self.limits.limits]})"
 
 
+_OWN = ("violation", "feasible", "status", "reason", "best")
+"""Columns of a frame that are not the user's."""
+
+
 def _zeros(n: int) -> np.ndarray:
     return np.zeros(n, dtype=np.int8)
 
 
+def _why(error: BaseException) -> str:
+    return error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
+
+
+def _numeric(raw: Any) -> np.ndarray:
+    """What a function returned as float64; text, None and complex numbers are not numbers here."""
+    try:
+        values = np.asarray(raw)
+        if values.dtype.kind == "O":
+            values = np.array([float(v) for v in values.ravel()]).reshape(values.shape)
+        if values.dtype.kind not in "biuf":
+            raise TypeError
+        return values.astype(float, copy=False)
+    except (TypeError, ValueError):
+        raise EvaluationFailed(f"the function returned {raw!r:.60}, expected a number, (objective, values) or a mapping") from None
+
+
+def _numbers(raw: Any) -> dict[str, float]:
+    """A mapping of metrics as floats; what is None is absent."""
+    if not isinstance(raw, Mapping):
+        raise EvaluationFailed(f"got {type(raw).__name__}, expected a mapping of metrics")
+    found: dict[str, float] = {}
+    for key, value in raw.items():
+        if value is None:
+            continue
+        if np.ndim(value) or isinstance(value, (str, bytes)):
+            raise EvaluationFailed(f"wrong shape: metric '{key}' is {value!r:.60}, expected one number")
+        found[str(key)] = float(value)
+    return found
+
+
 def _column(a: Any, n: int, what: str) -> np.ndarray:
-    column = np.asarray(a, dtype=float)
+    column = _numeric(a)
     if column.shape != (n,):
         raise EvaluationFailed(f"wrong shape: {what} has shape {column.shape}, expected ({n},) for {n} points")
     return column
@@ -401,13 +460,16 @@ class _Function:
     given: Any
 
     def values(self, x: np.ndarray) -> dict[str, float]:
-        found = np.atleast_1d(np.asarray(self.fun(x), dtype=float)).ravel()
+        found = np.atleast_1d(_numeric(self.fun(x.copy()))).ravel()
         if self.size is not None and len(found) != self.size:
             raise EvaluationFailed(f"wrong shape: constraint '{self.name}' returned {len(found)} values, expected {self.size}")
         return dict(zip(self._names(len(found)), found.tolist(), strict=True))
 
     def _names(self, size: int) -> list[str]:
         return [self.name] if size == 1 else [f"{self.name}[{i}]" for i in range(size)]
+
+    def owns(self, name: str) -> bool:
+        return name == self.name or name.startswith(f"{self.name}[")
 
     def learn(self, metrics: Mapping[str, float]) -> bool:
         if self.size is None and (self.name in metrics or f"{self.name}[0]" in metrics):
@@ -418,7 +480,7 @@ class _Function:
     def limits(self) -> list[Limit]:
         size = self.size or 1
         low, high = np.broadcast_to(self.low, size), np.broadcast_to(self.high, size)
-        return [Limit(n, float(lo), float(hi)) for n, lo, hi in zip(self._names(size), low, high, strict=True)]
+        return [Limit(n, float(lo), float(hi)) for n, lo, hi in zip(self._names(size), low, high, strict=True) if lo > -np.inf or hi < np.inf]
 
 
 def _functions(constraints: Any, d: int) -> list[_Function]:
@@ -456,7 +518,10 @@ def _functions(constraints: Any, d: int) -> list[_Function]:
 
 def _sides(name: str, c: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     with contextlib.suppress(ValueError):
-        return (np.broadcast_to(np.asarray(c.lb, dtype=float), size).copy(), np.broadcast_to(np.asarray(c.ub, dtype=float), size).copy())
+        low, high = np.broadcast_to(np.asarray(c.lb, dtype=float), size).copy(), np.broadcast_to(np.asarray(c.ub, dtype=float), size).copy()
+        if np.isneginf(low).all() and np.isposinf(high).all():
+            raise LimitError(f"constraint '{name}' limits nothing: both sides are infinite")
+        return low, high
     raise ShapeError(f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected {size}")
 
 
@@ -468,6 +533,8 @@ def noisy(problem: BlackBox, sd: float) -> BlackBox:
     """The same problem with Gaussian noise of standard deviation `sd` on the objective; judged on the truth, without noise."""
     import copy
 
+    if not (is_number(sd) and 0 < sd < math.inf):
+        raise ArgumentError(f"sd={sd!r}: expected a standard deviation > 0")
     twin = copy.copy(problem)
     twin.simulated_noise, twin.noise, twin.free_repeats, twin.truth = float(sd), float(sd), False, True
     twin.name = f"{problem.name}-noisy"

@@ -34,7 +34,11 @@ class Variable:
             raise BoundsError(f"bounds of '{self.name}': got {self.low:g} and {self.high:g}, expected numbers")
         if not self.low <= self.high:
             raise BoundsError(f"bounds of '{self.name}' cross: low {self.low:g} is above high {self.high:g}")
-        if self.integer and math.floor(self.high) < math.ceil(self.low):
+        if self.low == math.inf or self.high == -math.inf:
+            raise BoundsError(f"bounds of '{self.name}': no number lies between {self.low:g} and {self.high:g}")
+        if math.isfinite(self.low) and math.isfinite(self.high) and math.isinf(self.high - self.low):
+            raise BoundsError(f"bounds of '{self.name}': {self.low:g} and {self.high:g} are too far apart for a double")
+        if self.integer and np.floor(self.high) < np.ceil(self.low):
             raise BoundsError(f"bounds of '{self.name}': no whole number lies between {self.low:g} and {self.high:g}")
         if self.log and not self.low > 0:
             raise BoundsError(f"bounds of '{self.name}': a log scale needs low > 0, got {self.low:g}")
@@ -63,7 +67,7 @@ def Integer(name: str, low: int, high: int, *, unit: str = "", log: bool = False
 
 def Categorical(name: str, choices: Sequence[Any], *, unit: str = "") -> Variable:  # noqa: N802
     """One of several choices without an order."""
-    if len(choices) < 1 or len(set(choices)) != len(choices):
+    if isinstance(choices, str) or len(choices) < 1 or len({str(c) for c in choices}) != len(choices):
         raise ArgumentError(f"choices of '{name}': got {list(choices)!r}, expected one or more different values")
     return Variable(name, 0.0, float(len(choices) - 1), unit, integer=True, choices=tuple(choices))
 
@@ -79,14 +83,14 @@ class Space:
             raise ArgumentError(f"variables: the name {next(n for n in names if names.count(n) > 1)!r} stands twice")
         self.variables = tuple(variables)
         self.names = tuple(names)
-        self.low = np.array([math.ceil(v.low) if v.integer else v.low for v in variables], dtype=float)
-        self.high = np.array([math.floor(v.high) if v.integer else v.high for v in variables], dtype=float)
+        self.low = np.array([np.ceil(v.low) if v.integer else v.low for v in variables], dtype=float)
+        self.high = np.array([np.floor(v.high) if v.integer else v.high for v in variables], dtype=float)
         self.integer = np.array([v.integer for v in variables])
         self.bounded = bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
         self.snapped: np.ndarray | None = None
         """What `from_unit` returned last: inside the box and unchangeable, so that evaluating it need not snap again."""
         self._whole = np.flatnonzero(self.integer)
-        self._open = bool(np.isinf(self.low).all() and np.isinf(self.high).all())
+        self._open = bool(np.isinf(self.low).all() and np.isinf(self.high).all() and not self.integer.any())
 
     @property
     def d(self) -> int:
@@ -99,7 +103,10 @@ class Space:
         if isinstance(bounds, Space):
             return bounds
         if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-            low, high = np.broadcast_arrays(np.atleast_1d(np.asarray(bounds.lb, float)), np.atleast_1d(np.asarray(bounds.ub, float)))
+            try:
+                low, high = np.broadcast_arrays(np.atleast_1d(np.asarray(bounds.lb, float)), np.atleast_1d(np.asarray(bounds.ub, float)))
+            except ValueError:
+                raise BoundsError(f"bounds: lb has {np.size(bounds.lb)} and ub {np.size(bounds.ub)} entries, expected as many") from None
             return cls([Variable(f"x{i + 1}", float(lo), float(hi)) for i, (lo, hi) in enumerate(zip(low, high, strict=True))])
         if isinstance(bounds, Mapping):
             return cls([_variable(name, b) for name, b in bounds.items()])
@@ -130,7 +137,10 @@ class Space:
                 raise ArgumentError(f"{what}: no value for {', '.join(missing)}")
             x = np.array([self._code(v, point[v.name]) for v in self.variables], dtype=float)
         else:
-            x = np.asarray(point, dtype=float).ravel()
+            try:
+                x = np.asarray(point, dtype=float).ravel()
+            except (TypeError, ValueError):
+                raise ArgumentError(f"{what}: got {point!r:.80}, expected {self.d} numbers, or values by name") from None
         if len(x) != self.d:
             raise ShapeError(f"{what} has {len(x)} entries, expected {self.d}: {', '.join(self.names)}")
         if not np.isfinite(x).all():
@@ -143,7 +153,10 @@ class Space:
 
     def _code(self, v: Variable, value: Any) -> float:
         if not v.choices:
-            return float(value)
+            try:
+                return float(value)
+            except (TypeError, ValueError):
+                raise ArgumentError(f"{v.name} = {value!r:.60}: expected a number") from None
         texts = [str(c) for c in v.choices]
         if str(value) in texts:
             return float(texts.index(str(value)))
@@ -190,7 +203,7 @@ def _variable(name: str, b: Any) -> Variable:
         return b if b.name == name else Variable(name, b.low, b.high, b.unit, b.integer, b.log, b.choices)
     try:
         low, high, *unit = b
-        low, high = float(low), float(high)
+        low, high = -math.inf if low is None else float(low), math.inf if high is None else float(high)
     except (TypeError, ValueError):
         raise ArgumentError(f"bounds of '{name}': got {b!r}, expected (low, high) or (low, high, unit)") from None
     return Variable(str(name), low, high, str(unit[0]) if unit else "")
@@ -219,14 +232,14 @@ def known_constraint(given: Any, d: int) -> Known:
         fun, low, high = given.fun, np.asarray(given.lb, float), np.asarray(given.ub, float)
 
         def nonlinear(x: np.ndarray) -> np.ndarray:
-            value = np.array([np.atleast_1d(fun(row)) for row in x], dtype=float)
+            value = np.array([np.atleast_1d(fun(row.copy())) for row in x], dtype=float)
             inside = np.logical_and(value >= low, value <= high)
             return np.asarray(inside.all(axis=1))
 
         return nonlinear
     if callable(given):
         def test(x: np.ndarray) -> np.ndarray:
-            passed = np.asarray(given(x))
+            passed = np.asarray(given(x.copy()))
             if passed.shape != (len(x),) or passed.dtype != bool:
                 raise ShapeError(f"known: for {len(x)} points of shape {x.shape} the function returned {passed.dtype} of shape "
                                  f"{passed.shape}, expected bool of shape ({len(x)},): True where the point may be tried")

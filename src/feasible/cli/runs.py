@@ -50,12 +50,20 @@ def solve(
             progress.bar.stop()
     if json:
         emit(_as_json(result))
+        _exit(result)
         return
     _print(out, result)
     where = f" --store {store}" if store else ""
     if "interrupted" in result.stopped:
         out.print(f"go on:    feasible resume {result.run}{where}", markup=False)
     out.print(f"again:    feasible show {result.run}{where}", markup=False)
+    _exit(result)
+
+
+def _exit(result: Result) -> None:
+    """An interrupted command must not look like a finished one to the script that called it."""
+    if result.stopped.startswith("interrupted"):
+        raise typer.Exit(130)
 
 
 def _print(out: Any, result: Result) -> None:
@@ -132,6 +140,8 @@ def resume(
         emit(_as_json(result))
     else:
         _print(out, result)
+    if row.kind == "solve":
+        _exit(result)
 
 
 def _notes(row: RunRow) -> list[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 
-from .errors import BudgetError, BudgetExhausted, nearest
+from .errors import BudgetError, BudgetExhausted, is_number, nearest
 
 RESOURCES: dict[str, str] = {
     "steps": "steps of the method",
@@ -31,6 +31,9 @@ def register_resource(name: str, unit: str) -> None:
     RESOURCES.setdefault(name, unit)
 
 
+_MOST = 1e18
+
+
 class Budget(Mapping[str, float]):
     """Limits by resource, for example ``Budget(evaluations=200, seconds=60)``.
 
@@ -44,13 +47,13 @@ class Budget(Mapping[str, float]):
         for name, limit in limits.items():
             if name not in RESOURCES:
                 raise BudgetError(f"budget names the unknown resource '{name}': {nearest(name, RESOURCES)}")
-            if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not math.isfinite(limit):
-                raise BudgetError(f"budget {name}={limit!r}: expected a positive finite number")
+            if not is_number(limit) or not -_MOST < limit < _MOST:
+                raise BudgetError(f"budget {name}={limit!r:.40}: expected a positive finite number")
             if limit <= 0:
-                raise BudgetError(f"budget {name}={limit:g} leaves nothing to spend: expected a positive number")
+                raise BudgetError(f"budget {name}={float(limit):g} leaves nothing to spend: expected a positive number")
             if name not in ("seconds", "rho") and limit != int(limit):
-                raise BudgetError(f"budget {name}={limit:g}: expected a whole number, {RESOURCES[name]} are counted")
-            self._limits[name] = limit if name in ("seconds", "rho") else int(limit)
+                raise BudgetError(f"budget {name}={float(limit):g}: expected a whole number, {RESOURCES[name]} are counted")
+            self._limits[name] = float(limit) if name in ("seconds", "rho") else int(limit)
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -77,8 +80,8 @@ class Budget(Mapping[str, float]):
         if isinstance(budget, str):
             return cls.parse(budget)
         if isinstance(budget, Mapping):
-            return cls(**budget)
-        if isinstance(budget, (int, float)) and not isinstance(budget, bool):
+            return cls(**{str(name): limit for name, limit in budget.items()})
+        if is_number(budget):
             return cls(evaluations=budget)
         raise BudgetError(f"budget={budget!r}: expected a Budget, a mapping, or text such as 'evaluations=200'")
 
@@ -152,7 +155,8 @@ class Meter:
         self.check_time()
         spent = self.spent.get(resource, 0)
         limit = self.limits.get(resource)
-        if limit is not None and spent + n > limit * (1 + 1e-12):
+        slack = 1e-12 * limit if isinstance(limit, float) else 0  # rho is a sum of fractions; what is counted is exact
+        if limit is not None and spent + n > limit + slack:
             raise BudgetExhausted(resource, limit, spent, n)
         self.spent[resource] = spent + n
 

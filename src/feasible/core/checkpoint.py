@@ -24,8 +24,11 @@ FORMAT = "feasible-checkpoint-1"
 def encode(state: Any) -> bytes:
     """The state as bytes. Raises CheckpointError naming the field that cannot be saved."""
     arrays: dict[str, np.ndarray] = {}
-    tree = _encode(state, "state", arrays)
-    return st_numpy.save(arrays, {"format": FORMAT, "tree": json.dumps(tree)})
+    try:
+        tree = _encode(state, "state", arrays)
+        return st_numpy.save(arrays, {"format": FORMAT, "tree": json.dumps(tree)})
+    except RecursionError:
+        raise CheckpointError("checkpoint: state is nested too deeply, or holds itself") from None
 
 
 def decode(blob: bytes, template: Any) -> Any:
@@ -36,10 +39,11 @@ def decode(blob: bytes, template: Any) -> Any:
         arrays = st_numpy.load(blob)
         meta = header["__metadata__"]
         tree = json.loads(meta["tree"])
-    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError, TypeError) as error:
+        found = meta.get("format")
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
         raise CheckpointError(f"checkpoint: the file is damaged or not a checkpoint of feasible ({error})") from None
-    if meta.get("format") != FORMAT:
-        raise CheckpointError(f"checkpoint: format {meta.get('format')!r}, expected {FORMAT!r}")
+    if found != FORMAT:
+        raise CheckpointError(f"checkpoint: format {found!r:.60}, expected {FORMAT!r}")
     return _decode(tree, template, "state", arrays)
 
 
@@ -54,22 +58,25 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if type(value) is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, (np.ndarray, np.generic)):
-        if value.dtype.kind not in "bifu":
+        if value.dtype.kind not in "bifu" or value.dtype.itemsize > 8:
             raise CheckpointError(f"checkpoint: {path} is an array of dtype {value.dtype}, expected numbers")
         arrays[path] = np.array(value, order="C")
         return {"array": path, "scalar": isinstance(value, np.generic)}
     if isinstance(value, np.random.Generator):
-        return {"generator": _encode(_plain_bits(value.bit_generator.state), path, arrays)}
+        bits: dict[str, Any] = {**value.bit_generator.state}
+        if isinstance(value.bit_generator.seed_seq, np.random.SeedSequence):  # where `spawn` and `rng.spawn` go on
+            bits["seeds"] = dict(value.bit_generator.seed_seq.state)
+        return {"generator": _encode(_plain_bits(bits), path, arrays)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {"fields": {f.name: _encode(getattr(value, f.name), f"{path}.{f.name}", arrays) for f in dataclasses.fields(value)}}
     if isinstance(value, (list, tuple)):
         return {"tuple" if isinstance(value, tuple) else "list": [_encode(v, f"{path}[{i}]", arrays) for i, v in enumerate(value)]}
     if isinstance(value, dict):
-        return {"dict": [[_encode(k, path, arrays), _encode(v, f"{path}[{k!r}]", arrays)] for k, v in value.items()]}
+        return {"dict": [[_encode(k, f"{path}.key{i}", arrays), _encode(v, f"{path}[{k!r}]", arrays)] for i, (k, v) in enumerate(value.items())]}
     if torch is not None:
         if isinstance(value, torch.Tensor):
-            arrays[path] = value.detach().cpu().contiguous().numpy()
-            return {"tensor": path}
+            arrays[path], dtype = _tensor_bits(torch, value, path)
+            return {"tensor": path, "dtype": dtype, "shape": list(value.shape), "grad": value.requires_grad}
         if isinstance(value, torch.Generator):
             arrays[path] = value.get_state().numpy()
             return {"torch_generator": path}
@@ -78,17 +85,39 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     raise CheckpointError(f"checkpoint: {path} is a {type(value).__name__}, expected arrays, tensors, generators or plain data")
 
 
+def _tensor_bits(torch: Any, value: Any, path: str) -> tuple[np.ndarray, str]:
+    """The bytes of a tensor as uint8, so that bfloat16 and complex numbers need no case of their own, and the name of its dtype."""
+    if value.layout != torch.strided:
+        raise CheckpointError(f"checkpoint: {path} is a tensor of layout {value.layout}, expected a dense one")
+    flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy(), str(value.dtype).removeprefix("torch.")
+
+
+def _tensor(torch: Any, node: dict[str, Any], template: Any, bits: np.ndarray) -> Any:
+    dtype = getattr(torch, node["dtype"])
+    value = torch.from_numpy(bits.copy()).view(dtype).reshape(node["shape"])
+    same = isinstance(template, torch.Tensor) and (template.shape, template.dtype) == (value.shape, dtype)
+    if same and template.is_leaf and template.requires_grad:
+        with torch.no_grad():
+            return template.copy_(value)  # a parameter: an optimiser in the same state holds this very tensor
+    if isinstance(template, torch.Tensor):
+        value = value.to(template.device)
+    return value.requires_grad_() if node["grad"] else value
+
+
 def _plain_bits(bits: Any) -> Any:
     # 128-bit integers of PCG64 and the like do not fit every JSON reader: keep them as text
     if isinstance(bits, dict):
         return {k: _plain_bits(v) for k, v in bits.items()}
-    return {"big": str(bits)} if type(bits) is int else bits
+    if isinstance(bits, (list, tuple)):
+        return [_plain_bits(v) for v in bits]
+    return {"big": str(int(bits))} if isinstance(bits, (int, np.integer)) else bits
 
 
 def _whole_bits(bits: Any) -> Any:
     if isinstance(bits, dict):
         return int(bits["big"]) if set(bits) == {"big"} else {k: _whole_bits(v) for k, v in bits.items()}
-    return bits
+    return [_whole_bits(v) for v in bits] if isinstance(bits, list) else bits
 
 
 def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -113,7 +142,8 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
             made = getattr(np.random, bits["bit_generator"])
             if not issubclass(made, np.random.BitGenerator):
                 raise CheckpointError(f"checkpoint: {path} names {bits['bit_generator']!r}, expected a NumPy bit generator")
-            generator = np.random.Generator(made())
+            seeds = bits.pop("seeds", None)
+            generator = np.random.Generator(made() if seeds is None else made(np.random.SeedSequence(**seeds)))
             generator.bit_generator.state = bits
             return generator
         if kind == "fields":
@@ -124,7 +154,7 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
             return template
         torch = _torch()
         if kind == "tensor":
-            return torch.from_numpy(arrays[content].copy())
+            return _tensor(torch, node, template, arrays[content])
         if kind == "torch_generator":
             generator = torch.Generator()
             generator.set_state(torch.from_numpy(arrays[content].copy()))
@@ -132,10 +162,10 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
         if kind == "state_dict":
             template.load_state_dict(_decode(content, None, path, arrays))
             return template
-    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"checkpoint: cannot restore {path}: {error}") from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # the file may hold anything, and what restores a module or an optimiser may raise anything
+        raise CheckpointError(f"checkpoint: cannot restore {path}: {type(error).__name__}: {error}") from None
     raise CheckpointError(f"checkpoint: {path} has the unknown kind {kind!r}")
 
 

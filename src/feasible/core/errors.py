@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Real
 
 
 class FeasibleError(Exception):
@@ -122,3 +123,8 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     if names and len(names) <= 12:
         return "known: " + ", ".join(names)
     return f"there are {len(names)} known names" if names else "none are known"
+
+
+def is_number(value: object) -> bool:
+    """True for a real number of Python or NumPy; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)

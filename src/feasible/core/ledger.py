@@ -47,7 +47,7 @@ class Observations:
 
     @property
     def violation(self) -> Float[np.ndarray, " n"]:
-        """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint."""
+        """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint, see `violations`."""
         return violations(self.constraints, self.status)
 
     def rows(self, index: Any) -> Observations:
@@ -69,19 +69,29 @@ class Observations:
 
 
 def violations(g: Float[np.ndarray, "n m"], status: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """(n,) largest violation of each row, >= 0; infinite for a failed or pending row or an unknown constraint."""
-    lost = (status == FAILED) | (status == PENDING)
+    """(n,) largest violation of each row, >= 0; infinite for a row that failed or is open, or an unknown constraint.
+
+    Where an evaluation ended early (infeasible, checked), the constraints that it did measure count.
+    """
+    lost = (status == FAILED) | (status == PENDING) | (status == ABANDONED)
     if g.shape[1] == 0:
         return np.where(lost, np.inf, 0.0)
     worst = np.maximum(g.max(axis=1), 0.0)
-    return np.where(np.isnan(worst) | lost, np.inf, worst)
+    unknown = np.isnan(worst)
+    if unknown.any():
+        ended = unknown & ((status == INFEASIBLE) | (status == CHECKED)) & ~np.isnan(g).all(axis=1)
+        worst[ended] = np.maximum(np.nanmax(g[ended], axis=1), 0.0)
+        unknown &= ~ended
+    return np.where(unknown | lost, np.inf, worst)
 
 
 def concatenate(parts: Sequence[Observations]) -> Observations:
-    """Join batches; the widest set of columns and constraints wins, what is missing becomes NaN."""
+    """Join batches; every column that holds a value is kept, what is missing becomes NaN."""
     if len(parts) == 1:
         return parts[0]
     columns = max((p.columns for p in parts), key=len)
+    columns += tuple(dict.fromkeys(c for p in parts if p.columns != columns for j, c in enumerate(p.columns)
+                                   if c not in columns and not np.isnan(p.values[:, j]).all()))
     m = max(p.constraints.shape[1] for p in parts)
     reason: dict[int, str] = {}
     offset = 0
@@ -103,7 +113,8 @@ def _wide(a: np.ndarray, m: int) -> np.ndarray:
 def _aligned(p: Observations, columns: tuple[str, ...]) -> np.ndarray:
     out = np.full((len(p), len(columns)), np.nan)
     for j, name in enumerate(p.columns):
-        out[:, columns.index(name)] = p.values[:, j]
+        if name in columns:
+            out[:, columns.index(name)] = p.values[:, j]
     return out
 
 

@@ -20,6 +20,8 @@ class Problem:
     name: str = "problem"
     best_known: float | None = None
     """Objective of the best known feasible answer, where the literature has one."""
+    keeps_ledger: ClassVar[bool] = False
+    """True where every evaluation is a row of the run's ledger and an answer is one of these rows (the blackbox room)."""
 
     def judge(self, answer: Any) -> Verdict:
         """Measure an answer. Must not trust anything the method says about it."""

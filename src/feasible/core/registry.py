@@ -91,11 +91,22 @@ def load_problem(reference: Any) -> Problem:
         raise ArgumentTypeError(f"problem: got {type(reference).__name__}, expected a Problem, a registered name or 'file.py:name'; a plain "
                                 "function becomes one by feasible.blackbox.BlackBox(function, bounds=...)")
     found = _from_reference(reference, problems(), "problem")
-    if isinstance(found, type) or (callable(found) and not isinstance(found, Problem)):
-        found = found()
+    if callable(found) and not isinstance(found, Problem):
+        found = _built(found, reference)
     if not isinstance(found, Problem):
         raise ArgumentTypeError(f"problem '{reference}' is a {type(found).__name__}, expected a feasible Problem")
     return found
+
+
+def _built(factory: Callable[[], Any], reference: str) -> Any:
+    try:
+        return factory()
+    except FeasibleError:
+        raise
+    except Exception as error:
+        raise ArgumentError(f"problem '{reference}' is a function or class, so it is called without arguments and must return a Problem, but it "
+                            f"raised {type(error).__name__}: {error}. A function to optimise becomes a Problem by "
+                            "feasible.blackbox.BlackBox(function, bounds=...)") from error
 
 
 def load_method(reference: Any) -> Method:
@@ -103,7 +114,7 @@ def load_method(reference: Any) -> Method:
     if isinstance(reference, Method):
         return reference
     if isinstance(reference, type) and issubclass(reference, Method):
-        return reference()
+        return configure(reference, {}, reference.name)
     if not isinstance(reference, str):
         raise ArgumentTypeError(f"method: got {type(reference).__name__}, expected a Method or a registered name")
     name, settings = split_settings(reference)
@@ -121,7 +132,12 @@ def configure(cls: type[Method], settings: Mapping[str, Any], name: str) -> Meth
     for key in settings:
         if key not in known:
             raise ArgumentError(f"method '{name}' has no setting '{key}': {nearest(key, known)}")
-    return cls(**settings)
+    try:
+        return cls(**settings)
+    except FeasibleError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"method '{name}': {error}") from error
 
 
 def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
@@ -180,6 +196,8 @@ def resolve_target(target: str) -> Any:
 def _module(path: str) -> Any:
     try:
         return importlib.import_module(path)
+    except ValueError:
+        raise UnknownName(f"'{path}' is no module: expected package.module:name or file.py:name") from None
     except ModuleNotFoundError as error:
         if error.name and path.split(".")[0] == error.name.split(".")[0]:
             raise UnknownName(f"module '{path}' cannot be found") from None
@@ -190,25 +208,27 @@ def _file_module(path: str) -> Any:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise UnknownName(f"file '{path}' does not exist")
-    name = "feasible_user_" + re.sub(r"\W", "_", str(file))
-    if name in sys.modules:
+    name = "feasible_user_" + re.sub(r"\W", lambda m: f"_{ord(m.group()):x}_", str(file))
+    changed = file.stat().st_mtime_ns
+    if getattr(sys.modules.get(name), "_feasible_changed", None) == changed:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UnknownName(f"file '{path}' cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
+    module._feasible_changed = changed  # type: ignore[attr-defined]  # an edited file is read again
     sys.modules[name] = module
     sys.path.insert(0, str(file.parent))
     try:
         spec.loader.exec_module(module)
-    except FeasibleError:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, FeasibleError):
+            raise ArgumentError(f"file '{path}' cannot be imported: {type(error).__name__}: {error}") from error
         raise
-    except Exception as error:
-        del sys.modules[name]
-        raise ArgumentError(f"file '{path}' cannot be imported: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.remove(str(file.parent))
+        if str(file.parent) in sys.path:
+            sys.path.remove(str(file.parent))
     return module
 
 

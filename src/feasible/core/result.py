@@ -102,10 +102,14 @@ class Result:
             figure.add_scatter(x=[at(p) for p in bad], y=[p.verdict.violation for p in bad], mode="lines+markers",
                                name="least violation", yaxis="y2", line={"dash": "dot"})
             figure.update_layout(yaxis2={"title": "violation", "overlaying": "y", "side": "right"})
-        name = html.escape(self.problem.name).replace("$", "&#36;")
-        figure.update_layout(title=f"{name}: {html.escape(self.method)}", xaxis_title=axis, yaxis_title="best objective",
+        title = f"{self.problem.name}: {self.method}"
+        figure.update_layout(title=_plotted(title), xaxis_title=axis, yaxis_title=_plotted(f"best {self._objective_title()}"),
                              template="plotly_white")
         return figure
+
+    def _objective_title(self) -> str:
+        columns = getattr(self.problem, "columns", ("objective",))
+        return str(getattr(self.problem, "metric_titles", {}).get(columns[0], columns[0]))
 
     def __str__(self) -> str:
         head = f"{self.problem.name} by {self.method}: "
@@ -133,3 +137,8 @@ class Result:
         rows = self.table()
         body = "".join(row(r, "th" if r[0] in ("variable", "metric") else "td") for r in rows)
         return f"<pre>{html.escape(str(self))}</pre><table>{body}</table>"
+
+
+def _plotted(text: str) -> str:
+    """Text that Plotly shows as it stands: no markup, no mathematics."""
+    return html.escape(text).replace("$", "&#36;")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ import numpy as np
 from .budget import Budget, Meter, active_meter
 from .checkpoint import decode, encode
 from .errors import ArgumentError, CheckpointError, GoalReached, Stalled, StopRun, WrongProblem
-from .ledger import Ledger, Observation
+from .ledger import FAILED, PENDING, Ledger, Observation
 from .problem import Method, Problem
 from .result import Point, Result, next_point
 from .verdict import Verdict
@@ -85,6 +86,7 @@ class Saved:
     spent: dict[str, float]
     trail: list[list[Any]]
     state: Any
+    best: Any = None
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class Run:
     _next: int = 1
     _finish: str | None = None
     _judged: tuple[Any, Verdict] = (None, Verdict(float("nan")))
+    _best: tuple[Any, Verdict] | None = None
+    """Where there is no ledger: the best answer that was judged, which later steps may have lost."""
 
     def rng(self, *key: int) -> np.random.Generator:
         """A random stream that depends on (run seed, key) and on nothing else."""
@@ -141,6 +145,8 @@ class Run:
         try:
             if answer is not self._judged[0] or not isinstance(answer, Observation):
                 self._judged = answer, self.problem.judge(answer)
+            if not self.problem.keeps_ledger and (self._best is None or self._judged[1].beats(self._best[1])):
+                self._best = self._judged
             point = Point(self.step, {k: v for k, v in self.meter.spent.items() if k != "seconds"}, self.meter.seconds, self._judged[1])
             self.trail.append(point)
             self.tell("on_point", point)
@@ -178,20 +184,22 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
     tokens = active_run.set(current), active_meter.set(meter)
     spent = meter.spent
     spent.setdefault("steps", 0)
-    current.tell("on_start")
     stopped = ""
     state: Any = None
     started = False
     limited = "steps" in meter.limits
     try:
         try:
+            meter.pause()
+            current.tell("on_start")
+            meter.go_on()
             state = method.init(problem, current.rng())
             started = True
             saved = checkpoints.load() if checkpoints else None
             if saved is not None:
-                state = _restore(current, saved, state)
+                state = _resumed(current, saved, state)
             next_step = next_point(current.step) if current.step else 0
-            uses_ledger = hasattr(problem, "evaluate")
+            uses_ledger = problem.keeps_ledger
             step, advance, finished = current.step, method.step, method.done
             limits = {r: v for r, v in meter.limits.items() if r != "seconds"}
             timed = "seconds" in meter.limits
@@ -245,12 +253,15 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
     problem, method = current.problem, current.method
     answer: Any = current.incumbent()
     verdict = problem.judge(answer) if answer is not None else Verdict(float("nan"), float("inf"))
-    if answer is None and state is not None and not hasattr(problem, "evaluate"):
-        answer = method.answer(problem, state)
-        verdict = problem.judge(answer)
+    if not problem.keeps_ledger:
+        if state is not None:
+            answer = method.answer(problem, state)
+            verdict = problem.judge(answer)
+        if current._best is not None and current._best[1].beats(verdict):
+            answer, verdict = current._best
     if answer is not None and (not current.trail or current.trail[-1].verdict != verdict or current.trail[-1].step != current.step):
         current.mark(answer)
-    reasons = [reason for batch in current.ledger.batches for reason in batch.reason.values()]
+    reasons = [why for batch in current.ledger.batches for i, why in batch.reason.items() if batch.status[i] in (FAILED, PENDING)]
     if reasons:
         kinds: dict[str, int] = {}
         for reason in reasons:
@@ -270,17 +281,30 @@ def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
     meter = current.meter
     paused = meter.pause()
     trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
+    best = None if current._best is None else [current._best[0], _plain(current._best[1])]
     try:
-        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, state)))
+        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, state, best)))
     except CheckpointError as error:
         checkpoints.refuse(str(error))
     if paused:
         meter.go_on()
 
 
+def _resumed(current: Run, blob: bytes, state: Any) -> Any:
+    """The state of a checkpoint; where it cannot be read and there is a ledger, the first state, from which the ledger is replayed."""
+    if not current.problem.keeps_ledger:
+        return _restore(current, blob, state)
+    try:
+        return _restore(current, blob, copy.deepcopy(state))
+    except CheckpointError as error:
+        current.notes.append(f"the checkpoint was not used, the ledger was replayed from the start: {error}")
+        return state
+
+
 def _restore(current: Run, blob: bytes, template: Any) -> Any:
     """Put a run back to a checkpoint. `init` has just run on replayed rows, so `template` cost nothing."""
-    saved: Saved = decode(blob, Saved(0, 0, {}, [], template))
+    best = None if current.problem.keeps_ledger else [current.method.answer(current.problem, template), None]
+    saved: Saved = decode(blob, Saved(0, 0, {}, [], template, best))
     ledger, meter = current.ledger, current.meter
     history = ledger.all()
     have = 0 if history is None else len(history)
@@ -291,6 +315,7 @@ def _restore(current: Run, blob: bytes, template: Any) -> Any:
     current.step = saved.step
     current.trail = [Point(step, spent, seconds, Verdict(**verdict)) for step, spent, seconds, verdict in saved.trail]
     current._next = next_point(saved.rows)
+    current._best = None if saved.best is None else (saved.best[0], Verdict(**saved.best[1]))
     meter.spent.update(saved.spent)
     meter._started = meter._clock() - saved.spent["seconds"]
     return saved.state

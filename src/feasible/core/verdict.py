@@ -53,7 +53,8 @@ class Verdict:
     def beats(self, other: Verdict | None) -> bool:
         """Feasible before infeasible, then smaller violation, then smaller objective. A NaN never wins.
 
-        Two feasible answers are compared by objective alone; tuples by Pareto dominance.
+        Two feasible answers are compared by objective alone; tuples by Pareto dominance. A NaN violation counts as infinite; an answer
+        whose objective is NaN is never feasible and loses every tie.
         """
         if other is None:
             return True

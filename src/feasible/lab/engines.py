@@ -22,6 +22,9 @@ from ..core.run import InProcess
 
 __all__ = ["InProcess", "LocalProcesses", "cpu_count", "report"]
 
+LOOK = 1.0
+"""Seconds between two looks at whether busy workers are alive."""
+
 _channel: tuple[Connection, int] | None = None
 
 
@@ -74,12 +77,17 @@ class LocalProcesses:
             while todo or busy:
                 while todo and len(busy) < self.workers:
                     worker = self._idle()
+                    try:
+                        worker.pipe.send((todo[0], items[todo[0]]))
+                    except OSError:  # it died while it was idle: take another
+                        self._kill(worker)
+                        continue
                     worker.index = todo.popleft()
                     worker.deadline = time.monotonic() + timeout if timeout is not None else None
-                    worker.pipe.send((worker.index, items[worker.index]))
                     busy.append(worker)
                 nearest = min((w.deadline for w in busy if w.deadline is not None), default=None)
-                ready = set(wait([w.pipe for w in busy], None if nearest is None else max(nearest - time.monotonic(), 0)))
+                pause = LOOK if nearest is None else min(max(nearest - time.monotonic(), 0), LOOK)
+                ready = set(wait([w.pipe for w in busy], pause))
                 for worker in list(busy):
                     assert worker.index is not None
                     if worker.pipe in ready:
@@ -88,6 +96,11 @@ class LocalProcesses:
                         except (EOFError, OSError):
                             busy.remove(worker)
                             yield worker.index, EvaluationFailed(self._obituary(worker))
+                            continue
+                        except Exception as error:
+                            busy.remove(worker)
+                            index, worker.index = worker.index, None
+                            yield index, EvaluationFailed(f"the result cannot be read: {type(error).__name__}: {error}")
                             continue
                         if kind == "note":
                             if on_note is not None:
@@ -101,6 +114,9 @@ class LocalProcesses:
                         index = worker.index
                         self._kill(worker)
                         yield index, EvaluationFailed(f"timeout: killed after {timeout:g} s")
+                    elif not worker.process.is_alive() and not worker.pipe.poll():  # a child of it may hold the pipe open
+                        busy.remove(worker)
+                        yield worker.index, EvaluationFailed(self._obituary(worker))
         finally:
             for worker in busy:
                 self._kill(worker)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..core.budget import Budget, Meter
-from ..core.errors import ArgumentError, StoreError, UnknownName, nearest
+from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
 from ..core.problem import Method, Problem
 from ..core.registry import load_method, load_problem
 from ..core.result import Point, Result
 from ..core.run import InProcess, Run, check_seed, run, versions
 from .engines import LocalProcesses, cpu_count, report
 from .store import RunRow, Store, number
-from .stored import Options, build_method, drive, method_spec, result_data
+from .stored import Options, build_method, drive, fingerprint, method_spec, result_data
 from .trials import Contest, Race, Trial
 
 Key = tuple[str, str, int]
@@ -55,16 +55,27 @@ def run_race(problems: Any, methods: Any, budget: Budget, seeds: int | Sequence[
         return _run(plan, None, None, name or "race", jobs, observers, trial_timeout)
     spec = {"problems": plan.references, "methods": plan.specs, "seeds": plan.seeds, "budget": dict(budget), "on_failure": on_failure,
             "versions": versions()}
-    found = where.find_race(name) if name is not None else None
+    race_id, label, found = _find_or_create(where, name, spec)
     if found is not None:
         for what in ("seeds", "budget", "problems", "methods"):
             mine, its = spec[what], found["spec"][what]
             same = list(mine) == list(its) if what in ("problems", "methods") else mine == its
             if not same:
                 raise ArgumentError(f"race '{name}' in the store has {what} {its}, got {mine}: give it the same, or another name")
-        return _run(plan, where, found["id"], found["name"], jobs, observers, trial_timeout)
-    race_id, label = where.create_race(name, spec)
     return _run(plan, where, race_id, label, jobs, observers, trial_timeout)
+
+
+def _find_or_create(store: Store, name: str | None, spec: Mapping[str, Any]) -> tuple[int, str, dict[str, Any] | None]:
+    """(id, name, the stored race if it was there already), also where two processes begin the same race at once."""
+    found = store.find_race(name) if name is not None else None
+    if found is None:
+        try:
+            return (*store.create_race(name, spec), None)
+        except StoreError:
+            found = None if name is None else store.find_race(name)
+            if found is None:
+                raise
+    return found["id"], found["name"], found
 
 
 def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers: Any = ()) -> Race:
@@ -157,6 +168,8 @@ def _run(plan: _Plan, store: Store | None, race_id: int | None, name: str, jobs:
         with LocalProcesses(min(jobs, max(cpu_count(), 1) * 4)) as engine:
             for i, result in engine.map(one, todo, trial_timeout, on_note=lambda i, share: _tell(watching, "on_progress", todo[i], share)):
                 _take(trials, todo[i], result, watching)
+                if store is not None and not isinstance(result, Trial) and (lost := store.find_run("/".join(map(str, (name, *todo[i]))))) is not None:
+                    store.update_run(lost.id, state="failed", owner=None, result={"error": trials[todo[i]].error})
     else:
         for i, result in InProcess().map(inside, todo):
             _take(trials, todo[i], result, watching)
@@ -206,12 +219,16 @@ def _trial(plan: _Plan, store: Store | None, race_id: int | None, name: str, key
             result = run(Run(problem, method, plan.budget, key[2], Meter(plan.budget), observers=observers,
                              on_failure="skip" if plan.options.on_failure == "skip" else "raise"))
         else:
-            if row is None:
-                row = store.create_run(kind="trial", problem=key[0], method=key[1], seed=key[2], budget=dict(plan.budget), race=race_id,
-                                       spec={"problem": plan.references[key[0]], "method": plan.specs[key[1]],
-                                             "options": {"on_failure": plan.options.on_failure}},
-                                       name=f"{name}/{key[0]}/{key[1]}/{key[2]}")
-            result = drive(store, row, problem, method, observers=observers)
+            row = _row(plan, store, race_id, name, key) if row is None else store.run(row.id)
+            while row.state != "finished":  # another process may run the same race: wait for the trials that it has in hand
+                try:
+                    result = drive(store, row, problem, method, observers=observers)
+                    break
+                except RunBusy:
+                    time.sleep(0.2)
+                    row = store.run(row.id)
+            else:
+                return _trial_of(store, row, key)
     except Exception as error:
         trace = "".join(traceback.format_exception(error)[-3:])
         return Trial(*key, status="failed", error=f"{type(error).__name__}: {error}\n{trace}", seconds=time.perf_counter() - started,
@@ -219,6 +236,19 @@ def _trial(plan: _Plan, store: Store | None, race_id: int | None, name: str, key
     if result.stopped.startswith("interrupted"):
         raise KeyboardInterrupt
     return _trial_from(result, key)
+
+
+def _row(plan: _Plan, store: Store, race_id: int | None, name: str, key: Key) -> RunRow:
+    label = f"{name}/{key[0]}/{key[1]}/{key[2]}"
+    try:
+        return store.create_run(kind="trial", problem=key[0], method=key[1], seed=key[2], budget=dict(plan.budget), race=race_id, name=label,
+                                spec={"problem": plan.references[key[0]], "method": plan.specs[key[1]],
+                                      "fingerprint": fingerprint(plan.problems[key[0]]), "options": {"on_failure": plan.options.on_failure}})
+    except StoreError:
+        row = store.find_run(label)
+        if row is None or row.race != race_id:
+            raise
+        return row
 
 
 def _trial_from(result: Result, key: Key) -> Trial:

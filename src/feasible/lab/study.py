@@ -10,8 +10,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count, islice
 from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,18 @@ import sqlalchemy as sa
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode, encode
-from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, CheckpointError, Diverged, FeasibleError, Pending, StopRun, StoreError, TableError
+from ..core.errors import (
+    ArgumentError,
+    BudgetError,
+    BudgetExhausted,
+    CheckpointError,
+    Diverged,
+    FeasibleError,
+    Pending,
+    StopRun,
+    StoreError,
+    TableError,
+)
 from ..core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING, STATUS, Ledger, Observation, Observations
 from ..core.problem import Method
 from ..core.result import Result
@@ -67,6 +78,8 @@ class _Asking:
         self.wanted: list[tuple[int, np.ndarray]] = []
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None) -> Any:
+        if not items:
+            return
         numbers = (k for k in count(self.ledger.count) if k not in self.answers)
         self.wanted = [(k, np.asarray(i[0] if isinstance(i, tuple) else i)) for k, i in zip(numbers, items, strict=False)]
         raise StopRun("waiting for results")
@@ -269,6 +282,7 @@ class Study:
             counter, top, reserved = row.told, row.rows, load(row.reserved)
             stored = {r.row: r for r in (_evaluation(e) for e in connection.execute(
                 sa.select(evaluations).where(evaluations.c.run == self.id, evaluations.c.row.in_(ids))))} if ids else {}
+            puts: list[dict[str, Any]] = []
             earlier = self._told_before(connection) if len(ids) < len(reports) else {}
             for report in reports:
                 where = f"line {report.line}: " if report.line is not None else ""
@@ -293,9 +307,13 @@ class Study:
                     new.told = counter
                 if old is None:
                     top += 1
-                self._put(connection, new)
+                puts.append(self._put(new))
                 done.rows.append(new.row)
                 stored[new.row] = new
+            if puts:
+                statement = self.store._insert(evaluations)
+                update = {k: statement.excluded[k] for k in puts[0] if k not in ("run", "row")}
+                connection.execute(statement.on_conflict_do_update(index_elements=["run", "row"], set_=update), puts)
             connection.execute(sa.update(runs).where(runs.c.id == self.id).values(
                 told=counter, rows=top, reserved=dump(reserved), version=row.version + 1, updated=time.time()))
         return done
@@ -379,13 +397,10 @@ class Study:
         seen: Observations = self.problem.from_metrics(x, metrics, failed, row)
         return seen
 
-    def _put(self, connection: sa.Connection, r: EvaluationRow) -> None:
-        values = {"run": self.id, "row": r.row, "x": json.dumps(r.x), "objective": r.objective, "violation": r.violation,
-                  "constraints": json.dumps(r.constraints), "metrics": json.dumps(r.metrics), "status": r.status, "tag": r.tag, "reason": r.reason,
-                  "seconds": r.seconds, "told": r.told, "charged": dump(r.charged), "note": r.note, "updated": time.time()}
-        statement = self.store._insert(evaluations).values(**values)
-        update = {k: statement.excluded[k] for k in values if k not in ("run", "row")}
-        connection.execute(statement.on_conflict_do_update(index_elements=["run", "row"], set_=update))
+    def _put(self, r: EvaluationRow) -> dict[str, Any]:
+        return {"run": self.id, "row": r.row, "x": json.dumps(r.x), "objective": r.objective, "violation": r.violation,
+                "constraints": json.dumps(r.constraints), "metrics": json.dumps(r.metrics), "status": r.status, "tag": r.tag, "reason": r.reason,
+                "seconds": r.seconds, "told": r.told, "charged": dump(r.charged), "note": r.note, "updated": time.time()}
 
     # -- working and showing ------------------------------------------------------------------------------------------
 
@@ -425,9 +440,10 @@ class Study:
         return made
 
     def _orphan(self) -> EvaluationRow | None:
-        """A pending experiment of a worker that died on this machine: the next worker runs it again, already paid for."""
+        """A pending experiment of a worker that died or was interrupted on this machine: run it again, already paid for."""
         for r in self.store.evaluations(self.id, status=(PENDING,)):
-            if r.reason and r.reason.startswith("worker ") and not alive(json.loads(r.reason[7:])):
+            owner = json.loads(r.reason[7:]) if r.reason and r.reason.startswith("worker ") else None
+            if owner is not None and (owner == identity() or not alive(owner)):
                 with self.store.write() as connection:
                     taken = connection.execute(sa.update(evaluations).where(
                         evaluations.c.run == self.id, evaluations.c.row == r.row, evaluations.c.reason == r.reason,

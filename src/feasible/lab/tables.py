@@ -48,7 +48,12 @@ def to_csv(study: Study, rows: Sequence[EvaluationRow]) -> str:
 
 def _harmless(text: str) -> str:
     """A cell that a spreadsheet will not take for a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t") and not _is_number(text) else text
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text) else text
+
+
+def _plain(text: str) -> str:
+    """What `_harmless` was given."""
+    return text[1:] if text[:1] == "'" and _harmless(text[1:]) == text else text
 
 
 def _is_number(text: str) -> bool:
@@ -96,7 +101,7 @@ def read_text(study: Study, text: str, name: str = "table") -> tuple[list[Report
         if len(cells) > len(columns):
             raise TableError(f"table '{name}', line {line}: {len(cells)} cells, but {len(columns)} headings; with decimal commas, put ';' between "
                              "the cells")
-        report = _report(study, dict(zip(columns, (c.strip() for c in cells), strict=False)), line, name)
+        report = _report(study, dict(zip(columns, (_plain(c.strip()) for c in cells), strict=False)), line, name, warnings)
         if report is not None:
             reports.append(report)
     return reports, warnings
@@ -107,7 +112,7 @@ def _columns(study: Study, cells: Sequence[str], name: str) -> tuple[list[str], 
     found: list[str] = []
     extra: list[str] = []
     for cell in cells:
-        heading = cell.strip().lstrip("'")
+        heading = _plain(cell.strip())
         bare = re.sub(r"\s*\[[^\]]*\]$", "", heading)
         match = next((k for k in known if k in (heading, bare)), None) or next((k for k in known if k.lower() == bare.lower()), None)
         if match is None and heading:
@@ -126,7 +131,7 @@ def _columns(study: Study, cells: Sequence[str], name: str) -> tuple[list[str], 
     return found, [f"column '{h}' is not known to the study: kept as a note" for h in extra]
 
 
-def _report(study: Study, cells: dict[str, str], line: int, name: str) -> Report | None:
+def _report(study: Study, cells: dict[str, str], line: int, name: str, warnings: list[str]) -> Report | None:
     space = study.problem.space
     where = f"table '{name}', line {line}"
     given = {v.name: cells[v.name] for v in space.variables if cells.get(v.name)}
@@ -151,15 +156,17 @@ def _report(study: Study, cells: dict[str, str], line: int, name: str) -> Report
             continue
         value = number(text)
         if value is None:
-            status, reason = status or "failed", f"{column}: {text}"
-            notes.append(reason)
+            notes.append(f"{column}: {text}")
+            if status not in ("failed", "fail", "error", "infeasible", "abandoned"):
+                status = "failed"
+                warnings.append(f"line {line}: {column} is '{text}', not a number: taken as a failed experiment")
         else:
             metrics[column] = value
     notes += [f"{c[5:]}={v}" for c, v in cells.items() if c.startswith("note:") and v]
     identity = cells.get("id", "")
     if identity and not re.fullmatch(r"\d+(\.0+)?", identity):
         raise TableError(f"{where}: id '{identity}', expected a whole number or an empty cell; nothing was stored")
-    if not identity and point is None and not metrics:
+    if not identity and point is None and not metrics and not status:
         return None
     status = "" if status in ("done", "ok", "pending", "checked") else status
     return Report(int(float(identity)) if identity else None, point, metrics, status, "; ".join(notes) or None, line)

@@ -1,0 +1,58 @@
+"""The fifteen engineering problems at 200 and 2,000 evaluations: ours against SciPy's, Optuna's and pycma's, published as they come.
+
+The races live in benchmarks/out/standings.db (a store of our own): an interrupted benchmark goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+
+from feasible import race
+from feasible.blackbox.instances import ENGINEERING
+from feasible.lab.standings import standings
+
+from .common import RESULTS, Figure, write
+
+OURS = ("cbo", "cbo-memory")
+QUICK = ("cobyqa", "slsqp", "differential-evolution", "cma-es", "optuna-tpe", "random-search")
+RACES = {"200": (200, (*OURS, *QUICK, "trust-constr", "optuna-gp")), "2000": (2000, (*OURS, *QUICK))}
+SEEDS = int(os.environ.get("FEASIBLE_BENCH_SEEDS", "5"))
+
+
+class _Progress:
+    def __init__(self) -> None:
+        self.done = self.total = 0
+
+    def on_race(self, found: object, total: int, finished: int) -> None:
+        self.done, self.total = finished, total
+
+    def on_trial(self, trial: object) -> None:
+        self.done += 1
+        if self.done % 50 == 0:
+            print(f"  {self.done} of {self.total} trials", flush=True)
+
+
+def run() -> list[Figure]:
+    out = RESULTS.parent / "out"
+    out.mkdir(exist_ok=True)
+    figures: list[Figure] = []
+    tables = {}
+    for label, (evaluations, methods) in RACES.items():
+        done = race(ENGINEERING, list(methods), f"evaluations={evaluations}", seeds=SEEDS, store=str(out / "standings.db"),
+                    name=f"standings-{label}-{SEEDS}", jobs=2, observers=_Progress())
+        found = standings(done)
+        ranks = dict(zip(found.ranks["method"], found.ranks["rank"].astype(float), strict=True))
+        tables[label] = {"evaluations": evaluations, "seeds": SEEDS, "ranks": ranks, "notes": list(found.notes),
+                         "rows": found.to_frame().to_dict(orient="records")}
+        for method, rank in sorted(ranks.items(), key=lambda kv: kv[1]):
+            feasible = [t.feasible for t in done.trials if t.method == method]
+            figures.append(Figure(f"{evaluations} evaluations: {method}, average rank of {len(methods)}", rank, None, "rank",
+                                  f"feasible in {sum(feasible)} of {len(feasible)} trials"))
+    write("standings", figures, tables=_plain(tables))
+    return figures
+
+
+def _plain(value: object) -> object:
+    from feasible.lab.claim import plain
+
+    return plain(value)

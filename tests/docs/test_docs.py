@@ -1,0 +1,200 @@
+"""The documentation is true: what it shows runs as pasted, what it generates is up to date, what its menu names exists."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tomllib
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = ["README.md", "docs/index.md", "docs/own-problem.md", "docs/experiments.md", "docs/promises.md", "docs/racing.md", "docs/blackbox.md",
+         "docs/add-a-method.md"]
+FENCE = re.compile(r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass
+class Block:
+    """language: of the fence.  title: a file to save the body as, where it has one."""
+
+    language: str
+    title: str | None
+    body: str
+
+
+def blocks(page: str) -> list[Block]:
+    def included(match: re.Match[str]) -> str:
+        file = ROOT / match.group(1)
+        return file.read_text(encoding="utf-8") if file.exists() else match.group(0)
+
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = [Block(m["language"], m["title"], m["body"]) for m in FENCE.finditer(text)]
+    for block in found:
+        block.body = re.sub(r'^--8<-- "([^"]+)"$\n?', included, block.body, flags=re.MULTILINE)
+    return found
+
+
+def shell(command: str, folder: Path) -> None:
+    """Run a command in the folder; `feasible` in a fork of this process, which saves the imports."""
+    words = shlex.split(command)
+    if words[0] == "feasible" and not re.search(r"[|<>;&]", command):
+        log = folder / ".log"
+        child = os.fork()
+        if child == 0:
+            _feasible(words, folder, log)
+        code, text = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), log.read_text(errors="replace")
+    else:
+        tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = os.environ | {"PATH": tools, "PYTHONPATH": str(folder)}
+        done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, env=environment, timeout=60, check=False)
+        code, text = done.returncode, done.stdout + done.stderr
+    assert code == 0, f"$ {command}\n{text[-4000:]}"
+
+
+def _feasible(words: list[str], folder: Path, log: Path) -> NoReturn:
+    """The program `feasible`, in a child that ends with its exit code."""
+    code = 1
+    try:
+        with log.open("w", encoding="utf-8") as out:
+            sys.stdout = sys.stderr = out
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
+            sys.argv = words
+            sys.path.insert(0, str(folder))
+            importlib.invalidate_caches()
+            from feasible.cli import main
+            from feasible.core import registry
+
+            for cached in (registry.catalogues, registry.methods, registry.problems, registry.claims):
+                cached.cache_clear()
+            signal.alarm(60)
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except BaseException:
+                traceback.print_exc(file=out)
+    finally:
+        os._exit(code)
+
+
+def install(pyproject: str, folder: Path) -> None:
+    """What `pip install --editable .` does for entry points, without pip."""
+    project = tomllib.loads(pyproject)["project"]
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "entry_points.txt").write_text("".join(
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in project["entry-points"].items()))
+
+
+def runnable(command: str) -> bool:
+    """A claim that is announced and not yet written cannot be reproduced."""
+    from feasible.core.registry import claims
+
+    words = command.split()
+    if words[:2] != ["feasible", "reproduce"]:
+        return True
+    target = claims().get(words[2], "")
+    return bool(target) and importlib.util.find_spec(target.split(":")[0]) is not None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_runs_as_pasted(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for block in blocks(page):
+        if block.title is not None:
+            (tmp_path / block.title).write_text(block.body, encoding="utf-8")
+            if block.title == "pyproject.toml":
+                install(block.body, tmp_path)
+        elif block.language == "python":
+            exec(compile(block.body, f"{page}: {block.body.splitlines()[0]}", "exec"), {"__name__": "pasted"})
+            ran += 1
+        elif block.language == "console":
+            commands = [line[2:] for line in block.body.splitlines() if line.startswith("$ ")]
+            assert commands, f"a console block without a command in {page}: {block.body}"
+            for command in filter(runnable, commands):
+                shell(command, tmp_path)
+                ran += 1
+    assert ran
+
+
+def test_the_table_of_papers_in_the_readme_is_up_to_date() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert generator().readme(text) == text, "run: python docs/generate.py --readme"
+
+
+def test_the_readme_lists_46_papers() -> None:
+    assert generator().papers_table().count("\n") - 2 == 46
+
+
+def test_generated_pages_can_be_made_from_the_code() -> None:
+    generate = generator()
+    for name, make in generate.PAGES.items():
+        assert make().strip(), name
+    from feasible.cli import app
+
+    commands = [c.name or c.callback.__name__ for c in app.registered_commands if c.callback is not None]
+    page = generate.cli_page()
+    assert all(f"## feasible {name}\n" in page for name in commands)
+
+
+def test_every_page_of_the_menu_exists_or_is_generated() -> None:
+    generated = {f"generated/{name}" for name in generator().PAGES}
+
+    def files(node: Any) -> list[str]:
+        if isinstance(node, str):
+            return [node]
+        return [f for part in (node if isinstance(node, list) else node.values()) for f in files(part)]
+
+    nav = files(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert [f for f in nav if f not in generated and not (DOCS / f).exists()] == []
+    pages = {f.relative_to(DOCS).as_posix() for f in DOCS.glob("*.md")}
+    assert pages - set(nav) == set()
+
+
+def test_every_snippet_of_a_page_exists_or_is_generated() -> None:
+    generate = generator()
+    made = set(generate.PAGES) | set(generate.RUNS)
+    for page in DOCS.glob("*.md"):
+        for name in re.findall(r'^--8<-- "([^"]+)"$', page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            assert name in made or (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_decision_states_context_choice_and_consequence() -> None:
+    for number, (name, file) in enumerate(generator().decisions(), 1):
+        assert name.startswith(f"{number:03d} ")
+        assert file.name.startswith(f"{number:03d}-")
+        text = file.read_text(encoding="utf-8")
+        assert all(f"**{part}.**" in text for part in ("Context", "Choice", "Consequence")), file.name
+
+
+def test_the_example_in_the_readme_is_the_example_file() -> None:
+    shown = next(b.body for b in blocks("README.md") if b.title == "beam.py")
+    example = (ROOT / "examples" / "beam.py").read_text(encoding="utf-8")
+    assert shown.strip() == example.partition('"""\n\n')[2].strip()
