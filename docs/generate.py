@@ -154,13 +154,13 @@ def decisions_page() -> str:
 
 
 def transcript(command: str, files: Sequence[str] = ()) -> str:
-    """What a command prints in a fresh folder with these example files, cut at 110 columns."""
+    """What a command prints in a fresh folder with these example files, cut at 150 columns."""
     with tempfile.TemporaryDirectory() as folder:
         for name in files:
             (Path(folder) / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
         program = Path(sys.executable).with_name("feasible")
         done = subprocess.run([str(program), *command.split()[1:]], cwd=folder, capture_output=True, text=True, check=True)
-    return f"$ {command}\n" + "\n".join(line[:110].rstrip() for line in done.stdout.splitlines()) + "\n"
+    return f"$ {command}\n" + "\n".join(line[:150].rstrip() for line in done.stdout.splitlines()) + "\n"
 
 
 def convergence() -> str:

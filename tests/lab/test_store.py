@@ -580,3 +580,17 @@ def test_deleting_a_race_takes_its_runs_along_and_nothing_else(db):
     assert [r.id for r in store.runs()] == [kept]
     assert store.count(kept) == 1
     assert store.races() == []
+
+
+def test_looking_for_pending_and_for_newly_told_rows_reads_an_index_and_not_the_ledger(db):
+    store = Store(db)
+    run = new_run(store)
+    fill(store, run, 10)
+    plans = []
+    with sqlite3.connect(db) as raw:
+        for where in ("status IN (3, 4)", "told > 7"):
+            plans.append(raw.execute(f"EXPLAIN QUERY PLAN SELECT * FROM feasible_evaluations WHERE run = {run} AND {where}").fetchall()[0][3])
+    assert "feasible_evaluations_open" in plans[0]
+    assert "feasible_evaluations_told" in plans[1]
+    assert [r.row for r in store.evaluations(run, told_after=7)] == [8, 9]
+    assert store.evaluations(run, pending=True) == []

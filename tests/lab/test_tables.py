@@ -21,8 +21,9 @@ from feasible.lab.tables import headings, number, read_csv, read_text, records, 
 
 
 def mix(**more) -> BlackBox:
-    return BlackBox(None, **{"variables": [Real("temperature", 20, 90, unit="degC"), Integer("cycles", 1, 8), Categorical("solvent", ["DMAc", "CHCl3"])],
-                             "objective": "yield", "unit": "%", "maximize": True, "limits": {"stress": "<= 250 MPa", "stable": "is true"},
+    variables = [Real("temperature", 20, 90, unit="degC"), Integer("cycles", 1, 8), Categorical("solvent", ["DMAc", "CHCl3"])]
+    return BlackBox(None, **{"variables": variables, "objective": "yield", "unit": "%", "maximize": True,
+                             "limits": {"stress": "<= 250 MPa", "stable": "is true"},
                              "name": "mix", **more})
 
 
@@ -127,8 +128,8 @@ def test_a_table_in_latin_1_is_read(study, tmp_path):
     assert reports[0].note == "größer"
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", 1), ("1,5", 1.5), ("-,5", -0.5), ("1e-3", 0.001), ("1,5E3", 1500), ("yes", 1), ("No", 0), ("false", 0),
-                                             ("", None), ("broken", None), ("1.234,5", None), ("1 2", None), ("=1+1", None)])
+@pytest.mark.parametrize(("text", "value"), [("1", 1), ("1,5", 1.5), ("-,5", -0.5), ("1e-3", 0.001), ("1,5E3", 1500), ("yes", 1), ("No", 0),
+                                             ("false", 0), ("", None), ("broken", None), ("1.234,5", None), ("1 2", None), ("=1+1", None)])
 def test_numbers_are_read_as_people_write_them(text, value):
     assert number(text) == value
 
@@ -158,7 +159,8 @@ def test_empty_cells_are_not_measured_yet(study):
     assert [r.status for r in rows(study)] == [CHECKED, PENDING]
 
 
-@pytest.mark.parametrize(("status", "code"), [("failed", FAILED), ("FAILED", FAILED), ("error", FAILED), ("infeasible", INFEASIBLE), ("abandoned", ABANDONED)])
+@pytest.mark.parametrize(("status", "code"), [("failed", FAILED), ("FAILED", FAILED), ("error", FAILED), ("infeasible", INFEASIBLE),
+                                              ("abandoned", ABANDONED)])
 def test_the_status_column_says_what_became_of_an_experiment(study, status, code):
     study.ask()
     tell(study, f"id,status,note\n0,{status},pump broke\n")

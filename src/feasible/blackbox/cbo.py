@@ -87,15 +87,15 @@ class CBO(AskTell):
     noise: "anisotropic" (each coordinate shakes by its own distance; robust in high dimension; contracts if sigma^2 < 2 lam) or
       "isotropic" (by the norm; contracts if sigma^2 d < 2 lam).  noise_after_drift: as in the authors' code.
     alpha: inverse temperature, in units of 1 / E.  alpha_schedule: None, "x1.05" (up to 1e5) or "ess:0.5" (effective sample size).
-    memory: keep each particle's historical best y; then the consensus is of the y, with further drift lam2 and noise sigma2
-      (None: lam2 sigma) toward y (the paper: lam2 0.4, 0 in its example).  beta: None replaces y where x is better; a number moves y by kappa dt H_beta (kappa None: 1 / dt),
-      which costs a second evaluation.
+    memory: keep each particle's historical best y; then the consensus is of the y, with further drift lam2 and noise sigma2 (None:
+      lam2 sigma) toward y (the paper: lam2 0.4, and 0 in its example).  beta: None replaces y where x is better; a number moves y by
+      kappa dt H_beta (kappa None: 1 / dt), which costs a second evaluation of every particle.
     gamma, lr: gradient drift by central differences of step h, 2 d more evaluations for every particle and step.
     batch: particles in a mini-batch (None: all).  partial: move only the batch.  cooling: after each epoch e, sigma falls by
       log2(e + 1) / log2(e + 2) and alpha doubles.  reduce: drop particles as the variance falls.
     restart: shake all particles by sigma sqrt(dt) N(0, I), reflected at the walls, when the consensus moves less than this (largest
-      component) for `patience` steps in a row; None: never.  grow: particles are multiplied by this at each restart, up to 1000 (then
-      memories, alpha and rho start anew).
+      component), or all energies are equal, for `patience` steps in a row; None: never.
+    grow: particles are multiplied by this at each restart, up to 1000; then memories, alpha and rho start anew.
     walls: "clip" or "reflect" at the box.  scale: work in the unit cube where the box is bounded.
     spread: None starts uniformly in the box; a number starts from N(x0, spread^2).
     rho, rho_growth: weight of the constraints and its growth, see `Penalty`.  tol: done when the mean distance from the consensus
@@ -301,7 +301,8 @@ def _move(settings: CBO, cloud: Cloud, rows: Any, walls: Walls) -> None:
     cloud.rng.standard_normal(out=noise)
     cloud.k += 1
     pull, push, isotropic = settings.lam * settings.dt, cloud.sigma * math.sqrt(settings.dt), settings.noise == "isotropic"
-    if not math.isfinite(energy.min()):  # nothing is known: look elsewhere
+    least = energy.min()
+    if not math.isfinite(least):  # nothing is known: look elsewhere
         x += noise * cloud.x.std(axis=0)
     else:
         alpha, cloud.alpha = scheduled(read_schedule(settings.alpha_schedule), cloud.alpha, energy)
@@ -314,7 +315,8 @@ def _move(settings: CBO, cloud: Cloud, rows: Any, walls: Walls) -> None:
             np.subtract(old, cloud.y[movers], out=work)
             x += jump(work, noise, settings.lam2 * settings.dt, sigma2 * math.sqrt(settings.dt), isotropic)
         if settings.restart is not None:
-            cloud.stalled = cloud.stalled + 1 if np.abs(m - before).max() < settings.restart else 0
+            still = np.abs(m - before).max() < settings.restart or energy.max() == least  # equal: a plateau, or one rounded point
+            cloud.stalled = cloud.stalled + 1 if still else 0
             if cloud.stalled >= settings.patience:
                 _restart(settings, cloud, push, walls)
                 return

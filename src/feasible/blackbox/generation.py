@@ -56,7 +56,8 @@ class Generation:
         k = (left or 1) if n is None else min(n, left)
         start = self.handed
         self.handed += min(k, left)
-        own = Proposals(self.x[start:self.handed], np.arange(self.first + start, self.first + self.handed))
+        x = self.x if k == len(self.x) else self.x[start:self.handed]  # the very array, which is known to be inside the box
+        own = Proposals(x, np.arange(self.first + start, self.first + self.handed))
         extra = max((n or 1) - left, 0) if n is not None else int(left == 0)
         if not extra:
             return own
@@ -144,7 +145,7 @@ def first_cloud(problem: BlackBox, n: int, rng: np.random.Generator, spread: flo
     """
     space, known = problem.space, problem.known
     if spread is None and space.bounded:
-        x = sample_allowed(space, known, n, lambda k: rng.random((k, space.d)))
+        x = np.array(sample_allowed(space, known, n, lambda k: rng.random((k, space.d))))
         if problem.x0 is not None and (known is None or known(problem.x0[None])[0]):
             x[0] = problem.x0
         return x

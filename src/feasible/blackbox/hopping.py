@@ -74,7 +74,7 @@ def smoothed_gradient(energy: Callable[[Any], Any], x: Float[np.ndarray, " d"], 
 
     Arguments and errors as of `hop`; alpha > 0.
 
-    >>> smoothed_gradient(lambda X: (X ** 2).sum(axis=1), [1.0, -2.0], s=0.01, alpha=1.0, n=8, rule="gauss-hermite").round(3)
+    >>> smoothed_gradient(lambda X: (X ** 2).sum(axis=1), [1.0, -2.0], s=0.001, alpha=1.0, n=8, rule="gauss-hermite").round(3)
     array([ 2., -4.])
     """
     if alpha == 0:

@@ -34,6 +34,8 @@ def ask(
 
     if format not in ("table", "csv", "json"):
         raise ArgumentError(f"--format {format}: expected table, csv or json")
+    if output is not None and not output.resolve().parent.is_dir():  # before experiments are handed out
+        raise ArgumentError(f"--output {output}: the folder {output.parent} does not exist")
     where = open_store(store)
     opened, began = _open_or_begin(where, study, budget, method, seed, name, dry_run)
     note = console(stderr=True)
@@ -104,6 +106,8 @@ def tell(
             if not sign or key not in opened.problem.columns or (parsed := number(value)) is None:
                 raise ArgumentError(f"--metric {part}: expected NAME=NUMBER with a name out of {', '.join(opened.problem.columns)}")
             metrics[key] = parsed
+        if not metrics and failed is None and not abandon:
+            raise ArgumentError(f"--id {id}: say what came out, with --metric NAME=VALUE, --failed REASON or --abandon")
         status = "abandoned" if abandon else "failed" if failed is not None else ""
         reports = [Report(id, None, metrics, status, failed)]
     elif results is None:

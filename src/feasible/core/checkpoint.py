@@ -44,7 +44,10 @@ def decode(blob: bytes, template: Any) -> Any:
         raise CheckpointError(f"checkpoint: the file is damaged or not a checkpoint of feasible ({error})") from None
     if found != FORMAT:
         raise CheckpointError(f"checkpoint: format {found!r:.60}, expected {FORMAT!r}")
-    return _decode(tree, template, "state", arrays)
+    state = _decode(tree, template, "state", arrays)
+    if dataclasses.is_dataclass(template) and state is not template:
+        raise CheckpointError(f"checkpoint: it holds a {type(state).__name__}, expected the state of {type(template).__name__}")
+    return state
 
 
 def _torch() -> Any:
@@ -95,7 +98,7 @@ def _tensor_bits(torch: Any, value: Any, path: str) -> tuple[np.ndarray, str]:
 
 def _tensor(torch: Any, node: dict[str, Any], template: Any, bits: np.ndarray) -> Any:
     dtype = getattr(torch, node["dtype"])
-    value = torch.from_numpy(bits.copy()).view(dtype).reshape(node["shape"])
+    value = (torch.from_numpy(bits.copy()).view(dtype) if bits.size else torch.empty(0, dtype=dtype)).reshape(node["shape"])
     same = isinstance(template, torch.Tensor) and (template.shape, template.dtype) == (value.shape, dtype)
     if same and template.is_leaf and template.requires_grad:
         with torch.no_grad():

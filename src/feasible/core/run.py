@@ -85,6 +85,7 @@ class Saved:
     rows: int
     spent: dict[str, float]
     trail: list[list[Any]]
+    next_row: int
     state: Any
     best: Any = None
 
@@ -198,7 +199,7 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             saved = checkpoints.load() if checkpoints else None
             if saved is not None:
                 state = _resumed(current, saved, state)
-            next_step = next_point(current.step) if current.step else 0
+            next_step = next_point(current.trail[-1].step) if current.trail and current.step else 0
             uses_ledger = problem.keeps_ledger
             step, advance, finished = current.step, method.step, method.done
             limits = {r: v for r, v in meter.limits.items() if r != "seconds"}
@@ -283,7 +284,7 @@ def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
     trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
     best = None if current._best is None else [current._best[0], _plain(current._best[1])]
     try:
-        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, state, best)))
+        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, current._next, state, best)))
     except CheckpointError as error:
         checkpoints.refuse(str(error))
     if paused:
@@ -304,17 +305,19 @@ def _resumed(current: Run, blob: bytes, state: Any) -> Any:
 def _restore(current: Run, blob: bytes, template: Any) -> Any:
     """Put a run back to a checkpoint. `init` has just run on replayed rows, so `template` cost nothing."""
     best = None if current.problem.keeps_ledger else [current.method.answer(current.problem, template), None]
-    saved: Saved = decode(blob, Saved(0, 0, {}, [], template, best))
+    saved: Saved = decode(blob, Saved(0, 0, {}, [], 1, template, best))
     ledger, meter = current.ledger, current.meter
     history = ledger.all()
     have = 0 if history is None else len(history)
+    if not all(row in ledger.replay for row in range(have, saved.rows)):
+        raise CheckpointError(f"checkpoint: it stands at row {saved.rows}, and not all rows up to there are stored")
     for row in range(have, saved.rows):
         stored = ledger.replay.pop(row)
         ledger.append(stored, stored=True)
         ledger.remember([(stored.x[0] + 0.0).tobytes()])
     current.step = saved.step
     current.trail = [Point(step, spent, seconds, Verdict(**verdict)) for step, spent, seconds, verdict in saved.trail]
-    current._next = next_point(saved.rows)
+    current._next = saved.next_row
     current._best = None if saved.best is None else (saved.best[0], Verdict(**saved.best[1]))
     meter.spent.update(saved.spent)
     meter._started = meter._clock() - saved.spent["seconds"]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..core.budget import Budget, Meter
-from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
+from ..core.errors import ArgumentError, ArgumentTypeError, RunBusy, StoreError, UnknownName, nearest
 from ..core.problem import Method, Problem
 from ..core.registry import load_method, load_problem
 from ..core.result import Point, Result
 from ..core.run import InProcess, Run, check_seed, run, versions
 from .engines import LocalProcesses, cpu_count, report
-from .store import RunRow, Store, number
-from .stored import Options, build_method, drive, fingerprint, method_spec, result_data
+from .store import RunRow, Store, identity, number
+from .stored import Options, build_method, drive, fingerprint, method_label, method_spec, result_data
 from .trials import Contest, Race, Trial
 
 Key = tuple[str, str, int]
@@ -49,6 +50,10 @@ class _Plan:
 def run_race(problems: Any, methods: Any, budget: Budget, seeds: int | Sequence[int] = 5, *, store: Any = None, name: str | None = None,
              jobs: int = 1, observers: Any = (), on_failure: str = "skip", trial_timeout: float | None = None) -> Race:
     """See feasible.race."""
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise ArgumentError(f"jobs={jobs!r}: expected an integer >= 1")
+    if trial_timeout is not None and not trial_timeout > 0:
+        raise ArgumentError(f"trial_timeout={trial_timeout!r}: expected seconds > 0")
     plan = _plan(problems, methods, budget, seeds, on_failure)
     where = None if store is None else store if isinstance(store, Store) else Store(store)
     if where is None:
@@ -107,11 +112,13 @@ def load_race(store: Store, reference: str | int) -> Race:
             contests.append(Contest(n))
     rows = {(r.problem, r.method, r.seed): r for r in store.runs(race=found["id"])}
     trials = [_trial_of(store, rows[key], key) if key in rows else Trial(*key, status="pending")
-              for key in ((p, m, s) for p in spec["problems"] for m in spec["methods"] for s in spec["seeds"])]
+              for key in sorted((p, m, s) for p in spec["problems"] for m in spec["methods"] for s in spec["seeds"])]
     return Race(found["name"], contests, list(spec["methods"]), spec["seeds"], spec["budget"], trials, spec["versions"], found["seconds"])
 
 
 def _plan(problems: Any, methods: Any, budget: Budget, seeds: int | Sequence[int], on_failure: str) -> _Plan:
+    if not isinstance(problems, (str, Problem, Iterable)):
+        raise ArgumentTypeError(f"problems: got {type(problems).__name__}, expected names or Problems")
     given = [problems] if isinstance(problems, (str, Problem)) else list(problems)
     if not given:
         raise ArgumentError("problems are empty: a race needs at least one problem")
@@ -123,10 +130,15 @@ def _plan(problems: Any, methods: Any, budget: Budget, seeds: int | Sequence[int
             raise ArgumentError(f"problems: '{problem.name}' stands twice; give one of them another name")
         by_name[problem.name] = problem
         references[problem.name] = p if isinstance(p, str) else None
-    if isinstance(methods, str):
+    if isinstance(methods, (str, Method, type)):
         methods = [methods]
+    if not isinstance(methods, Iterable):
+        raise ArgumentTypeError(f"methods: got {type(methods).__name__}, expected names, Methods, or a mapping from labels to either")
     if not isinstance(methods, Mapping):
-        methods = {(m if isinstance(m, str) else load_method(m).name): m for m in methods}
+        many = list(methods)
+        methods = {(m if isinstance(m, str) else method_label(load_method(m))): m for m in many}
+        if len(methods) < len(many):
+            raise ArgumentError("methods: one of them stands twice; give a mapping from labels to methods to race its settings")
     if not methods:
         raise ArgumentError("methods are empty: a race needs at least one method")
     loaded = {label: load_method(m) for label, m in methods.items()}
@@ -134,7 +146,7 @@ def _plan(problems: Any, methods: Any, budget: Budget, seeds: int | Sequence[int
         for n, p in by_name.items():
             if not isinstance(p, m.solves):
                 raise ArgumentError(f"method {label} solves {m.solves.__name__}, but '{n}' is a {type(p).__name__}")
-    if isinstance(seeds, bool) or (isinstance(seeds, int) and seeds < 1):
+    if isinstance(seeds, bool) or not isinstance(seeds, (int, Iterable)) or (isinstance(seeds, int) and seeds < 1):
         raise ArgumentError(f"seeds={seeds!r}: expected a number >= 1, or the seeds themselves")
     chosen = list(range(seeds)) if isinstance(seeds, int) else [check_seed(s) for s in seeds]
     if not chosen or len(set(chosen)) != len(chosen):
@@ -193,7 +205,10 @@ def _tell(watching: list[Any], event: str, *payload: Any) -> None:
     for observer in watching:
         handler = getattr(observer, event, None)
         if handler is not None:
-            handler(*payload)
+            try:
+                handler(*payload)
+            except Exception as error:  # whoever watches does not touch the race
+                warnings.warn(f"observer {type(observer).__name__} failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
 class _Share:
@@ -227,6 +242,8 @@ def _trial(plan: _Plan, store: Store | None, race_id: int | None, name: str, key
                 except RunBusy:
                     time.sleep(0.2)
                     row = store.run(row.id)
+                    if row.owner is not None and row.owner["host"] != identity()["host"]:
+                        raise  # whether that process still lives cannot be seen from here
             else:
                 return _trial_of(store, row, key)
     except Exception as error:

@@ -60,9 +60,12 @@ evaluations = sa.Table(
     sa.Column("charged", sa.Text),
     sa.Column("note", sa.Text),
     sa.Column("updated", sa.Float),
-    sa.Index("feasible_evaluations_told", "run", "told"),
-    sa.Index("feasible_evaluations_status", "run", "status"),
 )
+
+# Partial, so that the ledger of a run (which tells nothing and leaves nothing open) pays for neither.
+sa.Index("feasible_evaluations_told", evaluations.c.run, evaluations.c.told, sqlite_where=evaluations.c.told.is_not(None),
+         postgresql_where=evaluations.c.told.is_not(None))
+sa.Index("feasible_evaluations_open", evaluations.c.run, sqlite_where=sa.text("status IN (3, 4)"), postgresql_where=sa.text("status IN (3, 4)"))
 
 points = sa.Table(
     "feasible_points", metadata,

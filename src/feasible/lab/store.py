@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..core.errors import FeasibleError, RunBusy, StoreError, UnknownName, nearest
-from ..core.ledger import Observations
+from ..core.ledger import CHECKED, PENDING, Observations
 from ..core.result import Point
 from ..core.verdict import Verdict
 from .schema import HEAD, VERSION_TABLE, checkpoints, evaluations, points, races, runs
@@ -321,18 +321,15 @@ class Store:
             update = {k: statement.excluded[k] for k in rows[0] if k not in ("run", "row")}
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "row"], set_=update), list(rows))
 
-    def evaluations(self, run: int, *, told_after: int | None = None, status: Sequence[int] | None = None,
-                    rows: Sequence[int] | None = None) -> list[EvaluationRow]:
-        """Stored rows of a run in row order, or those told after a watermark in the order of telling."""
+    def evaluations(self, run: int, *, told_after: int | None = None, pending: bool = False) -> list[EvaluationRow]:
+        """Stored rows of a run in row order (pending: only those that are not told completely), or those told after a watermark, as told."""
         query = sa.select(evaluations).where(evaluations.c.run == run)
         if told_after is not None:
             query = query.where(evaluations.c.told > told_after).order_by(evaluations.c.told)
         else:
             query = query.order_by(evaluations.c.row)
-        if status is not None:
-            query = query.where(evaluations.c.status.in_(list(status)))
-        if rows is not None:
-            query = query.where(evaluations.c.row.in_([int(r) for r in rows]))
+        if pending:
+            query = query.where(sa.text(f"status IN ({PENDING}, {CHECKED})"))  # word for word what the partial index says
         with self.read() as connection:
             return [_evaluation(row) for row in connection.execute(query)]
 

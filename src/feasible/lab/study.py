@@ -118,7 +118,7 @@ class Study:
 
     def pending(self) -> list[EvaluationRow]:
         """Experiments that were handed out and not yet told completely."""
-        return self.store.evaluations(self.id, status=(PENDING, CHECKED))
+        return self.store.evaluations(self.id, pending=True)
 
     def ask(self, n: int = 1, *, dry_run: bool = False, worker: Mapping[str, Any] | None = None) -> list[EvaluationRow]:
         """Propose up to n experiments and hand them out (fewer when less is left of the budget). dry_run: look without recording.
@@ -441,8 +441,8 @@ class Study:
 
     def _orphan(self) -> EvaluationRow | None:
         """A pending experiment of a worker that died or was interrupted on this machine: run it again, already paid for."""
-        for r in self.store.evaluations(self.id, status=(PENDING,)):
-            owner = json.loads(r.reason[7:]) if r.reason and r.reason.startswith("worker ") else None
+        for r in self.pending():
+            owner = json.loads(r.reason[7:]) if r.status == PENDING and r.reason and r.reason.startswith("worker ") else None
             if owner is not None and (owner == identity() or not alive(owner)):
                 with self.store.write() as connection:
                     taken = connection.execute(sa.update(evaluations).where(

@@ -120,9 +120,10 @@ def _columns(study: Study, cells: Sequence[str], name: str) -> tuple[list[str], 
         found.append(match or f"note:{heading}")
     for heading in extra:
         absent = [k for k in known if k not in found]
-        near = difflib.get_close_matches(re.sub(r"\s*\[[^\]]*\]$", "", heading), absent, n=1, cutoff=0.6)
+        lower = {k.lower(): k for k in absent}
+        near = difflib.get_close_matches(re.sub(r"\s*\[[^\]]*\]$", "", heading).lower(), lower, n=1, cutoff=0.75)
         if near:
-            raise TableError(f"table '{name}' has the unknown column '{heading}': did you mean '{near[0]}'? Nothing was stored")
+            raise TableError(f"table '{name}' has the unknown column '{heading}': did you mean '{lower[near[0]]}'? Nothing was stored")
     twice = {c for c in found if found.count(c) > 1 and c != "note:"}
     if twice:
         raise TableError(f"table '{name}' has the column '{min(twice)}' twice; nothing was stored")
