@@ -340,7 +340,8 @@ def test_an_evaluation_that_hangs_is_killed_and_recorded(ok):
 
 def test_nothing_feasible_is_said_with_the_least_violation_and_the_worst_constraint(ok):
     Path("never.py").write_text("from feasible.blackbox import BlackBox\n"
-                                "problem = BlackBox(lambda x: {'cost': x[0], 'load': x[0]}, bounds=[(0, 1)],\n                   objective='cost', limits={'load': '>= 2 kN'})\n")
+                                "problem = BlackBox(lambda x: {'cost': x[0], 'load': x[0]}, bounds=[(0, 1)],\n"
+                                "                   objective='cost', limits={'load': '>= 2 kN'})\n")
     out = ok("solve", "never.py:problem", "-b", "evaluations=10", "-m", "random-search")
     assert "no feasible point found" in out
     assert "worst: load" in out

@@ -57,9 +57,10 @@ def choose(problem: BlackBox, budget: Budget) -> tuple[str, str]:
     if problem.noise or whole:
         what = "the function is noisy" if problem.noise else "some inputs are whole numbers or categories"
         return "cbo-memory", f"{what}, and cbo-memory keeps a population that such steps do not mislead"
-    if evaluations is not None and evaluations >= 20 * problem.space.d:
-        return "cobyqa", f"{evaluations:g} evaluations of {problem.space.d} smooth inputs: cobyqa, restarted until they are used, led the room's race"
-    return "sobol-search", "the budget is below 20 evaluations an input: too few for a model, so the box is covered evenly"
+    if evaluations is not None and evaluations < 2 * problem.space.d + 2:
+        return "sobol-search", f"{evaluations:g} evaluations of {problem.space.d} inputs are too few for a model, so the box is covered evenly"
+    return "cobyqa", ("the inputs are continuous and the values repeat: on the fifteen engineering problems at 200 evaluations (development seeds) "
+                      "cobyqa was feasible in every trial, with average rank 3.0 of 9; slsqp had rank 2.3 and was feasible in 87 %")
 
 
 CATALOGUE = Catalogue("blackbox", METHODS, PROBLEMS, {"cbo": f"{_HERE}.claims.cbo:claim"}, choose)

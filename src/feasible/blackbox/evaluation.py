@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
 from ..core.run import InProcess, Run
-from .problem import BlackBox, Outcome
+from .outcome import Outcome
+
+if TYPE_CHECKING:
+    from .problem import BlackBox
 
 CHECK = "check: "
 """How the reason of a row begins that ended at its first stage, so that a replay knows what the row was charged."""
@@ -118,11 +122,9 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
     ledger = run.ledger
     n, start = len(x), ledger.count
     ids = np.arange(start, start + n)
-    stored: list[Observations | None] = [None] * n
-    if ledger.replay:
-        stored = [ledger.replay.pop(i, None) for i in range(start, start + n)]
+    stored = [ledger.replay.pop(i, None) for i in range(start, start + n)] if ledger.replay else []
     plain = type(run.engine) is InProcess
-    if plain and problem.vectorized and problem.check is None and stored.count(None) == n:
+    if plain and problem.vectorized and problem.check is None and stored.count(None) == len(stored):
         try:
             seen = problem.call_vectorized(x, ids, tag)
         except BaseException:  # an interrupt: what was paid for is in the ledger before it travels on
@@ -131,7 +133,7 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
         _add_noise(problem, run, seen)
         ledger.append(seen)
     else:
-        seen = _one_by_one(problem, run, x, ids, tag, stored)
+        seen = _one_by_one(problem, run, x, ids, tag, stored or [None] * n)
     if problem.free_repeats:
         ledger.remember(_keys(x[:len(seen)]))
     return seen
@@ -152,8 +154,8 @@ def _enough(problem: BlackBox, run: Run, row: Observations | None) -> bool:
 
 def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray,
                 stored: list[Observations | None]) -> Observations:
-    ledger = run.ledger
     """Row by row through the engine. Where it is `_enough`, rows at the end that were not begun are given back and left out."""
+    ledger = run.ledger
     rows: list[Observations | None] = list(stored)
     checks: dict[int, Outcome] = {}
     for i, old in enumerate(stored):

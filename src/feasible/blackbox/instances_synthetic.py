@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 # -- small functions under limits -----------------------------------------------------------------------------------------
 
+KEEP = 10_000
+"""Rows of these functions of microseconds that a run without a store keeps in memory."""
+
 
 def _jlh1(x: Points) -> Metrics:
     a, b = by_column(x)
@@ -157,7 +160,7 @@ def _landscape(name: str, fun: Callable[..., Values], d: int, shift_seed: int | 
     best = np.full(d, optimum) if shift is None else optimum + shift
     if not (low <= best.min() and best.max() <= high):
         raise ArgumentError(f"low={low:g}, high={high:g}: expected bounds around the minimum of '{name}', which is at {best.tolist()}")
-    return BlackBox(partial(fun, shift=shift), bounds=[(low, high)] * d, name=name, vectorized=True, truth=True, repeats="charged",
+    return BlackBox(partial(fun, shift=shift), bounds=[(low, high)] * d, name=name, vectorized=True, truth=True, repeats="charged", keep=KEEP,
                     best_known=0.0, best_point=tuple(best.tolist()))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,21 +18,14 @@ from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
+from .evaluation import evaluate_in_run
 from .limits import Limit, Limits, read_limits
+from .outcome import Outcome
 from .space import Known, Space, known_constraint
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float, Int
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one evaluation gave: metrics by name, or why there are none."""
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    failed: str | None = None
-    seconds: float = math.nan
 
 
 class BlackBox(Problem):
@@ -54,6 +47,8 @@ class BlackBox(Problem):
     check: a cheap first stage, check(x) -> mapping of limits; charged as `checks`; fun runs only where it passes.
     noise: 0 for a deterministic function (exact repeats are then answered from the ledger, free), else the standard deviation of
       the objective, or True where it is unknown.  simulated_noise: standard deviation that is added to fun's objective here.
+    keep: most rows that a run without a store keeps in memory (and `to_frame` shows), for functions of microseconds whose repeats are
+      charged; the best row is always kept. None: all.
     x0: a design to start from, inside the bounds.
     tolerance: largest violation that counts as feasible.  best_known, best_point: from the literature.
 
@@ -68,7 +63,7 @@ class BlackBox(Problem):
                  vectorized: bool = False, pass_as: str | None = None, noise: float | bool = 0.0, simulated_noise: float = 0.0,
                  repeats: str | None = None, tolerance: float = 1e-6, best_known: float | None = None,
                  best_point: Any = None, truth: bool = False, variables: Any = None, unit: str = "",
-                 x0: Any = None):
+                 x0: Any = None, keep: int | None = None):
         if fun is not None and not callable(fun):
             raise ArgumentTypeError(f"fun: got {type(fun).__name__}, expected a function, or None where people run the experiments")
         if (bounds is None) == (variables is None):
@@ -94,6 +89,9 @@ class BlackBox(Problem):
         if repeats not in ("free", "charged"):
             raise ArgumentError(f"repeats={repeats!r}: expected 'free' or 'charged'")
         self.free_repeats = repeats == "free"
+        if keep is not None and (self.free_repeats or keep < 1):
+            raise ArgumentError(f"keep={keep!r}: expected None, or a number >= 1 beside repeats='charged'")
+        self.keep = keep
         self.best_known, self.best_point, self.truth = best_known, best_point, truth
         self.x0 = None if x0 is None else self.space.vector(x0, what="x0")
         self.objective = objective
@@ -170,8 +168,6 @@ class BlackBox(Problem):
         run = active_run.get()
         if run is None:
             return self.measure(points, np.full(len(points), -1), tags)
-        from .evaluation import evaluate_in_run
-
         return evaluate_in_run(self, run, points, tags)
 
     def measure(self, x: Float[np.ndarray, "n d"], ids: Int[np.ndarray, " n"], tag: Int[np.ndarray, " n"]) -> Observations:
@@ -284,7 +280,7 @@ class BlackBox(Problem):
         if bad:
             return FAILED, f"not finite: {bad[0]} is {values[self.columns.index(bad[0])]:g}"
         if math.isnan(values[0]):
-            if self.limit_violation(o.metrics) > self.tolerance:
+            if self.limit_violation(o.metrics) > 0:
                 return INFEASIBLE, None
             return (CHECKED, None) if self.check is not None and o.metrics else (FAILED, f"no value for the objective '{self.columns[0]}'")
         absent = [n for n in self.limits.names if n not in o.metrics]

@@ -160,6 +160,10 @@ def _leaders(batches: Sequence[Observations], tolerance: float) -> Iterator[tupl
         yield these[at], i - int(ends[at]) + len(these[at])
 
 
+PASSING = 32
+"""Batches that are compared with the best at once, where a ledger does not keep them."""
+
+
 class Ledger:
     """Rows in memory, with an optional `sink` that makes each batch durable before the method sees it.
 
@@ -175,8 +179,13 @@ class Ledger:
         """Seconds of the run at which a stored row was recorded."""
         self.fresh = 0
         """Rows that were really evaluated in this process (not replayed)."""
+        self.keep: int | None = None
+        """Most rows kept in memory (None: all); rows beyond are only counted and compared with the best. Not used beside a sink."""
+        self.tolerance = 0.0
+        self.names: tuple[str, ...] = ()
         self._known: dict[bytes, tuple[int, int]] = {}
         self._best: Observation | None = None
+        self._kept: int | None = None
         self._judged = 0
 
     def append(self, batch: Observations, *, stored: bool = False) -> None:
@@ -187,6 +196,13 @@ class Ledger:
                 self.sink(batch)
         self.batches.append(batch)
         self.count += len(batch)
+        if self.keep is not None and self.count > self.keep and self.sink is None:
+            if self._kept is None:
+                self._kept = len(self.batches) - 1
+            if len(self.batches) >= self._kept + PASSING:
+                self.best(self.tolerance, self.names)
+                del self.batches[self._kept:]
+                self._judged = len(self.batches)
 
     def remember(self, keys: Sequence[bytes]) -> None:
         """Make the rows of the last batch findable by the bytes of their point."""
@@ -211,6 +227,7 @@ class Ledger:
             self._known = {k: (0, places[b] + i) for k, (b, i) in self._known.items()}
             self.batches = [joined]
             self._judged = 0
+            self._kept = None
         return self.batches[0]
 
     def best(self, tolerance: float, names: Sequence[str] = ()) -> Observation | None:

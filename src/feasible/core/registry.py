@@ -175,8 +175,9 @@ def _from_reference(reference: str, entries: Mapping[str, Entry], what: str, set
         return found(**entry.settings) if callable(found) and not isinstance(found, type) else found
     if ":" in reference:
         return resolve_target(reference)
-    raise UnknownName(f"{what} '{reference}' is not registered: {nearest(reference, entries)} A problem or method of your own is given as "
-                      "file.py:name")
+    if reference.endswith(".py"):
+        raise UnknownName(f"{what} '{reference}' names a file: say which {what} in it, as {reference}:NAME")
+    raise UnknownName(f"{what} '{reference}' is not registered: {nearest(reference, entries)}. One of your own is given as file.py:NAME")
 
 
 def resolve_target(target: str) -> Any:

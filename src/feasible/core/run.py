@@ -118,6 +118,11 @@ class Run:
     _best: tuple[Any, Verdict] | None = None
     """Where there is no ledger: the best answer that was judged, which later steps may have lost."""
 
+    def __post_init__(self) -> None:
+        self.ledger.keep = getattr(self.problem, "keep", None)
+        self.ledger.tolerance = getattr(self.problem, "tolerance", 0.0)
+        self.ledger.names = tuple(getattr(self.problem, "names", ()))
+
     def rng(self, *key: int) -> np.random.Generator:
         """A random stream that depends on (run seed, key) and on nothing else."""
         return np.random.default_rng([self.seed, *key])
