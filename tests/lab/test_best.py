@@ -86,7 +86,8 @@ def stored_verdicts(store: Store, run: int, problem):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_never_gets_worse_as_rows_come_in(tmp_path: Path, seed):
     problem = wild(seed)
-    study = Study.create(Store(tmp_path / "a.db"), toy(None, maximize=problem.maximize), load_method("random-search"), feasible.Budget(evaluations=25))
+    twin = toy(None, maximize=problem.maximize)
+    study = Study.create(Store(tmp_path / "a.db"), twin, load_method("random-search"), feasible.Budget(evaluations=25))
     last = None
     for row in study.ask(25):
         outcome = problem.outcome(np.array(row.x))
