@@ -32,7 +32,7 @@ def spaces(draw):
             variables.append(Variable(f"v{i}", draw(st.sampled_from([low, -INF])), draw(st.sampled_from([high, INF])), integer=draw(st.booleans())
                                       and math.floor(high) >= math.ceil(low)))
         elif kind == "log":
-            variables.append(Real(f"v{i}", abs(low) + 1e-3, abs(low) + 1e-3 + high - low, log=True))
+            variables.append(Real(f"v{i}", abs(low) + 1e-3, max(abs(low) + 1e-3 + high - low, abs(low) + 1e-3), log=True))
         else:
             variables.append(Real(f"v{i}", low, high))
     return Space(variables)
@@ -89,7 +89,7 @@ def test_bounds_that_make_no_sense_are_refused_by_name(bounds, said):
 
 
 def test_a_whole_number_must_fit_between_its_bounds():
-    with pytest.raises(BoundsError, match="no whole number lies between 0.2 and 0.8"):
+    with pytest.raises(BoundsError, match=r"no whole number lies between 0.2 and 0.8"):
         Variable("n", 0.2, 0.8, integer=True)
 
 
@@ -147,8 +147,10 @@ def test_points_by_name_and_as_vectors_are_the_same():
 
 @pytest.mark.parametrize(("point", "error", "said"), [
     ([1.25, 0], BoundsError, r"x0: h = 1.25 is outside \[0, 1\], by 0.25 past 1"), ([-1e-9, 0], BoundsError, r"h = -1e-09 .* by 1e-09 past 0"),
-    ([math.nan, 0], BoundsError, "h is not a finite number"), ([0.5], ShapeError, "1 entries, expected 2: h, n"), ({"h": 0.5}, ArgumentError, "no value for n"),
-    ({"h": "tall", "n": 1}, ArgumentError, "h = 'tall': expected a number"), ("abc", ArgumentError, "expected 2 numbers"), ([[1], [2, 3]], ArgumentError, "x0"),
+    ([math.nan, 0], BoundsError, "h is not a finite number"), ([0.5], ShapeError, "1 entries, expected 2: h, n"),
+    ({"h": 0.5}, ArgumentError, "no value for n"),
+    ({"h": "tall", "n": 1}, ArgumentError, "h = 'tall': expected a number"), ("abc", ArgumentError, "expected 2 numbers"),
+    ([[1], [2, 3]], ArgumentError, "x0"),
 ])
 def test_a_point_outside_says_value_bound_and_excess(point, error, said):
     with pytest.raises(error, match=said):
@@ -180,7 +182,7 @@ def test_sampled_points_are_all_allowed_after_rounding():
 
 def test_almost_nothing_allowed_is_an_error_with_the_measured_rate():
     space = Space([Real("a", 0, 1), Real("b", 0, 1)])
-    with pytest.raises(NothingAllowed, match=r"only 0 of 5\d{4} random points .* acceptance rate 0.0e\+00, expected at least 1e-4"):
+    with pytest.raises(NothingAllowed, match=r"only 0 of 5\d{4} random points .*acceptance rate 0.0e\+00, expected at least 1e-4"):
         sample_allowed(space, known_constraint(lambda x: x[:, 0] == x[:, 1], 2), 10, uniform(2))
 
 

@@ -131,7 +131,8 @@ def test_a_wrong_name_in_ones_own_file_says_what_to_do(mine, attribute, error, s
 
 
 @pytest.mark.parametrize(("code", "said"), [
-    ("1/0", "ZeroDivisionError"), ("def f(:", "SyntaxError"), ("import sys; sys.exit(3)", "SystemExit: 3"), ("import no_such_module_x", "no_such_module_x"),
+    ("1/0", "ZeroDivisionError"), ("def f(:", "SyntaxError"), ("import sys; sys.exit(3)", "SystemExit: 3"),
+    ("import no_such_module_x", "no_such_module_x"),
 ])
 def test_an_error_in_ones_own_file_names_the_file_and_the_error(tmp_path, code, said):
     file = tmp_path / "bad.py"
@@ -163,7 +164,8 @@ def test_files_with_like_names_are_told_apart(tmp_path):
     assert [registry.load_problem(f"{tmp_path}/{stem}.py:problem").name for stem in ("a-b", "a_b", "a-b")] == ["a-b", "a_b", "a-b"]
 
 
-@pytest.mark.parametrize("reference", ["no/such/file.py:problem", "no_such_package:problem", "no_such_package.module:problem", ":problem", ":", "x", ""])
+@pytest.mark.parametrize("reference", ["no/such/file.py:problem", "no_such_package:problem", "no_such_package.module:problem", ":problem", ":", "x",
+""])
 def test_what_does_not_exist_is_an_unknown_name(reference):
     with pytest.raises(UnknownName):
         registry.load_problem(reference)
@@ -205,7 +207,8 @@ def plugin(tmp_path, monkeypatch):
     real = metadata.entry_points
 
     def entry_points(*, group):
-        fakes = {"feasible.methods": [("my-method", "my_plugin:MyMethod"), ("cobyqa", "my_plugin:MyMethod")], "feasible.claims": [("my-paper", "my_plugin:number")],
+        fakes = {"feasible.methods": [("my-method", "my_plugin:MyMethod"), ("cobyqa", "my_plugin:MyMethod")],
+                "feasible.claims": [("my-paper", "my_plugin:number")],
                  "feasible.problems": [("my-problem", "my_plugin:problem"), ("built", "my_plugin:build")]}.get(group, [])
         return [*real(group=group), *(metadata.EntryPoint(name, value, group) for name, value in fakes)]
 

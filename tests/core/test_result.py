@@ -65,7 +65,7 @@ def test_an_infeasible_result_says_so_with_the_least_violation_and_the_worst_con
 def test_a_maximum_is_shown_in_the_users_sense():
     result = go(BlackBox(lambda x: -((x[0] - 0.5) ** 2) + 7, bounds=[(0, 1)], maximize=True))
     assert "objective 7" in str(result)
-    assert dict((r[0], r[1]) for r in result.table())["objective"] == "7"
+    assert {r[0]: r[1] for r in result.table()}["objective"] == "7"
     assert max(result.plot().data[0].y) == 7
     assert result.to_frame()["best"].iloc[-1] == 7
 

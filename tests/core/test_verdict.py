@@ -49,8 +49,8 @@ def test_feasible_beats_infeasible(a, b):
         assert a.beats(b)
 
 
-@given(VERDICTS, FEW)
-def test_a_nan_objective_beats_nothing_feasible_and_nothing_as_violated(other, _):
+@given(VERDICTS)
+def test_a_nan_objective_beats_nothing_feasible_and_nothing_as_violated(other):
     lost = Verdict(math.nan, other.violation, 0.1)
     assert not lost.feasible
     assert not lost.beats(other)

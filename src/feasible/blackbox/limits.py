@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import LimitError, is_number
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"(?>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _UNIT = r"(|-|(?:1\s*/\s*)?[^\s\d.,;:+\-*/<>=±&|^(){}\\][^<>=±,;]*?)"  # never the rest of a number: "<= 250,5 MPa" is an error
 _ONE = re.compile(rf"^\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-)\s*({_NUMBER}))?\s*{_UNIT}\s*$")
 _RANGE = re.compile(rf"^\s*in\s*\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]\s*{_UNIT}\s*$")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -343,8 +342,11 @@ class BlackBox(Problem):
     # -- judging and showing ------------------------------------------------------------------------------------------
 
     def judge(self, answer: Any) -> Verdict:
-        """The verdict on an observation, recomputed from its raw metrics; where the truth is known, on the point itself."""
-        if self.truth:
+        """The verdict on an observation, recomputed from its raw metrics; where the truth is known, on the point itself.
+
+        A deterministic function's own observation is that truth, and is not measured again.
+        """
+        if self.truth and (self.noise or not isinstance(answer, Observation)):
             x = self.space.vector(answer.x if isinstance(answer, Observation) else answer, what="answer")
             seen = self.measure(x[None], np.array([-1]), np.array([-1])).observation(0)
         elif isinstance(answer, Observation):
@@ -352,6 +354,13 @@ class BlackBox(Problem):
         else:
             raise NotMeasured(f"answer: got {type(answer).__name__}, expected one of the observations that '{self.name}' returned; only "
                               "evaluating can tell what a point is worth")
+        if self._wild and self.check is None:
+            self.infer_objective(seen.metrics)
+        if seen.status == "done":
+            g = self.limits.signed(np.array([[seen.metrics.get(n, math.nan) for n in self.limits.names]]))
+            by_name = self.limits.violations(g[0])
+            return Verdict(self.sign * seen.metrics.get(self.columns[0], math.nan), max(by_name.values(), default=0.0), self.tolerance, None,
+                           by_name, dict(seen.metrics))
         status = {"done": None, "infeasible": None, "checked": None}.get(seen.status, seen.reason or seen.status)
         one = self.batch(seen.x[None], [Outcome(dict(seen.metrics), status)], np.array([seen.id]), np.array([-1]))
         by_name = self.limits.violations(one.constraints[0])
@@ -513,12 +522,13 @@ def _functions(constraints: Any, d: int) -> list[_Function]:
 
 
 def _sides(name: str, c: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    with contextlib.suppress(ValueError):
-        low, high = np.broadcast_to(np.asarray(c.lb, dtype=float), size).copy(), np.broadcast_to(np.asarray(c.ub, dtype=float), size).copy()
-        if np.isneginf(low).all() and np.isposinf(high).all():
-            raise LimitError(f"constraint '{name}' limits nothing: both sides are infinite")
-        return low, high
-    raise ShapeError(f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected {size}")
+    try:
+        low, high = (np.broadcast_to(np.asarray(side, dtype=float), size).copy() for side in (c.lb, c.ub))
+    except ValueError:
+        raise ShapeError(f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected {size}") from None
+    if np.isneginf(low).all() and np.isposinf(high).all():
+        raise LimitError(f"constraint '{name}' limits nothing: both sides are infinite")
+    return low, high
 
 
 def _with_args(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[np.ndarray], Any]:

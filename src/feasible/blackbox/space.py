@@ -33,7 +33,7 @@ class Variable:
         if math.isnan(self.low) or math.isnan(self.high):
             raise BoundsError(f"bounds of '{self.name}': got {self.low:g} and {self.high:g}, expected numbers")
         if not self.low <= self.high:
-            raise BoundsError(f"bounds of '{self.name}' cross: low {self.low:g} is above high {self.high:g}")
+            raise BoundsError(f"bounds of '{self.name}' cross: low {self.low:.17g} is above high {self.high:.17g}")
         if self.low == math.inf or self.high == -math.inf:
             raise BoundsError(f"bounds of '{self.name}': no number lies between {self.low:g} and {self.high:g}")
         if math.isfinite(self.low) and math.isfinite(self.high) and math.isinf(self.high - self.low):

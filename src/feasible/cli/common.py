@@ -35,10 +35,14 @@ def console(*, stderr: bool = False) -> Console:
     return made if made.is_terminal else Console(stderr=stderr, width=160, highlight=False)
 
 
-def open_store(where: str | None) -> Store:
-    """The store of a command."""
-    from ..lab.store import Store
+def open_store(where: str | None, *, existing: bool = False) -> Store:
+    """The store of a command. existing: one that only looks does not create an empty store."""
+    from ..core.errors import StoreError
+    from ..lab.store import Store, sqlite_file
 
+    file = sqlite_file(where)
+    if existing and file is not None and not file.exists():
+        raise StoreError(f"there is no store at {file} yet: `feasible solve`, `race` or `ask` begins one, or name another with --store")
     return Store(where)
 
 

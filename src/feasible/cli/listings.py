@@ -95,13 +95,14 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
     cls = type(method)
     settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(cls)}
     given = ", ".join(f"{k}={v!r}" for k, v in entry.settings.items())
-    example = _example(entry.solves)
+    example = _example(entry.solves or cls.solves.__name__)
     call = (f"import feasible\nfrom {cls.__module__} import {cls.__name__}\n"
             f"result = feasible.solve({example!r}, {cls.__name__}({given}), budget=feasible.Budget(evaluations=200))\nprint(result)")
     paper = next((p for p in listed() if p["slug"] == entry.paper), None)
     source = "another library's solver, raced as a peer" if entry.peer else (paper["title"] if paper else "")
-    lines = [f"{name}: {entry.summary}" if entry.summary else name, "", inspect.getdoc(cls) or "", "", f"source: {source}", f"solves: {entry.solves}",
-             "", "settings:", *(f"  {k} = {v!r}" for k, v in settings.items()), "", "in Python:", "", *("  " + line for line in call.splitlines()),
+    lines = [f"{name}: {entry.summary}" if entry.summary else name, "", inspect.getdoc(cls) or "", "", f"source: {source}",
+             f"solves: {cls.solves.__name__}", "", "settings:",
+             *(f"  {k} = {v!r}" for k, v in settings.items()), "", "in Python:", "", *("  " + line for line in call.splitlines()),
              "", "on the command line:", "", f"  feasible solve {example} --method {name} --budget evaluations=200"]
     return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "solves": entry.solves, "peer": entry.peer,
                               "settings": settings, "source": source, "text": inspect.getdoc(cls), "call": call}
@@ -111,7 +112,7 @@ def _example(solves: str) -> str:
     from ..core.registry import problems as registered
 
     names = [e.name for e in registered().values() if e.solves == solves]
-    return "welded-beam" if "welded-beam" in names else min(names)
+    return "welded-beam" if "welded-beam" in names else min(names, default="my_problem.py:problem")
 
 
 def _problem(name: str) -> tuple[str, dict[str, Any]]:

@@ -102,5 +102,5 @@ def report(
     else:
         from ..lab.race import load_race
 
-        path = write_report(load_race(open_store(store), reference), output, command=f"feasible report {reference}")
+        path = write_report(load_race(open_store(store, existing=True), reference), output, command=f"feasible report {reference}")
     console().print(f"report:   {path}", markup=False)

@@ -32,14 +32,20 @@ def solve(
     """Find the best answer within the limits and the budget."""
     from .. import api
     from ..core.budget import Budget
-    from ..core.registry import default_method, load_problem
+    from ..core.errors import BudgetError
+    from ..core.registry import default_method, load_method, load_problem
     from ..lab.console import SolveProgress
     from ..lab.stored import method_label
 
     out = console(stderr=json)
-    parsed = Budget.parse(budget) if budget is not None else None
-    if method is None and parsed is not None:
-        chosen, reason = default_method(load_problem(problem), parsed)
+    loaded = load_problem(problem)
+    if method is not None:
+        load_method(method)
+    if budget is None:
+        raise BudgetError("the budget is missing: say what may be spent, for example --budget evaluations=200")
+    parsed = Budget.parse(budget)
+    if method is None:
+        chosen, reason = default_method(loaded, parsed)
         out.print(f"method: {method_label(chosen)}, because {reason}", markup=False)
     progress = SolveProgress(out)
     with quiet_stdout() if json else contextlib.nullcontext():
@@ -47,7 +53,7 @@ def solve(
             result = api.solve(problem, method, parsed, seed, (progress,), open_store(store), name=name, on_failure=on_failure, retry=retry,
                                workers=workers, evaluation_timeout=evaluation_timeout, find_feasible=find_feasible)
         finally:
-            progress.bar.stop()
+            progress.stop()
     if json:
         emit(_as_json(result))
         _exit(result)
@@ -100,7 +106,7 @@ def resume(
     from ..lab.stored import build_method, build_problem, drive, extend, stored_result
     from .races import print_race
 
-    where = open_store(store)
+    where = open_store(store, existing=True)
     row = where.find_run(reference)
     out = console(stderr=json)
     if row is None and where.find_race(reference) is not None:
@@ -135,7 +141,7 @@ def resume(
             try:
                 result = drive(where, row, problem, method, observers=(progress,), notes=_notes(row))
             finally:
-                progress.bar.stop()
+                progress.stop()
     if json:
         emit(_as_json(result))
     else:
@@ -157,7 +163,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show a run, a race or a study: design, constraints one by one, what was spent, failures; or list what the store holds."""
-    where = open_store(store)
+    where = open_store(store, existing=True)
     out = console()
     if reference is None:
         _list(where, out, json)

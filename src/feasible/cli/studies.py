@@ -177,7 +177,7 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
             try:
                 declared = tomllib.loads(Path(reference).read_text(encoding="utf-8"))
             except (OSError, tomllib.TOMLDecodeError) as error:
-                raise ArgumentError(f"study file '{reference}' cannot be read: {error}") from None
+                raise ArgumentError(f"study file '{reference}' cannot be read: {getattr(error, 'strerror', None) or error}") from None
             declared.setdefault("name", Path(reference).stem)
             problem = from_table(declared)
         else:
@@ -198,7 +198,7 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
     if method is None and declared is not None:
         method = declared.get("method")
     if method is None:
-        chosen, reason = default_method(problem, limits)
+        chosen, reason = default_method(problem, limits, batches=True)
         method = method_label(chosen)
         said = f"; method: {method}, because {reason}"
     else:

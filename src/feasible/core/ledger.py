@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -160,7 +161,7 @@ def _leaders(batches: Sequence[Observations], tolerance: float) -> Iterator[tupl
         yield these[at], i - int(ends[at]) + len(these[at])
 
 
-PASSING = 32
+PASSING = 8
 """Batches that are compared with the best at once, where a ledger does not keep them."""
 
 
@@ -234,6 +235,10 @@ class Ledger:
         """The row that no other row beats; looks only at what came since the last call."""
         fresh = self.batches[self._judged:]
         self._judged = len(self.batches)
+        old = self._best
+        if (old is not None and len(fresh) > 1 and old.violation <= tolerance and not math.isnan(old.objective)
+                and not (np.concatenate([b.objective for b in fresh]) < old.objective).any()):
+            return old  # a feasible row is beaten by a smaller objective only
         for batch, i in _leaders(fresh, tolerance):
             challenger = batch.observation(i, names)
             old = self._best

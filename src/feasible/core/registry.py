@@ -34,13 +34,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a room offers. default: (problem, budget) -> (method name, reason)."""
+    """What a room offers. default: (problem, budget, batches) -> (method name, reason); see `default_method`."""
 
     room: str
     methods: tuple[Entry, ...] = ()
     problems: tuple[Entry, ...] = ()
     claims: Mapping[str, str] = field(default_factory=dict)
-    default: Callable[[Any, Any], tuple[str, str]] | None = None
+    default: Callable[[Any, Any, bool], tuple[str, str]] | None = None
 
 
 @cache
@@ -233,11 +233,11 @@ def _file_module(path: str) -> Any:
     return module
 
 
-def default_method(problem: Problem, budget: Any) -> tuple[Method, str]:
-    """The room's choice for this problem and budget, and why."""
+def default_method(problem: Problem, budget: Any, *, batches: bool = False) -> tuple[Method, str]:
+    """The room's choice for this problem and budget, and why. batches: it must propose several points at once and take results late."""
     rooms = [c.__module__.split(".")[1] for c in type(problem).__mro__ if c.__module__.startswith("feasible.") and "." in c.__module__]
     for catalogue in catalogues():
         if catalogue.room in rooms and catalogue.default is not None:
-            name, reason = catalogue.default(problem, budget)
+            name, reason = catalogue.default(problem, budget, batches)
             return load_method(name), reason
     raise ArgumentError(f"method: no room chooses one for a {type(problem).__name__}; name a method that solves it")

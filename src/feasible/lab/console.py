@@ -24,7 +24,7 @@ class SolveProgress:
         self.bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                             TextColumn("{task.fields[best]}"), console=console, transient=True)
         self.task: TaskID | None = None
-        self.last = 0.0
+        self.last = time.monotonic()
 
     def on_start(self, current: Run) -> None:
         """Show the bar."""
@@ -46,7 +46,12 @@ class SolveProgress:
 
     def on_finish(self, current: Run, result: Result) -> None:
         """Take the bar away."""
-        self.bar.stop()
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away, if there is one."""
+        if self.live:
+            self.bar.stop()
 
 
 def best_text(point: Point, sign: float = 1.0) -> str:

@@ -93,6 +93,12 @@ def resolve(where: Any) -> str:
     return text if "://" in text else f"sqlite:///{text}"
 
 
+def sqlite_file(where: Any) -> Path | None:
+    """The file of an SQLite store, None for other databases."""
+    url = resolve(where)
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
 class Store:
     """An open store. Raises StoreError (read-only, locked, full, from a newer schema, not a database) with what to do."""
 
@@ -214,11 +220,11 @@ class Store:
         now = time.time()
         with self.write() as connection:
             if name is None:
-                top = connection.execute(sa.select(sa.func.max(runs.c.id))).scalar() or 0
-                name = f"{problem}-{top + 1}"
-                while connection.execute(sa.select(runs.c.id).where(runs.c.name == name)).first():
-                    top += 1
-                    name = f"{problem}-{top + 1}"
+                mine = sa.select(sa.func.count()).select_from(runs).where(runs.c.problem == problem, runs.c.kind == kind)
+                n = int(connection.execute(mine).scalar() or 0) + 1
+                while connection.execute(sa.select(runs.c.id).where(runs.c.name == f"{problem}-{n}")).first():
+                    n += 1
+                name = f"{problem}-{n}"
             try:
                 key = connection.execute(sa.insert(runs).values(
                     name=name, kind=kind, race=race, problem=problem, method=method, seed=seed, budget=dump(budget), spec=dump(spec), state="open",
