@@ -18,7 +18,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	$(V)/feasible race welded-beam pressure-vessel speed-reducer \
 	  --methods cbo,cbo-memory,differential-evolution,cobyqa,cma-es,random-search \
-	  --seeds 5 --budget evaluations=500 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
+	  --seeds 5 --budget evaluations=400 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
 
 test: $(READY)
 	$(V)/ruff check src tests benchmarks

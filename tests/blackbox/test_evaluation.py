@@ -595,7 +595,8 @@ def test_a_ledger_that_keeps_few_rows_counts_all_and_finds_the_same_best():
 
 def test_the_shortest_problem_of_ones_own_is_solved_within_its_budget():
     calls = []
-    problem = BlackBox(lambda x: calls.append(1) or x[0] ** 2 + x[1], bounds=BOX, constraints=[NonlinearConstraint(lambda x: x[0] + x[1], 0.5, np.inf)])
+    problem = BlackBox(lambda x: calls.append(1) or x[0] ** 2 + x[1], bounds=BOX,
+            constraints=[NonlinearConstraint(lambda x: x[0] + x[1], 0.5, np.inf)])
     result = feasible.solve(problem, budget=feasible.Budget(evaluations=60))
     assert result.verdict.feasible
     assert result.spent["evaluations"] == len(calls) <= 60
@@ -604,8 +605,10 @@ def test_the_shortest_problem_of_ones_own_is_solved_within_its_budget():
 
 
 @pytest.mark.parametrize(("arguments", "error"), [
-    ({}, "budget is missing"), ({"budget": 0}, "nothing to spend"), ({"budget": "evaluatons=3"}, "did you mean"), ({"budget": 5, "seed": -1}, "seed=-1"),
-    ({"budget": 5, "on_failure": "ignore"}, "on_failure='ignore'"), ({"budget": 5, "retry": -1}, "retry=-1"), ({"budget": 5, "workers": 0}, "workers=0"),
+    ({}, "budget is missing"), ({"budget": 0}, "nothing to spend"), ({"budget": "evaluatons=3"}, "did you mean"),
+    ({"budget": 5, "seed": -1}, "seed=-1"),
+    ({"budget": 5, "on_failure": "ignore"}, "on_failure='ignore'"), ({"budget": 5, "retry": -1}, "retry=-1"),
+    ({"budget": 5, "workers": 0}, "workers=0"),
     ({"budget": 5, "evaluation_timeout": 0}, "evaluation_timeout=0"), ({"budget": 5, "method": "cobyqqa"}, "did you mean 'cobyqa'"),
 ])
 def test_arguments_of_solve_are_checked_before_anything_is_evaluated(arguments, error):

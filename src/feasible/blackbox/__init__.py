@@ -8,7 +8,8 @@ from typing import Any
 _WHERE = {
     "BlackBox": "problem", "noisy": "problem", "Real": "space", "Integer": "space", "Categorical": "space", "Variable": "space",
     "Space": "space", "Limit": "limits", "AskTell": "asktell", "Proposals": "asktell", "Command": "command",
-    "CBO": "cbo", "cbo_minimize": "cbo", "smoothed_gradient": "cbo", "CBOptimizer": "cbo_torch",
+    "CBO": "cbo", "Swarm": "swarm", "cbo_minimize": "cbo", "Hopping": "hopping", "hop": "hopping", "smoothed_gradient": "hopping",
+    "CBOptimizer": "cbo_torch",
 }
 _MODULES = ("instances", "peers")
 

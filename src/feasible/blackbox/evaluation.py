@@ -25,6 +25,14 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     """Evaluate the rows of x (snapped to the box) for the active run; see BlackBox.evaluate."""
     seen: Observations | None = None
     short: BudgetExhausted | None = None
+    if run.plain and problem.plain and run.meter.left("evaluations") >= len(x):  # nothing below applies: functions of microseconds come here
+        run.meter.grant("evaluations", len(x))
+        start = run.ledger.count
+        seen = problem.call_vectorized(x, np.arange(start, start + len(x)), tag)
+        run.ledger.append(seen)
+        if seen.reason or run.ledger.count >= run.next_point:
+            _conclude(problem, run, seen, None)
+        return seen
     keys = _keys(x) if problem.free_repeats else []
     if problem.known is None and len(set(keys)) == len(keys) and run.ledger.unseen(keys):
         run.idle = 0

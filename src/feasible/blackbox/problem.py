@@ -134,6 +134,11 @@ class BlackBox(Problem):
         """False where repeating an evaluation may give another value."""
         return not self.noise
 
+    @property
+    def plain(self) -> bool:
+        """True if evaluating a batch is one call of a vectorised function and nothing else: no repeats, checks, noise or known constraints."""
+        return self.vectorized and not self.free_repeats and not self._tests and self.check is None and not self.simulated_noise
+
     def allowed(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """(n,) True where the known constraints let a point through. Free."""
         passed = np.ones(len(x), dtype=bool)

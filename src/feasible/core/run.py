@@ -112,7 +112,7 @@ class Run:
     step: int = 0
     idle: int = 0
     label: str | None = None
-    _next: int = 1
+    next_point: int = 1
     _finish: str | None = None
     _judged: tuple[Any, Verdict] = (None, Verdict(float("nan")))
     _best: tuple[Any, Verdict] | None = None
@@ -123,15 +123,21 @@ class Run:
         self.ledger.tolerance = getattr(self.problem, "tolerance", 0.0)
         self.ledger.names = tuple(getattr(self.problem, "names", ()))
 
+    @property
+    def plain(self) -> bool:
+        """True if evaluations are made here, once, and kept in memory only."""
+        return (type(self.engine) is InProcess and not self.retry and not self.find_feasible and self.ledger.sink is None
+                and not self.ledger.replay)
+
     def rng(self, *key: int) -> np.random.Generator:
         """A random stream that depends on (run seed, key) and on nothing else."""
         return np.random.default_rng([self.seed, *key])
 
     def progressed(self) -> None:
         """Called by the problem after rows were recorded: judge when the grid of evaluations is reached."""
-        if self.ledger.count >= self._next:
+        if self.ledger.count >= self.next_point:
             self.mark(self.incumbent())
-            self._next = next_point(self.ledger.count)
+            self.next_point = next_point(self.ledger.count)
             if self._finish:
                 raise GoalReached(self._finish)
         if self.find_feasible:
@@ -289,7 +295,7 @@ def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
     trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
     best = None if current._best is None else [current._best[0], _plain(current._best[1])]
     try:
-        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, current._next, state, best)))
+        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, current.next_point, state, best)))
     except CheckpointError as error:
         checkpoints.refuse(str(error))
     if paused:
@@ -322,7 +328,7 @@ def _restore(current: Run, blob: bytes, template: Any) -> Any:
         ledger.remember([(stored.x[0] + 0.0).tobytes()])
     current.step = saved.step
     current.trail = [Point(step, spent, seconds, Verdict(**verdict)) for step, spent, seconds, verdict in saved.trail]
-    current._next = saved.next_row
+    current.next_point = saved.next_row
     current._best = None if saved.best is None else (saved.best[0], Verdict(**saved.best[1]))
     meter.spent.update(saved.spent)
     meter._started = meter._clock() - saved.spent["seconds"]
