@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +12,10 @@ from rich.table import Table
 
 from ..core.result import Point, Result
 from ..core.run import Run
-from .race import Key
 from .trials import Race, Trial
+
+if TYPE_CHECKING:
+    from .race import Key
 
 
 class SolveProgress:
