@@ -408,3 +408,13 @@ def test_noise_of_an_instance_is_judged_without_noise():
     for sd in (-1, 0, math.nan, "a"):
         with pytest.raises(ArgumentError, match="sd="):
             noisy(problem, sd)
+
+
+def test_an_answer_gives_categories_by_their_choice():
+    import feasible
+
+    problem = BlackBox(lambda p: {"cost": p["x"] ** 2 + (p["solvent"] == "water")}, objective="cost",
+                       variables=[Real("x", -1, 1), Categorical("solvent", ["water", "DMAc"])])
+    answer = feasible.solve(problem, "random-search", 40).answer
+    assert answer["solvent"] == "DMAc"
+    assert answer[1] == 1.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
-from ..core.run import InProcess, Run
+from ..core.run import InProcess, Run, stop
 from .outcome import Outcome
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     """Evaluate the rows of x (snapped to the box) for the active run; see BlackBox.evaluate."""
     seen: Observations | None = None
     short: BudgetExhausted | None = None
+    if stop.requested:
+        raise KeyboardInterrupt
     if run.plain and problem.plain and run.meter.left("evaluations") >= len(x):  # nothing below applies: functions of microseconds come here
         run.meter.grant("evaluations", len(x))
         start = run.ledger.count

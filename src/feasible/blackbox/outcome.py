@@ -1,9 +1,15 @@
-"""What one evaluation of one point gave."""
+"""What one evaluation of one point gave, and how what a user's function returns is read."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import EvaluationFailed
 
 
 @dataclass(slots=True)
@@ -13,3 +19,43 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     failed: str | None = None
     seconds: float = math.nan
+
+
+def why(error: BaseException) -> str:
+    """The reason to store for an error of the user's function."""
+    return error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
+
+
+def numeric(raw: Any) -> np.ndarray:
+    """What a function returned as float64; text, None and complex numbers are not numbers here."""
+    try:
+        values = np.asarray(raw)
+        if values.dtype.kind == "O":
+            values = np.array([float(v) for v in values.ravel()]).reshape(values.shape)
+        if values.dtype.kind not in "biuf":
+            raise TypeError
+        return values.astype(float, copy=False)
+    except (TypeError, ValueError):
+        raise EvaluationFailed(f"the function returned {raw!r:.60}, expected a number, (objective, values) or a mapping") from None
+
+
+def numbers(raw: Any) -> dict[str, float]:
+    """A mapping of metrics as floats; what is None is absent."""
+    if not isinstance(raw, Mapping):
+        raise EvaluationFailed(f"got {type(raw).__name__}, expected a mapping of metrics")
+    found: dict[str, float] = {}
+    for key, value in raw.items():
+        if value is None:
+            continue
+        if np.ndim(value) or isinstance(value, (str, bytes)):
+            raise EvaluationFailed(f"wrong shape: metric '{key}' is {value!r:.60}, expected one number")
+        found[str(key)] = float(value)
+    return found
+
+
+def column_of(a: Any, n: int, what: str) -> np.ndarray:
+    """A column of n numbers. Raises EvaluationFailed for another shape."""
+    column = numeric(a)
+    if column.shape != (n,):
+        raise EvaluationFailed(f"wrong shape: {what} has shape {column.shape}, expected ({n},) for {n} points")
+    return column

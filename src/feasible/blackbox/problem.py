@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, LimitError, NotFinite, NotMeasured, ShapeError, is_number
+from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotFinite, NotMeasured, is_number
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation, Observations
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
+from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run
-from .limits import Limit, Limits, read_limits
-from .outcome import Outcome
+from .limits import Limits, read_limits
+from .outcome import Outcome, column_of, numbers, numeric, why
 from .space import Known, Space, known_constraint
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ class BlackBox(Problem):
         self.x0 = None if x0 is None else self.space.vector(x0, what="x0")
         self.objective = objective
         self._wild = objective is None
-        self._functions: list[_Function] = []
+        self._functions: list[SciPyConstraint] = []
         known_parts = [] if known is None else list(known) if isinstance(known, (list, tuple)) else [known]
-        for f in _functions(constraints, self.space.d):
+        for f in scipy_constraints(constraints, self.space.d):
             if f.keep_feasible:
                 known_parts.append(f.given)
             else:
@@ -188,7 +189,7 @@ class BlackBox(Problem):
         metrics: dict[str, float] = {}
         try:
             if stage in ("all", "check") and self.check is not None:
-                metrics |= _numbers(self.check(self._argument(x)))
+                metrics |= numbers(self.check(self._argument(x)))
                 if stage == "check" or self.limit_violation(metrics) > self.tolerance:
                     return Outcome(metrics, None, time.perf_counter() - started)
             if self.fun is None:
@@ -200,7 +201,7 @@ class BlackBox(Problem):
             raw = self.fun(**self._argument(x)) if self.pass_as == "keywords" else self.fun(self._argument(x))
             metrics |= self._read(raw)
         except (Exception, SystemExit) as error:
-            return Outcome(metrics, _why(error), time.perf_counter() - started)
+            return Outcome(metrics, why(error), time.perf_counter() - started)
         outcome = Outcome(metrics)
         self._add_constraints(x, outcome)
         outcome.seconds = time.perf_counter() - started
@@ -216,13 +217,13 @@ class BlackBox(Problem):
     def _read(self, raw: Any) -> dict[str, float]:
         """The metrics in what the user's function returned for one point."""
         if isinstance(raw, Mapping):
-            found = _numbers(raw)
+            found = numbers(raw)
             if self._wild and found:
                 self._name_objective(list(raw))
             return found
         if isinstance(raw, (tuple, list)) and len(raw) == 2 and np.ndim(raw[0]) == 0 and np.ndim(raw[1]) == 1:
             raw = [raw[0], *raw[1]]
-        values = _numeric(raw)
+        values = numeric(raw)
         wanted = 1 + len(self._declared)
         if values.size != wanted or values.ndim > 1:
             what = "one number" if wanted == 1 else f"the objective and {wanted - 1} values for {', '.join(q.name for q in self._declared)}"
@@ -303,7 +304,7 @@ class BlackBox(Problem):
         try:
             columns, values = self._read_columns(self.fun(x.copy()), n)  # type: ignore[misc]
         except (Exception, SystemExit) as error:
-            return self.batch(x, [Outcome({}, _why(error)) for _ in range(n)], ids, tag)
+            return self.batch(x, [Outcome({}, why(error)) for _ in range(n)], ids, tag)
         k = len(self.columns)
         if self._functions or columns[:k] != self.columns or (not math.isfinite(np.vdot(values, values)) and not np.isfinite(values[:, :k]).all()):
             outcomes = [Outcome(dict(zip(columns, row, strict=True))) for row in values.tolist()]
@@ -319,15 +320,15 @@ class BlackBox(Problem):
             if self._wild:
                 self._name_objective(list(raw))
             columns = (*(c for c in self.columns if c in raw), *(c for c in raw if c not in self.columns))
-            return columns, np.stack([_column(raw[c], n, c) for c in columns], axis=1) if columns else np.empty((n, 0))
+            return columns, np.stack([column_of(raw[c], n, c) for c in columns], axis=1) if columns else np.empty((n, 0))
         names = (self.columns[0], *(q.name for q in self._declared))
         if isinstance(raw, (tuple, list)) and len(raw) == 2 and (np.ndim(raw[1]) == 2 or len(names) == 2) and np.ndim(raw[0]) == 1:
             table = np.asarray(raw[1], dtype=float)
             table = table[:, None] if table.ndim == 1 else table
             if table.shape != (n, len(names) - 1):
                 raise EvaluationFailed(f"wrong shape: values have shape {table.shape}, expected ({n}, {len(names) - 1})")
-            return names, np.column_stack([_column(raw[0], n, "the objective"), table])
-        values = _numeric(raw)
+            return names, np.column_stack([column_of(raw[0], n, "the objective"), table])
+        values = numeric(raw)
         if values.shape == (n,) and len(names) == 1:
             return names, values[:, None].copy()
         if values.shape != (n, len(names)):
@@ -342,7 +343,7 @@ class BlackBox(Problem):
             for f in self._functions:
                 outcome.metrics |= f.values(x)
         except (Exception, SystemExit) as error:
-            outcome.failed = _why(error)
+            outcome.failed = why(error)
 
     # -- judging and showing ------------------------------------------------------------------------------------------
 
@@ -372,6 +373,11 @@ class BlackBox(Problem):
         if one.status[0] in (INFEASIBLE, CHECKED):  # it ended early: what was not measured is open, not violated
             by_name = {name: v for name, v in by_name.items() if name in seen.metrics}
         return Verdict(float(one.objective[0]), float(one.violation[0]), self.tolerance, None, by_name, dict(seen.metrics))
+
+    def present(self, answer: Any) -> Any:
+        """An observation that gives categories by their choice: ``answer["solvent"]`` is "DMAc", not its code."""
+        choices = tuple(v.choices for v in self.space.variables)
+        return replace(answer, choices=choices) if isinstance(answer, Observation) and any(choices) else answer
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The design and its constraints one by one, as rows of text."""
@@ -419,127 +425,6 @@ def _zeros(n: int) -> np.ndarray:
     return np.zeros(n, dtype=np.int8)
 
 
-def _why(error: BaseException) -> str:
-    return error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
-
-
-def _numeric(raw: Any) -> np.ndarray:
-    """What a function returned as float64; text, None and complex numbers are not numbers here."""
-    try:
-        values = np.asarray(raw)
-        if values.dtype.kind == "O":
-            values = np.array([float(v) for v in values.ravel()]).reshape(values.shape)
-        if values.dtype.kind not in "biuf":
-            raise TypeError
-        return values.astype(float, copy=False)
-    except (TypeError, ValueError):
-        raise EvaluationFailed(f"the function returned {raw!r:.60}, expected a number, (objective, values) or a mapping") from None
-
-
-def _numbers(raw: Any) -> dict[str, float]:
-    """A mapping of metrics as floats; what is None is absent."""
-    if not isinstance(raw, Mapping):
-        raise EvaluationFailed(f"got {type(raw).__name__}, expected a mapping of metrics")
-    found: dict[str, float] = {}
-    for key, value in raw.items():
-        if value is None:
-            continue
-        if np.ndim(value) or isinstance(value, (str, bytes)):
-            raise EvaluationFailed(f"wrong shape: metric '{key}' is {value!r:.60}, expected one number")
-        found[str(key)] = float(value)
-    return found
-
-
-def _column(a: Any, n: int, what: str) -> np.ndarray:
-    column = _numeric(a)
-    if column.shape != (n,):
-        raise EvaluationFailed(f"wrong shape: {what} has shape {column.shape}, expected ({n},) for {n} points")
-    return column
-
-
-@dataclass(slots=True)
-class _Function:
-    """A SciPy constraint as named metrics. size: number of components, None until the first evaluation shows it."""
-
-    name: str
-    fun: Callable[[np.ndarray], Any]
-    low: np.ndarray
-    high: np.ndarray
-    size: int | None
-    keep_feasible: bool
-    given: Any
-
-    def values(self, x: np.ndarray) -> dict[str, float]:
-        found = np.atleast_1d(_numeric(self.fun(x.copy()))).ravel()
-        if self.size is not None and len(found) != self.size:
-            raise EvaluationFailed(f"wrong shape: constraint '{self.name}' returned {len(found)} values, expected {self.size}")
-        return dict(zip(self._names(len(found)), found.tolist(), strict=True))
-
-    def _names(self, size: int) -> list[str]:
-        return [self.name] if size == 1 else [f"{self.name}[{i}]" for i in range(size)]
-
-    def owns(self, name: str) -> bool:
-        return name == self.name or name.startswith(f"{self.name}[")
-
-    def learn(self, metrics: Mapping[str, float]) -> bool:
-        if self.size is None and (self.name in metrics or f"{self.name}[0]" in metrics):
-            self.size = 1 if self.name in metrics else sum(k.startswith(f"{self.name}[") for k in metrics)
-            return self.size > 1
-        return False
-
-    def limits(self) -> list[Limit]:
-        size = self.size or 1
-        low, high = np.broadcast_to(self.low, size), np.broadcast_to(self.high, size)
-        return [Limit(n, float(lo), float(hi)) for n, lo, hi in zip(self._names(size), low, high, strict=True) if lo > -np.inf or hi < np.inf]
-
-
-def _functions(constraints: Any, d: int) -> list[_Function]:
-    named: list[tuple[str, Any]]
-    if constraints is None:
-        return []
-    if isinstance(constraints, Mapping) and "fun" not in constraints:
-        named = [(str(k), v) for k, v in constraints.items()]
-    else:
-        many = list(constraints) if isinstance(constraints, (list, tuple)) else [constraints]
-        named = [(f"c{i + 1}", c) for i, c in enumerate(many)]
-    found = []
-    for name, c in named:
-        if isinstance(c, Mapping):
-            if c.get("type") not in ("ineq", "eq") or not callable(c.get("fun")):
-                raise ArgumentError(f"constraint '{name}': got {dict(c)!r:.80}, expected {{'type': 'ineq' or 'eq', 'fun': function}}")
-            zero, args = np.zeros(1), tuple(c.get("args", ()))
-            top = zero if c["type"] == "eq" else np.array([np.inf])
-            found.append(_Function(name, _with_args(c["fun"], args), zero, top, None, False, None))
-        elif hasattr(c, "A"):
-            a = np.atleast_2d(np.asarray(c.A.toarray() if hasattr(c.A, "toarray") else c.A, dtype=float))
-            if a.shape[1] != d:
-                raise ShapeError(f"constraint '{name}': LinearConstraint has {a.shape[1]} columns, expected {d}, one for each variable")
-            low, high = _sides(name, c, len(a))
-            found.append(_Function(name, a.__matmul__, low, high, len(a), bool(np.any(c.keep_feasible)), c))
-        elif hasattr(c, "fun") and hasattr(c, "lb"):
-            size = max(np.size(c.lb), np.size(c.ub))
-            low, high = _sides(name, c, size)
-            found.append(_Function(name, c.fun, low, high, size if size > 1 else None, bool(np.any(c.keep_feasible)), c))
-        else:
-            raise ArgumentTypeError(f"constraint '{name}': got {type(c).__name__}, expected scipy.optimize.NonlinearConstraint, "
-                                    "LinearConstraint or a dict with 'type' and 'fun'")
-    return found
-
-
-def _sides(name: str, c: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        low, high = (np.broadcast_to(np.asarray(side, dtype=float), size).copy() for side in (c.lb, c.ub))
-    except ValueError:
-        raise ShapeError(f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected {size}") from None
-    if np.isneginf(low).all() and np.isposinf(high).all():
-        raise LimitError(f"constraint '{name}' limits nothing: both sides are infinite")
-    return low, high
-
-
-def _with_args(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[np.ndarray], Any]:
-    return (lambda x: fun(x, *args)) if args else fun
-
-
 def noisy(problem: BlackBox, sd: float) -> BlackBox:
     """The same problem with Gaussian noise of standard deviation `sd` on the objective; judged on the truth, without noise."""
     import copy
@@ -552,4 +437,4 @@ def noisy(problem: BlackBox, sd: float) -> BlackBox:
     return twin
 
 
-__all__ = ["BlackBox", "Outcome", "noisy", "replace"]
+__all__ = ["BlackBox", "Outcome", "noisy"]

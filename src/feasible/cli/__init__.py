@@ -31,15 +31,18 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-def _terminated(_signal: int, _frame: Any) -> None:
+def _interrupted(_signal: int, _frame: Any) -> None:
+    if run := sys.modules.get("feasible.core.run"):
+        run.stop.requested = True
     raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Entry point: errors of ours become one sentence and exit code 2; SIGTERM ends a run in order."""
+    """Entry point: errors of ours become one sentence and exit code 2; Ctrl-C and SIGTERM end a run in order."""
     from ..core.errors import FeasibleError
 
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         app()
     except FeasibleError as error:

@@ -132,12 +132,17 @@ class Observation:
     metrics: Mapping[str, float]
     names: tuple[str, ...] = ()
     reason: str | None = None
+    choices: tuple[tuple[Any, ...], ...] = ()
+    """Of each variable, what its codes mean; empty where there are no categories."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.x, dtype=dtype) if copy or dtype is not None else self.x
 
     def __getitem__(self, key: int | str | slice) -> Any:
-        return self.x[self.names.index(key)] if isinstance(key, str) else self.x[key]
+        if not isinstance(key, str):
+            return self.x[key]
+        j = self.names.index(key)
+        return self.choices[j][round(self.x[j])] if self.choices and self.choices[j] else self.x[j]
 
     def __len__(self) -> int:
         return len(self.x)

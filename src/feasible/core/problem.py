@@ -23,6 +23,10 @@ class Problem:
     keeps_ledger: ClassVar[bool] = False
     """True where every evaluation is a row of the run's ledger and an answer is one of these rows (the blackbox room)."""
 
+    def present(self, answer: Any) -> Any:
+        """The answer as a person should get it; by default as it is."""
+        return answer
+
     def judge(self, answer: Any) -> Verdict:
         """Measure an answer. Must not trust anything the method says about it."""
         raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")

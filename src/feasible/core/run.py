@@ -182,6 +182,13 @@ class Run:
                     self.notes.append(note)
 
 
+class Stop:
+    """A request to end the active run in order. An exception raised by a signal handler alone may be lost inside somebody's finaliser."""
+
+    requested = False
+
+
+stop = Stop()
 active_run: ContextVar[Run | None] = ContextVar("feasible_run", default=None)
 
 
@@ -240,15 +247,18 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
                     break
                 if timed:
                     meter.check_time()
+                if stop.requested:
+                    raise KeyboardInterrupt
                 state = advance(problem, state)
                 step += 1
                 current.step = step
                 spent["steps"] = step
                 if checkpoints is not None and checkpoints.due():
                     _save(current, checkpoints, state)
-        except StopRun as stop:
-            stopped = str(stop)
+        except StopRun as reached:
+            stopped = str(reached)
         except KeyboardInterrupt:
+            stop.requested = False
             stopped = "interrupted; resume to go on"
             current.notes.append("interrupted before the budget was used up")
         spent["steps"] = current.step
@@ -285,6 +295,7 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
         worst = f"; the constraint that is worst: {verdict.worst}" if verdict.worst else ""
         what = "the objective was never measured" if verdict.violation <= verdict.tolerance else f"least violation {verdict.violation:.4g}"
         current.notes.append(f"no feasible point found: {what}{worst}")
+    answer = problem.present(answer)
     return Result(problem, method.name, answer, verdict, current.meter.snapshot(), current.trail, stopped, current.seed, current.budget,
                   current.step, versions(), current.ledger, current.label, notes=current.notes)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.budget import Budget, Meter
-from ..core.errors import ArgumentError, FeasibleError, StoreError
+from ..core.errors import ArgumentError, FeasibleError, StoreError, is_number
 from ..core.ledger import FAILED, Ledger, Observations
 from ..core.problem import Method, Problem
 from ..core.registry import configure, load_method, load_problem, methods, resolve_target, split_settings
@@ -42,7 +42,7 @@ class Options:
             raise ArgumentError(f"retry={self.retry!r}: expected an integer >= 0")
         if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
             raise ArgumentError(f"workers={self.workers!r}: expected an integer >= 1")
-        if self.evaluation_timeout is not None and not self.evaluation_timeout > 0:
+        if self.evaluation_timeout is not None and not (is_number(self.evaluation_timeout) and self.evaluation_timeout > 0):
             raise ArgumentError(f"evaluation_timeout={self.evaluation_timeout!r}: expected seconds > 0")
 
     def engine(self) -> Engine:
@@ -202,14 +202,23 @@ def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observ
     options = Options(**row.spec.get("options", {}))
     budget = Budget(**row.budget)
     engine = options.engine()
-    meter = Meter(budget)
-    ledger = Ledger(lambda seen: store.record(row.id, seen, meter.seconds))
     stored = store.evaluations(row.id)
     if options.on_failure == "raise":  # the failures that ended it are tried again
         if not options.retry:
             stored = [r for r in stored if r.status != FAILED]
         while stored and stored[-1].status == FAILED:
             stored.pop()
+    meter = Meter(budget)
+
+    def keep(seen: Observations) -> None:
+        paused = meter.pause()  # storing is not the method's time
+        try:
+            store.record(row.id, seen, meter.seconds)
+        finally:
+            if paused:
+                meter.go_on()
+
+    ledger = Ledger(keep)
     for old in stored:
         ledger.replay[old.row] = observations([old], _columns(problem, old))
         ledger.times[old.row] = old.at or 0.0
@@ -252,7 +261,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
     rows = store.evaluations(row.id)
     if rows:
         ledger.append(observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))), stored=True)
-    answer = ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ()))
+    answer = problem.present(ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ())))
     trail, budget = store.trail(row.id), Budget(**row.budget)
     if done is not None:
         return Result(problem, row.method, answer, verdict_of(done["verdict"]), done["spent"], trail, done["stopped"], row.seed, budget,

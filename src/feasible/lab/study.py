@@ -471,7 +471,7 @@ class Study:
         told = rows.rows(~np.isin(rows.status, (PENDING, ABANDONED)))
         if len(told):
             ledger.append(told, stored=True)
-        return ledger.best(self.problem.tolerance, self.problem.names)
+        return self.problem.present(ledger.best(self.problem.tolerance, self.problem.names))
 
     def result(self) -> Result:
         """The study as a Result."""
