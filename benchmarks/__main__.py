@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
+from pathlib import Path
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
 NAMES = ("startup", "loop", "cbo", "store", "processes", "standings")
+
+
+HEAD = """# Benchmarks
+
+`make bench` measures all of this again and writes this page; `python -m benchmarks NAME` does one of them. Figures that compare two things were timed
+in turns in one run, with one thread each. The full figures are in `results/`.
+"""
+
+
+def write_readme() -> None:
+    """benchmarks/README.md from results/*.json."""
+    folder = Path(__file__).parent
+    lines = [HEAD]
+    for name in NAMES:
+        file = folder / "results" / f"{name}.json"
+        if not file.exists():
+            continue
+        data = json.loads(file.read_text())
+        lines += [f"## {name}", "", (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip(), "", "| what | figure | bar | met |",
+                  "| --- | --- | --- | --- |"]
+        for f in data["figures"]:
+            met = {True: "yes", False: "**no**", None: ""}[f["met"]]
+            note = f" ({f['note']})" if f["note"] else ""
+            lines.append(f"| {f['what']}{note} | {f['value']:.4g} {f['unit']} | {'' if f['bar'] is None else format(f['bar'], 'g')} | {met} |")
+        lines.append("")
+    (folder / "README.md").write_text("\n".join(lines))
 
 
 def main() -> int:
@@ -29,6 +57,7 @@ def main() -> int:
             missed += f.met is False
             table.add_row(name, f.what, f"{f.value:.4g} {f.unit}", "" if f.bar is None else f"{f.bar:g}", {True: "yes", False: "NO", None: ""}[f.met])
     Console(width=150).print(table)
+    write_readme()
     return 1 if missed else 0
 
 

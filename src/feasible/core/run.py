@@ -291,6 +291,9 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
             kinds[kind] = kinds.get(kind, 0) + 1
         summary = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: -kv[1]))
         current.notes.append(f"{sum(kinds.values())} evaluations without a value ({summary})")
+    kept = sum(len(batch) for batch in current.ledger.batches)
+    if kept < current.ledger.count:
+        current.notes.append(f"{kept:,} of {current.ledger.count:,} rows were kept in memory")
     if answer is not None and not verdict.feasible:
         worst = f"; the constraint that is worst: {verdict.worst}" if verdict.worst else ""
         what = "the objective was never measured" if verdict.violation <= verdict.tolerance else f"least violation {verdict.violation:.4g}"
