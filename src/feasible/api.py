@@ -45,7 +45,7 @@ def solve(problem: Problem | str, method: Method | type[Method] | str | None = N
         raise BudgetError("budget is missing: say what may be spent, for example budget=feasible.Budget(evaluations=200)")
     budget = Budget.of(budget)
     if method is None:
-        the_method, reason = default_method(problem, budget)
+        the_method, reason = default_method(problem, budget, batches=workers > 1)
         label = method_label(the_method)
         chosen = f"{label}, because {reason}"
         notes.append(f"method chosen: {chosen}")

@@ -53,7 +53,7 @@ def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[st
     evaluations = budget.get("evaluations")
     whole = bool(problem.space.integer.any())
     if batches and problem.space.bounded:
-        return "cbo-memory", ("experiments are handed out in batches and told in any order; of this room's own methods that can do so it had "
+        return "cbo-memory", ("several experiments are out at once and come back in any order; of this room's own methods that can do so it had "
                               "the best average rank on the fifteen engineering problems at 200 evaluations (development seeds): 5.0 of 9")
     if not problem.space.bounded:
         return "cobyqa", "an input has no finite bound, and cobyqa is the method here that needs none"

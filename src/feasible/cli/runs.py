@@ -45,7 +45,7 @@ def solve(
         raise BudgetError("the budget is missing: say what may be spent, for example --budget evaluations=200")
     parsed = Budget.parse(budget)
     if method is None:
-        chosen, reason = default_method(loaded, parsed)
+        chosen, reason = default_method(loaded, parsed, batches=workers > 1)
         out.print(f"method: {method_label(chosen)}, because {reason}", markup=False)
     progress = SolveProgress(out)
     with quiet_stdout() if json else contextlib.nullcontext():

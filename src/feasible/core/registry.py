@@ -234,7 +234,8 @@ def _file_module(path: str) -> Any:
 
 
 def default_method(problem: Problem, budget: Any, *, batches: bool = False) -> tuple[Method, str]:
-    """The room's choice for this problem and budget, and why. batches: it must propose several points at once and take results late."""
+    """The room's choice for this problem and budget, and why. batches: several points
+    must be out at once and results come back in any order (workers, or people)."""
     rooms = [c.__module__.split(".")[1] for c in type(problem).__mro__ if c.__module__.startswith("feasible.") and "." in c.__module__]
     for catalogue in catalogues():
         if catalogue.room in rooms and catalogue.default is not None:
