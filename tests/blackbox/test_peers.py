@@ -186,11 +186,9 @@ def test_a_problem_without_limits_and_one_variable_is_solved(name):
     assert result.verdict.objective < 1.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("cma-es", "cbx")])  # there x0 is the middle of a cloud, or unused
 def test_a_users_design_is_tried_first(name):
     result = go(name, disc(x0=[0.5, 0.25]), 1)
-    if name == "cma-es" or name == "cbx":
-        pytest.skip("x0 is the middle of the first generation, or unused")
     assert np.allclose(rows(result).x[0], [0.5, 0.25], atol=1e-5)
 
 

@@ -16,7 +16,9 @@ from ..core.registry import load_method, load_problem
 from ..core.result import Point, Result
 from ..core.run import InProcess, Run, check_seed, run, versions
 from .engines import LocalProcesses, cpu_count, report
-from .store import RunRow, Store, identity, number
+from .owner import identity
+from .serial import number
+from .store import RunRow, Store
 from .stored import Options, build_method, drive, fingerprint, method_label, method_spec, result_data
 from .trials import Contest, Race, Trial
 

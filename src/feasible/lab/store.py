@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import socket
 import sqlite3
 import time
 import warnings
@@ -19,16 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ..core.errors import FeasibleError, RunBusy, StoreError, UnknownName, nearest
+from ..core.errors import RunBusy, StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
 from ..core.result import Point
-from ..core.verdict import Verdict
+from .owner import alive, identity
 from .schema import HEAD, VERSION_TABLE, checkpoints, evaluations, points, races, runs
+from .serial import dump, finite, load, verdict_data, verdict_of
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "afs")
 DEFAULT = "sqlite:///feasible.db"
@@ -462,78 +460,6 @@ def file_system(path: Path) -> str:
         if (here == where or here.startswith(where.rstrip("/") + "/")) and len(where) >= len(best[0]):
             best = (where, kind)
     return best[1]
-
-
-def identity() -> dict[str, Any]:
-    """This process: host, pid and when it was born (a pid alone may be used again)."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
-
-
-def alive(owner: Mapping[str, Any]) -> bool:
-    """True if the process that claims a run still lives. On another host it counts as alive."""
-    if owner["host"] != socket.gethostname():
-        return True
-    return _born(int(owner["pid"])) == owner["born"]
-
-
-def _born(pid: int) -> str | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    except (OSError, IndexError):
-        try:
-            os.kill(pid, 0)
-        except OSError:
-            return None
-        return "alive"
-
-
-def dump(value: Any) -> str:
-    """JSON text; NaN becomes null and infinities a text that `load` reads back."""
-    return json.dumps(_jsonable(value))
-
-
-def load(text: str | None) -> Any:
-    """Read what `dump` wrote."""
-    return None if text is None else json.loads(text)
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(v) for v in value]
-    if isinstance(value, (np.generic, np.ndarray)):
-        return _jsonable(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise FeasibleError(f"cannot store a {type(value).__name__}: {value!r:.60}")
-
-
-def finite(value: float | None) -> float | None:
-    """None for NaN; SQLite keeps infinities as they are."""
-    return None if value is None or value != value else value
-
-
-def number(value: Any) -> float:
-    """A float from stored JSON: null is NaN, "inf" infinite."""
-    return math.nan if value is None else float(value)
-
-
-def verdict_data(v: Verdict) -> dict[str, Any]:
-    """A verdict as plain data."""
-    return {"objective": list(v.objective) if isinstance(v.objective, tuple) else v.objective, "violation": v.violation, "tolerance": v.tolerance,
-            "residual": v.residual, "violations": dict(v.violations), "metrics": dict(v.metrics)}
-
-
-def verdict_of(data: Mapping[str, Any]) -> Verdict:
-    """A verdict from `verdict_data`."""
-    objective = data["objective"]
-    return Verdict(tuple(number(o) for o in objective) if isinstance(objective, list) else number(objective), number(data["violation"]),
-                   data["tolerance"], data["residual"], {k: number(v) for k, v in data["violations"].items()},
-                   {k: number(v) for k, v in data["metrics"].items()})
 
 
 def _run(row: Any) -> RunRow:

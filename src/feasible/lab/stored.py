@@ -19,7 +19,9 @@ from ..core.result import Point, Result
 from ..core.run import Engine, InProcess, Run, run, versions
 from ..core.verdict import Verdict
 from .engines import LocalProcesses
-from .store import EvaluationRow, RunRow, Store, alive, finite, verdict_data, verdict_of
+from .owner import alive
+from .serial import finite, verdict_data, verdict_of
+from .store import EvaluationRow, RunRow, Store
 
 CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5

@@ -35,8 +35,10 @@ from ..core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING,
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.run import Run, run, versions
+from .owner import alive, identity
 from .schema import evaluations, runs
-from .store import EvaluationRow, RunRow, Store, _evaluation, alive, dump, finite, identity, load
+from .serial import dump, finite, load
+from .store import EvaluationRow, RunRow, Store, _evaluation
 from .stored import _columns, method_label, observations
 
 FOREIGN = -2
