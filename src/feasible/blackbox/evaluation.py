@@ -27,12 +27,11 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     short: BudgetExhausted | None = None
     if stop.requested:
         raise KeyboardInterrupt
-    if run.plain and problem.plain and run.meter.left("evaluations") >= len(x):  # nothing below applies: functions of microseconds come here
-        run.meter.grant("evaluations", len(x))
-        start = run.ledger.count
-        seen = problem.call_vectorized(x, np.arange(start, start + len(x)), tag)
-        run.ledger.append(seen)
-        if seen.reason or run.ledger.count >= run.next_point:
+    if run.plain and run.meter.take("evaluations", len(x)):  # nothing below applies: functions of microseconds come here
+        ledger = run.ledger
+        seen = problem.call_vectorized(x, np.arange(ledger.count, ledger.count + len(x)), tag)
+        ledger.append(seen)
+        if seen.reason or ledger.count >= run.next_point:
             _conclude(problem, run, seen, None)
         return seen
     keys = _keys(x) if problem.free_repeats else []

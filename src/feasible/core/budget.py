@@ -150,6 +150,14 @@ class Meter:
         self.spent[resource] = spent + n
         return n
 
+    def take(self, resource: str, n: float) -> bool:
+        """Charge `n` units if all of them are left and no clock runs; otherwise charge nothing and say False."""
+        spent = self.spent.get(resource, 0) + n
+        if spent > self.limits.get(resource, math.inf) or "seconds" in self.limits:
+            return False
+        self.spent[resource] = spent
+        return True
+
     def charge(self, resource: str, n: float) -> None:
         """Charge `n` units, or raise BudgetExhausted and charge nothing."""
         self.check_time()

@@ -241,7 +241,7 @@ class Ledger:
         fresh = self.batches[self._judged:]
         self._judged = len(self.batches)
         old = self._best
-        if (old is not None and len(fresh) > 1 and old.violation <= tolerance and not math.isnan(old.objective)
+        if (old is not None and fresh and old.violation <= tolerance and not math.isnan(old.objective)
                 and not (np.concatenate([b.objective for b in fresh]) < old.objective).any()):
             return old  # a feasible row is beaten by a smaller objective only
         for batch, i in _leaders(fresh, tolerance):

@@ -112,6 +112,8 @@ class Run:
     step: int = 0
     idle: int = 0
     label: str | None = None
+    plain: bool = False
+    """True if an evaluation is one call of a vectorised function, made here, kept in memory only, and nothing else applies."""
     next_point: int = 1
     _finish: str | None = None
     _judged: tuple[Any, Verdict] = (None, Verdict(float("nan")))
@@ -122,12 +124,6 @@ class Run:
         self.ledger.keep = getattr(self.problem, "keep", None)
         self.ledger.tolerance = getattr(self.problem, "tolerance", 0.0)
         self.ledger.names = tuple(getattr(self.problem, "names", ()))
-
-    @property
-    def plain(self) -> bool:
-        """True if evaluations are made here, once, and kept in memory only."""
-        return (type(self.engine) is InProcess and not self.retry and not self.find_feasible and self.ledger.sink is None
-                and not self.ledger.replay)
 
     def rng(self, *key: int) -> np.random.Generator:
         """A random stream that depends on (run seed, key) and on nothing else."""
@@ -212,6 +208,8 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             meter.pause()
             current.tell("on_start")
             meter.go_on()
+            current.plain = (getattr(problem, "plain", False) and type(current.engine) is InProcess and not current.retry
+                             and not current.find_feasible and current.ledger.sink is None and not current.ledger.replay)
             state = method.init(problem, current.rng())
             started = True
             saved = checkpoints.load() if checkpoints else None
