@@ -16,6 +16,7 @@ from feasible.blackbox.instances import ENGINEERING
 from feasible.lab.race import load_race
 from feasible.lab.standings import standings
 from feasible.lab.store import Store
+from feasible.lab.trials import Race
 
 from .common import RESULTS, Figure, write
 
@@ -51,16 +52,14 @@ def run() -> list[Figure]:
         seeds = list(range(FIRST, FIRST + count))
         store, name = str(out / "standings.db"), f"standings-{label}-{seeds[0]}-{seeds[-1]}{'-gp' if SLOW else ''}"
         if os.environ.get("FEASIBLE_BENCH_COLLECT"):
-            done = load_race(Store(store), name)
-            whole = [s for s in seeds if all(t.status != "pending" for t in done.trials if t.seed == s)]
-            done = replace(done, seeds=whole, trials=[t for t in done.trials if t.seed in whole])
+            done = finished_part(load_race(Store(store), name))
         else:
             done = race(ENGINEERING, list(methods), f"evaluations={evaluations}", seeds=seeds, store=store, name=name, jobs=JOBS,
                         observers=_Progress())
         seeds = done.seeds
         found = standings(done)
         ranks = dict(zip(found.ranks["method"], found.ranks["rank"].astype(float), strict=True))
-        tables[label] = {"evaluations": evaluations, "seeds": seeds, "ranks": ranks, "notes": list(found.notes),
+        tables[label] = {"evaluations": evaluations, "seeds": seeds, "problems": [c.name for c in done.contests], "ranks": ranks, "notes": list(found.notes),
                          "rows": found.to_frame().to_dict(orient="records")}
         for method, rank in sorted(ranks.items(), key=lambda kv: kv[1]):
             feasible = [t.feasible for t in done.trials if t.method == method]
@@ -68,6 +67,17 @@ def run() -> list[Figure]:
                                   f"feasible in {sum(feasible)} of {len(feasible)} trials"))
     write("standings" if FIRST < 100 else "standings-development", figures, tables=_plain(tables))
     return figures
+
+
+def finished_part(found: Race) -> Race:
+    """The seeds that are complete; where none is, the problems whose first seed is."""
+    whole = [s for s in found.seeds if all(t.status != "pending" for t in found.trials if t.seed == s)]
+    if whole:
+        return replace(found, seeds=whole, trials=[t for t in found.trials if t.seed in whole])
+    first = [t for t in found.trials if t.seed == found.seeds[0]]
+    contests = [c for c in found.contests if all(t.status != "pending" for t in first if t.problem == c.name)]
+    names = {c.name for c in contests}
+    return replace(found, seeds=found.seeds[:1], contests=contests, trials=[t for t in first if t.problem in names])
 
 
 def _plain(value: object) -> object:

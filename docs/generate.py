@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -108,6 +109,22 @@ def methods_table() -> str:
                  [[f"`{e.name}`", e.summary, "another library's solver" if e.peer else titles.get(e.paper or "", "")] for e in found])
 
 
+def benchmark_ranks() -> str:
+    """Average ranks over the fifteen engineering problems, from benchmarks/results/standings.json."""
+    tables = json.loads((ROOT / "benchmarks" / "results" / "standings.json").read_text(encoding="utf-8"))["tables"]
+    parts = []
+    for found in tables.values():
+        feasible: dict[str, list[float]] = {}
+        for row in found["rows"]:
+            feasible.setdefault(row["method"], []).append(row["feasible_rate"])
+        parts.append(f"{found['evaluations']:,} evaluations, {len(found['problems'])} of the problems, seeds "
+                     f"{', '.join(map(str, found['seeds']))}:\n\n" + table(
+            ["method", "average rank", "feasible answers"],
+            [[f"`{m}`", f"{rank:.2f}", f"{100 * sum(feasible[m]) / len(feasible[m]):.0f} %"]
+             for m, rank in sorted(found["ranks"].items(), key=lambda kv: kv[1])]))
+    return "\n".join(parts)
+
+
 def problems_table() -> str:
     """Ready-made problems of the room, from the registry."""
     rows = []
@@ -202,6 +219,7 @@ def convergence() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page, "cli.md": cli_page, "decisions.md": decisions_page, "methods.txt": methods_table, "problems.txt": problems_table,
+    "ranks.txt": benchmark_ranks,
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
