@@ -59,8 +59,8 @@ def run() -> list[Figure]:
         seeds = done.seeds
         found = standings(done)
         ranks = dict(zip(found.ranks["method"], found.ranks["rank"].astype(float), strict=True))
-        tables[label] = {"evaluations": evaluations, "seeds": seeds, "problems": [c.name for c in done.contests], "ranks": ranks, "notes": list(found.notes),
-                         "rows": found.to_frame().to_dict(orient="records")}
+        tables[label] = {"evaluations": evaluations, "seeds": seeds, "problems": [c.name for c in done.contests], "ranks": ranks,
+                         "notes": list(found.notes), "rows": found.to_frame().to_dict(orient="records")}
         for method, rank in sorted(ranks.items(), key=lambda kv: kv[1]):
             feasible = [t.feasible for t in done.trials if t.method == method]
             figures.append(Figure(f"{evaluations} evaluations: {method}, average rank of {len(methods)}", rank, None, "rank",
