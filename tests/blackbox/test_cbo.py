@@ -605,3 +605,12 @@ def test_the_claims_experiments_are_built_for_every_scale(scale):
     for e in claim.experiments(scale, (0, 1, 2, 3, 4)):
         assert e.budget["evaluations"] > 0
         assert len({p.name for p in e.problems}) == len(e.problems)
+
+
+@pytest.mark.parametrize("method", [CBO(n_particles=20), Hopping(n_particles=20)])
+def test_a_budget_in_which_nothing_moves_is_warned_of(method):
+    import feasible
+
+    problem = feasible.blackbox.instances.get("sphere", d=2)
+    assert any("needs at least 21 evaluations" in note for note in feasible.solve(problem, method, 20).notes)
+    assert not any("needs at least" in note for note in feasible.solve(problem, method, 21).notes)

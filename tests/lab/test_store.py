@@ -20,7 +20,7 @@ from feasible.core.ledger import PENDING
 from feasible.core.result import Point
 from feasible.core.verdict import Verdict
 from feasible.lab import store as store_module
-from feasible.lab.schema import HEAD, VERSION_TABLE
+from feasible.lab.schema import HEAD, VERSION_TABLE, evaluations
 from feasible.lab.store import Store, StoreWarning
 
 
@@ -41,8 +41,10 @@ def one_row(i: int):
 
 def fill(store: Store, run: int, n: int) -> None:
     """n rows, written at once."""
-    store.upsert([{"run": run, "row": i, "x": "[0.5, 0.5]", "objective": float(i), "violation": 0.0, "constraints": "[0.0]",
-                   "metrics": '{"cost": 1.0}', "status": 0, "tag": -1, "told": i, "charged": "{}"} for i in range(n)])
+    with store.write() as connection:
+        connection.execute(sa.insert(evaluations).prefix_with("OR REPLACE"), [
+            {"run": run, "row": i, "x": "[0.5, 0.5]", "objective": float(i), "violation": 0.0, "constraints": "[0.0]",
+             "metrics": '{"cost": 1.0}', "status": 0, "tag": -1, "told": i, "charged": "{}"} for i in range(n)])
 
 
 class Statements:

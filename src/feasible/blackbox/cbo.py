@@ -236,6 +236,10 @@ class CBO(AskTell):
             self.advance(cloud, generation.objective, generation.constraints, walls_of(problem, scaled, self.walls == "reflect"))
             generation.renew(points_of(problem, cloud.points, scaled))
 
+    def least(self, problem: BlackBox) -> int:
+        """Evaluations below which a run warns: with fewer no particle has moved."""
+        return self.n_particles + 1
+
     def done(self, problem: BlackBox, state: Running) -> str | None:
         """Done when the particles have contracted to a point and there are no restarts."""
         cloud = state.cloud

@@ -193,6 +193,10 @@ class Hopping(AskTell):
             self.advance(state.cloud, generation.objective, generation.constraints, walls_of(problem, scaled, self.walls == "reflect"))
             generation.renew(points_of(problem, state.cloud.points, scaled))
 
+    def least(self, problem: BlackBox) -> int:
+        """Evaluations below which a run warns: with fewer no hop was made."""
+        return self.n_particles + 1
+
     def done(self, problem: BlackBox, state: Running) -> str | None:
         """Done when cooling has shrunk the sampling radius below tol."""
         return f"the sampling radius fell to {state.cloud.s:.2g}" if state.cloud.s < self.tol else None

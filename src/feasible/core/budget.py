@@ -185,13 +185,6 @@ class Meter:
         if limit is not None and self.seconds >= limit:
             raise BudgetExhausted("seconds", limit, self.seconds, 0)
 
-    def exhausted(self) -> str | None:
-        """The first resource of which nothing is left, if any."""
-        for resource in self.limits:
-            if self.left(resource) <= 0:
-                return resource
-        return None
-
     def snapshot(self) -> dict[str, float]:
         """What was spent so far, seconds included."""
         return self.spent | {"seconds": self.seconds}

@@ -36,7 +36,7 @@ class Problem:
 class Method:
     """A published method with its settings (the dataclass fields). No hidden state, no globals.
 
-    `solves` names the Problem class it takes; `least` is the least useful number of evaluations, below which a run warns.
+    `solves` names the Problem class it takes; a method may define least(problem), the number of evaluations below which a run warns.
     """
 
     solves: ClassVar[type[Problem]] = Problem

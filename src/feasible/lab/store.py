@@ -316,15 +316,6 @@ class Store:
         finally:
             cursor.close()
 
-    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert evaluation rows, or replace those with the same run and row number."""
-        if not rows:
-            return
-        with self.write() as connection:
-            statement = self._insert(evaluations)
-            update = {k: statement.excluded[k] for k in rows[0] if k not in ("run", "row")}
-            connection.execute(statement.on_conflict_do_update(index_elements=["run", "row"], set_=update), list(rows))
-
     def evaluations(self, run: int, *, told_after: int | None = None, pending: bool = False) -> list[EvaluationRow]:
         """Stored rows of a run in row order (pending: only those that are not told completely), or those told after a watermark, as told."""
         query = sa.select(evaluations).where(evaluations.c.run == run)
