@@ -11,7 +11,7 @@ setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	test -x $(V)/python || $(PYTHON) -m venv .venv
-	$(V)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
