@@ -12,9 +12,9 @@ from scipy.optimize import brentq, minimize, nnls, rosen
 from feasible.blackbox import instances
 from feasible.core.errors import ArgumentError, ArgumentTypeError, UnknownName
 
-LIMITED = [name for name, make in instances.PROBLEMS.items() if make().limits.m]
+LIMITED = [name for name, make in instances.PROBLEMS.items() if make().limits.m and make().target is None]
 SOLVED = [name for name in LIMITED if name != "cantilever-beam-published"]
-LANDSCAPES = [name for name in instances.PROBLEMS if name not in LIMITED]
+LANDSCAPES = [name for name, make in instances.PROBLEMS.items() if not make().limits.m]
 SMOOTH = [name for name in SOLVED if not name.startswith("ackley")]
 
 # -- the published formulas, one point at a time: x -> (f, [g]), g <= 0 is feasible ------------------------------------------

@@ -9,9 +9,12 @@ _WHERE = {
     "BlackBox": "problem", "noisy": "problem", "Real": "space", "Integer": "space", "Categorical": "space", "Variable": "space",
     "Space": "space", "Limit": "limits", "AskTell": "asktell", "Proposals": "asktell", "Command": "command",
     "CBO": "cbo", "Swarm": "swarm", "cbo_minimize": "cbo", "Hopping": "hopping", "hop": "hopping", "smoothed_gradient": "hopping",
-    "CBOptimizer": "cbo_torch",
+    "GPSQP": "gp_sqp", "Interpolants": "interpolant",
+    "CCBO": "ccbo", "CompositeBO": "ccbo", "CBOptimizer": "cbo_torch", "OptunaSampler": "optuna_sampler",
+    "BO": "bayes", "BayesOpt": "bayes_native",
+    "PFN": "pfn", "ConstrainedBO": "pfn_cbo", "PFNModel": "pfn_botorch",
 }
-_MODULES = ("instances", "peers")
+_MODULES = ("acq", "instances", "peers")
 
 __all__ = [*_WHERE, *_MODULES]
 

@@ -9,7 +9,8 @@ from ..core.errors import ArgumentError, is_number, nearest
 from .problem import BlackBox
 from .space import Categorical, Integer, Real, Variable
 
-_KNOWN = ("name", "objective", "unit", "maximize", "noise", "tolerance", "variables", "limits", "scales", "budget", "method", "command", "timeout")
+_KNOWN = ("name", "objective", "unit", "maximize", "target", "noise", "tolerance", "variables", "limits", "scales", "budget", "method",
+          "command", "timeout")
 _VARIABLE = ("low", "high", "unit", "integer", "log", "choices")
 
 
@@ -18,7 +19,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
 
         name = "mix"
         objective = "yield"
-        maximize = true
+        maximize = true                           # or: target = 80
         command = "simulate {input} {output}"     # optional; without it people run the experiments
         [variables]
         temperature = {low = 20, high = 90, unit = "degC"}
@@ -49,7 +50,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
     return BlackBox(function, variables=[_variable(name, v) for name, v in data["variables"].items()], objective=str(data["objective"]),
                     limits=dict(data.get("limits", {})), scales=data.get("scales"), name=str(data.get("name", "study")),
                     maximize=bool(data.get("maximize", False)), noise=data.get("noise", 0.0), tolerance=data.get("tolerance", 1e-6),
-                    unit=str(data.get("unit", "")))
+                    unit=str(data.get("unit", "")), target=data.get("target"))
 
 
 def _variable(name: str, given: Any) -> Variable:

@@ -265,8 +265,11 @@ def _add_noise(problem: BlackBox, run: Run, rows: Observations) -> None:
     if problem.simulated_noise:
         for i, row in enumerate(rows.id.tolist()):
             shift = problem.simulated_noise * run.rng(1, row).standard_normal()
-            rows.objective[i] += shift
             rows.values[i, 0] += problem.sign * shift
+            if problem.target is None:
+                rows.objective[i] += shift
+            elif rows.objective[i] == rows.objective[i]:
+                rows.objective[i] = problem.minimised(rows.values[i, 0])
 
 
 def _forbidden(problem: BlackBox, x: np.ndarray, tag: np.ndarray) -> Observations:

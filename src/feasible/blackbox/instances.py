@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
+from .instances_electrospray import electrospray
 from .instances_engineering import (
     cantilever_beam,
     car_side_impact,
@@ -74,6 +75,9 @@ PROBLEMS: dict[str, Callable[..., BlackBox]] = {
     "rosenbrock": rosenbrock,
     "griewank": griewank,
     "sphere": sphere,
+    "electrospray": electrospray,
+    "electrospray-6": _with(electrospray, target=6.0),
+    "electrospray-3": _with(electrospray, target=3.0),
 }
 """Every ready-made problem of this room: name -> factory."""
 
@@ -116,6 +120,7 @@ def get(name: str, variant: str | None = None, **options: object) -> BlackBox:
 
 
 __all__ = ["ENGINEERING", "FEASIBLE_ENGINEERING", "PROBLEMS", "ackley", "ackley_constrained", "cantilever_beam", "car_side_impact",
-           "compression_spring", "get", "gkxwc1", "gkxwc2", "grand_canyon", "griewank", "heat_exchanger", "jlh1", "jlh2", "keane_bump",
+           "compression_spring", "electrospray", "get",
+           "gkxwc1", "gkxwc2", "grand_canyon", "griewank", "heat_exchanger", "jlh1", "jlh2", "keane_bump",
            "pressure_vessel", "rastrigin", "rastrigin_cbo", "reinforced_concrete_beam", "rosenbrock", "speed_reducer", "sphere",
            "three_bar_truss", "welded_beam"]

@@ -6,12 +6,15 @@ Peers other than SciPy come with `pip install 'feasible[peers]'` and are importe
 
 from __future__ import annotations
 
+from .peers_ax import Ax
+from .peers_botorch import BoTorchSCBO, BoTorchTutorial
 from .peers_cbx import CBX
 from .peers_cma import CMAES
 from .peers_nevergrad import PSO, NGOpt, TwoPointsDE
 from .peers_optuna import OptunaGP, OptunaTPE
+from .peers_pymoo import Pymoo
 from .peers_scipy import COBYQA, SLSQP, DifferentialEvolution, TrustConstr
 from .peers_search import RandomSearch, SobolSearch
 
-__all__ = ["CBX", "CMAES", "COBYQA", "PSO", "SLSQP", "DifferentialEvolution", "NGOpt", "OptunaGP", "OptunaTPE", "RandomSearch",
-           "SobolSearch", "TrustConstr", "TwoPointsDE"]
+__all__ = ["CBX", "CMAES", "COBYQA", "PSO", "SLSQP", "Ax", "BoTorchSCBO", "BoTorchTutorial", "DifferentialEvolution", "NGOpt", "OptunaGP",
+           "OptunaTPE", "Pymoo", "RandomSearch", "SobolSearch", "TrustConstr", "TwoPointsDE"]

@@ -50,6 +50,7 @@ class BlackBox(Problem):
     keep: most rows that a run without a store keeps in memory (and `to_frame` shows), for functions of microseconds whose repeats are
       charged; the best row is always kept. None: all.
     x0: a design to start from, inside the bounds.
+    target: the value that the metric named by `objective` should have; then |metric - target| is minimised.
     tolerance: largest violation that counts as feasible.  best_known, best_point: from the literature.
 
     Raises ArgumentError, BoundsError, LimitError.  Source: the problem class of the blackbox room, design.md.
@@ -63,7 +64,7 @@ class BlackBox(Problem):
                  vectorized: bool = False, pass_as: str | None = None, noise: float | bool = 0.0, simulated_noise: float = 0.0,
                  repeats: str | None = None, tolerance: float = 1e-6, best_known: float | None = None,
                  best_point: Any = None, truth: bool = False, variables: Any = None, unit: str = "",
-                 x0: Any = None, keep: int | None = None):
+                 x0: Any = None, keep: int | None = None, target: float | None = None):
         if fun is not None and not callable(fun):
             raise ArgumentTypeError(f"fun: got {type(fun).__name__}, expected a function, or None where people run the experiments")
         if (bounds is None) == (variables is None):
@@ -73,6 +74,11 @@ class BlackBox(Problem):
         self.name = name or getattr(fun, "__name__", "problem").replace("<lambda>", "problem").replace("_", "-")
         self.maximize, self.unit = bool(maximize), unit
         self.sign = -1.0 if maximize else 1.0
+        if target is not None and not (is_number(target) and math.isfinite(target)):
+            raise ArgumentError(f"target={target!r}: expected a finite number, or None where the objective is minimised or maximised")
+        if target is not None and maximize:
+            raise ArgumentError(f"target={target!r} beside maximize=True: an objective is maximised or has a target, not both")
+        self.target = None if target is None else float(target)
         categorical = any(v.choices for v in self.space.variables)
         self.pass_as = pass_as or getattr(fun, "pass_as", None) or ("mapping" if categorical and not vectorized else "vector")
         if self.pass_as not in ("vector", "mapping", "keywords"):
@@ -151,6 +157,10 @@ class BlackBox(Problem):
     def known(self) -> Known | None:
         """The test of all known constraints, None where there are none."""
         return self.allowed if self._tests else None
+
+    def minimised(self, metric: Any) -> Any:
+        """What is minimised, from the objective's metric (a float or an array): itself, its negative, or its distance from the target."""
+        return self.sign * metric if self.target is None else abs(metric - self.target)
 
     # -- evaluating ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +281,7 @@ class BlackBox(Problem):
             status[i], why = self._status(o, values[i])
             if why:
                 reason[i] = why
-        objective = np.where(status == DONE, self.sign * values[:, 0], math.nan)
+        objective = np.where(status == DONE, self.minimised(values[:, 0]), math.nan)
         return Observations(x, objective, constraints, values, columns, status, ids, tag, reason, np.array([o.seconds for o in outcomes]))
 
     def from_metrics(self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int) -> Observations:
@@ -311,7 +321,7 @@ class BlackBox(Problem):
             for row, outcome in zip(x, outcomes, strict=True):
                 self._add_constraints(row, outcome)
             return self.batch(x, outcomes, ids, tag)
-        objective = self.sign * values[:, 0]
+        objective = self.minimised(values[:, 0])
         return Observations(x, objective, self.limits.signed(values[:, 1:k]), values, columns, _zeros(n), ids, tag)
 
     def _read_columns(self, raw: Any, n: int) -> tuple[tuple[str, ...], np.ndarray]:
@@ -365,7 +375,7 @@ class BlackBox(Problem):
         if seen.status == "done":
             g = self.limits.signed(np.array([[seen.metrics.get(n, math.nan) for n in self.limits.names]]))
             by_name = self.limits.violations(g[0])
-            return Verdict(self.sign * seen.metrics.get(self.columns[0], math.nan), max(by_name.values(), default=0.0), self.tolerance, None,
+            return Verdict(self.minimised(seen.metrics.get(self.columns[0], math.nan)), max(by_name.values(), default=0.0), self.tolerance, None,
                            by_name, dict(seen.metrics))
         status = {"done": None, "infeasible": None, "checked": None}.get(seen.status, seen.reason or seen.status)
         one = self.batch(seen.x[None], [Outcome(dict(seen.metrics), status)], np.array([seen.id]), np.array([-1]))
@@ -387,7 +397,10 @@ class BlackBox(Problem):
         rows += [(v.name, v.show(float(a)), v.unit) for v, a in zip(self.space.variables, answer, strict=True)]
         rows.append(("metric", "value", "limit", "slack", "unit"))
         shown = f"{self.sign * verdict.objective:.8g}" if isinstance(verdict.objective, float) else "?"
-        rows.append((self.columns[0], shown, "maximise" if self.maximize else "minimise", "", self.unit))
+        sense = "maximise" if self.maximize else "minimise"
+        if self.target is not None:
+            shown, sense = f"{verdict.metrics.get(self.columns[0], math.nan):.8g}", f"target {self.target:.6g}"
+        rows.append((self.columns[0], shown, sense, "", self.unit))
         for q in self.limits.limits:
             value = verdict.metrics.get(q.name, math.nan)
             text = ("yes" if value else "no") if q.yes_no and value == value else f"{value:.8g}"

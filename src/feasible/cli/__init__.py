@@ -11,6 +11,7 @@ import typer
 
 from .common import fail
 from .listings import explain, methods, papers, problems, reproduce
+from .pfn import pfn
 from .races import race, report
 from .runs import resume, show, solve
 from .studies import ask, tell
@@ -19,6 +20,7 @@ app = typer.Typer(name="feasible", no_args_is_help=True, add_completion=False, r
                   help="Optimisation under constraints and budgets: solve, race and reproduce, with the evidence.")
 for command in (solve, race, resume, show, report, ask, tell, reproduce, papers, problems, methods, explain):
     app.command()(command)
+app.add_typer(pfn)
 
 
 @app.callback(invoke_without_command=True)

@@ -135,7 +135,7 @@ def tell(
     out.print(f"study {opened.name}: {', '.join(parts)}; {opened.left():g} {opened.resource} left", markup=False)
     if best is not None:
         verdict = opened.problem.judge(best)
-        value = f"{opened.problem.sign * best.objective:.8g}" if verdict.feasible else f"infeasible by {verdict.violation:.4g} ({verdict.worst})"
+        value = f"{best.metrics[opened.problem.columns[0]]:.8g}" if verdict.feasible else f"infeasible by {verdict.violation:.4g} ({verdict.worst})"
         out.print(f"best:     id {best.id}, {opened.problem.columns[0]} {value}", markup=False)
 
 
