@@ -3,7 +3,7 @@
 Use it where an evaluation is worth more than some 50 ms, values repeat, inputs are continuous and 20 to 300 evaluations may be spent.
 
     repeat  centre   = the point of least merit f + sum_j nu_j max(g_j, 0)
-            model    = interpolants of f - f_c and of g_j; of asinh of them where some values are far larger than most, which keeps signs and order
+            model    = interpolants of f - f_c and of g_j; of their asinh, which keeps signs and order, where that predicts left-out points better
             local    : minimise the model of f subject to the models of g <= -margin in the box of radius D about the centre, on the
                        points nearest to it; where no point of that box satisfies the models, to their least total violation first
             global   : the same over the whole box on all points, from several starts; taken after a local step that failed
@@ -61,11 +61,12 @@ class Pending(NamedTuple):
 
 @dataclass(slots=True)
 class Search:
-    """u, f, g: rows seen so far, (n, d) in the unit cube, (n,), (n, m); f is NaN where an evaluation failed or only constraints are known.
+    """State of a search.
 
+    u, f, g: rows seen so far, (n, d) in the unit cube, (n,), (n, m); f is NaN where an evaluation failed or only constraints are known.
     design: points of the initial design that are still to be asked.  radius: D.  penalty: (m,) nu.  error: (m,) last errors of the
-    models of the constraints.  trusted: the last step came out as foreseen, to TRUST.  since: first row of the present local search.  fails: local steps that failed in a row.
-    lengths, wide_lengths: (1 + m, d) log-lengthscales of the last local and global models; spread: unit of the local ones.
+    models of the constraints.  trusted: the last step came out as foreseen, to TRUST.  since: first row of the present local search.
+    fails: local steps that failed in a row.  lengths, wide_lengths: (1 + m, d) log-lengthscales of the last local and global models.
     """
 
     rng: np.random.Generator
@@ -96,7 +97,7 @@ class GPSQP(AskTell):
     radius: first half-width D of the trust region, in units of the box.  resolution: D below which a local search has converged.
     neighbours: points of a local model for each input (at least 10 in all).  most: points of any model at most.
     margin: share of the constraints' last model errors that the next step stays away from the limits.
-    tame: ratio of an output's largest to its median size beyond which asinh is taken of it before it is modelled.
+    tame: ratio of an output's largest to its median size beyond which a model of its asinh is tried too.
     """
 
     name: ClassVar[str] = "gp-sqp"
@@ -157,32 +158,11 @@ class GPSQP(AskTell):
             else:
                 one = self._propose(problem, state)
             x = _points(space, one.u[None])
-            if problem.known is not None and not problem.known(x)[0]:
-                x = self._allowed(problem, state, one.u)
-                one = one._replace(u=space.unit(x)[0])
             state.pending[state.asked] = one
             points.append(x[0])
             tags.append(state.asked)
             state.asked += 1
         return Proposals(np.array(points).reshape(-1, space.d), np.array(tags, dtype=int))
-
-    def _allowed(self, problem: BlackBox, state: Search, target: np.ndarray) -> np.ndarray:
-        """(1, d): an allowed point as near as can be found to the target (d,) in the unit cube, or a random one."""
-        assert problem.known is not None
-        scales = np.repeat(0.5 ** np.arange(1, 21), 100)
-        cloud = np.clip(target + scales[:, None] * state.rng.standard_normal((len(scales), len(target))), 0, 1)
-        x = _points(problem.space, cloud)
-        good = np.flatnonzero(problem.known(x))
-        if not len(good):
-            return draw(problem, state.rng)
-        near = good[np.argmin(((cloud[good] - target) ** 2).sum(axis=1))]
-        # closer still, on the way to the target
-        best = cloud[near]
-        for share in (0.5 ** np.arange(1, 21)).tolist():
-            trial = best + share * (target - best)
-            if problem.known(_points(problem.space, trial[None]))[0]:
-                best = trial
-        return _points(problem.space, best[None])
 
     def _propose(self, problem: BlackBox, state: Search) -> Pending:
         """A local or a global step on the models of everything that is known or believed."""
@@ -218,18 +198,9 @@ class GPSQP(AskTell):
         z, first = np.unique((u[near] - centre) / unit, axis=0, return_index=True)
         keep = near[first]
         local = kind == LOCAL
-        scales = [Scale.of(f[keep] - f[i], self.tame), *[Scale.of(g[keep, j], self.tame) for j in range(m)]]
-        y = np.column_stack([scales[0].into(f[keep] - f[i]), *[scales[1 + j].into(g[keep, j]) for j in range(m)]])
-        sf, sg = scales[0].unit, np.array([s.unit for s in scales[1:]])
         known = state.lengths if local else state.wide_lengths
-        start = known if known is not None and known.shape == (1 + m, d) else None
-        # a local model is nearly a polynomial, so its lengthscales are held near twice the width of its points
-        prior = (math.log(2 * math.sqrt(d)), 0.7) if local else (math.log(math.sqrt(d)), 1.0)
-        model = Interpolants(z, y, *prior, start=start, iterations=40 if start is None else 12)
-        if model.fallbacks and state.notes < 3:
-            state.notes += 1
-            warnings.warn(f"{self.name}: the lengthscales of {len(model.fallbacks)} of {1 + m} models could not be fitted; the prior's were used",
-                          RuntimeWarning, stacklevel=4)
+        model, scales = self._model(state, z, np.column_stack([f[keep] - f[i], g[keep]]), local, known)
+        sf, sg = scales[0].unit, np.array([s.unit for s in scales[1:]])
         if local:
             state.lengths = model.log_lengths
         else:
@@ -249,22 +220,66 @@ class GPSQP(AskTell):
             multipliers, most = 1.5 * found.multipliers * ratio, 1e3 * ratio
             if len(multipliers) == m and np.isfinite(multipliers).all():
                 state.penalty = np.clip(np.maximum(np.minimum(multipliers, most), 0.8 * state.penalty), 1e-300, 1e300)
-        if restart:
-            # the local search has converged: the next one starts where the models leave most to hope for
+        explore = restart or (kind == GLOBAL and np.abs(point - centre).max() < state.radius)
+        if explore:
+            # local steps look after this place: the global one goes where the models leave most to hope for
             sd = model.deviations(cloud)
             hope = means[:, 0] - 2 * sd[:, 0] + 3 * np.maximum(means[:, 1:] - 2 * sd[:, 1:], 0).sum(axis=1)
             point = np.clip(centre + unit * cloud[int(np.argmin(hope))], 0, 1)
+        if restart:
             state.since, state.radius, state.searches = len(state.f), self.radius, state.searches + 1
             state.fails, state.lengths = 0, None
-        elif self._nothing_to_gain(model, target, margin) or np.abs(u - point).max(axis=1).min() < 1e-10:
+        elif not explore and (self._nothing_to_gain(model, target, margin) or np.abs(u - point).max(axis=1).min() < 1e-10):
             # the models see nothing better: look closer, at the place they know least
             if local:
                 state.radius = 0.5 * self.resolution if state.trusted else max(0.1 * state.radius, 1e-9)
                 cloud = np.clip(cloud * 0.1, low, high)
             kind = GEOMETRY
             point = np.clip(centre + unit * cloud[int(np.argmax(model.deviations(cloud).sum(axis=1)))], 0, 1)
+        if problem.known is not None and not problem.known(_points(problem.space, point[None]))[0]:
+            point = self._allowed(problem, state, model, centre, point, unit, reach)
         values = [s.back(v) for s, v in zip(scales, model.at((point - centre) / unit)[0].tolist(), strict=True)]
         return Pending(point, kind, row, float(f[i]) + values[0], np.array(values[1:]))
+
+    def _model(self, state: Search, z: np.ndarray, y: np.ndarray, local: bool, lengths: np.ndarray | None) -> tuple[Interpolants, list[Scale]]:
+        """Interpolants of y (n, k) at z (n, d), each output plain or curved: whichever predicts the points near the centre better."""
+        d, k = z.shape[1], y.shape[1]
+        units = [_typical(column) for column in y.T]
+        wild = [j for j in range(k) if np.abs(y[:, j]).max() > self.tame * units[j]]
+        scales = [Scale(unit, False) for unit in units] + [Scale(min(3 * units[j], 1e300), True) for j in wild]
+        source = [*range(k), *wild]
+        values = np.column_stack([s.into(y[:, j]) for s, j in zip(scales, source, strict=True)])
+        start = None if lengths is None or lengths.shape != (k, d) else lengths[source]
+        # a local model is nearly a polynomial, so its lengthscales are held near twice the width of its points
+        prior = (math.log(2 * math.sqrt(d)), 0.7) if local else (math.log(math.sqrt(d)), 1.0)
+        model = Interpolants(z, values, *prior, start=start, iterations=40 if start is None else 12)
+        if model.fallbacks and state.notes < 3:
+            state.notes += 1
+            warnings.warn(f"{self.name}: the lengthscales of {len(model.fallbacks)} of {model.k} models could not be fitted; the prior's were used",
+                          RuntimeWarning, stacklevel=5)
+        if not wild:
+            return model, scales
+        near = np.argsort(np.abs(z).max(axis=1), kind="stable")[:2 * d + 1]
+        guesses = model.left_out()
+        error = [np.median([abs(s.back(guesses[r, c]) - y[r, j]) for r in near]) for c, (s, j) in enumerate(zip(scales, source, strict=True))]
+        chosen = [k + wild.index(j) if j in wild and error[k + wild.index(j)] < error[j] else j for j in range(k)]
+        return model.only(chosen), [scales[c] for c in chosen]
+
+    def _allowed(self, problem: BlackBox, state: Search, model: Interpolants, centre: np.ndarray, target: np.ndarray, unit: float,
+                 reach: float) -> np.ndarray:
+        """(d,) in the unit cube: the best by the models of random allowed points about the centre and the target, at many scales."""
+        assert problem.known is not None
+        scales = np.repeat(reach * 0.5 ** np.arange(30), 100)[:, None]
+        step = scales * state.rng.standard_normal((len(scales), len(target)))
+        cloud = np.clip(np.vstack([centre + step, target + step, centre + (target - centre) * state.rng.random((300, 1))]), 0, 1)
+        cloud = cloud[np.abs(cloud - centre).max(axis=1) <= reach]
+        x = _points(problem.space, cloud)
+        x = x[problem.known(x)]
+        if not len(x):
+            return np.asarray(problem.space.unit(draw(problem, state.rng))[0])
+        cloud = problem.space.unit(x)
+        means = model.means((cloud - centre) / unit)
+        return np.asarray(cloud[int(np.argmin(means[:, 0] + 10 * np.maximum(means[:, 1:], 0).sum(axis=1)))])
 
     @staticmethod
     def _nothing_to_gain(model: Interpolants, target: np.ndarray, margin: np.ndarray) -> bool:
@@ -335,20 +350,13 @@ def _spread(values: np.ndarray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How an output enters its model: divided by `unit`, and by asinh where some values are far larger than most (`curved`).
+    """How an output enters its model: divided by `unit`, and then by asinh where it is `curved`.
 
     Both forms keep the sign and the order of the values and have the slope 1 / unit at 0.
     """
 
     unit: float
     curved: bool
-
-    @classmethod
-    def of(cls, values: np.ndarray, most: float) -> Scale:
-        """Plain where no value exceeds `most` times their median size."""
-        unit = _typical(values)
-        wild = bool(np.abs(values).max() > most * unit)
-        return cls(min(3 * unit, 1e300) if wild else unit, wild)
 
     def into(self, values: np.ndarray) -> np.ndarray:
         """Values of the model."""

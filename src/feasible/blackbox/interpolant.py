@@ -2,8 +2,9 @@
 
 Each output has the kernel s^2 (exp(-1/2 sum_i (z_i - z'_i)^2 / l_i^2) + T (1 + z.z')^2): a quadratic trend with a wide prior, of least
 norm while there are too few points for it, and what it does not explain with a lengthscale for each input. There is no noise but a
-jitter. The scale s is profiled out of the likelihood, the lengthscales maximise it times a log-normal prior. For noisy data, batches over hyperparameters or other kernels use `gp.py`, which is GPyTorch; this one exists because a method that
-proposes in milliseconds cannot fit there (docs/decisions/010).
+jitter. The scale s is profiled out of the likelihood, the lengthscales maximise it times a log-normal prior. For noisy data, other
+kernels or averages over hyperparameters use `gp.py`, which is GPyTorch; this one exists because a method that proposes in milliseconds
+cannot fit there (docs/decisions/010).
 References: C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006), sections 2.2 and 5.4; T. J. Santner, B. J.
 Williams, W. I. Notz, The Design and Analysis of Computer Experiments (2003), section 3.3, for the profile likelihood.
 """
@@ -11,6 +12,8 @@ Williams, W. I. Notz, The Design and Analysis of Computer Experiments (2003), se
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +48,7 @@ class Interpolants:
         self.mean = y.mean(axis=0)
         sd = y.std(axis=0)
         self.scale = np.where(sd > 0, sd, 1.0)
-        w = (y - self.mean) / self.scale
+        w = self._values = (y - self.mean) / self.scale
         squares = ((z[:, None] - z[None]) ** 2).reshape(n * n, d)
         self._trend = TREND * (1 + z @ z.T) ** 2
         self.log_lengths = np.full((k, d), centre)
@@ -94,6 +97,24 @@ class Interpolants:
         slope = 0.5 * (((precision - np.outer(a, a) / variance) * kernel).ravel() @ squares) * inverse
         r = (t - self.centre) / self.width
         return loss + 0.5 * float(r @ r), slope + r / self.width
+
+    def left_out(self) -> Float[np.ndarray, "n k"]:
+        """What each output would be predicted as at each of the points if that point were left out (the scale and lengthscales kept)."""
+        out = np.empty((self.n, self.k))
+        for j in range(self.k):
+            inverse = solve_triangular(self.factors[j], np.eye(self.n), lower=True)
+            out[:, j] = self._values[:, j] - self.weights[:, j] / (inverse * inverse).sum(axis=0)
+        return out * self.scale + self.mean
+
+    def only(self, outputs: Sequence[int]) -> Interpolants:
+        """The same interpolants for some of the outputs."""
+        chosen = copy(self)
+        chosen.k = len(outputs)
+        chosen.factors = [self.factors[j] for j in outputs]
+        for name in ("mean", "scale", "log_lengths", "variance", "_inverse"):
+            setattr(chosen, name, getattr(self, name)[list(outputs)])
+        chosen.weights, chosen._values = self.weights[:, list(outputs)], self._values[:, list(outputs)]
+        return chosen
 
     def means(self, z: Float[np.ndarray, "q d"]) -> Float[np.ndarray, "q k"]:
         """Means at q points."""

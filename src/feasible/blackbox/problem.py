@@ -137,6 +137,12 @@ class BlackBox(Problem):
         return {objective: f"{objective} [{self.unit}]" if self.unit else objective} | titles
 
     @property
+    def objective_title(self) -> str:
+        """Heading of what is minimised or maximised, with its unit; with a target, its distance from it."""
+        title = next(iter(self.metric_titles.values()))
+        return title if self.target is None else f"distance of {title} from {self.target:g}"
+
+    @property
     def deterministic(self) -> bool:
         """False where repeating an evaluation may give another value."""
         return not self.noise

@@ -95,15 +95,16 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
     cls = type(method)
     settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(cls)}
     given = ", ".join(f"{k}={v!r}" for k, v in entry.settings.items())
-    example = _example(entry.solves or cls.solves.__name__)
+    example = entry.example or _example(entry.solves or cls.solves.__name__)
+    budget = cls.solves.example_budget
     call = (f"import feasible\nfrom {cls.__module__} import {cls.__name__}\n"
-            f"result = feasible.solve({example!r}, {cls.__name__}({given}), budget=feasible.Budget(evaluations=200))\nprint(result)")
+            f"result = feasible.solve({example!r}, {cls.__name__}({given}), budget=feasible.Budget({budget}))\nprint(result)")
     paper = next((p for p in listed() if p["slug"] == entry.paper), None)
     source = "another library's solver, raced as a peer" if entry.peer else (paper["title"] if paper else "")
     lines = [f"{name}: {entry.summary}" if entry.summary else name, "", inspect.getdoc(cls) or "", "", f"source: {source}",
              f"solves: {cls.solves.__name__}", "", "settings:",
              *(f"  {k} = {v!r}" for k, v in settings.items()), "", "in Python:", "", *("  " + line for line in call.splitlines()),
-             "", "on the command line:", "", f"  feasible solve {example} --method {name} --budget evaluations=200"]
+             "", "on the command line:", "", f"  feasible solve {example} --method {name} --budget {budget}"]
     return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "solves": entry.solves, "peer": entry.peer,
                               "settings": settings, "source": source, "text": inspect.getdoc(cls), "call": call}
 
@@ -122,15 +123,15 @@ def _problem(name: str) -> tuple[str, dict[str, Any]]:
     entry = registered()[name]
     problem: Any = load_problem(name)
     listed = getattr(import_module(entry.target.partition(":")[0]), "PROBLEMS", {})
-    text = inspect.getdoc(listed.get(name)) or inspect.getdoc(problem.fun) or ""
+    text = inspect.getdoc(listed.get(name)) or inspect.getdoc(getattr(problem, "fun", problem)) or ""
     lines = [name, "", text, "", "variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in problem.space.variables)]
     if problem.limits.limits:
         lines += ["limits:", *(f"  {q.name} {q.text}" for q in problem.limits.limits)]
     if problem.best_known is not None:
         lines += [f"best known: {problem.best_known:.10g}"]
-    call = f"import feasible\nresult = feasible.solve({name!r}, budget=feasible.Budget(evaluations=200))\nprint(result)"
+    call = f"import feasible\nresult = feasible.solve({name!r}, budget=feasible.Budget({problem.example_budget}))\nprint(result)"
     lines += ["", "in Python:", "", *("  " + line for line in call.splitlines()), "", "on the command line:", "",
-              f"  feasible solve {name} --budget evaluations=200"]
+              f"  feasible solve {name} --budget {problem.example_budget}"]
     return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "best_known": problem.best_known, "text": text, "call": call,
                               "variables": [{"name": v.name, "low": v.low, "high": v.high, "unit": v.unit} for v in problem.space.variables],
                               "limits": {q.name: q.text for q in problem.limits.limits}}

@@ -20,6 +20,8 @@ class Problem:
     name: str = "problem"
     best_known: float | None = None
     """Objective of the best known feasible answer, where the literature has one."""
+    example_budget: ClassVar[str] = "evaluations=200"
+    """A budget as the command line takes it, for the calls that `feasible explain` prints."""
     keeps_ledger: ClassVar[bool] = False
     """True where every evaluation is a row of the run's ledger and an answer is one of these rows (the blackbox room)."""
 

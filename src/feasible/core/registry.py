@@ -20,7 +20,7 @@ from .problem import Method, Problem
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered name. target: "module:attribute"; settings are applied when it is loaded."""
+    """A registered name. target: "module:attribute"; settings are applied when it is loaded. example: a problem that shows a method's use."""
 
     name: str
     target: str
@@ -30,6 +30,7 @@ class Entry:
     peer: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    example: str = ""
 
 
 @dataclass(frozen=True)

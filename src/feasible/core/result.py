@@ -108,8 +108,7 @@ class Result:
         return figure
 
     def _objective_title(self) -> str:
-        columns = getattr(self.problem, "columns", ("objective",))
-        return str(getattr(self.problem, "metric_titles", {}).get(columns[0], columns[0]))
+        return str(getattr(self.problem, "objective_title", "objective"))
 
     def __str__(self) -> str:
         head = f"{self.problem.name} by {self.method}: "

@@ -291,9 +291,7 @@ def _trial_of(store: Store, row: RunRow, key: Key) -> Trial:
 def _contest(problem: Problem) -> Contest:
     sign = getattr(problem, "sign", 1.0)
     contest = Contest(problem.name, None if problem.best_known is None else sign * problem.best_known, maximize=sign < 0)
-    titles = getattr(problem, "metric_titles", None)
-    if titles:
-        contest.objective = next(iter(titles.values()))
+    contest.objective = getattr(problem, "objective_title", contest.objective)
     contest.names = tuple(getattr(problem, "names", ()))
     point = getattr(problem, "best_point", None)
     describe = getattr(problem, "describe", None)

@@ -1,6 +1,7 @@
 """Who won a race: outcomes by problem and method, average ranks, and whether the differences are more than luck.
 
-What counts as better is decided by `Verdict.beats` alone: trials are turned into verdicts and sorted with it. The figures of a
+What counts as better is decided by `Verdict.beats` alone: trials are turned into verdicts and sorted with it; trials that solved a problem
+whose best value is known share a rank (`solved`). The figures of a
 method (median, quartiles, feasible rate, failures, seconds) depend on its own trials only; ranks and p-values on who takes part.
 
 How fast methods get there is in `profiles.py`.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cmp_to_key
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,17 @@ def outcome(trial: Trial) -> Verdict:
         return Verdict(math.nan, math.inf, -1.0)
     feasible = trial.feasible and math.isfinite(trial.violation)
     return Verdict(float(trial.objective), float(trial.violation), float(trial.violation) if feasible else -1.0)
+
+
+def solved(trial: Trial, contest: Contest) -> Verdict:
+    """`outcome`, with every feasible objective within BEATEN (relative) of the best known value, or better, taken as that value.
+
+    Differences that small, some below what the tolerance on violations lets an answer gain, are no reason to rank one method above another.
+    """
+    found, known = outcome(trial), contest.best_known
+    if known is not None and found.feasible and isinstance(found.objective, float) and found.objective <= known + BEATEN * max(1.0, abs(known)):
+        return replace(found, objective=known)
+    return found
 
 
 def compare(a: Verdict, b: Verdict) -> int:
@@ -143,7 +155,7 @@ def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
     for contest in race.contests:
         mine, theirs = trials[contest.name, method], trials[contest.name, other]
         seeds = sorted(mine.keys() & theirs.keys())
-        ranks = average_ranks([outcome(mine[s]) for s in seeds] + [outcome(theirs[s]) for s in seeds])
+        ranks = average_ranks([solved(mine[s], contest) for s in seeds] + [solved(theirs[s], contest) for s in seeds])
         differences += [a - b for a, b in zip(ranks[:len(seeds)], ranks[len(seeds):], strict=True)]
     if len(differences) < FEWEST_PAIRS:
         return math.nan, len(differences)
@@ -237,7 +249,7 @@ def _block_ranks(race: Race, trials: dict[tuple[str, str], dict[int, Trial]], no
             if not all(seed in own for own in by_method):
                 left_out += 1
                 continue
-            for m, rank in zip(methods, average_ranks([outcome(own[seed]) for own in by_method]), strict=True):
+            for m, rank in zip(methods, average_ranks([solved(own[seed], contest) for own in by_method]), strict=True):
                 ranks[contest.name, m].append(rank)
     if left_out:
         notes.append(f"{left_out} (problem, seed) pairs are not ranked yet: not every method has finished them.")

@@ -78,11 +78,11 @@ def method_label(method: Method, reference: Any = None) -> str:
 
 
 def fingerprint(problem: Problem) -> dict[str, Any]:
-    """What must stay as it is while a run of the problem goes on: its variables and their bounds, its sense, its limits."""
+    """What must stay as it is while a run of the problem goes on: its variables and their bounds, its sense or target, its limits."""
     space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
     if space is None:
         return {}
-    return {"maximize": bool(getattr(problem, "maximize", False)),
+    return {"maximize": bool(getattr(problem, "maximize", False)), "target": getattr(problem, "target", None),
             "variables": {v.name: [finite_text(v.low), finite_text(v.high), v.integer, v.log, [str(c) for c in v.choices]] for v in space.variables},
             "limits": {q.name: q.text for q in getattr(limits, "limits", ())}}
 
@@ -97,9 +97,9 @@ def check_same(row: RunRow, problem: Problem) -> None:
     before, now = row.spec.get("fingerprint") or {}, fingerprint(problem)
     if not before or not now:
         return
-    for what in ("maximize", "variables"):
-        if before[what] != now[what]:
-            raise ArgumentError(f"run '{row.name}': the problem changed since it began: {what} were {before[what]}, now {now[what]}; start a new run")
+    for what in ("maximize", "target", "variables"):
+        if what in before and before[what] != now[what]:
+            raise ArgumentError(f"run '{row.name}': the problem changed since it began: {what} was {before[what]}, now {now[what]}; start a new run")
     for name, text in now["limits"].items():
         if before["limits"].get(name, text) != text:
             raise ArgumentError(f"run '{row.name}': the limit on {name} was '{before['limits'][name]}' when it began, now it is '{text}'; start a "

@@ -1,0 +1,121 @@
+"""The thirteen engineering problems with 100 evaluations: the room's default against everything else, published as it comes.
+
+The quick methods run on five seeds. Those that take seconds for a proposal run seed by seed until FEASIBLE_BENCH_MINUTES (default 60) are
+over, and are compared on the seeds that are finished: `slow_seeds` in the results says how many.
+The races live in benchmarks/out/engineering.db (a store of our own): an interrupted benchmark goes on where it stopped.
+FEASIBLE_BENCH_COLLECT=1 publishes what is finished without running more. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+
+from feasible import race
+from feasible.blackbox.instances import ENGINEERING
+from feasible.lab.race import load_race
+from feasible.lab.standings import average_ranks, solved
+from feasible.lab.store import Store
+from feasible.lab.trials import Race, Trial
+
+from .common import RESULTS, Figure, write
+
+PROBLEMS = tuple(n for n in ENGINEERING if n not in ("heat-exchanger", "cantilever-beam"))
+OURS = ("gp-sqp", "cbo-memory")
+NETWORK = ("pfn-cei", "pfn-cei-plus")
+QUICK = ("cobyqa", "slsqp", "trust-constr", "differential-evolution", "cma-es", "pymoo-ga", "pymoo-isres", "nevergrad-ngopt", "cbx", "optuna-tpe",
+         "random-search")
+SLOW = ("optuna-gp", "ax", "botorch-logcei")
+RIVALS = ("optuna-gp", "optuna-tpe", "ax")
+"""Those whose regret the default's is measured by."""
+FIRST = int(os.environ.get("FEASIBLE_BENCH_FIRST_SEED", "0"))
+MINUTES = float(os.environ.get("FEASIBLE_BENCH_MINUTES", "60"))
+JOBS = int(os.environ.get("FEASIBLE_BENCH_JOBS", "2"))
+PARTS = [p for p in os.environ.get("FEASIBLE_BENCH_PARTS", "quick,network,slow").split(",") if p]
+EVALUATIONS, SEEDS = 100, 5
+
+
+def run() -> list[Figure]:
+    out = RESULTS.parent / "out"
+    out.mkdir(exist_ok=True)
+    store, collect = str(out / "engineering.db"), bool(os.environ.get("FEASIBLE_BENCH_COLLECT"))
+    seeds = list(range(FIRST, FIRST + SEEDS))
+    found: list[Race] = []
+
+    def one(name: str, methods: tuple[str, ...], which: list[int]) -> None:
+        if collect:
+            try:
+                found.append(load_race(Store(store), name))
+            except Exception:
+                print(f"  {name}: not run", flush=True)
+        else:
+            found.append(race(list(PROBLEMS), list(methods), f"evaluations={EVALUATIONS}", seeds=which, store=store, name=name, jobs=JOBS))
+
+    if "quick" in PARTS:
+        one(f"engineering-{FIRST}-quick", (*OURS, *QUICK), seeds)
+    if "network" in PARTS:
+        one(f"engineering-{FIRST}-network", NETWORK, seeds)
+    started = time.monotonic()
+    for seed in seeds if "slow" in PARTS else ():
+        for method in SLOW:
+            if collect or time.monotonic() - started < 60 * MINUTES:
+                one(f"engineering-{FIRST}-{method}-{seed}", (method,), [seed])
+    return publish(found, seeds)
+
+
+def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
+    """Median ranks over (problem, seed), feasible shares, and regrets relative to the rivals'."""
+    trials: dict[tuple[str, str, int], Trial] = {(t.problem, t.method, t.seed): t for r in found for t in r.trials if t.status in ("done", "failed")}
+    contests = {c.name: c for r in found for c in r.contests}
+    methods = list(dict.fromkeys(m for r in found for m in r.methods))
+    slow = [m for m in methods if m in SLOW]
+    quick = [m for m in methods if m not in SLOW]
+    whole = [s for s in seeds if all((p, m, s) in trials for p in contests for m in quick)]
+    everyone = [s for s in whole if all((p, m, s) in trials for p in contests for m in methods)]
+
+    def regret(p: str, m: str, s: int) -> float:
+        t, known = trials[p, m, s], contests[p].best_known or 0.0
+        return max(t.objective - known, 0.0) / max(1.0, abs(known)) if t.status == "done" and t.feasible else np.inf
+
+    def ranks(of: list[str], over: list[int]) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {m: [] for m in of}
+        for p in contests:
+            for s in over:
+                for m, rank in zip(of, average_ranks([solved(trials[p, m, s], contests[p]) for m in of]), strict=True):
+                    found[m].append(rank)
+        return found
+
+    figures, default = [], "gp-sqp"
+    for of, over, title in ((quick, whole, "quick methods"), (methods, everyone, "all methods")):
+        if not over or (of is methods and not slow):
+            continue
+        table = ranks(of, over)
+        medians = {m: float(np.median(r)) for m, r in table.items()}
+        best = min(v for m, v in medians.items() if m != default)
+        figures.append(Figure(f"{title}, {len(over)} seeds: median rank of {default} minus the best other median rank", medians[default] - best, 0.0,
+                              "rank", ", ".join(f"{m} {v:g} (mean {np.mean(table[m]):.2f})" for m, v in sorted(medians.items(), key=lambda x: np.mean(table[x[0]])))))
+        can = {p for p in contests if any(np.isfinite(regret(p, m, s)) for m in of for s in over)}
+        missed = sum(not np.isfinite(regret(p, default, s)) for p in can for s in over)
+        figures.append(Figure(f"{title}: share of (problem, seed) where {default} found no feasible design, on problems where any method did",
+                              missed / max(len(can) * len(over), 1), 0.0, "share"))
+        for rival in (m for m in RIVALS if m in of):
+            quotient = [_ratio(np.median([regret(p, default, s) for s in over]), np.median([regret(p, rival, s) for s in over])) for p in contests]
+            figures.append(Figure(f"{title}: median over problems of the regret of {default} over that of {rival}", float(np.median(quotient)), 0.5,
+                                  "ratio", f"worst problem {max(quotient):.3g}"))
+        for m in of:
+            share = np.mean([np.isfinite(regret(p, m, s)) for p in contests for s in over])
+            figures.append(Figure(f"{title}: {m}, average rank of {len(of)}", float(np.mean(table[m])), None, "rank", f"feasible in {share:.0%}"))
+    rows = [{"problem": p, "method": m, "median regret": float(np.median([regret(p, m, s) for s in whole if (p, m, s) in trials] or [np.inf])),
+             "seconds": float(np.median([trials[p, m, s].seconds for s in whole if (p, m, s) in trials] or [np.nan]))}
+            for p in contests for m in methods]
+    write("engineering" if FIRST < 100 else "engineering-development", figures, seeds=whole, slow_seeds=everyone,
+          rows=[{k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in r.items()} for r in rows])
+    return figures
+
+
+def _ratio(mine: float, other: float) -> float:
+    """mine / other; regrets below 1e-6 count as 1e-6, and no feasible design as an infinite regret."""
+    a, b = max(mine, 1e-6), max(other, 1e-6)
+    return 1.0 if a == b else 0.0 if np.isinf(b) else float(a / b)
