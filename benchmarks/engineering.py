@@ -94,8 +94,9 @@ def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
         table = ranks(of, over)
         medians = {m: float(np.median(r)) for m, r in table.items()}
         best = min(v for m, v in medians.items() if m != default)
+        listed = ", ".join(f"{m} {v:g}" for m, v in sorted(medians.items(), key=lambda x: x[1]))
         figures.append(Figure(f"{title}, {len(over)} seeds: median rank of {default} minus the best other median rank", medians[default] - best, 0.0,
-                              "rank", ", ".join(f"{m} {v:g} (mean {np.mean(table[m]):.2f})" for m, v in sorted(medians.items(), key=lambda x: np.mean(table[x[0]])))))
+                              "rank", listed))
         can = {p for p in contests if any(np.isfinite(regret(p, m, s)) for m in of for s in over)}
         missed = sum(not np.isfinite(regret(p, default, s)) for p in can for s in over)
         figures.append(Figure(f"{title}: share of (problem, seed) where {default} found no feasible design, on problems where any method did",

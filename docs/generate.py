@@ -125,14 +125,28 @@ def benchmark_ranks() -> str:
     return "\n".join(parts)
 
 
+def development(name: str) -> Callable[[], str]:
+    """The average ranks of a benchmark on the development seeds, as a table for each of its groups."""
+    def make() -> str:
+        data = json.loads((ROOT / "benchmarks" / "results" / f"{name}-development.json").read_text(encoding="utf-8"))
+        groups: dict[str, list[list[str]]] = {}
+        for f in data["figures"]:
+            group, _, rest = f["what"].partition(": ")
+            if "average rank" in rest:
+                groups.setdefault(group, []).append([f"`{rest.split(',')[0]}`", f"{f['value']:.2f}", f["note"].removeprefix("feasible in ")])
+        return "\n".join(f"{group} (seeds {', '.join(map(str, data['seeds']))}):\n\n" + table(
+            ["method", "average rank", "feasible answers"], sorted(rows, key=lambda r: float(r[1]))) for group, rows in groups.items())
+    return make
+
+
 def problems_table() -> str:
     """Ready-made problems of the room, from the registry."""
     rows = []
     for entry in sorted((e for e in problems().values() if e.room == "blackbox"), key=lambda e: e.name):
         problem: Any = load_problem(entry.name)
         known = "" if problem.best_known is None else f"{problem.best_known:.8g}"
-        rows.append([f"`{entry.name}`", problem.space.d, len(problem.limits.limits), known])
-    return table(["problem", "variables", "limits", "best known"], rows)
+        rows.append([f"`{entry.name}`", entry.solves, problem.space.d, len(problem.limits.limits), known])
+    return table(["problem", "class", "variables", "limits", "best known"], rows)
 
 
 def cli_page() -> str:
@@ -220,6 +234,8 @@ def convergence() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page, "cli.md": cli_page, "decisions.md": decisions_page, "methods.txt": methods_table, "problems.txt": problems_table,
     "ranks.txt": benchmark_ranks,
+    "choosing.txt": development("engineering"),
+    "rough.txt": development("rough"),
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
