@@ -17,8 +17,8 @@ _HERE = "feasible.blackbox"
 SYNTHETIC = ("grand-canyon", "grand-canyon-smooth", "rastrigin-cbo", "ackley", "rastrigin", "rosenbrock", "griewank", "sphere")
 
 
-def _method(name: str, target: str, paper: str | None = None, peer: bool = False, summary: str = "", **settings: object) -> Entry:
-    return Entry(name, f"{_HERE}.{target}", "blackbox", paper, "BlackBox", peer, settings, summary)
+def _method(name: str, target: str, paper: str | None = None, peer: bool = False, summary: str = "", example: str = "", **settings: object) -> Entry:
+    return Entry(name, f"{_HERE}.{target}", "blackbox", paper, "BlackBox", peer, settings, summary, example)
 
 
 def _problem(name: str) -> Entry:
@@ -38,11 +38,13 @@ METHODS: tuple[Entry, ...] = (
     _method("gp-cei", "pfn_cbo:GPCEI", "pfn-cbo", summary="constrained expected improvement under Gaussian processes of BoTorch (a baseline)"),
     _method("gp-cei-plus", "pfn_cbo:GPCEIPlus", "pfn-cbo", summary="gp-cei that also takes points feasible with probability one half"),
     _method("gp-penalty", "pfn_cbo:GPPenalty", "pfn-cbo", summary="expected improvement of a penalised objective under a Gaussian process"),
-    _method("ccbo", "ccbo:CompositeBO", "ccbo", summary="Bayesian optimisation towards a target value, where some experiments fail"),
+    _method("ccbo", "ccbo:CompositeBO", "ccbo", summary="Bayesian optimisation towards a target value, where some experiments fail",
+            example="electrospray"),
     _method("ccbo-constrained", "ccbo:CompositeBO", "ccbo", summary="the same on the distance from the target (a baseline of the paper)",
-            strategy="constrained"),
-    _method("ccbo-qei", "ccbo:CompositeBO", "ccbo", summary="the same without a model of failures (a baseline of the paper)", strategy="qEI"),
-    _method("ccbo-random", "ccbo:CompositeBO", "ccbo", summary="uniform points (a baseline of the paper)", strategy="random"),
+            strategy="constrained", example="electrospray"),
+    _method("ccbo-qei", "ccbo:CompositeBO", "ccbo", summary="the same without a model of failures (a baseline of the paper)", strategy="qEI",
+            example="electrospray"),
+    _method("ccbo-random", "ccbo:CompositeBO", "ccbo", summary="uniform points (a baseline of the paper)", strategy="random", example="electrospray"),
     _method("gp-sqp", "gp_sqp:GPSQP", summary="sequential programming on Gaussian-process interpolants, in a trust region with global steps"),
     _method("bo-logei", "bayes:BO", "bo-tutorial", summary="log expected improvement, with limits the constrained EI", acq="logei"),
     _method("bo-noisy-ei", "bayes:BO", "bo-tutorial", summary="the tutorial's expected improvement with noise, exact", acq="noisy-ei"),
@@ -57,11 +59,14 @@ METHODS: tuple[Entry, ...] = (
     _method("bo-cei", "bayes:BO", "bo-tutorial", summary="constrained expected improvement", acq="cei"),
     _method("bo-ucb", "bayes:BO", "bo-tutorial", summary="upper confidence bound", acq="ucb"),
     _method("bo-pi", "bayes:BO", "bo-tutorial", summary="probability of improvement", acq="pi"),
-    _method("bo-mfkg", "bayes:BO", "bo-tutorial", summary="multi-fidelity knowledge gradient per cost; needs fidelity=", acq="mfkg"),
-    _method("bo-multi-task", "bayes:BO", "bo-tutorial", summary="knowledge gradient for one of several tasks; needs task=", acq="multi-task"),
-    _method("bo-env-kg", "bayes:BO", "bo-tutorial", summary="knowledge gradient for a mean over environments; needs environment=", acq="env-kg"),
-    _method("bo-d-ei", "bayes:BO", "bo-tutorial", summary="expected improvement with gradients", acq="d-ei"),
-    _method("bo-d-kg", "bayes:BO", "bo-tutorial", summary="knowledge gradient with gradients", acq="d-kg"),
+    _method("bo-mfkg", "bayes:BO", "bo-tutorial", summary="multi-fidelity knowledge gradient per cost (fidelity=)", acq="mfkg",
+            fidelity="s", example="augmented-branin"),
+    _method("bo-multi-task", "bayes:BO", "bo-tutorial", summary="knowledge gradient for one of several tasks (task=)", acq="multi-task",
+            task="w", example="random-environment"),
+    _method("bo-env-kg", "bayes:BO", "bo-tutorial", summary="knowledge gradient for a mean over environments (environment=)", acq="env-kg",
+            environment="w", example="random-environment"),
+    _method("bo-d-ei", "bayes:BO", "bo-tutorial", summary="expected improvement with gradients", acq="d-ei", example="rosenbrock-gradient"),
+    _method("bo-d-kg", "bayes:BO", "bo-tutorial", summary="knowledge gradient with gradients", acq="d-kg", example="rosenbrock-gradient"),
     _method("random-search", "peers:RandomSearch", peer=True, summary="independent uniform points"),
     _method("sobol-search", "peers:SobolSearch", peer=True, summary="a scrambled Sobol sequence"),
     _method("differential-evolution", "peers:DifferentialEvolution", peer=True, summary="SciPy"),

@@ -34,7 +34,7 @@ def least(model: Interpolants, starts: Iterable[Float[np.ndarray, " d"]], low: F
     model: output 0 is the objective, the others are constraints, to be at most -margin. Where that cannot be met from a start, the
     total excess is minimised first and then kept (Byrd and Omojokun's composite step).
     """
-    d, m = len(low), model.k - 1
+    m = model.k - 1
     bounds = [*zip(low.tolist(), high.tolist(), strict=True)]
     memo: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 

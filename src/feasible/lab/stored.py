@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.budget import Budget, Meter
 from ..core.errors import ArgumentError, FeasibleError, StoreError, is_number
-from ..core.ledger import FAILED, Ledger, Observations
+from ..core.ledger import FAILED, Ledger, Observation, Observations
 from ..core.problem import Method, Problem
 from ..core.registry import configure, load_method, load_problem, methods, resolve_target, split_settings
 from ..core.result import Point, Result
@@ -249,9 +249,10 @@ def _columns(problem: Problem, row: EvaluationRow) -> tuple[str, ...]:
 def result_data(result: Result) -> dict[str, Any]:
     """A result as plain data: what `show`, the standings and the report need, without the problem at hand."""
     answer = result.answer
-    x = [float(v) for v in answer] if hasattr(answer, "x") else None
+    seen = isinstance(answer, Observation)
+    x = [float(v) for v in answer] if seen else None
     return {"verdict": verdict_data(result.verdict), "feasible": result.verdict.feasible, "design": [list(r) for r in result.table()], "answer": x,
-            "id": getattr(answer, "id", None), "stopped": result.stopped, "steps": result.steps, "spent": result.spent, "notes": result.notes,
+            "id": answer.id if seen else None, "stopped": result.stopped, "steps": result.steps, "spent": result.spent, "notes": result.notes,
             "seconds": result.spent.get("seconds", 0.0), "versions": versions(), "text": str(result), "chosen": result.chosen,
             "objective": finite(result.verdict.objective) if isinstance(result.verdict.objective, float) else None}
 

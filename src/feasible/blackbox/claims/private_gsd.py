@@ -90,7 +90,9 @@ claim = Claim(
               "projection do, and prefixes and halfspaces, which are not differentiable, better than relaxed projection with annealed sigmoids.",
     experiments=experiments,
     check=check,
-    why="Every method fits the same noisy answers (one noise seed: nothing here is private). Prefixes and halfspaces are timed against the clock, so "
+    why="The bar for prefixes and halfspaces at epsilon 0.23 is missed: the noise of a query is ten times the final error, and whoever fits longest "
+        "fits noise. On a development seed (100) the error of private-gsd was 0.0263 after 4 s and rose to 0.0302 by 25 s. "
+        "Every method fits the same noisy answers (one noise seed: nothing here is private). Prefixes and halfspaces are timed against the clock, so "
         "these figures depend on the machine; the relaxed projection is our own code, on one CPU thread, where the paper's has a GPU. The private "
         "table is generated, like a census sample, not the American Community Survey itself.",
     limits={"desk": "5,000 rows instead of some 200,000; 2,000 prefixes and 2,000 halfspaces instead of 200,000; epsilon 0.23 and 1; three seeds for "
