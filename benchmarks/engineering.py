@@ -1,7 +1,7 @@
 """The thirteen engineering problems with 100 evaluations: the room's default against everything else, published as it comes.
 
 The quick methods run on five seeds. Those that take seconds for a proposal run seed by seed until FEASIBLE_BENCH_MINUTES (default 60) are
-over, and are compared on the seeds that are finished: `slow_seeds` in the results says how many.
+over, and are compared on what they have finished, which each figure states.
 The races live in benchmarks/out/engineering.db (a store of our own): an interrupted benchmark goes on where it stopped.
 FEASIBLE_BENCH_COLLECT=1 publishes what is finished without running more. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
 """
@@ -72,47 +72,50 @@ def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
     methods = list(dict.fromkeys(m for r in found for m in r.methods))
     slow = [m for m in methods if m in SLOW]
     quick = [m for m in methods if m not in SLOW]
-    whole = [s for s in seeds if all((p, m, s) in trials for p in contests for m in quick)]
-    everyone = [s for s in whole if all((p, m, s) in trials for p in contests for m in methods)]
+    pairs = [(p, s) for p in contests for s in seeds if all((p, m, s) in trials for m in quick)]
+    common = [pair for pair in pairs if all((pair[0], m, pair[1]) in trials for m in slow)]
 
     def regret(p: str, m: str, s: int) -> float:
         t, known = trials[p, m, s], contests[p].best_known or 0.0
         return max(t.objective - known, 0.0) / max(1.0, abs(known)) if t.status == "done" and t.feasible else np.inf
 
-    def ranks(of: list[str], over: list[int]) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {m: [] for m in of}
-        for p in contests:
-            for s in over:
-                for m, rank in zip(of, average_ranks([solved(trials[p, m, s], contests[p]) for m in of]), strict=True):
-                    found[m].append(rank)
-        return found
-
     figures, default = [], "gp-sqp"
-    for of, over, title in ((quick, whole, "quick methods"), (methods, everyone, "all methods")):
+    for of, over, title in ((quick, pairs, "quick methods"), (methods, common, "all methods")):
         if not over or (of is methods and not slow):
             continue
-        table = ranks(of, over)
-        medians = {m: float(np.median(r)) for m, r in table.items()}
-        best = min(v for m, v in medians.items() if m != default)
+        where = f"{title}, {len({p for p, _ in over})} problems, {len(over)} (problem, seed)"
+        ranks: dict[str, list[float]] = {m: [] for m in of}
+        for p, s in over:
+            for m, rank in zip(of, average_ranks([solved(trials[p, m, s], contests[p]) for m in of]), strict=True):
+                ranks[m].append(rank)
+        medians = {m: float(np.median(r)) for m, r in ranks.items()}
         listed = ", ".join(f"{m} {v:g}" for m, v in sorted(medians.items(), key=lambda x: x[1]))
-        figures.append(Figure(f"{title}, {len(over)} seeds: median rank of {default} minus the best other median rank", medians[default] - best, 0.0,
-                              "rank", listed))
-        can = {p for p in contests if any(np.isfinite(regret(p, m, s)) for m in of for s in over)}
-        missed = sum(not np.isfinite(regret(p, default, s)) for p in can for s in over)
-        figures.append(Figure(f"{title}: share of (problem, seed) where {default} found no feasible design, on problems where any method did",
-                              missed / max(len(can) * len(over), 1), 0.0, "share"))
-        for rival in (m for m in RIVALS if m in of):
-            quotient = [_ratio(np.median([regret(p, default, s) for s in over]), np.median([regret(p, rival, s) for s in over])) for p in contests]
-            figures.append(Figure(f"{title}: median over problems of the regret of {default} over that of {rival}", float(np.median(quotient)), 0.5,
-                                  "ratio", f"worst problem {max(quotient):.3g}"))
-        for m in of:
-            share = np.mean([np.isfinite(regret(p, m, s)) for p in contests for s in over])
-            figures.append(Figure(f"{title}: {m}, average rank of {len(of)}", float(np.mean(table[m])), None, "rank", f"feasible in {share:.0%}"))
-    rows = [{"problem": p, "method": m, "median regret": float(np.median([regret(p, m, s) for s in whole if (p, m, s) in trials] or [np.inf])),
-             "seconds": float(np.median([trials[p, m, s].seconds for s in whole if (p, m, s) in trials] or [np.nan]))}
-            for p in contests for m in methods]
-    write("engineering" if FIRST < 100 else "engineering-development", figures, seeds=whole, slow_seeds=everyone,
-          rows=[{k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in r.items()} for r in rows])
+        figures.append(Figure(f"{where}: median rank of {default} minus the best other median rank", medians[default]
+                              - min(v for m, v in medians.items() if m != default), 0.0, "rank", listed))
+        can = {p for p, _ in over if any(np.isfinite(regret(p, m, s)) for m in of for q, s in over if q == p)}
+        missed = [f"{p} (seed {s})" for p, s in over if p in can and not np.isfinite(regret(p, default, s))]
+        figures.append(Figure(f"{where}: share where {default} found no feasible design, on problems where any method did",
+                              len(missed) / len(over), 0.0, "share", ", ".join(missed)))
+        for m in sorted(of, key=lambda m: float(np.mean(ranks[m]))):
+            share = np.mean([np.isfinite(regret(p, m, s)) for p, s in over])
+            figures.append(Figure(f"{where}: {m}, average rank of {len(of)}", float(np.mean(ranks[m])), None, "rank", f"feasible in {share:.0%}"))
+    for rival in (m for m in RIVALS if m in methods):
+        both = [(p, s) for p, s in pairs if (p, rival, s) in trials]
+        quotients = {p: _ratio(*(np.median([regret(p, m, s) for q, s in both if q == p]) for m in (default, rival)))
+                     for p in dict.fromkeys(p for p, _ in both)}
+        if quotients:
+            worst = max(quotients, key=quotients.__getitem__)
+            figures.append(Figure(f"regret of {default} over that of {rival}, median over {len(quotients)} problems, {len(both)} (problem, seed)",
+                                  float(np.median([*quotients.values()])), 0.5, "ratio", f"worst: {worst} {quotients[worst]:.3g}"))
+    rows = []
+    for p in contests:
+        for m in methods:
+            mine = [(regret(p, m, s), trials[p, m, s].seconds) for s in seeds if (p, m, s) in trials]
+            if mine:
+                middle, seconds = np.median(mine, axis=0).tolist()
+                rows.append({"problem": p, "method": m, "seeds": len(mine), "median regret": middle if np.isfinite(middle) else None,
+                             "seconds": seconds})
+    write("engineering" if FIRST < 100 else "engineering-development", figures, seeds=seeds, rows=rows)
     return figures
 
 
