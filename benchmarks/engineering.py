@@ -25,7 +25,7 @@ from .common import RESULTS, Figure, write
 PROBLEMS = tuple(n for n in ENGINEERING if n not in ("heat-exchanger", "cantilever-beam"))
 OURS = ("gp-sqp", "cbo-memory")
 NETWORK = ("pfn-cei", "pfn-cei-plus")
-QUICK = ("cobyqa", "slsqp", "trust-constr", "differential-evolution", "cma-es", "pymoo-ga", "pymoo-isres", "nevergrad-ngopt", "cbx", "optuna-tpe",
+QUICK = ("cobyqa", "slsqp", "trust-constr", "differential-evolution", "cma-es", "pymoo-ga", "cbx", "optuna-tpe",
          "random-search")
 SLOW = ("optuna-gp", "ax", "botorch-logcei")
 RIVALS = ("optuna-gp", "optuna-tpe", "ax")
@@ -54,7 +54,7 @@ def run() -> list[Figure]:
             found.append(race(list(PROBLEMS), list(methods), f"evaluations={EVALUATIONS}", seeds=which, store=store, name=name, jobs=JOBS))
 
     if "quick" in PARTS:
-        one(f"engineering-{FIRST}-quick", (*OURS, *QUICK), seeds)
+        one(f"engineering-{FIRST}", (*OURS, *QUICK), seeds)
     if "network" in PARTS:
         one(f"engineering-{FIRST}-network", NETWORK, seeds)
     started = time.monotonic()

@@ -67,6 +67,7 @@ class Search:
     design: points of the initial design that are still to be asked.  radius: D.  penalty: (m,) nu.  error: (m,) last errors of the
     models of the constraints.  trusted: the last step came out as foreseen, to TRUST.  since: first row of the present local search.
     fails: local steps that failed in a row.  lengths, wide_lengths: (1 + m, d) log-lengthscales of the last local and global models.
+    fitted: (2, 2) rows and unit when those of the global and the local models were fitted last.
     """
 
     rng: np.random.Generator
@@ -83,6 +84,7 @@ class Search:
     searches: int = 1
     lengths: np.ndarray | None = None
     wide_lengths: np.ndarray | None = None
+    fitted: np.ndarray = field(default_factory=lambda: np.ones((2, 2)))
     pending: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     asked: int = 0
     notes: int = 0
@@ -98,6 +100,7 @@ class GPSQP(AskTell):
     neighbours: points of a local model for each input (at least 10 in all).  most: points of any model at most.
     margin: share of the constraints' last model errors that the next step stays away from the limits.
     tame: ratio of an output's largest to its median size beyond which a model of its asinh is tried too.
+    refit: growth of the rows after which lengthscales are fitted again (its cube: of the unit of a local model); 1: for every proposal.
     """
 
     name: ClassVar[str] = "gp-sqp"
@@ -108,9 +111,10 @@ class GPSQP(AskTell):
     most: int = 150
     margin: float = 0.5
     tame: float = 100.0
+    refit: float = 1.1
 
     def __post_init__(self) -> None:
-        for what in ("radius", "resolution", "neighbours", "tame"):
+        for what in ("radius", "resolution", "neighbours", "tame", "refit"):
             value = getattr(self, what)
             if not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise ArgumentError(f"{what}={value!r}: expected a number > 0")
@@ -199,7 +203,11 @@ class GPSQP(AskTell):
         keep = near[first]
         local = kind == LOCAL
         known = state.lengths if local else state.wide_lengths
-        model, scales = self._model(state, z, np.column_stack([f[keep] - f[i], g[keep]]), local, known)
+        last = state.fitted[int(local)]
+        old = known is not None and len(f) < last[0] * self.refit and 1 / self.refit**3 < unit / last[1] < self.refit**3
+        if not old:
+            state.fitted[int(local)] = np.array([len(f), unit])
+        model, scales = self._model(state, z, np.column_stack([f[keep] - f[i], g[keep]]), local, known, 0 if old else 12)
         sf, sg = scales[0].unit, np.array([s.unit for s in scales[1:]])
         if local:
             state.lengths = model.log_lengths
@@ -241,7 +249,8 @@ class GPSQP(AskTell):
         values = [s.back(v) for s, v in zip(scales, model.at((point - centre) / unit)[0].tolist(), strict=True)]
         return Pending(point, kind, row, float(f[i]) + values[0], np.array(values[1:]))
 
-    def _model(self, state: Search, z: np.ndarray, y: np.ndarray, local: bool, lengths: np.ndarray | None) -> tuple[Interpolants, list[Scale]]:
+    def _model(self, state: Search, z: np.ndarray, y: np.ndarray, local: bool, lengths: np.ndarray | None,
+               iterations: int) -> tuple[Interpolants, list[Scale]]:
         """Interpolants of y (n, k) at z (n, d), each output plain or curved: whichever predicts the points near the centre better."""
         d, k = z.shape[1], y.shape[1]
         units = [_typical(column) for column in y.T]
@@ -252,7 +261,7 @@ class GPSQP(AskTell):
         start = None if lengths is None or lengths.shape != (k, d) else lengths[source]
         # a local model is nearly a polynomial, so its lengthscales are held near twice the width of its points
         prior = (math.log(2 * math.sqrt(d)), 0.7) if local else (math.log(math.sqrt(d)), 1.0)
-        model = Interpolants(z, values, *prior, start=start, iterations=40 if start is None else 12)
+        model = Interpolants(z, values, *prior, start=start, iterations=40 if start is None else iterations)
         if model.fallbacks and state.notes < 3:
             state.notes += 1
             warnings.warn(f"{self.name}: the lengthscales of {len(model.fallbacks)} of {model.k} models could not be fitted; the prior's were used",

@@ -221,6 +221,7 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             limits = {r: v for r, v in meter.limits.items() if r != "seconds"}
             timed = "seconds" in meter.limits
             before, before_step = -1.0, current.step
+            gone = spent.get("rho", 0.0)
             while True:
                 if step >= next_step:
                     if not uses_ledger:
@@ -251,7 +252,8 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
                 step += 1
                 current.step = step
                 spent["steps"] = step
-                if checkpoints is not None and checkpoints.due():
+                if checkpoints is not None and (spent.get("rho", 0.0) != gone or checkpoints.due()):
+                    gone = spent.get("rho", 0.0)  # privacy cannot be had back: what it bought is stored before anybody sees it
                     _save(current, checkpoints, state)
         except StopRun as reached:
             stopped = str(reached)

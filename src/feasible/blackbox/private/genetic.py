@@ -118,6 +118,14 @@ def loss(fit: Fit) -> float:
     return float(np.sum(fit.weight * (fit.counts - fit.target) ** 2))
 
 
+def refresh(fit: Fit, queries: Queries) -> None:
+    """After the table was replaced: its counts, L, and an archive that starts with it."""
+    fit.counts[:] = queries.count(fit.table)
+    fit.loss = loss(fit)
+    fit.last = fit.loss
+    fit.kept[0], fit.above[0], fit.length[0] = 1, 0.0, 0
+
+
 def operators(domain: Domain) -> list[int]:
     """The operators of the bandit that have something to change in this domain."""
     found = [MUTATE] if domain.categorical else []
