@@ -1,4 +1,8 @@
+import copy
 import math
+import signal
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
 
@@ -9,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import feasible
 from feasible.blackbox.private import Domain, Halfspaces, Marginals, Prefixes, PrivateGSD, PrivateTable, Ranges, Synthetic
-from feasible.blackbox.private.accounting import Noise, cdp_delta, cdp_epsilon, cdp_rho, gaussian_variance, gumbel_scale
+from feasible.blackbox.private.accounting import Noise, cdp_delta, cdp_epsilon, cdp_rho, gaussian_variance, gumbel_scale, noise_key
 from feasible.blackbox.private.genetic import Optimiser, advance, aim, loss, start
-from feasible.blackbox.private.gsd import GSD
-from feasible.blackbox.private.instances import acs_like, acs_table
+from feasible.blackbox.private.gsd import GSD, HELD, PATIENCE
+from feasible.blackbox.private.instances import acs_like, acs_like_mixed, acs_table
 from feasible.blackbox.private.kernels import move, swapped
 from feasible.core.budget import Budget, Meter, active_meter
+from feasible.core.checkpoint import decode
 from feasible.core.errors import ArgumentError, ArgumentTypeError, BoundsError, BudgetExhausted, WrongProblem
 from feasible.core.registry import default_method, load_method, load_problem
-from feasible.core.run import Run, run
+from feasible.core.run import Run, Saved, run
+from feasible.lab.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:noise_seed")
 FRAME, DOMAIN = acs_table(300, 100)
@@ -354,6 +361,155 @@ def test_a_private_table_is_chosen_for_named_and_solved_like_any_problem():
         solve(problem, load_method("random-search"), evaluations=5)
 
 
+# -- when to stop -----------------------------------------------------------------------------------------------------------
+
+
+def measured(problem, method):
+    state = method.init(problem, np.random.default_rng(5))
+    return method.step(problem, state)
+
+
+def test_thinned_answers_keep_the_measured_ones_and_their_two_noises_are_independent():
+    problem = acs_like(2000, 100)
+    rho = 0.01
+    raw = measured(problem, GSD(rho=rho, noise_seed=4, rows=100, stop="plateau", sparse=False))
+    thin = measured(problem, GSD(rho=rho, noise_seed=4, rows=100, sparse=False))
+    fitted, held, answers = thin.fit.target / 100, thin.held, raw.held
+    np.testing.assert_allclose((fitted + HELD * held) / (1 + HELD), answers, atol=1e-12)
+    truth = problem.queries.count(problem.domain.encode(problem.data)) / problem.n
+    sigma = np.repeat(thin.sigma, np.diff(problem.queries.arrays.base))
+    a, b = (fitted - truth) / sigma, (held - truth) / sigma
+    q = len(a)
+    low, high = stats.chi2.ppf([1e-5, 1 - 1e-5], q) / q
+    assert low < np.mean(a**2) / (1 + HELD) < high
+    assert low < np.mean(b**2) / (1 + 1 / HELD) < high
+    assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / math.sqrt(q)
+
+
+def test_a_thinned_fit_ends_with_the_table_nearest_to_what_was_held_out_and_sooner_than_a_plateau(monkeypatch):
+    problem = acs_like_mixed(2000, 100, 300)
+    errors, generations = {}, {}
+    for stop in ("thinned", "plateau"):
+        method = GSD(rho=problem.rho_of(0.23), noise_seed=4, rows=200, generations=6000, tolerance=0.0, stop=stop)
+        state = measured(problem, method)
+        far = [method._distance(problem, state)]
+        monkeypatch.setattr("feasible.blackbox.private.gsd.advance", lambda *a, s=state, f=far: (advance(*a), f.append(method._distance(problem, s)))[0])
+        while method.done(problem, state) is None:
+            state = method.step(problem, state)
+        if stop == "thinned":
+            assert method._distance(problem, state) == min(far) == state.least
+            assert len(far) - 1 == int(np.argmin(far)) + PATIENCE
+        assert np.array_equal(state.fit.counts, problem.queries.count(state.fit.table))
+        assert state.fit.loss == loss(state.fit)
+        errors[stop], generations[stop] = problem.judge(method.answer(problem, state)).objective, state.fit.total
+    assert generations["thinned"] < generations["plateau"]
+    assert errors["thinned"] < errors["plateau"]
+
+
+@pytest.mark.parametrize("tau", [0.97, 1.1])
+def test_the_discrepancy_principle_stops_at_the_first_block_below_the_expected_noise(tau):
+    problem = acs_like_mixed(2000, 100, 300)
+    method = GSD(rho=problem.rho_of(1.0), noise_seed=4, rows=200, generations=20_000, stop="discrepancy", tau=tau)
+    state = measured(problem, method)
+    expected = tau * float(np.sum(np.diff(problem.queries.arrays.base) * state.sigma**2))
+    answers = problem.measure(range(problem.queries.w), problem.rho_of(1.0) / problem.queries.w, Noise(noise_key(4, state.run, 0))).answers
+
+    def distance():
+        return float(np.sum((answers - state.fit.counts / 200) ** 2))
+
+    far = [distance()]
+    while method.done(problem, state) is None:
+        state = method.step(problem, state)
+        far.append(distance())
+    assert far[-1] <= expected < far[-2]
+
+
+@pytest.mark.parametrize("stop", ["thinned", "discrepancy"])
+@pytest.mark.parametrize("options", [{}, {"optimiser": "elite"}, {"mode": "hybrid", "rounds": 2, "per_round": 4}], ids=str)
+def test_every_rule_serves_every_optimiser_and_mode(table, stop, options):
+    first, again = (solve(table, GSD(noise_seed=1, rows=60, generations=900, stop=stop, **options), rho=0.5) for _ in range(2))
+    pd.testing.assert_frame_equal(first.answer, again.answer)
+    assert first.spent["rho"] <= 0.5
+
+
+# -- a process that is killed ---------------------------------------------------------------------------------------------
+
+
+DRIVE = """
+import os, signal
+from feasible import solve
+from feasible.blackbox.private.accounting import Noise
+from feasible.blackbox.private.gsd import GSD
+from feasible.blackbox.private.instances import acs_like_small
+from feasible.lab.store import Store
+
+drawn, saved = Noise.discrete_gaussian, Store.save_checkpoint
+DIES = {dies!r}
+
+def draw(self, variance, n):
+    with open({log!r}, "a") as f:
+        f.write("drawn" + chr(10))
+    return drawn(self, variance, n)
+
+def save(self, run, blob, told=0):
+    if DIES == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    saved(self, run, blob, told)
+    if DIES == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Noise.discrete_gaussian, Store.save_checkpoint = draw, save
+solve(acs_like_small(), GSD(rows=60, generations=3000, tolerance=0.0, stop="plateau"), budget={{"rho": 0.05}}, seed=3, store={db!r}, name="r")
+"""
+
+
+def drive(tmp_path, dies):
+    """The exit code of a process that solves with noise of the operating system, and dies by SIGKILL at its first checkpoint; or lives (None)."""
+    text = DRIVE.format(dies=dies, log=str(tmp_path / "log"), db=str(tmp_path / "lab.db"))
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", text], timeout=120, check=False).returncode
+
+
+def test_after_kill_9_no_measurement_is_drawn_again_that_was_charged_and_none_was_seen_that_was_not_stored(tmp_path):
+    problem = load_problem("acs-like-small")
+    template = GSD(rows=60).init(problem, np.random.default_rng(3))
+
+    def stored():
+        store = Store(tmp_path / "lab.db")
+        blob, trail = store.checkpoint(1), store.trail(1)
+        store.close()
+        if blob is None:
+            return None, 0.0, trail
+        saved = decode(blob[0], Saved(0, 0, {}, [], 1, copy.deepcopy(template), [GSD().answer(problem, template), None]))
+        return saved.state.held, saved.spent["rho"], trail
+
+    def draws():
+        return len((tmp_path / "log").read_text().splitlines())
+
+    assert drive(tmp_path, "before") == -signal.SIGKILL
+    once = draws()
+    assert once == problem.queries.w
+    answers, rho, trail = stored()
+    assert answers is None
+    assert rho == 0
+    assert all(p.verdict.missing for p in trail)  # nothing that depends on the noise got out
+    assert drive(tmp_path, "after") == -signal.SIGKILL
+    assert draws() == 2 * once
+    answers, rho, trail = stored()
+    assert 0.05 * (1 - 1e-6) < rho <= 0.05
+    assert all(p.verdict.missing for p in trail)
+    assert drive(tmp_path, None) == 0
+    assert draws() == 2 * once
+    again, spent, trail = stored()
+    assert np.array_equal(again, answers)
+    assert spent == rho
+    assert not trail[-1].verdict.missing
+    # more budget for a run that is over: the answers stay those that were paid for
+    more = feasible.solve(problem, GSD(rows=60, generations=3000, tolerance=0.0, stop="plateau"), budget={"rho": 0.08}, seed=3,
+                          store=str(tmp_path / "lab.db"), name="r")
+    assert more.spent["rho"] == rho
+    assert np.array_equal(stored()[0], answers)
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------------
 
 
@@ -383,7 +539,7 @@ def test_a_domain_must_be_declared_in_full():
 
 @pytest.mark.parametrize("settings_", [{"epsilon": 0.0}, {"epsilon": -1}, {"epsilon": math.nan}, {"delta": 0.0}, {"delta": 1.0}, {"delta": 2},
                                        {"rho": 0}, {"rows": 0}, {"generations": 0}, {"mode": "x"}, {"optimiser": "x"}, {"epsilon": 2.0, "rho": 1.0},
-                                       {"noise_seed": 1.5}, {"tolerance": -1}], ids=str)
+                                       {"noise_seed": 1.5}, {"tolerance": -1}, {"stop": "x"}, {"tau": 0.0}], ids=str)
 def test_settings_that_make_no_sense_are_refused_at_once(settings_):
     with pytest.raises(ArgumentError, match=next(iter(settings_))):
         PrivateGSD(**settings_)
@@ -415,6 +571,7 @@ def test_rows_beyond_the_table_are_kept_out_of_sparse_marginals():
     problem = acs_like(200, 100, Marginals(2), columns="categorical")
     method = GSD(noise_seed=1, rows=20, generations=100, rho=0.1)
     state = method.step(problem, method.init(problem, np.random.default_rng(0)))
+    assert state.fit.total == 0  # measuring is a step of its own
     base = problem.queries.arrays.base
     kept = np.add.reduceat(state.fit.weight, base[:-1])
     assert np.array_equal(kept, np.minimum(np.diff(base), 20))

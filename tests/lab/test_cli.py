@@ -263,7 +263,7 @@ def test_show_lists_what_the_store_holds(ok):
     ok("ask", "mix.toml")
     listed = ok("show", "--json")
     assert [r["name"] for r in listed["races"]] == ["b"]
-    assert {(r["name"], r["kind"], r["method"]) for r in listed["runs"]} == {("a", "solve", "sobol-search"), ("mix", "study", "cbo-memory")}
+    assert {(r["name"], r["kind"], r["method"]) for r in listed["runs"]} == {("a", "solve", "sobol-search"), ("mix", "study", "pfn-cei")}
     out = ok("show")
     for word in ("races", "runs and studies", "mix", "sphere", "finished"):
         assert word in out
@@ -426,7 +426,7 @@ def test_beginning_a_study_says_which_method_and_why_and_show_names_it(run, ok):
     code, _, err = run("ask", "mix.toml")
     assert code == 0
     name = re.search(r"method: ([\w-]+), because", err).group(1)
-    assert name == "cbo-memory"
+    assert name == "pfn-cei"
     assert f"mix by {name}" in ok("show", "mix")
     assert ok("show", "mix", "--json")["method"] == name
 
@@ -508,7 +508,7 @@ def test_earlier_data_begin_or_join_a_study_and_cost_nothing(ok, what):
     assert out["best"] == out["told"][0]
     again = ok("tell", "mix", "old.csv", "--known", "--json")
     assert (again["told"], len(again["unchanged"])) == ([], 2)
-    assert "cbo-memory" in ok("show", "mix")
+    assert "pfn-cei" in ok("show", "mix")
     points = [(r["temperature"], r["cycles"], r["solvent"]) for r in json.loads(ok("ask", "mix", "-n", 5, "-f", "json"))]
     assert (50.5, 3, "DMAc") not in points
 

@@ -11,10 +11,10 @@ _WHERE = {
     "CBO": "cbo", "Swarm": "swarm", "cbo_minimize": "cbo", "Hopping": "hopping", "hop": "hopping", "smoothed_gradient": "hopping",
     "GPSQP": "gp_sqp", "Interpolants": "interpolant",
     "CCBO": "ccbo", "CompositeBO": "ccbo", "CBOptimizer": "cbo_torch", "OptunaSampler": "optuna_sampler",
-    "BO": "bayes", "BayesOpt": "bayes_native",
+    "BO": "bayes", "BayesOpt": "bayes_native", "GradGP": "gradgp",
     "PFN": "pfn", "ConstrainedBO": "pfn_cbo", "PFNModel": "pfn_botorch",
 }
-_MODULES = ("acq", "instances", "peers")
+_MODULES = ("acq", "instances", "peers", "private")
 
 __all__ = [*_WHERE, *_MODULES]
 

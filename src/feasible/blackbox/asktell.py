@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,14 @@ class Proposals:
     def of(cls, x: Float[np.ndarray, "n d"]) -> Proposals:
         """Proposals without labels."""
         return cls(x, np.full(len(x), -1))
+
+
+def say(note: str) -> None:
+    """Warn the user of something a method had to do otherwise, and keep it with the active run's notes."""
+    run = active_run.get()
+    if run is not None and note not in run.notes:
+        run.notes.append(note)
+    warnings.warn(note, stacklevel=4)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ registered as bo-logei, bo-noisy-ei, bo-kg and so on.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +23,7 @@ from ..core.budget import active_meter, register_resource
 from ..core.errors import ArgumentError, nearest
 from ..core.ledger import Observations
 from ..core.run import active_run
-from .asktell import AskTell, Proposals
+from .asktell import AskTell, Proposals, say
 from .bayes_model import (
     Surrogate,
     Told,
@@ -389,10 +388,7 @@ def ranked(told: Told) -> np.ndarray:
 def _say(memory: Memory, note: str) -> None:
     if note not in memory.notes:
         memory.notes.append(note)
-        warnings.warn(note, stacklevel=4)
-        run = active_run.get()
-        if run is not None and note not in run.notes:
-            run.notes.append(note)
+        say(note)
 
 
 __all__ = ["ACQUISITIONS", "ANYWHERE", "BO", "Memory", "ranked", "remember"]

@@ -28,7 +28,7 @@ import numpy as np
 
 from ..core.errors import ArgumentError
 from ..core.ledger import DONE
-from .asktell import AskTell, Proposals
+from .asktell import AskTell, Proposals, say
 from .interpolant import Interpolants
 from .peers_common import draw, first_start
 from .space import Space, sample_allowed
@@ -264,8 +264,7 @@ class GPSQP(AskTell):
         model = Interpolants(z, values, *prior, start=start, iterations=40 if start is None else iterations)
         if model.fallbacks and state.notes < 3:
             state.notes += 1
-            warnings.warn(f"{self.name}: the lengthscales of {len(model.fallbacks)} of {model.k} models could not be fitted; the prior's were used",
-                          RuntimeWarning, stacklevel=5)
+            say(f"{self.name}: the lengthscales of {len(model.fallbacks)} of {model.k} models could not be fitted; the prior's were used")
         if not wild:
             return model, scales
         near = np.argsort(np.abs(z).max(axis=1), kind="stable")[:2 * d + 1]

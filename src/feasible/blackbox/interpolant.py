@@ -59,8 +59,9 @@ class Interpolants:
         for j in range(k):
             t = self.log_lengths[j] if start is None else np.clip(start[j], centre - REACH, centre + REACH)
             if iterations and sd[j] > 0:
-                t, value, _ = fmin_l_bfgs_b(self._loss, t, args=(w[:, j], squares), bounds=[(centre - REACH, centre + REACH)] * d,
-                                            maxiter=iterations, maxfun=iterations + 8)
+                t, value = self._fit(t, w[:, j], squares, iterations)
+                if not value < _FAILED and start is not None:
+                    t, value = self._fit(np.full(d, centre), w[:, j], squares, iterations)
                 if not (np.isfinite(t).all() and value < _FAILED):
                     t = np.full(d, centre)
                     self.fallbacks.append(j)
@@ -70,6 +71,11 @@ class Interpolants:
             self.weights[:, j] = _refined(factor, kernel, w[:, j])
             self.variance[j] = max(float(w[:, j] @ self.weights[:, j]) / n, 1e-300)
         self._inverse = np.exp(-2 * self.log_lengths)
+
+    def _fit(self, t: np.ndarray, w: np.ndarray, squares: np.ndarray, iterations: int) -> tuple[np.ndarray, float]:
+        reach = [(self.centre - REACH, self.centre + REACH)] * len(t)
+        t, value, _ = fmin_l_bfgs_b(self._loss, t, args=(w, squares), bounds=reach, maxiter=iterations, maxfun=iterations + 8)
+        return t, float(value)
 
     def _factor(self, t: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cholesky factor with a jitter, and the kernel without."""
