@@ -34,7 +34,7 @@ FIRST = int(os.environ.get("FEASIBLE_BENCH_FIRST_SEED", "0"))
 MINUTES = float(os.environ.get("FEASIBLE_BENCH_MINUTES", "60"))
 JOBS = int(os.environ.get("FEASIBLE_BENCH_JOBS", "2"))
 PARTS = [p for p in os.environ.get("FEASIBLE_BENCH_PARTS", "quick,network,slow").split(",") if p]
-EVALUATIONS, SEEDS = 100, 5
+EVALUATIONS, SEEDS = 100, 5 if FIRST < 100 else 3
 
 
 def run() -> list[Figure]:

@@ -29,7 +29,7 @@ from feasible.lab.standings import (
     signed_rank_p,
     standings,
 )
-from feasible.lab.trials import Contest, Race
+from feasible.lab.trials import Contest, Race, Trial
 
 numbers = st.one_of(st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 2.0]), st.floats())
 verdicts = st.builds(lambda o, v, t: Verdict(o, abs(v), t), numbers, numbers, st.sampled_from([0.0, 1e-6, -1.0, 1.0]))
@@ -370,3 +370,16 @@ def test_names_steer_neither_the_terminal_nor_rich():
 
 def test_ties_between_methods_are_neither_won_nor_lost():
     assert compare(Verdict(1.0), Verdict(1.0)) == 0
+
+
+def test_trials_that_solved_a_problem_share_a_rank_and_others_do_not():
+    from feasible.lab.standings import solved
+
+    contest = Contest("p", best_known=10.0)
+
+    def seen(method, objective, violation=0.0, feasible=True):
+        return Trial("p", method, 0, status="done", objective=objective, violation=violation, feasible=feasible)
+
+    found = [seen("a", 10.0 + 5e-6), seen("b", 10.0 - 1e-3), seen("c", 10.1), seen("d", 9.0, 1.0, False)]
+    assert average_ranks([solved(t, contest) for t in found]) == [1.5, 1.5, 3.0, 4.0]
+    assert average_ranks([solved(t, Contest("p")) for t in found]) == [2.0, 1.0, 3.0, 4.0]

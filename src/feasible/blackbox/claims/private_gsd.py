@@ -49,7 +49,7 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
             fitted["pgm"] = PGM(noise_seed=NOISE, iterations=500)
         found.append(Experiment(f"marginals, epsilon {epsilon:g}", [categorical], fitted, rho, seeds))
         timed = {"private-gsd": GSD(noise_seed=NOISE, rows=rows, generations=10**8, tolerance=0.0),
-                 "rap": RAP(noise_seed=NOISE, rows=rows, iterations=10**6, timed=True, batch=2, copies=2)}
+                 "rap": RAP(noise_seed=NOISE, rows=rows, iterations=10**6, timed=True, batch=2, copies=10)}
         found.append(Experiment(f"prefixes and halfspaces, epsilon {epsilon:g}", [several], timed,
                                 {"rho": several.rho_of(epsilon), "seconds": seconds}, seeds[:3]))
     return found

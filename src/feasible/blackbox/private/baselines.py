@@ -64,7 +64,7 @@ class RAP(Method):
     lr: float = 0.1
     batch: int = 10
     copies: int = 10
-    clip: bool = True
+    clip: bool = False
     timed: bool = False
     noise_seed: int | None = None
 

@@ -1,0 +1,60 @@
+"""Which method the room picks when none is named, and that the pick can be run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import feasible
+from feasible.blackbox import BlackBox, Categorical, Integer, Real
+from feasible.blackbox.catalogue import choose
+from feasible.core.budget import Budget
+from feasible.core.registry import methods
+
+
+def bowl(x):
+    return float(np.sum(np.square(np.asarray(x, float))))
+
+
+PLAIN = BlackBox(bowl, [(-1, 2)] * 3)
+CASES = {
+    "smooth": (PLAIN, {"evaluations": 60}, False, "gp-sqp"),
+    "smooth, in batches": (PLAIN, {"evaluations": 60}, True, "gp-sqp"),
+    "too few": (PLAIN, {"evaluations": 5}, False, "sobol-search"),
+    "many": (PLAIN, {"evaluations": 2000}, False, "cobyqa"),
+    "many, in batches": (PLAIN, {"evaluations": 2000}, True, "cbo-memory"),
+    "by the clock": (PLAIN, {"seconds": 5}, False, "cobyqa"),
+    "open": (BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0]), {"evaluations": 60}, False, "cobyqa"),
+    "noise": (BlackBox(bowl, [(-1, 2)] * 3, noise=0.1), {"evaluations": 60}, False, "pfn-cei"),
+    "noise, many": (BlackBox(bowl, [(-1, 2)] * 3, noise=0.1), {"evaluations": 2000}, False, "cbo-memory"),
+    "noise, many inputs": (BlackBox(bowl, [(-1, 2)] * 30, noise=0.1), {"evaluations": 60}, False, "cbo-memory"),
+    "whole numbers": (BlackBox(bowl, [Integer("k", 0, 9), Real("t", 0, 1)]), {"evaluations": 60}, True, "pfn-cei"),
+    "categories": (BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]), {"evaluations": 60}, True, "pfn-cei"),
+    "target": (BlackBox(lambda x: {"size": 1 + bowl(x)}, [(-1, 2)] * 3, objective="size", target=2.0), {"evaluations": 60}, False, "ccbo"),
+    "yes or no": (BlackBox(lambda x: {"cost": bowl(x), "stable": float(x[0] > 0)}, [(-1, 2)] * 3, objective="cost", limits={"stable": "is true"}),
+                  {"evaluations": 60}, False, "pfn-cei"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_choice_follows_the_documented_rule_and_says_why(case):
+    problem, budget, batches, expected = CASES[case]
+    name, why = choose(problem, Budget(**budget), batches)
+    assert name == expected
+    assert name in methods()
+    assert len(why) > 20
+
+
+@pytest.mark.parametrize("case", ["smooth", "too few", "noise", "whole numbers", "yes or no"])
+def test_the_choice_is_run_and_named_in_the_result(case):
+    problem, budget, _, expected = CASES[case]
+    result = feasible.solve(problem, budget=Budget(evaluations=min(budget["evaluations"], 24)))
+    assert result.method == expected
+    assert result.chosen
+    assert result.verdict.feasible
+
+
+def test_a_private_table_gets_the_method_that_keeps_to_rho():
+    result = feasible.solve("acs-like-small", budget=Budget(rho=0.05))
+    assert result.method == "private-gsd"
+    assert 0 < result.spent["rho"] <= 0.05
