@@ -88,7 +88,7 @@ def _evidence(slug: str) -> str:
 
     found = read_evidence(slug) or {}
     rows = [[p["statement"], "" if p["figure"] is None else f"{p['figure']:.4g}" if isinstance(p["figure"], float) else p["figure"], p["bar"],
-             "yes" if p["holds"] else "no"] for p in found["parts"]]
+             {True: "yes", False: "no", None: "reported"}[p["holds"]]] for p in found["parts"]]
     why = f"\n{found['why']}\n" if found.get("why") else ""
     return (f"### {slug}\n\n{found['claim']}\n\nCommand: `{found['command']}`, seeds {', '.join(map(str, found['seeds']))}, "
             f"commit {found['commit']}.\n\n" + table(["statement", "measured", "bar", "met"], rows) + why)

@@ -170,9 +170,10 @@ def reproduce(
         if not json:
             out.print(f"\n{one}: {evidence['claim']}", markup=False)
             for part in evidence["parts"]:
-                state = "holds" if part["holds"] else "FAILS"
+                state = {True: "holds", False: "FAILS", None: "reported"}[part["holds"]]
                 out.print(f"  [{state}] {part['statement']}: {_figure(part['figure'])} (bar: {part['bar']})", markup=False)
-            out.print(f"  {'the claim holds' if evidence['holds'] else 'the claim does NOT hold'} at {scale} scale, seeds {seeds}", markup=False)
+            verdict = {True: "the claim holds", False: "the claim does NOT hold", None: "nothing was judged"}[evidence["holds"]]
+            out.print(f"  {verdict} at {scale} scale, seeds {seeds}", markup=False)
     if json:
         emit(results if all else results[0])
 

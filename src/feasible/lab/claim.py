@@ -32,17 +32,17 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Part:
-    """One checkable statement: the measured figure, the bar, and whether it is met."""
+    """One checkable statement: the measured figure, the bar, and whether it is met; None where the figure is only reported."""
 
     statement: str
     figure: float | None
     bar: str
-    holds: bool
+    holds: bool | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """experiments(scale, seeds) -> races to run.  check(races by name) -> parts; the claim holds when every part does.
+    """experiments(scale, seeds) -> races to run.  check(races by name) -> parts; the claim holds when every part with a bar does.
 
     extra(seeds, scale): figures that are not races (for example the accuracy of a trained network); its parts count too.
     """
@@ -87,7 +87,7 @@ def run_claim(claim: Claim, scale: str = "desk", seeds: Sequence[int] = (0, 1, 2
     per_seed = [{"experiment": name, "problem": t.problem, "method": t.method, "seed": t.seed, "objective": t.objective,
                  "violation": t.violation, "feasible": t.feasible, "status": t.status, "answer": t.answer, "spent": t.spent,
                  "seconds": t.seconds} for name, r in races.items() for t in r.trials]
-    return plain({"slug": claim.slug, "claim": claim.statement, "holds": all(p.holds for p in parts) if parts else None,
+    return plain({"slug": claim.slug, "claim": claim.statement, "holds": all(p.holds for p in parts if p.holds is not None) if parts else None,
                   "command": f"feasible reproduce {claim.slug} --scale {scale}", "scale": scale, "seeds": list(seeds),
                   "parts": [asdict(p) for p in parts], "why": claim.why, "figures": {p.statement: p.figure for p in parts},
                   "budgets": {n: dict(r.budget) for n, r in races.items()}, "per_seed": per_seed, "extra": more,
