@@ -616,3 +616,16 @@ def test_arguments_of_solve_are_checked_before_anything_is_evaluated(arguments, 
     with pytest.raises(feasible.errors.FeasibleError, match=error):
         feasible.solve(BlackBox(fun, BOX), **arguments)
     assert fun.points == []
+
+
+def test_a_budget_that_ends_inside_the_function_ends_the_run_in_order():
+    from feasible.core.budget import spend
+
+    def fun(x):
+        spend(cost=1.5)
+        return float(x[0])
+
+    result = feasible.solve(BlackBox(fun, [(0, 1)]), "random-search", budget=feasible.Budget(cost=4.0))
+    assert result.spent["cost"] == 3.0
+    assert "cost" in result.stopped
+    assert (result.ledger.all().status == 0).sum() == 2

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from ..core.budget import active_meter, register_resource
+from ..core.budget import active_meter
 from ..core.errors import ArgumentError, nearest
 from ..core.ledger import Observations
 from ..core.run import active_run
@@ -53,7 +53,6 @@ CONTEXT = {"mfkg": "fidelity", "multi-task": "task", "env-kg": "environment"}
 """Acquisitions that need one variable named, and the setting that names it."""
 ANYWHERE = ("kg", "kg-discrete", "kg-sga", "es", "mes", "pes", "mfkg", "multi-task", "env-kg", "d-kg")
 """Acquisitions whose answer may be a point that was not evaluated."""
-register_resource("cost", "cost of evaluations at different fidelities")
 
 
 @dataclass(slots=True)

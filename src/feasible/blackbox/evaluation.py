@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled
+from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
 from ..core.run import InProcess, Run, stop
 from .outcome import Outcome
@@ -212,6 +212,8 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
 
 def _keep(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
           i: int, result: object, why_infeasible: str | None = None) -> None:
+    if isinstance(result, StopRun):  # the function charged a resource of its own, and the budget of that ends here
+        raise result
     row = problem.batch(x[i:i + 1], [_outcome(result)], ids[i:i + 1], tag[i:i + 1])
     if row.status[0] == INFEASIBLE and why_infeasible is not None:
         row.reason[0] = why_infeasible

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.budget import register_resource, spend
+from ..core.budget import spend
 from ..core.errors import ArgumentError, UnknownName, nearest
 from .problem import BlackBox
 from .space import Integer, Real, Variable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Points = Float[np.ndarray, "n d"]
     Values = Float[np.ndarray, " n"]
 
-register_resource("cost", "cost of evaluations at different fidelities")
 HARTMANN_A = np.array([[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]])
 HARTMANN_P = np.array([[1312, 1696, 5569, 124, 8283, 5886], [2329, 4135, 8307, 3736, 1004, 9991], [2348, 1451, 3522, 2883, 3047, 6650],
                        [4047, 8828, 8732, 5743, 1091, 381]]) / 1e4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotFinite, NotMeasured, is_number
+from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotFinite, NotMeasured, StopRun, is_number
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation, Observations
 from ..core.problem import Problem
 from ..core.run import active_run
@@ -216,6 +216,8 @@ class BlackBox(Problem):
                 return Outcome(metrics, one.reason.get(0), time.perf_counter() - started)
             raw = self.fun(**self._argument(x)) if self.pass_as == "keywords" else self.fun(self._argument(x))
             metrics |= self._read(raw)
+        except StopRun:
+            raise  # the function charged a resource of its own, and the budget ends here
         except (Exception, SystemExit) as error:
             return Outcome(metrics, why(error), time.perf_counter() - started)
         outcome = Outcome(metrics)
@@ -319,6 +321,8 @@ class BlackBox(Problem):
         n = len(x)
         try:
             columns, values = self._read_columns(self.fun(x.copy()), n)  # type: ignore[misc]
+        except StopRun:
+            raise
         except (Exception, SystemExit) as error:
             return self.batch(x, [Outcome({}, why(error)) for _ in range(n)], ids, tag)
         k = len(self.columns)

@@ -20,6 +20,7 @@ RESOURCES: dict[str, str] = {
     "samples": "samples drawn",
     "tokens": "tokens",
     "calls": "calls of a language model",
+    "cost": "cost of evaluations that are not all equally dear, in the user's unit",
     "rho": "zero-concentrated differential privacy",
     "seconds": "seconds of the method's own time",
 }
