@@ -5,14 +5,21 @@ McKenna, Sheldon, Miklau, "Graphical-model based estimation and inference for di
 
 from __future__ import annotations
 
+import io
+import json
 import logging
+import os
+import subprocess
+import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.errors import ArgumentError
+from ...core.errors import ArgumentError, EvaluationFailed
 from ...core.problem import Method, Problem
 from ..peers_common import require, seed_from
 from .accounting import Noise, noise_key, warn_not_private
@@ -65,24 +72,18 @@ class PGM(Method):
 
     def step(self, problem: PrivateTable, state: PGMState) -> PGMState:
         """Measure, estimate, sample."""
-        mbi = _mbi()
+        if find_spec("mbi") is None:
+            require("mbi", self.name)
         bins = _shape(problem)
         w = problem.queries.w
         state.rho = rho_total(problem, self.epsilon, self.delta, self.rho)
         found = problem.measure(range(w), state.rho / w, Noise(noise_key(self.noise_seed, state.run, 0)))
         a, names = problem.queries.arrays, problem.domain.names
-        measurements = [mbi.LinearMeasurement(problem.n * found.answers[a.base[i]:a.base[i + 1]],
-                                              tuple(names[j] for j in a.ax_col[a.ax_ptr[i]:a.ax_ptr[i + 1]]), float(problem.n * found.sigma[i]))
-                        for i in range(w)]
         used = [j for j in range(len(names)) if bins[j]]
-        domain = mbi.Domain([names[j] for j in used], [int(bins[j]) for j in used])
-        model = mbi.estimation.MirrorDescent().estimate(domain, measurements, known_total=float(problem.n), iters=self.iterations)
-        before = np.random.get_state()  # mbi draws from NumPy's global stream
-        np.random.seed(state.seed)
-        try:
-            drawn = model.synthetic_data(rows=self.rows or problem.n).to_dict()
-        finally:
-            np.random.set_state(before)
+        marginals = [([names[j] for j in a.ax_col[a.ax_ptr[i]:a.ax_ptr[i + 1]]], problem.n * found.answers[a.base[i]:a.base[i + 1]],
+                      float(problem.n * found.sigma[i])) for i in range(w)]
+        drawn = apart(marginals, [names[j] for j in used], [int(bins[j]) for j in used], problem.n, self.iterations, self.rows or problem.n,
+                      state.seed)
         state.rows = self._table(problem, drawn, bins, np.random.default_rng(state.seed))
         return state
 
@@ -122,8 +123,50 @@ def _shape(problem: PrivateTable) -> Int[np.ndarray, " d"]:
     return bins
 
 
-def _mbi() -> Any:
+def apart(marginals: Sequence[tuple[list[str], Float[np.ndarray, " k"], float]], names: Sequence[str], sizes: Sequence[int], total: int,
+          iterations: int, rows: int, seed: int) -> dict[str, np.ndarray]:
+    """`estimated` in a Python process of its own: JAX's threads do not survive a process that forks, as races and workers do.
+
+    marginals: columns, noisy counts (k,), and standard deviation of each.  names, sizes: columns of the model and their bins.
+    """
+    plan = {"marginals": [[columns, sigma] for columns, _, sigma in marginals], "names": list(names), "sizes": list(sizes), "total": total,
+            "iterations": iterations, "rows": rows, "seed": seed}
+    sent = io.BytesIO()
+    counts: dict[str, Any] = {f"counts{i}": c for i, (_, c, _) in enumerate(marginals)}
+    np.savez(sent, plan=np.frombuffer(json.dumps(plan).encode(), dtype=np.uint8), **counts)
+    done = subprocess.run([sys.executable, "-c", f"from {__name__} import serve; serve()"], input=sent.getvalue(), capture_output=True,
+                          check=False, env=os.environ | {"PYTHONHASHSEED": "0"})  # mbi draws in the order of sets
+    if done.returncode:
+        raise EvaluationFailed(f"method 'pgm': mbi failed: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}")
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as found:
+        return {name: found[f"c{j}"] for j, name in enumerate(names)}
+
+
+def serve() -> None:
+    """Read a plan from standard input, write the columns drawn to standard output."""
+    with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as sent:
+        plan = json.loads(sent["plan"].tobytes())
+        marginals = [(of, sent[f"counts{i}"], sigma) for i, (of, sigma) in enumerate(plan.pop("marginals"))]
+    out, sys.stdout = sys.stdout, sys.stderr
+    drawn = estimated(marginals, **plan)
+    made = io.BytesIO()
+    columns: dict[str, Any] = {f"c{j}": np.asarray(drawn[name]) for j, name in enumerate(plan["names"])}
+    np.savez(made, **columns)
+    out.buffer.write(made.getvalue())
+
+
+def estimated(marginals: Sequence[tuple[Sequence[str], Float[np.ndarray, " k"], float]], names: Sequence[str], sizes: Sequence[int], total: int,
+              iterations: int, rows: int, seed: int) -> dict[str, Any]:
+    """Columns drawn from the graphical model that mirror descent finds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what mbi says of JAX's settings on import does not matter for counts this small
         logging.getLogger("jax").setLevel(logging.ERROR)
-        return require("mbi", "pgm")
+        mbi = require("mbi", "pgm")
+    measurements = [mbi.LinearMeasurement(counts, tuple(columns), sigma) for columns, counts, sigma in marginals]
+    model = mbi.estimation.MirrorDescent().estimate(mbi.Domain(list(names), list(sizes)), measurements, known_total=float(total), iters=iterations)
+    before = np.random.get_state()  # mbi draws from NumPy's global stream
+    np.random.seed(seed)
+    try:
+        return dict(model.synthetic_data(rows=rows).to_dict())
+    finally:
+        np.random.set_state(before)
