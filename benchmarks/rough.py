@@ -19,7 +19,7 @@ from .common import RESULTS, Figure, write
 PROBLEMS = ("jlh2", "gkxwc1", "three-bar-truss", "compression-spring", "welded-beam", "reinforced-concrete-beam")
 METHODS = ("pfn-cei", "gp-sqp", "cbo-memory", "optuna-tpe", "cma-es", "random-search")
 FIRST = int(os.environ.get("FEASIBLE_BENCH_FIRST_SEED", "0"))
-EVALUATIONS, SEEDS, SHARE, STEPS = 80, 3, 0.02, 20
+EVALUATIONS, SEEDS, SHARE, STEPS = 80, 2, 0.02, 20
 
 
 def with_noise(name: str) -> BlackBox:
