@@ -296,7 +296,7 @@ def test_a_function_that_answers_otherwise_now_is_found_out_where_the_method_goe
 
 
 def test_the_method_that_the_room_chose_is_kept_when_a_larger_budget_would_choose_another(db):
-    first = feasible.solve(toy(), budget=5, store=db, name="r")
+    first = feasible.solve(toy(), budget=4, store=db, name="r")
     more = feasible.solve(toy(), budget=60, store=db, name="r")
     assert more.method == first.method == "sobol-search"
     assert more.chosen == first.chosen
@@ -304,7 +304,7 @@ def test_the_method_that_the_room_chose_is_kept_when_a_larger_budget_would_choos
 
 
 def test_the_default_method_with_settings_is_stored_by_its_registered_name(db):
-    result = feasible.solve(toy(noise=0.1), budget=60, store=db, name="r")
+    result = feasible.solve(toy(noise=0.1), budget=310, store=db, name="r")
     assert result.method == "cbo-memory"
     row = Store(db).run("r")
     assert row.spec["method"] == {"name": "cbo-memory"}
