@@ -15,6 +15,7 @@ import numpy as np
 
 from feasible import race
 from feasible.blackbox.instances import ENGINEERING
+from feasible.core.errors import FeasibleError
 from feasible.lab.race import load_race
 from feasible.lab.standings import average_ranks, solved
 from feasible.lab.store import Store
@@ -48,8 +49,8 @@ def run() -> list[Figure]:
         if collect:
             try:
                 found.append(load_race(Store(store), name))
-            except Exception:
-                print(f"  {name}: not run", flush=True)
+            except FeasibleError as error:
+                print(f"  {name}: not run ({error})", flush=True)
         else:
             found.append(race(list(PROBLEMS), list(methods), f"evaluations={EVALUATIONS}", seeds=which, store=store, name=name, jobs=JOBS))
 

@@ -106,10 +106,9 @@ PROBLEMS += tuple(Entry(name, f"{_HERE}.instances_bayes:get", "blackbox", "bo-tu
 
 
 MANY = 500
-"""Evaluations beyond which a proposal of some 50 ms costs more than it saves."""
-FIT = 300
-"""Rows that the network of pfn-cei takes in, and its largest dimension."""
-WIDE = 18
+"""Evaluations beyond which a proposal of gp-sqp (50 to 150 ms) costs more than it saves."""
+FIT, WIDE = 300, 18
+"""Rows and inputs that the network of pfn-cei takes in."""
 
 
 def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Sequential programming on Gaussian-process interpolants, in a trust region with global steps: the room's default for smooth functions.
 
-Use it where an evaluation is worth more than some 50 ms, values repeat, inputs are continuous and 20 to 300 evaluations may be spent.
+Use it where an evaluation is worth more than a proposal's 50 to 150 ms, values repeat, inputs are continuous and 20 to 300 evaluations may be spent.
 
     repeat  centre   = the point of least merit f + sum_j nu_j max(g_j, 0)
             model    = interpolants of f - f_c and of g_j; of their asinh, which keeps signs and order, where that predicts left-out points better
