@@ -8,7 +8,7 @@ all columns are categorical and few, a graphical model (`pgm`) is as good or bet
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -270,11 +270,10 @@ class GSD(Method):
         state.best, state.least, state.waited = state.fit.table.copy(), self._distance(problem, state), 0
 
 
-@dataclass
 class PrivateGSD:
     """Private synthetic data as data scientists call it: ``PrivateGSD(epsilon=1.0).fit_sample(frame, domain, workload)``.
 
-    The settings are those of `GSD`; seed: of the optimiser's randomness (not of the noise).
+    settings: those of `GSD`, of which `method` is one.  seed: of the optimiser's randomness (not of the noise).
     After `fit_sample`, `report_` has rho, epsilon and delta, rho and noise by workload, what the selections cost, generations and the fitness trace;
     nothing in it depends on the private table but through the mechanisms.
 
@@ -287,37 +286,12 @@ class PrivateGSD:
     (100, 2)
     """
 
-    epsilon: float | None = 1.0
-    delta: float | None = None
-    rho: float | None = None
-    rows: int = 1000
-    generations: int = 50_000
-    mode: str = "oneshot"
-    rounds: int = 50
-    per_round: int = 10
-    optimiser: str = "bandit"
-    population: int = 50
-    elite: int = 5
-    numeric_noise: float = 0.05
-    tolerance: float = 1e-4
-    stop: str = "thinned"
-    tau: float = 0.97
-    clip: bool = False
-    sparse: bool = True
-    noise_seed: int | None = None
-    seed: int = 0
-    report_: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.rho is not None and self.epsilon == 1.0:
-            self.epsilon = None
-        self.method  # noqa: B018  # wrong settings are told before any data are there
-
-    @property
-    def method(self) -> GSD:
-        """The same settings as a Method."""
-        return GSD(self.epsilon, self.delta, self.rho, self.rows, self.generations, self.mode, self.rounds, self.per_round, self.optimiser,
-                   self.population, self.elite, self.numeric_noise, self.tolerance, self.stop, self.tau, self.clip, self.sparse, self.noise_seed)
+    def __init__(self, epsilon: float | None = 1.0, delta: float | None = None, *, rho: float | None = None, seed: int = 0, **settings: Any):
+        if rho is not None and epsilon == 1.0:
+            epsilon = None
+        self.method = GSD(epsilon, delta, rho, **settings)
+        self.seed = seed
+        self.report_: dict[str, Any] = {}
 
     def fit_sample(self, frame: pd.DataFrame, domain: Domain, workload: Workload) -> pd.DataFrame:
         """A synthetic table with the columns of `domain`.
@@ -328,9 +302,10 @@ class PrivateGSD:
         state = method.init(problem, np.random.default_rng(self.seed))
         while method.done(problem, state) is None:
             state = method.step(problem, state)
-        delta = 1 / problem.n**2 if self.delta is None else self.delta
+        delta = 1 / problem.n**2 if method.delta is None else method.delta
         self.report_ = {
             "rho": state.rho, "delta": delta, "epsilon": cdp_epsilon(state.rho, delta) if math.isfinite(state.rho) else math.inf,
             "rho_by_workload": state.spent_on.copy(), "rho_selection": state.selecting, "sigma": state.sigma.copy(),
-            "measured": state.chosen.copy(), "generations": state.fit.total, "fitness": list(state.fit.trace), "loss": state.fit.loss / self.rows**2}
+            "measured": state.chosen.copy(), "generations": state.fit.total, "fitness": list(state.fit.trace),
+            "loss": state.fit.loss / method.rows**2}
         return problem.domain.decode(state.fit.table)
