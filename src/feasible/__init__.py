@@ -9,7 +9,7 @@ _WHERE = {
     "Problem": "core.problem", "Method": "core.problem", "Budget": "core.budget", "spend": "core.budget", "Verdict": "core.verdict",
     "Result": "core.result", "solve": "api", "race": "api", "reproduce": "api",
 }
-_ROOMS = ("blackbox",)
+_ROOMS = ("blackbox", "transport")
 
 __all__ = [*_WHERE, "errors", *_ROOMS]
 

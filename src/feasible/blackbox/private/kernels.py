@@ -13,20 +13,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from ...core.compiled import compiled
+
 MUTATE, CONTINUOUS, SWAP, CROSS1, CROSS2 = range(5)
 
 
-def _compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """numba.njit, cached on disk where a folder for it can be written."""
-    try:
-        return numba.njit(cache=True, nogil=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, **options)(function)
-
-
 def _borrowing(function: Callable[..., Any]) -> Any:
-    """`_compiled` for a function that allocates nothing: without counting references to its arrays, which would take most of its time."""
-    return _compiled(function, _nrt=False)
+    """`compiled` for a function that allocates nothing: without counting references to its arrays, which would take most of its time."""
+    return compiled(function, _nrt=False)
 
 
 @_borrowing

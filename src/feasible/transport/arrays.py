@@ -1,0 +1,118 @@
+"""What users hand over (NumPy or torch, any float type, lists, read-only, strided) as checked float64 arrays, and answers given back in kind."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, is_number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def is_torch(value: Any) -> bool:
+    """True for a torch tensor; torch is not imported for the question."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def plain(value: Any, name: str) -> np.ndarray:
+    """A float64 array of what was given, C-contiguous; copied only where it must be. Raises ArgumentTypeError and NotFinite (NaN; infinite)."""
+    if is_torch(value):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(f"{name}: expected an array of numbers ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected real numbers")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise NotFinite(f"{name}{list(at)} is {array[at]}: expected finite numbers")
+    return array
+
+
+def histogram(value: Any, name: str, n: int | None = None) -> Float[np.ndarray, " n"]:
+    """Masses (n,) >= 0 with a positive sum. None or an empty list: uniform over `n`. Zero masses are legal; the sum is the caller's to compare.
+
+    Raises ShapeError, NotFinite, ArgumentError (negative masses, nothing but zeros).
+    """
+    if value is None or (isinstance(value, (list, tuple)) and not value):
+        if not n:
+            raise ShapeError(f"{name} is empty: expected at least one mass")
+        return np.full(n, 1 / n)
+    array = plain(value, name)
+    if array.ndim != 1:
+        raise ShapeError(f"{name} has shape {array.shape}, expected one axis")
+    if not array.size:
+        raise ShapeError(f"{name} is empty: expected at least one mass")
+    if n is not None and len(array) != n:
+        raise ShapeError(f"{name} has {len(array)} entries, expected {n}")
+    if array.min() < 0:
+        at = int(array.argmin())
+        raise ArgumentError(f"{name}[{at}] is {array[at]:g}: masses must be >= 0")
+    if array.sum() <= 0:
+        raise ArgumentError(f"{name} has no mass: all {len(array)} entries are 0")
+    return array
+
+
+def tolerance_of(*values: Any) -> float:
+    """Relative difference of two masses that is forgiven as rounding: 1e-8, and 1e-5 where something is given in half or single precision."""
+    def narrow(value: Any) -> bool:
+        return str(getattr(value, "dtype", "float64")).removeprefix("torch.") in ("float32", "float16", "bfloat16")
+    return 1e-5 if any(narrow(v) for v in values) else 1e-8
+
+
+def marginals(a: Any, b: Any, n: int, m: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+    """Two histograms of one mass. b is rescaled to a's mass, by no more than the rounding that is forgiven.
+
+    Raises as `histogram`, and ArgumentError where the masses differ.
+    """
+    first, second = histogram(a, "a", n), histogram(b, "b", m)
+    mass, other = first.sum(), second.sum()
+    if abs(mass - other) > tolerance_of(a, b) * max(mass, other):
+        raise ArgumentError(f"a and b must have the same mass: sum(a) = {mass:.12g}, sum(b) = {other:.12g}; divide each by its sum")
+    return first, second * (mass / other)
+
+
+def cost_matrix(value: Any, name: str = "cost") -> Float[np.ndarray, "n m"]:
+    """A finite (n, m) matrix with at least one entry. Raises ShapeError, NotFinite."""
+    array = plain(value, name)
+    if array.ndim != 2:
+        raise ShapeError(f"{name} has shape {array.shape}, expected (n, m)")
+    if 0 in array.shape:
+        raise ShapeError(f"{name} has shape {array.shape}: expected at least one row and one column")
+    return array
+
+
+def positive(value: Any, name: str) -> float:
+    """A positive finite float. Raises ArgumentError, ArgumentTypeError."""
+    if not is_number(value):
+        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a positive number")
+    if not 0 < value < np.inf:
+        raise ArgumentError(f"{name}={float(value):g}: expected a positive finite number")
+    return float(value)
+
+
+def whole(value: Any, name: str, least: int = 1) -> int:
+    """An int >= least. Raises ArgumentError, ArgumentTypeError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a whole number")
+    if value < least:
+        raise ArgumentError(f"{name}={int(value)}: expected a whole number >= {least}")
+    return int(value)
+
+
+def like(array: np.ndarray, given: Any) -> Any:
+    """`array` in kind: torch on the device of `given` where that is torch, in its dtype where that is a float type; else NumPy likewise."""
+    if is_torch(given):
+        import torch
+
+        dtype = given.dtype if given.dtype.is_floating_point else torch.float64
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device=given.device, dtype=dtype)
+    kind = getattr(given, "dtype", None)
+    return array.astype(kind, copy=False) if kind is not None and np.dtype(kind).kind == "f" else array

@@ -1,0 +1,1 @@
+"""The claims of the papers of this room, one file each."""
