@@ -358,8 +358,8 @@ def _plain(v: Verdict) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what the result depends on."""
     found = {"python": platform.python_version()}
-    for name in ("feasible", "numpy", "scipy", "torch", "numba", "scikit-learn", "botorch", "gpytorch", "ax-platform", "optuna", "cma", "cbx", "nevergrad",
-                 "pymoo", "mbi", "POT", "ott-jax", "jax", "geomloss"):
+    for name in ("feasible", "numpy", "scipy", "torch", "numba", "scikit-learn", "botorch", "gpytorch", "ax-platform", "optuna", "cma", "cbx",
+                 "nevergrad", "pymoo", "mbi", "POT", "ott-jax", "jax", "geomloss"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

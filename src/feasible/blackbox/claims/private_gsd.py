@@ -90,14 +90,15 @@ claim = Claim(
               "projection do, and prefixes and halfspaces, which are not differentiable, better than relaxed projection with annealed sigmoids.",
     experiments=experiments,
     check=check,
-    why="It does not hold against the relaxed projection written here: on prefixes and halfspaces the errors are equal to a few per cent (the bar asks "
-        "for ten per cent less), though private-gsd stops by itself after 3 to 6 seconds where the projection uses all 25. The projection draws ten rows "
-        "from each relaxed one, which the paper's does not: on a development table (seed 100, epsilon 1) that takes its error from 0.0087 to 0.0063, "
-        "and with it goes the difference. Noisy answers are not clipped to [0, 1], as they are in the paper: clipped, the error of private-gsd was 0.031, "
-        "unclipped 0.016 (seed 100, epsilon 0.23). On its way it was 0.0133, before noise was fitted: hence the early stop. "
-        "Every method fits the same noisy answers (one noise seed: nothing here is private). Prefixes and halfspaces are timed against the clock, so "
-        "these figures depend on the machine; the relaxed projection is our own code, on one CPU thread, where the paper's has a GPU. The private "
-        "table is generated, like a census sample, not the American Community Survey itself.",
+    why="It does not hold against the relaxed projection written here: on prefixes and halfspaces the errors are equal to a few per cent "
+        "(the bar asks for ten per cent less), though private-gsd stops by itself after 3 to 6 seconds where the projection uses all 25. "
+        "The projection draws ten rows from each relaxed one, which the paper's does not: on a development table (seed 100, epsilon 1) that "
+        "takes its error from 0.0087 to 0.0063, and with it goes the difference. Noisy answers are not clipped to [0, 1], as they are in "
+        "the paper: clipped, the error of private-gsd was 0.031, unclipped 0.016 (seed 100, epsilon 0.23). On its way it was 0.0133, before "
+        "noise was fitted: hence the early stop. Every method fits the same noisy answers (one noise seed: nothing here is private). "
+        "Prefixes and halfspaces are timed against the clock, so these figures depend on the machine; the relaxed projection is our own "
+        "code, on one CPU thread, where the paper's has a GPU. The private table is generated, like a census sample, not the American "
+        "Community Survey itself.",
     limits={"desk": "5,000 rows instead of some 200,000; 2,000 prefixes and 2,000 halfspaces instead of 200,000; epsilon 0.23 and 1; three seeds for "
                     "prefixes and halfspaces, 25 seconds a fit.",
             "smoke": "500 rows, 50 prefixes and halfspaces, one seed, no graphical model; the budget is the only bar."},
