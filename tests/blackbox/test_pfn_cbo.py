@@ -15,7 +15,7 @@ from feasible.blackbox import pfn_cbo
 from feasible.blackbox.claims import pfn_cbo as claim
 from feasible.blackbox.pfn import PFN
 from feasible.blackbox.pfn_botorch import PFNModel
-from feasible.blackbox.pfn_cbo import GPCEI, METHODS, PFNCEI, ConstrainedBO, GPCEIPlus, GPPenalty, PFNCEIPlus, PFNPenalty, begin, merit, record
+from feasible.blackbox.pfn_cbo import ACQUISITIONS, ConstrainedBO, NetworkSearch, ProcessSearch, begin, merit, record
 from feasible.blackbox.pfn_columns import Columns, constrained, feasible_rows, fill_failures, fit_map, penalised, psi
 from feasible.blackbox.pfn_surrogate import NetworkSurrogate
 from feasible.blackbox.problem import BlackBox
@@ -28,10 +28,10 @@ from feasible.lab.trials import Contest, Race, Trial
 
 torch.set_num_threads(1)
 FAST = {"n_initial": 4, "candidates": 64, "local": 16}
-NETWORK = [PFNCEI(**FAST), PFNCEIPlus(**FAST), PFNPenalty(**FAST)]
-PROCESS = [GPCEI(**FAST, restarts=1, raw=4), GPCEIPlus(**FAST, restarts=1, raw=4), GPPenalty(**FAST, restarts=1, raw=4)]
+NETWORK = [NetworkSearch(acq, **FAST) for acq in ACQUISITIONS]
+PROCESS = [ProcessSearch(acq, **FAST, restarts=1, raw=4) for acq in ACQUISITIONS]
 ALL = NETWORK + PROCESS
-PUBLISHED = PFNCEI(n_initial=4, candidates=100, local=0, official=True)
+PUBLISHED = NetworkSearch(n_initial=4, candidates=100, local=0, official=True)
 
 
 def disc(calls=None, **options):
@@ -186,7 +186,7 @@ def test_processes_agree_with_botorch_on_the_constrained_improvement():
 
 
 def test_the_penalty_grows_by_half_after_five_stalls_and_a_success_does_not_reset_the_count():
-    method = PFNPenalty(n_initial=1)
+    method = NetworkSearch("penalty", n_initial=1)
     state = begin(1, 1, np.random.default_rng(0), None)
 
     def told(f, g=-1.0):
@@ -206,11 +206,12 @@ def test_the_penalty_grows_by_half_after_five_stalls_and_a_success_does_not_rese
 # -- as methods ------------------------------------------------------------------------------------------------------------
 
 
-def test_names_are_those_of_the_catalogue():
+@pytest.mark.parametrize("acq", ACQUISITIONS)
+@pytest.mark.parametrize("search", [NetworkSearch, ProcessSearch])
+def test_names_are_those_of_the_catalogue(search, acq):
     from feasible.core.registry import load_method
 
-    for method in METHODS.values():
-        assert load_method(method.name) == method()
+    assert load_method(search(acq).name) == search(acq)
 
 
 @pytest.mark.parametrize("method", [*NETWORK, PROCESS[0], PUBLISHED], ids=lambda m: m.name)
@@ -275,7 +276,7 @@ def test_whole_numbers_categories_logs_and_fixed_inputs_are_obeyed_without_repea
 
 def test_the_network_beats_random_points_on_a_disc():
     bests = {}
-    for name, method in (("network", PFNCEI(n_initial=6, candidates=128, local=64)), ("random", PFNCEI(n_initial=30))):
+    for name, method in (("network", NetworkSearch(n_initial=6, candidates=128, local=64)), ("random", NetworkSearch(n_initial=30))):
         bests[name] = np.mean([go(disc(), method, 30, s).verdict.objective for s in (101, 102, 103)])
     assert bests["network"] < bests["random"] - 0.1
     assert bests["network"] < 0.9
@@ -307,7 +308,7 @@ def test_twice_the_same_point_with_different_values_is_no_obstacle():
     for f in (1.0, 2.0, 3.0):
         opt.tell([0.5], f)
     assert opt.ask().shape == (1,)
-    process = GPCEI(n_initial=0, restarts=1, raw=4)
+    process = ProcessSearch(n_initial=0, restarts=1, raw=4)
     opt = ConstrainedBO([(0, 1)], surrogate="gp", seed=100, method=process)
     for f in (1.0, 2.0, 3.0):
         opt.tell([0.5], f)
@@ -329,13 +330,13 @@ def test_a_fit_that_fails_is_replaced_and_said(monkeypatch):
 def test_more_inputs_than_the_network_takes_are_refused_with_a_way_out():
     problem = BlackBox(lambda x: float(np.sum(x)), [(0, 1)] * 19)
     with pytest.raises(errors.WrongProblem, match="gp-cei"):
-        go(problem, PFNCEI(), 3)
+        go(problem, NetworkSearch(), 3)
     with pytest.raises(errors.WrongProblem, match="19 inputs"):
         ConstrainedBO([(0, 1)] * 19)
 
 
 def test_of_more_observations_than_the_network_reads_the_best_and_nearest_are_taken_and_it_is_said_once():
-    opt = ConstrainedBO([(0, 1)] * 2, n_constraints=1, n_initial=0, seed=100, method=PFNCEI(n_initial=0, candidates=32, local=8))
+    opt = ConstrainedBO([(0, 1)] * 2, n_constraints=1, n_initial=0, seed=100, method=NetworkSearch(n_initial=0, candidates=32, local=8))
     for x in np.random.default_rng(0).random((310, 2)):
         opt.tell(x, float(x.sum()), [0.2 - x[0]])
     opt.state.asked = 310
@@ -363,10 +364,10 @@ def test_a_design_to_start_from_is_the_first_proposal():
     np.testing.assert_array_equal(calls[0], [0.5, 0.5])
 
 
-@pytest.mark.parametrize("wrong", [{"n_initial": -1}, {"candidates": 0}, {"local": 1.5}, {"n_initial": True}])
+@pytest.mark.parametrize("wrong", [{"acq": "ei"}, {"n_initial": -1}, {"candidates": 0}, {"local": 1.5}, {"n_initial": True}])
 def test_settings_are_checked(wrong):
     with pytest.raises(errors.ArgumentError, match=next(iter(wrong))):
-        PFNCEI(**wrong)
+        NetworkSearch(**wrong)
 
 
 # -- outside a run, and inside BoTorch -----------------------------------------------------------------------------------------

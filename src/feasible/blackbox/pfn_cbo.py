@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from ..core.errors import ArgumentError, NotFinite, ShapeError, WrongProblem
+from ..core.errors import ArgumentError, NotFinite, ShapeError, WrongProblem, nearest
 from .asktell import AskTell, Proposals
 from .peers_common import first_start, lost, seed_from
 from .pfn_columns import Columns, constrained, feasible_rows, fill_failures, penalised
@@ -75,29 +75,38 @@ class Searching:
 
 @dataclass(frozen=True)
 class ConstrainedSearch(AskTell):
-    """Settings. n_initial: random points at the start. candidates: Sobol points in the box (uniform ones with official=True).
+    """Settings. acq: "cei", "cei+" or "penalty". n_initial: random points at the start.
 
+    candidates: Sobol points in the box (uniform ones with official=True).
     local: points of a cloud around the best observations, and as many again around the best candidates.
     official: the paper's way: uniform candidates alone, the incumbent is the best of all points, standardised only where values are large.
     """
 
     surrogate: ClassVar[str] = "pfn"
-    acq: ClassVar[str] = "cei"
+
+    acq: str = "cei"
     n_initial: int = 20
     candidates: int = 512
     local: int = 128
     official: bool = False
 
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The surrogate and the acquisition: "pfn-cei-plus"."""
+        return f"{self.surrogate}-{self.acq.replace('+', '-plus')}"
+
     def __post_init__(self) -> None:
+        if self.acq not in ACQUISITIONS:
+            raise ArgumentError(f"acq={self.acq!r}: {nearest(str(self.acq), ACQUISITIONS)}")
         for what, least in (("n_initial", 0), ("candidates", 1), ("local", 0)):
             value = getattr(self, what)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ArgumentError(f"{what}={value!r}: expected a whole number >= {least}")
 
     @classmethod
-    def published(cls) -> Self:
+    def published(cls, acq: str = "cei") -> Self:
         """The paper's settings: 1000 uniform candidates."""
-        return cls(candidates=1000, local=0, official=True)
+        return cls(acq, candidates=1000, local=0, official=True)
 
     def model_for(self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int) -> Surrogate:
         """The surrogate given the observations."""
@@ -314,65 +323,15 @@ class ProcessSearch(ConstrainedSearch):
     raw: int = 64
 
     @classmethod
-    def published(cls) -> Self:
+    def published(cls, acq: str = "cei") -> Self:
         """The paper's baseline: one restart from three points. (Its code also compares a raw incumbent with scaled outputs; this does not.)"""
-        return cls(restarts=1, raw=3, candidates=1000, local=0)
+        return cls(acq, restarts=1, raw=3, candidates=1000, local=0)
 
     def model_for(self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int) -> Surrogate:
         """One process for each output, fitted."""
         from .pfn_gp import ProcessSurrogate
 
         return ProcessSurrogate.of(self.name, columns, u, pending, plus=self.acq == "cei+", restarts=self.restarts, raw=self.raw, seed=seed)
-
-
-@dataclass(frozen=True)
-class PFNCEI(NetworkSearch):
-    """PFN-CEI."""
-
-    name: ClassVar[str] = "pfn-cei"
-
-
-@dataclass(frozen=True)
-class PFNCEIPlus(NetworkSearch):
-    """PFN-CEI+."""
-
-    name: ClassVar[str] = "pfn-cei-plus"
-    acq: ClassVar[str] = "cei+"
-
-
-@dataclass(frozen=True)
-class PFNPenalty(NetworkSearch):
-    """PFN-Pen."""
-
-    name: ClassVar[str] = "pfn-penalty"
-    acq: ClassVar[str] = "penalty"
-
-
-@dataclass(frozen=True)
-class GPCEI(ProcessSearch):
-    """GP-CEI."""
-
-    name: ClassVar[str] = "gp-cei"
-
-
-@dataclass(frozen=True)
-class GPCEIPlus(ProcessSearch):
-    """GP-CEI+, with min(1, 2 PF) as for the network."""
-
-    name: ClassVar[str] = "gp-cei-plus"
-    acq: ClassVar[str] = "cei+"
-
-
-@dataclass(frozen=True)
-class GPPenalty(ProcessSearch):
-    """GP-Pen."""
-
-    name: ClassVar[str] = "gp-penalty"
-    acq: ClassVar[str] = "penalty"
-
-
-METHODS: dict[tuple[str, str], type[ConstrainedSearch]] = {
-    (m.surrogate, m.acq): m for m in (PFNCEI, PFNCEIPlus, PFNPenalty, GPCEI, GPCEIPlus, GPPenalty)}
 
 
 @dataclass(eq=False)
@@ -402,13 +361,14 @@ class ConstrainedBO:
     state: Searching = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if (self.surrogate, self.acq) not in METHODS:
-            raise ArgumentError(f"surrogate={self.surrogate!r}, acq={self.acq!r}: expected 'pfn' or 'gp', and one of {', '.join(ACQUISITIONS)}")
+        searches: dict[str, type[ConstrainedSearch]] = {"pfn": NetworkSearch, "gp": ProcessSearch}
+        if self.surrogate not in searches:
+            raise ArgumentError(f"surrogate={self.surrogate!r}: expected 'pfn' or 'gp'")
         if not isinstance(self.n_constraints, int) or self.n_constraints < 0:
             raise ArgumentError(f"n_constraints={self.n_constraints!r}: expected a whole number >= 0")
         self.space = Space.of(self.bounds)
         self.space.needs_bounds("ConstrainedBO")
-        self.method = self.method or METHODS[self.surrogate, self.acq](n_initial=self.n_initial)
+        self.method = self.method or searches[self.surrogate](self.acq, n_initial=self.n_initial)
         self.method.check_inputs(self.space.d)
         self._known = None if self.known is None else known_constraint(self.known, self.space.d)
         self.state = begin(self.space.d, self.n_constraints, np.random.default_rng(self.seed), None)
@@ -445,6 +405,3 @@ class ConstrainedBO:
         same = np.flatnonzero(np.abs(self.state.out - u).max(axis=1, initial=0.0) < 1e-12)
         tag = self.state.tags[same[:1]] if len(same) else np.array([-1])
         record(self.method, self.state, u, np.array([float(f)]), values[None], np.array([False]), tag)
-
-
-__all__ = ["GPCEI", "PFNCEI", "ConstrainedBO", "GPCEIPlus", "GPPenalty", "PFNCEIPlus", "PFNPenalty"]

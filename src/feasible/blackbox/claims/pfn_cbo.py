@@ -11,7 +11,7 @@ import numpy as np
 from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race, Trial
 from ..instances import ENGINEERING
-from ..pfn_cbo import GPCEI, PFNCEI, ConstrainedSearch, begin, propose, record
+from ..pfn_cbo import ConstrainedSearch, NetworkSearch, ProcessSearch, begin, propose, record
 from ..space import Space
 
 PROBLEMS = tuple(p for p in ENGINEERING if p not in ("heat-exchanger", "cantilever-beam"))
@@ -117,7 +117,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
     from ..pfn_prior import Prior
     from ..pfn_train import examine
 
-    own = float(np.median(seconds_per_proposal(PFNCEI(), 5)))
+    own = float(np.median(seconds_per_proposal(NetworkSearch(), 5)))
     model = PFN.load("small")
     held_out = examine(model.network, model.bars, Prior(), sizes=(30,) if scale == "smoke" else (5, 10, 30, 100, 300), seed=31_337)
     figures: dict[str, Any] = {"seconds_per_proposal": {"pfn-cei": own}, "held_out": held_out}
@@ -126,7 +126,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
              Part("negative log density above that of the process with its true hyperparameters, 30 observations", held_out["30"]["gap"],
                   "reported", True)]
     if scale != "smoke":
-        theirs = float(np.median(seconds_per_proposal(GPCEI(), 3)))
+        theirs = float(np.median(seconds_per_proposal(ProcessSearch(), 3)))
         figures["seconds_per_proposal"]["gp-cei"] = theirs
         parts.append(Part("processor time of a proposal, PFN-CEI over GP-CEI (7 inputs, 5 constraints, 100 observations)", own / theirs, "<= 0.1",
                           own <= 0.1 * theirs))
