@@ -23,11 +23,55 @@ def _problem(name: str, target: str, solves: str, paper: str, **settings: object
 
 
 METHODS: tuple[Entry, ...] = (
+    _method("mec-bottleneck", "bottleneck:MECBottleneck", "RateLimitedCoupling", "mec-bottleneck", example="zipf-bottleneck",
+            summary="code and coupling under a rate limit: greedy encoder that splits one symbol, greedy minimum entropy coupling"),
+    _method("mec-bottleneck-greedy", "bottleneck:MECBottleneck", "RateLimitedCoupling", "mec-bottleneck", example="zipf-bottleneck", encoder="greedy",
+            summary="code and coupling under a rate limit: the paper's greedy search over functions"),
+    _method("mec-bottleneck-exact", "bottleneck:MECBottleneck", "RateLimitedCoupling", "mec-bottleneck", example="dirichlet-bottleneck",
+            encoder="exact", summary="the same with the best of all functions and their single splits, for at most 8 symbols"),
+    _method("mec-quantizer", "bottleneck:MECBottleneck", "RateLimitedCoupling", "mec-bottleneck", example="zipf-bottleneck", encoder="quantizer",
+            summary="the same with a uniform scalar quantiser (a baseline of the paper)"),
+    _method("coding-agent", "coding_agent:CodingAgent", "CodingGame", "mec-bottleneck", example="coding-grid",
+            summary="sends messages by actions: the belief is compressed and coupled with the policy"),
+    _method("coding-agent-greedy", "coding_agent:CodingAgent", "CodingGame", "mec-bottleneck", example="coding-grid", encoder="greedy",
+            summary="sends messages by actions, with the paper's greedy encoder"),
+    _method("coding-agent-reverse", "coding_agent:CodingAgent", "CodingGame", "mec-bottleneck", example="coding-grid", compress="policy",
+            summary="sends messages by actions: the policy is compressed and coupled with the belief"),
+    _method("coding-agent-quantizer", "coding_agent:CodingAgent", "CodingGame", "mec-bottleneck", example="coding-grid", encoder="quantizer",
+            summary="sends messages by actions, with a uniform quantiser (a baseline of the paper)"),
+    _method("coding-agent-quantizer-identity", "coding_agent:CodingAgent", "CodingGame", "mec-bottleneck", example="coding-grid",
+            encoder="quantizer-identity", summary="the same, uncompressed once the belief's entropy is within the rate"),
+    _method("slk-ms", "transductive:FewShotClustering", "FewShot", "transductive-clustering",
+            summary="few labels: mean-shift prototypes and a graph of neighbours, labels pinned", example="digits-1-shot"),
+    _method("slk-means", "transductive:FewShotClustering", "FewShot", "transductive-clustering", mode="means",
+            summary="few labels: mean prototypes and a graph of neighbours, labels pinned", example="digits-1-shot"),
+    _method("k-modes-few-shot", "transductive:FewShotClustering", "FewShot", "transductive-clustering", lam=0.0,
+            summary="few labels: mean-shift prototypes without a graph", example="digits-1-shot"),
+    _method("k-means-few-shot", "transductive:FewShotClustering", "FewShot", "transductive-clustering", mode="means", lam=0.0,
+            summary="few labels: K-means from the labelled points, labels pinned", example="digits-1-shot"),
+    _method("laplacianshot", "transductive:FewShotClustering", "FewShot", "transductive-clustering", mode="fixed",
+            summary="few labels: fixed prototypes and a graph of neighbours (a baseline of the paper)", example="digits-1-shot"),
+    _method("nearest-prototype", "peers_clustering:NearestPrototype", "FewShot", peer=True, example="digits-1-shot",
+            summary="the class whose labelled points have the nearest mean"),
+    _method("sklearn-nearest-centroid", "peers_clustering:NearestCentroidPeer", "FewShot", peer=True, summary="scikit-learn",
+            example="digits-1-shot"),
+    _method("sklearn-kmeans", "peers_clustering:KMeansPeer", "FewShot", peer=True, summary="scikit-learn, from the labelled points' means",
+            example="digits-1-shot"),
+    _method("sklearn-label-spreading", "peers_clustering:LabelSpreadingPeer", "FewShot", peer=True, summary="scikit-learn, over nearest neighbours",
+            example="digits-1-shot"),
 )
 PROBLEMS: tuple[Entry, ...] = (
+    *(_problem(name, f"instances_bottleneck:{name.replace('-', '_')}", solves, "mec-bottleneck") for name, solves in (
+        ("zipf-bottleneck", "RateLimitedCoupling"), ("dirichlet-bottleneck", "RateLimitedCoupling"), ("coding-grid", "CodingGame"))),
+    *(_problem(name, f"episodes:{name.replace('-', '_')}", "FewShot", "transductive-clustering")
+      for name in ("digits-1-shot", "digits-5-shot", "digits-imbalanced", "sentences-1-shot", "blobs-few-labels", "moons-few-labels")),
 )
 
 DEFAULTS: dict[str, tuple[str, str]] = {
+    "RateLimitedCoupling": ("mec-bottleneck", "its encoder uses the whole rate, and both steps take O(n log n)"),
+    "CodingGame": ("coding-agent", "it compresses as little as the rate allows and leaves the policy as it is"),
+    "FewShot": ("slk-means", "it clusters all points together around the labelled ones, and on development episodes it was the best on digits and "
+                "next to k-means-few-shot on sentences, with one label a class and with five"),
 }
 """Problem class -> its default method and why."""
 
@@ -38,6 +82,8 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
 
 
 CLAIMS = {
+    "mec-bottleneck": f"{_HERE}.claims.mec_bottleneck:claim",
+    "transductive-clustering": f"{_HERE}.claims.transductive_clustering:claim",
 }
 
 CATALOGUE = Catalogue("transport", METHODS, PROBLEMS, CLAIMS, choose)
