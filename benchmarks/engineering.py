@@ -1,7 +1,7 @@
 """The thirteen engineering problems with 100 evaluations: the room's default against everything else, published as it comes.
 
-The quick methods run on five seeds. Those that take seconds for a proposal run seed by seed until FEASIBLE_BENCH_MINUTES (default 60) are
-over, and are compared on what they have finished, which each figure states.
+The quick methods run on five seeds. Those that take seconds for a proposal run one after the other, seed by seed, until FEASIBLE_BENCH_MINUTES
+(default 60) are over, and are compared on what they have finished, which each figure states.
 The races live in benchmarks/out/engineering.db (a store of our own): an interrupted benchmark goes on where it stopped.
 FEASIBLE_BENCH_COLLECT=1 publishes what is finished without running more. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
 """
@@ -59,8 +59,8 @@ def run() -> list[Figure]:
     if "network" in PARTS:
         one(f"engineering-{FIRST}-network", NETWORK, seeds)
     started = time.monotonic()
-    for seed in seeds if "slow" in PARTS else ():
-        for method in SLOW:
+    for method in SLOW if "slow" in PARTS else ():
+        for seed in seeds:
             if collect or time.monotonic() - started < 60 * MINUTES:
                 one(f"engineering-{FIRST}-{method}-{seed}", (method,), [seed])
     return publish(found, seeds)

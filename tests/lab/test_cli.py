@@ -124,7 +124,7 @@ def test_help_imports_nothing_heavy(arguments):
 
 # -- explain ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", sorted(set(methods()) - {"pgm"}))  # minutes on this table; tests/blackbox/test_private_peers.py runs it
+@pytest.mark.parametrize("name", sorted(methods()))
 def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     text = ok("explain", name)
     assert "settings:" in text

@@ -97,13 +97,15 @@ METHODS: tuple[Entry, ...] = (
     _method("pymoo-isres", "peers:Pymoo", peer=True, summary="pymoo: evolution strategy with stochastic ranking", algorithm="isres"),
 )
 
-PRIVATE_METHODS = tuple(Entry(name, f"{_HERE}.private.{target}", "blackbox", paper, "PrivateTable", peer, summary=summary)
-                        for name, target, paper, peer, summary in (
-    ("private-gsd", "gsd:GSD", "private-gsd", False, "private synthetic data: noisy answers, and a genetic algorithm that fits a table to them"),
-    ("rap", "baselines:RAP", "private-gsd", False, "private synthetic data by relaxed projection, RAP and RAP++ (a baseline of the paper, own code)"),
-    ("pgm", "peers:PGM", None, True, "mbi: a graphical model estimated from noisy marginals"),
+PRIVATE_METHODS = tuple(Entry(name, f"{_HERE}.private.{target}", "blackbox", paper, "PrivateTable", peer, summary=summary, example=example)
+                        for name, target, paper, peer, summary, example in (
+    ("private-gsd", "gsd:GSD", "private-gsd", False, "private synthetic data: noisy answers, and a genetic algorithm that fits a table to them",
+     ""),
+    ("rap", "baselines:RAP", "private-gsd", False, "private synthetic data by relaxed projection, RAP and RAP++ (a baseline of the paper, own code)",
+     ""),
+    ("pgm", "peers:PGM", None, True, "mbi: a graphical model estimated from noisy marginals", "acs-like-categorical"),
 ))
-PRIVATE_TABLES = ("acs-like", "acs-like-small", "acs-like-mixed", "adult")
+PRIVATE_TABLES = ("acs-like", "acs-like-small", "acs-like-categorical", "acs-like-mixed", "adult")
 """Names of `private.instances.PROBLEMS`, which would import pandas."""
 METHODS += PRIVATE_METHODS
 PROBLEMS = tuple(_problem(name) for name in INSTANCES) + tuple(

@@ -10,7 +10,7 @@ from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race
 from ..private.baselines import RAP
 from ..private.gsd import GSD
-from ..private.instances import acs_like, acs_like_mixed
+from ..private.instances import acs_like_categorical, acs_like_mixed
 from ..private.peers import PGM
 from ..private.problem import PrivateTable
 
@@ -23,9 +23,7 @@ TABLE = 10
 
 def marginals(n: int) -> PrivateTable:
     """All pairs of the categorical columns."""
-    problem = acs_like(n, TABLE, columns="categorical")
-    problem.name = "acs-like-categorical"
-    return problem
+    return acs_like_categorical(n, TABLE)
 
 
 def mixed(n: int, count: int) -> PrivateTable:

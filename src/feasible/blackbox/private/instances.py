@@ -60,6 +60,11 @@ def acs_like_small() -> PrivateTable:
     return acs_like(1000, name="acs-like-small")
 
 
+def acs_like_categorical(n: int = 5000, seed: int = 0) -> PrivateTable:
+    """The categorical columns of the generated census-like table (25,920 joint cells) and all their 2-way marginals."""
+    return acs_like(n, seed, name="acs-like-categorical", columns="categorical")
+
+
 def acs_like_mixed(n: int = 5000, seed: int = 0, count: int = 2000) -> PrivateTable:
     """The generated census-like table with 2000 prefix and 2000 halfspace queries, which are not differentiable."""
     return acs_like(n, seed, Prefixes(count) + Halfspaces(count), "acs-like-mixed")
@@ -106,6 +111,7 @@ def adult(rows: int | None = None, workload: Workload | None = None) -> PrivateT
 PROBLEMS: dict[str, Callable[..., PrivateTable]] = {
     "acs-like": acs_like,
     "acs-like-small": acs_like_small,
+    "acs-like-categorical": acs_like_categorical,
     "acs-like-mixed": acs_like_mixed,
     "adult": adult,
 }

@@ -29,8 +29,8 @@ from .problem import PrivateTable, Synthetic
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-MOST_CELLS = 20_000_000
-"""Joint cells of all columns that a workload may link; a larger graphical model would not fit."""
+MOST_CELLS = 1_000_000
+"""Joint cells of all columns that a workload may link; mirror descent takes about a minute with so many, and longer in proportion."""
 
 
 @dataclass(slots=True)
