@@ -70,7 +70,7 @@ def run() -> list[Figure]:
     )
 
     p, q = zipf_law(1000), zipf_law(1000, 1.2)
-    heap, table = in_turns(lambda: min_entropy_coupling(p, q), lambda: couple_on_a_table(p, q))
+    heap, table = in_turns(lambda: min_entropy_coupling(p, q), lambda: couple_on_a_table(p, q), rounds=31)
     figures = [Figure("coupling two Zipf laws of 1,000: time of the dense table over that of the heaps", ratio(table, heap), 20.0, "at least")]
     walk, search = in_turns(lambda: entropy_bottleneck_encoder(p, 5.0, "greedy"), lambda: encode_on_a_table(p, 5.0), rounds=3)
     figures.append(Figure("greedy encoder of a Zipf law of 1,000, 5 bits: time of the joint table over that of the walk", ratio(search, walk), 20.0,

@@ -331,6 +331,11 @@ def test_messages_and_problems_that_make_no_sense_are_refused():
     for message, error in ((2, ArgumentError), (-1, ArgumentError), ([0, 1], ShapeError), (0.5, ShapeError)):
         with pytest.raises(error, match="message"):
             play(GRID, code, message, 0)
+    for states, actions, error, words in (
+            ([40], [4], ArgumentError, "actions"), ([64], [0], ArgumentError, "states"), ([-1], [0], ArgumentError, "states"),
+            ([40], [0, 1], ShapeError, "states"), ([40], [0.5], ArgumentTypeError, "actions")):
+        with pytest.raises(error, match=words):
+            code.receive(states, actions)
     with pytest.raises(ShapeError, match="policy"):
         play(corridor(2), code, 0, 0)
     with pytest.raises(ArgumentTypeError, match="world"):

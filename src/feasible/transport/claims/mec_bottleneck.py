@@ -66,7 +66,8 @@ def check(races: Mapping[str, Race]) -> list[Part]:
     game, couplings = races["coding game"], races["couplings"]
     names = [c.name for c in game.contests]
     accuracy = {m: np.array([metric(game, n, m, "accuracy").mean() for n in names]) for m in game.methods}
-    rate = np.array([float(n.split("rate ")[1].split(",")[0]) for n in names])
+    rate, cold = (np.array([float(n.split(before)[1].split(after)[0]) for n in names]) for before, after in (("rate ", ","), ("exp(", ")")))
+    reward = np.array([metric(game, n, "greedy", "reward").mean() for n in names])
     low = rate <= 0.6
     parts = []
     won = float((accuracy["greedy"] >= accuracy["quantizer"]).mean())
@@ -81,6 +82,11 @@ def check(races: Mapping[str, Race]) -> list[Part]:
                       stronger, "reported", None))
     for name in ("greedy", "greedy+interp", "quantizer", "quantizer-identity"):
         parts.append(Part(f"accuracy of {name}, mean over rates <= 0.6", float(accuracy[name][low].mean()), "reported", None))
+    parts += [Part(f"accuracy of greedy at rate {r:g}, mean over temperatures", float(accuracy["greedy"][rate == r].mean()), "reported", None)
+              for r in np.unique(rate)]
+    for b in np.unique(cold):
+        parts += [Part(f"{what} of greedy at beta exp({b:g}), mean over rates", float(v[cold == b].mean()), "reported", None)
+                  for what, v in (("accuracy", accuracy["greedy"]), ("reward", reward))]
     for name in couplings.methods:
         gaps = [t.trail[-1].verdict.residual for c in couplings.contests for t in couplings.of(c.name, name) if t.status == "done"]
         parts.append(Part(f"bits of I(X; Y) below the bound, {name}, mean over Dirichlet laws", float(np.mean([g for g in gaps if g is not None])),
