@@ -9,7 +9,7 @@ _WHERE = {
     "Problem": "core.problem", "Method": "core.problem", "Budget": "core.budget", "spend": "core.budget", "Verdict": "core.verdict",
     "Result": "core.result", "solve": "api", "race": "api", "reproduce": "api",
 }
-_ROOMS = ("blackbox", "transport")
+_ROOMS = ("blackbox", "transport", "training")
 
 __all__ = [*_WHERE, "errors", *_ROOMS]
 

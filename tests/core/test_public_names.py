@@ -18,7 +18,7 @@ def fresh(code):
 
 
 def test_the_public_names_are_those_of_the_design_and_nothing_else():
-    names = {"Problem", "Method", "Budget", "Verdict", "Result", "spend", "solve", "race", "reproduce", "errors", "blackbox"}
+    names = {"Problem", "Method", "Budget", "Verdict", "Result", "spend", "solve", "race", "reproduce", "errors", "blackbox", "transport", "training"}
     assert set(feasible.__all__) == names
     assert set(dir(feasible)) == names
     for name in names:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, LimitError, ShapeError
-from .limits import Limit
+from ..core.limits import Limit
 from .outcome import numeric
 
 

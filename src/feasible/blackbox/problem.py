@@ -19,7 +19,7 @@ from ..core.run import active_run
 from ..core.verdict import Verdict
 from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run
-from .limits import Limits, read_limits
+from ..core.limits import Limits, read_limits
 from .outcome import Outcome, column_of, numbers, numeric, why
 from .space import Known, Space, known_constraint
 

@@ -124,17 +124,16 @@ def _problem(name: str) -> tuple[str, dict[str, Any]]:
     problem: Any = load_problem(name)
     listed = getattr(import_module(entry.target.partition(":")[0]), "PROBLEMS", {})
     text = inspect.getdoc(listed.get(name)) or inspect.getdoc(getattr(problem, "fun", problem)) or ""
-    lines = [name, "", text, "", "variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in problem.space.variables)]
-    if problem.limits.limits:
-        lines += ["limits:", *(f"  {q.name} {q.text}" for q in problem.limits.limits)]
+    lines = [name, "", text, "", *problem.outline()]
     if problem.best_known is not None:
         lines += [f"best known: {problem.best_known:.10g}"]
     call = f"import feasible\nresult = feasible.solve({name!r}, budget=feasible.Budget({problem.example_budget}))\nprint(result)"
     lines += ["", "in Python:", "", *("  " + line for line in call.splitlines()), "", "on the command line:", "",
               f"  feasible solve {name} --budget {problem.example_budget}"]
     return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "best_known": problem.best_known, "text": text, "call": call,
-                              "variables": [{"name": v.name, "low": v.low, "high": v.high, "unit": v.unit} for v in problem.space.variables],
-                              "limits": {q.name: q.text for q in problem.limits.limits}}
+                              "variables": [{"name": v.name, "low": v.low, "high": v.high, "unit": v.unit}
+                                            for v in getattr(getattr(problem, "space", None), "variables", ())],
+                              "limits": {q.name: q.text for q in getattr(getattr(problem, "limits", None), "limits", ())}}
 
 
 def reproduce(

@@ -27,6 +27,8 @@ def solve(
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel.")] = 1,
     evaluation_timeout: Annotated[float | None, typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed.")] = None,
     find_feasible: Annotated[bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")] = False,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="File for the answer, where the problem has a format for it (trained weights: "
+                                                                      "weights.safetensors).")] = None,
     json: JsonOption = False,
 ) -> None:
     """Find the best answer within the limits and the budget."""
@@ -54,11 +56,15 @@ def solve(
                                workers=workers, evaluation_timeout=evaluation_timeout, find_feasible=find_feasible)
         finally:
             progress.stop()
+    if output is not None and result.answer is not None:
+        result.problem.write(result.answer, output)
     if json:
         emit(_as_json(result))
         _exit(result)
         return
     _print(out, result)
+    if output is not None:
+        out.print(f"written:  {output}", markup=False)
     where = f" --store {store}" if store else ""
     if "interrupted" in result.stopped:
         out.print(f"go on:    feasible resume {result.run}{where}", markup=False)

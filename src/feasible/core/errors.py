@@ -55,6 +55,10 @@ class NothingAllowed(ArgumentError):
     """The known constraints on the inputs let (almost) no point of the box through."""
 
 
+class Infeasible(ArgumentError):
+    """No answer can meet the limits; names the smallest that can."""
+
+
 class StopRun(FeasibleError):
     """Base of the orderly reasons to stop inside a step; the run ends with what it has."""
 

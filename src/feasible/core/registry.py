@@ -142,12 +142,12 @@ def configure(cls: type[Method], settings: Mapping[str, Any], name: str) -> Meth
 
 
 def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
-    """`cbo[n_particles=50,noise=isotropic]` -> ("cbo", {"n_particles": 50, "noise": "isotropic"})."""
+    """`cbo[n_particles=50,noise=isotropic]` -> ("cbo", {"n_particles": 50, "noise": "isotropic"}). Settings may have settings of their own."""
     match = re.fullmatch(r"(.+?)\[(.*)\]", reference.strip())
     if match is None:
         return reference.strip(), {}
     settings: dict[str, Any] = {}
-    for part in filter(None, (p.strip() for p in match.group(2).split(","))):
+    for part in filter(None, (p.strip() for p in re.split(r",(?![^\[]*\])", match.group(2)))):
         key, sign, value = part.partition("=")
         if not sign:
             raise ArgumentError(f"method '{reference}': cannot read '{part}', expected SETTING=VALUE")

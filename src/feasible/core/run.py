@@ -153,7 +153,8 @@ class Run:
         try:
             if answer is not self._judged[0] or not isinstance(answer, Observation):
                 self._judged = answer, self.problem.judge(answer)
-            if not self.problem.keeps_ledger and (self._best is None or self._judged[1].beats(self._best[1])):
+            verdict, best = self._judged[1], self._best
+            if not self.problem.keeps_ledger and (best is None or verdict.beats(best[1]) or (self.problem.last and verdict.feasible)):
                 self._best = self._judged
             point = Point(self.step, {k: v for k, v in self.meter.spent.items() if k != "seconds"}, self.meter.seconds, self._judged[1])
             self.trail.append(point)
@@ -279,7 +280,7 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
         if state is not None:
             answer = method.answer(problem, state)
             verdict = problem.judge(answer)
-        if current._best is not None and current._best[1].beats(verdict):
+        if current._best is not None and current._best[1].beats(verdict) and not (problem.last and verdict.feasible):
             answer, verdict = current._best
     if answer is not None and (not current.trail or current.trail[-1].verdict != verdict or current.trail[-1].step != current.step):
         current.mark(answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0001"
+HEAD = "0002"
 """The schema version this code reads and writes; the newest file in migrations/versions."""
 VERSION_TABLE = "feasible_alembic_version"
 
@@ -81,5 +81,11 @@ checkpoints = sa.Table(
     "feasible_checkpoints", metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
     sa.Column("told", sa.Integer, nullable=False, default=0),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+)
+
+answers = sa.Table(
+    "feasible_answers", metadata,
+    sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )

@@ -25,7 +25,7 @@ from ..core.errors import RunBusy, StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
 from ..core.result import Point
 from .owner import alive, identity
-from .schema import HEAD, VERSION_TABLE, checkpoints, evaluations, points, races, runs
+from .schema import HEAD, VERSION_TABLE, answers, checkpoints, evaluations, points, races, runs
 from .serial import dump, finite, load, verdict_data, verdict_of
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "afs")
@@ -368,6 +368,18 @@ class Store:
             row = connection.execute(sa.select(checkpoints.c.blob, checkpoints.c.told).where(checkpoints.c.run == run)).first()
         return None if row is None else (bytes(row[0]), int(row[1]))
 
+    def save_answer(self, run: int, blob: bytes) -> None:
+        """Keep the answer of a run that has no ledger."""
+        with self.write() as connection:
+            statement = self._insert(answers).values(run=run, blob=blob)
+            connection.execute(statement.on_conflict_do_update(index_elements=["run"], set_={"blob": blob}))
+
+    def answer(self, run: int) -> bytes | None:
+        """The answer that `save_answer` kept."""
+        with self.read() as connection:
+            row = connection.execute(sa.select(answers.c.blob).where(answers.c.run == run)).first()
+        return None if row is None else bytes(row[0])
+
     def create_race(self, name: str | None, spec: Mapping[str, Any]) -> tuple[int, str]:
         """A new race, called race-N without a name."""
         with self.write() as connection:
@@ -404,7 +416,7 @@ class Store:
         """Remove a race with all its runs."""
         with self.write() as connection:
             mine = sa.select(runs.c.id).where(runs.c.race == race)
-            for table in (evaluations, points, checkpoints):
+            for table in (evaluations, points, checkpoints, answers):
                 connection.execute(sa.delete(table).where(table.c.run.in_(mine)))
             connection.execute(sa.delete(runs).where(runs.c.race == race))
             connection.execute(sa.delete(races).where(races.c.id == race))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.budget import Budget, Meter
-from ..core.errors import ArgumentError, FeasibleError, StoreError, is_number
+from ..core.checkpoint import decode, encode
+from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError, is_number
 from ..core.ledger import FAILED, Ledger, Observation, Observations
 from ..core.problem import Method, Problem
 from ..core.registry import configure, load_method, load_problem, methods, resolve_target, split_settings
@@ -235,6 +236,11 @@ def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observ
     finally:
         if isinstance(engine, LocalProcesses):
             engine.close()
+    if not problem.keeps_ledger and result.answer is not None and row.race is None:
+        try:
+            store.save_answer(row.id, encode(result.answer))
+        except CheckpointError as error:
+            result.notes.append(f"the answer is not kept in the store: {error}")
     result.run, result.chosen, result.method = row.name, row.spec.get("chosen"), row.method
     state = "interrupted" if result.stopped.startswith("interrupted") else "finished"
     store.update_run(row.id, state=state, owner=None, rows=ledger.count, result=result_data(result))
@@ -265,6 +271,8 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
     if rows:
         ledger.append(observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))), stored=True)
     answer = problem.present(ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ())))
+    if (blob := store.answer(row.id)) is not None:
+        answer = decode(blob, problem.blank())
     trail, budget = store.trail(row.id), Budget(**row.budget)
     if done is not None:
         return Result(problem, row.method, answer, verdict_of(done["verdict"]), done["spent"], trail, done["stopped"], row.seed, budget,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasible.blackbox.limits import Limit, Limits, read_limits
+from feasible.core.limits import Limit, Limits, read_limits
 from feasible.core.errors import LimitError
 
 INF = math.inf

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import LimitError, is_number
+from .errors import LimitError, is_number
 
 _NUMBER = r"(?>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _UNIT = r"(|-|(?:1\s*/\s*)?[^\s\d.,;:+\-*/<>=±&|^(){}\\][^<>=±,;]*?)"  # never the rest of a number: "<= 250,5 MPa" is an error

@@ -1,0 +1,32 @@
+"""The training room: schedules, optimisers and pruning for a fixed budget of steps. Native classes follow torch's own conventions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_WHERE: dict[str, str] = {
+    "TrainingProblem": "problem", "Trained": "problem",
+    "Recipe": "recipe",
+    "train_many": "ensemble",
+    "ProfileLR": "schedule", "Sampling": "schedule", "HorizonWarning": "schedule",
+    "UBA": "uba", "uba_profile": "uba", "choose_phi": "phi", "REX": "rex",
+    "LinearDecay": "refined", "Refined": "refined", "GradNormLogger": "refined", "refine_schedule": "refined", "linear_to_last": "refined",
+    "last_iterate_bound": "refined", "DegenerateScheduleWarning": "refined", "OneCycle": "baselines", "Plateau": "baselines",
+    "StaticFisher": "fisher", "SlidingFisher": "fisher", "MFAC": "mfac",
+}
+_MODULES = ("profiles", "instances", "peers")
+
+__all__ = [*_WHERE, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

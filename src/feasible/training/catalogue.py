@@ -1,0 +1,38 @@
+"""What the training room offers by name, and which recipe it picks when none is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.registry import Catalogue, Entry
+
+if TYPE_CHECKING:
+    from ..core.budget import Budget
+    from ..core.problem import Problem
+
+_HERE = "feasible.training"
+
+
+def _method(name: str, target: str, paper: str | None = None, peer: bool = False, summary: str = "", example: str = "digits-mlp",
+            **settings: object) -> Entry:
+    return Entry(name, f"{_HERE}.{target}", "training", paper, "TrainingProblem", peer, settings, summary, example)
+
+
+METHODS: tuple[Entry, ...] = (
+    *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
+              optimizer=optimizer, schedule=f"torch-{schedule}" if schedule != "constant" else schedule)
+      for optimizer in ("sgd", "adamw") for schedule in ("constant", "cosine", "linear", "step", "exponential", "onecycle", "plateau")),
+)
+PROBLEMS: tuple[Entry, ...] = tuple(Entry(name, f"{_HERE}.instances:{name.replace('-', '_')}", "training", None, "TrainingProblem") for name in (
+    "digits-mlp", "digits-logistic", "digits-autoencoder", "breast-cancer-mlp", "diabetes-mlp", "moons-mlp", "classification-mlp", "digits-cnn",
+    "text-lm"))
+CLAIMS: dict[str, str] = {
+}
+
+
+def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str]:
+    """The recommended recipe."""
+    return "adamw-linear", "the schedule that needs no setting of its own"
+
+
+CATALOGUE = Catalogue("training", METHODS, PROBLEMS, CLAIMS, choose)
