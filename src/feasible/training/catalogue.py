@@ -19,6 +19,7 @@ def _method(name: str, target: str, paper: str | None = None, peer: bool = False
 
 
 METHODS: tuple[Entry, ...] = (
+    _method("recipe", "recipe:Recipe", summary="any optimiser with any schedule, by name: recipe[optimizer=sgd,schedule=torch-cosine,lr=0.1]"),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
               optimizer=optimizer, schedule=f"torch-{schedule}" if schedule != "constant" else schedule)
       for optimizer in ("sgd", "adamw") for schedule in ("constant", "cosine", "linear", "step", "exponential", "onecycle", "plateau")),

@@ -204,12 +204,14 @@ class TrainingProblem(Problem):
     def loss_of(self, model: nn.Module, batch: tuple[Any, Any]) -> Tensor:
         """Loss of a batch as a scalar tensor. Charges nothing."""
         if not self.stochastic:
-            loss = self.loss(model(batch[0]), batch[1])
-        else:
-            run = active_run.get()
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0 if run is None else int(run.rng(run.step).integers(2**62)))
-                loss = self.loss(model(batch[0]), batch[1])
+            return self._loss(model(batch[0]), batch[1])
+        run = active_run.get()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0 if run is None else int(run.rng(run.step).integers(2**62)))
+            return self._loss(model(batch[0]), batch[1])
+
+    def _loss(self, outputs: Any, targets: Any) -> Tensor:
+        loss = self.loss(outputs, targets)
         if loss.ndim:
             raise ShapeError(f"loss has shape {tuple(loss.shape)}, expected a scalar: a mean over the examples")
         return loss
@@ -229,7 +231,7 @@ class TrainingProblem(Problem):
             for rows in _blocks(len(self.valid)):
                 inputs, targets = self.valid.take(rows)
                 outputs = model(inputs)
-                totals["loss"] += float(self.loss(outputs, targets)) * len(rows)
+                totals["loss"] += float(self._loss(outputs, targets)) * len(rows)
                 for name, metric in (self.metrics or {}).items():
                     totals[name] += float(metric(outputs, targets)) * len(rows)
         model.train(training)
