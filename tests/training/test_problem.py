@@ -175,7 +175,7 @@ def test_bad_problems_are_refused_in_words(bad, kind, words):
 def test_a_loss_that_is_no_scalar_is_refused():
     problem = line()
     problem.loss = lambda outputs, targets: (outputs - targets) ** 2
-    with pytest.raises(errors.ShapeError, match=r"loss has shape \(8, 1\), expected a scalar"):
+    with pytest.raises(errors.ShapeError, match=r"loss has shape .* expected a scalar"):
         feasible.solve(problem, Recipe(schedule="constant"), budget="steps=2")
 
 

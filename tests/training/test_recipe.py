@@ -151,5 +151,5 @@ def test_bad_recipes_are_refused_in_words(settings, kind, words):
 
 
 def test_a_setting_that_the_optimiser_does_not_have_is_named():
-    with pytest.raises(errors.ArgumentError, match="optimizer='sgd.speed=3.'.*speed"):
+    with pytest.raises(errors.ArgumentError, match=r"optimizer='sgd.speed=3.'.*speed"):
         feasible.solve(moons_mlp(), Recipe("sgd[speed=3]", "constant"), budget="steps=2")
