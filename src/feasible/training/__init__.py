@@ -9,13 +9,15 @@ _WHERE: dict[str, str] = {
     "TrainingProblem": "problem", "Trained": "problem",
     "Recipe": "recipe",
     "train_many": "ensemble",
+    "LionK": "lion_k", "LyapunovMonitor": "lyapunov", "lion_k_minimize": "lion_k_minimize",
     "ProfileLR": "schedule", "Sampling": "schedule", "HorizonWarning": "schedule",
     "UBA": "uba", "uba_profile": "uba", "choose_phi": "phi", "REX": "rex",
     "LinearDecay": "refined", "Refined": "refined", "GradNormLogger": "refined", "refine_schedule": "refined", "linear_to_last": "refined",
     "last_iterate_bound": "refined", "DegenerateScheduleWarning": "refined", "OneCycle": "baselines", "Plateau": "baselines",
+    "AutoLRS": "autolrs", "AllDiverged": "autolrs", "LRSearch": "lr_search", "exp_forecast": "forecast",
     "StaticFisher": "fisher", "SlidingFisher": "fisher", "MFAC": "mfac",
 }
-_MODULES = ("profiles", "instances", "peers")
+_MODULES = ("kappas", "profiles", "instances", "peers")
 
 __all__ = [*_WHERE, *_MODULES]
 
