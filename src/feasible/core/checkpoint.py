@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,21 @@ def decode(blob: bytes, template: Any) -> Any:
     if dataclasses.is_dataclass(template) and state is not template:
         raise CheckpointError(f"checkpoint: it holds a {type(state).__name__}, expected the state of {type(template).__name__}")
     return state
+
+
+def decode_as(blob: bytes, types: Sequence[type]) -> Any:
+    """Restore what `encode` wrote of plain data, or of the first of these dataclasses that has its fields."""
+    error: CheckpointError | None = None
+    for cls in types or (None,):
+        made = None if cls is None else object.__new__(cls)
+        for f in () if cls is None else dataclasses.fields(cls):
+            object.__setattr__(made, f.name, None)
+        try:
+            return decode(blob, made)
+        except CheckpointError as found:
+            error = found
+    assert error is not None
+    raise error
 
 
 def _torch() -> Any:

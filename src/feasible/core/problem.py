@@ -25,6 +25,8 @@ class Problem:
     """A budget as the command line takes it, for the calls that `feasible explain` prints."""
     keeps_ledger: ClassVar[bool] = False
     """True where every evaluation is a row of the run's ledger and an answer is one of these rows (the blackbox room)."""
+    answers: ClassVar[tuple[type, ...]] = ()
+    """Dataclasses of its answers, so that a stored one can be read back; none where they are plain data, arrays or tensors."""
     last: ClassVar[bool] = False
     """True where a run's answer is its last one, because it is judged on data that must not choose (held-out data); an earlier one counts only
     where it keeps to the limits and the last does not."""
@@ -34,10 +36,6 @@ class Problem:
         variables, limits = (getattr(getattr(self, name, None), of, ()) for name, of in (("space", "variables"), ("limits", "limits")))
         lines = ["variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in variables)] if variables else []
         return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
-
-    def blank(self) -> Any:
-        """An answer whose arrays hold anything, into which a stored one is read; None where answers are plain data, arrays and tensors."""
-        return None
 
     def write(self, answer: Any, path: str) -> None:
         """Write an answer to a file (`feasible solve --output`). Raises ArgumentError where there is no format for it."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.budget import Budget, Meter
-from ..core.checkpoint import decode, encode
+from ..core.checkpoint import decode_as, encode
 from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError, is_number
 from ..core.ledger import FAILED, Ledger, Observation, Observations
 from ..core.problem import Method, Problem
@@ -272,7 +272,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
         ledger.append(observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))), stored=True)
     answer = problem.present(ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ())))
     if (blob := store.answer(row.id)) is not None:
-        answer = decode(blob, problem.blank())
+        answer = decode_as(blob, problem.answers)
     trail, budget = store.trail(row.id), Budget(**row.budget)
     if done is not None:
         return Result(problem, row.method, answer, verdict_of(done["verdict"]), done["spent"], trail, done["stopped"], row.seed, budget,

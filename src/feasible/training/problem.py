@@ -135,6 +135,7 @@ class TrainingProblem(Problem):
     stochastic: bool | None = None
     best_known: float | None = None
 
+    answers: ClassVar[tuple[type, ...]] = (Trained,)
     last: ClassVar[bool] = True
     example_budget: ClassVar[str] = "steps=200"
     objective_title: ClassVar[str] = "held-out loss"
@@ -277,10 +278,6 @@ class TrainingProblem(Problem):
         lines = [f"parameters: {sum(p.numel() for p in model.parameters()):,}", f"training examples: {len(self.train):,}, held out: "
                  f"{len(self.valid):,}", f"batch size: {self.batch_size}, steps: {self.steps:,}"]
         return lines + [f"limit: {q.name} {q.text}" for q in self.limits.limits]
-
-    def blank(self) -> Trained:
-        """Weights to read stored ones into."""
-        return Trained({}, None)
 
     def write(self, answer: Trained, path: str) -> None:
         """Write the weights (and the pruning plan) as a safetensors file."""

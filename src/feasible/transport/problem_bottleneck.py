@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 
 CHUNK = 4_000_000
 """Cells of the joint law of X and Y that are held at once while an answer is judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """A space without variables and without limits: the answer is a joint law."""
-
-    variables: tuple[Any, ...] = ()
-    limits: tuple[Any, ...] = ()
-    d: int = 0
-    m: int = 0
 
 
 @dataclass(slots=True)
@@ -85,9 +75,8 @@ class RateLimitedCoupling(Problem):
     name: str = "rate-limited-coupling"
     tolerance: float = 1e-9
     best_known: float | None = None
-    space: Any = field(default_factory=Nothing, repr=False)
-    limits: Any = field(default_factory=Nothing, repr=False)
 
+    answers: ClassVar[tuple[type, ...]] = (Chain,)
     example_budget: ClassVar[str] = "steps=2"
 
     def __post_init__(self) -> None:

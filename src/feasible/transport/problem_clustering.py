@@ -23,46 +23,6 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What is to be found, as the lists of problems show it: a whole number per unlabelled point."""
-
-    name: str
-    high: float
-    low: float = 0.0
-    unit: str = ""
-    integer: bool = True
-    log: bool = False
-    choices: tuple[Any, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The name."""
-        return self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """The one row of `Labels`."""
-
-    variables: tuple[Labels, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The limit that labelled points keep their labels."""
-
-    name: str = "support"
-    text: str = "keeps its labels"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """All limits: the one on the support."""
-
-    limits: tuple[Kept, ...] = (Kept(),)
-
-
 @dataclass
 class FewShot(Problem):
     """features: (N, D), finite.  labels: (N,) whole numbers, -1 where there is none; every class that `truth` names needs at least one label.
@@ -82,7 +42,6 @@ class FewShot(Problem):
     base_mean: Any = None
     normalize: str | None = "l2"
     best_known: float | None = None
-    limits: Any = field(default_factory=Limits, repr=False)
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     example_budget: ClassVar[str] = "evaluations=100"
@@ -119,10 +78,10 @@ class FewShot(Problem):
         """K."""
         return len(self.values)
 
-    @property
-    def space(self) -> Space:
-        """What is to be found."""
-        return Space((Labels(f"class of each of {len(self.queries)} points, by number", float(self.classes - 1)),))
+    def outline(self) -> list[str]:
+        """What is given and what is to be found."""
+        return [f"points: {len(self.features):,} in {self.features.shape[1]} dimensions, {len(self.queries):,} of them without a label",
+                f"classes: {self.classes}", "limit: labelled points keep their labels"]
 
     # -- oracles ------------------------------------------------------------------------------------------------------
 

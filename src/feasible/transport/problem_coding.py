@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,6 @@ from ..core.verdict import Verdict
 from .arrays import whole
 from .coding_game import Code, Episode, World, discounted, played, soft_value_iteration
 from .entropy_coupling import check_rate, entropy_bits, law
-from .problem_bottleneck import Nothing
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -66,9 +65,8 @@ class CodingGame(Problem):
     name: str = "coding-game"
     tolerance: float = 0.0
     best_known: float | None = None
-    space: Any = field(default_factory=Nothing, repr=False)
-    limits: Any = field(default_factory=Nothing, repr=False)
 
+    answers: ClassVar[tuple[type, ...]] = (Transcript,)
     example_budget: ClassVar[str] = "env_steps=20000"
 
     def __post_init__(self) -> None:
