@@ -61,7 +61,7 @@ def test_budget_box_and_known_constraints_are_kept_and_a_seed_gives_one_ledger(a
     assert len(np.unique(rows.x, axis=0)) == 5
 
 
-@pytest.mark.parametrize("acq", ["logei", "kg-sga", "es", "qei", "d-kg"])
+@pytest.mark.parametrize("acq", ["logei", "kg-sga", "es", "qei", "d-ei"])
 def test_a_checkpoint_goes_on_bit_for_bit(acq):
     problem, how = bowl(), method(acq)
 
@@ -98,15 +98,15 @@ def test_the_global_random_streams_are_left_alone():
     before = torch.rand(2), np.random.random(2)
     torch.manual_seed(5)
     np.random.seed(5)
-    solve(bowl(), method("qei"), 6)
-    solve(bowl(limits=False), method("mes"), 6)
+    solve(bowl(), method("qei"), 5)
+    solve(bowl(limits=False), method("mes"), 5)
     assert torch.equal(torch.rand(2), before[0])
     assert np.array_equal(np.random.random(2), before[1])
 
 
 @pytest.mark.parametrize("acq", ["logei", "noisy-ei"])
 def test_the_optimum_on_a_limit_is_found(acq):
-    result = solve(bowl(), method(acq, n_init=6), 13)
+    result = solve(bowl(), method(acq, n_init=6), 12)
     assert result.verdict.feasible
     assert result.verdict.objective < 0.02 + 5e-3  # (0.4, 0.4)
 
@@ -149,7 +149,7 @@ def test_one_environment_at_a_time_finds_the_best_mean():
 def test_a_second_task_teaches_the_first():
     space = [Real("x", 0, 1), Categorical("t", ["real", "cheap"])]
     opt = BayesOpt(space, settings=method("multi-task", task="t", n_init=6), noise=0.0, seed=105)
-    for _ in range(8):
+    for _ in range(5):
         x = opt.ask()
         opt.tell(x, (x[:, 0] - 0.3) ** 2 + 0.1 * x[:, 1])
     x, _, _ = opt.recommend()
