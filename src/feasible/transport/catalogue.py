@@ -23,6 +23,40 @@ def _problem(name: str, target: str, solves: str, paper: str, **settings: object
 
 
 METHODS: tuple[Entry, ...] = (
+    _method("sinkhorn-newton", "sinkhorn_newton_sparse:SinkhornNewton", "EntropicTransport", "sinkhorn-newton-sparse", example="random-assignment",
+            summary="entropic transport to machine precision: Sinkhorn, then Newton with as many entries of the plan as matter"),
+    _method("sinkhorn-newton-paper", "sinkhorn_newton_sparse:SinkhornNewton", "EntropicTransport", "sinkhorn-newton-sparse",
+            example="random-assignment", mode="paper", summary="the paper's two stages: 20 Sinkhorn iterations, then Newton with 2/n of the plan's entries"),
+    _method("sinkhorn", "sinkhorn_newton_sparse:SinkhornNewton", "EntropicTransport", example="point-clouds", max_newton=0, max_sinkhorn=1_000_000,
+            summary="Sinkhorn's iteration alone, in the log domain (a baseline of the paper)"),
+    _method("pot-sinkhorn-log", "peers:PotSinkhorn", "EntropicTransport", peer=True, example="point-clouds", summary="POT, in the log domain"),
+    _method("pot-sinkhorn-stabilized", "peers:PotSinkhorn", "EntropicTransport", peer=True, example="point-clouds", solver="sinkhorn_stabilized",
+            summary="POT, with scalings that are absorbed"),
+    _method("pot-sinkhorn", "peers:PotSinkhorn", "EntropicTransport", peer=True, example="point-clouds", solver="sinkhorn",
+            summary="POT, plain scalings; breaks down at small reg"),
+    _method("ott-sinkhorn", "peers:OttSinkhorn", "EntropicTransport", peer=True, example="point-clouds", summary="OTT-JAX, in the log domain"),
+    _method("ott-sinkhorn-momentum", "peers:OttSinkhorn", "EntropicTransport", peer=True, example="point-clouds", momentum=1.5,
+            summary="OTT-JAX, over-relaxed"),
+    _method("geomloss-sinkhorn", "peers:GeomlossSinkhorn", "EntropicTransport", peer=True, example="point-clouds",
+            summary="geomloss, symmetric updates with annealed reg"),
+    _method("pot-network-simplex", "peers:NetworkSimplex", "EntropicTransport", peer=True, example="point-clouds",
+            summary="POT, exact plan of the problem without entropy"),
+    _method("scipy-assignment", "peers:LinearSumAssignment", "EntropicTransport", peer=True, example="random-assignment",
+            summary="SciPy, exact assignment of the problem without entropy"),
+    _method("sparse-ot", "sparsity_constrained:SparseOTMethod", "SparseTransport", "sparse-ot", example="sparse-clouds",
+            summary="plans with at most k nonzeros in every column or row: L-BFGS and Newton steps on the semi-dual"),
+    _method("sparse-ot-dual", "sparsity_constrained:SparseOTMethod", "SparseTransport", "sparse-ot", example="sparse-clouds", formulation="dual",
+            summary="the same on the dual"),
+    _method("sparse-ot-adam", "sparsity_constrained:SparseOTMethod", "SparseTransport", "sparse-ot", example="sparse-routing", solver="adam",
+            summary="the same by 20 steps of Adam, as the paper's router has it"),
+    _method("sparse-ot-repair", "sparsity_constrained:SparseOTMethod", "SparseTransport", "sparse-ot", example="sparse-histograms", repair=True,
+            summary="sparse-ot, then a mixed-integer search for a plan that meets its marginals where ties (small k) left one that does not"),
+    _method("pot-sparse", "peers_sparse:PotSmooth", "SparseTransport", peer=True, example="sparse-clouds",
+            summary="POT, sparsity-constrained regularisation, semi-dual"),
+    _method("pot-sparse-dual", "peers_sparse:PotSmooth", "SparseTransport", peer=True, example="sparse-clouds", formulation="dual",
+            summary="POT, sparsity-constrained regularisation, dual"),
+    _method("pot-quadratic", "peers_sparse:PotSmooth", "SparseTransport", peer=True, example="sparse-clouds", capped=False,
+            summary="POT, quadratic regularisation, which ignores the cap"),
     _method("mec-bottleneck", "bottleneck:MECBottleneck", "RateLimitedCoupling", "mec-bottleneck", example="zipf-bottleneck",
             summary="code and coupling under a rate limit: greedy encoder that splits one symbol, greedy minimum entropy coupling"),
     _method("mec-bottleneck-greedy", "bottleneck:MECBottleneck", "RateLimitedCoupling", "mec-bottleneck", example="zipf-bottleneck", encoder="greedy",
@@ -61,13 +95,22 @@ METHODS: tuple[Entry, ...] = (
             example="digits-1-shot"),
 )
 PROBLEMS: tuple[Entry, ...] = (
+    *(_problem(name, f"instances:{name.replace('-', '_')}", "EntropicTransport", "sinkhorn-newton-sparse") for name in (
+        "random-assignment", "planted-assignment", "additive-cost", "image-pair", "photo-pair", "point-clouds", "colour-transfer")),
+    _problem("random-assignment-2000", "instances:random_assignment", "EntropicTransport", "sinkhorn-newton-sparse", n=2000),
+    _problem("image-pair-l1", "instances:image_pair", "EntropicTransport", "sinkhorn-newton-sparse", ground="cityblock"),
     *(_problem(name, f"instances_bottleneck:{name.replace('-', '_')}", solves, "mec-bottleneck") for name, solves in (
         ("zipf-bottleneck", "RateLimitedCoupling"), ("dirichlet-bottleneck", "RateLimitedCoupling"), ("coding-grid", "CodingGame"))),
+    *(_problem(name, f"instances_sparse:{name.replace('-', '_')}", "SparseTransport", "sparse-ot")
+      for name in ("sparse-clouds", "sparse-histograms", "sparse-routing", "sparse-colours")),
     *(_problem(name, f"episodes:{name.replace('-', '_')}", "FewShot", "transductive-clustering")
       for name in ("digits-1-shot", "digits-5-shot", "digits-imbalanced", "sentences-1-shot", "blobs-few-labels", "moons-few-labels")),
 )
 
 DEFAULTS: dict[str, tuple[str, str]] = {
+    "EntropicTransport": ("sinkhorn-newton", "it stays with Sinkhorn's iteration where that is about to be done, and goes on by Newton where it is not"),
+    "SparseTransport": ("sparse-ot-repair", "its plan is optimal where nothing ties, which its bound shows, and where something does it looks for one "
+                        "that meets its marginals"),
     "RateLimitedCoupling": ("mec-bottleneck", "its encoder uses the whole rate, and both steps take O(n log n)"),
     "CodingGame": ("coding-agent", "it compresses as little as the rate allows and leaves the policy as it is"),
     "FewShot": ("slk-means", "it clusters all points together around the labelled ones, and on development episodes it was the best on digits and "
