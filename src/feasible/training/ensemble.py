@@ -103,6 +103,7 @@ class _Update:
         self.eps = column([s.get("eps", 1e-8) for s in settings])
         self.nesterov = column([float(s.get("nesterov", False)) for s in settings])
         self.dampening = column([s.get("dampening", 0.0) for s in settings])
+        self.decays, self.looks_ahead = bool(self.decay.any()), bool(self.nesterov.any())
         self.first = [torch.zeros_like(p) for p in params]
         self.second = [torch.zeros_like(p) for p in params] if kind != "sgd" else []
 
@@ -114,12 +115,12 @@ class _Update:
             lr, mu = wide(self.rates[t]), wide(self.momenta[t])
             if self.kind == "adamw":
                 p.mul_(1 - lr * wide(self.decay))
-            else:
+            elif self.decays:
                 g = g + wide(self.decay) * p
             m = self.first[i]
             if self.kind == "sgd":
                 m.mul_(mu).add_(g * (1 - wide(self.dampening)) if t else g)
-                p.sub_(lr * torch.where(wide(self.nesterov) > 0, g + mu * m, m))
+                p.sub_(lr * (torch.where(wide(self.nesterov) > 0, g + mu * m, m) if self.looks_ahead else m))
                 continue
             beta2, v = wide(self.beta2), self.second[i]
             m.lerp_(g, 1 - mu)
