@@ -9,13 +9,20 @@ _WHERE: dict[str, str] = {
     "TrainingProblem": "problem", "Trained": "problem",
     "Recipe": "recipe",
     "train_many": "ensemble",
-    "LionK": "lion_k", "LyapunovMonitor": "lyapunov", "lion_k_minimize": "lion_k_minimize",
+    "LionK": "lion_k", "LyapunovMonitor": "lyapunov", "lion_k_minimize": "lion_k_numpy",
     "ProfileLR": "schedule", "Sampling": "schedule", "HorizonWarning": "schedule",
     "UBA": "uba", "uba_profile": "uba", "choose_phi": "phi", "REX": "rex",
     "LinearDecay": "refined", "Refined": "refined", "GradNormLogger": "refined", "refine_schedule": "refined", "linear_to_last": "refined",
-    "last_iterate_bound": "refined", "DegenerateScheduleWarning": "refined", "OneCycle": "baselines", "Plateau": "baselines",
+    "last_iterate_bound": "refined", "DegenerateScheduleWarning": "refined", "OneCycle": "baselines", "InverseSqrt": "baselines",
+    "Plateau": "baselines", "budgeted_compare": "comparison", "Comparison": "comparison", "RefinedRecipe": "refined_run",
+    "NAdamW": "nadamw", "DoG": "dog", "LDoG": "dog", "DoWG": "dog", "MoMo": "momo", "MoMoAdam": "momo", "mechanize": "mechanic",
+    "PolynomialAverager": "averaging", "Prodigy": "learning_rate_free", "DAdaptAdam": "learning_rate_free", "DAdaptSGD": "learning_rate_free",
+    "COCOB": "learning_rate_free", "effective_lr": "learning_rate_free", "EstimateWarning": "learning_rate_free",
     "AutoLRS": "autolrs", "AllDiverged": "autolrs", "LRSearch": "lr_search", "exp_forecast": "forecast",
     "StaticFisher": "fisher", "SlidingFisher": "fisher", "MFAC": "mfac",
+    "Groups": "groups", "ZIG": "groups", "find_zero_invariant_groups": "groups",
+    "construct_subnet": "subnet", "compare": "subnet", "load_subnet": "subnet", "save_subnet": "subnet", "shrink": "subnet",
+    "HESSO": "hesso", "HESSOCRIC": "hesso_cric",
 }
 _MODULES = ("kappas", "profiles", "instances", "peers")
 
