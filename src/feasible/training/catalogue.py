@@ -20,9 +20,12 @@ def _method(name: str, target: str, paper: str | None = None, peer: bool = False
 
 METHODS: tuple[Entry, ...] = (
     _method("recipe", "recipe:Recipe", summary="any optimiser with any schedule, by name: recipe[optimizer=sgd,schedule=torch-cosine,lr=0.1]"),
+    *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", paper, summary=f"{optimizer} with {what}", optimizer=optimizer, schedule=schedule)
+      for optimizer in ("sgd", "adamw") for schedule, paper, what in (
+          ("rex", "rex", "the schedule REX"), ("uba", "uba", "the unified schedule"), ("linear", "refined-schedule", "linear decay to zero"))),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
-              optimizer=optimizer, schedule=f"torch-{schedule}" if schedule != "constant" else schedule)
-      for optimizer in ("sgd", "adamw") for schedule in ("constant", "cosine", "linear", "step", "exponential", "onecycle", "plateau")),
+              optimizer=optimizer, schedule=schedule) for optimizer in ("sgd", "adamw")
+      for schedule in ("constant", *(f"torch-{s}" for s in ("cosine", "linear", "step", "exponential", "onecycle", "plateau")))),
 )
 PROBLEMS: tuple[Entry, ...] = tuple(Entry(name, f"{_HERE}.instances:{name.replace('-', '_')}", "training", None, "TrainingProblem") for name in (
     "digits-mlp", "digits-logistic", "digits-autoencoder", "breast-cancer-mlp", "diabetes-mlp", "moons-mlp", "classification-mlp", "digits-cnn",
