@@ -186,7 +186,7 @@ class MFAC(NamedState, Optimizer):
     # -- saving ----------------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if "hook" not in k}
+        return {k: v for k, v in self.__dict__.items() if "hook" not in k and k != "step"}
 
     def state_dict(self) -> dict[str, Any]:
         """Torch's, and "window": its columns, momentum and kept entries by parameter, the Gram matrix, and how many gradients were pushed."""
