@@ -20,7 +20,8 @@ from ..core.compiled import compiled
 from ..core.errors import ArgumentError, ShapeError, is_number
 from .arrays import plain, positive, whole, whole_numbers
 from .bottleneck import ENCODERS, check_method
-from .bottleneck_kernels import column_masses, couple, encode, entropy, mixed_rows
+from .bottleneck_kernels import column_masses, encode, mixed_rows
+from .coupling_kernels import couple, entropy
 from .entropy_coupling import check_rate, law
 
 if TYPE_CHECKING:

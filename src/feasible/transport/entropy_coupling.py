@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse as sp
 
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, is_number
-from . import bottleneck_kernels as kernels
+from . import coupling_kernels as kernels
 from .arrays import histogram, is_torch, like, tolerance_of
 
 if TYPE_CHECKING:

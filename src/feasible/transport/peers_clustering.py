@@ -11,9 +11,9 @@ from ..core.budget import active_meter
 from ..core.errors import ArgumentError, BudgetExhausted
 from ..core.problem import Method, Problem
 from .arrays import whole
+from .clustering import Settings, Task, class_means, prepare, start
 from .clustering_kernels import squared_distances
 from .problem_clustering import FewShot
-from .transductive import Settings, Task, class_means, prepare, start
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

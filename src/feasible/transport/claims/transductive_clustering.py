@@ -11,9 +11,9 @@ import numpy as np
 from ...core.errors import MissingExtra
 from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race
+from ..clustering import Settings, cluster, prepare, start
 from ..episodes import Episode, digits, digits_episode, embedded_sentences, fewshot_episodes
 from ..features import convnet_features
-from ..transductive import Settings, cluster, prepare, start
 
 METHODS = {
     "laplacianshot": Settings("fixed"), "k-means": Settings("means", 0.0), "k-modes": Settings("modes", 0.0), "slk-means": Settings("means"),
