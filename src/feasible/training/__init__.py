@@ -23,6 +23,7 @@ _WHERE: dict[str, str] = {
     "Groups": "groups", "ZIG": "groups", "find_zero_invariant_groups": "groups",
     "construct_subnet": "subnet", "compare": "subnet", "load_subnet": "subnet", "save_subnet": "subnet", "shrink": "subnet",
     "HESSO": "hesso", "HESSOCRIC": "hesso_cric",
+    "OBSPruner": "obs_pruner", "Masks": "obs_pruner", "gradual": "obs_pruner",
 }
 _MODULES = ("kappas", "profiles", "instances", "peers")
 
