@@ -84,7 +84,7 @@ def with_gradients(groups: Iterable[Mapping[str, Any]], method: str, *, finite: 
 
 def _all_finite(sums: Sequence[Tensor]) -> bool:
     if len({(s.dtype, s.device) for s in sums}) == 1:
-        return bool(torch.isfinite(torch.stack(list(sums))).all())
+        return math.isfinite(float(torch.stack(list(sums)).sum()))
     return all(bool(torch.isfinite(s)) for s in sums)
 
 
