@@ -22,13 +22,14 @@ from torch.optim import lr_scheduler
 
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite
-from feasible.training import REX, UBA, HorizonWarning, LinearDecay, OneCycle, ProfileLR, Refined, Sampling
+from feasible.training import REX, UBA, HorizonWarning, LinearDecay, InverseSqrt, OneCycle, ProfileLR, Refined, Sampling
 
 MAKERS = {
     "linear": partial(LinearDecay, total_steps=40), "rex": partial(REX, total_steps=40, beta=0.7, min_lr=1e-3),
     "uba": partial(UBA, total_steps=40, phi=5.0, warmup_steps=5),
     "uba phases": partial(UBA, total_steps=40, phi=0.5, phases=[(10, 0.1, 0.01), (30, 0.05, 0.0)]),
     "refined": partial(Refined, schedule=np.abs(np.sin(np.arange(40.0)))), "onecycle": partial(OneCycle, total_steps=40),
+    "inverse-sqrt": partial(InverseSqrt, total_steps=40, warmup_steps=3),
     "cosine by epochs": partial(ProfileLR, profile="cosine", total_steps=40, sampling=Sampling.epoch(7)),
     "step": partial(ProfileLR, profile="step", total_steps=40, sampling=Sampling.milestones(0.5, 0.75)),
 }

@@ -1,4 +1,4 @@
-"""The schedules that papers compare with and that are more than a profile: OneCycle with its momentum, and decay on a plateau."""
+"""The schedules that papers compare with and that are more than a profile: OneCycle with its momentum, 1/sqrt(t), and decay on a plateau."""
 
 from __future__ import annotations
 
@@ -49,6 +49,17 @@ class OneCycle(ProfileLR):
                 group["betas"] = (momentum, *group["betas"][1:])
             elif group.get("momentum"):
                 group["momentum"] = momentum
+
+
+class InverseSqrt(ProfileLR):
+    """lr / sqrt(k + 1) at step k, the rate of classical theory for averages; it needs no horizon and holds where one ends."""
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, *, min_lr: float = 0.0, warmup_steps: int = 0, last_epoch: int = -1):
+        super().__init__(optimizer, profiles.constant, total_steps, min_lr=min_lr, warmup_steps=warmup_steps, last_epoch=last_epoch)
+
+    def share(self, k: int) -> float:
+        """Rate over peak rate at step k."""
+        return super().share(k) if k < self.warmup_steps else (min(k, self.total_steps) - self.warmup_steps + 1) ** -0.5
 
 
 class Plateau(ProfileLR):

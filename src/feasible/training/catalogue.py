@@ -23,6 +23,8 @@ METHODS: tuple[Entry, ...] = (
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", paper, summary=f"{optimizer} with {what}", optimizer=optimizer, schedule=schedule)
       for optimizer in ("sgd", "adamw") for schedule, paper, what in (
           ("rex", "rex", "the schedule REX"), ("uba", "uba", "the unified schedule"), ("linear", "refined-schedule", "linear decay to zero"))),
+    *(_method(f"{optimizer}-refined", "refined_run:RefinedRecipe", "refined-schedule", summary=f"{optimizer}, its schedule refined from the "
+              "gradient norms of half of the budget", optimizer=optimizer) for optimizer in ("sgd", "adamw")),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
               optimizer=optimizer, schedule=schedule) for optimizer in ("sgd", "adamw")
       for schedule in ("constant", *(f"torch-{s}" for s in ("cosine", "linear", "step", "exponential", "onecycle", "plateau")))),
@@ -31,6 +33,9 @@ PROBLEMS: tuple[Entry, ...] = tuple(Entry(name, f"{_HERE}.instances:{name.replac
     "digits-mlp", "digits-logistic", "digits-autoencoder", "breast-cancer-mlp", "diabetes-mlp", "moons-mlp", "classification-mlp", "digits-cnn",
     "text-lm"))
 CLAIMS: dict[str, str] = {
+    "uba": f"{_HERE}.claims.uba:claim",
+    "rex": f"{_HERE}.claims.rex:claim",
+    "refined-schedule": f"{_HERE}.claims.refined_schedule:claim",
 }
 
 

@@ -16,7 +16,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from ..core.errors import ArgumentError
 from ..core.registry import split_settings
 from .problem import TrainingProblem
-from .recipe import OPTIMIZERS, SCHEDULES, Recipe, chosen, curves
+from .recipe import CHECKS, OPTIMIZERS, SCHEDULES, Recipe, chosen, curves
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -45,14 +45,12 @@ def train_many(problem: TrainingProblem, recipes: Sequence[Recipe], seeds: Seque
     """Train every recipe from every seed for `steps` steps. All recipes must use one optimiser of `TOGETHER`, with any rate, decay and schedule.
 
     at: steps after which the held-out loss is noted.
-    Raises ArgumentError for other optimisers, schedules that steer by the held-out loss, and models with buffers or random numbers.
+    Schedules that steer by the held-out loss are told each member's own, as often as `Recipe` tells it.
+    Raises ArgumentError for other optimisers, and for models with buffers or random numbers.
     """
     kinds = {split_settings(r.optimizer)[0] for r in recipes}
     if len(kinds) != 1 or not kinds <= set(TOGETHER):
         raise ArgumentError(f"recipes use {', '.join(sorted(kinds))}: expected one of {', '.join(TOGETHER)} for all; train others one by one")
-    for r in recipes:
-        if SCHEDULES[split_settings(r.schedule)[0]].metric:
-            raise ArgumentError(f"schedule='{r.schedule}' steers by the held-out loss: train it by itself")
     members = [(r, s) for r in recipes for s in seeds]
     begun = {s: problem.begin(np.random.default_rng([s])) for s in seeds}
     models = [begun[s][0] for _, s in members]
@@ -74,6 +72,8 @@ def train_many(problem: TrainingProblem, recipes: Sequence[Recipe], seeds: Seque
         drawn = [problem.batch(begun[s][1]) for s in seeds]
         inputs, targets = (torch.stack([d[i] for d in drawn])[which] for i in (0, 1))
         update(t, params, gradients(tuple(params), inputs, targets))
+        if update.steered and (t + 1) % max(1, steps // CHECKS) == 0:
+            update.steer(t + 1, _held_out(problem, base, names, params)["loss"])
         if t + 1 in checks:
             curve.append(_held_out(problem, base, names, params)["loss"])
     shape = (len(recipes), len(seeds))
@@ -93,6 +93,8 @@ class _Update:
         if any(set(s) - {"lr", "momentum", "nesterov", "betas", "eps", "weight_decay", "dampening"} for s in settings):
             raise ArgumentError("recipes use settings of the optimiser that many at once do not know; train them by themselves")
         found = [curves(r, steps) for r in recipes]
+        self.steered = [(i * seeds + j, *r.tools([torch.nn.Parameter(torch.zeros(1))], steps)) for i, r in enumerate(recipes) for j in range(seeds)
+                        if SCHEDULES[split_settings(r.schedule)[0]].metric]
 
         def column(values: Any) -> Tensor:
             return torch.as_tensor(np.asarray(values, dtype=float)).repeat_interleave(seeds, dim=-1).to(params[0].dtype)
@@ -106,6 +108,12 @@ class _Update:
         self.decays, self.looks_ahead = bool(self.decay.any()), bool(self.nesterov.any())
         self.first = [torch.zeros_like(p) for p in params]
         self.second = [torch.zeros_like(p) for p in params] if kind != "sgd" else []
+
+    def steer(self, t: int, losses: np.ndarray) -> None:
+        """Tell the schedules that steer by it the held-out loss of each member, (members,), and take their rates from step t on."""
+        for m, optimizer, scheduler in self.steered:
+            scheduler.step(float(losses[m]))
+            self.rates[t:, m] = float(optimizer.param_groups[0]["lr"])
 
     def __call__(self, t: int, params: list[Tensor], gradients: Sequence[Tensor]) -> None:
         for i, (p, g) in enumerate(zip(params, gradients, strict=True)):

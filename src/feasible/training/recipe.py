@@ -45,6 +45,12 @@ OPTIMIZERS: dict[str, Choice] = {
     "sgd": Choice("torch.optim:SGD", {"momentum": 0.9}, 0.1),
     "adam": Choice("torch.optim:Adam", {}, 3e-3),
     "adamw": Choice("torch.optim:AdamW", {}, 3e-3),
+    "nadamw": Choice(".nadamw:NAdamW", {}, 3e-3),
+    **{name: Choice(f".learning_rate_free:{target}", {}, 1.0) for name, target in (
+        ("prodigy", "Prodigy"), ("dadapt-adam", "DAdaptAdam"), ("dadapt-sgd", "DAdaptSGD"), ("cocob", "COCOB"), ("dog", "averaged_dog"),
+        ("ldog", "averaged_ldog"), ("dowg", "averaged_dowg"), ("mechanic-adamw", "mechanic_adamw"), ("mechanic-sgd", "mechanic_sgd"))},
+    "momo": Choice(".momo:MoMo", {}, 1.0, loss=True),
+    "momo-adam": Choice(".momo:MoMoAdam", {}, 1e-2, loss=True),
 }
 SCHEDULES: dict[str, Choice] = {
     "constant": Choice(".torch_schedules:constant"),
@@ -54,6 +60,14 @@ SCHEDULES: dict[str, Choice] = {
     "torch-exponential": Choice(".torch_schedules:exponential"),
     "torch-onecycle": Choice(".torch_schedules:onecycle"),
     "torch-plateau": Choice(".torch_schedules:plateau", metric=True),
+    "linear": Choice(".refined:LinearDecay"),
+    "rex": Choice(".rex:REX"),
+    "uba": Choice(".uba:UBA"),
+    **{name: Choice(".schedule:ProfileLR", {"profile": name}) for name in ("cosine", "step", "exponential")},
+    "onecycle": Choice(".baselines:OneCycle"),
+    "inverse-sqrt": Choice(".baselines:InverseSqrt"),
+    "plateau": Choice(".baselines:Plateau", metric=True),
+    "warmup-cosine": Choice(".calibration:warmup_cosine"),
 }
 
 
@@ -62,6 +76,8 @@ def chosen(name: str, known: Mapping[str, Choice], what: str) -> tuple[Choice, d
     base, settings = split_settings(name)
     if base not in known:
         raise UnknownName(f"{what}='{base}': {nearest(base, known)}")
+    if "beta1" in settings or "beta2" in settings:
+        settings["betas"] = (settings.pop("beta1", 0.9), settings.pop("beta2", 0.999))
     return known[base], settings
 
 
@@ -178,12 +194,17 @@ def evaluation_point(model: nn.Module, optimizer: Any) -> Trained:
 
 
 def curves(recipe: Recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(steps,) rates and (steps,) momenta (Adam's first beta) at each step, found by stepping the schedule without a model."""
+    """(steps,) rates and (steps,) momenta (Adam's first beta) at each step, found by stepping the schedule without a model.
+
+    A schedule that steers by the held-out loss stays where it starts.
+    """
+    steered = SCHEDULES[split_settings(recipe.schedule)[0]].metric
     optimizer, scheduler = recipe.tools([nn.Parameter(torch.zeros(1))], steps)
     found = np.zeros((2, steps))
     for t in range(steps):
         group = optimizer.param_groups[0]
         found[:, t] = group["lr"], group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
         optimizer.step()
-        scheduler.step()
+        if not steered:
+            scheduler.step()
     return found[0], found[1]
