@@ -247,7 +247,10 @@ def test_moves_that_cannot_be_made_are_a_violation(game):
     verdict = game.judge(answer)
     assert not verdict.feasible
     assert verdict.worst == "impossible moves"
-    answer.lengths = answer.lengths[:-1]
+    answer.states = np.where(states == 63, 64, states)
+    with pytest.raises(ArgumentError, match="states"):
+        game.judge(answer)
+    answer.lengths, answer.states = answer.lengths[:-1], states
     with pytest.raises(ShapeError, match="transcript"):
         game.judge(answer)
 

@@ -107,8 +107,11 @@ def whole(value: Any, name: str, least: int = 1) -> int:
     return int(value)
 
 
-def whole_numbers(value: Any, name: str, n: int | None = None) -> Int[np.ndarray, " n"]:
-    """An integer array (n,), of floats too where they are whole. Raises ArgumentTypeError, ShapeError."""
+def whole_numbers(value: Any, name: str, n: int | None = None, below: int | None = None) -> Int[np.ndarray, " n"]:
+    """An integer array (n,), of floats too where they are whole; from 0 to below - 1 where that is given.
+
+    Raises ArgumentTypeError, ShapeError, ArgumentError.
+    """
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -117,6 +120,8 @@ def whole_numbers(value: Any, name: str, n: int | None = None) -> Int[np.ndarray
         raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected whole numbers")
     if array.ndim != 1 or (n is not None and len(array) != n):
         raise ShapeError(f"{name} has shape {array.shape}, expected ({'n' if n is None else n},)")
+    if below is not None and len(array) and not 0 <= array.min() <= array.max() < below:
+        raise ArgumentError(f"{name}: got numbers from {array.min()} to {array.max()}, expected 0 to {below - 1}")
     return array.astype(np.int64)
 
 

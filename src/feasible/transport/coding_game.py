@@ -276,12 +276,10 @@ class Code:
 
         Raises ArgumentTypeError, ShapeError, ArgumentError (a state or action that the policy does not have).
         """
-        seen, made = whole_numbers(states, "states"), whole_numbers(actions, "actions")
+        seen = whole_numbers(states, "states", below=self.policy.shape[0])
+        made = whole_numbers(actions, "actions", below=self.policy.shape[1])
         if len(seen) not in (len(made), len(made) + 1):
             raise ShapeError(f"states has {len(seen)} entries, expected {len(made)} or {len(made) + 1}, for {len(made)} actions")
-        for name, found, most in (("states", seen, self.policy.shape[0]), ("actions", made, self.policy.shape[1])):
-            if len(found) and not 0 <= found.min() <= found.max() < most:
-                raise ArgumentError(f"{name}: got numbers from {found.min()} to {found.max()}, expected 0 to {most - 1}")
         beliefs = self.beliefs()
         _received(self.policy, *self.rules, seen, made, beliefs)
         return beliefs

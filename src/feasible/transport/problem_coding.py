@@ -15,7 +15,7 @@ from ..core.budget import active_meter
 from ..core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, ShapeError
 from ..core.problem import Problem
 from ..core.verdict import Verdict
-from .arrays import whole
+from .arrays import whole, whole_numbers
 from .coding_game import Code, Episode, World, discounted, played, soft_value_iteration
 from .entropy_coupling import check_rate, entropy_bits, law
 
@@ -102,11 +102,12 @@ class CodingGame(Problem):
         return found
 
     def judge(self, answer: Any) -> Verdict:
-        """The share of symbols that were not received, and the reward. Raises ShapeError."""
+        """The share of symbols that were not received, and the reward. Raises ShapeError, ArgumentTypeError, ArgumentError."""
         if answer is None:
             return Verdict(float("nan"), float("inf"))
         decoded, lengths = np.asarray(answer.decoded), np.asarray(answer.lengths)
-        states, actions = np.asarray(answer.states), np.asarray(answer.actions)
+        states = whole_numbers(answer.states, "states", below=self.policy.shape[0])
+        actions = whole_numbers(answer.actions, "actions", below=self.policy.shape[1])
         on = int((lengths > 0).sum())
         fit = decoded.shape == self.sent.shape and lengths.shape == (self.episodes,)
         if not fit or len(actions) != lengths.sum() or len(states) != lengths.sum() + on:

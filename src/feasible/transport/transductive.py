@@ -45,7 +45,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     normalize: "l2" puts rows on the unit sphere, after `base_mean` (D,), the mean of the classes the features were learned on, is subtracted; None
     leaves them. shift: move the unlabelled rows' mean onto the labelled ones'; turn it off where class sizes differ much.
     n_clusters: for y without any label (k-means++ starts, from `random_state`); else the labels say it. pin_support: labels stay.
-    sigma: width of the modes' kernel, estimated where None.  max_iter, tol, max_inner, inner_tol: see `Settings`.
+    sigma: width of the modes' kernel, estimated where None.  max_iter, tol, max_inner, inner_tol: see `clustering.Settings`.
 
     After fit(X, y) with y = -1 for rows without label: classes_, transduction_ (N,), label_distributions_ (N, K), cluster_centers_ (K, D) in the
     normalised space, energy_history_, n_iter_, sigma_ (nan where unused).  y in {-1, 1} alone is taken as scikit-learn's coding of two classes, with
