@@ -40,8 +40,8 @@ def test_outside_it_reports_the_phase_and_the_violation_and_inside_the_figures()
     step(600)
     row = monitor.measure()
     assert row["phase"] == 2
-    assert row["violation"] <= 0
-    assert x.max() <= 2
+    assert row["violation"] <= 1e-9
+    assert x.detach().max() <= 2 + 1e-9
     assert row["F"] == row["f"]
 
 

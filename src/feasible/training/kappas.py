@@ -307,11 +307,9 @@ class Lp(Coupled):
         return _norm(z, self.p / (self.p - 1))
 
     def project(self, z: Tensor) -> Tensor:
-        q = self.p / (self.p - 1)
-        if bool(self.gauge(z) <= 1):
-            return z
-        if q == 2:
-            return z / self.gauge(z)
+        q, size = self.p / (self.p - 1), self.gauge(z)
+        if q == 2 or bool(size <= 1 + 1e-12):
+            return z / size.clamp(min=1)
         return _on_lq_ball(z, q)
 
 
@@ -447,7 +445,8 @@ def _on_lq_ball(z: Tensor, q: float) -> Tensor:
     def solved(log_t: float) -> np.ndarray:
         """Newton from the side where it is monotone: above the root where y^(q-1) is convex, below it where that is concave."""
         t, of = math.exp(log_t), size if q >= 2 else size / 2
-        y = np.minimum(of, (of / t) ** (1 / (q - 1)))
+        with np.errstate(divide="ignore"):
+            y = np.exp(np.minimum(np.log(of), (np.log(of) - log_t) / (q - 1)))
         for _ in range(100):
             change = (y + t * y ** (q - 1) - size) / (1 + t * (q - 1) * np.maximum(y, 1e-300) ** (q - 2))
             y = np.maximum(y - change, 0)
@@ -457,8 +456,8 @@ def _on_lq_ball(z: Tensor, q: float) -> Tensor:
 
     def over(log_t: float) -> float:
         y = solved(log_t)
-        most = y.max() or 1.0
-        return float(math.log(most) + math.log(((y / most) ** q).sum()) / q)
+        most = y.max()
+        return float(math.log(most) + math.log(((y / most) ** q).sum()) / q) if most > 0 else -1e3
 
     low, high = -1.0, 1.0
     while over(low) < 0:
