@@ -22,7 +22,7 @@ from torch.optim import lr_scheduler
 
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite
-from feasible.training import REX, UBA, HorizonWarning, LinearDecay, InverseSqrt, OneCycle, ProfileLR, Refined, Sampling
+from feasible.training import REX, UBA, HorizonWarning, InverseSqrt, LinearDecay, OneCycle, ProfileLR, Refined, Sampling
 
 MAKERS = {
     "linear": partial(LinearDecay, total_steps=40), "rex": partial(REX, total_steps=40, beta=0.7, min_lr=1e-3),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import nn
 
 from ..core.errors import ArgumentError, is_number
 from .problem import TrainingProblem
@@ -51,14 +50,13 @@ class RefinedRecipe(Recipe):
 
     def tools(self, parameters: Any, steps: int) -> tuple[Any, Any]:
         """The optimiser and the scheduler; the given norms refined for so many steps, or linear decay."""
+        parameters = list(parameters)
         optimizer, linear = Recipe.tools(self, parameters, steps)
         if self.norms is None or steps < 2:
             return optimizer, linear
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
-        if isinstance(self.norms, str):
-            return optimizer, Refined.from_log(self.norms, optimizer, steps, tau=self.tau)
-        return optimizer, Refined(optimizer, refine_schedule(self.norms, kind_of(optimizer), tau=self.tau, total_steps=steps))
+        kind = kind_of(optimizer)
+        norms = getattr(GradNormLogger.load(self.norms), kind) if isinstance(self.norms, str) else self.norms
+        return self._follow(parameters, refine_schedule(norms, kind, tau=self.tau, total_steps=steps))
 
     def first(self, problem: TrainingProblem) -> int:
         """Steps of the logged run."""
@@ -70,22 +68,24 @@ class RefinedRecipe(Recipe):
         if self.norms is None and logged < 2:
             raise ArgumentError(f"budget of {problem.horizon()} steps: expected at least 4, 2 to log and 2 to train")
         model, batches = problem.begin(rng)
-        optimizer, scheduler = self._refined(model, logged, np.ones(logged)) if logged else self.tools(model.parameters(), problem.horizon())
+        shares = 1 - np.arange(logged) / max(logged, 1)
+        optimizer, scheduler = self._follow(model.parameters(), shares) if logged else self.tools(model.parameters(), problem.horizon())
         return Refining(model, optimizer, scheduler, batches, log=GradNormLogger(model.parameters()), rng=rng, logging=logged > 0)
 
-    def _refined(self, model: nn.Module, steps: int, norms: np.ndarray) -> tuple[Any, Any]:
-        """Of constant norms: linear decay. One class of scheduler for both runs, so that a checkpoint of either can be read."""
-        optimizer, _ = Recipe.tools(self, model.parameters(), steps)
+    def _follow(self, parameters: Any, shares: np.ndarray) -> tuple[Any, Any]:
+        """An optimiser that follows these shares. One class of scheduler for both runs, so that a checkpoint of either can be read."""
+        optimizer, _ = Recipe.tools(self, parameters, len(shares))
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
-        return optimizer, Refined(optimizer, refine_schedule(norms, kind_of(optimizer), tau=self.tau, total_steps=steps))
+        return optimizer, Refined(optimizer, shares)
 
     def step(self, problem: TrainingProblem, state: Any) -> Refining:
         """One step of the run at hand; after the last logged one a new model and the refined schedule."""
         if state.logging and state.steps == self.first(problem):
             state.model, state.batches = problem.begin(state.rng)
-            norms = getattr(state.log, kind_of(state.optimizer))
-            state.optimizer, state.scheduler = self._refined(state.model, problem.horizon() - state.steps, norms)
+            kind = kind_of(state.optimizer)
+            shares = refine_schedule(getattr(state.log, kind), kind, tau=self.tau, total_steps=problem.horizon() - state.steps)
+            state.optimizer, state.scheduler = self._follow(state.model.parameters(), shares)
             state.logging = False
         loss = problem.gradient(state.model, problem.batch(state.batches))
         if state.logging:
