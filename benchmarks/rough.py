@@ -1,11 +1,14 @@
-"""Rough versions of six engineering problems with 80 evaluations: noise on the objective, or a first input in 21 steps.
+"""Rough versions of six engineering problems with 80 evaluations.
 
+noisy, noisier: noise on the objective, 2 % and 10 % of its spread, judged without it.  in-steps: the first input a whole number from 0 to 20.
+pass-fail: of each limit only whether it holds is known.
 The race behind the default for functions that are not smooth. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import numpy as np
 
@@ -19,15 +22,17 @@ from .common import RESULTS, Figure, write
 PROBLEMS = ("jlh2", "gkxwc1", "three-bar-truss", "compression-spring", "welded-beam", "reinforced-concrete-beam")
 METHODS = ("pfn-cei", "gp-sqp", "cbo-memory", "optuna-tpe", "cma-es", "random-search")
 FIRST = int(os.environ.get("FEASIBLE_BENCH_FIRST_SEED", "0"))
-EVALUATIONS, SEEDS, SHARE, STEPS = 80, 2, 0.02, 20
+EVALUATIONS, SEEDS, STEPS = 80, 2, 20
 
 
-def with_noise(name: str) -> BlackBox:
-    """The objective with noise of SHARE of the median deviation of its values over the box; judged without it."""
+def with_noise(name: str, share: float = 0.02, ending: str = "noisy") -> BlackBox:
+    """The objective with noise of `share` of the median deviation of its values over the box; judged without it."""
     problem = get(name)
     x = problem.space.from_unit(np.random.default_rng(0).random((1000, problem.space.d)))
     f = problem.measure(x, np.full(1000, -1), np.full(1000, -1)).objective
-    return noisy(problem, SHARE * float(np.median(np.abs(f - np.median(f)))))
+    twin = noisy(problem, share * float(np.median(np.abs(f - np.median(f)))))
+    twin.name = f"{name}-{ending}"
+    return twin
 
 
 def in_steps(name: str) -> BlackBox:
@@ -46,22 +51,37 @@ def in_steps(name: str) -> BlackBox:
                     name=f"{name}-in-steps")
 
 
+def pass_fail(name: str) -> BlackBox:
+    """Whether each limit holds, and no more."""
+    problem = get(name)
+
+    def fun(x: np.ndarray) -> dict[str, np.ndarray]:
+        seen = problem.measure(x, np.full(len(x), -1), np.full(len(x), -1))
+        return {"f": seen.objective} | {f"g{j + 1}": (g <= 0).astype(float) for j, g in enumerate(seen.constraints.T)}
+
+    return BlackBox(fun, variables=problem.space.variables, objective="f", limits={f"g{j + 1}": "is true" for j in range(problem.limits.m)},
+                    vectorized=True, name=f"{name}-pass-fail")
+
+
+KINDS = {"noisy": with_noise, "noisier": partial(with_noise, share=0.1, ending="noisier"), "in-steps": in_steps, "pass-fail": pass_fail}
+
+
 def run() -> list[Figure]:
-    problems = [make(name) for make in (with_noise, in_steps) for name in PROBLEMS]
+    problems = [make(name) for make in KINDS.values() for name in PROBLEMS]
     out = RESULTS.parent / "out"
     out.mkdir(exist_ok=True)
     done = race(problems, list(METHODS), f"evaluations={EVALUATIONS}", seeds=list(range(FIRST, FIRST + SEEDS)), store=str(out / "rough.db"),
                 name=f"rough-{FIRST}", jobs=int(os.environ.get("FEASIBLE_BENCH_JOBS", "2")))
     trials = {(t.problem, t.method, t.seed): t for t in done.trials}
     figures = []
-    for kind in ("noisy", "in-steps"):
+    for kind in KINDS:
         ranks: dict[str, list[float]] = {m: [] for m in METHODS}
         for contest in done.contests:
-            for seed in done.seeds if contest.name.endswith(kind) else ():
+            for seed in done.seeds if contest.name.endswith(f"-{kind}") else ():
                 for m, rank in zip(METHODS, average_ranks([outcome(trials[contest.name, m, seed]) for m in METHODS]), strict=True):
                     ranks[m].append(rank)
         for m in sorted(METHODS, key=lambda m: float(np.mean(ranks[m]))):
-            good = np.mean([trials[c.name, m, s].feasible for c in done.contests if c.name.endswith(kind) for s in done.seeds])
+            good = np.mean([trials[c.name, m, s].feasible for c in done.contests if c.name.endswith(f"-{kind}") for s in done.seeds])
             figures.append(Figure(f"{kind}: {m}, average rank of {len(METHODS)}", float(np.mean(ranks[m])), None, "rank", f"feasible in {good:.0%}"))
     write("rough" if FIRST < 100 else "rough-development", figures, seeds=list(done.seeds))
     return figures

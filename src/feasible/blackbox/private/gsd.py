@@ -100,7 +100,9 @@ class GSD(Method):
     mode: "oneshot" measures every workload; "adaptive" measures in each of `rounds` rounds the `per_round` workloads that the table answers worst,
     half of the round's rho going into their selection; "hybrid" measures the workload's first summand at once, then goes on as "adaptive" with
     the others.
-    optimiser: "bandit" or "elite" (the paper's); population, elite, numeric_noise, tolerance: see `Optimiser`.
+    optimiser: "elite" (the paper's) or "bandit" (the authors' current release, which stayed with one operator for thousands of generations on
+    prefixes and halfspaces of development tables).  population: candidates of a generation; None, as published: 100 or 50.
+    elite, numeric_noise, tolerance: see `Optimiser`.
     stop: when a fit is over before its generations are used up. "thinned": the measured answers a, of noise sigma, are split into
     a + sqrt(0.1) sigma z, which are fitted, and a - sigma z / sqrt(0.1), whose noise is independent of theirs (z standard normal; Neufeld,
     Dharamshi, Gao, Witten, "Data thinning", JMLR 2024); the table nearest to the latter is kept, and the fit is over when 3 blocks brought
@@ -120,13 +122,13 @@ class GSD(Method):
     epsilon: float | None = None
     delta: float | None = None
     rho: float | None = None
-    rows: int = 1000
+    rows: int = 2000
     generations: int = 50_000
     mode: str = "oneshot"
     rounds: int = 50
     per_round: int = 10
-    optimiser: str = "bandit"
-    population: int = 50
+    optimiser: str = "elite"
+    population: int | None = None
     elite: int = 5
     numeric_noise: float = 0.05
     tolerance: float = 1e-4
@@ -153,8 +155,10 @@ class GSD(Method):
     @property
     def settings(self) -> Optimiser:
         """The optimiser's settings."""
-        half = self.population // 2 if self.optimiser == "elite" else 50
-        return Optimiser(self.optimiser, self.population, max(half, 1), max(half, 1), self.elite, self.numeric_noise, self.tolerance)
+        published = 100 if self.optimiser == "elite" else 50
+        population = published if self.population is None else self.population
+        half = max(population // 2, 1)
+        return Optimiser(self.optimiser, population, half, half, self.elite, self.numeric_noise, self.tolerance)
 
     def init(self, problem: PrivateTable, rng: np.random.Generator) -> State:
         """A random table. Spends nothing."""
@@ -183,8 +187,9 @@ class GSD(Method):
         return state
 
     def answer(self, problem: PrivateTable, state: State) -> Synthetic:
-        """The table as it stands; without rows before anything was measured."""
-        return Synthetic(state.fit.table.copy() if state.round else state.fit.table[:0].copy())
+        """The table as it stands, of a thinned fit the one nearest to what was held out; without rows before anything was measured."""
+        table = state.best if self._thins(state) else state.fit.table
+        return Synthetic(table.copy() if state.round else table[:0].copy())
 
     def done(self, problem: PrivateTable, state: State) -> str | None:
         """When every round's fit is over."""
