@@ -26,7 +26,8 @@ METHODS: tuple[Entry, ...] = (
     _method("sinkhorn-newton", "sinkhorn_newton_sparse:SinkhornNewton", "EntropicTransport", "sinkhorn-newton-sparse", example="random-assignment",
             summary="entropic transport to machine precision: Sinkhorn, then Newton with as many entries of the plan as matter"),
     _method("sinkhorn-newton-paper", "sinkhorn_newton_sparse:SinkhornNewton", "EntropicTransport", "sinkhorn-newton-sparse",
-            example="random-assignment", mode="paper", summary="the paper's two stages: 20 Sinkhorn iterations, then Newton with 2/n of the plan's entries"),
+            example="random-assignment", mode="paper",
+            summary="the paper's stages: 20 Sinkhorn iterations, then Newton with 2/n of the plan's entries"),
     _method("sinkhorn", "sinkhorn_newton_sparse:SinkhornNewton", "EntropicTransport", example="point-clouds", max_newton=0, max_sinkhorn=1_000_000,
             summary="Sinkhorn's iteration alone, in the log domain (a baseline of the paper)"),
     _method("pot-sinkhorn-log", "peers:PotSinkhorn", "EntropicTransport", peer=True, example="point-clouds", summary="POT, in the log domain"),
@@ -108,7 +109,7 @@ PROBLEMS: tuple[Entry, ...] = (
 )
 
 DEFAULTS: dict[str, tuple[str, str]] = {
-    "EntropicTransport": ("sinkhorn-newton", "it stays with Sinkhorn's iteration where that is about to be done, and goes on by Newton where it is not"),
+    "EntropicTransport": ("sinkhorn-newton", "it stays with Sinkhorn's iteration where that is about to be done, and else goes on by Newton"),
     "SparseTransport": ("sparse-ot-repair", "its plan is optimal where nothing ties, which its bound shows, and where something does it looks for one "
                         "that meets its marginals"),
     "RateLimitedCoupling": ("mec-bottleneck", "its encoder uses the whole rate, and both steps take O(n log n)"),
