@@ -80,8 +80,7 @@ class Plateau(ProfileLR):
         self.decays, self.best, self.bad = 0, math.inf, 0
         super().__init__(optimizer, profiles.constant, total_steps, min_lr=min_lr, last_epoch=last_epoch)
 
-    def lr_at(self, k: int, peak: float) -> float:
-        """The rate now, whatever k."""
+    def _scaled(self, k: int, s: float, peak: float) -> float:
         return max(self.min_lr, peak * self.factor**self.decays)
 
     def step(self, metric: Any = None) -> None:

@@ -85,7 +85,11 @@ class Sampling:
             a, b = self.share
             return k * b // (steps * a) * a, b
         if self.shares:
-            return max(((a, b) for a, b in self.shares if k * b >= a * steps), key=lambda m: Fraction(*m), default=(0, 1))
+            found = 0, 1
+            for a, b in self.shares:
+                if k * b >= a * steps:
+                    found = a, b
+            return found
         return k // self.steps * self.steps, steps
 
 
@@ -182,14 +186,17 @@ class ProfileLR(LRScheduler):
 
     def lr_at(self, k: int, peak: float) -> float:
         """The rate at step k of a group with this peak."""
-        s = self.share(k)
+        return self._scaled(k, self.share(k), peak)
+
+    def _scaled(self, k: int, s: float, peak: float) -> float:
         if not self.min_lr or k < self.warmup_steps:
             return peak * s
         return self.min_lr + (peak - self.min_lr) * s
 
     def get_lr(self) -> list[float]:
         """The rate of each group at the present step."""
-        return [self.lr_at(self.last_epoch, peak) for peak in self.base_lrs]
+        k, s = self.last_epoch, self.share(self.last_epoch)
+        return [self._scaled(k, s, peak) for peak in self.base_lrs]
 
     _get_closed_form_lr = get_lr
 

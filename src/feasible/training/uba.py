@@ -49,17 +49,26 @@ class UBA(ProfileLR):
         a, b = self.sampling.point(min(k, steps - 1), steps)
         return (2 * a * steps + b) / (2 * b * steps)                      # theta_t / pi at the middle of the step
 
-    def lr_at(self, k: int, peak: float) -> float:
-        """The rate at step k of a group with this peak."""
+    def _phase(self, k: int, phases: list[list[Any]]) -> tuple[int, list[Any]]:
+        """The phase of step k, and k within it."""
+        k, j = min(k, self.total_steps - 1) - self.warmup_steps, 0
+        while k >= phases[j][0]:
+            k, j = k - phases[j][0], j + 1
+        return k, phases[j]
+
+    def share(self, k: int) -> float:
+        """Rate over peak rate at step k, above its floor; with phases in that of step k."""
         if self.phases is None or k < self.warmup_steps:
-            return super().lr_at(k, peak)
-        k = min(k, self.total_steps - 1) - self.warmup_steps
-        j = 0
-        while k >= self.phases[j][0]:
-            k, j = k - self.phases[j][0], j + 1
-        steps, high, low = self.phases[j]
+            return super().share(k)
+        k, (steps, _, _) = self._phase(k, self.phases)
+        return float(self._s(self._z(k, steps)))
+
+    def _scaled(self, k: int, s: float, peak: float) -> float:
+        if self.phases is None or k < self.warmup_steps:
+            return super()._scaled(k, s, peak)
+        _, high, low = self._phase(k, self.phases)[1]
         ratio = 1.0 if peak == self.base_lrs[0] else peak / self.base_lrs[0]
-        return ratio * (low + (high - low) * float(self._s(self._z(k, steps))))
+        return ratio * (low + (high - low) * s)
 
     def extend(self, total_steps: int) -> None:
         """Stretch the profile, or the last phase, over a new horizon. Raises ArgumentError."""
