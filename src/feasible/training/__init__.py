@@ -10,6 +10,7 @@ _WHERE: dict[str, str] = {
     "Recipe": "recipe",
     "train_many": "ensemble",
     "LionK": "lion_k", "LyapunovMonitor": "lyapunov", "lion_k_minimize": "lion_k_numpy",
+    "TargetSurrogate": "target_surrogates", "target_surrogate_minimize": "target_numpy",
     "ProfileLR": "schedule", "Sampling": "schedule", "HorizonWarning": "schedule",
     "UBA": "uba", "uba_profile": "uba", "choose_phi": "phi", "REX": "rex",
     "LinearDecay": "refined", "Refined": "refined", "GradNormLogger": "refined", "refine_schedule": "refined", "linear_to_last": "refined",
@@ -18,14 +19,16 @@ _WHERE: dict[str, str] = {
     "NAdamW": "nadamw", "DoG": "dog", "LDoG": "dog", "DoWG": "dog", "MoMo": "momo", "MoMoAdam": "momo", "mechanize": "mechanic",
     "PolynomialAverager": "averaging", "Prodigy": "learning_rate_free", "DAdaptAdam": "learning_rate_free", "DAdaptSGD": "learning_rate_free",
     "COCOB": "learning_rate_free", "effective_lr": "learning_rate_free", "EstimateWarning": "learning_rate_free",
-    "AutoLRS": "autolrs", "AllDiverged": "autolrs", "LRSearch": "lr_search", "exp_forecast": "forecast",
+    "AutoLRS": "autolrs", "AllDiverged": "autolrs", "AutoLRSRecipe": "autolrs_run", "calibrate": "calibration",
+    "Calibration": "calibration", "algoperf_score": "calibration", "steps_to_target": "calibration", "with_target": "calibration",
+    "LRSearch": "lr_search", "exp_forecast": "forecast",
     "StaticFisher": "fisher", "SlidingFisher": "fisher", "MFAC": "mfac",
     "Groups": "groups", "ZIG": "groups", "find_zero_invariant_groups": "groups",
     "construct_subnet": "subnet", "compare": "subnet", "load_subnet": "subnet", "save_subnet": "subnet", "shrink": "subnet",
     "HESSO": "hesso", "HESSOCRIC": "hesso_cric",
     "OBSPruner": "obs_pruner", "Masks": "obs_pruner", "gradual": "obs_pruner",
 }
-_MODULES = ("kappas", "profiles", "instances", "peers")
+_MODULES = ("kappas", "inner_solvers", "profiles", "instances", "peers")
 
 __all__ = [*_WHERE, *_MODULES]
 

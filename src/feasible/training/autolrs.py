@@ -135,6 +135,11 @@ class AutoLRS(LRScheduler):
         """(train_steps,) the rate of each step of training."""
         return np.repeat([r for r, _ in self._runs], [int(n) for _, n in self._runs]) if self._runs else np.empty(0)
 
+    @property
+    def start_weights(self) -> Mapping[str, Any]:
+        """The model's state at the start of the stage: what training has reached while a search goes on."""
+        return self._start["model"]
+
     def get_last_lr(self) -> list[float]:
         """The rate of each group."""
         return [float(g["lr"]) for g in self.optimizer.param_groups]

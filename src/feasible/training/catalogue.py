@@ -25,6 +25,18 @@ METHODS: tuple[Entry, ...] = (
           ("rex", "rex", "the schedule REX"), ("uba", "uba", "the unified schedule"), ("linear", "refined-schedule", "linear decay to zero"))),
     *(_method(f"{optimizer}-refined", "refined_run:RefinedRecipe", "refined-schedule", summary=f"{optimizer}, its schedule refined from the "
               "gradient norms of half of the budget", optimizer=optimizer) for optimizer in ("sgd", "adamw")),
+    _method("autolrs", "autolrs_run:AutoLRSRecipe", "autolrs", summary="SGD, its rates found on the way by Bayesian optimisation of short trials"),
+    _method("autolrs-adam", "autolrs_run:AutoLRSRecipe", "autolrs", summary="Adam, its rates found on the way by Bayesian optimisation of short "
+            "trials", optimizer="adam", lr_min=1e-5, lr_max=0.1),
+    *(_method(name, "recipe:Recipe", "hyperparameter-free", summary=f"{what}, a short warm-up and a cosine", optimizer=name,
+              schedule="warmup-cosine") for name, what in (
+        ("nadamw", "AdamW with Nesterov's momentum"), ("prodigy", "Adam that finds its rate (Prodigy)"), ("dadapt-adam", "Adam that finds its rate "
+         "(D-Adaptation)"), ("dadapt-sgd", "SGD that finds its rate (D-Adaptation)"), ("mechanic-adamw", "AdamW, the scale of its steps learned"),
+        ("mechanic-sgd", "SGD, the scale of its steps learned"), ("momo", "SGD with momentum, its rate bounded by the loss (MoMo)"),
+        ("momo-adam", "Adam, its rate bounded by the loss (MoMo)"))),
+    *(_method(name, "recipe:Recipe", "hyperparameter-free", summary=what, optimizer=name, schedule="constant") for name, what in (
+        ("dog", "distance over gradients, iterates averaged; no rate"), ("ldog", "DoG for each tensor by itself, iterates averaged; no rate"),
+        ("dowg", "distance over weighted gradients, iterates averaged; no rate"), ("cocob", "coin betting on each coordinate; no rate"))),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
               optimizer=optimizer, schedule=schedule) for optimizer in ("sgd", "adamw")
       for schedule in ("constant", *(f"torch-{s}" for s in ("cosine", "linear", "step", "exponential", "onecycle", "plateau")))),
@@ -33,6 +45,8 @@ PROBLEMS: tuple[Entry, ...] = tuple(Entry(name, f"{_HERE}.instances:{name.replac
     "digits-mlp", "digits-logistic", "digits-autoencoder", "breast-cancer-mlp", "diabetes-mlp", "moons-mlp", "classification-mlp", "digits-cnn",
     "text-lm"))
 CLAIMS: dict[str, str] = {
+    "autolrs": f"{_HERE}.claims.autolrs:claim",
+    "hyperparameter-free": f"{_HERE}.claims.hyperparameter_free:claim",
     "uba": f"{_HERE}.claims.uba:claim",
     "rex": f"{_HERE}.claims.rex:claim",
     "refined-schedule": f"{_HERE}.claims.refined_schedule:claim",

@@ -20,7 +20,7 @@ import torch
 
 from ..core.errors import ArgumentError, MissingExtra
 from .averaging import PolynomialAverager
-from .dog import DoG
+from .dog import DoG, DoWG, LDoG
 from .mechanic import mechanize, unhooked
 from .optimizer import NamedState, evaluated, number, with_gradients
 
@@ -222,16 +222,38 @@ def _watch(optimizer: Any) -> None:
 # -- as recipes name them -----------------------------------------------------------------------------------------------
 
 
-def averaged_dog(params: Any, lr: float = 1.0, gamma: float = 8.0, **settings: Any) -> DoG:
-    """DoG with its average: `eval()` puts it in."""
-    optimizer = DoG(params, lr=lr, **settings)
+def _averaged(optimizer: DoG, gamma: float) -> DoG:
     PolynomialAverager(optimizer, gamma)
     _watch(optimizer)
     return optimizer
 
 
-def mechanic_adamw(params: Any, lr: float = 1.0, s_init: float = 1e-6, s_decay: float = 0.01, **settings: Any) -> torch.optim.Optimizer:
-    """AdamW whose scale Mechanic learns."""
-    optimizer = mechanize(torch.optim.AdamW, s_init=s_init, s_decay=s_decay)(params, lr=lr, **settings)
+def averaged_dog(params: Any, lr: float = 1.0, gamma: float = 8.0, **settings: Any) -> DoG:
+    """DoG with its average: `eval()` puts it in."""
+    return _averaged(DoG(params, lr=lr, **settings), gamma)
+
+
+def averaged_ldog(params: Any, lr: float = 1.0, gamma: float = 8.0, **settings: Any) -> DoG:
+    """LDoG with its average."""
+    return _averaged(LDoG(params, lr=lr, **settings), gamma)
+
+
+def averaged_dowg(params: Any, lr: float = 1.0, gamma: float = 8.0, **settings: Any) -> DoG:
+    """DoWG with an average."""
+    return _averaged(DoWG(params, lr=lr, **settings), gamma)
+
+
+def _mechanized(base: type[torch.optim.Optimizer], params: Any, lr: float, s_init: float, s_decay: float, settings: dict[str, Any]) -> Any:
+    optimizer = mechanize(base, s_init=s_init, s_decay=s_decay)(params, lr=lr, **settings)
     _watch(optimizer)
     return optimizer
+
+
+def mechanic_adamw(params: Any, lr: float = 1.0, s_init: float = 1e-6, s_decay: float = 0.01, **settings: Any) -> Any:
+    """AdamW whose scale Mechanic learns."""
+    return _mechanized(torch.optim.AdamW, params, lr, s_init, s_decay, settings)
+
+
+def mechanic_sgd(params: Any, lr: float = 1.0, s_init: float = 1e-6, s_decay: float = 0.01, **settings: Any) -> Any:
+    """SGD whose scale Mechanic learns."""
+    return _mechanized(torch.optim.SGD, params, lr, s_init, s_decay, settings)
