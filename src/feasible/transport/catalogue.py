@@ -126,6 +126,7 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
 
 
 CLAIMS = {
+    "sparse-ot": f"{_HERE}.claims.sparse_ot:claim",
     "mec-bottleneck": f"{_HERE}.claims.mec_bottleneck:claim",
     "transductive-clustering": f"{_HERE}.claims.transductive_clustering:claim",
 }

@@ -64,8 +64,8 @@ def smooth(a: Float[np.ndarray, " m"], b: Float[np.ndarray, " n"], cost: Float[n
         def max_Omega(self, x: Any, b: Any) -> Any:  # noqa: N802
             return inner.max_Omega(self.paid(x), b)
 
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # options of SciPy that POT sets
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # options of SciPy that POT sets, and its divisions by zero
         try:
             if formulation == "dual":
                 alpha, beta, log = pot.solve_dual(a, b, cost, Charged(), max_iter=max_iter, tol=tol)

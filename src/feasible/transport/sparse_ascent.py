@@ -6,11 +6,15 @@ a slope only, and where function values no longer differ in double precision the
 
 Where the support of the plan has settled the marginals are linear in the potentials: one Newton step is exact. It is tried now and then and taken
 where it at least halves the marginal error.
+
+L-BFGS first maximises without the cap, which is smooth, until the marginals are roughly met: the cap only raises the value of a potential, and from
+there the ascent ends higher (up to 0.2 % at k = 2) than from zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -28,6 +32,8 @@ DECREASE, SLOPE = 1e-4, 0.9
 """Constants of the weak Wolfe conditions."""
 TRIALS = 50
 """Points that a line search tries at most."""
+ROUGH = 1e-2
+"""Largest error of a marginal, in mean masses, at which the cap is put on."""
 FIRST_TRY, CG = 20, 2000
 """Iteration of the first Newton step; conjugate gradients a Newton step takes at most."""
 
@@ -77,7 +83,7 @@ class Ascent:
 
     z: potential.  value: -S(z), +inf before the first evaluation.  gradient: of it.  moves, changes: the ring of L-BFGS pairs (first and second
     moments in row 0 for Adam).  used, head: of the ring.  iteration, evaluations: so far.  next_newton: when it is tried again.
-    values, errors: by iteration, S(z) and the largest marginal error, normalised.  stalled: why it cannot go on.
+    values, errors: by iteration, S(z) and the largest marginal error, normalised.  stalled: why it cannot go on.  relaxed: the cap is not on yet.
     """
 
     z: Float[np.ndarray, " d"]
@@ -94,6 +100,7 @@ class Ascent:
     values: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     stalled: str = ""
+    relaxed: bool = False
 
     @property
     def error(self) -> float:
@@ -107,9 +114,11 @@ class Ascent:
         self.errors.append(self.error)
 
 
-def begin(z: Float[np.ndarray, " d"], memory: int) -> Ascent:
-    """The state at a potential; nothing is evaluated yet."""
-    return Ascent(z.copy(), np.full(len(z), np.inf), np.zeros((memory, len(z))), np.zeros((memory, len(z))))
+def begin(problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None = None) -> Ascent:
+    """The state at a potential, or at zero; nothing is evaluated yet."""
+    relaxed = z is None and settings.solver == "lbfgs" and problem.k < len(problem.a)
+    z = problem.start() if z is None else z.copy()
+    return Ascent(z, np.full(len(z), np.inf), np.zeros((settings.memory, len(z))), np.zeros((settings.memory, len(z))), relaxed=relaxed)
 
 
 def _evaluate(state: Ascent, oracle: Oracle, z: Float[np.ndarray, " d"]) -> tuple[float, Float[np.ndarray, " d"]]:
@@ -205,17 +214,35 @@ def adam_step(state: Ascent, oracle: Oracle, rate: float) -> None:
     state.settle(z, value, gradient)
 
 
-def advance(state: Ascent, problem: Capped, oracle: Oracle, settings: Settings) -> None:
-    """One step of the chosen solver."""
+def advance(state: Ascent, problem: Capped, settings: Settings, charge: Callable[[], None] | None = None) -> None:
+    """One step of the chosen solver. charge: called before each value and gradient."""
+    if state.relaxed and (state.error <= ROUGH or state.stalled or state.iteration >= settings.most // 2):
+        state.settle(state.z, *_paid(problem, charge)(state.z))
+        state.evaluations += 1
+        state.relaxed, state.stalled, state.used, state.head = False, "", 0, 0
+        state.wait, state.next_newton = FIRST_TRY, state.iteration + FIRST_TRY
+        return
+    inner = replace(problem, k=len(problem.a)) if state.relaxed else problem
     if settings.solver == "adam":
-        adam_step(state, oracle, settings.learning_rate / problem.length)
+        adam_step(state, _paid(inner, charge), settings.learning_rate / problem.length)
     else:
-        lbfgs_step(state, problem, oracle)
+        lbfgs_step(state, inner, _paid(inner, charge))
+
+
+def _paid(problem: Capped, charge: Callable[[], None] | None) -> Oracle:
+    if charge is None:
+        return problem.gradient
+
+    def oracle(z: Float[np.ndarray, " d"]) -> tuple[float, Float[np.ndarray, " d"]]:
+        charge()
+        return problem.gradient(z)
+
+    return oracle
 
 
 def finished(state: Ascent, problem: Capped, settings: Settings) -> str | None:
     """Why the ascent is over, in a sentence; None where it is not."""
-    if state.value == np.inf:
+    if state.value == np.inf or state.relaxed:
         return None
     error = state.error / problem.mass
     if error <= settings.tol:
@@ -229,7 +256,7 @@ def finished(state: Ascent, problem: Capped, settings: Settings) -> str | None:
 
 def maximise(problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None = None) -> tuple[Ascent, str]:
     """Ascend until it is over, from z or from zero; and why it is."""
-    state = begin(problem.start() if z is None else z, settings.memory)
+    state = begin(problem, settings, z)
     while (why := finished(state, problem, settings)) is None:
-        advance(state, problem, problem.gradient, settings)
+        advance(state, problem, settings)
     return state, why

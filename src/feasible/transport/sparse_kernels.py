@@ -15,6 +15,8 @@ from ..core.compiled import compiled
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+BLOCK = 16
+"""Entries of a block whose maximum is kept, so that only blocks are looked at that may have something in the support."""
 SHORT = 24
 """Up to this cap the k largest are kept in a sorted list; beyond it a quickselect finds the k-th largest."""
 
@@ -22,18 +24,19 @@ SHORT = 24
 def _largest(x: Float[np.ndarray, " m"], index: Int[np.ndarray, " m"], count: int, k: int) -> int:
     # index[:count] -> index[:k], the k largest of x[index[:count]], the smallest index first among equals
     if k <= SHORT:
+        least = -np.inf  # of the k, once there are k
         for s in range(count):
             i = index[s]
             v = x[i]
-            p = min(s, k)
-            if p == k:
-                if v <= x[index[k - 1]]:
-                    continue
-                p = k - 1
+            if s >= k and v <= least:
+                continue
+            p = min(s, k - 1)
             while p > 0 and x[index[p - 1]] < v:
                 index[p] = index[p - 1]
                 p -= 1
             index[p] = i
+            if s >= k - 1:
+                least = x[index[k - 1]]
         return k
     values = np.empty(count)
     for s in range(count):
@@ -57,28 +60,35 @@ def _largest(x: Float[np.ndarray, " m"], index: Int[np.ndarray, " m"], count: in
 
 
 def _simplex_column(alpha: Float[np.ndarray, " m"], c: Float[np.ndarray, " m"], b: float, k: int, x: Float[np.ndarray, " m"],
-                    index: Int[np.ndarray, " m"]) -> tuple[int, float]:
+                    index: Int[np.ndarray, " m"], peaks: Float[np.ndarray, " p"]) -> tuple[int, float]:
     # (A2) argmax of <x, t> - |t|^2/2 over t >= 0, sum t = b, at most k nonzeros; x = alpha - c. The answer is t_i = x_i - theta on index[:count].
-    # theta >= max x - b, so an entry below that is in no support: what is left is selected from, and few are left.
-    m = len(x)
-    top = -np.inf
-    for i in range(m):
-        v = alpha[i] - c[i]
-        x[i] = v
-        top = max(top, v)
+    # theta >= max x - b, and the k-th largest of the maxima of blocks is at most the k-th largest of all: what is below either is in no support.
+    blocks, top = len(peaks), -np.inf
+    for p in range(blocks):
+        some = slice(p * BLOCK, (p + 1) * BLOCK)
+        xs, alphas, costs = x[some], alpha[some], c[some]  # an index from 0 is known not to be negative, so it is done several at a time
+        peak = -np.inf
+        for i in range(len(xs)):
+            v = alphas[i] - costs[i]
+            xs[i] = v
+            peak = max(peak, v)
+        peaks[p] = peak
+        top = max(top, peak)
     low = top - b
+    if k < blocks and k <= SHORT:
+        for p in range(blocks):
+            index[p] = p
+        low = max(low, peaks[index[largest(peaks, index, blocks, k) - 1]])
     count = 0
-    for i in range(m):  # without a branch, which would be guessed wrong
-        index[count] = i
-        count += x[i] > low
+    for p in range(blocks):
+        if peaks[p] >= low:
+            begin = p * BLOCK
+            xs = x[begin:begin + BLOCK]
+            for i in range(len(xs)):  # without a branch, which would be guessed wrong
+                index[count] = begin + i
+                count += xs[i] >= low
     if count > k:
         count = largest(x, index, count, k)
-    elif count == 0:  # b is below the rounding of x
-        for i in range(m):
-            if x[i] == top:
-                index[0] = i
-                break
-        return 1, top - b
     while True:  # Michelot: drop what the threshold leaves at or below zero, until nothing is dropped
         total = 0.0
         for s in range(count):
@@ -111,11 +121,11 @@ def _semidual(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b: Fl
               flow: Float[np.ndarray, " m"]) -> float:
     # sum_j Omega*_{b_j}(alpha - c_j); flow becomes T 1_n
     n, m = c.shape
-    x, index = np.empty(m), np.empty(m, np.int64)
+    x, index, peaks = np.empty(m), np.empty(m, np.int64), np.empty(-(-m // BLOCK))
     flow[:] = 0.0
     value = 0.0
     for j in range(n):
-        count, theta = simplex_column(alpha, c[j], b[j], k, x, index)
+        count, theta = simplex_column(alpha, c[j], b[j], k, x, index, peaks)
         for s in range(count):
             i = index[s]
             t = x[i] - theta
@@ -147,13 +157,13 @@ def _simplex_plan(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b
                   k: int) -> tuple[Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"], Float[np.ndarray, " n"]]:
     # (starts, indices, masses) of T, row by row of c, and beta_j = -theta_j
     n, m = c.shape
-    x, index = np.empty(m), np.empty(m, np.int64)
+    x, index, peaks = np.empty(m), np.empty(m, np.int64), np.empty(-(-m // BLOCK))
     starts, beta = np.zeros(n + 1, np.int64), np.empty(n)
     room = 4 * n + m
     indices, masses = np.empty(room, np.int64), np.empty(room)
     at = 0
     for j in range(n):
-        count, theta = simplex_column(alpha, c[j], b[j], k, x, index)
+        count, theta = simplex_column(alpha, c[j], b[j], k, x, index, peaks)
         if at + count > room:
             room = 2 * room + count
             more, heavier = np.empty(room, np.int64), np.empty(room)

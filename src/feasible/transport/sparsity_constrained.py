@@ -15,7 +15,7 @@ result says so (`certified_optimal`). Small k has ties, and then it may not: see
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -28,9 +28,6 @@ from .sparse_ascent import Ascent, Settings, advance, begin, finished, maximise
 from .sparse_capped import Capped, Oriented
 from .sparse_repair import exact_one, repaired
 from .sparse_result import SparseOT, SparseOTBatch
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 CERTIFIED = 1e-6
 """Share of the mass that may miss its marginals where a plan counts as feasible, and so as optimal."""
@@ -90,8 +87,8 @@ def _solve(a: Any, b: Any, cost: Any, k: int, gamma: float, axis: str, settings:
     capped = oriented.capped
     plan: sparse.csr_array | None = None
     if is_program(capped, settings):
-        state = begin(capped.start(), settings.memory)
-        status, plan = program(capped, state, capped.gradient)
+        state = begin(capped, settings)
+        status, plan = program(capped, state)
     else:
         state, status = maximise(capped, settings, None if init is None else oriented.warm(init))
     of_potentials = capped.plan(state.z)[0]
@@ -128,14 +125,15 @@ def is_program(problem: Capped, settings: Settings) -> bool:
     return problem.k == 1 and len(problem.a) > 1 and settings.solver == "lbfgs" and problem.c.size <= LARGEST_PROGRAM
 
 
-def program(problem: Capped, state: Ascent, oracle: Any) -> tuple[str, sparse.csr_array | None]:
+def program(problem: Capped, state: Ascent) -> tuple[str, sparse.csr_array | None]:
     """k = 1: the ascent put to the potentials of the linear program; what happened, and the plan where it keeps the cap."""
     exact = exact_one(problem)
     z = exact.alpha
     if problem.dual:  # the best beta of (B): where the largest of alpha + beta_j - c_j is b_j
         z = np.concatenate([z, problem.b - (z - problem.c).max(axis=1)])
-    state.settle(z, *oracle(z))
+    state.settle(z, *problem.gradient(z))
     state.iteration = state.evaluations = 1
+    state.relaxed = False
     return exact.status, exact.plan
 
 
@@ -199,24 +197,20 @@ class SparseOTMethod(Method):
 
     def init(self, problem: SparseTransport, rng: np.random.Generator) -> State:
         """Zero potentials; nothing is evaluated."""
-        return State(begin(self._oriented(problem).capped.start(), self.memory))
+        return State(begin(self._oriented(problem).capped, self.settings))
 
     def step(self, problem: SparseTransport, state: State) -> State:
         """One iteration, the linear program, or the repair."""
         capped = self._oriented(problem).capped
-
-        def oracle(z: Float[np.ndarray, " d"]) -> tuple[float, Float[np.ndarray, " d"]]:
-            problem.charge()
-            return capped.gradient(z)
-
         if is_program(capped, self.settings) and not state.ascent.iteration:
-            state.over, plan = program(capped, state.ascent, oracle)
+            problem.charge()
+            state.over, plan = program(capped, state.ascent)
         elif state.over or finished(state.ascent, capped, self.settings):
             plan, words = repaired(capped, state.ascent.z[:len(capped.a)])
             state.over = f"{state.over or finished(state.ascent, capped, self.settings)}; repair: {words}"
         else:
             plan = None
-            advance(state.ascent, capped, oracle, self.settings)
+            advance(state.ascent, capped, self.settings, problem.charge)
         if plan is not None:
             state.found.keep(plan)
         return state
