@@ -43,8 +43,8 @@ class Choice:
 
 OPTIMIZERS: dict[str, Choice] = {
     "sgd": Choice("torch.optim:SGD", {"momentum": 0.9}, 0.1),
-    "adam": Choice("torch.optim:Adam", {}, 3e-3),
-    "adamw": Choice("torch.optim:AdamW", {}, 3e-3),
+    "adam": Choice("torch.optim:Adam", {}, 1e-2),
+    "adamw": Choice("torch.optim:AdamW", {}, 1e-2),
     "nadamw": Choice(".nadamw:NAdamW", {}, 3e-3),
     **{name: Choice(f".learning_rate_free:{target}", {}, 1.0) for name, target in (
         ("prodigy", "Prodigy"), ("dadapt-adam", "DAdaptAdam"), ("dadapt-sgd", "DAdaptSGD"), ("cocob", "COCOB"), ("dog", "averaged_dog"),
@@ -114,7 +114,7 @@ class Recipe(Method):
     name: ClassVar[str] = "recipe"
 
     optimizer: str = "adamw"
-    schedule: str = "torch-linear"
+    schedule: str = "rex"
     lr: float | None = None
     warmup: float = 0.0
     weight_decay: float | None = None
