@@ -29,9 +29,9 @@ TARGETED = (200, 201)
 def suite(scale: str) -> tuple[tuple[TrainingProblem, ...], tuple[TrainingProblem, ...]]:
     """Workloads to calibrate on, and held-out ones, each with its target: 1.05 times the best of 16 points of NadamW on it alone."""
     steps = 60 if scale == "smoke" else STEPS
-    made = (digits_mlp(0.0), digits_logistic(), moons_mlp(), classification_mlp(), breast_cancer_mlp(0.0)), (digits_autoencoder(), diabetes_mlp())
+    made = [[digits_mlp(0.0), digits_logistic(), moons_mlp(), classification_mlp(), breast_cancer_mlp(0.0)], [digits_autoencoder(), diabetes_mlp()]]
     if scale == "smoke":
-        made = made[0][1:2], made[1][1:]
+        made = [made[0][1:2], made[1][1:]]
     for problem in (*made[0], *made[1]):
         problem.steps = steps
     tuned = [SPACES["nadamw"].recipe(u) for u in points(2 if scale == "smoke" else POINTS)]
@@ -45,9 +45,9 @@ def recipes(scale: str) -> dict[str, Recipe]:
     workloads, _ = suite(scale)
     found = {f"{m}, default": SPACES[m].usual() for m in (*FREE, *TUNED)}
     for method in (*FREE, *TUNED):
-        few = {"n_points": 2, "seeds": 1, "rerun": 1, "rerun_seeds": 1} if scale == "smoke" else {"n_points": POINTS, "seeds": 1, "rerun": 4,
-                                                                                                  "rerun_seeds": 2}
-        found[f"{method}, calibrated"] = calibrate(method, workloads, **few).recipe
+        tried = calibrate(method, workloads, 2, 1, rerun=1, rerun_seeds=1) if scale == "smoke" else calibrate(method, workloads, POINTS, 1, rerun=4,
+                                                                                                             rerun_seeds=2)
+        found[f"{method}, calibrated"] = tried.recipe
     return found
 
 
