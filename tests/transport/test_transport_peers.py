@@ -36,8 +36,8 @@ def test_no_peer_passes_its_budget(easy, method):
 
 @pytest.mark.parametrize("method", [m for m in ITERATE if m != "ott-sinkhorn-momentum"])
 def test_a_peers_chunks_are_one_run(easy, method):
-    by_chunks = {chunk: feasible.solve(easy, f"{method}[chunk={chunk},tol=1e-15]", budget={"gradients": 40}).answer for chunk in (10, 40)}
-    assert by_chunks[10].f == pytest.approx(by_chunks[40].f, abs=1e-9)
+    by_chunks = {chunk: feasible.solve(easy, f"{method}[chunk={chunk},tol=1e-15]", budget={"gradients": 40}).answer for chunk in (20, 40)}
+    assert by_chunks[20].f == pytest.approx(by_chunks[40].f, abs=1e-9)
 
 
 def test_geomlosss_error_falls_as_one_over_its_iterations(easy):
@@ -71,7 +71,7 @@ def test_peers_leave_empty_rows_empty():
     rng = np.random.default_rng(100)
     a = np.array([0.0, 0.5, 0.25, 0.25])
     problem = feasible.transport.EntropicTransport(a, None, rng.random((4, 3)), 0.2)
-    for method in ("pot-sinkhorn-log", "ott-sinkhorn"):
+    for method in ("pot-sinkhorn-log", "pot-sinkhorn-stabilized"):
         result = feasible.solve(problem, method, budget={"gradients": 2000})
         assert result.verdict.feasible
         assert result.answer.f[0] == -np.inf

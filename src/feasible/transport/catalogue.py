@@ -110,8 +110,8 @@ PROBLEMS: tuple[Entry, ...] = (
 
 DEFAULTS: dict[str, tuple[str, str]] = {
     "EntropicTransport": ("sinkhorn-newton", "it stays with Sinkhorn's iteration where that is about to be done, and else goes on by Newton"),
-    "SparseTransport": ("sparse-ot-repair", "its plan is optimal where nothing ties, which its bound shows, and where something does it looks for one "
-                        "that meets its marginals"),
+    "SparseTransport": ("sparse-ot-repair", "its plan is optimal where nothing ties, which its bound shows, and where something does it looks for "
+                        "one that meets its marginals"),
     "RateLimitedCoupling": ("mec-bottleneck", "its encoder uses the whole rate, and both steps take O(n log n)"),
     "CodingGame": ("coding-agent", "it compresses as little as the rate allows and leaves the policy as it is"),
     "FewShot": ("slk-means", "it clusters all points together around the labelled ones, and on development episodes it was the best on digits and "
@@ -126,6 +126,7 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
 
 
 CLAIMS = {
+    "sinkhorn-newton-sparse": f"{_HERE}.claims.sinkhorn_newton_sparse:claim",
     "sparse-ot": f"{_HERE}.claims.sparse_ot:claim",
     "mec-bottleneck": f"{_HERE}.claims.mec_bottleneck:claim",
     "transductive-clustering": f"{_HERE}.claims.transductive_clustering:claim",
