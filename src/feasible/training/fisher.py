@@ -33,7 +33,8 @@ class StaticFisher:
     """The inverse of lambda I + G'G/m for a fixed G.
 
     gradients: (m, d) array or tensor, one gradient a row; read a page of rows at a time, so a NumPy memory map stays on disk.
-    damp: lambda > 0.  blocksize: B, coordinates of a block of the block-diagonal F; None: one block, the full matrix; 1: the diagonal one.
+    damp: lambda > 0.  blocksize: B, coordinates of a block of the block-diagonal F; None: one block, the full matrix; 1: the diagonal one. Blocks of
+    less than m coordinates are factorised as B x B matrices, which takes less than the recursion and gives the same numbers.
     page: rows that are finished together.  folder: where the d m numbers of the factors are kept, one file a page; None: in memory.
 
     Computes in the gradients' dtype (float16 and bfloat16 in float32). NumPy in gives NumPy out.
@@ -64,8 +65,19 @@ class StaticFisher:
         self._q: list[Tensor] = []
         """(blocks, rows) of the q_i."""
         self._squares = torch.zeros(self.d, dtype=self.dtype, device=self.device)
+        self._inverse: Tensor | None = None
+        """(blocks, B, B), where B < m."""
+        small = self.blocksize < self.m
+        matrix = torch.eye(self.blocksize if small else 0, dtype=torch.float64, device=self.device).mul(self.damp).repeat(self.blocks, 1, 1)
         for start in range(0, self.m, whole_number(page, "page")):
-            self._finish(self._rows(gradients, start, min(start + page, self.m)), start)
+            rows = self._rows(gradients, start, min(start + page, self.m))
+            if small:
+                g = self._split(rows.T).double()
+                matrix.baddbmm_(g, g.mT, alpha=1 / self.m)
+            else:
+                self._finish(rows, start)
+        if small:
+            self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
 
     @staticmethod
     def _rows(gradients: Any, start: int, end: int) -> Tensor:
@@ -119,6 +131,8 @@ class StaticFisher:
         if not bool(torch.isfinite(given).all()):
             raise NotFinite("x holds a NaN or an infinity, expected finite numbers")
         columns = self._split(given.reshape(self.d, -1))
+        if self._inverse is not None:
+            return self._kind(self._join((self._inverse @ columns.double()).to(self.dtype)).reshape(given.shape), x)
         out = columns / self.damp
         for v, q in zip(self._pages, self._q, strict=True):
             out -= v.mT @ ((v @ columns) / q[..., None])
@@ -132,6 +146,8 @@ class StaticFisher:
         (block, at), (other, to) = divmod(j, self.blocksize), divmod(k, self.blocksize)
         if block != other:
             return 0.0
+        if self._inverse is not None:
+            return float(self._inverse[block, at, to])
         if j == k:
             return float(self._diag(block)[at])
         return -float(sum((v[block, :, at].double() * v[block, :, to].double() / q[block].double()).sum()
@@ -149,6 +165,8 @@ class StaticFisher:
     def diag(self) -> Any:
         """(d,) diagonal of F^-1, in float64 from the factors. Rounding in float32 can make 1/lambda - sum negative; (F^-1)_jj lies between 1/F_jj and
         1/lambda for every positive definite F, so it is put back into that range."""
+        if self._inverse is not None:
+            return self._kind(self._inverse.diagonal(dim1=1, dim2=2).reshape(-1)[:self.d].to(self.dtype), None)
         return self._kind(torch.cat([self._diag(b) for b in range(self.blocks)]).to(self.dtype), None)
 
     def as_linear_operator(self) -> LinearOperator:
