@@ -18,6 +18,8 @@ SHARES = (0.01, 0.05, 0.1, 0.25, 1.0)
 FULL = 2000
 RACED = ("sgd-rex", "adamw-rex", "sgd-linear", "adamw-linear", "sgd-torch-cosine", "adamw-torch-cosine")
 LRS = {"sgd": (0.01, 0.03, 0.1, 0.3, 1.0), "adam": (1e-3, 3e-3, 1e-2, 3e-2, 0.1)}
+LRS_AUTOENCODER = {**LRS, "sgd": (0.1, 0.3, 1.0, 3.0, 10.0)}
+"""A mean over 64 outputs has gradients as much smaller; on seeds 101 and 103 the best rate was the largest of the other grid."""
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
@@ -36,11 +38,13 @@ def check(races: Mapping[str, Race]) -> list[Part]:
 def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]:
     """Four problems, two optimisers, five budgets, eight schedules, the rate tuned for each cell; held-out loss."""
     smoke = scale == "smoke"
-    problems = [p(steps=FULL) for p in (digits_mlp, digits_autoencoder, diabetes_mlp, breast_cancer_mlp)]
-    found = budgeted_compare(problems[2:] if smoke else problems, SCHEDULES, SHARES[:2] if smoke else SHARES, lrs=LRS, optimizers=tuple(LRS),
-                             seeds=tuple(seeds)[:2] if smoke else tuple(seeds), choosing=CHOOSING[:1] if smoke else CHOOSING)
-    ranks = dict(zip(SCHEDULES, found.ranks().reshape(-1, len(SCHEDULES)).mean(0), strict=True))
-    cells = found.cells()
+    tasks = [((diabetes_mlp, breast_cancer_mlp), LRS)] if smoke else [((digits_mlp, diabetes_mlp, breast_cancer_mlp), LRS),
+                                                                      ((digits_autoencoder,), LRS_AUTOENCODER)]
+    tables = [budgeted_compare([p(steps=FULL) for p in problems], SCHEDULES, SHARES[:2] if smoke else SHARES, lrs=lrs, optimizers=tuple(lrs),
+                               seeds=tuple(seeds)[:2] if smoke else tuple(seeds), choosing=CHOOSING[:1] if smoke else CHOOSING)
+              for problems, lrs in tasks]
+    budgets, ranked, cells = tables[0].budgets, np.concatenate([t.ranks() for t in tables]), np.concatenate([t.cells() for t in tables])
+    ranks = dict(zip(SCHEDULES, ranked.reshape(-1, len(SCHEDULES)).mean(0), strict=True))
     at = {name: i for i, name in enumerate(SCHEDULES)}
     parts = [Part("average rank of REX minus that of linear", ranks["rex"] - ranks["torch-linear"], "<= 0.25",
                   bool(ranks["rex"] <= ranks["torch-linear"] + 0.25))]
@@ -48,14 +52,17 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
         ahead, barred = ranks["rex"] - ranks[name], name in ("torch-cosine", "torch-step", "torch-exponential", "constant")
         parts.append(Part(f"average rank of REX minus that of {name.removeprefix('torch-')}", ahead, "< 0" if barred else "reported",
                           bool(ahead < 0) if barred else None))
-    low = [k for k, t in enumerate(found.budgets) if t <= 0.1 * FULL]
+    low = [k for k, t in enumerate(budgets) if t <= 0.1 * FULL]
     ratio = float((cells[:, :, low, at["rex"]] / cells[:, :, low, at["torch-linear"]]).mean())
     parts.append(Part("held-out loss of REX over that of linear, mean of the cells with budgets up to 10 %", ratio, "<= 1.01", ratio <= 1.01))
-    if FULL in found.budgets:
-        full = cells[:, :, found.budgets.index(FULL)]
+    if FULL in budgets:
+        full = cells[:, :, budgets.index(FULL)]
         over = float(np.median(full[..., at["rex"]] / np.nanmin(full, axis=-1)))
         parts.append(Part("held-out loss of REX over that of the best schedule at 100 %, median of the cells", over, "<= 1.03", over <= 1.03))
-    return parts, {"mean ranks": found.summary().round(3).to_dict("index"), "cells": found.to_frame().round(6).to_dict("records")}
+    by_budget = {s: dict(zip((f"{t} steps" for t in budgets), ranked[..., i].mean((0, 1)), strict=True)) for s, i in at.items()}
+    firsts = {s: float((ranked[..., i] <= 1.5).mean()) for s, i in at.items()}
+    return parts, {"mean ranks": ranks, "mean ranks by budget": by_budget, "share of cells in first place": firsts,
+                   "cells": [row for t in tables for row in t.to_frame().round(6).to_dict("records")]}
 
 
 claim = Claim(
