@@ -165,6 +165,9 @@ def test_it_is_copied_and_pickled_with_its_optimiser(name):
         assert twin.optimizer is not opt
         assert np.array_equal(twin.profile(), sched.profile())
         assert twin.last_epoch == 7
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", HorizonWarning)
+            advance(twin.optimizer, twin, 33)
 
 
 def test_nothing_keeps_a_dropped_model_alive():

@@ -299,6 +299,12 @@ class ProfileLR(LRScheduler):
         self._asked, self._made.n = 0, 0
         self._write()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy counts the steps of its own optimiser."""
+        self.__dict__.update(state)
+        self._made, self._asked = Steps(), 0
+        self.optimizer.register_step_post_hook(self._made)
+
     def _rebuild(self) -> None:
         """Make the profile from the settings of `_keep`, into `_s`."""
 
