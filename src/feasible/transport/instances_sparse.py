@@ -50,8 +50,8 @@ def sparse_routing(tokens: int = 256, experts: int = 8, gamma: float = 1.0, seed
                            name="sparse-routing")
 
 
-def sparse_colours(n: int = 64, k: int = 4, gamma: float = 1.0) -> SparseTransport:
-    """From the colours of scikit-learn's photograph of a flower to those of a temple, 64 of each, at most 4 partners a colour."""
+def sparse_colours(n: int = 64, k: int = 8, gamma: float = 1.0) -> SparseTransport:
+    """From the colours of scikit-learn's photograph of a flower to those of a temple, 64 of each, at most 8 partners a colour."""
     (x, a), (y, b) = (palette(photograph(name), n) for name in ("flower.jpg", "china.jpg"))
     return SparseTransport(a, b, _squared(x, y), k, gamma, name="sparse-colours")
 
