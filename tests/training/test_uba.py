@@ -128,6 +128,11 @@ def test_bad_settings_are_named(settings, error, words):
         UBA(optimizer(), **{"total_steps": 30, **settings})
 
 
+def test_phases_need_a_first_group_to_scale_by():
+    with pytest.raises(ArgumentError, match="lr of group 0=0"):
+        UBA(optimizer(0.0, 0.1), 10, phases=[(10, 0.1, 0.0)])
+
+
 @pytest.mark.parametrize("call", [partial(uba_profile, [-1], 5, 1.0), partial(uba_profile, [5], 5, 1.0), partial(uba_profile, [0], 0, 1.0),
                                   partial(worst_contraction, [0.1], 0.0, 1.0), partial(worst_contraction, [math.nan], 1.0, 2.0)])
 def test_bad_arrays_are_refused(call):
