@@ -40,7 +40,8 @@ class UBA(ProfileLR):
         self.phi, self.phases = float(phi), None if phases is None else _read(phases, total_steps - warmup_steps)
         if phases is not None and min_lr:
             raise ArgumentError(f"min_lr={min_lr:g}: each of the phases has its own")
-        if phases is not None and isinstance(optimizer, Optimizer) and not optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0]["lr"]):
+        first = optimizer.param_groups[0] if isinstance(optimizer, Optimizer) else {"lr": 1.0}
+        if phases is not None and not first.get("initial_lr", first["lr"]):
             raise ArgumentError("lr of group 0=0: expected a rate > 0, which the other groups keep their ratio to")
         super().__init__(optimizer, shape, total_steps, sampling=sampling, min_lr=min_lr, warmup_steps=warmup_steps, last_epoch=last_epoch)
 
