@@ -18,10 +18,11 @@ def test_the_judge_measures_value_marginals_and_gap_by_their_formulas():
     answer = Potentials(rng.normal(size=5) - 1, rng.normal(size=4))
     plan = np.exp((answer.f[:, None] + answer.g - problem.cost) / 0.3)
     verdict = problem.judge(answer)
-    value = (plan * problem.cost).sum() + 0.3 * (plan * np.log(plan)).sum()
+    onto = rounded(plan.copy(), problem.a, problem.b)
+    value = (onto * problem.cost).sum() + 0.3 * (onto * np.log(onto)).sum()
     dual = answer.f @ problem.a + answer.g @ problem.b - 0.3 * (plan.sum() - 1)
     assert verdict.objective == pytest.approx(value, rel=1e-12)
-    assert verdict.residual == pytest.approx(abs(value - dual), rel=1e-10)
+    assert verdict.residual == pytest.approx(value - dual, rel=1e-10)
     assert verdict.violations["row marginals"] == pytest.approx(np.abs(plan.sum(1) - problem.a).sum(), rel=1e-12)
     assert verdict.violations["column marginals"] == pytest.approx(np.abs(plan.sum(0) - problem.b).sum(), rel=1e-12)
     assert not verdict.feasible
@@ -38,6 +39,18 @@ def test_every_dual_value_is_below_every_value_of_a_plan():
         verdict = problem.judge(CappedPlan(i, j, plan[i, j]))
         assert verdict.feasible
         assert verdict.objective >= optimum - 1e-12
+
+
+def test_of_two_answers_the_one_nearer_to_the_optimum_wins():
+    problem = instances.point_clouds(60, 50, 200.0, 100)
+    exact = sinkhorn_newton(None, None, problem.cost, problem.reg, tol=1e-13).exact
+    rng, last = np.random.default_rng(100), problem.judge(exact)
+    assert 0 <= last.residual < 1e-14
+    for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2):
+        worse = problem.judge(Potentials(exact.f + size * problem.reg * rng.normal(size=60), exact.g))
+        assert worse.objective >= last.objective - 1e-15
+        assert not worse.beats(last)
+        last = worse
 
 
 def test_a_plan_is_judged_by_its_entries():

@@ -50,8 +50,9 @@ class EntropicTransport(Problem):
     """Couple the masses a (n,) and b (m,) under the cost (n, m), with the weight `reg` > 0 on the negative entropy, in the cost's unit.
 
     a, b: non-negative, of one sum; None for uniform. relative=True: reg is a share of the largest absolute cost.
-    An answer is a pair of `Potentials`, or a `CappedPlan`; its plan is judged. The objective is what is minimised, the violations are the L1 errors
-    of the marginals divided by the mass, and the residual is the distance from the dual value, below which no plan is. A gradient is one pass over
+    An answer is a pair of `Potentials`, or a `CappedPlan`; its plan is judged. The objective is what is minimised, after
+    the plan was moved onto the marginals; the violations are the L1 errors of the marginals before, divided by the mass; the residual is the distance
+    from the dual value, below which no plan is. A gradient is one pass over
     the plan: a Sinkhorn iteration, or a trial point of a line search.
 
     Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
@@ -131,20 +132,26 @@ class EntropicTransport(Problem):
         out[empty] = -self.reg * logsumexp((other - cost) / self.reg, axis=1)
         return out
 
-    def marginal_errors(self, answer: Potentials) -> tuple[float, float]:
-        """L1 errors of the row and the column sums of the plan, divided by the mass; made in blocks."""
+    def _sums(self, answer: Potentials) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+        """Row and column sums of the plan, made in blocks."""
         rows, columns = np.zeros(self.shape[0]), np.zeros(self.shape[1])
         for part in self.blocks():
             block = self.plan(answer, part)
             rows[part] = block.sum(1)
             columns += block.sum(0)
+        return rows, columns
+
+    def marginal_errors(self, answer: Potentials) -> tuple[float, float]:
+        """L1 errors of the row and the column sums of the plan, divided by the mass."""
+        rows, columns = self._sums(answer)
         mass = float(self.a.sum())
         return float(np.abs(rows - self.a).sum()) / mass, float(np.abs(columns - self.b).sum()) / mass
 
     def judge(self, answer: Any) -> Verdict:
-        """Value and marginal errors of the plan; residual: distance from the dual value of the potentials.
+        """Value of the plan after it was moved onto the marginals (`rounded`), errors of the marginals before; residual: distance from the dual.
 
-        answer: `Potentials`, or a `CappedPlan` (the solvers of linear programs), whose bound is not computed.
+        So a plan that misses its marginals gains nothing by it, and the residual bounds what can be gained at all.
+        answer: `Potentials`, or a `CappedPlan` (the solvers of linear programs), which is judged as it is and has no residual.
         """
         if answer is None:
             return Verdict(float("nan"), float("inf"), self.tolerance)
@@ -155,16 +162,26 @@ class EntropicTransport(Problem):
                                  np.abs(np.bincount(j, p, self.shape[1]) - self.b).sum() / mass, max(-p.min(initial=0.0), 0.0) / mass)
             linear, entropy = float(p @ self.cost[i, j]), float(xlogy(np.maximum(p, 0), np.maximum(p, 0)).sum())
             return self._verdict(linear, entropy, errors, None)
-        linear = entropy = total = 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            errors = self._named(*self.marginal_errors(answer), 0.0)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            rows, columns = self._sums(answer)
+            errors = self._named(np.abs(rows - self.a).sum() / mass, np.abs(columns - self.b).sum() / mass, 0.0)
+            if not np.isfinite(rows.sum()):
+                return Verdict(float("nan"), float("inf"), self.tolerance, violations=errors)
+            f, g = np.where(self.a > 0, answer.f, 0.0), np.where(self.b > 0, answer.g, 0.0)
+            dual = float(f @ self.a + g @ self.b - self.reg * (rows.sum() - mass))
+            shrunk = Potentials(answer.f + self.reg * np.log(np.where(rows > self.a, self.a / rows, 1.0)), answer.g)
+            columns = self._sums(shrunk)[1]
+            shrunk = Potentials(shrunk.f, answer.g + self.reg * np.log(np.where(columns > self.b, self.b / columns, 1.0)))
+            rows, columns = self._sums(shrunk)
+            row_gap, column_gap = np.maximum(self.a - rows, 0), np.maximum(self.b - columns, 0)
+            row_gap /= max(row_gap.sum(), np.finfo(float).tiny)
+            linear = entropy = 0.0
             for part in self.blocks():
-                block = self.plan(answer, part)
+                block = self.plan(shrunk, part)
+                block += row_gap[part, None] * column_gap
                 linear += float((block * self.cost[part]).sum())
                 entropy += float(xlogy(block, block).sum())
-                total += float(block.sum())
-            f, g = np.where(self.a > 0, answer.f, 0.0), np.where(self.b > 0, answer.g, 0.0)
-            return self._verdict(linear, entropy, errors, float(f @ self.a + g @ self.b - self.reg * (total - mass)))
+            return self._verdict(linear, entropy, errors, dual)
 
     @staticmethod
     def _named(rows: float, columns: float, negative: float) -> dict[str, float]:

@@ -93,7 +93,7 @@ claim = Claim(
     experiments=experiments,
     check=check,
     limits={"desk": "Assignments of the paper's size; generated images of 28 x 28 instead of MNIST. The baseline `sinkhorn` is ours, which touches "
-                    "only entries that can matter and so is faster than the paper's. What stops at the cap counts as it stands there: 20,000 passes or "
-                    "60 seconds, on assignments at eta 1200 20 seconds.",
+                    "only entries that can matter and so is faster than the paper's. What stops at the cap counts as it stands there: 20,000 passes "
+                    "or 60 seconds, on assignments at eta 1200 20 seconds.",
             "smoke": "One assignment of 100 and one pair of images of 10 x 10."},
 )
