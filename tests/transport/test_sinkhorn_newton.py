@@ -456,7 +456,7 @@ def test_a_run_is_metered_and_ends_where_the_function_does():
     problem = instances.random_assignment(80, 1200.0, 100)
     result = feasible.solve(problem, budget={"gradients": 5000})
     assert result.method == "sinkhorn-newton"
-    assert result.verdict.objective == pytest.approx(sinkhorn_newton(None, None, problem.cost, problem.reg).value, abs=1e-12)
+    assert result.verdict.objective == pytest.approx(sinkhorn_newton(None, None, problem.cost, problem.reg).value, abs=1e-10)
     assert result.verdict.residual < 1e-9
     assert 0 < result.spent["gradients"] < 500
     assert feasible.solve(problem, budget={"gradients": 7}).spent["gradients"] == 7
