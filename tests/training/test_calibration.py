@@ -209,7 +209,7 @@ def test_searches_without_sense_are_refused(args, error, says):
 # -- runs -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*FREE, "autolrs", "autolrs-adam"])
+@pytest.mark.parametrize("name", [*FREE, "autolrs", "autolrs-adam", "schedulefree-adamw"])
 def test_every_method_runs_within_its_budget_and_the_same_each_time(name):
     first, again = (feasible.solve("digits-logistic", name, budget=feasible.Budget(steps=60), seed=100) for _ in range(2))
     assert first.spent["steps"] == 60
@@ -228,6 +228,19 @@ def test_the_answer_of_a_run_is_the_average_not_the_iterate():
     assert torch.equal(answer.weights["weight"], average)
     assert not torch.equal(answer.weights["weight"], state.model.weight)
     assert torch.equal(recipe.answer(problem, state).weights["weight"], average)
+
+
+def test_the_answer_of_a_schedule_free_run_is_its_point_for_evaluation():
+    problem, recipe = digits_logistic(steps=30), load_method("schedulefree-adamw")
+    state = recipe.init(problem, np.random.default_rng([0]))
+    for _ in range(30):
+        recipe.step(problem, state)
+    training = state.model.weight.detach().clone()
+    answer = recipe.answer(problem, state)
+    assert torch.equal(state.model.weight, training)
+    state.optimizer.eval()
+    assert torch.equal(answer.weights["weight"], state.model.weight)
+    assert not torch.equal(answer.weights["weight"], training)
 
 
 def test_autolrs_charges_its_searching_and_answers_what_training_has_reached():

@@ -23,7 +23,7 @@ from scipy.stats import qmc
 from ..core.errors import ArgumentError, ShapeError, UnknownName, nearest
 from .optimizer import number, whole_number
 from .problem import TrainingProblem
-from .recipe import Recipe
+from .recipe import Recipe, at_evaluation_point
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,17 +121,13 @@ def held_out_curve(problem: TrainingProblem, recipe: Recipe, seed: int, steps: i
     problem = copy.copy(problem)
     problem.steps = steps
     state = recipe.init(problem, np.random.default_rng([seed]))
-    to, back = getattr(state.optimizer, "eval", None), getattr(state.optimizer, "train", None)
     found: list[float] = []
     for t in range(1, steps + 1):
         recipe.step(problem, state)
         if t % every and t < steps:
             continue
-        if to and back:
-            to()
-        found.append(problem.held_out(state.model))
-        if to and back:
-            back()
+        with at_evaluation_point(state.model, state.optimizer):
+            found.append(problem.held_out(state.model))
         if found[-1] <= target or not (math.isfinite(state.loss) and math.isfinite(found[-1])) or _over(state.optimizer):
             break
     return np.array(found)

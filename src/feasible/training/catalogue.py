@@ -44,6 +44,8 @@ METHODS: tuple[Entry, ...] = (
     *(_method(name, "recipe:Recipe", "hyperparameter-free", summary=what, optimizer=name, schedule="constant") for name, what in (
         ("dog", "distance over gradients, iterates averaged; no rate"), ("ldog", "DoG for each tensor by itself, iterates averaged; no rate"),
         ("dowg", "distance over weighted gradients, iterates averaged; no rate"), ("cocob", "coin betting on each coordinate; no rate"))),
+    _method("schedulefree-adamw", "recipe:Recipe", peer=True, summary="schedulefree's AdamW, which averages instead of a schedule",
+            optimizer="schedulefree-adamw", schedule="constant"),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
               optimizer=optimizer, schedule=schedule) for optimizer in ("sgd", "adamw")
       for schedule in ("constant", *(f"torch-{s}" for s in ("cosine", "linear", "step", "exponential", "onecycle", "plateau")))),

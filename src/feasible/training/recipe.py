@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -46,11 +47,16 @@ OPTIMIZERS: dict[str, Choice] = {
     "adam": Choice("torch.optim:Adam", {}, 1e-2),
     "adamw": Choice("torch.optim:AdamW", {}, 1e-2),
     "nadamw": Choice(".nadamw:NAdamW", {}, 3e-3),
+    "lion": Choice(".lion_k:LionK", {"weight_decay": 1.0}, 1e-3),
+    "lion-pytorch": Choice("lion_pytorch:Lion", {"weight_decay": 1.0}, 1e-3),
+    "pytorch-optimizer-lion": Choice("pytorch_optimizer:Lion", {"weight_decay": 1.0}, 1e-3),
     **{name: Choice(f".learning_rate_free:{target}", {}, 1.0) for name, target in (
         ("prodigy", "Prodigy"), ("dadapt-adam", "DAdaptAdam"), ("dadapt-sgd", "DAdaptSGD"), ("cocob", "COCOB"), ("dog", "averaged_dog"),
         ("ldog", "averaged_ldog"), ("dowg", "averaged_dowg"), ("mechanic-adamw", "mechanic_adamw"), ("mechanic-sgd", "mechanic_sgd"))},
+    "mfac": Choice(".mfac:MFAC", {}, 1e-3),
     "momo": Choice(".momo:MoMo", {}, 1.0, loss=True),
     "momo-adam": Choice(".momo:MoMoAdam", {}, 1e-2, loss=True),
+    "schedulefree-adamw": Choice(".peers:schedule_free_adamw", {}, 2.5e-3),
 }
 SCHEDULES: dict[str, Choice] = {
     "constant": Choice(".torch_schedules:constant"),
@@ -181,16 +187,28 @@ class Recipe(Method):
         return f"the {state.steps} steps of the schedule are over" if state.steps >= problem.horizon() else None
 
 
-def evaluation_point(model: nn.Module, optimizer: Any) -> Trained:
-    """The weights to evaluate: schedule-free optimisers and averages switch to them by `eval()` and back by `train()`."""
+@contextmanager
+def at_evaluation_point(model: nn.Module, optimizer: Any) -> Iterator[None]:
+    """Inside, the model has the weights to evaluate: schedule-free optimisers and averages switch to them by `eval()`. After, bit for bit its own."""
     to, back = (getattr(optimizer, name, None) for name in ("eval", "train"))
     if not (callable(to) and callable(back)):
-        return Trained.of(model)
+        yield
+        return
+    held = [p.detach().clone() for p in model.parameters()]
     to()
     try:
-        return Trained.of(model)
+        yield
     finally:
-        back()
+        back()  # schedulefree computes its way back, and is off by rounding
+        with torch.no_grad():
+            for p, value in zip(model.parameters(), held, strict=True):
+                p.copy_(value)
+
+
+def evaluation_point(model: nn.Module, optimizer: Any) -> Trained:
+    """The weights to evaluate."""
+    with at_evaluation_point(model, optimizer):
+        return Trained.of(model)
 
 
 def curves(recipe: Recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
