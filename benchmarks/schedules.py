@@ -14,6 +14,7 @@ STEPS = 2000
 def stepping() -> list[Figure]:
     """Time of `step()` over 2,000 steps with two parameter groups, over that of LambdaLR with a constant; the optimiser's step is left out."""
     import torch
+    from pytorch_optimizer import REXScheduler
     from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
     from feasible.training import REX, UBA, OneCycle, ProfileLR, Refined, Sampling
@@ -35,7 +36,8 @@ def stepping() -> list[Figure]:
               "cosine": lambda o: ProfileLR(o, "cosine", STEPS), "Refined": lambda o: Refined(o, [1.0, 0.5, 0.0], STEPS),
               "OneCycle with momentum": lambda o: OneCycle(o, STEPS),
               "step 50-75 at milestones": lambda o: ProfileLR(o, "step", STEPS, sampling=Sampling.milestones(0.5, 0.75)),
-              "torch's CosineAnnealingLR": lambda o: CosineAnnealingLR(o, STEPS)}
+              "torch's CosineAnnealingLR": lambda o: CosineAnnealingLR(o, STEPS),
+              "pytorch-optimizer's REXScheduler": lambda o: REXScheduler(o, STEPS, max_lr=0.1)}
     runs = {name: run(make) for name, make in makers.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                                   # schedules that run ahead of their optimiser say so

@@ -12,7 +12,8 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite
-from feasible.training import REX, LinearDecay, OneCycle, Plateau
+from feasible.training import REX, LinearDecay, OneCycle, Plateau, Recipe
+from feasible.training.recipe import curves
 
 
 def optimizer(kind=torch.optim.SGD, lr=0.1, **settings):
@@ -42,6 +43,12 @@ def test_it_equals_pytorch_optimizers_from_the_first_step_on():
         ours.step()
         theirs.step()
         assert a.param_groups[0]["lr"] == pytest.approx(b.param_groups[0]["lr"], rel=1e-12)
+
+
+def test_the_peer_makes_one_dead_step_and_else_follows_the_same_curve():
+    ours, theirs = (curves(Recipe("sgd", name, lr=0.1), 12)[0] for name in ("rex", "pytorch-optimizer-rex"))
+    assert theirs[0] == 0
+    assert np.allclose(theirs[1:], ours[1:])
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])

@@ -73,6 +73,7 @@ SCHEDULES: dict[str, Choice] = {
     "onecycle": Choice(".baselines:OneCycle"),
     "inverse-sqrt": Choice(".baselines:InverseSqrt"),
     "plateau": Choice(".baselines:Plateau", metric=True),
+    "pytorch-optimizer-rex": Choice(".peers:rex"),
     "warmup-cosine": Choice(".calibration:warmup_cosine"),
 }
 
