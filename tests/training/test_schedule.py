@@ -151,9 +151,10 @@ def test_a_group_that_joins_later_gets_its_own_peak():
     opt = optimizer()
     sched = REX(opt, 20)
     advance(opt, sched, 10)
-    opt.add_param_group({"params": [nn.Parameter(torch.ones(2))], "lr": 0.5})
+    opt.add_param_group({"params": [nn.Parameter(torch.ones(2))], "lr": torch.tensor(0.5)})
     advance(opt, sched, 1)
     assert sched.get_last_lr()[2] == 0.5 * sched.share(11)
+    assert opt.param_groups[2]["initial_lr"] == 0.5
 
 
 @pytest.mark.parametrize("name", MAKERS)

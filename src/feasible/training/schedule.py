@@ -234,7 +234,7 @@ class ProfileLR(LRScheduler):
     def _write(self) -> None:
         groups = self.optimizer.param_groups
         for group in groups[len(self.base_lrs):]:                         # groups that were added since
-            group.setdefault("initial_lr", group["lr"])
+            group.setdefault("initial_lr", float(group["lr"]))
             self.base_lrs.append(rate("lr of an added group", group["initial_lr"]))
         self._last_lr = self.get_lr()
         for group, value in zip(groups, self._last_lr, strict=True):
