@@ -206,6 +206,16 @@ def test_both_norms_are_those_of_the_whole_gradient(net, monkeypatch, flat):
     assert log.l2[-1] == pytest.approx(float(whole.norm()), rel=1e-5)
 
 
+def test_as_a_hook_it_logs_each_step_of_the_optimiser(net):
+    by_call, by_hook = GradNormLogger(net.parameters()), GradNormLogger(net.parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer.register_step_pre_hook(by_hook)
+    for _ in range(3):
+        logged(net, by_call)
+        optimizer.step()
+    assert np.array_equal(by_hook.l2, by_call.l2)
+
+
 def test_a_long_log_is_kept_in_order(net):
     log, by_hand = GradNormLogger(net.parameters()), []
     logged(net, log)

@@ -180,6 +180,8 @@ class Refined(ProfileLR):
 class GradNormLogger:
     """Keeps the 1-norm and 2-norm of the whole gradient at each step. Call `record()` after `backward()`, before clipping.
 
+    In a trainer that does not clip it can be a hook: `optimizer.register_step_pre_hook(log)`.
+
     params: of the model, all of them. Nothing is copied from a GPU but every 256 steps. Raises ArgumentError.
     """
 
