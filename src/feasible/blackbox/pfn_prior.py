@@ -50,6 +50,8 @@ class Prior:
     trend: float = 0.5
     idle: float = 0.3
     skewed: float = 0.3
+    noise: float | None = None
+    """Variance of the noise of every function, in parts of its kernel's; None: 1e-6 to 1e-4 for three functions of four, else about 0.01."""
 
     def sample(self, b: int, n: int, q: int, generator: torch.Generator, oracle: bool = False) -> Batch:
         """b functions with n context and q query points, in float32. The numbers come from `generator` alone."""
@@ -131,7 +133,8 @@ class Prior:
         k = k + size[:, None, None] * linear + curve[:, None, None] * linear**2
         little = torch.exp(math.log(1e-6) + math.log(1e2) * uniform(b))
         some = torch.exp(-4.63 + 0.5 * normal(b))
-        return k, torch.where(uniform(b) < 0.75, little, some)
+        drawn = torch.where(uniform(b) < 0.75, little, some)
+        return k, drawn if self.noise is None else torch.full_like(drawn, self.noise)
 
 
 def _gamma(shape: float, u: Float[Tensor, " *b"]) -> Float[Tensor, " *b"]:
