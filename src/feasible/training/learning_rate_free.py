@@ -187,25 +187,22 @@ class EstimateWatch:
     """
 
     def __init__(self, name: str):
-        self.name, self.steps, self.first, self.seen = name, 0, math.nan, [math.nan] * (WITHIN // EVERY)
-        self.said: set[str] = set()
+        self.name, self.said = name, set[str]()
 
-    def __call__(self, estimate: Callable[[], float]) -> None:
-        """estimate: called every 50 steps only, as it may wait for a device."""
-        self.steps += 1
-        if self.steps > 1 and self.steps % EVERY:
+    def __call__(self, record: dict[str, Any], estimate: Callable[[], float]) -> None:
+        """record: what is remembered, plain data, empty at first.  estimate: called every 50 steps only, as it may wait for a device."""
+        steps = record["steps"] = record.get("steps", 0) + 1
+        if steps > 1 and steps % EVERY:
             return
         value = estimate()
-        if self.steps == 1:
-            self.first = value
-            return
-        if self.steps == STALLED and value <= 1.01 * self.first:
+        first, earlier = record.setdefault("first", value), record.setdefault("seen", [0.0] * (WITHIN // EVERY))
+        if steps == STALLED and value <= 1.01 * first:
             self._say("stalled", f"{self.name}: the estimate is still {value:.3g} after {STALLED} steps; raise its first value (d0, reps_rel, "
                                  "s_init), and see that gradients are not clipped and the schedule starts above 0")
-        if self.steps > STALLED and value >= GROWN * self.seen[0] > 0:
-            self._say("grown", f"{self.name}: the estimate grew from {self.seen[0]:.3g} to {value:.3g} within {WITHIN} steps; clipped gradients, or "
+        if steps > STALLED and value >= GROWN * earlier[0] > 0:
+            self._say("grown", f"{self.name}: the estimate grew from {earlier[0]:.3g} to {value:.3g} within {WITHIN} steps; clipped gradients, or "
                                "a loss without a minimum, let it run away; growth_rate, or d_coef below 1, hold it")
-        self.seen = [*self.seen[1:], value]
+        record["seen"] = [*earlier[1:], value]
 
     def _say(self, what: str, text: str) -> None:
         if what not in self.said:
@@ -214,9 +211,9 @@ class EstimateWatch:
 
 
 def _watch(optimizer: Any) -> None:
-    """Watch the optimiser's estimate after each of its steps."""
+    """Watch the optimiser's estimate after each of its steps. The record is in the first group, so that a resumed run goes on with it."""
     watch = EstimateWatch(type(optimizer).__name__)
-    optimizer.register_step_post_hook(lambda *_: watch(optimizer.estimate))
+    optimizer.register_step_post_hook(lambda *_: watch(optimizer.param_groups[0].setdefault("estimates", {}), optimizer.estimate))
 
 
 # -- as recipes name them -----------------------------------------------------------------------------------------------
