@@ -101,7 +101,8 @@ class GSD(Method):
     half of the round's rho going into their selection; "hybrid" measures the workload's first summand at once, then goes on as "adaptive" with
     the others.
     optimiser: "elite" (the paper's) or "bandit" (the authors' current release, which stayed with one operator for thousands of generations on
-    prefixes and halfspaces of development tables).  population: candidates of a generation; None, as published: 100 or 50.
+    prefixes and halfspaces of development tables).  population: candidates of a generation. Published: 100 and 50; with 20 the
+    fit of prefixes and halfspaces took a fifth of the time, and its errors were the same or smaller (development tables).
     elite, numeric_noise, tolerance: see `Optimiser`.
     stop: when a fit is over before its generations are used up. "thinned": the measured answers a, of noise sigma, are split into
     a + sqrt(0.1) sigma z, which are fitted, and a - sigma z / sqrt(0.1), whose noise is independent of theirs (z standard normal; Neufeld,
@@ -128,7 +129,7 @@ class GSD(Method):
     rounds: int = 50
     per_round: int = 10
     optimiser: str = "elite"
-    population: int | None = None
+    population: int = 20
     elite: int = 5
     numeric_noise: float = 0.05
     tolerance: float = 1e-4
@@ -155,10 +156,8 @@ class GSD(Method):
     @property
     def settings(self) -> Optimiser:
         """The optimiser's settings."""
-        published = 100 if self.optimiser == "elite" else 50
-        population = published if self.population is None else self.population
-        half = max(population // 2, 1)
-        return Optimiser(self.optimiser, population, half, half, self.elite, self.numeric_noise, self.tolerance)
+        half = max(self.population // 2, 1)
+        return Optimiser(self.optimiser, self.population, half, half, self.elite, self.numeric_noise, self.tolerance)
 
     def init(self, problem: PrivateTable, rng: np.random.Generator) -> State:
         """A random table. Spends nothing."""
