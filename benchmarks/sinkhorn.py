@@ -100,17 +100,19 @@ def batches(figures: list[Figure]) -> None:
     cost = rng.random((200, 16, 16))
     mass = np.full(16, 1 / 16)
     for eta in (50.0, 1200.0):
-        one = ott_sinkhorn(2000, TOL)
-        one(mass, mass, cost[0], 1 / eta, 0 * mass, 0 * mass)
+        many = ott_sinkhorn(2000, TOL, many=True)
         with jax.enable_x64(True):
-            held = jax.numpy.asarray(cost)
-        times = in_turns(lambda eta=eta: sinkhorn_newton(None, None, cost, eta=eta, tol=TOL),
-                         lambda eta=eta, one=one, held=held: [one(mass, mass, held[i], 1 / eta, 0 * mass, 0 * mass) for i in range(20)],
+            held = [jax.numpy.asarray(x) for x in (mass, mass, cost, 1 / eta, 0 * mass, 0 * mass)]
+        times = in_turns(lambda eta=eta: sinkhorn_newton(None, None, cost, eta=eta, tol=TOL).value, lambda many=many, held=held: many(*held),
                          lambda eta=eta: [pot_sinkhorn(mass, mass, cost[i], 1 / eta, "sinkhorn_stabilized", 2000, TOL / 4) for i in range(20)],
                          rounds=3)
-        mine, ott, pot = (1e6 * float(np.median(t)) / k for t, k in zip(times, (200, 20, 20), strict=True))
-        figures.append(Figure(f"batch of 200 problems of 16 x 16, eta = {eta:g}: time of one over that of OTT-JAX, one by one", mine / ott, 1.2,
-                              note=f"{mine:.0f} us against {ott:.0f} us; POT, stabilised: {pot:.0f} us; peers stop at 2,000 iterations"))
+        mine, ott, pot = (1e6 * float(np.median(t)) / k for t, k in zip(times, (200, 200, 20), strict=True))
+        f, g = (np.asarray(x) for x in many(*held))
+        plans = np.exp((f[:, :, None] + g[:, None, :] - cost) * eta)
+        well = float((np.abs(plans.sum(1) - mass).sum(1) + np.abs(plans.sum(2) - mass).sum(1) <= 2 * TOL).mean())
+        figures.append(Figure(f"batch of 200 problems of 16 x 16, eta = {eta:g}: time over that of OTT-JAX, vmapped", mine / ott, 1.2,
+                              note=f"{mine:.0f} us a problem against {ott:.0f}, and {pot:.0f} of POT, stabilised; OTT solves {100 * well:.0f} % in "
+                                   "2,000 iterations, ours all"))
 
 
 LARGE = """

@@ -19,7 +19,7 @@ import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, Infeasible, NotFinite, ShapeError
 from feasible.lab import stored as stored_module
 from feasible.lab.store import Store
-from feasible.transport import instances, sinkhorn_newton, sinkhorn_newton_points, wasserstein_1, wasserstein_2
+from feasible.transport import instances, kernels, sinkhorn_kernel, sinkhorn_newton, sinkhorn_newton_points, wasserstein_1, wasserstein_2
 from feasible.transport import sinkhorn_stages as stages
 from feasible.transport.point_clouds import COSTS, cost_of_points
 
@@ -118,7 +118,7 @@ def test_the_newton_matrix_is_the_second_derivative_of_the_dual():
     assert schur == pytest.approx(numerical, abs=1e-8)
     right, x = rng.normal(size=5), np.empty(5)
     ptr, idx, val = kernel.keep(np.ones(6), np.ones(5), 0.0, None)
-    stages.kernels.conjugate_gradients(ptr, idx, val, 1 / a, cols, np.full(5, 0.1), right, 1e-14, 100, x)
+    kernels.conjugate_gradients(ptr, idx, val, 1 / a, cols, np.full(5, 0.1), right, 1e-14, 100, x)
     assert (schur + 0.1 * np.eye(5)) @ x == pytest.approx(right, abs=1e-10)
 
 
@@ -337,6 +337,19 @@ def test_a_batch_is_its_problems_one_by_one(kind, shared):
     assert found.marginal_error.shape == (5,)
 
 
+def test_small_problems_solved_at_once_are_those_of_the_general_solver():
+    options = stages.Settings(tol=1e-12)
+    for seed, eta in ((100, 5.0), (101, 300.0), (102, 5000.0)):
+        a, b, cost = clouds(30, 20, seed)
+        at_once, general = stages.solve_at_once(cost, a, b, eta, options), stages.solve_scaled(cost, a, b, eta, options)
+        assert at_once is not None
+        assert at_once[0].best[2] <= 1e-12
+        assert at_once[1:] == pytest.approx(stages.values(cost, a, general), abs=1e-11)
+        plan, other = (np.exp(u[:, None] + v - eta * cost) for u, v, _ in (at_once[0].best, general.best))
+        assert plan == pytest.approx(other, abs=1e-11)
+    assert stages.solve_at_once(np.zeros((65, 2)), np.full(65, 1 / 65), np.full(2, 0.5), 1.0, options) is None
+
+
 def test_a_batch_of_differing_sizes_is_refused():
     with pytest.raises(ShapeError, match=r"leading axes of \[2, 3\]"):
         sinkhorn_newton(np.ones((3, 4)), None, np.ones((2, 4, 4)), 1.0)
@@ -468,7 +481,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_uninterrupted_answer(tmp_path, m
     monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
     budget, db = {"gradients": 60}, str(tmp_path / "lab.db")
     whole = feasible.solve(instances.random_assignment(40, 300.0, 100), method, budget=budget)
-    spend, calls = stages.spend, []
+    spend, calls = sinkhorn_kernel.spend, []
     pid = os.fork()
     if pid == 0:
         def deadly(**amounts):
@@ -477,7 +490,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_uninterrupted_answer(tmp_path, m
                 os.kill(os.getpid(), signal.SIGKILL)
             spend(**amounts)
 
-        stages.spend = deadly
+        stages.spend = sinkhorn_kernel.spend = deadly
         feasible.solve(problem, method, budget=budget, store=db, name="r")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL

@@ -139,8 +139,8 @@ class OttSinkhorn(_Sweeps):
 
 
 @cache
-def ott_sinkhorn(iterations: int, threshold: float, momentum: float = 1.0, lse: bool = True) -> Callable[..., tuple[Any, Any]]:
-    """A compiled function (a, b, cost, reg, f, g) -> (f, g). threshold: on OTT's L1 error. Raises MissingExtra."""
+def ott_sinkhorn(iterations: int, threshold: float, momentum: float = 1.0, lse: bool = True, many: bool = False) -> Callable[..., tuple[Any, Any]]:
+    """A compiled function (a, b, cost, reg, f, g) -> (f, g). threshold: on OTT's L1 error.  many: costs in a batch. Raises MissingExtra."""
     try:
         import jax
         from ott.geometry import geometry
@@ -156,7 +156,7 @@ def ott_sinkhorn(iterations: int, threshold: float, momentum: float = 1.0, lse: 
         out = solver(problem, init=(f, g))
         return out.f, out.g
 
-    run = jax.jit(solve)
+    run = jax.jit(jax.vmap(solve, (None, None, 0, None, None, None)) if many else solve)
 
     def double(*arguments: Any) -> tuple[Any, Any]:
         with jax.enable_x64(True):

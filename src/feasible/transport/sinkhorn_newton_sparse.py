@@ -11,7 +11,7 @@ potentials of P = exp(u + v - eta C), both stages maximise the concave dual (its
 What differs from the paper where `mode` is not "paper": u is always the exact maximiser for v (so the line search needs no guard against overflow);
 the least set of entries is kept whose complement has little mass; a damping of the order of the error keeps directions short that the sparse
 matrix does not determine; sweeps and Newton steps touch only entries that can matter; a start at smaller eta where the sweeps stand still;
-and Newton is not begun where Sinkhorn is about to be done.
+Newton is not begun where Sinkhorn is about to be done; and problems of at most 64 x 64 are solved by one compiled function with the whole matrix.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..core.problem import Method, Problem
 from .arrays import is_torch
 from .coupling import Coupling, Couplings
 from .problem import EntropicTransport, Potentials
-from .sinkhorn_stages import Settings, State, advance, finished, potentials, solve_scaled, start, values
+from .sinkhorn_stages import Settings, State, advance, finished, potentials, solve_at_once, solve_scaled, start, values
 
 
 def sinkhorn_newton(a: Any, b: Any, cost: Any, reg: float | None = None, *, eta: float | None = None, mode: Literal["auto", "paper"] = "auto",
@@ -93,9 +93,14 @@ def _single(a: Any, b: Any, cost: Any, reg: Any, settings: Settings, warm: Any, 
         if g.shape != (problem.shape[1],):
             raise ShapeError(f"warmstart: g has shape {g.shape}, expected ({problem.shape[1]},)")
         v = np.where(np.isfinite(g), g, 0.0)[scaled.columns] / problem.reg
-    state = solve_scaled(scaled.cost, scaled.a, scaled.b, 1 / problem.reg, settings, v)
+    small = solve_at_once(scaled.cost, scaled.a, scaled.b, 1 / problem.reg, settings, v)
+    if small is not None:
+        state, *sums = small
+    else:
+        state = solve_scaled(scaled.cost, scaled.a, scaled.b, 1 / problem.reg, settings, v)
+        sums = list(values(scaled.cost, scaled.a, state))
     u, v, error = potentials(state)
-    linear, value = problem.values(*values(scaled.cost, scaled.a, state))
+    linear, value = problem.values(*sums)
     if not state.converged:
         warnings.warn(f"sinkhorn_newton did not converge: {state.why}; marginal error {error:.2g}", RuntimeWarning, stacklevel=4)
     history = {"stage": np.array(state.stages), "error": np.array(state.errors), "step_length": np.array(state.lengths),

@@ -12,19 +12,12 @@ from ..core.budget import spend
 from ..core.errors import ArgumentError, ArgumentTypeError, is_number
 from . import kernels
 from .arrays import whole
+from .sinkhorn_kernel import NOTHING, Kernel, kernel_at
+from .sinkhorn_small import LENGTH, NEWTON, SIDE, solve_small
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
-MARGIN = 8.0
-"""How far log alpha + log beta of a compressed kernel may go before it is made again; its entries are kept down to that much below what matters."""
-MARGIN_DENSE = 250.0
-FULL = 0.25
-"""Share of entries from which the kernel is kept whole."""
-SMALL = 4096
-"""Entries up to which it always is."""
-LARGE = 1_000_000
-"""Entries from which memory is saved."""
 PATIENCE, PATIENCE_DENSE = 15, 40
 """Sinkhorn iterations that cost about as much as a Newton stage, with a compressed kernel and with a whole one."""
 NEAR, LEVEL = 0.15, 0.02
@@ -32,8 +25,6 @@ NEAR, LEVEL = 0.15, 0.02
 QUIET = 200.0
 """eta times the range of the cost up to which no intermediate eta is needed."""
 STALLS = 6
-BINS = 4096
-"""Half binades of double precision."""
 
 
 @dataclass(frozen=True)
@@ -76,58 +67,6 @@ class Settings:
 
 
 @dataclass(slots=True)
-class Kernel:
-    """exp(u + v - eta C), whole, or above exp(low) as compressed rows."""
-
-    u: Float[np.ndarray, " n"]
-    v: Float[np.ndarray, " m"]
-    whole: Float[np.ndarray, "n m"] | None
-    ptr: Int[np.ndarray, " n1"]
-    idx: Int[np.ndarray, " k"]
-    val: Float[np.ndarray, " k"]
-
-    @property
-    def margin(self) -> float:
-        """How far scalings may go."""
-        return MARGIN if self.whole is None else MARGIN_DENSE
-
-    def rows(self, beta: Float[np.ndarray, " m"], a: Float[np.ndarray, " n"]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-        """alpha that makes the row sums a, and the column sums then."""
-        alpha, cols = np.empty(len(a)), np.empty(len(beta))
-        if self.whole is None:
-            kernels.rows_sparse(self.ptr, self.idx, self.val, beta, a, alpha, cols)
-        else:
-            kernels.rows_dense(self.whole, beta, a, alpha, cols)
-        return alpha, cols
-
-    def keep(self, alpha: Float[np.ndarray, " n"], beta: Float[np.ndarray, " m"], drop: float, count: int | None) -> tuple[Any, Any, Any]:
-        """The plan's largest entries as compressed rows: `count` of them, or all but a mass of at most `drop`; of more than
-        `LARGE` entries half at most, for memory. No row is left empty."""
-        mass, number = np.zeros(BINS), np.zeros(BINS, np.int64)
-        if self.whole is None:
-            kernels.halves_sparse(self.ptr, self.idx, self.val, alpha, beta, mass, number)
-        else:
-            kernels.halves_dense(self.whole, alpha, beta, mass, number)
-        above = np.cumsum(number[::-1])[::-1]
-        if count is not None:
-            first = int(np.flatnonzero(above >= min(count, above[0]))[-1])
-        else:
-            first = int(np.searchsorted(np.cumsum(mass), drop, side="right"))
-            most = max(len(alpha) * len(beta) // 2, LARGE)
-            if above[first] > most:
-                first = int(np.flatnonzero(above <= most)[0])
-        kept = self._above(alpha, beta, float(np.array([first << 51], dtype=np.int64).view(np.float64)[0]))
-        if count is not None and len(kept[2]) > count:
-            kept = self._above(alpha, beta, float(np.partition(kept[2], len(kept[2]) - count)[len(kept[2]) - count]))
-        return kept
-
-    def _above(self, alpha: Float[np.ndarray, " n"], beta: Float[np.ndarray, " m"], least: float) -> tuple[Any, Any, Any]:
-        if self.whole is None:
-            return kernels.keep_sparse(self.ptr, self.idx, self.val, alpha, beta, least)
-        return kernels.keep_dense(self.whole, alpha, beta, least)
-
-
-@dataclass(slots=True)
 class State:
     """Where the solver stands. Masses sum to 1 here; every cost potential is multiplied by eta.
 
@@ -162,38 +101,6 @@ class State:
     gradients: list[int] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
     etas: list[float] = field(default_factory=list)
-
-
-def kernel_at(cost: Float[np.ndarray, "n m"], eta: float, v: Float[np.ndarray, " m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"],
-              tol: float) -> tuple[Kernel, Float[np.ndarray, " m"]]:
-    """The kernel of v with rows of sums a, and its column sums. v changes in columns that would get no mass at all (one Sinkhorn update)."""
-    n, m = cost.shape
-    u, cols, v = np.empty(n), np.empty(m), v.copy()
-    low = math.log(0.05 * tol / n / m) - MARGIN
-    share = _share(cost, eta, v, low - np.log(a))
-    out = np.empty((n, m)) if share > FULL else None
-    ptr, idx, val = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0)
-    for attempt in range(4):
-        spend(gradients=1)
-        if out is None:
-            idx, val = kernels.sweep_sparse(cost, eta, v, a, low, u, cols, ptr, int(1.2 * share * n * m))
-        else:
-            kernels.sweep_dense(cost, eta, v, a, u, cols, out)
-        lost = np.flatnonzero(cols < 1e-30 * b)
-        if not len(lost) or attempt == 3:
-            break
-        kernels.column_potentials(cost, eta, u, b, lost, v)
-    return Kernel(u, v, out, ptr, idx, val), cols
-
-
-def _share(cost: Float[np.ndarray, "n m"], eta: float, v: Float[np.ndarray, " m"], low: Float[np.ndarray, " n"]) -> float:
-    """Share of the entries that a compressed kernel would hold, from some of its rows; 1 for a small matrix."""
-    n, m = cost.shape
-    if n * m <= SMALL:
-        return 1.0
-    some = np.linspace(0, n - 1, 16).astype(int)
-    exponents = v - eta * cost[some]
-    return float((exponents - exponents.max(axis=1, keepdims=True) > low[some, None]).mean())
 
 
 def start(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], eta: float, settings: Settings,
@@ -250,7 +157,7 @@ def advance(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float
     goal = settings.tol if last else LEVEL
     if state.error <= goal:
         if last:
-            state.converged, state.why = True, f"the marginal error {state.error:.2g} is within tol = {settings.tol:g}"
+            state.converged, state.why = True, _reached(state.error, settings.tol)
         else:
             _next_level(cost, a, b, state, settings)
         return
@@ -303,12 +210,15 @@ def _stage(cost: Float[np.ndarray, "n m"], state: State, settings: Settings, goa
 
 def _anneal(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], state: State, settings: Settings) -> None:
     """Start again from the smallest of eta / 4, eta / 16, ... that is above QUIET / 4 divided by the range of the cost."""
-    eta, least = state.levels[0], QUIET / 4 / state.spread
-    levels = [eta]
-    while levels[0] / 4 >= least:
-        levels.insert(0, levels[0] / 4)
-    state.levels = levels
+    state.levels = _levels(state.levels[0], state.spread)
     _at_level(cost, a, b, state, settings, np.zeros(len(b)))
+
+
+def _levels(eta: float, spread: float) -> list[float]:
+    levels = [eta]
+    while levels[0] / 4 >= QUIET / 4 / spread:
+        levels.insert(0, levels[0] / 4)
+    return levels
 
 
 def _next_level(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], state: State, settings: Settings) -> None:
@@ -382,7 +292,7 @@ def _newton_of_the_paper(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " 
         plan, value, gx, gy = at(u, v)
     rows, cols = a - gx, b - gy
     density = 2 / n if settings.density == "auto" else settings.density
-    whole_plan = Kernel(u, v, plan, np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0))
+    whole_plan = Kernel(u, v, plan, *NOTHING)
     ptr, idx, val = whole_plan.keep(np.ones(n), np.ones(m), 0.0, min(cost.size, math.ceil(density * cost.size)))
     row = np.repeat(np.arange(n), np.diff(ptr))
     right = gy - np.bincount(idx, val * (gx / rows)[row], m)
@@ -400,7 +310,7 @@ def _newton_of_the_paper(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " 
         state.stalls = STALLS
         return
     u, v = u + length * dx, v + length * dy
-    state.kernel = Kernel(u, v, after[0], np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0))
+    state.kernel = Kernel(u, v, after[0], *NOTHING)
     state.alpha, state.beta, state.cols, state.value = np.ones(n), np.ones(m), b - after[3], after[1]
     state.error = float(np.abs(after[2]).sum() + np.abs(after[3]).sum())
     if state.best is None or state.error < state.best[2]:
@@ -438,6 +348,36 @@ def values(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], state: St
         linear += float(row @ cost[i])
         total += float(row @ exponents)
     return linear, linear + total / eta
+
+
+def solve_at_once(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], eta: float, settings: Settings,
+                  v: Float[np.ndarray, " m"] | None = None) -> tuple[State, float, float] | None:
+    """A small problem by one compiled function: (state, sum P C, sum P C + sum P log P / eta); None where that does not apply or did not converge."""
+    n, m = cost.shape
+    if max(n, m) > SIDE or settings != Settings(tol=settings.tol):
+        return None
+    reach = eta * float(cost.max() - cost.min())
+    starts = [([eta], LENGTH)] if v is not None or reach < QUIET else [([eta], 1), (_levels(eta, reach / eta), LENGTH)]
+    u, cols, plan, history = np.empty(n), np.empty(m), np.empty((n, m)), np.empty((LENGTH + 1, 4))
+    for levels, most in starts:
+        at = np.zeros(m) if v is None else v.copy()
+        try:
+            done, error, linear, total = solve_small(cost, np.array(levels), LEVEL, at, a, b, settings.tol, most, u, cols, plan, history)
+        except np.linalg.LinAlgError:
+            return None
+        if error <= settings.tol:
+            break
+    else:
+        return None
+    newton = history[:done, 0] == NEWTON
+    state = State([eta], Kernel(u, at, plan, *NOTHING), np.ones(n), np.ones(m), cols, 0.0, error, converged=True, why=_reached(error, settings.tol),
+                  best=(u, at, error), errors=list(history[:done, 1]), stages=["newton" if k else "sinkhorn" for k in newton],
+                  lengths=list(history[:done, 2]), gradients=[0] * done, kept=list(np.where(newton, n * m, 0)), etas=list(history[:done, 3]))
+    return state, linear, total / eta
+
+
+def _reached(error: float, tol: float) -> str:
+    return f"the marginal error {error:.2g} is within tol = {tol:g}"
 
 
 def solve_scaled(cost: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], eta: float, settings: Settings,
