@@ -42,8 +42,9 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
 
     both = {AUTO: SinkhornNewton(), SINKHORN: plain}
     found = [Experiment(f"assignment, eta {eta:g}", named(random_assignment, f"assignment, eta {eta:g}", n=n, eta=eta),
-                        {**both, **readings(n, 20, 2, 3, 4, n), "pot-sinkhorn-log": "pot-sinkhorn-log"} if eta == 1200 else
-                        {**both, **readings(n, 20, 2)}, {**CAP, "seconds": 20.0} if eta == 1200 else CAP, seeds[:1]) for eta in (100.0, 1200.0)]
+                        {**both, **readings(n, 20, *((2, 3, 4, n) if eta == 1200 else (2,)))}, CAP, seeds[:1]) for eta in (100.0, 1200.0)]
+    pot = named(random_assignment, "assignment, eta 1200", n=n, eta=1200.0)[:1]
+    found.append(Experiment("assignment, eta 1200, POT", pot, {SINKHORN: plain, "pot-sinkhorn-log": "pot-sinkhorn-log"}, CAP, seeds[:1]))
     for ground, name, first, multiples in (("sqeuclidean", "W2", 20, (2, 3)), ("cityblock", "W1", 700, (15,))):
         for eta in ETAS[-1:] if smoke else ETAS:
             label = f"{name} of images, eta {eta:g}"
@@ -94,6 +95,6 @@ claim = Claim(
     check=check,
     limits={"desk": "Assignments of the paper's size; generated images of 28 x 28 instead of MNIST. The baseline `sinkhorn` is ours, which touches "
                     "only entries that can matter and so is faster than the paper's. What stops at the cap counts as it stands there: 20,000 passes "
-                    "or 60 seconds, on assignments at eta 1200 20 seconds.",
+                    "or 60 seconds. POT in the log domain runs on one instance.",
             "smoke": "One assignment of 100 and one pair of images of 10 x 10."},
 )
