@@ -206,9 +206,9 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="On the histograms the semi-dual's plan misses up to 1 % of the row masses at k = 8, above the bar of 0.5 %. Its value is at POT's or above: the "
-        "k-th and the next largest entry tie there, and no potential has a feasible plan. These plans are not certified; repair=True finds ones "
-        "that meet the marginals. The time over POT's is that of all 500 iterations, on cores that other programs used as well.",
+    why="On the histograms the semi-dual's plan misses up to 1 % of the row masses at k = 8, above the bar of 0.5 %. Its value is at POT's or above: "
+        "the k-th and the next largest entry tie there, and no potential has a feasible plan. These plans are not certified; repair=True finds "
+        "ones that meet the marginals. The time over POT's is that of all 500 iterations, on cores that other programs used as well.",
     limits={"desk": "Clouds and histograms of 32, n = 512 for the times; a mixture of 8 experts on 8 synthetic clusters, batches of 256, 300 steps "
                     "and places for exactly one expert a token, instead of V-MoE on JFT-300M.",
             "smoke": "One seed, 60 steps, one timing."},
