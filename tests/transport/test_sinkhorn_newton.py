@@ -258,6 +258,16 @@ def test_strided_read_only_and_integer_arrays_and_lists_are_taken_and_left_alone
     assert (cost == before).all()
 
 
+@pytest.mark.parametrize("eta", [50.0, 1200.0])
+def test_a_pair_dearer_than_all_others_by_800_reg_gets_no_mass(eta):
+    rng = np.random.default_rng(100)
+    cost, forbidden = rng.random((70, 70)), rng.random((70, 70)) < 0.6
+    np.fill_diagonal(forbidden, False)
+    found = sinkhorn_newton(None, None, np.where(forbidden, cost.max() + 800 / eta, cost), eta=eta)
+    assert found.converged
+    assert (found.plan[forbidden] == 0).all()
+
+
 def test_a_relative_reg_is_a_share_of_the_largest_cost():
     a, b, cost = clouds()
     assert sinkhorn_newton(a, b, 7 * cost, 0.1, relative=True).plan == pytest.approx(sinkhorn_newton(a, b, cost, 0.1).plan, abs=1e-12)
