@@ -2,7 +2,8 @@
 
 noisy, noisier: noise on the objective, 2 % and 10 % of its spread, judged without it.  in-steps: the first input a whole number from 0 to 20.
 pass-fail: of each limit only whether it holds is known.
-The race behind the default for functions that are not smooth. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
+The race behind the default for functions that are not smooth. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds, FEASIBLE_BENCH_COLLECT=1
+publishes what is finished without running more: problems and seeds on which every method is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 from feasible import race
 from feasible.blackbox import BlackBox, Integer, noisy
 from feasible.blackbox.instances import get
+from feasible.lab.race import load_race
 from feasible.lab.standings import average_ranks, outcome
+from feasible.lab.store import Store
 
 from .common import RESULTS, Figure, write
 
@@ -70,18 +73,22 @@ def run() -> list[Figure]:
     problems = [make(name) for make in KINDS.values() for name in PROBLEMS]
     out = RESULTS.parent / "out"
     out.mkdir(exist_ok=True)
-    done = race(problems, list(METHODS), f"evaluations={EVALUATIONS}", seeds=list(range(FIRST, FIRST + SEEDS)), store=str(out / "rough.db"),
-                name=f"rough-{FIRST}", jobs=int(os.environ.get("FEASIBLE_BENCH_JOBS", "2")))
-    trials = {(t.problem, t.method, t.seed): t for t in done.trials}
+    store, name = str(out / "rough.db"), f"rough-{FIRST}"
+    done = load_race(Store(store), name) if os.environ.get("FEASIBLE_BENCH_COLLECT") else race(
+        problems, list(METHODS), f"evaluations={EVALUATIONS}", seeds=list(range(FIRST, FIRST + SEEDS)), store=store, name=name,
+        jobs=int(os.environ.get("FEASIBLE_BENCH_JOBS", "2")))
+    trials = {(t.problem, t.method, t.seed): t for t in done.trials if t.status in ("done", "failed")}
+    pairs = [(c.name, s) for c in done.contests for s in done.seeds if all((c.name, m, s) in trials for m in METHODS)]
     figures = []
     for kind in KINDS:
         ranks: dict[str, list[float]] = {m: [] for m in METHODS}
-        for contest in done.contests:
-            for seed in done.seeds if contest.name.endswith(f"-{kind}") else ():
-                for m, rank in zip(METHODS, average_ranks([outcome(trials[contest.name, m, seed]) for m in METHODS]), strict=True):
-                    ranks[m].append(rank)
-        for m in sorted(METHODS, key=lambda m: float(np.mean(ranks[m]))):
-            good = np.mean([trials[c.name, m, s].feasible for c in done.contests if c.name.endswith(f"-{kind}") for s in done.seeds])
-            figures.append(Figure(f"{kind}: {m}, average rank of {len(METHODS)}", float(np.mean(ranks[m])), None, "rank", f"feasible in {good:.0%}"))
+        mine = [(p, s) for p, s in pairs if p.endswith(f"-{kind}")]
+        for p, s in mine:
+            for m, rank in zip(METHODS, average_ranks([outcome(trials[p, m, s]) for m in METHODS]), strict=True):
+                ranks[m].append(rank)
+        for m in sorted(METHODS, key=lambda m: float(np.mean(ranks[m]))) if mine else ():
+            good = np.mean([trials[p, m, s].feasible for p, s in mine])
+            figures.append(Figure(f"{kind}, {len(mine)} (problem, seed): {m}, average rank of {len(METHODS)}", float(np.mean(ranks[m])), None, "rank",
+                                  f"feasible in {good:.0%}"))
     write("rough" if FIRST < 100 else "rough-development", figures, seeds=list(done.seeds))
     return figures
