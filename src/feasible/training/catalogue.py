@@ -46,14 +46,59 @@ METHODS: tuple[Entry, ...] = (
         ("dowg", "distance over weighted gradients, iterates averaged; no rate"), ("cocob", "coin betting on each coordinate; no rate"))),
     _method("schedulefree-adamw", "recipe:Recipe", peer=True, summary="schedulefree's AdamW, which averages instead of a schedule",
             optimizer="schedulefree-adamw", schedule="constant"),
+    *(_method(name, "recipe:Recipe", "lion-k", summary=f"{what}, linear decay", optimizer=optimizer, schedule="linear") for name, optimizer, what in (
+        ("lion", "lion", "Lion: all weights kept within 1/decay"), ("lion-l2", "lion[kappa=l2]", "normalised momentum: the norm of each tensor kept"),
+        ("lion-group", "lion[kappa=group]", "normalised rows: the norm of each neuron's weights kept"),
+        ("lion-nuclear", "lion[kappa=nuclear]", "orthogonal steps, as in Muon: the spectral norm of each matrix kept"),
+        ("lion-huber", "lion[kappa=huber[e=1e-3]]", "clipped momentum: the box, and a little L2"))),
+    *(_method(name, "recipe:Recipe", peer=True, summary=f"the Lion of {name}, linear decay", optimizer=name, schedule="linear")
+      for name in ("lion-pytorch", "pytorch-optimizer-lion")),
+    Entry("sso", f"{_HERE}.target_run:SSO", "training", "target-surrogates", "TargetProblem",
+          summary="many steps on a surrogate for each gradient of an expensive loss", example="breast-cancer-squares"),
+    Entry("sso-linesearch", f"{_HERE}.target_run:SSO", "training", "target-surrogates", "TargetProblem", settings={"eta": "linesearch"},
+          summary="SSO, its step found by Armijo's rule in the target space", example="breast-cancer-logistic"),
+    *(Entry(f"sso-{metric}", f"{_HERE}.target_run:SSO", "training", "target-surrogates", "TargetProblem", settings={"metric": metric, "eta": eta},
+            summary=f"SSO with {what} in the target space", example="breast-cancer-squares")
+      for metric, eta, what in (("ada", 1.0, "AdaGrad's scalar step"), ("diagada", 1.0, "AdaGrad for each point"), ("adam", 0.1, "Adam for each point"))),
+    Entry("gulf2", f"{_HERE}.target_run:SSO", "training", None, "TargetProblem", settings={"metric": "gulf2", "eta": 0.2}, example="breast-cancer-squares",
+          summary="GULF2: the loss's own divergence as proximity; each inner step costs a gradient"),
+    *(Entry(f"target-{optimizer}", f"{_HERE}.target_run:Parametric", "training", None, "TargetProblem", optimizer in ("sgd", "adam", "adagrad"),
+            {"optimizer": optimizer, "lr": lr}, f"{what}, one gradient of the loss a step", "breast-cancer-squares") for optimizer, lr, what in (
+        ("gd", 1.0, "gradient descent at one over the smoothness"), ("armijo", 1.0, "gradient descent with Armijo's rule"), ("sgd", 0.03, "torch's SGD"),
+        ("adam", 0.01, "torch's Adam"), ("adagrad", 0.1, "torch's Adagrad"))),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
               optimizer=optimizer, schedule=schedule) for optimizer in ("sgd", "adamw")
       for schedule in ("constant", *(f"torch-{s}" for s in ("cosine", "linear", "step", "exponential", "onecycle", "plateau")))),
+    _method("mfac", "recipe:Recipe", "mfac", summary="M-FAC: steps by the inverse Fisher matrix of the last 64 gradients, linear decay",
+            example="rotated-regression", optimizer="mfac[damp=1e-3,momentum=0.9]", schedule="linear", lr=0.1),
+    _method("obs-pruning", "pruning:WeightPruning", "mfac", summary="zeros by the optimal brain surgeon with M-FAC's inverse Fisher, in five events",
+            example="digits-sparse"),
+    _method("obs-one-shot", "pruning:WeightPruning", "mfac", summary="the same once, at the end, without training after", example="digits-sparse",
+            dense=1.0, events=1, recomputations=16),
+    _method("magnitude-pruning", "pruning:WeightPruning", summary="the smallest weights go, in five events", example="digits-sparse",
+            criterion="magnitude"),
+    _method("magnitude-one-shot", "pruning:WeightPruning", summary="the smallest weights go once, at the end", example="digits-sparse",
+            criterion="magnitude", dense=1.0, events=1),
+    _method("hesso", "pruning:GroupPruning", "hesso", summary="HESSO: channels shrink to zero in ten periods of the run, then are cut",
+            example="digits-small"),
+    _method("hesso-cric", "pruning:GroupPruning", "hesso", summary="HESSO-CRIC: looks in several cycles before it decides which channels go",
+            example="digits-small", corrective=True),
+    _method("magnitude-channels", "pruning:GroupPruning", summary="the channels of least norm are cut at once, half way", example="digits-small",
+            one_shot=True, criterion="magnitude", warmup=0.5),
+    _method("torch-pruning-magnitude", "peers_pruning:TorchPruningMagnitude", peer=True, summary="torch-pruning's MagnitudePruner, once, half way",
+            example="digits-small"),
 )
 PROBLEMS: tuple[Entry, ...] = tuple(Entry(name, f"{_HERE}.instances:{name.replace('-', '_')}", "training", None, "TrainingProblem") for name in (
     "digits-mlp", "digits-logistic", "digits-autoencoder", "breast-cancer-mlp", "diabetes-mlp", "moons-mlp", "classification-mlp", "digits-cnn",
-    "text-lm"))
+    "text-lm")) + tuple(
+    Entry(name, f"{_HERE}.{module}:{name.replace('-', '_')}", "training", None, "TrainingProblem") for module, name in (
+        ("instances_pruning", "digits-sparse"), ("instances_pruning", "digits-small"), ("instances_pruning", "digits-small-cnn"),
+        ("instances_mfac", "rotated-regression"), ("instances_mfac", "rotated-logistic")))
 CLAIMS: dict[str, str] = {
+    "mfac": f"{_HERE}.claims.mfac:claim",
+    "hesso": f"{_HERE}.claims.hesso:claim",
+    "lion-k": f"{_HERE}.claims.lion_k:claim",
+    "target-surrogates": f"{_HERE}.claims.target_surrogates:claim",
     "autolrs": f"{_HERE}.claims.autolrs:claim",
     "hyperparameter-free": f"{_HERE}.claims.hyperparameter_free:claim",
     "uba": f"{_HERE}.claims.uba:claim",

@@ -299,6 +299,9 @@ class Lp(Coupled):
             return v
         most = v.abs().amax()
         v = v / most.where(most > 0, 1)  # between 1 and numel^(1/p): the powers neither under- nor overflow together
+        if self.p == 2:
+            length = v.norm()
+            return v / length.where(length > 0, 1)
         size = v.abs()
         length = size.pow(self.p).sum().pow(1 - 1 / self.p)
         return v.sign() * size.pow(self.p - 1) / length.where(length > 0, 1)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SCOPES = ("tensor", "group", "all")
 DECAYS = ("explicit", "implicit")
 SETTINGS = ("e", "a", "k", "p")
+FUSED = (torch.float32, torch.float64)
 KEY = "exp_avg"
 """The momentum's name in a parameter's state: that of Lion's codes, so their checkpoints fit."""
 
@@ -173,16 +174,16 @@ class LionK(NamedState, torch.optim.Optimizer):
             rows = [i for i, p in enumerate(params) if self._fuses(group, p, grads[i], moments[i])]
             if rows:
                 self._fused(group, [params[i] for i in rows], [grads[i] for i in rows], [moments[i] for i in rows])
-            rest = [i for i in range(len(params)) if i not in set(rows)]
-            if rest:
+            if len(rows) < len(params):
+                rest = sorted(set(range(len(params))) - set(rows))
                 self._multi_tensor(group, [params[i] for i in rest], [grads[i] for i in rest], [moments[i] for i in rest])
         return loss
 
     def _fuses(self, group: Mapping[str, Any], p: Tensor, g: Tensor, m: Tensor) -> bool:
-        if group["fused"] is False or group["kappa"] != "l1":
+        if group["kappa"] != "l1" or group["fused"] is False:
             return False
-        return all(t.device.type == "cpu" and t.dtype in (torch.float32, torch.float64) and t.dtype == p.dtype and t.is_contiguous()
-                   and t.layout == torch.strided for t in (p, g, m))
+        return (p.dtype in FUSED and g.dtype is p.dtype and m.dtype is p.dtype and p.is_cpu and g.is_cpu and m.is_cpu and p.is_contiguous()
+                and g.is_contiguous() and m.is_contiguous())
 
     def _fused(self, group: Mapping[str, Any], params: list[Tensor], grads: list[Tensor], moments: list[Tensor]) -> None:
         from .lion_k_kernel import lion_step
