@@ -12,7 +12,7 @@ import numpy as np
 
 from .common import Figure, in_turns, ratio, write
 
-ROUNDS = int(os.environ.get("SPARSE_OT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("SPARSE_OT_ROUNDS", "5"))
 
 
 def against_pot(gamma: float) -> list[Figure]:
@@ -81,6 +81,6 @@ def routers() -> list[Figure]:
 
 def run() -> list[Figure]:
     """Both parts."""
-    figures = [f for gamma in (1.0, 10.0) for f in against_pot(gamma)] + routers()
+    figures = [f for gamma in (0.1, 1.0, 10.0, 100.0) for f in against_pot(gamma)] + routers()
     write("sparse_ot", figures)
     return figures

@@ -276,7 +276,8 @@ def test_where_ties_stop_the_line_search_the_best_iterate_comes_back_with_the_re
     found = sparse_ot(a, b, cost, 2, 0.1, max_iter=5000)
     assert not found.converged
     assert not found.certified_optimal
-    assert "no step along the gradient raises the value any more" in found.status
+    assert "as happens at ties" in found.status
+    assert found.n_iter < 5000
     assert found.value >= found.history["value"].max() - 1e-12
     assert counts(found.plan).max() <= 2
     assert np.allclose(found.plan.sum(0), b)

@@ -34,6 +34,8 @@ TRIALS = 50
 """Points that a line search tries at most."""
 ROUGH = 1e-2
 """Largest error of a marginal, in mean masses, at which the cap is put on."""
+PATIENCE, RISE = 40, 1e-7
+"""Iterations without a relative rise of the value, and without half the marginal error, after which the ascent has stalled."""
 FIRST_TRY, CG = 20, 2000
 """Iteration of the first Newton step; conjugate gradients a Newton step takes at most."""
 
@@ -249,6 +251,12 @@ def finished(state: Ascent, problem: Capped, settings: Settings) -> str | None:
         return f"the marginals are met to {error:.1e} of the mass after {state.iteration} iterations"
     if state.stalled.endswith("."):
         return f"{state.stalled[:-1]}; {error:.1e} of the mass misses a marginal, as happens at ties (small k)"
+    if settings.solver == "lbfgs" and len(state.values) > 2 * PATIENCE:
+        rise = state.values[-1] - state.values[-1 - PATIENCE]
+        nearer = min(state.errors[-PATIENCE:]) <= 0.5 * min(state.errors[-2 * PATIENCE:-PATIENCE])
+        if rise <= RISE * abs(state.values[-1]) and not nearer:
+            return (f"the value rose by less than {RISE:g} of it in {PATIENCE} iterations, and the marginals came no nearer; {error:.1e} of the mass "
+                    "misses a marginal, as happens at ties (small k)")
     if state.iteration >= settings.most:
         return f"{state.iteration} iterations are over; {error:.1e} of the mass misses a marginal"
     return None
