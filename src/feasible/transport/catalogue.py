@@ -97,9 +97,8 @@ METHODS: tuple[Entry, ...] = (
 )
 PROBLEMS: tuple[Entry, ...] = (
     *(_problem(name, f"instances:{name.replace('-', '_')}", "EntropicTransport", "sinkhorn-newton-sparse") for name in (
-        "random-assignment", "planted-assignment", "additive-cost", "image-pair", "photo-pair", "point-clouds", "colour-transfer")),
-    _problem("random-assignment-2000", "instances:random_assignment", "EntropicTransport", "sinkhorn-newton-sparse", n=2000),
-    _problem("image-pair-l1", "instances:image_pair", "EntropicTransport", "sinkhorn-newton-sparse", ground="cityblock"),
+        "random-assignment", "random-assignment-2000", "planted-assignment", "additive-cost", "image-pair", "image-pair-l1", "photo-pair",
+        "point-clouds", "colour-transfer")),
     *(_problem(name, f"instances_bottleneck:{name.replace('-', '_')}", solves, "mec-bottleneck") for name, solves in (
         ("zipf-bottleneck", "RateLimitedCoupling"), ("dirichlet-bottleneck", "RateLimitedCoupling"), ("coding-grid", "CodingGame"))),
     *(_problem(name, f"instances_sparse:{name.replace('-', '_')}", "SparseTransport", "sparse-ot")

@@ -24,6 +24,13 @@ def random_assignment(n: int = 500, eta: float = 1200.0, seed: int = 0) -> Entro
     return EntropicTransport(None, None, cost / cost.max(), 1 / positive(eta, "eta"), name="random-assignment")
 
 
+def random_assignment_2000(eta: float = 1200.0, seed: int = 0) -> EntropicTransport:
+    """The same with 2,000 x 2,000 costs."""
+    found = random_assignment(2000, eta, seed)
+    found.name = "random-assignment-2000"
+    return found
+
+
 def planted_assignment(n: int = 200, eta: float = 1e4, seed: int = 0) -> EntropicTransport:
     """Costs of at most 0.01 on the diagonal and at least 1 elsewhere: the plan is I / n to within exp(-0.99 eta)."""
     noise = np.random.default_rng(seed).random((whole(n, "n"), n)) * 0.01
@@ -53,6 +60,13 @@ def image_pair(side: int = 28, ground: str = "sqeuclidean", eta: float = 1200.0,
     """Two generated 28 x 28 images; distances of pixels with the side as unit, scaled to a largest of 1 (the size of the paper's MNIST pairs)."""
     rng = np.random.default_rng(seed)
     return _images(density(whole(side, "side", 2), rng), density(side, rng), ground, eta, "image-pair")
+
+
+def image_pair_l1(side: int = 28, eta: float = 1200.0, seed: int = 0) -> EntropicTransport:
+    """The same with city-block distances, which have many optimal plans."""
+    found = image_pair(side, "cityblock", eta, seed)
+    found.name = "image-pair-l1"
+    return found
 
 
 def photo_pair(side: int = 28, ground: str = "sqeuclidean", eta: float = 1200.0) -> EntropicTransport:
@@ -102,9 +116,11 @@ def colour_transfer(n: int = 600, eta: float = 400.0, seed: int = 0) -> Entropic
 
 PROBLEMS: dict[str, Callable[..., EntropicTransport]] = {
     "random-assignment": random_assignment,
+    "random-assignment-2000": random_assignment_2000,
     "planted-assignment": planted_assignment,
     "additive-cost": additive_cost,
     "image-pair": image_pair,
+    "image-pair-l1": image_pair_l1,
     "photo-pair": photo_pair,
     "point-clouds": point_clouds,
     "colour-transfer": colour_transfer,
