@@ -105,15 +105,18 @@ class LDoG(DoG):
         super().__init__(params, reps_rel, lr, weight_decay, eps)
 
     def _set_rates(self, found: list[Any]) -> None:
-        for group, params, _, lengths in found:
-            for i, p in enumerate(params):
-                self._measure(self.state[p], group, *(length[i] for length in lengths))
-            group["eta"] = torch.stack([self.state[p]["eta"] for p in params]).mean()
-            group["rbar"] = torch.stack([self.state[p]["rbar"] for p in params]).max()
+        for group, _, _, (far, slope, start) in found:
+            at = [i for i, p in enumerate(group["params"]) if p.grad is not None]
+            if "rbars" not in group:
+                group["rbars"], group["Gs"] = start.new_zeros(len(group["params"])), start.new_full((len(group["params"]),), group["eps"])
+            begun = group["rbars"][at]
+            group["rbars"][at] = rbar = torch.where(begun == 0, group["reps_rel"] * (1 + start), torch.maximum(begun, far))
+            group["Gs"][at] += slope**2
+            group["etas"] = group["lr"] * rbar / group["Gs"][at].sqrt().clamp(min=torch.finfo(start.dtype).tiny)
+            group["eta"], group["rbar"] = group["etas"].mean(), group["rbars"].max()
 
     def _move(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        for p, g in zip(params, grads, strict=True):
-            p.sub_(g * self.state[p]["eta"])
+        torch._foreach_sub_(params, torch._foreach_mul(grads, list(group["etas"].unbind())))
 
 
 class DoWG(DoG):

@@ -26,11 +26,7 @@ class _Model(NamedState, Optimizer):
     like_parameter: ClassVar[tuple[str, ...]] = ("grad_avg", "grad_avg_sq")
 
     def _lengths(self, group: dict[str, Any], params: list[Any], grads: list[Any]) -> tuple[Any, ...]:
-        """<m, x>, the average of <g, x>, and <m, m / D>."""
-        raise TypeError(f"{type(self).__name__} is not meant to be used itself")
-
-    def _directions(self, group: dict[str, Any], params: list[Any]) -> list[Any]:
-        """m / D."""
+        """<m, x>, the average of <g, x>, <m, m / D>, and m / D."""
         raise TypeError(f"{type(self).__name__} is not meant to be used itself")
 
     @torch.no_grad()
@@ -47,9 +43,9 @@ class _Model(NamedState, Optimizer):
         steps, beta = first["steps"] + 1, self._beta(first)
         fbar = value if steps == 1 and not self._from_zero(first) else beta * first["loss_avg"] + (1 - beta) * value
         rho, lb = 1 - beta**steps if self._from_zero(first) else 1.0, first["lb"]
-        sums = [self._lengths(g, params, grads) for g, (params, grads) in found if params]
-        dot, gamma, norm = (float(sum(parts)) for parts in zip(*sums, strict=True)) if sums else (0.0, 0.0, 0.0)
-        for group, (params, _) in found:
+        sums = [self._lengths(g, params, grads) if params else (0.0, 0.0, 0.0, []) for g, (params, grads) in found]
+        dot, gamma, norm = (float(sum(part[i] for part in sums)) for i in range(3))
+        for (group, (params, _)), (*_, directions) in zip(found, sums, strict=True):
             lr, shrink = float(group["lr"]), 1 + float(group["lr"]) * group["weight_decay"]
             if first["use_fstar"] and shrink * fbar + dot - shrink * gamma < shrink * rho * lb:
                 lb = max((shrink * fbar + dot - shrink * gamma) / (2 * shrink * rho), first["lb0"])
@@ -60,7 +56,7 @@ class _Model(NamedState, Optimizer):
             if params:
                 if not group["divide"] and group["weight_decay"]:
                     torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
-                torch._foreach_add_(params, self._directions(group, params), alpha=-tau)
+                torch._foreach_add_(params, directions, alpha=-tau)
                 if group["divide"] and group["weight_decay"]:
                     torch._foreach_div_(params, shrink)
         for group in self.param_groups:
@@ -111,12 +107,9 @@ class MoMo(_Model):
                 self.state[p].update(grad_avg=g * start, grad_dot_w=start * torch.vdot(p.reshape(-1), g.reshape(-1)))
             state = self.state[p]
             state["grad_dot_w"] = beta * state["grad_dot_w"] + (1 - beta) * torch.vdot(p.reshape(-1), g.reshape(-1))
-        m = self._directions(group, params)
+        m = [self.state[p]["grad_avg"] for p in params]
         torch._foreach_lerp_(m, grads, 1 - beta)
-        return _dots(params, m), sum(self.state[p]["grad_dot_w"].double() for p in params), _dots(m, m)
-
-    def _directions(self, group: dict[str, Any], params: list[Any]) -> list[Any]:
-        return [self.state[p]["grad_avg"] for p in params]
+        return _dots(params, m), sum(self.state[p]["grad_dot_w"].double() for p in params), _dots(m, m), m
 
 
 class MoMoAdam(_Model):
@@ -144,11 +137,8 @@ class MoMoAdam(_Model):
         torch._foreach_lerp_(m, grads, 1 - b1)
         torch._foreach_mul_(v, b2)
         torch._foreach_addcmul_(v, grads, grads, 1 - b2)
-        return _dots(params, m), sum(self.state[p]["grad_dot_w"].double() for p in params), _dots(m, self._directions(group, params))
-
-    def _directions(self, group: dict[str, Any], params: list[Any]) -> list[Any]:
-        states = [self.state[p] for p in params]
-        d = torch._foreach_sqrt([s["grad_avg_sq"] for s in states])
-        torch._foreach_div_(d, [(1 - group["betas"][1] ** s["step"]) ** 0.5 for s in states])
+        d = torch._foreach_sqrt(v)
+        torch._foreach_div_(d, [(1 - b2 ** self.state[p]["step"]) ** 0.5 for p in params])
         torch._foreach_add_(d, group["eps"])
-        return torch._foreach_div([s["grad_avg"] for s in states], d)
+        directions = torch._foreach_div(m, d)
+        return _dots(params, m), sum(self.state[p]["grad_dot_w"].double() for p in params), _dots(m, directions), directions

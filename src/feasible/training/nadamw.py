@@ -52,13 +52,11 @@ class NAdamW(NamedState, Optimizer):
             torch._foreach_mul_(v, b2)
             torch._foreach_addcmul_(v, grads, grads, 1 - b2)
             if group["weight_decay"]:
-                torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
-            step = torch._foreach_lerp(m, grads, 1 - b1)
+                torch._foreach_mul_(params, 1 - float(lr) * group["weight_decay"])
             denominator = torch._foreach_sqrt(v)
             torch._foreach_div_(denominator, [(1 - b2 ** s["step"]) ** 0.5 for s in states])
             torch._foreach_add_(denominator, group["eps"])
-            torch._foreach_mul_(denominator, [1 - b1 ** s["step"] for s in states])
-            torch._foreach_div_(step, denominator)
-            torch._foreach_mul_(step, lr)
-            torch._foreach_sub_(params, step)
+            steps = [-float(lr) / (1 - b1 ** s["step"]) for s in states]
+            torch._foreach_addcdiv_(params, m, denominator, [b1 * s for s in steps])
+            torch._foreach_addcdiv_(params, grads, denominator, [(1 - b1) * s for s in steps])
         return loss
