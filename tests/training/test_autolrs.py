@@ -176,7 +176,7 @@ def test_steps_are_accounted_for_exactly():
         for _ in range(paper.tau):
             paper.step(1.0)
     assert taus == [1000, 2000, 4000, 8000, 8000]
-    assert (paper.train_steps, paper.search_steps) == (23_000, 4600)
+    assert (paper.train_steps, paper.search_steps, paper.last_epoch) == (23_000, 4600, 27_600)
 
 
 def test_held_out_losses_are_used_from_the_stage_after_the_longest_tau():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import feasible
 import feasible.lab.stored as stored_module
 from feasible.core.errors import ArgumentError, ShapeError, UnknownName
-from feasible.core.registry import load_method
+from feasible.core.registry import load_claim, load_method
 from feasible.lab.profiles import costs, performance_profile
 from feasible.lab.store import Store
 from feasible.training import calibration
@@ -295,6 +295,17 @@ def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(tmp_path, monkey
     assert all(torch.equal(resumed.answer.weights[n], whole.answer.weights[n]) for n in whole.answer.weights)
     assert {**resumed.spent, "seconds": 0} == {**whole.spent, "seconds": 0}
     assert resumed.verdict == whole.verdict
+
+
+def test_the_claim_of_autolrs_pays_for_searching_and_compares_at_equal_totals():
+    found = load_claim("autolrs").experiments("desk", (0, 1, 2, 3, 4))
+    assert {e.name: [p.name for p in e.problems] for e in found} == {"sgd": ["digits-mlp", "moons-mlp"], "adam": ["digits-autoencoder"]}
+    for e in found:
+        assert e.seeds == (0, 1, 2, 3, 4)
+        for method in e.methods.values():
+            stages = [100, 200, 400, 400, 400]
+            assert e.budget["steps"] == sum(stages) + method.k * sum(round(tau * method.tau_ratio) for tau in stages) == 3900
+            assert method.train_steps == sum(stages)
 
 
 def test_every_method_of_the_spaces_is_an_optimiser_of_recipes():

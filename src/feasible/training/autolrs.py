@@ -136,6 +136,11 @@ class AutoLRS(LRScheduler):
         return np.repeat([r for r, _ in self._runs], [int(n) for _, n in self._runs]) if self._runs else np.empty(0)
 
     @property
+    def last_epoch(self) -> int:
+        """Steps so far, of both kinds."""
+        return self.train_steps + self.search_steps
+
+    @property
     def start_weights(self) -> Mapping[str, Any]:
         """The model's state at the start of the stage: what training has reached while a search goes on."""
         return self._start["model"]
