@@ -304,7 +304,7 @@ def test_the_method_that_the_room_chose_is_kept_when_a_larger_budget_would_choos
 
 
 def test_the_default_method_with_settings_is_stored_by_its_registered_name(db):
-    result = feasible.solve(toy(noise=0.1), budget=310, store=db, name="r")
+    result = feasible.solve(toy(noise=0.1), budget=510, store=db, name="r")
     assert result.method == "cbo-memory"
     row = Store(db).run("r")
     assert row.spec["method"] == {"name": "cbo-memory"}
