@@ -336,6 +336,8 @@ def linear_sparse(cost, ptr, idx, val, alpha, beta):  # type: ignore[no-untyped-
     for i in range(len(alpha)):
         total = 0.0
         for k in range(ptr[i], ptr[i + 1]):
-            total += val[k] * cost[i, idx[k]] * beta[idx[k]]
-        linear += alpha[i] * total
+            p = alpha[i] * val[k] * beta[idx[k]]
+            if p > 1e-25:  # the others are not worth a look at the cost
+                total += p * cost[i, idx[k]]
+        linear += total
     return linear

@@ -14,7 +14,7 @@ from . import kernels
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-MARGIN = 8.0
+MARGIN = 16.0
 """How far log alpha + log beta of a compressed kernel may go before it is made again; its entries are kept down to that much below what matters."""
 MARGIN_DENSE = 250.0
 FULL = 0.25
