@@ -11,6 +11,7 @@ _WHERE: dict[str, str] = {
     "train_many": "ensemble",
     "LionK": "lion_k", "LyapunovMonitor": "lyapunov", "lion_k_minimize": "lion_k_numpy",
     "TargetSurrogate": "target_surrogates", "target_surrogate_minimize": "target_numpy",
+    "TargetProblem": "problem_target",
     "ProfileLR": "schedule", "Sampling": "schedule", "HorizonWarning": "schedule",
     "UBA": "uba", "uba_profile": "uba", "choose_phi": "phi", "REX": "rex",
     "LinearDecay": "refined", "Refined": "refined", "GradNormLogger": "refined", "refine_schedule": "refined", "linear_to_last": "refined",

@@ -59,13 +59,14 @@ METHODS: tuple[Entry, ...] = (
           summary="SSO, its step found by Armijo's rule in the target space", example="breast-cancer-logistic"),
     *(Entry(f"sso-{metric}", f"{_HERE}.target_run:SSO", "training", "target-surrogates", "TargetProblem", settings={"metric": metric, "eta": eta},
             summary=f"SSO with {what} in the target space", example="breast-cancer-squares")
-      for metric, eta, what in (("ada", 1.0, "AdaGrad's scalar step"), ("diagada", 1.0, "AdaGrad for each point"), ("adam", 0.1, "Adam for each point"))),
-    Entry("gulf2", f"{_HERE}.target_run:SSO", "training", None, "TargetProblem", settings={"metric": "gulf2", "eta": 0.2}, example="breast-cancer-squares",
-          summary="GULF2: the loss's own divergence as proximity; each inner step costs a gradient"),
+      for metric, eta, what in (("ada", 1.0, "AdaGrad's scalar step"), ("diagada", 1.0, "AdaGrad for each point"),
+                                ("adam", 0.1, "Adam for each point"))),
+    Entry("gulf2", f"{_HERE}.target_run:SSO", "training", None, "TargetProblem", settings={"metric": "gulf2", "eta": 0.2},
+          summary="GULF2: the loss's own divergence as proximity; each inner step costs a gradient", example="breast-cancer-squares"),
     *(Entry(f"target-{optimizer}", f"{_HERE}.target_run:Parametric", "training", None, "TargetProblem", optimizer in ("sgd", "adam", "adagrad"),
             {"optimizer": optimizer, "lr": lr}, f"{what}, one gradient of the loss a step", "breast-cancer-squares") for optimizer, lr, what in (
-        ("gd", 1.0, "gradient descent at one over the smoothness"), ("armijo", 1.0, "gradient descent with Armijo's rule"), ("sgd", 0.03, "torch's SGD"),
-        ("adam", 0.01, "torch's Adam"), ("adagrad", 0.1, "torch's Adagrad"))),
+        ("gd", 1.0, "gradient descent at one over the smoothness"), ("armijo", 1.0, "gradient descent with Armijo's rule"),
+        ("sgd", 0.03, "torch's SGD"), ("adam", 0.01, "torch's Adam"), ("adagrad", 0.1, "torch's Adagrad"))),
     *(_method(f"{optimizer}-{schedule}", "recipe:Recipe", peer=True, summary=f"torch's {optimizer} with torch's schedule {schedule}",
               optimizer=optimizer, schedule=schedule) for optimizer in ("sgd", "adamw")
       for schedule in ("constant", *(f"torch-{s}" for s in ("cosine", "linear", "step", "exponential", "onecycle", "plateau")))),
@@ -93,7 +94,9 @@ PROBLEMS: tuple[Entry, ...] = tuple(Entry(name, f"{_HERE}.instances:{name.replac
     "text-lm")) + tuple(
     Entry(name, f"{_HERE}.{module}:{name.replace('-', '_')}", "training", None, "TrainingProblem") for module, name in (
         ("instances_pruning", "digits-sparse"), ("instances_pruning", "digits-small"), ("instances_pruning", "digits-small-cnn"),
-        ("instances_mfac", "rotated-regression"), ("instances_mfac", "rotated-logistic")))
+        ("instances_mfac", "rotated-regression"), ("instances_mfac", "rotated-logistic"))) + tuple(
+    Entry(name, f"{_HERE}.instances_target:{name.replace('-', '_')}", "training", None, "TargetProblem") for name in (
+        "breast-cancer-squares", "breast-cancer-squares-25", "breast-cancer-logistic", "digits-target", "factorisation-target"))
 CLAIMS: dict[str, str] = {
     "mfac": f"{_HERE}.claims.mfac:claim",
     "hesso": f"{_HERE}.claims.hesso:claim",
@@ -109,6 +112,8 @@ CLAIMS: dict[str, str] = {
 
 def choose(problem: TrainingProblem, budget: Budget, batches: bool = False) -> tuple[str, str]:
     """The recommended recipe, by a race on development seeds (benchmarks/results/recipes-development.json)."""
+    if type(problem).__name__ == "TargetProblem":
+        return "sso", "each gradient of the expensive loss pays for many steps"
     size = sum(p.numel() for p in problem.model().parameters())
     if size > MANY:
         return "adamw-uba-warm", (f"the network has {size:,} parameters, where a rate of 1e-3 after a warm-up is the usual; races here end at "

@@ -1,4 +1,4 @@
-"""Problems in which the loss's gradient in the outputs is what costs: breast cancer by least squares and logistic regression, digits, a factorisation."""
+"""Problems where the gradient of the loss in the outputs costs: breast cancer by squares and logistic regression, digits, a factorisation."""
 
 from __future__ import annotations
 

@@ -87,7 +87,10 @@ class TargetProblem(Problem):
             spend(gradients=1)
             if self.delay:
                 time.sleep(self.delay)
-        loss = self.loss(outputs, self.data.targets[rows])
+        return self._summed(outputs, self.data.targets[rows])
+
+    def _summed(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        loss = self.loss(outputs, targets)
         if loss.ndim:
             raise ShapeError(f"loss has shape {tuple(loss.shape)}, expected a scalar: a sum over the points")
         return loss
@@ -100,7 +103,7 @@ class TargetProblem(Problem):
             self._judge_model = self.model()
         model = answer.into(self._judge_model)
         with torch.enable_grad():
-            h = self.loss(self.outputs(model), self.data.targets) / len(self.data)
+            h = self._summed(self.outputs(model), self.data.targets) / len(self.data)
             slope = torch.autograd.grad(h, [p for p in model.parameters() if p.requires_grad], allow_unused=True)
         size = math.sqrt(sum(float(g.double().square().sum()) for g in slope if g is not None))
         return Verdict(float(h.detach()), 0.0, residual=size, metrics={"gradient_norm": size})

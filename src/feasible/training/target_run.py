@@ -17,7 +17,7 @@ from .inner_solvers import GD, ArmijoGD
 from .optimizer import number
 from .problem import Batches
 from .problem_target import TargetProblem
-from .target_surrogates import TargetSurrogate
+from .target_surrogates import SCHEDULES, TargetSurrogate, schedule_factor
 from .trained import Trained
 
 PARAMETRIC = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
@@ -25,14 +25,22 @@ PARAMETRIC = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adagrad": torch
 
 @dataclass(slots=True)
 class State:
-    """Where training stands.  s: of the line search in the weights."""
+    """Where training stands.  s: of the line search in the weights.  lr: before the schedule."""
 
     model: nn.Module
     optimizer: Any
     batches: Batches
     loss: float = math.nan
     s: float = 0.0
+    lr: float = 0.0
     steps: int = 0
+
+
+def horizon() -> int:
+    """Steps that the exponential schedule plans for: the gradients or steps of the active run's budget, or 1,000."""
+    run = active_run.get()
+    limits = {} if run is None else run.budget
+    return int(min((limits[r] for r in ("gradients", "steps") if r in limits), default=1000))
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,9 @@ class SSO(Method):
                                proximity=self.proximity)
 
     def init(self, problem: TargetProblem, rng: np.random.Generator) -> State:
-        """A new model; the exponential schedule plans for the gradients or steps of the budget, or 1,000."""
+        """A new model."""
         model, batches = problem.begin(rng)
-        run = active_run.get()
-        limits = {} if run is None else run.budget
-        steps = int(min((limits[r] for r in ("gradients", "steps") if r in limits), default=1000))
-        return State(model, self._optimizer(model.named_parameters(), len(problem.data), steps, problem.smooth), batches)
+        return State(model, self._optimizer(model.named_parameters(), len(problem.data), horizon(), problem.smooth), batches)
 
     def step(self, problem: TargetProblem, state: State) -> State:
         """One gradient of the loss, and the inner steps that it buys."""
@@ -88,6 +93,7 @@ class Parametric(Method):
     """One gradient of the loss for one step in the weights: torch's optimisers, gradient descent with 1/(L lambda), or with Armijo's rule (SLS).
 
     optimizer: "sgd", "adam", "adagrad", "armijo", or "gd" with lr as a multiple of one over the smoothness of h, for models linear in their weights.
+    schedule: of lr, as in `SSO`.
     """
 
     solves: ClassVar[type[Problem]] = TargetProblem
@@ -95,10 +101,13 @@ class Parametric(Method):
 
     optimizer: str = "sgd"
     lr: float = 0.1
+    schedule: str = "constant"
 
     def __post_init__(self) -> None:
         if self.optimizer not in (*PARAMETRIC, "gd", "armijo"):
             raise ArgumentError(f"optimizer={self.optimizer!r}: expected {', '.join(repr(n) for n in (*PARAMETRIC, 'gd', 'armijo'))}")
+        if self.schedule not in SCHEDULES:
+            raise ArgumentError(f"schedule={self.schedule!r}: expected {', '.join(repr(n) for n in SCHEDULES)}")
         number(self.lr, "lr", 0, above=True)
 
     def init(self, problem: TargetProblem, rng: np.random.Generator) -> State:
@@ -112,7 +121,7 @@ class Parametric(Method):
             x = x if model.bias is None else torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1)
             lr = self.lr / (problem.smooth * float(torch.linalg.eigvalsh(x.T @ x / len(x))[-1]))
         made = PARAMETRIC.get(self.optimizer, torch.optim.SGD)(model.parameters(), lr=lr)
-        return State(model, made, batches, s=ArmijoGD.first)
+        return State(model, made, batches, s=ArmijoGD.first, lr=lr)
 
     def step(self, problem: TargetProblem, state: State) -> State:
         """One gradient, one step."""
@@ -122,6 +131,7 @@ class Parametric(Method):
         loss.backward()
         state.loss, state.steps = float(loss.detach()), state.steps + 1
         if self.optimizer != "armijo":
+            state.optimizer.param_groups[0]["lr"] = state.lr * schedule_factor(self.schedule, state.steps, horizon())
             state.optimizer.step()
             return state
         params = list(state.model.parameters())

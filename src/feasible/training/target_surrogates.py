@@ -190,8 +190,8 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
     def _eta(self, z: Tensor, gradient: Tensor, value: float | None, loss: Any) -> float:
         """This step's eta: by its schedule, or by Armijo's rule on the loss in the target space."""
         group = self.param_groups[0]
-        t, total = group["t"], group["total_steps"]
-        factor = {"constant": 1.0, "stochastic": t**-0.5, "exponential": 0.0 if total is None else (1 / total) ** (t / total)}[group["schedule"]]
+        t = group["t"]
+        factor = schedule_factor(group["schedule"], t, group["total_steps"])
         if not group["linesearch"]:
             return float(group["lr"]) * factor
         squared, eta = float(gradient.square().sum()), float(group["lr"]) * (SEARCH["expand"] if t > 1 else 1.0)
@@ -202,6 +202,14 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             eta *= SEARCH["beta"]
         group["lr"] = min(max(eta, SEARCH["least"]), SEARCH["most"])
         return float(group["lr"]) * factor
+
+
+def schedule_factor(schedule: str, t: int, total: int | None) -> float:
+    """What a step is multiplied by at t = 1, 2, ...: 1, 1/sqrt t, or (1/T)^(t/T)."""
+    if schedule == "exponential":
+        assert total is not None
+        return float((1 / total) ** (t / total))
+    return 1.0 if schedule == "constant" else float(t**-0.5)
 
 
 def _kind(f: Tensor) -> str:
