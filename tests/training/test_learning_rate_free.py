@@ -293,7 +293,7 @@ def test_a_closure_gives_the_same_steps(name):
             loss.backward()
             return loss
 
-        assert float(optimizer.step(closure)) > 0
+        assert float(optimizer.step(closure).detach()) > 0
     assert torch.equal(torch.cat([p.detach().flatten() for p in b.parameters()]), want)
 
 

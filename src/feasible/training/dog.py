@@ -48,12 +48,12 @@ class DoG(NamedState, Optimizer):
                 continue
             if group["weight_decay"]:
                 grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
-            for p in params:
-                if "x0" not in self.state[p]:
-                    self.state[p]["x0"] = p.detach().clone()
+            begins = [p for p in params if "x0" not in self.state[p]]
+            for p in begins:
+                self.state[p]["x0"] = p.detach().clone()
             x0 = [self.state[p]["x0"] for p in params]
-            lengths = [torch.stack(torch._foreach_norm(of)) for of in (torch._foreach_sub(params, x0), grads, x0)]
-            found.append((group, params, grads, lengths))
+            far, slope = (torch.stack(torch._foreach_norm(of)) for of in (torch._foreach_sub(params, x0), grads))
+            found.append((group, params, grads, (far, slope, torch.stack(torch._foreach_norm(x0)) if begins else torch.zeros_like(far))))
         if not found:
             return loss
         self._set_rates(found)
