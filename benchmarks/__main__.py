@@ -11,8 +11,8 @@ from pathlib import Path
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
-NAMES = ("startup", "loop", "cbo", "store", "processes", "standings", "engineering", "rough", "gp", "pfn", "private", "bottleneck", "clustering", "sparse_ot",
-         "sinkhorn", "recipes", "schedules", "lion_k")
+NAMES = ("startup", "loop", "cbo", "store", "processes", "standings", "engineering", "rough", "gp", "pfn", "private",
+         "bottleneck", "clustering", "sparse_ot", "sinkhorn", "recipes", "schedules", "lion_k")
 
 
 HEAD = """# Benchmarks

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feasible.core.limits import Limit, Limits, read_limits
 from feasible.core.errors import LimitError
+from feasible.core.limits import Limit, Limits, read_limits
 
 INF = math.inf
 
