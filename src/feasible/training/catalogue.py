@@ -44,6 +44,8 @@ METHODS: tuple[Entry, ...] = (
     *(_method(name, "recipe:Recipe", "hyperparameter-free", summary=what, optimizer=name, schedule="constant") for name, what in (
         ("dog", "distance over gradients, iterates averaged; no rate"), ("ldog", "DoG for each tensor by itself, iterates averaged; no rate"),
         ("dowg", "distance over weighted gradients, iterates averaged; no rate"), ("cocob", "coin betting on each coordinate; no rate"))),
+    _method("nadamw-algoperf", "recipe:Recipe", "hyperparameter-free", summary="NadamW with the setting of AlgoPerf's self-tuning baseline",
+            optimizer="nadamw[beta1=0.93266,beta2=0.995516]", schedule="warmup-cosine[warmup=0.02]", lr=1.7486e-3, weight_decay=0.081216),
     _method("schedulefree-adamw", "recipe:Recipe", peer=True, summary="schedulefree's AdamW, which averages instead of a schedule",
             optimizer="schedulefree-adamw", schedule="constant"),
     *(_method(name, "recipe:Recipe", "lion-k", summary=f"{what}, linear decay", optimizer=optimizer, schedule="linear") for name, optimizer, what in (

@@ -18,13 +18,14 @@ from torch import nn
 from ..core.budget import spend
 from ..core.errors import ArgumentError, Infeasible, LimitError
 from ..core.problem import Method, Problem
+from .groups import Groups, find_zero_invariant_groups
 from .hesso import CRITERIA, HESSO, SIGNS, VARIANTS
 from .hesso_cric import HESSOCRIC
 from .obs_pruner import Masks, OBSPruner, gradual
 from .optimizer import number, whole_number
 from .problem import Batches, TrainingProblem
 from .recipe import SCHEDULES, Recipe, chosen, configured
-from .subnet import PLAN, construct_subnet, find_zero_invariant_groups
+from .subnet import PLAN, construct_subnet
 from .trained import Trained
 
 if TYPE_CHECKING:
@@ -137,9 +138,12 @@ class GroupPruning(_Trains):
         if need > steps:
             raise ArgumentError(f"steps: {self.name} needs up to {need} of them before everything is cut, and has {steps}: give it more, or smaller "
                                 "shares")
-        kind = HESSOCRIC if self.corrective else HESSO
-        optimizer = kind(model, groups, self.variant, self.lr, **settings)
+        optimizer = self.optimizer(model, groups, example, **settings)
         return Pruned(model, optimizer, scheduled(self.schedule, optimizer, steps), batches)
+
+    def optimizer(self, model: nn.Module, groups: Groups, example: Any, **settings: Any) -> HESSO:
+        """The native form."""
+        return (HESSOCRIC if self.corrective else HESSO)(model, groups, self.variant, self.lr, **settings)
 
     def step(self, problem: TrainingProblem, state: Pruned) -> Pruned:
         """One step of HESSO, then of the schedule."""

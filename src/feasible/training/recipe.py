@@ -63,6 +63,7 @@ SCHEDULES: dict[str, Choice] = {
     "torch-cosine": Choice(".torch_schedules:cosine"),
     "torch-linear": Choice(".torch_schedules:linear"),
     "torch-step": Choice(".torch_schedules:step"),
+    "torch-halved": Choice(".torch_schedules:halved"),
     "torch-exponential": Choice(".torch_schedules:exponential"),
     "torch-onecycle": Choice(".torch_schedules:onecycle"),
     "torch-plateau": Choice(".torch_schedules:plateau", metric=True),

@@ -16,14 +16,12 @@ import torch
 from torch import nn
 
 from ..core.errors import ArgumentError, Infeasible, ShapeError
-from .groups import Groups, _tensors, find_zero_invariant_groups
+from .groups import Groups, _tensors
 from .trained import Trained, multiply_adds
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
     from torch import Tensor
-
-__all__ = ["Comparison", "compare", "construct_subnet", "cutting_plan", "find_zero_invariant_groups", "load_subnet", "save_subnet", "shrink"]
 
 PLAN = "pruning_plan"
 """Attribute of a smaller network: its plan, counted from the network that the model function makes."""

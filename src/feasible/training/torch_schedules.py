@@ -31,6 +31,11 @@ def step(optimizer: Optimizer, total_steps: int, gamma: float = 0.1) -> Any:
     return schedulers.MultiStepLR(optimizer, [total_steps // 2, 3 * total_steps // 4], gamma)
 
 
+def halved(optimizer: Optimizer, total_steps: int, gamma: float = 0.1) -> Any:
+    """MultiStepLR at 50 % of the steps."""
+    return schedulers.MultiStepLR(optimizer, [total_steps // 2], gamma)
+
+
 def exponential(optimizer: Optimizer, total_steps: int, rate: float = -5.0) -> Any:
     """ExponentialLR, to exp(rate) of the peak at the end."""
     return schedulers.ExponentialLR(optimizer, math.exp(rate / total_steps))
