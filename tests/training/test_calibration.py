@@ -33,7 +33,8 @@ from feasible.training.instances import digits_logistic, moons_mlp
 from feasible.training.recipe import OPTIMIZERS, Recipe
 
 INF = math.inf
-FREE = ("prodigy", "dadapt-adam", "dadapt-sgd", "mechanic-adamw", "mechanic-sgd", "momo", "momo-adam", "dog", "ldog", "dowg", "cocob", "nadamw", "nadamw-algoperf")
+FREE = ("prodigy", "dadapt-adam", "dadapt-sgd", "mechanic-adamw", "mechanic-sgd", "momo", "momo-adam", "dog", "ldog", "dowg", "cocob", "nadamw",
+        "nadamw-algoperf")
 
 
 # -- the score ------------------------------------------------------------------------------------------------------------
