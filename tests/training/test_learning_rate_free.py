@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
-from feasible.training.averaging import PolynomialAverager
 from feasible.training.dog import DoG, DoWG, LDoG
 from feasible.training.learning_rate_free import (
     COCOB,
@@ -473,75 +472,3 @@ def test_an_estimate_that_prodigy_cannot_raise_is_noticed():
     go(499)
     with pytest.warns(EstimateWarning, match="Prodigy: the estimate is still 1e-06 after 500 steps"):
         go(1)
-
-
-# -- the average ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("gamma", [0.0, 8.0])
-def test_the_average_is_that_of_its_formula_and_of_the_package(gamma):
-    model = network()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    averager, package = PolynomialAverager(optimizer, gamma), dog_package.PolynomialDecayAverager(model, gamma)
-    points = []
-    for i in range(20):
-        points.append(train(model, optimizer, 1, start=i))
-        package.step()
-    averager.eval()
-    average = torch.cat([p.detach().flatten() for p in model.parameters()])
-    theirs = torch.cat([p.detach().flatten() for p in package.averaged_model.parameters()])
-    assert torch.allclose(average, theirs, rtol=1e-12)
-    if gamma == 0:
-        assert torch.allclose(average, torch.stack(points).mean(0))
-    averager.train()
-    assert torch.equal(torch.cat([p.detach().flatten() for p in model.parameters()]), points[-1])
-
-
-def test_a_step_at_the_average_is_refused_and_the_mode_is_saved():
-    model, other = network(), network(seed=3)
-    optimizer, again = averaged_dog(model.parameters()), averaged_dog(other.parameters())
-    train(model, optimizer, 5)
-    want = torch.cat([p.detach().flatten() for p in model.parameters()])
-    optimizer.eval()
-    optimizer.eval()
-    other.load_state_dict(model.state_dict())
-    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    with pytest.raises(ArgumentError, match=r"train\(\)"):
-        train(other, again, 1)
-    again.train()
-    assert torch.equal(torch.cat([p.detach().flatten() for p in other.parameters()]), want)
-
-
-def test_weights_saved_at_the_training_point_are_warned_of_once():
-    model = network()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    averager = PolynomialAverager(optimizer, model=model)
-    model.state_dict()  # nothing is averaged yet
-    train(model, optimizer, 2)
-    averager.eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.state_dict()
-        averager.train()
-    with pytest.warns(UserWarning, match=r"averager.eval\(\)"):
-        model.state_dict()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.state_dict()
-
-
-def test_the_average_works_with_adam_where_a_gradient_comes_late():
-    model = network()
-    optimizer = torch.optim.Adam(model.parameters())
-    PolynomialAverager(optimizer)
-    model[0].bias.requires_grad_(False)
-    train(model, optimizer, 2)
-    model[0].bias.requires_grad_(True)
-    train(model, optimizer, 2)
-    assert "average" in optimizer.state[model[0].bias]
-
-
-@pytest.mark.parametrize(("args", "error"), [((3,), ArgumentTypeError), ((torch.optim.SGD([nn.Parameter(torch.zeros(1))]), -1.0), ArgumentError)])
-def test_averagers_without_sense_are_refused(args, error):
-    with pytest.raises(error):
-        PolynomialAverager(*args)
