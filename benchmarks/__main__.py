@@ -12,7 +12,7 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "N
     os.environ.setdefault(threads, "1")
 
 NAMES = ("startup", "loop", "cbo", "store", "processes", "standings", "engineering", "rough", "gp", "pfn", "private",
-         "bottleneck", "clustering", "sparse_ot", "sinkhorn", "recipes", "schedules", "lion_k")
+         "bottleneck", "clustering", "mfac", "sparse_ot", "sinkhorn", "recipes", "schedules", "lion_k")
 
 
 HEAD = """# Benchmarks

@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 PAGES = ["README.md", "docs/index.md", "docs/own-problem.md", "docs/experiments.md", "docs/promises.md", "docs/racing.md", "docs/blackbox.md",
          "docs/add-a-method.md", "docs/chemist.md", "docs/optuna.md", "docs/private.md",
          "docs/transport.md", "docs/couplings.md", "docs/sparse-plans.md", "docs/few-labels.md", "docs/training.md", "docs/training-schedules.md",
-         "docs/training-choosing.md"]
+         "docs/training-choosing.md", "docs/training-optimizers.md", "docs/training-pruning.md"]
 FENCE = re.compile(r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -26,7 +26,7 @@ _WHERE: dict[str, str] = {
     "StaticFisher": "fisher", "SlidingFisher": "fisher", "MFAC": "mfac",
     "Groups": "groups", "ZIG": "groups", "find_zero_invariant_groups": "groups",
     "construct_subnet": "subnet", "compare": "subnet", "load_subnet": "subnet", "save_subnet": "subnet", "shrink": "subnet",
-    "HESSO": "hesso", "HESSOCRIC": "hesso_cric",
+    "HESSO": "hesso", "HESSOCRIC": "hesso_cric", "GroupPruning": "pruning", "WeightPruning": "pruning",
     "OBSPruner": "obs_pruner", "Masks": "obs_pruner", "gradual": "obs_pruner",
 }
 _MODULES = ("kappas", "inner_solvers", "profiles", "instances", "peers")
