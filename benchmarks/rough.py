@@ -90,5 +90,5 @@ def run() -> list[Figure]:
             good = np.mean([trials[p, m, s].feasible for p, s in mine])
             figures.append(Figure(f"{kind}, {len(mine)} (problem, seed): {m}, average rank of {len(METHODS)}", float(np.mean(ranks[m])), None, "rank",
                                   f"feasible in {good:.0%}"))
-    write("rough" if FIRST < 100 else "rough-development", figures, seeds=list(done.seeds))
+    write("rough" if FIRST < 100 else "rough-development", figures, seeds=sorted({s for _, s in pairs}))
     return figures
