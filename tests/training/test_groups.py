@@ -233,6 +233,17 @@ class Counted(nn.Module):
         return self.model(x)
 
 
+def test_hidden_units_of_torchs_transformer_layers_are_cut_and_their_macs_counted():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    model, x = nn.Sequential(layer, nn.Linear(8, 3)), torch.randn(1, 5, 8)
+    groups = find_zero_invariant_groups(model, x)
+    assert groups.layers == ("0.linear1",)
+    full = zeroed(model, groups, [0, 1, 2, 3])
+    found = compare(full, construct_subnet(full, groups), x)
+    assert found.difference <= 1e-5
+    assert found.before["macs"] - found.after["macs"] == 5 * 4 * 2 * 8
+
+
 def test_blocks_of_a_bigger_network_are_all_found():
     model = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), *(Block(6, 6) for _ in range(4)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
     groups = find_zero_invariant_groups(model, torch.randn(2, 1, 8, 8))

@@ -74,9 +74,13 @@ def multiply_adds(model: nn.Module, inputs: Tensor) -> int:
     """Multiply-adds of a forward pass, as torch counts floating-point operations, two for each."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    training = model.training
+    training, fused = model.training, torch.backends.mha.get_fastpath_enabled()
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        model.eval()(inputs)
-    model.train(training)
+    torch.backends.mha.set_fastpath_enabled(False)  # the fused layers of nn.TransformerEncoder are not counted
+    try:
+        with torch.no_grad(), counter:
+            model.eval()(inputs)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        model.train(training)
     return counter.get_total_flops() // 2
