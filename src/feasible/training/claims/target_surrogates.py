@@ -172,7 +172,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
     def best(make: Any, grid: Sequence[float], on: Sequence[int]) -> float:
         return min(grid, key=lambda step: float(np.median([imitation(seed, make(step), rounds) for seed in on])))
 
-    lr = best(online_gradient, (0.1, 0.3, 1.0), choosing)
+    lr = best(online_gradient, (0.03, 0.1, 0.3, 1.0), choosing)
     eta = best(surrogate, (0.3, 1.0), choosing)
     slow, fast = ([imitation(seed, update, rounds) for seed in seeds] for update in (online_gradient(lr), surrogate(eta)))
     ratio = float(np.median(fast) / np.median(slow))
