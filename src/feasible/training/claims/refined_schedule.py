@@ -78,23 +78,22 @@ def compared(problem: TrainingProblem, optimizer: str, lrs: Sequence[float], ste
     """
     everyone = (*choosing, *seeds)
 
-    def best(recipes: Sequence[Recipe]) -> tuple[np.ndarray, int]:
-        loss = train_many(problem, recipes, everyone, steps).loss
-        mean = loss[:, :len(choosing)].mean(1)
-        i = int(np.where(np.isnan(mean), np.inf, mean).argmin())
-        return loss[i, len(choosing):], i
-
     found, rate = {}, {}
-    for s in schedules:
-        found[s], i = best([Recipe(optimizer, s, lr) for lr in lrs])
-        rate[s] = lrs[i]
+
+    def tune(recipes: Mapping[str, Sequence[Recipe]]) -> None:
+        losses = train_many(problem, [r for row in recipes.values() for r in row], everyone, steps).loss
+        for s, loss in zip(recipes, losses.reshape(len(recipes), len(lrs), -1), strict=True):
+            mean = loss[:, :len(choosing)].mean(1)
+            i = int(np.where(np.isnan(mean), np.inf, mean).argmin())
+            found[s], rate[s] = loss[i, len(choosing):], lrs[i]
+
+    tune({s: [Recipe(optimizer, s, lr) for lr in lrs] for s in schedules})
     logged = norms(problem, Recipe(optimizer, "torch-linear", rate["torch-linear"]), choosing[0], steps)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DegenerateScheduleWarning)
         shares = refine_schedule(logged, "l1" if optimizer.startswith("adam") else "l2")
         fired = any(issubclass(w.category, DegenerateScheduleWarning) for w in caught)
-        found["refined"], i = best([RefinedRecipe(optimizer, lr=lr, norms=tuple(logged)) for lr in lrs])
-    rate["refined"] = lrs[i]
+        tune({"refined": [RefinedRecipe(optimizer, lr=lr, norms=tuple(logged)) for lr in lrs]})
     return found, {"rates": rate, "guard fired": fired, "peak at": float((shares.argmax() + 1) / steps), "start": float(shares[0]),
                    "norm at the end over the largest": float(logged[-steps // 10:].mean() / logged.max())}
 
@@ -163,6 +162,10 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
+    why="Linear decay beats a constant rate in all ten cells and matches cosine in eight; on iris its gap is 1.4 to 1.9 times cosine's, and that makes "
+        "the mean miss its bar (without iris 0.99). Refinement does not pay on softmax regression: its norms fall to 0.14 to 0.7 of the largest, the "
+        "schedules start low and peak at 0.06 to 0.16 of the run, and for SGD, where weights are inverse squares, gaps grow by 1.18; with Adam the "
+        "mean is 1.02, on the generated set it gains 8 to 16 %, and on the digits MLP 3 %, about what cosine gains there.",
     limits={"desk": "Softmax regression on five data sets with noisy labels, 2,000 steps, and an MLP on digits, instead of ImageNet, GPT, RoBERTa, "
                     "DLRM and MRI; rates chosen on seeds 100-102, norms from one run on seed 100.",
             "smoke": "Two data sets, 100 steps, two seeds, one choosing."},
