@@ -41,6 +41,33 @@ def test_a_saved_subnetwork_is_rebuilt_from_the_model_function(name, tmp_path):
     assert torch.equal(again(x), small(x))
 
 
+@pytest.mark.parametrize("name", ["mlp", "residual", "concatenating", "depthwise"])
+def test_fx_finds_the_groups_that_torch_pruning_finds(name):
+    model, x, _ = made(name)
+    ours, theirs = (find_zero_invariant_groups(model, x[:2], backend=b) for b in ("fx", "torch-pruning"))
+    assert {frozenset(g.slices) for g in ours} == {frozenset(g.slices) for g in theirs}
+    full = zeroed(model, ours, list(range(0, len(ours), 3)))
+    assert compare(full, construct_subnet(full, ours), x).difference <= 1e-5
+
+
+def test_fx_leaves_what_it_does_not_know_and_says_so():
+    model = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    groups = find_zero_invariant_groups(model, torch.randn(3, 8), backend="fx")
+    assert groups.layers == ("0",)
+    assert groups.ungrouped["2"] == "its channels go into '_3', which is not known"
+    with pytest.raises(ArgumentError, match="no layer of the model can be cut"):
+        find_zero_invariant_groups(made("transformer")[0], torch.randn(2, 6, 16), backend="fx")
+    with pytest.raises(ArgumentError, match=r"cannot be traced by torch\.fx: TraceError"):
+        find_zero_invariant_groups(Branching(8, 2), torch.randn(3, 8), backend="fx")
+
+
+class Branching(nn.Linear):
+    """A layer that looks at its values."""
+
+    def forward(self, x):
+        return super().forward(x if x.sum() > 0 else -x)
+
+
 def test_every_channel_is_one_group_and_residual_layers_share_theirs():
     model, x, _ = made("residual")
     groups = find_zero_invariant_groups(model, x[:2])
@@ -214,6 +241,8 @@ def test_bad_calls_are_named():
         find_zero_invariant_groups(model, x[:2], ignore=["f"])
     with pytest.raises(ArgumentError, match="example_input: the model raised RuntimeError"):
         find_zero_invariant_groups(model, torch.randn(2, 3, 8, 8))
+    with pytest.raises(ArgumentError, match="backend='jit'"):
+        find_zero_invariant_groups(model, x[:2], backend="jit")
     with pytest.raises(UnknownName, match="no attribute 'heads'"):
         find_zero_invariant_groups(Transformer(), torch.randn(2, 6, 16), heads={"q": "heads"})
     with pytest.raises(ArgumentError, match="'n_heads' is 5, expected a divisor of the 16 channels"):

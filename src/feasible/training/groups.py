@@ -21,11 +21,13 @@ import torch
 from torch import nn
 
 from ..core.errors import ArgumentError, ArgumentTypeError, MissingExtra, UnknownName, nearest
+from .groups_fx import coupled
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
     from torch import Tensor
 
+BACKENDS = ("torch-pruning", "fx")
 ROOTS = (nn.modules.conv._ConvNd, nn.Linear)
 ACROSS = (nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm, nn.LocalResponseNorm, nn.Softmax, nn.LogSoftmax, nn.RMSNorm)
 """Modules that mix channels, so that a zero channel changes the others."""
@@ -155,8 +157,8 @@ def by_hand(model: nn.Module, groups: Mapping[str, Sequence[tuple[str, int, Any]
 
 
 def find_zero_invariant_groups(model: nn.Module, example_input: Any, ignore: Sequence[nn.Module | str] = (), *,
-                               heads: Mapping[str, str] | None = None) -> Groups:
-    """The groups of any network that torch-pruning can trace.
+                               heads: Mapping[str, str] | None = None, backend: str = "torch-pruning") -> Groups:
+    """The groups of any network that can be traced: by torch-pruning, or with backend="fx" by torch.fx, which knows fewer layers (`groups_fx`).
 
     example_input: a tensor, or a tuple of the model's inputs.  ignore: layers that stay whole; the layers that make the outputs always do.
     heads: name of an attention layer's projection -> dotted name of the attribute that counts the heads, such as
@@ -165,6 +167,8 @@ def find_zero_invariant_groups(model: nn.Module, example_input: Any, ignore: Seq
     `Groups.ungrouped` says why other layers are left out.
     Raises MissingExtra, UnknownName, ArgumentTypeError, ArgumentError (nothing can be cut; the model cannot be traced).
     """
+    if backend not in BACKENDS:
+        raise ArgumentError(f"backend={backend!r}: expected {' or '.join(map(repr, BACKENDS))}")
     names = {m: n for n, m in model.named_modules()}
     ignored: set[str] = set()
     for item in ignore:
@@ -178,7 +182,7 @@ def find_zero_invariant_groups(model: nn.Module, example_input: Any, ignore: Seq
     work = _quiet_copy(model)
     uses = _uses(work, inputs)
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    found = _propose(work, inputs, ignored, heads or {}, uses, frozen)
+    found = _propose(work, inputs, backend, ignored, heads or {}, uses, frozen)
     safe = [] if not found.layers else _safe(work, inputs, found, list(range(len(found.layers))))
     for name, module in work.named_modules():
         inside = any(c.module == name and hasattr(module, "weight") for c in found.cuts)
@@ -222,12 +226,12 @@ def _uses(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, int]:
     return count
 
 
-def _propose(model: nn.Module, inputs: tuple[Any, ...], ignored: set[str], heads: Mapping[str, str], uses: Mapping[str, int],
-             frozen: set[str]) -> Groups:
+def _by_torch_pruning(model: nn.Module, inputs: tuple[Any, ...], owners: Mapping[int, list[str]]) -> list[tuple[list[Any], str | None]]:
+    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the bare parameter among them."""
     try:
         import torch_pruning as tp
     except ImportError:
-        raise MissingExtra("zero-invariant groups need the package torch-pruning: pip install 'feasible[training]'") from None
+        raise MissingExtra("backend='torch-pruning' needs the package torch-pruning: pip install 'feasible[training]', or backend='fx'") from None
     try:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
@@ -236,6 +240,22 @@ def _propose(model: nn.Module, inputs: tuple[Any, ...], ignored: set[str], heads
     except Exception as error:
         raise ArgumentError(f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}") from error
     names = {m: n for n, m in model.named_modules()}
+    found = []
+    for group in proposed:
+        members, bare = [], None
+        for item in group.items:
+            dep, module = item.dep, item.dep.target.module
+            if isinstance(module, nn.Parameter):
+                bare = next(iter(owners.get(id(module), ["?"])))
+            elif module in names:
+                out = graph.is_out_channel_pruning_fn(dep.handler)
+                members.append((names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs)))
+        found.append((members, bare))
+    return found
+
+
+def _propose(model: nn.Module, inputs: tuple[Any, ...], backend: str, ignored: set[str], heads: Mapping[str, str], uses: Mapping[str, int],
+             frozen: set[str]) -> Groups:
     owners: dict[int, list[str]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(p), []).append(name)
@@ -245,23 +265,19 @@ def _propose(model: nn.Module, inputs: tuple[Any, ...], ignored: set[str], heads
     cuts: list[Cut] = []
     counted: dict[tuple[str, str], int] = {}
     ungrouped: dict[str, str] = {}
+    if backend == "fx":
+        sets, ungrouped = coupled(model, inputs)
+        proposed: list[tuple[list[Any], str | None]] = [(members, None) for members in sets]
+    else:
+        proposed = _by_torch_pruning(model, inputs, owners)
     sizes = {name: p.shape for name, p in model.named_parameters()}
-    for group in proposed:
-        members = []
-        bare = None
-        for item in group.items:
-            dep, module = item.dep, item.dep.target.module
-            if isinstance(module, nn.Parameter):
-                bare = next(iter(owners.get(id(module), ["?"])))
-            elif module in names:
-                out = graph.is_out_channel_pruning_fn(dep.handler)
-                members.append((names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs)))
+    for members, bare in proposed:
         makers = [name for name, module, _, out, *_ in members if out and isinstance(module, ROOTS)]
         why = _unfit(members, bare, ignored, uses, owners, frozen)
         if why is not None:
             ungrouped.update(dict.fromkeys(makers, why))
             continue
-        channels = len(members[0][4])
+        channels = max(max(roots) for *_, roots in members) + 1
         split = next(((name, heads[name]) for name in makers if name in heads), None)
         per = 1 if split is None else _per_head(model, split, channels)
         first, count = len(layer), channels // per
