@@ -65,8 +65,8 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     if scale == "smoke":
         return found[:1]
     few = ("dense", "hesso", "hesso-cric", "magnitude at once")
-    found.append(Experiment("residual, 50%", [digits_small_cnn(None, STEPS)], {k: v for k, v in methods(0.5).items() if k in few},
-                            {"steps": STEPS}, chosen))
+    found.append(Experiment("residual, 50%", [digits_small_cnn(None, STEPS // 2)], {k: v for k, v in methods(0.5).items() if k in few},
+                            {"steps": STEPS // 2}, chosen))
     return [*found, Experiment("planted", [planted()], planted_methods(), {"steps": STEPS}, chosen)]
 
 
