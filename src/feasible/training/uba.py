@@ -130,4 +130,4 @@ def worst_contraction(rates: Any, low: float, high: float) -> float:
         roots = np.unique(1 / eta[eta > 0])
     cuts = [low, *roots[(roots > low) & (roots < high)], high]
     inner = [minimize_scalar(lambda lam: -left(lam), bounds=pair, method="bounded", options={"xatol": 1e-12 * high}).fun for pair in pairwise(cuts)]
-    return max(left(low), left(high), *(-found for found in inner))
+    return float(max(left(low), left(high), *(-found for found in inner)))

@@ -163,9 +163,9 @@ claim = Claim(
     check=check,
     extra=extra,
     why="Linear decay beats a constant rate in all ten cells and matches cosine in eight; on iris its gap is 1.4 to 1.9 times cosine's, and that "
-        "makes the mean miss its bar (without iris 0.99). Refinement does not pay on softmax regression: its norms fall to 0.14 to 0.7 of the largest, "
-        "the schedules start low and peak at 0.06 to 0.16 of the run, and for SGD, where weights are inverse squares, gaps grow by 1.18; with Adam "
-        "the mean is 1.02, on the generated set it gains 8 to 16 %, and on the digits MLP 3 %, about what cosine gains there.",
+        "makes the mean miss its bar (without iris 0.99). Refinement does not pay on softmax regression: its norms fall to 0.14 to 0.7 of the "
+        "largest, the schedules start low and peak at 0.06 to 0.16 of the run, and for SGD, where weights are inverse squares, gaps grow by 1.18; "
+        "with Adam the mean is 1.02, on the generated set it gains 8 to 16 %, and on the digits MLP 3 %, about what cosine gains there.",
     limits={"desk": "Softmax regression on five data sets with noisy labels, 2,000 steps, and an MLP on digits, instead of ImageNet, GPT, RoBERTa, "
                     "DLRM and MRI; rates chosen on seeds 100-102, norms from one run on seed 100.",
             "smoke": "Two data sets, 100 steps, two seeds, one choosing."},
