@@ -132,7 +132,7 @@ def _made(node: fx.Node, of: dict[fx.Node, list[int] | None], channels: _Channel
     shape, sources = _shape(node), node.all_input_nodes
     first = of.get(sources[0]) if sources else None
     name = getattr(node.target, "__name__", str(node.target)).removeprefix("_")
-    if node.op == "placeholder":
+    if node.op not in ("call_module", "call_function", "call_method", "get_attr", "output"):
         return channels.new(shape[1] if len(shape) > 1 else 0, "they are inputs of the model")
     if node.op == "call_module":
         module = modules[str(node.target)]
