@@ -36,31 +36,31 @@ def cutting_plan(model: nn.Module, groups: Groups, cut: Bool[Tensor, " n"]) -> d
             raise ArgumentError(f"all {int((groups.layer == layer).sum())} groups of '{name}' would be cut, expected at least one to stay")
     plan: dict[str, Any] = {"tensors": {}, "attributes": {}}
     for name in dict.fromkeys(c.module for c in groups.cuts):
-        todo = [(c.prune, c.index[cut[c.group]]) for c in groups.cuts if c.module == name]
-        _trace(model.get_submodule(name), f"{name}." if name else "", _merged(todo), plan)
+        calls = [(c.prune, c.index[cut[c.group]]) for c in groups.cuts if c.module == name]
+        _trace(model.get_submodule(name), f"{name}." if name else "", _merged(calls), plan)
     for (module, attribute), layer in groups.heads.items():
         plan["attributes"].setdefault(module, {})[attribute] = int((~cut[groups.layer == layer]).sum())
     return plan
 
 
-def _merged(todo: list[tuple[Any, Tensor]]) -> list[tuple[Any, list[int]]]:
+def _merged(calls: list[tuple[Any, Tensor]]) -> list[tuple[Any, list[int]]]:
     """One call a handler, for indices count from the whole layer."""
     merged: dict[Any, set[int]] = {}
-    for prune, index in todo:
+    for prune, index in calls:
         merged.setdefault(prune, set()).update(index.tolist())
     return [(prune, sorted(index)) for prune, index in merged.items() if index]
 
 
-def _trace(module: nn.Module, prefix: str, todo: list[tuple[Any, list[int]]], plan: dict[str, Any]) -> None:
+def _trace(module: nn.Module, prefix: str, calls: list[tuple[Any, list[int]]], plan: dict[str, Any]) -> None:
     """What the handlers do to a module, read off a copy whose entries are their own flat indices."""
-    if not todo:
+    if not calls:
         return
     other = copy.deepcopy(module)
     tensors = {n: t for n, t in (*other.named_parameters(), *other.named_buffers()) if t.ndim}
     shapes = {n: t.shape for n, t in tensors.items()}
     for t in tensors.values():
         t.data = torch.arange(t.numel(), dtype=torch.float64).reshape(t.shape)
-    for prune, index in todo:
+    for prune, index in calls:
         prune(other, index)
     for name, t in (*other.named_parameters(), *other.named_buffers()):
         if name in shapes and t.shape != shapes[name]:
