@@ -130,10 +130,10 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="Corrective cycles rank the groups once, early, and cut all of them in one phase, as the paper has it; HESSO in five periods ranks again in each. "
-        "Where layers are equally wide that counts for more than the cycles' samples: one or two cycles were made, for no new group turned out low, "
-        "and early scores take most of the cuts from one layer. On a planted bottleneck, where one ranking is wrong, the trials of HESSO-CRIC see it. "
-        "At 90 % a single phase, gradual or not, lets a layer collapse.",
+    why="Corrective cycles rank the groups once, early, and cut all of them in one phase, as the paper has it; HESSO in five periods ranks again "
+        "in each. Where layers are equally wide that counts for more than the cycles' samples: one or two cycles were made, for no new group turned "
+        "out low, and early scores take most of the cuts from one layer. On a planted bottleneck the trials of HESSO-CRIC see what a ranking by "
+        "magnitude does not. At 90 % a single phase, gradual or not, lets a layer collapse.",
     limits={"desk": "MLP and residual network on scikit-learn's digits, 540 steps, instead of VGG, ResNet, YOLO, BERT and Phi-2; cuts of 50 to 90 % "
                     "of the groups.",
             "smoke": "One seed, 120 steps, MLP at 70 %."},

@@ -116,8 +116,8 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="The optimiser depends on its damping: on least squares without noise gradients vanish, and with the paper's 1e-5 its steps grow until it fails; "
-        "1e-3 is needed there, and 1e-5 is better on the noisy logistic loss. On a short run of a well-scaled MLP it loses to Adam.",
+    why="The optimiser depends on its damping: on least squares without noise gradients vanish, and with the paper's 1e-5 its steps grow until it "
+        "fails; 1e-3 is needed there, and 1e-5 is better on the noisy logistic loss. On a short run of a well-scaled MLP it loses to Adam.",
     limits={"desk": "MLP 64-64-64-10 on scikit-learn's digits and regressions in 40 rotated directions, instead of ImageNet pruning and ResNets on "
                     "CIFAR; rates of the optimisers chosen on seeds 100 to 102.",
             "smoke": "One seed, 100 steps before pruning, 60 of the optimisers."},
