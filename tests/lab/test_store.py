@@ -71,7 +71,8 @@ def test_a_new_store_has_the_newest_schema_in_its_own_version_table(db):
     with sqlite3.connect(db) as raw:
         assert raw.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(HEAD,)]
         names = {n for (n,) in raw.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    assert names == {VERSION_TABLE, "feasible_races", "feasible_runs", "feasible_evaluations", "feasible_points", "feasible_checkpoints"}
+    assert names == {VERSION_TABLE, "feasible_races", "feasible_runs", "feasible_evaluations", "feasible_points", "feasible_checkpoints",
+                     "feasible_answers"}
 
 
 def test_migrations_make_the_schema_that_the_code_declares(db):

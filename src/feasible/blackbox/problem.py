@@ -14,12 +14,12 @@ import numpy as np
 
 from ..core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotFinite, NotMeasured, StopRun, is_number
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation, Observations
+from ..core.limits import Limits, read_limits
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
 from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run
-from ..core.limits import Limits, read_limits
 from .outcome import Outcome, column_of, numbers, numeric, why
 from .space import Known, Space, known_constraint
 

@@ -33,7 +33,8 @@ def rotated_regression(seed: int = 0, steps: int = 600) -> TrainingProblem:
     """Least squares without noise in 40 directions, 2,000 rows; judged on all of them, as it is the optimisation that counts. The optimum is 0."""
     x, t, _ = _rotated(seed)
     data = x, t[:, None].astype(np.float32)
-    return TrainingProblem(lambda: nn.Linear(40, 1, bias=False), data, data, half_squares, 32, steps, f"rotated-regression-{seed}", best_known=0.0)
+    return TrainingProblem(lambda: nn.Linear(40, 1, bias=False), data, data, half_squares, 32, steps, _name("rotated-regression", seed),
+                           best_known=0.0)
 
 
 def rotated_logistic(seed: int = 0, steps: int = 600) -> TrainingProblem:
@@ -41,8 +42,12 @@ def rotated_logistic(seed: int = 0, steps: int = 600) -> TrainingProblem:
     x, t, rng = _rotated(seed)
     y = (rng.random(len(t)) < 1 / (1 + np.exp(-t))).astype(np.float32)
     data = x, y[:, None]
-    return TrainingProblem(lambda: nn.Linear(40, 1, bias=False), data, data, logistic, 32, steps, f"rotated-logistic-{seed}",
+    return TrainingProblem(lambda: nn.Linear(40, 1, bias=False), data, data, logistic, 32, steps, _name("rotated-logistic", seed),
                            best_known=_optimum(x.astype(float), y))
+
+
+def _name(kind: str, seed: int) -> str:
+    return f"{kind}-{seed}" if seed else kind
 
 
 def _optimum(x: np.ndarray, y: np.ndarray) -> float:

@@ -94,7 +94,7 @@ class NamedState:
     like_parameter: ClassVar[tuple[str, ...]] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Torch's, with the shapes of the parameters in each group. Tensors and plain data: `torch.load(..., weights_only=True)` reads it."""
+        """Torch's, with the shapes of the parameters in each group. Tensors and plain data: torch reads it with `weights_only=True`."""
         saved: dict[str, Any] = super().state_dict()  # type: ignore[misc]
         shapes = [[list(p.shape) for p in group["params"]] for group in self.param_groups]  # type: ignore[attr-defined]
         return {**saved, "param_groups": [{**group, SHAPES: s} for group, s in zip(saved["param_groups"], shapes, strict=True)]}

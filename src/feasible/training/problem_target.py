@@ -49,6 +49,7 @@ class TargetProblem(Problem):
     name: str = "target"
     best_known: float | None = None
 
+    answers: ClassVar[tuple[type, ...]] = (Trained,)
     last: ClassVar[bool] = True
     example_budget: ClassVar[str] = "gradients=100"
     objective_title: ClassVar[str] = "training loss"

