@@ -104,18 +104,15 @@ class StaticFisher:
         return x.reshape(self.blocks * self.blocksize, x.shape[-1])[:self.d]
 
     def _finish(self, rows: Float[Tensor, "p d"], start: int) -> None:
-        """v_i = F_{i-1}^-1 g_i = g_i/lambda - sum_{j<i} (v_j'g_i / q_j) v_j,  q_i = m + g_i'v_i, for a page: earlier pages first, then inside it."""
+        """v_i = F_{i-1}^-1 g_i = g_i/lambda - sum_{j<i} (v_j'g_i / q_j) v_j,  q_i = m + g_i'v_i, for a page of rows: earlier pages by matrix products,
+        then the page itself by the dynamic programme, which needs no pass over its rows for each of them."""
         self._squares += (rows * rows).sum(0)
         g = self._split(rows.T).mT.contiguous()
         v = g / self.damp
         for page, q in zip(self._pages, self._q, strict=True):
             v -= (g @ page.mT / q[:, None]) @ page
-        q = torch.empty(v.shape[:2], dtype=v.dtype, device=v.device)
-        for i in range(v.shape[1]):
-            if i:
-                along = (v[:, :i] @ g[:, i, :, None]).squeeze(-1) / q[:, :i]
-                v[:, i] -= (along[:, None] @ v[:, :i]).squeeze(1)
-            q[:, i] = self.m + (g[:, i] * v[:, i]).sum(-1)
+        _, combined, q = programme((g @ v.mT).double(), self.m)
+        v, q = combined.to(v) @ v, q.to(v)
         if self._file is not None:
             self._file.mkdir(parents=True, exist_ok=True)
             kept = torch.from_file(str(self._file / f"page-{start:06d}.bin"), shared=True, size=v.numel(), dtype=v.dtype).reshape(v.shape)
@@ -185,6 +182,20 @@ class StaticFisher:
         return value.cpu().numpy() if numpy else value
 
 
+def programme(a: Float[Tensor, "*b m m"], m: int) -> tuple[Float[Tensor, "*b m m"], Float[Tensor, "*b m m"], Float[Tensor, "*b m"]]:
+    """The paper's dynamic programme on a_ij = g_i'F_0^-1 g_j alone: D with D_ij = g_i'F_{i-1}^-1 g_j for j >= i; C with
+    F_{i-1}^-1 g_i = sum_k C_ik F_0^-1 g_k; and q_i = m + D_ii."""
+    d, n = a.clone(), a.shape[-1]
+    q = d.new_empty(d.shape[:-1])
+    c = torch.eye(n, dtype=d.dtype, device=d.device).expand(d.shape).clone()
+    for i in range(n):
+        q[..., i] = m + d[..., i, i]
+        d[..., i + 1:, i + 1:] -= d[..., i + 1:, i, None] * (d[..., i, None, i + 1:] / q[..., i, None, None])
+        if i:
+            c[..., i, None, :i] = -(d[..., None, :i, i] / q[..., None, :i]) @ c[..., :i, :i]
+    return d.triu(), c, q
+
+
 class SlidingFisher:
     """The inverse of lambda I + G'G/m for the last m gradients that were pushed; rows not yet filled are zero, and m is the window's size all along.
 
@@ -242,16 +253,8 @@ class SlidingFisher:
 
     def factors(self) -> tuple[Float[Tensor, "m m"], Float[Tensor, "m m"], Float[Tensor, " m"]]:
         """The dynamic programme: D (D_ij = g_i'F_{i-1}^-1 g_j for j >= i), B (F_{i-1}^-1 g_i = sum_k B_ik g_k) and q_i = m + D_ii, from S alone."""
-        level, m = self.level, self.m
-        d = self.gram / level
-        q = torch.empty(m, dtype=torch.float64)
-        for i in range(m):
-            q[i] = m + d[i, i]
-            d[i + 1:, i + 1:] -= torch.outer(d[i + 1:, i], d[i, i + 1:] / q[i])
-        b = torch.eye(m, dtype=torch.float64) / level
-        for i in range(1, m):
-            b[i, :i] = -(d[:i, i] / q[:i]) @ b[:i, :i]
-        return d.triu(), b, q
+        d, c, q = programme(self.gram / self.level, self.m)
+        return d, c / self.level, q
 
     def _coefficients(self, t: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
         """c with F^-1 x = x/lambda - G'c, from t = Gx."""
