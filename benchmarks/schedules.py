@@ -1,4 +1,7 @@
-"""Schedules: a scheduler's step against torch's LambdaLR, logging of gradient norms, UBA's min-max problem, and a race of many trainings at once."""
+"""Schedules: a scheduler's step against torch's LambdaLR, logging of gradient norms, UBA's min-max problem, and a race of many trainings at once.
+
+pytorch-optimizer's scheduler is the fastest: it sets one rate for all groups, counts nothing, and leaves out what torch's base class does at a step.
+"""
 
 from __future__ import annotations
 
