@@ -104,7 +104,7 @@ class StaticFisher:
         return x.reshape(self.blocks * self.blocksize, x.shape[-1])[:self.d]
 
     def _finish(self, rows: Float[Tensor, "p d"], start: int) -> None:
-        """v_i = F_{i-1}^-1 g_i = g_i/lambda - sum_{j<i} (v_j'g_i / q_j) v_j,  q_i = m + g_i'v_i, for a page of rows: earlier pages by matrix products,
+        """v_i = F_{i-1}^-1 g_i = g_i/lambda - sum_{j<i} (v_j'g_i / q_j) v_j,  q_i = m + g_i'v_i, for a page: earlier pages by matrix products,
         then the page itself by the dynamic programme, which needs no pass over its rows for each of them."""
         self._squares += (rows * rows).sum(0)
         g = self._split(rows.T).mT.contiguous()
