@@ -493,48 +493,6 @@ def _capped(z: Tensor, cap: float, total: float) -> Tensor:
     return z.sign() * (size - threshold).clamp(0, cap).view(z.shape).to(z.dtype)
 
 
-def _on_lq_ball(z: Tensor, q: float) -> Tensor:
-    """Nearest point to z, which is outside, of the unit ball of the q-norm: y + t y^(q-1) = abs z, with the t at which the q-norm of y is 1."""
-    size = z.detach().abs().double().cpu().numpy()
-
-    def solved(log_t: float) -> np.ndarray:
-        """Newton from the side where it is monotone: above the root where y^(q-1) is convex, below it where that is concave."""
-        t, of = math.exp(log_t), size if q >= 2 else size / 2
-        with np.errstate(divide="ignore"):
-            y = np.exp(np.minimum(np.log(of), (np.log(of) - log_t) / (q - 1)))
-        for _ in range(100):
-            change = (y + t * y ** (q - 1) - size) / (1 + t * (q - 1) * np.maximum(y, 1e-300) ** (q - 2))
-            y = np.maximum(y - change, 0)
-            if (np.abs(change) <= 1e-15 * size).all():
-                break
-        return y
-
-    def over(log_t: float) -> float:
-        y = solved(log_t)
-        most = y.max()
-        return float(math.log(most) + math.log(((y / most) ** q).sum()) / q) if most > 0 else -1e3
-
-    low, high = -1.0, 1.0
-    while over(low) < 0:
-        low *= 2
-    while over(high) > 0:
-        high *= 2
-    y = torch.from_numpy(solved(brentq(over, low, high, xtol=1e-13))).to(z.device)
-    return (z.sign() * y / _norm(y, q).clamp(min=1)).to(z.dtype)
-
-
-def _capped(z: Tensor, cap: float, total: float) -> Tensor:
-    """Nearest point with abs entries <= cap and their sum <= total: shrink by one threshold, found by bisection, then cap."""
-    size = z.abs()
-    if bool(size.clamp(max=cap).sum() <= total):
-        return z.clamp(-cap, cap)
-    low, high = size.new_zeros(()), size.amax()
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if bool((size - middle).clamp(0, cap).sum() > total) else (low, middle)
-    return z.sign() * (size - high).clamp(0, cap)
-
-
 KAPPAS: dict[str, Callable[..., Kappa]] = {
     **{cls.name: cls for cls in (L1, Lp, Linf, Soft, TopK, Huber, Quadratic, Entropy, Relativistic, Log, Group, Nuclear)},  # type: ignore[type-abstract]
     "l2": lambda: Lp(2.0),
