@@ -29,7 +29,7 @@ def test_a_float_and_an_array_give_the_same(name):
     assert np.allclose(found, [float(ALL[name](float(z))) for z in Z], rtol=1e-14, atol=1e-16)
 
 
-@pytest.mark.parametrize("name", set(ALL) - {"onecycle"})
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"onecycle"}))
 def test_it_starts_at_the_peak(name):
     assert float(ALL[name](0.0)) == 1.0
 
