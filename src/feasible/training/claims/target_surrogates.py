@@ -189,8 +189,8 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="The time bar counts the processor's time and 10 ms for each gradient. A first run took wall time on a machine busy with other work, which slows "
-        "the inner steps and not the waiting: it gave 0.56 against a bar of 0.5.",
+    why="The time bar counts the processor's time and 10 ms for each gradient. A first run took wall time on a machine busy with other work, which "
+        "slows the inner steps and not the waiting: it gave 0.56 against a bar of 0.5.",
     limits={"desk": "Breast cancer instead of mushrooms, ijcnn and rcv1; a pendulum with a hand-written expert instead of MuJoCo. Steps of tuned "
                     "methods are chosen on the development seeds 100 to 102, on the grids in the claim's file.",
             "smoke": "Two seeds, a fifth of the gradients."},
