@@ -96,7 +96,7 @@ claim = Claim(
         "the true answers had an error of 0.0194 and 0.0092 (seed 100). When a fit stops then decides, and private-gsd stops by noise that "
         "was held out. Noisy answers are not clipped to [0, 1], as they are in the paper: clipped, its error was twice as large. Prefixes "
         "and halfspaces are timed against the clock, so these figures depend on the machine. The private table is generated, like a census "
-        "sample, not the American Community Survey itself. These are the third settings that were run on the reported seeds: with clipping undone and "
+        "sample, not the American Community Survey itself. These are the third settings run on the reported seeds: with clipping undone and "
         "the bandit the ratios on prefixes and halfspaces were 0.97 and 1.05, with 100 candidates a generation 1.09 and 0.91, and the change to 20 "
         "candidates, compared on development seeds, was prompted by seeing that few generations were made in the time.",
     limits={"desk": "5,000 rows instead of some 200,000; 2,000 prefixes and 2,000 halfspaces instead of 200,000; epsilon 0.23 and 1; three seeds for "
