@@ -207,7 +207,7 @@ claim = Claim(
     check=check,
     extra=extra,
     why="On the histograms the semi-dual's plan misses up to 1 % of the row masses at k = 8, above the bar of 0.5 %. Its value is at POT's or above, "
-        "so the cause is probably ties of the k-th and the next largest entry, where no potential has a feasible plan. These plans are not certified; "
+        "so the cause is probably ties of the k-th and the next largest entry, where no potential has a feasible plan. They are not certified; "
         "repair=True looks for ones that meet the marginals. Instances were chosen on development seeds with the bars in view: clouds at 4 "
         "instead of 0 missed 0.6 % at k = 8, and histograms without a floor of 1 % 0.04 % at k = 32. So was the router's task: on digits (with a "
         "residual connection) its accuracy was 0.002 below the top expert's, on clusters whose rules differ it is above.",
