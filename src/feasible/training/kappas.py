@@ -30,12 +30,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
-from scipy.optimize import brentq
 
 from ..core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
 from ..core.registry import split_settings
+from .balls import capped, on_lq_ball, p_norm
 from .optimizer import number, whole_number
 
 if TYPE_CHECKING:
@@ -292,7 +291,7 @@ class Lp(Coupled):
         object.__setattr__(self, "p", number(self.p, "p", 1, above=True))
 
     def value(self, v: Tensor) -> Tensor:
-        return _norm(v, self.p)
+        return p_norm(v, self.p)
 
     def subgrad(self, v: Tensor) -> Tensor:
         if not v.numel():
@@ -307,13 +306,13 @@ class Lp(Coupled):
         return v.sign() * size.pow(self.p - 1) / length.where(length > 0, 1)
 
     def gauge(self, z: Tensor) -> Tensor:
-        return _norm(z, self.p / (self.p - 1))
+        return p_norm(z, self.p / (self.p - 1))
 
     def project(self, z: Tensor) -> Tensor:
         q, size = self.p / (self.p - 1), self.gauge(z)
         if q == 2 or bool(size <= 1 + 1e-12):
             return z / size.clamp(min=1)
-        return _on_lq_ball(z, q)
+        return on_lq_ball(z, q)
 
 
 @dataclass(frozen=True)
@@ -336,7 +335,7 @@ class Linf(Coupled):
         return z.abs().sum()
 
     def project(self, z: Tensor) -> Tensor:
-        return _capped(z, math.inf, 1.0)
+        return capped(z, math.inf, 1.0)
 
 
 @dataclass(frozen=True)
@@ -369,7 +368,7 @@ class TopK(Coupled):
         return torch.maximum(z.abs().amax(), z.abs().sum() / self.k)
 
     def project(self, z: Tensor) -> Tensor:
-        return _capped(z, 1.0, float(self.k))
+        return capped(z, 1.0, float(self.k))
 
 
 @dataclass(frozen=True)
@@ -432,65 +431,6 @@ class Nuclear(Coupled):
     def project(self, z: Tensor) -> Tensor:
         u, s, w = self._svd(z)
         return ((u * s.clamp(max=1)) @ w).view(z.shape)
-
-
-def _norm(v: Tensor, p: float) -> Tensor:
-    """p-norm; scaled, so that large p does not underflow."""
-    most = v.abs().amax() if v.numel() else v.new_zeros(())
-    scale = most.where(most > 0, 1)
-    return scale * (v / scale).abs().pow(p).sum().pow(1 / p)
-
-
-def _on_lq_ball(z: Tensor, q: float) -> Tensor:
-    """Nearest point to z, which is outside, of the unit ball of the q-norm: y + t y^(q-1) = abs z, with the t at which the q-norm of y is 1."""
-    size = z.detach().abs().double().cpu().numpy()
-
-    def solved(log_t: float) -> np.ndarray:
-        """Newton from the side where it is monotone: above the root where y^(q-1) is convex, below it where that is concave."""
-        t, of = math.exp(log_t), size if q >= 2 else size / 2
-        with np.errstate(divide="ignore"):
-            y = np.exp(np.minimum(np.log(of), (np.log(of) - log_t) / (q - 1)))
-        for _ in range(100):
-            change = (y + t * y ** (q - 1) - size) / (1 + t * (q - 1) * np.maximum(y, 1e-300) ** (q - 2))
-            y = np.maximum(y - change, 0)
-            if (np.abs(change) <= 1e-15 * size).all():
-                break
-        return y
-
-    def over(log_t: float) -> float:
-        y = solved(log_t)
-        most = y.max()
-        return float(math.log(most) + math.log(((y / most) ** q).sum()) / q) if most > 0 else -1e3
-
-    low, high = -1.0, 1.0
-    while over(low) < 0:
-        low *= 2
-    while over(high) > 0:
-        high *= 2
-    y = torch.from_numpy(solved(brentq(over, low, high, xtol=1e-13))).to(z.device)
-    return (z.sign() * y / _norm(y, q).clamp(min=1)).to(z.dtype)
-
-
-def _capped(z: Tensor, cap: float, total: float) -> Tensor:
-    """Nearest point with abs entries <= cap and their sum <= total: shrink by the threshold where that sum, linear between breaks, is met."""
-    size = z.abs().double().reshape(-1)
-    if bool(size.clamp(max=cap).sum() <= total):
-        return z.clamp(-cap, cap)
-    rising = size.sort().values
-    rest = torch.cat([rising.flip(0).cumsum(0).flip(0), rising.new_zeros(1)])
-
-    def beyond(t: Tensor) -> Tensor:
-        """sum max(size - t, 0), for each t."""
-        i = torch.searchsorted(rising, t, right=True)
-        return rest[i] - (len(rising) - i) * t
-
-    breaks = torch.cat([rising, rising - cap, rising.new_zeros(1)]) if math.isfinite(cap) else torch.cat([rising, rising.new_zeros(1)])
-    breaks = breaks[breaks >= 0].sort().values
-    sums = beyond(breaks) - (beyond(breaks + cap) if math.isfinite(cap) else 0)
-    i = int((sums > total).sum()) - 1
-    share = (sums[i] - total) / (sums[i] - sums[i + 1])
-    threshold = breaks[i] + share * (breaks[i + 1] - breaks[i])
-    return z.sign() * (size - threshold).clamp(0, cap).view(z.shape).to(z.dtype)
 
 
 KAPPAS: dict[str, Callable[..., Kappa]] = {

@@ -122,7 +122,7 @@ class Recipe(Method):
     name: ClassVar[str] = "recipe"
 
     optimizer: str = "adamw"
-    schedule: str = "rex"
+    schedule: str = "cosine"
     lr: float | None = None
     warmup: float = 0.0
     weight_decay: float | None = None
