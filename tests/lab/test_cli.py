@@ -134,7 +134,7 @@ def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     few = 3 if name.startswith(("optuna-gp", "ax", "bo", "gp-cei", "gp-pen")) else 12  # models of seconds
     if methods()[name].solves == "BlackBox":
         call = call.replace("evaluations=200", f"evaluations={few}")
-    exec(call.replace("'acs-like'", "'acs-like-small'").replace("steps=200", "steps=30"), scope)
+    exec(call.replace("'acs-like'", "'acs-like-small'").replace("steps=200", "steps=100"), scope)
     result = scope["result"]
     assert result.method == name
     assert result.answer is not None
