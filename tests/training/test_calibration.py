@@ -1,6 +1,4 @@
 import math
-import os
-import signal
 import warnings
 
 import numpy as np
@@ -11,11 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import feasible
-import feasible.lab.stored as stored_module
 from feasible.core.errors import ArgumentError, ShapeError, UnknownName
 from feasible.core.registry import load_claim, load_method
 from feasible.lab.profiles import costs, performance_profile
-from feasible.lab.store import Store
 from feasible.training import calibration
 from feasible.training.autolrs_run import AutoLRSRecipe
 from feasible.training.calibration import (
@@ -271,28 +267,8 @@ def test_autolrs_settings_without_sense_are_refused(change):
 
 
 @pytest.mark.parametrize("method", ["autolrs[tau=40,tau_ratio=0.25,k=2,tau_max=40]", "dog", "mechanic-adamw", "momo-adam"])
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(tmp_path, monkeypatch, method):
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    budget = feasible.Budget(steps=110)
-    whole = feasible.solve("digits-logistic", method, budget=budget, seed=100)
-    db = str(tmp_path / "lab.db")
-    pid = os.fork()
-    if pid == 0:
-        saved, seen = Store.save_checkpoint, []
-
-        def save(self, run, blob, told=0):
-            saved(self, run, blob, told)
-            seen.append(1)
-            if len(seen) == 65:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        Store.save_checkpoint = save
-        try:
-            feasible.solve("digits-logistic", method, budget=budget, seed=100, store=db, name="r")
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    resumed = feasible.solve("digits-logistic", method, budget=budget, seed=100, store=db, name="r")
+def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed, method):
+    whole, resumed = killed_and_resumed("digits-logistic", method, feasible.Budget(steps=110), 65)
     assert all(torch.equal(resumed.answer.weights[n], whole.answer.weights[n]) for n in whole.answer.weights)
     assert {**resumed.spent, "seconds": 0} == {**whole.spent, "seconds": 0}
     assert resumed.verdict == whole.verdict

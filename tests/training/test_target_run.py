@@ -1,7 +1,5 @@
 """Target problems and the methods on them in a run: what is charged, what is judged, seeds, and a killed run."""
 
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from torch import nn
 import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError, UnknownName
 from feasible.core.registry import load_method, load_problem, methods, problems
-from feasible.lab import stored as stored_module
-from feasible.lab.store import Store
 from feasible.training import TargetProblem
 from feasible.training.instances_target import breast_cancer_squares, factorisation_target, half_squares
 from feasible.training.target_run import SSO, Parametric
@@ -111,31 +107,8 @@ def test_settings_without_sense_are_refused():
 
 
 @pytest.mark.parametrize("method", ["sso[m=3,schedule=exponential]", "sso-adam[m=2]", "target-adam"])
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(method, tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    problem = breast_cancer_squares(100)
-    whole = feasible.solve(problem, method, budget={"gradients": 10}, seed=100)
-    db = str(tmp_path / "lab.db")
-    pid = os.fork()
-    if pid == 0:
-        saved, seen = Store.save_checkpoint, []
-
-        def save(self, run, blob, told=0):
-            saved(self, run, blob, told)
-            seen.append(1)
-            if len(seen) == 4:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        Store.save_checkpoint = save
-        try:
-            feasible.solve(problem, method, budget={"gradients": 10}, seed=100, store=db, name="r")
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    store = Store(db)
-    assert store.checkpoint(store.run("r").id) is not None
-    store.close()
-    resumed = feasible.solve(problem, method, budget={"gradients": 10}, seed=100, store=db, name="r")
+def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(method, killed_and_resumed):
+    whole, resumed = killed_and_resumed(breast_cancer_squares(100), method, {"gradients": 10}, 4)
     assert resumed.spent["gradients"] == 10
     assert all(torch.equal(a, b) for a, b in zip(resumed.answer.weights.values(), whole.answer.weights.values(), strict=True))
     assert resumed.verdict == whole.verdict

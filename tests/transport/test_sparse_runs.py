@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import numpy as np
 import pytest
 from test_sparse_ot import clouds
@@ -13,7 +10,6 @@ import feasible
 from feasible.core.errors import ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods
 from feasible.lab import stored as stored_module
-from feasible.lab.store import Store
 from feasible.transport import SparseTransport, instances_sparse, sparse_ot
 from feasible.transport.problem_sparse import CappedPlan
 
@@ -99,27 +95,8 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(method, tmp_path, m
     assert resumed.spent["gradients"] == whole.spent["gradients"]
 
 
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    whole = feasible.solve("sparse-clouds", "sparse-ot", budget={"gradients": 60}, seed=100)
-    db = str(tmp_path / "lab.db")
-    pid = os.fork()
-    if pid == 0:
-        saved, seen = Store.save_checkpoint, []
-
-        def save(self, run, blob, told=0):
-            saved(self, run, blob, told)
-            seen.append(1)
-            if len(seen) == 20:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        Store.save_checkpoint = save
-        try:
-            feasible.solve("sparse-clouds", "sparse-ot", budget={"gradients": 60}, seed=100, store=db, name="r")
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    resumed = feasible.solve("sparse-clouds", "sparse-ot", budget={"gradients": 60}, seed=100, store=db, name="r")
+def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed):
+    whole, resumed = killed_and_resumed("sparse-clouds", "sparse-ot", {"gradients": 60}, 20)
     assert resumed.verdict == whole.verdict
     assert np.array_equal(resumed.answer.masses, whole.answer.masses)
     assert resumed.spent["gradients"] == whole.spent["gradients"]

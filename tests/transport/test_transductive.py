@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +15,6 @@ import feasible
 from feasible.core.budget import Budget
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods, problems
-from feasible.lab import stored as stored_module
-from feasible.lab.store import Store
 from feasible.transport import FewShot, TransductiveClustering, clustering_kernels, episodes
 from feasible.transport.clustering import Settings, affinity, normalized, prepare, start
 from feasible.transport.clustering_kernels import bound, likeliest, mean_shift, neighbours, squared_distances
@@ -385,32 +380,9 @@ def test_all_registered_methods_are_tested_here():
     assert {n for n, e in methods().items() if e.solves == "FewShot"} == {*OURS, *PEERS}
 
 
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    method = "slk-ms[tol=0,max_iter=12]"
-    whole = feasible.solve("digits-5-shot", method, budget=50, seed=100)
+def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed):
+    whole, resumed = killed_and_resumed("digits-5-shot", "slk-ms[tol=0,max_iter=12]", 50, 3)
     assert whole.spent["evaluations"] > 4
-    db = str(tmp_path / "lab.db")
-    pid = os.fork()
-    if pid == 0:
-        saved, seen = Store.save_checkpoint, []
-
-        def save(self, run, blob, told=0):
-            saved(self, run, blob, told)
-            seen.append(1)
-            if len(seen) == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        Store.save_checkpoint = save
-        try:
-            feasible.solve("digits-5-shot", method, budget=50, seed=100, store=db, name="r")
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    store = Store(db)
-    assert store.checkpoint(store.run("r").id) is not None
-    store.close()
-    resumed = feasible.solve("digits-5-shot", method, budget=50, seed=100, store=db, name="r")
     assert np.array_equal(resumed.answer, whole.answer)
     assert resumed.spent["evaluations"] == whole.spent["evaluations"]
     assert resumed.verdict == whole.verdict
