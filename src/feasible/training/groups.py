@@ -378,9 +378,9 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
         for p, axis, ids in groups.tensors(trial):
             p.movedim(axis, 0)[torch.cat([cut, cut.new_zeros(1)])[ids]] = 0
         given = tuple(x.double() if x.is_floating_point() else x for x in inputs)
-        whole = _tensors(trial(*given))
+        whole = tensors_of(trial(*given))
         try:
-            small = _tensors(shrink(trial, cutting_plan(trial, groups, cut))(*given))
+            small = tensors_of(shrink(trial, cutting_plan(trial, groups, cut))(*given))
         except Exception as error:
             return f"the network does not run without half of its channels ({type(error).__name__}: {str(error).splitlines()[0]:.80})"
     if [t.shape for t in whole] != [t.shape for t in small]:
@@ -390,8 +390,9 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
     return None if apart <= 1e-8 * max(scale, 1.0) else f"the output changes by {apart:.2g} when channels whose variables are zero are cut"
 
 
-def _tensors(output: Any) -> list[Tensor]:
+def tensors_of(output: Any) -> list[Tensor]:
+    """The tensors of an output that may be a tensor, a sequence or a mapping of such, in order."""
     if isinstance(output, torch.Tensor):
         return [output]
     values = output.values() if isinstance(output, Mapping) else output if isinstance(output, (list, tuple)) else []
-    return [t for value in values for t in _tensors(value)]
+    return [t for value in values for t in tensors_of(value)]

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..core.errors import ArgumentError, Infeasible, ShapeError
-from .groups import Groups, _tensors
+from .groups import Groups, tensors_of
 from .trained import Trained, multiply_adds
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def compare(model: nn.Module, small: nn.Module, example_input: Tensor) -> Compar
     """Counts before and after, and how far the outputs are apart on an input."""
     modes = model.training, small.training
     with torch.no_grad():
-        pairs = list(zip(_tensors(model.eval()(example_input)), _tensors(small.eval()(example_input)), strict=True))
+        pairs = list(zip(tensors_of(model.eval()(example_input)), tensors_of(small.eval()(example_input)), strict=True))
     sizes = [measured(m, example_input, {"parameters": 0, "macs": 0}) for m in (model, small)]
     model.train(modes[0])
     small.train(modes[1])
