@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
-from ..core.errors import ArgumentError, NotFinite, ShapeError
+from ..core.errors import ArgumentError, FeasibleError, NotFinite, ShapeError
 from .fisher import METHODS, SlidingFisher
 from .optimizer import NamedState, _in_order, evaluated, number, whole_number, with_gradients
 
@@ -87,7 +87,7 @@ class MFAC(NamedState, Optimizer):
             if need > self.max_bytes:
                 raise ArgumentError(f"ngrads={self.ngrads} gradients of {dim:,} parameters need {need / 1e9:.3g} GB, more than max_bytes = "
                                     f"{self.max_bytes / 1e9:.3g} GB: at most ngrads={int(self.max_bytes // (dim * self.dtype.itemsize))} fit")
-        except Exception:
+        except FeasibleError:
             self.param_groups.pop()
             raise
         self._kept += kept
