@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 V := .venv/bin
 READY := .venv/.ready
+CODE := src tests benchmarks docs examples
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
@@ -21,7 +22,8 @@ demo: $(READY)
 	  --seeds 5 --budget evaluations=400 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
 
 test: $(READY)
-	$(V)/ruff check src tests benchmarks
+	$(V)/ruff check $(CODE)
+	$(V)/ruff format --check $(CODE)
 	$(V)/mypy
 	$(V)/lint-imports --no-cache
 	$(V)/python -m pytest -n 2 tests
@@ -40,7 +42,8 @@ report: $(READY)
 	$(V)/feasible report demo --store sqlite:///demo.db --output report.html
 
 format: $(READY)
-	$(V)/ruff check --fix src tests benchmarks
+	$(V)/ruff check --fix $(CODE)
+	$(V)/ruff format $(CODE)
 
 clean:
 	rm -rf .venv site demo.db demo.db-wal demo.db-shm report.html

@@ -1,4 +1,5 @@
-"""`python -m benchmarks [NAME...]`: run benchmarks one after the other and print what they found."""
+"""`python -m benchmarks [NAME...]`: run benchmarks one after the other and print what they
+found."""
 
 from __future__ import annotations
 
@@ -11,14 +12,34 @@ from pathlib import Path
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
-NAMES = ("startup", "loop", "cbo", "store", "processes", "standings", "engineering", "rough", "gp", "pfn", "private",
-         "bottleneck", "clustering", "mfac", "sparse_ot", "sinkhorn", "recipes", "schedules", "lion_k")
+NAMES = (
+    "startup",
+    "loop",
+    "cbo",
+    "store",
+    "processes",
+    "standings",
+    "engineering",
+    "rough",
+    "gp",
+    "pfn",
+    "private",
+    "bottleneck",
+    "clustering",
+    "mfac",
+    "sparse_ot",
+    "sinkhorn",
+    "recipes",
+    "schedules",
+    "lion_k",
+)
 
 
 HEAD = """# Benchmarks
 
-`make bench` measures all of this again and writes this page; `python -m benchmarks NAME` does one of them. Figures that compare two things were timed
-in turns in one run, with one thread each. The full figures are in `results/`.
+`make bench` measures all of this again and writes this page; `python -m benchmarks NAME` does one
+of them. Figures that compare two things were timed in turns in one run, with one thread each. The
+full figures are in `results/`.
 """
 
 
@@ -31,12 +52,21 @@ def write_readme() -> None:
         if not file.exists():
             continue
         data = json.loads(file.read_text())
-        lines += [f"## {name}", "", (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip(), "", "| what | figure | bar | met |",
-                  "| --- | --- | --- | --- |"]
+        lines += [
+            f"## {name}",
+            "",
+            (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip(),
+            "",
+            "| what | figure | bar | met |",
+            "| --- | --- | --- | --- |",
+        ]
         for f in data["figures"]:
             met = {True: "yes", False: "**no**", None: ""}[f["met"]]
             note = f" ({f['note']})" if f["note"] else ""
-            lines.append(f"| {f['what']}{note} | {f['value']:.4g} {f['unit']} | {'' if f['bar'] is None else format(f['bar'], 'g')} | {met} |")
+            lines.append(
+                f"| {f['what']}{note} | {f['value']:.4g} {f['unit']} | "
+                f"{'' if f['bar'] is None else format(f['bar'], 'g')} | {met} |"
+            )
         lines.append("")
     (folder / "README.md").write_text("\n".join(lines))
 
@@ -56,7 +86,13 @@ def main() -> int:
         print(f"running {name} ...", flush=True)
         for f in importlib.import_module(f"benchmarks.{name}").run():
             missed += f.met is False
-            table.add_row(name, f.what, f"{f.value:.4g} {f.unit}", "" if f.bar is None else f"{f.bar:g}", {True: "yes", False: "NO", None: ""}[f.met])
+            table.add_row(
+                name,
+                f.what,
+                f"{f.value:.4g} {f.unit}",
+                "" if f.bar is None else f"{f.bar:g}",
+                {True: "yes", False: "NO", None: ""}[f.met],
+            )
     Console(width=150).print(table)
     write_readme()
     return 1 if missed else 0

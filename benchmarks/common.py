@@ -27,14 +27,20 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """True when the bar is met (figures are better when smaller, except shares, which say so in their unit)."""
+        """True when the bar is met (figures are better when smaller, except shares, which say so in
+        their unit).
+        """
         if self.bar is None:
             return None
-        return self.value >= self.bar if self.unit.startswith("at least") else self.value <= self.bar
+        return (
+            self.value >= self.bar if self.unit.startswith("at least") else self.value <= self.bar
+        )
 
 
 def in_turns(*functions: Callable[[], object], rounds: int = 7) -> list[list[float]]:
-    """Seconds of each function over `rounds`, called one after the other so that a busy machine hits all of them alike."""
+    """Seconds of each function over `rounds`, called one after the other so that a busy machine
+    hits all of them alike.
+    """
     for f in functions:
         f()
     times: list[list[float]] = [[] for _ in functions]
@@ -60,6 +66,12 @@ def write(name: str, figures: list[Figure], **more: object) -> None:
     from feasible.core.run import versions
 
     RESULTS.mkdir(exist_ok=True)
-    data = {"name": name, "figures": [asdict(f) | {"met": f.met} for f in figures], "versions": versions(), "machine": platform.machine(),
-            "cores": len(os.sched_getaffinity(0)), **more}
+    data = {
+        "name": name,
+        "figures": [asdict(f) | {"met": f.met} for f in figures],
+        "versions": versions(),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        **more,
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")

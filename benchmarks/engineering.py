@@ -1,9 +1,13 @@
-"""The thirteen engineering problems with 100 evaluations: the room's default against everything else, published as it comes.
+"""The thirteen engineering problems with 100 evaluations: the room's default against everything
+else, published as it comes.
 
-The quick methods run on five seeds. Those that take seconds for a proposal run one after the other, seed by seed, until FEASIBLE_BENCH_MINUTES
+The quick methods run on five seeds. Those that take seconds for a proposal run one after the other,
+seed by seed, until FEASIBLE_BENCH_MINUTES
 (default 60) are over, and are compared on what they have finished, which each figure states.
-The races live in benchmarks/out/engineering.db (a store of our own): an interrupted benchmark goes on where it stopped.
-FEASIBLE_BENCH_COLLECT=1 publishes what is finished without running more. FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
+The races live in benchmarks/out/engineering.db (a store of our own): an interrupted benchmark goes
+on where it stopped.
+FEASIBLE_BENCH_COLLECT=1 publishes what is finished without running more.
+FEASIBLE_BENCH_FIRST_SEED=100 runs the development seeds.
 """
 
 from __future__ import annotations
@@ -26,8 +30,17 @@ from .common import RESULTS, Figure, write
 PROBLEMS = tuple(n for n in ENGINEERING if n not in ("heat-exchanger", "cantilever-beam"))
 OURS = ("gp-sqp", "cbo-memory")
 NETWORK = ("pfn-cei", "pfn-cei-plus")
-QUICK = ("cobyqa", "slsqp", "trust-constr", "differential-evolution", "cma-es", "pymoo-ga", "cbx", "optuna-tpe",
-         "random-search")
+QUICK = (
+    "cobyqa",
+    "slsqp",
+    "trust-constr",
+    "differential-evolution",
+    "cma-es",
+    "pymoo-ga",
+    "cbx",
+    "optuna-tpe",
+    "random-search",
+)
 SLOW = ("optuna-gp", "ax", "botorch-logcei")
 RIVALS = ("optuna-gp", "optuna-tpe", "ax")
 """Those whose regret the default's is measured by."""
@@ -52,7 +65,17 @@ def run() -> list[Figure]:
             except FeasibleError as error:
                 print(f"  {name}: not run ({error})", flush=True)
         else:
-            found.append(race(list(PROBLEMS), list(methods), f"evaluations={EVALUATIONS}", seeds=which, store=store, name=name, jobs=JOBS))
+            found.append(
+                race(
+                    list(PROBLEMS),
+                    list(methods),
+                    f"evaluations={EVALUATIONS}",
+                    seeds=which,
+                    store=store,
+                    name=name,
+                    jobs=JOBS,
+                )
+            )
 
     if "quick" in PARTS:
         one(f"engineering-{FIRST}", (*OURS, *QUICK), seeds)
@@ -68,7 +91,12 @@ def run() -> list[Figure]:
 
 def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
     """Median ranks over (problem, seed), feasible shares, and regrets relative to the rivals'."""
-    trials: dict[tuple[str, str, int], Trial] = {(t.problem, t.method, t.seed): t for r in found for t in r.trials if t.status in ("done", "failed")}
+    trials: dict[tuple[str, str, int], Trial] = {
+        (t.problem, t.method, t.seed): t
+        for r in found
+        for t in r.trials
+        if t.status in ("done", "failed")
+    }
     contests = {c.name: c for r in found for c in r.contests}
     methods = list(dict.fromkeys(m for r in found for m in r.methods))
     slow = [m for m in methods if m in SLOW]
@@ -78,7 +106,11 @@ def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
 
     def regret(p: str, m: str, s: int) -> float:
         t, known = trials[p, m, s], contests[p].best_known or 0.0
-        return max(t.objective - known, 0.0) / max(1.0, abs(known)) if t.status == "done" and t.feasible else np.inf
+        return (
+            max(t.objective - known, 0.0) / max(1.0, abs(known))
+            if t.status == "done" and t.feasible
+            else np.inf
+        )
 
     figures, default = [], "gp-sqp"
     for of, over, title in ((quick, pairs, "quick methods"), (methods, common, "all methods")):
@@ -87,40 +119,97 @@ def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
         where = f"{title}, {len({p for p, _ in over})} problems, {len(over)} (problem, seed)"
         ranks: dict[str, list[float]] = {m: [] for m in of}
         for p, s in over:
-            for m, rank in zip(of, average_ranks([solved(trials[p, m, s], contests[p]) for m in of]), strict=True):
+            for m, rank in zip(
+                of, average_ranks([solved(trials[p, m, s], contests[p]) for m in of]), strict=True
+            ):
                 ranks[m].append(rank)
         medians = {m: float(np.median(r)) for m, r in ranks.items()}
         listed = ", ".join(f"{m} {v:g}" for m, v in sorted(medians.items(), key=lambda x: x[1]))
-        figures.append(Figure(f"{where}: median rank of {default} minus the best other median rank", medians[default]
-                              - min(v for m, v in medians.items() if m != default), 0.0, "rank", listed))
-        can = {p for p, _ in over if any(np.isfinite(regret(p, m, s)) for m in of for q, s in over if q == p)}
-        missed = [f"{p} (seed {s})" for p, s in over if p in can and not np.isfinite(regret(p, default, s))]
-        figures.append(Figure(f"{where}: share where {default} found no feasible design, on problems where any method did",
-                              len(missed) / len(over), 0.0, "share", ", ".join(missed)))
+        figures.append(
+            Figure(
+                f"{where}: median rank of {default} minus the best other median rank",
+                medians[default] - min(v for m, v in medians.items() if m != default),
+                0.0,
+                "rank",
+                listed,
+            )
+        )
+        can = {
+            p
+            for p, _ in over
+            if any(np.isfinite(regret(p, m, s)) for m in of for q, s in over if q == p)
+        }
+        missed = [
+            f"{p} (seed {s})"
+            for p, s in over
+            if p in can and not np.isfinite(regret(p, default, s))
+        ]
+        figures.append(
+            Figure(
+                f"{where}: share where {default} found no feasible design, on problems where any "
+                "method did",
+                len(missed) / len(over),
+                0.0,
+                "share",
+                ", ".join(missed),
+            )
+        )
         for m in sorted(of, key=lambda m: float(np.mean(ranks[m]))):
             share = np.mean([np.isfinite(regret(p, m, s)) for p, s in over])
-            figures.append(Figure(f"{where}: {m}, average rank of {len(of)}", float(np.mean(ranks[m])), None, "rank", f"feasible in {share:.0%}"))
+            figures.append(
+                Figure(
+                    f"{where}: {m}, average rank of {len(of)}",
+                    float(np.mean(ranks[m])),
+                    None,
+                    "rank",
+                    f"feasible in {share:.0%}",
+                )
+            )
     for rival in (m for m in RIVALS if m in methods):
         both = [(p, s) for p, s in pairs if (p, rival, s) in trials]
-        quotients = {p: _ratio(*(np.median([regret(p, m, s) for q, s in both if q == p]) for m in (default, rival)))
-                     for p in dict.fromkeys(p for p, _ in both)}
+        quotients = {
+            p: _ratio(
+                *(np.median([regret(p, m, s) for q, s in both if q == p]) for m in (default, rival))
+            )
+            for p in dict.fromkeys(p for p, _ in both)
+        }
         if quotients:
             worst = max(quotients, key=quotients.__getitem__)
-            figures.append(Figure(f"regret of {default} over that of {rival}, median over {len(quotients)} problems, {len(both)} (problem, seed)",
-                                  float(np.median([*quotients.values()])), 0.5, "ratio", f"worst: {worst} {quotients[worst]:.3g}"))
+            figures.append(
+                Figure(
+                    f"regret of {default} over that of {rival}, median over {len(quotients)} "
+                    f"problems, {len(both)} (problem, seed)",
+                    float(np.median([*quotients.values()])),
+                    0.5,
+                    "ratio",
+                    f"worst: {worst} {quotients[worst]:.3g}",
+                )
+            )
     rows = []
     for p in contests:
         for m in methods:
-            mine = [(regret(p, m, s), trials[p, m, s].seconds) for s in seeds if (p, m, s) in trials]
+            mine = [
+                (regret(p, m, s), trials[p, m, s].seconds) for s in seeds if (p, m, s) in trials
+            ]
             if mine:
                 middle, seconds = np.median(mine, axis=0).tolist()
-                rows.append({"problem": p, "method": m, "seeds": len(mine), "median regret": middle if np.isfinite(middle) else None,
-                             "seconds": seconds})
-    write("engineering" if FIRST < 100 else "engineering-development", figures, seeds=seeds, rows=rows)
+                rows.append(
+                    {
+                        "problem": p,
+                        "method": m,
+                        "seeds": len(mine),
+                        "median regret": middle if np.isfinite(middle) else None,
+                        "seconds": seconds,
+                    }
+                )
+    write(
+        "engineering" if FIRST < 100 else "engineering-development", figures, seeds=seeds, rows=rows
+    )
     return figures
 
 
 def _ratio(mine: float, other: float) -> float:
-    """mine / other; regrets below 1e-6 count as 1e-6, and no feasible design as an infinite regret."""
+    """mine / other; regrets below 1e-6 count as 1e-6, and no feasible design as an infinite
+    regret."""
     a, b = max(mine, 1e-6), max(other, 1e-6)
     return 1.0 if a == b else 0.0 if np.isinf(b) else float(a / b)

@@ -1,7 +1,10 @@
-"""Our Bayesian optimisation against BoTorch's own tutorial loop: time for the same number of evaluations, and regret, on two problems with limits.
+"""Our Bayesian optimisation against BoTorch's own tutorial loop: time for the same number of
+evaluations, and regret, on two problems with limits.
 
-The tutorial's loop: one SingleTaskGP for each output in a ModelListGP, fitted from scratch at each step, LogConstrainedExpectedImprovement,
-optimize_acqf with 10 restarts and 512 raw samples. Ours: bo-logei with its defaults. Both start from the same first points.
+The tutorial's loop: one SingleTaskGP for each output in a ModelListGP, fitted from scratch at each
+step, LogConstrainedExpectedImprovement,
+optimize_acqf with 10 restarts and 512 raw samples. Ours: bo-logei with its defaults. Both start
+from the same first points.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ import warnings
 
 import numpy as np
 import torch
-from botorch.acquisition.analytic import LogConstrainedExpectedImprovement, LogProbabilityOfFeasibility
+from botorch.acquisition.analytic import (
+    LogConstrainedExpectedImprovement,
+    LogProbabilityOfFeasibility,
+)
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.transforms import Standardize
@@ -35,7 +41,14 @@ def sphere(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def waves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A smooth wavy objective under three curved limits, on [0, 1]^5."""
-    g = np.stack([((x - 0.5) ** 2).sum(1) - 0.6, np.sin(3 * x[:, 0]) - x[:, 1] - 0.3, x[:, 2] * x[:, 3] - 0.5 * x[:, 4] - 0.1], 1)
+    g = np.stack(
+        [
+            ((x - 0.5) ** 2).sum(1) - 0.6,
+            np.sin(3 * x[:, 0]) - x[:, 1] - 0.3,
+            x[:, 2] * x[:, 3] - 0.5 * x[:, 4] - 0.1,
+        ],
+        1,
+    )
     return np.sin(4 * x[:, 0]) + np.cos(3 * x[:, 1]) + (x[:, 2:] - 0.4).sum(1) ** 2 - x[:, 3], g
 
 
@@ -69,16 +82,26 @@ def tutorial(problem, seed: int) -> tuple[float, float]:
         torch.manual_seed(seed)
         for _ in range(STEPS):
             inputs = torch.as_tensor(x)
-            models = [SingleTaskGP(inputs, torch.as_tensor(v)[:, None], outcome_transform=Standardize(1)) for v in (-f, *g.T)]
+            models = [
+                SingleTaskGP(inputs, torch.as_tensor(v)[:, None], outcome_transform=Standardize(1))
+                for v in (-f, *g.T)
+            ]
             model = ModelListGP(*models)
             fit_gpytorch_mll(SumMarginalLogLikelihood(model.likelihood, model))
             rules = {j + 1: (None, 0.0) for j in range(g.shape[1])}
             good = (g <= 0).all(1)
-            acquisition = (LogConstrainedExpectedImprovement(model, float((-f[good]).max()), 0, rules) if good.any()
-                           else LogProbabilityOfFeasibility(model, rules))
+            acquisition = (
+                LogConstrainedExpectedImprovement(model, float((-f[good]).max()), 0, rules)
+                if good.any()
+                else LogProbabilityOfFeasibility(model, rules)
+            )
             z, _ = optimize_acqf(acquisition, box, q=1, num_restarts=10, raw_samples=512)
             more = problem(z.numpy())
-            x, f, g = np.concatenate([x, z.numpy()]), np.append(f, more[0]), np.concatenate([g, more[1]])
+            x, f, g = (
+                np.concatenate([x, z.numpy()]),
+                np.append(f, more[0]),
+                np.concatenate([g, more[1]]),
+            )
     return time.perf_counter() - started, best(f, g)
 
 
@@ -88,9 +111,27 @@ def run() -> list[Figure]:
         for seed in SEEDS:
             (t1, f1), (t2, f2) = ours(problem, seed), tutorial(problem, seed)
             ratios.append(t1 / t2)
-            rows.append({"problem": problem.__name__, "seed": seed, "seconds": t1, "seconds_tutorial": t2, "best": f1, "best_tutorial": f2})
+            rows.append(
+                {
+                    "problem": problem.__name__,
+                    "seed": seed,
+                    "seconds": t1,
+                    "seconds_tutorial": t2,
+                    "best": f1,
+                    "best_tutorial": f2,
+                }
+            )
     worse = statistics.median(r["best"] - r["best_tutorial"] for r in rows)
-    figures = [Figure("time over BoTorch's tutorial loop, median of 2 problems x 5 seeds (5 inputs, 3 limits)", statistics.median(ratios), 1.0),
-               Figure("best feasible value minus that of the tutorial loop, median", worse, 0.01, "difference")]
+    figures = [
+        Figure(
+            "time over BoTorch's tutorial loop, median of 2 problems x 5 seeds (5 inputs, 3 "
+            "limits)",
+            statistics.median(ratios),
+            1.0,
+        ),
+        Figure(
+            "best feasible value minus that of the tutorial loop, median", worse, 0.01, "difference"
+        ),
+    ]
     write("gp", figures, rows=rows)
     return figures

@@ -62,7 +62,9 @@ def run() -> list[Figure]:
     limits = Budget(evaluations=100 * steps)
 
     def stepping() -> None:
-        """The same steps in a bare loop: the problem checks its points and calls its function, but nothing is metered, kept or judged."""
+        """The same steps in a bare loop: the problem checks its points and calls its function, but
+        nothing is metered, kept or judged.
+        """
         state = cbo.init(ackley, np.random.default_rng([0]))
         for _ in range(steps):
             cbo.done(ackley, state)
@@ -71,9 +73,11 @@ def run() -> list[Figure]:
     inside, outside = in_turns(lambda: _drive(ackley, cbo, limits), stepping, rounds=21)
     figures = [
         Figure("empty method: loop per step, beyond calling the step", per_step, 10.0, "us"),
-        Figure("CBO, 100 particles, d = 20: a run over the same 2,000 steps in a bare loop", ratio(inside, outside), 1.02),
+        Figure(
+            "CBO, 100 particles, d = 20: a run over the same 2,000 steps in a bare loop",
+            ratio(inside, outside),
+            1.02,
+        ),
     ]
     write("loop", figures, threads=os.environ.get("OMP_NUM_THREADS"))
     return figures
-
-

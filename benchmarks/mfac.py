@@ -1,4 +1,6 @@
-"""M-FAC: an optimiser's step against two passes over its window; growth of the static algorithm with d and m; peers of its memory class."""
+"""M-FAC: an optimiser's step against two passes over its window; growth of the static algorithm
+with d and m; peers of its memory class.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def run() -> list[Figure]:
 
     torch.manual_seed(0)
     d, m = 1_000_000, 64
-    weights = [torch.nn.Parameter(torch.randn(n)) for n in np.diff(np.linspace(0, d, 61).astype(int))]
+    weights = [
+        torch.nn.Parameter(torch.randn(n)) for n in np.diff(np.linspace(0, d, 61).astype(int))
+    ]
     for p in weights:
         p.grad = torch.randn_like(p)
     optimizer = MFAC(weights, ngrads=m, momentum=0.9)
@@ -30,13 +34,25 @@ def run() -> list[Figure]:
         torch.mv(window.T, c)
 
     step, twice = in_turns(optimizer.step, passes, rounds=15)
-    figures = [Figure("step of MFAC over two passes over its window, d = 1 M in 60 tensors, m = 64", ratio(step, twice), 4.0)]
+    figures = [
+        Figure(
+            "step of MFAC over two passes over its window, d = 1 M in 60 tensors, m = 64",
+            ratio(step, twice),
+            4.0,
+        )
+    ]
     sliding = SlidingFisher(m, d)
     sliding.rows.copy_(window)
     sliding.gram.copy_((window @ window.T).double())
     sliding.pushed = m
     product, _ = in_turns(lambda: sliding.ihvp(v), passes, rounds=9)
-    figures.append(Figure("product F^-1 x of SlidingFisher over the same two passes", ratio(product, twice[:9]), None))
+    figures.append(
+        Figure(
+            "product F^-1 x of SlidingFisher over the same two passes",
+            ratio(product, twice[:9]),
+            None,
+        )
+    )
 
     def slope(sizes: list[tuple[int, int]]) -> float:
         """Of log time against the log of what changes."""
@@ -45,10 +61,22 @@ def run() -> list[Figure]:
         at = [math.log(rows * columns) for rows, columns in sizes]
         return float(np.polyfit(at, [math.log(min(t)) for t in times], 1)[0])
 
-    figures.append(Figure("static algorithm: growth with d, exponent, m = 64, d = 25,000 to 400,000",
-                          slope([(64, d) for d in (25_000, 100_000, 400_000)]), 1.2, "exponent"))
-    figures.append(Figure("static algorithm: growth with m, exponent, d = 50,000, m = 32 to 256", slope([(m, 50_000) for m in (32, 64, 128, 256)]),
-                          2.2, "exponent"))
+    figures.append(
+        Figure(
+            "static algorithm: growth with d, exponent, m = 64, d = 25,000 to 400,000",
+            slope([(64, d) for d in (25_000, 100_000, 400_000)]),
+            1.2,
+            "exponent",
+        )
+    )
+    figures.append(
+        Figure(
+            "static algorithm: growth with m, exponent, d = 50,000, m = 32 to 256",
+            slope([(m, 50_000) for m in (32, 64, 128, 256)]),
+            2.2,
+            "exponent",
+        )
+    )
     figures += peers()
     write("mfac", figures)
     return figures
@@ -62,7 +90,9 @@ def peers() -> list[Figure]:
     from feasible.training import MFAC
 
     def stepper(kind: object, **settings: object) -> object:
-        model = torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
+        model = torch.nn.Sequential(
+            torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128)
+        )
         for p in model.parameters():
             p.grad = 1e-2 * torch.randn_like(p)
         optimizer = kind(model.parameters(), lr=1e-4, **settings)  # type: ignore[operator]
@@ -70,8 +100,18 @@ def peers() -> list[Figure]:
             optimizer.step()
         return optimizer.step
 
-    steps = {"MFAC, m = 64": stepper(MFAC, ngrads=64), "torch's Adam": stepper(torch.optim.Adam), "pytorch-optimizer's SOAP": stepper(SOAP),
-             "pytorch-optimizer's Shampoo": stepper(Shampoo)}
-    times = dict(zip(steps, in_turns(*steps.values(), rounds=7), strict=True))  # type: ignore[arg-type]
+    steps = {
+        "MFAC, m = 64": stepper(MFAC, ngrads=64),
+        "torch's Adam": stepper(torch.optim.Adam),
+        "pytorch-optimizer's SOAP": stepper(SOAP),
+        "pytorch-optimizer's Shampoo": stepper(Shampoo),
+    }
+    measured = in_turns(*steps.values(), rounds=7)  # type: ignore[arg-type]
+    times = dict(zip(steps, measured, strict=True))
     ours = times.pop("MFAC, m = 64")
-    return [Figure(f"step of MFAC (m = 64) over that of {name}, 0.2 M weights", ratio(ours, theirs), None) for name, theirs in times.items()]
+    return [
+        Figure(
+            f"step of MFAC (m = 64) over that of {name}, 0.2 M weights", ratio(ours, theirs), None
+        )
+        for name, theirs in times.items()
+    ]

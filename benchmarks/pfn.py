@@ -1,6 +1,8 @@
-"""Seconds for one proposal at 100 observations, five limits and seven inputs, and the memory of one at 300 observations.
+"""Seconds for one proposal at 100 observations, five limits and seven inputs, and the memory of one
+at 300 observations.
 
-BoTorch: six SingleTaskGPs fitted, LogConstrainedExpectedImprovement, 10 restarts and 512 raw samples, as `botorch-logcei` does.
+BoTorch: six SingleTaskGPs fitted, LogConstrainedExpectedImprovement, 10 restarts and 512 raw
+  samples, as `botorch-logcei` does.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def problem() -> BlackBox:
 
 
 def proposal(name: str, n: int, seed: int) -> float:
-    """CPU seconds of one proposal after n observations, of which the method chose the first (its own initial design) and the last."""
+    """CPU seconds of one proposal after n observations, of which the method chose the first (its
+    own initial design) and the last.
+    """
     task, method = problem(), load_method(name)
     rng = np.random.default_rng(seed)
     state = method.init(task, np.random.default_rng(seed))
@@ -49,19 +53,46 @@ def proposal(name: str, n: int, seed: int) -> float:
 
 
 def memory() -> float:
-    """GiB of a whole process, imports included, that makes a proposal of pfn-cei at 300 observations."""
-    code = ("import resource, sys\nsys.path.insert(0, '.')\nfrom benchmarks import pfn\n"
-            "pfn.proposal('pfn-cei', 300, 0)\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
-    peak = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    """GiB of a whole process, imports included, that makes a proposal of pfn-cei at 300
+    observations.
+    """
+    code = (
+        "import resource, sys\nsys.path.insert(0, '.')\nfrom benchmarks import pfn\n"
+        "pfn.proposal('pfn-cei', 300, 0)\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peak = int(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+    )
     return peak / 2**20
 
 
 def run() -> list[Figure]:
     rounds = range(5)
-    seconds = {name: [proposal(name, N, s) for s in rounds] for name in ("pfn-cei", "gp-sqp", "gp-cei", "botorch-logcei")}
-    figures = [Figure(f"CPU time of a proposal of {name} over that of botorch-logcei, {N} observations, {M} limits, {D} inputs",
-                      statistics.median(a / b for a, b in zip(seconds[name], seconds["botorch-logcei"], strict=True)), bar, "ratio")
-               for name, bar in (("pfn-cei", 0.05), ("gp-sqp", None), ("gp-cei", None))]
-    figures.append(Figure("peak memory of a process that makes a proposal of pfn-cei at 300 observations", memory(), 1.0, "GiB"))
+    seconds = {
+        name: [proposal(name, N, s) for s in rounds]
+        for name in ("pfn-cei", "gp-sqp", "gp-cei", "botorch-logcei")
+    }
+    figures = [
+        Figure(
+            f"CPU time of a proposal of {name} over that of botorch-logcei, {N} observations, {M} "
+            f"limits, {D} inputs",
+            statistics.median(
+                a / b for a, b in zip(seconds[name], seconds["botorch-logcei"], strict=True)
+            ),
+            bar,
+            "ratio",
+        )
+        for name, bar in (("pfn-cei", 0.05), ("gp-sqp", None), ("gp-cei", None))
+    ]
+    figures.append(
+        Figure(
+            "peak memory of a process that makes a proposal of pfn-cei at 300 observations",
+            memory(),
+            1.0,
+            "GiB",
+        )
+    )
     write("pfn", figures)
     return figures

@@ -1,6 +1,8 @@
-"""Sparsity-constrained transport: time and value against POT's semi-dual, and routers of tokens against a plain one, one thread each.
+"""Sparsity-constrained transport: time and value against POT's semi-dual, and routers of tokens
+against a plain one, one thread each.
 
-Values are of the semi-dual, both computed by the same function from the potentials; a positive difference is in our favour. The plain router sorts
+Values are of the semi-dual, both computed by the same function from the potentials; a positive
+difference is in our favour. The plain router sorts
 each expert's column of each group by itself; the others are for comparison.
 """
 
@@ -26,15 +28,35 @@ def against_pot(gamma: float) -> list[Figure]:
     found = sparse_ot(p.a, p.b, p.cost, p.k, gamma)
     plan, alpha, _ = smooth(p.a, p.b, p.cost, p.k, gamma)
     theirs = bound(p.a, p.b, p.cost, p.k, gamma, alpha)
-    ours, pots = in_turns(lambda: sparse_ot(p.a, p.b, p.cost, p.k, gamma), lambda: smooth(p.a, p.b, p.cost, p.k, gamma), rounds=ROUNDS)
+    ours, pots = in_turns(
+        lambda: sparse_ot(p.a, p.b, p.cost, p.k, gamma),
+        lambda: smooth(p.a, p.b, p.cost, p.k, gamma),
+        rounds=ROUNDS,
+    )
     missed = float(np.abs(plan.sum(1) - p.a).sum())
-    return [Figure(f"sparse_ot over POT, n = m = 512, k = 8, gamma = {gamma:g}, time", ratio(ours, pots), 0.5,
-                   note=f"{np.median(ours):.2f} s against {np.median(pots):.2f} s, L1 error {found.marginal_error:.1e} against {missed:.1e}"),
-            Figure(f"the same, semi-dual value above POT's, gamma = {gamma:g}", (found.value - theirs) / abs(theirs), -1e-9, "at least, relative")]
+    return [
+        Figure(
+            f"sparse_ot over POT, n = m = 512, k = 8, gamma = {gamma:g}, time",
+            ratio(ours, pots),
+            0.5,
+            note=f"{np.median(ours):.2f} s against {np.median(pots):.2f} s, L1 error "
+            f"{found.marginal_error:.1e} against {missed:.1e}",
+        ),
+        Figure(
+            f"the same, semi-dual value above POT's, gamma = {gamma:g}",
+            (found.value - theirs) / abs(theirs),
+            -1e-9,
+            "at least, relative",
+        ),
+    ]
 
 
-def plain_router(logits, capacity: int, iterations: int = 20, gamma: float = 1.0, rate: float = 1e-2):  # type: ignore[no-untyped-def]
-    """The items-per-expert plan written as the formula reads: group by group, expert by expert, everything sorted. (G, N, E)."""
+def plain_router(
+    logits, capacity: int, iterations: int = 20, gamma: float = 1.0, rate: float = 1e-2
+):  # type: ignore[no-untyped-def]
+    """The items-per-expert plan written as the formula reads: group by group, expert by expert,
+    everything sorted. (G, N, E).
+    """
     import torch
 
     groups, tokens, experts = logits.shape
@@ -53,7 +75,9 @@ def plain_router(logits, capacity: int, iterations: int = 20, gamma: float = 1.0
             if t < iterations:
                 slope = plan[g].sum(1) - 1
                 first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
-                alpha = alpha - rate * (first / (1 - 0.9 ** (t + 1))) / ((second / (1 - 0.999 ** (t + 1))).sqrt() + 1e-8)
+                alpha = alpha - rate * (first / (1 - 0.9 ** (t + 1))) / (
+                    (second / (1 - 0.999 ** (t + 1))).sqrt() + 1e-8
+                )
     return plan
 
 
@@ -65,18 +89,55 @@ def routers() -> list[Figure]:
 
     torch.set_num_threads(1)
     draw = torch.Generator().manual_seed(100)
-    logits = 1.5 * torch.randn(8, 256, 8, generator=draw) + 0.7 * torch.randn(8, 1, 8, generator=draw)
-    sparse, rows, top, sinkhorn = SparseRouter(), SparseRouter("experts-per-item"), TopKRouter(), SinkhornRouter()
+    logits = 1.5 * torch.randn(8, 256, 8, generator=draw) + 0.7 * torch.randn(
+        8, 1, 8, generator=draw
+    )
+    sparse, rows, top, sinkhorn = (
+        SparseRouter(),
+        SparseRouter("experts-per-item"),
+        TopKRouter(),
+        SinkhornRouter(),
+    )
     off = float((sparse(logits).plan - plain_router(logits, 32)).abs().max())
-    plain, ours, per_item, first, entropic = in_turns(lambda: plain_router(logits, 32), lambda: sparse(logits), lambda: rows(logits),
-                                                      lambda: top(logits), lambda: sinkhorn(logits), rounds=ROUNDS)
-    dropped = {name: r(logits).stats["dropped"].item() for name, r in (("sparse", sparse), ("rows", rows), ("top", top), ("sinkhorn", sinkhorn))}
-    return [Figure("SparseRouter over a plain one, items-per-expert, 8 x 256 tokens, 8 experts, time", ratio(ours, plain), 0.5,
-                   note=f"{1e3 * np.median(ours):.1f} ms, drops {dropped['sparse']:.3f} of the tokens"),
-            Figure("the same, largest difference of the plans", off, 1e-4, "mass"),
-            Figure("SparseRouter over S-BASE, time", ratio(ours, entropic), None, note=f"S-BASE drops {dropped['sinkhorn']:.3f}"),
-            Figure("SparseRouter over S-BASE, experts-per-item, time", ratio(per_item, entropic), None, note=f"drops {dropped['rows']:.3f}"),
-            Figure("SparseRouter over top-1, time", ratio(ours, first), None, note=f"top-1 drops {dropped['top']:.3f}")]
+    plain, ours, per_item, first, entropic = in_turns(
+        lambda: plain_router(logits, 32),
+        lambda: sparse(logits),
+        lambda: rows(logits),
+        lambda: top(logits),
+        lambda: sinkhorn(logits),
+        rounds=ROUNDS,
+    )
+    dropped = {
+        name: r(logits).stats["dropped"].item()
+        for name, r in (("sparse", sparse), ("rows", rows), ("top", top), ("sinkhorn", sinkhorn))
+    }
+    return [
+        Figure(
+            "SparseRouter over a plain one, items-per-expert, 8 x 256 tokens, 8 experts, time",
+            ratio(ours, plain),
+            0.5,
+            note=f"{1e3 * np.median(ours):.1f} ms, drops {dropped['sparse']:.3f} of the tokens",
+        ),
+        Figure("the same, largest difference of the plans", off, 1e-4, "mass"),
+        Figure(
+            "SparseRouter over S-BASE, time",
+            ratio(ours, entropic),
+            None,
+            note=f"S-BASE drops {dropped['sinkhorn']:.3f}",
+        ),
+        Figure(
+            "SparseRouter over S-BASE, experts-per-item, time",
+            ratio(per_item, entropic),
+            None,
+            note=f"drops {dropped['rows']:.3f}",
+        ),
+        Figure(
+            "SparseRouter over top-1, time",
+            ratio(ours, first),
+            None,
+            note=f"top-1 drops {dropped['top']:.3f}",
+        ),
+    ]
 
 
 def run() -> list[Figure]:

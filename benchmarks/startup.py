@@ -24,7 +24,10 @@ def run() -> list[Figure]:
     bare = _seconds(sys.executable, "-c", "pass")
     with_import = _seconds(sys.executable, "-c", "import feasible")
     with_help = _seconds(str(Path(sys.executable).with_name("feasible")), "--help")
-    figures = [Figure("feasible --help", with_help, 0.5, "s"), Figure("import feasible, beyond starting Python", with_import - bare, 0.2, "s"),
-               Figure("feasible --help over starting Python", with_help / bare)]
+    figures = [
+        Figure("feasible --help", with_help, 0.5, "s"),
+        Figure("import feasible, beyond starting Python", with_import - bare, 0.2, "s"),
+        Figure("feasible --help over starting Python", with_help / bare),
+    ]
     write("startup", figures)
     return figures

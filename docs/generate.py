@@ -1,7 +1,8 @@
-"""What the pages take from the code: `make docs` runs this before mkdocs. It writes docs/generated/ and the table in README.md.
+"""What the pages take from the code: `make docs` runs this before mkdocs. It writes docs/generated/
+and the table in README.md.
 
-    python docs/generate.py              everything
-    python docs/generate.py --readme     the table in README.md only
+python docs/generate.py              everything
+python docs/generate.py --readme     the table in README.md only
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ from feasible.lab.papers import papers
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "generated"
 BEGIN, END = "<!-- papers:begin -->", "<!-- papers:end -->"
-CONTEST, METHODS, EVALUATIONS, SEEDS = "welded-beam", ("cobyqa", "cma-es", "differential-evolution", "cbo-memory", "random-search"), 400, 5
+CONTEST, METHODS, EVALUATIONS, SEEDS = (
+    "welded-beam",
+    ("cobyqa", "cma-es", "differential-evolution", "cbo-memory", "random-search"),
+    400,
+    5,
+)
 
 
-# -- papers ---------------------------------------------------------------------------------------------------------------
+# -- papers ----------------------------------------------------------------------------------------
 
 
 def state(paper: Mapping[str, Any]) -> str:
@@ -40,24 +46,41 @@ def main_figure(figures: Mapping[str, Any]) -> str:
     """The first figure of the evidence, with the statement it belongs to."""
     for statement, value in figures.items():
         if value is not None:
-            return f"{statement}: {value:.4g}" if isinstance(value, float) else f"{statement}: {value}"
+            return (
+                f"{statement}: {value:.4g}" if isinstance(value, float) else f"{statement}: {value}"
+            )
     return ""
 
 
 def title(paper: Mapping[str, Any]) -> str:
-    return f"[{paper['title']}](https://arxiv.org/abs/{paper['arxiv']})" if paper["arxiv"] else paper["title"]
+    return (
+        f"[{paper['title']}](https://arxiv.org/abs/{paper['arxiv']})"
+        if paper["arxiv"]
+        else paper["title"]
+    )
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in line) + " |" for line in lines) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in line) + " |"
+            for line in lines
+        )
+        + "\n"
+    )
 
 
 def papers_table() -> str:
     """The table of README.md: 46 rows."""
-    return table(["paper", "room", "state", "main figure"],
-                 [[f"{title(p)} (`{p['slug']}`)", p["room"], state(p), main_figure(p["figures"])] for p in papers()])
+    return table(
+        ["paper", "room", "state", "main figure"],
+        [
+            [f"{title(p)} (`{p['slug']}`)", p["room"], state(p), main_figure(p["figures"])]
+            for p in papers()
+        ],
+    )
 
 
 def readme(text: str) -> str:
@@ -70,15 +93,35 @@ def readme(text: str) -> str:
 def papers_page() -> str:
     """The gallery: one section a room, one entry a paper, with every part of its claim."""
     found = papers()
-    counts = ", ".join(f"{n} {name}" for name in ("holds", "does not hold", "no evidence yet", "not built")
-                       if (n := sum(state(p) == name for p in found)))
-    parts = [f"# Papers and evidence\n\n{len(found)} papers: {counts}. A paper's evidence is the file `evidence/SLUG.json`: the claim, the command, "
-             "every seed's figures, versions and the commit. A claim that does not hold here is listed as not holding.\n"]
+    counts = ", ".join(
+        f"{n} {name}"
+        for name in ("holds", "does not hold", "no evidence yet", "not built")
+        if (n := sum(state(p) == name for p in found))
+    )
+    parts = [
+        f"# Papers and evidence\n\n{len(found)} papers: {counts}. A paper's evidence is the file "
+        "`evidence/SLUG.json`: the claim, the command, "
+        "every seed's figures, versions and the commit. A claim that does not hold here is listed "
+        "as not holding.\n"
+    ]
     for room in dict.fromkeys(p["room"] for p in found):
         parts.append(f"## {room}\n")
         mine = [p for p in found if p["room"] == room]
-        parts.append(table(["paper", "slug", "state", "methods here", "problems here"],
-                           [[title(p), f"`{p['slug']}`", state(p), _codes(p["methods"]), len(p["problems"]) or ""] for p in mine]))
+        parts.append(
+            table(
+                ["paper", "slug", "state", "methods here", "problems here"],
+                [
+                    [
+                        title(p),
+                        f"`{p['slug']}`",
+                        state(p),
+                        _codes(p["methods"]),
+                        len(p["problems"]) or "",
+                    ]
+                    for p in mine
+                ],
+            )
+        )
         parts += [_evidence(p["slug"]) for p in mine if p["holds"] is not None]
     return "\n".join(parts)
 
@@ -87,80 +130,145 @@ def _evidence(slug: str) -> str:
     from feasible.lab.claim import read_evidence
 
     found = read_evidence(slug) or {}
-    rows = [[p["statement"], "" if p["figure"] is None else f"{p['figure']:.4g}" if isinstance(p["figure"], float) else p["figure"], p["bar"],
-             {True: "yes", False: "no", None: "reported"}[p["holds"]]] for p in found["parts"]]
+    rows = [
+        [
+            p["statement"],
+            ""
+            if p["figure"] is None
+            else f"{p['figure']:.4g}"
+            if isinstance(p["figure"], float)
+            else p["figure"],
+            p["bar"],
+            {True: "yes", False: "no", None: "reported"}[p["holds"]],
+        ]
+        for p in found["parts"]
+    ]
     why = f"\n{found['why']}\n" if found.get("why") else ""
-    return (f"### {slug}\n\n{found['claim']}\n\nCommand: `{found['command']}`, seeds {', '.join(map(str, found['seeds']))}, "
-            f"commit {found['commit']}.\n\n" + table(["statement", "measured", "bar", "met"], rows) + why)
+    return (
+        f"### {slug}\n\n{found['claim']}\n\nCommand: `{found['command']}`, seeds "
+        f"{', '.join(map(str, found['seeds']))}, "
+        f"commit {found['commit']}.\n\n"
+        + table(["statement", "measured", "bar", "met"], rows)
+        + why
+    )
 
 
 def _codes(names: Iterable[str]) -> str:
     return ", ".join(f"`{n}`" for n in names)
 
 
-# -- the room, the command line, the decisions ----------------------------------------------------------------------------
+# -- the room, the command line, the decisions -----------------------------------------------------
 
 
 def methods_table() -> str:
     """Methods and peers of the room, from the registry."""
     titles = {p["slug"]: title(p) for p in papers()}
-    found = sorted((e for e in methods().values() if e.room == "blackbox"), key=lambda e: (e.peer, e.name))
-    return table(["method", "what it is", "source"],
-                 [[f"`{e.name}`", e.summary, "another library's solver" if e.peer else titles.get(e.paper or "", "")] for e in found])
+    found = sorted(
+        (e for e in methods().values() if e.room == "blackbox"), key=lambda e: (e.peer, e.name)
+    )
+    return table(
+        ["method", "what it is", "source"],
+        [
+            [
+                f"`{e.name}`",
+                e.summary,
+                "another library's solver" if e.peer else titles.get(e.paper or "", ""),
+            ]
+            for e in found
+        ],
+    )
 
 
 def benchmark_ranks() -> str:
-    """Average ranks over the fifteen engineering problems, from benchmarks/results/standings.json."""
-    tables = json.loads((ROOT / "benchmarks" / "results" / "standings.json").read_text(encoding="utf-8"))["tables"]
+    """Average ranks over the fifteen engineering problems, from
+    benchmarks/results/standings.json."""
+    tables = json.loads(
+        (ROOT / "benchmarks" / "results" / "standings.json").read_text(encoding="utf-8")
+    )["tables"]
     parts = []
     for found in tables.values():
         feasible: dict[str, list[float]] = {}
         for row in found["rows"]:
             feasible.setdefault(row["method"], []).append(row["feasible_rate"])
-        parts.append(f"{found['evaluations']:,} evaluations, {len(found['problems'])} of the problems, seeds "
-                     f"{', '.join(map(str, found['seeds']))}:\n\n" + table(
-            ["method", "average rank", "feasible answers"],
-            [[f"`{m}`", f"{rank:.2f}", f"{100 * sum(feasible[m]) / len(feasible[m]):.0f} %"]
-             for m, rank in sorted(found["ranks"].items(), key=lambda kv: kv[1])]))
+        parts.append(
+            f"{found['evaluations']:,} evaluations, {len(found['problems'])} of the problems, "
+            "seeds "
+            f"{', '.join(map(str, found['seeds']))}:\n\n"
+            + table(
+                ["method", "average rank", "feasible answers"],
+                [
+                    [f"`{m}`", f"{rank:.2f}", f"{100 * sum(feasible[m]) / len(feasible[m]):.0f} %"]
+                    for m, rank in sorted(found["ranks"].items(), key=lambda kv: kv[1])
+                ],
+            )
+        )
     return "\n".join(parts)
 
 
 def development(name: str) -> Callable[[], str]:
-    """The average ranks of a benchmark on the development seeds, as a table for each of its groups."""
+    """The average ranks of a benchmark on the development seeds, as a table for each of its
+    groups."""
+
     def make() -> str:
-        data = json.loads((ROOT / "benchmarks" / "results" / f"{name}-development.json").read_text(encoding="utf-8"))
+        data = json.loads(
+            (ROOT / "benchmarks" / "results" / f"{name}-development.json").read_text(
+                encoding="utf-8"
+            )
+        )
         groups: dict[str, list[list[str]]] = {}
         for f in data["figures"]:
             group, _, rest = f["what"].partition(": ")
             if "average rank" in rest:
-                groups.setdefault(group, []).append([f"`{rest.split(',')[0]}`", f"{f['value']:.2f}", f["note"].removeprefix("feasible in ")])
-        return "\n".join(f"{group} (seeds {', '.join(map(str, data['seeds']))}):\n\n" + table(
-            ["method", "average rank", "feasible answers"], sorted(rows, key=lambda r: float(r[1]))) for group, rows in groups.items())
+                groups.setdefault(group, []).append(
+                    [
+                        f"`{rest.split(',')[0]}`",
+                        f"{f['value']:.2f}",
+                        f["note"].removeprefix("feasible in "),
+                    ]
+                )
+        return "\n".join(
+            f"{group} (seeds {', '.join(map(str, data['seeds']))}):\n\n"
+            + table(
+                ["method", "average rank", "feasible answers"],
+                sorted(rows, key=lambda r: float(r[1])),
+            )
+            for group, rows in groups.items()
+        )
+
     return make
 
 
 def problems_table() -> str:
     """Ready-made problems of the room, from the registry."""
     rows = []
-    for entry in sorted((e for e in problems().values() if e.room == "blackbox"), key=lambda e: e.name):
+    for entry in sorted(
+        (e for e in problems().values() if e.room == "blackbox"), key=lambda e: e.name
+    ):
         problem: Any = load_problem(entry.name)
         known = "" if problem.best_known is None else f"{problem.best_known:.8g}"
-        rows.append([f"`{entry.name}`", entry.solves, problem.space.d, len(problem.limits.limits), known])
+        rows.append(
+            [f"`{entry.name}`", entry.solves, problem.space.d, len(problem.limits.limits), known]
+        )
     return table(["problem", "class", "variables", "limits", "best known"], rows)
 
 
 def cli_page() -> str:
     """Every command with its help text, as the program prints it."""
     root: Any = typer.main.get_command(app)
-    parts = ["# Command line\n\nGenerated from the program. Every command prints the same with `--help`. Exit codes: 0 done, 2 an error that is "
-             "explained in one sentence on standard error, 130 interrupted.\n", _help(root)]
+    parts = [
+        "# Command line\n\nGenerated from the program. Every command prints the same with "
+        "`--help`. Exit codes: 0 done, 2 an error that is "
+        "explained in one sentence on standard error, 130 interrupted.\n",
+        _help(root),
+    ]
     for name in root.commands:
         parts += [f"## feasible {name}\n", _help(root, name)]
     return "\n".join(parts)
 
 
 def _help(root: Any, name: str | None = None) -> str:
-    # the context classes are the commands' own: newer versions of typer carry their own copy of click
+    # the context classes are the commands' own: newer versions of typer carry their own copy of
+    # click
     width = {"max_content_width": 100, "terminal_width": 100}
     command, context = root, root.context_class(root, info_name="feasible", **width)
     if name is not None:
@@ -172,30 +280,50 @@ def _help(root: Any, name: str | None = None) -> str:
 def decisions() -> list[tuple[str, Path]]:
     """(title, file) of every decision, in order."""
     files = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
-    return [(file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# "), file) for file in files]
+    return [
+        (file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# "), file)
+        for file in files
+    ]
 
 
 def decisions_page() -> str:
     """The index of decisions."""
     listed = "\n".join(f"- [{name}](../decisions/{file.name})" for name, file in decisions())
-    return f"# Decisions\n\nWhat a reader of the code may question, each in about ten lines: context, choice, consequence.\n\n{listed}\n"
+    return (
+        "# Decisions\n\nWhat a reader of the code may question, each in about ten lines: "
+        f"context, choice, consequence.\n\n{listed}\n"
+    )
 
 
-# -- what has to run ------------------------------------------------------------------------------------------------------
+# -- what has to run -------------------------------------------------------------------------------
 
 
 def transcript(command: str, files: Sequence[str] = ()) -> str:
     """What a command prints in a fresh folder with these example files, cut at 150 columns."""
     with tempfile.TemporaryDirectory() as folder:
         for name in files:
-            (Path(folder) / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
+            (Path(folder) / name).write_text(
+                (ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8"
+            )
         program = Path(sys.executable).with_name("feasible")
-        done = subprocess.run([str(program), *command.split()[1:]], cwd=folder, capture_output=True, text=True, check=True)
-    return f"$ {command}\n" + "\n".join(line[:150].rstrip() for line in done.stdout.splitlines()) + "\n"
+        done = subprocess.run(
+            [str(program), *command.split()[1:]],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return (
+        f"$ {command}\n"
+        + "\n".join(line[:150].rstrip() for line in done.stdout.splitlines())
+        + "\n"
+    )
 
 
 def convergence() -> str:
-    """Race a few methods on one problem, draw the medians as convergence.svg, and return the standings as a table."""
+    """Race a few methods on one problem, draw the medians as convergence.svg, and return the
+    standings as a table.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -213,26 +341,51 @@ def convergence() -> str:
     for method in race.methods:
         curves = []
         for trial in race.of(CONTEST, method):
-            good = [(p.spent["evaluations"], p.verdict.objective) for p in trial.trail if p.verdict.feasible]
+            good = [
+                (p.spent["evaluations"], p.verdict.objective)
+                for p in trial.trail
+                if p.verdict.feasible
+            ]
             at, value = np.array([g[0] for g in good]), np.array([g[1] for g in good] + [np.inf])
             where = np.searchsorted(at, grid, side="right") - 1
             curves.append(np.where(where < 0, np.inf, value[where]) / best - 1)
         median = np.quantile(np.array(curves), 0.5, axis=0, method="higher")
         shown = np.isfinite(median)
-        axes.step(grid[shown], np.maximum(100 * median[shown], 1e-4), where="post", label=method, lw=1.4)
-    axes.set(yscale="log", xlabel="evaluations", ylabel="gap to the best known (%)", title=f"{CONTEST}: median of {SEEDS} seeds")
+        axes.step(
+            grid[shown], np.maximum(100 * median[shown], 1e-4), where="post", label=method, lw=1.4
+        )
+    axes.set(
+        yscale="log",
+        xlabel="evaluations",
+        ylabel="gap to the best known (%)",
+        title=f"{CONTEST}: median of {SEEDS} seeds",
+    )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     figure.savefig(OUT / "convergence.svg", metadata={"Date": None})
     plt.close(figure)
     frame = standings(race).to_frame()
-    return table(["method", "median", "quartiles", "feasible", "average rank"],
-                 [[f"`{r.method}`", f"{r.median:.5g}", f"{r.q25:.5g} to {r.q75:.5g}", f"{r.feasible_rate:.0%}", f"{r.average_rank:.2f}"]
-                  for r in frame.sort_values("average_rank").itertuples()])
+    return table(
+        ["method", "median", "quartiles", "feasible", "average rank"],
+        [
+            [
+                f"`{r.method}`",
+                f"{r.median:.5g}",
+                f"{r.q25:.5g} to {r.q75:.5g}",
+                f"{r.feasible_rate:.0%}",
+                f"{r.average_rank:.2f}",
+            ]
+            for r in frame.sort_values("average_rank").itertuples()
+        ],
+    )
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "papers.md": papers_page, "cli.md": cli_page, "decisions.md": decisions_page, "methods.txt": methods_table, "problems.txt": problems_table,
+    "papers.md": papers_page,
+    "cli.md": cli_page,
+    "decisions.md": decisions_page,
+    "methods.txt": methods_table,
+    "problems.txt": problems_table,
     "ranks.txt": benchmark_ranks,
     "choosing.txt": development("engineering"),
     "rough.txt": development("rough"),
@@ -240,7 +393,9 @@ PAGES: dict[str, Callable[[], str]] = {
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
     "standings.txt": convergence,
-    "solve.txt": lambda: transcript("feasible solve beam.py:problem --budget evaluations=60", ["beam.py"]),
+    "solve.txt": lambda: transcript(
+        "feasible solve beam.py:problem --budget evaluations=60", ["beam.py"]
+    ),
     "explain.txt": lambda: transcript("feasible explain welded-beam"),
     "ask.txt": lambda: transcript("feasible ask mix.toml -n 4", ["mix.toml"]),
 }

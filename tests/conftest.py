@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")  # two busy test processes are all there is, and a fork must not meet a pool of threads
+    os.environ.setdefault(
+        threads, "1"
+    )  # two busy test processes are all there is, and a fork must not meet a pool of threads
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -17,8 +19,12 @@ settings.load_profile("feasible")
 
 
 @pytest.fixture
-def killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, Any]]:
-    """(problem, method, budget, at) -> (the uninterrupted result, that of a run killed by SIGKILL at its checkpoint number `at` and resumed)."""
+def killed_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Any, Any]]:
+    """(problem, method, budget, at) -> (the uninterrupted result, that of a run killed by SIGKILL
+    at its checkpoint number `at` and resumed).
+    """
     import feasible
     from feasible.lab import stored
     from feasible.lab.store import Store

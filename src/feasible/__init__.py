@@ -6,8 +6,15 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "Problem": "core.problem", "Method": "core.problem", "Budget": "core.budget", "spend": "core.budget", "Verdict": "core.verdict",
-    "Result": "core.result", "solve": "api", "race": "api", "reproduce": "api",
+    "Problem": "core.problem",
+    "Method": "core.problem",
+    "Budget": "core.budget",
+    "spend": "core.budget",
+    "Verdict": "core.verdict",
+    "Result": "core.result",
+    "solve": "api",
+    "race": "api",
+    "reproduce": "api",
 }
 _ROOMS = ("blackbox", "transport", "training")
 

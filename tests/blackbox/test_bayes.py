@@ -1,4 +1,6 @@
-"""Bayesian optimisation: every acquisition obeys its problem, repeats itself, and goes on from a checkpoint; the models against closed forms."""
+"""Bayesian optimisation: every acquisition obeys its problem, repeats itself, and goes on from a
+checkpoint; the models against closed forms.
+"""
 
 import math
 import warnings
@@ -12,7 +14,16 @@ from feasible.blackbox import instances_bayes
 from feasible.blackbox.bayes import ACQUISITIONS, BO
 from feasible.blackbox.bayes_native import BayesOpt
 from feasible.blackbox.bayes_search import Domain, Search
-from feasible.blackbox.gp import Predictor, Scale, build, first_output, fit, log_posterior, parameters, slice_sample
+from feasible.blackbox.gp import (
+    Predictor,
+    Scale,
+    build,
+    first_output,
+    fit,
+    log_posterior,
+    parameters,
+    slice_sample,
+)
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real, Space
 from feasible.core.budget import Budget, Meter
@@ -20,7 +31,16 @@ from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, BoundsError, NotFinite, ShapeError, UnknownName
 from feasible.core.run import Run, run
 
-QUICK = {"raw": 24, "restarts": 2, "samples": 16, "fantasies": 4, "cover": 16, "sga_restarts": 2, "sga_steps": 3, "n_init": 4}
+QUICK = {
+    "raw": 24,
+    "restarts": 2,
+    "samples": 16,
+    "fantasies": 4,
+    "cover": 16,
+    "sga_restarts": 2,
+    "sga_steps": 3,
+    "n_init": 4,
+}
 PLAIN = [a for a in ACQUISITIONS if a not in ("mfkg", "multi-task", "env-kg")]
 
 
@@ -35,15 +55,27 @@ def solve(problem, how, evaluations=7, seed=107, **options):
 
 def bowl(known=None, limits=True, **options):
     """A bowl with gradients, its optimum cut off by a limit."""
+
     def fun(x):
-        found = {"objective": ((x - 0.3) ** 2).sum(1), "d_x1": 2 * (x[:, 0] - 0.3), "d_x2": 2 * (x[:, 1] - 0.3)}
+        found = {
+            "objective": ((x - 0.3) ** 2).sum(1),
+            "d_x1": 2 * (x[:, 0] - 0.3),
+            "d_x2": 2 * (x[:, 1] - 0.3),
+        }
         return found | ({"sum": x.sum(1)} if limits else {})
 
-    return BlackBox(fun, [(-1, 1), (0, 2)], objective="objective", limits={"sum": ">= 0.8"} if limits else None, vectorized=True, known=known,
-                    **options)
+    return BlackBox(
+        fun,
+        [(-1, 1), (0, 2)],
+        objective="objective",
+        limits={"sum": ">= 0.8"} if limits else None,
+        vectorized=True,
+        known=known,
+        **options,
+    )
 
 
-# -- every acquisition ------------------------------------------------------------------------------------------------------
+# -- every acquisition -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("acq", PLAIN)
@@ -117,17 +149,30 @@ def test_hyperparameters_of_each_kind_work(how):
 
 
 def test_gradients_are_used_and_without_them_the_values_are():
-    with_slopes = solve(instances_bayes.with_gradient("rosenbrock"), method("d-ei", n_init=5), 9).verdict.objective
+    with_slopes = solve(
+        instances_bayes.with_gradient("rosenbrock"), method("d-ei", n_init=5), 9
+    ).verdict.objective
     assert with_slopes < 1.0
-    assert solve(BlackBox(lambda x: float(x @ x), [(-1, 1)] * 2), method("d-ei"), 5).verdict.objective < 1
+    assert (
+        solve(BlackBox(lambda x: float(x @ x), [(-1, 1)] * 2), method("d-ei"), 5).verdict.objective
+        < 1
+    )
 
 
-# -- fidelity, environment, task --------------------------------------------------------------------------------------------
+# -- fidelity, environment, task -------------------------------------------------------------------
 
 
 def test_multi_fidelity_ends_with_an_answer_at_the_target_and_never_passes_the_cost():
     budget = Budget(cost=6)
-    result = run(Run(instances_bayes.augmented_branin(), method("mfkg", fidelity="s", n_init=3), budget, 103, Meter(budget)))
+    result = run(
+        Run(
+            instances_bayes.augmented_branin(),
+            method("mfkg", fidelity="s", n_init=3),
+            budget,
+            103,
+            Meter(budget),
+        )
+    )
     assert result.spent["cost"] <= 6
     assert result.verdict.feasible
     assert result.answer["s"] == 1.0
@@ -137,13 +182,20 @@ def test_multi_fidelity_ends_with_an_answer_at_the_target_and_never_passes_the_c
 def test_one_environment_at_a_time_finds_the_best_mean():
     problem = instances_bayes.random_environment()
     weights = (0.1, 0.2, 0.3, 0.4)
-    opt = BayesOpt(problem.space, settings=method("env-kg", environment="w", weights=weights), noise=0.0, seed=105)
+    opt = BayesOpt(
+        problem.space,
+        settings=method("env-kg", environment="w", weights=weights),
+        noise=0.0,
+        seed=105,
+    )
     for _ in range(10):
         x = opt.ask()
         opt.tell(x, problem.fun(x))
     x, mean, sd = opt.recommend()
     assert x[0] == pytest.approx(2.0, abs=0.2)
-    assert mean == pytest.approx(sum(p * (x[0] - w) ** 2 for w, p in enumerate(weights)), abs=0.2 + 3 * sd)
+    assert mean == pytest.approx(
+        sum(p * (x[0] - w) ** 2 for w, p in enumerate(weights)), abs=0.2 + 3 * sd
+    )
 
 
 def test_a_second_task_teaches_the_first():
@@ -157,18 +209,27 @@ def test_a_second_task_teaches_the_first():
     assert x[0] == pytest.approx(0.3, abs=0.1)
 
 
-@pytest.mark.parametrize(("acq", "word"), [("mfkg", "fidelity"), ("env-kg", "environment"), ("multi-task", "task")])
+@pytest.mark.parametrize(
+    ("acq", "word"), [("mfkg", "fidelity"), ("env-kg", "environment"), ("multi-task", "task")]
+)
 def test_the_variable_that_must_be_named_is_asked_for(acq, word):
     with pytest.raises(ArgumentError, match=word):
         solve(bowl(), method(acq))
 
 
-# -- spaces -----------------------------------------------------------------------------------------------------------------
+# -- spaces ----------------------------------------------------------------------------------------
 
 
 def test_whole_numbers_and_categories_stay_so_and_points_do_not_come_again():
-    problem = BlackBox(lambda p: (p["r"] - 0.3) ** 2 + (p["n"] - 3) ** 2 + (p["kind"] != "b"),
-                       variables=[Real("r", 0.1, 10, log=True), Integer("n", -2, 6), Categorical("kind", ["a", "b", "c"]), Real("still", 1, 1)])
+    problem = BlackBox(
+        lambda p: (p["r"] - 0.3) ** 2 + (p["n"] - 3) ** 2 + (p["kind"] != "b"),
+        variables=[
+            Real("r", 0.1, 10, log=True),
+            Integer("n", -2, 6),
+            Categorical("kind", ["a", "b", "c"]),
+            Real("still", 1, 1),
+        ],
+    )
     rows = solve(problem, method("logei"), 8).ledger.all()
     assert (rows.x[:, 1:3] == np.round(rows.x[:, 1:3])).all()
     assert (rows.x[:, 3] == 1).all()
@@ -177,7 +238,13 @@ def test_whole_numbers_and_categories_stay_so_and_points_do_not_come_again():
     assert sorted(result.ledger.all().x[:, 0]) == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("known", [LinearConstraint([[1, 1]], -np.inf, 0.7), NonlinearConstraint(lambda x: x[0] ** 2 + x[1] ** 2, 0, 0.5)])
+@pytest.mark.parametrize(
+    "known",
+    [
+        LinearConstraint([[1, 1]], -np.inf, 0.7),
+        NonlinearConstraint(lambda x: x[0] ** 2 + x[1] ** 2, 0, 0.5),
+    ],
+)
 def test_scipy_constraints_on_the_inputs_hold_at_every_point(known):
     problem = BlackBox(lambda x: -float(x.sum()), [(-1, 1), (-1, 1)], known=known)
     result = solve(problem, method("logei"), 12)
@@ -186,7 +253,14 @@ def test_scipy_constraints_on_the_inputs_hold_at_every_point(known):
 
 
 def test_features_and_points_are_inverse():
-    space = Space([Real("a", 1, 100, log=True), Integer("n", 2, 7), Categorical("c", ["u", "v", "w"]), Real("b", -3, 5)])
+    space = Space(
+        [
+            Real("a", 1, 100, log=True),
+            Integer("n", 2, 7),
+            Categorical("c", ["u", "v", "w"]),
+            Real("b", -3, 5),
+        ]
+    )
     for task in (None, 2):
         domain = Domain(space, None, task)
         x = domain.covering(50, np.random.default_rng(0))
@@ -207,11 +281,18 @@ def test_the_search_climbs_to_the_top_and_stops_at_the_known_wall():
     np.testing.assert_allclose(held, 0.5, atol=0.05)
 
 
-# -- bad input of the room --------------------------------------------------------------------------------------------------
+# -- bad input of the room -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("acq", ["logei", "noisy-ei", "qei"])
-@pytest.mark.parametrize("f", [lambda x: 1.0, lambda x: math.copysign(10.0 ** (300 * abs(x[0])), x[1]), lambda x: 1e-300 * x[0]])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: 1.0,
+        lambda x: math.copysign(10.0 ** (300 * abs(x[0])), x[1]),
+        lambda x: 1e-300 * x[0],
+    ],
+)
 def test_constant_and_extreme_values_are_survived(acq, f):
     result = solve(BlackBox(lambda x: float(f(x)), [(-1, 1)] * 2), method(acq), 6)
     assert result.spent["evaluations"] == 6
@@ -230,7 +311,11 @@ def test_failures_and_rows_without_an_objective_are_survived(bad):
     def fun(x):
         if bad == "all" or x[0] > 0.6:
             raise RuntimeError("the mesh folded")
-        return {"g": x.sum()} if x.sum() > 1 + 1e-6 else {"objective": float((x - 0.4) @ (x - 0.4)), "g": x.sum()}
+        return (
+            {"g": x.sum()}
+            if x.sum() > 1 + 1e-6
+            else {"objective": float((x - 0.4) @ (x - 0.4)), "g": x.sum()}
+        )
 
     problem = BlackBox(fun, [(0, 1)] * 2, objective="objective", limits={"g": "<= 1"})
     result = solve(problem, method("logei"), 9, on_failure="skip")
@@ -268,8 +353,18 @@ def test_a_fit_that_fails_is_said_and_the_search_goes_on(monkeypatch):
     assert any("could not be fitted" in note for note in result.notes)
 
 
-@pytest.mark.parametrize("bad", [{"acq": "logie"}, {"restarts": 0}, {"n_init": 0}, {"noise": -1.0}, {"hyperparameters": "best"},
-                                 {"hyperparameters": {"scale": 1}}, {"kernel": "cubic"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"acq": "logie"},
+        {"restarts": 0},
+        {"n_init": 0},
+        {"noise": -1.0},
+        {"hyperparameters": "best"},
+        {"hyperparameters": {"scale": 1}},
+        {"kernel": "cubic"},
+    ],
+)
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ArgumentError):
         BO(**bad)
@@ -289,12 +384,14 @@ def test_the_native_form_names_what_is_wrong():
         opt.tell(np.array([[0.1, 0.2]], dtype=np.float32), [1.0])
 
 
-# -- the models -------------------------------------------------------------------------------------------------------------
+# -- the models ------------------------------------------------------------------------------------
 
 
 def table(n=14, k=3, m=2, seed=0):
     x = np.random.default_rng(seed).random((n, k))
-    return x, Scale.of(np.stack([np.sin((j + 2) * x).sum(1) for j in range(m)], 1)).apply(np.stack([np.sin((j + 2) * x).sum(1) for j in range(m)], 1))
+    return x, Scale.of(np.stack([np.sin((j + 2) * x).sum(1) for j in range(m)], 1)).apply(
+        np.stack([np.sin((j + 2) * x).sum(1) for j in range(m)], 1)
+    )
 
 
 @pytest.mark.parametrize("m", [1, 2])
@@ -310,7 +407,9 @@ def test_the_predictor_is_botorchs_posterior(m, noise, kernel):
         np.testing.assert_allclose(mean, posterior.mean.squeeze(1), atol=1e-8)
         np.testing.assert_allclose(sd**2, posterior.variance.squeeze(1), atol=1e-8)
         one = first_output(model)
-        np.testing.assert_allclose(one.posterior(q.unsqueeze(1)).mean.reshape(-1), mean[:, 0], atol=1e-8)
+        np.testing.assert_allclose(
+            one.posterior(q.unsqueeze(1)).mean.reshape(-1), mean[:, 0], atol=1e-8
+        )
 
 
 def test_a_warm_start_is_a_fixed_point_and_a_fit_is_reproducible():
@@ -328,15 +427,21 @@ def test_a_warm_start_is_a_fixed_point_and_a_fit_is_reproducible():
 
 @pytest.mark.parametrize("kind", ["standardize", "bilog"])
 def test_outputs_are_scaled_and_back(kind):
-    y = np.random.default_rng(0).standard_normal((20, 3)) * np.array([1e-200, 1.0, 1e200]) + np.array([0, 5, 0])
+    y = np.random.default_rng(0).standard_normal((20, 3)) * np.array(
+        [1e-200, 1.0, 1e200]
+    ) + np.array([0, 5, 0])
     scale = Scale.of(y, kind)
     np.testing.assert_allclose(scale.undo(scale.apply(y)), y, rtol=1e-9)
     np.testing.assert_allclose(scale.apply(y).std(axis=0, ddof=1), 1, rtol=1e-9)
 
 
 def test_slice_sampling_draws_from_its_density():
-    draws = slice_sample(lambda t: -0.5 * float(((t - [1.0, -2.0]) / [0.5, 2.0]) @ ((t - [1.0, -2.0]) / [0.5, 2.0])), np.zeros(2), 1500,
-                         np.random.default_rng(0))
+    draws = slice_sample(
+        lambda t: -0.5 * float(((t - [1.0, -2.0]) / [0.5, 2.0]) @ ((t - [1.0, -2.0]) / [0.5, 2.0])),
+        np.zeros(2),
+        1500,
+        np.random.default_rng(0),
+    )
     np.testing.assert_allclose(draws.mean(0), [1, -2], atol=0.17)
     np.testing.assert_allclose(draws.std(0), [0.5, 2.0], rtol=0.1)
 
@@ -349,12 +454,23 @@ def test_the_log_posterior_differs_as_the_marginal_likelihood_and_priors_do():
     def exact(theta):
         length, out, noise = np.exp(theta[:2]), math.exp(theta[2]), math.exp(theta[3])
         r = np.sqrt((((x[:, None] - x) / length) ** 2).sum(2))
-        c = out * (1 + math.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-math.sqrt(5) * r) + (noise + 1e-6 + 1e-10 * out) * np.eye(8)
-        prior = stats.norm.logpdf(theta[:2], math.sqrt(2) + 0.5 * math.log(2), math.sqrt(3)).sum() + stats.norm.logpdf(theta[3], -4, 1)
-        return stats.multivariate_normal.logpdf(y[:, 0], np.zeros(8), c) + prior + stats.gamma.logpdf(out, 2.0, scale=1 / 0.15) + theta[2]
+        c = out * (1 + math.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-math.sqrt(5) * r) + (
+            noise + 1e-6 + 1e-10 * out
+        ) * np.eye(8)
+        prior = stats.norm.logpdf(
+            theta[:2], math.sqrt(2) + 0.5 * math.log(2), math.sqrt(3)
+        ).sum() + stats.norm.logpdf(theta[3], -4, 1)
+        return (
+            stats.multivariate_normal.logpdf(y[:, 0], np.zeros(8), c)
+            + prior
+            + stats.gamma.logpdf(out, 2.0, scale=1 / 0.15)
+            + theta[2]
+        )
 
     a, b = np.array([0.1, -0.3, 0.2, -3.0]), np.array([-0.5, 0.4, -0.6, -5.0])
-    assert log_posterior(a, x, y[:, 0], None) - log_posterior(b, x, y[:, 0], None) == pytest.approx(exact(a) - exact(b), rel=1e-8)
+    assert log_posterior(a, x, y[:, 0], None) - log_posterior(b, x, y[:, 0], None) == pytest.approx(
+        exact(a) - exact(b), rel=1e-8
+    )
 
 
 def test_the_constrained_score_is_botorchs_constrained_log_ei():
@@ -365,26 +481,41 @@ def test_the_constrained_score_is_botorchs_constrained_log_ei():
     x = np.random.default_rng(3).random((10, 2))
     f, g = ((x - 0.3) ** 2).sum(1), (0.5 - x.sum(1))[:, None]
     domain, how = Domain(Space.of([(0, 1)] * 2)), BO(acq="cei")
-    belief = learn(how, domain, Told(x, f, g, np.full_like(x, np.nan)), {}, np.empty((0, 2)), np.random.default_rng(0))
+    belief = learn(
+        how,
+        domain,
+        Told(x, f, g, np.full_like(x, np.nan)),
+        {},
+        np.empty((0, 2)),
+        np.random.default_rng(0),
+    )
     z = torch.rand(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     edge = float(belief.limits.apply(np.array([[1e-6]]))[0, 0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = LogConstrainedExpectedImprovement(belief.parts[0].models[0], belief.best("observed"), 0, {1: (None, edge)})(z.unsqueeze(1))
+        theirs = LogConstrainedExpectedImprovement(
+            belief.parts[0].models[0], belief.best("observed"), 0, {1: (None, edge)}
+        )(z.unsqueeze(1))
     with torch.no_grad():
         np.testing.assert_allclose(analytic(how, belief)(z), theirs.detach(), atol=1e-5)
 
 
-# -- instances and the claim ------------------------------------------------------------------------------------------------
+# -- instances and the claim -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", list(instances_bayes.PROBLEMS))
 def test_the_best_known_point_is_feasible_and_has_its_value(name):
     problem = instances_bayes.get(name)
-    seen = problem.measure(np.array([problem.best_point], dtype=float), np.array([-1]), np.array([-1]))
+    seen = problem.measure(
+        np.array([problem.best_point], dtype=float), np.array([-1]), np.array([-1])
+    )
     assert seen.objective[0] == pytest.approx(problem.best_known, abs=1e-6)
     assert seen.violation[0] <= 1e-6
-    others = problem.measure(problem.space.from_unit(np.random.default_rng(0).random((500, problem.space.d))), np.full(500, -1), np.full(500, -1))
+    others = problem.measure(
+        problem.space.from_unit(np.random.default_rng(0).random((500, problem.space.d))),
+        np.full(500, -1),
+        np.full(500, -1),
+    )
     assert others.objective[others.violation <= 0].min(initial=np.inf) >= problem.best_known - 1e-9
     with pytest.raises(UnknownName):
         instances_bayes.get(name + "x")
@@ -395,18 +526,38 @@ def test_gradients_are_finite_differences(name):
     f = instances_bayes.with_gradient(name).fun
     x, h = np.array([[0.3, -0.7]]), 1e-6
     for j, e in enumerate(np.eye(2) * h):
-        assert f(x)[f"d_x{j + 1}"][0] == pytest.approx((f(x + e)["objective"][0] - f(x - e)["objective"][0]) / (2 * h), rel=1e-6)
+        assert f(x)[f"d_x{j + 1}"][0] == pytest.approx(
+            (f(x + e)["objective"][0] - f(x - e)["objective"][0]) / (2 * h), rel=1e-6
+        )
 
 
 def test_the_claim_is_read_off_its_figures():
     from feasible.blackbox.claims.bo_tutorial import claim, parts_of
 
-    good = {"noise": {"prior draws 1-D, noise 0.5": {"plug-in EI": [1.0, 1.0], "noisy EI": [0.5, 0.4], "discrete KG": [0.3, 0.4]}},
-            "fidelity": {"mfkg": [5.0, 6.0], "single fidelity KG": [9.0, 10.0]}, "environment": {"joint KG": [9, 10], "all environments": [20, 24]},
-            "gradients": {"rosenbrock": [0.3], "ackley": [0.4]}}
-    bad = {"noise": {"prior draws 1-D, noise 0.5": {"plug-in EI": [1.0, 1.0], "noisy EI": [1.0, 1.0], "discrete KG": [2.0, 2.0]}},
-           "fidelity": {"mfkg": [9.0], "single fidelity KG": [9.0]}, "environment": {"joint KG": [20], "all environments": [20]},
-           "gradients": {"rosenbrock": [1.0], "ackley": [0.6]}}
+    good = {
+        "noise": {
+            "prior draws 1-D, noise 0.5": {
+                "plug-in EI": [1.0, 1.0],
+                "noisy EI": [0.5, 0.4],
+                "discrete KG": [0.3, 0.4],
+            }
+        },
+        "fidelity": {"mfkg": [5.0, 6.0], "single fidelity KG": [9.0, 10.0]},
+        "environment": {"joint KG": [9, 10], "all environments": [20, 24]},
+        "gradients": {"rosenbrock": [0.3], "ackley": [0.4]},
+    }
+    bad = {
+        "noise": {
+            "prior draws 1-D, noise 0.5": {
+                "plug-in EI": [1.0, 1.0],
+                "noisy EI": [1.0, 1.0],
+                "discrete KG": [2.0, 2.0],
+            }
+        },
+        "fidelity": {"mfkg": [9.0], "single fidelity KG": [9.0]},
+        "environment": {"joint KG": [20], "all environments": [20]},
+        "gradients": {"rosenbrock": [1.0], "ackley": [0.6]},
+    }
     assert [p.holds for p in parts_of(good)] == [True] * 5
     assert [p.holds for p in parts_of(bad)] == [False] * 5
     for scale in ("smoke", "desk", "paper"):

@@ -30,11 +30,22 @@ from feasible.core.errors import ArgumentError, BoundsError, EvaluationFailed, N
 from feasible.core.ledger import concatenate
 from feasible.core.run import Run, run
 
-METHODS = [CBO(), CBO(memory=True), CBO(memory=True, beta=10.0), CBO(gamma=1.0, n_particles=6), CBO(batch=6, n_particles=20),
-           CBO(batch=5, partial=True, n_particles=20, cooling=True, reduce=True), CBO(memory=True, batch=6, n_particles=20), CBO(noise="isotropic"),
-           CBO(walls="reflect"), CBO.paper(n_particles=20), Hopping(n_particles=20),
-           Hopping(n_particles=20, scale=True, s=0.2, cooling=0.9, cool_every=2),
-           GradientDescent(), Langevin()]
+METHODS = [
+    CBO(),
+    CBO(memory=True),
+    CBO(memory=True, beta=10.0),
+    CBO(gamma=1.0, n_particles=6),
+    CBO(batch=6, n_particles=20),
+    CBO(batch=5, partial=True, n_particles=20, cooling=True, reduce=True),
+    CBO(memory=True, batch=6, n_particles=20),
+    CBO(noise="isotropic"),
+    CBO(walls="reflect"),
+    CBO.paper(n_particles=20),
+    Hopping(n_particles=20),
+    Hopping(n_particles=20, scale=True, s=0.2, cooling=0.9, cool_every=2),
+    GradientDescent(),
+    Langevin(),
+]
 energies = hnp.arrays(float, st.integers(2, 30), elements=st.floats(-1e3, 1e3))
 
 
@@ -51,7 +62,7 @@ def box(d=3, **options):
     return BlackBox(bowl, bounds=[(-2, 2)] * d, vectorized=True, **options)
 
 
-# -- the consensus point ----------------------------------------------------------------------------------------------------
+# -- the consensus point ---------------------------------------------------------------------------
 
 
 @given(energies, st.floats(0, 1e15))
@@ -85,7 +96,9 @@ def test_particles_of_infinite_energy_have_no_weight():
 def test_effective_size_is_met_whatever_the_scale_of_the_energy(e, fraction, scale):
     e = np.unique(np.round(e, 3)) * scale
     if len(e) >= 2 and fraction * len(e) > 1.01:
-        assert effective_size(e, alpha_for_size(e, fraction)) == pytest.approx(fraction * len(e), rel=5e-3)
+        assert effective_size(e, alpha_for_size(e, fraction)) == pytest.approx(
+            fraction * len(e), rel=5e-3
+        )
 
 
 def test_effective_size_of_equal_or_tied_energies_does_not_fail():
@@ -95,7 +108,7 @@ def test_effective_size_of_equal_or_tied_energies_does_not_fail():
     assert math.isfinite(alpha_for_size(np.array([0.0, 1.0, np.inf, np.inf]), 0.75))
 
 
-# -- one step ---------------------------------------------------------------------------------------------------------------
+# -- one step --------------------------------------------------------------------------------------
 
 
 def moved(x, m, seed=0, **options):
@@ -110,7 +123,9 @@ def moved(x, m, seed=0, **options):
 def test_a_step_is_translation_equivariant(isotropic, after):
     x = np.random.default_rng(1).standard_normal((20, 4))
     m, shift = x.mean(axis=0), np.array([3.0, -2.0, 0.5, 10.0])
-    both = [moved(x + t, m + t, isotropic=isotropic, noise_after_drift=after) - t for t in (0.0, shift)]
+    both = [
+        moved(x + t, m + t, isotropic=isotropic, noise_after_drift=after) - t for t in (0.0, shift)
+    ]
     np.testing.assert_allclose(both[0], both[1], atol=1e-12)
 
 
@@ -132,25 +147,42 @@ def test_a_coordinate_in_which_all_agree_moves_under_isotropic_noise_only():
 def test_a_lone_particle_and_identical_particles_stay(n):
     x = np.tile([1.0, -2.0], (n, 1))
     for isotropic in (True, False):
-        np.testing.assert_allclose(moved(x, consensus(x, np.arange(float(n)), 3.0), isotropic=isotropic), x, rtol=1e-14)
+        np.testing.assert_allclose(
+            moved(x, consensus(x, np.arange(float(n)), 3.0), isotropic=isotropic), x, rtol=1e-14
+        )
 
 
-@pytest.mark.parametrize(("isotropic", "growth"), [(False, lambda lam, dt, sigma, d: (1 - lam * dt) ** 2 + sigma**2 * dt),
-                                                  (True, lambda lam, dt, sigma, d: (1 - lam * dt) ** 2 + sigma**2 * dt * d)])
+@pytest.mark.parametrize(
+    ("isotropic", "growth"),
+    [
+        (False, lambda lam, dt, sigma, d: (1 - lam * dt) ** 2 + sigma**2 * dt),
+        (True, lambda lam, dt, sigma, d: (1 - lam * dt) ** 2 + sigma**2 * dt * d),
+    ],
+)
 def test_one_step_in_mean_square(isotropic, growth):
     lam, dt, sigma, d = 1.0, 0.05, 1.3, 3
     away = np.array([0.5, -1.0, 2.0])
-    x = moved(np.tile(away, (200_000, 1)), np.zeros(d), pull=lam * dt, push=sigma * math.sqrt(dt), isotropic=isotropic)
-    assert (x * x).sum(axis=1).mean() == pytest.approx(growth(lam, dt, sigma, d) * away @ away, rel=0.01)
+    x = moved(
+        np.tile(away, (200_000, 1)),
+        np.zeros(d),
+        pull=lam * dt,
+        push=sigma * math.sqrt(dt),
+        isotropic=isotropic,
+    )
+    assert (x * x).sum(axis=1).mean() == pytest.approx(
+        growth(lam, dt, sigma, d) * away @ away, rel=0.01
+    )
 
 
 def test_noise_after_drift_scales_the_noise_by_what_is_left():
     x = np.random.default_rng(1).standard_normal((5, 2))
     m, xi = np.zeros(2), np.random.default_rng(0).standard_normal((5, 2))
-    np.testing.assert_allclose(moved(x, m, noise_after_drift=True), 0.9 * x + 0.5 * (0.9 * x) * xi, atol=1e-14)
+    np.testing.assert_allclose(
+        moved(x, m, noise_after_drift=True), 0.9 * x + 0.5 * (0.9 * x) * xi, atol=1e-14
+    )
 
 
-# -- walls ------------------------------------------------------------------------------------------------------------------
+# -- walls -----------------------------------------------------------------------------------------
 
 
 @given(hnp.arrays(float, (6, 3), elements=st.floats(-50, 50)), st.booleans())
@@ -188,7 +220,7 @@ def test_differences_of_a_quadratic_are_its_gradient_also_at_a_wall():
     assert gradient(points, np.full(8, np.inf), 2).tolist() == [[0, 0], [0, 0]]
 
 
-# -- hopping ----------------------------------------------------------------------------------------------------------------
+# -- hopping ---------------------------------------------------------------------------------------
 
 
 def quadratic(x):
@@ -197,7 +229,9 @@ def quadratic(x):
 
 def test_a_hop_on_a_quadratic_is_the_proximal_step():
     x, exact = np.array([1.0, -2.0]), np.array([1.0, -2.0]) / (1 + 2 * 3 * 0.09)
-    np.testing.assert_allclose(hop(quadratic, x, 0.3, 2.0, 40, rule="gauss-hermite"), exact, atol=1e-8)
+    np.testing.assert_allclose(
+        hop(quadratic, x, 0.3, 2.0, 40, rule="gauss-hermite"), exact, atol=1e-8
+    )
     np.testing.assert_allclose(hop(quadratic, x, 0.3, 2.0, 1_000_000), exact, atol=1e-2)
 
 
@@ -209,10 +243,15 @@ def test_smoothed_gradient_is_the_gradient_of_the_smoothed_energy():
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
 
     def smoothed(x):
-        return -math.log(weights @ np.exp(-alpha * energy(x + s * nodes[:, None])) / weights.sum()) / alpha
+        return (
+            -math.log(weights @ np.exp(-alpha * energy(x + s * nodes[:, None])) / weights.sum())
+            / alpha
+        )
 
     slope = (smoothed(0.7 + 1e-5) - smoothed(0.7 - 1e-5)) / 2e-5
-    assert smoothed_gradient(energy, [0.7], s, alpha, 60, rule="gauss-hermite")[0] == pytest.approx(slope, abs=1e-6)
+    assert smoothed_gradient(energy, [0.7], s, alpha, 60, rule="gauss-hermite")[0] == pytest.approx(
+        slope, abs=1e-6
+    )
 
 
 def test_hopping_is_cbo_with_full_drift_and_constant_noise():
@@ -223,22 +262,36 @@ def test_hopping_is_cbo_with_full_drift_and_constant_noise():
     np.testing.assert_allclose(swarm.consensus, consensus(x, bowl(x), 10.0))
 
 
-@pytest.mark.parametrize("call", [lambda: hop(quadratic, [1.0], -1.0, 1.0), lambda: hop(quadratic, [1.0], 1.0, math.inf),
-                                  lambda: hop(quadratic, [1.0], 1.0, 1.0, 1),
-                                  lambda: hop(lambda x: x, [1.0], 1.0, 1.0), lambda: smoothed_gradient(quadratic, [1.0], 1.0, 0.0),
-                                  lambda: hop(quadratic, [1.0], 1.0, 1.0, rule="simpson")])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: hop(quadratic, [1.0], -1.0, 1.0),
+        lambda: hop(quadratic, [1.0], 1.0, math.inf),
+        lambda: hop(quadratic, [1.0], 1.0, 1.0, 1),
+        lambda: hop(lambda x: x, [1.0], 1.0, 1.0),
+        lambda: smoothed_gradient(quadratic, [1.0], 1.0, 0.0),
+        lambda: hop(quadratic, [1.0], 1.0, 1.0, rule="simpson"),
+    ],
+)
 def test_hop_refuses_bad_arguments(call):
     with pytest.raises(ArgumentError):
         call()
 
 
-# -- native -----------------------------------------------------------------------------------------------------------------
+# -- native ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["cbo", "cbo-memory", "hopping"])
 def test_minimize_finds_the_bottom_of_a_bowl_and_spends_n_for_each_step(method):
     seen = []
-    result = cbo_minimize(lambda x: seen.append(x.copy()) or bowl(x), bounds=[(-3, 3)] * 2, method=method, max_evals=10_050, n_particles=100, seed=1)
+    result = cbo_minimize(
+        lambda x: seen.append(x.copy()) or bowl(x),
+        bounds=[(-3, 3)] * 2,
+        method=method,
+        max_evals=10_050,
+        n_particles=100,
+        seed=1,
+    )
     assert result.nfev == sum(map(len, seen)) == 100 * len(seen) <= 10_050
     assert result.nit == len(seen)
     assert result.consensus_path.shape == (len(seen) + 1, 2)
@@ -253,7 +306,10 @@ def test_the_same_seed_gives_the_same_answer_and_the_callers_array_is_not_kept()
         x[:] = np.nan
         return value
 
-    a, b, c = (cbo_minimize(f, bounds=Bounds([-3] * 2, [3] * 2), seed=s, max_evals=2000) for f, s in ((bowl, 5), (spoil, 5), (bowl, 6)))
+    a, b, c = (
+        cbo_minimize(f, bounds=Bounds([-3] * 2, [3] * 2), seed=s, max_evals=2000)
+        for f, s in ((bowl, 5), (spoil, 5), (bowl, 6))
+    )
     np.testing.assert_array_equal(a.consensus_path, b.consensus_path)
     assert (a.x != c.x).all()
 
@@ -268,7 +324,9 @@ def test_scalar_functions_and_nan_values_are_taken():
 
 
 def test_the_loop_stops_when_contracted_or_told_to():
-    done = cbo_minimize(bowl, bounds=[(-3, 3)] * 2, method=CBO.paper(sigma=0.0, dt=0.5), max_evals=100_000)
+    done = cbo_minimize(
+        bowl, bounds=[(-3, 3)] * 2, method=CBO.paper(sigma=0.0, dt=0.5), max_evals=100_000
+    )
     assert (done.status, done.success) == (0, True)
     assert done.nfev < 100_000
     stopped = cbo_minimize(bowl, bounds=[(-3, 3)] * 2, callback=lambda r: r.nit >= 3)
@@ -280,11 +338,19 @@ def test_ask_and_tell_equal_the_loop():
     while swarm.nfev < 1000:
         x = swarm.ask()
         swarm.tell(x, bowl(x))
-    np.testing.assert_array_equal(swarm.x, cbo_minimize(bowl, bounds=[(-3, 3)] * 2, method="cbo-memory", max_evals=1000, seed=9).x)
+    np.testing.assert_array_equal(
+        swarm.x,
+        cbo_minimize(bowl, bounds=[(-3, 3)] * 2, method="cbo-memory", max_evals=1000, seed=9).x,
+    )
 
 
 def test_particles_far_from_the_minimum_travel_there():
-    result = cbo_minimize(bowl, x0=[8.0, 8.0], method=CBO.paper(n_particles=200, sigma=1.6, noise="isotropic", spread=0.5), max_evals=100_000)
+    result = cbo_minimize(
+        bowl,
+        x0=[8.0, 8.0],
+        method=CBO.paper(n_particles=200, sigma=1.6, noise="isotropic", spread=0.5),
+        max_evals=100_000,
+    )
     np.testing.assert_allclose(result.consensus, 0.3, atol=0.2)
 
 
@@ -295,15 +361,24 @@ def test_soft_memory_pays_for_the_memories_and_gradients_for_the_differences():
         counts.append(len(x))
         return bowl(x)
 
-    cbo_minimize(count, bounds=[(-3, 3)] * 2, method=CBO.paper(n_particles=10, memory=True, beta=5.0), max_evals=50)
+    cbo_minimize(
+        count,
+        bounds=[(-3, 3)] * 2,
+        method=CBO.paper(n_particles=10, memory=True, beta=5.0),
+        max_evals=50,
+    )
     assert counts == [10, 10, 10, 10, 10]
     counts.clear()
-    cbo_minimize(count, bounds=[(-3, 3)] * 2, method=CBO.paper(n_particles=10, gamma=1.0), max_evals=110)
+    cbo_minimize(
+        count, bounds=[(-3, 3)] * 2, method=CBO.paper(n_particles=10, gamma=1.0), max_evals=110
+    )
     assert counts == [10, 40, 10, 40, 10]
 
 
 def test_gradient_drift_alone_is_gradient_descent():
-    swarm = CBO.paper(n_particles=4, lam=0.0, sigma=0.0, gamma=1.0, lr=10.0).start(x0=[1.0, 2.0], seed=0)
+    swarm = CBO.paper(n_particles=4, lam=0.0, sigma=0.0, gamma=1.0, lr=10.0).start(
+        x0=[1.0, 2.0], seed=0
+    )
     x = swarm.ask()
     swarm.tell(x, bowl(x))
     points = swarm.ask()
@@ -325,7 +400,9 @@ def test_batches_move_all_particles_or_only_themselves(partial, others_move):
 
 
 def test_cooling_and_reduction_follow_the_epochs():
-    swarm = CBO.paper(n_particles=40, batch=4, cooling=True, reduce=True, sigma=1.0, dt=0.5).start([(-3, 3)] * 2)
+    swarm = CBO.paper(n_particles=40, batch=4, cooling=True, reduce=True, sigma=1.0, dt=0.5).start(
+        [(-3, 3)] * 2
+    )
     for _ in range(10):
         x = swarm.ask()
         swarm.tell(x, bowl(x))
@@ -339,7 +416,9 @@ def test_cooling_and_reduction_follow_the_epochs():
 
 
 def test_a_stalled_swarm_is_shaken():
-    swarm = CBO.paper(n_particles=10, sigma=0.5, dt=1.0, restart=1e-5, patience=1).start([(-3, 3)] * 2)
+    swarm = CBO.paper(n_particles=10, sigma=0.5, dt=1.0, restart=1e-5, patience=1).start(
+        [(-3, 3)] * 2
+    )
     spreads = []
     for _ in range(300):
         x = swarm.ask()
@@ -349,35 +428,65 @@ def test_a_stalled_swarm_is_shaken():
     assert max(spreads[low:]) > 0.05
 
 
-@pytest.mark.parametrize("settings", [{"n_particles": 1}, {"n_particles": 2.5}, {"dt": 0.5, "lam": 4.1}, {"alpha": math.inf},
-                                      {"alpha": math.nan}, {"dt": 0.0}, {"grow": 0.5},
-                                      {"sigma": -1.0}, {"noise": "white"}, {"walls": "open"}, {"alpha_schedule": "ess:2"}, {"alpha_schedule": "fast"},
-                                      {"batch": 1}, {"batch": 99}, {"spread": 0.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"n_particles": 1},
+        {"n_particles": 2.5},
+        {"dt": 0.5, "lam": 4.1},
+        {"alpha": math.inf},
+        {"alpha": math.nan},
+        {"dt": 0.0},
+        {"grow": 0.5},
+        {"sigma": -1.0},
+        {"noise": "white"},
+        {"walls": "open"},
+        {"alpha_schedule": "ess:2"},
+        {"alpha_schedule": "fast"},
+        {"batch": 1},
+        {"batch": 99},
+        {"spread": 0.0},
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ArgumentError, match=next(iter(settings))):
         CBO(**settings)
 
 
-@pytest.mark.parametrize(("error", "match", "options"), [
-    (BoundsError, "low < high", {"bounds": [(1, 1)]}), (BoundsError, "cross", {"bounds": [(2, 1)]}),
-    (BoundsError, "infinity", {"bounds": [(0, math.inf)]}),
-    (ArgumentError, "both absent", {}), (ShapeError, "x0 has shape", {"bounds": [(0, 1)] * 2, "x0": [1.0]}), (NotFinite, "x0", {"x0": [math.nan]}),
-    (ArgumentError, "max_evals", {"bounds": [(0, 1)], "max_evals": 0}), (ArgumentError, "max_evals", {"bounds": [(0, 1)], "max_evals": 99}),
-    (ArgumentError, "method", {"bounds": [(0, 1)], "method": "pso"}),
-    (ArgumentError, "n_particles", {"bounds": [(0, 1)], "method": CBO(), "n_particles": 5})])
+@pytest.mark.parametrize(
+    ("error", "match", "options"),
+    [
+        (BoundsError, "low < high", {"bounds": [(1, 1)]}),
+        (BoundsError, "cross", {"bounds": [(2, 1)]}),
+        (BoundsError, "infinity", {"bounds": [(0, math.inf)]}),
+        (ArgumentError, "both absent", {}),
+        (ShapeError, "x0 has shape", {"bounds": [(0, 1)] * 2, "x0": [1.0]}),
+        (NotFinite, "x0", {"x0": [math.nan]}),
+        (ArgumentError, "max_evals", {"bounds": [(0, 1)], "max_evals": 0}),
+        (ArgumentError, "max_evals", {"bounds": [(0, 1)], "max_evals": 99}),
+        (ArgumentError, "method", {"bounds": [(0, 1)], "method": "pso"}),
+        (ArgumentError, "n_particles", {"bounds": [(0, 1)], "method": CBO(), "n_particles": 5}),
+    ],
+)
 def test_minimize_refuses_bad_arguments(error, match, options):
     with pytest.raises(error, match=match):
         cbo_minimize(bowl, **options)
 
 
-@pytest.mark.parametrize(("error", "f"), [(ShapeError, lambda x: x), (ShapeError, lambda x: 1.0),
-                                          (EvaluationFailed, lambda x: np.full(len(x), np.nan))])
+@pytest.mark.parametrize(
+    ("error", "f"),
+    [
+        (ShapeError, lambda x: x),
+        (ShapeError, lambda x: 1.0),
+        (EvaluationFailed, lambda x: np.full(len(x), np.nan)),
+    ],
+)
 def test_wrong_values_are_refused(error, f):
     with pytest.raises(error):
         cbo_minimize(f, bounds=[(0, 1)] * 2)
 
 
-# -- as methods -------------------------------------------------------------------------------------------------------------
+# -- as methods ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
@@ -390,7 +499,12 @@ def test_every_method_improves_a_bowl_inside_its_budget(method):
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
 def test_a_checkpoint_goes_on_bit_for_bit(method):
-    problem = BlackBox(lambda x: (bowl(x), 0.5 - x[:, :2].sum(axis=1)[:, None]), bounds=[(-2, 2)] * 3, limits=["<= 0"], vectorized=True)
+    problem = BlackBox(
+        lambda x: (bowl(x), 0.5 - x[:, :2].sum(axis=1)[:, None]),
+        bounds=[(-2, 2)] * 3,
+        limits=["<= 0"],
+        vectorized=True,
+    )
 
     def steps(state, k):
         for _ in range(k):
@@ -415,7 +529,10 @@ def test_outcomes_may_come_back_partly_and_in_any_order(method, order):
         while left:
             p = method.ask(problem, apart, min(4, left))
             left -= len(p.x)
-            parts += [problem.measure(p.x[i:i + 1], np.array([-1]), p.tag[i:i + 1]) for i in range(len(p.x))]
+            parts += [
+                problem.measure(p.x[i : i + 1], np.array([-1]), p.tag[i : i + 1])
+                for i in range(len(p.x))
+            ]
         for i in rng.permutation(len(parts)) if order == "shuffled" else range(len(parts)):
             method.tell(problem, apart, parts[i])
     np.testing.assert_array_equal(method.ask(problem, together).x, method.ask(problem, apart).x)
@@ -423,7 +540,9 @@ def test_outcomes_may_come_back_partly_and_in_any_order(method, order):
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
 def test_asking_on_gives_spare_proposals_and_freezes_nothing(method):
-    problem = BlackBox(bowl, bounds=[(-2, 2)] * 3, vectorized=True, known=lambda x: x.sum(axis=1) <= 3)
+    problem = BlackBox(
+        bowl, bounds=[(-2, 2)] * 3, vectorized=True, known=lambda x: x.sum(axis=1) <= 3
+    )
     state = method.init(problem, np.random.default_rng(4))
     tags: set[int] = set()
     for _ in range(3):
@@ -458,15 +577,23 @@ def test_failures_are_survived_also_when_everything_fails(method):
         calls.append(len(x))
         return np.full(len(x), np.nan) if len(calls) < 4 else np.where(x[:, 0] > 1, np.nan, bowl(x))
 
-    result = solve(BlackBox(f, bounds=[(-2, 2)] * 2, vectorized=True, repeats="charged"), method, 300, on_failure="skip")
+    result = solve(
+        BlackBox(f, bounds=[(-2, 2)] * 2, vectorized=True, repeats="charged"),
+        method,
+        300,
+        on_failure="skip",
+    )
     assert np.isfinite(result.verdict.objective) or isinstance(method, GradientDescent)
 
 
 @pytest.mark.parametrize("method", [CBO(), CBO(memory=True)])
 @pytest.mark.parametrize("scale", [1.0, 1e5])
 def test_constraints_are_met_whatever_their_scale(method, scale):
-    problem = BlackBox(lambda x: 1e3 * float(x @ x), bounds=[(0, 1)] * 2,
-                       constraints=[NonlinearConstraint(lambda x: scale * (x[0] + x[1] - 0.5), 0, np.inf)])
+    problem = BlackBox(
+        lambda x: 1e3 * float(x @ x),
+        bounds=[(0, 1)] * 2,
+        constraints=[NonlinearConstraint(lambda x: scale * (x[0] + x[1] - 0.5), 0, np.inf)],
+    )
     result = solve(problem, method, 1000)
     assert result.verdict.feasible
     assert result.verdict.objective < 1e3 * 0.125 * 1.02
@@ -474,8 +601,11 @@ def test_constraints_are_met_whatever_their_scale(method, scale):
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
 def test_whole_numbers_and_known_constraints_are_obeyed(method):
-    problem = BlackBox(lambda x: (x[0] - 2.2) ** 2 + x[1] ** 2, variables=[Integer("n", 0, 9), Real("r", 1e-3, 10, log=True)],
-                       known=lambda x: x[:, 0] >= 2 * x[:, 1])
+    problem = BlackBox(
+        lambda x: (x[0] - 2.2) ** 2 + x[1] ** 2,
+        variables=[Integer("n", 0, 9), Real("r", 1e-3, 10, log=True)],
+        known=lambda x: x[:, 0] >= 2 * x[:, 1],
+    )
     rows = solve(problem, method, 200).ledger.all()
     assert problem.allowed(rows.x).all()
     assert (rows.x[:, 0] == np.round(rows.x[:, 0])).all()
@@ -523,7 +653,7 @@ def test_descent_refuses_bad_settings(bad):
             kind(**bad)
 
 
-# -- penalty ----------------------------------------------------------------------------------------------------------------
+# -- penalty ---------------------------------------------------------------------------------------
 
 
 @settings(max_examples=50)
@@ -551,7 +681,7 @@ def test_failed_points_are_infinite_and_points_without_objective_rank_by_violati
     assert max(e[0], 2.0) <= e[2] < e[3] < np.inf
 
 
-# -- restarts, and the claim ------------------------------------------------------------------------------------------------
+# -- restarts, and the claim -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("memory", [True, False])
@@ -570,7 +700,16 @@ def test_restarts_double_the_particles_and_stay_in_the_box(memory):
 def trial(problem, method, seed, answer, objective, seconds=1.0):
     from feasible.lab.trials import Trial
 
-    return Trial(problem, method, seed, objective=objective, violation=0.0, feasible=True, seconds=seconds, answer=answer)
+    return Trial(
+        problem,
+        method,
+        seed,
+        objective=objective,
+        violation=0.0,
+        feasible=True,
+        seconds=seconds,
+        answer=answer,
+    )
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -579,20 +718,38 @@ def test_the_claim_is_read_off_the_races(good):
     from feasible.lab.trials import Contest, Race
 
     there, away, seeds = [0.1, 0.2], [2.3, 2.5], list(range(5))
-    winners = {"cbo", "hopping s=0.7"} if good else {"hopping s=0.4", "gradient-descent", "langevin"}
+    winners = (
+        {"cbo", "hopping s=0.7"} if good else {"hopping s=0.4", "gradient-descent", "langevin"}
+    )
 
     def canyon_race(name, methods):
-        trials = [trial(CANYON, m, s, there if m in winners else away, 1.0) for m in methods for s in seeds]
+        trials = [
+            trial(CANYON, m, s, there if m in winners else away, 1.0)
+            for m in methods
+            for s in seeds
+        ]
         return Race(name, [Contest(CANYON)], methods, seeds, {}, trials)
 
     two = ["cbo (published settings)", "cbx (same settings)"]
     rates = dict(zip(two, (0.1, 9.0) if good else (9.0, 0.1), strict=True))
-    races = {"canyon": canyon_race("canyon", ["cbo", "hopping s=0.7", "hopping s=0.4"]),
-             "canyon, gradients": canyon_race("canyon, gradients", ["gradient-descent", "langevin"]),
-             "same settings": Race("same settings", [Contest("ackley-4d")], two, seeds, {},
-                                   [trial("ackley-4d", m, s, there, rates[m], 0.1 + rates[m]) for m in two for s in seeds])}
+    races = {
+        "canyon": canyon_race("canyon", ["cbo", "hopping s=0.7", "hopping s=0.4"]),
+        "canyon, gradients": canyon_race("canyon, gradients", ["gradient-descent", "langevin"]),
+        "same settings": Race(
+            "same settings",
+            [Contest("ackley-4d")],
+            two,
+            seeds,
+            {},
+            [trial("ackley-4d", m, s, there, rates[m], 0.1 + rates[m]) for m in two for s in seeds],
+        ),
+    }
     if good:
-        races["same settings"].trials[:] = [trial("ackley-4d", m, s, there, rates[m], 1.0 if m == two[0] else 2.0) for m in two for s in seeds]
+        races["same settings"].trials[:] = [
+            trial("ackley-4d", m, s, there, rates[m], 1.0 if m == two[0] else 2.0)
+            for m in two
+            for s in seeds
+        ]
     parts = claim.check(races)
     assert len(parts) == 7
     assert [p.holds for p in parts] == [good] * 7
@@ -612,5 +769,8 @@ def test_a_budget_in_which_nothing_moves_is_warned_of(method):
     import feasible
 
     problem = feasible.blackbox.instances.get("sphere", d=2)
-    assert any("needs at least 21 evaluations" in note for note in feasible.solve(problem, method, 20).notes)
+    assert any(
+        "needs at least 21 evaluations" in note
+        for note in feasible.solve(problem, method, 20).notes
+    )
     assert not any("needs at least" in note for note in feasible.solve(problem, method, 21).notes)

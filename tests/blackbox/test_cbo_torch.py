@@ -7,7 +7,13 @@ import torch
 
 from feasible.blackbox.cbo_torch import CBOptimizer
 from feasible.blackbox.consensus import consensus
-from feasible.core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, FeasibleError, ShapeError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    EvaluationFailed,
+    FeasibleError,
+    ShapeError,
+)
 
 
 def line(seed=0):
@@ -19,7 +25,14 @@ def line(seed=0):
 
 
 def particles(optimizer):
-    return torch.cat([optimizer.state[p]["particles"].flatten(1) for g in optimizer.param_groups for p in g["params"]], dim=1)
+    return torch.cat(
+        [
+            optimizer.state[p]["particles"].flatten(1)
+            for g in optimizer.param_groups
+            for p in g["params"]
+        ],
+        dim=1,
+    )
 
 
 def run(optimizer, loss, steps):
@@ -38,7 +51,9 @@ def test_a_line_is_fitted_without_gradients():
 
 def test_a_step_is_the_numpy_consensus_and_drift():
     model, loss = line()
-    optimizer = CBOptimizer(model, n_particles=8, batch=None, sigma=0.0, lr=0.25, alpha=3.0, restart=None)
+    optimizer = CBOptimizer(
+        model, n_particles=8, batch=None, sigma=0.0, lr=0.25, alpha=3.0, restart=None
+    )
     before = particles(optimizer).clone()
     energy = []
     for row in before:
@@ -46,8 +61,12 @@ def test_a_step_is_the_numpy_consensus_and_drift():
         energy.append(loss().item())
     optimizer.step(loss)
     m = consensus(before.double().numpy(), np.array(energy), 3.0)
-    np.testing.assert_allclose(torch.nn.utils.parameters_to_vector(model.parameters()).detach(), m, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(particles(optimizer), before.numpy() - 0.25 * (before.numpy() - m), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        torch.nn.utils.parameters_to_vector(model.parameters()).detach(), m, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        particles(optimizer), before.numpy() - 0.25 * (before.numpy() - m), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("noise", ["anisotropic", "isotropic"])
@@ -55,8 +74,19 @@ def test_particles_at_once_and_one_after_the_other_agree(noise):
     results = []
     for form in ("model", "loop", "params", "groups"):
         model, loss = line()
-        given = {"model": model, "loop": model, "params": model.parameters(), "groups": [{"params": [model.weight]}, {"params": [model.bias]}]}[form]
-        optimizer = run(CBOptimizer(given, n_particles=12, batch=5, noise=noise, vectorized=form != "loop", seed=4), loss, 8)
+        given = {
+            "model": model,
+            "loop": model,
+            "params": model.parameters(),
+            "groups": [{"params": [model.weight]}, {"params": [model.bias]}],
+        }[form]
+        optimizer = run(
+            CBOptimizer(
+                given, n_particles=12, batch=5, noise=noise, vectorized=form != "loop", seed=4
+            ),
+            loss,
+            8,
+        )
         results.append(particles(optimizer))
     for other in results[1:]:
         torch.testing.assert_close(results[0], other, rtol=1e-4, atol=1e-5)
@@ -137,7 +167,17 @@ def test_a_closure_that_cannot_be_vectorised_is_named():
         CBOptimizer(model, n_particles=6, batch=None).step(lambda: torch.tensor(loss().item()))
 
 
-@pytest.mark.parametrize("bad", [{"n_particles": 1}, {"batch": 1}, {"batch": 1000}, {"alpha": math.inf}, {"sigma": -1.0}, {"noise": "white"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"n_particles": 1},
+        {"batch": 1},
+        {"batch": 1000},
+        {"alpha": math.inf},
+        {"sigma": -1.0},
+        {"noise": "white"},
+    ],
+)
 def test_bad_settings_are_refused(bad):
     with pytest.raises(FeasibleError, match=next(iter(bad))):
         CBOptimizer(line()[0], **bad)

@@ -24,16 +24,60 @@ CASES = {
     "many": (PLAIN, {"evaluations": 2000}, False, "cobyqa"),
     "many, in batches": (PLAIN, {"evaluations": 2000}, True, "cbo-memory"),
     "by the clock": (PLAIN, {"seconds": 5}, False, "cobyqa"),
-    "open": (BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0]), {"evaluations": 60}, False, "cobyqa"),
+    "open": (
+        BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0]),
+        {"evaluations": 60},
+        False,
+        "cobyqa",
+    ),
     "noise": (BlackBox(bowl, [(-1, 2)] * 3, noise=0.1), {"evaluations": 60}, False, "gp-sqp"),
-    "noise, many": (BlackBox(bowl, [(-1, 2)] * 3, noise=0.1), {"evaluations": 2000}, False, "cbo-memory"),
-    "noise, many inputs": (BlackBox(bowl, [(-1, 2)] * 30, noise=0.1), {"evaluations": 60}, False, "gp-sqp"),
-    "whole numbers": (BlackBox(bowl, [Integer("k", 0, 9), Real("t", 0, 1)]), {"evaluations": 60}, True, "gp-sqp"),
-    "categories": (BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]), {"evaluations": 60}, True, "pfn-cei"),
-    "categories, many": (BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]), {"evaluations": 400}, False, "cbo-memory"),
-    "target": (BlackBox(lambda x: {"size": 1 + bowl(x)}, [(-1, 2)] * 3, objective="size", target=2.0), {"evaluations": 60}, False, "ccbo"),
-    "yes or no": (BlackBox(lambda x: {"cost": bowl(x), "stable": float(x[0] > 0)}, [(-1, 2)] * 3, objective="cost", limits={"stable": "is true"}),
-                  {"evaluations": 60}, False, "pfn-cei"),
+    "noise, many": (
+        BlackBox(bowl, [(-1, 2)] * 3, noise=0.1),
+        {"evaluations": 2000},
+        False,
+        "cbo-memory",
+    ),
+    "noise, many inputs": (
+        BlackBox(bowl, [(-1, 2)] * 30, noise=0.1),
+        {"evaluations": 60},
+        False,
+        "gp-sqp",
+    ),
+    "whole numbers": (
+        BlackBox(bowl, [Integer("k", 0, 9), Real("t", 0, 1)]),
+        {"evaluations": 60},
+        True,
+        "gp-sqp",
+    ),
+    "categories": (
+        BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]),
+        {"evaluations": 60},
+        True,
+        "pfn-cei",
+    ),
+    "categories, many": (
+        BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]),
+        {"evaluations": 400},
+        False,
+        "cbo-memory",
+    ),
+    "target": (
+        BlackBox(lambda x: {"size": 1 + bowl(x)}, [(-1, 2)] * 3, objective="size", target=2.0),
+        {"evaluations": 60},
+        False,
+        "ccbo",
+    ),
+    "yes or no": (
+        BlackBox(
+            lambda x: {"cost": bowl(x), "stable": float(x[0] > 0)},
+            [(-1, 2)] * 3,
+            objective="cost",
+            limits={"stable": "is true"},
+        ),
+        {"evaluations": 60},
+        False,
+        "pfn-cei",
+    ),
 }
 
 
@@ -46,7 +90,9 @@ def test_the_choice_follows_the_documented_rule_and_says_why(case):
     assert len(why) > 20
 
 
-@pytest.mark.parametrize("case", ["smooth", "too few", "noise", "whole numbers", "categories", "yes or no"])
+@pytest.mark.parametrize(
+    "case", ["smooth", "too few", "noise", "whole numbers", "categories", "yes or no"]
+)
 def test_the_choice_is_run_and_named_in_the_result(case):
     problem, budget, _, expected = CASES[case]
     result = feasible.solve(problem, budget=Budget(evaluations=min(budget["evaluations"], 24)))

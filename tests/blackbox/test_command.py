@@ -1,4 +1,6 @@
-"""A command-line simulator as a function: what it gets, what it may return, and every way in which it can go wrong."""
+"""A command-line simulator as a function: what it gets, what it may return, and every way in which
+it can go wrong.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ if what == "failed":
 if what == "where":
     result["same_folder"] = float(os.path.samefile(os.getcwd(), os.path.dirname(sys.argv[2])))
     result["empty"] = float(sorted(os.listdir(".")) == ["input.json", "stderr.txt", "stdout.txt"])
-text = {{"bad": "cost=3", "list": "[1, 2]", "nan": '{{"cost": NaN, "stress": 1}}'}}.get(what, json.dumps(result))
+odd = {{"bad": "cost=3", "list": "[1, 2]", "nan": '{{"cost": NaN, "stress": 1}}'}}
+text = odd.get(what, json.dumps(result))
 open(sys.argv[2], "w").write(text)
 """
 
@@ -48,34 +51,50 @@ def script(tmp_path):
 
 
 def run_one(script, what="good", **options):
-    return Command([sys.executable, str(script), "{input}", "{output}"], **options)({"h": 1.5, "what": what})
+    return Command([sys.executable, str(script), "{input}", "{output}"], **options)(
+        {"h": 1.5, "what": what}
+    )
 
 
 def test_the_variables_go_in_by_name_and_the_metrics_come_out(script):
     assert run_one(script) == {"cost": 3.0, "stress": 100.0}
 
 
-def test_each_evaluation_runs_in_a_scratch_folder_of_its_own_that_is_gone_afterwards(script, tmp_path):
+def test_each_evaluation_runs_in_a_scratch_folder_of_its_own_that_is_gone_afterwards(
+    script, tmp_path
+):
     found = run_one(script, "where")
     assert found["same_folder"] == found["empty"] == 1.0
-    code = f"import os, sys, json; json.dump({{'cost': 1.0}}, open(sys.argv[1], 'w')); open('{tmp_path}/at', 'w').write(os.getcwd())"
+    code = (
+        f"import os, sys, json; json.dump({{'cost': 1.0}}, open(sys.argv[1], 'w')); "
+        f"open('{tmp_path}/at', 'w').write(os.getcwd())"
+    )
     command = Command([sys.executable, "-c", code, "{output}"])
     command({})
     assert not Path((tmp_path / "at").read_text()).exists()
 
 
-@pytest.mark.parametrize(("what", "said"), [
-    ("exit", r"exit code 3: '.*'; standard error ends: mesh generator: bad element"), ("nothing", "no output: .* exit code 0"),
-    ("bad", "unreadable output"),
-    ("list", "got list, expected a JSON object"), ("failed", "reported: did not converge"),
-])
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("exit", r"exit code 3: '.*'; standard error ends: mesh generator: bad element"),
+        ("nothing", "no output: .* exit code 0"),
+        ("bad", "unreadable output"),
+        ("list", "got list, expected a JSON object"),
+        ("failed", "reported: did not converge"),
+    ],
+)
 def test_every_way_to_fail_is_a_failed_evaluation_with_a_reason(script, what, said):
     with pytest.raises(EvaluationFailed, match=said):
         run_one(script, what)
 
 
 def test_a_nan_in_the_output_is_a_failed_evaluation(script):
-    problem = BlackBox(Command([sys.executable, str(script), "{input}", "{output}"]), variables=[Categorical("what", ["nan"])], objective="cost")
+    problem = BlackBox(
+        Command([sys.executable, str(script), "{input}", "{output}"]),
+        variables=[Categorical("what", ["nan"])],
+        objective="cost",
+    )
     assert problem.evaluate([[0]]).reason[0] == "not finite: cost is nan"
 
 
@@ -97,8 +116,13 @@ def test_a_timeout_kills_the_program_and_its_children(script, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_evaluation_timeout_kills_the_program_too(script, tmp_path):
     note = tmp_path / "note"
-    problem = BlackBox(Command([sys.executable, str(script), "{input}", "{output}"], environment={"NOTE": str(note)}),
-                       variables=[Categorical("what", ["hang"])], objective="cost")
+    problem = BlackBox(
+        Command(
+            [sys.executable, str(script), "{input}", "{output}"], environment={"NOTE": str(note)}
+        ),
+        variables=[Categorical("what", ["hang"])],
+        objective="cost",
+    )
     with LocalProcesses(1) as engine:
         result = go(problem, 1, engine=engine, on_failure="skip", evaluation_timeout=1.5)
     assert rows(result).reason[0] == "timeout: killed after 1.5 s"
@@ -127,18 +151,31 @@ def test_the_folder_of_a_failed_evaluation_can_be_kept(script, tmp_path):
 
 def test_a_relative_script_is_found_though_the_program_runs_elsewhere(script, monkeypatch):
     monkeypatch.chdir(script.parent)
-    for text in ("./simulate.py {input} {output}", f"{sys.executable} simulate.py {{input}} {{output}}"):
+    for text in (
+        "./simulate.py {input} {output}",
+        f"{sys.executable} simulate.py {{input}} {{output}}",
+    ):
         command = Command(text)
         monkeypatch.chdir("/")
         assert command({"h": 1.0})["cost"] == 2.0
         monkeypatch.chdir(script.parent)
 
 
-@pytest.mark.parametrize(("command", "said"), [
-    ("no-such-simulator {input} {output}", r"program 'no-such-simulator' was not found or may not be executed; tried .*/no-such-simulator"),
-    ("./no-such-simulator {input} {output}", r"tried /.*/no-such-simulator$"), ("", "empty"), ([], "empty"), ("ls {input}", r"expected \{output\}"),
-    ("ls 'open {output}", "cannot be read: No closing quotation"),
-])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "no-such-simulator {input} {output}",
+            r"program 'no-such-simulator' was not found or may not be executed; tried "
+            r".*/no-such-simulator",
+        ),
+        ("./no-such-simulator {input} {output}", r"tried /.*/no-such-simulator$"),
+        ("", "empty"),
+        ([], "empty"),
+        ("ls {input}", r"expected \{output\}"),
+        ("ls 'open {output}", "cannot be read: No closing quotation"),
+    ],
+)
 def test_a_command_that_cannot_work_is_refused_at_once(command, said):
     with pytest.raises(ArgumentError, match=said):
         Command(command)
@@ -164,8 +201,12 @@ def test_hostile_values_reach_the_program_as_data(script, tmp_path):
 
 def test_a_simulator_gives_the_same_ledger_in_parallel(script):
     def make():
-        return BlackBox(Command([sys.executable, str(script), "{input}", "{output}"]), variables=[Real("h", 0, 1, unit="mm"), Integer("n", 1, 3)],
-                        objective="cost", limits={"stress": "<= 250 MPa"})
+        return BlackBox(
+            Command([sys.executable, str(script), "{input}", "{output}"]),
+            variables=[Real("h", 0, 1, unit="mm"), Integer("n", 1, 3)],
+            objective="cost",
+            limits={"stress": "<= 250 MPa"},
+        )
 
     serial = go(make(), 6, Sample(batch=6))
     with LocalProcesses(2) as engine:
@@ -175,8 +216,12 @@ def test_a_simulator_gives_the_same_ledger_in_parallel(script):
 
 
 def test_failed_simulations_can_be_skipped(script):
-    problem = BlackBox(Command([sys.executable, str(script), "{input}", "{output}"]), variables=[Categorical("what", ["good", "exit", "failed"])],
-                       objective="cost", limits={"stress": "<= 250 MPa"})
+    problem = BlackBox(
+        Command([sys.executable, str(script), "{input}", "{output}"]),
+        variables=[Categorical("what", ["good", "exit", "failed"])],
+        objective="cost",
+        limits={"stress": "<= 250 MPa"},
+    )
     result = go(problem, 3, Listed(points=[[0], [1], [2]], batch=3), on_failure="skip")
     assert rows(result).status.tolist() == [0, 2, 2]
     assert result.answer["what"] == "good"

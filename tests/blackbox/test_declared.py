@@ -1,4 +1,6 @@
-"""A study declared in a file: what it says becomes a problem, and a wrong word offers the right one."""
+"""A study declared in a file: what it says becomes a problem, and a wrong word offers the right
+one.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,24 @@ def study(**changes):
 
 def test_a_study_file_becomes_a_problem_with_names_units_and_limits():
     problem = study()
-    assert (problem.name, problem.objective, problem.unit, problem.maximize) == ("mix", "yield", "%", True)
-    assert [v.title for v in problem.space.variables] == ["temperature [degC]", "cycles", "rate", "solvent"]
+    assert (problem.name, problem.objective, problem.unit, problem.maximize) == (
+        "mix",
+        "yield",
+        "%",
+        True,
+    )
+    assert [v.title for v in problem.space.variables] == [
+        "temperature [degC]",
+        "cycles",
+        "rate",
+        "solvent",
+    ]
     assert problem.space.integer.tolist() == [False, True, False, True]
     assert problem.space.variables[2].log
-    assert [(q.name, q.text, q.scale) for q in problem.limits.limits] == [("stress", "<= 250 MPa", 250.0), ("clear", "is true", 0.5)]
+    assert [(q.name, q.text, q.scale) for q in problem.limits.limits] == [
+        ("stress", "<= 250 MPa", 250.0),
+        ("clear", "is true", 0.5),
+    ]
     assert problem.fun is None
 
 
@@ -50,16 +65,28 @@ def test_a_command_makes_it_run_by_itself():
     assert problem.pass_as == "mapping"
 
 
-@pytest.mark.parametrize(("changes", "said"), [
-    ({"objectiv": "x"}, "unknown key 'objectiv': did you mean 'objective'"), ({"variable": {}}, "did you mean 'variables'"),
-    ({"objective": ""}, "no objective"),
-    ({"variables": {}}, r"no \[variables\]"), ({"variables": [1]}, r"\[variables\] is \[1\], expected a table"), ({"limits": "<= 3"}, r"\[limits\]"),
-    ({"variables": {"t": 3}}, "variable 't': got 3"), ({"variables": {"t": {"low": 1}}}, "needs low and high"),
-    ({"variables": {"t": {"low": 1, "hihg": 2}}}, "variable 't' has the unknown key 'hihg': did you mean 'high'"),
-    ({"variables": {"t": {"low": "a", "high": 2}}}, "low = 'a', expected a number"), ({"variables": {"t": {"choices": "abc"}}}, "expected a list"),
-    ({"variables": {"t": {"choices": []}}}, "choices of 't'"), ({"command": "no-such-program {output}"}, "no-such-program"),
-    ({"scales": {"heat": 1.0}}, "heat has no limit"),
-])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objectiv": "x"}, "unknown key 'objectiv': did you mean 'objective'"),
+        ({"variable": {}}, "did you mean 'variables'"),
+        ({"objective": ""}, "no objective"),
+        ({"variables": {}}, r"no \[variables\]"),
+        ({"variables": [1]}, r"\[variables\] is \[1\], expected a table"),
+        ({"limits": "<= 3"}, r"\[limits\]"),
+        ({"variables": {"t": 3}}, "variable 't': got 3"),
+        ({"variables": {"t": {"low": 1}}}, "needs low and high"),
+        (
+            {"variables": {"t": {"low": 1, "hihg": 2}}},
+            "variable 't' has the unknown key 'hihg': did you mean 'high'",
+        ),
+        ({"variables": {"t": {"low": "a", "high": 2}}}, "low = 'a', expected a number"),
+        ({"variables": {"t": {"choices": "abc"}}}, "expected a list"),
+        ({"variables": {"t": {"choices": []}}}, "choices of 't'"),
+        ({"command": "no-such-program {output}"}, "no-such-program"),
+        ({"scales": {"heat": 1.0}}, "heat has no limit"),
+    ],
+)
 def test_what_cannot_be_read_says_where_and_offers_the_nearest(changes, said):
     with pytest.raises(ArgumentError, match=said):
         study(**changes)

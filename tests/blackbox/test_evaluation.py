@@ -1,4 +1,6 @@
-"""Evaluating in a run: exact budgets, free repeats, forbidden points, failures, stages, workers; and what is in the ledger afterwards."""
+"""Evaluating in a run: exact budgets, free repeats, forbidden points, failures, stages, workers;
+and what is in the ledger afterwards.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,15 @@ class Counted:
 
 def limited(fun=None, **more):
     """Half of the box is infeasible."""
-    return BlackBox(fun or (lambda x: ((x[0] - 0.3) ** 2 + x[1], [x[0] + x[1]])), BOX, limits={"sum": ">= 1"}, **more)
+    return BlackBox(
+        fun or (lambda x: ((x[0] - 0.3) ** 2 + x[1], [x[0] + x[1]])),
+        BOX,
+        limits={"sum": ">= 1"},
+        **more,
+    )
 
 
-# -- budget ----------------------------------------------------------------------------------------------------------------
+# -- budget ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("vectorized", [False, True])
@@ -51,9 +58,17 @@ def limited(fun=None, **more):
 @pytest.mark.parametrize("k", [1, 2, 6, 7, 8, 13, 20])
 def test_a_budget_of_k_is_exactly_k_calls_also_when_a_batch_would_pass_it(k, batch, vectorized):
     called = []
-    problem = BlackBox((lambda x: called.extend(x) or x[:, 0]) if vectorized else (lambda x: called.append(x) or x[0]), BOX, vectorized=vectorized)
+    problem = BlackBox(
+        (lambda x: called.extend(x) or x[:, 0])
+        if vectorized
+        else (lambda x: called.append(x) or x[0]),
+        BOX,
+        vectorized=vectorized,
+    )
     result = go(problem, k, Sample(batch=batch))
-    assert len(called) == k == result.spent["evaluations"] == len(rows(result)) == result.ledger.count
+    assert (
+        len(called) == k == result.spent["evaluations"] == len(rows(result)) == result.ledger.count
+    )
     assert result.stopped.startswith("budget used up")
 
 
@@ -83,14 +98,18 @@ def test_every_paid_row_counts_for_the_best(k, batch, seed):
 def test_every_evaluated_point_lies_inside_the_bounds_and_is_whole_where_it_must():
     fun = Counted(lambda x: 1.0)
     points = np.random.default_rng(0).normal(0, 50, (200, 2))
-    go(BlackBox(fun, variables=[Real("h", -1, 2), Integer("n", -3, 4)]), 200, Listed(points=points, batch=9))
+    go(
+        BlackBox(fun, variables=[Real("h", -1, 2), Integer("n", -3, 4)]),
+        200,
+        Listed(points=points, batch=9),
+    )
     x = np.array(fun.points)
     assert (x >= [-1, -3]).all()
     assert (x <= [2, 4]).all()
     assert (x[:, 1] == np.round(x[:, 1])).all()
 
 
-# -- repeats and forbidden points --------------------------------------------------------------------------------------------
+# -- repeats and forbidden points ------------------------------------------------------------------
 
 TWICE = [[0.1, 0.1], [0.2, 0.2], [0.1, 0.1], [0.3, 0.3], [0.2, 0.2], [-0.0, 0.0], [0.0, 0.0]]
 
@@ -114,9 +133,22 @@ def test_exact_repeats_of_a_deterministic_problem_are_free_and_answered(batch, v
 
 def test_repeats_of_a_noisy_problem_are_evaluated_and_charged():
     fun = Counted()
-    assert go(BlackBox(fun, BOX, noise=True), 100, Listed(points=TWICE, batch=3)).spent["evaluations"] == 7
-    assert go(BlackBox(Counted(), BOX, repeats="charged"), 100, Listed(points=TWICE, batch=3)).spent["evaluations"] == 7
-    assert go(BlackBox(Counted(), BOX, noise=0.1, repeats="free"), 100, Listed(points=TWICE, batch=3)).spent["evaluations"] == 4
+    assert (
+        go(BlackBox(fun, BOX, noise=True), 100, Listed(points=TWICE, batch=3)).spent["evaluations"]
+        == 7
+    )
+    assert (
+        go(BlackBox(Counted(), BOX, repeats="charged"), 100, Listed(points=TWICE, batch=3)).spent[
+            "evaluations"
+        ]
+        == 7
+    )
+    assert (
+        go(
+            BlackBox(Counted(), BOX, noise=0.1, repeats="free"), 100, Listed(points=TWICE, batch=3)
+        ).spent["evaluations"]
+        == 4
+    )
 
 
 def test_a_method_that_only_repeats_itself_has_stalled():
@@ -156,7 +188,7 @@ def test_a_method_may_propose_nothing():
     assert "without spending anything" in go(BlackBox(Counted(), BOX), 10, Nothing()).stopped
 
 
-# -- failures --------------------------------------------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
 
 
 def sometimes(x):
@@ -173,8 +205,12 @@ def test_a_failure_ends_the_run_with_its_reason_and_stays_in_the_ledger(vectoriz
         return x[..., 1]
 
     budget = Budget(evaluations=50)
-    current = Run(BlackBox(fun, BOX, name="part", vectorized=vectorized), Sample(), budget, 0, Meter(budget))
-    with pytest.raises(EvaluationFailed, match=r"evaluation \d+ of 'part' failed: RuntimeError: mesh: too fine"):
+    current = Run(
+        BlackBox(fun, BOX, name="part", vectorized=vectorized), Sample(), budget, 0, Meter(budget)
+    )
+    with pytest.raises(
+        EvaluationFailed, match=r"evaluation \d+ of 'part' failed: RuntimeError: mesh: too fine"
+    ):
         run(current)
     last = current.ledger.all()
     assert current.ledger.count == current.meter.spent["evaluations"]
@@ -189,7 +225,9 @@ def test_with_skip_the_run_goes_on_and_says_how_many_failed_and_why():
     assert (seen.status == np.where(failed, 2, 0)).all()
     assert set(seen.reason.values()) == {"RuntimeError: mesh: too fine"}
     assert result.verdict.feasible
-    assert f"{failed.sum()} evaluations without a value ({failed.sum()} RuntimeError)" in result.notes
+    assert (
+        f"{failed.sum()} evaluations without a value ({failed.sum()} RuntimeError)" in result.notes
+    )
 
 
 def test_when_everything_fails_there_is_no_feasible_answer_and_a_sentence():
@@ -226,7 +264,11 @@ def test_retries_never_pass_the_budget(retry):
     fun = Counted(lambda x: 1 / 0)
     for k in range(1, 12):
         fun.points.clear()
-        assert go(BlackBox(fun, BOX), k, on_failure="skip", retry=retry).spent["evaluations"] == k == len(fun.points)
+        assert (
+            go(BlackBox(fun, BOX), k, on_failure="skip", retry=retry).spent["evaluations"]
+            == k
+            == len(fun.points)
+        )
 
 
 def test_after_the_last_retry_the_failure_ends_the_run():
@@ -248,8 +290,16 @@ def test_an_interrupt_leaves_a_row_before_it_travels_on(vectorized):
 
     stored = []
     budget = Budget(evaluations=50)
-    result = run(Run(BlackBox(fun, BOX, vectorized=vectorized), Sample(), budget, 0, Meter(budget),
-            Ledger(lambda seen: stored.extend(seen.status.tolist()))))
+    result = run(
+        Run(
+            BlackBox(fun, BOX, vectorized=vectorized),
+            Sample(),
+            budget,
+            0,
+            Meter(budget),
+            Ledger(lambda seen: stored.extend(seen.status.tolist())),
+        )
+    )
     assert result.stopped.startswith("interrupted")
     assert len(stored) == result.ledger.count == result.spent["evaluations"]
     assert 3 in rows(result).status
@@ -283,15 +333,22 @@ def test_the_objective_may_get_its_name_after_the_first_failure():
     assert "objective" not in result.to_frame().columns
 
 
-# -- stages ----------------------------------------------------------------------------------------------------------------
+# -- stages ----------------------------------------------------------------------------------------
 
 
-def staged(check=lambda x: {"fits": x[0] + x[1]}, fun=lambda x: {"cost": x[0], "heat": x[1]}, **more):
-    return BlackBox(fun, BOX, check=check, objective="cost", limits={"fits": ">= 1", "heat": "<= 0.9"}, **more)
+def staged(
+    check=lambda x: {"fits": x[0] + x[1]}, fun=lambda x: {"cost": x[0], "heat": x[1]}, **more
+):
+    return BlackBox(
+        fun, BOX, check=check, objective="cost", limits={"fits": ">= 1", "heat": "<= 0.9"}, **more
+    )
 
 
 def test_the_expensive_stage_runs_only_where_the_check_passes_and_each_has_its_resource():
-    check, fun = Counted(lambda x: {"fits": x[0] + x[1]}), Counted(lambda x: {"cost": x[0], "heat": x[1]})
+    check, fun = (
+        Counted(lambda x: {"fits": x[0] + x[1]}),
+        Counted(lambda x: {"cost": x[0], "heat": x[1]}),
+    )
     result = go(staged(check, fun), "checks=30,evaluations=100")
     assert result.spent["checks"] == 30 == len(check.points) == len(rows(result))
     assert result.spent["evaluations"] == len(fun.points) == sum(x.sum() >= 1 for x in check.points)
@@ -337,8 +394,14 @@ def replayed(problem, budget, first, method=None, **options):
     return run(Run(problem, method or Sample(), budget, 0, Meter(budget), ledger, **options))
 
 
-@pytest.mark.parametrize("fun", [lambda x: {"cost": x[0], "heat": x[1]}, lambda x: {"cost": x[0], "heat": x[1]} if x[0] < 0.6 else 1 / 0,
-                                 lambda x: {"cost": x[0], "heat": x[1]} if x[1] < 0.6 else {"heat": 3.0}])
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda x: {"cost": x[0], "heat": x[1]},
+        lambda x: {"cost": x[0], "heat": x[1]} if x[0] < 0.6 else 1 / 0,
+        lambda x: {"cost": x[0], "heat": x[1]} if x[1] < 0.6 else {"heat": 3.0},
+    ],
+)
 @pytest.mark.parametrize("cut", [1, 5, 11])
 def test_a_replayed_staged_run_pays_for_nothing_again_and_ends_like_the_whole_one(fun, cut):
     def problem(f):
@@ -361,7 +424,7 @@ def test_more_budget_goes_on_with_what_was_only_checked():
     assert same_rows(rows(again), rows(whole))
 
 
-# -- replay of plain runs ------------------------------------------------------------------------------------------------------
+# -- replay of plain runs --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut", [1, 4, 6, 19])
@@ -391,35 +454,50 @@ def test_a_changed_method_is_noticed_on_replay():
         replayed(limited(), 20, part, Listed(points=[[0.5, 0.5]]))
 
 
-# -- feasibility -----------------------------------------------------------------------------------------------------------
+# -- feasibility -----------------------------------------------------------------------------------
 
 
 def test_find_feasible_stops_at_the_first_feasible_point_also_inside_a_batch():
     fun = Counted(lambda x: (x[0], [x[0]]))
     problem = BlackBox(fun, BOX, limits=[">= 0.8"])
-    result = go(problem, 100, Listed(points=[[0.1 * i, 0] for i in range(10)] + [[1, 1]], batch=11), find_feasible=True)
+    result = go(
+        problem,
+        100,
+        Listed(points=[[0.1 * i, 0] for i in range(10)] + [[1, 1]], batch=11),
+        find_feasible=True,
+    )
     assert len(fun.points) == 9 == result.spent["evaluations"] == len(rows(result))
     assert result.verdict.feasible
     assert "first feasible point" in result.stopped
 
 
 def test_an_infeasible_problem_reports_the_least_violation_and_which_constraint():
-    problem = BlackBox(lambda x: x[0], BOX, constraints={"reach": NonlinearConstraint(lambda x: x[0], 3, np.inf),
-            "easy": NonlinearConstraint(lambda x: x[1], 0, 1)})
+    problem = BlackBox(
+        lambda x: x[0],
+        BOX,
+        constraints={
+            "reach": NonlinearConstraint(lambda x: x[0], 3, np.inf),
+            "easy": NonlinearConstraint(lambda x: x[1], 0, 1),
+        },
+    )
     result = go(problem, 30)
     assert not result.verdict.feasible
     assert result.verdict.violation == pytest.approx(3 - rows(result).x[:, 0].max())
-    (note,) = (n for n in result.notes if n.startswith("no feasible point found: least violation 2."))
+    (note,) = (
+        n for n in result.notes if n.startswith("no feasible point found: least violation 2.")
+    )
     assert note.endswith("the constraint that is worst: reach")
 
 
-# -- noise -----------------------------------------------------------------------------------------------------------------
+# -- noise -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("maximize", [False, True])
 def test_noise_is_the_same_for_every_row_whoever_evaluates_it(maximize):
     def make(vectorized):
-        return noisy(BlackBox(lambda x: x[..., 0], BOX, vectorized=vectorized, maximize=maximize), 0.5)
+        return noisy(
+            BlackBox(lambda x: x[..., 0], BOX, vectorized=vectorized, maximize=maximize), 0.5
+        )
 
     serial, vector = go(make(False), 12), go(make(True), 12)
     assert same_rows(rows(serial), rows(vector))
@@ -427,7 +505,10 @@ def test_noise_is_the_same_for_every_row_whoever_evaluates_it(maximize):
         assert same_rows(rows(serial), rows(go(make(False), 12, engine=engine)))
     noise = rows(serial).values[:, 0] - rows(serial).x[:, 0]
     assert 0.2 < noise.std() < 1
-    assert rows(serial).objective.tolist() == ((-1 if maximize else 1) * rows(serial).values[:, 0]).tolist()
+    assert (
+        rows(serial).objective.tolist()
+        == ((-1 if maximize else 1) * rows(serial).values[:, 0]).tolist()
+    )
 
 
 def test_a_noisy_instance_is_judged_on_the_truth():
@@ -436,7 +517,7 @@ def test_a_noisy_instance_is_judged_on_the_truth():
     assert all(0 <= p.verdict.objective <= 1 for p in result.trail)
 
 
-# -- seconds -----------------------------------------------------------------------------------------------------------------
+# -- seconds ---------------------------------------------------------------------------------------
 
 
 def test_seconds_end_a_run_inside_a_batch_and_what_was_not_begun_is_not_charged():
@@ -451,11 +532,20 @@ def test_seconds_end_a_run_inside_a_batch_and_what_was_not_begun_is_not_charged(
     assert result.verdict.feasible
 
 
-# -- local processes -----------------------------------------------------------------------------------------------------------
+# -- local processes -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [limited, lambda: BlackBox(lambda x: {"cost": x[0], "sum": x[1]}, BOX, limits={"sum": "<= 0.5"}),
-                                  lambda: BlackBox(lambda x: x[0], BOX, constraints=NonlinearConstraint(lambda x: [x[0], x[1]], 0.2, 0.9)), staged])
+@pytest.mark.parametrize(
+    "make",
+    [
+        limited,
+        lambda: BlackBox(lambda x: {"cost": x[0], "sum": x[1]}, BOX, limits={"sum": "<= 0.5"}),
+        lambda: BlackBox(
+            lambda x: x[0], BOX, constraints=NonlinearConstraint(lambda x: [x[0], x[1]], 0.2, 0.9)
+        ),
+        staged,
+    ],
+)
 def test_workers_change_nothing_in_the_ledger(make):
     budget = "checks=23,evaluations=20"
     serial = go(make(), budget, Sample(batch=7))
@@ -489,18 +579,36 @@ def test_a_hanging_or_dying_evaluation_costs_itself_and_nothing_else():
     points = [[0.05, 0], [0.15, 0], [0.25, 0], [0.35, 0], [0.45, 0], [0.55, 0.5], [0.95, 0.25]]
     with LocalProcesses(2) as engine:
         started = time.perf_counter()
-        result = go(BlackBox(misbehaving, BOX), 20, Listed(points=points, batch=7), engine=engine, on_failure="skip", evaluation_timeout=1.0)
+        result = go(
+            BlackBox(misbehaving, BOX),
+            20,
+            Listed(points=points, batch=7),
+            engine=engine,
+            on_failure="skip",
+            evaluation_timeout=1.0,
+        )
         assert time.perf_counter() - started < 8
     seen = rows(result)
     assert seen.status.tolist() == [2, 2, 2, 2, 2, 0, 0]
-    assert [seen.reason[i] for i in range(5)] == ["timeout: killed after 1 s", "process died: exit code 7", "process died: killed by signal SIGKILL",
-                                                  "SystemExit: enough", "SystemExit: enough"]
+    assert [seen.reason[i] for i in range(5)] == [
+        "timeout: killed after 1 s",
+        "process died: exit code 7",
+        "process died: killed by signal SIGKILL",
+        "SystemExit: enough",
+        "SystemExit: enough",
+    ]
     assert result.verdict.objective == 0.25
-    assert any("5 evaluations without a value" in n and "1 timeout" in n and "2 process died" in n for n in result.notes)
+    assert any(
+        "5 evaluations without a value" in n and "1 timeout" in n and "2 process died" in n
+        for n in result.notes
+    )
 
 
 def test_with_raise_a_timeout_ends_the_run_and_leaves_no_process():
-    with LocalProcesses(2) as engine, pytest.raises(EvaluationFailed, match=r"timeout: killed after 0.3 s"):
+    with (
+        LocalProcesses(2) as engine,
+        pytest.raises(EvaluationFailed, match=r"timeout: killed after 0.3 s"),
+    ):
         go(BlackBox(lambda x: time.sleep(60), BOX), 20, engine=engine, evaluation_timeout=0.3)
     assert engine._pool == []
 
@@ -524,12 +632,20 @@ def test_grandchildren_die_with_a_timeout(tmp_path, session):
     note = tmp_path / "pid"
 
     def starts_a_child(x):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=session)
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=session
+        )
         note.write_text(str(child.pid))
         child.wait()
 
     with LocalProcesses(1) as engine:
-        go(BlackBox(starts_a_child, BOX), 1, engine=engine, on_failure="skip", evaluation_timeout=1.0)
+        go(
+            BlackBox(starts_a_child, BOX),
+            1,
+            engine=engine,
+            on_failure="skip",
+            evaluation_timeout=1.0,
+        )
         assert gone(int(note.read_text()))
 
 
@@ -568,7 +684,9 @@ def test_seconds_end_a_parallel_run_inside_a_batch():
         return x[0]
 
     with LocalProcesses(2) as engine:
-        result = go(BlackBox(slow, BOX), "seconds=0.35,evaluations=500", Sample(batch=100), engine=engine)
+        result = go(
+            BlackBox(slow, BOX), "seconds=0.35,evaluations=500", Sample(batch=100), engine=engine
+        )
     assert "seconds" in result.stopped
     assert result.spent["evaluations"] == len(rows(result)) < 30
     assert (rows(result).status == 0).sum() >= 1
@@ -576,12 +694,12 @@ def test_seconds_end_a_parallel_run_inside_a_batch():
 
 def test_what_cannot_be_sent_back_is_a_reason():
     with LocalProcesses(1) as engine:
-        (_, value), = engine.map(lambda x: (lambda: x), [1])
+        ((_, value),) = engine.map(lambda x: lambda: x, [1])
     assert isinstance(value, EvaluationFailed)
     assert "cannot be sent back" in value.reason
 
 
-# -- memory, and the way in ---------------------------------------------------------------------------------------------------
+# -- memory, and the way in ------------------------------------------------------------------------
 
 
 def test_a_ledger_that_keeps_few_rows_counts_all_and_finds_the_same_best():
@@ -595,8 +713,11 @@ def test_a_ledger_that_keeps_few_rows_counts_all_and_finds_the_same_best():
 
 def test_the_shortest_problem_of_ones_own_is_solved_within_its_budget():
     calls = []
-    problem = BlackBox(lambda x: calls.append(1) or x[0] ** 2 + x[1], bounds=BOX,
-            constraints=[NonlinearConstraint(lambda x: x[0] + x[1], 0.5, np.inf)])
+    problem = BlackBox(
+        lambda x: calls.append(1) or x[0] ** 2 + x[1],
+        bounds=BOX,
+        constraints=[NonlinearConstraint(lambda x: x[0] + x[1], 0.5, np.inf)],
+    )
     result = feasible.solve(problem, budget=feasible.Budget(evaluations=60))
     assert result.verdict.feasible
     assert result.spent["evaluations"] == len(calls) <= 60
@@ -604,13 +725,20 @@ def test_the_shortest_problem_of_ones_own_is_solved_within_its_budget():
     assert result.chosen.startswith(result.method)
 
 
-@pytest.mark.parametrize(("arguments", "error"), [
-    ({}, "budget is missing"), ({"budget": 0}, "nothing to spend"), ({"budget": "evaluatons=3"}, "did you mean"),
-    ({"budget": 5, "seed": -1}, "seed=-1"),
-    ({"budget": 5, "on_failure": "ignore"}, "on_failure='ignore'"), ({"budget": 5, "retry": -1}, "retry=-1"),
-    ({"budget": 5, "workers": 0}, "workers=0"),
-    ({"budget": 5, "evaluation_timeout": 0}, "evaluation_timeout=0"), ({"budget": 5, "method": "cobyqqa"}, "did you mean 'cobyqa'"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({}, "budget is missing"),
+        ({"budget": 0}, "nothing to spend"),
+        ({"budget": "evaluatons=3"}, "did you mean"),
+        ({"budget": 5, "seed": -1}, "seed=-1"),
+        ({"budget": 5, "on_failure": "ignore"}, "on_failure='ignore'"),
+        ({"budget": 5, "retry": -1}, "retry=-1"),
+        ({"budget": 5, "workers": 0}, "workers=0"),
+        ({"budget": 5, "evaluation_timeout": 0}, "evaluation_timeout=0"),
+        ({"budget": 5, "method": "cobyqqa"}, "did you mean 'cobyqa'"),
+    ],
+)
 def test_arguments_of_solve_are_checked_before_anything_is_evaluated(arguments, error):
     fun = Counted()
     with pytest.raises(feasible.errors.FeasibleError, match=error):
@@ -625,7 +753,9 @@ def test_a_budget_that_ends_inside_the_function_ends_the_run_in_order():
         spend(cost=1.5)
         return float(x[0])
 
-    result = feasible.solve(BlackBox(fun, [(0, 1)]), "random-search", budget=feasible.Budget(cost=4.0))
+    result = feasible.solve(
+        BlackBox(fun, [(0, 1)]), "random-search", budget=feasible.Budget(cost=4.0)
+    )
     assert result.spent["cost"] == 3.0
     assert "cost" in result.stopped
     assert (result.ledger.all().status == 0).sum() == 2

@@ -1,4 +1,6 @@
-"""The interpolants, the step on them, and the trust-region method that is the room's default for smooth functions."""
+"""The interpolants, the step on them, and the trust-region method that is the room's default for
+smooth functions.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,27 @@ def go(problem, n, seed=0, method=None, **options):
 
 
 def disc(**options):
-    """min (x-2)^2 + (y-1)^2 inside x^2 + y^2 <= 2: at sqrt(2/5) (2, 1), where f = (sqrt 5 - sqrt 2)^2."""
-    return BlackBox(lambda x: ((x[0] - 2) ** 2 + (x[1] - 1) ** 2, [x[0] ** 2 + x[1] ** 2]), [(-3, 3), (-2, 4)], limits=["<= 2"], **options)
+    """min (x-2)^2 + (y-1)^2 inside x^2 + y^2 <= 2: at sqrt(2/5) (2, 1), where f = (sqrt 5 - sqrt
+    2)^2.
+    """
+    return BlackBox(
+        lambda x: ((x[0] - 2) ** 2 + (x[1] - 1) ** 2, [x[0] ** 2 + x[1] ** 2]),
+        [(-3, 3), (-2, 4)],
+        limits=["<= 2"],
+        **options,
+    )
 
 
 BEST = (np.sqrt(5) - np.sqrt(2)) ** 2
 
 
-# -- interpolants -------------------------------------------------------------------------------------------------------------
+# -- interpolants ----------------------------------------------------------------------------------
+
 
 def sample(n=20, d=3, seed=0):
     rng = np.random.default_rng(seed)
     z = rng.uniform(-1, 1, (n, d))
-    return z, np.column_stack([np.sin(z @ np.arange(1, d + 1)), (z ** 2).sum(axis=1)])
+    return z, np.column_stack([np.sin(z @ np.arange(1, d + 1)), (z**2).sum(axis=1)])
 
 
 def test_the_means_interpolate_and_the_deviations_vanish_at_the_points():
@@ -60,7 +70,12 @@ def test_gradients_are_those_of_the_means():
         up, down = at.copy(), at.copy()
         up[i] += h
         down[i] -= h
-        np.testing.assert_allclose(slopes[:, i], (model.means(up[None]) - model.means(down[None]))[0] / (2 * h), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            slopes[:, i],
+            (model.means(up[None]) - model.means(down[None]))[0] / (2 * h),
+            rtol=1e-3,
+            atol=1e-4,
+        )
 
 
 def test_means_and_deviations_are_those_of_the_textbook():
@@ -69,14 +84,21 @@ def test_means_and_deviations_are_those_of_the_textbook():
     lengths = np.exp([0.1, -0.3])
 
     def k(a, b):
-        return np.exp(-0.5 * (((a[:, None] - b[None]) / lengths) ** 2).sum(axis=2)) + TREND * (1 + a @ b.T) ** 2
+        return (
+            np.exp(-0.5 * (((a[:, None] - b[None]) / lengths) ** 2).sum(axis=2))
+            + TREND * (1 + a @ b.T) ** 2
+        )
 
     inverse = np.linalg.inv(k(z, z))
     w = (y[:, 0] - y[:, 0].mean()) / y[:, 0].std()
     q = np.random.default_rng(1).uniform(-1, 1, (5, 2))
     mean = k(q, z) @ inverse @ w * y[:, 0].std() + y[:, 0].mean()
     scale = w @ inverse @ w / 8
-    var = scale * (np.diag(k(q, q)) - np.einsum("ij,jk,ik->i", k(q, z), inverse, k(q, z))) * y[:, 0].var()
+    var = (
+        scale
+        * (np.diag(k(q, q)) - np.einsum("ij,jk,ik->i", k(q, z), inverse, k(q, z)))
+        * y[:, 0].var()
+    )
     np.testing.assert_allclose(model.means(q)[:, 0], mean, rtol=1e-4)
     np.testing.assert_allclose(model.deviations(q)[:, 0] ** 2, var, rtol=1e-2, atol=1e-6)
 
@@ -90,7 +112,9 @@ def test_the_gradient_of_the_profile_likelihood_is_right():
     _, slope = model._loss(t, w, squares)
     for i in range(2):
         step = np.eye(2)[i] * 1e-6
-        measured = (model._loss(t + step, w, squares)[0] - model._loss(t - step, w, squares)[0]) / 2e-6
+        measured = (
+            model._loss(t + step, w, squares)[0] - model._loss(t - step, w, squares)[0]
+        ) / 2e-6
         assert slope[i] == pytest.approx(measured, rel=1e-4)
 
 
@@ -120,12 +144,18 @@ def test_a_constant_output_is_predicted_as_itself():
     assert np.isfinite(model.deviations(z)).all()
 
 
-# -- the step on them ---------------------------------------------------------------------------------------------------------
+# -- the step on them ------------------------------------------------------------------------------
+
 
 def test_the_step_solves_the_surrogate_problem_with_its_multiplier():
     rng = np.random.default_rng(0)
     z = rng.uniform(-2, 2, (40, 2))
-    model = Interpolants(z, np.column_stack([(z[:, 0] - 2) ** 2 + (z[:, 1] - 1) ** 2, (z ** 2).sum(axis=1) - 2]), np.log(3), 1.0)
+    model = Interpolants(
+        z,
+        np.column_stack([(z[:, 0] - 2) ** 2 + (z[:, 1] - 1) ** 2, (z**2).sum(axis=1) - 2]),
+        np.log(3),
+        1.0,
+    )
     found = least(model, [np.zeros(2)], np.full(2, -2.0), np.full(2, 2.0), np.zeros(1))
     np.testing.assert_allclose(found.z, np.sqrt(2 / 5) * np.array([2, 1]), atol=1e-3)
     assert found.multipliers[0] == pytest.approx(np.sqrt(5 / 2) - 1, abs=1e-2)
@@ -135,12 +165,15 @@ def test_the_step_solves_the_surrogate_problem_with_its_multiplier():
 def test_where_the_models_cannot_be_satisfied_the_least_violation_is_found():
     rng = np.random.default_rng(0)
     z = rng.uniform(-1, 1, (30, 2))
-    model = Interpolants(z, np.column_stack([z[:, 1], 3 - z[:, 0] ** 2 + (z[:, 0] - 1)]), np.log(3), 1.0)
+    model = Interpolants(
+        z, np.column_stack([z[:, 1], 3 - z[:, 0] ** 2 + (z[:, 0] - 1)]), np.log(3), 1.0
+    )
     found = least(model, [np.zeros(2)], np.full(2, -1.0), np.full(2, 1.0), np.zeros(1))
     assert found.z[0] == pytest.approx(-1, abs=1e-3)  # 2 + z - z^2 is least at -1, where it is 0
 
 
-# -- the method ---------------------------------------------------------------------------------------------------------------
+# -- the method ------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_constrained_optimum_is_met_to_six_digits_in_thirty_evaluations(seed):
@@ -173,13 +206,21 @@ def test_the_budget_is_used_and_never_passed(n):
     assert go(disc(), n).spent["evaluations"] == n
 
 
-@pytest.mark.parametrize("known", [lambda x: x[:, 0] + x[:, 1] <= 1.5, LinearConstraint([[1, 1]], -np.inf, 1.5),
-                                   NonlinearConstraint(lambda x: x[0] + x[1], -np.inf, 1.5)])
+@pytest.mark.parametrize(
+    "known",
+    [
+        lambda x: x[:, 0] + x[:, 1] <= 1.5,
+        LinearConstraint([[1, 1]], -np.inf, 1.5),
+        NonlinearConstraint(lambda x: x[0] + x[1], -np.inf, 1.5),
+    ],
+)
 def test_known_constraints_hold_at_every_point_and_the_optimum_on_them_is_found(known):
     result = go(disc(known=known), 50)
     x = result.ledger.all().x
     assert (x.sum(axis=1) <= 1.5 + 1e-9).all()
-    assert result.verdict.objective == pytest.approx(1.125, abs=0.01)  # at (1.25, 0.25), the point of the line nearest to (2, 1)
+    assert result.verdict.objective == pytest.approx(
+        1.125, abs=0.01
+    )  # at (1.25, 0.25), the point of the line nearest to (2, 1)
 
 
 def test_a_checkpoint_goes_on_bit_for_bit():
@@ -188,7 +229,9 @@ def test_a_checkpoint_goes_on_bit_for_bit():
     def steps(state, k):
         for _ in range(k):
             asked = method.ask(problem, state)
-            method.tell(problem, state, problem.measure(asked.x, np.arange(len(asked.x)), asked.tag))
+            method.tell(
+                problem, state, problem.measure(asked.x, np.arange(len(asked.x)), asked.tag)
+            )
         return state
 
     state = steps(method.init(problem, np.random.default_rng(1)), 6)
@@ -238,12 +281,18 @@ def test_failures_do_not_end_the_run(kind):
     assert kind == "always" or result.verdict.feasible
 
 
-@pytest.mark.parametrize(("f", "g"), [
-    (lambda x: 1.0, lambda x: x[0] - 5),                                            # constant, always feasible
-    (lambda x: x[0], lambda x: 1.0 + x[1] ** 2),                                    # nothing is feasible
-    (lambda x: 1e300 * (x[0] - 1) ** 3 + 1e-300, lambda x: 1e-300 * (x[1] - 1)),    # from 1e-300 to 1e300
-    (lambda x: 1e-300 * x[0], lambda x: 1e300 * (x[1] - 1)),
-])
+@pytest.mark.parametrize(
+    ("f", "g"),
+    [
+        (lambda x: 1.0, lambda x: x[0] - 5),  # constant, always feasible
+        (lambda x: x[0], lambda x: 1.0 + x[1] ** 2),  # nothing is feasible
+        (
+            lambda x: 1e300 * (x[0] - 1) ** 3 + 1e-300,
+            lambda x: 1e-300 * (x[1] - 1),
+        ),  # from 1e-300 to 1e300
+        (lambda x: 1e-300 * x[0], lambda x: 1e300 * (x[1] - 1)),
+    ],
+)
 def test_hard_values_are_survived(f, g):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -289,8 +338,16 @@ def test_a_converged_search_starts_again_elsewhere():
     assert state.f.min() <= (np.sin(3 * x) + 0.2 * x).min() + 1e-6
 
 
-@pytest.mark.parametrize(("settings", "named"), [({"radius": 0}, "radius"), ({"resolution": float("nan")}, "resolution"), ({"design": 1}, "design"),
-                                                 ({"neighbours": "many"}, "neighbours"), ({"margin": 2}, "margin")])
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"radius": 0}, "radius"),
+        ({"resolution": float("nan")}, "resolution"),
+        ({"design": 1}, "design"),
+        ({"neighbours": "many"}, "neighbours"),
+        ({"margin": 2}, "margin"),
+    ],
+)
 def test_settings_are_checked(settings, named):
     with pytest.raises(errors.ArgumentError, match=named):
         GPSQP(**settings)
@@ -305,7 +362,11 @@ def test_infinite_bounds_are_refused():
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(0, 2))
 def test_every_point_is_in_the_box_for_any_quadratic(seed, d, m):
     rng = np.random.default_rng(seed)
-    a, b, c = rng.standard_normal((1 + m, d, d)), rng.standard_normal((1 + m, d)), rng.standard_normal(1 + m)
+    a, b, c = (
+        rng.standard_normal((1 + m, d, d)),
+        rng.standard_normal((1 + m, d)),
+        rng.standard_normal(1 + m),
+    )
 
     def fun(x):
         values = [float(x @ a[j] @ x + b[j] @ x + c[j]) for j in range(1 + m)]

@@ -1,4 +1,5 @@
-"""The GP with gradients against finite differences of its own kernel, and d-KG against simulation."""
+"""The GP with gradients against finite differences of its own kernel, and d-KG against
+simulation."""
 
 import math
 
@@ -13,7 +14,13 @@ from feasible.core.errors import ShapeError
 def data(n=6, seed=0):
     x = torch.rand(n, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     f = torch.sin(3 * x[:, 0]) * torch.cos(2 * x[:, 1])
-    g = torch.stack([3 * torch.cos(3 * x[:, 0]) * torch.cos(2 * x[:, 1]), -2 * torch.sin(3 * x[:, 0]) * torch.sin(2 * x[:, 1])], 1)
+    g = torch.stack(
+        [
+            3 * torch.cos(3 * x[:, 0]) * torch.cos(2 * x[:, 1]),
+            -2 * torch.sin(3 * x[:, 0]) * torch.sin(2 * x[:, 1]),
+        ],
+        1,
+    )
     return x, torch.cat([f[:, None], g], 1)
 
 
@@ -26,7 +33,11 @@ def made(n=6, noise=1e-6):
 def test_the_joint_kernel_is_the_derivative_of_the_kernel():
     model = made()
     x, y = data(1, 1)[0], data(1, 2)[0]
-    length, out, h = model.covar_module.base_kernel.lengthscale, model.covar_module.outputscale, 1e-4
+    length, out, h = (
+        model.covar_module.base_kernel.lengthscale,
+        model.covar_module.outputscale,
+        1e-4,
+    )
 
     def k(a, b):
         return float((out * torch.exp(-0.5 * (((a - b) / length) ** 2).sum())).detach())
@@ -35,9 +46,16 @@ def test_the_joint_kernel_is_the_derivative_of_the_kernel():
     e = torch.eye(2, dtype=torch.float64) * h
     assert float(joint[0, 0]) == pytest.approx(k(x, y), abs=1e-12)
     for i in range(2):
-        assert float(joint[0, 1 + i]) == pytest.approx((k(x, y + e[i]) - k(x, y - e[i])) / (2 * h), abs=1e-6)
+        assert float(joint[0, 1 + i]) == pytest.approx(
+            (k(x, y + e[i]) - k(x, y - e[i])) / (2 * h), abs=1e-6
+        )
         for j in range(2):
-            mixed = (k(x + e[i], y + e[j]) - k(x + e[i], y - e[j]) - k(x - e[i], y + e[j]) + k(x - e[i], y - e[j])) / (4 * h * h)
+            mixed = (
+                k(x + e[i], y + e[j])
+                - k(x + e[i], y - e[j])
+                - k(x - e[i], y + e[j])
+                + k(x - e[i], y - e[j])
+            ) / (4 * h * h)
             assert float(joint[1 + i, 1 + j]) == pytest.approx(mixed, abs=1e-6)
 
 
@@ -61,7 +79,9 @@ def test_the_closed_form_is_the_botorch_posterior():
         posterior = model.posterior(q.unsqueeze(1))
         np.testing.assert_allclose(beliefs.mean(q), posterior.mean[:, 0, 0], atol=1e-9)
         np.testing.assert_allclose(beliefs.var(q), posterior.variance[:, 0, 0], atol=1e-9)
-        joint = model.posterior(torch.cat([q.unsqueeze(1), p.expand(5, 3, 2)], 1)).distribution.covariance_matrix
+        joint = model.posterior(
+            torch.cat([q.unsqueeze(1), p.expand(5, 3, 2)], 1)
+        ).distribution.covariance_matrix
         cross, own = beliefs.joint(q, p)
         np.testing.assert_allclose(own, joint[:, :3, :3] + 0.01 * torch.eye(3), atol=1e-9)
         np.testing.assert_allclose(cross, joint[:, 3::3, :3], atol=1e-9)
@@ -100,7 +120,9 @@ def test_a_gradient_is_worth_something():
     z = normal_points(2048, 3, 0)
     blind = GradGP(model.train_inputs[0], model.train_targets, 0.01)
     blind.load_state_dict(model.state_dict())
-    blind.likelihood.task_noises = torch.tensor([0.01, 1e9, 1e9], dtype=torch.float64)  # gradients will not be seen
+    blind.likelihood.task_noises = torch.tensor(
+        [0.01, 1e9, 1e9], dtype=torch.float64
+    )  # gradients will not be seen
     own = GradBeliefs(model)
     with torch.no_grad():
         from feasible.blackbox.gradgp import DKG

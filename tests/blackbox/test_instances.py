@@ -1,4 +1,6 @@
-"""The ready-made problems are the ones of the literature: formulas, optima and feasible shares, checked by a second transcription."""
+"""The ready-made problems are the ones of the literature: formulas, optima and feasible shares,
+checked by a second transcription.
+"""
 
 import itertools
 import math
@@ -12,41 +14,66 @@ from scipy.optimize import brentq, minimize, nnls, rosen
 from feasible.blackbox import instances
 from feasible.core.errors import ArgumentError, ArgumentTypeError, UnknownName
 
-LIMITED = [name for name, make in instances.PROBLEMS.items() if make().limits.m and make().target is None]
+LIMITED = [
+    name for name, make in instances.PROBLEMS.items() if make().limits.m and make().target is None
+]
 SOLVED = [name for name in LIMITED if name != "cantilever-beam-published"]
 LANDSCAPES = [name for name, make in instances.PROBLEMS.items() if not make().limits.m]
 SMOOTH = [name for name in SOLVED if not name.startswith("ackley")]
 
-# -- the published formulas, one point at a time: x -> (f, [g]), g <= 0 is feasible ------------------------------------------
+# -- the published formulas, one point at a time: x -> (f, [g]), g <= 0 is feasible ----------------
 
 
 def _ackley(x):
     d = len(x)
-    return (-20 * math.exp(-0.2 * math.sqrt(sum(v * v for v in x) / d)) - math.exp(sum(math.cos(2 * math.pi * v) for v in x) / d) + 20 + math.e)
+    return (
+        -20 * math.exp(-0.2 * math.sqrt(sum(v * v for v in x) / d))
+        - math.exp(sum(math.cos(2 * math.pi * v) for v in x) / d)
+        + 20
+        + math.e
+    )
 
 
 def _keane(x):
     c = [math.cos(v) ** 2 for v in x]
     top = abs(sum(v * v for v in c) - 2 * math.prod(c))
-    return -top / math.sqrt(sum((j + 1) * v * v for j, v in enumerate(x))), [0.75 - math.prod(x), sum(x) - 7.5 * len(x)]
+    return -top / math.sqrt(sum((j + 1) * v * v for j, v in enumerate(x))), [
+        0.75 - math.prod(x),
+        sum(x) - 7.5 * len(x),
+    ]
 
 
 def _truss(x):
     a, b = max(x[0], 1e-5), max(x[1], 1e-5)
     r = math.sqrt(2)
-    return 100 * (2 * r * a + b), [(r * a + b) / (r * a * a + 2 * a * b) * 2 - 2, b / (r * a * a + 2 * a * b) * 2 - 2, 2 / (a + r * b) - 2]
+    return 100 * (2 * r * a + b), [
+        (r * a + b) / (r * a * a + 2 * a * b) * 2 - 2,
+        b / (r * a * a + 2 * a * b) * 2 - 2,
+        2 / (a + r * b) - 2,
+    ]
 
 
 def _spring(x):
     d, D, N = x
-    return (N + 2) * D * d**2, [1 - D**3 * N / (71785 * d**4), (4 * D**2 - D * d) / (12566 * (D * d**3 - d**4)) + 1 / (5108 * d**2) - 1,
-                                1 - 140.45 * d / (D**2 * N), (D + d) / 1.5 - 1]
+    return (N + 2) * D * d**2, [
+        1 - D**3 * N / (71785 * d**4),
+        (4 * D**2 - D * d) / (12566 * (D * d**3 - d**4)) + 1 / (5108 * d**2) - 1,
+        1 - 140.45 * d / (D**2 * N),
+        (D + d) / 1.5 - 1,
+    ]
 
 
 def _vessel(x):
     s, t, r, length = x
-    return (0.6224 * s * r * length + 1.7781 * t * r**2 + 3.1661 * s**2 * length + 19.84 * s**2 * r,
-            [-s + 0.0193 * r, -t + 0.00954 * r, -math.pi * r**2 * length - 4 / 3 * math.pi * r**3 + 750 * 1728, length - 240])
+    return (
+        0.6224 * s * r * length + 1.7781 * t * r**2 + 3.1661 * s**2 * length + 19.84 * s**2 * r,
+        [
+            -s + 0.0193 * r,
+            -t + 0.00954 * r,
+            -math.pi * r**2 * length - 4 / 3 * math.pi * r**3 + 750 * 1728,
+            length - 240,
+        ],
+    )
 
 
 def _weld(x):
@@ -54,49 +81,139 @@ def _weld(x):
     r = math.sqrt(0.25 * (w**2 + (h + t) ** 2))
     t1 = 6000 / (math.sqrt(2) * h * w)
     t2 = 6000 * (14 + 0.5 * w) * r / (2 * (0.707 * h * w * (w**2 / 12 + 0.25 * (h + t) ** 2)))
-    return 1.10471 * h**2 * w + 0.04811 * t * b * (14 + w), [math.sqrt(t1**2 + t2**2 + w * t1 * t2 / r) - 13600, 504000 / (t**2 * b) - 30000, h - b,
-                                                             6000 - 64746 * (1 - 0.0282346 * t) * t * b**3, 2.1952 / (t**3 * b) - 0.25]
+    return 1.10471 * h**2 * w + 0.04811 * t * b * (14 + w), [
+        math.sqrt(t1**2 + t2**2 + w * t1 * t2 / r) - 13600,
+        504000 / (t**2 * b) - 30000,
+        h - b,
+        6000 - 64746 * (1 - 0.0282346 * t) * t * b**3,
+        2.1952 / (t**3 * b) - 0.25,
+    ]
 
 
 def _reducer(x, classic=False):
     b, m, z, l1, l2, d1, d2 = x
-    g = [27 / (b * m**2 * z) - 1, 397.5 / (b * m**2 * z**2) - 1, 1.93 * l1**3 / (m * z * d1**4) - 1, 1.93 * l2**3 / (m * z * d2**4) - 1,
-         math.sqrt((745 * l1 / (m * z)) ** 2 + (16.9e6 if classic else 1.69e6)) / (110 * d1**3) - 1,
-         math.sqrt((745 * l2 / (m * z)) ** 2 + 157.5e6) / (85 * d2**3) - 1, m * z / 40 - 1, 5 * m / b - 1, b / (12 * m) - 1]
-    return (0.7854 * b * m**2 * (3.3333 * z**2 + 14.9334 * z - 43.0934) - 1.508 * b * (d1**2 + d2**2) + 7.4777 * (d1**3 + d2**3)
-            + 0.7854 * (l1 * d1**2 + l2 * d2**2)), g + ([(1.5 * d1 + 1.9) / l1 - 1, (1.1 * d2 + 1.9) / l2 - 1] if classic else [])
+    g = [
+        27 / (b * m**2 * z) - 1,
+        397.5 / (b * m**2 * z**2) - 1,
+        1.93 * l1**3 / (m * z * d1**4) - 1,
+        1.93 * l2**3 / (m * z * d2**4) - 1,
+        math.sqrt((745 * l1 / (m * z)) ** 2 + (16.9e6 if classic else 1.69e6)) / (110 * d1**3) - 1,
+        math.sqrt((745 * l2 / (m * z)) ** 2 + 157.5e6) / (85 * d2**3) - 1,
+        m * z / 40 - 1,
+        5 * m / b - 1,
+        b / (12 * m) - 1,
+    ]
+    return (
+        0.7854 * b * m**2 * (3.3333 * z**2 + 14.9334 * z - 43.0934)
+        - 1.508 * b * (d1**2 + d2**2)
+        + 7.4777 * (d1**3 + d2**3)
+        + 0.7854 * (l1 * d1**2 + l2 * d2**2)
+    ), g + ([(1.5 * d1 + 1.9) / l1 - 1, (1.1 * d2 + 1.9) / l2 - 1] if classic else [])
 
 
 def _exchanger(x, slip=125):
     x1, x2, x3, x4, x5, x6, x7, x8 = x
-    return x1 + x2 + x3, [0.0025 * (x4 + x6) - 1, 0.0025 * (x5 + x7 - x4) - 1, 0.01 * (x8 - x5) - 1,
-                          833.33252 * x4 + 100 * x1 - x1 * x6 - 83333.333, 1250 * x5 + x2 * x4 - x2 * x7 - slip * x4,
-                          x3 * x5 - 2500 * x5 - x3 * x8 + 1250000]
+    return x1 + x2 + x3, [
+        0.0025 * (x4 + x6) - 1,
+        0.0025 * (x5 + x7 - x4) - 1,
+        0.01 * (x8 - x5) - 1,
+        833.33252 * x4 + 100 * x1 - x1 * x6 - 83333.333,
+        1250 * x5 + x2 * x4 - x2 * x7 - slip * x4,
+        x3 * x5 - 2500 * x5 - x3 * x8 + 1250000,
+    ]
 
 
 def _cantilever(x, classic=True):
     b, h = x[:5], x[5:]
-    bend = (50000 * 100**3 / (3 * 2e7) * sum(c / (bk * hk**3 / 12) for c, bk, hk in zip((61, 37, 19, 7, 1), b, h, strict=True)) if classic
-            else 50000 * 100**3 * (1 / 100 + 7 / 100 + 19 / 100 + 37 / 100 + 61 / 100) / (3 * 2 * 107))
+    bend = (
+        50000
+        * 100**3
+        / (3 * 2e7)
+        * sum(c / (bk * hk**3 / 12) for c, bk, hk in zip((61, 37, 19, 7, 1), b, h, strict=True))
+        if classic
+        else 50000 * 100**3 * (1 / 100 + 7 / 100 + 19 / 100 + 37 / 100 + 61 / 100) / (3 * 2 * 107)
+    )
     return 100 * sum(bk * hk for bk, hk in zip(b, h, strict=True)), [
-        *(6 * 50000 * 100 * (5 - k) / (b[k] * h[k] ** 2) - 14000 for k in range(5)), bend - 2.7, *(h[k] / b[k] - 20 for k in range(5))]
+        *(6 * 50000 * 100 * (5 - k) / (b[k] * h[k] ** 2) - 14000 for k in range(5)),
+        bend - 2.7,
+        *(h[k] / b[k] - 20 for k in range(5)),
+    ]
 
 
 def _car(x):
     x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11 = x
     return 1.98 + 4.9 * x1 + 6.67 * x2 + 6.98 * x3 + 4.01 * x4 + 1.78 * x5 + 2.73 * x7, [
-        1.16 - .3717 * x2 * x4 - .00931 * x2 * x10 - .484 * x3 * x9 + .01343 * x6 * x10 - 1,
-        .261 - .0159 * x1 * x2 - .188 * x1 * x8 - .019 * x2 * x7 + .0144 * x3 * x5 + .0008757 * x5 * x10 + .08045 * x6 * x9 + .00139 * x8 * x11
-        + .00001575 * x10 * x11 - .9,
-        .214 + .00817 * x5 - .131 * x1 * x8 - .0704 * x1 * x9 + .03099 * x2 * x6 - .018 * x2 * x7 + .0208 * x3 * x8 + .121 * x3 * x9
-        - .00364 * x5 * x6 + .0007715 * x5 * x10 - .0005354 * x6 * x10 + .00121 * x8 * x11 - .9,
-        .74 - .061 * x2 - .163 * x3 * x8 + .001232 * x3 * x10 - .166 * x7 * x9 + .227 * x2**2 - .9,
-        28.98 + 3.818 * x3 - 4.2 * x1 * x2 + .0207 * x5 * x10 + 6.63 * x6 * x9 - 7.7 * x7 * x8 + .32 * x9 * x10 - 32,
-        33.86 + 2.95 * x3 + .1792 * x10 - 5.057 * x1 * x2 - 11 * x2 * x8 - .0215 * x5 * x10 - 9.98 * x7 * x8 + 22 * x8 * x9 - 32,
-        46.36 - 9.9 * x2 - 12.9 * x1 * x8 + .1107 * x3 * x10 - 32,
-        4.72 - .5 * x4 - .19 * x2 * x3 - .0122 * x4 * x10 + .009325 * x6 * x10 + .000191 * x11**2 - 4,
-        10.58 - .674 * x1 * x2 - 1.95 * x2 * x8 + .02054 * x3 * x10 - .0198 * x4 * x10 + .028 * x6 * x10 - 9.9,
-        16.45 - .489 * x3 * x7 - .843 * x5 * x6 + .0432 * x9 * x10 - .0556 * x9 * x11 - .000786 * x11**2 - 15.7]
+        1.16 - 0.3717 * x2 * x4 - 0.00931 * x2 * x10 - 0.484 * x3 * x9 + 0.01343 * x6 * x10 - 1,
+        0.261
+        - 0.0159 * x1 * x2
+        - 0.188 * x1 * x8
+        - 0.019 * x2 * x7
+        + 0.0144 * x3 * x5
+        + 0.0008757 * x5 * x10
+        + 0.08045 * x6 * x9
+        + 0.00139 * x8 * x11
+        + 0.00001575 * x10 * x11
+        - 0.9,
+        0.214
+        + 0.00817 * x5
+        - 0.131 * x1 * x8
+        - 0.0704 * x1 * x9
+        + 0.03099 * x2 * x6
+        - 0.018 * x2 * x7
+        + 0.0208 * x3 * x8
+        + 0.121 * x3 * x9
+        - 0.00364 * x5 * x6
+        + 0.0007715 * x5 * x10
+        - 0.0005354 * x6 * x10
+        + 0.00121 * x8 * x11
+        - 0.9,
+        0.74
+        - 0.061 * x2
+        - 0.163 * x3 * x8
+        + 0.001232 * x3 * x10
+        - 0.166 * x7 * x9
+        + 0.227 * x2**2
+        - 0.9,
+        28.98
+        + 3.818 * x3
+        - 4.2 * x1 * x2
+        + 0.0207 * x5 * x10
+        + 6.63 * x6 * x9
+        - 7.7 * x7 * x8
+        + 0.32 * x9 * x10
+        - 32,
+        33.86
+        + 2.95 * x3
+        + 0.1792 * x10
+        - 5.057 * x1 * x2
+        - 11 * x2 * x8
+        - 0.0215 * x5 * x10
+        - 9.98 * x7 * x8
+        + 22 * x8 * x9
+        - 32,
+        46.36 - 9.9 * x2 - 12.9 * x1 * x8 + 0.1107 * x3 * x10 - 32,
+        4.72
+        - 0.5 * x4
+        - 0.19 * x2 * x3
+        - 0.0122 * x4 * x10
+        + 0.009325 * x6 * x10
+        + 0.000191 * x11**2
+        - 4,
+        10.58
+        - 0.674 * x1 * x2
+        - 1.95 * x2 * x8
+        + 0.02054 * x3 * x10
+        - 0.0198 * x4 * x10
+        + 0.028 * x6 * x10
+        - 9.9,
+        16.45
+        - 0.489 * x3 * x7
+        - 0.843 * x5 * x6
+        + 0.0432 * x9 * x10
+        - 0.0556 * x9 * x11
+        - 0.000786 * x11**2
+        - 15.7,
+    ]
 
 
 def _sines(x):
@@ -108,19 +225,38 @@ FORMULA = {
     "jlh2": lambda x: (_sines(x), [(x[0] + 5) ** 2 / 4 + x[1] ** 2 / 100 - 2.5]),
     "gkxwc1": lambda x: (_sines(x), [math.cos(x[0] + x[1]) - 0.5]),
     "gkxwc2": lambda x: (math.sin(x[0]) + x[1], [math.sin(x[0]) * math.sin(x[1]) + 0.95]),
-    **{f"ackley-constrained-{d}d": lambda x: (_ackley(x), [sum(x), math.hypot(*x) - 5]) for d in (2, 6, 10)},
-    "keane-bump": _keane, "three-bar-truss": _truss, "compression-spring": _spring, "pressure-vessel": _vessel, "pressure-vessel-classic": _vessel,
-    "welded-beam": _weld, "reinforced-concrete-beam": lambda x: (29.4 * x[0] + 0.6 * x[2] * x[1],
-                                                                 [x[1] / x[2] - 4, 180 + 7.35 * x[0] ** 2 / x[2] - x[0] * x[1]]),
-    "speed-reducer": _reducer, "speed-reducer-classic": lambda x: _reducer(x, classic=True),
-    "heat-exchanger": _exchanger, "heat-exchanger-classic": lambda x: _exchanger(x, slip=1250),
-    "cantilever-beam": _cantilever, "cantilever-beam-published": lambda x: _cantilever(x, classic=False),
-    "car-side-impact": _car, "car-side-impact-classic": _car,
+    **{
+        f"ackley-constrained-{d}d": lambda x: (_ackley(x), [sum(x), math.hypot(*x) - 5])
+        for d in (2, 6, 10)
+    },
+    "keane-bump": _keane,
+    "three-bar-truss": _truss,
+    "compression-spring": _spring,
+    "pressure-vessel": _vessel,
+    "pressure-vessel-classic": _vessel,
+    "welded-beam": _weld,
+    "reinforced-concrete-beam": lambda x: (
+        29.4 * x[0] + 0.6 * x[2] * x[1],
+        [x[1] / x[2] - 4, 180 + 7.35 * x[0] ** 2 / x[2] - x[0] * x[1]],
+    ),
+    "speed-reducer": _reducer,
+    "speed-reducer-classic": lambda x: _reducer(x, classic=True),
+    "heat-exchanger": _exchanger,
+    "heat-exchanger-classic": lambda x: _exchanger(x, slip=1250),
+    "cantilever-beam": _cantilever,
+    "cantilever-beam-published": lambda x: _cantilever(x, classic=False),
+    "car-side-impact": _car,
+    "car-side-impact-classic": _car,
 }
-SCALE = {"pressure-vessel": [1, 1, 1296000, 1], "welded-beam": [13600, 30000, 1, 6000, 1], "heat-exchanger": [1, 1, 1, 1e5, 1e5, 1e5],
-         "cantilever-beam": [14000] * 5 + [1] * 6}
+SCALE = {
+    "pressure-vessel": [1, 1, 1296000, 1],
+    "welded-beam": [13600, 30000, 1, 6000, 1],
+    "heat-exchanger": [1, 1, 1, 1e5, 1e5, 1e5],
+    "cantilever-beam": [14000] * 5 + [1] * 6,
+}
 
-# name: best objective and design to the digits that are given, share of feasible points among uniform ones
+# name: best objective and design to the digits that are given, share of feasible points among
+# uniform ones
 GIVEN = {
     "jlh1": ("0.03125", "0.375 0.375", "0.28"),
     "jlh2": ("-1.825440", "-1.837722 0", "0.62"),
@@ -129,8 +265,12 @@ GIVEN = {
     "ackley-constrained-2d": ("0", "0 0", "0.175"),
     "ackley-constrained-6d": ("0", "0 0 0 0 0 0", "0.0035"),
     "ackley-constrained-10d": ("0", "0 0 0 0 0 0 0 0 0 0", "0.00002"),
-    "keane-bump": ("-0.7971139", "3.1603 3.1222 3.0847 3.0473 3.0094 2.9705 2.9298 .5137 .5054 .4978 .4907 .4842 .4781 .4723 .4669 .4617 .4568 .4522",
-                   "0.9999"),
+    "keane-bump": (
+        "-0.7971139",
+        "3.1603 3.1222 3.0847 3.0473 3.0094 2.9705 2.9298 .5137 .5054 .4978 .4907 .4842 .4781 "
+        ".4723 .4669 .4617 .4568 .4522",
+        "0.9999",
+    ),
     "three-bar-truss": ("263.895843", ".78868 .40825", "0.22"),
     "compression-spring": ("0.01266523", ".051689 .356718 11.288966", "0.0154"),
     "pressure-vessel": ("5910.0645", ".792376 .391672 41.055768 190", "0.40"),
@@ -139,11 +279,32 @@ GIVEN = {
     "reinforced-concrete-beam": ("358.545703", "6.470522 33.497499 8.374375", "0.16"),
     "speed-reducer": ("2885.17927", "3.5 .7 17 7.3 7.3 2.9 5.286518", "0.0042"),
     "speed-reducer-classic": ("2994.47107", "3.5 .7 17 7.3 7.715320 3.350215 5.286654", "0.001"),
-    "heat-exchanger": ("8312.9119", "100 2231.4559 5981.4559 121.42868 260.74176 278.57132 260.68691 360.74176", "0.000006"),
-    "heat-exchanger-classic": ("7049.24802", "579.30668 1359.97067 5109.97067 182.01770 295.60117 217.98230 286.41653 395.60117", "0.000006"),
-    "cantilever-beam": ("63108.7480", "3.057728 2.813267 2.523586 2.204556 1.749757 61.154566 56.265330 50.471726 44.091114 34.995140", "0.0057"),
-    "car-side-impact": ("22.842969", ".5 1.116366 .5 1.302197 .5 1.5 .5 .345 .2144 -19.561530 0", "0.082"),
-    "car-side-impact-classic": ("22.842969", ".5 1.116366 .5 1.302197 .5 1.5 .5 .345 .2144 -19.561530 0", "0.038"),
+    "heat-exchanger": (
+        "8312.9119",
+        "100 2231.4559 5981.4559 121.42868 260.74176 278.57132 260.68691 360.74176",
+        "0.000006",
+    ),
+    "heat-exchanger-classic": (
+        "7049.24802",
+        "579.30668 1359.97067 5109.97067 182.01770 295.60117 217.98230 286.41653 395.60117",
+        "0.000006",
+    ),
+    "cantilever-beam": (
+        "63108.7480",
+        "3.057728 2.813267 2.523586 2.204556 1.749757 61.154566 56.265330 50.471726 44.091114 "
+        "34.995140",
+        "0.0057",
+    ),
+    "car-side-impact": (
+        "22.842969",
+        ".5 1.116366 .5 1.302197 .5 1.5 .5 .345 .2144 -19.561530 0",
+        "0.082",
+    ),
+    "car-side-impact-classic": (
+        "22.842969",
+        ".5 1.116366 .5 1.302197 .5 1.5 .5 .345 .2144 -19.561530 0",
+        "0.038",
+    ),
 }
 
 
@@ -166,7 +327,7 @@ def scale(name):
     return np.array(SCALE.get(name.removesuffix("-classic").removesuffix("-published"), 1.0))
 
 
-# -- formulas ----------------------------------------------------------------------------------------------------------------
+# -- formulas --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -181,7 +342,9 @@ def test_objective_and_every_violation_are_those_of_the_published_formula(name):
     expected = np.array([w[1] for w in want]) / scale(name)
     np.testing.assert_allclose(np.maximum(g, 0), np.maximum(expected, 0), rtol=1e-10, atol=1e-11)
     for row, e in zip(x[::40], expected[::40], strict=True):
-        np.testing.assert_allclose(list(problem.judge(row).violations.values()), np.maximum(e, 0), rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(
+            list(problem.judge(row).violations.values()), np.maximum(e, 0), rtol=1e-10, atol=1e-11
+        )
 
 
 @pytest.mark.parametrize("name", instances.PROBLEMS)
@@ -196,9 +359,21 @@ def test_one_point_alone_and_in_a_batch_give_the_same_bits(name):
 @pytest.mark.parametrize("name", instances.PROBLEMS)
 def test_every_metric_is_finite_inside_the_box_and_at_its_corners(name):
     problem = instances.get(name)
-    corners = [[lo if c else hi for c, lo, hi in zip(bits, problem.space.low, problem.space.high, strict=True)]
-               for bits in itertools.islice(itertools.product((0, 1), repeat=problem.space.d), 4096)]
-    x = np.vstack([corners, problem.space.low, (problem.space.low + problem.space.high) / 2, uniform(problem, 2000)])
+    corners = [
+        [
+            lo if c else hi
+            for c, lo, hi in zip(bits, problem.space.low, problem.space.high, strict=True)
+        ]
+        for bits in itertools.islice(itertools.product((0, 1), repeat=problem.space.d), 4096)
+    ]
+    x = np.vstack(
+        [
+            corners,
+            problem.space.low,
+            (problem.space.low + problem.space.high) / 2,
+            uniform(problem, 2000),
+        ]
+    )
     with np.errstate(divide="raise", invalid="raise", over="raise"):
         seen = problem.evaluate(x)
     assert np.isfinite(seen.values).all()
@@ -217,7 +392,9 @@ def test_each_metric_is_the_objective_or_limited_and_no_name_stands_twice(name):
 def test_problems_travel_to_other_processes(name):
     problem = instances.get(name)
     x = uniform(problem, 5)
-    assert np.array_equal(pickle.loads(pickle.dumps(problem)).evaluate(x).values, problem.evaluate(x).values)
+    assert np.array_equal(
+        pickle.loads(pickle.dumps(problem)).evaluate(x).values, problem.evaluate(x).values
+    )
 
 
 def test_a_spring_with_equal_wire_and_coil_diameter_is_infeasible_rather_than_failed():
@@ -229,11 +406,13 @@ def test_a_spring_with_equal_wire_and_coil_diameter_is_infeasible_rather_than_fa
 def test_violations_of_stresses_are_relative_to_their_limit():
     problem = instances.welded_beam()
     verdict = problem.judge([0.125, 3.0, 8.0, 0.1])
-    assert verdict.violations["bending_stress"] == pytest.approx(verdict.metrics["bending_stress"] / 30000 - 1)
+    assert verdict.violations["bending_stress"] == pytest.approx(
+        verdict.metrics["bending_stress"] / 30000 - 1
+    )
     assert verdict.violations["weld_excess"] == pytest.approx(0.025)
 
 
-# -- optima ------------------------------------------------------------------------------------------------------------------
+# -- optima ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SOLVED)
@@ -257,10 +436,15 @@ def test_best_design_is_inside_the_box_and_keeps_every_limit(name):
 
 
 def slopes(problem, x, step=1e-6):
-    """Gradients of objective and constraints with respect to the unit cube, one-sided at the bounds."""
+    """Gradients of objective and constraints with respect to the unit cube, one-sided at the
+    bounds.
+    """
     low, width = problem.space.low, problem.space.high - problem.space.low
     u = (x - low) / width
-    up, down = np.minimum(u + step * np.eye(len(u)), 1.0), np.maximum(u - step * np.eye(len(u)), 0.0)
+    up, down = (
+        np.minimum(u + step * np.eye(len(u)), 1.0),
+        np.maximum(u - step * np.eye(len(u)), 0.0),
+    )
     f, g = measured(problem, low + np.vstack([up, down]) * width)
     n, gap = len(u), (up - down).diagonal()
     return (f[:n] - f[n:]) / gap, (g[:n] - g[n:]) / gap[:, None]
@@ -272,7 +456,10 @@ def test_first_order_conditions_hold_at_the_best_design(name):
     x = np.array(problem.best_point)
     df, dg = slopes(problem, x)
     g = measured(problem, x[None])[1][0]
-    at_low, at_high = np.isclose(x, problem.space.low, rtol=0, atol=1e-9), np.isclose(x, problem.space.high, rtol=0, atol=1e-9)
+    at_low, at_high = (
+        np.isclose(x, problem.space.low, rtol=0, atol=1e-9),
+        np.isclose(x, problem.space.high, rtol=0, atol=1e-9),
+    )
     eye = np.eye(len(x))
     active = np.hstack([dg[:, g > -1e-9], -eye[:, at_low], eye[:, at_high]])
     residual = nnls(active, -df)[1] if active.shape[1] else np.linalg.norm(df)
@@ -285,22 +472,38 @@ def test_no_local_search_from_the_best_design_improves_it(name):
     low, width = problem.space.low, problem.space.high - problem.space.low
     x = np.array(problem.best_point)
     rng = np.random.default_rng(0)
-    found = [low + np.clip((x - low) / width + s * rng.standard_normal((2000, len(x))), 0, 1) * width for s in (1e-1, 1e-2, 1e-4, 1e-6)]
+    found = [
+        low + np.clip((x - low) / width + s * rng.standard_normal((2000, len(x))), 0, 1) * width
+        for s in (1e-1, 1e-2, 1e-4, 1e-6)
+    ]
     size = max(abs(problem.best_known), 1e-3)
     for start in (0.0, 1e-3):
         u0 = np.clip((x - low) / width + start * rng.standard_normal(len(x)), 0, 1)
-        end = minimize(lambda u: measured(problem, (low + u * width)[None])[0][0] / size, u0, bounds=[(0, 1)] * len(x), method="SLSQP",
-                       constraints={"type": "ineq", "fun": lambda u: -measured(problem, (low + u * width)[None])[1][0]},
-                       options={"maxiter": 60, "ftol": 1e-13})
+        end = minimize(
+            lambda u: measured(problem, (low + u * width)[None])[0][0] / size,
+            u0,
+            bounds=[(0, 1)] * len(x),
+            method="SLSQP",
+            constraints={
+                "type": "ineq",
+                "fun": lambda u: -measured(problem, (low + u * width)[None])[1][0],
+            },
+            options={"maxiter": 60, "ftol": 1e-13},
+        )
         found.append((low + np.clip(end.x, 0, 1) * width)[None])
     f, g = measured(problem, np.vstack(found))
     kept = f[g.max(axis=1) <= 1e-9]
-    assert kept.size == 0 or kept.min() >= problem.best_known - 1e-6 * abs(problem.best_known) - 1e-9
+    assert (
+        kept.size == 0 or kept.min() >= problem.best_known - 1e-6 * abs(problem.best_known) - 1e-9
+    )
 
 
 LITERATURE = {
-    "three-bar-truss": 263.8958433764684, "compression-spring": 0.012665232788, "pressure-vessel-classic": 5885.332773616,
-    "speed-reducer-classic": 2994.4710661468, "heat-exchanger-classic": 7049.24802052867,
+    "three-bar-truss": 263.8958433764684,
+    "compression-spring": 0.012665232788,
+    "pressure-vessel-classic": 5885.332773616,
+    "speed-reducer-classic": 2994.4710661468,
+    "heat-exchanger-classic": 7049.24802052867,
 }
 
 
@@ -310,24 +513,41 @@ def test_classic_optima_are_the_literatures_to_ten_digits(name, value):
 
 
 def test_the_truss_optimum_has_a_closed_form():
-    assert instances.three_bar_truss().best_point == pytest.approx(((3 + math.sqrt(3)) / 6, 1 / math.sqrt(6)), rel=1e-14)
+    assert instances.three_bar_truss().best_point == pytest.approx(
+        ((3 + math.sqrt(3)) / 6, 1 / math.sqrt(6)), rel=1e-14
+    )
 
 
 @pytest.mark.parametrize(("variant", "length"), [("published", 190), ("classic", 200)])
 def test_the_vessel_optimum_is_the_longest_vessel_with_exact_thickness_and_volume(variant, length):
-    radius = brentq(lambda r: math.pi * r * r * length + 4 / 3 * math.pi * r**3 - 1296000, 10, 100, xtol=1e-13, rtol=1e-14)
+    radius = brentq(
+        lambda r: math.pi * r * r * length + 4 / 3 * math.pi * r**3 - 1296000,
+        10,
+        100,
+        xtol=1e-13,
+        rtol=1e-14,
+    )
     design = (0.0193 * radius, 0.00954 * radius, radius, length)
     assert instances.pressure_vessel(variant).best_point == pytest.approx(design, rel=1e-13)
 
 
 def test_the_published_reducer_optimum_is_a_corner_except_for_one_shaft():
     stress = math.sqrt((745 * 7.3 / 11.9) ** 2 + 157.5e6)
-    assert instances.speed_reducer().best_point == pytest.approx((3.5, 0.7, 17, 7.3, 7.3, 2.9, (stress / 85) ** (1 / 3)), rel=1e-14)
+    assert instances.speed_reducer().best_point == pytest.approx(
+        (3.5, 0.7, 17, 7.3, 7.3, 2.9, (stress / 85) ** (1 / 3)), rel=1e-14
+    )
 
 
 def test_the_published_slip_means_that_the_first_shafts_stress_never_binds():
     problem = instances.speed_reducer()
-    assert max(problem.evaluate(uniform(problem, 5000)).values[:, problem.columns.index("shaft_1_stress_ratio")]) < 0.6
+    assert (
+        max(
+            problem.evaluate(uniform(problem, 5000)).values[
+                :, problem.columns.index("shaft_1_stress_ratio")
+            ]
+        )
+        < 0.6
+    )
 
 
 def test_keanes_bump_in_twenty_dimensions_has_the_known_value():
@@ -360,7 +580,7 @@ def test_the_cars_best_design_allows_any_material_of_the_floor_but_one_hitting_p
         assert problem.judge(design | {"hitting_position": position}).worst == "pubic_force"
 
 
-# -- feasible shares -----------------------------------------------------------------------------------------------------------
+# -- feasible shares -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SOLVED)
@@ -370,17 +590,23 @@ def test_share_of_feasible_points_is_the_one_given(name):
     share, n = float(text), 200_000
     raw = problem.fun(uniform(problem, n, seed=3))
     g = problem.limits.signed(np.stack([raw[q] for q in problem.limits.names], axis=1))
-    assert abs((g.max(axis=1) <= 0).mean() - share) <= 4 * math.sqrt(share * (1 - share) / n) + half(text)
+    assert abs((g.max(axis=1) <= 0).mean() - share) <= 4 * math.sqrt(
+        share * (1 - share) / n
+    ) + half(text)
 
 
 @pytest.mark.parametrize(("d", "text"), [(2, "0.175"), (6, "0.0035"), (10, "0.00002")])
 def test_ackleys_feasible_set_is_half_a_ball(d, text):
-    assert math.pi ** (d / 2) / math.gamma(d / 2 + 1) * 5**d / 2 / 15**d == pytest.approx(float(text), abs=half(text))
+    assert math.pi ** (d / 2) / math.gamma(d / 2 + 1) * 5**d / 2 / 15**d == pytest.approx(
+        float(text), abs=half(text)
+    )
 
 
 def test_the_published_cantilever_has_no_feasible_point():
     problem = instances.cantilever_beam(variant="published")
-    f, g = measured(problem, np.vstack([uniform(problem, 2000), problem.space.low, problem.space.high]))
+    f, g = measured(
+        problem, np.vstack([uniform(problem, 2000), problem.space.low, problem.space.high])
+    )
     deflection = problem.limits.names.index("deflection")
     assert g[:, deflection] == pytest.approx(50000 * 100**3 * 1.25 / 642 - 2.7)
     assert np.isfinite(f).all()
@@ -394,14 +620,16 @@ def test_every_problem_called_feasible_has_a_feasible_point(name):
     assert problem.judge(problem.best_point).feasible
 
 
-# -- landscapes ----------------------------------------------------------------------------------------------------------------
+# -- landscapes ------------------------------------------------------------------------------------
 
 PLAIN = {
     "sphere": lambda v: float(np.sum(v**2)),
     "rastrigin": lambda v: float(np.sum(v**2 - 10 * np.cos(2 * np.pi * v) + 10)),
     "rastrigin-cbo": lambda v: float(np.sum(v**2) + 2.5 * np.sum(1 - np.cos(2 * np.pi * v))),
     "ackley": _ackley,
-    "griewank": lambda v: float(1 + np.sum(v**2) / 4000 - np.prod(np.cos(v / np.sqrt(np.arange(len(v)) + 1)))),
+    "griewank": lambda v: float(
+        1 + np.sum(v**2) / 4000 - np.prod(np.cos(v / np.sqrt(np.arange(len(v)) + 1)))
+    ),
     "rosenbrock": rosen,
 }
 
@@ -411,10 +639,14 @@ PLAIN = {
 def test_landscapes_equal_their_textbook_formula(name, d):
     problem = instances.get(name, d=d)
     x = uniform(problem, 50)
-    np.testing.assert_allclose(problem.evaluate(x).objective, [PLAIN[name](row) for row in x], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        problem.evaluate(x).objective, [PLAIN[name](row) for row in x], rtol=1e-12, atol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("name", "ripple"), [("grand-canyon", 1.1625), ("grand-canyon-smooth", 0.25)])
+@pytest.mark.parametrize(
+    ("name", "ripple"), [("grand-canyon", 1.1625), ("grand-canyon-smooth", 0.25)]
+)
 def test_the_canyon_is_the_authors_formula(name, ripple):
     problem = instances.get(name)
     x = uniform(problem, 200)
@@ -422,7 +654,11 @@ def test_the_canyon_is_the_authors_formula(name, ripple):
         val, side = b - ((2 / 16) * (a - 1) * (a - 4) ** 2 + 2), -a - 1.6 * b
         e = 25 * (1 - math.exp(-1.4 * val**2 * math.exp(-0.002 * a**4))) + 0.4 * a**2 + 0.2 * b**2
         e += ripple * (2 - math.cos(0.75 * math.pi * a) - math.cos(0.75 * math.pi * b))
-        e += 4 * math.exp(1 - 2 * val**4) * max((1 - math.exp(-9 * side**2)) * math.copysign(1, side), 0)
+        e += (
+            4
+            * math.exp(1 - 2 * val**4)
+            * max((1 - math.exp(-9 * side**2)) * math.copysign(1, side), 0)
+        )
         assert seen == pytest.approx(e, rel=1e-12)
 
 
@@ -434,7 +670,12 @@ def test_the_canyon_has_the_papers_two_values():
 
 def test_the_canyon_has_the_local_minimum_in_which_gradient_descent_stops():
     problem = instances.grand_canyon()
-    end = minimize(lambda x: problem.evaluate(x).objective[0], (2.3, 2.5), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12})
+    end = minimize(
+        lambda x: problem.evaluate(x).objective[0],
+        (2.3, 2.5),
+        method="Nelder-Mead",
+        options={"xatol": 1e-8, "fatol": 1e-12},
+    )
     assert end.x == pytest.approx((2.34, 2.47), abs=5e-3)
     assert end.fun == pytest.approx(3.862, abs=5e-4)
 
@@ -446,7 +687,9 @@ def test_the_minimum_is_zero_at_the_best_point_wherever_it_was_shifted(name, see
     assert problem.best_known == 0.0
     assert problem.judge(problem.best_point).objective == pytest.approx(0.0, abs=1e-13)
     around = np.random.default_rng(2).standard_normal((2000, problem.space.d))
-    x = np.vstack([uniform(problem, 20_000, seed=1), *(problem.best_point + s * around for s in (1e-3, 0.3))])
+    x = np.vstack(
+        [uniform(problem, 20_000, seed=1), *(problem.best_point + s * around for s in (1e-3, 0.3))]
+    )
     assert problem.evaluate(x).objective.min() >= 0.0
 
 
@@ -459,7 +702,9 @@ def test_a_shift_moves_the_landscape_by_a_seeded_vector_of_the_cube(name):
     assert instances.get(name, shift_seed=7).best_point == moved.best_point
     assert instances.get(name, shift_seed=8).best_point != moved.best_point
     x = uniform(plain, 100) / 2
-    np.testing.assert_allclose(moved.evaluate(x + shift).objective, plain.evaluate(x).objective, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        moved.evaluate(x + shift).objective, plain.evaluate(x).objective, rtol=1e-8, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("name", LANDSCAPES)
@@ -472,7 +717,7 @@ def test_landscapes_leave_their_input_alone_and_charge_repeats(name):
     assert not problem.free_repeats
 
 
-# -- names ---------------------------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", instances.PROBLEMS)
@@ -495,17 +740,25 @@ def test_a_variant_is_the_problem_of_the_other_name():
     assert instances.get("grand-canyon", variant="smooth").name == "grand-canyon-smooth"
 
 
-@pytest.mark.parametrize(("name", "options", "error", "says"), [
-    ("welded-beem", {}, UnknownName, "did you mean 'welded-beam'"),
-    ("welded-beam", {"variant": "classic"}, ArgumentError, "comes as 'published'"),
-    ("speed-reducer", {"variant": "clasic"}, ArgumentError, "comes as 'published' or 'classic'"),
-    ("ackley", {"variant": "classic"}, ArgumentError, "one form only"),
-    ("ackley", {"variant": "constrained-2d"}, ArgumentError, "one form only"),
-    ("ackley", {"dim": 3}, ArgumentTypeError, "it takes d, shift_seed, low, high"),
-    ("rosenbrock", {"d": 1}, ArgumentError, "at least 2"),
-    ("ackley", {"d": 0}, ArgumentError, "at least 1"),
-    ("sphere", {"low": 1.0}, ArgumentError, "expected bounds around the minimum"),
-])
+@pytest.mark.parametrize(
+    ("name", "options", "error", "says"),
+    [
+        ("welded-beem", {}, UnknownName, "did you mean 'welded-beam'"),
+        ("welded-beam", {"variant": "classic"}, ArgumentError, "comes as 'published'"),
+        (
+            "speed-reducer",
+            {"variant": "clasic"},
+            ArgumentError,
+            "comes as 'published' or 'classic'",
+        ),
+        ("ackley", {"variant": "classic"}, ArgumentError, "one form only"),
+        ("ackley", {"variant": "constrained-2d"}, ArgumentError, "one form only"),
+        ("ackley", {"dim": 3}, ArgumentTypeError, "it takes d, shift_seed, low, high"),
+        ("rosenbrock", {"d": 1}, ArgumentError, "at least 2"),
+        ("ackley", {"d": 0}, ArgumentError, "at least 1"),
+        ("sphere", {"low": 1.0}, ArgumentError, "expected bounds around the minimum"),
+    ],
+)
 def test_a_wrong_name_or_option_is_explained(name, options, error, says):
     with pytest.raises(error, match=says):
         instances.get(name, **options)

@@ -1,4 +1,6 @@
-"""The sampler for Optuna's studies: Optuna's own test cases, and that nothing is hidden outside the study's storage."""
+"""The sampler for Optuna's studies: Optuna's own test cases, and that nothing is hidden outside the
+study's storage.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase
+from optuna.testing.pytest_samplers import (
+    BasicSamplerTestCase,
+    RelativeSamplerTestCase,
+    SingleOnlySamplerTestCase,
+)
 
 from feasible.blackbox import OptunaSampler, peers
 from feasible.blackbox.optuna_sampler import NOTE, _code, _value, _variable
@@ -50,13 +56,22 @@ def points(study):
 
 
 def study_with(method="cbo-memory", n=0, objective=disc, storage=None, seed=3, **options):
-    study = optuna.create_study(sampler=OptunaSampler(method, seed=seed, **options), storage=storage, study_name="s", load_if_exists=True)
+    study = optuna.create_study(
+        sampler=OptunaSampler(method, seed=seed, **options),
+        storage=storage,
+        study_name="s",
+        load_if_exists=True,
+    )
     study.optimize(objective, n_trials=n, catch=(RuntimeError,))
     return study
 
 
 def best_feasible(study):
-    return min(t.value for t in study.trials if t.value is not None and all(c <= 0 for c in t.constraints.values()))
+    return min(
+        t.value
+        for t in study.trials
+        if t.value is not None and all(c <= 0 for c in t.constraints.values())
+    )
 
 
 @pytest.mark.parametrize("method", [None, "cbo-memory", "cma-es"])
@@ -65,7 +80,9 @@ def test_the_constrained_optimum_of_the_disc_is_approached(method):
     assert 0.67543 < best_feasible(study) < 0.75  # the optimum is (1.265, 0.632), f = 0.67544
 
 
-@pytest.mark.parametrize("method", ["cbo-memory", "sobol-search", "cbo[n_particles=5]", peers.RandomSearch()])
+@pytest.mark.parametrize(
+    "method", ["cbo-memory", "sobol-search", "cbo[n_particles=5]", peers.RandomSearch()]
+)
 def test_the_same_seed_gives_the_same_study_and_another_seed_another(method):
     assert points(study_with(method, 40)) == points(study_with(method, 40))
     assert points(study_with(method, 40)) != points(study_with(method, 40, seed=4))
@@ -141,15 +158,22 @@ def test_threads_get_different_proposals():
 
     study.optimize(objective, n_trials=40, n_jobs=4)
     assert len(set(points(study))) == 40
-    assert [t.system_attrs[NOTE]["order"] for t in sorted(study.trials, key=lambda t: t.system_attrs[NOTE]["order"])] == list(range(40))
-    assert sorted(points(study)) == sorted(points(study_with("random-search", 40, search_space=SPACE)))
+    assert [
+        t.system_attrs[NOTE]["order"]
+        for t in sorted(study.trials, key=lambda t: t.system_attrs[NOTE]["order"])
+    ] == list(range(40))
+    assert sorted(points(study)) == sorted(
+        points(study_with("random-search", 40, search_space=SPACE))
+    )
 
 
 def test_with_a_given_space_the_method_chooses_from_the_first_trial():
     method = peers.SobolSearch()
     first = points(study_with(method, 16, search_space=SPACE))
     unit = (np.array(first) - [-3, -2]) / 6
-    for j in range(2):  # the first 16 points of a Sobol sequence fall into 16 different sixteenths of each axis
+    for j in range(
+        2
+    ):  # the first 16 points of a Sobol sequence fall into 16 different sixteenths of each axis
         assert sorted(np.floor(unit[:, j] * 16).astype(int)) == list(range(16))
 
 
@@ -169,7 +193,11 @@ def test_constraints_by_function_or_on_the_trial_are_the_same():
         x, y = trial.suggest_float("x", -3, 3), trial.suggest_float("y", -2, 4)
         return (x - 2) ** 2 + (y - 1) ** 2
 
-    by_function = study_with(n=60, objective=plain, constraints_func=lambda t: [t.params["x"] ** 2 + t.params["y"] ** 2 - 2])
+    by_function = study_with(
+        n=60,
+        objective=plain,
+        constraints_func=lambda t: [t.params["x"] ** 2 + t.params["y"] ** 2 - 2],
+    )
 
     def on_trial(trial):
         value = plain(trial)
@@ -213,7 +241,9 @@ def test_failed_trials_are_told_as_failed_by_their_tag_or_as_foreign(recorder):
 def test_a_pruned_trial_is_no_better_than_the_worst_so_far_in_either_direction(recorder):
     for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
         for reported, expected in ((0.1, 5.0), (7.0, 7.0), (None, None)):
-            study = optuna.create_study(direction=direction, sampler=OptunaSampler(recorder, seed=0, search_space=SPACE))
+            study = optuna.create_study(
+                direction=direction, sampler=OptunaSampler(recorder, seed=0, search_space=SPACE)
+            )
             study.tell(study.ask(SPACE), sign * 5.0)
             trial = study.ask(SPACE)
             if reported is not None:
@@ -269,7 +299,11 @@ def test_a_space_that_depends_on_a_choice_is_searched():
     def objective(trial):
         kind = trial.suggest_categorical("kind", ["line", "square"])
         x = trial.suggest_float("x", -1, 1)
-        return abs(x) + (0.5 + trial.suggest_int("k", 0, 3) if kind == "line" else trial.suggest_float("z", 1e-3, 1, log=True))
+        return abs(x) + (
+            0.5 + trial.suggest_int("k", 0, 3)
+            if kind == "line"
+            else trial.suggest_float("z", 1e-3, 1, log=True)
+        )
 
     study = optuna.create_study(sampler=OptunaSampler("cbo-memory", seed=3))
     study.optimize(objective, n_trials=150)
@@ -286,7 +320,10 @@ def test_hyperband_which_filters_the_study_works():
                 raise optuna.TrialPruned
         return x**2
 
-    study = optuna.create_study(sampler=OptunaSampler("cbo-memory", seed=3), pruner=optuna.pruners.HyperbandPruner(max_resource=9))
+    study = optuna.create_study(
+        sampler=OptunaSampler("cbo-memory", seed=3),
+        pruner=optuna.pruners.HyperbandPruner(max_resource=9),
+    )
     study.optimize(objective, n_trials=60)
     assert any(t.state == optuna.trial.TrialState.PRUNED for t in study.trials)
     assert study.best_value < 0.1
@@ -318,21 +355,44 @@ def test_several_objectives_a_foreign_loop_and_bad_arguments_are_refused():
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=OptunaSampler())
     with pytest.raises(errors.ArgumentError, match="2 objectives"):
         study.ask(SPACE)
-    for error, match, options in [(errors.ArgumentTypeError, "asked and told", {"method": "cobyqa"}),
-                                  (errors.UnknownName, "cbo", {"method": "cboo"}), (errors.ArgumentError, "seed", {"seed": -1}),
-                                  (errors.ArgumentTypeError, "constraints_func", {"constraints_func": 3}),
-                                  (errors.ArgumentTypeError, "'x'", {"search_space": {"x": (0, 1)}})]:
+    for error, match, options in [
+        (errors.ArgumentTypeError, "asked and told", {"method": "cobyqa"}),
+        (errors.UnknownName, "cbo", {"method": "cboo"}),
+        (errors.ArgumentError, "seed", {"seed": -1}),
+        (errors.ArgumentTypeError, "constraints_func", {"constraints_func": 3}),
+        (errors.ArgumentTypeError, "'x'", {"search_space": {"x": (0, 1)}}),
+    ]:
         with pytest.raises(error, match=match):
             OptunaSampler(**options)
 
 
-FLOATS = st.builds(lambda low, span: FloatDistribution(low, low + span), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
-LOGS = st.builds(lambda low, ratio: FloatDistribution(low, low * ratio, log=True), st.floats(1e-9, 1e3), st.floats(1.5, 1e6))
-STEPS = st.builds(lambda low, step, n, rest: FloatDistribution(low, low + step * (n + rest), step=step), st.floats(-100, 100),
-                  st.sampled_from([0.1, 0.25, 1.5, 1e-3]), st.integers(1, 50), st.sampled_from([0.0, 0.3]))
-INTS = st.builds(lambda low, step, n: IntDistribution(low, low + step * n, step=step), st.integers(-100, 100), st.integers(1, 7), st.integers(1, 30))
-WHOLE_LOGS = st.builds(lambda low, n: IntDistribution(low, low + n, log=True), st.integers(1, 50), st.integers(1, 100))
-CHOICES = st.builds(lambda n: CategoricalDistribution([None, True, 1.5, "a", 7, "7"][:n]), st.integers(2, 6))
+FLOATS = st.builds(
+    lambda low, span: FloatDistribution(low, low + span), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6)
+)
+LOGS = st.builds(
+    lambda low, ratio: FloatDistribution(low, low * ratio, log=True),
+    st.floats(1e-9, 1e3),
+    st.floats(1.5, 1e6),
+)
+STEPS = st.builds(
+    lambda low, step, n, rest: FloatDistribution(low, low + step * (n + rest), step=step),
+    st.floats(-100, 100),
+    st.sampled_from([0.1, 0.25, 1.5, 1e-3]),
+    st.integers(1, 50),
+    st.sampled_from([0.0, 0.3]),
+)
+INTS = st.builds(
+    lambda low, step, n: IntDistribution(low, low + step * n, step=step),
+    st.integers(-100, 100),
+    st.integers(1, 7),
+    st.integers(1, 30),
+)
+WHOLE_LOGS = st.builds(
+    lambda low, n: IntDistribution(low, low + n, log=True), st.integers(1, 50), st.integers(1, 100)
+)
+CHOICES = st.builds(
+    lambda n: CategoricalDistribution([None, True, 1.5, "a", 7, "7"][:n]), st.integers(2, 6)
+)
 
 
 @pytest.mark.filterwarnings("ignore:The distribution is specified")

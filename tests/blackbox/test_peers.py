@@ -1,4 +1,6 @@
-"""Every peer keeps to the budget, the box and the known constraints, and is the same for the same seed."""
+"""Every peer keeps to the budget, the box and the known constraints, and is the same for the same
+seed.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,19 @@ from feasible.core.budget import Budget, Meter
 from feasible.core.run import Run, run
 
 ALL = {
-    "random-search": peers.RandomSearch(), "sobol-search": peers.SobolSearch(), "differential-evolution": peers.DifferentialEvolution(),
-    "cobyqa": peers.COBYQA(), "slsqp": peers.SLSQP(), "trust-constr": peers.TrustConstr(), "cma-es": peers.CMAES(),
-    "cbx": peers.CBX(n_particles=20), "optuna-tpe": peers.OptunaTPE(), "optuna-gp": peers.OptunaGP(n_startup_trials=5),
+    "random-search": peers.RandomSearch(),
+    "sobol-search": peers.SobolSearch(),
+    "differential-evolution": peers.DifferentialEvolution(),
+    "cobyqa": peers.COBYQA(),
+    "slsqp": peers.SLSQP(),
+    "trust-constr": peers.TrustConstr(),
+    "cma-es": peers.CMAES(),
+    "cbx": peers.CBX(n_particles=20),
+    "optuna-tpe": peers.OptunaTPE(),
+    "optuna-gp": peers.OptunaGP(n_startup_trials=5),
     "nevergrad-ngopt": peers.NGOpt(),
-    "nevergrad-pso": peers.PSO(), "nevergrad-two-points-de": peers.TwoPointsDE(),
+    "nevergrad-pso": peers.PSO(),
+    "nevergrad-two-points-de": peers.TwoPointsDE(),
 }
 NAMES = list(ALL)
 SLOW = {"optuna-gp": 7, "optuna-tpe": 30}
@@ -43,7 +53,10 @@ def rows(result):
 
 
 def disc(calls=None, **options):
-    """min (x-2)^2 + (y-1)^2 in a box, inside the disc x^2 + y^2 <= 2, right of nothing: the optimum is (1.265, 0.632), f = 0.67544."""
+    """min (x-2)^2 + (y-1)^2 in a box, inside the disc x^2 + y^2 <= 2, right of nothing: the optimum
+    is (1.265, 0.632), f = 0.67544.
+    """
+
     def fun(x):
         if calls is not None:
             calls.append(np.array(x))
@@ -77,7 +90,9 @@ def test_the_same_seed_gives_the_same_ledger_and_another_seed_another(name):
     one, two, other = (rows(go(name, disc(), n, seed)) for seed in (3, 3, 4))
     assert np.array_equal(one.x, two.x)
     assert np.array_equal(one.objective, two.objective)
-    if name != "nevergrad-ngopt":  # which may choose a deterministic solver that starts in the middle
+    if (
+        name != "nevergrad-ngopt"
+    ):  # which may choose a deterministic solver that starts in the middle
         assert not np.array_equal(one.x, other.x)
 
 
@@ -110,7 +125,9 @@ def test_the_region_of_the_optimum_is_found_and_the_answer_is_feasible(name):
     assert result.verdict.objective == seen.objective[feasible].min()
     early = seen.objective[:10][feasible[:10]]
     assert result.verdict.objective < (early.min() if len(early) else np.inf)
-    assert result.verdict.objective < (1.2 if name in ("optuna-tpe", "cbx", "nevergrad-pso") or name.endswith("search") else 0.8)
+    assert result.verdict.objective < (
+        1.2 if name in ("optuna-tpe", "cbx", "nevergrad-pso") or name.endswith("search") else 0.8
+    )
 
 
 @pytest.mark.parametrize("bad", ["nan", "raise", "always"])
@@ -157,22 +174,42 @@ def test_whole_numbers_and_categories_arrive_as_such(name):
 
     def fun(point):
         calls.append(dict(point))
-        return {"cost": (point["r"] - 0.3) ** 2 + (point["n"] - 3) ** 2 + (point["kind"] != "b"), "mass": point["r"] + point["n"]}
+        return {
+            "cost": (point["r"] - 0.3) ** 2 + (point["n"] - 3) ** 2 + (point["kind"] != "b"),
+            "mass": point["r"] + point["n"],
+        }
 
-    problem = BlackBox(fun, variables=[Real("r", 0.1, 10, log=True), Integer("n", -2, 6), Categorical("kind", ["a", "b", "c"]),
-                                       Real("still", 1, 1)], limits={"mass": "<= 5"}, objective="cost")
+    problem = BlackBox(
+        fun,
+        variables=[
+            Real("r", 0.1, 10, log=True),
+            Integer("n", -2, 6),
+            Categorical("kind", ["a", "b", "c"]),
+            Real("still", 1, 1),
+        ],
+        limits={"mass": "<= 5"},
+        objective="cost",
+    )
     n = evaluations(name, 60)
     result = go(name, problem, n)
     assert len(calls) == result.spent["evaluations"]
-    assert all(type(c["n"]) is int and -2 <= c["n"] <= 6 and c["kind"] in "abc" and 0.1 <= c["r"] <= 10 for c in calls)
+    assert all(
+        type(c["n"]) is int and -2 <= c["n"] <= 6 and c["kind"] in "abc" and 0.1 <= c["r"] <= 10
+        for c in calls
+    )
     assert all(c["still"] == 1 for c in calls)
     assert result.verdict.feasible
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_number_of_constraints_is_learned(name):
-    problem = BlackBox(lambda x: x[0] + x[1], [(0, 2)] * 2,
-                       constraints=[NonlinearConstraint(lambda x: [x[0] * x[1], x[0] - x[1]], [0.5, -0.5], np.inf)])
+    problem = BlackBox(
+        lambda x: x[0] + x[1],
+        [(0, 2)] * 2,
+        constraints=[
+            NonlinearConstraint(lambda x: [x[0] * x[1], x[0] - x[1]], [0.5, -0.5], np.inf)
+        ],
+    )
     n = evaluations(name, 40)
     result = go(name, problem, n)
     assert result.spent["evaluations"] == n
@@ -186,7 +223,9 @@ def test_a_problem_without_limits_and_one_variable_is_solved(name):
     assert result.verdict.objective < 1.0
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("cma-es", "cbx")])  # there x0 is the middle of a cloud, or unused
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in ("cma-es", "cbx")]
+)  # there x0 is the middle of a cloud, or unused
 def test_a_users_design_is_tried_first(name):
     result = go(name, disc(x0=[0.5, 0.25]), 1)
     assert np.allclose(rows(result).x[0], [0.5, 0.25], atol=1e-5)
@@ -194,9 +233,17 @@ def test_a_users_design_is_tried_first(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bounds_that_are_infinite_are_taken_or_refused_with_a_typed_error(name):
-    problem = BlackBox(lambda x: (x[0] - 1) ** 2 + (x[1] + 1) ** 2, [(-np.inf, np.inf), (-3, np.inf)], x0=[2, 2])
+    problem = BlackBox(
+        lambda x: (x[0] - 1) ** 2 + (x[1] + 1) ** 2, [(-np.inf, np.inf), (-3, np.inf)], x0=[2, 2]
+    )
     n = evaluations(name, 30)
-    if name in ("random-search", "sobol-search", "differential-evolution", "optuna-tpe", "optuna-gp"):
+    if name in (
+        "random-search",
+        "sobol-search",
+        "differential-evolution",
+        "optuna-tpe",
+        "optuna-gp",
+    ):
         with pytest.raises(errors.BoundsError, match=f"{name} needs finite bounds, but 'x1'"):
             go(name, problem, n)
     else:
@@ -215,7 +262,11 @@ def test_asking_again_before_telling_works_or_says_that_results_are_pending(name
         with pytest.raises(errors.Pending, match=name):
             method.ask(problem, state, 3)
     else:
-        asked += [method.ask(problem, state, 5), method.ask(problem, state), method.ask(problem, state, 20)]
+        asked += [
+            method.ask(problem, state, 5),
+            method.ask(problem, state),
+            method.ask(problem, state, 20),
+        ]
         assert [len(p.x) for p in asked][::3] == [3, 20]
     x = np.concatenate([p.x for p in asked])
     assert len(np.unique(x, axis=0)) == len(x)
@@ -245,8 +296,17 @@ def test_the_baselines_propose_the_same_points_however_many_are_asked_for(name):
     assert np.array_equal(single, method.ask(problem, many, 150).x)
 
 
-@pytest.mark.parametrize(("name", "package"), [("cma-es", "cma"), ("cbx", "cbx"), ("optuna-tpe", "optuna"), ("optuna-gp", "optuna"),
-                                               ("nevergrad-ngopt", "nevergrad"), ("nevergrad-pso", "nevergrad")])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("cma-es", "cma"),
+        ("cbx", "cbx"),
+        ("optuna-tpe", "optuna"),
+        ("optuna-gp", "optuna"),
+        ("nevergrad-ngopt", "nevergrad"),
+        ("nevergrad-pso", "nevergrad"),
+    ],
+)
 def test_a_missing_package_names_the_extra(name, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(errors.MissingExtra, match=r"feasible\[peers\]"):
@@ -264,7 +324,11 @@ def test_a_solver_that_converges_is_restarted(name):
 
 @pytest.mark.parametrize("name", ["cobyqa", "slsqp", "trust-constr"])
 def test_equalities_and_two_sided_limits_are_met(name):
-    problem = BlackBox(lambda x: ((x - 1) ** 2).sum(), [(-3, 3)] * 3, constraints={"sum": {"type": "eq", "fun": lambda x: x.sum() - 1}})
+    problem = BlackBox(
+        lambda x: ((x - 1) ** 2).sum(),
+        [(-3, 3)] * 3,
+        constraints={"sum": {"type": "eq", "fun": lambda x: x.sum() - 1}},
+    )
     result = go(name, problem, 40 if name == "cobyqa" else 200)
     assert result.verdict.feasible
     assert result.verdict.objective == pytest.approx(4 / 3, abs=1e-3)

@@ -1,4 +1,6 @@
-"""Ax, BoTorch and pymoo as methods: budget, box, known constraints, reproducibility, failures, checkpoints."""
+"""Ax, BoTorch and pymoo as methods: budget, box, known constraints, reproducibility, failures,
+checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ from feasible.core.run import Run, run
 
 TINY = {"n_init": 4, "num_restarts": 1, "raw_samples": 8, "mc_samples": 16, "maxiter": 4}
 ALL = {
-    "ax": peers.Ax(), "botorch-qlognei": peers.BoTorchTutorial(acquisition="qlognei", **TINY),
-    "botorch-logcei": peers.BoTorchTutorial(acquisition="logcei", **TINY), "botorch-scbo": peers.BoTorchSCBO(n_init=4, n_candidates=64),
+    "ax": peers.Ax(),
+    "botorch-qlognei": peers.BoTorchTutorial(acquisition="qlognei", **TINY),
+    "botorch-logcei": peers.BoTorchTutorial(acquisition="logcei", **TINY),
+    "botorch-scbo": peers.BoTorchSCBO(n_init=4, n_candidates=64),
     **{f"pymoo-{a}": peers.Pymoo(a, 6) for a in ("ga", "de", "pso", "isres")},
 }
 NAMES = list(ALL)
@@ -34,11 +38,23 @@ BUDGET = {"ax": 6} | dict.fromkeys(MODELS, 5) | dict.fromkeys(PYMOO, 60)
 
 def go(method, problem, n, seed=103, **options):
     budget = Budget(evaluations=n)
-    return run(Run(problem, ALL.get(method, method) if isinstance(method, str) else method, budget, seed, Meter(budget), **options))
+    return run(
+        Run(
+            problem,
+            ALL.get(method, method) if isinstance(method, str) else method,
+            budget,
+            seed,
+            Meter(budget),
+            **options,
+        )
+    )
 
 
 def disc(calls=None, fail=None, **options):
-    """min (x-2)^2 + (y-1)^2 inside the disc x^2 + y^2 <= 2: the optimum is (1.265, 0.632), f = 0.67544."""
+    """min (x-2)^2 + (y-1)^2 inside the disc x^2 + y^2 <= 2: the optimum is (1.265, 0.632), f =
+    0.67544.
+    """
+
     def fun(x):
         if calls is not None:
             calls.append(np.array(x))
@@ -69,7 +85,7 @@ def test_the_same_seed_gives_the_same_ledger_and_the_global_streams_are_left_alo
     two = go(name, disc(), BUDGET[name]).ledger.all()
     assert np.array_equal(one.x, two.x)
     assert np.array_equal(one.objective, two.objective)
-    assert not np.array_equal(one.x, go(name, disc(), 4, seed=104).ledger.all().x[:len(one.x)])
+    assert not np.array_equal(one.x, go(name, disc(), 4, seed=104).ledger.all().x[: len(one.x)])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,18 +114,45 @@ def test_whole_numbers_categories_and_fixed_variables_arrive_as_such(name):
 
     def fun(point):
         calls.append(dict(point))
-        return {"cost": (point["r"] - 0.3) ** 2 + (point["n"] - 3) ** 2 + (point["kind"] != "b"), "mass": point["r"] + point["n"]}
+        return {
+            "cost": (point["r"] - 0.3) ** 2 + (point["n"] - 3) ** 2 + (point["kind"] != "b"),
+            "mass": point["r"] + point["n"],
+        }
 
-    problem = BlackBox(fun, variables=[Real("r", 0.1, 10, log=True), Integer("n", -2, 6), Categorical("kind", ["a", "b", "c"]),
-                                       Real("still", 1, 1)], limits={"mass": "<= 5"}, objective="cost")
+    problem = BlackBox(
+        fun,
+        variables=[
+            Real("r", 0.1, 10, log=True),
+            Integer("n", -2, 6),
+            Categorical("kind", ["a", "b", "c"]),
+            Real("still", 1, 1),
+        ],
+        limits={"mass": "<= 5"},
+        objective="cost",
+    )
     assert go(name, problem, BUDGET[name]).spent["evaluations"] == len(calls)
-    assert all(type(c["n"]) is int and -2 <= c["n"] <= 6 and c["kind"] in "abc" and 0.1 <= c["r"] <= 10 and c["still"] == 1 for c in calls)
+    assert all(
+        type(c["n"]) is int
+        and -2 <= c["n"] <= 6
+        and c["kind"] in "abc"
+        and 0.1 <= c["r"] <= 10
+        and c["still"] == 1
+        for c in calls
+    )
 
 
 def test_ax_gets_kinds_and_an_unknown_number_of_constraints():
-    problem = BlackBox(lambda x: float(x.sum()), pass_as="vector",
-                       variables=[Real("r", 0.1, 10, log=True), Integer("n", 1, 6), Categorical("kind", ["a", "b"]), Real("still", 1, 1)],
-                       constraints=[NonlinearConstraint(lambda x: [x[0], x[1]], [0.5, 2], np.inf)])
+    problem = BlackBox(
+        lambda x: float(x.sum()),
+        pass_as="vector",
+        variables=[
+            Real("r", 0.1, 10, log=True),
+            Integer("n", 1, 6),
+            Categorical("kind", ["a", "b"]),
+            Real("still", 1, 1),
+        ],
+        constraints=[NonlinearConstraint(lambda x: [x[0], x[1]], [0.5, 2], np.inf)],
+    )
     rows = go("ax", problem, 6).ledger.all()
     assert rows.constraints.shape == (6, 2)
     assert (rows.x[:, 1:3] == np.round(rows.x[:, 1:3])).all()
@@ -162,7 +205,10 @@ def test_infinite_bounds_are_refused(name):
         go(name, BlackBox(lambda x: x[0], [(-np.inf, 1), (0, 1)]), 3)
 
 
-@pytest.mark.parametrize(("name", "package"), [("ax", "ax.api.client"), ("botorch-scbo", "botorch"), ("pymoo-ga", "pymoo")])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("ax", "ax.api.client"), ("botorch-scbo", "botorch"), ("pymoo-ga", "pymoo")],
+)
 def test_a_missing_package_names_the_extra(name, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(errors.MissingExtra, match=r"feasible\[peers\]"):
@@ -177,8 +223,11 @@ def test_the_population_finds_the_optimum_of_the_disc(name):
 
 @pytest.mark.parametrize("name", ["botorch-logcei", "botorch-scbo"])
 def test_the_model_makes_good_use_of_few_evaluations(name):
-    method = peers.BoTorchSCBO(n_candidates=256) if name == "botorch-scbo" else peers.BoTorchTutorial(
-        acquisition="logcei", num_restarts=1, raw_samples=32, maxiter=20)
+    method = (
+        peers.BoTorchSCBO(n_candidates=256)
+        if name == "botorch-scbo"
+        else peers.BoTorchTutorial(acquisition="logcei", num_restarts=1, raw_samples=32, maxiter=20)
+    )
     seen = go(method, disc(), 14 if name == "botorch-scbo" else 10).ledger.all()
     best = np.minimum.accumulate(np.where(seen.violation <= 1e-6, seen.objective, np.inf))
     assert best[-1] < best[5]  # better than the initial design
@@ -187,8 +236,14 @@ def test_the_model_makes_good_use_of_few_evaluations(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_wild_constant_and_repeated_values_are_survived(name):
-    wild = BlackBox(lambda x: (1e300 * x[0] if x[1] > 0 else 1e-300, [np.exp(300 * x[0]), 0.5]), [(-1, 1)] * 2, limits=["<= 1", "<= 1"])
-    noisy = BlackBox(lambda x: (1.0, [3.0]), [(0, 1)] * 2, limits=["<= 1"], noise=True)  # constant, and never feasible
+    wild = BlackBox(
+        lambda x: (1e300 * x[0] if x[1] > 0 else 1e-300, [np.exp(300 * x[0]), 0.5]),
+        [(-1, 1)] * 2,
+        limits=["<= 1", "<= 1"],
+    )
+    noisy = BlackBox(
+        lambda x: (1.0, [3.0]), [(0, 1)] * 2, limits=["<= 1"], noise=True
+    )  # constant, and never feasible
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         assert go(name, wild, 5).spent["evaluations"] == 5
@@ -237,15 +292,26 @@ def test_the_trust_region_doubles_halves_and_starts_anew():
 
 
 def test_the_initial_design_is_a_sobol_sequence():
-    problem, method = BlackBox(lambda x: float(x.sum()), [(0, 1)] * 3), peers.BoTorchTutorial(n_init=64)
+    problem, method = (
+        BlackBox(lambda x: float(x.sum()), [(0, 1)] * 3),
+        peers.BoTorchTutorial(n_init=64),
+    )
     x = method.ask(problem, method.init(problem, np.random.default_rng(100)), 64).x
     assert all(sorted(np.floor(64 * x[:, j]).astype(int)) == list(range(64)) for j in range(3))
     assert qmc.discrepancy(x) < 0.01
 
 
-@pytest.mark.parametrize(("kind", "bad"), [(peers.Pymoo, {"algorithm": "nsga2"}), (peers.Pymoo, {"pop_size": 3}), (peers.Ax, {"method": "best"}),
-                                           (peers.BoTorchTutorial, {"acquisition": "ei"}), (peers.BoTorchTutorial, {"raw_samples": 0}),
-                                           (peers.BoTorchSCBO, {"n_init": 1})])
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        (peers.Pymoo, {"algorithm": "nsga2"}),
+        (peers.Pymoo, {"pop_size": 3}),
+        (peers.Ax, {"method": "best"}),
+        (peers.BoTorchTutorial, {"acquisition": "ei"}),
+        (peers.BoTorchTutorial, {"raw_samples": 0}),
+        (peers.BoTorchSCBO, {"n_init": 1}),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(kind, bad):
     with pytest.raises(errors.ArgumentError, match=next(iter(bad))):
         kind(**bad)

@@ -1,4 +1,6 @@
-"""The bar distribution against numeric integration, the network's invariances, its prior, its training, and its weights on disk."""
+"""The bar distribution against numeric integration, the network's invariances, its prior, its
+training, and its weights on disk.
+"""
 
 import itertools
 import json
@@ -19,7 +21,9 @@ from feasible.core import errors
 
 torch.set_num_threads(1)
 TINY = Shape(d_max=3, rows=30, width=16, layers=2, heads=2, hidden=32, bars=12)
-RECIPE = Recipe(shape=TINY, prior=Prior(d_max=3), steps=6, tokens=200, queries=10, warmup=2, draws=4000)
+RECIPE = Recipe(
+    shape=TINY, prior=Prior(d_max=3), steps=6, tokens=200, queries=10, warmup=2, draws=4000
+)
 
 
 def bars(seed=0, k=7, tails=True):
@@ -46,10 +50,13 @@ def integral(b, logits, what, low=None, high=None):
     at, edges = density(b, logits), b.borders.numpy()
     low, high = -40.0 if low is None else low, 40.0 if high is None else high
     cuts = [low, *[float(e) for e in edges if low < e < high], high]
-    return sum(integrate.quad(lambda y: what(y) * at(y), lo, hi, epsabs=1e-12)[0] for lo, hi in itertools.pairwise(cuts))
+    return sum(
+        integrate.quad(lambda y: what(y) * at(y), lo, hi, epsabs=1e-12)[0]
+        for lo, hi in itertools.pairwise(cuts)
+    )
 
 
-# -- bars ----------------------------------------------------------------------------------------------------------------
+# -- bars ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tails", [True, False])
@@ -59,21 +66,29 @@ def test_moments_agree_with_numeric_integration(seed, tails):
     mean = integral(b, logits, lambda y: y)
     assert integral(b, logits, lambda y: 1.0) == pytest.approx(1, abs=1e-8)
     assert float(b.mean(logits)) == pytest.approx(mean, abs=1e-8)
-    assert float(b.variance(logits)) == pytest.approx(integral(b, logits, lambda y: (y - mean) ** 2), abs=1e-8)
+    assert float(b.variance(logits)) == pytest.approx(
+        integral(b, logits, lambda y: (y - mean) ** 2), abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("tails", [True, False])
 @pytest.mark.parametrize("tau", [-6.0, -2.9, -1.0, 0.3, 1.1, 1.9, 4.0])
 def test_improvements_agree_with_numeric_integration(tau, tails):
     b, logits = bars(1, tails=tails)
-    assert float(b.ei(logits, tau)) == pytest.approx(integral(b, logits, lambda y: y - tau, low=tau), abs=1e-8)
-    assert float(b.pi(logits, tau)) == pytest.approx(integral(b, logits, lambda y: 1.0, low=tau), abs=1e-8)
+    assert float(b.ei(logits, tau)) == pytest.approx(
+        integral(b, logits, lambda y: y - tau, low=tau), abs=1e-8
+    )
+    assert float(b.pi(logits, tau)) == pytest.approx(
+        integral(b, logits, lambda y: 1.0, low=tau), abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("y", [-4.0, -2.5, 0.0, 0.7, 5.0])
 def test_the_loss_is_minus_the_log_density(y):
     b, logits = bars(2)
-    assert float(b.nll(logits[None], torch.tensor([y], dtype=torch.float64))) == pytest.approx(-math.log(density(b, logits)(y)), abs=1e-9)
+    assert float(b.nll(logits[None], torch.tensor([y], dtype=torch.float64))) == pytest.approx(
+        -math.log(density(b, logits)(y)), abs=1e-9
+    )
 
 
 @given(st.integers(0, 50), st.floats(0.001, 0.999), st.booleans())
@@ -97,13 +112,16 @@ def test_equal_bounded_bars_are_the_uniform_distribution(tau):
     assert float(b.ei(torch.zeros(8), tau)) == pytest.approx((3 - tau) ** 2 / 8, abs=1e-9)
 
 
-@pytest.mark.parametrize("borders", [[0.0, 1.0, 1.0, 2.0], [0.0, 1.0], [0.0, 1.0, math.inf, 2.0], [0.0, 1.0, 2.0, math.nan]])
+@pytest.mark.parametrize(
+    "borders",
+    [[0.0, 1.0, 1.0, 2.0], [0.0, 1.0], [0.0, 1.0, math.inf, 2.0], [0.0, 1.0, 2.0, math.nan]],
+)
 def test_borders_must_increase(borders):
     with pytest.raises(errors.ArgumentError, match="borders"):
         Bars(torch.tensor(borders))
 
 
-# -- the network ---------------------------------------------------------------------------------------------------------
+# -- the network -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +131,19 @@ def small():
 
 def data(n=20, d=4, s=3, seed=0):
     g = torch.Generator().manual_seed(seed)
-    return torch.rand(n, d, generator=g), torch.randn(s, n, generator=g), torch.rand(15, d, generator=g)
+    return (
+        torch.rand(n, d, generator=g),
+        torch.randn(s, n, generator=g),
+        torch.rand(15, d, generator=g),
+    )
 
 
 def test_the_order_of_the_observations_does_not_matter(small):
     x, y, q = data()
     order = torch.randperm(20, generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(small.predict(x, y, q).mean, small.predict(x[order], y[:, order], q).mean, atol=1e-5)
+    assert torch.allclose(
+        small.predict(x, y, q).mean, small.predict(x[order], y[:, order], q).mean, atol=1e-5
+    )
 
 
 def test_what_else_is_asked_does_not_matter(small):
@@ -127,12 +151,16 @@ def test_what_else_is_asked_does_not_matter(small):
     whole, part = small.predict(x, y, q), small.predict(x, y, q[3:5])
     assert torch.allclose(whole.logits[:, 3:5], part.logits, atol=1e-4)
     with torch.no_grad():
-        assert torch.allclose(small.condition(x, y).predict(q, chunk=6).logits, whole.logits, atol=1e-4)
+        assert torch.allclose(
+            small.condition(x, y).predict(q, chunk=6).logits, whole.logits, atol=1e-4
+        )
 
 
 def test_each_output_is_predicted_as_if_alone(small):
     x, y, q = data()
-    assert torch.allclose(small.predict(x, y, q).logits[1:2], small.predict(x, y[1:2], q).logits, atol=1e-4)
+    assert torch.allclose(
+        small.predict(x, y, q).logits[1:2], small.predict(x, y[1:2], q).logits, atol=1e-4
+    )
 
 
 @given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
@@ -141,7 +169,9 @@ def test_units_of_an_output_do_not_matter(unit, shift):
     model, (x, y, q) = PFN.load("small"), data()
     one, other = model.predict(x, y.double(), q), model.predict(x, unit * y.double() + shift, q)
     assert torch.allclose(unit * one.mean + shift, other.mean, rtol=1e-3, atol=1e-3 * unit)
-    assert torch.allclose(unit * one.ei(0.5), other.ei(0.5 * unit + shift), rtol=1e-2, atol=1e-3 * unit)
+    assert torch.allclose(
+        unit * one.ei(0.5), other.ei(0.5 * unit + shift), rtol=1e-2, atol=1e-3 * unit
+    )
 
 
 @pytest.mark.parametrize(("n", "d", "s"), [(1, 1, 1), (2, 18, 1), (300, 18, 2)])
@@ -188,11 +218,13 @@ def test_the_packaged_network_follows_exact_gaussian_processes(small):
     assert found["nll"] < 1.0  # a standard normal, which knows nothing of the observations, has 1.4
 
 
-# -- the prior ------------------------------------------------------------------------------------------------------------
+# -- the prior -------------------------------------------------------------------------------------
 
 
 def test_the_prior_is_standardised_stays_in_the_cube_and_repeats():
-    one, two = (Prior().sample(40, 25, 10, torch.Generator().manual_seed(3), oracle=True) for _ in range(2))
+    one, two = (
+        Prior().sample(40, 25, 10, torch.Generator().manual_seed(3), oracle=True) for _ in range(2)
+    )
     assert torch.equal(one.y_query, two.y_query)
     assert torch.allclose(one.y.mean(1), torch.zeros(40), atol=1e-4)
     assert torch.allclose(one.y.std(1, unbiased=False), torch.ones(40), atol=1e-3)
@@ -203,10 +235,18 @@ def test_the_prior_is_standardised_stays_in_the_cube_and_repeats():
 
 
 def test_the_oracle_is_calibrated():
-    """Without skew the oracle is Gaussian: its mean loss is that of its own entropy, and knowing more lowers it."""
-    few, many = (Prior(skewed=0.0).sample(60, n, 40, torch.Generator().manual_seed(1), oracle=True) for n in (3, 100))
+    """Without skew the oracle is Gaussian: its mean loss is that of its own entropy, and knowing
+    more lowers it.
+    """
+    few, many = (
+        Prior(skewed=0.0).sample(60, n, 40, torch.Generator().manual_seed(1), oracle=True)
+        for n in (3, 100)
+    )
     assert many.oracle.mean() < few.oracle.mean()
-    assert torch.corrcoef(torch.stack([many.oracle_mean.flatten(), many.y_query.flatten()]))[0, 1] > 0.8
+    assert (
+        torch.corrcoef(torch.stack([many.oracle_mean.flatten(), many.y_query.flatten()]))[0, 1]
+        > 0.8
+    )
 
 
 def test_drawing_from_the_prior_leaves_the_global_stream_alone():
@@ -216,13 +256,24 @@ def test_drawing_from_the_prior_leaves_the_global_stream_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-# -- training and weights -------------------------------------------------------------------------------------------------
+# -- training and weights --------------------------------------------------------------------------
 
 
 def test_training_lowers_the_loss_on_other_functions():
     prior = Prior(d_max=1, skewed=0.0, trend=1.0, gathered=0.0, idle=0.0)
     shape = Shape(d_max=1, rows=30, width=32, layers=2, heads=2, hidden=32, bars=12)
-    training = begin(Recipe(shape=shape, prior=prior, steps=100, tokens=800, queries=20, warmup=10, rate=5e-3, draws=4000))
+    training = begin(
+        Recipe(
+            shape=shape,
+            prior=prior,
+            steps=100,
+            tokens=800,
+            queries=20,
+            warmup=10,
+            rate=5e-3,
+            draws=4000,
+        )
+    )
     losses = []
     for steps in (0, 100):
         for _ in range(steps):
@@ -244,7 +295,10 @@ def test_a_resumed_training_ends_like_the_whole_one(tmp_path):
 
 
 def test_the_same_seed_trains_the_same_network_and_another_another():
-    one, two, other = (PFN.train(Prior(d_max=3), steps=2, seed=s, shape=TINY, tokens=100, queries=5, draws=4000) for s in (1, 1, 2))
+    one, two, other = (
+        PFN.train(Prior(d_max=3), steps=2, seed=s, shape=TINY, tokens=100, queries=5, draws=4000)
+        for s in (1, 1, 2)
+    )
     x, y, q = data(5, 2, 1)
     assert torch.equal(one.predict(x, y, q).logits, two.predict(x, y, q).logits)
     assert not torch.equal(one.predict(x, y, q).logits, other.predict(x, y, q).logits)
@@ -281,7 +335,9 @@ def test_weights_survive_the_disk_and_tampering_is_noticed(tmp_path):
         PFN.load(file)
 
 
-@pytest.mark.parametrize("change", [{"shape": {"width": 8}}, {"shape": {"depth": 8}}, {"sha256": None}])
+@pytest.mark.parametrize(
+    "change", [{"shape": {"width": 8}}, {"shape": {"depth": 8}}, {"sha256": None}]
+)
 def test_a_note_that_does_not_fit_the_weights_is_refused(tmp_path, change):
     file = PFN.load("small").save(tmp_path / "a.safetensors")
     note = json.loads(file.with_suffix(".json").read_text())
@@ -313,7 +369,9 @@ def test_the_command_trains_resumes_and_exports(tmp_path):
 
     folder = str(tmp_path / "t")
     assert call("train", folder, "--steps", "2", "--tiny").exit_code == 0
-    assert isinstance(call("train", folder, "--steps", "2", "--tiny").exception, errors.ArgumentError)
+    assert isinstance(
+        call("train", folder, "--steps", "2", "--tiny").exception, errors.ArgumentError
+    )
     assert "trained 3 steps" in call("train", folder, "--steps", "3", "--resume").output
     assert call("export", folder, "--to", str(tmp_path), "--name", "t").exit_code == 0
     assert PFN.load(tmp_path / "pfn-t.safetensors").d_max == 4

@@ -28,21 +28,40 @@ def small():
 
 
 def test_the_relaxed_answers_of_a_hard_table_are_the_true_ones():
-    problem = PrivateTable(FRAME, DOMAIN, Marginals(2, bins=4) + Marginals(3, bins=0) + Prefixes(60) + Halfspaces(60)
-                           + Prefixes(20, k_cat=0, k_num=1))
+    problem = PrivateTable(
+        FRAME,
+        DOMAIN,
+        Marginals(2, bins=4)
+        + Marginals(3, bins=0)
+        + Prefixes(60)
+        + Halfspaces(60)
+        + Prefixes(20, k_cat=0, k_num=1),
+    )
     x = DOMAIN.encode(FRAME)
     hard = []
     for j, size in enumerate(DOMAIN.sizes):
         v = torch.as_tensor(x[:, j], dtype=torch.float32)
-        hard.append(60.0 * torch.nn.functional.one_hot(v.long(), size).float() if size else torch.logit(v.clamp(1e-6, 1 - 1e-6))[:, None])
+        hard.append(
+            60.0 * torch.nn.functional.one_hot(v.long(), size).float()
+            if size
+            else torch.logit(v.clamp(1e-6, 1 - 1e-6))[:, None]
+        )
     answers = Relaxed(problem)(hard, 2.0**22).numpy()
-    np.testing.assert_allclose(answers, problem.queries.count(x) / 400, atol=6e-3)  # rows within float32 of a threshold count by half
+    np.testing.assert_allclose(
+        answers, problem.queries.count(x) / 400, atol=6e-3
+    )  # rows within float32 of a threshold count by half
 
 
-@pytest.mark.parametrize("method", [RAP(noise_seed=1, rows=50, iterations=40), PGM(noise_seed=1, iterations=50)], ids=["rap", "pgm"])
+@pytest.mark.parametrize(
+    "method",
+    [RAP(noise_seed=1, rows=50, iterations=40), PGM(noise_seed=1, iterations=50)],
+    ids=["rap", "pgm"],
+)
 def test_the_baselines_keep_the_budget_repeat_themselves_and_leave_global_randomness_alone(method):
     problem = small()
-    solve(problem, method, rho=0.5)  # what a library does to global streams when it is imported is its own affair
+    solve(
+        problem, method, rho=0.5
+    )  # what a library does to global streams when it is imported is its own affair
     before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
     first, again = (solve(problem, method, rho=0.5) for _ in range(2))
     assert np.array_equal(before[0], np.random.get_state()[1])

@@ -1,4 +1,6 @@
-"""A black box from plain callables: every form that people write, and what becomes of every wrong thing a function can do."""
+"""A black box from plain callables: every form that people write, and what becomes of every wrong
+thing a function can do.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from scipy.sparse import csr_array
 from tiny import Listed, go, rows
 
 from feasible.blackbox import BlackBox, Categorical, Integer, Real, noisy
-from feasible.core.errors import ArgumentError, ArgumentTypeError, BoundsError, LimitError, NotFinite, NotMeasured, ShapeError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    LimitError,
+    NotFinite,
+    NotMeasured,
+    ShapeError,
+)
 
 BOX = Bounds([0, 0], [1, 1])
 AT = [[0.25, 0.5]]
@@ -30,16 +40,27 @@ def status(problem, x=AT):
     return seen.status, seen.reason
 
 
-# -- objectives ----------------------------------------------------------------------------------------------------------
+# -- objectives ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [3, 3.0, np.float32(3), np.array(3.0), np.array([3.0]), [3.0], True + 2])
+@pytest.mark.parametrize(
+    "value", [3, 3.0, np.float32(3), np.array(3.0), np.array([3.0]), [3.0], True + 2]
+)
 def test_a_number_is_the_objective(value):
     assert one(BlackBox(lambda x: value, BOX)).objective == 3.0
 
 
-@pytest.mark.parametrize("value", [(1.0, [2.0, 3.0]), (1.0, np.array([2.0, 3.0])), [1.0, 2.0, 3.0], np.array([1.0, 2.0, 3.0]), (1.0, 2.0, 3.0),
-                                   {"objective": 1.0, "a": 2.0, "b": 3.0}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1.0, [2.0, 3.0]),
+        (1.0, np.array([2.0, 3.0])),
+        [1.0, 2.0, 3.0],
+        np.array([1.0, 2.0, 3.0]),
+        (1.0, 2.0, 3.0),
+        {"objective": 1.0, "a": 2.0, "b": 3.0},
+    ],
+)
 def test_one_simulation_gives_objective_and_limits_together(value):
     seen = one(BlackBox(lambda x: value, BOX, limits={"a": "<= 1", "b": ">= 1"}))
     assert seen.objective == 1.0
@@ -48,7 +69,10 @@ def test_one_simulation_gives_objective_and_limits_together(value):
 
 
 def test_a_single_limit_may_be_a_bare_number_beside_the_objective():
-    assert one(BlackBox(lambda x: (1.0, 2.0), BOX, limits=["<= 1"])).metrics == {"objective": 1.0, "g1": 2.0}
+    assert one(BlackBox(lambda x: (1.0, 2.0), BOX, limits=["<= 1"])).metrics == {
+        "objective": 1.0,
+        "g1": 2.0,
+    }
 
 
 def test_the_only_metric_without_a_limit_is_the_objective():
@@ -61,7 +85,9 @@ def test_several_metrics_without_a_limit_ask_which_is_the_objective():
     state, reason = status(BlackBox(lambda x: {"cost": 1.0, "mass": 2.0}, BOX))
     assert state == "failed"
     assert "say objective='cost'" in reason
-    assert one(BlackBox(lambda x: {"cost": 1.0, "mass": 2.0}, BOX, objective="mass")).objective == 2.0
+    assert (
+        one(BlackBox(lambda x: {"cost": 1.0, "mass": 2.0}, BOX, objective="mass")).objective == 2.0
+    )
 
 
 def test_metrics_beyond_objective_and_limits_are_kept():
@@ -70,36 +96,47 @@ def test_metrics_beyond_objective_and_limits_are_kept():
 
 @pytest.mark.parametrize("value", [{"stress": 9.0}, {"cost": None, "stress": 9.0}])
 def test_no_objective_beside_a_violated_limit_means_infeasible(value):
-    seen = one(BlackBox(lambda x: value, BOX, objective="cost", limits={"stress": "<= 4", "heat": "<= 1"}))
+    seen = one(
+        BlackBox(lambda x: value, BOX, objective="cost", limits={"stress": "<= 4", "heat": "<= 1"})
+    )
     assert (seen.status, seen.reason) == ("infeasible", None)
     assert seen.violation == 5.0
 
 
 def test_what_an_infeasible_evaluation_did_not_measure_is_not_called_the_worst():
-    problem = BlackBox(lambda x: {"stress": 9.0}, BOX, objective="cost", limits={"stress": "<= 4", "heat": "<= 1"})
+    problem = BlackBox(
+        lambda x: {"stress": 9.0}, BOX, objective="cost", limits={"stress": "<= 4", "heat": "<= 1"}
+    )
     verdict = problem.judge(one(problem))
     assert (verdict.worst, verdict.violation, verdict.feasible) == ("stress", 5.0, False)
 
 
 def test_no_objective_without_a_violated_limit_is_a_failure():
-    assert status(BlackBox(lambda x: {"stress": 3.0}, BOX, objective="cost", limits={"stress": "<= 4"})) == (
-        "failed", "no value for the objective 'cost'")
+    assert status(
+        BlackBox(lambda x: {"stress": 3.0}, BOX, objective="cost", limits={"stress": "<= 4"})
+    ) == ("failed", "no value for the objective 'cost'")
 
 
 def test_a_missing_limit_is_a_failure():
-    assert status(BlackBox(lambda x: {"cost": 3.0}, BOX, objective="cost", limits={"stress": "<= 4"})) == ("failed",
-            "no value for the limit 'stress'")
+    assert status(
+        BlackBox(lambda x: {"cost": 3.0}, BOX, objective="cost", limits={"stress": "<= 4"})
+    ) == ("failed", "no value for the limit 'stress'")
 
 
 @pytest.mark.parametrize("value", [True, False, np.True_])
 def test_yes_or_no_feasibility_is_enough(value):
-    problem = BlackBox(lambda x: {"cost": 1.0, "works": value}, BOX, objective="cost", limits={"works": "is true"})
+    problem = BlackBox(
+        lambda x: {"cost": 1.0, "works": value}, BOX, objective="cost", limits={"works": "is true"}
+    )
     seen = one(problem)
     assert problem.judge(seen).feasible == bool(value)
-    assert problem.describe(seen, problem.judge(seen))[-1][1:3] == ("yes" if value else "no", "is true")
+    assert problem.describe(seen, problem.judge(seen))[-1][1:3] == (
+        "yes" if value else "no",
+        "is true",
+    )
 
 
-# -- what a function can do wrong ------------------------------------------------------------------------------------------
+# -- what a function can do wrong ------------------------------------------------------------------
 
 
 def raising(x):
@@ -110,15 +147,29 @@ def leaving(x):
     sys.exit(3)
 
 
-@pytest.mark.parametrize(("fun", "said"), [
-    (lambda x: math.nan, "not finite: objective is nan"), (lambda x: math.inf, "not finite: objective is inf"), (raising, "ValueError: mesh failed"),
-    (leaving, "SystemExit: 3"), (lambda x: None, "returned None"), (lambda x: "3.0", "returned '3.0'"), (lambda x: 1 + 2j, "returned"),
-    (lambda x: x, "wrong shape"),
-    (lambda x: [[1.0]], "wrong shape"), (lambda x: [], "wrong shape"), (lambda x: (1.0, [2.0]), "wrong shape"),
-    (lambda x: {"cost": [1.0, 2.0]}, "wrong shape"),
-    (lambda x: {"cost": "3"}, "wrong shape"), (lambda x: {}, "no value for the objective"), (lambda x: [1.0, [2.0, 3.0], 4.0], "returned"),
-    (lambda x: x[7], "IndexError"), (lambda x, y: 1.0, "TypeError"), (lambda x: {"cost": math.nan}, "not finite"),
-])
+@pytest.mark.parametrize(
+    ("fun", "said"),
+    [
+        (lambda x: math.nan, "not finite: objective is nan"),
+        (lambda x: math.inf, "not finite: objective is inf"),
+        (raising, "ValueError: mesh failed"),
+        (leaving, "SystemExit: 3"),
+        (lambda x: None, "returned None"),
+        (lambda x: "3.0", "returned '3.0'"),
+        (lambda x: 1 + 2j, "returned"),
+        (lambda x: x, "wrong shape"),
+        (lambda x: [[1.0]], "wrong shape"),
+        (lambda x: [], "wrong shape"),
+        (lambda x: (1.0, [2.0]), "wrong shape"),
+        (lambda x: {"cost": [1.0, 2.0]}, "wrong shape"),
+        (lambda x: {"cost": "3"}, "wrong shape"),
+        (lambda x: {}, "no value for the objective"),
+        (lambda x: [1.0, [2.0, 3.0], 4.0], "returned"),
+        (lambda x: x[7], "IndexError"),
+        (lambda x, y: 1.0, "TypeError"),
+        (lambda x: {"cost": math.nan}, "not finite"),
+    ],
+)
 def test_every_wrong_return_is_a_failure_with_a_reason(fun, said):
     state, reason = status(BlackBox(fun, BOX))
     assert state == "failed"
@@ -133,7 +184,10 @@ def test_a_failed_evaluation_has_no_objective_and_no_made_up_number():
 
 
 def test_a_nan_limit_is_a_failure_and_an_extra_nan_is_not():
-    assert status(BlackBox(lambda x: {"objective": 1.0, "a": math.nan}, BOX, limits={"a": "<= 1"}))[1] == "not finite: a is nan"
+    assert (
+        status(BlackBox(lambda x: {"objective": 1.0, "a": math.nan}, BOX, limits={"a": "<= 1"}))[1]
+        == "not finite: a is nan"
+    )
     assert status(BlackBox(lambda x: {"objective": 1.0, "a": math.nan}, BOX))[0] == "done"
 
 
@@ -155,8 +209,11 @@ def test_a_function_cannot_change_the_point_that_is_recorded():
         x[:] = 99
         return np.ones(len(x))
 
-    for problem in (BlackBox(meddle, BOX), BlackBox(meddle_all, BOX, vectorized=True),
-                    BlackBox(lambda x: 1.0, BOX, constraints=NonlinearConstraint(meddle, 0, 2))):
+    for problem in (
+        BlackBox(meddle, BOX),
+        BlackBox(meddle_all, BOX, vectorized=True),
+        BlackBox(lambda x: 1.0, BOX, constraints=NonlinearConstraint(meddle, 0, 2)),
+    ):
         assert one(problem).x.tolist() == AT[0]
 
 
@@ -173,23 +230,32 @@ def test_a_vectorised_function_may_use_its_output_buffer_again():
     assert first.objective[0] == first.values[0, 0] == 0.1
 
 
-# -- SciPy's constraints ---------------------------------------------------------------------------------------------------
+# -- SciPy's constraints ---------------------------------------------------------------------------
 
 
 def square(x):
     return [x[0] ** 2, x[1]]
 
 
-@pytest.mark.parametrize(("constraint", "violation"), [
-    (NonlinearConstraint(lambda x: x[0] + x[1], 1, np.inf), {"c1": 0.25}), (NonlinearConstraint(lambda x: x[0] + x[1], 0, 0.5), {"c1": 0.25}),
-    (NonlinearConstraint(square, [0.1, 0.1], [1, 0.3]), {"c1[0]": 0.0375, "c1[1]": 0.2}),
-    (NonlinearConstraint(square, 0.1, 0.3), {"c1[0]": 0.0375, "c1[1]": 0.2}),
-    (LinearConstraint([[1, 1]], ub=0.5), {"c1": 0.25}), (LinearConstraint([[1, 1], [1, -1]], [0, 0], [0.5, 1]), {"c1[0]": 0.25, "c1[1]": 0.25}),
-    (LinearConstraint(csr_array(np.array([[1.0, 1.0]])), ub=0.5), {"c1": 0.25}), (LinearConstraint([1, 1], ub=[0.5]), {"c1": 0.25}),
-    ({"type": "ineq", "fun": lambda x: x[0] - 0.5}, {"c1": 0.25}), ({"type": "ineq", "fun": lambda x: 0.5 - x[0]}, {"c1": 0.0}),
-    ({"type": "eq", "fun": lambda x: x[0] - 0.5}, {"c1": 0.25}), ({"type": "ineq", "fun": lambda x, a: x[0] - a, "args": (0.5,)}, {"c1": 0.25}),
-    ({"type": "ineq", "fun": square}, {"c1[0]": 0.0, "c1[1]": 0.0}), (NonlinearConstraint(square, [-np.inf, 0.6], [np.inf, 1]), {"c1[1]": 0.1}),
-])
+@pytest.mark.parametrize(
+    ("constraint", "violation"),
+    [
+        (NonlinearConstraint(lambda x: x[0] + x[1], 1, np.inf), {"c1": 0.25}),
+        (NonlinearConstraint(lambda x: x[0] + x[1], 0, 0.5), {"c1": 0.25}),
+        (NonlinearConstraint(square, [0.1, 0.1], [1, 0.3]), {"c1[0]": 0.0375, "c1[1]": 0.2}),
+        (NonlinearConstraint(square, 0.1, 0.3), {"c1[0]": 0.0375, "c1[1]": 0.2}),
+        (LinearConstraint([[1, 1]], ub=0.5), {"c1": 0.25}),
+        (LinearConstraint([[1, 1], [1, -1]], [0, 0], [0.5, 1]), {"c1[0]": 0.25, "c1[1]": 0.25}),
+        (LinearConstraint(csr_array(np.array([[1.0, 1.0]])), ub=0.5), {"c1": 0.25}),
+        (LinearConstraint([1, 1], ub=[0.5]), {"c1": 0.25}),
+        ({"type": "ineq", "fun": lambda x: x[0] - 0.5}, {"c1": 0.25}),
+        ({"type": "ineq", "fun": lambda x: 0.5 - x[0]}, {"c1": 0.0}),
+        ({"type": "eq", "fun": lambda x: x[0] - 0.5}, {"c1": 0.25}),
+        ({"type": "ineq", "fun": lambda x, a: x[0] - a, "args": (0.5,)}, {"c1": 0.25}),
+        ({"type": "ineq", "fun": square}, {"c1[0]": 0.0, "c1[1]": 0.0}),
+        (NonlinearConstraint(square, [-np.inf, 0.6], [np.inf, 1]), {"c1[1]": 0.1}),
+    ],
+)
 def test_scipys_constraints_mean_what_scipy_says(constraint, violation):
     for form in (constraint, [constraint]):
         problem = BlackBox(lambda x: 1.0, BOX, constraints=form)
@@ -199,63 +265,126 @@ def test_scipys_constraints_mean_what_scipy_says(constraint, violation):
 
 
 def test_constraints_have_names_when_they_are_given_by_name():
-    problem = BlackBox(lambda x: 1.0, BOX, constraints={"reach": NonlinearConstraint(square, 0.1, 0.3), "sum": LinearConstraint([[1, 1]], ub=0.5)})
+    problem = BlackBox(
+        lambda x: 1.0,
+        BOX,
+        constraints={
+            "reach": NonlinearConstraint(square, 0.1, 0.3),
+            "sum": LinearConstraint([[1, 1]], ub=0.5),
+        },
+    )
     assert set(problem.judge(one(problem)).violations) == {"reach[0]", "reach[1]", "sum"}
 
 
 def test_constraints_and_limits_work_side_by_side_also_vectorised():
     for vectorized in (False, True):
-        problem = BlackBox((lambda x: {"cost": x[..., 0], "stress": x[..., 1]}), BOX, vectorized=vectorized, objective="cost",
-                limits={"stress": "<= 0.3"},
-                           constraints={"sum": LinearConstraint([[1, 1]], ub=0.5)})
-        assert dict(problem.judge(one(problem)).violations) == pytest.approx({"sum": 0.25, "stress": 0.2})
+        problem = BlackBox(
+            (lambda x: {"cost": x[..., 0], "stress": x[..., 1]}),
+            BOX,
+            vectorized=vectorized,
+            objective="cost",
+            limits={"stress": "<= 0.3"},
+            constraints={"sum": LinearConstraint([[1, 1]], ub=0.5)},
+        )
+        assert dict(problem.judge(one(problem)).violations) == pytest.approx(
+            {"sum": 0.25, "stress": 0.2}
+        )
 
 
 def test_keep_feasible_makes_a_constraint_known_and_free():
     tried = []
-    problem = BlackBox(lambda x: tried.append(x) or x[0], BOX, constraints=[NonlinearConstraint(lambda x: x[0], 0.5, 1, keep_feasible=True),
-                                                                            LinearConstraint([[1, 1]], ub=1.5, keep_feasible=True)])
+    problem = BlackBox(
+        lambda x: tried.append(x) or x[0],
+        BOX,
+        constraints=[
+            NonlinearConstraint(lambda x: x[0], 0.5, 1, keep_feasible=True),
+            LinearConstraint([[1, 1]], ub=1.5, keep_feasible=True),
+        ],
+    )
     assert problem.limits.names == ()
-    assert problem.allowed(np.array([[0.4, 0], [0.6, 0], [0.9, 0.9]])).tolist() == [False, True, False]
+    assert problem.allowed(np.array([[0.4, 0], [0.6, 0], [0.9, 0.9]])).tolist() == [
+        False,
+        True,
+        False,
+    ]
     go(problem, 12)
     assert len(tried) == 12
     assert all(x[0] >= 0.5 and x.sum() <= 1.5 for x in tried)
 
 
-@pytest.mark.parametrize(("constraint", "error"), [
-    (lambda x: x[0], ArgumentTypeError), (3, ArgumentTypeError), ({"type": "less", "fun": square}, ArgumentError),
-    ({"type": "ineq", "fun": 3}, ArgumentError),
-    (LinearConstraint(np.ones((1, 3)), 0, 1), ShapeError), (NonlinearConstraint(square, [0, 0], [1, 1, 1]), ShapeError),
-    (NonlinearConstraint(square, 2, 1), LimitError), (NonlinearConstraint(square, -np.inf, np.inf), LimitError),
-    (NonlinearConstraint(square, np.nan, 1), LimitError),
-])
+@pytest.mark.parametrize(
+    ("constraint", "error"),
+    [
+        (lambda x: x[0], ArgumentTypeError),
+        (3, ArgumentTypeError),
+        ({"type": "less", "fun": square}, ArgumentError),
+        ({"type": "ineq", "fun": 3}, ArgumentError),
+        (LinearConstraint(np.ones((1, 3)), 0, 1), ShapeError),
+        (NonlinearConstraint(square, [0, 0], [1, 1, 1]), ShapeError),
+        (NonlinearConstraint(square, 2, 1), LimitError),
+        (NonlinearConstraint(square, -np.inf, np.inf), LimitError),
+        (NonlinearConstraint(square, np.nan, 1), LimitError),
+    ],
+)
 def test_a_constraint_that_makes_no_sense_is_refused_by_name(constraint, error):
     with pytest.raises(error, match="'c1"):
         BlackBox(lambda x: 1.0, BOX, constraints=[constraint])
 
 
 def test_a_constraint_that_raises_or_changes_its_size_is_a_failed_evaluation():
-    assert status(BlackBox(lambda x: 1.0, BOX, constraints=NonlinearConstraint(raising, 0, 1)))[1] == "ValueError: mesh failed"
-    assert "returned 2 values, expected 3" in status(BlackBox(lambda x: 1.0, BOX, constraints=NonlinearConstraint(square, [0, 0, 0], 1)))[1]
+    assert (
+        status(BlackBox(lambda x: 1.0, BOX, constraints=NonlinearConstraint(raising, 0, 1)))[1]
+        == "ValueError: mesh failed"
+    )
+    assert (
+        "returned 2 values, expected 3"
+        in status(
+            BlackBox(lambda x: 1.0, BOX, constraints=NonlinearConstraint(square, [0, 0, 0], 1))
+        )[1]
+    )
 
 
-# -- vectorised ------------------------------------------------------------------------------------------------------------
+# -- vectorised ------------------------------------------------------------------------------------
 
 FORMS = {
     "number": (lambda x: x[..., 0] + x[..., 1], {}),
-    "pair": (lambda x: (x[..., 0], np.stack([x[..., 1], 2 * x[..., 0]], axis=-1)), {"limits": ["<= 0.5", ">= 0.5"]}),
+    "pair": (
+        lambda x: (x[..., 0], np.stack([x[..., 1], 2 * x[..., 0]], axis=-1)),
+        {"limits": ["<= 0.5", ">= 0.5"]},
+    ),
     "pair of numbers": (lambda x: (x[..., 0], x[..., 1]), {"limits": ["<= 0.5"]}),
     "array": (lambda x: np.stack([x[..., 0], x[..., 1]], axis=-1), {"limits": ["<= 0.5"]}),
-    "mapping": (lambda x: {"stress": x[..., 1], "cost": x[..., 0], "mass": 3 * x[..., 0]},
-    {"limits": {"stress": "in [0.2, 0.5]"}, "objective": "cost"}),
-    "unnamed": (lambda x: {"stress": x[..., 1], "cost": x[..., 0]}, {"limits": {"stress": "<= 0.5"}}),
-    "constraints": (lambda x: x[..., 0], {"constraints": [NonlinearConstraint(lambda x: x[0] * x[1], 0.1, np.inf),
-    LinearConstraint([[1, 1]], ub=1)]}),
-    "both": (lambda x: (x[..., 0], x[..., 1]), {"limits": ["<= 0.5"], "constraints": {"c": NonlinearConstraint(square, 0.1, 0.9)}}),
+    "mapping": (
+        lambda x: {"stress": x[..., 1], "cost": x[..., 0], "mass": 3 * x[..., 0]},
+        {"limits": {"stress": "in [0.2, 0.5]"}, "objective": "cost"},
+    ),
+    "unnamed": (
+        lambda x: {"stress": x[..., 1], "cost": x[..., 0]},
+        {"limits": {"stress": "<= 0.5"}},
+    ),
+    "constraints": (
+        lambda x: x[..., 0],
+        {
+            "constraints": [
+                NonlinearConstraint(lambda x: x[0] * x[1], 0.1, np.inf),
+                LinearConstraint([[1, 1]], ub=1),
+            ]
+        },
+    ),
+    "both": (
+        lambda x: (x[..., 0], x[..., 1]),
+        {"limits": ["<= 0.5"], "constraints": {"c": NonlinearConstraint(square, 0.1, 0.9)}},
+    ),
     "maximised": (lambda x: x[..., 0], {"maximize": True}),
     "nan": (lambda x: np.where(x[..., 0] > 0.5, np.nan, x[..., 0]), {}),
-    "infeasible": (lambda x: {"stress": x[..., 0] + 1}, {"limits": {"stress": "<= 0.5"}, "objective": "cost"}),
-    "failing constraint": (lambda x: x[..., 0], {"constraints": NonlinearConstraint(lambda x: 1 / 0 if x[0] > 0.5 else 1.0, 0, 2)}),
+    "infeasible": (
+        lambda x: {"stress": x[..., 0] + 1},
+        {"limits": {"stress": "<= 0.5"}, "objective": "cost"},
+    ),
+    "failing constraint": (
+        lambda x: x[..., 0],
+        {"constraints": NonlinearConstraint(lambda x: 1 / 0 if x[0] > 0.5 else 1.0, 0, 2)},
+    ),
     "huge": (lambda x: 1e200 * x[..., 0], {}),
 }
 
@@ -272,14 +401,22 @@ def test_vectorised_equals_one_by_one(form, x):
     assert many.reason == single.reason
 
 
-@pytest.mark.parametrize(("fun", "options", "said"), [
-    (lambda x: 1.0, {}, "expected (2,)"), (lambda x: np.ones(3), {}, "expected (2,)"), (lambda x: np.ones((2, 3)), {}, "expected (2,)"),
-    (lambda x: np.ones(2), {"limits": ["<= 1"]}, "expected (2, 2)"),
-    (lambda x: (np.ones(2), np.ones((3, 2))), {"limits": ["<= 1", "<= 2"]}, "expected (2, 2)"),
-    (lambda x: {"cost": np.ones(3)}, {}, "expected (2,)"), (lambda x: {"cost": 1.0}, {}, "expected (2,)"), (raising, {}, "ValueError: mesh failed"),
-    (lambda x: None, {}, "returned None"), (lambda x: {}, {}, "no value for the objective"),
-    (lambda x: np.array(["a", "b"]), {}, "expected a number"),
-])
+@pytest.mark.parametrize(
+    ("fun", "options", "said"),
+    [
+        (lambda x: 1.0, {}, "expected (2,)"),
+        (lambda x: np.ones(3), {}, "expected (2,)"),
+        (lambda x: np.ones((2, 3)), {}, "expected (2,)"),
+        (lambda x: np.ones(2), {"limits": ["<= 1"]}, "expected (2, 2)"),
+        (lambda x: (np.ones(2), np.ones((3, 2))), {"limits": ["<= 1", "<= 2"]}, "expected (2, 2)"),
+        (lambda x: {"cost": np.ones(3)}, {}, "expected (2,)"),
+        (lambda x: {"cost": 1.0}, {}, "expected (2,)"),
+        (raising, {}, "ValueError: mesh failed"),
+        (lambda x: None, {}, "returned None"),
+        (lambda x: {}, {}, "no value for the objective"),
+        (lambda x: np.array(["a", "b"]), {}, "expected a number"),
+    ],
+)
 def test_a_vectorised_function_that_goes_wrong_fails_its_batch_with_a_reason(fun, options, said):
     seen = BlackBox(fun, BOX, vectorized=True, **options).evaluate(np.zeros((2, 2)))
     assert seen.status.tolist() == [2, 2]
@@ -288,12 +425,16 @@ def test_a_vectorised_function_that_goes_wrong_fails_its_batch_with_a_reason(fun
 
 def test_large_numbers_raise_no_warning():
     for vectorized in (False, True):
-        problem = BlackBox(lambda x: x[..., 0] * 0 + 1e300, [(-1e200, 1e200), (-math.inf, math.inf)], vectorized=vectorized)
+        problem = BlackBox(
+            lambda x: x[..., 0] * 0 + 1e300,
+            [(-1e200, 1e200), (-math.inf, math.inf)],
+            vectorized=vectorized,
+        )
         with np.errstate(all="raise"):
             assert one(problem, [[1e200, 1e300]]).objective == 1e300
 
 
-# -- names, units, sense ---------------------------------------------------------------------------------------------------
+# -- names, units, sense ---------------------------------------------------------------------------
 
 
 def test_a_maximum_is_stored_shown_and_judged_in_the_right_sense():
@@ -303,25 +444,47 @@ def test_a_maximum_is_stored_shown_and_judged_in_the_right_sense():
     assert result.verdict.objective == -0.9
     assert result.verdict.metrics["objective"] == 0.9
     assert rows(result).values[:, 0].tolist() == [0.2, 0.9, 0.5]
-    assert ("objective", "0.9", "maximise", "", "t") in problem.describe(result.answer, result.verdict)
+    assert ("objective", "0.9", "maximise", "", "t") in problem.describe(
+        result.answer, result.verdict
+    )
 
 
 def test_scales_are_the_units_in_which_violations_are_compared():
-    problem = BlackBox(lambda x: (1.0, [300.0, 2.0]), BOX, limits={"stress": "<= 250 MPa", "bend": "<= 1 mm"}, scales={"stress": 250, "bend": 1})
+    problem = BlackBox(
+        lambda x: (1.0, [300.0, 2.0]),
+        BOX,
+        limits={"stress": "<= 250 MPa", "bend": "<= 1 mm"},
+        scales={"stress": 250, "bend": 1},
+    )
     verdict = problem.judge(one(problem))
     assert dict(verdict.violations) == pytest.approx({"stress": 0.2, "bend": 1.0})
     assert verdict.worst == "bend"
 
 
-@pytest.mark.parametrize(("pass_as", "fun"), [("vector", lambda x: x[0] + x[1]), ("mapping", lambda p: p["h"] + p["n"]),
-("keywords", lambda h, n: h + n)])
+@pytest.mark.parametrize(
+    ("pass_as", "fun"),
+    [
+        ("vector", lambda x: x[0] + x[1]),
+        ("mapping", lambda p: p["h"] + p["n"]),
+        ("keywords", lambda h, n: h + n),
+    ],
+)
 def test_points_are_passed_as_asked(pass_as, fun):
-    assert one(BlackBox(fun, variables=[Real("h", 0, 1), Integer("n", 0, 9)], pass_as=pass_as), [[0.5, 3]]).objective == 3.5
+    assert (
+        one(
+            BlackBox(fun, variables=[Real("h", 0, 1), Integer("n", 0, 9)], pass_as=pass_as),
+            [[0.5, 3]],
+        ).objective
+        == 3.5
+    )
 
 
 def test_categories_arrive_as_themselves_and_whole_numbers_as_int():
     got = []
-    problem = BlackBox(lambda p: got.append(p) or 1.0, variables=[Categorical("solvent", ["DMAc", "CHCl3"]), Integer("n", 0, 9)])
+    problem = BlackBox(
+        lambda p: got.append(p) or 1.0,
+        variables=[Categorical("solvent", ["DMAc", "CHCl3"]), Integer("n", 0, 9)],
+    )
     one(problem, [[1, 3.4]])
     assert got == [{"solvent": "CHCl3", "n": 3}]
     assert type(got[0]["n"]) is int
@@ -338,10 +501,23 @@ def test_a_first_design_that_the_known_constraints_forbid_is_refused():
         BlackBox(lambda x: 1.0, BOX, known=lambda x: x[:, 0] > 0.5, x0=[0.2, 0.2])
 
 
-@pytest.mark.parametrize("bad", [{"pass_as": "list"}, {"tolerance": -1}, {"tolerance": math.nan}, {"tolerance": "1"}, {"noise": -1},
-{"noise": math.nan}, {"noise": "a"},
-                                 {"simulated_noise": -1.0}, {"repeats": "never"}, {"limits": {"objective": "<= 1"}, "objective": "objective"},
-                                 {"limits": {"c1": "<= 1"}, "constraints": NonlinearConstraint(square, 0, 1)}, {"variables": [Real("h", 0, 1)]}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"pass_as": "list"},
+        {"tolerance": -1},
+        {"tolerance": math.nan},
+        {"tolerance": "1"},
+        {"noise": -1},
+        {"noise": math.nan},
+        {"noise": "a"},
+        {"simulated_noise": -1.0},
+        {"repeats": "never"},
+        {"limits": {"objective": "<= 1"}, "objective": "objective"},
+        {"limits": {"c1": "<= 1"}, "constraints": NonlinearConstraint(square, 0, 1)},
+        {"variables": [Real("h", 0, 1)]},
+    ],
+)
 def test_arguments_that_make_no_sense_are_refused(bad):
     with pytest.raises((ArgumentError, ArgumentTypeError)):
         BlackBox(lambda x: 1.0, BOX, **bad)
@@ -358,11 +534,13 @@ def test_a_problem_for_people_has_no_function_and_says_so_when_it_is_called():
     assert "ask and tell" in status(BlackBox(None, BOX))[1]
 
 
-# -- evaluating and judging ------------------------------------------------------------------------------------------------
+# -- evaluating and judging ------------------------------------------------------------------------
 
 
 def test_points_are_clipped_and_rounded_before_they_are_evaluated():
-    seen = BlackBox(lambda x: x.sum(), variables=[Real("h", 0, 1), Integer("n", 0, 9)]).evaluate([[5.0, 3.6], [-2.0, 12.0]])
+    seen = BlackBox(lambda x: x.sum(), variables=[Real("h", 0, 1), Integer("n", 0, 9)]).evaluate(
+        [[5.0, 3.6], [-2.0, 12.0]]
+    )
     assert seen.x.tolist() == [[1, 4], [0, 9]]
     assert seen.objective.tolist() == [5, 9]
 
@@ -413,8 +591,11 @@ def test_noise_of_an_instance_is_judged_without_noise():
 def test_an_answer_gives_categories_by_their_choice():
     import feasible
 
-    problem = BlackBox(lambda p: {"cost": p["x"] ** 2 + (p["solvent"] == "water")}, objective="cost",
-                       variables=[Real("x", -1, 1), Categorical("solvent", ["water", "DMAc"])])
+    problem = BlackBox(
+        lambda p: {"cost": p["x"] ** 2 + (p["solvent"] == "water")},
+        objective="cost",
+        variables=[Real("x", -1, 1), Categorical("solvent", ["water", "DMAc"])],
+    )
     answer = feasible.solve(problem, "random-search", 40).answer
     assert answer["solvent"] == "DMAc"
     assert answer[1] == 1.0

@@ -1,4 +1,6 @@
-"""The box: every point that is evaluated lies inside it, whole numbers are whole, and bounds that make no sense are refused."""
+"""The box: every point that is evaluated lies inside it, whole numbers are whole, and bounds that
+make no sense are refused.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-from feasible.blackbox.space import Categorical, Integer, Real, Space, Variable, known_constraint, sample_allowed
-from feasible.core.errors import ArgumentError, ArgumentTypeError, BoundsError, NothingAllowed, ShapeError
+from feasible.blackbox.space import (
+    Categorical,
+    Integer,
+    Real,
+    Space,
+    Variable,
+    known_constraint,
+    sample_allowed,
+)
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    NothingAllowed,
+    ShapeError,
+)
 
 INF = math.inf
 
@@ -29,10 +45,23 @@ def spaces(draw):
         elif kind == "choice":
             variables.append(Categorical(f"v{i}", list(range(draw(st.integers(1, 5))))))
         elif kind == "open":
-            variables.append(Variable(f"v{i}", draw(st.sampled_from([low, -INF])), draw(st.sampled_from([high, INF])), integer=draw(st.booleans())
-                                      and math.floor(high) >= math.ceil(low)))
+            variables.append(
+                Variable(
+                    f"v{i}",
+                    draw(st.sampled_from([low, -INF])),
+                    draw(st.sampled_from([high, INF])),
+                    integer=draw(st.booleans()) and math.floor(high) >= math.ceil(low),
+                )
+            )
         elif kind == "log":
-            variables.append(Real(f"v{i}", abs(low) + 1e-3, max(abs(low) + 1e-3 + high - low, abs(low) + 1e-3), log=True))
+            variables.append(
+                Real(
+                    f"v{i}",
+                    abs(low) + 1e-3,
+                    max(abs(low) + 1e-3 + high - low, abs(low) + 1e-3),
+                    log=True,
+                )
+            )
         else:
             variables.append(Real(f"v{i}", low, high))
     return Space(variables)
@@ -43,13 +72,24 @@ def inside(space, x):
     return (x >= space.low).all() and (x <= space.high).all() and (whole == np.round(whole)).all()
 
 
-@given(spaces().flatmap(lambda s: st.tuples(st.just(s), arrays(float, (3, s.d), elements=st.floats(allow_nan=False, allow_infinity=False)))))
+@given(
+    spaces().flatmap(
+        lambda s: st.tuples(
+            st.just(s),
+            arrays(float, (3, s.d), elements=st.floats(allow_nan=False, allow_infinity=False)),
+        )
+    )
+)
 def test_snapped_points_lie_inside_and_are_whole_where_they_must(given_):
     space, x = given_
     assert inside(space, space.snap(x))
 
 
-@given(spaces().flatmap(lambda s: st.tuples(st.just(s), arrays(float, (3, s.d), elements=st.floats(-1e7, 1e7)))))
+@given(
+    spaces().flatmap(
+        lambda s: st.tuples(st.just(s), arrays(float, (3, s.d), elements=st.floats(-1e7, 1e7)))
+    )
+)
 def test_snapping_again_changes_nothing_and_the_given_points_are_left_alone(given_):
     space, x = given_
     before = x.copy()
@@ -58,7 +98,11 @@ def test_snapping_again_changes_nothing_and_the_given_points_are_left_alone(give
     assert np.array_equal(x, before)
 
 
-@given(spaces().filter(lambda s: s.bounded).flatmap(lambda s: st.tuples(st.just(s), arrays(float, (3, s.d), elements=st.floats(0, 1)))))
+@given(
+    spaces()
+    .filter(lambda s: s.bounded)
+    .flatmap(lambda s: st.tuples(st.just(s), arrays(float, (3, s.d), elements=st.floats(0, 1))))
+)
 def test_points_from_the_unit_cube_lie_inside(given_):
     space, u = given_
     assert inside(space, space.from_unit(u))
@@ -74,15 +118,25 @@ def test_every_whole_number_and_category_gets_an_equal_share_of_the_unit_cube():
 
 def test_a_log_variable_spends_as_much_of_the_unit_cube_on_every_decade():
     space = Space([Real("rate", 1e-4, 1, log=True)])
-    assert space.from_unit(np.array([[0.0], [0.25], [0.5], [1.0]])).ravel() == pytest.approx([1e-4, 1e-3, 1e-2, 1])
+    assert space.from_unit(np.array([[0.0], [0.25], [0.5], [1.0]])).ravel() == pytest.approx(
+        [1e-4, 1e-3, 1e-2, 1]
+    )
     assert space.unit(np.array([[1e-2]]))[0, 0] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("bounds", "said"), [
-    ([(2, 1)], "'x1' cross: low 2 is above high 1"), (Bounds([0, 5], [1, 3]), "'x2' cross"), ({"h": (math.nan, 1)}, "'h': got nan and 1"),
-    ([], "empty"), ({}, "empty"), ([(INF, INF)], "no number lies between"), ([(-INF, -INF)], "no number"),
-    ([(-1e308, 1.7e308)], "too far apart"),
-])
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ([(2, 1)], "'x1' cross: low 2 is above high 1"),
+        (Bounds([0, 5], [1, 3]), "'x2' cross"),
+        ({"h": (math.nan, 1)}, "'h': got nan and 1"),
+        ([], "empty"),
+        ({}, "empty"),
+        ([(INF, INF)], "no number lies between"),
+        ([(-INF, -INF)], "no number"),
+        ([(-1e308, 1.7e308)], "too far apart"),
+    ],
+)
 def test_bounds_that_make_no_sense_are_refused_by_name(bounds, said):
     with pytest.raises(BoundsError, match=said):
         Space.of(bounds)
@@ -109,11 +163,21 @@ def test_what_is_no_bounds_is_refused(bounds):
 
 
 def test_bounds_come_in_many_forms():
-    boxes = [Bounds([0, 1], [2, 3]), [(0, 2), (1, 3)], np.array([[0, 2], [1, 3]]), {"x1": (0, 2), "x2": (1, 3)}, [Real("x1", 0, 2), Real("x2", 1, 3)],
-             Space.of([(0, 2), (1, 3)])]
+    boxes = [
+        Bounds([0, 1], [2, 3]),
+        [(0, 2), (1, 3)],
+        np.array([[0, 2], [1, 3]]),
+        {"x1": (0, 2), "x2": (1, 3)},
+        [Real("x1", 0, 2), Real("x2", 1, 3)],
+        Space.of([(0, 2), (1, 3)]),
+    ]
     for box in boxes:
         space = Space.of(box)
-        assert (space.low.tolist(), space.high.tolist(), space.names) == ([0, 1], [2, 3], ("x1", "x2"))
+        assert (space.low.tolist(), space.high.tolist(), space.names) == (
+            [0, 1],
+            [2, 3],
+            ("x1", "x2"),
+        )
 
 
 def test_old_style_bounds_with_none_are_open():
@@ -140,18 +204,28 @@ def test_choices_are_different_also_as_text(choices):
 
 def test_points_by_name_and_as_vectors_are_the_same():
     space = Space([Real("h", 0, 1), Integer("n", 0, 9), Categorical("c", ["a", "b"])])
-    assert space.vector({"h": 0.5, "n": 3, "c": "b"}).tolist() == space.vector([0.5, 3, 1]).tolist() == [0.5, 3, 1]
+    assert (
+        space.vector({"h": 0.5, "n": 3, "c": "b"}).tolist()
+        == space.vector([0.5, 3, 1]).tolist()
+        == [0.5, 3, 1]
+    )
     assert space.mapping(np.array([0.5, 3.0, 1.0])) == {"h": 0.5, "n": 3, "c": "b"}
     assert type(space.mapping(np.array([0.5, 3.0, 1.0]))["n"]) is int
 
 
-@pytest.mark.parametrize(("point", "error", "said"), [
-    ([1.25, 0], BoundsError, r"x0: h = 1.25 is outside \[0, 1\], by 0.25 past 1"), ([-1e-9, 0], BoundsError, r"h = -1e-09 .* by 1e-09 past 0"),
-    ([math.nan, 0], BoundsError, "h is not a finite number"), ([0.5], ShapeError, "1 entries, expected 2: h, n"),
-    ({"h": 0.5}, ArgumentError, "no value for n"),
-    ({"h": "tall", "n": 1}, ArgumentError, "h = 'tall': expected a number"), ("abc", ArgumentError, "expected 2 numbers"),
-    ([[1], [2, 3]], ArgumentError, "x0"),
-])
+@pytest.mark.parametrize(
+    ("point", "error", "said"),
+    [
+        ([1.25, 0], BoundsError, r"x0: h = 1.25 is outside \[0, 1\], by 0.25 past 1"),
+        ([-1e-9, 0], BoundsError, r"h = -1e-09 .* by 1e-09 past 0"),
+        ([math.nan, 0], BoundsError, "h is not a finite number"),
+        ([0.5], ShapeError, "1 entries, expected 2: h, n"),
+        ({"h": 0.5}, ArgumentError, "no value for n"),
+        ({"h": "tall", "n": 1}, ArgumentError, "h = 'tall': expected a number"),
+        ("abc", ArgumentError, "expected 2 numbers"),
+        ([[1], [2, 3]], ArgumentError, "x0"),
+    ],
+)
 def test_a_point_outside_says_value_bound_and_excess(point, error, said):
     with pytest.raises(error, match=said):
         Space([Real("h", 0, 1), Integer("n", 0, 9)]).vector(point, what="x0")
@@ -182,20 +256,30 @@ def test_sampled_points_are_all_allowed_after_rounding():
 
 def test_almost_nothing_allowed_is_an_error_with_the_measured_rate():
     space = Space([Real("a", 0, 1), Real("b", 0, 1)])
-    with pytest.raises(NothingAllowed, match=r"only 0 of 5\d{4} random points .*acceptance rate 0.0e\+00, expected at least 1e-4"):
+    with pytest.raises(
+        NothingAllowed,
+        match=r"only 0 of 5\d{4} random points .*acceptance rate 0.0e\+00, expected at least 1e-4",
+    ):
         sample_allowed(space, known_constraint(lambda x: x[:, 0] == x[:, 1], 2), 10, uniform(2))
 
 
-@pytest.mark.parametrize("given_", [
-    lambda x: x[:, 0] <= 0.5, LinearConstraint([[1, 0]], -INF, 0.5), NonlinearConstraint(lambda x: x[0], -INF, 0.5),
-    LinearConstraint(np.array([1.0, 0.0]), ub=[0.5]),
-])
+@pytest.mark.parametrize(
+    "given_",
+    [
+        lambda x: x[:, 0] <= 0.5,
+        LinearConstraint([[1, 0]], -INF, 0.5),
+        NonlinearConstraint(lambda x: x[0], -INF, 0.5),
+        LinearConstraint(np.array([1.0, 0.0]), ub=[0.5]),
+    ],
+)
 def test_known_constraints_come_as_functions_and_scipy_objects(given_):
     test = known_constraint(given_, 2)
     assert test(np.array([[0.2, 9], [0.5, 9], [0.7, 9]])).tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize("given_", [lambda x: True, lambda x: x[:, 0], lambda x: np.ones(1, dtype=bool), lambda x: x > 0])
+@pytest.mark.parametrize(
+    "given_", [lambda x: True, lambda x: x[:, 0], lambda x: np.ones(1, dtype=bool), lambda x: x > 0]
+)
 def test_a_known_function_returns_one_bool_for_each_point(given_):
     with pytest.raises(ShapeError, match=r"known: for 2 points .* expected bool of shape \(2,\)"):
         known_constraint(given_, 3)(np.zeros((2, 3)))

@@ -22,7 +22,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sample(AskTell):
-    """Random points that the known constraints let through, `batch` at a time, labelled 0, 1, 2, ..."""
+    """Random points that the known constraints let through, `batch` at a time, labelled 0, 1, 2,
+    ...
+    """
 
     batch: int = 4
     name: ClassVar[str] = "sample"
@@ -32,7 +34,9 @@ class Sample(AskTell):
 
     def ask(self, problem, state, n=None):
         n = self.batch if n is None else n
-        x = sample_allowed(problem.space, problem.known, n, lambda k: state.rng.random((k, problem.space.d)))
+        x = sample_allowed(
+            problem.space, problem.known, n, lambda k: state.rng.random((k, problem.space.d))
+        )
         tag = np.arange(state.asked, state.asked + n)
         state.asked += n
         return Proposals(x, tag)
@@ -53,7 +57,7 @@ class Listed(Sample):
         points = np.asarray(self.points, dtype=float)
         at = (np.arange(self.batch) + state.asked) % len(points)
         if state.asked + self.batch >= self.rounds * len(points):
-            at = at[:self.rounds * len(points) - state.asked]
+            at = at[: self.rounds * len(points) - state.asked]
         tag = np.arange(state.asked, state.asked + len(at))
         state.asked += len(at)
         return Proposals(points[at], tag)
@@ -75,5 +79,7 @@ def rows(result):
 
 def same_rows(a, b):
     """True if two ledgers are the same, bit for bit."""
-    return all(np.array_equal(getattr(a, k), getattr(b, k), equal_nan=True)
-               for k in ("x", "objective", "constraints", "values", "status", "id", "tag")) and (a.columns, a.reason) == (b.columns, b.reason)
+    return all(
+        np.array_equal(getattr(a, k), getattr(b, k), equal_nan=True)
+        for k in ("x", "objective", "constraints", "values", "status", "id", "tag")
+    ) and (a.columns, a.reason) == (b.columns, b.reason)

@@ -39,23 +39,62 @@ def metered():
         active_meter.reset(token)
 
 
-@pytest.mark.parametrize("text", ["evaluations=200,seconds=60", "evaluations=200 seconds=60", " evaluations=200 ,  seconds=6e1 "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evaluations=200,seconds=60",
+        "evaluations=200 seconds=60",
+        " evaluations=200 ,  seconds=6e1 ",
+    ],
+)
 def test_text_is_read_with_commas_or_blanks(text):
     assert dict(Budget.parse(text)) == {"evaluations": 200, "seconds": 60.0}
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("evaluatons=3", "did you mean 'evaluations'"), ("evaluations", "cannot read 'evaluations'"), ("evaluations=", "cannot read"),
-    ("evaluations=ten", "cannot read 'evaluations=ten'"), ("evaluations=nan", "cannot read"), ("evaluations=inf", "finite"),
-    ("evaluations=0", "nothing to spend"), ("evaluations=-3", "nothing to spend"), ("evaluations=2.5", "whole number"),
-    ("evaluations=2,evaluations=3", "twice"), ("", "empty"), ("   ", "empty"), ("=3", "unknown resource"), ("200", "cannot read '200'"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("evaluatons=3", "did you mean 'evaluations'"),
+        ("evaluations", "cannot read 'evaluations'"),
+        ("evaluations=", "cannot read"),
+        ("evaluations=ten", "cannot read 'evaluations=ten'"),
+        ("evaluations=nan", "cannot read"),
+        ("evaluations=inf", "finite"),
+        ("evaluations=0", "nothing to spend"),
+        ("evaluations=-3", "nothing to spend"),
+        ("evaluations=2.5", "whole number"),
+        ("evaluations=2,evaluations=3", "twice"),
+        ("", "empty"),
+        ("   ", "empty"),
+        ("=3", "unknown resource"),
+        ("200", "cannot read '200'"),
+    ],
+)
 def test_malformed_text_says_what_is_wrong(text, said):
     with pytest.raises(BudgetError, match=said):
         Budget.parse(text)
 
 
-@pytest.mark.parametrize("limit", [0, -1, 0.0, math.nan, math.inf, -math.inf, True, False, "200", None, 1.5, [3], 10**400, np.bool_(True), 1j])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        0,
+        -1,
+        0.0,
+        math.nan,
+        math.inf,
+        -math.inf,
+        True,
+        False,
+        "200",
+        None,
+        1.5,
+        [3],
+        10**400,
+        np.bool_(True),
+        1j,
+    ],
+)
 def test_a_limit_is_a_positive_whole_number(limit):
     with pytest.raises(BudgetError, match="budget evaluations="):
         Budget(evaluations=limit)
@@ -78,7 +117,13 @@ def test_what_is_no_budget_is_refused(given_):
 
 
 def test_a_budget_is_taken_from_a_mapping_text_or_a_number():
-    assert Budget.of({"evaluations": 7}) == Budget.of("evaluations=7") == Budget.of(7) == Budget.of(np.int32(7)) == Budget(evaluations=7)
+    assert (
+        Budget.of({"evaluations": 7})
+        == Budget.of("evaluations=7")
+        == Budget.of(7)
+        == Budget.of(np.int32(7))
+        == Budget(evaluations=7)
+    )
 
 
 @pytest.mark.parametrize("given_", [{}, {"evaluatons": 3}, {1: 2}, {"evaluations": None}])
@@ -233,4 +278,8 @@ def test_an_exhausted_budget_survives_pickling_between_processes():
     import pickle
 
     error = pickle.loads(pickle.dumps(BudgetExhausted("evaluations", 3, 2, 2)))
-    assert (error.resource, error.limit, str(error)) == ("evaluations", 3, str(BudgetExhausted("evaluations", 3, 2, 2)))
+    assert (error.resource, error.limit, str(error)) == (
+        "evaluations",
+        3,
+        str(BudgetExhausted("evaluations", 3, 2, 2)),
+    )

@@ -41,8 +41,13 @@ def there_and_back(value, template=None):
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers() | st.tuples(st.integers()), inner,
-                                                                                          max_size=3), max_leaves=12)
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers() | st.tuples(st.integers()), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
 
 
 def same(a, b):
@@ -60,14 +65,22 @@ def test_plain_data_comes_back_with_its_types(value):
     assert same(value, there_and_back(value))
 
 
-@given(arrays(st.sampled_from([np.float64, np.float32, np.float16, np.int64, np.int8, np.uint32, np.bool_]),
-              array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)))
+@given(
+    arrays(
+        st.sampled_from(
+            [np.float64, np.float32, np.float16, np.int64, np.int8, np.uint32, np.bool_]
+        ),
+        array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+    )
+)
 def test_arrays_come_back_bit_for_bit(a):
     b = there_and_back(np.asarray(a))
     assert (b.dtype, b.shape, b.tobytes()) == (a.dtype, a.shape, np.asarray(a).tobytes())
 
 
-@pytest.mark.parametrize("a", [np.arange(12.0).reshape(3, 4).T, np.arange(12.0)[::-2], np.arange(3, dtype=">f8")])
+@pytest.mark.parametrize(
+    "a", [np.arange(12.0).reshape(3, 4).T, np.arange(12.0)[::-2], np.arange(3, dtype=">f8")]
+)
 def test_strided_and_foreign_byte_orders_keep_their_values(a):
     assert np.array_equal(there_and_back(a), a)
 
@@ -86,7 +99,10 @@ def test_what_comes_back_can_be_changed():
     there_and_back(np.zeros(3))[0] = 1.0
 
 
-@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.MT19937, np.random.SFC64])
+@pytest.mark.parametrize(
+    "bits",
+    [np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.MT19937, np.random.SFC64],
+)
 def test_generators_go_on_with_the_same_numbers(bits):
     rng = np.random.Generator(bits([3, 4]))
     rng.standard_normal(5)
@@ -103,8 +119,19 @@ def test_generators_go_on_spawning_the_same_children():
     assert again.spawn(1)[0].random() == rng.spawn(1)[0].random()
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.uint8, torch.bool,
-torch.complex64])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.float64,
+        torch.float32,
+        torch.bfloat16,
+        torch.float16,
+        torch.int64,
+        torch.uint8,
+        torch.bool,
+        torch.complex64,
+    ],
+)
 @pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
 def test_tensors_come_back_bit_for_bit(dtype, shape):
     a = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3).to(dtype)
@@ -127,7 +154,9 @@ def test_torch_generators_go_on_with_the_same_numbers():
 
 def trained(steps):
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1)
+    )
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, 2)
     state = {"model": model, "optimiser": optimiser, "schedule": schedule}
@@ -147,7 +176,9 @@ def go_on(state, steps):
 def test_a_module_with_its_optimiser_and_schedule_trains_on_as_if_never_stopped():
     whole, part = trained(7), trained(4)
     resumed = go_on(there_and_back(part, trained(0)), 3)
-    for a, b in zip(whole["model"].state_dict().values(), resumed["model"].state_dict().values(), strict=True):
+    for a, b in zip(
+        whole["model"].state_dict().values(), resumed["model"].state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -179,11 +210,19 @@ def test_nested_dataclasses_are_restored_into_the_template():
     assert restored.inner.x.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("value", "path"), [
-    (lambda: 0, "state.value"), ({"a": [1, object()]}, r"state.value\['a'\]\[1\]"), (np.array(["a"]), "state.value"), ({1, 2}, "state.value"),
-    (np.array([None]), "state.value"), (np.zeros(2, dtype=np.longdouble), "state.value"), (torch.eye(2).to_sparse(), "state.value"),
-    (1j, "state.value"),
-])
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (lambda: 0, "state.value"),
+        ({"a": [1, object()]}, r"state.value\['a'\]\[1\]"),
+        (np.array(["a"]), "state.value"),
+        ({1, 2}, "state.value"),
+        (np.array([None]), "state.value"),
+        (np.zeros(2, dtype=np.longdouble), "state.value"),
+        (torch.eye(2).to_sparse(), "state.value"),
+        (1j, "state.value"),
+    ],
+)
 def test_what_cannot_be_saved_is_named(value, path):
     with pytest.raises(CheckpointError, match=path):
         encode(State(value))
@@ -205,12 +244,16 @@ def test_another_methods_state_is_refused_by_field_names():
         decode(encode(State(Other())), State(Inner()))
 
 
-GOOD = encode(State([np.arange(20.0), np.random.default_rng(0), {"a": (1, math.nan)}], Inner(torch.ones(3), "x")))
+GOOD = encode(
+    State(
+        [np.arange(20.0), np.random.default_rng(0), {"a": (1, math.nan)}], Inner(torch.ones(3), "x")
+    )
+)
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
 def test_one_damaged_byte_gives_a_state_or_a_typed_error(place, byte):
-    damaged = GOOD[:place] + bytes([byte]) + GOOD[place + 1:]
+    damaged = GOOD[:place] + bytes([byte]) + GOOD[place + 1 :]
     with contextlib.suppress(CheckpointError):
         decode(damaged, State(None, Inner()))
 
@@ -226,10 +269,19 @@ class Bomb:
         return Path.touch, (Path("bomb-went-off"),)
 
 
-@pytest.mark.parametrize("blob", [
-    b"", b"\x00" * 8, b"not a checkpoint", pickle.dumps(Bomb()), b"PK\x03\x04" + b"\x00" * 100, b"\xff" * 64,
-    (10).to_bytes(8, "little") + b"[[[[[[[[[[", (200_000).to_bytes(8, "little") + b"[" * 200_000,
-])
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"",
+        b"\x00" * 8,
+        b"not a checkpoint",
+        pickle.dumps(Bomb()),
+        b"PK\x03\x04" + b"\x00" * 100,
+        b"\xff" * 64,
+        (10).to_bytes(8, "little") + b"[[[[[[[[[[",
+        (200_000).to_bytes(8, "little") + b"[" * 200_000,
+    ],
+)
 def test_foreign_bytes_are_refused_and_nothing_runs(blob, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError):
@@ -240,25 +292,60 @@ def test_foreign_bytes_are_refused_and_nothing_runs(blob, tmp_path, monkeypatch)
 def forged(tree, fmt=FORMAT):
     from safetensors.numpy import save
 
-    return save({"a": np.zeros(2)}, {"format": fmt, "tree": tree if isinstance(tree, str) else json.dumps(tree)})
+    return save(
+        {"a": np.zeros(2)},
+        {"format": fmt, "tree": tree if isinstance(tree, str) else json.dumps(tree)},
+    )
 
 
-@pytest.mark.parametrize("node", [
-    {}, {"array": "missing", "scalar": False}, {"array": ["a"], "scalar": False}, {"unknown": 1}, {"float": "x"}, {"float": []}, {"list": 3},
-    {"dict": [1]},
-    {"generator": {"dict": [["bit_generator", "seed"]]}}, {"generator": {"dict": [["bit_generator", "BitGenerator"]]}}, {"generator": 3},
-    {"generator": {"dict": [["bit_generator", "PCG64"], ["state", {"dict": [["state", {"dict": [["big", "9" * 5000]]}]]}]]}},
-    {"generator": {"dict": [["bit_generator", "PCG64"], ["state", {"dict": [["state", {"dict": [["big", "9" * 100]]}]]}]]}},
-    {"generator": {"dict": [["bit_generator", "__class__"]]}}, {"fields": {"__class__": 1}}, {"fields": {"value": 1, "__class__": 2}},
-    {"tensor": "a", "dtype": "load", "shape": [1], "grad": False}, {"tensor": "a", "dtype": "float64", "shape": [99], "grad": False},
-    {"torch_generator": "a"}, {"state_dict": {"dict": []}}, {"tuple": None},
-])
+@pytest.mark.parametrize(
+    "node",
+    [
+        {},
+        {"array": "missing", "scalar": False},
+        {"array": ["a"], "scalar": False},
+        {"unknown": 1},
+        {"float": "x"},
+        {"float": []},
+        {"list": 3},
+        {"dict": [1]},
+        {"generator": {"dict": [["bit_generator", "seed"]]}},
+        {"generator": {"dict": [["bit_generator", "BitGenerator"]]}},
+        {"generator": 3},
+        {
+            "generator": {
+                "dict": [
+                    ["bit_generator", "PCG64"],
+                    ["state", {"dict": [["state", {"dict": [["big", "9" * 5000]]}]]}],
+                ]
+            }
+        },
+        {
+            "generator": {
+                "dict": [
+                    ["bit_generator", "PCG64"],
+                    ["state", {"dict": [["state", {"dict": [["big", "9" * 100]]}]]}],
+                ]
+            }
+        },
+        {"generator": {"dict": [["bit_generator", "__class__"]]}},
+        {"fields": {"__class__": 1}},
+        {"fields": {"value": 1, "__class__": 2}},
+        {"tensor": "a", "dtype": "load", "shape": [1], "grad": False},
+        {"tensor": "a", "dtype": "float64", "shape": [99], "grad": False},
+        {"torch_generator": "a"},
+        {"state_dict": {"dict": []}},
+        {"tuple": None},
+    ],
+)
 def test_forged_trees_are_refused(node):
     with pytest.raises(CheckpointError):
         decode(forged({"fields": {"value": node, "inner": None}}), State(None))
 
 
-@pytest.mark.parametrize("tree", ["[" * 100_000, "{", "\x00", '{"list": ' * 5_000 + "[]" + "}" * 5_000])
+@pytest.mark.parametrize(
+    "tree", ["[" * 100_000, "{", "\x00", '{"list": ' * 5_000 + "[]" + "}" * 5_000]
+)
 def test_forged_texts_are_refused(tree):
     with pytest.raises(CheckpointError):
         decode(forged(tree), State(None))
@@ -275,6 +362,11 @@ def test_hostile_strings_stay_strings():
 
 
 def test_nothing_in_the_library_uses_pickle():
-    use = re.compile(r"\b(import|from)\s+(pickle|cloudpickle|dill|joblib|marshal|shelve)\b|allow_pickle\s*=\s*True|weights_only\s*=\s*False"
-                     r"|torch\.(load|save)\(")
-    assert [str(p) for p in Path(feasible.__file__).parent.rglob("*.py") if use.search(p.read_text())] == []
+    use = re.compile(
+        r"\b(import|from)\s+(pickle|cloudpickle|dill|joblib|marshal|shelve)\b"
+        r"|allow_pickle\s*=\s*True|weights_only\s*=\s*False"
+        r"|torch\.(load|save)\("
+    )
+    assert [
+        str(p) for p in Path(feasible.__file__).parent.rglob("*.py") if use.search(p.read_text())
+    ] == []

@@ -18,7 +18,21 @@ def fresh(code):
 
 
 def test_the_public_names_are_those_of_the_design_and_nothing_else():
-    names = {"Problem", "Method", "Budget", "Verdict", "Result", "spend", "solve", "race", "reproduce", "errors", "blackbox", "transport", "training"}
+    names = {
+        "Problem",
+        "Method",
+        "Budget",
+        "Verdict",
+        "Result",
+        "spend",
+        "solve",
+        "race",
+        "reproduce",
+        "errors",
+        "blackbox",
+        "transport",
+        "training",
+    }
     assert set(feasible.__all__) == names
     assert set(dir(feasible)) == names
     for name in names:
@@ -31,24 +45,37 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_importing_feasible_imports_nothing_heavy():
-    loaded = fresh("import feasible, sys, json; print(json.dumps([m for m in ('torch', 'numpy', 'scipy', 'pandas', 'plotly', 'sqlalchemy', 'rich') "
-                   "if m in sys.modules]))")
+    loaded = fresh(
+        "import feasible, sys, json; print(json.dumps([m for m in ('torch', 'numpy', 'scipy', "
+        "'pandas', 'plotly', 'sqlalchemy', 'rich') "
+        "if m in sys.modules]))"
+    )
     assert loaded == []
 
 
 def test_importing_feasible_takes_well_under_a_second():
-    seconds = fresh("import time; t = time.perf_counter(); import feasible; import json; print(json.dumps(time.perf_counter() - t))")
+    seconds = fresh(
+        "import time; t = time.perf_counter(); import feasible; import json; "
+        "print(json.dumps(time.perf_counter() - t))"
+    )
     assert seconds < 1
 
 
 def test_a_black_box_is_built_without_torch_or_pandas():
-    loaded = fresh("import feasible, sys, json; feasible.blackbox.BlackBox(abs, bounds=[(0, 1)]); "
-                   "print(json.dumps([m for m in ('torch', 'pandas', 'plotly', 'sqlalchemy') if m in sys.modules]))")
+    loaded = fresh(
+        "import feasible, sys, json; feasible.blackbox.BlackBox(abs, bounds=[(0, 1)]); "
+        "print(json.dumps([m for m in ('torch', 'pandas', 'plotly', 'sqlalchemy') if m in "
+        "sys.modules]))"
+    )
     assert loaded == []
 
 
 def test_all_errors_are_feasible_errors_and_those_about_arguments_also_value_or_type_errors():
-    found = [e for e in vars(feasible.errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    found = [
+        e
+        for e in vars(feasible.errors).values()
+        if isinstance(e, type) and issubclass(e, Exception)
+    ]
     assert all(issubclass(e, feasible.errors.FeasibleError) for e in found)
     assert issubclass(feasible.errors.ArgumentError, ValueError)
     assert issubclass(feasible.errors.ArgumentTypeError, TypeError)

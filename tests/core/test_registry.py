@@ -1,4 +1,6 @@
-"""Names: registered ones load and fit together, a user's own files load, and what cannot be found offers what is near."""
+"""Names: registered ones load and fit together, a user's own files load, and what cannot be found
+offers what is near.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ import pytest
 from feasible.blackbox.problem import BlackBox
 from feasible.core import registry
 from feasible.core.budget import Budget
-from feasible.core.errors import ArgumentError, ArgumentTypeError, LimitError, MissingExtra, UnknownName
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    LimitError,
+    MissingExtra,
+    UnknownName,
+)
 from feasible.core.problem import Method, Problem
 
 MINE = """
@@ -66,10 +74,15 @@ def test_names_are_kebab_case():
         assert name == name.lower().replace("_", "-").replace(" ", "-")
 
 
-@pytest.mark.parametrize(("load", "wrong", "near"), [
-    (registry.load_method, "cobyqqa", "cobyqa"), (registry.load_method, "differential-evolutoin", "differential-evolution"),
-    (registry.load_problem, "welded-beem", "welded-beam"), (registry.load_problem, "pressure_vessel", "pressure-vessel"),
-])
+@pytest.mark.parametrize(
+    ("load", "wrong", "near"),
+    [
+        (registry.load_method, "cobyqqa", "cobyqa"),
+        (registry.load_method, "differential-evolutoin", "differential-evolution"),
+        (registry.load_problem, "welded-beem", "welded-beam"),
+        (registry.load_problem, "pressure_vessel", "pressure-vessel"),
+    ],
+)
 def test_an_unknown_name_offers_the_nearest(load, wrong, near):
     with pytest.raises(UnknownName, match=f"did you mean .*'{near}'"):
         load(wrong)
@@ -81,21 +94,27 @@ def test_an_unknown_paper_is_a_typed_error():
 
 
 def test_settings_are_read_with_their_types():
-    assert registry.split_settings("cbo[n_particles=50, noise=isotropic,dt=0.1,memory=true,a=None]") == (
-        "cbo", {"n_particles": 50, "noise": "isotropic", "dt": 0.1, "memory": True, "a": None})
+    assert registry.split_settings(
+        "cbo[n_particles=50, noise=isotropic,dt=0.1,memory=true,a=None]"
+    ) == ("cbo", {"n_particles": 50, "noise": "isotropic", "dt": 0.1, "memory": True, "a": None})
     assert registry.split_settings("cbo") == ("cbo", {})
     assert registry.split_settings("cbo[]") == ("cbo", {})
 
 
 def test_settings_reach_the_method():
-    assert registry.load_method("cbo[n_particles=17]").n_particles == 17  # type: ignore[attr-defined]
+    found = registry.load_method("cbo[n_particles=17]")
+    assert found.n_particles == 17  # type: ignore[attr-defined]
     assert registry.load_method("cbo-memory").memory is True  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("reference", "said"), [
-    ("cbo[n_particle=17]", "no setting 'n_particle': did you mean 'n_particles'"), ("cbo[n_particles]", "expected SETTING=VALUE"),
-    ("cbo[=3]", "no setting ''"),
-])
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("cbo[n_particle=17]", "no setting 'n_particle': did you mean 'n_particles'"),
+        ("cbo[n_particles]", "expected SETTING=VALUE"),
+        ("cbo[=3]", "no setting ''"),
+    ],
+)
 def test_wrong_settings_say_what_is_known(reference, said):
     with pytest.raises(ArgumentError, match=said):
         registry.load_method(reference)
@@ -121,19 +140,30 @@ def test_a_method_of_ones_own_file_loads(mine):
     assert registry.load_method(f"{mine}:MyMethod").name == "my-method"
 
 
-@pytest.mark.parametrize(("attribute", "error", "said"), [
-    ("probelm", UnknownName, "did you mean 'problem'"), ("number", ArgumentTypeError, "is a int, expected a feasible Problem"),
-    ("objective", ArgumentError, "BlackBox"), ("broken", ArgumentError, "KeyError: 'data'"), ("", UnknownName, "has no ''"),
-])
+@pytest.mark.parametrize(
+    ("attribute", "error", "said"),
+    [
+        ("probelm", UnknownName, "did you mean 'problem'"),
+        ("number", ArgumentTypeError, "is a int, expected a feasible Problem"),
+        ("objective", ArgumentError, "BlackBox"),
+        ("broken", ArgumentError, "KeyError: 'data'"),
+        ("", UnknownName, "has no ''"),
+    ],
+)
 def test_a_wrong_name_in_ones_own_file_says_what_to_do(mine, attribute, error, said):
     with pytest.raises(error, match=said):
         registry.load_problem(f"{mine}:{attribute}")
 
 
-@pytest.mark.parametrize(("code", "said"), [
-    ("1/0", "ZeroDivisionError"), ("def f(:", "SyntaxError"), ("import sys; sys.exit(3)", "SystemExit: 3"),
-    ("import no_such_module_x", "no_such_module_x"),
-])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1/0", "ZeroDivisionError"),
+        ("def f(:", "SyntaxError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("import no_such_module_x", "no_such_module_x"),
+    ],
+)
 def test_an_error_in_ones_own_file_names_the_file_and_the_error(tmp_path, code, said):
     file = tmp_path / "bad.py"
     file.write_text(code)
@@ -143,7 +173,10 @@ def test_an_error_in_ones_own_file_names_the_file_and_the_error(tmp_path, code, 
 
 def test_an_error_of_feasible_in_ones_own_file_travels_as_it_is(tmp_path):
     file = tmp_path / "bad.py"
-    file.write_text("from feasible.blackbox import BlackBox\nproblem = BlackBox(abs, bounds=[(0, 1)], limits={'a': 'tall'})\n")
+    file.write_text(
+        "from feasible.blackbox import BlackBox\nproblem = BlackBox(abs, bounds=[(0, 1)], "
+        "limits={'a': 'tall'})\n"
+    )
     with pytest.raises(LimitError, match="tall"):
         registry.load_problem(f"{file}:problem")
 
@@ -153,19 +186,38 @@ def test_an_edited_file_is_read_again(tmp_path):
 
     file = tmp_path / "edited.py"
     for i, name in enumerate(("first", "second")):
-        file.write_text(f"from feasible.blackbox import BlackBox\nproblem = BlackBox(abs, bounds=[(0, 1)], name='{name}')\n")
+        file.write_text(
+            "from feasible.blackbox import BlackBox\nproblem = BlackBox(abs, bounds=[(0, 1)], "
+            f"name='{name}')\n"
+        )
         os.utime(file, (1_000_000 + i, 1_000_000 + i))
         assert registry.load_problem(f"{file}:problem").name == name
 
 
 def test_files_with_like_names_are_told_apart(tmp_path):
     for stem in ("a-b", "a_b"):
-        (tmp_path / f"{stem}.py").write_text(f"from feasible.blackbox import BlackBox\nproblem = BlackBox(abs, bounds=[(0, 1)], name='{stem}')\n")
-    assert [registry.load_problem(f"{tmp_path}/{stem}.py:problem").name for stem in ("a-b", "a_b", "a-b")] == ["a-b", "a_b", "a-b"]
+        (tmp_path / f"{stem}.py").write_text(
+            "from feasible.blackbox import BlackBox\nproblem = BlackBox(abs, bounds=[(0, 1)], "
+            f"name='{stem}')\n"
+        )
+    assert [
+        registry.load_problem(f"{tmp_path}/{stem}.py:problem").name
+        for stem in ("a-b", "a_b", "a-b")
+    ] == ["a-b", "a_b", "a-b"]
 
 
-@pytest.mark.parametrize("reference", ["no/such/file.py:problem", "no_such_package:problem", "no_such_package.module:problem", ":problem", ":", "x",
-""])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "no/such/file.py:problem",
+        "no_such_package:problem",
+        "no_such_package.module:problem",
+        ":problem",
+        ":",
+        "x",
+        "",
+    ],
+)
 def test_what_does_not_exist_is_an_unknown_name(reference):
     with pytest.raises(UnknownName):
         registry.load_problem(reference)
@@ -202,15 +254,28 @@ def _module_with_problem():
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    (tmp_path / "my_plugin.py").write_text(MINE.replace("from helper_of_mine import LOW", "LOW = 0"))
+    (tmp_path / "my_plugin.py").write_text(
+        MINE.replace("from helper_of_mine import LOW", "LOW = 0")
+    )
     monkeypatch.syspath_prepend(tmp_path)
     real = metadata.entry_points
 
     def entry_points(*, group):
-        fakes = {"feasible.methods": [("my-method", "my_plugin:MyMethod"), ("cobyqa", "my_plugin:MyMethod")],
-                "feasible.claims": [("my-paper", "my_plugin:number")],
-                 "feasible.problems": [("my-problem", "my_plugin:problem"), ("built", "my_plugin:build")]}.get(group, [])
-        return [*real(group=group), *(metadata.EntryPoint(name, value, group) for name, value in fakes)]
+        fakes = {
+            "feasible.methods": [
+                ("my-method", "my_plugin:MyMethod"),
+                ("cobyqa", "my_plugin:MyMethod"),
+            ],
+            "feasible.claims": [("my-paper", "my_plugin:number")],
+            "feasible.problems": [
+                ("my-problem", "my_plugin:problem"),
+                ("built", "my_plugin:build"),
+            ],
+        }.get(group, [])
+        return [
+            *real(group=group),
+            *(metadata.EntryPoint(name, value, group) for name, value in fakes),
+        ]
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
     caches = (registry.catalogues, registry.methods, registry.problems, registry.claims)
@@ -235,7 +300,9 @@ def test_a_plug_in_cannot_take_the_name_of_a_method_that_is_there():
 
 
 def test_the_room_chooses_a_method_and_says_why():
-    method, reason = registry.default_method(registry.load_problem("welded-beam"), Budget(evaluations=500))
+    method, reason = registry.default_method(
+        registry.load_problem("welded-beam"), Budget(evaluations=500)
+    )
     assert isinstance(method, Method)
     assert len(reason) > 20
 

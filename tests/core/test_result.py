@@ -1,4 +1,6 @@
-"""What a result shows: the verdict in words, the design with units, and no markup that came from somebody's name."""
+"""What a result shows: the verdict in words, the design with units, and no markup that came from
+somebody's name.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Sweep(feasible.blackbox.AskTell):
     def ask(self, problem, state, n=None):
         t = (np.arange(4) + state[0]) / 12
         state[0] += 4
-        return feasible.blackbox.Proposals.of(problem.space.low + np.outer(t % 1, problem.space.high - problem.space.low))
+        return feasible.blackbox.Proposals.of(
+            problem.space.low + np.outer(t % 1, problem.space.high - problem.space.low)
+        )
 
     def tell(self, problem, state, seen):
         pass
@@ -37,12 +41,24 @@ def go(problem, n=12, **options):
 
 
 def beam(**more):
-    return BlackBox(lambda x: {"cost": x[0] * x[1], "stress": 100 / x[0]}, variables=[Real("h", 1, 10, unit="mm"), Integer("n", 1, 5)],
-                    objective="cost", unit="USD", limits={"stress": "<= 25 MPa"}, **{"name": "beam", **more})
+    return BlackBox(
+        lambda x: {"cost": x[0] * x[1], "stress": 100 / x[0]},
+        variables=[Real("h", 1, 10, unit="mm"), Integer("n", 1, 5)],
+        objective="cost",
+        unit="USD",
+        limits={"stress": "<= 25 MPa"},
+        **{"name": "beam", **more},
+    )
 
 
 def never(name="never", **more):
-    return BlackBox(lambda x: x[0], bounds=[(0, 1)], constraints={"c": NonlinearConstraint(lambda x: x[0], 5, np.inf)}, name=name, **more)
+    return BlackBox(
+        lambda x: x[0],
+        bounds=[(0, 1)],
+        constraints={"c": NonlinearConstraint(lambda x: x[0], 5, np.inf)},
+        name=name,
+        **more,
+    )
 
 
 def test_a_feasible_result_says_its_objective_why_it_stopped_and_what_was_spent():
@@ -59,7 +75,9 @@ def test_an_infeasible_result_says_so_with_the_least_violation_and_the_worst_con
     assert "(worst: c)" in str(result)
     assert not result.verdict.feasible
     assert result.answer is not None
-    assert result.verdict.violation == pytest.approx(5 - max(r for r in result.ledger.all().x[:, 0]))
+    assert result.verdict.violation == pytest.approx(
+        5 - max(r for r in result.ledger.all().x[:, 0])
+    )
 
 
 def test_a_maximum_is_shown_in_the_users_sense():
@@ -83,7 +101,18 @@ def test_the_table_lists_every_variable_and_limit_with_value_slack_and_unit():
 
 def test_a_frame_has_names_with_units_one_row_per_evaluation_and_the_best_feasible_so_far():
     frame = go(beam()).to_frame()
-    assert list(frame.columns) == ["id", "h [mm]", "n", "cost [USD]", "stress [MPa]", "violation", "feasible", "status", "reason", "best"]
+    assert list(frame.columns) == [
+        "id",
+        "h [mm]",
+        "n",
+        "cost [USD]",
+        "stress [MPa]",
+        "violation",
+        "feasible",
+        "status",
+        "reason",
+        "best",
+    ]
     assert frame["id"].tolist() == list(range(12))
     assert frame["n"].dtype.kind == "i"
     good = frame["cost [USD]"].where(frame["feasible"])
@@ -91,7 +120,12 @@ def test_a_frame_has_names_with_units_one_row_per_evaluation_and_the_best_feasib
 
 
 def test_metrics_named_as_columns_of_ours_are_kept_beside_them():
-    frame = go(BlackBox(lambda x: {"cost": x[0], "status": 3.0, "x1": 5.0}, bounds=[(0, 1)], objective="cost"), 4).to_frame()
+    frame = go(
+        BlackBox(
+            lambda x: {"cost": x[0], "status": 3.0, "x1": 5.0}, bounds=[(0, 1)], objective="cost"
+        ),
+        4,
+    ).to_frame()
     assert set(frame["status"]) == {"done"}
     assert set(frame["status (metric)"]) == {3.0}
     assert set(frame["x1 (metric)"]) == {5.0}
@@ -106,8 +140,20 @@ def test_best_refers_to_a_row_whose_values_are_the_reported_ones():
     assert np.asarray(result.answer).tolist() == [row["h [mm]"], row["n"]]
 
 
-@pytest.mark.parametrize("make", [lambda: beam(name=HOSTILE), lambda: never(HOSTILE), lambda: BlackBox(
-    lambda x: {HOSTILE: 1.0, "b": 1.0}, bounds={HOSTILE: (0, 1, HOSTILE)}, objective="b", limits={HOSTILE: "<= 3"}, unit=HOSTILE)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: beam(name=HOSTILE),
+        lambda: never(HOSTILE),
+        lambda: BlackBox(
+            lambda x: {HOSTILE: 1.0, "b": 1.0},
+            bounds={HOSTILE: (0, 1, HOSTILE)},
+            objective="b",
+            limits={HOSTILE: "<= 3"},
+            unit=HOSTILE,
+        ),
+    ],
+)
 def test_html_and_plots_hold_no_markup_of_hostile_names(make):
     result = go(make())
     assert "<img" not in result._repr_html_()

@@ -1,4 +1,6 @@
-"""The loop: it stops for a stated reason, meters, judges on a geometric grid, and nothing that watches it changes it."""
+"""The loop: it stops for a stated reason, meters, judges on a geometric grid, and nothing that
+watches it changes it.
+"""
 
 from __future__ import annotations
 
@@ -277,7 +279,11 @@ def test_an_interrupt_gives_the_result_so_far(where):
             return super().step(problem, state)
 
         def answer(self, problem, state):
-            if where == "answer" and active_run.get().step == 3 and active_run.get()._best[0] != state.x:
+            if (
+                where == "answer"
+                and active_run.get().step == 3
+                and active_run.get()._best[0] != state.x
+            ):
                 state.rng = None
                 if not hasattr(Interrupted, "fired"):
                     Interrupted.fired = True
@@ -377,7 +383,9 @@ def test_a_run_resumed_from_a_checkpoint_ends_as_the_uninterrupted_one(at, rate)
     whole = run(Run(Hill(), method, budget, 3, Meter(budget)), kept)
     resumed = run(Run(Hill(), method, budget, 3, Meter(budget)), Kept(blob=kept.blob))
     assert resumed.answer == whole.answer
-    assert [(p.step, p.verdict) for p in resumed.trail] == [(p.step, p.verdict) for p in whole.trail]
+    assert [(p.step, p.verdict) for p in resumed.trail] == [
+        (p.step, p.verdict) for p in whole.trail
+    ]
     assert resumed.spent["gradients"] == 20
 
 

@@ -1,4 +1,6 @@
-"""`Verdict.beats` is one strict order: feasible first, then smaller violation, then smaller objective; NaN never wins."""
+"""`Verdict.beats` is one strict order: feasible first, then smaller violation, then smaller
+objective; NaN never wins.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from feasible.core.verdict import Verdict, best_index
 
 FEW = st.sampled_from([-math.inf, -1.0, 0.0, 1.0, 2.0, math.inf, math.nan])
 OFF = st.sampled_from([0.0, 0.05, 0.1, 0.5, 3.0, math.inf, math.nan])
-VERDICTS = st.builds(Verdict, st.one_of(FEW, st.floats()), st.one_of(OFF, st.floats(min_value=0)), st.just(0.1))
+VERDICTS = st.builds(
+    Verdict, st.one_of(FEW, st.floats()), st.one_of(OFF, st.floats(min_value=0)), st.just(0.1)
+)
 PAIRS = st.tuples(FEW.filter(lambda v: not math.isnan(v)), FEW.filter(lambda v: not math.isnan(v)))
 
 
@@ -92,8 +96,14 @@ def test_a_tuple_with_a_nan_is_not_feasible():
     assert Verdict((9.0, 9.0)).beats(Verdict((1.0, math.nan)))
 
 
-@given(st.integers(1, 12).flatmap(lambda n: st.tuples(
-    arrays(float, n, elements=st.one_of(FEW, st.floats())), arrays(float, n, elements=st.one_of(OFF, st.floats(min_value=0))))))
+@given(
+    st.integers(1, 12).flatmap(
+        lambda n: st.tuples(
+            arrays(float, n, elements=st.one_of(FEW, st.floats())),
+            arrays(float, n, elements=st.one_of(OFF, st.floats(min_value=0))),
+        )
+    )
+)
 def test_the_best_row_is_the_first_that_no_other_beats(rows):
     objective, violation = rows
     verdicts = [Verdict(float(f), float(v), 0.1) for f, v in zip(objective, violation, strict=True)]

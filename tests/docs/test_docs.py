@@ -1,4 +1,6 @@
-"""The documentation is true: what it shows runs as pasted, what it generates is up to date, what its menu names exists."""
+"""The documentation is true: what it shows runs as pasted, what it generates is up to date, what
+its menu names exists.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,32 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = ["README.md", "docs/index.md", "docs/own-problem.md", "docs/experiments.md", "docs/promises.md", "docs/racing.md", "docs/blackbox.md",
-         "docs/add-a-method.md", "docs/chemist.md", "docs/optuna.md", "docs/private.md",
-         "docs/transport.md", "docs/couplings.md", "docs/sparse-plans.md", "docs/few-labels.md", "docs/training.md", "docs/training-schedules.md",
-         "docs/training-choosing.md", "docs/training-optimizers.md", "docs/training-pruning.md"]
-FENCE = re.compile(r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [
+    "README.md",
+    "docs/index.md",
+    "docs/own-problem.md",
+    "docs/experiments.md",
+    "docs/promises.md",
+    "docs/racing.md",
+    "docs/blackbox.md",
+    "docs/add-a-method.md",
+    "docs/chemist.md",
+    "docs/optuna.md",
+    "docs/private.md",
+    "docs/transport.md",
+    "docs/couplings.md",
+    "docs/sparse-plans.md",
+    "docs/few-labels.md",
+    "docs/training.md",
+    "docs/training-schedules.md",
+    "docs/training-choosing.md",
+    "docs/training-optimizers.md",
+    "docs/training-pruning.md",
+]
+FENCE = re.compile(
+    r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def generator() -> ModuleType:
@@ -60,18 +83,31 @@ def blocks(page: str) -> list[Block]:
 
 
 def shell(command: str, folder: Path) -> None:
-    """Run a command in the folder; `feasible` in a fork of this process, which saves the imports."""
+    """Run a command in the folder; `feasible` in a fork of this process, which saves the
+    imports."""
     words = shlex.split(command)
     if words[0] == "feasible" and not re.search(r"[|<>;&]", command):
         log = folder / ".log"
         child = os.fork()
         if child == 0:
             _feasible(words, folder, log)
-        code, text = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), log.read_text(errors="replace")
+        code, text = (
+            os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]),
+            log.read_text(errors="replace"),
+        )
     else:
         tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = os.environ | {"PATH": tools, "PYTHONPATH": str(folder)}
-        done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, env=environment, timeout=60, check=False)
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+            check=False,
+        )
         code, text = done.returncode, done.stdout + done.stderr
     assert code == 0, f"$ {command}\n{text[-4000:]}"
 
@@ -90,7 +126,12 @@ def _feasible(words: list[str], folder: Path, log: Path) -> NoReturn:
             from feasible.cli import main
             from feasible.core import registry
 
-            for cached in (registry.catalogues, registry.methods, registry.problems, registry.claims):
+            for cached in (
+                registry.catalogues,
+                registry.methods,
+                registry.problems,
+                registry.claims,
+            ):
                 cached.cache_clear()
             signal.alarm(60)
             try:
@@ -109,9 +150,15 @@ def install(pyproject: str, folder: Path) -> None:
     project = tomllib.loads(pyproject)["project"]
     info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    (info / "entry_points.txt").write_text("".join(
-        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in project["entry-points"].items()))
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    (info / "entry_points.txt").write_text(
+        "".join(
+            f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items())
+            for group, points in project["entry-points"].items()
+        )
+    )
 
 
 def runnable(command: str) -> bool:
@@ -126,7 +173,9 @@ def runnable(command: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_runs_as_pasted(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_runs_as_pasted(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     ran = 0
     for block in blocks(page):
@@ -135,7 +184,10 @@ def test_every_block_runs_as_pasted(page: str, tmp_path: Path, monkeypatch: pyte
             if block.title == "pyproject.toml":
                 install(block.body, tmp_path)
         elif block.language == "python":
-            exec(compile(block.body, f"{page}: {block.body.splitlines()[0]}", "exec"), {"__name__": "pasted"})
+            exec(
+                compile(block.body, f"{page}: {block.body.splitlines()[0]}", "exec"),
+                {"__name__": "pasted"},
+            )
             ran += 1
         elif block.language == "console":
             commands = [line[2:] for line in block.body.splitlines() if line.startswith("$ ")]
@@ -161,7 +213,9 @@ def test_generated_pages_can_be_made_from_the_code() -> None:
         assert make().strip(), name
     from feasible.cli import app
 
-    commands = [c.name or c.callback.__name__ for c in app.registered_commands if c.callback is not None]
+    commands = [
+        c.name or c.callback.__name__ for c in app.registered_commands if c.callback is not None
+    ]
     page = generate.cli_page()
     assert all(f"## feasible {name}\n" in page for name in commands)
 
@@ -172,7 +226,9 @@ def test_every_page_of_the_menu_exists_or_is_generated() -> None:
     def files(node: Any) -> list[str]:
         if isinstance(node, str):
             return [node]
-        return [f for part in (node if isinstance(node, list) else node.values()) for f in files(part)]
+        return [
+            f for part in (node if isinstance(node, list) else node.values()) for f in files(part)
+        ]
 
     nav = files(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     assert [f for f in nav if f not in generated and not (DOCS / f).exists()] == []
@@ -184,7 +240,9 @@ def test_every_snippet_of_a_page_exists_or_is_generated() -> None:
     generate = generator()
     made = set(generate.PAGES) | set(generate.RUNS)
     for page in DOCS.glob("*.md"):
-        for name in re.findall(r'^--8<-- "([^"]+)"$', page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        for name in re.findall(
+            r'^--8<-- "([^"]+)"$', page.read_text(encoding="utf-8"), flags=re.MULTILINE
+        ):
             assert name in made or (ROOT / name).exists(), f"{page.name}: {name}"
 
 
@@ -193,7 +251,9 @@ def test_every_decision_states_context_choice_and_consequence() -> None:
         assert name.startswith(f"{number:03d} ")
         assert file.name.startswith(f"{number:03d}-")
         text = file.read_text(encoding="utf-8")
-        assert all(f"**{part}.**" in text for part in ("Context", "Choice", "Consequence")), file.name
+        assert all(f"**{part}.**" in text for part in ("Context", "Choice", "Consequence")), (
+            file.name
+        )
 
 
 def test_the_example_in_the_readme_is_the_example_file() -> None:

@@ -20,11 +20,17 @@ def bowl(x: np.ndarray) -> dict[str, float]:
 
 def toy(fun: Callable[..., Any] | None = bowl, d: int = 2, **more: Any) -> BlackBox:
     """A black box of d inputs in [0, 1] with one limit."""
-    return BlackBox(fun, bounds=[(0.0, 1.0)] * d, **{"objective": "cost", "limits": {"load": ">= 0.5"}, "name": "toy", **more})
+    return BlackBox(
+        fun,
+        bounds=[(0.0, 1.0)] * d,
+        **{"objective": "cost", "limits": {"load": ">= 0.5"}, "name": "toy", **more},
+    )
 
 
 def together(n: int, work: Callable[[int], Any], timeout: float = 60) -> list[Any]:
-    """work(0), ..., work(n-1) in n forked processes that begin at the same moment. Raises what one of them raised."""
+    """work(0), ..., work(n-1) in n forked processes that begin at the same moment. Raises what one
+    of them raised.
+    """
     context = multiprocessing.get_context("fork")
     gate, answers = context.Barrier(n), context.SimpleQueue()
 
@@ -52,14 +58,20 @@ def together(n: int, work: Callable[[int], Any], timeout: float = 60) -> list[An
 
 
 def same(a: Any, b: Any) -> None:
-    """Assert that two results are equal bit for bit: answer, verdict, spending, trail and ledger."""
+    """Assert that two results are equal bit for bit: answer, verdict, spending, trail and
+    ledger."""
     assert a.answer.id == b.answer.id
     np.testing.assert_array_equal(a.answer.x, b.answer.x)
     assert a.verdict == b.verdict
-    assert {k: v for k, v in a.spent.items() if k != "seconds"} == {k: v for k, v in b.spent.items() if k != "seconds"}
+    assert {k: v for k, v in a.spent.items() if k != "seconds"} == {
+        k: v for k, v in b.spent.items() if k != "seconds"
+    }
     assert (a.steps, a.stopped) == (b.steps, b.stopped)
-    assert [(p.step, {k: v for k, v in p.spent.items() if k != "seconds"}, p.verdict) for p in a.trail] == \
-        [(p.step, {k: v for k, v in p.spent.items() if k != "seconds"}, p.verdict) for p in b.trail]
+    assert [
+        (p.step, {k: v for k, v in p.spent.items() if k != "seconds"}, p.verdict) for p in a.trail
+    ] == [
+        (p.step, {k: v for k, v in p.spent.items() if k != "seconds"}, p.verdict) for p in b.trail
+    ]
     same_ledger(a.ledger.all(), b.ledger.all())
 
 

@@ -11,7 +11,9 @@ from feasible.core.registry import load_problem, methods
 from feasible.core.verdict import Verdict
 from feasible.training import Trained
 
-FIRST = {e.solves: e for e in reversed([*methods().values()]) if e.room != "blackbox" and not e.peer}
+FIRST = {
+    e.solves: e for e in reversed([*methods().values()]) if e.room != "blackbox" and not e.peer
+}
 
 
 @pytest.mark.parametrize("solves", sorted(FIRST))

@@ -19,6 +19,7 @@ from feasible.lab.study import Report, Study
 
 def wild(seed: int):
     """A function of random outcomes: ties, violations, missing objectives, NaN, failures."""
+
     def fun(x):
         rng = np.random.default_rng([seed, *(int(v * 2**40) for v in x)])
         kind = rng.random()
@@ -39,7 +40,9 @@ def test_every_view_of_a_run_names_the_same_best(tmp_path: Path, seed):
     problem = wild(seed)
     store = Store(tmp_path / "a.db")
     n = 1 + 3 * seed
-    result = feasible.solve(problem, "random-search", n, seed, store=store, name="r", on_failure="skip")
+    result = feasible.solve(
+        problem, "random-search", n, seed, store=store, name="r", on_failure="skip"
+    )
     row = store.run("r")
     best = result.answer
 
@@ -65,12 +68,32 @@ def test_every_view_of_a_run_names_the_same_best(tmp_path: Path, seed):
 
     race = feasible.race(problem, "random-search", n, [seed])
     trial = race.trials[0]
-    assert (trial.answer, trial.violation, trial.feasible) == (best.x.tolist(), result.verdict.violation, result.verdict.feasible)
+    assert (trial.answer, trial.violation, trial.feasible) == (
+        best.x.tolist(),
+        result.verdict.violation,
+        result.verdict.feasible,
+    )
     assert standings(race).to_frame()["feasible_rate"].iloc[0] == float(result.verdict.feasible)
 
-    study = Study.create(store, toy(None, maximize=problem.maximize), load_method("random-search"), feasible.Budget(evaluations=n), name="s")
+    study = Study.create(
+        store,
+        toy(None, maximize=problem.maximize),
+        load_method("random-search"),
+        feasible.Budget(evaluations=n),
+        name="s",
+    )
     for r in store.evaluations(row.id):
-        study.tell([Report(None, dict(zip(("x1", "x2"), r.x, strict=True)), dict(r.metrics), "failed" if r.status == 2 else "", r.reason)])
+        study.tell(
+            [
+                Report(
+                    None,
+                    dict(zip(("x1", "x2"), r.x, strict=True)),
+                    dict(r.metrics),
+                    "failed" if r.status == 2 else "",
+                    r.reason,
+                )
+            ]
+        )
     assert study.best().id == best.id
     assert study.result().verdict == result.verdict
 
@@ -78,6 +101,7 @@ def test_every_view_of_a_run_names_the_same_best(tmp_path: Path, seed):
 def stored_verdicts(store: Store, run: int, problem):
     """A verdict on every stored row."""
     from feasible.lab.stored import _columns, observations
+
     rows = store.evaluations(run)
     seen = observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics))))
     return [problem.judge(seen.observation(i)) for i in range(len(seen))]
@@ -87,11 +111,26 @@ def stored_verdicts(store: Store, run: int, problem):
 def test_the_best_never_gets_worse_as_rows_come_in(tmp_path: Path, seed):
     problem = wild(seed)
     twin = toy(None, maximize=problem.maximize)
-    study = Study.create(Store(tmp_path / "a.db"), twin, load_method("random-search"), feasible.Budget(evaluations=25))
+    study = Study.create(
+        Store(tmp_path / "a.db"),
+        twin,
+        load_method("random-search"),
+        feasible.Budget(evaluations=25),
+    )
     last = None
     for row in study.ask(25):
         outcome = problem.outcome(np.array(row.x))
-        study.tell([Report(row.row, None, outcome.metrics, "failed" if outcome.failed else "", outcome.failed)])
+        study.tell(
+            [
+                Report(
+                    row.row,
+                    None,
+                    outcome.metrics,
+                    "failed" if outcome.failed else "",
+                    outcome.failed,
+                )
+            ]
+        )
         best = study.best()
         verdict = problem.judge(best)
         assert last is None or not last.beats(verdict)

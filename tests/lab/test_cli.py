@@ -1,4 +1,6 @@
-"""The command line: every command does its job, prints JSON that scripts can rely on, and says in one sentence what was wrong."""
+"""The command line: every command does its job, prints JSON that scripts can rely on, and says in
+one sentence what was wrong.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +57,7 @@ def _folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run(capsys, monkeypatch):
     """Run a command in this process: (exit code, standard output, standard error)."""
+
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["feasible", *map(str, arguments)])
         code = 0
@@ -64,25 +67,33 @@ def run(capsys, monkeypatch):
             code = int(stop.code or 0)
         out, err = capsys.readouterr()
         return code, out, err
+
     return call
 
 
 @pytest.fixture
 def ok(run):
     """The same for a command that must succeed: its standard output, or what is in its JSON."""
+
     def call(*arguments: object):
         code, out, err = run(*arguments)
         assert code == 0, f"{arguments} ended with {code}:\n{out}\n{err}"
         return json.loads(out) if "--json" in arguments else out
+
     return call
 
 
-# -- listings ---------------------------------------------------------------------------------------------------------
+# -- listings --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("command", "keys"), [
-    ("methods", {"name", "room", "paper", "solves", "peer"}), ("problems", {"name", "room", "solves", "best_known"}),
-    ("papers", {"slug", "title", "room", "methods", "problems", "holds", "figures"}),
-])
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        ("methods", {"name", "room", "paper", "solves", "peer"}),
+        ("problems", {"name", "room", "solves", "best_known"}),
+        ("papers", {"slug", "title", "room", "methods", "problems", "holds", "figures"}),
+    ],
+)
 def test_the_json_of_a_listing_has_the_keys_that_scripts_rely_on(ok, command, keys):
     found = ok(command, "--json")
     assert found
@@ -108,7 +119,20 @@ def test_all_46_papers_are_listed_and_those_not_built_say_so(ok):
 
 def test_help_and_version_work(ok):
     help_text = ok("--help")
-    for command in ("solve", "race", "resume", "show", "report", "ask", "tell", "reproduce", "papers", "problems", "methods", "explain"):
+    for command in (
+        "solve",
+        "race",
+        "resume",
+        "show",
+        "report",
+        "ask",
+        "tell",
+        "reproduce",
+        "papers",
+        "problems",
+        "methods",
+        "explain",
+    ):
         assert command in help_text
         assert "Usage" in ok(command, "--help")
     assert re.fullmatch(r"feasible \d+\.\d+.*\n", ok("--version"))
@@ -116,13 +140,20 @@ def test_help_and_version_work(ok):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["solve", "--help"], ["--version"]])
 def test_help_imports_nothing_heavy(arguments):
-    code = ("import sys\nfrom feasible.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
-            "print(sorted({'numpy', 'torch', 'scipy', 'sqlalchemy', 'pandas', 'plotly'} & set(sys.modules)))")
-    out = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
+    code = (
+        "import sys\nfrom feasible.cli import main\ntry:\n    main()\nexcept SystemExit:\n    "
+        "pass\n"
+        "print(sorted({'numpy', 'torch', 'scipy', 'sqlalchemy', 'pandas', 'plotly'} & "
+        "set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    ).stdout
     assert out.splitlines()[-1] == "[]"
 
 
-# -- explain ----------------------------------------------------------------------------------------------------------
+# -- explain ---------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", sorted(methods()))
 def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
@@ -131,7 +162,9 @@ def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     call = textwrap.dedent(text.split("in Python:\n")[1].split("on the command line:")[0])
     assert call.strip() == ok("explain", name, "--json")["call"].strip()
     scope: dict = {}
-    few = 3 if name.startswith(("optuna-gp", "ax", "bo", "gp-cei", "gp-pen")) else 12  # models of seconds
+    few = (
+        3 if name.startswith(("optuna-gp", "ax", "bo", "gp-cei", "gp-pen")) else 12
+    )  # models of seconds
     if methods()[name].solves == "BlackBox":
         call = call.replace("evaluations=200", f"evaluations={few}")
     exec(call.replace("'acs-like'", "'acs-like-small'").replace("steps=200", "steps=100"), scope)
@@ -140,7 +173,11 @@ def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     assert result.answer is not None
     assert all(0 < result.spent[resource] <= limit for resource, limit in result.budget.items())
     command = text.rsplit("\n  feasible ", 1)[1].split()
-    assert command[:2] == ["solve", methods()[name].example or {"BlackBox": "welded-beam", "PrivateTable": "acs-like"}[methods()[name].solves]]
+    assert command[:2] == [
+        "solve",
+        methods()[name].example
+        or {"BlackBox": "welded-beam", "PrivateTable": "acs-like"}[methods()[name].solves],
+    ]
 
 
 def test_the_command_that_explain_prints_runs(ok):
@@ -163,35 +200,61 @@ def test_problems_and_papers_can_be_explained(ok):
     for name in problems():
         assert name in ok("explain", name)
     for paper in ok("papers", "--json")[::6]:
-        assert paper["title"] in ok("explain", paper["slug"]) or paper["slug"] in {*methods(), *problems()}
+        assert paper["title"] in ok("explain", paper["slug"]) or paper["slug"] in {
+            *methods(),
+            *problems(),
+        }
 
 
-# -- wrong names and arguments ----------------------------------------------------------------------------------------
+# -- wrong names and arguments ---------------------------------------------------------------------
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["solve", "welded-baem", "-b", "evaluations=5"], "did you mean 'welded-beam'"),
-    (["solve", "sphere", "-m", "cmaes", "-b", "evaluations=5"], "did you mean 'cma-es'"),
-    (["solve", "sphere", "-m", "cbo[n_partcles=5]", "-b", "evaluations=5"], "did you mean 'n_particles'"),
-    (["solve", "sphere"], "--budget evaluations=200"),
-    (["solve", "sphere", "-b", "evaluation=5"], "did you mean 'evaluations'"),
-    (["solve", "sphere", "-b", "evaluations"], "cannot read 'evaluations'"),
-    (["solve", "sphere", "-b", "evaluations=0"], "expected a positive number"),
-    (["solve", "own.py:problm", "-b", "evaluations=5"], "did you mean 'problem'"),
-    (["solve", "nowhere.py:problem", "-b", "evaluations=5"], "does not exist"),
-    (["solve", "sphere", "-b", "evaluations=5", "--store", "no/such/folder/a.db"], "does not exist"),
-    (["solve", "sphere", "-b", "evaluations=5", "--on-failure", "explode"], "expected 'raise' or 'skip'"),
-    (["explain", "cbo-memry"], "did you mean 'cbo-memory'"),
-    (["explain", "pfn-cb"], "did you mean 'pfn-cbo'"),
-    (["show", "nothing"], "there is no store"), (["resume", "nothing"], "there is no store"), (["report", "nothing"], "there is no store"),
-    (["reproduce", "cb"], "did you mean 'cbo'"), (["reproduce"], "give one paper, or --all"), (["reproduce", "cbo", "--seeds", "a"], "whole numbers"),
-    (["reproduce", "cbo", "--scale", "huge"], "scale 'huge'"),
-    (["race", "sphere", "-m", "", "-b", "evaluations=5"], "methods are empty"),
-    (["race", "sphere", "-m", "cboo", "-b", "evaluations=5"], "did you mean 'cbo'"),
-    (["race", "sphere", "-m", "cbo", "-b", "evaluations=5", "--engine", "ray"], "expected 'local'"),
-    (["ask", "nothing"], "is not registered"), (["ask", "mix.toml", "--format", "xml"], "expected table, csv or json"),
-    (["ask", "absent.toml"], "cannot be read"), (["ask", "sphere"], "needs a budget"), (["tell", "nothing", "r.csv"], "is not in"),
-    (["ask", "mix.toml", "-o", "no/such/r.csv"], "the folder no/such does not exist"),
-])
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["solve", "welded-baem", "-b", "evaluations=5"], "did you mean 'welded-beam'"),
+        (["solve", "sphere", "-m", "cmaes", "-b", "evaluations=5"], "did you mean 'cma-es'"),
+        (
+            ["solve", "sphere", "-m", "cbo[n_partcles=5]", "-b", "evaluations=5"],
+            "did you mean 'n_particles'",
+        ),
+        (["solve", "sphere"], "--budget evaluations=200"),
+        (["solve", "sphere", "-b", "evaluation=5"], "did you mean 'evaluations'"),
+        (["solve", "sphere", "-b", "evaluations"], "cannot read 'evaluations'"),
+        (["solve", "sphere", "-b", "evaluations=0"], "expected a positive number"),
+        (["solve", "own.py:problm", "-b", "evaluations=5"], "did you mean 'problem'"),
+        (["solve", "nowhere.py:problem", "-b", "evaluations=5"], "does not exist"),
+        (
+            ["solve", "sphere", "-b", "evaluations=5", "--store", "no/such/folder/a.db"],
+            "does not exist",
+        ),
+        (
+            ["solve", "sphere", "-b", "evaluations=5", "--on-failure", "explode"],
+            "expected 'raise' or 'skip'",
+        ),
+        (["explain", "cbo-memry"], "did you mean 'cbo-memory'"),
+        (["explain", "pfn-cb"], "did you mean 'pfn-cbo'"),
+        (["show", "nothing"], "there is no store"),
+        (["resume", "nothing"], "there is no store"),
+        (["report", "nothing"], "there is no store"),
+        (["reproduce", "cb"], "did you mean 'cbo'"),
+        (["reproduce"], "give one paper, or --all"),
+        (["reproduce", "cbo", "--seeds", "a"], "whole numbers"),
+        (["reproduce", "cbo", "--scale", "huge"], "scale 'huge'"),
+        (["race", "sphere", "-m", "", "-b", "evaluations=5"], "methods are empty"),
+        (["race", "sphere", "-m", "cboo", "-b", "evaluations=5"], "did you mean 'cbo'"),
+        (
+            ["race", "sphere", "-m", "cbo", "-b", "evaluations=5", "--engine", "ray"],
+            "expected 'local'",
+        ),
+        (["ask", "nothing"], "is not registered"),
+        (["ask", "mix.toml", "--format", "xml"], "expected table, csv or json"),
+        (["ask", "absent.toml"], "cannot be read"),
+        (["ask", "sphere"], "needs a budget"),
+        (["tell", "nothing", "r.csv"], "is not in"),
+        (["ask", "mix.toml", "-o", "no/such/r.csv"], "the folder no/such does not exist"),
+    ],
+)
 def test_what_is_wrong_is_one_sentence_and_exit_code_2(run, arguments, words):
     code, out, err = run(*arguments)
     assert code == 2
@@ -200,7 +263,15 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(run, arguments, words):
     assert len(err.strip().splitlines()) <= 2
 
 
-@pytest.mark.parametrize("arguments", [["solve"], ["race", "sphere"], ["nothing"], ["solve", "sphere", "--seed", "-1", "-b", "evaluations=3"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["solve"],
+        ["race", "sphere"],
+        ["nothing"],
+        ["solve", "sphere", "--seed", "-1", "-b", "evaluations=3"],
+    ],
+)
 def test_a_malformed_command_ends_with_exit_code_2(run, arguments):
     assert run(*arguments)[0] == 2
 
@@ -212,9 +283,12 @@ def test_an_own_file_that_breaks_is_named(run):
     assert "broken.py' cannot be imported: ZeroDivisionError" in err
 
 
-# -- solve, show, resume ----------------------------------------------------------------------------------------------
+# -- solve, show, resume ---------------------------------------------------------------------------
 
-def test_solve_prints_the_method_and_why_the_design_each_constraint_what_was_spent_and_how_to_get_at_it_again(ok):
+
+def test_solve_prints_the_method_and_why_the_design_each_constraint_and_what_was_spent(
+    ok,
+):
     out = ok("solve", "welded-beam", "--budget", "evaluations=100")
     assert re.search(r"^method: [\w-]+, because ", out)
     assert re.search(r"variable\s+value\s+unit", out)
@@ -233,10 +307,26 @@ def test_an_own_problem_in_ten_lines_is_solved_from_its_file(ok):
 
 
 def test_solve_with_json_prints_nothing_else_on_standard_output(ok):
-    Path("loud.py").write_text("from feasible.blackbox import BlackBox\n\ndef f(x):\n    print('hello')\n    return x[0]\n\n"
-                               "problem = BlackBox(f, bounds=[(0, 1)])\n")
+    Path("loud.py").write_text(
+        "from feasible.blackbox import BlackBox\n\ndef f(x):\n    print('hello')\n    return "
+        "x[0]\n\n"
+        "problem = BlackBox(f, bounds=[(0, 1)])\n"
+    )
     out = ok("solve", "loud.py:problem", "-b", "evaluations=5", "-m", "random-search", "--json")
-    assert {"run", "problem", "method", "seed", "design", "objective", "feasible", "verdict", "spent", "stopped", "notes", "versions"} <= set(out)
+    assert {
+        "run",
+        "problem",
+        "method",
+        "seed",
+        "design",
+        "objective",
+        "feasible",
+        "verdict",
+        "spent",
+        "stopped",
+        "notes",
+        "versions",
+    } <= set(out)
 
 
 def test_the_same_named_solve_again_is_answered_from_the_store(ok):
@@ -245,9 +335,23 @@ def test_the_same_named_solve_again_is_answered_from_the_store(ok):
 
 
 def test_show_gives_what_solve_gave(ok):
-    solved = ok("solve", "welded-beam", "-b", "evaluations=40", "-m", "cbo-memory", "--name", "r", "--json")
+    solved = ok(
+        "solve", "welded-beam", "-b", "evaluations=40", "-m", "cbo-memory", "--name", "r", "--json"
+    )
     shown = ok("show", "r", "--json")
-    for key in ("run", "problem", "method", "seed", "objective", "feasible", "verdict", "spent", "stopped", "answer", "id"):
+    for key in (
+        "run",
+        "problem",
+        "method",
+        "seed",
+        "objective",
+        "feasible",
+        "verdict",
+        "spent",
+        "stopped",
+        "answer",
+        "id",
+    ):
         assert shown[key] == solved[key], key
     assert shown["method"] == "cbo-memory"
 
@@ -259,11 +363,25 @@ def test_show_names_the_chosen_method_once(ok):
 
 def test_show_lists_what_the_store_holds(ok):
     ok("solve", "sphere", "-b", "evaluations=10", "--name", "a")
-    ok("race", "sphere", "-m", "random-search,cbo[n_particles=4]", "-b", "evaluations=10", "-r", 2, "--name", "b")
+    ok(
+        "race",
+        "sphere",
+        "-m",
+        "random-search,cbo[n_particles=4]",
+        "-b",
+        "evaluations=10",
+        "-r",
+        2,
+        "--name",
+        "b",
+    )
     ok("ask", "mix.toml")
     listed = ok("show", "--json")
     assert [r["name"] for r in listed["races"]] == ["b"]
-    assert {(r["name"], r["kind"], r["method"]) for r in listed["runs"]} == {("a", "solve", "sobol-search"), ("mix", "study", "pfn-cei")}
+    assert {(r["name"], r["kind"], r["method"]) for r in listed["runs"]} == {
+        ("a", "solve", "sobol-search"),
+        ("mix", "study", "pfn-cei"),
+    }
     out = ok("show")
     for word in ("races", "runs and studies", "mix", "sphere", "finished"):
         assert word in out
@@ -279,7 +397,8 @@ def test_every_evaluation_can_be_shown_as_csv_with_raw_metrics(ok):
 
 
 def test_a_run_that_failed_is_shown_with_its_reason_and_best_so_far_and_resumes(run, ok):
-    Path("fragile.py").write_text(textwrap.dedent("""
+    Path("fragile.py").write_text(
+        textwrap.dedent("""
         from pathlib import Path
         from feasible.blackbox import BlackBox
 
@@ -289,9 +408,12 @@ def test_a_run_that_failed_is_shown_with_its_reason_and_best_so_far_and_resumes(
             return x[0]
 
         problem = BlackBox(f, bounds=[(0, 1)], name="fragile")
-        """))
+        """)
+    )
     Path("broken").touch()
-    code, _, err = run("solve", "fragile.py:problem", "-b", "evaluations=60", "-m", "random-search", "--name", "r")
+    code, _, err = run(
+        "solve", "fragile.py:problem", "-b", "evaluations=60", "-m", "random-search", "--name", "r"
+    )
     assert code == 2
     assert "mesh broke" in err
     shown = ok("show", "r")
@@ -306,9 +428,15 @@ def test_a_run_that_failed_is_shown_with_its_reason_and_best_so_far_and_resumes(
 
 
 def test_show_of_an_interrupted_run_has_its_design_and_budget(run, ok):
-    Path("stop.py").write_text("from feasible.blackbox import BlackBox\nn = []\n\ndef f(x):\n    n.append(1)\n    if len(n) == 8:\n"
-                               "        raise KeyboardInterrupt\n    return x[0]\n\nproblem = BlackBox(f, bounds=[(0, 1)], name='stop')\n")
-    code, out, _ = run("solve", "stop.py:problem", "-b", "evaluations=20", "-m", "random-search", "--name", "r")
+    Path("stop.py").write_text(
+        "from feasible.blackbox import BlackBox\nn = []\n\ndef f(x):\n    n.append(1)\n    if "
+        "len(n) == 8:\n"
+        "        raise KeyboardInterrupt\n    return x[0]\n\nproblem = BlackBox(f, bounds=[(0, "
+        "1)], name='stop')\n"
+    )
+    code, out, _ = run(
+        "solve", "stop.py:problem", "-b", "evaluations=20", "-m", "random-search", "--name", "r"
+    )
     assert code == 130
     assert "go on:    feasible resume r" in out
     shown = ok("show", "r")
@@ -322,39 +450,84 @@ def test_resume_add_extends_and_equals_the_longer_run(ok):
     ok("solve", "sphere", "-b", "evaluations=30", "-m", "cbo[n_particles=5]", "--name", "r")
     assert "extend it with --add" in ok("resume", "r")
     longer = ok("resume", "r", "--add", "evaluations=20", "--json")
-    once = ok("solve", "sphere", "-b", "evaluations=50", "-m", "cbo[n_particles=5]", "--name", "s", "--json")
+    once = ok(
+        "solve",
+        "sphere",
+        "-b",
+        "evaluations=50",
+        "-m",
+        "cbo[n_particles=5]",
+        "--name",
+        "s",
+        "--json",
+    )
     for key in ("answer", "objective", "verdict", "steps", "id"):
         assert longer[key] == once[key]
 
 
 def test_find_feasible_stops_at_the_first_feasible_point(ok):
-    out = ok("solve", "welded-beam", "-b", "evaluations=3000", "-m", "random-search", "--find-feasible", "--json")
+    out = ok(
+        "solve",
+        "welded-beam",
+        "-b",
+        "evaluations=3000",
+        "-m",
+        "random-search",
+        "--find-feasible",
+        "--json",
+    )
     assert out["feasible"]
     assert out["spent"]["evaluations"] < 3000
     assert "first feasible" in out["stopped"]
 
 
 def test_an_evaluation_that_hangs_is_killed_and_recorded(ok):
-    Path("hang.py").write_text("import time\nfrom feasible.blackbox import BlackBox\n\ndef f(x):\n    if x[0] > 0.5:\n        time.sleep(60)\n"
-                               "    return x[0]\n\nproblem = BlackBox(f, bounds=[(0, 1)])\n")
-    out = ok("solve", "hang.py:problem", "-b", "evaluations=4", "-m", "random-search", "--evaluation-timeout", "0.3", "--on-failure", "skip",
-             "--json")
+    Path("hang.py").write_text(
+        "import time\nfrom feasible.blackbox import BlackBox\n\ndef f(x):\n    if x[0] > 0.5:\n    "
+        "    time.sleep(60)\n"
+        "    return x[0]\n\nproblem = BlackBox(f, bounds=[(0, 1)])\n"
+    )
+    out = ok(
+        "solve",
+        "hang.py:problem",
+        "-b",
+        "evaluations=4",
+        "-m",
+        "random-search",
+        "--evaluation-timeout",
+        "0.3",
+        "--on-failure",
+        "skip",
+        "--json",
+    )
     assert any("timeout" in n for n in out["notes"])
 
 
 def test_nothing_feasible_is_said_with_the_least_violation_and_the_worst_constraint(ok):
-    Path("never.py").write_text("from feasible.blackbox import BlackBox\n"
-                                "problem = BlackBox(lambda x: {'cost': x[0], 'load': x[0]}, bounds=[(0, 1)],\n"
-                                "                   objective='cost', limits={'load': '>= 2 kN'})\n")
+    Path("never.py").write_text(
+        "from feasible.blackbox import BlackBox\n"
+        "problem = BlackBox(lambda x: {'cost': x[0], 'load': x[0]}, bounds=[(0, 1)],\n"
+        "                   objective='cost', limits={'load': '>= 2 kN'})\n"
+    )
     out = ok("solve", "never.py:problem", "-b", "evaluations=10", "-m", "random-search")
     assert "no feasible point found" in out
     assert "worst: load" in out
     assert "kN" in out
 
 
-# -- races ------------------------------------------------------------------------------------------------------------
+# -- races -----------------------------------------------------------------------------------------
 
-RACE = ["race", "welded-beam", "sphere", "--methods", "random-search,cbo[n_particles=5,noise=isotropic]", "--seeds", "2", "-b", "evaluations=20"]
+RACE = [
+    "race",
+    "welded-beam",
+    "sphere",
+    "--methods",
+    "random-search,cbo[n_particles=5,noise=isotropic]",
+    "--seeds",
+    "2",
+    "-b",
+    "evaluations=20",
+]
 
 
 def test_a_race_prints_standings_and_writes_a_report(ok, tmp_path):
@@ -384,7 +557,8 @@ def test_a_race_by_name_again_is_resumed_and_fresh_begins_anew(run, ok):
     assert (code, "another name" in err) == (2, True)
 
 
-# -- ask and tell -----------------------------------------------------------------------------------------------------
+# -- ask and tell ----------------------------------------------------------------------------------
+
 
 def fill(text: str, result) -> str:
     """A table as a person fills it in: result(row) -> cells by heading."""
@@ -398,7 +572,11 @@ def fill(text: str, result) -> str:
 
 def measured(row: dict) -> dict:
     t = float(row["temperature [degC]"])
-    return {"yield [%]": 100 - abs(t - 60), "stress [MPa]": 3 * t, "stable": "yes" if row["solvent"] == "DMAc" else "no"}
+    return {
+        "yield [%]": 100 - abs(t - 60),
+        "stress [MPa]": 3 * t,
+        "stable": "yes" if row["solvent"] == "DMAc" else "no",
+    }
 
 
 def test_the_whole_loop_through_csv_files_until_the_budget_is_used_up(run, ok):
@@ -458,7 +636,10 @@ def test_fewer_than_asked_says_why(run, ok):
     assert "12 of 20 experiments: 12 left in the budget" in err
 
 
-@pytest.mark.parametrize("words", [["--id", 0, "--metric", "yield=70", "--metric", "stress=200", "--metric", "stable=yes"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--id", 0, "--metric", "yield=70", "--metric", "stress=200", "--metric", "stable=yes"]],
+)
 def test_one_experiment_is_told_without_a_file(ok, words):
     ok("ask", "mix.toml", "-n", 2)
     out = ok("tell", "mix", *words, "--json")
@@ -472,11 +653,18 @@ def test_a_failed_and_an_abandoned_experiment_are_told_without_a_file(ok):
     assert "pump broke" in ok("show", "mix", "--csv")
 
 
-@pytest.mark.parametrize(("words", "error"), [
-    (["--id", 0, "--metric", "yeild=70"], "expected NAME=NUMBER"), (["--id", 0, "--metric", "yield=much"], "expected NAME=NUMBER"),
-    ([], "give a CSV file"), (["absent.csv"], "No such file"), (["--id", 9, "--failed", "x"], "id 9 is not an experiment"),
-    (["--failed", "x"], "--id"), (["--id", 0], "--metric"),
-])
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--id", 0, "--metric", "yeild=70"], "expected NAME=NUMBER"),
+        (["--id", 0, "--metric", "yield=much"], "expected NAME=NUMBER"),
+        ([], "give a CSV file"),
+        (["absent.csv"], "No such file"),
+        (["--id", 9, "--failed", "x"], "id 9 is not an experiment"),
+        (["--failed", "x"], "--id"),
+        (["--id", 0], "--metric"),
+    ],
+)
 def test_a_tell_that_says_nothing_is_an_error(run, ok, words, error):
     ok("ask", "mix.toml")
     code, _, err = run("tell", "mix", *words)
@@ -501,7 +689,10 @@ def test_earlier_data_begin_or_join_a_study_and_cost_nothing(ok, what):
         ok("ask", "mix.toml", "--dry-run")
         ok("ask", "mix.toml")
         ok("tell", "mix", "--id", 0, "--abandon")
-    Path("old.csv").write_text("temperature;cycles;solvent;yield;stress;stable;who\n50,5;3;DMAc;60,5;200;ja;Kim\n55;4;CHCl3;65;200;nein;Lee\n")
+    Path("old.csv").write_text(
+        "temperature;cycles;solvent;yield;stress;stable;who\n"
+        "50,5;3;DMAc;60,5;200;ja;Kim\n55;4;CHCl3;65;200;nein;Lee\n"
+    )
     out = ok("tell", what, "old.csv", "--known", "--json")
     assert len(out["told"]) == 2
     assert out["left"] == 12
@@ -509,7 +700,10 @@ def test_earlier_data_begin_or_join_a_study_and_cost_nothing(ok, what):
     again = ok("tell", "mix", "old.csv", "--known", "--json")
     assert (again["told"], len(again["unchanged"])) == ([], 2)
     assert "pfn-cei" in ok("show", "mix")
-    points = [(r["temperature"], r["cycles"], r["solvent"]) for r in json.loads(ok("ask", "mix", "-n", 5, "-f", "json"))]
+    points = [
+        (r["temperature"], r["cycles"], r["solvent"])
+        for r in json.loads(ok("ask", "mix", "-n", 5, "-f", "json"))
+    ]
     assert (50.5, 3, "DMAc") not in points
 
 
@@ -550,19 +744,44 @@ def test_a_study_of_a_problem_with_a_function_is_worked_on_by_resume(ok):
     assert "6 of 6 evaluations" in ok("show", "mine")
 
 
-# -- hostile names and pipes ------------------------------------------------------------------------------------------
+# -- hostile names and pipes -----------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["[red]x[/red]", "<b>x</b>", "../../x", "a b", "x[/]", "[link=http://x]y", "\x1b[31mz"])
+
+@pytest.mark.parametrize(
+    "name", ["[red]x[/red]", "<b>x</b>", "../../x", "a b", "x[/]", "[link=http://x]y", "\x1b[31mz"]
+)
 def test_hostile_names_are_printed_as_they_are_and_do_nothing(run, ok, tmp_path, name):
-    Path("hostile.py").write_text(f"from feasible.blackbox import BlackBox\nproblem = BlackBox(lambda q: {{'c': q['v[/]']}}, "
-                                  f"bounds={{'v[/]': (0, 1, '[bold]mm')}}, objective='c', name={name!r}, pass_as='mapping')\n")
+    Path("hostile.py").write_text(
+        f"from feasible.blackbox import BlackBox\nproblem = BlackBox(lambda q: {{'c': q['v[/]']}}, "
+        f"bounds={{'v[/]': (0, 1, '[bold]mm')}}, objective='c', name={name!r}, pass_as='mapping')\n"
+    )
     before = {p.name for p in tmp_path.parent.iterdir()}
-    out = ok("solve", "hostile.py:problem", "-b", "evaluations=4", "-m", "random-search", "--name", name)
+    out = ok(
+        "solve", "hostile.py:problem", "-b", "evaluations=4", "-m", "random-search", "--name", name
+    )
     assert f"{name} by random-search" in out
     assert "v[/]" in out
     assert "[bold]mm" in out
-    for arguments in (["show"], ["show", name], ["show", name, "--rows"], ["ask", "hostile.py:problem", "-b", "evaluations=4", "--name", name + "s"],
-                      ["race", "hostile.py:problem", "-m", "random-search", "-b", "evaluations=3", "-r", 1, "--name", name, "--report", "h.html"]):
+    for arguments in (
+        ["show"],
+        ["show", name],
+        ["show", name, "--rows"],
+        ["ask", "hostile.py:problem", "-b", "evaluations=4", "--name", name + "s"],
+        [
+            "race",
+            "hostile.py:problem",
+            "-m",
+            "random-search",
+            "-b",
+            "evaluations=3",
+            "-r",
+            1,
+            "--name",
+            name,
+            "--report",
+            "h.html",
+        ],
+    ):
         code, out, err = run(*arguments)
         assert code == 0, err
     assert name in ok("show")
@@ -578,5 +797,7 @@ def test_a_closed_pipe_is_no_error():
 
 def test_a_command_begins_within_a_second():
     started = time.perf_counter()
-    subprocess.run([Path(sys.executable).with_name("feasible"), "--help"], capture_output=True, check=True)
+    subprocess.run(
+        [Path(sys.executable).with_name("feasible"), "--help"], capture_output=True, check=True
+    )
     assert time.perf_counter() - started < 3  # the exact figure is the benchmark's

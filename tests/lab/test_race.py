@@ -1,4 +1,6 @@
-"""A race is the same however it is run: in one process or several, at once or in pieces; what fails is recorded and the others go on."""
+"""A race is the same however it is run: in one process or several, at once or in pieces; what fails
+is recorded and the others go on.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,20 @@ def db(tmp_path: Path) -> Path:
 
 def figures(race) -> dict:
     """What a race found, by trial key, without what depends on the clock."""
-    return {(t.problem, t.method, t.seed): (t.status, t.objective, t.violation, t.feasible, t.answer, t.stopped, t.design,
-                                            {k: v for k, v in t.spent.items() if k != "seconds"},
-                                            [(p.step, p.verdict) for p in t.trail]) for t in race.trials}
+    return {
+        (t.problem, t.method, t.seed): (
+            t.status,
+            t.objective,
+            t.violation,
+            t.feasible,
+            t.answer,
+            t.stopped,
+            t.design,
+            {k: v for k, v in t.spent.items() if k != "seconds"},
+            [(p.step, p.verdict) for p in t.trail],
+        )
+        for t in race.trials
+    }
 
 
 METHODS = ["random-search", "cbo-memory[n_particles=5]", "cobyqa"]
@@ -35,7 +48,9 @@ METHODS = ["random-search", "cbo-memory[n_particles=5]", "cobyqa"]
 
 def test_a_race_has_a_trial_for_each_problem_method_and_seed():
     race = feasible.race([toy(), toy(name="other")], METHODS, 12, 2)
-    assert sorted(figures(race)) == sorted((p, m, s) for p in ("toy", "other") for m in METHODS for s in (0, 1))
+    assert sorted(figures(race)) == sorted(
+        (p, m, s) for p in ("toy", "other") for m in METHODS for s in (0, 1)
+    )
     assert all(t.status == "done" and t.spent["evaluations"] <= 12 for t in race.trials)
 
 
@@ -65,7 +80,12 @@ def test_a_race_that_is_read_back_is_the_race_that_ran(db):
     ran = feasible.race(toy(), METHODS, 15, 2, store=str(db), name="r")
     back = load_race(Store(db), "r")
     assert figures(ran) == figures(back)
-    assert (ran.methods, ran.seeds, ran.budget, ran.versions) == (back.methods, back.seeds, back.budget, back.versions)
+    assert (ran.methods, ran.seeds, ran.budget, ran.versions) == (
+        back.methods,
+        back.seeds,
+        back.budget,
+        back.versions,
+    )
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -75,13 +95,24 @@ def test_a_failing_trial_is_recorded_and_the_others_go_on(db, jobs, stored):
         def init(self, problem, rng):
             raise ZeroDivisionError("no particles")
 
-    race = feasible.race(toy(), {"broken": Broken(), "good": "random-search"}, 10, 2, jobs=jobs, store=str(db) if stored else None, name="r")
+    race = feasible.race(
+        toy(),
+        {"broken": Broken(), "good": "random-search"},
+        10,
+        2,
+        jobs=jobs,
+        store=str(db) if stored else None,
+        name="r",
+    )
     assert [t.status for t in race.of("toy", "good")] == ["done", "done"]
     for trial in race.of("toy", "broken"):
         assert trial.status == "failed"
         assert "ZeroDivisionError: no particles" in trial.error
     if stored:
-        assert [t.status for t in load_race(Store(db), "r").of("toy", "broken")] == ["failed", "failed"]
+        assert [t.status for t in load_race(Store(db), "r").of("toy", "broken")] == [
+            "failed",
+            "failed",
+        ]
         assert "ZeroDivisionError" in load_race(Store(db), "r").of("toy", "broken")[0].error
 
 
@@ -103,7 +134,9 @@ def test_a_trial_that_kills_its_process_is_recorded_and_the_others_go_on(db):
         return bowl(x)
 
     driver = os.getpid()
-    race = feasible.race([toy(deadly, name="deadly"), toy()], "random-search", 5, 2, jobs=2, store=str(db), name="r")
+    race = feasible.race(
+        [toy(deadly, name="deadly"), toy()], "random-search", 5, 2, jobs=2, store=str(db), name="r"
+    )
     assert [t.status for t in race.of("toy", "random-search")] == ["done", "done"]
     assert all("SIGKILL" in t.error for t in race.of("deadly", "random-search"))
     back = load_race(Store(db), "r")
@@ -115,7 +148,15 @@ def test_a_trial_that_hangs_is_killed_and_recorded(db):
     def hanging(x):
         time.sleep(60)
 
-    race = feasible.race([toy(hanging, name="hangs"), toy()], "random-search", 5, 1, store=str(db), name="r", trial_timeout=1.0)
+    race = feasible.race(
+        [toy(hanging, name="hangs"), toy()],
+        "random-search",
+        5,
+        1,
+        store=str(db),
+        name="r",
+        trial_timeout=1.0,
+    )
     assert race.of("toy", "random-search")[0].status == "done"
     assert "timeout" in race.of("hangs", "random-search")[0].error
 
@@ -137,7 +178,13 @@ def test_resuming_runs_exactly_the_trials_that_are_not_finished(db, tmp_path):
                 raise ZeroDivisionError
             return super().init(problem, rng)
 
-    call = {"methods": {"good": "random-search", "fragile": Fragile()}, "budget": 6, "seeds": 2, "store": str(db), "name": "r"}
+    call = {
+        "methods": {"good": "random-search", "fragile": Fragile()},
+        "budget": 6,
+        "seeds": 2,
+        "store": str(db),
+        "name": "r",
+    }
     feasible.race(toy(fun), **call)
     assert len(lines(log)) == 12
     broken.unlink()
@@ -168,7 +215,9 @@ def test_an_interrupted_race_goes_on_inside_the_trial_that_it_was_in(db):
 
 def test_a_race_of_registered_names_is_resumed_by_its_name_alone(db):
     store = Store(db)
-    ran = feasible.race(["sphere", "ackley"], ["cbo[n_particles=5]", "random-search"], 10, 2, store=store, name="r")
+    ran = feasible.race(
+        ["sphere", "ackley"], ["cbo[n_particles=5]", "random-search"], 10, 2, store=store, name="r"
+    )
     store.update_run(store.runs(race=1)[0].id, state="interrupted")
     assert figures(resume_race(store, "r", jobs=2)) == figures(ran)
 
@@ -183,7 +232,16 @@ def test_two_races_at_once_on_one_store_do_not_touch_each_other(db):
     Store(db).close()
 
     def work(i: int):
-        return figures(feasible.race([toy(), toy(name="other")], METHODS, 12, 3, store=str(db), name=None if i else "named"))
+        return figures(
+            feasible.race(
+                [toy(), toy(name="other")],
+                METHODS,
+                12,
+                3,
+                store=str(db),
+                name=None if i else "named",
+            )
+        )
 
     a, b = together(2, work)
     assert a == b == figures(feasible.race([toy(), toy(name="other")], METHODS, 12, 3))
@@ -201,34 +259,62 @@ def test_two_processes_that_run_the_same_race_end_with_one(db, tmp_path):
         time.sleep(0.005)
         return bowl(x)
 
-    a, b = together(2, lambda i: figures(feasible.race(toy(fun), ["random-search", "cbo[n_particles=5]"], 8, 3, store=str(db), name="r")))
+    a, b = together(
+        2,
+        lambda i: figures(
+            feasible.race(
+                toy(fun), ["random-search", "cbo[n_particles=5]"], 8, 3, store=str(db), name="r"
+            )
+        ),
+    )
     assert a == b
     assert len(lines(log)) == 48
     assert len(Store(db).runs()) == 6
 
 
-@pytest.mark.parametrize("changed", [{"seeds": 3}, {"budget": 6}, {"methods": "cbo"}, {"problems": [toy(name="other")]}])
+@pytest.mark.parametrize(
+    "changed", [{"seeds": 3}, {"budget": 6}, {"methods": "cbo"}, {"problems": [toy(name="other")]}]
+)
 def test_another_race_under_the_same_name_is_an_error(db, changed):
-    call = {"problems": [toy()], "methods": "random-search", "budget": 5, "seeds": 2, "store": str(db), "name": "r"}
+    call = {
+        "problems": [toy()],
+        "methods": "random-search",
+        "budget": 5,
+        "seeds": 2,
+        "store": str(db),
+        "name": "r",
+    }
     feasible.race(**call)
     with pytest.raises(errors.ArgumentError, match=f"has {next(iter(changed))}"):
         feasible.race(**{**call, **changed})
 
 
-@pytest.mark.parametrize(("changed", "error", "words"), [
-    ({"problems": []}, errors.ArgumentError, "problems are empty"), ({"methods": []}, errors.ArgumentError, "methods are empty"),
-    ({"problems": [toy(), toy()]}, errors.ArgumentError, "'toy' stands twice"), ({"seeds": 0}, errors.ArgumentError, "seeds=0"),
-    ({"seeds": True}, errors.ArgumentError, "seeds=True"), ({"seeds": []}, errors.ArgumentError, "one or more different seeds"),
-    ({"seeds": [1, 1]}, errors.ArgumentError, "different seeds"), ({"seeds": [-1]}, errors.ArgumentError, "seed=-1"),
-    ({"seeds": 1.5}, errors.ArgumentError, "seeds=1.5"),
-    ({"methods": ["cbo", "cbo"]}, errors.ArgumentError, "twice"), ({"methods": 3}, errors.ArgumentTypeError, "methods"),
-    ({"problems": "welded-baem"}, errors.UnknownName, "did you mean 'welded-beam'"),
-    ({"methods": ["cboo"]}, errors.UnknownName, "did you mean 'cbo'"),
-    ({"methods": "cbo[particles=3]"}, errors.ArgumentError, "did you mean 'n_particles'"), ({"budget": 0}, errors.BudgetError, "positive"),
-    ({"budget": "evaluation=3"}, errors.BudgetError, "evaluations"), ({"jobs": 0}, errors.ArgumentError, "jobs=0"),
-    ({"on_failure": "explode"}, errors.ArgumentError, "on_failure"), ({"trial_timeout": -1}, errors.ArgumentError, "trial_timeout"),
-    ({"problems": 3}, errors.ArgumentTypeError, "problem"), ({"methods": [3]}, errors.ArgumentTypeError, "method"),
-])
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"problems": []}, errors.ArgumentError, "problems are empty"),
+        ({"methods": []}, errors.ArgumentError, "methods are empty"),
+        ({"problems": [toy(), toy()]}, errors.ArgumentError, "'toy' stands twice"),
+        ({"seeds": 0}, errors.ArgumentError, "seeds=0"),
+        ({"seeds": True}, errors.ArgumentError, "seeds=True"),
+        ({"seeds": []}, errors.ArgumentError, "one or more different seeds"),
+        ({"seeds": [1, 1]}, errors.ArgumentError, "different seeds"),
+        ({"seeds": [-1]}, errors.ArgumentError, "seed=-1"),
+        ({"seeds": 1.5}, errors.ArgumentError, "seeds=1.5"),
+        ({"methods": ["cbo", "cbo"]}, errors.ArgumentError, "twice"),
+        ({"methods": 3}, errors.ArgumentTypeError, "methods"),
+        ({"problems": "welded-baem"}, errors.UnknownName, "did you mean 'welded-beam'"),
+        ({"methods": ["cboo"]}, errors.UnknownName, "did you mean 'cbo'"),
+        ({"methods": "cbo[particles=3]"}, errors.ArgumentError, "did you mean 'n_particles'"),
+        ({"budget": 0}, errors.BudgetError, "positive"),
+        ({"budget": "evaluation=3"}, errors.BudgetError, "evaluations"),
+        ({"jobs": 0}, errors.ArgumentError, "jobs=0"),
+        ({"on_failure": "explode"}, errors.ArgumentError, "on_failure"),
+        ({"trial_timeout": -1}, errors.ArgumentError, "trial_timeout"),
+        ({"problems": 3}, errors.ArgumentTypeError, "problem"),
+        ({"methods": [3]}, errors.ArgumentTypeError, "method"),
+    ],
+)
 def test_bad_arguments_are_typed_errors_that_name_the_argument(changed, error, words):
     with pytest.raises(error, match=words):
         feasible.race(**{"problems": [toy()], "methods": "random-search", "budget": 5, **changed})
@@ -238,7 +324,9 @@ def test_a_method_that_does_not_solve_the_problem_is_named_before_anything_runs(
     class Other(feasible.Problem):
         name = "other"
 
-    with pytest.raises(errors.FeasibleError, match="random-search solves BlackBox, but 'other' is a Other"):
+    with pytest.raises(
+        errors.FeasibleError, match="random-search solves BlackBox, but 'other' is a Other"
+    ):
         feasible.race([Other()], "random-search", 5)
 
 

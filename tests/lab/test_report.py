@@ -12,7 +12,14 @@ from races import HOSTILE, make_race, race_of, trial
 
 from feasible.core.errors import ArgumentError
 from feasible.lab import report
-from feasible.lab.report import beside, gallery_html, report_html, script_data, write_gallery, write_report
+from feasible.lab.report import (
+    beside,
+    gallery_html,
+    report_html,
+    script_data,
+    write_gallery,
+    write_report,
+)
 from feasible.lab.trials import Race
 
 
@@ -52,25 +59,59 @@ def page(small_race):
 
 
 def hostile_race():
-    race = race_of([trial(p, m, s, 2.0, trail=[(10, 3.0), (20, 2.0)], design=[(h, h, h) for h in HOSTILE], stopped=HOSTILE[0])
-                    for p in HOSTILE for m in HOSTILE[:3] for s in range(2)], 1.0)
+    race = race_of(
+        [
+            trial(
+                p,
+                m,
+                s,
+                2.0,
+                trail=[(10, 3.0), (20, 2.0)],
+                design=[(h, h, h) for h in HOSTILE],
+                stopped=HOSTILE[0],
+            )
+            for p in HOSTILE
+            for m in HOSTILE[:3]
+            for s in range(2)
+        ],
+        1.0,
+    )
     race.name = HOSTILE[1]
-    race.trials[0].status, race.trials[0].error, race.trials[0].run = "failed", HOSTILE[0], HOSTILE[2]
+    race.trials[0].status, race.trials[0].error, race.trials[0].run = (
+        "failed",
+        HOSTILE[0],
+        HOSTILE[2],
+    )
     race.versions = {h: h for h in HOSTILE}
     for contest in race.contests:
-        contest.objective, contest.best_design = HOSTILE[0], [("variable", "value", "unit"), (HOSTILE[0], HOSTILE[1], HOSTILE[3])]
+        contest.objective, contest.best_design = (
+            HOSTILE[0],
+            [("variable", "value", "unit"), (HOSTILE[0], HOSTILE[1], HOSTILE[3])],
+        )
     return race
 
 
 def test_all_that_a_reader_needs_is_there(page, small_race):
-    for text in (*small_race.methods, "welded-beam", "cost (USD)", "mesh generator returned exit code 3", "feasible race welded-beam --seeds 3",
-                 "200 evaluations", "numpy", "value, best known", "1 pending", "best known value: not known"):
+    for text in (
+        *small_race.methods,
+        "welded-beam",
+        "cost (USD)",
+        "mesh generator returned exit code 3",
+        "feasible race welded-beam --seeds 3",
+        "200 evaluations",
+        "numpy",
+        "value, best known",
+        "1 pending",
+        "best known value: not known",
+    ):
         assert text in page.text
 
 
 def test_every_figure_has_its_place_and_its_data(page):
     places = [a["id"] for tag, a in page.tags if a.get("class") == "plot"]
-    data = {a["id"]: json.loads(text) for a, text in page.scripts if a.get("type") == "application/json"}
+    data = {
+        a["id"]: json.loads(text) for a, text in page.scripts if a.get("type") == "application/json"
+    }
     assert len(places) == len(set(places)) >= 3 * 2 + 4
     assert set(data) == {f"{p}-data" for p in places}
     assert all(d["data"] for d in data.values())
@@ -83,16 +124,28 @@ def test_table_of_contents_leads_somewhere(page):
     assert all(t.startswith("#") and t[1:] in ids for t in targets)
 
 
-@pytest.mark.parametrize("make", [lambda: report_html(make_race(1)),
-                                  lambda: report_html(hostile_race(), HOSTILE[1]), lambda: gallery_html([paper()])])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: report_html(make_race(1)),
+        lambda: report_html(hostile_race(), HOSTILE[1]),
+        lambda: gallery_html([paper()]),
+    ],
+)
 def test_nothing_is_loaded_from_anywhere(make):
     page = Page(make())
-    assert not [tag for tag, _ in page.tags if tag in ("link", "img", "iframe", "object", "embed", "base", "form")]
+    assert not [
+        tag
+        for tag, _ in page.tags
+        if tag in ("link", "img", "iframe", "object", "embed", "base", "form")
+    ]
     for _tag, attributes in page.tags:
         assert "src" not in attributes
         assert not any(name.startswith("on") for name in attributes)
         assert attributes.get("href", "#").startswith("#")
-    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'")
 
 
@@ -100,9 +153,14 @@ def test_library_is_there_once_and_only_the_pages_own_scripts_may_run(page):
     code = [text for a, text in page.scripts if a.get("type") != "application/json"]
     assert len(code) == 2
     assert sum("plotly.js v" in text for text in code) == 1
-    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
+    )
     for text in code:
-        assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
+        assert (
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+            in policy
+        )
     assert "showSendToCloud: false" in code[1]
     script_rule = next(part for part in policy.split(";") if "script-src" in part)
     assert "unsafe" not in script_rule
@@ -112,7 +170,11 @@ def test_names_are_shown_and_never_executed():
     race = hostile_race()
     page = Page(report_html(race, HOSTILE[1]))
     assert len([1 for a, _ in page.scripts if a.get("type") != "application/json"]) == 2
-    assert not any("alert(" in text for a, text in page.scripts if a.get("type") != "application/json" and "plotly.js v" not in text)
+    assert not any(
+        "alert(" in text
+        for a, text in page.scripts
+        if a.get("type") != "application/json" and "plotly.js v" not in text
+    )
     for a, text in page.scripts:
         if a.get("type") == "application/json":
             assert not re.search(r"[<>&\u2028\u2029]", text)
@@ -129,9 +191,18 @@ def test_script_data_survives_the_round_trip(text):
     assert not set("<>&\u2028\u2029") & set(data)
 
 
-@pytest.mark.parametrize("race", [race_of([]), Race("", [], [], [], {}, []), race_of([trial(status="pending")]), race_of([trial(status="failed")]),
-                                  race_of([trial(objective=float("nan"))]), race_of([trial(objective=1.0)], None),
-                                  race_of([trial("\ud800", objective=1.0)])])
+@pytest.mark.parametrize(
+    "race",
+    [
+        race_of([]),
+        Race("", [], [], [], {}, []),
+        race_of([trial(status="pending")]),
+        race_of([trial(status="failed")]),
+        race_of([trial(objective=float("nan"))]),
+        race_of([trial(objective=1.0)], None),
+        race_of([trial("\ud800", objective=1.0)]),
+    ],
+)
 def test_degenerate_races_have_a_report(race, tmp_path):
     assert write_report(race, tmp_path / "r.html").stat().st_size > 4e6
 
@@ -175,12 +246,24 @@ def test_same_race_gives_the_same_bytes(small_race):
     assert report_html(small_race) == report_html(small_race)
 
 
-# ------------------------------------------------------------------------------------------------ designs
+# ------------------------------------------------------------------------------------------------
+# designs
+
 
 def test_designs_stand_side_by_side_under_the_same_names():
-    found = [("variable", "value", "unit"), ("h", "1", "in"), ("metric", "value", "limit", "slack", "unit"), ("stress", "9", "<= 10", "1", "MPa")]
-    known = [("variable", "value", "unit"), ("h", "2", "in"), ("t", "3", "in"), ("metric", "value", "limit", "slack", "unit"),
-             ("stress", "10", "<= 10", "0", "MPa")]
+    found = [
+        ("variable", "value", "unit"),
+        ("h", "1", "in"),
+        ("metric", "value", "limit", "slack", "unit"),
+        ("stress", "9", "<= 10", "1", "MPa"),
+    ]
+    known = [
+        ("variable", "value", "unit"),
+        ("h", "2", "in"),
+        ("t", "3", "in"),
+        ("metric", "value", "limit", "slack", "unit"),
+        ("stress", "10", "<= 10", "0", "MPa"),
+    ]
     variables, metrics = beside(found, known)
     assert variables.header == ("variable", "value, best found", "value, best known", "unit")
     assert variables.rows == [("h", "1", "2", "in"), ("t", "–", "3", "in")]
@@ -188,7 +271,9 @@ def test_designs_stand_side_by_side_under_the_same_names():
 
 
 def test_variable_called_variable_or_metric_is_a_row():
-    sections = beside([("variable", "value", "unit"), ("metric", "3", "m"), ("variable", "4", "m")], [])
+    sections = beside(
+        [("variable", "value", "unit"), ("metric", "3", "m"), ("variable", "4", "m")], []
+    )
     assert sections[0].rows == [("metric", "3", "m"), ("variable", "4", "m")]
 
 
@@ -197,17 +282,41 @@ def test_design_without_headings_is_still_shown():
     assert beside([], []) == []
 
 
-# ------------------------------------------------------------------------------------------------ gallery
+# ------------------------------------------------------------------------------------------------
+# gallery
+
 
 def paper(**more):
-    return {"slug": "cei", "title": "Constrained <b>EI</b>", "room": "blackbox", "claim": HOSTILE[1], "holds": True, "seeds": [0, 1],
-            "parts": [{"statement": HOSTILE[0], "figure": 0.00234, "bar": "<= 0.01", "holds": True}], "command": "feasible reproduce cei",
-            "why": HOSTILE[3], "versions": {"numpy": "2.2"}, "commit": "abc"} | more
+    return {
+        "slug": "cei",
+        "title": "Constrained <b>EI</b>",
+        "room": "blackbox",
+        "claim": HOSTILE[1],
+        "holds": True,
+        "seeds": [0, 1],
+        "parts": [{"statement": HOSTILE[0], "figure": 0.00234, "bar": "<= 0.01", "holds": True}],
+        "command": "feasible reproduce cei",
+        "why": HOSTILE[3],
+        "versions": {"numpy": "2.2"},
+        "commit": "abc",
+    } | more
 
 
 def test_gallery_says_of_each_paper_whether_it_holds():
-    page = Page(gallery_html([paper(), paper(slug="b", holds=False), paper(slug="c", holds=None, parts=None, figures={"x": None, "y": "inf"})]))
-    assert [a["data-status"] for tag, a in page.tags if tag == "article"] == ["holds", "fails", "open"]
+    page = Page(
+        gallery_html(
+            [
+                paper(),
+                paper(slug="b", holds=False),
+                paper(slug="c", holds=None, parts=None, figures={"x": None, "y": "inf"}),
+            ]
+        )
+    )
+    assert [a["data-status"] for tag, a in page.tags if tag == "article"] == [
+        "holds",
+        "fails",
+        "open",
+    ]
     assert "does not hold here" in page.text
     assert "0.00234" in page.text
     assert HOSTILE[0] in page.text

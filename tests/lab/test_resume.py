@@ -1,4 +1,6 @@
-"""A run in a store can be stopped anywhere, by anything: nothing is paid for twice, and it ends where the uninterrupted run ends."""
+"""A run in a store can be stopped anywhere, by anything: nothing is paid for twice, and it ends
+where the uninterrupted run ends.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def uninterrupted(method: object, budget: object, **more):
     return feasible.solve(toy(), method, budget=budget, **more)
 
 
-# -- the same call again ----------------------------------------------------------------------------------------------
+# -- the same call again ---------------------------------------------------------------------------
+
 
 def test_solving_a_finished_run_again_is_answered_from_the_store_with_no_call(db):
     first = feasible.solve(toy(), "cbo-memory", budget=50, store=db, name="r")
@@ -64,7 +67,18 @@ def test_solving_a_finished_run_again_is_answered_from_the_store_with_no_call(db
     assert again.run == "r"
 
 
-@pytest.mark.parametrize("method", ["cbo", "cbo-memory", "random-search", "differential-evolution", "cobyqa", "cma-es", "optuna-tpe"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "cbo",
+        "cbo-memory",
+        "random-search",
+        "differential-evolution",
+        "cobyqa",
+        "cma-es",
+        "optuna-tpe",
+    ],
+)
 @pytest.mark.parametrize("at", [1, 7, 23])
 def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(db, method, at):
     counting = Counting(at, interrupt)
@@ -76,8 +90,12 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(db, method, a
     assert counting.calls == 30 + 1
 
 
-@pytest.mark.parametrize("method", ["cbo", "cbo-memory", "cbo-hopping", "random-search", "cma-es", "cbx"])
-def test_a_run_resumed_from_a_checkpoint_is_the_uninterrupted_one_bit_for_bit(db, method, monkeypatch):
+@pytest.mark.parametrize(
+    "method", ["cbo", "cbo-memory", "cbo-hopping", "random-search", "cma-es", "cbx"]
+)
+def test_a_run_resumed_from_a_checkpoint_is_the_uninterrupted_one_bit_for_bit(
+    db, method, monkeypatch
+):
     monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
     budget = 400 if method == "cbo-hopping" else 150
     counting = Counting(budget * 3 // 4, interrupt)
@@ -92,13 +110,18 @@ def test_a_run_resumed_from_a_checkpoint_is_the_uninterrupted_one_bit_for_bit(db
 def test_a_run_interrupted_many_times_is_still_the_uninterrupted_one(db):
     for at in (1, 2, 3, 5, 9, 4, 1):
         feasible.solve(toy(Counting(at, interrupt)), "cbo-memory", budget=60, store=db, name="r")
-    same(feasible.solve(toy(), "cbo-memory", budget=60, store=db, name="r"), uninterrupted("cbo-memory", 60))
+    same(
+        feasible.solve(toy(), "cbo-memory", budget=60, store=db, name="r"),
+        uninterrupted("cbo-memory", 60),
+    )
 
 
 def test_a_noisy_run_draws_the_same_noise_after_a_resume(db):
     counting = Counting(17, interrupt)
     feasible.solve(toy(counting, simulated_noise=0.1), "cbo", budget=60, store=db, name="r")
-    resumed = feasible.solve(toy(counting, simulated_noise=0.1), "cbo", budget=60, store=db, name="r")
+    resumed = feasible.solve(
+        toy(counting, simulated_noise=0.1), "cbo", budget=60, store=db, name="r"
+    )
     same(resumed, feasible.solve(toy(simulated_noise=0.1), "cbo", budget=60))
 
 
@@ -111,7 +134,9 @@ def test_a_vectorized_run_resumes_bit_for_bit(db):
 
     calls: list[int] = []
     feasible.solve(toy(cost, vectorized=True), "cbo[n_particles=10]", budget=75, store=db, name="r")
-    resumed = feasible.solve(toy(cost, vectorized=True), "cbo[n_particles=10]", budget=75, store=db, name="r")
+    resumed = feasible.solve(
+        toy(cost, vectorized=True), "cbo[n_particles=10]", budget=75, store=db, name="r"
+    )
     calls = [0] * 10
     same(resumed, feasible.solve(toy(cost, vectorized=True), "cbo[n_particles=10]", budget=75))
 
@@ -131,19 +156,29 @@ def test_a_run_on_two_workers_resumes_to_the_run_on_one(db, tmp_path):
         if len(seen) == 4:
             raise KeyboardInterrupt
 
-    feasible.solve(toy(slow), "cbo[n_particles=8]", budget=40, store=db, name="r", workers=2, observers=stop)
-    resumed = feasible.solve(toy(slow), "cbo[n_particles=8]", budget=40, store=db, name="r", workers=2)
+    feasible.solve(
+        toy(slow), "cbo[n_particles=8]", budget=40, store=db, name="r", workers=2, observers=stop
+    )
+    resumed = feasible.solve(
+        toy(slow), "cbo[n_particles=8]", budget=40, store=db, name="r", workers=2
+    )
     same(resumed, uninterrupted("cbo[n_particles=8]", 40))
     assert 40 <= len(lines(log)) <= 42
 
 
 def test_find_feasible_can_be_followed_by_the_whole_run(db):
-    first = feasible.solve(toy(), "random-search", budget=40, store=db, name="r", find_feasible=True)
+    first = feasible.solve(
+        toy(), "random-search", budget=40, store=db, name="r", find_feasible=True
+    )
     assert "first feasible" in first.stopped
-    same(feasible.solve(toy(), "random-search", budget=40, store=db, name="r"), uninterrupted("random-search", 40))
+    same(
+        feasible.solve(toy(), "random-search", budget=40, store=db, name="r"),
+        uninterrupted("random-search", 40),
+    )
 
 
-# -- failures ---------------------------------------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("retry", [0, 1])
@@ -157,10 +192,26 @@ def test_after_a_failure_the_fixed_function_goes_on(db, tmp_path, workers, retry
         return bowl(x)
 
     with pytest.raises(errors.EvaluationFailed, match="mesh broke"):
-        feasible.solve(toy(fragile), "cbo[n_particles=8]", budget=40, store=db, name="r", workers=workers, retry=retry)
+        feasible.solve(
+            toy(fragile),
+            "cbo[n_particles=8]",
+            budget=40,
+            store=db,
+            name="r",
+            workers=workers,
+            retry=retry,
+        )
     assert Store(db).run("r").state == "failed"
     broken.unlink()
-    resumed = feasible.solve(toy(fragile), "cbo[n_particles=8]", budget=40, store=db, name="r", workers=workers, retry=retry)
+    resumed = feasible.solve(
+        toy(fragile),
+        "cbo[n_particles=8]",
+        budget=40,
+        store=db,
+        name="r",
+        workers=workers,
+        retry=retry,
+    )
     assert resumed.verdict.feasible
     if retry == 0:
         same(resumed, uninterrupted("cbo[n_particles=8]", 40))
@@ -184,7 +235,9 @@ def test_an_interrupt_leaves_a_pending_row(db):
 def test_a_failed_run_that_is_resumed_with_skip_goes_on(db):
     with pytest.raises(errors.EvaluationFailed):
         feasible.solve(toy(Counting(5, fail)), "random-search", budget=20, store=db, name="r")
-    result = feasible.solve(toy(), "random-search", budget=20, store=db, name="r", on_failure="skip")
+    result = feasible.solve(
+        toy(), "random-search", budget=20, store=db, name="r", on_failure="skip"
+    )
     assert result.spent["evaluations"] == 20
     assert any("1 evaluations without a value" in n for n in result.notes)
 
@@ -192,7 +245,9 @@ def test_a_failed_run_that_is_resumed_with_skip_goes_on(db):
 def test_skipped_failures_are_replayed_and_not_tried_again(db):
     counting = Counting(5, fail)
     feasible.solve(toy(counting), "random-search", budget=10, store=db, name="r", on_failure="skip")
-    more = feasible.solve(toy(counting), "random-search", budget=20, store=db, name="r", on_failure="skip")
+    more = feasible.solve(
+        toy(counting), "random-search", budget=20, store=db, name="r", on_failure="skip"
+    )
     assert counting.calls == 20
     assert more.ledger.all().status.tolist().count(2) == 1
 
@@ -209,7 +264,15 @@ def test_a_worker_that_is_killed_costs_one_row_and_the_run_goes_on(db, tmp_path)
             os.kill(os.getpid(), signal.SIGKILL)
         return bowl(x)
 
-    result = feasible.solve(toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2, on_failure="skip")
+    result = feasible.solve(
+        toy(deadly),
+        "random-search[batch=4]",
+        budget=12,
+        store=db,
+        name="r",
+        workers=2,
+        on_failure="skip",
+    )
     rows = Store(db).evaluations(1)
     assert len(rows) == len(lines(log)) == 12
     assert [r.reason for r in rows if r.status == 2] == ["process died: killed by signal SIGKILL"]
@@ -226,13 +289,23 @@ def test_a_worker_that_is_killed_raises_without_skip_and_resume_goes_on(db, tmp_
         return bowl(x)
 
     with pytest.raises(errors.EvaluationFailed, match="SIGKILL"):
-        feasible.solve(toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2)
-    same(feasible.solve(toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2), uninterrupted("random-search[batch=4]", 12))
+        feasible.solve(
+            toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2
+        )
+    same(
+        feasible.solve(
+            toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2
+        ),
+        uninterrupted("random-search[batch=4]", 12),
+    )
 
 
-# -- more budget ------------------------------------------------------------------------------------------------------
+# -- more budget -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("method", ["cbo-memory", "random-search", "differential-evolution", "sobol-search", "cma-es"])
+
+@pytest.mark.parametrize(
+    "method", ["cbo-memory", "random-search", "differential-evolution", "sobol-search", "cma-es"]
+)
 def test_an_extended_run_equals_the_run_that_had_the_budget_from_the_start(db, method):
     counting = Counting()
     feasible.solve(toy(counting), method, budget=33, store=db, name="r")
@@ -264,11 +337,17 @@ def test_a_smaller_budget_on_a_finished_run_is_answered_from_the_store(db):
     same(first, again)
 
 
-# -- what may not change ----------------------------------------------------------------------------------------------
+# -- what may not change ---------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"method": "cbo"}, "method"), ({"method": "random-search[batch=2]"}, "method"), ({"seed": 1}, "seed"),
-])
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"method": "cbo"}, "method"),
+        ({"method": "random-search[batch=2]"}, "method"),
+        ({"seed": 1}, "seed"),
+    ],
+)
 def test_another_method_setting_or_seed_under_the_same_name_is_an_error(db, change, words):
     call = {"method": "random-search", "seed": 0, "budget": 10, "store": db, "name": "r"}
     feasible.solve(toy(), **call)
@@ -276,9 +355,15 @@ def test_another_method_setting_or_seed_under_the_same_name_is_an_error(db, chan
         feasible.solve(toy(), **{**call, **change})
 
 
-@pytest.mark.parametrize("changed", [
-    {"name": "other"}, {"d": 3}, {"limits": {"load": ">= 0.7"}}, {"maximize": True},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "other"},
+        {"d": 3},
+        {"limits": {"load": ">= 0.7"}},
+        {"maximize": True},
+    ],
+)
 def test_a_changed_problem_under_the_same_name_is_an_error(db, changed):
     feasible.solve(toy(), "random-search", budget=10, store=db, name="r")
     with pytest.raises(errors.FeasibleError, match=r"problem|limit"):
@@ -290,7 +375,10 @@ def test_a_function_that_answers_otherwise_now_is_found_out_where_the_method_goe
     feasible.solve(toy(counting), "cbo[n_particles=5]", budget=30, store=db, name="r")
     store = Store(db)
     with store.write() as connection:
-        connection.exec_driver_sql("UPDATE feasible_evaluations SET objective = objective + 1, x = '[0.9, 0.9]' WHERE \"row\" = 7")
+        connection.exec_driver_sql(
+            "UPDATE feasible_evaluations SET objective = objective + 1, x = '[0.9, 0.9]' WHERE "
+            '"row" = 7'
+        )
     with pytest.raises(errors.Diverged, match="row 7 of 'toy'"):
         feasible.solve(toy(counting), "cbo[n_particles=5]", budget=30, store=db, name="r")
 
@@ -308,7 +396,9 @@ def test_the_default_method_with_settings_is_stored_by_its_registered_name(db):
     assert result.method == "cbo-memory"
     row = Store(db).run("r")
     assert row.spec["method"] == {"name": "cbo-memory"}
-    assert stored_module.build_method(row.spec["method"], row.method) == feasible.core.registry.load_method("cbo-memory")
+    assert stored_module.build_method(
+        row.spec["method"], row.method
+    ) == feasible.core.registry.load_method("cbo-memory")
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -326,7 +416,10 @@ def test_a_budget_below_the_least_useful_one_is_noted_in_a_stored_run_too(db):
             return 1000
 
     for more in ({}, {"store": db, "name": "r"}):
-        assert any("needs at least 1000 evaluations" in n for n in feasible.solve(toy(), Hungry(), budget=10, **more).notes)
+        assert any(
+            "needs at least 1000 evaluations" in n
+            for n in feasible.solve(toy(), Hungry(), budget=10, **more).notes
+        )
 
 
 def test_a_problem_given_as_an_object_says_how_to_resume_it(db):
@@ -336,7 +429,7 @@ def test_a_problem_given_as_an_object_says_how_to_resume_it(db):
         build_problem(store.run("r"))
 
 
-# -- killed -----------------------------------------------------------------------------------------------------------
+# -- killed ----------------------------------------------------------------------------------------
 
 SCRIPT = """
     import sys, time
@@ -351,9 +444,11 @@ SCRIPT = """
             out.write(repr(x.tolist()) + "\\n")
         return {{"cost": float(((x - 0.3) ** 2).sum()), "load": float(x.sum())}}
 
-    problem = BlackBox(fun, bounds=[(0.0, 1.0)] * 2, objective="cost", limits={{"load": ">= 0.5"}}, name="toy")
+    limits = {{"load": ">= 0.5"}}
+    problem = BlackBox(fun, bounds=[(0.0, 1.0)] * 2, objective="cost", limits=limits, name="toy")
     if __name__ == "__main__":
-        feasible.solve(problem, "cbo[n_particles=10]", budget=150, store={db!r}, name="r", workers={workers})
+        call = {{"budget": 150, "store": {db!r}, "name": "r", "workers": {workers}}}
+        feasible.solve(problem, "cbo[n_particles=10]", **call)
 """
 
 
@@ -377,7 +472,9 @@ def forked(file: Path) -> int:
     return pid
 
 
-def test_kill_9_of_the_driver_twenty_times_repeats_no_stored_evaluation_and_changes_nothing(tmp_path):
+def test_kill_9_of_the_driver_twenty_times_repeats_no_stored_evaluation_and_changes_nothing(
+    tmp_path,
+):
     file, log, db = script(tmp_path)
     rng = np.random.default_rng(0)
     kills, code, stored_at_kill = 0, None, []
@@ -409,7 +506,9 @@ def test_kill_9_of_the_driver_twenty_times_repeats_no_stored_evaluation_and_chan
         assert all(final[x] == row for x, row in earlier.items())
 
 
-def test_after_kill_9_of_a_driver_with_workers_nothing_is_left_and_resume_starts_within_5_seconds(tmp_path):
+def test_after_kill_9_of_a_driver_with_workers_nothing_is_left_and_resume_starts_within_5_seconds(
+    tmp_path,
+):
     file, log, db = script(tmp_path, workers=2)
     pid = forked(file)
     while len(lines(log)) < 20:
@@ -448,16 +547,41 @@ def test_a_live_driver_keeps_a_second_one_out(tmp_path):
 def test_a_pid_that_was_used_again_does_not_keep_anybody_out(db):
     feasible.solve(toy(Counting(5, interrupt)), "random-search", budget=10, store=db, name="r")
     store = Store(db)
-    store.update_run(store.run("r").id, owner={"host": os.uname().nodename, "pid": os.getppid(), "born": "12"}, state="running")
-    assert feasible.solve(toy(), "random-search", budget=10, store=db, name="r").spent["evaluations"] == 10
+    store.update_run(
+        store.run("r").id,
+        owner={"host": os.uname().nodename, "pid": os.getppid(), "born": "12"},
+        state="running",
+    )
+    assert (
+        feasible.solve(toy(), "random-search", budget=10, store=db, name="r").spent["evaluations"]
+        == 10
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_sigterm_and_ctrl_c_end_the_command_in_order_and_resume_equals_the_uninterrupted_run(tmp_path, sent):
+def test_sigterm_and_ctrl_c_end_the_command_in_order_and_resume_equals_the_uninterrupted_run(
+    tmp_path, sent
+):
     file, log, db = script(tmp_path)
     command = Path(sys.executable).with_name("feasible")
-    run = subprocess.Popen([command, "solve", f"{file}:problem", "--method", "cbo[n_particles=10]", "--budget", "evaluations=150", "--store", str(db),
-                            "--name", "r"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = subprocess.Popen(
+        [
+            command,
+            "solve",
+            f"{file}:problem",
+            "--method",
+            "cbo[n_particles=10]",
+            "--budget",
+            "evaluations=150",
+            "--store",
+            str(db),
+            "--name",
+            "r",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     while len(lines(log)) < 10 and run.poll() is None:
         time.sleep(0.01)
     run.send_signal(sent)
@@ -473,14 +597,21 @@ def test_sigterm_and_ctrl_c_end_the_command_in_order_and_resume_equals_the_unint
     assert len(lines(log)) < 150
 
 
-# -- staged problems --------------------------------------------------------------------------------------------------
+# -- staged problems -------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("method", ["random-search", "cbo[n_particles=8]"])
 @pytest.mark.parametrize("at", [4, 15])
 def test_a_staged_run_resumes_with_checks_and_evaluations_charged_once(db, method, at):
     def staged(counting):
-        return BlackBox(lambda x: {"cost": bowl(x)["cost"]}, bounds=[(0.0, 1.0)] * 2, objective="cost", limits={"load": ">= 0.8"}, name="toy",
-                        check=lambda x: {"load": counting(x)["load"]})
+        return BlackBox(
+            lambda x: {"cost": bowl(x)["cost"]},
+            bounds=[(0.0, 1.0)] * 2,
+            objective="cost",
+            limits={"load": ">= 0.8"},
+            name="toy",
+            check=lambda x: {"load": counting(x)["load"]},
+        )
 
     counting = Counting(at, interrupt)
     budget = {"checks": 40, "evaluations": 20}

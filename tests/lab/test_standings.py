@@ -31,20 +31,41 @@ from feasible.lab.standings import (
 )
 from feasible.lab.trials import Contest, Race, Trial
 
-numbers = st.one_of(st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 2.0]), st.floats())
-verdicts = st.builds(lambda o, v, t: Verdict(o, abs(v), t), numbers, numbers, st.sampled_from([0.0, 1e-6, -1.0, 1.0]))
-outcomes = st.builds(lambda o, v, s: trial(objective=o, violation=abs(v), status=s), numbers, numbers, st.sampled_from(["done", "done", "failed"]))
+numbers = st.one_of(
+    st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 2.0]), st.floats()
+)
+verdicts = st.builds(
+    lambda o, v, t: Verdict(o, abs(v), t), numbers, numbers, st.sampled_from([0.0, 1e-6, -1.0, 1.0])
+)
+outcomes = st.builds(
+    lambda o, v, s: trial(objective=o, violation=abs(v), status=s),
+    numbers,
+    numbers,
+    st.sampled_from(["done", "done", "failed"]),
+)
 
 
-# ------------------------------------------------------------------------------------------------ ranks
+# ------------------------------------------------------------------------------------------------
+# ranks
+
 
 def test_ranks_by_hand_feasible_then_violation_then_missing():
-    found = average_ranks([Verdict(5.0, 0.1), Verdict(2.0), Verdict(9.0, 0.01), Verdict(3.0), Verdict(math.nan, math.inf)])
+    found = average_ranks(
+        [
+            Verdict(5.0, 0.1),
+            Verdict(2.0),
+            Verdict(9.0, 0.01),
+            Verdict(3.0),
+            Verdict(math.nan, math.inf),
+        ]
+    )
     assert found == [4, 1, 3, 2, 5]
 
 
 def test_equals_share_the_average_of_their_ranks():
-    assert average_ranks([Verdict(1.0), Verdict(2.0), Verdict(1.0), Verdict(2.0), Verdict(2.0)]) == [1.5, 4, 1.5, 4, 4]
+    assert average_ranks(
+        [Verdict(1.0), Verdict(2.0), Verdict(1.0), Verdict(2.0), Verdict(2.0)]
+    ) == [1.5, 4, 1.5, 4, 4]
 
 
 @given(st.lists(verdicts, max_size=12))
@@ -65,7 +86,9 @@ def test_best_trial_is_the_one_that_no_other_beats(trials):
 
 
 @given(numbers, st.floats(min_value=0), st.booleans())
-def test_outcome_is_feasible_only_if_the_trial_says_so_and_an_objective_was_measured(objective, violation, feasible):
+def test_outcome_is_feasible_only_if_the_trial_says_so_and_an_objective_was_measured(
+    objective, violation, feasible
+):
     verdict = outcome(trial(objective=objective, violation=violation, feasible=feasible))
     assert verdict.feasible == (feasible and not math.isnan(objective) and math.isfinite(violation))
 
@@ -73,20 +96,29 @@ def test_outcome_is_feasible_only_if_the_trial_says_so_and_an_objective_was_meas
 def test_average_rank_weighs_problems_equally_however_many_seeds_they_have():
     trials = [trial("p", m, s, o) for s in range(3) for m, o in (("a", 1.0), ("b", 2.0))]
     trials += [trial("q", "a", 0, 2.0), trial("q", "b", 0, 1.0)]
-    assert standings(race_of(trials)).ranks.set_index("method")["rank"].to_dict() == {"a": 1.5, "b": 1.5}
+    assert standings(race_of(trials)).ranks.set_index("method")["rank"].to_dict() == {
+        "a": 1.5,
+        "b": 1.5,
+    }
 
 
-# ------------------------------------------------------------------------------------------------ table
+# ------------------------------------------------------------------------------------------------
+# table
+
 
 def test_median_and_quartiles_by_hand():
-    race = race_of([trial("p", "a", s, o) for s, o in enumerate([5.0, 1.0, 2.0, 4.0, 3.0])], best_known=2.0)
+    race = race_of(
+        [trial("p", "a", s, o) for s, o in enumerate([5.0, 1.0, 2.0, 4.0, 3.0])], best_known=2.0
+    )
     row = standings(race).table.iloc[0]
     assert (row["median"], row["q25"], row["q75"], row["gap"]) == (3.0, 2.0, 4.0, 0.5)
     assert (row["feasible_rate"], row["failed"], row["seconds"]) == (1.0, 0, 1.0)
 
 
 def test_infeasible_answer_with_a_better_objective_does_not_improve_the_median():
-    race = race_of([trial("p", "a", 0, 3.0), trial("p", "a", 1, -100.0, 5.0), trial("p", "a", 2, 1.0)])
+    race = race_of(
+        [trial("p", "a", 0, 3.0), trial("p", "a", 1, -100.0, 5.0), trial("p", "a", 2, 1.0)]
+    )
     row = standings(race).table.iloc[0]
     assert (row["median"], row["q25"], row["feasible_rate"]) == (3.0, 2.0, pytest.approx(2 / 3))
     assert math.isnan(row["q75"])
@@ -101,21 +133,32 @@ def test_method_that_is_infeasible_in_most_seeds_has_no_median_and_an_infinite_g
 
 
 def test_maximised_objectives_are_shown_in_the_users_sense():
-    race = race_of([trial("p", "a", s, -v) for s, v in enumerate([1.0, 2.0, 3.0])], best_known=-4.0, maximize=True)
+    race = race_of(
+        [trial("p", "a", s, -v) for s, v in enumerate([1.0, 2.0, 3.0])],
+        best_known=-4.0,
+        maximize=True,
+    )
     row = standings(race).table.iloc[0]
     assert (row["median"], row["q25"], row["q75"], row["reference"]) == (2.0, 1.5, 2.5, 4.0)
     assert row["gap"] == 0.5
 
 
 def test_failed_trials_count_as_infeasible_and_rank_last():
-    race = race_of([trial("p", "a", 0, status="failed", error="boom"), trial("p", "b", 0, 9.0, 1e3)])
+    race = race_of(
+        [trial("p", "a", 0, status="failed", error="boom"), trial("p", "b", 0, 9.0, 1e3)]
+    )
     result = standings(race)
     assert result.ranks["method"].tolist() == ["b", "a"]
     assert result.table.set_index("method").loc["a", ["failed", "feasible_rate"]].tolist() == [1, 0]
 
 
 def test_pending_trials_are_left_out_and_only_complete_seeds_are_ranked():
-    trials = [trial("p", "a", 0, 2.0), trial("p", "b", 0, 1.0), trial("p", "a", 1, 1.0), trial("p", "b", 1, status="pending")]
+    trials = [
+        trial("p", "a", 0, 2.0),
+        trial("p", "b", 0, 1.0),
+        trial("p", "a", 1, 1.0),
+        trial("p", "b", 1, status="pending"),
+    ]
     result = standings(race_of(trials))
     assert result.leader == "b"
     assert result.ranks.set_index("method")["rank"].to_dict() == {"b": 1.0, "a": 2.0}
@@ -124,24 +167,45 @@ def test_pending_trials_are_left_out_and_only_complete_seeds_are_ranked():
 
 
 def test_method_that_has_not_begun_takes_no_ranks_from_the_others():
-    trials = [trial("p", "a", 0, 2.0), trial("p", "b", 0, 1.0), trial("p", "c", 0, status="pending")]
+    trials = [
+        trial("p", "a", 0, 2.0),
+        trial("p", "b", 0, 1.0),
+        trial("p", "c", 0, status="pending"),
+    ]
     ranks = standings(race_of(trials)).ranks.set_index("method")["rank"]
     assert ranks["b"] == 1
     assert math.isnan(ranks["c"])
 
 
-@pytest.mark.parametrize("race", [race_of([]), Race("empty", [Contest("p")], ["a", "b"], [], {}, []), Race("x", [], [], [], {}, []),
-                                  race_of([trial(status="pending")]), race_of([trial(status="failed")]), race_of([trial(objective=math.nan)]),
-                                  race_of([trial(objective=math.inf)]), race_of([trial(objective=1.0, violation=math.nan)]),
-                                  race_of([trial(objective=-math.inf), trial(method="b", objective=1.0)], best_known=None),
-                                  race_of([trial(objective=1.0)], best_known=math.nan), race_of([trial(objective=1.0)], budget={})])
+@pytest.mark.parametrize(
+    "race",
+    [
+        race_of([]),
+        Race("empty", [Contest("p")], ["a", "b"], [], {}, []),
+        Race("x", [], [], [], {}, []),
+        race_of([trial(status="pending")]),
+        race_of([trial(status="failed")]),
+        race_of([trial(objective=math.nan)]),
+        race_of([trial(objective=math.inf)]),
+        race_of([trial(objective=1.0, violation=math.nan)]),
+        race_of([trial(objective=-math.inf), trial(method="b", objective=1.0)], best_known=None),
+        race_of([trial(objective=1.0)], best_known=math.nan),
+        race_of([trial(objective=1.0)], budget={}),
+    ],
+)
 def test_degenerate_races_have_standings_and_profiles(race):
     result = standings(race)
     assert len(result.table) == len(race.contests) * len(race.methods)
     assert len(result.to_frame()) == len(result.table)
     format_standings(result)
-    for curve in (profiles.performance_profile(race), profiles.data_profile(race), profiles.ecdf(race)):
-        assert curve.to_numpy().size == 0 or ((curve.to_numpy() >= 0) & (curve.to_numpy() <= 1)).all()
+    for curve in (
+        profiles.performance_profile(race),
+        profiles.data_profile(race),
+        profiles.ecdf(race),
+    ):
+        assert (
+            curve.to_numpy().size == 0 or ((curve.to_numpy() >= 0) & (curve.to_numpy() <= 1)).all()
+        )
 
 
 def test_quantiles_are_linear_and_never_cross_an_infinity():
@@ -157,22 +221,42 @@ def test_quantile_agrees_with_numpy_on_finite_values(values, q):
     assert quantile(values, q) == pytest.approx(float(np.quantile(values, q)), abs=1e-9)
 
 
-# ------------------------------------------------------------------------------------------------ the reference value
+# ------------------------------------------------------------------------------------------------
+# the reference value
+
 
 def test_beating_the_best_known_value_feasibly_is_reported_first_and_loudly():
-    result = standings(race_of([trial(objective=0.99), trial(seed=1, status="pending")], best_known=1.0))
+    result = standings(
+        race_of([trial(objective=0.99), trial(seed=1, status="pending")], best_known=1.0)
+    )
     assert result.notes[0].startswith("ATTENTION:")
     assert "1 %" in result.notes[0]
 
 
-@pytest.mark.parametrize("t", [trial(objective=0.5, violation=1.0), trial(objective=1 - 1e-8),
-                               trial(objective=0.5, status="failed"), trial(objective=1.0)])
+@pytest.mark.parametrize(
+    "t",
+    [
+        trial(objective=0.5, violation=1.0),
+        trial(objective=1 - 1e-8),
+        trial(objective=0.5, status="failed"),
+        trial(objective=1.0),
+    ],
+)
 def test_no_alarm_for_infeasible_failed_or_rounding(t):
-    assert not any(n.startswith("ATTENTION:") for n in standings(race_of([t], best_known=1.0)).notes)
+    assert not any(
+        n.startswith("ATTENTION:") for n in standings(race_of([t], best_known=1.0)).notes
+    )
 
 
 def test_unknown_optimum_is_replaced_by_the_best_found_and_said():
-    race = race_of([trial(objective=2.0), trial(method="b", objective=3.0), trial(method="c", objective=1.0, violation=1.0)], best_known=None)
+    race = race_of(
+        [
+            trial(objective=2.0),
+            trial(method="b", objective=3.0),
+            trial(method="c", objective=1.0, violation=1.0),
+        ],
+        best_known=None,
+    )
     result = standings(race)
     assert result.table.set_index("method")["gap"].to_dict() == {"a": 0.0, "b": 0.5, "c": math.inf}
     assert not result.table["known"].any()
@@ -186,7 +270,9 @@ def test_gaps_to_zero_are_differences():
     assert percent(0.25, absolute=True) == "0.25"
 
 
-# ------------------------------------------------------------------------------------------------ tests of significance
+# ------------------------------------------------------------------------------------------------
+# tests of significance
+
 
 def test_holm_on_a_textbook_example():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -214,15 +300,27 @@ def test_always_better_in_six_pairs_gives_two_over_two_to_the_sixth():
     assert signed_rank(race_of(trials), "b", "a") == (pytest.approx(2 / 2**6), 6)
 
 
-@pytest.mark.parametrize("d", [[1, 2, 3, -4, 5, 6, 7], [0, 0, 1, -2, 3, 4], [1, 1, 1, -1, 2, 2, 0], [3, -3, 1, -1, 2, -2],
-                               [(-1) ** (i // 3) * i for i in range(1, 30)]])
+@pytest.mark.parametrize(
+    "d",
+    [
+        [1, 2, 3, -4, 5, 6, 7],
+        [0, 0, 1, -2, 3, 4],
+        [1, 1, 1, -1, 2, 2, 0],
+        [3, -3, 1, -1, 2, -2],
+        [(-1) ** (i // 3) * i for i in range(1, 30)],
+    ],
+)
 def test_exact_p_value_agrees_with_scipy(d):
-    assert signed_rank_p(np.array(d, dtype=float)) == pytest.approx(wilcoxon(d, zero_method="zsplit").pvalue, rel=1e-9)
+    assert signed_rank_p(np.array(d, dtype=float)) == pytest.approx(
+        wilcoxon(d, zero_method="zsplit").pvalue, rel=1e-9
+    )
 
 
 def test_exact_and_normal_p_values_meet():
     d = np.round(np.random.default_rng(0).normal(0.15, 1, 200), 1)
-    assert signed_rank_p(d) == pytest.approx(wilcoxon(d, zero_method="zsplit", method="asymptotic").pvalue, rel=0.03)
+    assert signed_rank_p(d) == pytest.approx(
+        wilcoxon(d, zero_method="zsplit", method="asymptotic").pvalue, rel=0.03
+    )
 
 
 def test_identical_outcomes_have_p_one():
@@ -231,7 +329,9 @@ def test_identical_outcomes_have_p_one():
 
 
 def test_too_few_pairs_have_no_p_value_and_a_note():
-    result = standings(race_of([trial("p", m, s, 1.0 + (m == "b")) for s in range(5) for m in "ab"]))
+    result = standings(
+        race_of([trial("p", m, s, 1.0 + (m == "b")) for s in range(5) for m in "ab"])
+    )
     assert result.ranks["p"].isna().all()
     assert any("at least 6 pairs" in n for n in result.notes)
 
@@ -244,36 +344,69 @@ def test_single_method_is_the_leader_without_a_test():
 
 def test_raw_p_value_of_two_methods_does_not_depend_on_a_third():
     rng = np.random.default_rng(0)
-    two = [trial(p, m, s, float(rng.normal() + (m == "b"))) for p in "pq" for s in range(8) for m in "ab"]
+    two = [
+        trial(p, m, s, float(rng.normal() + (m == "b")))
+        for p in "pq"
+        for s in range(8)
+        for m in "ab"
+    ]
     three = two + [trial(p, "c", s, float(rng.normal())) for p in "pq" for s in range(8)]
     assert signed_rank(race_of(two), "b", "a") == signed_rank(race_of(three), "b", "a")
 
 
-# ------------------------------------------------------------------------------------------------ adding a method
+# ------------------------------------------------------------------------------------------------
+# adding a method
+
 
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=6, max_size=6), st.floats(0, 2))
 def test_adding_a_method_changes_no_figure_of_the_others(objectives, violation):
     race = make_race(2)
     race.contests[2].best_known = -92.0
-    own = ["trials", "median", "q25", "q75", "gap", "feasible_rate", "violation", "failed", "seconds"]
-    more = [trial(c.name, "new", s, objectives[i % 6] * 1000, violation * (s % 2), evaluations=200.0)
-            for i, c in enumerate(race.contests) for s in range(2)]
+    own = [
+        "trials",
+        "median",
+        "q25",
+        "q75",
+        "gap",
+        "feasible_rate",
+        "violation",
+        "failed",
+        "seconds",
+    ]
+    more = [
+        trial(c.name, "new", s, objectives[i % 6] * 1000, violation * (s % 2), evaluations=200.0)
+        for i, c in enumerate(race.contests)
+        for s in range(2)
+    ]
     bigger = replace(race, methods=[*race.methods, "new"], trials=[*race.trials, *more])
     before, after = standings(race).table, standings(bigger).table
     after = after[after["method"] != "new"].reset_index(drop=True)
     pd.testing.assert_frame_equal(before[own], after[own])
     pd.testing.assert_frame_equal(profiles.ecdf(race), profiles.ecdf(bigger)[race.methods])
     costs = profiles.costs(bigger)
-    pd.testing.assert_frame_equal(profiles.costs(race), costs[costs["method"] != "new"].reset_index(drop=True))
+    pd.testing.assert_frame_equal(
+        profiles.costs(race), costs[costs["method"] != "new"].reset_index(drop=True)
+    )
 
 
-# ------------------------------------------------------------------------------------------------ profiles
+# ------------------------------------------------------------------------------------------------
+# profiles
+
 
 def two_methods():
-    """On p both solve at 10 and 20 evaluations; on q only b, at 40. Target: objective <= 1.01, best known 1; two variables."""
-    return race_of([trial("p", "a", 0, 1.0, trail=[(5, 3.0), (10, 1.0)]), trial("p", "b", 0, 1.0, trail=[(20, 1.005)]),
-                    trial("q", "a", 0, 2.0, trail=[(10, 2.0)]), trial("q", "b", 0, 1.0, trail=[(1, 50.0), (40, 1.0)])], best_known=1.0)
+    """On p both solve at 10 and 20 evaluations; on q only b, at 40. Target: objective <= 1.01, best
+    known 1; two variables.
+    """
+    return race_of(
+        [
+            trial("p", "a", 0, 1.0, trail=[(5, 3.0), (10, 1.0)]),
+            trial("p", "b", 0, 1.0, trail=[(20, 1.005)]),
+            trial("q", "a", 0, 2.0, trail=[(10, 2.0)]),
+            trial("q", "b", 0, 1.0, trail=[(1, 50.0), (40, 1.0)]),
+        ],
+        best_known=1.0,
+    )
 
 
 def test_costs_are_the_evaluations_to_the_target():
@@ -302,14 +435,22 @@ def test_ecdf_reaches_all_targets_at_the_optimum_and_counts_decades_before():
 
 def test_infeasible_points_reach_no_target_however_good_their_objective():
     t = trial("p", "a", 0, 1.0, 0.5)
-    t.trail = [replace(p, verdict=Verdict(0.0, 1.0)) for p in trial(trail=[(1, 0.0), (2, 0.0)]).trail]
-    assert profiles.cost_to(t, "evaluations", reference(race_of([t], 1.0), Contest("p", 1.0))) == math.inf
+    t.trail = [
+        replace(p, verdict=Verdict(0.0, 1.0)) for p in trial(trail=[(1, 0.0), (2, 0.0)]).trail
+    ]
+    assert (
+        profiles.cost_to(t, "evaluations", reference(race_of([t], 1.0), Contest("p", 1.0)))
+        == math.inf
+    )
     assert profiles.first_feasible(t, "evaluations") == math.inf
 
 
 def test_failed_trial_reached_nothing_although_its_trail_was_good():
     t = trial("p", "a", 0, 1.0, trail=[(1, 1.0)], status="failed")
-    assert profiles.costs(race_of([t, trial("p", "b", 0, 1.0)], 1.0))["cost"].tolist() == [math.inf, 100]
+    assert profiles.costs(race_of([t, trial("p", "b", 0, 1.0)], 1.0))["cost"].tolist() == [
+        math.inf,
+        100,
+    ]
 
 
 def test_budget_of_seconds_only_is_counted_in_seconds():
@@ -322,8 +463,12 @@ def test_budget_of_seconds_only_is_counted_in_seconds():
 @given(st.lists(st.tuples(numbers, st.floats(0, 1)), max_size=30), numbers, st.floats(0, 1))
 def test_trajectory_only_improves_and_ends_at_the_best_feasible_verdict(points, last, violation):
     t = trial("p", "a", 0, last, violation, evaluations=len(points) + 1)
-    t.trail = [replace(p, verdict=Verdict(o, max(v - 0.5, 0))) for (o, v), p in
-               zip(points, trial(trail=[(i + 1.0, 0.0) for i in range(len(points))]).trail, strict=True)]
+    t.trail = [
+        replace(p, verdict=Verdict(o, max(v - 0.5, 0)))
+        for (o, v), p in zip(
+            points, trial(trail=[(i + 1.0, 0.0) for i in range(len(points))]).trail, strict=True
+        )
+    ]
     spent, best = profiles.trajectory(t, "evaluations")
     assert (np.diff(spent) >= 0).all()
     assert all(b <= a for a, b in pairwise(best))
@@ -334,14 +479,20 @@ def test_trajectory_only_improves_and_ends_at_the_best_feasible_verdict(points, 
 
 def test_profiles_never_fall_and_shares_are_shares():
     race = make_race(4)
-    for curve in (profiles.performance_profile(race), profiles.data_profile(race), profiles.ecdf(race)):
+    for curve in (
+        profiles.performance_profile(race),
+        profiles.data_profile(race),
+        profiles.ecdf(race),
+    ):
         values = curve.to_numpy()
         assert (np.diff(values, axis=0) >= 0).all()
         assert ((values >= 0) & (values <= 1)).all()
         assert list(curve.columns) == race.methods
 
 
-# ------------------------------------------------------------------------------------------------ terminal
+# ------------------------------------------------------------------------------------------------
+# terminal
+
 
 def shown(table):
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
@@ -362,7 +513,9 @@ def test_many_problems_are_merged_into_one_column():
 
 
 def test_names_steer_neither_the_terminal_nor_rich():
-    race = race_of([trial(n, m, 0, 1.0) for n in HOSTILE[:2] for m in (*HOSTILE, "[red]x[/red]", "[/]")], 1.0)
+    race = race_of(
+        [trial(n, m, 0, 1.0) for n in HOSTILE[:2] for m in (*HOSTILE, "[red]x[/red]", "[/]")], 1.0
+    )
     text = shown(format_standings(standings(race)))
     assert "\x1b" not in text
     assert "[red]x[/red]" in text
@@ -378,8 +531,21 @@ def test_trials_that_solved_a_problem_share_a_rank_and_others_do_not():
     contest = Contest("p", best_known=10.0)
 
     def seen(method, objective, violation=0.0, feasible=True):
-        return Trial("p", method, 0, status="done", objective=objective, violation=violation, feasible=feasible)
+        return Trial(
+            "p",
+            method,
+            0,
+            status="done",
+            objective=objective,
+            violation=violation,
+            feasible=feasible,
+        )
 
-    found = [seen("a", 10.0 + 5e-6), seen("b", 10.0 - 1e-3), seen("c", 10.1), seen("d", 9.0, 1.0, False)]
+    found = [
+        seen("a", 10.0 + 5e-6),
+        seen("b", 10.0 - 1e-3),
+        seen("c", 10.1),
+        seen("d", 9.0, 1.0, False),
+    ]
     assert average_ranks([solved(t, contest) for t in found]) == [1.5, 1.5, 3.0, 4.0]
     assert average_ranks([solved(t, Contest("p")) for t in found]) == [2.0, 1.0, 3.0, 4.0]

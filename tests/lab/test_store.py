@@ -1,4 +1,6 @@
-"""The store keeps every row, for many processes at once, beside other tools, and says what to do when it cannot."""
+"""The store keeps every row, for many processes at once, beside other tools, and says what to do
+when it cannot.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,15 @@ def db(tmp_path: Path) -> Path:
 
 
 def new_run(store: Store, name: str = "r") -> int:
-    return store.create_run(kind="solve", problem="toy", method="random-search", seed=0, budget={"evaluations": 10}, spec={}, name=name).id
+    return store.create_run(
+        kind="solve",
+        problem="toy",
+        method="random-search",
+        seed=0,
+        budget={"evaluations": 10},
+        spec={},
+        name=name,
+    ).id
 
 
 def one_row(i: int):
@@ -42,9 +52,25 @@ def one_row(i: int):
 def fill(store: Store, run: int, n: int) -> None:
     """n rows, written at once."""
     with store.write() as connection:
-        connection.execute(sa.insert(evaluations).prefix_with("OR REPLACE"), [
-            {"run": run, "row": i, "x": "[0.5, 0.5]", "objective": float(i), "violation": 0.0, "constraints": "[0.0]",
-             "metrics": '{"cost": 1.0}', "status": 0, "tag": -1, "told": i, "charged": "{}"} for i in range(n)])
+        connection.execute(
+            sa.insert(evaluations).prefix_with("OR REPLACE"),
+            [
+                {
+                    "run": run,
+                    "row": i,
+                    "x": "[0.5, 0.5]",
+                    "objective": float(i),
+                    "violation": 0.0,
+                    "constraints": "[0.0]",
+                    "metrics": '{"cost": 1.0}',
+                    "status": 0,
+                    "tag": -1,
+                    "told": i,
+                    "charged": "{}",
+                }
+                for i in range(n)
+            ],
+        )
 
 
 class Statements:
@@ -64,15 +90,23 @@ class Statements:
         return [s for s in self.seen if not s.startswith("PRAGMA")]
 
 
-# -- opening ----------------------------------------------------------------------------------------------------------
+# -- opening ---------------------------------------------------------------------------------------
+
 
 def test_a_new_store_has_the_newest_schema_in_its_own_version_table(db):
     Store(db).close()
     with sqlite3.connect(db) as raw:
         assert raw.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(HEAD,)]
         names = {n for (n,) in raw.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    assert names == {VERSION_TABLE, "feasible_races", "feasible_runs", "feasible_evaluations", "feasible_points", "feasible_checkpoints",
-                     "feasible_answers"}
+    assert names == {
+        VERSION_TABLE,
+        "feasible_races",
+        "feasible_runs",
+        "feasible_evaluations",
+        "feasible_points",
+        "feasible_checkpoints",
+        "feasible_answers",
+    }
 
 
 def test_migrations_make_the_schema_that_the_code_declares(db):
@@ -80,9 +114,12 @@ def test_migrations_make_the_schema_that_the_code_declares(db):
     from alembic.migration import MigrationContext
 
     from feasible.lab.schema import metadata
+
     store = Store(db)
     with store.read() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
         assert compare_metadata(context, metadata) == []
 
 
@@ -282,7 +319,8 @@ def test_the_file_system_of_a_path_is_the_deepest_mount(monkeypatch, tmp_path):
     assert store_module.file_system(Path("/usr")) == "ext4"
 
 
-# -- many processes ---------------------------------------------------------------------------------------------------
+# -- many processes --------------------------------------------------------------------------------
+
 
 def test_32_processes_create_one_store_and_write_50_rows_each_while_others_read(db):
     deadline = time.time() + 60
@@ -322,7 +360,10 @@ def test_unnamed_runs_of_many_processes_get_names_of_their_own(db):
 
     def work(_i: int) -> list[str]:
         store = Store(db)
-        return [store.create_run(kind="solve", problem="p", method="m", seed=0, budget={}, spec={}).name for _ in range(10)]
+        return [
+            store.create_run(kind="solve", problem="p", method="m", seed=0, budget={}, spec={}).name
+            for _ in range(10)
+        ]
 
     names = [n for found in together(8, work) for n in found]
     assert len(set(names)) == 80
@@ -342,7 +383,8 @@ def test_an_open_store_can_be_used_on_both_sides_of_a_fork(db):
     assert [r.row for r in store.evaluations(run)] == [0, 1, 2, 3, 4]
 
 
-# -- what it costs ----------------------------------------------------------------------------------------------------
+# -- what it costs ---------------------------------------------------------------------------------
+
 
 def test_recording_an_evaluation_is_one_statement_at_10_and_at_10_000_rows(db, monkeypatch):
     store = Store(db)
@@ -359,19 +401,46 @@ def test_recording_an_evaluation_is_one_statement_at_10_and_at_10_000_rows(db, m
 def test_a_solve_sends_as_many_statements_for_each_evaluation_late_as_early(db, monkeypatch):
     store = Store(db)
     count = Statements(store, monkeypatch)
-    inserts = {n: sum("INTO feasible_evaluations" in s for s in count.of(
-        lambda n=n: feasible.solve(toy(), "random-search", budget=n, store=store, name=f"r{n}"))) for n in (10, 300)}
+    inserts = {
+        n: sum(
+            "INTO feasible_evaluations" in s
+            for s in count.of(
+                lambda n=n: feasible.solve(
+                    toy(), "random-search", budget=n, store=store, name=f"r{n}"
+                )
+            )
+        )
+        for n in (10, 300)
+    }
     assert inserts == {10: 10, 300: 300}
-    others = {n: len([s for s in count.of(lambda n=n: feasible.solve(toy(), "random-search", budget=n, store=store, name=f"s{n}"))
-                      if "INTO feasible_evaluations" not in s and "feasible_points" not in s]) for n in (10, 300)}
+    others = {
+        n: len(
+            [
+                s
+                for s in count.of(
+                    lambda n=n: feasible.solve(
+                        toy(), "random-search", budget=n, store=store, name=f"s{n}"
+                    )
+                )
+                if "INTO feasible_evaluations" not in s and "feasible_points" not in s
+            ]
+        )
+        for n in (10, 300)
+    }
     assert others[10] == others[300]
 
 
 def test_asking_and_telling_send_as_many_statements_at_10_000_rows_as_at_10(db, monkeypatch):
     from feasible.lab.study import Report, Study
+
     store = Store(db)
     problem = toy(None)
-    study = Study.create(store, problem, feasible.core.registry.load_method("random-search"), feasible.Budget(evaluations=50_000))
+    study = Study.create(
+        store,
+        problem,
+        feasible.core.registry.load_method("random-search"),
+        feasible.Budget(evaluations=50_000),
+    )
     count = Statements(store, monkeypatch)
     counts = []
     for have in (10, 10_000):
@@ -389,12 +458,34 @@ def test_asking_and_telling_send_as_many_statements_at_10_000_rows_as_at_10(db, 
 
 def test_10_000_runs_are_listed_without_reading_ledgers_or_trails(db, monkeypatch):
     store = Store(db)
-    result = '{"verdict": {"objective": 1.0}, "design": [["variable", "value", "unit"]], "objective": 1.0, "feasible": true}'
+    result = (
+        '{"verdict": {"objective": 1.0}, "design": [["variable", "value", "unit"]], '
+        '"objective": 1.0, "feasible": true}'
+    )
     with store.write() as connection:
-        connection.execute(sa.insert(store_module.runs), [
-            {"name": f"n{i}", "kind": "solve", "problem": "p", "method": "m", "seed": 0, "budget": '{"evaluations": 10}', "spec": "{}",
-             "state": "finished", "result": result, "reserved": "{}", "rows": 10, "told": 0, "version": 0, "created": 0.0, "updated": 0.0}
-            for i in range(10_000)])
+        connection.execute(
+            sa.insert(store_module.runs),
+            [
+                {
+                    "name": f"n{i}",
+                    "kind": "solve",
+                    "problem": "p",
+                    "method": "m",
+                    "seed": 0,
+                    "budget": '{"evaluations": 10}',
+                    "spec": "{}",
+                    "state": "finished",
+                    "result": result,
+                    "reserved": "{}",
+                    "rows": 10,
+                    "told": 0,
+                    "version": 0,
+                    "created": 0.0,
+                    "updated": 0.0,
+                }
+                for i in range(10_000)
+            ],
+        )
     count = Statements(store, monkeypatch)
     started = time.perf_counter()
     statements = count.of(lambda: store.runs())
@@ -404,7 +495,8 @@ def test_10_000_runs_are_listed_without_reading_ledgers_or_trails(db, monkeypatc
     assert len(store.runs()) == 10_000
 
 
-# -- what is kept -----------------------------------------------------------------------------------------------------
+# -- what is kept ----------------------------------------------------------------------------------
+
 
 def test_a_row_comes_back_bit_for_bit(db):
     store = Store(db)
@@ -455,7 +547,9 @@ def test_a_batch_is_recorded_in_one_transaction_or_not_at_all(db):
         store._execute([row, (run, 1, object(), *row[3:])])
     assert store.count(run) == 0
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
-    store.record(run, toy().batch(x, [toy().outcome(r) for r in x], np.array([0, 1]), np.array([-1, -1])))
+    store.record(
+        run, toy().batch(x, [toy().outcome(r) for r in x], np.array([0, 1]), np.array([-1, -1]))
+    )
     assert store.count(run) == 2
 
 
@@ -480,7 +574,9 @@ def test_an_interrupt_in_the_middle_of_a_batch_leaves_no_transaction_open(db, mo
     monkeypatch.setattr(store, "_raw", type("Raw", (), {"cursor": lambda self: Stopping(real())})())
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
     with pytest.raises(KeyboardInterrupt):
-        store.record(run, toy().batch(x, [toy().outcome(r) for r in x], np.array([1, 2]), np.array([-1, -1])))
+        store.record(
+            run, toy().batch(x, [toy().outcome(r) for r in x], np.array([1, 2]), np.array([-1, -1]))
+        )
     store.update_run(run, state="interrupted")
     assert store.count(run) == 1
 
@@ -530,8 +626,14 @@ def test_a_pickle_in_the_checkpoint_of_a_run_is_not_run_and_the_ledger_is_replay
 
 def test_a_pickle_in_the_checkpoint_of_a_study_is_refused_and_not_run(db, bomb):
     from feasible.lab.study import Study
+
     store = Store(db)
-    study = Study.create(store, toy(None), feasible.core.registry.load_method("random-search"), feasible.Budget(evaluations=5))
+    study = Study.create(
+        store,
+        toy(None),
+        feasible.core.registry.load_method("random-search"),
+        feasible.Budget(evaluations=5),
+    )
     study.ask()
     store.save_checkpoint(study.id, bomb[0])
     with pytest.raises(errors.CheckpointError, match="damaged or not a checkpoint"):
@@ -543,12 +645,31 @@ def test_no_module_of_feasible_unpickles():
     root = Path(feasible.__file__).parent
     for file in root.rglob("*.py"):
         text = file.read_text()
-        for word in ("pickle.load", "pickle.Unpickler", "import pickle", "joblib.load", "dill", "allow_pickle=True", "weights_only=False"):
+        for word in (
+            "pickle.load",
+            "pickle.Unpickler",
+            "import pickle",
+            "joblib.load",
+            "dill",
+            "allow_pickle=True",
+            "weights_only=False",
+        ):
             assert word not in text, f"{file} has {word}"
 
 
-@pytest.mark.parametrize("name", ["../../escape", "<script>alert(1)</script>", "[red]x[/red]", "'; DROP TABLE feasible_runs; --", "a\nb", "ü ✓",
-                                  "", "%s"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../escape",
+        "<script>alert(1)</script>",
+        "[red]x[/red]",
+        "'; DROP TABLE feasible_runs; --",
+        "a\nb",
+        "ü ✓",
+        "",
+        "%s",
+    ],
+)
 def test_a_hostile_name_is_a_name_and_nothing_else(tmp_path, name):
     folder = tmp_path / "inner"
     folder.mkdir()
@@ -592,7 +713,12 @@ def test_looking_for_pending_and_for_newly_told_rows_reads_an_index_and_not_the_
     plans = []
     with sqlite3.connect(db) as raw:
         for where in ("status IN (3, 4)", "told > 7"):
-            plans.append(raw.execute(f"EXPLAIN QUERY PLAN SELECT * FROM feasible_evaluations WHERE run = {run} AND {where}").fetchall()[0][3])
+            plans.append(
+                raw.execute(
+                    f"EXPLAIN QUERY PLAN SELECT * FROM feasible_evaluations WHERE run = {run} AND "
+                    f"{where}"
+                ).fetchall()[0][3]
+            )
     assert "feasible_evaluations_open" in plans[0]
     assert "feasible_evaluations_told" in plans[1]
     assert [r.row for r in store.evaluations(run, told_after=7)] == [8, 9]

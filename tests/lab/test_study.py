@@ -1,4 +1,6 @@
-"""The experimenter's loop: the budget belongs to the study, and results come in any order, late, wrong, or never."""
+"""The experimenter's loop: the budget belongs to the study, and results come in any order, late,
+wrong, or never.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,21 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "lab.db"
 
 
-def begin(db: Path, method: str = "random-search", budget: object = 20, problem: BlackBox | None = None, **more) -> Study:
-    return Study.create(Store(db), problem or toy(None), load_method(method), feasible.Budget.of(budget), label=method, **more)
+def begin(
+    db: Path,
+    method: str = "random-search",
+    budget: object = 20,
+    problem: BlackBox | None = None,
+    **more,
+) -> Study:
+    return Study.create(
+        Store(db),
+        problem or toy(None),
+        load_method(method),
+        feasible.Budget.of(budget),
+        label=method,
+        **more,
+    )
 
 
 def again(study: Study) -> Study:
@@ -50,7 +65,8 @@ def status(study: Study) -> list[int]:
     return [r.status for r in study.store.evaluations(study.id)]
 
 
-# -- telling ----------------------------------------------------------------------------------------------------------
+# -- telling ---------------------------------------------------------------------------------------
+
 
 def test_results_come_in_any_order(db):
     study = begin(db)
@@ -58,7 +74,9 @@ def test_results_come_in_any_order(db):
     for i in (2, 0, 3, 1):
         study.tell([value(rows[i])])
     assert status(study) == [DONE] * 4
-    assert [r.metrics["cost"] for r in study.store.evaluations(study.id)] == [bowl(np.array(r.x))["cost"] for r in rows]
+    assert [r.metrics["cost"] for r in study.store.evaluations(study.id)] == [
+        bowl(np.array(r.x))["cost"] for r in rows
+    ]
 
 
 def test_a_partial_result_is_kept_and_completed_later(db):
@@ -107,7 +125,12 @@ def test_a_failure_keeps_its_reason_and_is_not_given_a_number(db):
     study.ask()
     study.tell([Report(0, None, {}, "failed", "mould cracked")])
     (row,) = study.store.evaluations(study.id)
-    assert (row.status, row.reason, row.objective, row.metrics) == (FAILED, "mould cracked", None, {})
+    assert (row.status, row.reason, row.objective, row.metrics) == (
+        FAILED,
+        "mould cracked",
+        None,
+        {},
+    )
     assert math.isinf(row.violation)
 
 
@@ -123,7 +146,12 @@ def test_a_failed_experiment_can_be_told_a_value_later(db):
 def test_infeasible_without_an_objective_is_an_outcome(db):
     study = begin(db)
     study.ask(2)
-    study.tell([Report(0, None, {"load": 0.1}, "infeasible"), Report(1, None, {}, "infeasible", "would not fit the press")])
+    study.tell(
+        [
+            Report(0, None, {"load": 0.1}, "infeasible"),
+            Report(1, None, {}, "infeasible", "would not fit the press"),
+        ]
+    )
     rows = study.store.evaluations(study.id)
     assert [r.status for r in rows] == [INFEASIBLE, INFEASIBLE]
     assert rows[0].violation == pytest.approx(0.4)
@@ -138,10 +166,17 @@ def test_a_violated_limit_without_an_objective_is_infeasible_without_saying_so(d
 
 
 def test_yes_and_no_are_feasibility(db):
-    problem = BlackBox(None, bounds=[(0, 1)], objective="cost", limits={"stable": "is true"}, name="yn")
+    problem = BlackBox(
+        None, bounds=[(0, 1)], objective="cost", limits={"stable": "is true"}, name="yn"
+    )
     study = begin(db, problem=problem)
     study.ask(2)
-    study.tell([Report(0, None, {"cost": 1.0, "stable": 0.0}), Report(1, None, {"cost": 2.0, "stable": 1.0})])
+    study.tell(
+        [
+            Report(0, None, {"cost": 1.0, "stable": 0.0}),
+            Report(1, None, {"cost": 2.0, "stable": 1.0}),
+        ]
+    )
     assert study.best().id == 1
     assert study.result().verdict.feasible
 
@@ -159,7 +194,9 @@ def test_a_value_that_is_no_number_makes_a_failed_row_and_a_warning_and_the_rest
 def test_own_experiments_cost_nothing_and_count_for_the_best(db):
     study = begin(db)
     study.ask(2)
-    told = study.tell([Report(None, {"x1": 0.3, "x2": 0.3}, {"cost": 0.0, "load": 0.6})], known=True)
+    told = study.tell(
+        [Report(None, {"x1": 0.3, "x2": 0.3}, {"cost": 0.0, "load": 0.6})], known=True
+    )
     assert told.rows == [2]
     assert reserved(study) == 2
     assert study.best().id == 2
@@ -177,7 +214,10 @@ def test_uploading_own_experiments_twice_changes_nothing(db):
 def test_a_thousand_known_rows_are_told_in_seconds(db):
     study = begin(db)
     rng = np.random.default_rng(0)
-    reports = [Report(None, {"x1": float(a), "x2": float(b)}, {"cost": 1.0, "load": 1.0}) for a, b in rng.random((1000, 2))]
+    reports = [
+        Report(None, {"x1": float(a), "x2": float(b)}, {"cost": 1.0, "load": 1.0})
+        for a, b in rng.random((1000, 2))
+    ]
     started = time.perf_counter()
     study.tell(reports, known=True)
     study.tell(reports, known=True)
@@ -193,8 +233,13 @@ def test_parameters_as_they_were_really_run_are_taken(db):
 
 
 def test_whole_numbers_and_categories_are_cast_before_the_final_check(db):
-    problem = BlackBox(None, variables=[Integer("n", 1, 4), Categorical("s", ["a", "b"]), Real("t", 0, 1)], objective="cost", name="mixed",
-                       known=lambda x: x[:, 0] + x[:, 2] <= 4.5)
+    problem = BlackBox(
+        None,
+        variables=[Integer("n", 1, 4), Categorical("s", ["a", "b"]), Real("t", 0, 1)],
+        objective="cost",
+        name="mixed",
+        known=lambda x: x[:, 0] + x[:, 2] <= 4.5,
+    )
     study = begin(db, problem=problem, budget=40)
     for row in study.ask(40):
         assert row.x[0] in (1, 2, 3, 4)
@@ -206,9 +251,16 @@ def test_whole_numbers_and_categories_are_cast_before_the_final_check(db):
 
 def test_an_experiment_outside_the_bounds_is_refused_with_value_bound_and_excess(db):
     study = begin(db)
-    with pytest.raises(errors.TableError, match=r"x1 = 1\.25 is outside \[0, 1\], by 0\.25 past 1; nothing was stored"):
-        study.tell([Report(None, {"x1": 0.5, "x2": 0.5}, {"cost": 1.0, "load": 1.0}),
-                    Report(None, {"x1": 1.25, "x2": 0.5}, {"cost": 1.0, "load": 1.0}, line=3)])
+    with pytest.raises(
+        errors.TableError,
+        match=r"x1 = 1\.25 is outside \[0, 1\], by 0\.25 past 1; nothing was stored",
+    ):
+        study.tell(
+            [
+                Report(None, {"x1": 0.5, "x2": 0.5}, {"cost": 1.0, "load": 1.0}),
+                Report(None, {"x1": 1.25, "x2": 0.5}, {"cost": 1.0, "load": 1.0}, line=3),
+            ]
+        )
     assert study.store.count(study.id) == 0
 
 
@@ -237,7 +289,8 @@ def test_an_empty_report_changes_nothing(db):
     assert (told.rows, status(study)) == ([], [PENDING])
 
 
-# -- the budget -------------------------------------------------------------------------------------------------------
+# -- the budget ------------------------------------------------------------------------------------
+
 
 def test_asking_reserves_before_anything_is_spent(db):
     study = begin(db, budget=5)
@@ -291,7 +344,9 @@ def test_looking_is_free_when_the_budget_is_used_up(db):
     assert len(study.ask(2, dry_run=True)) == 2
 
 
-def test_eight_workers_make_exactly_as_many_evaluations_as_the_budget_and_a_ninth_none(db, tmp_path):
+def test_eight_workers_make_exactly_as_many_evaluations_as_the_budget_and_a_ninth_none(
+    db, tmp_path
+):
     log = tmp_path / "log"
 
     def slow(x):
@@ -329,6 +384,7 @@ def test_two_askers_at_once_never_hand_out_the_same_unit_or_point(db):
 
 def test_extending_lets_a_finished_study_go_on(db):
     from feasible.lab.stored import extend
+
     study = begin(db, problem=toy(bowl), budget=3)
     study.work()
     extend(study.store, study.row, {"evaluations": 2})
@@ -426,15 +482,24 @@ def test_a_study_without_a_limit_on_evaluations_is_an_error(db):
         begin(db, budget={"seconds": 5})
 
 
-# -- every method -----------------------------------------------------------------------------------------------------
+# -- every method ----------------------------------------------------------------------------------
 
 SLOW = ("ax", "bo-", "botorch-", "gp-cei", "gp-penalty", "pymoo-ga", "pymoo-de", "pymoo-pso")
-"""Methods of seconds a proposal, or of the same code as another: their own tests ask them again and again."""
+"""Methods of seconds a proposal, or of the same code as another: their own tests ask them again and
+again.
+"""
 
 
-@pytest.mark.parametrize("method", sorted(n for n, e in methods().items() if e.solves == "BlackBox" and not n.startswith(SLOW)))
+@pytest.mark.parametrize(
+    "method",
+    sorted(n for n, e in methods().items() if e.solves == "BlackBox" and not n.startswith(SLOW)),
+)
 def test_every_method_can_be_asked_again_and_again_or_says_that_it_waits(db, method):
-    problem = toy(None, known=lambda x: x[:, 0] + x[:, 1] <= 1.7, target=0.5 if method.startswith("ccbo") else None)
+    problem = toy(
+        None,
+        known=lambda x: x[:, 0] + x[:, 1] <= 1.7,
+        target=0.5 if method.startswith("ccbo") else None,
+    )
     study = begin(db, method=method, problem=problem, budget=60)
     study.ask(dry_run=True)  # imports are not what is timed
     points: list[list[float]] = []
@@ -463,7 +528,9 @@ def test_every_method_can_be_asked_again_and_again_or_says_that_it_waits(db, met
     assert (x.sum(axis=1) <= 1.7).all()
 
 
-@pytest.mark.parametrize("method", ["cbo", "random-search", "cobyqa", "differential-evolution", "cma-es"])
+@pytest.mark.parametrize(
+    "method", ["cbo", "random-search", "cobyqa", "differential-evolution", "cma-es"]
+)
 def test_weeks_and_reboots_make_no_difference(tmp_path, method):
     def points(reopen: bool, where: Path) -> list[list[float]]:
         study = begin(where, method=method, budget=60)
@@ -477,7 +544,10 @@ def test_weeks_and_reboots_make_no_difference(tmp_path, method):
     assert points(False, tmp_path / "a.db") == points(True, tmp_path / "b.db")
 
 
-@pytest.mark.parametrize("method", ["random-search", "sobol-search", "cobyqa", "differential-evolution", "cma-es", "optuna-tpe"])
+@pytest.mark.parametrize(
+    "method",
+    ["random-search", "sobol-search", "cobyqa", "differential-evolution", "cma-es", "optuna-tpe"],
+)
 def test_told_points_of_a_deterministic_problem_are_not_proposed_again(tmp_path, method):
     first = begin(tmp_path / "a.db", method=method)
     seen = []
@@ -486,7 +556,10 @@ def test_told_points_of_a_deterministic_problem_are_not_proposed_again(tmp_path,
         seen.append(row.x)
         first.tell([value(row)])
     other = begin(tmp_path / "b.db", method=method)
-    other.tell([Report(None, dict(zip(("x1", "x2"), x, strict=True)), bowl(np.array(x))) for x in seen], known=True)
+    other.tell(
+        [Report(None, dict(zip(("x1", "x2"), x, strict=True)), bowl(np.array(x))) for x in seen],
+        known=True,
+    )
     for _ in range(6):
         (row,) = other.ask()
         assert row.x not in seen
@@ -522,7 +595,12 @@ def test_an_abandoned_experiment_is_never_proposed_again_and_the_study_goes_on(d
 
 
 def test_a_huge_product_space_is_never_built(db):
-    problem = BlackBox(None, variables=[Integer(f"n{i}", 0, 10**6) for i in range(30)], objective="cost", name="huge")
+    problem = BlackBox(
+        None,
+        variables=[Integer(f"n{i}", 0, 10**6) for i in range(30)],
+        objective="cost",
+        name="huge",
+    )
     started = time.perf_counter()
     assert len(begin(db, problem=problem).ask(5)) == 5
     assert time.perf_counter() - started < 5
@@ -534,12 +612,15 @@ def test_a_box_that_known_constraints_close_is_an_error_with_the_acceptance_rate
         begin(db, problem=problem).ask()
 
 
-# -- the best ---------------------------------------------------------------------------------------------------------
+# -- the best --------------------------------------------------------------------------------------
+
 
 def test_the_best_is_the_row_of_the_table_and_changes_at_once(db):
     study = begin(db)
     rows = study.ask(3)
-    study.tell([Report(0, None, {"cost": 3.0, "load": 1.0}), Report(1, None, {"cost": 1.0, "load": 0.1})])
+    study.tell(
+        [Report(0, None, {"cost": 3.0, "load": 1.0}), Report(1, None, {"cost": 1.0, "load": 0.1})]
+    )
     assert study.best().id == 0
     study.tell([Report(2, None, {"cost": 2.0, "load": 1.0})])
     best = study.best()
@@ -552,7 +633,9 @@ def test_the_best_is_the_row_of_the_table_and_changes_at_once(db):
 def test_maximising_reports_the_users_own_values(db):
     study = begin(db, problem=toy(None, maximize=True))
     study.ask(2)
-    study.tell([Report(0, None, {"cost": 3.0, "load": 1.0}), Report(1, None, {"cost": 5.0, "load": 1.0})])
+    study.tell(
+        [Report(0, None, {"cost": 3.0, "load": 1.0}), Report(1, None, {"cost": 5.0, "load": 1.0})]
+    )
     assert study.best().id == 1
     assert "objective 5, feasible" in str(study.result())
 
@@ -568,7 +651,9 @@ def test_nothing_told_has_no_best_and_still_prints(db):
 def test_the_result_counts_what_became_of_the_experiments_and_names_the_method(db):
     study = begin(db, method="cbo-memory")
     rows = study.ask(4)
-    study.tell([value(rows[0]), Report(1, None, {}, "failed", "x"), Report(2, None, {}, "abandoned")])
+    study.tell(
+        [value(rows[0]), Report(1, None, {}, "failed", "x"), Report(2, None, {}, "abandoned")]
+    )
     result = study.result()
     assert result.method == "cbo-memory"
     assert "1 failed" in result.notes[0]
@@ -577,11 +662,18 @@ def test_the_result_counts_what_became_of_the_experiments_and_names_the_method(d
     assert result.spent["evaluations"] == 3
 
 
-# -- staged -----------------------------------------------------------------------------------------------------------
+# -- staged ----------------------------------------------------------------------------------------
+
 
 def staged(fun=None, check=None) -> BlackBox:
-    return BlackBox(fun, bounds=[(0.0, 1.0)] * 2, objective="cost", limits={"load": ">= 0.8"}, name="staged",
-                    check=check or (lambda x: {"load": float(x.sum())}))
+    return BlackBox(
+        fun,
+        bounds=[(0.0, 1.0)] * 2,
+        objective="cost",
+        limits={"load": ">= 0.8"},
+        name="staged",
+        check=check or (lambda x: {"load": float(x.sum())}),
+    )
 
 
 def test_a_staged_study_charges_a_check_for_each_and_an_evaluation_where_it_passed(db):
@@ -617,6 +709,7 @@ def test_workers_on_a_staged_study_use_both_limits_and_pass_none(db):
 
 def test_ids_in_json_are_the_rows_of_the_store(db):
     from feasible.lab.tables import to_json
+
     study = begin(db)
     rows = study.ask(2)
     assert [r["id"] for r in json.loads(to_json(study, rows))] == [0, 1]

@@ -21,15 +21,33 @@ from feasible.lab.tables import headings, number, read_csv, read_text, records, 
 
 
 def mix(**more) -> BlackBox:
-    variables = [Real("temperature", 20, 90, unit="degC"), Integer("cycles", 1, 8), Categorical("solvent", ["DMAc", "CHCl3"])]
-    return BlackBox(None, **{"variables": variables, "objective": "yield", "unit": "%", "maximize": True,
-                             "limits": {"stress": "<= 250 MPa", "stable": "is true"},
-                             "name": "mix", **more})
+    variables = [
+        Real("temperature", 20, 90, unit="degC"),
+        Integer("cycles", 1, 8),
+        Categorical("solvent", ["DMAc", "CHCl3"]),
+    ]
+    return BlackBox(
+        None,
+        **{
+            "variables": variables,
+            "objective": "yield",
+            "unit": "%",
+            "maximize": True,
+            "limits": {"stress": "<= 250 MPa", "stable": "is true"},
+            "name": "mix",
+            **more,
+        },
+    )
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    return Study.create(Store(tmp_path / "lab.db"), mix(), load_method("random-search"), feasible.Budget(evaluations=20))
+    return Study.create(
+        Store(tmp_path / "lab.db"),
+        mix(),
+        load_method("random-search"),
+        feasible.Budget(evaluations=20),
+    )
 
 
 def tell(study: Study, text: str):
@@ -42,17 +60,30 @@ def rows(study: Study):
     return study.store.evaluations(study.id)
 
 
-# -- out --------------------------------------------------------------------------------------------------------------
+# -- out -------------------------------------------------------------------------------------------
+
 
 def test_the_headings_are_names_with_units(study):
-    assert headings(study) == ["id", "temperature [degC]", "cycles", "solvent", "yield [%]", "stress [MPa]", "stable", "status", "note"]
+    assert headings(study) == [
+        "id",
+        "temperature [degC]",
+        "cycles",
+        "solvent",
+        "yield [%]",
+        "stress [MPa]",
+        "stable",
+        "status",
+        "note",
+    ]
 
 
 def test_a_table_has_a_row_for_each_experiment_with_empty_cells_to_fill(study):
     asked = study.ask(3)
     table = list(csv.DictReader(io.StringIO(to_csv(study, asked))))
     assert [r["id"] for r in table] == ["0", "1", "2"]
-    assert all(r["yield [%]"] == r["stress [MPa]"] == r["stable"] == r["status"] == "" for r in table)
+    assert all(
+        r["yield [%]"] == r["stress [MPa]"] == r["stable"] == r["status"] == "" for r in table
+    )
     assert all(r["solvent"] in ("DMAc", "CHCl3") and r["cycles"] in "12345678" for r in table)
     assert [float(r["temperature [degC]"]) for r in table] == [r.x[0] for r in asked]
 
@@ -65,18 +96,37 @@ def test_the_json_table_is_by_name(study):
 
 
 def test_no_cell_that_goes_out_is_a_formula(tmp_path):
-    problem = mix(variables=[Real("=cmd|' /C calc'!A0", 0, 1), Categorical("s", ["=1+1", "@SUM(A1)", "-5", "+x", "plain"])])
-    study = Study.create(Store(tmp_path / "a.db"), problem, load_method("random-search"), feasible.Budget(evaluations=20))
+    problem = mix(
+        variables=[
+            Real("=cmd|' /C calc'!A0", 0, 1),
+            Categorical("s", ["=1+1", "@SUM(A1)", "-5", "+x", "plain"]),
+        ]
+    )
+    study = Study.create(
+        Store(tmp_path / "a.db"),
+        problem,
+        load_method("random-search"),
+        feasible.Budget(evaluations=20),
+    )
     asked = study.ask(12)
-    asked[0].note = "=HYPERLINK(\"http://x\")"
+    asked[0].note = '=HYPERLINK("http://x")'
     for line in csv.reader(io.StringIO(to_csv(study, asked))):
         for cell in line:
-            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or number(cell) is not None, cell
+            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or number(cell) is not None, (
+                cell
+            )
 
 
 def test_a_table_with_formula_like_names_and_choices_comes_back_as_it_was(tmp_path):
-    problem = mix(variables=[Real("=x", 0, 1), Categorical("s", ["=1+1", "@SUM(A1)", "-5", "'quoted"])])
-    study = Study.create(Store(tmp_path / "a.db"), problem, load_method("random-search"), feasible.Budget(evaluations=20))
+    problem = mix(
+        variables=[Real("=x", 0, 1), Categorical("s", ["=1+1", "@SUM(A1)", "-5", "'quoted"])]
+    )
+    study = Study.create(
+        Store(tmp_path / "a.db"),
+        problem,
+        load_method("random-search"),
+        feasible.Budget(evaluations=20),
+    )
     asked = study.ask(8)
     text = to_csv(study, asked)
     table = list(csv.reader(io.StringIO(text)))
@@ -89,27 +139,40 @@ def test_a_table_with_formula_like_names_and_choices_comes_back_as_it_was(tmp_pa
     assert [r.x for r in rows(study)] == [r.x for r in asked]
 
 
-# -- in ---------------------------------------------------------------------------------------------------------------
+# -- in --------------------------------------------------------------------------------------------
+
 
 def test_the_filled_table_is_taken_in_any_order_of_rows_and_columns(study):
     study.ask(3)
-    told, warnings = tell(study, "stable,stress,id,yield\nyes,200,2,71\nno,100,0,50\nyes,300,1,80\n")
+    told, warnings = tell(
+        study, "stable,stress,id,yield\nyes,200,2,71\nno,100,0,50\nyes,300,1,80\n"
+    )
     assert (sorted(told.rows), warnings) == ([0, 1, 2], [])
     assert [r.metrics["yield"] for r in rows(study)] == [50, 80, 71]
     assert study.best().id == 2
 
 
-@pytest.mark.parametrize("heading", ["yield [%]", "yield", "YIELD", "Yield [%]", " yield  [%] ", "yield [percent]"])
+@pytest.mark.parametrize(
+    "heading", ["yield [%]", "yield", "YIELD", "Yield [%]", " yield  [%] ", "yield [percent]"]
+)
 def test_headings_are_read_with_and_without_units_and_in_any_case(study, heading):
     study.ask()
     tell(study, f"id,{heading},stress [MPa],stable\n0,71.5,200,true\n")
     assert rows(study)[0].metrics == {"yield": 71.5, "stress": 200.0, "stable": 1.0}
 
 
-@pytest.mark.parametrize("text", ["id;yield;stress;stable\n0;71,5;200;ja\n", "id\tyield\tstress\tstable\n0\t71.5\t200\tJA\n",
-                                  "\ufeffid,yield,stress,stable\r\n0,71.5,200,yes\r\n", "id,yield,stress,stable\n0,\"71,5\",200,1\n",
-                                  "\n\nid,yield,stress,stable\n\n0,71.5,2e2,TRUE\n,,,\n\n", 'id,yield,stress,stable\n"0"," 71.5 ","200","y"\n',
-                                  "id,yield,stress,stable\n0.0,71.5,200.0,1.0\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;yield;stress;stable\n0;71,5;200;ja\n",
+        "id\tyield\tstress\tstable\n0\t71.5\t200\tJA\n",
+        "\ufeffid,yield,stress,stable\r\n0,71.5,200,yes\r\n",
+        'id,yield,stress,stable\n0,"71,5",200,1\n',
+        "\n\nid,yield,stress,stable\n\n0,71.5,2e2,TRUE\n,,,\n\n",
+        'id,yield,stress,stable\n"0"," 71.5 ","200","y"\n',
+        "id,yield,stress,stable\n0.0,71.5,200.0,1.0\n",
+    ],
+)
 def test_tables_are_read_as_spreadsheets_of_all_countries_write_them(study, tmp_path, text):
     study.ask()
     file = tmp_path / "results.csv"
@@ -128,15 +191,33 @@ def test_a_table_in_latin_1_is_read(study, tmp_path):
     assert reports[0].note == "größer"
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", 1), ("1,5", 1.5), ("-,5", -0.5), ("1e-3", 0.001), ("1,5E3", 1500), ("yes", 1), ("No", 0),
-                                             ("false", 0), ("", None), ("broken", None), ("1.234,5", None), ("1 2", None), ("=1+1", None)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("1,5", 1.5),
+        ("-,5", -0.5),
+        ("1e-3", 0.001),
+        ("1,5E3", 1500),
+        ("yes", 1),
+        ("No", 0),
+        ("false", 0),
+        ("", None),
+        ("broken", None),
+        ("1.234,5", None),
+        ("1 2", None),
+        ("=1+1", None),
+    ],
+)
 def test_numbers_are_read_as_people_write_them(text, value):
     assert number(text) == value
 
 
 def test_text_in_a_number_cell_fails_that_row_with_a_warning_and_the_rest_is_taken(study):
     study.ask(3)
-    told, warnings = tell(study, "id,yield,stress,stable\n0,broken,200,yes\n1,60,200,yes\n2,nan,200,yes\n")
+    told, warnings = tell(
+        study, "id,yield,stress,stable\n0,broken,200,yes\n1,60,200,yes\n2,nan,200,yes\n"
+    )
     assert [r.status for r in rows(study)] == [FAILED, DONE, FAILED]
     assert sorted(told.rows) == [0, 1, 2]
     assert len(warnings) == 2
@@ -159,8 +240,16 @@ def test_empty_cells_are_not_measured_yet(study):
     assert [r.status for r in rows(study)] == [CHECKED, PENDING]
 
 
-@pytest.mark.parametrize(("status", "code"), [("failed", FAILED), ("FAILED", FAILED), ("error", FAILED), ("infeasible", INFEASIBLE),
-                                              ("abandoned", ABANDONED)])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("failed", FAILED),
+        ("FAILED", FAILED),
+        ("error", FAILED),
+        ("infeasible", INFEASIBLE),
+        ("abandoned", ABANDONED),
+    ],
+)
 def test_the_status_column_says_what_became_of_an_experiment(study, status, code):
     study.ask()
     tell(study, f"id,status,note\n0,{status},pump broke\n")
@@ -170,13 +259,20 @@ def test_the_status_column_says_what_became_of_an_experiment(study, status, code
 
 
 def test_rows_without_an_id_are_experiments_of_ones_own(study):
-    told, _ = tell(study, "id,temperature,cycles,solvent,yield,stress,stable\n,50,3,DMAc,60,200,yes\n,55,4,CHCl3,65,200,yes\n")
+    told, _ = tell(
+        study,
+        "id,temperature,cycles,solvent,yield,stress,stable\n"
+        ",50,3,DMAc,60,200,yes\n,55,4,CHCl3,65,200,yes\n",
+    )
     assert told.rows == [0, 1]
     assert study.row.reserved == {}
 
 
 def test_a_table_of_earlier_data_needs_no_id_column(study):
-    told, _ = tell(study, "temperature [degC];cycles;solvent;yield [%];stress [MPa];stable\n50,5;3;DMAc;60;200;ja\n")
+    told, _ = tell(
+        study,
+        "temperature [degC];cycles;solvent;yield [%];stress [MPa];stable\n50,5;3;DMAc;60;200;ja\n",
+    )
     assert told.rows == [0]
     assert rows(study)[0].x == [50.5, 3, 0]
 
@@ -201,27 +297,48 @@ def test_extra_columns_are_kept_as_notes_with_a_warning(study):
 
 def test_a_near_miss_of_a_heading_is_an_error_that_names_it(study):
     study.ask()
-    with pytest.raises(errors.TableError, match=r"unknown column 'yeild \[%\]': did you mean 'yield'\? Nothing was stored"):
+    with pytest.raises(
+        errors.TableError,
+        match=r"unknown column 'yeild \[%\]': did you mean 'yield'\? Nothing was stored",
+    ):
         tell(study, "id,yeild [%],stress,stable\n0,1,2,yes\n")
     assert rows(study)[0].status == PENDING
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("", "is empty: expected a heading line"), ("\n \n", "is empty"),
-    ("id,colour\n0,red\n", "none of the columns yield, stress, stable or status"),
-    ("id,yield,yield [%],stress\n0,1,2,3\n", "column 'yield' twice"),
-    ("id,yield\nseven,1\n", "line 2: id 'seven'"), ("id,yield\n1.5,1\n", "id '1.5'"), ("id,yield\n-1,1\n", "id '-1'"),
-    ("id,yield\n9,1\n", "id 9 is not an experiment"),
-    ("id,yield,stress,stable\n0,1,5,200,yes\n", "line 2: 5 cells, but 4 headings; with decimal commas"),
-    ("id,status\n0,exploded\n", "status 'exploded', expected one of"),
-    ("temperature,cycles,solvent,yield\n50,3,water,1\n", "solvent = 'water': expected one of DMAc, CHCl3"),
-    ("temperature,cycles,solvent,yield\nhot,3,DMAc,1\n", "temperature is 'hot', expected a number"),
-    ("temperature,cycles,yield\n50,3,1\n", "no value for solvent"),
-    ("temperature,cycles,solvent,yield\n95,3,DMAc,1\n", r"temperature = 95 is outside \[20, 90\], by 5 past 90"),
-    ("temperature,cycles,solvent,yield\n50,3,DMAc,\n", "without any result"),
-    ("id,yield\n0,1\n0,2\n", "lines 2, 3 with different values"),
-    (",yield\n0,1\n", "own experiment|experiment of your own"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty: expected a heading line"),
+        ("\n \n", "is empty"),
+        ("id,colour\n0,red\n", "none of the columns yield, stress, stable or status"),
+        ("id,yield,yield [%],stress\n0,1,2,3\n", "column 'yield' twice"),
+        ("id,yield\nseven,1\n", "line 2: id 'seven'"),
+        ("id,yield\n1.5,1\n", "id '1.5'"),
+        ("id,yield\n-1,1\n", "id '-1'"),
+        ("id,yield\n9,1\n", "id 9 is not an experiment"),
+        (
+            "id,yield,stress,stable\n0,1,5,200,yes\n",
+            "line 2: 5 cells, but 4 headings; with decimal commas",
+        ),
+        ("id,status\n0,exploded\n", "status 'exploded', expected one of"),
+        (
+            "temperature,cycles,solvent,yield\n50,3,water,1\n",
+            "solvent = 'water': expected one of DMAc, CHCl3",
+        ),
+        (
+            "temperature,cycles,solvent,yield\nhot,3,DMAc,1\n",
+            "temperature is 'hot', expected a number",
+        ),
+        ("temperature,cycles,yield\n50,3,1\n", "no value for solvent"),
+        (
+            "temperature,cycles,solvent,yield\n95,3,DMAc,1\n",
+            r"temperature = 95 is outside \[20, 90\], by 5 past 90",
+        ),
+        ("temperature,cycles,solvent,yield\n50,3,DMAc,\n", "without any result"),
+        ("id,yield\n0,1\n0,2\n", "lines 2, 3 with different values"),
+        (",yield\n0,1\n", "own experiment|experiment of your own"),
+    ],
+)
 def test_a_table_that_cannot_be_taken_is_an_error_and_nothing_is_stored(study, text, words):
     study.ask()
     before = rows(study)

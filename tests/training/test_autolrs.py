@@ -12,7 +12,7 @@ from feasible.core.errors import ArgumentError, ArgumentTypeError
 from feasible.training.autolrs import AllDiverged, AutoLRS
 from feasible.training.lr_search import LRSearch
 
-# -- ask and tell ---------------------------------------------------------------------------------------------------------
+# -- ask and tell ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kappa", [1000.0, 2.0])
@@ -66,10 +66,17 @@ def test_rates_that_diverged_count_as_the_worst_and_are_never_the_best():
     assert all_bad.best[1] == math.inf
 
 
-@pytest.mark.parametrize(("change", "error", "says"), [
-    ({"lr_min": 1.0, "lr_max": 0.1}, ArgumentError, "lr_min < lr_max"), ({"lr_min": 0.0}, ArgumentError, "lr_min"), ({"k": 1}, ArgumentError, "k=1"),
-    ({"kappa": -1.0}, ArgumentError, "kappa"), ({"proposals": "tpe"}, ArgumentError, "'gp' or 'random'"),
-    ({"lr_max": "1"}, ArgumentTypeError, "lr_max")])
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"lr_min": 1.0, "lr_max": 0.1}, ArgumentError, "lr_min < lr_max"),
+        ({"lr_min": 0.0}, ArgumentError, "lr_min"),
+        ({"k": 1}, ArgumentError, "k=1"),
+        ({"kappa": -1.0}, ArgumentError, "kappa"),
+        ({"proposals": "tpe"}, ArgumentError, "'gp' or 'random'"),
+        ({"lr_max": "1"}, ArgumentTypeError, "lr_max"),
+    ],
+)
 def test_searches_without_sense_are_refused(change, error, says):
     with pytest.raises(error, match=says):
         LRSearch(**({"lr_min": 1e-4, "lr_max": 1.0} | change))
@@ -82,16 +89,23 @@ def test_telling_a_rate_outside_the_interval_is_refused():
         _ = LRSearch(1e-4, 1.0).best
 
 
-# -- the driver -----------------------------------------------------------------------------------------------------------
+# -- the driver ------------------------------------------------------------------------------------
 
 
 class Job:
-    """A small classifier with dropout and batch normalisation, its data drawn from a generator of its own."""
+    """A small classifier with dropout and batch normalisation, its data drawn from a generator of
+    its own.
+    """
 
     def __init__(self, optimizer="sgd", seed=100):
         torch.manual_seed(seed)
-        self.model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))
-        made = {"sgd": lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.9), "adam": lambda p: torch.optim.Adam(p, lr=1.0)}
+        self.model = nn.Sequential(
+            nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3)
+        )
+        made = {
+            "sgd": lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.9),
+            "adam": lambda p: torch.optim.Adam(p, lr=1.0),
+        }
         self.optimizer = made[optimizer](self.model.parameters())
         self.generator = torch.Generator().manual_seed(seed)
         self.x = torch.randn(128, 4, generator=torch.Generator().manual_seed(1))
@@ -114,7 +128,15 @@ class Job:
         return float(loss)
 
     def tuner(self, **more):
-        settings = {"lr_min": 1e-3, "lr_max": 1.0, "tau": 40, "tau_ratio": 0.25, "k": 3, "tau_max": 80, "stateful": [self.generator]}
+        settings = {
+            "lr_min": 1e-3,
+            "lr_max": 1.0,
+            "tau": 40,
+            "tau_ratio": 0.25,
+            "k": 3,
+            "tau_max": 80,
+            "stateful": [self.generator],
+        }
         return AutoLRS(self.model, self.optimizer, **(settings | more))
 
     def run(self, tuner, steps):
@@ -124,7 +146,10 @@ class Job:
 
 
 def same(a, b):
-    return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(p, q)
+        for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("replay", [False, True])
@@ -150,13 +175,21 @@ def test_each_candidate_starts_at_the_stages_point_bit_for_bit():
     seen = []
     for _ in range(150):
         if tuner.phase == "search" and tuner.at == 0:
-            seen.append((tuner.train_steps, copy.deepcopy(job.model.state_dict()), copy.deepcopy(job.optimizer.state_dict()["state"])))
+            seen.append(
+                (
+                    tuner.train_steps,
+                    copy.deepcopy(job.model.state_dict()),
+                    copy.deepcopy(job.optimizer.state_dict()["state"]),
+                )
+            )
         tuner.after_step(job.step())
     starts = [s for s in seen if s[0] == 40]
     assert len(starts) == 3
     for _, weights, moments in starts[1:]:
         assert all(torch.equal(weights[n], starts[0][1][n]) for n in weights)
-        assert all(torch.equal(moments[i][n], starts[0][2][i][n]) for i in moments for n in moments[i])
+        assert all(
+            torch.equal(moments[i][n], starts[0][2][i][n]) for i in moments for n in moments[i]
+        )
 
 
 def test_steps_are_accounted_for_exactly():
@@ -166,7 +199,9 @@ def test_steps_are_accounted_for_exactly():
     assert [s["tau"] for s in tuner.history] == [40, 80, 160, 160, 160]
     assert tuner.search_steps == 3 * (10 + 20 + 40 + 40)
     assert all(len(series) == s["tau"] // 4 for s in tuner.history[:4] for series in s["series"])
-    assert [s["chosen"] for s in tuner.history[:4]] == [s["rates"][int(np.argmin(s["forecasts"]))] for s in tuner.history[:4]]
+    assert [s["chosen"] for s in tuner.history[:4]] == [
+        s["rates"][int(np.argmin(s["forecasts"]))] for s in tuner.history[:4]
+    ]
     paper = AutoLRS(job.model, job.optimizer, 1e-3, 1.0, k=2)
     taus = []
     for _ in range(5):
@@ -182,7 +217,9 @@ def test_steps_are_accounted_for_exactly():
 def test_held_out_losses_are_used_from_the_stage_after_the_longest_tau():
     job = Job()
     calls = []
-    tuner = job.tuner(val_fn=lambda: calls.append(1) or job.held_out(), tau=40, tau_max=80, val_points=5)
+    tuner = job.tuner(
+        val_fn=lambda: calls.append(1) or job.held_out(), tau=40, tau_max=80, val_points=5
+    )
     assert len(calls) == 1  # the loss at the start of the search
     job.run(tuner, 40 + 80 + 80)
     assert [s["validation"] for s in tuner.history] == [False, False, True, True]
@@ -219,8 +256,18 @@ def test_gradient_descent_on_a_quadratic_gets_the_rate_that_contracts_most():
     x = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
     model = nn.ParameterList([x])
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    tuner = AutoLRS(model, optimizer, 1e-4, 1.0, tau=40, tau_ratio=0.5, k=10, kappa=2.0, val_from=1,
-                    val_fn=lambda: float(curvature / 2 * x.detach() ** 2))
+    tuner = AutoLRS(
+        model,
+        optimizer,
+        1e-4,
+        1.0,
+        tau=40,
+        tau_ratio=0.5,
+        k=10,
+        kappa=2.0,
+        val_from=1,
+        val_fn=lambda: float(curvature / 2 * x.detach() ** 2),
+    )
     while not tuner.done(40):
         optimizer.zero_grad()
         loss = curvature / 2 * (x**2).sum()
@@ -256,7 +303,9 @@ def test_a_stage_in_which_every_rate_diverges_names_them():
     job = Job()
     tuner = job.tuner()
     before = copy.deepcopy(job.model.state_dict())
-    with pytest.raises(AllDiverged, match="stage 1: the loss was not finite at any of the 3 rates tried") as caught:
+    with pytest.raises(
+        AllDiverged, match="stage 1: the loss was not finite at any of the 3 rates tried"
+    ) as caught:
         diverge(job, tuner)
     assert caught.value.rates == tuple(tuner.history[0]["rates"])
     assert all(f"{r:.3g}" in str(caught.value) for r in caught.value.rates)
@@ -276,7 +325,11 @@ def test_a_rate_that_diverges_in_training_is_undone_and_the_next_best_taken():
     job.step()
     tuner.after_step(math.inf)
     assert all(torch.equal(start[n], v) for n, v in job.model.state_dict().items())
-    assert tuner.rate == tuner.history[0]["rates"][int(np.argsort(tuner.history[0]["forecasts"])[1])] != first
+    assert (
+        tuner.rate
+        == tuner.history[0]["rates"][int(np.argsort(tuner.history[0]["forecasts"])[1])]
+        != first
+    )
     assert (tuner.train_steps, tuner.search_steps) == (0, spent + 6)
     job.run(tuner, 40)
     assert len(tuner.lr_trace) == 40
@@ -293,8 +346,14 @@ def test_warm_up_rises_evenly_before_the_first_search():
 
 def test_groups_keep_the_ratios_of_their_rates_and_tensor_rates_stay_tensors():
     a, b = nn.Linear(2, 2), nn.Linear(2, 2)
-    optimizer = torch.optim.Adam([{"params": a.parameters(), "lr": torch.tensor(0.1)}, {"params": b.parameters(), "lr": torch.tensor(0.01)}],
-                                 capturable=False, foreach=False)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": a.parameters(), "lr": torch.tensor(0.1)},
+            {"params": b.parameters(), "lr": torch.tensor(0.01)},
+        ],
+        capturable=False,
+        foreach=False,
+    )
     tuner = AutoLRS(nn.ModuleList([a, b]), optimizer, 1e-3, 1.0, tau=40, tau_ratio=0.25, k=2)
     for _ in range(30):
         assert isinstance(optimizer.param_groups[0]["lr"], torch.Tensor)
@@ -312,8 +371,16 @@ def test_a_loop_that_is_saved_and_loaded_goes_on_bit_for_bit(cut):
     for _ in range(cut):
         tuner.after_step(first.step())
     file = io.BytesIO()
-    torch.save({"model": first.model.state_dict(), "optimizer": first.optimizer.state_dict(), "tuner": tuner.state_dict(),
-                "data": first.generator.get_state(), "random": torch.get_rng_state()}, file)
+    torch.save(
+        {
+            "model": first.model.state_dict(),
+            "optimizer": first.optimizer.state_dict(),
+            "tuner": tuner.state_dict(),
+            "data": first.generator.get_state(),
+            "random": torch.get_rng_state(),
+        },
+        file,
+    )
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     second = Job("adam", seed=7)
@@ -336,13 +403,24 @@ def test_a_state_of_something_else_is_refused():
         job.tuner().load_state_dict({"last_epoch": 3})
 
 
-@pytest.mark.parametrize(("change", "error", "says"), [
-    ({"lr_min": 1.0}, ArgumentError, "lr_min"), ({"lr_min": -1.0}, ArgumentError, "lr_min"), ({"tau": 10}, ArgumentError, "tau=10"),
-    ({"tau_ratio": 0.1}, ArgumentError, "candidates 4 steps"), ({"tau_ratio": 0.6}, ArgumentError, "tau_ratio"), ({"k": 1}, ArgumentError, "k=1"),
-    ({"tau_max": 20}, ArgumentError, "tau_max"), ({"val_from": 2}, ArgumentError, "val_fn"), ({"forecast": "x"}, ArgumentError, "forecast"),
-    ({"warmup_steps": 5}, ArgumentError, "warmup_lr"), ({"stateful": [3]}, ArgumentTypeError, "stateful"),
-    ({"val_points": 2}, ArgumentError, "val_points"),
-    ({"tau_ratio": "a"}, ArgumentTypeError, "tau_ratio")])
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"lr_min": 1.0}, ArgumentError, "lr_min"),
+        ({"lr_min": -1.0}, ArgumentError, "lr_min"),
+        ({"tau": 10}, ArgumentError, "tau=10"),
+        ({"tau_ratio": 0.1}, ArgumentError, "candidates 4 steps"),
+        ({"tau_ratio": 0.6}, ArgumentError, "tau_ratio"),
+        ({"k": 1}, ArgumentError, "k=1"),
+        ({"tau_max": 20}, ArgumentError, "tau_max"),
+        ({"val_from": 2}, ArgumentError, "val_fn"),
+        ({"forecast": "x"}, ArgumentError, "forecast"),
+        ({"warmup_steps": 5}, ArgumentError, "warmup_lr"),
+        ({"stateful": [3]}, ArgumentTypeError, "stateful"),
+        ({"val_points": 2}, ArgumentError, "val_points"),
+        ({"tau_ratio": "a"}, ArgumentTypeError, "tau_ratio"),
+    ],
+)
 def test_settings_without_sense_are_refused(change, error, says):
     job = Job()
     with pytest.raises(error, match=says):

@@ -33,7 +33,10 @@ def train(model, optimizer, steps, start=0):
 def test_the_average_is_that_of_its_formula_and_of_the_package(gamma):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    averager, package = PolynomialAverager(optimizer, gamma), dog_package.PolynomialDecayAverager(model, gamma)
+    averager, package = (
+        PolynomialAverager(optimizer, gamma),
+        dog_package.PolynomialDecayAverager(model, gamma),
+    )
     points = []
     for i in range(20):
         points.append(train(model, optimizer, 1, start=i))
@@ -92,7 +95,13 @@ def test_the_average_works_with_adam_where_a_gradient_comes_late():
     assert "average" in optimizer.state[model[0].bias]
 
 
-@pytest.mark.parametrize(("args", "error"), [((3,), ArgumentTypeError), ((torch.optim.SGD([nn.Parameter(torch.zeros(1))]), -1.0), ArgumentError)])
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        ((3,), ArgumentTypeError),
+        ((torch.optim.SGD([nn.Parameter(torch.zeros(1))]), -1.0), ArgumentError),
+    ],
+)
 def test_averagers_without_sense_are_refused(args, error):
     with pytest.raises(error):
         PolynomialAverager(*args)

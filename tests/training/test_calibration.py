@@ -29,11 +29,24 @@ from feasible.training.instances import digits_logistic, moons_mlp
 from feasible.training.recipe import OPTIMIZERS, Recipe
 
 INF = math.inf
-FREE = ("prodigy", "dadapt-adam", "dadapt-sgd", "mechanic-adamw", "mechanic-sgd", "momo", "momo-adam", "dog", "ldog", "dowg", "cocob", "nadamw",
-        "nadamw-algoperf")
+FREE = (
+    "prodigy",
+    "dadapt-adam",
+    "dadapt-sgd",
+    "mechanic-adamw",
+    "mechanic-sgd",
+    "momo",
+    "momo-adam",
+    "dog",
+    "ldog",
+    "dowg",
+    "cocob",
+    "nadamw",
+    "nadamw-algoperf",
+)
 
 
-# -- the score ------------------------------------------------------------------------------------------------------------
+# -- the score -------------------------------------------------------------------------------------
 
 
 def test_scores_in_closed_form():
@@ -42,10 +55,18 @@ def test_scores_in_closed_form():
     assert both.index.tolist() == ["a", "b"]
     assert algoperf_score([[10, INF], [20, 10]]).tolist() == pytest.approx([0.5, (2 / 3 + 1) / 2])
     assert algoperf_score([[1.0], [4.0], [4.1], [INF]]).tolist() == [1.0, 0.0, 0.0, 0.0]
-    assert algoperf_score({"a": {"x": 1.0, "y": 3.0}, "b": {"x": 2.0, "y": 1.0}})["a"] == pytest.approx((1 + 1 / 3) / 2)
+    assert algoperf_score({"a": {"x": 1.0, "y": 3.0}, "b": {"x": 2.0, "y": 1.0}})[
+        "a"
+    ] == pytest.approx((1 + 1 / 3) / 2)
 
 
-@given(st.lists(st.lists(st.one_of(st.floats(1, 1000), st.just(INF)), min_size=4, max_size=4), min_size=2, max_size=5))
+@given(
+    st.lists(
+        st.lists(st.one_of(st.floats(1, 1000), st.just(INF)), min_size=4, max_size=4),
+        min_size=2,
+        max_size=5,
+    )
+)
 @settings(max_examples=40, deadline=None)
 def test_the_closed_form_is_the_area_under_the_profile(rows):
     times = np.array(rows)
@@ -68,14 +89,22 @@ def test_a_workload_that_nobody_solved_is_left_out_with_a_warning():
         assert algoperf_score([[INF], [INF]]).tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize(("times", "more", "error"), [([[1.0, np.nan]], {}, ArgumentError), ([[0.0]], {}, ArgumentError), ([], {}, ShapeError),
-                                                      ([[1.0]], {"r_max": 1.0}, ArgumentError), ([[1.0]], {"how": "simpson"}, ArgumentError)])
+@pytest.mark.parametrize(
+    ("times", "more", "error"),
+    [
+        ([[1.0, np.nan]], {}, ArgumentError),
+        ([[0.0]], {}, ArgumentError),
+        ([], {}, ShapeError),
+        ([[1.0]], {"r_max": 1.0}, ArgumentError),
+        ([[1.0]], {"how": "simpson"}, ArgumentError),
+    ],
+)
 def test_times_without_sense_are_refused(times, more, error):
     with pytest.raises(error):
         algoperf_score(times, **more)
 
 
-# -- the search -----------------------------------------------------------------------------------------------------------
+# -- the search ------------------------------------------------------------------------------------
 
 
 def test_every_method_is_tried_at_the_same_points_of_the_stated_intervals():
@@ -83,17 +112,29 @@ def test_every_method_is_tried_at_the_same_points_of_the_stated_intervals():
     assert unit.shape == (16, 6)
     assert np.array_equal(unit, points(16))
     assert np.array_equal(points(32)[:16], unit)
-    assert (np.sort(unit, axis=0) * 16).astype(int).T.tolist() == [list(range(16))] * 6  # one in each sixteenth of every axis
+    assert (np.sort(unit, axis=0) * 16).astype(int).T.tolist() == [
+        list(range(16))
+    ] * 6  # one in each sixteenth of every axis
     for u in (np.zeros(6), np.full(6, 1 - 1e-12)):
         recipes = {m: s.recipe(u) for m, s in SPACES.items()}
         assert len({r.weight_decay for r in recipes.values()}) == 1
-        assert recipes["prodigy"].optimizer.removeprefix("prodigy") == recipes["nadamw"].optimizer.removeprefix("nadamw")
+        assert recipes["prodigy"].optimizer.removeprefix("prodigy") == recipes[
+            "nadamw"
+        ].optimizer.removeprefix("nadamw")
         assert recipes["adamw"].lr == recipes["nadamw"].lr
         assert recipes["prodigy"].lr is None
     low, high = SPACES["nadamw"].recipe(np.zeros(6)), SPACES["nadamw"].recipe(np.full(6, 1 - 1e-12))
-    assert (low.optimizer, low.schedule) == ("nadamw[beta1=0.98,beta2=0.999]", "warmup-cosine[warmup=0.02,horizon=0.33]")
-    assert (high.optimizer, high.schedule) == ("nadamw[beta1=0.7,beta2=0.9]", "warmup-cosine[warmup=0.1,horizon=1]")
-    assert (low.lr, high.lr, low.weight_decay, high.weight_decay) == pytest.approx((1e-4, 1e-1, 1e-4, 0.3))
+    assert (low.optimizer, low.schedule) == (
+        "nadamw[beta1=0.98,beta2=0.999]",
+        "warmup-cosine[warmup=0.02,horizon=0.33]",
+    )
+    assert (high.optimizer, high.schedule) == (
+        "nadamw[beta1=0.7,beta2=0.9]",
+        "warmup-cosine[warmup=0.1,horizon=1]",
+    )
+    assert (low.lr, high.lr, low.weight_decay, high.weight_decay) == pytest.approx(
+        (1e-4, 1e-1, 1e-4, 0.3)
+    )
     assert SPACES["dog"].recipe(unit[0]).schedule == SPACES["cocob"].usual().schedule == "constant"
 
 
@@ -156,7 +197,10 @@ def test_targets_are_of_the_best_recipe_and_change_nothing_else():
 @pytest.fixture(scope="module")
 def workloads():
     made = [digits_logistic(steps=80), moons_mlp(steps=80)]
-    return [with_target(p, [Recipe("adamw", "warmup-cosine", lr=1e-2)], (200,), 80, slack=1.2) for p in made]
+    return [
+        with_target(p, [Recipe("adamw", "warmup-cosine", lr=1e-2)], (200,), 80, slack=1.2)
+        for p in made
+    ]
 
 
 def test_calibration_keeps_the_point_that_is_best_on_the_geometric_mean(workloads):
@@ -176,9 +220,14 @@ def test_calibration_keeps_the_point_that_is_best_on_the_geometric_mean(workload
 
 
 def test_a_race_over_workloads_gives_the_profile_and_the_times_of_the_score(workloads):
-    methods = {"nadamw": Recipe("nadamw", "warmup-cosine", lr=1e-2), "slow": Recipe("nadamw", "warmup-cosine", lr=1e-5)}
+    methods = {
+        "nadamw": Recipe("nadamw", "warmup-cosine", lr=1e-2),
+        "slow": Recipe("nadamw", "warmup-cosine", lr=1e-5),
+    }
     race = feasible.race(workloads, methods, budget={"steps": 80}, seeds=2)
-    times = costs(race, tau=0.0).pivot_table(index="method", columns="problem", values="cost", aggfunc="median")
+    times = costs(race, tau=0.0).pivot_table(
+        index="method", columns="problem", values="cost", aggfunc="median"
+    )
     score = algoperf_score(times)
     assert score["slow"] == 0
     assert score["nadamw"] > 0.4
@@ -196,22 +245,33 @@ def test_repeated_points_are_tried_once(workloads, monkeypatch):
     assert len(said) == 2
 
 
-@pytest.mark.parametrize(("args", "error", "says"), [(("adam", ["w"]), UnknownName, "adamw"), (("nadamw", []), ArgumentError, "workloads"),
-                                                     (("nadamw", ["w"], 0), ArgumentError, "n_points")])
+@pytest.mark.parametrize(
+    ("args", "error", "says"),
+    [
+        (("adam", ["w"]), UnknownName, "adamw"),
+        (("nadamw", []), ArgumentError, "workloads"),
+        (("nadamw", ["w"], 0), ArgumentError, "n_points"),
+    ],
+)
 def test_searches_without_sense_are_refused(args, error, says):
     with pytest.raises(error, match=says):
         calibrate(*args)
 
 
-# -- runs -----------------------------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [*FREE, "autolrs", "autolrs-adam", "schedulefree-adamw"])
 def test_every_method_runs_within_its_budget_and_the_same_each_time(name):
-    first, again = (feasible.solve("digits-logistic", name, budget=feasible.Budget(steps=60), seed=100) for _ in range(2))
+    first, again = (
+        feasible.solve("digits-logistic", name, budget=feasible.Budget(steps=60), seed=100)
+        for _ in range(2)
+    )
     assert first.spent["steps"] == 60
     assert first.verdict == again.verdict
-    assert all(torch.equal(first.answer.weights[n], again.answer.weights[n]) for n in first.answer.weights)
+    assert all(
+        torch.equal(first.answer.weights[n], again.answer.weights[n]) for n in first.answer.weights
+    )
     assert math.isfinite(first.verdict.objective)
 
 
@@ -245,43 +305,70 @@ def test_autolrs_charges_its_searching_and_answers_what_training_has_reached():
     problem = digits_logistic()
     result = feasible.solve(problem, method, budget=feasible.Budget(steps=500), seed=100)
     assert result.spent["steps"] == result.spent["gradients"] == 80 + 2 * 3 * 10
-    assert result.spent["evaluations"] == 1 + 2 * 3 * 10  # the loss at the start, and one at each of the ten steps of a candidate
+    assert (
+        result.spent["evaluations"] == 1 + 2 * 3 * 10
+    )  # the loss at the start, and one at each of the ten steps of a candidate
     assert "80 steps of training are made, and 60 of searching" in result.stopped
-    cut = feasible.solve(problem, method, budget=feasible.Budget(steps=75), seed=100)  # five steps into the second search
+    cut = feasible.solve(
+        problem, method, budget=feasible.Budget(steps=75), seed=100
+    )  # five steps into the second search
     trained = feasible.solve(problem, method, budget=feasible.Budget(steps=70), seed=100)
-    assert all(torch.equal(cut.answer.weights[n], trained.answer.weights[n]) for n in trained.answer.weights)
+    assert all(
+        torch.equal(cut.answer.weights[n], trained.answer.weights[n])
+        for n in trained.answer.weights
+    )
 
 
 def test_autolrs_ends_in_order_where_every_rate_diverges():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = feasible.solve(moons_mlp(), AutoLRSRecipe(lr_min=1e8, lr_max=1e12, tau=40, k=2), budget=feasible.Budget(steps=200), seed=0)
+        result = feasible.solve(
+            moons_mlp(),
+            AutoLRSRecipe(lr_min=1e8, lr_max=1e12, tau=40, k=2),
+            budget=feasible.Budget(steps=200),
+            seed=0,
+        )
     assert "not finite at any of the 2 rates tried" in result.stopped
     assert math.isfinite(result.verdict.objective)
 
 
-@pytest.mark.parametrize("change", [{"train_steps": 0}, {"lr_min": 2.0}, {"optimizer": "nothing"}, {"tau": 5}])
+@pytest.mark.parametrize(
+    "change", [{"train_steps": 0}, {"lr_min": 2.0}, {"optimizer": "nothing"}, {"tau": 5}]
+)
 def test_autolrs_settings_without_sense_are_refused(change):
     with pytest.raises(ArgumentError):
         AutoLRSRecipe(**change)
 
 
-@pytest.mark.parametrize("method", ["autolrs[tau=40,tau_ratio=0.25,k=2,tau_max=40]", "dog", "mechanic-adamw", "momo-adam"])
+@pytest.mark.parametrize(
+    "method",
+    ["autolrs[tau=40,tau_ratio=0.25,k=2,tau_max=40]", "dog", "mechanic-adamw", "momo-adam"],
+)
 def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed, method):
     whole, resumed = killed_and_resumed("digits-logistic", method, feasible.Budget(steps=110), 65)
-    assert all(torch.equal(resumed.answer.weights[n], whole.answer.weights[n]) for n in whole.answer.weights)
+    assert all(
+        torch.equal(resumed.answer.weights[n], whole.answer.weights[n])
+        for n in whole.answer.weights
+    )
     assert {**resumed.spent, "seconds": 0} == {**whole.spent, "seconds": 0}
     assert resumed.verdict == whole.verdict
 
 
 def test_the_claim_of_autolrs_pays_for_searching_and_compares_at_equal_totals():
     found = load_claim("autolrs").experiments("desk", (0, 1, 2, 3, 4))
-    assert {e.name: [p.name for p in e.problems] for e in found} == {"sgd": ["digits-mlp", "moons-mlp"], "adam": ["digits-autoencoder"]}
+    assert {e.name: [p.name for p in e.problems] for e in found} == {
+        "sgd": ["digits-mlp", "moons-mlp"],
+        "adam": ["digits-autoencoder"],
+    }
     for e in found:
         assert e.seeds == (0, 1, 2, 3, 4)
         for method in e.methods.values():
             stages = [100, 200, 400, 400, 400]
-            assert e.budget["steps"] == sum(stages) + method.k * sum(round(tau * method.tau_ratio) for tau in stages) == 3900
+            assert (
+                e.budget["steps"]
+                == sum(stages) + method.k * sum(round(tau * method.tau_ratio) for tau in stages)
+                == 3900
+            )
             assert method.train_steps == sum(stages)
 
 

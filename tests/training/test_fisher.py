@@ -16,7 +16,9 @@ def dense(G, damp):
 
 
 def refined(F, x, times=3):
-    """F^-1 x with residuals in extended precision, so that the reference is better than what it is compared with."""
+    """F^-1 x with residuals in extended precision, so that the reference is better than what it is
+    compared with.
+    """
     y = np.linalg.solve(F, x).astype(np.longdouble)
     for _ in range(times):
         y += np.linalg.solve(F, (x - F.astype(np.longdouble) @ y).astype(float))
@@ -48,14 +50,18 @@ def test_static_products_and_diagonal_are_those_of_the_dense_inverse(data, page)
     assert apart(estimate.ihvp(x), refined(F, x)) < 1e-11
     inverse = np.linalg.inv(F)
     assert apart(estimate.diag(), np.diag(inverse)) < 1e-9
-    assert [estimate.element(j, k) for j, k in ((0, 0), (3, 70), (70, 3))] == pytest.approx([inverse[0, 0], inverse[3, 70], inverse[3, 70]], rel=1e-8)
+    assert [estimate.element(j, k) for j, k in ((0, 0), (3, 70), (70, 3))] == pytest.approx(
+        [inverse[0, 0], inverse[3, 70], inverse[3, 70]], rel=1e-8
+    )
 
 
 def test_pages_on_disk_give_the_same_numbers_and_read_a_memory_map(data, tmp_path):
     G, x = data
     stored = np.lib.format.open_memmap(tmp_path / "G.npy", mode="w+", dtype=float, shape=G.shape)
     stored[:] = G
-    paged = StaticFisher(np.load(tmp_path / "G.npy", mmap_mode="r"), 1e-3, page=7, folder=tmp_path / "pages")
+    paged = StaticFisher(
+        np.load(tmp_path / "G.npy", mmap_mode="r"), 1e-3, page=7, folder=tmp_path / "pages"
+    )
     assert np.array_equal(paged.ihvp(x), StaticFisher(G, 1e-3, page=7).ihvp(x))
     assert sum(f.stat().st_size for f in (tmp_path / "pages").iterdir()) == G.nbytes
 
@@ -78,7 +84,9 @@ def test_one_block_of_all_coordinates_is_the_full_matrix(data):
 
 def test_blocks_of_one_are_the_diagonal_fisher(data):
     G, _ = data
-    assert StaticFisher(G, 0.1, blocksize=1).diag() == pytest.approx(1 / (0.1 + (G**2).mean(0)), rel=1e-12)
+    assert StaticFisher(G, 0.1, blocksize=1).diag() == pytest.approx(
+        1 / (0.1 + (G**2).mean(0)), rel=1e-12
+    )
 
 
 def test_columns_and_the_linear_operator_agree_with_single_products(data):
@@ -94,7 +102,9 @@ def test_columns_and_the_linear_operator_agree_with_single_products(data):
 def test_torch_in_gives_torch_out_in_the_same_dtype(data):
     G, x = data
     estimate = StaticFisher(torch.from_numpy(G).float())
-    assert estimate.ihvp(torch.from_numpy(x).float()).dtype == estimate.diag().dtype == torch.float32
+    assert (
+        estimate.ihvp(torch.from_numpy(x).float()).dtype == estimate.diag().dtype == torch.float32
+    )
     assert isinstance(StaticFisher(G).ihvp(x), np.ndarray)
 
 
@@ -111,7 +121,13 @@ def test_after_m_plus_3_pushes_the_window_is_a_static_estimate_on_the_last_m(dat
 def test_the_order_of_the_gradients_does_not_matter(data, method):
     G, x = data
     mixed = np.random.default_rng(0).permutation(len(G))
-    assert apart(window(G, method=method).ihvp(torch.from_numpy(x)), window(G[mixed], method=method).ihvp(torch.from_numpy(x)).numpy()) < 1e-9
+    assert (
+        apart(
+            window(G, method=method).ihvp(torch.from_numpy(x)),
+            window(G[mixed], method=method).ihvp(torch.from_numpy(x)).numpy(),
+        )
+        < 1e-9
+    )
 
 
 def test_one_gradient_has_the_closed_form():
@@ -131,16 +147,29 @@ def test_the_dynamic_programme_is_the_lu_factorisation_of_the_damped_gram_matrix
     upper = low.diag()[:, None] * low.T
     assert torch.allclose(q, upper.diag(), rtol=1e-12)
     assert torch.allclose(d.triu(1), upper.triu(1), rtol=1e-9, atol=1e-9)
-    v3 = StaticFisher(G[:3], 1e-2 * 24 / 3).ihvp(G[3]) * 24 / 3  # F_{i-1} divides by m = 24, not by the rows it has seen
+    v3 = (
+        StaticFisher(G[:3], 1e-2 * 24 / 3).ihvp(G[3]) * 24 / 3
+    )  # F_{i-1} divides by m = 24, not by the rows it has seen
     assert apart(b[3].numpy() @ G, v3) < 1e-9
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(1, 20), st.sampled_from([1e-5, 1e-2, 1.0]), st.integers(0, 10**6))
+@given(
+    st.integers(1, 12),
+    st.integers(1, 20),
+    st.sampled_from([1e-5, 1e-2, 1.0]),
+    st.integers(0, 10**6),
+)
 def test_static_woodbury_and_dp_agree(m, d, damp, seed):
     rng = np.random.default_rng(seed)
     G, x = rng.standard_normal((m, d)) * rng.choice([0.0, 0.1, 1.0], (m, 1)), rng.standard_normal(d)
-    got = [StaticFisher(G, damp).ihvp(x), *(window(G, damp=damp, method=k).ihvp(torch.from_numpy(x)).numpy() for k in ("woodbury", "dp"))]
+    got = [
+        StaticFisher(G, damp).ihvp(x),
+        *(
+            window(G, damp=damp, method=k).ihvp(torch.from_numpy(x)).numpy()
+            for k in ("woodbury", "dp")
+        ),
+    ]
     tolerance = 1e-12 * np.linalg.norm(dense(G, damp), 2) / damp
     assert apart(got[0], got[1]) < tolerance
     assert apart(got[0], got[2]) < tolerance
@@ -150,7 +179,11 @@ def test_zero_and_repeated_gradients_do_no_harm():
     G = np.zeros((4, 3))
     G[1:3] = [1.0, 2.0, 2.0]
     x = torch.from_numpy(G[1])
-    for value in (StaticFisher(G).ihvp(G[1]), window(G).ihvp(x).numpy(), window(G, method="dp").ihvp(x).numpy()):
+    for value in (
+        StaticFisher(G).ihvp(G[1]),
+        window(G).ihvp(x).numpy(),
+        window(G, method="dp").ihvp(x).numpy(),
+    ):
         assert apart(value, G[1] / (1e-5 + 2 * 9 / 4)) < 1e-9
 
 
@@ -193,23 +226,26 @@ def test_a_refused_gradient_leaves_the_window_as_it_was(data):
     assert before[2] == w.pushed
 
 
-@pytest.mark.parametrize(("build", "error", "words"), [
-    (lambda: StaticFisher(np.ones((2, 3)), damp=0), ArgumentError, "damp=0"),
-    (lambda: StaticFisher(np.ones((2, 3)), damp="a"), ArgumentTypeError, "damp"),
-    (lambda: StaticFisher(np.ones(3)), ShapeError, r"\(3,\)"),
-    (lambda: StaticFisher(np.ones((0, 3))), ShapeError, "at least"),
-    (lambda: StaticFisher(np.array([["a"]])), ArgumentTypeError, "real numbers"),
-    (lambda: StaticFisher(np.array([[1.0], [np.nan]])), NotFinite, "row 1"),
-    (lambda: StaticFisher(np.ones((2, 3)), blocksize=0), ArgumentError, "blocksize=0"),
-    (lambda: StaticFisher(np.ones((2, 3))).ihvp(np.ones(4)), ShapeError, r"expected \(3,\)"),
-    (lambda: StaticFisher(np.ones((2, 3))).ihvp(np.full(3, np.inf)), NotFinite, "x holds"),
-    (lambda: StaticFisher(np.ones((2, 3))).element(0, 3), ArgumentError, "k=3"),
-    (lambda: SlidingFisher(0, 3), ArgumentError, "ngrads=0"),
-    (lambda: SlidingFisher(2, 3, damp=-1), ArgumentError, "damp=-1"),
-    (lambda: SlidingFisher(2, 3, method="lu"), ArgumentError, "'woodbury' or 'dp'"),
-    (lambda: SlidingFisher(2, 3).push(torch.ones(2)), ShapeError, r"expected \(3,\)"),
-    (lambda: SlidingFisher(2, 3).ihvp(torch.ones(2)), ShapeError, r"expected \(3,\)"),
-])
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda: StaticFisher(np.ones((2, 3)), damp=0), ArgumentError, "damp=0"),
+        (lambda: StaticFisher(np.ones((2, 3)), damp="a"), ArgumentTypeError, "damp"),
+        (lambda: StaticFisher(np.ones(3)), ShapeError, r"\(3,\)"),
+        (lambda: StaticFisher(np.ones((0, 3))), ShapeError, "at least"),
+        (lambda: StaticFisher(np.array([["a"]])), ArgumentTypeError, "real numbers"),
+        (lambda: StaticFisher(np.array([[1.0], [np.nan]])), NotFinite, "row 1"),
+        (lambda: StaticFisher(np.ones((2, 3)), blocksize=0), ArgumentError, "blocksize=0"),
+        (lambda: StaticFisher(np.ones((2, 3))).ihvp(np.ones(4)), ShapeError, r"expected \(3,\)"),
+        (lambda: StaticFisher(np.ones((2, 3))).ihvp(np.full(3, np.inf)), NotFinite, "x holds"),
+        (lambda: StaticFisher(np.ones((2, 3))).element(0, 3), ArgumentError, "k=3"),
+        (lambda: SlidingFisher(0, 3), ArgumentError, "ngrads=0"),
+        (lambda: SlidingFisher(2, 3, damp=-1), ArgumentError, "damp=-1"),
+        (lambda: SlidingFisher(2, 3, method="lu"), ArgumentError, "'woodbury' or 'dp'"),
+        (lambda: SlidingFisher(2, 3).push(torch.ones(2)), ShapeError, r"expected \(3,\)"),
+        (lambda: SlidingFisher(2, 3).ihvp(torch.ones(2)), ShapeError, r"expected \(3,\)"),
+    ],
+)
 def test_bad_input_is_named(build, error, words):
     with pytest.raises(error, match=words):
         build()

@@ -53,20 +53,32 @@ def test_the_spline_drops_early_outliers_and_keeps_late_ones():
     late[90] += 200
     assert np.abs(denoised(early) - clean).max() < 3
     assert np.abs(denoised(late) - clean).max() > 30
-    assert exp_forecast(early, 1000, "spline")[0] == pytest.approx(exp_forecast(clean, 1000, "spline")[0], abs=2)
+    assert exp_forecast(early, 1000, "spline")[0] == pytest.approx(
+        exp_forecast(clean, 1000, "spline")[0], abs=2
+    )
     assert denoised(early, iterations=0)[7] > clean[7] + 20  # the outlier is what the filter is for
 
 
 def test_under_noise_the_bounded_fit_is_never_wild_where_the_papers_is():
     line = 0.5 + 0.01 * X
-    assert abs(exp_forecast(line, 1000, "spline")[0]) > 10  # a straight line, by cancellation of terms of 1e7
+    assert (
+        abs(exp_forecast(line, 1000, "spline")[0]) > 10
+    )  # a straight line, by cancellation of terms of 1e7
     assert exp_forecast(line, 1000)[0] <= line.max()
 
 
-@pytest.mark.parametrize(("series", "more", "error", "says"), [
-    ([1.0] * 4, {}, ArgumentError, "4 points"), ([[1.0] * 5], {}, ShapeError, "shape"), ([1, 2, np.nan, 3, 4], {}, NotFinite, r"series\[2\]"),
-    ([1.0] * 5, {"method": "cubic"}, ArgumentError, "'grid' or 'spline'"), ([1.0] * 5, {"horizon": -1}, ArgumentError, "horizon"),
-    (["a"] * 5, {}, ArgumentError, "numbers"), ([1.0] * 5, {"horizon": np.nan}, ArgumentError, "horizon")])
+@pytest.mark.parametrize(
+    ("series", "more", "error", "says"),
+    [
+        ([1.0] * 4, {}, ArgumentError, "4 points"),
+        ([[1.0] * 5], {}, ShapeError, "shape"),
+        ([1, 2, np.nan, 3, 4], {}, NotFinite, r"series\[2\]"),
+        ([1.0] * 5, {"method": "cubic"}, ArgumentError, "'grid' or 'spline'"),
+        ([1.0] * 5, {"horizon": -1}, ArgumentError, "horizon"),
+        (["a"] * 5, {}, ArgumentError, "numbers"),
+        ([1.0] * 5, {"horizon": np.nan}, ArgumentError, "horizon"),
+    ],
+)
 def test_series_without_sense_are_refused(series, more, error, says):
     with pytest.raises(error, match=says):
         exp_forecast(series, **({"horizon": 10} | more))

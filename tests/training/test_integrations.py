@@ -1,4 +1,6 @@
-"""Schedules as they are in a plain loop, in Hugging Face's Trainer and Accelerate, and in PyTorch Lightning."""
+"""Schedules as they are in a plain loop, in Hugging Face's Trainer and Accelerate, and in PyTorch
+Lightning.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,19 @@ def closed_form(make, steps, lr=0.1):
     return make(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr), steps).profile()[:steps]
 
 
-# -- a plain loop ------------------------------------------------------------------------------------------------------------
+# -- a plain loop ----------------------------------------------------------------------------------
 
 
 def test_a_plain_loop_with_accumulation_clipping_and_norms():
     model, steps = net(), 12
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    scheduler, log = LinearDecay(optimizer, steps, warmup_steps=2), GradNormLogger(model.parameters())
-    batches = iter(DataLoader(data(), BATCH // 2, shuffle=True, generator=torch.Generator().manual_seed(1)))
+    scheduler, log = (
+        LinearDecay(optimizer, steps, warmup_steps=2),
+        GradNormLogger(model.parameters()),
+    )
+    batches = iter(
+        DataLoader(data(), BATCH // 2, shuffle=True, generator=torch.Generator().manual_seed(1))
+    )
     for _ in range(steps // 2):
         optimizer.zero_grad()
         for x, y in (next(batches), next(batches)):
@@ -64,7 +71,7 @@ def test_a_gradient_scaler_may_skip_steps():
     assert scheduler.last_epoch == EXAMPLES // BATCH
 
 
-# -- Hugging Face -------------------------------------------------------------------------------------------------------------
+# -- Hugging Face ----------------------------------------------------------------------------------
 
 
 class Classifier(nn.Module):
@@ -93,9 +100,24 @@ def test_hugging_face_trainer_takes_the_pair_and_resumes(make, tmp_path):
     def trainer():
         model = Classifier()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        arguments = transformers.TrainingArguments(str(tmp_path / "out"), max_steps=steps, per_device_train_batch_size=BATCH, save_steps=5, seed=1,
-                                                   report_to=[], disable_tqdm=True, use_cpu=True, logging_strategy="no")
-        return transformers.Trainer(model, arguments, train_dataset=rows, optimizers=(optimizer, make(optimizer, steps)), callbacks=[Rates()])
+        arguments = transformers.TrainingArguments(
+            str(tmp_path / "out"),
+            max_steps=steps,
+            per_device_train_batch_size=BATCH,
+            save_steps=5,
+            seed=1,
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+            logging_strategy="no",
+        )
+        return transformers.Trainer(
+            model,
+            arguments,
+            train_dataset=rows,
+            optimizers=(optimizer, make(optimizer, steps)),
+            callbacks=[Rates()],
+        )
 
     used: list[float] = []
     whole = trainer()
@@ -114,7 +136,9 @@ def test_accelerate_steps_it_with_accumulation():
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = REX(optimizer, EXAMPLES // BATCH // 2)
-    model, wrapped, loader, stepped = accelerator.prepare(model, optimizer, DataLoader(data(), BATCH), scheduler)
+    model, wrapped, loader, stepped = accelerator.prepare(
+        model, optimizer, DataLoader(data(), BATCH), scheduler
+    )
     used = []
     for x, y in loader:
         with accelerator.accumulate(model):
@@ -134,14 +158,14 @@ def test_a_schedule_stepped_once_for_each_of_four_processes_is_noticed():
     def train():
         for _ in range(20):
             optimizer.step()
-            for _ in range(4):                                            # as Accelerate does with step_scheduler_with_optimizer=True
+            for _ in range(4):  # as Accelerate does with step_scheduler_with_optimizer=True
                 scheduler.step()
 
     with pytest.warns(HorizonWarning, match="the optimiser made"):
         train()
 
 
-# -- PyTorch Lightning ---------------------------------------------------------------------------------------------------------
+# -- PyTorch Lightning -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [REX, UBA])
@@ -162,7 +186,10 @@ def test_lightning_steps_it_by_batch_and_resumes_its_rates(make, tmp_path):
         def configure_optimizers(self):
             optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
             total = int(self.trainer.estimated_stepping_batches)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer, total), "interval": "step"}}
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": make(optimizer, total), "interval": "step"},
+            }
 
     class Save(lightning.Callback):
         def on_train_epoch_end(self, trainer, module):
@@ -171,8 +198,17 @@ def test_lightning_steps_it_by_batch_and_resumes_its_rates(make, tmp_path):
 
     def fit(**more):
         module = Module()
-        trainer = lightning.Trainer(max_steps=steps, limit_train_batches=6, accelerator="cpu", logger=False, enable_progress_bar=False,
-                                    enable_checkpointing=False, enable_model_summary=False, callbacks=[Save()], default_root_dir=str(tmp_path))
+        trainer = lightning.Trainer(
+            max_steps=steps,
+            limit_train_batches=6,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            callbacks=[Save()],
+            default_root_dir=str(tmp_path),
+        )
         trainer.fit(module, DataLoader(data(), BATCH), **more)
         return module
 

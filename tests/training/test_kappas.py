@@ -1,4 +1,6 @@
-"""Every kappa against convex analysis: Fenchel-Young, brute-force conjugates, projections, and what the names take."""
+"""Every kappa against convex analysis: Fenchel-Young, brute-force conjugates, projections, and what
+the names take.
+"""
 
 import math
 
@@ -12,8 +14,26 @@ from scipy.optimize import minimize
 from feasible.core.errors import ArgumentError, ArgumentTypeError, UnknownName
 from feasible.training.kappas import KAPPAS, L1, Huber, Lp, TopK, kappa_of
 
-SEPARABLE = ("l1", "soft[e=0.3]", "huber[e=0.3]", "quadratic", "entropy[a=0.5]", "relativistic[a=0.5]", "log[a=0.5]")
-COUPLED = ("l2", "lp[p=1.5]", "lp[p=4.0]", "linf", "topk[k=3]", "group", "group[by=columns]", "group[by=tensor]", "nuclear")
+SEPARABLE = (
+    "l1",
+    "soft[e=0.3]",
+    "huber[e=0.3]",
+    "quadratic",
+    "entropy[a=0.5]",
+    "relativistic[a=0.5]",
+    "log[a=0.5]",
+)
+COUPLED = (
+    "l2",
+    "lp[p=1.5]",
+    "lp[p=4.0]",
+    "linf",
+    "topk[k=3]",
+    "group",
+    "group[by=columns]",
+    "group[by=tensor]",
+    "nuclear",
+)
 ALL = SEPARABLE + COUPLED
 
 
@@ -40,10 +60,15 @@ def test_fenchel_young_holds_with_equality_at_the_subgradient(text, seed, scale)
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**31))
 def test_the_conjugates_subgradient_is_one(text, seed):
-    """kappa*(w) >= kappa*(z) + y'(w - z) for all w of the domain, with y in the subdifferential at z."""
+    """kappa*(w) >= kappa*(z) + y'(w - z) for all w of the domain, with y in the subdifferential at
+    z.
+    """
     kappa = kappa_of(text)
     z, w = (kappa.project(draw(seed + i, 2.0)) * 0.999 for i in (0, 1))
-    assert float(kappa.conjugate(w) - kappa.conjugate(z) - (kappa.conj_subgrad(z) * (w - z)).sum()) >= -1e-9
+    assert (
+        float(kappa.conjugate(w) - kappa.conjugate(z) - (kappa.conj_subgrad(z) * (w - z)).sum())
+        >= -1e-9
+    )
 
 
 @pytest.mark.parametrize("text", SEPARABLE)
@@ -52,12 +77,20 @@ def test_the_conjugate_is_the_supremum_on_a_grid(text):
     v = torch.linspace(-60, 60, 240_001, dtype=torch.float64)
     values = torch.stack([kappa.value(x) for x in v[::2000]])
     assert torch.allclose(values[30], kappa.value(v[60_000]))
-    each = {"l1": v.abs(), "soft": (v.abs() - 0.3).clamp(min=0), "huber": torch.where(v.abs() <= 0.3, v**2 / 0.6, v.abs() - 0.15),
-            "quadratic": v**2 / 2, "entropy": 0.5 * torch.log(torch.cosh(v / 0.5)), "relativistic": torch.sqrt(v**2 + 0.25) - 0.5,
-            "log": v.abs() - 0.5 * torch.log1p(v.abs() / 0.5)}[kappa.name]
+    each = {
+        "l1": v.abs(),
+        "soft": (v.abs() - 0.3).clamp(min=0),
+        "huber": torch.where(v.abs() <= 0.3, v**2 / 0.6, v.abs() - 0.15),
+        "quadratic": v**2 / 2,
+        "entropy": 0.5 * torch.log(torch.cosh(v / 0.5)),
+        "relativistic": torch.sqrt(v**2 + 0.25) - 0.5,
+        "log": v.abs() - 0.5 * torch.log1p(v.abs() / 0.5),
+    }[kappa.name]
     assert torch.allclose(values, each[::2000])
     for z in (-0.9, -0.5, 0.0, 0.3, 0.8):
-        assert float(kappa.conjugate(torch.tensor([z], dtype=torch.float64))) == pytest.approx(float((z * v - each).max()), abs=1e-5)
+        assert float(kappa.conjugate(torch.tensor([z], dtype=torch.float64))) == pytest.approx(
+            float((z * v - each).max()), abs=1e-5
+        )
     outside = float(kappa.conjugate(torch.tensor([0.5, 1.001], dtype=torch.float64)))
     assert outside == math.inf or kappa.name == "quadratic"
 
@@ -66,7 +99,9 @@ def test_the_conjugate_is_the_supremum_on_a_grid(text):
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**31))
 def test_the_projection_is_the_nearest_point_of_the_set(text, seed):
-    """(z - P z)'(w - P z) <= 0 for every w of the set, among them the extreme points s in d kappa(v)."""
+    """(z - P z)'(w - P z) <= 0 for every w of the set, among them the extreme points s in d
+    kappa(v).
+    """
     kappa, z = kappa_of(text), draw(seed, 3.0)
     nearest = kappa.project(z)
     assert float(kappa.gauge(nearest)) <= 1 + 1e-9
@@ -92,9 +127,17 @@ def test_the_projection_on_a_ball_has_its_multiplier(text):
 @pytest.mark.parametrize(("text", "cap", "total"), [("topk[k=2]", 1.0, 2.0), ("linf", 9.0, 1.0)])
 def test_projections_equal_scipys(text, cap, total):
     kappa, z = kappa_of(text), np.array([1.5, -0.7, 0.2, 2.0])
-    found = minimize(lambda y: ((y[:4] - y[4:] - z) ** 2).sum(), np.full(8, 0.1), method="SLSQP", bounds=[(0, cap)] * 8, options={"ftol": 1e-14},
-                     constraints=[{"type": "ineq", "fun": lambda y: total - y.sum()}])
-    assert np.allclose(found.x[:4] - found.x[4:], kappa.project(torch.from_numpy(z)).numpy(), atol=1e-5)
+    found = minimize(
+        lambda y: ((y[:4] - y[4:] - z) ** 2).sum(),
+        np.full(8, 0.1),
+        method="SLSQP",
+        bounds=[(0, cap)] * 8,
+        options={"ftol": 1e-14},
+        constraints=[{"type": "ineq", "fun": lambda y: total - y.sum()}],
+    )
+    assert np.allclose(
+        found.x[:4] - found.x[4:], kappa.project(torch.from_numpy(z)).numpy(), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("text", ALL)
@@ -103,7 +146,11 @@ def test_a_zero_or_tiny_or_huge_momentum_gives_a_finite_move(text):
     for dtype in (torch.float32, torch.float64):
         assert not kappa.subgrad(torch.zeros(4, 5, dtype=dtype)).any()
         for scale in (1e-30, 1e30):
-            if dtype == torch.float64 or scale < 1 or kappa.name in ("l1", "soft", "huber", "linf", "topk", "lp"):
+            if (
+                dtype == torch.float64
+                or scale < 1
+                or kappa.name in ("l1", "soft", "huber", "linf", "topk", "lp")
+            ):
                 s = kappa.subgrad(draw(0, scale).to(dtype))
                 assert bool(torch.isfinite(s).all())
                 assert float(kappa.gauge(s)) <= 1 + 1e-5
@@ -113,7 +160,9 @@ def test_moves_are_the_papers():
     v = torch.tensor([3.0, -4.0, 0.0, 1.0])
     assert kappa_of("l1").subgrad(v).tolist() == [1, -1, 0, 1]
     assert torch.allclose(kappa_of("l2").subgrad(v), v / v.norm())
-    assert torch.allclose(Lp(3.0).subgrad(v), v.sign() * v.abs() ** 2 / (v.abs() ** 3).sum() ** (2 / 3))
+    assert torch.allclose(
+        Lp(3.0).subgrad(v), v.sign() * v.abs() ** 2 / (v.abs() ** 3).sum() ** (2 / 3)
+    )
     assert kappa_of("linf").subgrad(torch.tensor([1.0, -2.0, 2.0])).tolist() == [0, -1, 0]
     assert kappa_of("soft", e=2).subgrad(v).tolist() == [1, -1, 0, 0]
     assert TopK(1).subgrad(v).tolist() == [0, -1, 0, 0]
@@ -121,7 +170,11 @@ def test_moves_are_the_papers():
     assert Huber(2.0).subgrad(v).tolist() == [1, -1, 0, 0.5]
     matrix = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     assert torch.allclose(kappa_of("group").subgrad(matrix), torch.tensor([[0.6, 0.8], [0, 0]]))
-    assert torch.allclose(kappa_of("nuclear").subgrad(torch.diag(torch.tensor([5.0, -0.1]))), torch.diag(torch.tensor([1.0, -1.0])), atol=1e-6)
+    assert torch.allclose(
+        kappa_of("nuclear").subgrad(torch.diag(torch.tensor([5.0, -0.1]))),
+        torch.diag(torch.tensor([1.0, -1.0])),
+        atol=1e-6,
+    )
     assert kappa_of("nuclear").subgrad(torch.randn(3, 2, 2, 2)).shape == (3, 2, 2, 2)
 
 
@@ -138,13 +191,21 @@ def test_names_and_settings_are_read_written_and_refused():
     for text in ALL:
         assert kappa_of(str(kappa_of(text))) == kappa_of(text)
     assert kappa_of(L1()) == L1()
-    for given_, more, error, said in (("l3", {}, UnknownName, "did you mean"), ("soft", {}, ArgumentError, "needs e"),
-                                      ("lp", {}, ArgumentError, "needs p"),
-                                      ("topk", {}, ArgumentError, "needs k"), ("l1", {"e": 1.0}, ArgumentError, "no setting 'e'"),
-                                      ("soft", {"e": 0}, ArgumentError, "e=0: expected a finite number > 0"), ("lp", {"p": 1}, ArgumentError, "p=1"),
-                                      ("topk", {"k": 0}, ArgumentError, "k=0"), ("topk", {"k": 1.5}, ArgumentTypeError, "whole number"),
-                                      ("group[by=cells]", {}, ArgumentError, "by='cells'"), (3, {}, ArgumentTypeError, "got int"),
-                                      ("huber[e=nan]", {}, ArgumentError, "e=nan"), (Huber(1.0), {"e": 2.0}, ArgumentError, "has its settings")):
+    for given_, more, error, said in (
+        ("l3", {}, UnknownName, "did you mean"),
+        ("soft", {}, ArgumentError, "needs e"),
+        ("lp", {}, ArgumentError, "needs p"),
+        ("topk", {}, ArgumentError, "needs k"),
+        ("l1", {"e": 1.0}, ArgumentError, "no setting 'e'"),
+        ("soft", {"e": 0}, ArgumentError, "e=0: expected a finite number > 0"),
+        ("lp", {"p": 1}, ArgumentError, "p=1"),
+        ("topk", {"k": 0}, ArgumentError, "k=0"),
+        ("topk", {"k": 1.5}, ArgumentTypeError, "whole number"),
+        ("group[by=cells]", {}, ArgumentError, "by='cells'"),
+        (3, {}, ArgumentTypeError, "got int"),
+        ("huber[e=nan]", {}, ArgumentError, "e=nan"),
+        (Huber(1.0), {"e": 2.0}, ArgumentError, "has its settings"),
+    ):
         with pytest.raises(error, match=said):
             kappa_of(given_, **more)
     with pytest.raises(ArgumentError, match="k=9: the tensor has 4 entries"):

@@ -32,11 +32,20 @@ from feasible.training.momo import MoMo, MoMoAdam
 from feasible.training.nadamw import NAdamW
 
 OURS = {
-    "nadamw": lambda p: NAdamW(p, lr=3e-3, weight_decay=0.05), "prodigy": lambda p: Prodigy(p, weight_decay=0.05),
-    "dadapt-adam": lambda p: DAdaptAdam(p, weight_decay=0.05), "dadapt-sgd": lambda p: DAdaptSGD(p, momentum=0.5), "dog": lambda p: DoG(p, 1e-3),
-    "ldog": lambda p: LDoG(p, 1e-3), "dowg": lambda p: DoWG(p, weight_decay=0.01), "averaged-dog": averaged_dog,
-    "mechanic-adamw": lambda p: mechanic_adamw(p, weight_decay=0.01), "mechanic-sgd": lambda p: mechanize(torch.optim.SGD)(p, lr=0.1, momentum=0.9),
-    "momo": lambda p: MoMo(p, weight_decay=0.01), "momo-adam": lambda p: MoMoAdam(p, weight_decay=0.01, use_fstar=True), "cocob": COCOB}
+    "nadamw": lambda p: NAdamW(p, lr=3e-3, weight_decay=0.05),
+    "prodigy": lambda p: Prodigy(p, weight_decay=0.05),
+    "dadapt-adam": lambda p: DAdaptAdam(p, weight_decay=0.05),
+    "dadapt-sgd": lambda p: DAdaptSGD(p, momentum=0.5),
+    "dog": lambda p: DoG(p, 1e-3),
+    "ldog": lambda p: LDoG(p, 1e-3),
+    "dowg": lambda p: DoWG(p, weight_decay=0.01),
+    "averaged-dog": averaged_dog,
+    "mechanic-adamw": lambda p: mechanic_adamw(p, weight_decay=0.01),
+    "mechanic-sgd": lambda p: mechanize(torch.optim.SGD)(p, lr=0.1, momentum=0.9),
+    "momo": lambda p: MoMo(p, weight_decay=0.01),
+    "momo-adam": lambda p: MoMoAdam(p, weight_decay=0.01, use_fstar=True),
+    "cocob": COCOB,
+}
 OTHERS = {n: f for n, f in OURS.items() if not n.startswith("momo")}
 
 
@@ -66,25 +75,63 @@ def apart(a, b):
     return float((a - b).norm() / b.norm())
 
 
-# -- as the packages have it ------------------------------------------------------------------------------------------------
+# -- as the packages have it -----------------------------------------------------------------------
 
 PARITY = {
     "DoG": (lambda p: DoG(p), lambda p: dog_package.DoG(p), False),
-    "DoG, decay": (lambda p: DoG(p, 1e-3, weight_decay=0.1), lambda p: dog_package.DoG(p, 1e-3, weight_decay=0.1), False),
+    "DoG, decay": (
+        lambda p: DoG(p, 1e-3, weight_decay=0.1),
+        lambda p: dog_package.DoG(p, 1e-3, weight_decay=0.1),
+        False,
+    ),
     "LDoG": (lambda p: LDoG(p, 1e-3), lambda p: dog_package.LDoG(p, 1e-3), False),
-    "DAdaptAdam": (lambda p: DAdaptAdam(p, weight_decay=0.1), lambda p: dadaptation.DAdaptAdam(p, weight_decay=0.1, decouple=True), False),
-    "DAdaptSGD": (lambda p: DAdaptSGD(p, momentum=0.9), lambda p: dadaptation.DAdaptSGD(p, momentum=0.9), False),
-    "Prodigy": (lambda p: Prodigy(p, weight_decay=0.1, d0=1e-3), lambda p: prodigyopt.Prodigy(p, weight_decay=0.1, d0=1e-3), False),
+    "DAdaptAdam": (
+        lambda p: DAdaptAdam(p, weight_decay=0.1),
+        lambda p: dadaptation.DAdaptAdam(p, weight_decay=0.1, decouple=True),
+        False,
+    ),
+    "DAdaptSGD": (
+        lambda p: DAdaptSGD(p, momentum=0.9),
+        lambda p: dadaptation.DAdaptSGD(p, momentum=0.9),
+        False,
+    ),
+    "Prodigy": (
+        lambda p: Prodigy(p, weight_decay=0.1, d0=1e-3),
+        lambda p: prodigyopt.Prodigy(p, weight_decay=0.1, d0=1e-3),
+        False,
+    ),
     "COCOB": (lambda p: COCOB(p), lambda p: parameterfree.COCOB(p), False),
-    "Mechanic": (lambda p: mechanize(torch.optim.AdamW, s_init=1e-4)(p, lr=1.0),
-                 lambda p: mechanic_pytorch.mechanize(torch.optim.AdamW, s_init=1e-4)(p, lr=1.0), False),
-    "Mechanic, SGD": (lambda p: mechanize(torch.optim.SGD)(p, lr=0.1), lambda p: mechanic_pytorch.mechanize(torch.optim.SGD)(p, lr=0.1), False),
-    "MoMo": (lambda p: MoMo(p, weight_decay=0.1), lambda p: momo_package.Momo(p, weight_decay=0.1), True),
-    "MoMo, corrected": (lambda p: MoMo(p, bias_correction=True, use_fstar=True),
-                        lambda p: momo_package.Momo(p, bias_correction=True, use_fstar=True), True),
-    "MoMoAdam": (lambda p: MoMoAdam(p, weight_decay=0.1), lambda p: momo_package.MomoAdam(p, weight_decay=0.1), True),
-    "MoMoAdam*": (lambda p: MoMoAdam(p, lr=1.0, use_fstar=True, divide=False, weight_decay=0.01),
-                  lambda p: momo_package.MomoAdam(p, lr=1.0, use_fstar=True, divide=False, weight_decay=0.01), True)}
+    "Mechanic": (
+        lambda p: mechanize(torch.optim.AdamW, s_init=1e-4)(p, lr=1.0),
+        lambda p: mechanic_pytorch.mechanize(torch.optim.AdamW, s_init=1e-4)(p, lr=1.0),
+        False,
+    ),
+    "Mechanic, SGD": (
+        lambda p: mechanize(torch.optim.SGD)(p, lr=0.1),
+        lambda p: mechanic_pytorch.mechanize(torch.optim.SGD)(p, lr=0.1),
+        False,
+    ),
+    "MoMo": (
+        lambda p: MoMo(p, weight_decay=0.1),
+        lambda p: momo_package.Momo(p, weight_decay=0.1),
+        True,
+    ),
+    "MoMo, corrected": (
+        lambda p: MoMo(p, bias_correction=True, use_fstar=True),
+        lambda p: momo_package.Momo(p, bias_correction=True, use_fstar=True),
+        True,
+    ),
+    "MoMoAdam": (
+        lambda p: MoMoAdam(p, weight_decay=0.1),
+        lambda p: momo_package.MomoAdam(p, weight_decay=0.1),
+        True,
+    ),
+    "MoMoAdam*": (
+        lambda p: MoMoAdam(p, lr=1.0, use_fstar=True, divide=False, weight_decay=0.01),
+        lambda p: momo_package.MomoAdam(p, lr=1.0, use_fstar=True, divide=False, weight_decay=0.01),
+        True,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", PARITY)
@@ -99,7 +146,10 @@ def test_fifty_steps_are_those_of_the_package(name):
 
 
 def test_the_packages_estimates_are_the_sheets_reference_values():
-    for made, d, f in ((Prodigy, 0.4358659706787783, 0.7665852294616681), (DAdaptAdam, 4.900403270060861, 6.071700359)):
+    for made, d, f in (
+        (Prodigy, 0.4358659706787783, 0.7665852294616681),
+        (DAdaptAdam, 4.900403270060861, 6.071700359),
+    ):
         x = nn.Parameter(torch.ones(10, dtype=torch.float64))
         optimizer = made([x])
         estimates = []
@@ -112,7 +162,7 @@ def test_the_packages_estimates_are_the_sheets_reference_values():
         assert (np.diff(estimates) >= 0).all()
 
 
-# -- why four are written anew ------------------------------------------------------------------------------------------------
+# -- why four are written anew ---------------------------------------------------------------------
 
 
 def test_dog_package_fails_where_a_parameter_has_no_gradient_and_ours_does_not():
@@ -168,7 +218,7 @@ def test_dadapt_sgd_package_fails_in_a_warm_up_from_zero_and_ours_waits():
     assert go(DAdaptSGD).param_groups[0]["k"] == 2
 
 
-# -- closed forms ---------------------------------------------------------------------------------------------------------
+# -- closed forms ----------------------------------------------------------------------------------
 
 
 def quadratic(start, **more):
@@ -181,11 +231,15 @@ def test_dogs_first_step_has_exactly_its_length():
     f().backward()
     before = x.detach().clone()
     DoG([x], reps_rel=1e-3).step()
-    assert float((x.detach() - before).norm()) == pytest.approx(1e-3 * 6 * 10 / math.sqrt(100 + 1e-8), rel=1e-9)
+    assert float((x.detach() - before).norm()) == pytest.approx(
+        1e-3 * 6 * 10 / math.sqrt(100 + 1e-8), rel=1e-9
+    )
     x, f = quadratic([3.0, 4.0])
     f().backward()
     DoWG([x]).step()  # d2 = 1e-4, V = 1e-4 |g|^2
-    assert float((before - x.detach()).norm()) == pytest.approx(1e-4 * 10 / (1e-2 * 10 + 1e-4), rel=1e-9)
+    assert float((before - x.detach()).norm()) == pytest.approx(
+        1e-4 * 10 / (1e-2 * 10 + 1e-4), rel=1e-9
+    )
 
 
 def test_dog_measures_all_groups_together_unless_asked():
@@ -218,14 +272,22 @@ def test_momo_makes_polyaks_step():
         loss.backward()
         optimizer.step(loss=loss)
         values.append(float(f().detach()))
-    assert values == pytest.approx([14 / 4, 14 / 16, 14 / 64])  # |x|^2: Polyak's step f / |g|^2 = 1/4 halves x
+    assert values == pytest.approx(
+        [14 / 4, 14 / 16, 14 / 64]
+    )  # |x|^2: Polyak's step f / |g|^2 = 1/4 halves x
     assert optimizer.effective_lr() == pytest.approx([0.25])
 
 
 def test_nadamw_is_adamw_without_momentum_and_its_first_step_is_longer_with():
     a, b = network(), network()
     ours = train(a, NAdamW(a.parameters(), betas=(0.0, 0.99), weight_decay=0.0), 30)
-    assert apart(ours, train(b, torch.optim.AdamW(b.parameters(), betas=(0.0, 0.99), weight_decay=0.0), 30)) < 1e-12
+    assert (
+        apart(
+            ours,
+            train(b, torch.optim.AdamW(b.parameters(), betas=(0.0, 0.99), weight_decay=0.0), 30),
+        )
+        < 1e-12
+    )
     x = nn.Parameter(torch.zeros(1, dtype=torch.float64))
     x.grad = torch.tensor([7.0], dtype=torch.float64)
     NAdamW([x], lr=0.1, weight_decay=0.0).step()
@@ -243,7 +305,9 @@ def test_nadamw_follows_its_formula():
         p.grad = torch.tensor(g)
         optimizer.step()
         m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2
-        x = x * (1 - 0.01 * 0.3) - 0.01 * (0.8 * m + 0.2 * g) / (1 - 0.8**t) / (np.sqrt(v / (1 - 0.95**t)) + 1e-8)
+        x = x * (1 - 0.01 * 0.3) - 0.01 * (0.8 * m + 0.2 * g) / (1 - 0.8**t) / (
+            np.sqrt(v / (1 - 0.95**t)) + 1e-8
+        )
     assert np.allclose(p.detach().numpy(), x, rtol=1e-12)
 
 
@@ -258,7 +322,7 @@ def test_mechanic_makes_little_of_the_bases_rate():
     assert max(ends) - min(ends) < 0.1
 
 
-# -- what every optimiser of the room does ----------------------------------------------------------------------------------
+# -- what every optimiser of the room does ---------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -286,6 +350,7 @@ def test_a_closure_gives_the_same_steps(name):
     want = train(a, OURS[name](a.parameters()), 5, momo=momo)
     optimizer = OURS[name](b.parameters())
     for i in range(5):
+
         def closure(i=i):
             optimizer.zero_grad()
             loss = loss_of(b, i)
@@ -347,7 +412,10 @@ def test_a_checkpoint_of_another_model_is_refused(name):
 @pytest.mark.parametrize("made", [Prodigy, DAdaptAdam, DAdaptSGD])
 def test_groups_of_different_rates_are_refused_and_resting_ones_are_not(made):
     model = network()
-    groups = [{"params": model[0].parameters(), "lr": 1.0}, {"params": model[2].parameters(), "lr": 0.5}]
+    groups = [
+        {"params": model[0].parameters(), "lr": 1.0},
+        {"params": model[2].parameters(), "lr": 0.5},
+    ]
     with pytest.raises(ArgumentError, match=r"rates 0\.5, 1"):
         train(model, made(groups), 1)
     model = network()
@@ -357,14 +425,26 @@ def test_groups_of_different_rates_are_refused_and_resting_ones_are_not(made):
     train(model, optimizer, 3)
 
 
-@pytest.mark.parametrize(("made", "change", "error", "says"), [
-    (Prodigy, {"lr": 0.0}, ArgumentError, "lr=0"), (Prodigy, {"d0": -1.0}, ArgumentError, "d0"),
-    (Prodigy, {"betas": (1.0, 0.9)}, ArgumentError, "betas"), (DAdaptAdam, {"d0": 0.0}, ArgumentError, "d0"),
-    (DAdaptAdam, {"lr": math.nan}, ArgumentError, "lr"), (DAdaptSGD, {"momentum": 1.0}, ArgumentError, "momentum"),
-    (COCOB, {"alpha": -1.0}, ArgumentError, "alpha"), (DoG, {"reps_rel": 0.0}, ArgumentError, "reps_rel"), (DoG, {"lr": -1.0}, ArgumentError, "lr"),
-    (DoWG, {"d2": 0.0}, ArgumentError, "d2"), (MoMo, {"beta": 1.5}, ArgumentError, "beta"), (MoMo, {"lr": 0.0}, ArgumentError, "lr"),
-    (MoMoAdam, {"betas": (0.9, 1.0)}, ArgumentError, r"betas\[1\]"), (NAdamW, {"lr": "a"}, ArgumentTypeError, "lr"),
-    (NAdamW, {"weight_decay": -1.0}, ArgumentError, "weight_decay")])
+@pytest.mark.parametrize(
+    ("made", "change", "error", "says"),
+    [
+        (Prodigy, {"lr": 0.0}, ArgumentError, "lr=0"),
+        (Prodigy, {"d0": -1.0}, ArgumentError, "d0"),
+        (Prodigy, {"betas": (1.0, 0.9)}, ArgumentError, "betas"),
+        (DAdaptAdam, {"d0": 0.0}, ArgumentError, "d0"),
+        (DAdaptAdam, {"lr": math.nan}, ArgumentError, "lr"),
+        (DAdaptSGD, {"momentum": 1.0}, ArgumentError, "momentum"),
+        (COCOB, {"alpha": -1.0}, ArgumentError, "alpha"),
+        (DoG, {"reps_rel": 0.0}, ArgumentError, "reps_rel"),
+        (DoG, {"lr": -1.0}, ArgumentError, "lr"),
+        (DoWG, {"d2": 0.0}, ArgumentError, "d2"),
+        (MoMo, {"beta": 1.5}, ArgumentError, "beta"),
+        (MoMo, {"lr": 0.0}, ArgumentError, "lr"),
+        (MoMoAdam, {"betas": (0.9, 1.0)}, ArgumentError, r"betas\[1\]"),
+        (NAdamW, {"lr": "a"}, ArgumentTypeError, "lr"),
+        (NAdamW, {"weight_decay": -1.0}, ArgumentError, "weight_decay"),
+    ],
+)
 def test_settings_without_sense_are_refused(made, change, error, says):
     with pytest.raises(error, match=says):
         made([nn.Parameter(torch.zeros(2))], **change)
@@ -394,7 +474,7 @@ def test_nothing_is_printed(capsys):
     assert capsys.readouterr().out == ""
 
 
-# -- the rate and the estimate ----------------------------------------------------------------------------------------------
+# -- the rate and the estimate ---------------------------------------------------------------------
 
 
 def test_the_rate_read_is_the_rate_of_the_step():
@@ -405,7 +485,9 @@ def test_the_rate_read_is_the_rate_of_the_step():
             before = x.detach().clone()
             x.grad = torch.full_like(x, 2.0)
             optimizer.step()
-            assert effective_lr(optimizer)[0] * 2.0 == pytest.approx(float((before - x.detach())[0]))
+            assert effective_lr(optimizer)[0] * 2.0 == pytest.approx(
+                float((before - x.detach())[0])
+            )
     optimizer = Prodigy([x], betas=(0.0, 0.5))
     x.grad = torch.ones_like(x)
     optimizer.step()
@@ -470,5 +552,7 @@ def test_an_estimate_that_prodigy_cannot_raise_is_noticed():
             optimizer.step()
 
     go(499)
-    with pytest.warns(EstimateWarning, match="Prodigy: the estimate is still 1e-06 after 500 steps"):
+    with pytest.warns(
+        EstimateWarning, match="Prodigy: the estimate is still 1e-06 after 500 steps"
+    ):
         go(1)

@@ -10,7 +10,21 @@ from torch import nn
 from feasible.core.errors import ArgumentTypeError, ShapeError
 from feasible.training import LionK, LyapunovMonitor
 
-ROW = ("phase", "violation", "distance", "inside_fraction", "f", "F", "H", "fenchel_gap", "delta1", "delta2", "descent", "lr", "comparable")
+ROW = (
+    "phase",
+    "violation",
+    "distance",
+    "inside_fraction",
+    "f",
+    "F",
+    "H",
+    "fenchel_gap",
+    "delta1",
+    "delta2",
+    "descent",
+    "lr",
+    "comparable",
+)
 
 
 def made(start, **settings):
@@ -78,7 +92,10 @@ def test_measuring_changes_nothing():
     step()
     before = x.detach().clone(), x.grad.clone(), opt.state[x]["exp_avg"].clone()
     monitor.measure()
-    assert all(torch.equal(a, b) for a, b in zip(before, (x.detach(), x.grad, opt.state[x]["exp_avg"]), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before, (x.detach(), x.grad, opt.state[x]["exp_avg"]), strict=True)
+    )
 
 
 def test_a_changed_rate_is_noted_as_h_has_another_constant():
@@ -99,7 +116,9 @@ def test_blocks_add_up_and_float32_rounding_is_not_a_violation():
         opt.zero_grad()
         (-monitor.loss_fn()).backward()
         opt.step()
-    assert max(float(p.detach().abs().max()) for p in net.parameters()) == pytest.approx(0.1, rel=1e-5)
+    assert max(float(p.detach().abs().max()) for p in net.parameters()) == pytest.approx(
+        0.1, rel=1e-5
+    )
     row = monitor.measure()
     assert row["phase"] == 2
     assert row["inside_fraction"] == 1

@@ -17,7 +17,10 @@ def network(seed=0, dtype=torch.float64):
 
 def batches(n, dtype=torch.float64):
     g = torch.Generator().manual_seed(1)
-    return [(torch.randn(8, 5, generator=g, dtype=dtype), torch.randint(2, (8,), generator=g)) for _ in range(n)]
+    return [
+        (torch.randn(8, 5, generator=g, dtype=dtype), torch.randint(2, (8,), generator=g))
+        for _ in range(n)
+    ]
 
 
 def train(model, optimizer, data):
@@ -59,7 +62,10 @@ def test_a_step_is_the_dense_formula_with_momentum_and_decay_in_the_fisher(metho
 def test_decoupled_decay_stays_out_of_the_window():
     plain, decayed = network(), network()
     x, y = batches(1)[0]
-    optimizers = [MFAC(plain.parameters(), 0.1, 4), MFAC(decayed.parameters(), 0.1, 4, weight_decay=0.5, decoupled=True)]
+    optimizers = [
+        MFAC(plain.parameters(), 0.1, 4),
+        MFAC(decayed.parameters(), 0.1, 4, weight_decay=0.5, decoupled=True),
+    ]
     start = flat(plain)
     for model, optimizer in zip((plain, decayed), optimizers, strict=True):
         train(model, optimizer, [(x, y)])
@@ -70,7 +76,9 @@ def test_decoupled_decay_stays_out_of_the_window():
 def test_groups_share_one_window_and_keep_their_rates():
     one, two = network(), network()
     optimizer = MFAC(one.parameters(), 0.1, 4, 1e-2)
-    grouped = MFAC([{"params": two[0].parameters()}, {"params": two[2].parameters(), "lr": 0.3}], 0.1, 4, 1e-2)
+    grouped = MFAC(
+        [{"params": two[0].parameters()}, {"params": two[2].parameters(), "lr": 0.3}], 0.1, 4, 1e-2
+    )
     before = flat(one)
     train(one, optimizer, batches(1))
     train(two, grouped, batches(1))
@@ -79,7 +87,9 @@ def test_groups_share_one_window_and_keep_their_rates():
     assert np.allclose(moved_by_group[24:], 3 * moved[24:], rtol=1e-9)
 
 
-@pytest.mark.parametrize("more", [{}, {"momentum": 0.9, "weight_decay": 0.01}, {"sparse": True, "method": "dp"}])
+@pytest.mark.parametrize(
+    "more", [{}, {"momentum": 0.9, "weight_decay": 0.01}, {"sparse": True, "method": "dp"}]
+)
 def test_a_resumed_run_is_bit_equal_and_its_state_reads_with_weights_only(more):
     whole, data = network(), batches(9)
     with torch.no_grad():
@@ -217,11 +227,23 @@ def test_half_precision_parameters_have_a_float32_window():
     assert model[0].weight.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(("settings", "words"), [
-    ({"lr": -1}, "lr=-1"), ({"lr": float("nan")}, "lr=nan"), ({"ngrads": 0}, "ngrads=0"), ({"damp": 0}, "damp=0"), ({"momentum": 1}, "momentum=1"),
-    ({"weight_decay": -1}, "weight_decay"), ({"method": "cg"}, "method='cg'"), ({"delay": -1}, "delay"),
-    ({"max_bytes": 1000}, r"34 parameters need .* GB, more than max_bytes .* at most ngrads=3 fit"),
-])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"lr": -1}, "lr=-1"),
+        ({"lr": float("nan")}, "lr=nan"),
+        ({"ngrads": 0}, "ngrads=0"),
+        ({"damp": 0}, "damp=0"),
+        ({"momentum": 1}, "momentum=1"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"method": "cg"}, "method='cg'"),
+        ({"delay": -1}, "delay"),
+        (
+            {"max_bytes": 1000},
+            r"34 parameters need .* GB, more than max_bytes .* at most ngrads=3 fit",
+        ),
+    ],
+)
 def test_bad_settings_are_named(settings, words):
     with pytest.raises(ArgumentError, match=words):
         MFAC(network().parameters(), **settings)

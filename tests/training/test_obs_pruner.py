@@ -16,16 +16,29 @@ from feasible.training.obs_pruner import Masks, gradual
 
 def network(seed=0, norm=True):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Linear(8, 3)).double()
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Linear(8, 3)
+    ).double()
 
 
 def loader(batches=8, size=4):
     g = torch.Generator().manual_seed(3)
-    return [(torch.randn(size, 6, generator=g, dtype=torch.float64), torch.randint(3, (size,), generator=g)) for _ in range(batches)]
+    return [
+        (
+            torch.randn(size, 6, generator=g, dtype=torch.float64),
+            torch.randint(3, (size,), generator=g),
+        )
+        for _ in range(batches)
+    ]
 
 
 def pruner(model=None, **more):
-    return OBSPruner(network() if model is None else model, nn.functional.cross_entropy, loader(), **{"ngrads": 8, "recomputations": 3, **more})
+    return OBSPruner(
+        network() if model is None else model,
+        nn.functional.cross_entropy,
+        loader(),
+        **{"ngrads": 8, "recomputations": 3, **more},
+    )
 
 
 class Residuals(nn.Module):
@@ -48,7 +61,15 @@ def test_a_single_weight_costs_its_saliency_on_a_quadratic():
     F = damp * np.eye(6) + G.T @ G / 5
     model = Residuals(w)
     batches = [(torch.from_numpy(g)[None], None) for g in G]
-    OBSPruner(model, lambda out, _: out.sum(), batches, ngrads=5, blocksize=None, damp=damp, recomputations=1).prune(1 / 6)
+    OBSPruner(
+        model,
+        lambda out, _: out.sum(),
+        batches,
+        ngrads=5,
+        blocksize=None,
+        damp=damp,
+        recomputations=1,
+    ).prune(1 / 6)
     new = model.layer.weight.detach().numpy()[0]
     saliency = w.numpy() ** 2 / (2 * np.diag(np.linalg.inv(F)))
     gone = int(saliency.argmin())
@@ -62,7 +83,9 @@ def test_a_single_weight_costs_its_saliency_on_a_quadratic():
 
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0, 0.95), st.sampled_from([None, 1, 7]), st.integers(1, 4))
-def test_the_sparsity_is_met_to_the_nearest_weight_and_no_weight_comes_back(sparsity, blocksize, recomputations):
+def test_the_sparsity_is_met_to_the_nearest_weight_and_no_weight_comes_back(
+    sparsity, blocksize, recomputations
+):
     p = pruner(blocksize=blocksize, recomputations=recomputations)
     p.prune(sparsity / 2)
     before = {name: mask.clone() for name, mask in p.masks.items()}
@@ -146,7 +169,9 @@ def test_masks_are_saved_as_tensors_and_fit_only_their_model():
     other.load_state_dict(torch.load(file, weights_only=True))
     assert other.sparsity == p.sparsity
     with pytest.raises(ShapeError, match=r"'0\.weight' has shape \(8, 6\), expected \(2, 6\)"):
-        Masks(nn.Sequential(nn.Linear(6, 2), nn.Identity(), nn.Identity(), nn.Linear(2, 3))).load_state_dict(p.state_dict())
+        Masks(
+            nn.Sequential(nn.Linear(6, 2), nn.Identity(), nn.Identity(), nn.Linear(2, 3))
+        ).load_state_dict(p.state_dict())
 
 
 def test_compensation_loses_less_than_removing_the_smallest_weights():
@@ -164,8 +189,10 @@ def test_compensation_loses_less_than_removing_the_smallest_weights():
 
     optimizer.step(closure)
     smallest = copy.deepcopy(model)
-    batches = [(x[i:i + 1], y[i:i + 1]) for i in range(300)]
-    OBSPruner(model, nn.functional.cross_entropy, batches, ngrads=300, blocksize=None, recomputations=8).prune(0.7)
+    batches = [(x[i : i + 1], y[i : i + 1]) for i in range(300)]
+    OBSPruner(
+        model, nn.functional.cross_entropy, batches, ngrads=300, blocksize=None, recomputations=8
+    ).prune(0.7)
     Masks(smallest).prune_magnitude(0.7)
     loss, naive = (float(nn.functional.cross_entropy(m(x), y).detach()) for m in (model, smallest))
     assert loss < 0.7 * naive
@@ -173,7 +200,11 @@ def test_compensation_loses_less_than_removing_the_smallest_weights():
 
 def test_layers_can_be_skipped_and_shared_weights_count_once():
     model = network()
-    assert list(pruner(model, skip=["3"]).weights) == list(pruner(model, skip=[model[3]]).weights) == ["0.weight"]
+    assert (
+        list(pruner(model, skip=["3"]).weights)
+        == list(pruner(model, skip=[model[3]]).weights)
+        == ["0.weight"]
+    )
     tied = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     tied[1].weight = tied[0].weight
     assert list(Masks(tied).weights) == ["0.weight"]
@@ -186,16 +217,35 @@ def test_a_gradual_schedule_removes_the_same_share_each_time():
     assert left[1:] / left[:-1] == pytest.approx([(0.1 / 0.8) ** 0.25] * 4)
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda: pruner().prune(1.0), ArgumentError, "sparsity=1"), (lambda: pruner().prune(-0.1), ArgumentError, "sparsity=-0.1"),
-    (lambda: pruner().prune(math.nan), ArgumentError, "sparsity=nan"), (lambda: pruner(damp=0), ArgumentError, "damp=0"),
-    (lambda: pruner(ngrads=0), ArgumentError, "ngrads=0"), (lambda: pruner(blocksize=0), ArgumentError, "blocksize=0"),
-    (lambda: pruner(skip=["7"]), UnknownName, "no layer '7'"), (lambda: Masks(nn.Tanh()), ArgumentError, "no weights"),
-    (lambda: OBSPruner(network(), nn.functional.cross_entropy, []).prune(0.5), ArgumentError, "loader gives no batch"),
-    (lambda: OBSPruner(network(), nn.functional.cross_entropy, iter(loader())).prune(0.5), ArgumentError, "once only"),
-    (lambda: OBSPruner(network(), lambda o, y: o.sum() * math.nan, loader()).prune(0.5), NotFinite, "NaN"),
-    (lambda: gradual(0.5, 0.4, 2), ArgumentError, "target=0.4 is below start=0.5"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: pruner().prune(1.0), ArgumentError, "sparsity=1"),
+        (lambda: pruner().prune(-0.1), ArgumentError, "sparsity=-0.1"),
+        (lambda: pruner().prune(math.nan), ArgumentError, "sparsity=nan"),
+        (lambda: pruner(damp=0), ArgumentError, "damp=0"),
+        (lambda: pruner(ngrads=0), ArgumentError, "ngrads=0"),
+        (lambda: pruner(blocksize=0), ArgumentError, "blocksize=0"),
+        (lambda: pruner(skip=["7"]), UnknownName, "no layer '7'"),
+        (lambda: Masks(nn.Tanh()), ArgumentError, "no weights"),
+        (
+            lambda: OBSPruner(network(), nn.functional.cross_entropy, []).prune(0.5),
+            ArgumentError,
+            "loader gives no batch",
+        ),
+        (
+            lambda: OBSPruner(network(), nn.functional.cross_entropy, iter(loader())).prune(0.5),
+            ArgumentError,
+            "once only",
+        ),
+        (
+            lambda: OBSPruner(network(), lambda o, y: o.sum() * math.nan, loader()).prune(0.5),
+            NotFinite,
+            "NaN",
+        ),
+        (lambda: gradual(0.5, 0.4, 2), ArgumentError, "target=0.4 is below start=0.5"),
+    ],
+)
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()

@@ -20,7 +20,9 @@ class Momentum(NamedState, torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         loss = evaluated(closure)
-        for group, (params, grads) in zip(self.param_groups, with_gradients(self.param_groups, "momentum"), strict=True):
+        for group, (params, grads) in zip(
+            self.param_groups, with_gradients(self.param_groups, "momentum"), strict=True
+        ):
             for p, g in zip(params, grads, strict=True):
                 m = self.state[p].setdefault("m", torch.zeros_like(p))
                 m.mul_(0.9).add_(g)
@@ -57,17 +59,23 @@ def test_state_is_matched_by_name_whatever_the_order():
     again = Momentum(reversed(list(other.named_parameters())))
     again.load_state_dict(saved(opt))
     for name, p in model.named_parameters():
-        assert torch.equal(opt.state[p]["m"], again.state[dict(other.named_parameters())[name]]["m"])
+        assert torch.equal(
+            opt.state[p]["m"], again.state[dict(other.named_parameters())[name]]["m"]
+        )
     train(model, opt, 4, seed=1)
     train(other, again, 4, seed=1)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 def test_groups_are_matched_by_their_names_too():
     def groups(model, order):
         named = dict(model.named_parameters())
-        parts = [{"params": [(n, named[n]) for n in named if n.endswith("weight")], "lr": 0.2},
-                 {"params": [(n, named[n]) for n in named if n.endswith("bias")], "lr": 0.3}]
+        parts = [
+            {"params": [(n, named[n]) for n in named if n.endswith("weight")], "lr": 0.2},
+            {"params": [(n, named[n]) for n in named if n.endswith("bias")], "lr": 0.3},
+        ]
         return [parts[i] for i in order]
 
     model = net()
@@ -80,14 +88,21 @@ def test_groups_are_matched_by_their_names_too():
     apart = Momentum([{"params": [(n, p)]} for n, p in list(model.named_parameters())[:2]])
     with pytest.raises(ShapeError, match=r"missing none; not known here '2\.bias', '2\.weight'"):
         apart.load_state_dict(opt.state_dict())
-    mixed = Momentum([{"params": list(model.named_parameters())[:2]}, {"params": list(model.named_parameters())[2:]}])
+    mixed = Momentum(
+        [
+            {"params": list(model.named_parameters())[:2]},
+            {"params": list(model.named_parameters())[2:]},
+        ]
+    )
     with pytest.raises(ShapeError, match="divides the parameters into other groups"):
         mixed.load_state_dict(opt.state_dict())
 
 
 @pytest.mark.parametrize("names", [True, False])
 @pytest.mark.parametrize("steps", [0, 2])
-def test_a_checkpoint_of_another_model_is_refused_with_names_and_shapes_and_nothing_changes(names, steps):
+def test_a_checkpoint_of_another_model_is_refused_with_names_and_shapes_and_nothing_changes(
+    names, steps
+):
     def made(model):
         return Momentum(model.named_parameters() if names else model.parameters())
 
@@ -96,14 +111,20 @@ def test_a_checkpoint_of_another_model_is_refused_with_names_and_shapes_and_noth
     train(model, opt, 2)
     train(other, another, steps)
     before = opt.state[model[0].weight]["m"].clone()
-    with pytest.raises(ShapeError, match=r"(0\.weight.*|number 0 .*)has shape \(5, 3\) there, expected \(4, 3\)"):
+    with pytest.raises(
+        ShapeError, match=r"(0\.weight.*|number 0 .*)has shape \(5, 3\) there, expected \(4, 3\)"
+    ):
         opt.load_state_dict(another.state_dict())
     assert torch.equal(opt.state[model[0].weight]["m"], before)
     longer = made(nn.Sequential(*net(), nn.Linear(2, 2)))
-    with pytest.raises(ShapeError, match=r"'3\.bias'" if names else "6 parameters in group 0, expected 4"):
+    with pytest.raises(
+        ShapeError, match=r"'3\.bias'" if names else "6 parameters in group 0, expected 4"
+    ):
         opt.load_state_dict(longer.state_dict())
     with pytest.raises(ShapeError, match="2 parameter groups, expected 1"):
-        opt.load_state_dict(Momentum([{"params": [p]} for p in list(model.parameters())[:2]]).state_dict())
+        opt.load_state_dict(
+            Momentum([{"params": [p]} for p in list(model.parameters())[:2]]).state_dict()
+        )
 
 
 def test_the_shapes_are_in_the_file_only():
@@ -167,8 +188,13 @@ def test_a_closure_is_called_with_gradients_and_its_loss_is_returned():
 def test_numbers_are_checked_with_their_name_and_range():
     assert number(np.float64(0.5), "lr", 0, above=True) == 0.5
     assert number(torch.tensor(2), "lr") == 2.0
-    for value, error, text in ((0, ArgumentError, "lr=0: expected a finite number > 0 and <= 1"), (float("nan"), ArgumentError, "lr=nan"),
-                               ("a", ArgumentTypeError, "lr: got str"), (True, ArgumentTypeError, "bool"), (2, ArgumentError, "<= 1")):
+    for value, error, text in (
+        (0, ArgumentError, "lr=0: expected a finite number > 0 and <= 1"),
+        (float("nan"), ArgumentError, "lr=nan"),
+        ("a", ArgumentTypeError, "lr: got str"),
+        (True, ArgumentTypeError, "bool"),
+        (2, ArgumentError, "<= 1"),
+    ):
         with pytest.raises(error, match=text):
             number(value, "lr", 0, 1, above=True)
     with pytest.raises(ArgumentError, match="b=1: expected a finite number >= 0 and < 1"):

@@ -1,4 +1,6 @@
-"""What the claims of lion-k and target-surrogates compare with is right: certified minimisers, an expert that can do it, evidence."""
+"""What the claims of lion-k and target-surrogates compare with is right: certified minimisers, an
+expert that can do it, evidence.
+"""
 
 import numpy as np
 import pytest
@@ -23,7 +25,9 @@ def test_the_expert_swings_the_pendulum_up_and_holds_it():
     rng = np.random.default_rng(100)
     theta, omega = rng.uniform(-np.pi, np.pi, 20), rng.uniform(-1, 1, 20)
     for _ in range(400):
-        omega = np.clip(omega + (15 * np.sin(theta) + 3 * target_surrogates.expert(theta, omega)) * 0.05, -8, 8)
+        omega = np.clip(
+            omega + (15 * np.sin(theta) + 3 * target_surrogates.expert(theta, omega)) * 0.05, -8, 8
+        )
         theta = theta + omega * 0.05
     assert (np.cos(theta) > 0.99).mean() >= 0.9
 

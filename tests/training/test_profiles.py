@@ -16,7 +16,12 @@ from feasible.core.errors import ArgumentError, NotFinite, ShapeError, UnknownNa
 from feasible.training import profiles
 
 Z = np.linspace(0, 1, 1001)
-ALL = {**profiles.NAMED, "uba": profiles.uba(5.0), "rational": profiles.rational(-2.0), "table": profiles.table([1, 0.7, 0.1, 0])}
+ALL = {
+    **profiles.NAMED,
+    "uba": profiles.uba(5.0),
+    "rational": profiles.rational(-2.0),
+    "table": profiles.table([1, 0.7, 0.1, 0]),
+}
 shares = st.floats(0, 1)
 
 
@@ -35,14 +40,18 @@ def test_it_starts_at_the_peak(name):
 
 
 def test_rex_at_quarters():
-    assert np.allclose(profiles.rex(np.array([0.25, 0.5, 0.75, 0.9])), [6 / 7, 2 / 3, 2 / 5, 2 / 11], rtol=1e-15)
+    assert np.allclose(
+        profiles.rex(np.array([0.25, 0.5, 0.75, 0.9])), [6 / 7, 2 / 3, 2 / 5, 2 / 11], rtol=1e-15
+    )
     assert np.allclose(profiles.rex(np.linspace(0, 1, 5)), [1, 6 / 7, 2 / 3, 2 / 5, 0])
 
 
 @given(st.floats(-20, 0.99).filter(lambda b: abs(b) > 1e-3))
 def test_mean_of_the_rational_family(beta):
     mean, _ = quad(profiles.rational(beta), 0, 1, limit=200)
-    assert mean == pytest.approx((beta + (1 - beta) * math.log(1 - beta)) / beta**2, rel=1e-6, abs=1e-9)
+    assert mean == pytest.approx(
+        (beta + (1 - beta) * math.log(1 - beta)) / beta**2, rel=1e-6, abs=1e-9
+    )
 
 
 def test_mean_of_rex():
@@ -83,17 +92,23 @@ def test_phi_two_is_cosine_and_zero_constant():
 @given(shares.filter(lambda z: 1e-6 < z < 1 - 1e-6), st.floats(0.05, 50))
 def test_the_stable_form_of_uba_is_the_papers(z, phi):
     one = 1 + math.cos(math.pi * z)
-    assert float(profiles.uba(phi)(z)) == pytest.approx(2 * one / (2 * phi + (2 - phi) * one), rel=1e-6, abs=1e-12)
+    assert float(profiles.uba(phi)(z)) == pytest.approx(
+        2 * one / (2 * phi + (2 - phi) * one), rel=1e-6, abs=1e-12
+    )
 
 
 @given(shares, st.floats(0.05, 50))
 def test_reflection_of_uba(z, phi):
-    assert 1 - float(profiles.uba(phi)(z)) == pytest.approx(float(profiles.uba(4 / phi)(1 - z)), abs=1e-12)
+    assert 1 - float(profiles.uba(phi)(z)) == pytest.approx(
+        float(profiles.uba(4 / phi)(1 - z)), abs=1e-12
+    )
 
 
 @given(st.floats(0.05, 50))
 def test_half_life_of_uba(phi):
-    assert float(profiles.uba(phi)(math.acos((phi - 2) / (phi + 2)) / math.pi)) == pytest.approx(0.5, abs=1e-9)
+    assert float(profiles.uba(phi)(math.acos((phi - 2) / (phi + 2)) / math.pi)) == pytest.approx(
+        0.5, abs=1e-9
+    )
 
 
 @given(st.floats(0.05, 20), st.floats(1.01, 3))
@@ -106,7 +121,9 @@ def test_uba_falls_in_time_and_in_phi(phi, more):
 @given(st.floats(0.3, 40))
 def test_discrete_mean_of_uba(phi):
     middle = (2 * np.arange(777) + 1) / (2 * 777)
-    assert profiles.uba(phi)(middle).mean() == pytest.approx(1 / (1 + math.sqrt(phi / 2)), abs=1e-12)
+    assert profiles.uba(phi)(middle).mean() == pytest.approx(
+        1 / (1 + math.sqrt(phi / 2)), abs=1e-12
+    )
 
 
 @given(st.integers(1, 10**6), st.integers(2, 40), st.data())
@@ -119,28 +136,33 @@ def test_a_milestone_is_met_at_its_very_step(k, den, data):
 
 
 def test_onecycle_meets_its_corners():
-    assert np.allclose(profiles.onecycle(0.3)(np.array([0, 0.15, 0.3, 0.65, 1])), [0.04, 0.52, 1, 0.500002, 4e-6])
+    assert np.allclose(
+        profiles.onecycle(0.3)(np.array([0, 0.15, 0.3, 0.65, 1])), [0.04, 0.52, 1, 0.500002, 4e-6]
+    )
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (partial(profiles.rational, 1.0), ArgumentError, "beta=1: expected a number < 1"),
-    (partial(profiles.rational, math.nan), NotFinite, "beta=nan"),
-    (partial(profiles.rational, "half"), ArgumentError, "beta='half': expected a number"),
-    (partial(profiles.uba, -0.1), ArgumentError, "phi=-0.1: expected a number >= 0"),
-    (partial(profiles.uba, math.nan), NotFinite, "phi=nan"),
-    (partial(profiles.step, (0.75, 0.5)), ArgumentError, "milestones=.*increasing"),
-    (partial(profiles.step, (0.0, 0.5)), ArgumentError, "milestones=.*above 0"),
-    (partial(profiles.step, (0.5, 1.0)), ArgumentError, "milestones=.*below 1"),
-    (partial(profiles.step, (0.5,), -1), ArgumentError, "factor=-1"),
-    (partial(profiles.exponential, math.inf), NotFinite, "gamma=inf"),
-    (partial(profiles.onecycle, 0.0), ArgumentError, "rise=0"),
-    (partial(profiles.onecycle, 0.3, -1), ArgumentError, "start=-1"),
-    (partial(profiles.table, [1.0]), ShapeError, "shape"),
-    (partial(profiles.table, [1.0, math.nan]), NotFinite, "values"),
-    (partial(profiles.table, [1.0, -1.0]), ArgumentError, "fall to -1"),
-    (partial(profiles.of, "cosin"), UnknownName, "did you mean 'cosine'"),
-    (partial(profiles.of, 3), ArgumentError, "profile: got int"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (partial(profiles.rational, 1.0), ArgumentError, "beta=1: expected a number < 1"),
+        (partial(profiles.rational, math.nan), NotFinite, "beta=nan"),
+        (partial(profiles.rational, "half"), ArgumentError, "beta='half': expected a number"),
+        (partial(profiles.uba, -0.1), ArgumentError, "phi=-0.1: expected a number >= 0"),
+        (partial(profiles.uba, math.nan), NotFinite, "phi=nan"),
+        (partial(profiles.step, (0.75, 0.5)), ArgumentError, "milestones=.*increasing"),
+        (partial(profiles.step, (0.0, 0.5)), ArgumentError, "milestones=.*above 0"),
+        (partial(profiles.step, (0.5, 1.0)), ArgumentError, "milestones=.*below 1"),
+        (partial(profiles.step, (0.5,), -1), ArgumentError, "factor=-1"),
+        (partial(profiles.exponential, math.inf), NotFinite, "gamma=inf"),
+        (partial(profiles.onecycle, 0.0), ArgumentError, "rise=0"),
+        (partial(profiles.onecycle, 0.3, -1), ArgumentError, "start=-1"),
+        (partial(profiles.table, [1.0]), ShapeError, "shape"),
+        (partial(profiles.table, [1.0, math.nan]), NotFinite, "values"),
+        (partial(profiles.table, [1.0, -1.0]), ArgumentError, "fall to -1"),
+        (partial(profiles.of, "cosin"), UnknownName, "did you mean 'cosine'"),
+        (partial(profiles.of, 3), ArgumentError, "profile: got int"),
+    ],
+)
 def test_bad_settings_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()

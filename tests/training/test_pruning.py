@@ -22,13 +22,23 @@ def problem(limits=None, seed=0, steps=STEPS):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((200, 8)).astype(np.float32)
     y = (x @ rng.standard_normal((8, 3))).argmax(1)
-    return TrainingProblem(MLP, (x[:140], y[:140]), (x[140:], y[140:]), batch_size=20, steps=steps, limits=limits)
+    return TrainingProblem(
+        MLP, (x[:140], y[:140]), (x[140:], y[140:]), batch_size=20, steps=steps, limits=limits
+    )
 
 
-METHODS = {"hesso": GroupPruning(**SMALL), "hesso-cric": GroupPruning(**SMALL, corrective=True, pruning=0.3),
-           "one shot": GroupPruning(**SMALL, one_shot=True), "torch-pruning": TorchPruningMagnitude(**SMALL),
-           "obs": WeightPruning(**FEW), "magnitude": WeightPruning("magnitude", **FEW)}
-LIMITS = {name: {"sparsity": ">= 0.6"} if isinstance(m, WeightPruning) else {"parameters": "<= 170"} for name, m in METHODS.items()}
+METHODS = {
+    "hesso": GroupPruning(**SMALL),
+    "hesso-cric": GroupPruning(**SMALL, corrective=True, pruning=0.3),
+    "one shot": GroupPruning(**SMALL, one_shot=True),
+    "torch-pruning": TorchPruningMagnitude(**SMALL),
+    "obs": WeightPruning(**FEW),
+    "magnitude": WeightPruning("magnitude", **FEW),
+}
+LIMITS = {
+    name: {"sparsity": ">= 0.6"} if isinstance(m, WeightPruning) else {"parameters": "<= 170"}
+    for name, m in METHODS.items()
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -88,20 +98,55 @@ def test_the_sparsity_of_the_last_event_counts_the_weights_the_problem_counts():
     assert WeightPruning().target(p, MLP()) == pytest.approx(np.ceil(0.6 * 246) / 246)
 
 
-@pytest.mark.parametrize(("make", "limits", "error", "words"), [
-    (lambda: GroupPruning(), {"sparsity": ">= 0.5"}, LimitError, "hesso cuts channels and leaves no zeros"),
-    (lambda: WeightPruning(), {"macs": "<= 50"}, LimitError, "obs-pruning leaves zeros and cuts nothing"),
-    (lambda: GroupPruning(), {"parameters": "<= 3"}, Infeasible, "at least"),
-    (lambda: GroupPruning(), {"parameters": "<= 3000"}, ArgumentError, "keeps them as it is"),
-    (lambda: GroupPruning(warmup=0.6, pruning=0.6), None, ArgumentError, "needs up to 72 of them"),
-    (lambda: GroupPruning(corrective=True, warmup=0.5), None, ArgumentError, "give it more, or smaller shares"),
-    (lambda: GroupPruning(schedule="plateau"), None, ArgumentError, "steers by the held-out loss"),
-    (lambda: GroupPruning(variant="lion"), None, ArgumentError, "variant='lion'"),
-    (lambda: GroupPruning(one_shot=True, corrective=True), None, ArgumentError, "one_shot and corrective"),
-    (lambda: GroupPruning(criterion="size"), None, ArgumentError, "criterion='size'"),
-    (lambda: WeightPruning("size"), None, ArgumentError, "criterion='size'"), (lambda: WeightPruning(sparsity=1), None, ArgumentError, "sparsity=1"),
-    (lambda: WeightPruning(events=0), None, ArgumentError, "events=0"), (lambda: WeightPruning(damp=0), None, ArgumentError, "damp=0"),
-])
+@pytest.mark.parametrize(
+    ("make", "limits", "error", "words"),
+    [
+        (
+            lambda: GroupPruning(),
+            {"sparsity": ">= 0.5"},
+            LimitError,
+            "hesso cuts channels and leaves no zeros",
+        ),
+        (
+            lambda: WeightPruning(),
+            {"macs": "<= 50"},
+            LimitError,
+            "obs-pruning leaves zeros and cuts nothing",
+        ),
+        (lambda: GroupPruning(), {"parameters": "<= 3"}, Infeasible, "at least"),
+        (lambda: GroupPruning(), {"parameters": "<= 3000"}, ArgumentError, "keeps them as it is"),
+        (
+            lambda: GroupPruning(warmup=0.6, pruning=0.6),
+            None,
+            ArgumentError,
+            "needs up to 72 of them",
+        ),
+        (
+            lambda: GroupPruning(corrective=True, warmup=0.5),
+            None,
+            ArgumentError,
+            "give it more, or smaller shares",
+        ),
+        (
+            lambda: GroupPruning(schedule="plateau"),
+            None,
+            ArgumentError,
+            "steers by the held-out loss",
+        ),
+        (lambda: GroupPruning(variant="lion"), None, ArgumentError, "variant='lion'"),
+        (
+            lambda: GroupPruning(one_shot=True, corrective=True),
+            None,
+            ArgumentError,
+            "one_shot and corrective",
+        ),
+        (lambda: GroupPruning(criterion="size"), None, ArgumentError, "criterion='size'"),
+        (lambda: WeightPruning("size"), None, ArgumentError, "criterion='size'"),
+        (lambda: WeightPruning(sparsity=1), None, ArgumentError, "sparsity=1"),
+        (lambda: WeightPruning(events=0), None, ArgumentError, "events=0"),
+        (lambda: WeightPruning(damp=0), None, ArgumentError, "damp=0"),
+    ],
+)
 def test_bad_settings_and_limits_it_does_not_serve_are_named(make, limits, error, words):
     with pytest.raises(error, match=words):
         feasible.solve(problem(limits), make(), budget={"steps": STEPS})
@@ -109,4 +154,7 @@ def test_bad_settings_and_limits_it_does_not_serve_are_named(make, limits, error
 
 def test_settings_are_plain_so_that_they_can_be_given_by_name():
     for cls in (GroupPruning, WeightPruning, TorchPruningMagnitude):
-        assert all(isinstance(f.default, (int, float, str, bool, type(None))) for f in dataclasses.fields(cls))
+        assert all(
+            isinstance(f.default, (int, float, str, bool, type(None)))
+            for f in dataclasses.fields(cls)
+        )

@@ -1,4 +1,6 @@
-"""Recipes: any optimiser with any schedule; a run that is killed goes on to the same weights; many at once are the same as one by one."""
+"""Recipes: any optimiser with any schedule; a run that is killed goes on to the same weights; many
+at once are the same as one by one.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,16 @@ from feasible.training.recipe import OPTIMIZERS, SCHEDULES, curves
 
 def equal(first, second):
     assert first.answer.weights.keys() == second.answer.weights.keys()
-    assert all(torch.equal(first.answer.weights[k], second.answer.weights[k]) for k in first.answer.weights)
+    assert all(
+        torch.equal(first.answer.weights[k], second.answer.weights[k]) for k in first.answer.weights
+    )
     assert [(p.step, p.verdict) for p in first.trail] == [(p.step, p.verdict) for p in second.trail]
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_every_optimiser_learns_repeats_itself_and_resumes_from_a_checkpoint(optimizer, tmp_path, monkeypatch):
+def test_every_optimiser_learns_repeats_itself_and_resumes_from_a_checkpoint(
+    optimizer, tmp_path, monkeypatch
+):
     recipe = Recipe(optimizer, "torch-linear")
     whole = feasible.solve(moons_mlp(), recipe, budget="steps=30", seed=7)
     monkeypatch.setattr(stored, "CHECKPOINT_SECONDS", 0.0)
@@ -38,14 +44,29 @@ def test_every_optimiser_learns_repeats_itself_and_resumes_from_a_checkpoint(opt
         if point.step >= 11:
             raise StopIteration
 
-    cut = feasible.solve(moons_mlp(), recipe, budget="steps=30", seed=7, store=str(tmp_path / "a.db"), name="r", observers=[stop])
+    cut = feasible.solve(
+        moons_mlp(),
+        recipe,
+        budget="steps=30",
+        seed=7,
+        store=str(tmp_path / "a.db"),
+        name="r",
+        observers=[stop],
+    )
     assert cut.steps < 30
     Store(str(tmp_path / "a.db")).update_run(1, state="interrupted")
-    equal(feasible.solve(moons_mlp(), recipe, budget="steps=30", seed=7, store=str(tmp_path / "a.db"), name="r"), whole)
+    equal(
+        feasible.solve(
+            moons_mlp(), recipe, budget="steps=30", seed=7, store=str(tmp_path / "a.db"), name="r"
+        ),
+        whole,
+    )
 
 
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
-def test_every_schedule_resumes_from_a_checkpoint_to_the_same_weights(schedule, tmp_path, monkeypatch):
+def test_every_schedule_resumes_from_a_checkpoint_to_the_same_weights(
+    schedule, tmp_path, monkeypatch
+):
     recipe = Recipe("sgd", schedule, lr=0.05)
     whole = feasible.solve(moons_mlp(), recipe, budget="steps=40")
     assert whole.steps == 40
@@ -55,9 +76,21 @@ def test_every_schedule_resumes_from_a_checkpoint_to_the_same_weights(schedule, 
         if point.step >= 17:
             raise StopIteration
 
-    feasible.solve(moons_mlp(), recipe, budget="steps=40", store=str(tmp_path / "a.db"), name="r", observers=[stop])
+    feasible.solve(
+        moons_mlp(),
+        recipe,
+        budget="steps=40",
+        store=str(tmp_path / "a.db"),
+        name="r",
+        observers=[stop],
+    )
     Store(str(tmp_path / "a.db")).update_run(1, state="interrupted")
-    equal(feasible.solve(moons_mlp(), recipe, budget="steps=40", store=str(tmp_path / "a.db"), name="r"), whole)
+    equal(
+        feasible.solve(
+            moons_mlp(), recipe, budget="steps=40", store=str(tmp_path / "a.db"), name="r"
+        ),
+        whole,
+    )
 
 
 CHILD = """
@@ -66,7 +99,8 @@ CHILD = """
     from feasible.training import Recipe
     from feasible.training.instances import digits_cnn
     stored.CHECKPOINT_SECONDS = 0.05
-    feasible.solve(digits_cnn(), Recipe("sgd", "torch-onecycle"), budget="steps=60", store={db!r}, name="r")
+    call = {{"budget": "steps=60", "store": {db!r}, "name": "r"}}
+    feasible.solve(digits_cnn(), Recipe("sgd", "torch-onecycle"), **call)
 """
 
 
@@ -74,19 +108,27 @@ def test_a_run_that_is_killed_resumes_to_the_weights_of_the_uninterrupted_one(tm
     db = str(tmp_path / "k.db")
     child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD.format(db=db))])
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (os.path.exists(db) and Store(db).find_run("r") and Store(db).checkpoint(1)):
+    while time.monotonic() < deadline and not (
+        os.path.exists(db) and Store(db).find_run("r") and Store(db).checkpoint(1)
+    ):
         time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert Store(db).run("r").state != "finished"
-    resumed = feasible.solve(digits_cnn(), Recipe("sgd", "torch-onecycle"), budget="steps=60", store=db, name="r")
+    resumed = feasible.solve(
+        digits_cnn(), Recipe("sgd", "torch-onecycle"), budget="steps=60", store=db, name="r"
+    )
     equal(resumed, feasible.solve(digits_cnn(), Recipe("sgd", "torch-onecycle"), budget="steps=60"))
 
 
 def test_a_finished_run_gives_its_weights_back_from_the_store(tmp_path):
     db = str(tmp_path / "a.db")
-    first = feasible.solve(moons_mlp(), Recipe("sgd", "constant"), budget="steps=20", store=db, name="r")
-    again = feasible.solve(moons_mlp(), Recipe("sgd", "constant"), budget="steps=20", store=db, name="r")
+    first = feasible.solve(
+        moons_mlp(), Recipe("sgd", "constant"), budget="steps=20", store=db, name="r"
+    )
+    again = feasible.solve(
+        moons_mlp(), Recipe("sgd", "constant"), budget="steps=20", store=db, name="r"
+    )
     equal(first, again)
 
 
@@ -97,20 +139,54 @@ def test_the_command_writes_the_weights(tmp_path):
     from feasible.training import Trained
 
     out = tmp_path / "w.safetensors"
-    done = CliRunner().invoke(app, ["solve", "moons-mlp", "--method", "recipe[optimizer=sgd[momentum=0.5,nesterov=true],lr=0.05]", "--budget",
-                                    "steps=30", "--output", str(out), "--store", str(tmp_path / "s.db")])
+    done = CliRunner().invoke(
+        app,
+        [
+            "solve",
+            "moons-mlp",
+            "--method",
+            "recipe[optimizer=sgd[momentum=0.5,nesterov=true],lr=0.05]",
+            "--budget",
+            "steps=30",
+            "--output",
+            str(out),
+            "--store",
+            str(tmp_path / "s.db"),
+        ],
+    )
     assert done.exit_code == 0, done.output
     assert moons_mlp().judge(Trained.load(out)).objective < 0.6
-    done = CliRunner().invoke(app, ["solve", "sphere", "--budget", "evaluations=20", "--output", "x.bin", "--store", str(tmp_path / "s.db")])
+    done = CliRunner().invoke(
+        app,
+        [
+            "solve",
+            "sphere",
+            "--budget",
+            "evaluations=20",
+            "--output",
+            "x.bin",
+            "--store",
+            str(tmp_path / "s.db"),
+        ],
+    )
     assert done.exit_code != 0
 
 
-@pytest.mark.parametrize("recipes", [
-    [Recipe("sgd", "torch-onecycle", lr=0.1), Recipe("sgd[momentum=0.5,nesterov=true]", "constant", lr=0.03, weight_decay=0.01)],
-    [Recipe("adam[beta2=0.95]", "torch-cosine", lr=0.01)],
-    [Recipe("sgd", "torch-plateau", lr=0.3), Recipe("sgd", "plateau", lr=0.2)],
-    [Recipe("adamw", "torch-linear", lr=0.01, weight_decay=0.1), Recipe("adamw", "torch-onecycle", lr=0.003)],
-])
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        [
+            Recipe("sgd", "torch-onecycle", lr=0.1),
+            Recipe("sgd[momentum=0.5,nesterov=true]", "constant", lr=0.03, weight_decay=0.01),
+        ],
+        [Recipe("adam[beta2=0.95]", "torch-cosine", lr=0.01)],
+        [Recipe("sgd", "torch-plateau", lr=0.3), Recipe("sgd", "plateau", lr=0.2)],
+        [
+            Recipe("adamw", "torch-linear", lr=0.01, weight_decay=0.1),
+            Recipe("adamw", "torch-onecycle", lr=0.003),
+        ],
+    ],
+)
 def test_many_at_once_end_where_each_by_itself_ends(recipes):
     problem = digits_mlp()
     found = train_many(problem, recipes, [4, 5], 60, at=(30, 60))
@@ -120,7 +196,9 @@ def test_many_at_once_end_where_each_by_itself_ends(recipes):
             for name, value in alone.answer.weights.items():
                 assert torch.allclose(found.weights[name][i, j], value, atol=2e-5)
             assert found.loss[i, j] == pytest.approx(alone.verdict.objective, rel=1e-4)
-            assert found.metrics["error"][i, j] == pytest.approx(alone.verdict.metrics["error"], abs=0.004)
+            assert found.metrics["error"][i, j] == pytest.approx(
+                alone.verdict.metrics["error"], abs=0.004
+            )
     assert (found.curve[..., 1] == found.loss).all()
 
 
@@ -137,13 +215,19 @@ def test_curves_are_what_torch_documents():
     assert (momentum == 0.9).all()
 
 
-@pytest.mark.parametrize(("settings", "kind", "words"), [
-    ({"optimizer": "sdg"}, errors.UnknownName, "optimizer='sdg': did you mean 'sgd'"),
-    ({"schedule": "cosinus"}, errors.UnknownName, "schedule='cosinus'"),
-    ({"lr": 0.0}, errors.ArgumentError, "lr=0: expected a number > 0"), ({"lr": -1.0}, errors.ArgumentError, "lr=-1"),
-    ({"lr": float("nan")}, errors.ArgumentError, "lr=nan"), ({"lr": "high"}, errors.ArgumentTypeError, "lr: got str"),
-    ({"warmup": 1.0}, errors.ArgumentError, "warmup=1"), ({"weight_decay": -0.1}, errors.ArgumentError, r"weight_decay=-0\.1"),
-])
+@pytest.mark.parametrize(
+    ("settings", "kind", "words"),
+    [
+        ({"optimizer": "sdg"}, errors.UnknownName, "optimizer='sdg': did you mean 'sgd'"),
+        ({"schedule": "cosinus"}, errors.UnknownName, "schedule='cosinus'"),
+        ({"lr": 0.0}, errors.ArgumentError, "lr=0: expected a number > 0"),
+        ({"lr": -1.0}, errors.ArgumentError, "lr=-1"),
+        ({"lr": float("nan")}, errors.ArgumentError, "lr=nan"),
+        ({"lr": "high"}, errors.ArgumentTypeError, "lr: got str"),
+        ({"warmup": 1.0}, errors.ArgumentError, "warmup=1"),
+        ({"weight_decay": -0.1}, errors.ArgumentError, r"weight_decay=-0\.1"),
+    ],
+)
 def test_bad_recipes_are_refused_in_words(settings, kind, words):
     with pytest.raises(kind, match=words):
         Recipe(**settings)

@@ -22,7 +22,9 @@ def weights(result):
 
 
 def by_hand(problem, recipe, steps, seed, norms_of=None):
-    """Weights, and norms, of a run of this many steps that starts where the seed's generator stands."""
+    """Weights, and norms, of a run of this many steps that starts where the seed's generator
+    stands.
+    """
     rng = np.random.default_rng([seed]) if norms_of is None else norms_of
     model, batches = problem.begin(rng)
     optimizer, scheduler = recipe.tools(model.parameters(), steps)
@@ -41,9 +43,13 @@ def test_it_logs_under_linear_decay_and_trains_anew_with_what_it_found(optimizer
     _, log, rng = by_hand(problem, Recipe(optimizer, "linear"), 20, 7)
     norms = getattr(log, kind)
     model, _, _ = by_hand(problem, RefinedRecipe(optimizer, norms=tuple(norms)), 30, 7, rng)
-    result = feasible.solve(problem, RefinedRecipe(optimizer, logging=0.4), budget="steps=50", seed=7)
+    result = feasible.solve(
+        problem, RefinedRecipe(optimizer, logging=0.4), budget="steps=50", seed=7
+    )
     assert result.steps == 50
-    assert torch.allclose(weights(result), torch.cat([v.reshape(-1) for v in model.state_dict().values()]), atol=1e-6)
+    assert torch.allclose(
+        weights(result), torch.cat([v.reshape(-1) for v in model.state_dict().values()]), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -68,13 +74,31 @@ def test_a_run_that_is_cut_in_either_half_goes_on_to_the_same_weights(cut, tmp_p
         if point.step >= cut:
             raise StopIteration
 
-    assert feasible.solve(moons_mlp(), recipe, budget="steps=40", seed=7, store=store, name="r", observers=[stop]).steps < 40
+    assert (
+        feasible.solve(
+            moons_mlp(), recipe, budget="steps=40", seed=7, store=store, name="r", observers=[stop]
+        ).steps
+        < 40
+    )
     Store(store).update_run(1, state="interrupted")
-    assert torch.equal(weights(feasible.solve(moons_mlp(), recipe, budget="steps=40", seed=7, store=store, name="r")), weights(whole))
+    assert torch.equal(
+        weights(
+            feasible.solve(moons_mlp(), recipe, budget="steps=40", seed=7, store=store, name="r")
+        ),
+        weights(whole),
+    )
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"schedule": "rex"}, "schedule='rex'"), ({"logging": 0.0}, "logging=0.0"),
-                                                 ({"logging": 1.0}, "logging=1.0"), ({"tau": 0.9}, "tau=0.9"), ({"lr": -1.0}, "lr=-1")])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"schedule": "rex"}, "schedule='rex'"),
+        ({"logging": 0.0}, "logging=0.0"),
+        ({"logging": 1.0}, "logging=1.0"),
+        ({"tau": 0.9}, "tau=0.9"),
+        ({"lr": -1.0}, "lr=-1"),
+    ],
+)
 def test_bad_settings_are_named(settings, words):
     with pytest.raises(ArgumentError, match=words):
         RefinedRecipe(**settings)

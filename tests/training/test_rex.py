@@ -21,11 +21,15 @@ def optimizer(kind=torch.optim.SGD, lr=0.1, **settings):
 
 
 def test_beta_is_the_family():
-    assert np.array_equal(REX(optimizer(), 30, beta=0.0).profile(), LinearDecay(optimizer(), 30).profile())
+    assert np.array_equal(
+        REX(optimizer(), 30, beta=0.0).profile(), LinearDecay(optimizer(), 30).profile()
+    )
     assert np.allclose(REX(optimizer(), 4).profile() / 0.1, [1, 6 / 7, 2 / 3, 2 / 5])
 
 
-@pytest.mark.parametrize(("beta", "error"), [(1.0, ArgumentError), (2.0, ArgumentError), (math.nan, NotFinite)])
+@pytest.mark.parametrize(
+    ("beta", "error"), [(1.0, ArgumentError), (2.0, ArgumentError), (math.nan, NotFinite)]
+)
 def test_beta_stays_below_one(beta, error):
     with pytest.raises(error, match="beta="):
         REX(optimizer(), 10, beta=beta)
@@ -37,7 +41,9 @@ def test_it_equals_pytorch_optimizers_from_the_first_step_on():
     steps = 25
     a, b = optimizer(), optimizer()
     ours, theirs = REX(a, steps, min_lr=1e-3), REXScheduler(b, steps, max_lr=0.1, min_lr=1e-3)
-    assert b.param_groups[0]["lr"] == 1e-3  # a step made here would be dead with its default min_lr = 0
+    assert (
+        b.param_groups[0]["lr"] == 1e-3
+    )  # a step made here would be dead with its default min_lr = 0
     for _ in range(steps):
         a.step()
         ours.step()
@@ -46,7 +52,9 @@ def test_it_equals_pytorch_optimizers_from_the_first_step_on():
 
 
 def test_the_peer_makes_one_dead_step_and_else_follows_the_same_curve():
-    ours, theirs = (curves(Recipe("sgd", name, lr=0.1), 12)[0] for name in ("rex", "pytorch-optimizer-rex"))
+    ours, theirs = (
+        curves(Recipe("sgd", name, lr=0.1), 12)[0] for name in ("rex", "pytorch-optimizer-rex")
+    )
     assert theirs[0] == 0
     assert np.allclose(theirs[1:], ours[1:])
 
@@ -63,7 +71,9 @@ def test_onecycle_is_torchs_to_one_step(kind):
         return group["betas"][0] if "betas" in group else group["momentum"]
 
     for _ in range(steps - 1):
-        assert a.param_groups[0]["lr"] == pytest.approx(b.param_groups[0]["lr"], abs=0.1 * 4 / steps)
+        assert a.param_groups[0]["lr"] == pytest.approx(
+            b.param_groups[0]["lr"], abs=0.1 * 4 / steps
+        )
         assert momentum(a) == pytest.approx(momentum(b), abs=0.1 * 4 / steps)
         a.step()
         b.step()
@@ -82,7 +92,10 @@ def test_onecycle_can_leave_momentum_alone():
 def test_plateau_is_torchs():
     rng = np.random.default_rng(100)
     a, b = optimizer(), optimizer()
-    ours, theirs = Plateau(a, evaluations=60), lr_scheduler.ReduceLROnPlateau(b, factor=0.1, patience=3, threshold=0.0, eps=0.0)
+    ours, theirs = (
+        Plateau(a, evaluations=60),
+        lr_scheduler.ReduceLROnPlateau(b, factor=0.1, patience=3, threshold=0.0, eps=0.0),
+    )
     assert ours.patience == 3
     for metric in 1 + rng.random(60):
         ours.step(metric)

@@ -22,21 +22,43 @@ from torch.optim import lr_scheduler
 
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite
-from feasible.training import REX, UBA, HorizonWarning, InverseSqrt, LinearDecay, OneCycle, ProfileLR, Refined, Sampling
+from feasible.training import (
+    REX,
+    UBA,
+    HorizonWarning,
+    InverseSqrt,
+    LinearDecay,
+    OneCycle,
+    ProfileLR,
+    Refined,
+    Sampling,
+)
 
 MAKERS = {
-    "linear": partial(LinearDecay, total_steps=40), "rex": partial(REX, total_steps=40, beta=0.7, min_lr=1e-3),
+    "linear": partial(LinearDecay, total_steps=40),
+    "rex": partial(REX, total_steps=40, beta=0.7, min_lr=1e-3),
     "uba": partial(UBA, total_steps=40, phi=5.0, warmup_steps=5),
     "uba phases": partial(UBA, total_steps=40, phi=0.5, phases=[(10, 0.1, 0.01), (30, 0.05, 0.0)]),
-    "refined": partial(Refined, schedule=np.abs(np.sin(np.arange(40.0)))), "onecycle": partial(OneCycle, total_steps=40),
+    "refined": partial(Refined, schedule=np.abs(np.sin(np.arange(40.0)))),
+    "onecycle": partial(OneCycle, total_steps=40),
     "inverse-sqrt": partial(InverseSqrt, total_steps=40, warmup_steps=3),
-    "cosine by epochs": partial(ProfileLR, profile="cosine", total_steps=40, sampling=Sampling.epoch(7)),
-    "step": partial(ProfileLR, profile="step", total_steps=40, sampling=Sampling.milestones(0.5, 0.75)),
+    "cosine by epochs": partial(
+        ProfileLR, profile="cosine", total_steps=40, sampling=Sampling.epoch(7)
+    ),
+    "step": partial(
+        ProfileLR, profile="step", total_steps=40, sampling=Sampling.milestones(0.5, 0.75)
+    ),
 }
 
 
 def optimizer(lrs=(0.1, 0.02), tensor=False, kind=torch.optim.SGD):
-    groups = [{"params": [nn.Parameter(torch.ones(3))], "lr": torch.tensor(lr, dtype=torch.float64) if tensor else lr} for lr in lrs]
+    groups = [
+        {
+            "params": [nn.Parameter(torch.ones(3))],
+            "lr": torch.tensor(lr, dtype=torch.float64) if tensor else lr,
+        }
+        for lr in lrs
+    ]
     return kind(groups, momentum=0.9) if kind is torch.optim.SGD else kind(groups)
 
 
@@ -53,7 +75,7 @@ def advance(opt, sched, steps):
     return used
 
 
-# -- the contract of torch ---------------------------------------------------------------------------------------------
+# -- the contract of torch -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -61,7 +83,11 @@ def test_it_is_a_scheduler_whose_first_rate_is_set_at_once(name):
     opt = optimizer()
     sched = MAKERS[name](opt)
     assert isinstance(sched, lr_scheduler.LRScheduler)
-    assert sched.get_last_lr() == [g["lr"] for g in opt.param_groups] == [sched.lr_at(0, 0.1), sched.lr_at(0, 0.02)]
+    assert (
+        sched.get_last_lr()
+        == [g["lr"] for g in opt.param_groups]
+        == [sched.lr_at(0, 0.1), sched.lr_at(0, 0.02)]
+    )
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -94,7 +120,10 @@ def test_a_compiled_step_sees_every_rate_and_is_compiled_once():
         graphs.append(graph)
         return graph.forward
 
-    opt, plain = (torch.optim.SGD([{"params": [nn.Parameter(torch.ones(3))], "lr": rate}]) for rate in (torch.tensor(0.1), 0.1))
+    opt, plain = (
+        torch.optim.SGD([{"params": [nn.Parameter(torch.ones(3))], "lr": rate}])
+        for rate in (torch.tensor(0.1), 0.1)
+    )
     sched, other = REX(opt, 12), REX(plain, 12)
     for o in (opt, plain):
         for group in o.param_groups:
@@ -113,21 +142,31 @@ def test_a_compiled_step_sees_every_rate_and_is_compiled_once():
 @pytest.mark.parametrize("ours", ["linear", "cosine"])
 def test_it_equals_torchs(ours):
     a, b = optimizer(), optimizer()
-    theirs = {"linear": lambda: lr_scheduler.LinearLR(b, 1.0, 0.0, total_iters=20),
-              "cosine": lambda: lr_scheduler.CosineAnnealingLR(b, T_max=20)}[ours]()
-    assert np.allclose(advance(a, ProfileLR(a, ours, 20), 20), advance(b, theirs, 20), rtol=1e-12, atol=1e-16)
+    theirs = {
+        "linear": lambda: lr_scheduler.LinearLR(b, 1.0, 0.0, total_iters=20),
+        "cosine": lambda: lr_scheduler.CosineAnnealingLR(b, T_max=20),
+    }[ours]()
+    assert np.allclose(
+        advance(a, ProfileLR(a, ours, 20), 20), advance(b, theirs, 20), rtol=1e-12, atol=1e-16
+    )
 
 
 @pytest.mark.parametrize("steps", [4, 20, 100])
 def test_step_50_75_equals_multisteplr(steps):
     a, b = optimizer(), optimizer()
     mine = ProfileLR(a, "step", steps, sampling=Sampling.milestones(0.5, 0.75))
-    assert np.allclose(advance(a, mine, steps), advance(b, lr_scheduler.MultiStepLR(b, [steps // 2, 3 * steps // 4], 0.1), steps), rtol=1e-12)
+    assert np.allclose(
+        advance(a, mine, steps),
+        advance(b, lr_scheduler.MultiStepLR(b, [steps // 2, 3 * steps // 4], 0.1), steps),
+        rtol=1e-12,
+    )
 
 
 def test_after_another_schedule_it_starts_at_its_own_beginning():
     opt, alone = optimizer(), optimizer()
-    both = lr_scheduler.SequentialLR(opt, [lr_scheduler.LinearLR(opt, 0.1, 1.0, total_iters=5), REX(opt, 20)], milestones=[5])
+    both = lr_scheduler.SequentialLR(
+        opt, [lr_scheduler.LinearLR(opt, 0.1, 1.0, total_iters=5), REX(opt, 20)], milestones=[5]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error", HorizonWarning)
         used = advance(opt, both, 25)
@@ -137,7 +176,9 @@ def test_after_another_schedule_it_starts_at_its_own_beginning():
 
 def test_a_chain_ends_with_the_closed_form_of_its_last():
     opt, alone = optimizer(), optimizer()
-    chain = lr_scheduler.ChainedScheduler([lr_scheduler.ConstantLR(opt, 0.5, total_iters=3), REX(opt, 20)])
+    chain = lr_scheduler.ChainedScheduler(
+        [lr_scheduler.ConstantLR(opt, 0.5, total_iters=3), REX(opt, 20)]
+    )
     assert np.array_equal(advance(opt, chain, 20)[1:], advance(alone, REX(alone, 20), 20)[1:])
 
 
@@ -187,11 +228,20 @@ def test_nothing_keeps_a_dropped_model_alive():
         gc.enable()
 
 
-# -- sampling -------------------------------------------------------------------------------------------------------------
+# -- sampling --------------------------------------------------------------------------------------
 
 
 def test_a_quarter_of_linear():
-    assert ProfileLR(optimizer((1.0,)), "linear", 8, sampling=0.25).profile().tolist() == [1, 1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25]
+    assert ProfileLR(optimizer((1.0,)), "linear", 8, sampling=0.25).profile().tolist() == [
+        1,
+        1,
+        0.75,
+        0.75,
+        0.5,
+        0.5,
+        0.25,
+        0.25,
+    ]
 
 
 @given(st.integers(1, 400), st.integers(1, 40), st.data())
@@ -201,7 +251,9 @@ def test_points_are_the_last_sampled_share_in_exact_arithmetic(steps, den, data)
     share = Fraction(num, den)
     found = Fraction(*Sampling.every(num / den).point(k, steps))
     assert found == math.floor(Fraction(k, steps) / share) * share
-    marks = sorted({Fraction(i, den) for i in data.draw(st.lists(st.integers(1, den), max_size=4))} - {1})
+    marks = sorted(
+        {Fraction(i, den) for i in data.draw(st.lists(st.integers(1, den), max_size=4))} - {1}
+    )
     if marks:
         at = Fraction(*Sampling.milestones(*map(float, marks)).point(k, steps))
         assert at == max([m for m in marks if Fraction(k, steps) >= m], default=0)
@@ -210,19 +262,23 @@ def test_points_are_the_last_sampled_share_in_exact_arithmetic(steps, den, data)
 @given(st.integers(1, 400), st.integers(1, 50), st.data())
 def test_epochs_begin_at_multiples(steps, length, data):
     k = data.draw(st.integers(0, steps))
-    assert Fraction(*Sampling.epoch(length).point(k, steps)) == Fraction(k // length * length, steps)
+    assert Fraction(*Sampling.epoch(length).point(k, steps)) == Fraction(
+        k // length * length, steps
+    )
     assert Fraction(*Sampling.iteration().point(k, steps)) == Fraction(k, steps)
 
 
 def test_a_schedule_of_another_budget_is_no_prefix():
-    assert not np.allclose(REX(optimizer(), 100).profile(), REX(optimizer(), 1000).profile()[:100], rtol=0.01)
+    assert not np.allclose(
+        REX(optimizer(), 100).profile(), REX(optimizer(), 1000).profile()[:100], rtol=0.01
+    )
 
 
 def test_a_single_step_is_made_at_the_peak():
     assert REX(optimizer(), 1).profile().tolist() == [0.1]
 
 
-# -- resumption -------------------------------------------------------------------------------------------------------------
+# -- resumption ------------------------------------------------------------------------------------
 
 
 def saved(**states):
@@ -233,7 +289,14 @@ def saved(**states):
 
 
 @pytest.mark.filterwarnings("ignore::feasible.training.HorizonWarning")
-@pytest.mark.parametrize("order", ["optimiser, its state, scheduler, its state", "both, scheduler's state, optimiser's state", "both, states"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "optimiser, its state, scheduler, its state",
+        "both, scheduler's state, optimiser's state",
+        "both, states",
+    ],
+)
 @pytest.mark.parametrize("tensor", [False, True])
 @pytest.mark.parametrize("cut", [0, 1, 13, 39, 40])
 @pytest.mark.parametrize("name", MAKERS)
@@ -267,7 +330,7 @@ def test_a_run_killed_between_optimiser_and_scheduler_keeps_its_rates(name):
     opt = optimizer()
     sched = MAKERS[name](opt)
     used = advance(opt, sched, 10)
-    opt.step()                                                            # the eleventh; the process ends here
+    opt.step()  # the eleventh; the process ends here
     state = saved(opt=opt.state_dict(), sched=sched.state_dict())
     again = optimizer()
     resumed = MAKERS[name](again)
@@ -280,7 +343,11 @@ def test_a_run_killed_between_optimiser_and_scheduler_keeps_its_rates(name):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 60), st.integers(0, 70), st.sampled_from(["rex", "cosine", "linear", "exponential"]))
+@given(
+    st.integers(1, 60),
+    st.integers(0, 70),
+    st.sampled_from(["rex", "cosine", "linear", "exponential"]),
+)
 def test_states_are_plain_numbers(steps, cut, profile):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -312,7 +379,9 @@ def test_a_state_brings_its_horizon_and_says_so():
 
 def test_a_state_of_another_profile_is_refused():
     with pytest.raises(ArgumentError, match="another profile"):
-        ProfileLR(optimizer(), "cosine", 10).load_state_dict(ProfileLR(optimizer(), "linear", 10).state_dict())
+        ProfileLR(optimizer(), "cosine", 10).load_state_dict(
+            ProfileLR(optimizer(), "linear", 10).state_dict()
+        )
     with pytest.raises(ArgumentError, match="2 groups of parameters, the optimiser has 1"):
         REX(optimizer((0.1,)), 10).load_state_dict(REX(optimizer(), 10).state_dict())
     with pytest.raises(ArgumentError, match="another scheduler: it lacks"):
@@ -322,10 +391,12 @@ def test_a_state_of_another_profile_is_refused():
 def test_last_epoch_goes_on_as_in_torch():
     opt = optimizer()
     advance(opt, REX(opt, 20), 8)
-    assert REX(opt, 20, last_epoch=7).get_last_lr() == [float(v) for v in (REX(optimizer(), 20).profile()[8], REX(optimizer(), 20).profile(1)[8])]
+    assert REX(opt, 20, last_epoch=7).get_last_lr() == [
+        float(v) for v in (REX(optimizer(), 20).profile()[8], REX(optimizer(), 20).profile(1)[8])
+    ]
 
 
-# -- horizons -----------------------------------------------------------------------------------------------------------------
+# -- horizons --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -350,7 +421,9 @@ def test_extend_stretches_the_profile_from_the_next_rate_on():
     assert opt.param_groups[0]["lr"] == sched.get_last_lr()[0] == 0.05
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.allclose(np.array(advance(opt, sched, 10))[:, 0], 0.1 * (1 - np.arange(10, 20) / 20))
+        assert np.allclose(
+            np.array(advance(opt, sched, 10))[:, 0], 0.1 * (1 - np.arange(10, 20) / 20)
+        )
     with pytest.raises(ArgumentError, match="total_steps=15: expected at least the 20 steps"):
         sched.extend(15)
 
@@ -373,11 +446,15 @@ def stepped(opt, sched, rounds, made, asked):
             sched.step()
 
 
-@pytest.mark.parametrize(("made", "asked"), [(1, 4), (30, 1)], ids=["by several processes", "by epoch"])
+@pytest.mark.parametrize(
+    ("made", "asked"), [(1, 4), (30, 1)], ids=["by several processes", "by epoch"]
+)
 def test_a_schedule_that_is_not_stepped_with_its_optimiser_is_noticed_once(made, asked):
     opt = optimizer()
     sched = REX(opt, 1000)
-    with pytest.warns(HorizonWarning, match=r"the optimiser made \d+ steps and the schedule \d+") as found:
+    with pytest.warns(
+        HorizonWarning, match=r"the optimiser made \d+ steps and the schedule \d+"
+    ) as found:
         stepped(opt, sched, 100, made, asked)
     assert len(found) == 1
 
@@ -401,33 +478,46 @@ def test_a_run_that_ends_early_says_that_the_rate_never_came_down():
         assert sched.finish() == 0.5
 
 
-# -- bad input ----------------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("settings", "error", "words"), [
-    ({"total_steps": 0}, ArgumentError, "total_steps=0: expected a whole number >= 1"),
-    ({"total_steps": 10.5}, ArgumentError, "total_steps=10.5: expected a whole"),
-    ({"total_steps": math.nan}, ArgumentError, "total_steps=nan"),
-    ({"total_steps": "10"}, ArgumentTypeError, "total_steps: got str"),
-    ({"total_steps": True}, ArgumentTypeError, "total_steps: got bool"),
-    ({"warmup_steps": 10}, ArgumentError, "warmup_steps=10: expected fewer than the total_steps=10"),
-    ({"warmup_steps": -1}, ArgumentError, "warmup_steps=-1"),
-    ({"min_lr": 0.05}, ArgumentError, "min_lr=0.05: expected at most the rate of group 1, 0.02"),
-    ({"min_lr": -0.1}, ArgumentError, "min_lr=-0.1: expected a number >= 0"),
-    ({"min_lr": math.nan}, NotFinite, "min_lr=nan"),
-    ({"min_lr": "low"}, ArgumentTypeError, "min_lr: got str|min_lr"),
-    ({"sampling": "weekly"}, ArgumentError, "sampling='weekly'"),
-    ({"sampling": 1.5}, ArgumentError, "share=1.5: expected a share of the run"),
-    ({"sampling": 0.0}, ArgumentError, "share=0"),
-    ({"profile": lambda z: math.nan}, NotFinite, "profile is nan at step"),
-    ({"profile": lambda z: -1.0}, NotFinite, "profile is -1 at step"),
-])
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"total_steps": 0}, ArgumentError, "total_steps=0: expected a whole number >= 1"),
+        ({"total_steps": 10.5}, ArgumentError, "total_steps=10.5: expected a whole"),
+        ({"total_steps": math.nan}, ArgumentError, "total_steps=nan"),
+        ({"total_steps": "10"}, ArgumentTypeError, "total_steps: got str"),
+        ({"total_steps": True}, ArgumentTypeError, "total_steps: got bool"),
+        (
+            {"warmup_steps": 10},
+            ArgumentError,
+            "warmup_steps=10: expected fewer than the total_steps=10",
+        ),
+        ({"warmup_steps": -1}, ArgumentError, "warmup_steps=-1"),
+        (
+            {"min_lr": 0.05},
+            ArgumentError,
+            "min_lr=0.05: expected at most the rate of group 1, 0.02",
+        ),
+        ({"min_lr": -0.1}, ArgumentError, "min_lr=-0.1: expected a number >= 0"),
+        ({"min_lr": math.nan}, NotFinite, "min_lr=nan"),
+        ({"min_lr": "low"}, ArgumentTypeError, "min_lr: got str|min_lr"),
+        ({"sampling": "weekly"}, ArgumentError, "sampling='weekly'"),
+        ({"sampling": 1.5}, ArgumentError, "share=1.5: expected a share of the run"),
+        ({"sampling": 0.0}, ArgumentError, "share=0"),
+        ({"profile": lambda z: math.nan}, NotFinite, "profile is nan at step"),
+        ({"profile": lambda z: -1.0}, NotFinite, "profile is -1 at step"),
+    ],
+)
 def test_bad_settings_are_named(settings, error, words):
     with pytest.raises(error, match=words):
         ProfileLR(optimizer(), **{"profile": "rex", "total_steps": 10, **settings})
 
 
-@pytest.mark.parametrize("shares", [(), (0.75, 0.5), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0), (math.nan,)])
+@pytest.mark.parametrize(
+    "shares", [(), (0.75, 0.5), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0), (math.nan,)]
+)
 def test_milestones_increase_within_the_run(shares):
     with pytest.raises(ArgumentError, match="milestones"):
         Sampling.milestones(*shares)

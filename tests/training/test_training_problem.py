@@ -22,11 +22,15 @@ def line(n=40, **more):
     """y = 2 x + 1 exactly, learned by one linear layer."""
     x = np.linspace(-1, 1, n, dtype=np.float32)[:, None]
     data = x, 2 * x + 1
-    return TrainingProblem(lambda: nn.Linear(1, 1), data, data, F.mse_loss, **{"batch_size": 8, "steps": 60, **more})
+    return TrainingProblem(
+        lambda: nn.Linear(1, 1), data, data, F.mse_loss, **{"batch_size": 8, "steps": 60, **more}
+    )
 
 
 def weights(problem, slope, offset):
-    return Trained({"weight": torch.tensor([[float(slope)]]), "bias": torch.tensor([float(offset)])})
+    return Trained(
+        {"weight": torch.tensor([[float(slope)]]), "bias": torch.tensor([float(offset)])}
+    )
 
 
 def test_the_judge_measures_the_held_out_loss_of_the_weights():
@@ -39,7 +43,9 @@ def test_the_judge_measures_the_held_out_loss_of_the_weights():
 def test_the_mean_over_blocks_is_the_mean_over_examples():
     problem = line(n=2500)
     x = np.linspace(-1, 1, 2500)
-    assert problem.judge(weights(problem, 0, 0)).objective == pytest.approx(np.mean((2 * x + 1) ** 2), rel=1e-5)
+    assert problem.judge(weights(problem, 0, 0)).objective == pytest.approx(
+        np.mean((2 * x + 1) ** 2), rel=1e-5
+    )
 
 
 def test_a_step_is_a_gradient_and_the_budget_is_kept():
@@ -61,7 +67,9 @@ def test_an_earlier_answer_counts_where_it_keeps_to_the_limits_and_the_last_does
         def answer(self, problem, state):
             return weights(problem, 0 if state.steps < 5 else 2, 1)
 
-    result = feasible.solve(line(limits={"sparsity": ">= 0.5"}), Fading(schedule="constant"), budget="steps=20")
+    result = feasible.solve(
+        line(limits={"sparsity": ">= 0.5"}), Fading(schedule="constant"), budget="steps=20"
+    )
     assert result.verdict.feasible
     assert result.answer.weights["weight"].item() == 0
 
@@ -105,7 +113,10 @@ def test_a_dataset_trains_as_the_arrays_do():
     arrays = line()
     pairs = Pairs(arrays.train.inputs, arrays.train.targets)
     other = TrainingProblem(lambda: nn.Linear(1, 1), pairs, pairs, F.mse_loss, 8, 60)
-    first, second = (feasible.solve(p, Recipe(schedule="constant"), budget="steps=20").answer.weights for p in (arrays, other))
+    first, second = (
+        feasible.solve(p, Recipe(schedule="constant"), budget="steps=20").answer.weights
+        for p in (arrays, other)
+    )
     assert all(torch.equal(first[k], second[k]) for k in first)
 
 
@@ -113,17 +124,25 @@ def test_training_starts_from_the_weights_that_are_given():
     problem = line(initial=weights(None, 2, 1))
     model, _ = problem.begin(np.random.default_rng(3))
     assert model.weight.item() == 2
-    assert feasible.solve(problem, Recipe(schedule="constant", optimizer="sgd"), budget="steps=3").verdict.objective == pytest.approx(0, abs=1e-12)
+    assert feasible.solve(
+        problem, Recipe(schedule="constant", optimizer="sgd"), budget="steps=3"
+    ).verdict.objective == pytest.approx(0, abs=1e-12)
 
 
 def test_steps_of_a_model_with_dropout_repeat_and_leave_the_global_generator_alone():
-    problem = TrainingProblem(lambda: nn.Sequential(nn.Linear(1, 32), nn.Dropout(0.5), nn.Linear(32, 1)), *[(np.ones((9, 1), np.float32),) * 2] * 2,
-                              loss=F.mse_loss, batch_size=3)
+    problem = TrainingProblem(
+        lambda: nn.Sequential(nn.Linear(1, 32), nn.Dropout(0.5), nn.Linear(32, 1)),
+        *[(np.ones((9, 1), np.float32),) * 2] * 2,
+        loss=F.mse_loss,
+        batch_size=3,
+    )
     torch.manual_seed(5)
     before = torch.get_rng_state()
     found = []
     for _ in range(2):
-        found.append(feasible.solve(problem, Recipe(schedule="constant"), budget="steps=9").answer.weights)
+        found.append(
+            feasible.solve(problem, Recipe(schedule="constant"), budget="steps=9").answer.weights
+        )
         torch.rand(7)
     assert all(torch.equal(found[0][k], found[1][k]) for k in found[0])
     torch.manual_seed(5)
@@ -146,14 +165,20 @@ def test_weights_round_trip_through_a_file_that_runs_no_code(tmp_path):
 def test_weights_of_another_model_are_refused_by_name_and_shape():
     with pytest.raises(errors.ShapeError, match=r"weight has shape \(1, 1\), expected \(2, 1\)"):
         weights(None, 2, 1).into(nn.Linear(1, 2))
-    with pytest.raises(errors.ShapeError, match=r"missing 0\.bias, 0\.weight; not known here: bias, weight"):
+    with pytest.raises(
+        errors.ShapeError, match=r"missing 0\.bias, 0\.weight; not known here: bias, weight"
+    ):
         weights(None, 2, 1).into(nn.Sequential(nn.Linear(1, 1)))
 
 
 X = np.zeros((4, 2), np.float32)
 BAD = [
     ({"model": nn.Linear(2, 1)}, errors.ArgumentTypeError, "model: got Linear"),
-    ({"train": (X, X[:3])}, errors.ShapeError, r"inputs of shape \(4, 2\) and targets of shape \(3, 2\)"),
+    (
+        {"train": (X, X[:3])},
+        errors.ShapeError,
+        r"inputs of shape \(4, 2\) and targets of shape \(3, 2\)",
+    ),
     ({"train": (X[:0], X[:0])}, errors.ShapeError, "at least one"),
     ({"train": (X, X, X)}, errors.ShapeError, "3 parts"),
     ({"train": (X + math.nan, X)}, errors.NotFinite, "train: inputs hold a NaN"),
@@ -169,7 +194,16 @@ BAD = [
 @pytest.mark.parametrize(("bad", "kind", "words"), BAD)
 def test_bad_problems_are_refused_in_words(bad, kind, words):
     with pytest.raises(kind, match=words):
-        TrainingProblem(**{"model": lambda: nn.Linear(2, 2), "train": (X, X), "valid": (X, X), "loss": F.mse_loss, "batch_size": 2, **bad})
+        TrainingProblem(
+            **{
+                "model": lambda: nn.Linear(2, 2),
+                "train": (X, X),
+                "valid": (X, X),
+                "loss": F.mse_loss,
+                "batch_size": 2,
+                **bad,
+            }
+        )
 
 
 def test_a_loss_that_is_no_scalar_is_refused():
@@ -181,7 +215,11 @@ def test_a_loss_that_is_no_scalar_is_refused():
 
 def test_a_model_function_that_makes_no_module_is_refused():
     with pytest.raises(errors.ArgumentTypeError, match="model made a int"):
-        feasible.solve(TrainingProblem(lambda: 3, (X, X), (X, X), batch_size=2), Recipe(schedule="constant"), budget="steps=2")
+        feasible.solve(
+            TrainingProblem(lambda: 3, (X, X), (X, X), batch_size=2),
+            Recipe(schedule="constant"),
+            budget="steps=2",
+        )
 
 
 def test_a_loss_that_is_no_longer_finite_ends_the_run_with_a_reason():
@@ -198,7 +236,12 @@ def test_every_instance_learns_and_has_the_name_it_is_registered_by(name):
     assert torch.equal(problem.train.inputs[:3], PROBLEMS[name]().train.inputs[:3])
     if name != "text-lm":
         start = problem.judge(Trained.of(problem.begin(np.random.default_rng(0))[0])).objective
-        assert feasible.solve(problem, Recipe("adamw", "constant"), budget="steps=40").verdict.objective < 0.9 * start
+        assert (
+            feasible.solve(
+                problem, Recipe("adamw", "constant"), budget="steps=40"
+            ).verdict.objective
+            < 0.9 * start
+        )
     assert batches.at == 0
 
 
@@ -207,7 +250,9 @@ def test_label_noise_is_in_the_training_labels_only():
     (_, clean), (_, held) = split(x, y)
     (_, noisy), (_, also) = split(x, y, noise=0.3)
     assert (held == also).all()
-    assert 0.15 < (clean != noisy).mean() < 0.25  # a third of what is drawn again is drawn as it was
+    assert (
+        0.15 < (clean != noisy).mean() < 0.25
+    )  # a third of what is drawn again is drawn as it was
 
 
 def test_buffers_are_part_of_the_answer():

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 import feasible
 from feasible.core.budget import Budget, Meter
-from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, WrongProblem
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    NotFinite,
+    ShapeError,
+    WrongProblem,
+)
 from feasible.core.registry import default_method, load_method, load_problem
 from feasible.core.run import Run, run
 from feasible.transport import (
@@ -41,9 +47,20 @@ def information(joint):
     return h(joint.sum(0)) + h(joint.sum(1)) - h(joint)
 
 
-laws = st.builds(lambda n, c, s, zeros: np.concatenate([np.random.default_rng(s).dirichlet(np.full(n, c)), np.zeros(zeros)]),
-                 st.integers(1, 7), st.sampled_from([0.3, 1.0, 3.0]), st.integers(100, 10_000), st.integers(0, 2))
-ties = st.lists(st.integers(0, 4), min_size=1, max_size=7).filter(any).map(lambda w: np.array(w) / sum(w))
+laws = st.builds(
+    lambda n, c, s, zeros: np.concatenate(
+        [np.random.default_rng(s).dirichlet(np.full(n, c)), np.zeros(zeros)]
+    ),
+    st.integers(1, 7),
+    st.sampled_from([0.3, 1.0, 3.0]),
+    st.integers(100, 10_000),
+    st.integers(0, 2),
+)
+ties = (
+    st.lists(st.integers(0, 4), min_size=1, max_size=7)
+    .filter(any)
+    .map(lambda w: np.array(w) / sum(w))
+)
 any_law = st.one_of(laws, ties)
 
 
@@ -54,7 +71,7 @@ def partitions(n):
             yield np.array(labels)
 
 
-# -- minimum entropy coupling -------------------------------------------------------------------------------------------
+# -- minimum entropy coupling ----------------------------------------------------------------------
 
 
 def test_couplings_that_are_known_by_hand():
@@ -77,7 +94,12 @@ def test_a_coupling_has_its_marginals_and_lies_between_the_meet_and_the_greedy_b
     assert (joint.sum(0)[q > 0] > 0).all()
     assert found.entropy == pytest.approx(h(joint), abs=1e-12)
     assert found.information == pytest.approx(information(joint), abs=1e-9)
-    assert max(h(p), h(q)) - 1e-9 <= found.lower_bound <= found.entropy + 1e-9 <= found.lower_bound + 1 + 2e-9
+    assert (
+        max(h(p), h(q)) - 1e-9
+        <= found.lower_bound
+        <= found.entropy + 1e-9
+        <= found.lower_bound + 1 + 2e-9
+    )
 
 
 def test_the_meet_can_be_further_below_the_greedy_coupling_than_the_best_one_is():
@@ -97,7 +119,9 @@ def test_both_laws_majorise_their_meet(p, q):
 
 
 def vertex_entropies(p, q):
-    """The entropies of all vertices of the transport polytope: a concave function has its minimum at one."""
+    """The entropies of all vertices of the transport polytope: a concave function has its minimum
+    at one.
+    """
     n, m = len(p), len(q)
     constraints = np.zeros((n + m, n * m))
     for i, j in itertools.product(range(n), range(m)):
@@ -135,7 +159,7 @@ def test_symbols_of_vanishing_mass_keep_a_partner():
     assert joint[2].sum() > 0
 
 
-# -- the encoder --------------------------------------------------------------------------------------------------------
+# -- the encoder -----------------------------------------------------------------------------------
 
 
 def test_a_merge_loses_the_entropy_that_the_formula_says():
@@ -150,7 +174,9 @@ def test_the_greedy_search_on_four_equal_symbols():
     half = entropy_bottleneck_encoder(four, 1.0, "greedy")
     assert half.information == half.rate == 1.0
     np.testing.assert_array_equal(np.sort(half.masses), [0.5, 0.5])
-    np.testing.assert_array_equal(entropy_bottleneck_encoder(four, 2.0, "greedy").joint, np.diag(four))
+    np.testing.assert_array_equal(
+        entropy_bottleneck_encoder(four, 2.0, "greedy").joint, np.diag(four)
+    )
     assert entropy_bottleneck_encoder(four, 0.0, "greedy").joint.shape == (4, 1)
 
 
@@ -176,13 +202,26 @@ def test_every_encoder_keeps_its_law_and_its_rate_and_says_what_it_tells(p, shar
     second = np.sort(p)[-2] if len(p) > 1 else 0.0
     bound = h([second, 1 - second])
     assert found["greedy"].gap_bound <= bound + 1e-9
-    assert found["exact"].information >= found["greedy+interp"].information - 1e-9 >= found["greedy"].information - 2e-9
+    assert (
+        found["exact"].information
+        >= found["greedy+interp"].information - 1e-9
+        >= found["greedy"].information - 2e-9
+    )
     assert found["exact"].information >= found["quantizer-identity"].information - 1e-9
 
 
-@given(st.builds(lambda n, s: np.random.default_rng(s).dirichlet(np.ones(n)), st.integers(2, 5), st.integers(100, 10_000)), st.floats(0.05, 0.95))
+@given(
+    st.builds(
+        lambda n, s: np.random.default_rng(s).dirichlet(np.ones(n)),
+        st.integers(2, 5),
+        st.integers(100, 10_000),
+    ),
+    st.floats(0.05, 0.95),
+)
 @settings(max_examples=25)
-def test_the_exact_encoder_is_at_least_as_good_as_all_maps_and_a_fine_grid_of_their_splits(p, share):
+def test_the_exact_encoder_is_at_least_as_good_as_all_maps_and_a_fine_grid_of_their_splits(
+    p, share
+):
     rate = share * h(p)
     best = 0.0
     for labels in partitions(len(p)):
@@ -220,7 +259,13 @@ def greedy_on_a_table(p, rate):
     return joint
 
 
-@given(st.one_of(laws, st.builds(lambda s: np.random.default_rng(s).dirichlet(np.ones(40)), st.integers(100, 999))), st.floats(0.01, 1))
+@given(
+    st.one_of(
+        laws,
+        st.builds(lambda s: np.random.default_rng(s).dirichlet(np.ones(40)), st.integers(100, 999)),
+    ),
+    st.floats(0.01, 1),
+)
 @settings(max_examples=60)
 def test_the_walk_along_the_sorted_masses_is_the_search_on_the_table(p, share):
     rate = share * h(p)
@@ -241,7 +286,9 @@ def test_splitting_one_symbol_uses_the_rate_and_pays_what_the_theorem_says():
     # first order, upwards (Theorem 3): dI = d log(q/a), dH = d (log 1/d + log q + log2 e)
     q, a, d = 0.7, 0.2, 1e-7
     rise = h([q - d, d]) - h([q])
-    assert rise == pytest.approx(d * (math.log2(1 / d) + math.log2(q) + math.log2(math.e)), rel=1e-5)
+    assert rise == pytest.approx(
+        d * (math.log2(1 / d) + math.log2(q) + math.log2(math.e)), rel=1e-5
+    )
     assert rise - (h([a - d, d]) - h([a])) == pytest.approx(d * math.log2(q / a), rel=1e-4)
 
 
@@ -263,10 +310,12 @@ def test_the_quantiser_takes_blocks_and_drops_empty_ones():
     assert len(e.masses) == 2
     same = entropy_bottleneck_encoder([0.9, 0.05, 0.03, 0.02], 1.0, "quantizer-identity")
     assert len(same.masses) == 4
-    assert entropy_bottleneck_encoder([0.9, 0.1], 5000.0, "quantizer").information == pytest.approx(h([0.9, 0.1]))
+    assert entropy_bottleneck_encoder([0.9, 0.1], 5000.0, "quantizer").information == pytest.approx(
+        h([0.9, 0.1])
+    )
 
 
-# -- both ---------------------------------------------------------------------------------------------------------------
+# -- both ------------------------------------------------------------------------------------------
 
 
 @given(any_law, any_law, st.floats(0, 1.3), st.sampled_from(METHODS))
@@ -328,7 +377,7 @@ def test_torch_comes_back_as_torch_and_single_precision_stays_so():
     assert mec_bottleneck(still, still, 1.0).mutual_information == 1
 
 
-# -- runs ---------------------------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------
 
 
 def solve(problem, method, seed=3, **budget):
@@ -344,9 +393,13 @@ def test_a_run_finds_what_the_function_finds_and_repeats_itself(encoder):
     assert np.array_equal(first.answer.masses_xt, again.answer.masses_xt)
     assert np.array_equal(first.answer.masses_ty, again.answer.masses_ty)
     assert first.verdict.feasible
-    assert -first.verdict.objective == pytest.approx(mec_bottleneck(p, q, 1.5, encoder).mutual_information, abs=1e-9)
+    assert -first.verdict.objective == pytest.approx(
+        mec_bottleneck(p, q, 1.5, encoder).mutual_information, abs=1e-9
+    )
     assert first.spent["steps"] == 2
-    assert solve(problem, MECBottleneck(encoder), steps=1).verdict.objective == pytest.approx(0, abs=1e-12)  # the code that says nothing
+    assert solve(problem, MECBottleneck(encoder), steps=1).verdict.objective == pytest.approx(
+        0, abs=1e-12
+    )  # the code that says nothing
 
 
 def test_the_judge_measures_an_answer_and_names_what_is_wrong():
@@ -380,7 +433,9 @@ def test_an_answer_whose_symbols_are_all_split_is_measured_as_its_dense_joint_sa
         joint_xt, joint_ty = xt, ty
 
     problem = RateLimitedCoupling(xt.sum(1), ty.sum(0), 3.0)
-    assert problem.judge(Answer).objective == pytest.approx(-information(xt @ (ty / ty.sum(1)[:, None])), abs=1e-12)
+    assert problem.judge(Answer).objective == pytest.approx(
+        -information(xt @ (ty / ty.sum(1)[:, None])), abs=1e-12
+    )
 
 
 def test_the_problems_and_methods_are_named_and_chosen():
@@ -418,23 +473,45 @@ def test_a_run_that_is_killed_between_encoder_and_decoder_resumes_to_the_same_ch
     assert resumed.verdict == whole.verdict
 
 
-# -- bad input ------------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("p", "error", "words"), [
-    ([0.5, -0.5, 1.0], ArgumentError, r"\[1\].*>= 0"), ([0.5, math.nan], NotFinite, "nan"), ([0.5, math.inf], NotFinite, "inf"),
-    ([0.5, 0.4], ArgumentError, "sums to 0.9"), ([], ShapeError, "empty"), ([[0.5, 0.5]], ShapeError, "one axis"),
-    ([0.0, 0.0], ArgumentError, "no mass"), (["a"], ArgumentTypeError, "real numbers")], ids=str)
+@pytest.mark.parametrize(
+    ("p", "error", "words"),
+    [
+        ([0.5, -0.5, 1.0], ArgumentError, r"\[1\].*>= 0"),
+        ([0.5, math.nan], NotFinite, "nan"),
+        ([0.5, math.inf], NotFinite, "inf"),
+        ([0.5, 0.4], ArgumentError, "sums to 0.9"),
+        ([], ShapeError, "empty"),
+        ([[0.5, 0.5]], ShapeError, "one axis"),
+        ([0.0, 0.0], ArgumentError, "no mass"),
+        (["a"], ArgumentTypeError, "real numbers"),
+    ],
+    ids=str,
+)
 def test_laws_that_are_none_are_refused_by_name(p, error, words):
-    for name, call in (("p", lambda: min_entropy_coupling(p, [1.0])), ("q", lambda: min_entropy_coupling([1.0], p)),
-                       ("p", lambda: entropy_bottleneck_encoder(p, 1.0)), ("p_y", lambda: mec_bottleneck([1.0], p, 1.0)),
-                       ("p_x", lambda: RateLimitedCoupling(p, [1.0], 1.0))):
+    for name, call in (
+        ("p", lambda: min_entropy_coupling(p, [1.0])),
+        ("q", lambda: min_entropy_coupling([1.0], p)),
+        ("p", lambda: entropy_bottleneck_encoder(p, 1.0)),
+        ("p_y", lambda: mec_bottleneck([1.0], p, 1.0)),
+        ("p_x", lambda: RateLimitedCoupling(p, [1.0], 1.0)),
+    ):
         with pytest.raises(error, match=f"{name}.*{words}"):
             call()
 
 
-@pytest.mark.parametrize(("rate", "error"), [(-0.1, ArgumentError), (math.nan, NotFinite), ("1", ArgumentTypeError), (True, ArgumentTypeError)],
-                         ids=str)
+@pytest.mark.parametrize(
+    ("rate", "error"),
+    [
+        (-0.1, ArgumentError),
+        (math.nan, NotFinite),
+        ("1", ArgumentTypeError),
+        (True, ArgumentTypeError),
+    ],
+    ids=str,
+)
 def test_rates_that_are_none_are_refused(rate, error):
     with pytest.raises(error, match="rate_bits"):
         mec_bottleneck([0.5, 0.5], [1.0], rate)

@@ -10,10 +10,25 @@ from scipy import stats
 
 import feasible
 from feasible.core.budget import Budget, Meter, active_meter
-from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, MissingExtra, ShapeError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BudgetExhausted,
+    MissingExtra,
+    ShapeError,
+)
 from feasible.core.registry import default_method, load_method, load_problem
 from feasible.core.run import Run, run
-from feasible.transport import Code, CodingAgent, CodingGame, World, grid_world, mec_bottleneck, play, soft_value_iteration
+from feasible.transport import (
+    Code,
+    CodingAgent,
+    CodingGame,
+    World,
+    grid_world,
+    mec_bottleneck,
+    play,
+    soft_value_iteration,
+)
 from feasible.transport.coding_env import MarkovCodingGame
 
 GRID = grid_world()
@@ -32,7 +47,7 @@ def uniform(world):
     return np.full(world.transitions.shape[:2], 1 / world.transitions.shape[1])
 
 
-# -- the world ----------------------------------------------------------------------------------------------------------
+# -- the world -------------------------------------------------------------------------------------
 
 
 def test_the_grid_is_the_papers():
@@ -55,7 +70,9 @@ def test_soft_values_are_a_fixed_point_and_cold_ones_are_the_hard_ones():
     beta, discount = 0.3, 0.9
     q, policy = soft_value_iteration(GRID, beta, discount, sweeps=600)
     v = beta * np.log(np.exp(q / beta).sum(1))
-    expected = GRID.reward[:, None] + discount * np.where(GRID.terminal[:, None], 0, GRID.transitions @ v)
+    expected = GRID.reward[:, None] + discount * np.where(
+        GRID.terminal[:, None], 0, GRID.transitions @ v
+    )
     np.testing.assert_allclose(q, expected, atol=1e-10)
     np.testing.assert_allclose(policy, np.exp((q - v[:, None]) / beta), atol=1e-10)
     cold, hard = soft_value_iteration(GRID, 1e-9)[0], soft_value_iteration(GRID, 0.0)[0]
@@ -63,15 +80,24 @@ def test_soft_values_are_a_fixed_point_and_cold_ones_are_the_hard_ones():
     assert np.isfinite(soft_value_iteration(GRID, 1e-300)[1]).all()
 
 
-# -- the code -----------------------------------------------------------------------------------------------------------
+# -- the code --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoder", ["greedy+interp", "greedy", "quantizer", "quantizer-identity"])
 @pytest.mark.parametrize("compress", ["belief", "policy"])
-def test_the_joint_law_is_that_of_the_coupling_and_over_messages_the_actions_follow_the_policy(encoder, compress):
+def test_the_joint_law_is_that_of_the_coupling_and_over_messages_the_actions_follow_the_policy(
+    encoder, compress
+):
     rng = np.random.default_rng(100)
     for _ in range(20):
-        code = Code(rng.dirichlet(np.ones(4), size=3), rng.dirichlet(np.ones(9)), rng.uniform(0, 3), 2, encoder, compress)
+        code = Code(
+            rng.dirichlet(np.ones(4), size=3),
+            rng.dirichlet(np.ones(9)),
+            rng.uniform(0, 3),
+            2,
+            encoder,
+            compress,
+        )
         beliefs = rng.dirichlet(np.ones(9), size=2)
         block, joint = code.joint(1, beliefs)
         entropies = [stats.entropy(b) for b in beliefs]
@@ -79,7 +105,11 @@ def test_the_joint_law_is_that_of_the_coupling_and_over_messages_the_actions_fol
         np.testing.assert_allclose(joint.sum(0), code.policy[1], atol=1e-14)
         np.testing.assert_allclose(joint.sum(1), beliefs[block], atol=1e-14)
         sides = (beliefs[block], code.policy[1])
-        expected = mec_bottleneck(*sides, code.rate_bits, encoder) if compress == "belief" else mec_bottleneck(*sides[::-1], code.rate_bits, encoder)
+        expected = (
+            mec_bottleneck(*sides, code.rate_bits, encoder)
+            if compress == "belief"
+            else mec_bottleneck(*sides[::-1], code.rate_bits, encoder)
+        )
         expected = expected.joint_xy if compress == "belief" else expected.joint_xy.T
         np.testing.assert_allclose(joint, expected, atol=1e-14)
 
@@ -126,12 +156,23 @@ def test_over_random_messages_first_actions_and_the_walk_are_those_of_the_policy
         for s, a in zip(found.states[1:], found.actions[1:], strict=False):
             visits.setdefault(int(s), np.zeros(4))[a] += 1
     keep = POLICY[GRID.start] * 3000 > 5
-    assert stats.chisquare(first[keep], POLICY[GRID.start][keep] / POLICY[GRID.start][keep].sum() * first[keep].sum()).pvalue > 1e-4
+    assert (
+        stats.chisquare(
+            first[keep],
+            POLICY[GRID.start][keep] / POLICY[GRID.start][keep].sum() * first[keep].sum(),
+        ).pvalue
+        > 1e-4
+    )
     for s, seen in visits.items():
         expected = POLICY[s] * seen.sum()
         keep = expected > 10
         if keep.sum() > 1:
-            assert stats.chisquare(seen[keep], expected[keep] / expected[keep].sum() * seen[keep].sum()).pvalue > 1e-5
+            assert (
+                stats.chisquare(
+                    seen[keep], expected[keep] / expected[keep].sum() * seen[keep].sum()
+                ).pvalue
+                > 1e-5
+            )
 
 
 def test_more_rate_means_more_messages_received_and_quantising_blindly_fewer():
@@ -139,13 +180,19 @@ def test_more_rate_means_more_messages_received_and_quantising_blindly_fewer():
 
     def accuracy(rate, encoder):
         code = Code(POLICY, np.full(50, 0.02), rate, 1, encoder)
-        return np.mean([play(GRID, code, int(m), [100, e]).decoded[0] == m for e, m in enumerate(sent)])
+        return np.mean(
+            [play(GRID, code, int(m), [100, e]).decoded[0] == m for e, m in enumerate(sent)]
+        )
 
-    low, high, blind = accuracy(0.5, "greedy"), accuracy(math.inf, "greedy"), accuracy(0.5, "quantizer")
+    low, high, blind = (
+        accuracy(0.5, "greedy"),
+        accuracy(math.inf, "greedy"),
+        accuracy(0.5, "quantizer"),
+    )
     assert high > low > blind
 
 
-# -- the environment ------------------------------------------------------------------------------------------------------
+# -- the environment -------------------------------------------------------------------------------
 
 
 def test_gymnasium_finds_nothing_wrong_with_the_environment():
@@ -154,7 +201,10 @@ def test_gymnasium_finds_nothing_wrong_with_the_environment():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for options in ({}, {"blocks": 3}, {"compress": "policy"}):
-            check_env(MarkovCodingGame(GRID, POLICY, np.full(8, 1 / 8), 2.0, **options), skip_render_check=True)
+            check_env(
+                MarkovCodingGame(GRID, POLICY, np.full(8, 1 / 8), 2.0, **options),
+                skip_render_check=True,
+            )
 
 
 def test_an_agent_that_follows_the_coding_policy_sends_its_message_through_the_environment():
@@ -187,7 +237,7 @@ def test_a_missing_gymnasium_is_named_with_its_extra(monkeypatch):
         _ = feasible.transport.MarkovCodingGame
 
 
-# -- runs ---------------------------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +250,16 @@ def solve(problem, method, seed=3, **budget):
     return run(Run(problem, method, limits, seed, Meter(limits)))
 
 
-@pytest.mark.parametrize("method", [CodingAgent(), CodingAgent("greedy"), CodingAgent("quantizer"), CodingAgent(compress="policy")], ids=str)
+@pytest.mark.parametrize(
+    "method",
+    [
+        CodingAgent(),
+        CodingAgent("greedy"),
+        CodingAgent("quantizer"),
+        CodingAgent(compress="policy"),
+    ],
+    ids=str,
+)
 def test_a_run_repeats_itself_and_its_errors_and_rewards_are_measured(game, method):
     first, again = (solve(game, method, env_steps=100_000) for _ in range(2))
     assert np.array_equal(first.answer.decoded, again.answer.decoded)
@@ -209,9 +268,13 @@ def test_a_run_repeats_itself_and_its_errors_and_rewards_are_measured(game, meth
     assert first.verdict.feasible
     assert first.verdict.objective == (first.answer.decoded != game.sent).mean()
     ends = np.cumsum(first.answer.lengths + 1) - 1
-    expected = np.mean(GRID.reward[first.answer.states[ends]] * 0.95**first.answer.lengths)  # only ends pay
+    expected = np.mean(
+        GRID.reward[first.answer.states[ends]] * 0.95**first.answer.lengths
+    )  # only ends pay
     assert first.verdict.metrics["reward"] == pytest.approx(expected)
-    assert not np.array_equal(solve(game, method, seed=4, env_steps=100_000).answer.states, first.answer.states)
+    assert not np.array_equal(
+        solve(game, method, seed=4, env_steps=100_000).answer.states, first.answer.states
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 37, 200, 333])
@@ -232,11 +295,15 @@ def test_an_episode_reserves_its_steps_before_it_is_played(game):
     token = active_meter.set(Meter(limits))
     try:
         with pytest.raises(BudgetExhausted):
-            game.transmit(0, game.code("greedy", "belief"), np.random.default_rng(0).random((1000, 2)))
+            game.transmit(
+                0, game.code("greedy", "belief"), np.random.default_rng(0).random((1000, 2))
+            )
         assert active_meter.get().spent["env_steps"] == 10
     finally:
         active_meter.reset(token)
-    assert game.transmit(0, game.code("greedy", "belief"), np.random.default_rng(0).random((1000, 2))).finished
+    assert game.transmit(
+        0, game.code("greedy", "belief"), np.random.default_rng(0).random((1000, 2))
+    ).finished
 
 
 def test_moves_that_cannot_be_made_are_a_violation(game):
@@ -256,7 +323,12 @@ def test_moves_that_cannot_be_made_are_a_violation(game):
 
 
 def test_a_killed_run_resumes_to_the_same_transcript_and_pays_for_no_stored_episode_again(tmp_path):
-    call = {"budget": {"env_steps": 100_000}, "seed": 3, "store": f"sqlite:///{tmp_path / 'lab.db'}", "name": "r"}
+    call = {
+        "budget": {"env_steps": 100_000},
+        "seed": 3,
+        "store": f"sqlite:///{tmp_path / 'lab.db'}",
+        "name": "r",
+    }
     pid = os.fork()
     if pid == 0:
         from feasible.lab import stored
@@ -297,7 +369,7 @@ def test_the_game_is_named_and_its_agent_chosen():
     assert load_method("coding-agent-reverse") == CodingAgent(compress="policy")
 
 
-# -- bad input ------------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 def test_tables_that_are_none_are_refused_by_name():
@@ -320,10 +392,19 @@ def test_tables_that_are_none_are_refused_by_name():
         soft_value_iteration(GRID, -1)
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    ({"policy": POLICY * 0.9}, ArgumentError, "policy"), ({"policy": POLICY[0]}, ShapeError, "policy"), ({"prior": [0.5]}, ArgumentError, "prior"),
-    ({"rate_bits": -1}, ArgumentError, "rate_bits"), ({"encoder": "exact"}, ArgumentError, "exact"), ({"compress": "b"}, ArgumentError, "compress"),
-    ({"blocks": 0}, ArgumentError, "blocks")], ids=str)
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"policy": POLICY * 0.9}, ArgumentError, "policy"),
+        ({"policy": POLICY[0]}, ShapeError, "policy"),
+        ({"prior": [0.5]}, ArgumentError, "prior"),
+        ({"rate_bits": -1}, ArgumentError, "rate_bits"),
+        ({"encoder": "exact"}, ArgumentError, "exact"),
+        ({"compress": "b"}, ArgumentError, "compress"),
+        ({"blocks": 0}, ArgumentError, "blocks"),
+    ],
+    ids=str,
+)
 def test_codes_that_make_no_sense_are_refused(change, error, words):
     with pytest.raises(error, match=words):
         Code(**{"policy": POLICY, "prior": [0.5, 0.5], "rate_bits": 1.0, **change})
@@ -331,12 +412,21 @@ def test_codes_that_make_no_sense_are_refused(change, error, words):
 
 def test_messages_and_problems_that_make_no_sense_are_refused():
     code = Code(POLICY, [0.5, 0.5], 1.0)
-    for message, error in ((2, ArgumentError), (-1, ArgumentError), ([0, 1], ShapeError), (0.5, ShapeError)):
+    for message, error in (
+        (2, ArgumentError),
+        (-1, ArgumentError),
+        ([0, 1], ShapeError),
+        (0.5, ShapeError),
+    ):
         with pytest.raises(error, match="message"):
             play(GRID, code, message, 0)
     for states, actions, error, words in (
-            ([40], [4], ArgumentError, "actions"), ([64], [0], ArgumentError, "states"), ([-1], [0], ArgumentError, "states"),
-            ([40], [0, 1], ShapeError, "states"), ([40], [0.5], ArgumentTypeError, "actions")):
+        ([40], [4], ArgumentError, "actions"),
+        ([64], [0], ArgumentError, "states"),
+        ([-1], [0], ArgumentError, "states"),
+        ([40], [0, 1], ShapeError, "states"),
+        ([40], [0.5], ArgumentTypeError, "actions"),
+    ):
         with pytest.raises(error, match=words):
             code.receive(states, actions)
     with pytest.raises(ShapeError, match="policy"):

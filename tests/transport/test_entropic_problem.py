@@ -1,4 +1,6 @@
-"""The problem of entropic transport: what its judge measures, its instances and their known values, rounding."""
+"""The problem of entropic transport: what its judge measures, its instances and their known values,
+rounding.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from feasible.transport.problem_sparse import CappedPlan
 
 def test_the_judge_measures_value_marginals_and_gap_by_their_formulas():
     rng = np.random.default_rng(100)
-    problem = EntropicTransport(rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(4)), rng.random((5, 4)), 0.3)
+    problem = EntropicTransport(
+        rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(4)), rng.random((5, 4)), 0.3
+    )
     answer = Potentials(rng.normal(size=5) - 1, rng.normal(size=4))
     plan = np.exp((answer.f[:, None] + answer.g - problem.cost) / 0.3)
     verdict = problem.judge(answer)
@@ -23,8 +27,12 @@ def test_the_judge_measures_value_marginals_and_gap_by_their_formulas():
     dual = answer.f @ problem.a + answer.g @ problem.b - 0.3 * (plan.sum() - 1)
     assert verdict.objective == pytest.approx(value, rel=1e-12)
     assert verdict.residual == pytest.approx(value - dual, rel=1e-10)
-    assert verdict.violations["row marginals"] == pytest.approx(np.abs(plan.sum(1) - problem.a).sum(), rel=1e-12)
-    assert verdict.violations["column marginals"] == pytest.approx(np.abs(plan.sum(0) - problem.b).sum(), rel=1e-12)
+    assert verdict.violations["row marginals"] == pytest.approx(
+        np.abs(plan.sum(1) - problem.a).sum(), rel=1e-12
+    )
+    assert verdict.violations["column marginals"] == pytest.approx(
+        np.abs(plan.sum(0) - problem.b).sum(), rel=1e-12
+    )
     assert not verdict.feasible
 
 
@@ -47,7 +55,9 @@ def test_of_two_answers_the_one_nearer_to_the_optimum_wins():
     rng, last = np.random.default_rng(100), problem.judge(exact)
     assert 0 <= last.residual < 1e-14
     for size in (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2):
-        worse = problem.judge(Potentials(exact.f + size * problem.reg * rng.normal(size=60), exact.g))
+        worse = problem.judge(
+            Potentials(exact.f + size * problem.reg * rng.normal(size=60), exact.g)
+        )
         assert worse.objective >= last.objective - 1e-15
         assert not worse.beats(last)
         last = worse
@@ -60,7 +70,12 @@ def test_a_plan_is_judged_by_its_entries():
     assert verdict.feasible
     assert verdict.objective == pytest.approx(problem.best_known, rel=1e-12)
     assert problem.judge(CappedPlan(rows, rows, np.full(20, 0.04))).violation == pytest.approx(0.2)
-    assert problem.judge(CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 2], np.r_[np.full(20, 0.05), 0.1, -0.1])).violations["negative mass"] > 0
+    assert (
+        problem.judge(
+            CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 2], np.r_[np.full(20, 0.05), 0.1, -0.1])
+        ).violations["negative mass"]
+        > 0
+    )
     assert problem.judge(None).missing
 
 
@@ -87,13 +102,17 @@ def test_a_potential_where_there_is_no_mass_is_the_price_of_a_first_unit():
     assert np.exp((full[0] + found.potentials[1] - cost[0]) / 0.1).sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("name", [n for n, e in problems().items() if e.solves == "EntropicTransport"])
+@pytest.mark.parametrize(
+    "name", [n for n, e in problems().items() if e.solves == "EntropicTransport"]
+)
 def test_every_named_problem_loads_with_masses_of_one_and_a_cost_of_known_scale(name):
     problem = load_problem(name)
     assert isinstance(problem, EntropicTransport)
     assert problem.a.sum() == pytest.approx(1)
     assert problem.b.sum() == pytest.approx(1)
-    assert np.abs(problem.cost).max() == pytest.approx(1.0, abs=0.02) or problem.best_known is not None
+    assert (
+        np.abs(problem.cost).max() == pytest.approx(1.0, abs=0.02) or problem.best_known is not None
+    )
 
 
 @pytest.mark.parametrize("name", ["planted-assignment", "additive-cost"])

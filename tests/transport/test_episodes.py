@@ -1,4 +1,6 @@
-"""Few-shot episodes: what is drawn, sentences and their embeddings, features of a network that saw other classes."""
+"""Few-shot episodes: what is drawn, sentences and their embeddings, features of a network that saw
+other classes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from feasible.core.errors import ArgumentError, ArgumentTypeError, MissingExtra, NotFinite, ShapeError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    MissingExtra,
+    NotFinite,
+    ShapeError,
+)
 from feasible.core.registry import load_problem
 from feasible.transport import episodes, features, fewshot_episodes
 from feasible.transport.clustering import normalized
@@ -43,8 +51,17 @@ def test_imbalanced_episodes_have_all_queries_and_uneven_classes():
     assert all(e.base_mean is None for e in drawn)
 
 
-@pytest.mark.parametrize(("change", "says"), [({"n_way": 6}, "n_way=6"), ({"n_shot": 0}, "n_shot"), ({"n_query": 100}, "n_query=100"),
-                                              ({"seed": -1}, "seed"), ({"imbalance": 0.0}, "imbalance"), ({"n_episodes": 0}, "n_episodes")])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"n_way": 6}, "n_way=6"),
+        ({"n_shot": 0}, "n_shot"),
+        ({"n_query": 100}, "n_query=100"),
+        ({"seed": -1}, "seed"),
+        ({"imbalance": 0.0}, "imbalance"),
+        ({"n_episodes": 0}, "n_episodes"),
+    ],
+)
 def test_episodes_that_cannot_be_drawn_are_refused_at_once(change, says):
     x, y = np.zeros((100, 2)), np.arange(100) % 5
     with pytest.raises(ArgumentError, match=says):
@@ -65,13 +82,22 @@ def test_sentences_are_all_different_and_of_twelve_topics():
 
 
 def test_embeddings_are_the_published_ones_and_do_not_depend_on_the_batch():
-    texts = ["This is an example sentence", "So", "Each sentence is converted, and this one is longer than the others are!"]
+    texts = [
+        "This is an example sentence",
+        "So",
+        "Each sentence is converted, and this one is longer than the others are!",
+    ]
     found = features.embed(texts)
     # what sentence-transformers prints for the README's first sentence
-    assert np.allclose(found[0, :4], [6.76569268e-02, 6.34959713e-02, 4.87131178e-02, 7.93049261e-02], atol=1e-6)
+    assert np.allclose(
+        found[0, :4], [6.76569268e-02, 6.34959713e-02, 4.87131178e-02, 7.93049261e-02], atol=1e-6
+    )
     assert np.allclose(np.linalg.norm(found, axis=1), 1)
     assert np.allclose(features.embed(texts[1:2])[0], found[1], atol=1e-6)
-    near = features.embed(["A man is eating food.", "Somebody eats a meal.", "The stock market fell."]) @ features.embed(["A man eats."])[0]
+    near = (
+        features.embed(["A man is eating food.", "Somebody eats a meal.", "The stock market fell."])
+        @ features.embed(["A man eats."])[0]
+    )
     assert near.argmax() == 0
     assert near.argmin() == 2
 
@@ -84,11 +110,18 @@ def test_a_networks_features_come_from_its_base_classes_alone_and_from_the_seed(
     found = features.convnet_features(x, y, base, seed=100, epochs=1)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found.shape == (150, 256)
-    hidden = np.where(np.isin(y, base), y, 9)                       # the labels of the other classes are not read, and so not learned
-    np.testing.assert_array_equal(features.convnet_features(x, hidden, base, seed=100, epochs=1), found)
+    hidden = np.where(
+        np.isin(y, base), y, 9
+    )  # the labels of the other classes are not read, and so not learned
+    np.testing.assert_array_equal(
+        features.convnet_features(x, hidden, base, seed=100, epochs=1), found
+    )
     others = x.copy()
-    others[~np.isin(y, base)] = 0.0                                 # nor are their images
-    np.testing.assert_array_equal(features.convnet_features(others, y, base, seed=100, epochs=1)[np.isin(y, base)], found[np.isin(y, base)])
+    others[~np.isin(y, base)] = 0.0  # nor are their images
+    np.testing.assert_array_equal(
+        features.convnet_features(others, y, base, seed=100, epochs=1)[np.isin(y, base)],
+        found[np.isin(y, base)],
+    )
     assert not np.array_equal(features.convnet_features(x, y, base, seed=101, epochs=1), found)
 
 
@@ -96,16 +129,25 @@ def test_a_network_tells_its_base_classes_apart():
     x, y = episodes.digits()
     known = y < 3
     x, y = x[known].reshape(-1, 8, 8), y[known]
-    found = normalized(features.convnet_features(x[:400], y[:400], [0, 1, 2], seed=100, epochs=3), None, "l2")
+    found = normalized(
+        features.convnet_features(x[:400], y[:400], [0, 1, 2], seed=100, epochs=3), None, "l2"
+    )
     means = np.stack([found[:200][y[:200] == k].mean(0) for k in range(3)])
     assert (squared_distances(found[200:], means).argmin(1) == y[200:400]).mean() > 0.85
 
 
-@pytest.mark.parametrize(("images", "labels", "base", "error", "says"), [
-    (np.ones((6, 8)), [0, 1] * 3, [0, 1], ShapeError, "images"), (np.ones((6, 3, 8)), [0, 1] * 3, [0, 1], ShapeError, "4 x 4"),
-    (np.full((6, 8, 8), np.nan), [0, 1] * 3, [0, 1], NotFinite, "images"), (np.ones((6, 8, 8)), [0, 1] * 2, [0, 1], ShapeError, "y"),
-    (np.ones((6, 8, 8)), [0, 1] * 3, [0], ArgumentError, "base"), (np.ones((6, 8, 8)), [0, 1] * 3, [0, 2], ArgumentError, "base"),
-    (np.ones((6, 8, 8)), [0.5] * 6, [0, 1], ArgumentTypeError, "y")])
+@pytest.mark.parametrize(
+    ("images", "labels", "base", "error", "says"),
+    [
+        (np.ones((6, 8)), [0, 1] * 3, [0, 1], ShapeError, "images"),
+        (np.ones((6, 3, 8)), [0, 1] * 3, [0, 1], ShapeError, "4 x 4"),
+        (np.full((6, 8, 8), np.nan), [0, 1] * 3, [0, 1], NotFinite, "images"),
+        (np.ones((6, 8, 8)), [0, 1] * 2, [0, 1], ShapeError, "y"),
+        (np.ones((6, 8, 8)), [0, 1] * 3, [0], ArgumentError, "base"),
+        (np.ones((6, 8, 8)), [0, 1] * 3, [0, 2], ArgumentError, "base"),
+        (np.ones((6, 8, 8)), [0.5] * 6, [0, 1], ArgumentTypeError, "y"),
+    ],
+)
 def test_a_network_without_classes_to_learn_is_refused(images, labels, base, error, says):
     with pytest.raises(error, match=says):
         features.convnet_features(images, labels, base)

@@ -1,4 +1,6 @@
-"""Sparsity-constrained transport: the paper's maxima, duality, limits in k, arrays, gradients and repair."""
+"""Sparsity-constrained transport: the paper's maxima, duality, limits in k, arrays, gradients and
+repair.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,19 @@ def counts(plan):
     return (plan > 0).sum(0)
 
 
-# -- k-sparse maxima --------------------------------------------------------------------------------------------------------
+# -- k-sparse maxima -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("k", "expected"), [(1, (1, 0, 0)), (2, (0.55, 0.45, 0)), (3, (0.5, 0.4, 0.1)), (9, (0.5, 0.4, 0.1))])
-def test_a_column_of_the_semidual_is_the_projection_of_its_k_largest_entries_on_the_simplex(k, expected):
-    starts, indices, masses, _ = simplex_plan(-np.array([[0.5, 0.4, 0.1]]), np.zeros(3), np.ones(1), min(k, 3))
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [(1, (1, 0, 0)), (2, (0.55, 0.45, 0)), (3, (0.5, 0.4, 0.1)), (9, (0.5, 0.4, 0.1))],
+)
+def test_a_column_of_the_semidual_is_the_projection_of_its_k_largest_entries_on_the_simplex(
+    k, expected
+):
+    starts, indices, masses, _ = simplex_plan(
+        -np.array([[0.5, 0.4, 0.1]]), np.zeros(3), np.ones(1), min(k, 3)
+    )
     found = np.zeros(3)
     found[indices] = masses
     assert np.allclose(found, expected)
@@ -48,7 +57,9 @@ def test_a_column_of_the_semidual_is_the_projection_of_its_k_largest_entries_on_
 @pytest.mark.parametrize(("k", "expected"), [(1, 4.5), (2, 6.5), (3, 6.5)])
 def test_the_conjugate_on_the_orthant_is_half_the_sum_of_the_k_largest_squares(k, expected):
     flow, into = np.empty(3), np.empty(1)
-    assert dual(np.zeros((1, 3)), np.array([3.0, -1.0, 2.0]), np.zeros(1), k, flow, into) == expected
+    assert (
+        dual(np.zeros((1, 3)), np.array([3.0, -1.0, 2.0]), np.zeros(1), k, flow, into) == expected
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -70,14 +81,18 @@ def test_gradients_of_both_objectives_are_their_finite_differences(k, is_dual):
     _, gradient = problem.gradient(z)
     for i in range(0, len(z), 7):
         step = 1e-6 * (np.arange(len(z)) == i)
-        assert (problem.gradient(z + step)[0] - problem.gradient(z - step)[0]) / 2e-6 == pytest.approx(gradient[i], abs=1e-6)
+        assert (
+            problem.gradient(z + step)[0] - problem.gradient(z - step)[0]
+        ) / 2e-6 == pytest.approx(gradient[i], abs=1e-6)
 
 
-# -- duality ----------------------------------------------------------------------------------------------------------------
+# -- duality ---------------------------------------------------------------------------------------
 
 
 def best_primal(a, b, cost, k, gamma):
-    """Least <T, C> + gamma/2 |T|^2 over all supports with at most k nonzeros a column, each by a general solver."""
+    """Least <T, C> + gamma/2 |T|^2 over all supports with at most k nonzeros a column, each by a
+    general solver.
+    """
     m, n = cost.shape
     lines = np.concatenate([np.kron(np.eye(m), np.ones(n)), np.kron(np.ones(m), np.eye(n))])
     sums = np.concatenate([a, b])
@@ -91,8 +106,15 @@ def best_primal(a, b, cost, k, gamma):
         if start.status:
             continue
         c = cost.ravel()[at]
-        found = minimize(lambda t, c=c: c @ t + gamma / 2 * t @ t, start.x, jac=lambda t, c=c: c + gamma * t, bounds=[(0, None)] * len(at),
-                         constraints={"type": "eq", "fun": lambda t, at=at: lines[:, at] @ t - sums}, method="SLSQP", options={"ftol": 1e-12})
+        found = minimize(
+            lambda t, c=c: c @ t + gamma / 2 * t @ t,
+            start.x,
+            jac=lambda t, c=c: c + gamma * t,
+            bounds=[(0, None)] * len(at),
+            constraints={"type": "eq", "fun": lambda t, at=at: lines[:, at] @ t - sums},
+            method="SLSQP",
+            options={"ftol": 1e-12},
+        )
         if np.abs(lines[:, at] @ found.x - sums).max() < 1e-8:
             best = min(best, found.fun)
     return best
@@ -136,7 +158,12 @@ def test_the_judge_finds_the_same_bound_and_a_certified_plan_meets_all_limits(ax
 @given(st.integers(0, 10**6), st.integers(1, 6), st.floats(0.05, 20))
 def test_the_judges_bound_is_the_kernels_semidual_at_any_potential(seed, k, gamma):
     rng = np.random.default_rng(seed)
-    a, b, cost, alpha = rng.dirichlet([1.0] * 6), rng.dirichlet([1.0] * 4), rng.normal(size=(6, 4)), rng.normal(size=6)
+    a, b, cost, alpha = (
+        rng.dirichlet([1.0] * 6),
+        rng.dirichlet([1.0] * 4),
+        rng.normal(size=(6, 4)),
+        rng.normal(size=6),
+    )
     kernel = Capped(a, b, np.ascontiguousarray(cost.T) / gamma, k)
     value = -kernel.gradient(alpha / gamma)[0] * gamma
     assert bound(a, b, cost, k, gamma, alpha) == pytest.approx(value, rel=1e-9, abs=1e-12)
@@ -145,11 +172,15 @@ def test_the_judges_bound_is_the_kernels_semidual_at_any_potential(seed, k, gamm
 def test_the_value_does_not_grow_with_k_and_both_formulations_agree_without_ties():
     a, b, cost = clouds(uneven=True)
     values = [sparse_ot(a, b, cost, k, 1.0).value for k in (1, 2, 3, 4, 8, 16, 32)]
-    assert all(later <= earlier + 1e-4 * abs(earlier) for earlier, later in itertools.pairwise(values))
-    assert values[-1] == pytest.approx(sparse_ot(a, b, cost, 32, 1.0, formulation="dual").value, rel=1e-9)
+    assert all(
+        later <= earlier + 1e-4 * abs(earlier) for earlier, later in itertools.pairwise(values)
+    )
+    assert values[-1] == pytest.approx(
+        sparse_ot(a, b, cost, 32, 1.0, formulation="dual").value, rel=1e-9
+    )
 
 
-# -- limits and invariants -----------------------------------------------------------------------------------------------------
+# -- limits and invariants -------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -189,7 +220,9 @@ def test_one_nonzero_a_column_between_equal_masses_is_the_best_assignment(formul
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_without_cost_the_mass_is_spread_and_with_a_steep_one_it_stays(formulation):
     n = 6
-    assert np.allclose(sparse_ot(None, None, np.zeros((n, n)), n, formulation=formulation).plan, 1 / n**2)
+    assert np.allclose(
+        sparse_ot(None, None, np.zeros((n, n)), n, formulation=formulation).plan, 1 / n**2
+    )
     for k in range(1, n + 1):
         found = sparse_ot([], [], -100 * np.eye(n), k, formulation=formulation)
         assert np.allclose(found.plan, np.eye(n) / n)
@@ -198,8 +231,14 @@ def test_without_cost_the_mass_is_spread_and_with_a_steep_one_it_stays(formulati
 
 def test_rows_and_columns_that_change_places_do_so_in_the_plan():
     a, b, cost = clouds(10, 12, uneven=True)
-    one, two = np.random.default_rng(100).permutation(10), np.random.default_rng(101).permutation(12)
-    found, moved = sparse_ot(a, b, cost, 4, 0.5), sparse_ot(a[one], b[two], cost[np.ix_(one, two)], 4, 0.5)
+    one, two = (
+        np.random.default_rng(100).permutation(10),
+        np.random.default_rng(101).permutation(12),
+    )
+    found, moved = (
+        sparse_ot(a, b, cost, 4, 0.5),
+        sparse_ot(a[one], b[two], cost[np.ix_(one, two)], 4, 0.5),
+    )
     assert np.allclose(moved.plan, found.plan[np.ix_(one, two)], atol=1e-8)
     turned = sparse_ot(b, a, cost.T, 4, 0.5, axis="rows")
     assert np.allclose(turned.plan, found.plan.T, atol=1e-8)
@@ -219,16 +258,22 @@ def test_units_of_cost_and_of_mass_do_not_matter(factor):
 
 @pytest.mark.parametrize("axis", ["columns", "rows"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_entries_without_mass_are_left_out_and_their_potentials_do_not_loosen_the_bound(axis, formulation):
+def test_entries_without_mass_are_left_out_and_their_potentials_do_not_loosen_the_bound(
+    axis, formulation
+):
     a, b, cost = clouds(12, 10, uneven=True)
     a[[2, 5]], b[7] = 0, 0
     a, b = a / a.sum(), b / b.sum()
     found = sparse_ot(a, b, cost, 4, 0.5, axis=axis, formulation=formulation)
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
-    inner = sparse_ot(a[rows], b[columns], cost[np.ix_(rows, columns)], 4, 0.5, axis=axis, formulation=formulation)
+    inner = sparse_ot(
+        a[rows], b[columns], cost[np.ix_(rows, columns)], 4, 0.5, axis=axis, formulation=formulation
+    )
     assert found.value == pytest.approx(inner.value, rel=1e-6)
     assert found.plan.sum(1)[2] == found.plan.sum(0)[7] == 0
-    assert SparseTransport(a, b, cost, 4, 0.5, axis).judge(found).metrics["bound"] == pytest.approx(found.value, rel=1e-6)
+    assert SparseTransport(a, b, cost, 4, 0.5, axis).judge(found).metrics["bound"] == pytest.approx(
+        found.value, rel=1e-6
+    )
 
 
 def test_the_value_is_at_least_that_of_pot():
@@ -268,7 +313,7 @@ def sparse_plan_at(alpha, b, cost, k, gamma):
     return plan
 
 
-# -- what comes back where it is hard --------------------------------------------------------------------------------------------
+# -- what comes back where it is hard --------------------------------------------------------------
 
 
 def test_where_ties_stop_the_line_search_the_best_iterate_comes_back_with_the_reason():
@@ -315,39 +360,51 @@ def test_a_result_is_where_the_next_one_starts():
     a, b, cost = clouds(uneven=True)
     for formulation, axis in itertools.product(FORMULATIONS, ("columns", "rows")):
         found = sparse_ot(a, b, cost, 8, 1.0, formulation=formulation, axis=axis)
-        again = sparse_ot(a, b, cost, 8, 1.0, formulation=formulation, axis=axis, init=found.potentials)
+        again = sparse_ot(
+            a, b, cost, 8, 1.0, formulation=formulation, axis=axis, init=found.potentials
+        )
         assert again.n_iter <= 1
         assert again.value == pytest.approx(found.value, rel=1e-12)
-    with pytest.raises(ShapeError, match=r"init has potentials of shapes \(3,\) and \(3,\), expected \(32,\) and \(32,\)"):
+    with pytest.raises(
+        ShapeError,
+        match=r"init has potentials of shapes \(3,\) and \(3,\), expected \(32,\) and \(32,\)",
+    ):
         sparse_ot(a, b, cost, 8, init=(np.zeros(3), np.zeros(3)))
 
 
-# -- arrays ---------------------------------------------------------------------------------------------------------------------
+# -- arrays ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "error", "words"), [
-    ({"a": [0.5, -0.5, 1.0]}, ArgumentError, r"a\[1\] is -0.5: masses must be >= 0"),
-    ({"a": [0.0, 0.0, 0.0]}, ArgumentError, "a has no mass"),
-    ({"b": [0.5, np.nan]}, NotFinite, r"b\[1\] is nan"),
-    ({"a": [1.0, 1.0, 1.0]}, ArgumentError, "must have the same mass: sum.a. = 3, sum.b. = 1"),
-    ({"a": [0.5, 0.5]}, ShapeError, "a has 2 entries, expected 3"),
-    ({"a": np.ones((3, 1))}, ShapeError, r"a has shape \(3, 1\)"),
-    ({"a": np.zeros(0)}, ShapeError, "a is empty"),
-    ({"cost": np.full((3, 2), np.inf)}, NotFinite, r"cost\[0, 0\] is inf"),
-    ({"cost": np.zeros((0, 2))}, ShapeError, "at least one row"),
-    ({"cost": np.zeros(3)}, ShapeError, r"cost has shape \(3,\)"),
-    ({"cost": [["x"]]}, ArgumentTypeError, "expected real numbers"),
-    ({"k": 0}, ArgumentError, "k=0: expected a whole number >= 1"),
-    ({"k": 2.0}, ArgumentTypeError, "k: got float"),
-    ({"k": True}, ArgumentTypeError, "k: got bool"),
-    ({"gamma": 0}, ArgumentError, "gamma=0: expected a positive"),
-    ({"gamma": "much"}, ArgumentTypeError, "gamma: got str"),
-    ({"axis": "both"}, ArgumentError, "axis='both': expected 'columns' or 'rows'"),
-    ({"solver": "newton"}, ArgumentError, "solver='newton': expected 'lbfgs' or 'adam'"),
-    ({"formulation": "primal"}, ArgumentError, "formulation='primal': expected 'semidual' or 'dual'"),
-    ({"tol": -1}, ArgumentError, "tol=-1"),
-    ({"max_iter": 0}, ArgumentError, "max_iter=0"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"a": [0.5, -0.5, 1.0]}, ArgumentError, r"a\[1\] is -0.5: masses must be >= 0"),
+        ({"a": [0.0, 0.0, 0.0]}, ArgumentError, "a has no mass"),
+        ({"b": [0.5, np.nan]}, NotFinite, r"b\[1\] is nan"),
+        ({"a": [1.0, 1.0, 1.0]}, ArgumentError, "must have the same mass: sum.a. = 3, sum.b. = 1"),
+        ({"a": [0.5, 0.5]}, ShapeError, "a has 2 entries, expected 3"),
+        ({"a": np.ones((3, 1))}, ShapeError, r"a has shape \(3, 1\)"),
+        ({"a": np.zeros(0)}, ShapeError, "a is empty"),
+        ({"cost": np.full((3, 2), np.inf)}, NotFinite, r"cost\[0, 0\] is inf"),
+        ({"cost": np.zeros((0, 2))}, ShapeError, "at least one row"),
+        ({"cost": np.zeros(3)}, ShapeError, r"cost has shape \(3,\)"),
+        ({"cost": [["x"]]}, ArgumentTypeError, "expected real numbers"),
+        ({"k": 0}, ArgumentError, "k=0: expected a whole number >= 1"),
+        ({"k": 2.0}, ArgumentTypeError, "k: got float"),
+        ({"k": True}, ArgumentTypeError, "k: got bool"),
+        ({"gamma": 0}, ArgumentError, "gamma=0: expected a positive"),
+        ({"gamma": "much"}, ArgumentTypeError, "gamma: got str"),
+        ({"axis": "both"}, ArgumentError, "axis='both': expected 'columns' or 'rows'"),
+        ({"solver": "newton"}, ArgumentError, "solver='newton': expected 'lbfgs' or 'adam'"),
+        (
+            {"formulation": "primal"},
+            ArgumentError,
+            "formulation='primal': expected 'semidual' or 'dual'",
+        ),
+        ({"tol": -1}, ArgumentError, "tol=-1"),
+        ({"max_iter": 0}, ArgumentError, "max_iter=0"),
+    ],
+)
 def test_bad_input_is_named(change, error, words):
     arguments = {"a": [0.2, 0.3, 0.5], "b": [0.5, 0.5], "cost": np.zeros((3, 2)), "k": 2} | change
     with pytest.raises(error, match=words):
@@ -355,27 +412,50 @@ def test_bad_input_is_named(change, error, words):
 
 
 def test_a_cap_that_cannot_be_met_names_the_smallest_that_may():
-    with pytest.raises(Infeasible, match="k=2: 2 columns of at most 2 nonzeros cannot reach the 5 rows that have mass; the smallest k that may is 3"):
+    with pytest.raises(
+        Infeasible,
+        match="k=2: 2 columns of at most 2 nonzeros cannot reach the 5 rows that have mass; the "
+        "smallest k that may is 3",
+    ):
         sparse_ot([0.2] * 5, [0.5, 0.5], np.zeros((5, 2)), 2)
-    with pytest.raises(Infeasible, match="k=1: 2 rows of at most 1 nonzeros cannot reach the 4 columns that have mass; the smallest k that may is 2"):
+    with pytest.raises(
+        Infeasible,
+        match="k=1: 2 rows of at most 1 nonzeros cannot reach the 4 columns that have mass; the "
+        "smallest k that may is 2",
+    ):
         SparseTransport([0.5, 0.5], [0.25] * 4, np.zeros((2, 4)), 1, axis="rows")
     assert sparse_ot([0.5, 0.5, 0, 0, 0], [0.5, 0.5], np.zeros((5, 2)), 1).converged
 
 
-@pytest.mark.parametrize("kind", ["list", "int", "read-only", "strided", "float32", "torch", "torch float32"])
+@pytest.mark.parametrize(
+    "kind", ["list", "int", "read-only", "strided", "float32", "torch", "torch float32"]
+)
 def test_arrays_of_all_kinds_are_taken_and_floats_come_back_in_kind(kind):
-    a, b, cost = np.array([1, 2, 3, 2]), np.array([4, 4]), np.array([[0, 3], [1, 1], [3, 0], [2, 1]])
+    a, b, cost = (
+        np.array([1, 2, 3, 2]),
+        np.array([4, 4]),
+        np.array([[0, 3], [1, 1], [3, 0], [2, 1]]),
+    )
     want = sparse_ot(a.astype(float), b.astype(float), cost.astype(float), 3)
-    given_ = {"list": [x.tolist() for x in (a, b, cost)], "int": (a, b, cost), "strided": (a, b, np.repeat(cost.astype(float), 2, axis=1)[:, ::2]),
-              "float32": [x.astype(np.float32) for x in (a, b, cost)], "torch": [torch.tensor(x) for x in (a, b, cost)],
-              "torch float32": [torch.tensor(x, dtype=torch.float32) for x in (a, b, cost)]}.get(kind)
+    given_ = {
+        "list": [x.tolist() for x in (a, b, cost)],
+        "int": (a, b, cost),
+        "strided": (a, b, np.repeat(cost.astype(float), 2, axis=1)[:, ::2]),
+        "float32": [x.astype(np.float32) for x in (a, b, cost)],
+        "torch": [torch.tensor(x) for x in (a, b, cost)],
+        "torch float32": [torch.tensor(x, dtype=torch.float32) for x in (a, b, cost)],
+    }.get(kind)
     if kind == "read-only":
         given_ = [x.astype(float) for x in (a, b, cost)]
         for x in given_:
             x.setflags(write=False)
     found = sparse_ot(*given_, 3)
     assert np.allclose(np.asarray(found.plan), want.plan, atol=1e-6)
-    expected = {"float32": "float32", "torch": "torch.float64", "torch float32": "torch.float32"}.get(kind, "float64")
+    expected = {
+        "float32": "float32",
+        "torch": "torch.float64",
+        "torch float32": "torch.float32",
+    }.get(kind, "float64")
     assert str(found.plan.dtype) == str(found.potentials[0].dtype) == expected
     assert isinstance(found.plan, torch.Tensor) == kind.startswith("torch")
 
@@ -404,7 +484,9 @@ def test_the_value_has_the_gradient_of_finite_differences_in_masses_and_cost(axi
     a, b, cost = (torch.tensor(x, requires_grad=True) for x in clouds(9, 7, 107, uneven=True))
     found = sparse_ot(a, b, cost, 4, 0.7, axis=axis, formulation=formulation)
     assert found.certified_optimal
-    assert found.value.item() > sparse_ot(a.detach(), b.detach(), cost.detach(), 9, 0.7).value * (1 + 1e-6)  # the cap binds
+    assert found.value.item() > sparse_ot(a.detach(), b.detach(), cost.detach(), 9, 0.7).value * (
+        1 + 1e-6
+    )  # the cap binds
     found.value.backward()
 
     def value(a_, b_, c_):
@@ -414,11 +496,19 @@ def test_the_value_has_the_gradient_of_finite_differences_in_masses_and_cost(axi
     h = 1e-5
     for i, j in ((0, 3), (8, 1), (4, 6)):
         step = h * (np.outer(np.arange(9) == i, np.arange(7) == j))
-        assert (value(x, y, z + step) - value(x, y, z - step)) / (2 * h) == pytest.approx(float(cost.grad[i, j]), abs=1e-5)
-        step = h * ((np.arange(9) == i) - (np.arange(9) == (i + 1) % 9).astype(float))  # mass that moves between two rows
-        assert (value(x + step, y, z) - value(x - step, y, z)) / (2 * h) == pytest.approx(float(a.grad @ torch.tensor(step)) / h, abs=1e-5)
+        assert (value(x, y, z + step) - value(x, y, z - step)) / (2 * h) == pytest.approx(
+            float(cost.grad[i, j]), abs=1e-5
+        )
+        step = h * (
+            (np.arange(9) == i) - (np.arange(9) == (i + 1) % 9).astype(float)
+        )  # mass that moves between two rows
+        assert (value(x + step, y, z) - value(x - step, y, z)) / (2 * h) == pytest.approx(
+            float(a.grad @ torch.tensor(step)) / h, abs=1e-5
+        )
         step = h * ((np.arange(7) == j) - (np.arange(7) == (j + 1) % 7).astype(float))
-        assert (value(x, y + step, z) - value(x, y - step, z)) / (2 * h) == pytest.approx(float(b.grad @ torch.tensor(step)) / h, abs=1e-5)
+        assert (value(x, y + step, z) - value(x, y - step, z)) / (2 * h) == pytest.approx(
+            float(b.grad @ torch.tensor(step)) / h, abs=1e-5
+        )
 
 
 def test_gradients_of_a_batch_are_those_of_its_problems():

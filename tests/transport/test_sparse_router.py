@@ -13,14 +13,25 @@ from hypothesis import strategies as st
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from feasible.transport import SinkhornRouter, SparseRouter, TopKRouter, sparse_ot
 
-ROUTERS = (SparseRouter(), SparseRouter(num_selected=2), SparseRouter("experts-per-item"), SparseRouter("experts-per-item", 2), TopKRouter(),
-           TopKRouter(2, priority=True), SinkhornRouter(), SinkhornRouter(2))
+ROUTERS = (
+    SparseRouter(),
+    SparseRouter(num_selected=2),
+    SparseRouter("experts-per-item"),
+    SparseRouter("experts-per-item", 2),
+    TopKRouter(),
+    TopKRouter(2, priority=True),
+    SinkhornRouter(),
+    SinkhornRouter(2),
+)
 
 
 def gate(groups=3, tokens=40, experts=4, seed=100, dtype=torch.float32):
     """Logits in which some experts are likelier than others."""
     draw = torch.Generator().manual_seed(seed)
-    return (torch.randn(groups, tokens, experts, generator=draw) + torch.randn(groups, 1, experts, generator=draw)).to(dtype)
+    return (
+        torch.randn(groups, tokens, experts, generator=draw)
+        + torch.randn(groups, 1, experts, generator=draw)
+    ).to(dtype)
 
 
 @pytest.mark.parametrize("variant", ["items-per-expert", "experts-per-item"])
@@ -31,15 +42,27 @@ def test_the_plan_is_that_of_sparse_ot_by_adam(variant, selected):
     columns = variant == "items-per-expert"
     for g in range(2):
         cost = -torch.softmax(logits[g].double(), 1).numpy()
-        a, b = (np.full(24, float(selected)), np.full(4, 6.0 * selected)) if columns else (np.ones(24), np.full(4, 6.0))
+        a, b = (
+            (np.full(24, float(selected)), np.full(4, 6.0 * selected))
+            if columns
+            else (np.ones(24), np.full(4, 6.0))
+        )
         k = SparseRouter(variant, selected).capacity(24, 4) if columns else selected
         found = sparse_ot(a, b, cost, k, 1.0, axis="columns" if columns else "rows", solver="adam")
         assert np.abs(found.plan - plan[g].numpy()).max() < 1e-5
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(ROUTERS), st.integers(1, 3), st.integers(1, 30), st.integers(2, 9), st.integers(0, 10**6))
-def test_no_expert_gets_more_than_its_capacity_and_slots_list_what_is_dispatched(router, groups, tokens, experts, seed):
+@given(
+    st.sampled_from(ROUTERS),
+    st.integers(1, 3),
+    st.integers(1, 30),
+    st.integers(2, 9),
+    st.integers(0, 10**6),
+)
+def test_no_expert_gets_more_than_its_capacity_and_slots_list_what_is_dispatched(
+    router, groups, tokens, experts, seed
+):
     logits = 4 * gate(groups, tokens, experts, seed)
     routing = router(logits)
     capacity = router.capacity(tokens, experts)
@@ -55,21 +78,29 @@ def test_no_expert_gets_more_than_its_capacity_and_slots_list_what_is_dispatched
 
 def test_items_per_expert_fills_every_expert_and_experts_per_item_selects_at_most_k():
     logits = gate()
-    assert (SparseRouter()(logits).load == 12).all() or (SparseRouter(multiple_of=1)(logits).load == 10).all()
+    assert (SparseRouter()(logits).load == 12).all() or (
+        SparseRouter(multiple_of=1)(logits).load == 10
+    ).all()
     for selected in (1, 2):
         assert SparseRouter("experts-per-item", selected)(logits).dispatch.sum(2).max() <= selected
 
 
 def test_balance_costs_fewer_tokens_than_dropping_what_does_not_fit():
     logits = gate(4, 128, 8)
-    dropped = {type(r).__name__: float(r(logits).stats["dropped"]) for r in (SparseRouter(), TopKRouter(), SinkhornRouter())}
+    dropped = {
+        type(r).__name__: float(r(logits).stats["dropped"])
+        for r in (SparseRouter(), TopKRouter(), SinkhornRouter())
+    }
     assert dropped["SparseRouter"] <= 0.5 * dropped["TopKRouter"]
     assert dropped["SinkhornRouter"] <= 0.5 * dropped["TopKRouter"]
 
 
 def test_more_steps_bring_the_tokens_nearer_to_one_expert_each():
     logits = gate(4, 128, 8)
-    errors = [float((SparseRouter(iterations=i)(logits).plan.sum(2) - 1).abs().mean()) for i in (1, 20, 200)]
+    errors = [
+        float((SparseRouter(iterations=i)(logits).plan.sum(2) - 1).abs().mean())
+        for i in (1, 20, 200)
+    ]
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -84,7 +115,9 @@ def test_capacity_is_the_share_times_the_factor_rounded_up_to_the_multiple():
 @pytest.mark.parametrize("router", ROUTERS, ids=repr)
 def test_the_gate_gets_its_gradient_through_the_weights_of_what_was_dispatched(router):
     logits = gate(1, 12, 4, dtype=torch.float64).requires_grad_()
-    upstream = torch.randn(1, 12, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    upstream = torch.randn(
+        1, 12, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     routing = router(logits)
     (routing.combine * upstream).sum().backward()
     p = torch.softmax(logits.detach(), 2)
@@ -95,7 +128,10 @@ def test_the_gate_gets_its_gradient_through_the_weights_of_what_was_dispatched(r
 
 @pytest.mark.parametrize("router", ROUTERS, ids=repr)
 def test_gather_and_scatter_are_the_dense_sums_over_experts(router):
-    logits, tokens = gate(2, 20, 4), torch.randn(2, 20, 5, generator=torch.Generator().manual_seed(2))
+    logits, tokens = (
+        gate(2, 20, 4),
+        torch.randn(2, 20, 5, generator=torch.Generator().manual_seed(2)),
+    )
     weights = torch.randn(4, 5, 5, generator=torch.Generator().manual_seed(3)).requires_grad_()
     routing = router(logits)
     found = routing.scatter(torch.einsum("gecd,edf->gecf", routing.gather(tokens), weights))
@@ -114,7 +150,7 @@ def test_groups_are_routed_by_themselves_and_the_same_logits_the_same_way(router
     logits = gate()
     whole = router(logits)
     for g in range(3):
-        assert torch.equal(router(logits[g:g + 1]).dispatch[0], whole.dispatch[g])
+        assert torch.equal(router(logits[g : g + 1]).dispatch[0], whole.dispatch[g])
     assert torch.equal(copy.deepcopy(router)(logits).combine, whole.combine)
     assert not router.state_dict()
 
@@ -159,19 +195,42 @@ def test_logits_that_are_not_numbers_reach_the_loss():
     assert SparseRouter()(logits).combine[0, 3].isnan().all()
 
 
-@pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda: SparseRouter()(torch.zeros(4, 4)), ShapeError, r"logits has shape \(4, 4\), expected \(groups, tokens, experts\)"),
-    (lambda: SparseRouter()(torch.zeros(1, 0, 4)), ShapeError, "none of them 0"),
-    (lambda: SparseRouter()(torch.zeros(1, 4, 4, dtype=torch.int64)), ArgumentTypeError, "logits: got torch.int64, expected a tensor of floats"),
-    (lambda: SparseRouter()(np.zeros((1, 4, 4))), ArgumentTypeError, "logits: got float64, expected a tensor"),
-    (lambda: SparseRouter(num_selected=5)(torch.zeros(1, 8, 4)), ArgumentError, "num_selected=5: there are 4 experts only"),
-    (lambda: SparseRouter("rows"), ArgumentError, "variant='rows': expected 'items-per-expert' or 'experts-per-item'"),
-    (lambda: SparseRouter(capacity_factor=0), ArgumentError, "capacity_factor=0"),
-    (lambda: SparseRouter(gamma=-1), ArgumentError, "gamma=-1"),
-    (lambda: SparseRouter(iterations=0), ArgumentError, "iterations=0"),
-    (lambda: TopKRouter(0), ArgumentError, "num_selected=0"),
-    (lambda: SinkhornRouter(reg=float("inf")), ArgumentError, "reg=inf"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (
+            lambda: SparseRouter()(torch.zeros(4, 4)),
+            ShapeError,
+            r"logits has shape \(4, 4\), expected \(groups, tokens, experts\)",
+        ),
+        (lambda: SparseRouter()(torch.zeros(1, 0, 4)), ShapeError, "none of them 0"),
+        (
+            lambda: SparseRouter()(torch.zeros(1, 4, 4, dtype=torch.int64)),
+            ArgumentTypeError,
+            "logits: got torch.int64, expected a tensor of floats",
+        ),
+        (
+            lambda: SparseRouter()(np.zeros((1, 4, 4))),
+            ArgumentTypeError,
+            "logits: got float64, expected a tensor",
+        ),
+        (
+            lambda: SparseRouter(num_selected=5)(torch.zeros(1, 8, 4)),
+            ArgumentError,
+            "num_selected=5: there are 4 experts only",
+        ),
+        (
+            lambda: SparseRouter("rows"),
+            ArgumentError,
+            "variant='rows': expected 'items-per-expert' or 'experts-per-item'",
+        ),
+        (lambda: SparseRouter(capacity_factor=0), ArgumentError, "capacity_factor=0"),
+        (lambda: SparseRouter(gamma=-1), ArgumentError, "gamma=-1"),
+        (lambda: SparseRouter(iterations=0), ArgumentError, "iterations=0"),
+        (lambda: TopKRouter(0), ArgumentError, "num_selected=0"),
+        (lambda: SinkhornRouter(reg=float("inf")), ArgumentError, "reg=inf"),
+    ],
+)
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()

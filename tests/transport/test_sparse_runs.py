@@ -1,4 +1,5 @@
-"""Capped transport in runs: every name, budgets, the default, the judge, and runs that are stopped."""
+"""Capped transport in runs: every name, budgets, the default, the judge, and runs that are
+stopped."""
 
 from __future__ import annotations
 
@@ -77,20 +78,26 @@ def test_the_judge_believes_nothing():
     rows = np.arange(n)
     heavy = problem.judge(CappedPlan(rows, rows, np.full(n, 2 / n)))
     assert heavy.violations["row marginals"] == pytest.approx(1)
-    negative = problem.judge(CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 1], np.r_[np.full(n, 1 / n), -1.0, 0.5]))
+    negative = problem.judge(
+        CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 1], np.r_[np.full(n, 1 / n), -1.0, 0.5])
+    )
     assert negative.violations["negative mass"] == pytest.approx(0.5)
     assert problem.judge(None).missing
     with pytest.raises(ShapeError, match="answer has shape"):
         problem.judge(np.ones((2, 2)))
 
 
-@pytest.mark.parametrize("method", ["sparse-ot[tol=1e-15]", "sparse-ot-dual", "sparse-ot-adam[max_iter=60]"])
+@pytest.mark.parametrize(
+    "method", ["sparse-ot[tol=1e-15]", "sparse-ot-dual", "sparse-ot-adam[max_iter=60]"]
+)
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(method, tmp_path, monkeypatch):
     monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
     db = str(tmp_path / "runs.db")
     whole = feasible.solve("sparse-clouds", method, budget={"gradients": 60}, seed=100)
     feasible.solve("sparse-clouds", method, budget={"gradients": 25}, seed=100, store=db, name="r")
-    resumed = feasible.solve("sparse-clouds", method, budget={"gradients": 60}, seed=100, store=db, name="r")
+    resumed = feasible.solve(
+        "sparse-clouds", method, budget={"gradients": 60}, seed=100, store=db, name="r"
+    )
     assert resumed.verdict == whole.verdict
     assert resumed.spent["gradients"] == whole.spent["gradients"]
 

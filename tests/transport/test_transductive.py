@@ -17,10 +17,21 @@ from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, Sh
 from feasible.core.registry import default_method, load_method, load_problem, methods, problems
 from feasible.transport import FewShot, TransductiveClustering, clustering_kernels, episodes
 from feasible.transport.clustering import Settings, affinity, normalized, prepare, start
-from feasible.transport.clustering_kernels import bound, likeliest, mean_shift, neighbours, squared_distances
+from feasible.transport.clustering_kernels import (
+    bound,
+    likeliest,
+    mean_shift,
+    neighbours,
+    squared_distances,
+)
 
 OURS = ("slk-ms", "slk-means", "k-modes-few-shot", "k-means-few-shot", "laplacianshot")
-PEERS = ("nearest-prototype", "sklearn-nearest-centroid", "sklearn-kmeans", "sklearn-label-spreading")
+PEERS = (
+    "nearest-prototype",
+    "sklearn-nearest-centroid",
+    "sklearn-kmeans",
+    "sklearn-label-spreading",
+)
 VARIANTS = ({}, {"mode": "means"}, {"lam": 0.0}, {"mode": "means", "lam": 0.0}, {"mode": "fixed"})
 
 
@@ -38,7 +49,7 @@ def few(truth, shots=1, seed=0):
     return y
 
 
-# -- the estimator --------------------------------------------------------------------------------------------------------
+# -- the estimator ---------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -79,7 +90,9 @@ def test_far_blobs_are_found_from_one_label_each(variant):
 def test_without_graph_and_pin_it_is_lloyds_k_means_from_the_prototypes(seed):
     x, truth = blobs(120, seed, 1.5)
     y = few(truth, 2, seed)
-    ours = TransductiveClustering(mode="means", lam=0.0, normalize=None, shift=False, pin_support=False, tol=0.0).fit(x, y)
+    ours = TransductiveClustering(
+        mode="means", lam=0.0, normalize=None, shift=False, pin_support=False, tol=0.0
+    ).fit(x, y)
     init = np.stack([x[y == k].mean(0) for k in range(3)])
     theirs = KMeans(3, init=init, n_init=1, tol=0.0, algorithm="lloyd").fit(x)
     assert np.array_equal(ours.transduction_, theirs.labels_)
@@ -113,7 +126,11 @@ def test_the_same_fit_twice_is_the_same_bit_for_bit_and_no_global_stream_is_touc
 def test_without_labels_far_blobs_are_clustered():
     x, truth = blobs(gap=30.0)
     for variant in ({"mode": "means", "lam": 0.0}, {"mode": "means"}):
-        found = TransductiveClustering(n_clusters=3, **variant).fit(x, np.full(len(x), -1)).transduction_
+        found = (
+            TransductiveClustering(n_clusters=3, **variant)
+            .fit(x, np.full(len(x), -1))
+            .transduction_
+        )
         assert all(len(set(found[truth == k])) == 1 for k in range(3))
         assert len(set(found)) == 3
 
@@ -121,7 +138,9 @@ def test_without_labels_far_blobs_are_clustered():
 def test_new_points_are_treated_as_the_unlabelled_rows_were():
     x, truth = blobs()
     y = few(truth, 2)
-    model = TransductiveClustering(mode="means", lam=0.0, base_mean=[0.5, 0.5, 0.5], max_iter=30, tol=0.0).fit(x, y)
+    model = TransductiveClustering(
+        mode="means", lam=0.0, base_mean=[0.5, 0.5, 0.5], max_iter=30, tol=0.0
+    ).fit(x, y)
     free = y < 0
     assert np.array_equal(model.predict(x[free]), model.transduction_[free])
     p = model.predict_proba(x)
@@ -139,7 +158,11 @@ def test_a_larger_weight_of_the_graph_agrees_more_with_it():
             rng = np.random.default_rng(seed)
             truth = np.arange(300) % 3
             x = np.array([[0.0, 0.0], [3.0, 0.0], [1.5, 2.6]])[truth] + rng.normal(size=(300, 2))
-            labels = TransductiveClustering(mode="means", lam=lam, normalize=None).fit(x, few(truth, 1, seed)).transduction_
+            labels = (
+                TransductiveClustering(mode="means", lam=lam, normalize=None)
+                .fit(x, few(truth, 1, seed))
+                .transduction_
+            )
             w = affinity(x, 3).tocoo()
             agree.append((labels[w.coords[0]] == labels[w.coords[1]]).mean())
         shares.append(np.mean(agree))
@@ -154,17 +177,34 @@ def test_on_two_moons_the_graph_helps_on_average():
         free = y < 0
         prototypes = np.stack([x[y == k].mean(0) for k in range(2)])
         plain = (squared_distances(x, prototypes).argmin(1) == truth)[free].mean()
-        found = TransductiveClustering(lam=5.0, n_neighbors=10, normalize=None, shift=False).fit(x, y).transduction_
+        found = (
+            TransductiveClustering(lam=5.0, n_neighbors=10, normalize=None, shift=False)
+            .fit(x, y)
+            .transduction_
+        )
         gain.append((found == truth)[free].mean() - plain)
     assert np.mean(gain) > 0
 
 
-@pytest.mark.parametrize(("change", "error", "says"), [
-    ({"lam": -0.1}, ValueError, "lam"), ({"lam": np.nan}, ValueError, "lam"), ({"lam": "much"}, TypeError, "lam"),
-    ({"n_neighbors": 1}, ValueError, "n_neighbors"), ({"n_neighbors": 90}, ValueError, "n_neighbors=90"), ({"mode": "median"}, ValueError, "mode"),
-    ({"normalize": "l1"}, ValueError, "normalize"), ({"sigma": 0.0}, ValueError, "sigma"), ({"max_iter": 0}, ValueError, "max_iter"),
-    ({"tol": -1.0}, ValueError, "tol"), ({"base_mean": [0.0, 0.0]}, ShapeError, "base_mean"), ({"base_mean": [0, np.nan, 0]}, NotFinite, "base_mean"),
-    ({"n_clusters": 4}, ArgumentError, "at least one labelled point"), ({"max_inner": 0}, ValueError, "max_inner")])
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"lam": -0.1}, ValueError, "lam"),
+        ({"lam": np.nan}, ValueError, "lam"),
+        ({"lam": "much"}, TypeError, "lam"),
+        ({"n_neighbors": 1}, ValueError, "n_neighbors"),
+        ({"n_neighbors": 90}, ValueError, "n_neighbors=90"),
+        ({"mode": "median"}, ValueError, "mode"),
+        ({"normalize": "l1"}, ValueError, "normalize"),
+        ({"sigma": 0.0}, ValueError, "sigma"),
+        ({"max_iter": 0}, ValueError, "max_iter"),
+        ({"tol": -1.0}, ValueError, "tol"),
+        ({"base_mean": [0.0, 0.0]}, ShapeError, "base_mean"),
+        ({"base_mean": [0, np.nan, 0]}, NotFinite, "base_mean"),
+        ({"n_clusters": 4}, ArgumentError, "at least one labelled point"),
+        ({"max_inner": 0}, ValueError, "max_inner"),
+    ],
+)
 def test_bad_settings_are_named(change, error, says):
     x, truth = blobs()
     with pytest.raises(error, match=says):
@@ -188,14 +228,18 @@ def test_bad_data_are_named():
     with pytest.warns(UserWarning, match="two classes"):
         coded = TransductiveClustering().fit(x, np.where(truth == 0, -1, 1))
     assert coded.classes_.tolist() == [-1, 1]
-    few_points = TransductiveClustering(lam=0.0, mode="means").fit(x[:3], [0, 1, -1])  # needs no graph
+    few_points = TransductiveClustering(lam=0.0, mode="means").fit(
+        x[:3], [0, 1, -1]
+    )  # needs no graph
     assert len(few_points.transduction_) == 3
 
 
 def test_equal_points_read_only_and_strided_arrays_are_taken():
     x = np.zeros((12, 3))
     x[:, 0] = 1.0
-    assert np.isfinite(TransductiveClustering().fit(x, [0, 1] + [-1] * 10).label_distributions_).all()
+    assert np.isfinite(
+        TransductiveClustering().fit(x, [0, 1] + [-1] * 10).label_distributions_
+    ).all()
     x, truth = blobs()
     want = TransductiveClustering().fit(x, few(truth)).transduction_
     wide = np.empty((len(x), 6))
@@ -205,12 +249,14 @@ def test_equal_points_read_only_and_strided_arrays_are_taken():
     assert np.array_equal(TransductiveClustering().fit(frozen, few(truth)).transduction_, want)
 
 
-# -- kernels --------------------------------------------------------------------------------------------------------------
+# -- kernels ---------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10_000), st.floats(0.0, 5.0))
 @settings(max_examples=25, deadline=None)
-def test_the_bounds_function_never_rises_for_a_positive_semidefinite_graph_and_is_what_it_says(seed, lam):
+def test_the_bounds_function_never_rises_for_a_positive_semidefinite_graph_and_is_what_it_says(
+    seed, lam
+):
     rng = np.random.default_rng(seed)
     n, k = 12, 3
     half = (rng.random((n, n)) < 0.2) * rng.random((n, n))
@@ -224,7 +270,9 @@ def test_the_bounds_function_never_rises_for_a_positive_semidefinite_graph_and_i
     found, values = bound(unary, graph, lam, support, z, 40, 0.0)
     assert (np.diff(values) <= 1e-9 * (1 + np.abs(values[:-1]))).all()
     entropy = np.where(found > 0, found * np.log(np.where(found > 0, found, 1)), 0).sum()
-    assert values[-1] == pytest.approx(entropy + (unary * found).sum() - lam / 2 * (found * (w @ found)).sum(), abs=1e-9)
+    assert values[-1] == pytest.approx(
+        entropy + (unary * found).sum() - lam / 2 * (found * (w @ found)).sum(), abs=1e-9
+    )
     assert np.array_equal(found[:3], np.eye(k))
     free, values = bound(unary, graph, 0.0, support, z, 40, 0.0)
     assert np.allclose(free[3:], np.exp(-unary[3:]) / np.exp(-unary[3:]).sum(1, keepdims=True))
@@ -243,7 +291,9 @@ def test_mean_shift_stands_at_the_weighted_mean_and_rises_to_it():
     w = density(m)
     assert np.allclose(m, (w[:, None] * x[members]).sum(0) / w.sum(), atol=1e-9)
     assert w.sum() > density(begin).sum()
-    assert np.isfinite(mean_shift(x, members, np.array([1e3, 1e3]), 1e-4, 10, 1e-5)).all()  # every weight underflows but the nearest
+    assert np.isfinite(
+        mean_shift(x, members, np.array([1e3, 1e3]), 1e-4, 10, 1e-5)
+    ).all()  # every weight underflows but the nearest
 
 
 def test_among_equal_probabilities_the_nearest_prototype_wins():
@@ -274,7 +324,9 @@ def test_the_blocked_search_for_neighbours_is_exact(case, monkeypatch):
     near = neighbours(x, 3)
     every = squared_distances(x, x)
     np.fill_diagonal(every, np.inf)
-    assert np.allclose(np.take_along_axis(every, near, 1), np.sort(every, 1)[:, :3], rtol=1e-6, atol=1e-12)
+    assert np.allclose(
+        np.take_along_axis(every, near, 1), np.sort(every, 1)[:, :3], rtol=1e-6, atol=1e-12
+    )
     assert (near != np.arange(700)[:, None]).all()
     assert (np.sort(near, 1)[:, 1:] != np.sort(near, 1)[:, :-1]).all()
 
@@ -295,7 +347,7 @@ def test_the_shift_moves_the_free_rows_mean_onto_the_supports():
     assert np.array_equal(task.points[y >= 0], normalized(x, None, "l2")[y >= 0])
 
 
-# -- in a run -------------------------------------------------------------------------------------------------------------
+# -- in a run --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -336,10 +388,15 @@ def test_every_method_solves_the_problem_within_any_budget_and_the_same_each_tim
 @pytest.mark.parametrize("method", OURS)
 def test_a_run_ends_where_the_estimator_does(episode, method):
     given_ = load_method(method)
-    model = TransductiveClustering(mode=given_.mode, lam=given_.lam, base_mean=episode.base_mean).fit(episode.features, episode.labels)
+    model = TransductiveClustering(
+        mode=given_.mode, lam=given_.lam, base_mean=episode.base_mean
+    ).fit(episode.features, episode.labels)
     result = feasible.solve(episode, load_method(f"{method}[tol=1e-4]"), budget=200)
     last = episode.judge(model.transduction_)
-    assert result.trail[-1].verdict.objective == last.objective or result.verdict.objective <= last.objective
+    assert (
+        result.trail[-1].verdict.objective == last.objective
+        or result.verdict.objective <= last.objective
+    )
     assert result.spent["evaluations"] == model.n_iter_
 
 
@@ -347,25 +404,43 @@ def test_an_unpinned_support_may_be_lost_and_is_then_not_feasible():
     x = np.array([[0.0, 0.0], [0.1, 0.0], [0.2, 0.0], [5.0, 0.0], [5.1, 0.0], [5.2, 0.0]])
     labels = np.array([0, 0, -1, 0, 1, -1])
     problem = FewShot(x, labels, np.array([0, 0, 0, 0, 1, 1]))
-    free = feasible.solve(problem, "k-means-few-shot[pin=false,normalize=none,shift=false]", budget=20)
+    free = feasible.solve(
+        problem, "k-means-few-shot[pin=false,normalize=none,shift=false]", budget=20
+    )
     pinned = feasible.solve(problem, "k-means-few-shot[normalize=none,shift=false]", budget=20)
     assert free.verdict.violations["support"] == pytest.approx(1 / 4)
     assert not free.verdict.feasible
     assert pinned.verdict.feasible
 
 
-@pytest.mark.parametrize(("change", "error"), [
-    ({"labels": np.full(4, -1)}, "no labelled point"), ({"labels": np.array([0, -1, -1, -1])}, "class 1 of truth"),
-    ({"labels": np.array([0, 1, 0, 1])}, "nothing is left"), ({"labels": np.array([0, 1, -1])}, "shape"),
-    ({"features": np.full((4, 2), np.nan)}, "nan"), ({"base_mean": np.zeros(3)}, "base_mean"), ({"features": np.zeros(4)}, "shape"),
-    ({"labels": np.array([0.5, 1, -1, -1])}, "whole numbers"), ({"labels": np.array([0, 0, -1, -1]), "truth": np.zeros(4, int)}, "one class only")])
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"labels": np.full(4, -1)}, "no labelled point"),
+        ({"labels": np.array([0, -1, -1, -1])}, "class 1 of truth"),
+        ({"labels": np.array([0, 1, 0, 1])}, "nothing is left"),
+        ({"labels": np.array([0, 1, -1])}, "shape"),
+        ({"features": np.full((4, 2), np.nan)}, "nan"),
+        ({"base_mean": np.zeros(3)}, "base_mean"),
+        ({"features": np.zeros(4)}, "shape"),
+        ({"labels": np.array([0.5, 1, -1, -1])}, "whole numbers"),
+        ({"labels": np.array([0, 0, -1, -1]), "truth": np.zeros(4, int)}, "one class only"),
+    ],
+)
 def test_problems_without_sense_are_refused(change, error):
-    data = {"features": np.arange(8.0).reshape(4, 2), "labels": np.array([0, 1, -1, -1]), "truth": np.array([0, 1, 0, 1])} | change
+    data = {
+        "features": np.arange(8.0).reshape(4, 2),
+        "labels": np.array([0, 1, -1, -1]),
+        "truth": np.array([0, 1, 0, 1]),
+    } | change
     with pytest.raises((ArgumentError, ArgumentTypeError), match=error):
         FewShot(**data)
 
 
-@pytest.mark.parametrize("name", [n for n, e in problems().items() if e.solves == "FewShot" and not n.startswith("sentences")])
+@pytest.mark.parametrize(
+    "name",
+    [n for n, e in problems().items() if e.solves == "FewShot" and not n.startswith("sentences")],
+)
 def test_ready_made_problems_load_are_the_same_each_time_and_get_the_rooms_method(name):
     problem, again = load_problem(name), load_problem(name)
     assert problem.name == name

@@ -1,4 +1,6 @@
-"""Peers of entropic transport reach the same plan, are metered by the problem, and stop with reasons."""
+"""Peers of entropic transport reach the same plan, are metered by the problem, and stop with
+reasons.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from feasible.core.registry import load_method, methods
 from feasible.lab import stored as stored_module
 from feasible.transport import instances, sinkhorn_newton
 
-ITERATE = ("pot-sinkhorn-log", "pot-sinkhorn-stabilized", "pot-sinkhorn", "ott-sinkhorn", "ott-sinkhorn-momentum")
+ITERATE = (
+    "pot-sinkhorn-log",
+    "pot-sinkhorn-stabilized",
+    "pot-sinkhorn",
+    "ott-sinkhorn",
+    "ott-sinkhorn-momentum",
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +32,9 @@ def easy():
 def test_peers_reach_the_optimum_of_an_easy_problem(easy, method):
     result = feasible.solve(easy, method, budget={"gradients": 3000})
     assert result.verdict.feasible
-    assert result.verdict.objective == pytest.approx(sinkhorn_newton(None, None, easy.cost, easy.reg).value, abs=1e-9)
+    assert result.verdict.objective == pytest.approx(
+        sinkhorn_newton(None, None, easy.cost, easy.reg).value, abs=1e-9
+    )
     assert result.verdict.residual < 1e-8
 
 
@@ -36,17 +46,27 @@ def test_no_peer_passes_its_budget(easy, method):
 
 @pytest.mark.parametrize("method", [m for m in ITERATE if m != "ott-sinkhorn-momentum"])
 def test_a_peers_chunks_are_one_run(easy, method):
-    by_chunks = {chunk: feasible.solve(easy, f"{method}[chunk={chunk},tol=1e-15]", budget={"gradients": 40}).answer for chunk in (20, 40)}
+    by_chunks = {
+        chunk: feasible.solve(
+            easy, f"{method}[chunk={chunk},tol=1e-15]", budget={"gradients": 40}
+        ).answer
+        for chunk in (20, 40)
+    }
     assert by_chunks[20].f == pytest.approx(by_chunks[40].f, abs=1e-9)
 
 
 def test_geomlosss_error_falls_as_one_over_its_iterations(easy):
-    found = [feasible.solve(easy, "geomloss-sinkhorn", budget={"gradients": n}).verdict.violation for n in (100, 1000)]
+    found = [
+        feasible.solve(easy, "geomloss-sinkhorn", budget={"gradients": n}).verdict.violation
+        for n in (100, 1000)
+    ]
     assert found[1] == pytest.approx(found[0] / 10, rel=0.3)
 
 
 def test_plain_scalings_break_down_at_small_reg_and_say_so():
-    result = feasible.solve(instances.random_assignment(40, 1e6, 100), "pot-sinkhorn", budget={"gradients": 100})
+    result = feasible.solve(
+        instances.random_assignment(40, 1e6, 100), "pot-sinkhorn", budget={"gradients": 100}
+    )
     assert "nothing moves" in result.stopped or "range of double precision" in result.stopped
     assert not result.verdict.feasible
 
@@ -56,7 +76,9 @@ def test_exact_solvers_give_the_cheapest_assignment(method):
     problem = instances.random_assignment(40, 1200.0, 100)
     result = feasible.solve(problem, method, budget={"gradients": 5})
     rows, columns = linear_sum_assignment(problem.cost)
-    assert result.verdict.metrics["transport_cost"] == pytest.approx(problem.cost[rows, columns].mean(), rel=1e-12)
+    assert result.verdict.metrics["transport_cost"] == pytest.approx(
+        problem.cost[rows, columns].mean(), rel=1e-12
+    )
     assert result.verdict.feasible
     assert result.spent["gradients"] == 1
     assert result.verdict.objective >= sinkhorn_newton(None, None, problem.cost, problem.reg).value
@@ -82,13 +104,19 @@ def test_a_resumed_peer_ends_where_the_uninterrupted_one_does(easy, tmp_path, mo
     db = str(tmp_path / "lab.db")
     whole = feasible.solve(easy, "pot-sinkhorn-log", budget={"gradients": 100})
     feasible.solve(easy, "pot-sinkhorn-log", budget={"gradients": 40}, store=db, name="r")
-    resumed = feasible.solve(easy, "pot-sinkhorn-log", budget={"gradients": 100}, store=db, name="r")
+    resumed = feasible.solve(
+        easy, "pot-sinkhorn-log", budget={"gradients": 100}, store=db, name="r"
+    )
     assert (resumed.answer.f == whole.answer.f).all()
 
 
 def test_settings_are_checked_and_every_entry_loads():
-    for text, words in (("pot-sinkhorn-log[solver=magic]", "solver='magic'"), ("ott-sinkhorn[momentum=2.5]", "momentum=2.5"),
-                        ("ott-sinkhorn[tol=0]", "tol=0"), ("geomloss-sinkhorn[max_iter=0]", "max_iter=0")):
+    for text, words in (
+        ("pot-sinkhorn-log[solver=magic]", "solver='magic'"),
+        ("ott-sinkhorn[momentum=2.5]", "momentum=2.5"),
+        ("ott-sinkhorn[tol=0]", "tol=0"),
+        ("geomloss-sinkhorn[max_iter=0]", "max_iter=0"),
+    ):
         with pytest.raises(ArgumentError, match=words):
             load_method(text)
     ours = [n for n, e in methods().items() if e.solves == "EntropicTransport"]

@@ -1,4 +1,6 @@
-"""Expensive functions under limits: the problem class, ready-made instances, published methods and other libraries' solvers."""
+"""Expensive functions under limits: the problem class, ready-made instances, published methods and
+other libraries' solvers.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,35 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "BlackBox": "problem", "noisy": "problem", "Real": "space", "Integer": "space", "Categorical": "space", "Variable": "space",
-    "Space": "space", "Limit": "limits", "AskTell": "asktell", "Proposals": "asktell", "Command": "command",
-    "CBO": "cbo", "Swarm": "swarm", "cbo_minimize": "cbo", "Hopping": "hopping", "hop": "hopping", "smoothed_gradient": "hopping",
-    "GPSQP": "gp_sqp", "Interpolants": "interpolant",
-    "CCBO": "ccbo", "CompositeBO": "ccbo", "CBOptimizer": "cbo_torch", "OptunaSampler": "optuna_sampler",
-    "BO": "bayes", "BayesOpt": "bayes_native", "GradGP": "gradgp",
-    "PFN": "pfn", "ConstrainedBO": "pfn_cbo", "PFNModel": "pfn_botorch",
+    "BlackBox": "problem",
+    "noisy": "problem",
+    "Real": "space",
+    "Integer": "space",
+    "Categorical": "space",
+    "Variable": "space",
+    "Space": "space",
+    "Limit": "limits",
+    "AskTell": "asktell",
+    "Proposals": "asktell",
+    "Command": "command",
+    "CBO": "cbo",
+    "Swarm": "swarm",
+    "cbo_minimize": "cbo",
+    "Hopping": "hopping",
+    "hop": "hopping",
+    "smoothed_gradient": "hopping",
+    "GPSQP": "gp_sqp",
+    "Interpolants": "interpolant",
+    "CCBO": "ccbo",
+    "CompositeBO": "ccbo",
+    "CBOptimizer": "cbo_torch",
+    "OptunaSampler": "optuna_sampler",
+    "BO": "bayes",
+    "BayesOpt": "bayes_native",
+    "GradGP": "gradgp",
+    "PFN": "pfn",
+    "ConstrainedBO": "pfn_cbo",
+    "PFNModel": "pfn_botorch",
 }
 _MODULES = ("acq", "instances", "peers", "private")
 

@@ -1,4 +1,6 @@
-"""Ask and tell: the base of every method of this room. A step asks for points, evaluates them and tells the outcomes."""
+"""Ask and tell: the base of every method of this room. A step asks for points, evaluates them and
+tells the outcomes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Proposals:
-    """Points to evaluate. tag: (n,) the method's own label, which comes back with the outcome; -1 means none."""
+    """Points to evaluate. tag: (n,) the method's own label, which comes back with the outcome; -1
+    means none.
+    """
 
     x: Float[np.ndarray, "n d"]
     tag: Int[np.ndarray, " n"]
@@ -31,7 +35,9 @@ class Proposals:
 
 
 def say(note: str) -> None:
-    """Warn the user of something a method had to do otherwise, and keep it with the active run's notes."""
+    """Warn the user of something a method had to do otherwise, and keep it with the active run's
+    notes.
+    """
     run = active_run.get()
     if run is not None and note not in run.notes:
         run.notes.append(note)
@@ -42,8 +48,10 @@ def say(note: str) -> None:
 class AskTell(Method):
     """A method that proposes points and learns from outcomes, in any order and partly.
 
-    ask(problem, state, n): n points, or the method's natural batch where n is None. Asking again before telling is legal.
-    tell(problem, state, seen): outcomes of earlier proposals (by their tag) or of points that somebody else chose (tag -1).
+    ask(problem, state, n): n points, or the method's natural batch where n is None. Asking again
+    before telling is legal.
+    tell(problem, state, seen): outcomes of earlier proposals (by their tag) or of points that
+    somebody else chose (tag -1).
       A failed row has a NaN objective and an infinite violation.
     """
 
@@ -64,6 +72,7 @@ class AskTell(Method):
         return state
 
     def answer(self, problem: BlackBox, state: Any) -> Any:
-        """The best observation of the active run: an answer is always something that was measured."""
+        """The best observation of the active run: an answer is always something that was
+        measured."""
         run = active_run.get()
         return None if run is None else run.incumbent()

@@ -1,4 +1,6 @@
-"""Bayesian optimisation asked and told by hand: `BayesOpt`, the native form of the methods in `bayes.py` (arXiv 1807.02811)."""
+"""Bayesian optimisation asked and told by hand: `BayesOpt`, the native form of the methods in
+`bayes.py` (arXiv 1807.02811).
+"""
 
 from __future__ import annotations
 
@@ -28,19 +30,33 @@ class BayesOpt:
             opt.tell(X, f(X))
         x, mean, sd = opt.recommend()
 
-    bounds: [(low, high), ...], scipy Bounds, {name: (low, high)} or Variables.  noise: 0.0 exact, a standard deviation, or "learn".
-    known: constraints on the inputs alone: a function (n, d) -> (n,) bool, or SciPy's objects.  Other settings as in `BO`.
+    bounds: [(low, high), ...], scipy Bounds, {name: (low, high)} or Variables.  noise: 0.0 exact, a
+      standard deviation, or "learn".
+    known: constraints on the inputs alone: a function (n, d) -> (n,) bool, or SciPy's objects.
+      Other settings as in `BO`.
     Raises ArgumentError, BoundsError, ShapeError, NotFinite.
     """
 
-    def __init__(self, bounds: Any, acq: str = "logei", noise: float | str = "learn", maximize: bool = False, n_init: int | None = None,
-                 seed: int = 0, known: Any = None, settings: BO | None = None, tolerance: float = 1e-6):
+    def __init__(
+        self,
+        bounds: Any,
+        acq: str = "logei",
+        noise: float | str = "learn",
+        maximize: bool = False,
+        n_init: int | None = None,
+        seed: int = 0,
+        known: Any = None,
+        settings: BO | None = None,
+        tolerance: float = 1e-6,
+    ):
         self.settings = BO(acq=acq, n_init=n_init, noise=noise) if settings is None else settings
         self.space = Space.of(bounds)
         self.sign = -1.0 if maximize else 1.0
         self.noise = None if noise == "learn" else float(noise)
         self.tolerance = tolerance
-        self._domain = self.settings.domain(self.space, None if known is None else known_constraint(known, self.space.d))
+        self._domain = self.settings.domain(
+            self.space, None if known is None else known_constraint(known, self.space.d)
+        )
         self._seed = seed
         self._memory = self.settings.begin(self._domain, 0, np.random.default_rng(seed))
 
@@ -64,28 +80,55 @@ class BayesOpt:
         return x.copy()
 
     def tell(self, X: Any, y: Any, constraints: Any = None, grad: Any = None) -> None:
-        """Values (n,) at points (n, d). constraints: (n, m), <= 0 is feasible.  grad: (n, d) of y.  A NaN in y is refused.
+        """Values (n,) at points (n, d). constraints: (n, m), <= 0 is feasible.  grad: (n, d) of y.
+        A NaN in y is refused.
 
-        Raises ShapeError, BoundsError (outside the box), NotFinite, ArgumentError (exact repeats with different values where noise=0).
+        Raises ShapeError, BoundsError (outside the box), NotFinite, ArgumentError (exact repeats
+        with different values where noise=0).
         """
         if getattr(X, "dtype", None) in (np.dtype("float32"), torch.float32):
-            warnings.warn("tell: X is float32; Gaussian processes need float64, seven digits are too few near the optimum", stacklevel=2)
-        x, f = np.atleast_2d(np.asarray(X, dtype=float)), self.sign * np.atleast_1d(np.asarray(y, dtype=float))
+            warnings.warn(
+                "tell: X is float32; Gaussian processes need float64, seven digits are too few "
+                "near the optimum",
+                stacklevel=2,
+            )
+        x, f = (
+            np.atleast_2d(np.asarray(X, dtype=float)),
+            self.sign * np.atleast_1d(np.asarray(y, dtype=float)),
+        )
         n, d = len(x), self.space.d
         if x.ndim != 2 or x.shape[1] != d or f.shape != (n,):
-            raise ShapeError(f"tell: X has shape {x.shape} and y {f.shape}, expected (n, {d}) and (n,)")
+            raise ShapeError(
+                f"tell: X has shape {x.shape} and y {f.shape}, expected (n, {d}) and (n,)"
+            )
         if not (np.isfinite(x).all() and np.isfinite(f).all()):
-            raise NotFinite("tell: X or y holds a NaN or an infinity, expected finite numbers; leave failed evaluations out")
+            raise NotFinite(
+                "tell: X or y holds a NaN or an infinity, expected finite numbers; leave failed "
+                "evaluations out"
+            )
         slack = 1e-9 * np.maximum(1.0, np.abs(self.space.high - self.space.low))
         if (x < self.space.low - slack).any() or (x > self.space.high + slack).any():
-            i, j = np.argwhere((x < self.space.low - slack) | (x > self.space.high + slack))[0].tolist()
-            raise BoundsError(f"tell: {self.space.names[j]} = {x[i, j]:g} in row {i} is outside [{self.space.low[j]:g}, {self.space.high[j]:g}]")
+            i, j = np.argwhere((x < self.space.low - slack) | (x > self.space.high + slack))[
+                0
+            ].tolist()
+            raise BoundsError(
+                f"tell: {self.space.names[j]} = {x[i, j]:g} in row {i} is outside "
+                f"[{self.space.low[j]:g}, {self.space.high[j]:g}]"
+            )
         x = self.space.snap(x)
         memory = self._memory
-        g = np.empty((n, memory.g.shape[1])) if constraints is None else np.asarray(constraints, dtype=float).reshape(n, -1)
+        g = (
+            np.empty((n, memory.g.shape[1]))
+            if constraints is None
+            else np.asarray(constraints, dtype=float).reshape(n, -1)
+        )
         if constraints is None and g.shape[1]:
-            raise ShapeError(f"tell: constraints are absent, expected ({n}, {g.shape[1]}) as before")
-        slope = np.full((n, d), np.nan) if grad is None else self.sign * np.asarray(grad, dtype=float)
+            raise ShapeError(
+                f"tell: constraints are absent, expected ({n}, {g.shape[1]}) as before"
+            )
+        slope = (
+            np.full((n, d), np.nan) if grad is None else self.sign * np.asarray(grad, dtype=float)
+        )
         if slope.shape != (n, d):
             raise ShapeError(f"tell: grad has shape {slope.shape}, expected ({n}, {d})")
         if self.noise == 0:
@@ -94,17 +137,24 @@ class BayesOpt:
             for k in range(len(memory.x), len(every)):
                 twins = values[inverse.ravel() == inverse.ravel()[k]]
                 if twins.max() - twins.min() > 1e-9 * max(1.0, float(np.abs(twins).max())):
-                    raise ArgumentError(f"tell: the point {every[k].tolist()} has the values {twins.min():g} and {twins.max():g}, but noise=0 says "
-                                        "that repeats agree; use noise='learn' or a standard deviation")
+                    raise ArgumentError(
+                        f"tell: the point {every[k].tolist()} has the values {twins.min():g} and "
+                        f"{twins.max():g}, but noise=0 says "
+                        "that repeats agree; use noise='learn' or a standard deviation"
+                    )
         if len(memory.out):
             memory.out = memory.out[~np.isin(_rows(memory.out), _rows(x))]
         remember(memory, x, f, g, slope)
 
-    def recommend(self, rule: Literal["evaluated", "anywhere"] | None = None) -> tuple[Float[np.ndarray, " d"], float, float]:
+    def recommend(
+        self, rule: Literal["evaluated", "anywhere"] | None = None
+    ) -> tuple[Float[np.ndarray, " d"], float, float]:
         """The answer: x, its posterior mean and standard deviation.
 
-        rule: "evaluated", the evaluated point of best posterior mean among the feasible ones (for EI), or "anywhere" (for KG and entropy search).
-        With an environment, fidelity or task x has that variable at a value that counts, and the mean is over all of them.
+        rule: "evaluated", the evaluated point of best posterior mean among the feasible ones (for
+          EI), or "anywhere" (for KG and entropy search).
+        With an environment, fidelity or task x has that variable at a value that counts, and the
+        mean is over all of them.
         """
         memory, domain = self._memory, self._domain
         if not len(memory.f):
@@ -129,14 +179,25 @@ class BayesOpt:
         return x, *self.posterior(x, belief)
 
     def posterior(self, x: Any, belief: Surrogate | None = None) -> tuple[float, float]:
-        """Posterior mean and standard deviation at x (d,), in the units of y; over the contexts where there are some."""
+        """Posterior mean and standard deviation at x (d,), in the units of y; over the contexts
+        where there are some.
+        """
         memory, domain = self._memory, self._domain
         if belief is None:
             told = Told(memory.x, memory.f, memory.g, memory.grad, self.noise, self.tolerance)
-            belief = learn(self.settings, domain, told, memory.warm, np.empty((0, domain.space.d)), np.random.default_rng([memory.seed, 2]))
+            belief = learn(
+                self.settings,
+                domain,
+                told,
+                memory.warm,
+                np.empty((0, domain.space.d)),
+                np.random.default_rng([memory.seed, 2]),
+            )
         point = np.asarray(x, dtype=float)
         j = self.settings.context_index(domain)
-        values, weights = self.settings.contexts(domain) if j is not None else (np.zeros(1), np.ones(1))
+        values, weights = (
+            self.settings.contexts(domain) if j is not None else (np.zeros(1), np.ones(1))
+        )
         rows = np.tile(point, (len(values), 1))
         if j is not None:
             rows[:, j] = values

@@ -1,7 +1,10 @@
-"""Maximising an acquisition over the allowed points of a box: features of points, candidates, and a local search that stays inside.
+"""Maximising an acquisition over the allowed points of a box: features of points, candidates, and a
+local search that stays inside.
 
-Candidates are drawn in the box and near the best points, kept where the known constraints allow them, and the most promising are improved
-by L-BFGS over the real variables (whole numbers and categories held), then by neighbours in the others. What leaves the allowed set is
+Candidates are drawn in the box and near the best points, kept where the known constraints allow
+them, and the most promising are improved
+by L-BFGS over the real variables (whole numbers and categories held), then by neighbours in the
+others. What leaves the allowed set is
 pulled back toward the start, which is inside.
 """
 
@@ -26,9 +29,11 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Domain:
-    """The box as a model sees it: real and whole variables scaled to [0, 1], categories as indicator columns, a task as its code.
+    """The box as a model sees it: real and whole variables scaled to [0, 1], categories as
+    indicator columns, a task as its code.
 
-    task: index of the variable that counts as a task.  fixed: variables that a search must leave at given values, {index: value}.
+    task: index of the variable that counts as a task.  fixed: variables that a search must leave at
+      given values, {index: value}.
     """
 
     def __init__(self, space: Space, known: Known | None = None, task: int | None = None):
@@ -40,8 +45,17 @@ class Domain:
             self.columns.append(list(range(k, k + width)))
             k += width
         self.k = k
-        self.real = np.array([self.columns[j][0] for j, v in enumerate(space.variables) if not v.integer and space.high[j] > space.low[j]], dtype=int)
-        self.whole = [j for j, v in enumerate(space.variables) if v.integer and space.high[j] > space.low[j]]
+        self.real = np.array(
+            [
+                self.columns[j][0]
+                for j, v in enumerate(space.variables)
+                if not v.integer and space.high[j] > space.low[j]
+            ],
+            dtype=int,
+        )
+        self.whole = [
+            j for j, v in enumerate(space.variables) if v.integer and space.high[j] > space.low[j]
+        ]
 
     def z(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Features of points."""
@@ -76,21 +90,33 @@ class Domain:
         """(n,) True where the known constraints let a point through."""
         return np.ones(len(x), dtype=bool) if self.known is None else self.known(x)
 
-    def covering(self, n: int, rng: np.random.Generator, known: bool = True) -> Float[np.ndarray, "n d"]:
-        """n points that cover the allowed part of the box: a scrambled Sobol sequence, thinned by rejection."""
-        engine = qmc.Sobol(self.space.d, scramble=True, rng=np.random.default_rng(int(rng.integers(2**31))))
+    def covering(
+        self, n: int, rng: np.random.Generator, known: bool = True
+    ) -> Float[np.ndarray, "n d"]:
+        """n points that cover the allowed part of the box: a scrambled Sobol sequence, thinned by
+        rejection.
+        """
+        engine = qmc.Sobol(
+            self.space.d, scramble=True, rng=np.random.default_rng(int(rng.integers(2**31)))
+        )
 
         def uniform(k: int) -> np.ndarray:
-            return engine.random(1 << max(k - 1, 0).bit_length())[:k] if self.known is None else engine.random(1 << max(k - 1, 0).bit_length())
+            return (
+                engine.random(1 << max(k - 1, 0).bit_length())[:k]
+                if self.known is None
+                else engine.random(1 << max(k - 1, 0).bit_length())
+            )
 
         return np.array(sample_allowed(self.space, self.known if known else None, n, uniform))
 
 
 @dataclass(slots=True)
 class Search:
-    """How hard an acquisition is searched. raw: candidates; starts: how many are improved; steps: iterations of L-BFGS.
+    """How hard an acquisition is searched. raw: candidates; starts: how many are improved; steps:
+    iterations of L-BFGS.
 
-    held: (index of a variable, value) that proposals must keep.  seen: bytes of points that may not come again.
+    held: (index of a variable, value) that proposals must keep.  seen: bytes of points that may not
+      come again.
     filter: a further test of points (n, d) -> (n,) bool, such as what is left of a budget.
     """
 
@@ -125,7 +151,11 @@ class Search:
             z = d.z(near[self.rng.integers(min(len(near), 3), size=self.raw)])
             width = 10.0 ** self.rng.uniform(-3, -0.7, (len(z), 1))
             some = self.rng.random((len(z), d.k)) < max(0.5, 3 / d.k)
-            moved = d.x(np.clip(z + some * width * self.rng.standard_normal(z.shape), 0, 1)) if d.task is None else near[:0]
+            moved = (
+                d.x(np.clip(z + some * width * self.rng.standard_normal(z.shape), 0, 1))
+                if d.task is None
+                else near[:0]
+            )
             for j in d.whole:
                 jump = self.rng.random(len(moved)) < 0.2
                 lo, hi = int(d.space.low[j]), int(d.space.high[j])
@@ -135,8 +165,15 @@ class Search:
         x = x[self.fits(x)]
         return np.unique(x, axis=0) if len(x) else x
 
-    def maximise(self, score: Score, near: Float[np.ndarray, "m d"], extra: Float[np.ndarray, "e d"] | None = None) -> Float[np.ndarray, "n d"]:
-        """Distinct allowed points, best first; those that were seen come last, and only where there is nothing else."""
+    def maximise(
+        self,
+        score: Score,
+        near: Float[np.ndarray, "m d"],
+        extra: Float[np.ndarray, "e d"] | None = None,
+    ) -> Float[np.ndarray, "n d"]:
+        """Distinct allowed points, best first; those that were seen come last, and only where there
+        is nothing else.
+        """
         pool = self.candidates(near)
         if extra is not None and len(extra):
             pool = np.concatenate([extra[self.fits(extra)], pool])
@@ -154,7 +191,10 @@ class Search:
             fresh = np.concatenate(grown)
             fresh = fresh[self.fits(fresh)]
             top = values.max()
-            pool, values = np.concatenate([pool, fresh]), np.concatenate([values, self.values(score, fresh)])
+            pool, values = (
+                np.concatenate([pool, fresh]),
+                np.concatenate([values, self.values(score, fresh)]),
+            )
             if len(pool) == before or not values[before:].max() > top + 1e-9:
                 break
         order = np.argsort(-values, kind="stable")
@@ -173,7 +213,7 @@ class Search:
             return np.empty(0)
         z = torch.as_tensor(self.domain.z(x))
         with torch.no_grad():
-            v = np.concatenate([score(z[i:i + 512]).numpy() for i in range(0, len(z), 512)])
+            v = np.concatenate([score(z[i : i + 512]).numpy() for i in range(0, len(z), 512)])
         return np.where(np.isnan(v), -1e300, np.clip(v, -1e300, 1e300))
 
     def pick(self, values: Float[np.ndarray, " n"]) -> np.ndarray:
@@ -186,12 +226,23 @@ class Search:
         best = int(np.argmax(values))
         weight[best] = 0.0
         some = min(self.starts - 1, int((weight > 0).sum()))
-        return np.append(best, self.rng.choice(len(values), size=some, replace=False, p=weight / weight.sum())) if some else np.array([best])
+        return (
+            np.append(
+                best,
+                self.rng.choice(len(values), size=some, replace=False, p=weight / weight.sum()),
+            )
+            if some
+            else np.array([best])
+        )
 
     def climb(self, score: Score, x: Float[np.ndarray, "s d"]) -> Float[np.ndarray, "s d"]:
-        """L-BFGS over the real variables of all starts at once; an end that is not allowed is pulled back toward its start."""
+        """L-BFGS over the real variables of all starts at once; an end that is not allowed is
+        pulled back toward its start.
+        """
         d = self.domain
-        columns = np.array([c for c in d.real if c not in {d.columns[j][0] for j in self.held}], dtype=int)
+        columns = np.array(
+            [c for c in d.real if c not in {d.columns[j][0] for j in self.held}], dtype=int
+        )
         if not len(columns) or not len(x):
             return x[:0]
         z0 = d.z(x)
@@ -205,8 +256,14 @@ class Search:
             gradient = torch.autograd.grad(total, free)[0].numpy().ravel()
             return float(total.detach()), np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
-        found = minimize(loss, z0[:, columns].ravel(), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * (len(x) * len(columns)),
-                         options={"maxiter": self.steps})
+        found = minimize(
+            loss,
+            z0[:, columns].ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * (len(x) * len(columns)),
+            options={"maxiter": self.steps},
+        )
         z1 = z0.copy()
         if np.isfinite(found.x).all():
             z1[:, columns] = found.x.reshape(len(x), -1)
@@ -229,19 +286,29 @@ class Search:
             v = self.domain.space.variables[j]
             values: Iterable[float] = range(len(v.choices)) if v.choices else (x[j] - 1, x[j] + 1)
             for value in values:
-                if j not in self.held and self.domain.space.low[j] <= value <= self.domain.space.high[j] and value != x[j]:
+                if (
+                    j not in self.held
+                    and self.domain.space.low[j] <= value <= self.domain.space.high[j]
+                    and value != x[j]
+                ):
                     y = x.copy()
                     y[j] = value
                     out.append(y)
         return np.array(out[:200]).reshape(-1, len(x))
 
     def wander(self, x: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n d"]:
-        """Points around x at several distances: along the boundary of the allowed set, where L-BFGS stops."""
+        """Points around x at several distances: along the boundary of the allowed set, where L-BFGS
+        stops.
+        """
         z = self.domain.z(x[None])
         width = 10.0 ** self.rng.uniform(-4, -1, (96, 1))
         some = np.zeros(self.domain.k)
         some[self.domain.real] = 1.0
-        return self.hold(self.domain.x(np.clip(z + some * width * self.rng.standard_normal((96, self.domain.k)), 0, 1)))
+        return self.hold(
+            self.domain.x(
+                np.clip(z + some * width * self.rng.standard_normal((96, self.domain.k)), 0, 1)
+            )
+        )
 
 
 def keys_of(x: Float[np.ndarray, "n d"]) -> frozenset[bytes]:

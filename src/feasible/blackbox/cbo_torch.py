@@ -1,6 +1,8 @@
-"""Training without gradients: consensus-based optimisation as a torch optimiser, with mini-batches of particles and of data.
+"""Training without gradients: consensus-based optimisation as a torch optimiser, with mini-batches
+of particles and of data.
 
-K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv 2306.09778), the companion code's learning mode.
+K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv 2306.09778),
+the companion code's learning mode.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ SHARED = "swarm"
 
 
 class _Closed(nn.Module):  # type: ignore[misc, unused-ignore]
-    """A model together with a closure that calls it, so that `functional_call` reaches the closure's model."""
+    """A model together with a closure that calls it, so that `functional_call` reaches the
+    closure's model.
+    """
 
     def __init__(self, model: nn.Module, closure: Callable[[], Any]):
         super().__init__()
@@ -44,31 +48,59 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
                 optimizer.step(lambda: F.cross_entropy(model(x), y))
             optimizer.end_epoch()                # cooling, and fewer particles as they agree
 
-    One step takes the next mini-batch of particles, evaluates the closure once for each of them, and moves all particles (partial=True:
+    One step takes the next mini-batch of particles, evaluates the closure once for each of them,
+    and moves all particles (partial=True:
     those of the mini-batch) toward their consensus, which becomes the model's parameters.
 
-    model: an nn.Module (its particles are evaluated at once by torch.func.vmap; vectorized=False: one after the other, for closures that
+    model: an nn.Module (its particles are evaluated at once by torch.func.vmap; vectorized=False:
+      one after the other, for closures that
       vmap cannot take), or parameters or groups of them (always one after the other).
-    closure: returns the loss as a scalar tensor. It is called under no_grad and must not call backward().
-    n_particles: N >= 2.  batch: particles for one step, >= 2 (None: all).  partial: move only those.
-    lr: the time step dt; lam: drift, lr lam <= 2; sigma: noise (all three may differ by group, and lr follows torch's schedulers).
+    closure: returns the loss as a scalar tensor. It is called under no_grad and must not call
+      backward().
+    n_particles: N >= 2.  batch: particles for one step, >= 2 (None: all).  partial: move only
+      those.
+    lr: the time step dt; lam: drift, lr lam <= 2; sigma: noise (all three may differ by group, and
+      lr follows torch's schedulers).
     noise: "anisotropic" or "isotropic".  alpha: inverse temperature, of the loss.
     spread: particles start at the given parameters plus spread N(0, I).
-    restart: all particles are shaken by sigma sqrt(dt) N(0, I) when no coordinate of the consensus moves by more (None: never).
+    restart: all particles are shaken by sigma sqrt(dt) N(0, I) when no coordinate of the consensus
+      moves by more (None: never).
     cooling, reduce: what end_epoch does.  seed: of the optimiser's own random generator.
 
-    NaN losses count as +inf. Raises ArgumentError, ArgumentTypeError, NotFinite, ShapeError; EvaluationFailed where every loss is NaN or
-    infinite.  Memory: N copies of the parameters.  Source: algorithm E; defaults N = 100, batch 10, dt 0.1, sigma^2 = 0.4, alpha 50.
+    NaN losses count as +inf. Raises ArgumentError, ArgumentTypeError, NotFinite, ShapeError;
+    EvaluationFailed where every loss is NaN or
+    infinite.  Memory: N copies of the parameters.  Source: algorithm E; defaults N = 100, batch 10,
+    dt 0.1, sigma^2 = 0.4, alpha 50.
     """
 
-    def __init__(self, params: nn.Module | Iterable[Any], n_particles: int = 100, batch: int | None = 10, lr: float = 0.1, lam: float = 1.0,
-                 sigma: float = math.sqrt(0.4), noise: Literal["anisotropic", "isotropic"] = "anisotropic", alpha: float = 50.0,
-                 partial: bool = False, spread: float = 1.0, restart: float | None = 1e-5, cooling: bool = True, reduce: bool = False,
-                 vectorized: bool = True, seed: int = 0):
+    def __init__(
+        self,
+        params: nn.Module | Iterable[Any],
+        n_particles: int = 100,
+        batch: int | None = 10,
+        lr: float = 0.1,
+        lam: float = 1.0,
+        sigma: float = math.sqrt(0.4),
+        noise: Literal["anisotropic", "isotropic"] = "anisotropic",
+        alpha: float = 50.0,
+        partial: bool = False,
+        spread: float = 1.0,
+        restart: float | None = 1e-5,
+        cooling: bool = True,
+        reduce: bool = False,
+        vectorized: bool = True,
+        seed: int = 0,
+    ):
         if isinstance(n_particles, bool) or not isinstance(n_particles, int) or n_particles < 2:
-            raise ArgumentError(f"n_particles={n_particles!r}: expected a whole number >= 2, one particle never moves")
+            raise ArgumentError(
+                f"n_particles={n_particles!r}: expected a whole number >= 2, one particle never "
+                "moves"
+            )
         if batch is not None and not 2 <= batch <= n_particles:
-            raise ArgumentError(f"batch={batch!r}: expected None or a whole number from 2 to n_particles={n_particles}")
+            raise ArgumentError(
+                f"batch={batch!r}: expected None or a whole number from 2 to "
+                f"n_particles={n_particles}"
+            )
         if not math.isfinite(alpha):
             raise NotFinite(f"alpha={alpha!r}: expected a finite number >= 0")
         for name, value in {"alpha": alpha, "sigma": sigma, "lam": lam, "spread": spread}.items():
@@ -80,17 +112,33 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         self._vectorized = vectorized and self._model is not None
         given = params.parameters() if isinstance(params, nn.Module) else params
         super().__init__(given, {"lr": lr, "lam": lam, "sigma": sigma})
-        self._settings = {"batch": batch, "partial": partial, "isotropic": noise == "isotropic", "restart": restart, "cooling": cooling,
-                          "reduce": reduce}
+        self._settings = {
+            "batch": batch,
+            "partial": partial,
+            "isotropic": noise == "isotropic",
+            "restart": restart,
+            "cooling": cooling,
+            "reduce": reduce,
+        }
         generator = torch.Generator().manual_seed(seed)
         for p in self._parameters():
             if not p.is_floating_point():
-                raise ArgumentTypeError(f"params: got a tensor of {p.dtype}, expected floating-point parameters")
+                raise ArgumentTypeError(
+                    f"params: got a tensor of {p.dtype}, expected floating-point parameters"
+                )
             start = p.detach()[None] + spread * _normal((n_particles, *p.shape), p, generator)
             self.state[p] = {"particles": start}
         order = torch.randperm(n_particles, generator=generator).tolist()
-        self.state[SHARED] = {"generator": generator.get_state(), "queue": order, "alpha": float(alpha), "cooled": 1.0, "epoch": 1,
-                              "variance": self._variance(), "steps": 0, "evaluations": 0}
+        self.state[SHARED] = {
+            "generator": generator.get_state(),
+            "queue": order,
+            "alpha": float(alpha),
+            "cooled": 1.0,
+            "epoch": 1,
+            "variance": self._variance(),
+            "steps": 0,
+            "evaluations": 0,
+        }
 
     @property
     def n_particles(self) -> int:
@@ -103,10 +151,16 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         return self.state[SHARED]["evaluations"]
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
-    def step(self, closure: Callable[[], Any] | None = None) -> Tensor:  # type: ignore[override, unused-ignore]
-        """Evaluate the next mini-batch of particles, move, set the parameters to the consensus. Returns the lowest loss of the batch."""
+    def step(  # type: ignore[override, unused-ignore]
+        self, closure: Callable[[], Any] | None = None
+    ) -> Tensor:
+        """Evaluate the next mini-batch of particles, move, set the parameters to the consensus.
+        Returns the lowest loss of the batch.
+        """
         if closure is None:
-            raise ArgumentTypeError("closure is absent: CBOptimizer.step needs a function that returns the loss")
+            raise ArgumentTypeError(
+                "closure is absent: CBOptimizer.step needs a function that returns the loss"
+            )
         shared, settings = self.state[SHARED], self._settings
         generator = torch.Generator()
         generator.set_state(shared["generator"])
@@ -118,23 +172,43 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         shared["queue"] = shared["queue"][size:]
         for group in self.param_groups:
             if group["lr"] * group["lam"] > 2:
-                raise ArgumentError(f"lr * lam = {group['lr'] * group['lam']:g}: expected at most 2, above it the particles move away")
+                raise ArgumentError(
+                    f"lr * lam = {group['lr'] * group['lam']:g}: expected at most 2, above it the "
+                    "particles move away"
+                )
         loss = self._losses(closure, turn)
         energy = torch.where(torch.isnan(loss), torch.inf, loss.double())
         least = energy.min()
         if not torch.isfinite(least):
-            raise EvaluationFailed(f"the closure gave no finite loss for any of {len(turn)} particles, expected at least one")
+            raise EvaluationFailed(
+                f"the closure gave no finite loss for any of {len(turn)} particles, expected at "
+                "least one"
+            )
         known = torch.isfinite(energy).double()
-        weight = torch.softmax(-shared["alpha"] * (energy - least), dim=0) if shared["alpha"] else known / known.sum()
+        weight = (
+            torch.softmax(-shared["alpha"] * (energy - least), dim=0)
+            if shared["alpha"]
+            else known / known.sum()
+        )
         shared["evaluations"] += len(turn)
         shared["steps"] += 1
-        means = {p: torch.einsum("n,n...->...", weight.to(p), self.state[p]["particles"][turn.to(p.device)]) for p in self._parameters()}
+        means = {
+            p: torch.einsum(
+                "n,n...->...", weight.to(p), self.state[p]["particles"][turn.to(p.device)]
+            )
+            for p in self._parameters()
+        }
         moved = max(float((means[p] - p).abs().max()) if p.numel() else 0.0 for p in means)
-        shake = settings["restart"] is not None and shared["steps"] > 1 and moved < settings["restart"]
+        shake = (
+            settings["restart"] is not None and shared["steps"] > 1 and moved < settings["restart"]
+        )
         movers = turn if settings["partial"] else None
         reach = self._distance(means, movers) if settings["isotropic"] else None
         for group in self.param_groups:
-            pull, push = group["lr"] * group["lam"], group["sigma"] * shared["cooled"] * math.sqrt(group["lr"])
+            pull, push = (
+                group["lr"] * group["lam"],
+                group["sigma"] * shared["cooled"] * math.sqrt(group["lr"]),
+            )
             for p in group["params"]:
                 particles = self.state[p]["particles"]
                 x = particles if movers is None else particles[movers.to(p.device)]
@@ -151,7 +225,9 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         return least.to(loss)
 
     def end_epoch(self) -> None:
-        """Algorithm E's end of an epoch e: sigma <- sigma log2(e + 1) / log2(e + 2), alpha <- 2 alpha; fewer particles where reduce=True."""
+        """Algorithm E's end of an epoch e: sigma <- sigma log2(e + 1) / log2(e + 2), alpha <- 2
+        alpha; fewer particles where reduce=True.
+        """
         shared = self.state[SHARED]
         e = shared["epoch"]
         if self._settings["cooling"]:
@@ -169,35 +245,55 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
                 kept = torch.randperm(self.n_particles, generator=generator)[:keep]
                 shared["generator"] = generator.get_state()
                 for p in self._parameters():
-                    self.state[p]["particles"] = self.state[p]["particles"][kept.to(p.device)].clone()
+                    self.state[p]["particles"] = self.state[p]["particles"][
+                        kept.to(p.device)
+                    ].clone()
                 shared["queue"] = []
         shared["variance"] = self._variance()
 
-    # -- inside ---------------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
 
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _variance(self) -> float:
-        return float(sum(self.state[p]["particles"].var(dim=0, correction=0).sum() for p in self._parameters()))
+        return float(
+            sum(
+                self.state[p]["particles"].var(dim=0, correction=0).sum()
+                for p in self._parameters()
+            )
+        )
 
     def _distance(self, means: dict[Any, Tensor], movers: Tensor | None) -> Float[Tensor, " n"]:
         total: Any = 0.0
         for p, m in means.items():
-            x = self.state[p]["particles"] if movers is None else self.state[p]["particles"][movers.to(p.device)]
+            x = (
+                self.state[p]["particles"]
+                if movers is None
+                else self.state[p]["particles"][movers.to(p.device)]
+            )
             total = total + (x - m).flatten(1).square().sum(dim=1).double().cpu()
         return torch.sqrt(total)
 
     def _losses(self, closure: Callable[[], Any], turn: Tensor) -> Float[Tensor, " b"]:
         if self._vectorized and self._model is not None:
             mine = {id(p) for p in self._parameters()}
-            stacked = {f"model.{name}": self.state[p]["particles"][turn.to(p.device)] for name, p in self._model.named_parameters() if id(p) in mine}
+            stacked = {
+                f"model.{name}": self.state[p]["particles"][turn.to(p.device)]
+                for name, p in self._model.named_parameters()
+                if id(p) in mine
+            }
             closed = _Closed(self._model, closure)
             try:
-                loss = vmap(lambda values: functional_call(closed, values, ()), randomness="different")(stacked)
+                loss = vmap(
+                    lambda values: functional_call(closed, values, ()), randomness="different"
+                )(stacked)
             except RuntimeError as error:
-                raise ArgumentError(f"closure cannot be evaluated for all particles at once ({str(error).splitlines()[0]}); give "
-                                    "vectorized=False to evaluate one after the other") from error
+                raise ArgumentError(
+                    "closure cannot be evaluated for all particles at once "
+                    f"({str(error).splitlines()[0]}); give "
+                    "vectorized=False to evaluate one after the other"
+                ) from error
         else:
             held = [p.detach().clone() for p in self._parameters()]
             try:
@@ -211,7 +307,9 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
                     p.copy_(value)
             loss = torch.stack(rows)
         if loss.shape != (len(turn),):
-            raise ShapeError(f"closure returned shape {tuple(loss.shape[1:])}, expected a scalar loss")
+            raise ShapeError(
+                f"closure returned shape {tuple(loss.shape[1:])}, expected a scalar loss"
+            )
         return loss.cpu()
 
 

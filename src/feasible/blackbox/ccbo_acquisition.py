@@ -1,10 +1,15 @@
-"""The acquisition of CCBO: constrained, composite expected improvement of a batch, chosen one point after the other.
+"""The acquisition of CCBO: constrained, composite expected improvement of a batch, chosen one point
+after the other.
 
-    a(X) = mean_s max_k  w_s(x_k) max(u_s(x_k) - u*, 0),    u_s(x) = -(h_s(x) - t)^2   (composite)   or   u_s(x) = h_s(x)   (plain)
+    a(X) = mean_s max_k  w_s(x_k) max(u_s(x_k) - u*, 0),    u_s(x) = -(h_s(x) - t)^2   (composite)
+    or   u_s(x) = h_s(x)   (plain)
 
-over joint Sobol-normal samples h_s of the model at the batch and at all points whose results are still out, with the weight
-w = P(feasible) ("soft"; eta None), or sigmoid(-g_s / eta) with g_s = log(1 - p_s) - log p_s, p_s = Phi(f_s) ("sampled"). What is maximised is
-log a with max(., 0) replaced by a smooth function with a fat tail, so that there is a slope everywhere (S. Ament et al., Unexpected
+over joint Sobol-normal samples h_s of the model at the batch and at all points whose results are
+still out, with the weight
+w = P(feasible) ("soft"; eta None), or sigmoid(-g_s / eta) with g_s = log(1 - p_s) - log p_s, p_s =
+Phi(f_s) ("sampled"). What is maximised is
+log a with max(., 0) replaced by a smooth function with a fat tail, so that there is a slope
+everywhere (S. Ament et al., Unexpected
 improvements to expected improvement for Bayesian optimization, NeurIPS 2023).
 """
 
@@ -34,11 +39,15 @@ if TYPE_CHECKING:
     from .space import Known, Space
 
 TAU = 1e-2
-"""Width of the smooth max(., 0), in units of the largest improvement there can be (composite) or of one standard deviation (plain)."""
+"""Width of the smooth max(., 0), in units of the largest improvement there can be (composite) or of
+one standard deviation (plain).
+"""
 TAU_MAX = 0.1
 """Width of the smooth maximum over the points of a batch, on the log scale."""
 MOST_COMBINATIONS = 64
-"""Combinations of categories that one proposal looks at; where there are more, a random choice of them."""
+"""Combinations of categories that one proposal looks at; where there are more, a random choice of
+them.
+"""
 MOST_STARTS = 32
 """Starting points of one proposal's local search, over all combinations of categories."""
 
@@ -67,7 +76,9 @@ def log_positive(z: Tensor) -> Tensor:
 
 
 def feasible_log_weight(f: Tensor, eta: float) -> Tensor:
-    """log sigmoid(-g / eta), g = log(1 - p + 1e-8) - log(p + 1e-8), p = Phi(f): p itself at eta = 1, 1[f > 0] as eta -> 0."""
+    """log sigmoid(-g / eta), g = log(1 - p + 1e-8) - log(p + 1e-8), p = Phi(f): p itself at eta =
+    1, 1[f > 0] as eta -> 0.
+    """
     p = torch.special.ndtr(f)
     return torch.nn.functional.logsigmoid(-((1 - p + 1e-8).log() - (p + 1e-8).log()) / eta)
 
@@ -80,9 +91,11 @@ def log_probability(latent: Latent, x: Float[Tensor, "b d"]) -> Float[Tensor, " 
 
 @dataclass(slots=True)
 class Joint:
-    """Joint samples of a latent function at points that are fixed one after the other, and at one that moves.
+    """Joint samples of a latent function at points that are fixed one after the other, and at one
+    that moves.
 
-    eps: (s, q) base samples, a column for each point.  x: (p, d) the fixed points, with a: (p, n) and factor: (p, p) of their covariance.
+    eps: (s, q) base samples, a column for each point.  x: (p, d) the fixed points, with a: (p, n)
+      and factor: (p, p) of their covariance.
     """
 
     latent: Latent
@@ -96,20 +109,33 @@ class Joint:
         """No point is fixed yet."""
         empty = torch.empty
         kind = eps.dtype
-        return cls(latent, eps, empty((0, latent.x.shape[1]), dtype=kind), empty((0, len(latent.x)), dtype=kind), empty((0, 0), dtype=kind))
+        return cls(
+            latent,
+            eps,
+            empty((0, latent.x.shape[1]), dtype=kind),
+            empty((0, len(latent.x)), dtype=kind),
+            empty((0, 0), dtype=kind),
+        )
 
     def _parts(self, x: Float[Tensor, "b d"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean, a = self.latent.project(x)
         variance = self.latent.variances(a)
         cross = self.latent.covariance(self.x, self.a, x, a)
         w = torch.linalg.solve_triangular(self.factor, cross, upper=False)
-        return mean, a, w, (variance - w.square().sum(0)).clamp_min(1e-10 * self.latent.kernel.variance(self.latent.theta)).sqrt()
+        return (
+            mean,
+            a,
+            w,
+            (variance - w.square().sum(0))
+            .clamp_min(1e-10 * self.latent.kernel.variance(self.latent.theta))
+            .sqrt(),
+        )
 
     def samples(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "s b"]:
         """(s, b) samples at each x, jointly with the fixed points (not with each other)."""
         p = len(self.x)
         mean, _, w, sd = self._parts(x)
-        return mean + self.eps[:, :p] @ w + sd * self.eps[:, p:p + 1]
+        return mean + self.eps[:, :p] @ w + sd * self.eps[:, p : p + 1]
 
     def fix(self, x: Float[Tensor, "1 d"]) -> None:
         """One point more is fixed."""
@@ -124,9 +150,12 @@ class Joint:
 class Acquisition:
     """What a further point is worth, given the points that are fixed.
 
-    objective: samples of the modelled value, standardised; None where nothing was measured.  target: t in the same unit, or None for u = h.
-    best: u*, or None while nothing is feasible: then the probability of feasibility is maximised.  scale: the unit of an improvement.
-    feasibility: samples of the classifier, or None where it is not used.  eta: None for the soft weight.
+    objective: samples of the modelled value, standardised; None where nothing was measured.
+      target: t in the same unit, or None for u = h.
+    best: u*, or None while nothing is feasible: then the probability of feasibility is maximised.
+      scale: the unit of an improvement.
+    feasibility: samples of the classifier, or None where it is not used.  eta: None for the soft
+      weight.
     held: (s,) log of the largest improvement among the fixed points.
     """
 
@@ -144,10 +173,16 @@ class Acquisition:
         return h if self.target is None else -(h - self.target).square()
 
     def _gains(self, x: Float[Tensor, "b d"]) -> tuple[Tensor, Tensor]:
-        """(s, b) improvements over u* in units of `scale`, and logs of their weights, which broadcast against them."""
+        """(s, b) improvements over u* in units of `scale`, and logs of their weights, which
+        broadcast against them.
+        """
         if self.objective is None or self.best is None:
             gain = torch.ones((1, 1), dtype=x.dtype)
-            weight = gain.log() if self.feasibility is None else torch.special.log_ndtr(self.feasibility.samples(x))
+            weight = (
+                gain.log()
+                if self.feasibility is None
+                else torch.special.log_ndtr(self.feasibility.samples(x))
+            )
             return gain, weight
         gain = (self.utility(self.objective.samples(x)) - self.best) / self.scale
         if self.feasibility is None:
@@ -166,7 +201,11 @@ class Acquisition:
     def value(self, x: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
         """(b,) a itself, in units of `scale`."""
         gain, weight = self._gains(x)
-        return torch.maximum(self.held_exact[..., None], gain.clamp_min(0) * weight.exp()).mean(0).expand(len(x))
+        return (
+            torch.maximum(self.held_exact[..., None], gain.clamp_min(0) * weight.exp())
+            .mean(0)
+            .expand(len(x))
+        )
 
     def fix(self, x: Float[Tensor, "1 d"]) -> None:
         """A point whose result is out joins the batch."""
@@ -174,13 +213,15 @@ class Acquisition:
             gain, weight = self._gains(x)
             log_gain = (log_positive(gain) + weight)[:, 0]
             self.held = TAU_MAX * torch.logaddexp(self.held / TAU_MAX, log_gain / TAU_MAX)
-            self.held_exact = torch.maximum(self.held_exact, (gain.clamp_min(0) * weight.exp())[:, 0])
+            self.held_exact = torch.maximum(
+                self.held_exact, (gain.clamp_min(0) * weight.exp())[:, 0]
+            )
             for joint in (self.objective, self.feasibility):
                 if joint is not None:
                     joint.fix(x)
 
 
-# -- where it is largest --------------------------------------------------------------------------------------------------------
+# -- where it is largest ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +240,9 @@ class Region:
         return fine
 
     def at(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Points of the box at coordinates of the unit cube, the inverse of `space.unit`; whole numbers are rounded."""
+        """Points of the box at coordinates of the unit cube, the inverse of `space.unit`; whole
+        numbers are rounded.
+        """
         low, high, space = self.space.low.copy(), self.space.high.copy(), self.space
         logs = [j for j, v in enumerate(space.variables) if v.log]
         low[logs], high[logs] = np.log(low[logs]), np.log(high[logs])
@@ -217,13 +260,19 @@ class Region:
         if math.prod(sizes) <= MOST_COMBINATIONS:
             combinations = list(itertools.product(*(range(k) for k in sizes)))
         else:
-            combinations = [tuple(int(rng.integers(k)) for k in sizes) for _ in range(MOST_COMBINATIONS)]
+            combinations = [
+                tuple(int(rng.integers(k)) for k in sizes) for _ in range(MOST_COMBINATIONS)
+            ]
         points = []
         for combination in combinations:
             x = np.array(space.from_unit(draw(n)))
             x[:, cats] = combination
             points.append(x)
-        x = np.unique(np.concatenate(points), axis=0) if space.integer.all() else np.concatenate(points)
+        x = (
+            np.unique(np.concatenate(points), axis=0)
+            if space.integer.all()
+            else np.concatenate(points)
+        )
         return x[self.free(x)]
 
 
@@ -232,10 +281,20 @@ def key_of(row: Float[np.ndarray, " d"]) -> bytes:
     return (row + 0.0).tobytes()
 
 
-def maximise(a: Acquisition, region: Region, *, restarts: int, raw_samples: int, maxiter: int, seed: Sequence[int]) -> np.ndarray | None:
-    """The free point with the largest log a found: raw samples, then L-BFGS-B from the best of each combination of categories.
+def maximise(
+    a: Acquisition,
+    region: Region,
+    *,
+    restarts: int,
+    raw_samples: int,
+    maxiter: int,
+    seed: Sequence[int],
+) -> np.ndarray | None:
+    """The free point with the largest log a found: raw samples, then L-BFGS-B from the best of each
+    combination of categories.
 
-    Categories stay as they are in a start, whole numbers are rounded at the end, and a path that leaves the known constraints is
+    Categories stay as they are in a start, whole numbers are rounded at the end, and a path that
+    leaves the known constraints is
     followed as far as halving finds it free. None where no raw sample is free.
     """
     space = region.space
@@ -274,7 +333,9 @@ def maximise(a: Acquisition, region: Region, *, restarts: int, raw_samples: int,
     return candidates[int(np.argmax(np.where(np.isnan(values), -np.inf, values)))]
 
 
-def _climb(a: Acquisition, begin: Float[np.ndarray, "r d"], free: list[int], maxiter: int) -> Float[np.ndarray, "r d"]:
+def _climb(
+    a: Acquisition, begin: Float[np.ndarray, "r d"], free: list[int], maxiter: int
+) -> Float[np.ndarray, "r d"]:
     """All starts at once: the sum of log a over them, by one L-BFGS-B in the free coordinates."""
     fixed = torch.from_numpy(begin)
     shape = (len(begin), len(free))
@@ -286,10 +347,20 @@ def _climb(a: Acquisition, begin: Float[np.ndarray, "r d"], free: list[int], max
         total = -a.log_value(u).sum()
         (g,) = torch.autograd.grad(total, moving)
         f, slope = float(total.detach()), g.numpy().ravel()
-        return (f, slope) if math.isfinite(f) and np.isfinite(slope).all() else (1e10, np.zeros_like(p))
+        return (
+            (f, slope)
+            if math.isfinite(f) and np.isfinite(slope).all()
+            else (1e10, np.zeros_like(p))
+        )
 
-    found = minimize(value, begin[:, free].ravel(), jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * math.prod(shape),
-                     options={"maxiter": maxiter, "maxfun": 2 * maxiter, "ftol": 1e-5})
+    found = minimize(
+        value,
+        begin[:, free].ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * math.prod(shape),
+        options={"maxiter": maxiter, "maxfun": 2 * maxiter, "ftol": 1e-5},
+    )
     out = begin.copy()
     out[:, free] = np.clip(found.x.reshape(shape), 0.0, 1.0)
     return out

@@ -1,12 +1,17 @@
-"""The two models of CCBO in plain torch: an exact Gaussian process, and a variational Gaussian-process classifier, on mixed inputs.
+"""The two models of CCBO in plain torch: an exact Gaussian process, and a variational
+Gaussian-process classifier, on mixed inputs.
 
-Inputs are points of the unit cube; the columns `cats` are categories (equal or not), the others are ordinal. The kernel is BoTorch's mixed one,
+Inputs are points of the unit cube; the columns `cats` are categories (equal or not), the others are
+ordinal. The kernel is BoTorch's mixed one,
 
     k = s1 (M(x_o, x_o') + s2 C(x_c, x_c')) + s3 M'(x_o, x_o') C'(x_c, x_c'),
 
-M Matern-5/2 with a lengthscale for each column, C = exp(-mean_j 1[x_j != x_j'] / l_j). Hyperparameters are logarithms in one vector, fitted by
-L-BFGS-B with a wide Gaussian prior on each (the paper has none): with five rows the likelihood alone is unbounded or flat in some of them.
-GPyTorch has the same models; here a posterior is three small matrix products, which the acquisition evaluates some hundred times.
+M Matern-5/2 with a lengthscale for each column, C = exp(-mean_j 1[x_j != x_j'] / l_j).
+Hyperparameters are logarithms in one vector, fitted by
+L-BFGS-B with a wide Gaussian prior on each (the paper has none): with five rows the likelihood
+alone is unbounded or flat in some of them.
+GPyTorch has the same models; here a posterior is three small matrix products, which the acquisition
+evaluates some hundred times.
 """
 
 from __future__ import annotations
@@ -34,9 +39,11 @@ NODES, WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegaus
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """The mixed kernel's layout: which columns are ordinal and which categorical. theta holds its log hyperparameters, in this order:
+    """The mixed kernel's layout: which columns are ordinal and which categorical. theta holds its
+    log hyperparameters, in this order:
 
-    lengthscales of M, then with categories: of M', of C, of C', then log s1, and with both kinds s2 and s3.
+    lengthscales of M, then with categories: of M', of C, of C', then log s1, and with both kinds s2
+      and s3.
     """
 
     ords: tuple[int, ...]
@@ -50,31 +57,55 @@ class Mixed:
     @property
     def size(self) -> int:
         """Number of hyperparameters."""
-        return 2 * (len(self.ords) + len(self.cats)) + 3 if self.both else len(self.ords) + len(self.cats) + 1
+        return (
+            2 * (len(self.ords) + len(self.cats)) + 3
+            if self.both
+            else len(self.ords) + len(self.cats) + 1
+        )
 
     def centre(self) -> Float[np.ndarray, " k"]:
-        """Mean of the prior of the log hyperparameters: lengthscales 0.7, variances that sum to one."""
+        """Mean of the prior of the log hyperparameters: lengthscales 0.7, variances that sum to
+        one.
+        """
         scales = [0.5, 0.5, 0.25] if self.both else [1.0]
         return np.log(np.concatenate([np.full(self.size - len(scales), 0.7), scales]))
 
     def bounds(self) -> list[tuple[float, float]]:
-        """Bounds of the log hyperparameters: ordinal lengthscales from 1e-4, categorical ones from 1e-6, variances from 1e-4."""
-        o, c = [(math.log(1e-4), math.log(1e3))] * len(self.ords), [(math.log(1e-6), math.log(1e3))] * len(self.cats)
-        return [*o, *o, *c, *c] + [(math.log(1e-4), math.log(1e3))] * 3 if self.both else [*o, *c, (math.log(1e-4), math.log(1e3))]
+        """Bounds of the log hyperparameters: ordinal lengthscales from 1e-4, categorical ones from
+        1e-6, variances from 1e-4.
+        """
+        o, c = (
+            [(math.log(1e-4), math.log(1e3))] * len(self.ords),
+            [(math.log(1e-6), math.log(1e3))] * len(self.cats),
+        )
+        return (
+            [*o, *o, *c, *c] + [(math.log(1e-4), math.log(1e3))] * 3
+            if self.both
+            else [*o, *c, (math.log(1e-4), math.log(1e3))]
+        )
 
     def split(self, theta: Tensor) -> tuple[Tensor, ...]:
         """theta in its parts."""
         o, c = len(self.ords), len(self.cats)
         return theta.exp().split([o, o, c, c, 1, 1, 1] if self.both else [o + c, 1])
 
-    def matrix(self, theta: Tensor, x: Float[Tensor, "n d"], z: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    def matrix(
+        self, theta: Tensor, x: Float[Tensor, "n d"], z: Float[Tensor, "m d"]
+    ) -> Float[Tensor, "n m"]:
         """Covariances of the rows of x with those of z."""
         parts = self.split(theta)
         if not self.both:
-            one = _matern(x, z, parts[0][None], self.ords) if self.ords else _same(x, z, parts[0][None], self.cats)
+            one = (
+                _matern(x, z, parts[0][None], self.ords)
+                if self.ords
+                else _same(x, z, parts[0][None], self.cats)
+            )
             return parts[1] * one[0]
         l1, l2, c1, c2, s1, s2, s3 = parts
-        m, c = _matern(x, z, torch.stack([l1, l2]), self.ords), _same(x, z, torch.stack([c1, c2]), self.cats)
+        m, c = (
+            _matern(x, z, torch.stack([l1, l2]), self.ords),
+            _same(x, z, torch.stack([c1, c2]), self.cats),
+        )
         return s1 * (m[0] + s2 * c[0]) + s3 * m[1] * c[1]
 
     def variance(self, theta: Tensor) -> Tensor:
@@ -83,14 +114,20 @@ class Mixed:
         return (parts[4] * (1 + parts[5]) + parts[6]).squeeze() if self.both else parts[1].squeeze()
 
 
-def _matern(x: Tensor, z: Tensor, lengths: Float[Tensor, "k o"], columns: Sequence[int]) -> Float[Tensor, "k n m"]:
+def _matern(
+    x: Tensor, z: Tensor, lengths: Float[Tensor, "k o"], columns: Sequence[int]
+) -> Float[Tensor, "k n m"]:
     """Matern-5/2 for k choices of lengthscales at once."""
-    square = (x[:, columns].unsqueeze(-2) - z[:, columns]).square() @ lengths.square().reciprocal().mT
+    square = (
+        x[:, columns].unsqueeze(-2) - z[:, columns]
+    ).square() @ lengths.square().reciprocal().mT
     r = ROOT5 * (square + 1e-20).sqrt().movedim(-1, 0)
     return (1 + r + r.square() / 3) * (-r).exp()
 
 
-def _same(x: Tensor, z: Tensor, lengths: Float[Tensor, "k c"], columns: Sequence[int]) -> Float[Tensor, "k n m"]:
+def _same(
+    x: Tensor, z: Tensor, lengths: Float[Tensor, "k c"], columns: Sequence[int]
+) -> Float[Tensor, "k n m"]:
     """The kernel of categories for k choices of lengthscales at once."""
     other = ((x[:, columns].unsqueeze(-2) - z[:, columns]).abs() > 1e-9).to(x.dtype)
     return (-(other @ lengths.reciprocal().mT) / len(columns)).exp().movedim(-1, 0)
@@ -107,9 +144,17 @@ def cholesky(k: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     raise np.linalg.LinAlgError("the covariance of the data is not positive definite")
 
 
-def fit(loss: Callable[[Tensor], Tensor], starts: Sequence[np.ndarray], bounds: Sequence[tuple[float, float]], what: str,
-        maxiter: int) -> tuple[np.ndarray, bool]:
-    """The best minimiser of `loss` from several starts, by L-BFGS-B; where every start fails the last one is kept, with a warning."""
+def fit(
+    loss: Callable[[Tensor], Tensor],
+    starts: Sequence[np.ndarray],
+    bounds: Sequence[tuple[float, float]],
+    what: str,
+    maxiter: int,
+) -> tuple[np.ndarray, bool]:
+    """The best minimiser of `loss` from several starts, by L-BFGS-B; where every start fails the
+    last one is kept, with a warning.
+    """
+
     def value(p: np.ndarray) -> tuple[float, np.ndarray]:
         t = torch.from_numpy(p.copy()).requires_grad_()
         try:
@@ -118,23 +163,41 @@ def fit(loss: Callable[[Tensor], Tensor], starts: Sequence[np.ndarray], bounds: 
         except np.linalg.LinAlgError:
             return 1e10, np.zeros_like(p)
         found, slope = float(f.detach()), g.numpy()
-        return (found, slope) if math.isfinite(found) and np.isfinite(slope).all() else (1e10, np.zeros_like(p))
+        return (
+            (found, slope)
+            if math.isfinite(found) and np.isfinite(slope).all()
+            else (1e10, np.zeros_like(p))
+        )
 
     low, high = (np.array(side) for side in zip(*bounds, strict=True))
     best, least = np.clip(starts[-1], low, high), 1e10
     for start in starts:
-        found = minimize(value, np.clip(start, low, high), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": maxiter})
+        found = minimize(
+            value,
+            np.clip(start, low, high),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": maxiter},
+        )
         if found.fun < least:
             best, least = found.x, float(found.fun)
     if least >= 1e10:
-        warnings.warn(f"ccbo: fitting the {what} failed, its default hyperparameters are used", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            f"ccbo: fitting the {what} failed, its default hyperparameters are used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return best, least < 1e10
 
 
 @dataclass(slots=True)
 class Latent:
-    """A posterior over a latent function, conditional on data: mean(x) = mean0 + a(x) m, cov(x, x') = k(x, x') - a(x) B a(x')^T,
-    with a(x) = k(x, X) L^-T, L the Cholesky factor of the data's covariance.  m: (n,).  B: (n, n), or None for the identity."""
+    """A posterior over a latent function, conditional on data: mean(x) = mean0 + a(x) m, cov(x, x')
+    = k(x, x') - a(x) B a(x')^T,
+    with a(x) = k(x, X) L^-T, L the Cholesky factor of the data's covariance.  m: (n,).  B: (n, n),
+    or None for the identity.
+    """
 
     kernel: Mixed
     theta: Tensor
@@ -152,7 +215,13 @@ class Latent:
         a = torch.linalg.solve_triangular(self.factor, k.mT, upper=False).mT
         return self.mean0 + a @ self.m, a
 
-    def covariance(self, x: Float[Tensor, "b d"], a: Float[Tensor, "b n"], z: Float[Tensor, "p d"], c: Float[Tensor, "p n"]) -> Tensor:
+    def covariance(
+        self,
+        x: Float[Tensor, "b d"],
+        a: Float[Tensor, "b n"],
+        z: Float[Tensor, "p d"],
+        c: Float[Tensor, "p n"],
+    ) -> Tensor:
         """(b, p) posterior covariances of two sets of points with their rows a and c."""
         return self.kernel.matrix(self.theta, x, z) - (a if self.b is None else a @ self.b) @ c.mT
 
@@ -167,22 +236,37 @@ class Latent:
         return mean, self.variances(a)
 
 
-# -- exact Gaussian process ---------------------------------------------------------------------------------------------------
+# -- exact Gaussian process ------------------------------------------------------------------------
 
 
 def exact_loss(kernel: Mixed, p: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """-log p(y | x), p = (theta, log noise variance, constant mean)."""
     factor = _noisy_factor(kernel, p, x)
     r = torch.linalg.solve_triangular(factor, (y - p[-1])[:, None], upper=False).squeeze(-1)
-    return 0.5 * r.square().sum() + factor.diagonal().log().sum() + 0.5 * len(y) * math.log(2 * math.pi)
+    return (
+        0.5 * r.square().sum()
+        + factor.diagonal().log().sum()
+        + 0.5 * len(y) * math.log(2 * math.pi)
+    )
 
 
 def _noisy_factor(kernel: Mixed, p: Tensor, x: Tensor) -> Tensor:
-    return cholesky(kernel.matrix(p[:kernel.size], x, x) + p[-2].exp() * torch.eye(len(x), dtype=x.dtype))
+    return cholesky(
+        kernel.matrix(p[: kernel.size], x, x) + p[-2].exp() * torch.eye(len(x), dtype=x.dtype)
+    )
 
 
-def fit_exact(kernel: Mixed, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], warm: np.ndarray, *, maxiter: int = 100) -> Latent:
-    """The Gaussian process on standardised values y (n,), hyperparameters by the marginal likelihood times their prior."""
+def fit_exact(
+    kernel: Mixed,
+    x: Float[Tensor, "n d"],
+    y: Float[Tensor, " n"],
+    warm: np.ndarray,
+    *,
+    maxiter: int = 100,
+) -> Latent:
+    """The Gaussian process on standardised values y (n,), hyperparameters by the marginal
+    likelihood times their prior.
+    """
     centre = np.append(kernel.centre(), [math.log(1e-4), 0.0])
     bounds = [*kernel.bounds(), (math.log(1e-6), 0.0), (-5.0, 5.0)]
     spread = torch.from_numpy(np.append(np.full(kernel.size, 2.0), [3.0, 1.0]))
@@ -190,42 +274,59 @@ def fit_exact(kernel: Mixed, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], wa
     if len(y) > 1 and float(y.std()) > 0:
         at = torch.from_numpy(centre)
         starts = [centre] if len(warm) != len(centre) else [warm, centre]
-        params, _ = fit(lambda p: exact_loss(kernel, p, x, y) + 0.5 * ((p - at) / spread).square().sum(), starts, bounds, "Gaussian process", maxiter)
+        params, _ = fit(
+            lambda p: exact_loss(kernel, p, x, y) + 0.5 * ((p - at) / spread).square().sum(),
+            starts,
+            bounds,
+            "Gaussian process",
+            maxiter,
+        )
     p = torch.from_numpy(params)
     with torch.no_grad():
         factor = _noisy_factor(kernel, p, x)
         m = torch.linalg.solve_triangular(factor, (y - p[-1])[:, None], upper=False).squeeze(-1)
-    return Latent(kernel, p[:kernel.size], x, factor, m, None, p[-1], params)
+    return Latent(kernel, p[: kernel.size], x, factor, m, None, p[-1], params)
 
 
-# -- variational classifier ---------------------------------------------------------------------------------------------------
+# -- variational classifier ------------------------------------------------------------------------
 
 
 def _lower(n: int, p: Tensor) -> Tensor:
-    """A lower triangular matrix from its n logarithms of the diagonal and the n (n - 1) / 2 entries below."""
+    """A lower triangular matrix from its n logarithms of the diagonal and the n (n - 1) / 2 entries
+    below.
+    """
     at = torch.tril_indices(n, n, -1)
     return torch.diag(p[:n].exp()).index_put((at[0], at[1]), p[n:])
 
 
 def elbo(kernel: Mixed, p: Tensor, x: Float[Tensor, "n d"], sign: Float[Tensor, " n"]) -> Tensor:
-    """Evidence lower bound of probit classification with all inputs as inducing points, f = mean + L v, q(v) = N(m, T T^T).
+    """Evidence lower bound of probit classification with all inputs as inducing points, f = mean +
+    L v, q(v) = N(m, T T^T).
 
-    sum_i E_q[log Phi(s_i f_i)] - KL(q(v) || N(0, I));  p = (theta, mean, m (n,), T by `_lower`), sign (n,) is +-1.
+    sum_i E_q[log Phi(s_i f_i)] - KL(q(v) || N(0, I));  p = (theta, mean, m (n,), T by `_lower`),
+    sign (n,) is +-1.
     """
     n, k = len(x), kernel.size
-    m, t = p[k + 1:k + 1 + n], _lower(n, p[k + 1 + n:])
+    m, t = p[k + 1 : k + 1 + n], _lower(n, p[k + 1 + n :])
     factor = cholesky(kernel.matrix(p[:k], x, x))
     mean = p[k] + factor @ m
     sd = (factor @ t).square().sum(-1).sqrt()
     f = sign[:, None] * (mean[:, None] + sd[:, None] * NODES)
     fit_ = (torch.special.log_ndtr(f) * WEIGHTS).sum() / math.sqrt(2 * math.pi)
-    kl = 0.5 * (t.square().sum() + m.square().sum() - n) - p[k + 1 + n:k + 1 + 2 * n].sum()
+    kl = 0.5 * (t.square().sum() + m.square().sum() - n) - p[k + 1 + n : k + 1 + 2 * n].sum()
     return fit_ - kl
 
 
-def fit_classifier(kernel: Mixed, x: Float[Tensor, "n d"], feasible: Bool[np.ndarray, " n"], warm: np.ndarray, *,
-                   maxiter: int = 200) -> Latent | None:
-    """The latent function f with P(feasible | f) = Phi(f), from labels (n,) bool; None where all labels are the same.
+def fit_classifier(
+    kernel: Mixed,
+    x: Float[Tensor, "n d"],
+    feasible: Bool[np.ndarray, " n"],
+    warm: np.ndarray,
+    *,
+    maxiter: int = 200,
+) -> Latent | None:
+    """The latent function f with P(feasible | f) = Phi(f), from labels (n,) bool; None where all
+    labels are the same.
 
     warm: an earlier result's `params`, its rows being the first of x (else they are not used).
     """
@@ -234,32 +335,39 @@ def fit_classifier(kernel: Mixed, x: Float[Tensor, "n d"], feasible: Bool[np.nda
         return None
     sign = torch.from_numpy(np.where(feasible, 1.0, -1.0))
     centre = np.append(kernel.centre(), 0.0)
-    centre[k - (3 if kernel.both else 1):k] += math.log(4.0)
+    centre[k - (3 if kernel.both else 1) : k] += math.log(4.0)
     tail = n + n * (n - 1) // 2
     start = np.concatenate([centre, np.zeros(n + tail)])
     starts = [start] if (grown := _grown(warm, k, n)) is None else [grown, start]
-    bounds = [*kernel.bounds(), (-5.0, 5.0)] + [(-50.0, 50.0)] * n + [(-12.0, 3.0)] * n + [(-50.0, 50.0)] * (tail - n)
+    bounds = (
+        [*kernel.bounds(), (-5.0, 5.0)]
+        + [(-50.0, 50.0)] * n
+        + [(-12.0, 3.0)] * n
+        + [(-50.0, 50.0)] * (tail - n)
+    )
     at, spread = torch.from_numpy(centre), torch.from_numpy(np.append(np.full(k, 1.5), 1.0))
 
     def loss(p: Tensor) -> Tensor:
-        return 0.5 * ((p[:k + 1] - at) / spread).square().sum() - elbo(kernel, p, x, sign)
+        return 0.5 * ((p[: k + 1] - at) / spread).square().sum() - elbo(kernel, p, x, sign)
 
     params, _ = fit(loss, starts, bounds, "classifier", maxiter)
     p = torch.from_numpy(params)
     with torch.no_grad():
         factor = cholesky(kernel.matrix(p[:k], x, x))
-        t = _lower(n, p[k + 1 + n:])
+        t = _lower(n, p[k + 1 + n :])
         b = torch.eye(n, dtype=x.dtype) - t @ t.mT
-    return Latent(kernel, p[:k], x, factor, p[k + 1:k + 1 + n], b, p[k], params)
+    return Latent(kernel, p[:k], x, factor, p[k + 1 : k + 1 + n], b, p[k], params)
 
 
 def _grown(warm: np.ndarray, k: int, n: int) -> np.ndarray | None:
-    """Parameters of the classifier of the first rows of x as a start for all n rows: new rows have the prior's v."""
+    """Parameters of the classifier of the first rows of x as a start for all n rows: new rows have
+    the prior's v.
+    """
     old = (math.isqrt(9 + 8 * max(len(warm) - k - 1, 0)) - 3) // 2
     if len(warm) < k + 3 or len(warm) != k + 1 + 2 * old + old * (old - 1) // 2 or old > n:
         return None
-    m, log_diagonal, below = np.split(warm[k + 1:], [old, 2 * old])
+    m, log_diagonal, below = np.split(warm[k + 1 :], [old, 2 * old])
     pad = np.zeros(n - old)
     t = np.zeros((n, n))
     t[np.tril_indices(old, -1)] = below
-    return np.concatenate([warm[:k + 1], m, pad, log_diagonal, pad, t[np.tril_indices(n, -1)]])
+    return np.concatenate([warm[: k + 1], m, pad, log_diagonal, pad, t[np.tril_indices(n, -1)]])

@@ -1,4 +1,6 @@
-"""A command-line simulator as a function: JSON in, JSON out, its own scratch folder, exit code and timeout watched."""
+"""A command-line simulator as a function: JSON in, JSON out, its own scratch folder, exit code and
+timeout watched.
+"""
 
 from __future__ import annotations
 
@@ -18,43 +20,80 @@ from ..core.errors import ArgumentError, EvaluationFailed
 
 
 class Command:
-    """Run a program for each evaluation: ``BlackBox(Command("simulate {input} {output}"), bounds=..., objective="cost", limits=...)``.
+    """Run a program for each evaluation: ``BlackBox(Command("simulate {input} {output}"),
+    bounds=..., objective="cost", limits=...)``.
 
-    command: text or a list; {input} is a JSON file with the variables by name, {output} the JSON file of metrics that the program must
-      write, {scratch} the folder of this evaluation, in which it also runs. Relative files in the command that exist now are made absolute.
-    timeout: seconds, after which the program and its children are killed.  allowed: exit codes that count as success.
+    command: text or a list; {input} is a JSON file with the variables by name, {output} the JSON
+      file of metrics that the program must
+      write, {scratch} the folder of this evaluation, in which it also runs. Relative files in the
+      command that exist now are made absolute.
+    timeout: seconds, after which the program and its children are killed.  allowed: exit codes that
+      count as success.
     keep: a folder in which the scratch folder of every failed evaluation is kept.
 
-    A wrong exit code, a missing or unreadable output, {"failed": "why"} in it, or a timeout is a failed evaluation, with the end of the
-    program's standard error in the reason. Raises ArgumentError at once if the program cannot be found, naming the paths tried.
+    A wrong exit code, a missing or unreadable output, {"failed": "why"} in it, or a timeout is a
+    failed evaluation, with the end of the
+    program's standard error in the reason. Raises ArgumentError at once if the program cannot be
+    found, naming the paths tried.
     """
 
     pass_as = "mapping"
 
-    def __init__(self, command: str | Sequence[str], *, timeout: float | None = None, allowed: Sequence[int] = (0,),
-                 keep: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        allowed: Sequence[int] = (0,),
+        keep: str | os.PathLike[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ):
         try:
             parts = shlex.split(command) if isinstance(command, str) else [str(c) for c in command]
         except ValueError as error:
             raise ArgumentError(f"command '{command}' cannot be read: {error}") from None
         if not parts:
-            raise ArgumentError("command is empty: expected a program such as 'simulate {input} {output}'")
+            raise ArgumentError(
+                "command is empty: expected a program such as 'simulate {input} {output}'"
+            )
         text = " ".join(parts)
         if "{output}" not in text:
-            raise ArgumentError(f"command '{text}': expected {{output}} in it, the JSON file that the program writes")
+            raise ArgumentError(
+                f"command '{text}': expected {{output}} in it, the JSON file that the program "
+                "writes"
+            )
         if timeout is not None and not timeout > 0:
             raise ArgumentError(f"timeout={timeout!r}: expected seconds > 0")
         program = shutil.which(parts[0])
         if program is None:
-            tried = [str(Path(parts[0]).resolve())] if os.sep in parts[0] else [str(Path(p) / parts[0]) for p in os.get_exec_path()]
-            raise ArgumentError(f"command: program '{parts[0]}' was not found or may not be executed; tried {', '.join(tried)}")
-        self.parts = [str(Path(program).absolute()), *(str(Path(p).resolve()) if "{" not in p and Path(p).is_file() else p for p in parts[1:])]
-        self.timeout, self.allowed, self.environment = timeout, tuple(allowed), dict(environment or {})
+            tried = (
+                [str(Path(parts[0]).resolve())]
+                if os.sep in parts[0]
+                else [str(Path(p) / parts[0]) for p in os.get_exec_path()]
+            )
+            raise ArgumentError(
+                f"command: program '{parts[0]}' was not found or may not be executed; tried "
+                f"{', '.join(tried)}"
+            )
+        self.parts = [
+            str(Path(program).absolute()),
+            *(
+                str(Path(p).resolve()) if "{" not in p and Path(p).is_file() else p
+                for p in parts[1:]
+            ),
+        ]
+        self.timeout, self.allowed, self.environment = (
+            timeout,
+            tuple(allowed),
+            dict(environment or {}),
+        )
         self.keep = None if keep is None else Path(keep).resolve()
         self.__name__ = Path(parts[0]).stem
 
     def __call__(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the program on one point, given by variable name, and return its metrics. Raises EvaluationFailed."""
+        """Run the program on one point, given by variable name, and return its metrics. Raises
+        EvaluationFailed.
+        """
         with tempfile.TemporaryDirectory(prefix="feasible-") as scratch:
             try:
                 return self._run(dict(point), Path(scratch))
@@ -66,15 +105,29 @@ class Command:
     def _run(self, point: dict[str, Any], scratch: Path) -> dict[str, Any]:
         source, target = scratch / "input.json", scratch / "output.json"
         source.write_text(json.dumps(point))
-        filled = [p.replace("{input}", str(source)).replace("{output}", str(target)).replace("{scratch}", str(scratch)) for p in self.parts]
+        filled = [
+            p.replace("{input}", str(source))
+            .replace("{output}", str(target))
+            .replace("{scratch}", str(scratch))
+            for p in self.parts
+        ]
         log = scratch / "stderr.txt"
         with log.open("wb") as errors, (scratch / "stdout.txt").open("wb") as prints:
-            process = subprocess.Popen(filled, cwd=scratch, stdin=subprocess.DEVNULL, stdout=prints, stderr=errors, start_new_session=True,
-                                       env=os.environ | self.environment)
+            process = subprocess.Popen(
+                filled,
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=prints,
+                stderr=errors,
+                start_new_session=True,
+                env=os.environ | self.environment,
+            )
             try:
                 code = process.wait(self.timeout)
             except subprocess.TimeoutExpired:
-                raise EvaluationFailed(f"timeout: '{self.__name__}' was killed after {self.timeout:g} s{_tail(log)}") from None
+                raise EvaluationFailed(
+                    f"timeout: '{self.__name__}' was killed after {self.timeout:g} s{_tail(log)}"
+                ) from None
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -84,11 +137,17 @@ class Command:
         try:
             metrics = json.loads(target.read_text())
         except FileNotFoundError:
-            raise EvaluationFailed(f"no output: '{self.__name__}' ended with exit code {code} and wrote no output file{_tail(log)}") from None
+            raise EvaluationFailed(
+                f"no output: '{self.__name__}' ended with exit code {code} and wrote no output "
+                f"file{_tail(log)}"
+            ) from None
         except (ValueError, OSError) as error:
             raise EvaluationFailed(f"unreadable output of '{self.__name__}': {error}") from None
         if not isinstance(metrics, dict):
-            raise EvaluationFailed(f"unreadable output of '{self.__name__}': got {type(metrics).__name__}, expected a JSON object of metrics")
+            raise EvaluationFailed(
+                f"unreadable output of '{self.__name__}': got {type(metrics).__name__}, expected a "
+                "JSON object of metrics"
+            )
         if metrics.get("failed"):
             raise EvaluationFailed(f"'{self.__name__}' reported: {metrics['failed']}")
         metrics.pop("failed", None)

@@ -1,6 +1,8 @@
-"""The formulas of consensus-based optimisation as plain functions on arrays, shared by every form of it.
+"""The formulas of consensus-based optimisation as plain functions on arrays, shared by every form
+of it.
 
-K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? How Consensus-Based Optimization can be Interpreted as a
+K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? How Consensus-Based
+Optimization can be Interpreted as a
 Stochastic Relaxation of Gradient Descent (2023, arXiv 2306.09778).
 """
 
@@ -26,16 +28,22 @@ HIGHEST = 1e15
 
 
 def finite_energy(energy: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The same energies with NaN replaced by +inf and -inf by the lowest float; a copy only where something changes."""
+    """The same energies with NaN replaced by +inf and -inf by the lowest float; a copy only where
+    something changes.
+    """
     if math.isfinite(energy.sum()):
         return energy
     return np.nan_to_num(energy, nan=np.inf, posinf=np.inf, neginf=-1e300)
 
 
-def consensus(x: Float[np.ndarray, "n d"], energy: Float[np.ndarray, " n"], alpha: float) -> Float[np.ndarray, " d"]:
-    """m_alpha = sum_i w_i x_i / sum_i w_i with w_i = exp(-alpha (E_i - min E)); particles of infinite energy have no weight.
+def consensus(
+    x: Float[np.ndarray, "n d"], energy: Float[np.ndarray, " n"], alpha: float
+) -> Float[np.ndarray, " d"]:
+    """m_alpha = sum_i w_i x_i / sum_i w_i with w_i = exp(-alpha (E_i - min E)); particles of
+    infinite energy have no weight.
 
-    energy must hold no NaN (see `finite_energy`) and one finite entry. alpha may be so large that m is the best particle, or 0.
+    energy must hold no NaN (see `finite_energy`) and one finite entry. alpha may be so large that m
+    is the best particle, or 0.
     """
     w = energy - energy.min()
     if alpha:
@@ -48,16 +56,21 @@ def consensus(x: Float[np.ndarray, "n d"], energy: Float[np.ndarray, " n"], alph
 
 
 def effective_size(energy: Float[np.ndarray, " n"], alpha: float) -> float:
-    """(sum w)^2 / sum w^2, between the number of best particles and the number of particles with finite energy."""
+    """(sum w)^2 / sum w^2, between the number of best particles and the number of particles with
+    finite energy.
+    """
     w = np.exp(-alpha * (energy[np.isfinite(energy)] - energy.min()))
     return float(w.sum() ** 2 / (w @ w))
 
 
 def alpha_for_size(energy: Float[np.ndarray, " n"], fraction: float, start: float = 1.0) -> float:
-    """The alpha at which `effective_size` is `fraction` of the particles with finite energy, to a relative 1e-3.
+    """The alpha at which `effective_size` is `fraction` of the particles with finite energy, to a
+    relative 1e-3.
 
-    Newton's method in log alpha on the log of the size, which falls monotonically, kept inside a bracket by bisection. Where more
-    than that fraction of the particles share the best energy there is no root: the largest useful alpha is returned. Where all
+    Newton's method in log alpha on the log of the size, which falls monotonically, kept inside a
+    bracket by bisection. Where more
+    than that fraction of the particles share the best energy there is no root: the largest useful
+      alpha is returned. Where all
     energies are equal, `start`.
     """
     e = energy - energy.min()
@@ -92,7 +105,9 @@ def alpha_for_size(energy: Float[np.ndarray, " n"], fraction: float, start: floa
 
 
 def read_schedule(text: str | None) -> Schedule:
-    """Read "x1.05" (multiply every step, up to 1e5) or "ess:0.5" (effective sample size as a fraction of the particles)."""
+    """Read "x1.05" (multiply every step, up to 1e5) or "ess:0.5" (effective sample size as a
+    fraction of the particles).
+    """
     if text is None:
         return None
     try:
@@ -102,10 +117,15 @@ def read_schedule(text: str | None) -> Schedule:
             return "ess", float(text[4:])
     except (ValueError, AttributeError):
         pass
-    raise ArgumentError(f"alpha_schedule={text!r}: expected None, 'x1.05' (a factor for every step) or 'ess:0.5' (a fraction between 0 and 1)")
+    raise ArgumentError(
+        f"alpha_schedule={text!r}: expected None, 'x1.05' (a factor for every step) or 'ess:0.5' "
+        "(a fraction between 0 and 1)"
+    )
 
 
-def scheduled(schedule: Schedule, alpha: float, energy: Float[np.ndarray, " n"]) -> tuple[float, float]:
+def scheduled(
+    schedule: Schedule, alpha: float, energy: Float[np.ndarray, " n"]
+) -> tuple[float, float]:
     """(alpha for this step, alpha to start the next step from)."""
     if schedule is None:
         return alpha, alpha
@@ -116,10 +136,18 @@ def scheduled(schedule: Schedule, alpha: float, energy: Float[np.ndarray, " n"])
     return alpha, alpha
 
 
-def jump(away: Float[np.ndarray, "n d"], xi: Float[np.ndarray, "n d"], pull: float, push: float, isotropic: bool) -> Float[np.ndarray, "n d"]:
-    """-pull D + push S(D) xi for D = `away`: pull = lambda dt, push = sigma sqrt(dt), S(D) = ||D|| or |D| by components.
+def jump(
+    away: Float[np.ndarray, "n d"],
+    xi: Float[np.ndarray, "n d"],
+    pull: float,
+    push: float,
+    isotropic: bool,
+) -> Float[np.ndarray, "n d"]:
+    """-pull D + push S(D) xi for D = `away`: pull = lambda dt, push = sigma sqrt(dt), S(D) = ||D||
+    or |D| by components.
 
-    Overwrites and returns one of its two arrays. Components where D is 0 do not move under anisotropic noise.
+    Overwrites and returns one of its two arrays. Components where D is 0 do not move under
+    anisotropic noise.
     """
     if isotropic:
         reach = np.sqrt(np.einsum("ij,ij->i", away, away))
@@ -134,11 +162,22 @@ def jump(away: Float[np.ndarray, "n d"], xi: Float[np.ndarray, "n d"], pull: flo
     return xi
 
 
-def drift_and_diffuse(x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " d"], xi: Float[np.ndarray, "n d"], work: Float[np.ndarray, "n d"], *,
-                      pull: float, push: float, isotropic: bool, noise_after_drift: bool = False) -> None:
-    """x <- x - lambda dt (x - m) + sigma sqrt(dt) S(x - m) xi, in place; xi and work (both (n, d)) are overwritten.
+def drift_and_diffuse(
+    x: Float[np.ndarray, "n d"],
+    m: Float[np.ndarray, " d"],
+    xi: Float[np.ndarray, "n d"],
+    work: Float[np.ndarray, "n d"],
+    *,
+    pull: float,
+    push: float,
+    isotropic: bool,
+    noise_after_drift: bool = False,
+) -> None:
+    """x <- x - lambda dt (x - m) + sigma sqrt(dt) S(x - m) xi, in place; xi and work (both (n, d))
+    are overwritten.
 
-    noise_after_drift: the noise is scaled by the distance that is left after the drift, as in the authors' MATLAB code.
+    noise_after_drift: the noise is scaled by the distance that is left after the drift, as in the
+      authors' MATLAB code.
     """
     np.subtract(x, m, out=work)
     x += jump(work, xi, pull, push * abs(1 - pull) if noise_after_drift else push, isotropic)
@@ -146,15 +185,21 @@ def drift_and_diffuse(x: Float[np.ndarray, "n d"], m: Float[np.ndarray, " d"], x
 
 @dataclass(slots=True)
 class Walls:
-    """Where points may lie. low, high: numbers or (d,), None where the space is open. allowed: test of points, or None."""
+    """Where points may lie. low, high: numbers or (d,), None where the space is open. allowed: test
+    of points, or None.
+    """
 
     low: float | Float[np.ndarray, " d"] | None = None
     high: float | Float[np.ndarray, " d"] | None = None
     reflect: bool = False
     allowed: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def confine(self, x: Float[np.ndarray, "n d"], old: Float[np.ndarray, "n d"] | Float[np.ndarray, " d"]) -> None:
-        """Bring x into the box, in place; steps that leave the allowed set are halved toward `old` (allowed), at last undone."""
+    def confine(
+        self, x: Float[np.ndarray, "n d"], old: Float[np.ndarray, "n d"] | Float[np.ndarray, " d"]
+    ) -> None:
+        """Bring x into the box, in place; steps that leave the allowed set are halved toward `old`
+        (allowed), at last undone.
+        """
         if self.low is not None and self.high is not None:
             if self.reflect:
                 fold(x, self.low, self.high)
@@ -171,7 +216,11 @@ class Walls:
             x[bad] = origin[bad]
 
 
-def fold(x: Float[np.ndarray, "n d"], low: float | Float[np.ndarray, " d"], high: float | Float[np.ndarray, " d"]) -> None:
+def fold(
+    x: Float[np.ndarray, "n d"],
+    low: float | Float[np.ndarray, " d"],
+    high: float | Float[np.ndarray, " d"],
+) -> None:
     """Reflect x at the walls as often as needed, in place; a side at infinity does not reflect."""
     outside = (x < low) | (x > high)
     if not outside.any():
@@ -188,8 +237,12 @@ def fold(x: Float[np.ndarray, "n d"], low: float | Float[np.ndarray, " d"], high
             x[out, j] = lo
 
 
-def differences(x: Float[np.ndarray, "n d"], h: float | Float[np.ndarray, " d"], walls: Walls) -> Float[np.ndarray, "m d"]:
-    """The 2 n d points x + h e_j and x - h e_j of central differences, kept inside the walls (there they become one-sided)."""
+def differences(
+    x: Float[np.ndarray, "n d"], h: float | Float[np.ndarray, " d"], walls: Walls
+) -> Float[np.ndarray, "m d"]:
+    """The 2 n d points x + h e_j and x - h e_j of central differences, kept inside the walls (there
+    they become one-sided).
+    """
     n, d = x.shape
     points = np.repeat(x, 2 * d, axis=0).reshape(n, d, 2, d)
     j = np.arange(d)
@@ -200,8 +253,12 @@ def differences(x: Float[np.ndarray, "n d"], h: float | Float[np.ndarray, " d"],
     return flat
 
 
-def gradient(points: Float[np.ndarray, "m d"], energy: Float[np.ndarray, " m"], d: int) -> Float[np.ndarray, "n d"]:
-    """The gradients from the energies of `differences`; 0 where an energy is not finite or the two points coincide."""
+def gradient(
+    points: Float[np.ndarray, "m d"], energy: Float[np.ndarray, " m"], d: int
+) -> Float[np.ndarray, "n d"]:
+    """The gradients from the energies of `differences`; 0 where an energy is not finite or the two
+    points coincide.
+    """
     pairs, values = points.reshape(-1, d, 2, d), energy.reshape(-1, d, 2)
     j = np.arange(d)
     width = pairs[:, j, 0, j] - pairs[:, j, 1, j]
@@ -210,5 +267,18 @@ def gradient(points: Float[np.ndarray, "m d"], energy: Float[np.ndarray, " m"], 
     return rise / np.where(good, width, 1.0)
 
 
-__all__ = ["Schedule", "Walls", "alpha_for_size", "consensus", "differences", "drift_and_diffuse", "effective_size", "finite_energy", "fold",
-           "gradient", "jump", "read_schedule", "scheduled"]
+__all__ = [
+    "Schedule",
+    "Walls",
+    "alpha_for_size",
+    "consensus",
+    "differences",
+    "drift_and_diffuse",
+    "effective_size",
+    "finite_energy",
+    "fold",
+    "gradient",
+    "jump",
+    "read_schedule",
+    "scheduled",
+]

@@ -15,7 +15,9 @@ from .outcome import numeric
 
 @dataclass(slots=True)
 class SciPyConstraint:
-    """A SciPy constraint as named metrics. size: number of components, None until the first evaluation shows it."""
+    """A SciPy constraint as named metrics. size: number of components, None until the first
+    evaluation shows it.
+    """
 
     name: str
     fun: Callable[[np.ndarray], Any]
@@ -29,7 +31,10 @@ class SciPyConstraint:
         """The components at x (d,) by name. Raises EvaluationFailed."""
         found = np.atleast_1d(numeric(self.fun(x.copy()))).ravel()
         if self.size is not None and len(found) != self.size:
-            raise EvaluationFailed(f"wrong shape: constraint '{self.name}' returned {len(found)} values, expected {self.size}")
+            raise EvaluationFailed(
+                f"wrong shape: constraint '{self.name}' returned {len(found)} values, expected "
+                f"{self.size}"
+            )
         return dict(zip(self._names(len(found)), found.tolist(), strict=True))
 
     def _names(self, size: int) -> list[str]:
@@ -40,9 +45,13 @@ class SciPyConstraint:
         return name == self.name or name.startswith(f"{self.name}[")
 
     def learn(self, metrics: Mapping[str, float]) -> bool:
-        """Take the number of components from measured metrics; True if the limits have changed by it."""
+        """Take the number of components from measured metrics; True if the limits have changed by
+        it.
+        """
         if self.size is None and (self.name in metrics or f"{self.name}[0]" in metrics):
-            self.size = 1 if self.name in metrics else sum(k.startswith(f"{self.name}[") for k in metrics)
+            self.size = (
+                1 if self.name in metrics else sum(k.startswith(f"{self.name}[") for k in metrics)
+            )
             return self.size > 1
         return False
 
@@ -50,11 +59,17 @@ class SciPyConstraint:
         """One limit for each component that is limited."""
         size = self.size or 1
         low, high = np.broadcast_to(self.low, size), np.broadcast_to(self.high, size)
-        return [Limit(n, float(lo), float(hi)) for n, lo, hi in zip(self._names(size), low, high, strict=True) if lo > -np.inf or hi < np.inf]
+        return [
+            Limit(n, float(lo), float(hi))
+            for n, lo, hi in zip(self._names(size), low, high, strict=True)
+            if lo > -np.inf or hi < np.inf
+        ]
 
 
 def scipy_constraints(constraints: Any, d: int) -> list[SciPyConstraint]:
-    """Read NonlinearConstraint, LinearConstraint and {"type", "fun"} mappings, alone, in a list or by name."""
+    """Read NonlinearConstraint, LinearConstraint and {"type", "fun"} mappings, alone, in a list or
+    by name.
+    """
     named: list[tuple[str, Any]]
     if constraints is None:
         return []
@@ -67,31 +82,63 @@ def scipy_constraints(constraints: Any, d: int) -> list[SciPyConstraint]:
     for name, c in named:
         if isinstance(c, Mapping):
             if c.get("type") not in ("ineq", "eq") or not callable(c.get("fun")):
-                raise ArgumentError(f"constraint '{name}': got {dict(c)!r:.80}, expected {{'type': 'ineq' or 'eq', 'fun': function}}")
+                raise ArgumentError(
+                    f"constraint '{name}': got {dict(c)!r:.80}, expected "
+                    f"{{'type': 'ineq' or 'eq', 'fun': function}}"
+                )
             zero, args = np.zeros(1), tuple(c.get("args", ()))
             top = zero if c["type"] == "eq" else np.array([np.inf])
-            found.append(SciPyConstraint(name, _with_args(c["fun"], args), zero, top, None, False, None))
+            found.append(
+                SciPyConstraint(name, _with_args(c["fun"], args), zero, top, None, False, None)
+            )
         elif hasattr(c, "A"):
-            a = np.atleast_2d(np.asarray(c.A.toarray() if hasattr(c.A, "toarray") else c.A, dtype=float))
+            a = np.atleast_2d(
+                np.asarray(c.A.toarray() if hasattr(c.A, "toarray") else c.A, dtype=float)
+            )
             if a.shape[1] != d:
-                raise ShapeError(f"constraint '{name}': LinearConstraint has {a.shape[1]} columns, expected {d}, one for each variable")
+                raise ShapeError(
+                    f"constraint '{name}': LinearConstraint has {a.shape[1]} columns, expected "
+                    f"{d}, one for each variable"
+                )
             low, high = _sides(name, c, len(a))
-            found.append(SciPyConstraint(name, a.__matmul__, low, high, len(a), bool(np.any(c.keep_feasible)), c))
+            found.append(
+                SciPyConstraint(
+                    name, a.__matmul__, low, high, len(a), bool(np.any(c.keep_feasible)), c
+                )
+            )
         elif hasattr(c, "fun") and hasattr(c, "lb"):
             size = max(np.size(c.lb), np.size(c.ub))
             low, high = _sides(name, c, size)
-            found.append(SciPyConstraint(name, c.fun, low, high, size if size > 1 else None, bool(np.any(c.keep_feasible)), c))
+            found.append(
+                SciPyConstraint(
+                    name,
+                    c.fun,
+                    low,
+                    high,
+                    size if size > 1 else None,
+                    bool(np.any(c.keep_feasible)),
+                    c,
+                )
+            )
         else:
-            raise ArgumentTypeError(f"constraint '{name}': got {type(c).__name__}, expected scipy.optimize.NonlinearConstraint, "
-                                    "LinearConstraint or a dict with 'type' and 'fun'")
+            raise ArgumentTypeError(
+                f"constraint '{name}': got {type(c).__name__}, expected "
+                "scipy.optimize.NonlinearConstraint, "
+                "LinearConstraint or a dict with 'type' and 'fun'"
+            )
     return found
 
 
 def _sides(name: str, c: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     try:
-        low, high = (np.broadcast_to(np.asarray(side, dtype=float), size).copy() for side in (c.lb, c.ub))
+        low, high = (
+            np.broadcast_to(np.asarray(side, dtype=float), size).copy() for side in (c.lb, c.ub)
+        )
     except ValueError:
-        raise ShapeError(f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected {size}") from None
+        raise ShapeError(
+            f"constraint '{name}': lb has {np.size(c.lb)} and ub {np.size(c.ub)} entries, expected "
+            f"{size}"
+        ) from None
     if np.isneginf(low).all() and np.isposinf(high).all():
         raise LimitError(f"constraint '{name}' limits nothing: both sides are infinite")
     return low, high

@@ -1,4 +1,6 @@
-"""A problem declared as plain data, for people who run experiments and write no code: what `study.toml` holds."""
+"""A problem declared as plain data, for people who run experiments and write no code: what
+`study.toml` holds.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,22 @@ from ..core.errors import ArgumentError, is_number, nearest
 from .problem import BlackBox
 from .space import Categorical, Integer, Real, Variable
 
-_KNOWN = ("name", "objective", "unit", "maximize", "target", "noise", "tolerance", "variables", "limits", "scales", "budget", "method",
-          "command", "timeout")
+_KNOWN = (
+    "name",
+    "objective",
+    "unit",
+    "maximize",
+    "target",
+    "noise",
+    "tolerance",
+    "variables",
+    "limits",
+    "scales",
+    "budget",
+    "method",
+    "command",
+    "timeout",
+)
 _VARIABLE = ("low", "high", "unit", "integer", "log", "choices")
 
 
@@ -37,32 +53,56 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
             raise ArgumentError(f"study file has the unknown key '{key}': {nearest(key, _KNOWN)}")
     for key in ("variables", "limits", "scales"):
         if not isinstance(data.get(key, {}), Mapping):
-            raise ArgumentError(f"study file: [{key}] is {data[key]!r:.60}, expected a table of lines NAME = ...")
+            raise ArgumentError(
+                f"study file: [{key}] is {data[key]!r:.60}, expected a table of lines NAME = ..."
+            )
     if not data.get("variables"):
-        raise ArgumentError("study file has no [variables]: expected lines such as temperature = {low = 20, high = 90}")
+        raise ArgumentError(
+            "study file has no [variables]: expected lines such as temperature = {low = 20, high = "
+            "90}"
+        )
     if not data.get("objective"):
-        raise ArgumentError("study file has no objective: expected a line such as objective = \"cost\"")
+        raise ArgumentError(
+            'study file has no objective: expected a line such as objective = "cost"'
+        )
     function: Any = None
     if data.get("command"):
         from .command import Command
 
         function = Command(data["command"], timeout=data.get("timeout"))
-    return BlackBox(function, variables=[_variable(name, v) for name, v in data["variables"].items()], objective=str(data["objective"]),
-                    limits=dict(data.get("limits", {})), scales=data.get("scales"), name=str(data.get("name", "study")),
-                    maximize=bool(data.get("maximize", False)), noise=data.get("noise", 0.0), tolerance=data.get("tolerance", 1e-6),
-                    unit=str(data.get("unit", "")), target=data.get("target"))
+    return BlackBox(
+        function,
+        variables=[_variable(name, v) for name, v in data["variables"].items()],
+        objective=str(data["objective"]),
+        limits=dict(data.get("limits", {})),
+        scales=data.get("scales"),
+        name=str(data.get("name", "study")),
+        maximize=bool(data.get("maximize", False)),
+        noise=data.get("noise", 0.0),
+        tolerance=data.get("tolerance", 1e-6),
+        unit=str(data.get("unit", "")),
+        target=data.get("target"),
+    )
 
 
 def _variable(name: str, given: Any) -> Variable:
     if not isinstance(given, Mapping):
-        raise ArgumentError(f"variable '{name}': got {given!r}, expected {{low = ..., high = ...}} or {{choices = [...]}}")
+        raise ArgumentError(
+            f"variable '{name}': got {given!r}, expected {{low = ..., high = ...}} or "
+            f"{{choices = [...]}}"
+        )
     for key in given:
         if key not in _VARIABLE:
-            raise ArgumentError(f"variable '{name}' has the unknown key '{key}': {nearest(key, _VARIABLE)}")
+            raise ArgumentError(
+                f"variable '{name}' has the unknown key '{key}': {nearest(key, _VARIABLE)}"
+            )
     unit = str(given.get("unit", ""))
     if "choices" in given:
         if not isinstance(given["choices"], (list, tuple)):
-            raise ArgumentError(f"variable '{name}': choices = {given['choices']!r:.60}, expected a list such as [\"DMAc\", \"CHCl3\"]")
+            raise ArgumentError(
+                f"variable '{name}': choices = {given['choices']!r:.60}, expected a list such as "
+                '["DMAc", "CHCl3"]'
+            )
         return Categorical(name, list(given["choices"]), unit=unit)
     if "low" not in given or "high" not in given:
         raise ArgumentError(f"variable '{name}' needs low and high (or choices)")
@@ -71,4 +111,6 @@ def _variable(name: str, given: Any) -> Variable:
             raise ArgumentError(f"variable '{name}': {key} = {given[key]!r:.60}, expected a number")
     if given.get("integer"):
         return Integer(name, given["low"], given["high"], unit=unit, log=bool(given.get("log")))
-    return Real(name, float(given["low"]), float(given["high"]), unit=unit, log=bool(given.get("log")))
+    return Real(
+        name, float(given["low"]), float(given["high"]), unit=unit, log=bool(given.get("log"))
+    )

@@ -1,9 +1,11 @@
-"""The baselines of the consensus paper: gradient descent and annealed Langevin dynamics, with gradients by central differences.
+"""The baselines of the consensus paper: gradient descent and annealed Langevin dynamics, with
+gradients by central differences.
 
     x <- x - lr dt grad E(x)                                        gradient descent
     x <- x - lr dt grad E(x) + sigma / log(k + 1) sqrt(dt) xi_k     annealed Langevin
 
-Each step evaluates the 2 d points x +- h e_j in one batch. Constraints enter as E + rho sum_j max(0, g_j)^2, with rho growing while the
+Each step evaluates the 2 d points x +- h e_j in one batch. Constraints enter as E + rho sum_j
+max(0, g_j)^2, with rho growing while the
 iterate violates one.
 
 K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv 2306.09778).
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Walker:
-    """The moving part. x: (d,) the iterate.  points: (2 d, d) about it.  k: steps taken.  moved: length of the last step, largest component.
+    """The moving part. x: (d,) the iterate.  points: (2 d, d) about it.  k: steps taken.  moved:
+    length of the last step, largest component.
     lost: True where no gradient could be measured."""
 
     rng: np.random.Generator
@@ -47,10 +50,12 @@ class Walker:
 class GradientDescent(AskTell):
     """Gradient descent with the step lr dt, from problem.x0 (else the middle of the box).
 
-    h: half width of the differences.  scale: lengths are those of the unit cube, where the box is bounded; False: the problem's own.
+    h: half width of the differences.  scale: lengths are those of the unit cube, where the box is
+      bounded; False: the problem's own.
     rho, rho_growth: weight of the constraints.  tol: done when no coordinate moves by more.
 
-    Raises ArgumentError.  Source: section G of the paper's code; there K = 1e4 steps, dt = 1e-3, lr = 1.
+    Raises ArgumentError.  Source: section G of the paper's code; there K = 1e4 steps, dt = 1e-3, lr
+    = 1.
     """
 
     name: ClassVar[str] = "gradient-descent"
@@ -80,13 +85,18 @@ class GradientDescent(AskTell):
         scaled = self.scale and problem.space.bounded
         spare = np.random.default_rng(rng.integers(2**63))
         x = coordinates_of(problem, start_of(problem, rng)[None], scaled)
-        walker = Walker(rng, x[0], differences(x, self.h, walls_of(problem, scaled)), Penalty(float(self.rho)))
+        walker = Walker(
+            rng, x[0], differences(x, self.h, walls_of(problem, scaled)), Penalty(float(self.rho))
+        )
         running = Running(walker, Generation(np.empty((0, problem.space.d))), spare)
         running.generation.renew(points_of(problem, walker.points, scaled))
         return running
 
     def ask(self, problem: BlackBox, state: Running, n: int | None = None) -> Proposals:
-        """The next n difference points (all of them where n is None), then points scattered about the iterate, which do not count."""
+        """The next n difference points (all of them where n is None), then points scattered about
+        the iterate, which do not count.
+        """
+
         def scattered(k: int) -> np.ndarray:
             scaled = self.scale and problem.space.bounded
             x = state.cloud.x + 10 * self.h * state.spare.standard_normal((k, problem.space.d))
@@ -109,7 +119,11 @@ class GradientDescent(AskTell):
         energy = walker.penalty.energy(generation.objective, g)
         walker.lost = not np.isfinite(energy).any()
         walker.k += 1
-        x = walker.x - self.lr * self.dt * gradient(walker.points, energy, len(walker.x))[0] + self.shake(walker)
+        x = (
+            walker.x
+            - self.lr * self.dt * gradient(walker.points, energy, len(walker.x))[0]
+            + self.shake(walker)
+        )
         x = x[None]
         walls.confine(x, walker.x)
         walker.moved = float(np.abs(x[0] - walker.x).max())
@@ -128,9 +142,11 @@ class GradientDescent(AskTell):
 
 @dataclass(frozen=True)
 class Langevin(GradientDescent):
-    """Annealed Langevin dynamics: gradient descent with noise sigma / log(k + 1) sqrt(dt) at step k = 1, 2, ...
+    """Annealed Langevin dynamics: gradient descent with noise sigma / log(k + 1) sqrt(dt) at step k
+    = 1, 2, ...
 
-    Further settings as in GradientDescent.  Source: section G of the paper's code; there sigma = 10.
+    Further settings as in GradientDescent.  Source: section G of the paper's code; there sigma =
+    10.
     """
 
     name: ClassVar[str] = "langevin"
@@ -144,4 +160,9 @@ class Langevin(GradientDescent):
 
     def shake(self, walker: Walker) -> Float[np.ndarray, " d"]:
         """sigma / log(k + 1) sqrt(dt) xi."""
-        return self.sigma / math.log(walker.k + 1) * math.sqrt(self.dt) * walker.rng.standard_normal(len(walker.x))
+        return (
+            self.sigma
+            / math.log(walker.k + 1)
+            * math.sqrt(self.dt)
+            * walker.rng.standard_normal(len(walker.x))
+        )

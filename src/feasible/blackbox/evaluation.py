@@ -1,4 +1,6 @@
-"""Evaluating a batch inside a run: forbidden points, free repeats, replay, the budget, failures, and the ledger, in this order."""
+"""Evaluating a batch inside a run: forbidden points, free repeats, replay, the budget, failures,
+and the ledger, in this order.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
     from .problem import BlackBox
 
 CHECK = "check: "
-"""How the reason of a row begins that ended at its first stage, so that a replay knows what the row was charged."""
+"""How the reason of a row begins that ended at its first stage, so that a replay knows what the row
+was charged.
+"""
 IDLE_CALLS = 10_000
-"""Calls in a row that only repeat points or propose forbidden ones, after which the method has stalled."""
+"""Calls in a row that only repeat points or propose forbidden ones, after which the method has
+stalled.
+"""
 
 
 def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
@@ -27,7 +33,9 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     short: BudgetExhausted | None = None
     if stop.requested:
         raise KeyboardInterrupt
-    if run.plain and run.meter.take("evaluations", len(x)):  # nothing below applies: functions of microseconds come here
+    if run.plain and run.meter.take(
+        "evaluations", len(x)
+    ):  # nothing below applies: functions of microseconds come here
         ledger = run.ledger
         seen = problem.call_vectorized(x, np.arange(ledger.count, ledger.count + len(x)), tag)
         ledger.append(seen)
@@ -44,7 +52,7 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     parts: list[Observations | None] = [None] * n
     allowed = problem.allowed(x)
     for i in np.flatnonzero(~allowed).tolist():
-        parts[i] = _forbidden(problem, x[i:i + 1], tag[i:i + 1])
+        parts[i] = _forbidden(problem, x[i : i + 1], tag[i : i + 1])
     first: dict[bytes, int] = {}
     new: list[int] = []
     for i in np.flatnonzero(allowed).tolist():
@@ -52,7 +60,7 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
             place = run.ledger.find(keys[i])
             if place is not None:
                 old = run.ledger.batches[place[0]].rows(slice(place[1], place[1] + 1))
-                old.tag = tag[i:i + 1]
+                old.tag = tag[i : i + 1]
                 parts[i] = old
                 continue
             if keys[i] in first:
@@ -63,17 +71,20 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
         run.idle = 0
         chosen = np.array(new)
         seen, short = _fresh(problem, run, x[chosen], tag[chosen])
-        for j, i in enumerate(new[:len(seen)]):
+        for j, i in enumerate(new[: len(seen)]):
             parts[i] = seen.rows(slice(j, j + 1))
     else:
         run.idle += 1
         if run.idle > IDLE_CALLS:
-            raise Stalled(f"{run.method.name} proposed only repeated or forbidden points {IDLE_CALLS} times in a row")
+            raise Stalled(
+                f"{run.method.name} proposed only repeated or forbidden points {IDLE_CALLS} times "
+                "in a row"
+            )
     if keys:
         for i in np.flatnonzero(allowed).tolist():
             if parts[i] is None and (twin := parts[first[keys[i]]]) is not None:
                 copy = twin.rows(slice(None))
-                copy.tag = tag[i:i + 1]
+                copy.tag = tag[i : i + 1]
                 parts[i] = copy
     _conclude(problem, run, seen, short)
     return concatenate([p for p in parts if p is not None])
@@ -82,20 +93,31 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
 def _keys(x: np.ndarray) -> list[bytes]:
     """The bytes of each row; adding 0.0 makes -0.0 and 0.0 the same point."""
     rows = np.ascontiguousarray(x + 0.0)
-    return rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel().tolist()  # type: ignore[return-value]
+    whole = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))
+    return whole.ravel().tolist()  # type: ignore[return-value]
 
 
-def _conclude(problem: BlackBox, run: Run, fresh: Observations | None, short: BudgetExhausted | None) -> None:
+def _conclude(
+    problem: BlackBox, run: Run, fresh: Observations | None, short: BudgetExhausted | None
+) -> None:
     if fresh is not None and len(fresh):
-        failed = [i for i in sorted(fresh.reason) if fresh.status[i] == FAILED] if run.on_failure == "raise" else []
+        failed = (
+            [i for i in sorted(fresh.reason) if fresh.status[i] == FAILED]
+            if run.on_failure == "raise"
+            else []
+        )
         for i in failed:
-            raise EvaluationFailed(f"evaluation {fresh.id[i]} of '{problem.name}' failed: {fresh.reason[i]}")
+            raise EvaluationFailed(
+                f"evaluation {fresh.id[i]} of '{problem.name}' failed: {fresh.reason[i]}"
+            )
         run.progressed()
     if short is not None:
         raise short
 
 
-def _fresh(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> tuple[Observations, BudgetExhausted | None]:
+def _fresh(
+    problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray
+) -> tuple[Observations, BudgetExhausted | None]:
     """Charge and evaluate new points; what the budget does not cover is left out and reported."""
     meter = run.meter
     stage = "checks" if problem.check is not None else "evaluations"
@@ -120,7 +142,7 @@ def _fresh(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> tuple
         rows = failed[:again]
         second = _recorded(problem, run, x[rows], tag[rows])
         merged: list[Observations] = [seen.rows(slice(i, i + 1)) for i in range(len(seen))]
-        for j, i in enumerate(rows[:len(second)].tolist()):
+        for j, i in enumerate(rows[: len(second)].tolist()):
             merged[i] = second.rows(slice(j, j + 1))
         seen = concatenate(merged)
     return seen, short
@@ -136,7 +158,9 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
     if plain and problem.vectorized and problem.check is None and stored.count(None) == len(stored):
         try:
             seen = problem.call_vectorized(x, ids, tag)
-        except BaseException:  # an interrupt: what was paid for is in the ledger before it travels on
+        except (
+            BaseException
+        ):  # an interrupt: what was paid for is in the ledger before it travels on
             ledger.append(_interrupted(problem, x, ids, tag))
             raise
         _add_noise(problem, run, seen)
@@ -144,40 +168,60 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
     else:
         seen = _one_by_one(problem, run, x, ids, tag, stored or [None] * n)
     if problem.free_repeats:
-        ledger.remember(_keys(x[:len(seen)]))
+        ledger.remember(_keys(x[: len(seen)]))
     return seen
 
 
-def _interrupted(problem: BlackBox, x: np.ndarray, ids: np.ndarray, tag: np.ndarray) -> Observations:
+def _interrupted(
+    problem: BlackBox, x: np.ndarray, ids: np.ndarray, tag: np.ndarray
+) -> Observations:
     rows = problem.batch(x, [Outcome({}, "interrupted") for _ in x], ids, tag)
     rows.status[:] = PENDING
     return rows
 
 
 def _enough(problem: BlackBox, run: Run, row: Observations | None) -> bool:
-    """True if the rest of a batch is not worth starting: the seconds are used up, or the feasible point that was asked for is there."""
-    if run.find_feasible and row is not None and row.status[0] == DONE and row.violation[0] <= problem.tolerance:
+    """True if the rest of a batch is not worth starting: the seconds are used up, or the feasible
+    point that was asked for is there.
+    """
+    if (
+        run.find_feasible
+        and row is not None
+        and row.status[0] == DONE
+        and row.violation[0] <= problem.tolerance
+    ):
         return True
     return "seconds" in run.meter.limits and run.meter.left("seconds") <= 0
 
 
-def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray,
-                stored: list[Observations | None]) -> Observations:
-    """Row by row through the engine. Where it is `_enough`, rows at the end that were not begun are given back and left out."""
+def _one_by_one(
+    problem: BlackBox,
+    run: Run,
+    x: np.ndarray,
+    ids: np.ndarray,
+    tag: np.ndarray,
+    stored: list[Observations | None],
+) -> Observations:
+    """Row by row through the engine. Where it is `_enough`, rows at the end that were not begun are
+    given back and left out.
+    """
     ledger = run.ledger
     rows: list[Observations | None] = list(stored)
     checks: dict[int, Outcome] = {}
     for i, old in enumerate(stored):
         if old is not None and not np.array_equal(old.x[0], x[i]):
-            raise Diverged(f"row {ids[i]} of '{problem.name}' is stored for {old.x[0].tolist()}, but the method now proposes {x[i].tolist()}: "
-                           "the method, its settings or the problem changed since; start a new run")
+            raise Diverged(
+                f"row {ids[i]} of '{problem.name}' is stored for {old.x[0].tolist()}, but the "
+                f"method now proposes {x[i].tolist()}: "
+                "the method, its settings or the problem changed since; start a new run"
+            )
         if old is not None and old.status[0] == PENDING:
             rows[i] = None
         elif old is not None and old.status[0] == CHECKED and problem.check is not None:
             rows[i] = None
             checks[i] = Outcome(dict(old.observation(0).metrics))
         elif old is not None:
-            old.tag = tag[i:i + 1]
+            old.tag = tag[i : i + 1]
             run.meter.set_clock(ledger.times.get(int(ids[i]), 0.0))
     todo = [i for i, row in enumerate(rows) if row is None]
     for row in rows:
@@ -187,7 +231,9 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
         if problem.check is not None:
             _staged(problem, run, x, ids, tag, rows, [i for i in todo if i not in checks], checks)
         elif not any(_enough(problem, run, row) for row in rows if row is not None):
-            for k, result in run.engine.map(problem.outcome, [x[i] for i in todo], run.evaluation_timeout):
+            for k, result in run.engine.map(
+                problem.outcome, [x[i] for i in todo], run.evaluation_timeout
+            ):
                 _keep(problem, run, x, ids, tag, rows, todo[k], result)
                 if _enough(problem, run, rows[todo[k]]):
                     break
@@ -199,7 +245,7 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
         if len(finished) < len(rows):
             for i, row in enumerate(rows):
                 if row is None:
-                    pending = _interrupted(problem, x[i:i + 1], ids[i:i + 1], tag[i:i + 1])
+                    pending = _interrupted(problem, x[i : i + 1], ids[i : i + 1], tag[i : i + 1])
                     rows[i] = pending
                     if ledger.sink is not None:
                         ledger.sink(pending)
@@ -210,11 +256,22 @@ def _one_by_one(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag
     return ledger.batches[-1]
 
 
-def _keep(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
-          i: int, result: object, why_infeasible: str | None = None) -> None:
-    if isinstance(result, StopRun):  # the function charged a resource of its own, and the budget of that ends here
+def _keep(
+    problem: BlackBox,
+    run: Run,
+    x: np.ndarray,
+    ids: np.ndarray,
+    tag: np.ndarray,
+    rows: list[Observations | None],
+    i: int,
+    result: object,
+    why_infeasible: str | None = None,
+) -> None:
+    if isinstance(
+        result, StopRun
+    ):  # the function charged a resource of its own, and the budget of that ends here
         raise result
-    row = problem.batch(x[i:i + 1], [_outcome(result)], ids[i:i + 1], tag[i:i + 1])
+    row = problem.batch(x[i : i + 1], [_outcome(result)], ids[i : i + 1], tag[i : i + 1])
     if row.status[0] == INFEASIBLE and why_infeasible is not None:
         row.reason[0] = why_infeasible
     _add_noise(problem, run, row)
@@ -225,26 +282,67 @@ def _keep(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.n
         raise EvaluationFailed(f"evaluation {ids[i]} of '{problem.name}' failed: {row.reason[0]}")
 
 
-def _staged(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray, rows: list[Observations | None],
-            todo: list[int], checks: dict[int, Outcome]) -> None:
-    """First all checks; then the objective where the check passed and the budget of evaluations allows it. checks: known already."""
-    for k, result in run.engine.map(problem.staged, [(x[i], "check") for i in todo], run.evaluation_timeout):
+def _staged(
+    problem: BlackBox,
+    run: Run,
+    x: np.ndarray,
+    ids: np.ndarray,
+    tag: np.ndarray,
+    rows: list[Observations | None],
+    todo: list[int],
+    checks: dict[int, Outcome],
+) -> None:
+    """First all checks; then the objective where the check passed and the budget of evaluations
+    allows it. checks: known already.
+    """
+    for k, result in run.engine.map(
+        problem.staged, [(x[i], "check") for i in todo], run.evaluation_timeout
+    ):
         i = todo[k]
         result = _outcome(result)
         if result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
-            _keep(problem, run, x, ids, tag, rows, i, replace(result, failed=result.failed and CHECK + result.failed), CHECK + "infeasible")
+            _keep(
+                problem,
+                run,
+                x,
+                ids,
+                tag,
+                rows,
+                i,
+                replace(result, failed=result.failed and CHECK + result.failed),
+                CHECK + "infeasible",
+            )
         else:
             checks[i] = result
         if _enough(problem, run, rows[i]):
             break
     passed = sorted(checks)
-    granted = [] if _enough(problem, run, None) else passed[:int(run.meter.grant("evaluations", len(passed)))]
+    granted = (
+        []
+        if _enough(problem, run, None)
+        else passed[: int(run.meter.grant("evaluations", len(passed)))]
+    )
     told = set()
-    for k, result in run.engine.map(problem.staged, [(x[i], "objective") for i in granted], run.evaluation_timeout):
+    for k, result in run.engine.map(
+        problem.staged, [(x[i], "objective") for i in granted], run.evaluation_timeout
+    ):
         i, result = granted[k], _outcome(result)
         told.add(i)
         problem.infer_objective(result.metrics)
-        _keep(problem, run, x, ids, tag, rows, i, Outcome(checks[i].metrics | result.metrics, result.failed, checks[i].seconds + result.seconds))
+        _keep(
+            problem,
+            run,
+            x,
+            ids,
+            tag,
+            rows,
+            i,
+            Outcome(
+                checks[i].metrics | result.metrics,
+                result.failed,
+                checks[i].seconds + result.seconds,
+            ),
+        )
         if _enough(problem, run, rows[i]):
             break
     run.meter.refund("evaluations", len(set(granted) - told))
@@ -255,7 +353,11 @@ def _staged(problem: BlackBox, run: Run, x: np.ndarray, ids: np.ndarray, tag: np
 
 def _outcome(result: object) -> Outcome:
     """What an engine gave back, as an outcome."""
-    return result if isinstance(result, Outcome) else Outcome({}, getattr(result, "reason", None) or f"{type(result).__name__}: {result}")
+    return (
+        result
+        if isinstance(result, Outcome)
+        else Outcome({}, getattr(result, "reason", None) or f"{type(result).__name__}: {result}")
+    )
 
 
 def _charge_second_stage(problem: BlackBox, run: Run, row: Observations) -> None:
@@ -275,5 +377,7 @@ def _add_noise(problem: BlackBox, run: Run, rows: Observations) -> None:
 
 
 def _forbidden(problem: BlackBox, x: np.ndarray, tag: np.ndarray) -> Observations:
-    row = problem.batch(x, [Outcome({}, "forbidden by a known constraint; not evaluated")], np.array([-1]), tag)
+    row = problem.batch(
+        x, [Outcome({}, "forbidden by a known constraint; not evaluated")], np.array([-1]), tag
+    )
     return row

@@ -1,7 +1,10 @@
-"""Gaussian processes for the methods of this room: one factory over BoTorch's SingleTaskGP, with warm starts and a fallback.
+"""Gaussian processes for the methods of this room: one factory over BoTorch's SingleTaskGP, with
+warm starts and a fallback.
 
-Inputs live in the unit cube, outputs are standardised here and not by the model. All outputs of one set of rows share one batched model.
-References: P. I. Frazier (arXiv 1807.02811), section 3; C. Hvarfner, E. Hellsten, L. Nardi (ICML 2024) for the lengthscale's prior, which
+Inputs live in the unit cube, outputs are standardised here and not by the model. All outputs of one
+set of rows share one batched model.
+References: P. I. Frazier (arXiv 1807.02811), section 3; C. Hvarfner, E. Hellsten, L. Nardi (ICML
+  2024) for the lengthscale's prior, which
 widens with the dimension; R. M. Neal, Slice sampling (Annals of Statistics 2003).
 """
 
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXACT = 1e-6
-"""Variance of the noise of a deterministic function, in standardised units: keeps the kernel matrix invertible."""
+"""Variance of the noise of a deterministic function, in standardised units: keeps the kernel matrix
+invertible.
+"""
 LEAST_NOISE = 1e-6
 """Floor of a learned noise variance."""
 NOISE_PRIOR = (-4.0, 1.0)
@@ -45,7 +50,9 @@ def length_prior(k: int) -> tuple[float, float]:
 
 @contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Torch's and NumPy's global streams set to `seed`, and put back at the end: BoTorch draws from them."""
+    """Torch's and NumPy's global streams set to `seed`, and put back at the end: BoTorch draws from
+    them.
+    """
     state = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -56,12 +63,14 @@ def own_randomness(seed: int) -> Iterator[None]:
             np.random.set_state(state)
 
 
-# -- outputs ----------------------------------------------------------------------------------------------------------------
+# -- outputs ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Standardised = (value / size - shift) / spread, by output (m,); with `bilog`, value / size goes through sign(v) log(1 + |v|) first."""
+    """Standardised = (value / size - shift) / spread, by output (m,); with `bilog`, value / size
+    goes through sign(v) log(1 + |v|) first.
+    """
 
     size: Float[np.ndarray, " m"]
     shift: Float[np.ndarray, " m"]
@@ -69,8 +78,13 @@ class Scale:
     bilog: bool = False
 
     @classmethod
-    def of(cls, y: Float[np.ndarray, "n m"], kind: Literal["standardize", "bilog", "none"] = "standardize") -> Scale:
-        """From finite values. A constant column keeps spread 1; values up to 1e300 do not overflow."""
+    def of(
+        cls,
+        y: Float[np.ndarray, "n m"],
+        kind: Literal["standardize", "bilog", "none"] = "standardize",
+    ) -> Scale:
+        """From finite values. A constant column keeps spread 1; values up to 1e300 do not
+        overflow."""
         m = y.shape[1]
         if kind == "none" or not len(y):
             return cls(np.ones(m), np.zeros(m), np.ones(m))
@@ -96,15 +110,25 @@ class Scale:
         return (np.sign(v) * np.expm1(np.abs(v)) if self.bilog else v) * self.size
 
 
-# -- the model --------------------------------------------------------------------------------------------------------------
+# -- the model -------------------------------------------------------------------------------------
 
 
-def build(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n m"], *, kernel: Literal["matern52", "matern32", "rbf"] = "matern52",
-          priors: bool = True, noise: float | Float[np.ndarray, " m"] | None = None, mean: Literal["constant", "linear"] = "constant",
-          task: int | None = None, tasks: int = 0) -> SingleTaskGP:
-    """An unfitted GP of standardised outputs: ARD kernel times an output scale, independent over the m outputs.
+def build(
+    x: Float[np.ndarray, "n k"],
+    y: Float[np.ndarray, "n m"],
+    *,
+    kernel: Literal["matern52", "matern32", "rbf"] = "matern52",
+    priors: bool = True,
+    noise: float | Float[np.ndarray, " m"] | None = None,
+    mean: Literal["constant", "linear"] = "constant",
+    task: int | None = None,
+    tasks: int = 0,
+) -> SingleTaskGP:
+    """An unfitted GP of standardised outputs: ARD kernel times an output scale, independent over
+    the m outputs.
 
-    noise: fixed variance, or None to learn it.  task: column that holds a task's code, which gets an intrinsic coregionalisation
+    noise: fixed variance, or None to learn it.  task: column that holds a task's code, which gets
+      an intrinsic coregionalisation
     kernel B = W W^T + diag v.
     """
     X, Y = torch.as_tensor(x, dtype=torch.float64), torch.as_tensor(y, dtype=torch.float64)
@@ -115,27 +139,66 @@ def build(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n m"], *, kernel: L
     loc, scale = length_prior(inputs)
     lengths = LogNormalPrior(loc, scale) if priors else None
     floor = GreaterThan(1e-2, transform=None, initial_value=math.exp(loc - scale**2))
-    common: dict[str, Any] = {"ard_num_dims": inputs, "batch_shape": batch, "lengthscale_prior": lengths, "lengthscale_constraint": floor,
-                              "active_dims": columns}
-    base: Kernel = RBFKernel(**common) if kernel == "rbf" else MaternKernel(1.5 if kernel == "matern32" else 2.5, **common)
-    covar: Kernel = ScaleKernel(base, batch_shape=batch, outputscale_prior=GammaPrior(*OUTPUT_PRIOR) if priors else None)
+    common: dict[str, Any] = {
+        "ard_num_dims": inputs,
+        "batch_shape": batch,
+        "lengthscale_prior": lengths,
+        "lengthscale_constraint": floor,
+        "active_dims": columns,
+    }
+    base: Kernel = (
+        RBFKernel(**common)
+        if kernel == "rbf"
+        else MaternKernel(1.5 if kernel == "matern32" else 2.5, **common)
+    )
+    covar: Kernel = ScaleKernel(
+        base, batch_shape=batch, outputscale_prior=GammaPrior(*OUTPUT_PRIOR) if priors else None
+    )
     covar.outputscale = torch.ones(batch, dtype=torch.float64)
     if task is not None:
-        covar = covar * IndexKernel(num_tasks=tasks, rank=min(2, tasks), batch_shape=batch, active_dims=[task])
-    center = LinearMean(k, batch_shape=batch) if mean == "linear" else ConstantMean(batch_shape=batch)
-    variance = None if noise is None else torch.as_tensor(np.broadcast_to(np.maximum(noise, 1e-10), y.shape).copy(), dtype=torch.float64)
+        covar = covar * IndexKernel(
+            num_tasks=tasks, rank=min(2, tasks), batch_shape=batch, active_dims=[task]
+        )
+    center = (
+        LinearMean(k, batch_shape=batch) if mean == "linear" else ConstantMean(batch_shape=batch)
+    )
+    variance = (
+        None
+        if noise is None
+        else torch.as_tensor(
+            np.broadcast_to(np.maximum(noise, 1e-10), y.shape).copy(), dtype=torch.float64
+        )
+    )
     likelihood = None
     if variance is None:
-        likelihood = GaussianLikelihood(noise_prior=LogNormalPrior(*NOISE_PRIOR) if priors else None, batch_shape=batch,
-                                        noise_constraint=GreaterThan(LEAST_NOISE, transform=None, initial_value=math.exp(-5)))
+        likelihood = GaussianLikelihood(
+            noise_prior=LogNormalPrior(*NOISE_PRIOR) if priors else None,
+            batch_shape=batch,
+            noise_constraint=GreaterThan(LEAST_NOISE, transform=None, initial_value=math.exp(-5)),
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = SingleTaskGP(X, Y, variance, likelihood=likelihood, covar_module=covar, mean_module=center, outcome_transform=None)
+        model = SingleTaskGP(
+            X,
+            Y,
+            variance,
+            likelihood=likelihood,
+            covar_module=covar,
+            mean_module=center,
+            outcome_transform=None,
+        )
     return model.to(torch.float64)
 
 
-def fit(model: SingleTaskGP, warm: Mapping[str, np.ndarray] | None = None, *, seed: int = 0, steps: int = 75) -> str | None:
-    """Maximise the posterior (or likelihood) of the hyperparameters, from `warm` where the shapes agree.
+def fit(
+    model: SingleTaskGP,
+    warm: Mapping[str, np.ndarray] | None = None,
+    *,
+    seed: int = 0,
+    steps: int = 75,
+) -> str | None:
+    """Maximise the posterior (or likelihood) of the hyperparameters, from `warm` where the shapes
+    agree.
 
     Returns None, or why the fit failed; the model then keeps the warm or the first hyperparameters.
     """
@@ -147,7 +210,9 @@ def fit(model: SingleTaskGP, warm: Mapping[str, np.ndarray] | None = None, *, se
         try:
             fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": steps}})
             failure = None
-        except Exception as error:  # a fit may fail in many ways inside torch, SciPy and gpytorch; the search goes on without it
+        # a fit may fail in many ways inside torch, SciPy and gpytorch; the search goes on without
+        # it
+        except Exception as error:
             failure = f"{type(error).__name__}: {error}".splitlines()[0][:160]
     if failure is None and not all(np.isfinite(v).all() for v in parameters(model).values()):
         failure = "the fitted hyperparameters are not finite"
@@ -165,14 +230,19 @@ def parameters(model: SingleTaskGP) -> dict[str, np.ndarray]:
 def set_parameters(model: SingleTaskGP, given: Mapping[str, np.ndarray] | None) -> None:
     """Take raw hyperparameters whose names and shapes agree."""
     own = dict(model.named_parameters())
-    if given and all(name in own and own[name].shape == np.shape(v) and np.isfinite(v).all() for name, v in given.items()):
+    if given and all(
+        name in own and own[name].shape == np.shape(v) and np.isfinite(v).all()
+        for name, v in given.items()
+    ):
         with torch.no_grad():
             for name, value in given.items():
                 own[name].copy_(torch.as_tensor(value))
     model.eval()
 
 
-def set_known(model: SingleTaskGP, lengthscale: Float[np.ndarray, " k"], outputscale: float, mean: float = 0.0) -> None:
+def set_known(
+    model: SingleTaskGP, lengthscale: Float[np.ndarray, " k"], outputscale: float, mean: float = 0.0
+) -> None:
     """Fix the hyperparameters of the first output at known values, in the model's own units."""
     scaled = model.covar_module
     with torch.no_grad():
@@ -184,22 +254,36 @@ def set_known(model: SingleTaskGP, lengthscale: Float[np.ndarray, " k"], outputs
 
 
 def kernel_of(model: SingleTaskGP) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prior covariance (x (*b, p, k), y (*b, n, k)) -> (*b, p, n), (m, p, n) for a batched model.
+    """The prior covariance (x (*b, p, k), y (*b, n, k)) -> (*b, p, n), (m, p, n) for a batched
+    model.
 
-    For this factory's own kernels in plain torch, without gradients of the hyperparameters; it is several times faster than GPyTorch's.
+    For this factory's own kernels in plain torch, without gradients of the hyperparameters; it is
+    several times faster than GPyTorch's.
     """
     scaled = model.covar_module
     parts = list(getattr(scaled, "kernels", []))
-    if len(parts) == 2 and type(parts[0]) is ScaleKernel and type(parts[1]) is IndexKernel and parts[1].raw_var.ndim == 1:
+    if (
+        len(parts) == 2
+        and type(parts[0]) is ScaleKernel
+        and type(parts[1]) is IndexKernel
+        and parts[1].raw_var.ndim == 1
+    ):
         inputs, column = parts[0].base_kernel.active_dims, int(parts[1].active_dims)
         values, between = _stationary(parts[0]), parts[1].covar_matrix.to_dense().detach()
 
         def tasks(x: Tensor, y: Tensor) -> Tensor:
-            return values(x[..., inputs], y[..., inputs]) * between[x[..., column].long().unsqueeze(-1), y[..., column].long().unsqueeze(-2)]
+            return (
+                values(x[..., inputs], y[..., inputs])
+                * between[x[..., column].long().unsqueeze(-1), y[..., column].long().unsqueeze(-2)]
+            )
 
         return tasks
     base: Any = getattr(scaled, "base_kernel", None)
-    if type(scaled) is not ScaleKernel or type(base) not in (MaternKernel, RBFKernel) or base.active_dims is not None:
+    if (
+        type(scaled) is not ScaleKernel
+        or type(base) not in (MaternKernel, RBFKernel)
+        or base.active_dims is not None
+    ):
         return lambda x, y: model.covar_module(x, y).to_dense()
     return _stationary(scaled)
 
@@ -218,7 +302,11 @@ def _stationary(scaled: ScaleKernel) -> Callable[[Tensor, Tensor], Tensor]:
         r = r2.clamp_min(1e-30).sqrt()
         if nu == 2.5:
             return out * (1 + math.sqrt(5) * r + 5 / 3 * r2) * torch.exp(-math.sqrt(5) * r)
-        return out * (1 + math.sqrt(3) * r) * torch.exp(-math.sqrt(3) * r) if nu == 1.5 else out * torch.exp(-r)
+        return (
+            out * (1 + math.sqrt(3) * r) * torch.exp(-math.sqrt(3) * r)
+            if nu == 1.5
+            else out * torch.exp(-r)
+        )
 
     return kernel
 
@@ -231,15 +319,25 @@ def first_output(model: SingleTaskGP) -> SingleTaskGP:
     fixed = not isinstance(model.likelihood, GaussianLikelihood)
     noise = float(model.likelihood.noise[0].mean()) if fixed else None
     base = model.covar_module.base_kernel
-    kind: Any = "rbf" if isinstance(base, RBFKernel) else "matern32" if base.nu == 1.5 else "matern52"
-    one = build(x.numpy(), y.numpy(), kernel=kind, noise=noise, mean="linear" if isinstance(model.mean_module, LinearMean) else "constant",
-                priors=False)
+    kind: Any = (
+        "rbf" if isinstance(base, RBFKernel) else "matern32" if base.nu == 1.5 else "matern52"
+    )
+    one = build(
+        x.numpy(),
+        y.numpy(),
+        kernel=kind,
+        noise=noise,
+        mean="linear" if isinstance(model.mean_module, LinearMean) else "constant",
+        priors=False,
+    )
     set_parameters(one, {name: v[0] for name, v in parameters(model).items()})
     return one
 
 
 class Predictor:
-    """Means and standard deviations of all outputs of a batched model at independent points, from one Cholesky factor."""
+    """Means and standard deviations of all outputs of a batched model at independent points, from
+    one Cholesky factor.
+    """
 
     def __init__(self, model: SingleTaskGP):
         self.model = model.eval()
@@ -247,19 +345,27 @@ class Predictor:
         self.batched = y.ndim == 2
         self.x = x[0] if x.ndim == 3 else x
         self._cov = kernel_of(model)
-        self.prior = self._cov(self.x[:1], self.x[:1]).reshape(-1).detach() if isinstance(model.covar_module, ScaleKernel) else None
+        self.prior = (
+            self._cov(self.x[:1], self.x[:1]).reshape(-1).detach()
+            if isinstance(model.covar_module, ScaleKernel)
+            else None
+        )
         with torch.no_grad():
             noise = model.likelihood.noise
             noise = noise.expand(y.shape)
             self.l = psd_safe_cholesky(self._kernel(self.x) + torch.diag_embed(noise))
             rest = (y - model.mean_module(self.x)).unsqueeze(-1)
             self.alpha = torch.cholesky_solve(rest, self.l)
-            self.inverse = torch.linalg.solve_triangular(self.l, torch.eye(len(self.x), dtype=y.dtype).expand(self.l.shape), upper=False)
+            self.inverse = torch.linalg.solve_triangular(
+                self.l, torch.eye(len(self.x), dtype=y.dtype).expand(self.l.shape), upper=False
+            )
 
     def _kernel(self, x: Tensor) -> Tensor:
         return self._cov(x, self.x)
 
-    def __call__(self, x: Float[Tensor, "b k"]) -> tuple[Float[Tensor, "b m"], Float[Tensor, "b m"]]:
+    def __call__(
+        self, x: Float[Tensor, "b k"]
+    ) -> tuple[Float[Tensor, "b m"], Float[Tensor, "b m"]]:
         """Posterior mean and standard deviation (without noise), standardised."""
         k = self._kernel(x)
         mean = self.model.mean_module(x) + (k @ self.alpha).squeeze(-1)
@@ -267,17 +373,28 @@ class Predictor:
             prior = self.prior.unsqueeze(-1) if self.batched else self.prior
         else:
             at = x.unsqueeze(-2).unsqueeze(1) if self.batched else x.unsqueeze(-2)
-            prior = self._cov(at, at).reshape(len(x), -1).T if self.batched else self._cov(at, at).reshape(-1)
+            prior = (
+                self._cov(at, at).reshape(len(x), -1).T
+                if self.batched
+                else self._cov(at, at).reshape(-1)
+            )
         sd = (prior - (k @ self.inverse.transpose(-1, -2)).square().sum(-1)).clamp_min(1e-12).sqrt()
         return (mean.T, sd.T) if self.batched else (mean.unsqueeze(-1), sd.unsqueeze(-1))
 
 
-# -- hyperparameters by slice sampling --------------------------------------------------------------------------------------
+# -- hyperparameters by slice sampling -------------------------------------------------------------
 
 
-def log_posterior(theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], noise: float | None,
-                  kernel: str = "matern52") -> float:
-    """log p(y, theta) for theta = (log lengthscales, log output scale[, log noise variance]) with the factory's priors, mean 0; up to a constant."""
+def log_posterior(
+    theta: Float[np.ndarray, " p"],
+    x: Float[np.ndarray, "n k"],
+    y: Float[np.ndarray, " n"],
+    noise: float | None,
+    kernel: str = "matern52",
+) -> float:
+    """log p(y, theta) for theta = (log lengthscales, log output scale[, log noise variance]) with
+    the factory's priors, mean 0; up to a constant.
+    """
     k = x.shape[1]
     loc, scale = length_prior(k)
     if (np.abs(theta) > 25).any():
@@ -285,7 +402,11 @@ def log_posterior(theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n k"], y
     length, out = np.exp(theta[:k]), math.exp(theta[k])
     variance = math.exp(theta[k + 1]) + LEAST_NOISE if noise is None else noise
     # densities of the logarithms: the log-normal's own, and the gamma's times its argument
-    prior = -0.5 * (((theta[:k] - loc) / scale) ** 2).sum() + OUTPUT_PRIOR[0] * theta[k] - OUTPUT_PRIOR[1] * out
+    prior = (
+        -0.5 * (((theta[:k] - loc) / scale) ** 2).sum()
+        + OUTPUT_PRIOR[0] * theta[k]
+        - OUTPUT_PRIOR[1] * out
+    )
     if noise is None:
         prior -= 0.5 * ((theta[k + 1] - NOISE_PRIOR[0]) / NOISE_PRIOR[1]) ** 2
     z = x / length
@@ -307,9 +428,19 @@ def log_posterior(theta: Float[np.ndarray, " p"], x: Float[np.ndarray, "n k"], y
     return float(prior - 0.5 * half @ half - np.log(np.diag(low)).sum())
 
 
-def slice_sample(log_density: Any, start: Float[np.ndarray, " p"], n: int, rng: np.random.Generator, *, width: float = 1.0, burn: int = 10,
-                 thin: int = 2) -> Float[np.ndarray, "n p"]:
-    """n draws by coordinate-wise slice sampling with stepping out (Neal 2003), after `burn` sweeps, every `thin`-th kept."""
+def slice_sample(
+    log_density: Any,
+    start: Float[np.ndarray, " p"],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    width: float = 1.0,
+    burn: int = 10,
+    thin: int = 2,
+) -> Float[np.ndarray, "n p"]:
+    """n draws by coordinate-wise slice sampling with stepping out (Neal 2003), after `burn` sweeps,
+    every `thin`-th kept.
+    """
     theta, level = start.copy(), float(log_density(start))
     kept = []
     for sweep in range(burn + n * thin):
@@ -340,21 +471,39 @@ def slice_sample(log_density: Any, start: Float[np.ndarray, " p"], n: int, rng: 
     return np.array(kept)
 
 
-def sampled(model: SingleTaskGP, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n m"], noise: float | None, n: int,
-            rng: np.random.Generator, kernel: Literal["matern52", "matern32", "rbf"] = "matern52") -> list[SingleTaskGP]:
-    """n models whose hyperparameters are drawn from their posterior by slice sampling, begun at a fitted model's; means stay as fitted."""
+def sampled(
+    model: SingleTaskGP,
+    x: Float[np.ndarray, "n k"],
+    y: Float[np.ndarray, "n m"],
+    noise: float | None,
+    n: int,
+    rng: np.random.Generator,
+    kernel: Literal["matern52", "matern32", "rbf"] = "matern52",
+) -> list[SingleTaskGP]:
+    """n models whose hyperparameters are drawn from their posterior by slice sampling, begun at a
+    fitted model's; means stay as fitted.
+    """
     m, k = y.shape[1], x.shape[1]
     fitted = model.covar_module
     length = fitted.base_kernel.lengthscale.detach().reshape(m, k).numpy()
     out = fitted.outputscale.detach().reshape(m).numpy()
-    mean = model.mean_module(torch.as_tensor(x, dtype=torch.float64)).detach().reshape(m, -1).numpy()
+    mean = (
+        model.mean_module(torch.as_tensor(x, dtype=torch.float64)).detach().reshape(m, -1).numpy()
+    )
     draws = []
     for j in range(m):
         start = np.append(np.log(length[j]), math.log(out[j]))
         if noise is None:
-            start = np.append(start, math.log(max(float(model.likelihood.noise.detach().reshape(m)[j]), LEAST_NOISE)))
+            start = np.append(
+                start,
+                math.log(max(float(model.likelihood.noise.detach().reshape(m)[j]), LEAST_NOISE)),
+            )
         rest = y[:, j] - mean[j]
-        draws.append(slice_sample(lambda t, rest=rest: log_posterior(t, x, rest, noise, kernel), start, n, rng))
+        draws.append(
+            slice_sample(
+                lambda t, rest=rest: log_posterior(t, x, rest, noise, kernel), start, n, rng
+            )
+        )
     models = []
     for i in range(n):
         one = build(x, y, kernel=kernel, noise=noise)
@@ -362,13 +511,33 @@ def sampled(model: SingleTaskGP, x: Float[np.ndarray, "n k"], y: Float[np.ndarra
         theta = np.array([draws[j][i] for j in range(m)])
         with torch.no_grad():
             shape = one.covar_module.base_kernel.lengthscale.shape
-            one.covar_module.base_kernel.lengthscale = torch.as_tensor(np.exp(theta[:, :k]).clip(1.001e-2), dtype=torch.float64).reshape(shape)
-            one.covar_module.outputscale = torch.as_tensor(np.exp(theta[:, k])).reshape(one.covar_module.outputscale.shape)
+            one.covar_module.base_kernel.lengthscale = torch.as_tensor(
+                np.exp(theta[:, :k]).clip(1.001e-2), dtype=torch.float64
+            ).reshape(shape)
+            one.covar_module.outputscale = torch.as_tensor(np.exp(theta[:, k])).reshape(
+                one.covar_module.outputscale.shape
+            )
             if noise is None:
-                one.likelihood.noise = torch.as_tensor(np.exp(theta[:, k + 1]) + LEAST_NOISE).reshape(one.likelihood.noise.shape)
+                one.likelihood.noise = torch.as_tensor(
+                    np.exp(theta[:, k + 1]) + LEAST_NOISE
+                ).reshape(one.likelihood.noise.shape)
         models.append(one.eval())
     return models
 
 
-__all__ = ["EXACT", "Predictor", "Scale", "build", "first_output", "fit", "kernel_of", "log_posterior", "own_randomness", "parameters", "sampled",
-           "set_known", "set_parameters", "slice_sample"]
+__all__ = [
+    "EXACT",
+    "Predictor",
+    "Scale",
+    "build",
+    "first_output",
+    "fit",
+    "kernel_of",
+    "log_posterior",
+    "own_randomness",
+    "parameters",
+    "sampled",
+    "set_known",
+    "set_parameters",
+    "slice_sample",
+]

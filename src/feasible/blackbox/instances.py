@@ -1,4 +1,6 @@
-"""Ready-made problems by name: engineering designs under limits, and landscapes with known minima. `get("welded-beam")`."""
+"""Ready-made problems by name: engineering designs under limits, and landscapes with known minima.
+`get("welded-beam")`.
+"""
 
 from __future__ import annotations
 
@@ -81,26 +83,53 @@ PROBLEMS: dict[str, Callable[..., BlackBox]] = {
 }
 """Every ready-made problem of this room: name -> factory."""
 
-ENGINEERING = ("jlh1", "jlh2", "gkxwc1", "gkxwc2", "ackley-constrained-2d", "keane-bump", "three-bar-truss", "compression-spring",
-               "pressure-vessel", "welded-beam", "reinforced-concrete-beam", "speed-reducer", "heat-exchanger", "cantilever-beam",
-               "car-side-impact")
-"""The fifteen problems of arXiv 2404.04495; Ackley's counts once (-6d and -10d are registered too), the cantilever in its classic form."""
+ENGINEERING = (
+    "jlh1",
+    "jlh2",
+    "gkxwc1",
+    "gkxwc2",
+    "ackley-constrained-2d",
+    "keane-bump",
+    "three-bar-truss",
+    "compression-spring",
+    "pressure-vessel",
+    "welded-beam",
+    "reinforced-concrete-beam",
+    "speed-reducer",
+    "heat-exchanger",
+    "cantilever-beam",
+    "car-side-impact",
+)
+"""The fifteen problems of arXiv 2404.04495; Ackley's counts once (-6d and -10d are registered too),
+the cantilever in its classic form.
+"""
 
 FEASIBLE_ENGINEERING = ENGINEERING
-"""Those of ENGINEERING that have a feasible point: all fifteen. As published the cantilever has none; `cantilever-beam-published` keeps that."""
+"""Those of ENGINEERING that have a feasible point: all fifteen. As published the cantilever has
+none; `cantilever-beam-published` keeps that.
+"""
 
 
 def _forms(name: str) -> dict[str, str]:
     """variant -> the name that this form of the problem is registered under."""
-    plain = {"classic" if name == "cantilever-beam" else "published": name} if name in ENGINEERING else {}
-    return plain | {v: f"{name}-{v}" for v in ("published", "classic", "smooth") if f"{name}-{v}" in PROBLEMS}
+    plain = (
+        {"classic" if name == "cantilever-beam" else "published": name}
+        if name in ENGINEERING
+        else {}
+    )
+    return plain | {
+        v: f"{name}-{v}" for v in ("published", "classic", "smooth") if f"{name}-{v}" in PROBLEMS
+    }
 
 
 def get(name: str, variant: str | None = None, **options: object) -> BlackBox:
-    """A ready-made problem by name: `get("welded-beam")`, `get("speed-reducer", variant="classic")`, `get("ackley", d=4, shift_seed=1)`.
+    """A ready-made problem by name: `get("welded-beam")`, `get("speed-reducer",
+    variant="classic")`, `get("ackley", d=4, shift_seed=1)`.
 
-    variant: "published" or "classic" for those problems that the literature has in two forms; the other form is also registered under
-    a name of its own, such as `speed-reducer-classic`.  options: as the factory takes them (d, shift_seed, low, high).
+    variant: "published" or "classic" for those problems that the literature has in two forms; the
+      other form is also registered under
+    a name of its own, such as `speed-reducer-classic`.  options: as the factory takes them (d,
+    shift_seed, low, high).
     Raises UnknownName, ArgumentError.
     """
     if name not in PROBLEMS:
@@ -108,19 +137,48 @@ def get(name: str, variant: str | None = None, **options: object) -> BlackBox:
     if variant is not None:
         forms = _forms(name)
         if variant not in forms:
-            raise ArgumentError(f"variant={variant!r}: '{name}' comes " + (f"as {' or '.join(map(repr, forms))}" if forms else "in one form only"))
+            raise ArgumentError(
+                f"variant={variant!r}: '{name}' comes "
+                + (f"as {' or '.join(map(repr, forms))}" if forms else "in one form only")
+            )
         name = forms[variant]
     factory = PROBLEMS[name]
     try:
         inspect.signature(factory).bind(**options)
     except TypeError as error:
-        takes = ", ".join(p for p in inspect.signature(factory).parameters if p != "variant") or "none"
+        takes = (
+            ", ".join(p for p in inspect.signature(factory).parameters if p != "variant") or "none"
+        )
         raise ArgumentTypeError(f"options of '{name}': {error}; it takes {takes}") from None
     return factory(**options)
 
 
-__all__ = ["ENGINEERING", "FEASIBLE_ENGINEERING", "PROBLEMS", "ackley", "ackley_constrained", "cantilever_beam", "car_side_impact",
-           "compression_spring", "electrospray", "get",
-           "gkxwc1", "gkxwc2", "grand_canyon", "griewank", "heat_exchanger", "jlh1", "jlh2", "keane_bump",
-           "pressure_vessel", "rastrigin", "rastrigin_cbo", "reinforced_concrete_beam", "rosenbrock", "speed_reducer", "sphere",
-           "three_bar_truss", "welded_beam"]
+__all__ = [
+    "ENGINEERING",
+    "FEASIBLE_ENGINEERING",
+    "PROBLEMS",
+    "ackley",
+    "ackley_constrained",
+    "cantilever_beam",
+    "car_side_impact",
+    "compression_spring",
+    "electrospray",
+    "get",
+    "gkxwc1",
+    "gkxwc2",
+    "grand_canyon",
+    "griewank",
+    "heat_exchanger",
+    "jlh1",
+    "jlh2",
+    "keane_bump",
+    "pressure_vessel",
+    "rastrigin",
+    "rastrigin_cbo",
+    "reinforced_concrete_beam",
+    "rosenbrock",
+    "speed_reducer",
+    "sphere",
+    "three_bar_truss",
+    "welded_beam",
+]

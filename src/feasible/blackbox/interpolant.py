@@ -1,12 +1,19 @@
-"""Gaussian-process interpolants of several outputs at once, for few points and no noise: means, gradients and deviations in microseconds.
+"""Gaussian-process interpolants of several outputs at once, for few points and no noise: means,
+gradients and deviations in microseconds.
 
-Each output has the kernel s^2 (exp(-1/2 sum_i (z_i - z'_i)^2 / l_i^2) + T (1 + z.z')^2): a quadratic trend with a wide prior, of least
-norm while there are too few points for it, and what it does not explain with a lengthscale for each input. There is no noise but a
-jitter. The scale s is profiled out of the likelihood, the lengthscales maximise it times a log-normal prior. For noisy data, other
-kernels or averages over hyperparameters use `gp.py`, which is GPyTorch; this one exists because a method that proposes in milliseconds
+Each output has the kernel s^2 (exp(-1/2 sum_i (z_i - z'_i)^2 / l_i^2) + T (1 + z.z')^2): a
+quadratic trend with a wide prior, of least
+norm while there are too few points for it, and what it does not explain with a lengthscale for each
+input. There is no noise but a
+jitter. The scale s is profiled out of the likelihood, the lengthscales maximise it times a
+log-normal prior. For noisy data, other
+kernels or averages over hyperparameters use `gp.py`, which is GPyTorch; this one exists because a
+method that proposes in milliseconds
 cannot fit there (docs/decisions/010).
-References: C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006), sections 2.2 and 5.4; T. J. Santner, B. J.
-Williams, W. I. Notz, The Design and Analysis of Computer Experiments (2003), section 3.3, for the profile likelihood.
+References: C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006),
+  sections 2.2 and 5.4; T. J. Santner, B. J.
+Williams, W. I. Notz, The Design and Analysis of Computer Experiments (2003), section 3.3, for the
+profile likelihood.
 """
 
 from __future__ import annotations
@@ -24,9 +31,12 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 JITTERS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
-"""Added to the diagonal of the correlation matrix; the first with which it can be factored is used."""
+"""Added to the diagonal of the correlation matrix; the first with which it can be factored is used.
+"""
 TREND = 1e4
-"""Weight of the quadratic part of the kernel against the squared-exponential part: quadratic functions are then met almost exactly."""
+"""Weight of the quadratic part of the kernel against the squared-exponential part: quadratic
+functions are then met almost exactly.
+"""
 REACH = 4.0
 """How far a log-lengthscale may be from the prior's centre."""
 
@@ -34,13 +44,22 @@ REACH = 4.0
 class Interpolants:
     """k interpolants over the same n points.
 
-    z: (n, d) different points.  y: (n, k) finite values.  centre, width: of the normal prior on the log of every lengthscale.
+    z: (n, d) different points.  y: (n, k) finite values.  centre, width: of the normal prior on the
+      log of every lengthscale.
     start: (k, d) log-lengthscales to start the fit from.  iterations: of L-BFGS; 0 keeps `start`.
-    log_lengths: (k, d) as fitted.  fallbacks: outputs whose fit failed and that keep the prior's lengthscale.
+    log_lengths: (k, d) as fitted.  fallbacks: outputs whose fit failed and that keep the prior's
+      lengthscale.
     """
 
-    def __init__(self, z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], centre: float, width: float,
-                 start: Float[np.ndarray, "k d"] | None = None, iterations: int = 40):
+    def __init__(
+        self,
+        z: Float[np.ndarray, "n d"],
+        y: Float[np.ndarray, "n k"],
+        centre: float,
+        width: float,
+        start: Float[np.ndarray, "k d"] | None = None,
+        iterations: int = 40,
+    ):
         n, d = z.shape
         k = y.shape[1]
         self.z, self.n, self.k = z, n, k
@@ -57,7 +76,11 @@ class Interpolants:
         self.factors: list[np.ndarray] = []
         self.fallbacks: list[int] = []
         for j in range(k):
-            t = self.log_lengths[j] if start is None else np.clip(start[j], centre - REACH, centre + REACH)
+            t = (
+                self.log_lengths[j]
+                if start is None
+                else np.clip(start[j], centre - REACH, centre + REACH)
+            )
             if iterations and sd[j] > 0:
                 t, value = self._fit(t, w[:, j], squares, iterations)
                 if not value < _FAILED and start is not None:
@@ -72,9 +95,18 @@ class Interpolants:
             self.variance[j] = max(float(w[:, j] @ self.weights[:, j]) / n, 1e-300)
         self._inverse = np.exp(-2 * self.log_lengths)
 
-    def _fit(self, t: np.ndarray, w: np.ndarray, squares: np.ndarray, iterations: int) -> tuple[np.ndarray, float]:
+    def _fit(
+        self, t: np.ndarray, w: np.ndarray, squares: np.ndarray, iterations: int
+    ) -> tuple[np.ndarray, float]:
         reach = [(self.centre - REACH, self.centre + REACH)] * len(t)
-        t, value, _ = fmin_l_bfgs_b(self._loss, t, args=(w, squares), bounds=reach, maxiter=iterations, maxfun=iterations + 8)
+        t, value, _ = fmin_l_bfgs_b(
+            self._loss,
+            t,
+            args=(w, squares),
+            bounds=reach,
+            maxiter=iterations,
+            maxfun=iterations + 8,
+        )
         return t, float(value)
 
     def _factor(self, t: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,12 +132,16 @@ class Interpolants:
         a = precision @ w
         variance = max(float(w @ a) / n, 1e-300)
         loss = 0.5 * n * math.log(variance) + float(np.log(np.diag(factor)).sum())
-        slope = 0.5 * (((precision - np.outer(a, a) / variance) * kernel).ravel() @ squares) * inverse
+        slope = (
+            0.5 * (((precision - np.outer(a, a) / variance) * kernel).ravel() @ squares) * inverse
+        )
         r = (t - self.centre) / self.width
         return loss + 0.5 * float(r @ r), slope + r / self.width
 
     def left_out(self) -> Float[np.ndarray, "n k"]:
-        """What each output would be predicted as at each of the points if that point were left out (the scale and lengthscales kept)."""
+        """What each output would be predicted as at each of the points if that point were left out
+        (the scale and lengthscales kept).
+        """
         out = np.empty((self.n, self.k))
         for j in range(self.k):
             inverse = solve_triangular(self.factors[j], np.eye(self.n), lower=True)
@@ -119,7 +155,10 @@ class Interpolants:
         chosen.factors = [self.factors[j] for j in outputs]
         for name in ("mean", "scale", "log_lengths", "variance", "_inverse"):
             setattr(chosen, name, getattr(self, name)[list(outputs)])
-        chosen.weights, chosen._values = self.weights[:, list(outputs)], self._values[:, list(outputs)]
+        chosen.weights, chosen._values = (
+            self.weights[:, list(outputs)],
+            self._values[:, list(outputs)],
+        )
         return chosen
 
     def means(self, z: Float[np.ndarray, "q d"]) -> Float[np.ndarray, "q k"]:
@@ -131,7 +170,9 @@ class Interpolants:
             out[:, j] = (np.exp(-0.5 * (squares @ self._inverse[j])) + trend) @ self.weights[:, j]
         return out * self.scale + self.mean
 
-    def at(self, z: Float[np.ndarray, " d"]) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
+    def at(
+        self, z: Float[np.ndarray, " d"]
+    ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
         """Means at one point and their gradients."""
         away = z - self.z
         terms = np.exp(-0.5 * ((away * away) @ self._inverse.T)) * self.weights
@@ -147,13 +188,17 @@ class Interpolants:
         trend = TREND * (1 + z @ self.z.T) ** 2
         prior = 1 + TREND * (1 + (z * z).sum(axis=1)) ** 2
         for j in range(self.k):
-            v = solve_triangular(self.factors[j], (np.exp(-0.5 * (squares @ self._inverse[j])) + trend).T, lower=True)
+            v = solve_triangular(
+                self.factors[j], (np.exp(-0.5 * (squares @ self._inverse[j])) + trend).T, lower=True
+            )
             out[:, j] = np.sqrt(np.maximum(prior - (v * v).sum(axis=0), 1e-14) * self.variance[j])
         return out * self.scale
 
 
 def _refined(factor: np.ndarray, kernel: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Solution of kernel a = w by iterative refinement, which takes back most of what the jitter in `factor` changed."""
+    """Solution of kernel a = w by iterative refinement, which takes back most of what the jitter in
+    `factor` changed.
+    """
     a = cho_solve((factor, True), w)
     rest = w - kernel @ a
     for _ in range(5):

@@ -23,7 +23,9 @@ class Outcome:
 
 def why(error: BaseException) -> str:
     """The reason to store for an error of the user's function."""
-    return error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
+    return (
+        error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
+    )
 
 
 def numeric(raw: Any) -> np.ndarray:
@@ -36,7 +38,10 @@ def numeric(raw: Any) -> np.ndarray:
             raise TypeError
         return values.astype(float, copy=False)
     except (TypeError, ValueError):
-        raise EvaluationFailed(f"the function returned {raw!r:.60}, expected a number, (objective, values) or a mapping") from None
+        raise EvaluationFailed(
+            f"the function returned {raw!r:.60}, expected a number, (objective, values) or a "
+            "mapping"
+        ) from None
 
 
 def numbers(raw: Any) -> dict[str, float]:
@@ -48,7 +53,9 @@ def numbers(raw: Any) -> dict[str, float]:
         if value is None:
             continue
         if np.ndim(value) or isinstance(value, (str, bytes)):
-            raise EvaluationFailed(f"wrong shape: metric '{key}' is {value!r:.60}, expected one number")
+            raise EvaluationFailed(
+                f"wrong shape: metric '{key}' is {value!r:.60}, expected one number"
+            )
         found[str(key)] = float(value)
     return found
 
@@ -57,5 +64,7 @@ def column_of(a: Any, n: int, what: str) -> np.ndarray:
     """A column of n numbers. Raises EvaluationFailed for another shape."""
     column = numeric(a)
     if column.shape != (n,):
-        raise EvaluationFailed(f"wrong shape: {what} has shape {column.shape}, expected ({n},) for {n} points")
+        raise EvaluationFailed(
+            f"wrong shape: {what} has shape {column.shape}, expected ({n},) for {n} points"
+        )
     return column

@@ -1,6 +1,7 @@
 """Other libraries' solvers as methods, so that races against them are fair.
 
-Each keeps its library's defaults and its library's best documented handling of limits, known constraints, whole numbers and failures.
+Each keeps its library's defaults and its library's best documented handling of limits, known
+constraints, whole numbers and failures.
 Peers other than SciPy come with `pip install 'feasible[peers]'` and are imported when a run begins.
 """
 
@@ -16,5 +17,22 @@ from .peers_pymoo import Pymoo
 from .peers_scipy import COBYQA, SLSQP, DifferentialEvolution, TrustConstr
 from .peers_search import RandomSearch, SobolSearch
 
-__all__ = ["CBX", "CMAES", "COBYQA", "PSO", "SLSQP", "Ax", "BoTorchSCBO", "BoTorchTutorial", "DifferentialEvolution", "NGOpt", "OptunaGP",
-           "OptunaTPE", "Pymoo", "RandomSearch", "SobolSearch", "TrustConstr", "TwoPointsDE"]
+__all__ = [
+    "CBX",
+    "CMAES",
+    "COBYQA",
+    "PSO",
+    "SLSQP",
+    "Ax",
+    "BoTorchSCBO",
+    "BoTorchTutorial",
+    "DifferentialEvolution",
+    "NGOpt",
+    "OptunaGP",
+    "OptunaTPE",
+    "Pymoo",
+    "RandomSearch",
+    "SobolSearch",
+    "TrustConstr",
+    "TwoPointsDE",
+]

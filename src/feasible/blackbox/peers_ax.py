@@ -1,10 +1,16 @@
-"""Ax, asked and told through its `Client`, with Ax's own choice of models ("fast": the centre, a Sobol sequence, then BoTorch).
+"""Ax, asked and told through its `Client`, with Ax's own choice of models ("fast": the centre, a
+Sobol sequence, then BoTorch).
 
-Limits are outcome constraints g_j <= 0. Variables keep their kind: floats, whole numbers, log scales, unordered categories; those that
-cannot vary are left out. A trial that the known constraints forbid is abandoned and Ax is asked again, at most `tries` times, then a
-random allowed point is attached; so it is where Ax has nothing to propose. A failed evaluation is abandoned, which Ax does not propose
-again (marked failed, which it may, where the function is noisy). Where only constraints are known, only these are told.
-References: E. Bakshy et al., AE: a domain-agnostic platform for adaptive experimentation (NeurIPS workshop 2018); M. Olson et al., Ax: a
+Limits are outcome constraints g_j <= 0. Variables keep their kind: floats, whole numbers, log
+scales, unordered categories; those that
+cannot vary are left out. A trial that the known constraints forbid is abandoned and Ax is asked
+again, at most `tries` times, then a
+random allowed point is attached; so it is where Ax has nothing to propose. A failed evaluation is
+abandoned, which Ax does not propose
+again (marked failed, which it may, where the function is noisy). Where only constraints are known,
+only these are told.
+References: E. Bakshy et al., AE: a domain-agnostic platform for adaptive experimentation (NeurIPS
+  workshop 2018); M. Olson et al., Ax: a
 platform for adaptive experimentation (AutoML 2025).
 """
 
@@ -36,7 +42,9 @@ LARGEST = 1e100
 
 @dataclass(slots=True)
 class Trying:
-    """client: Ax's own. open: trials that were proposed and not told. m: number of outcome constraints."""
+    """client: Ax's own. open: trials that were proposed and not told. m: number of outcome
+    constraints.
+    """
 
     rng: np.random.Generator
     seed: int
@@ -48,9 +56,11 @@ class Trying:
 
 @dataclass(frozen=True)
 class Ax(AskTell):
-    """Ax's adaptive experimentation. method: "fast" (Ax's default), or "quality" (fully Bayesian, slower).
+    """Ax's adaptive experimentation. method: "fast" (Ax's default), or "quality" (fully Bayesian,
+    slower).
 
-    tries: proposals for one point before one that the known constraints forbid is replaced by a random allowed point.
+    tries: proposals for one point before one that the known constraints forbid is replaced by a
+      random allowed point.
     """
 
     name: ClassVar[str] = "ax"
@@ -71,17 +81,34 @@ class Ax(AskTell):
         for j in _free(problem):
             v, low, high = space.variables[j], float(space.low[j]), float(space.high[j])
             if v.choices:
-                parameters.append(configs.ChoiceParameterConfig(f"x{j}", values=list(range(len(v.choices))), parameter_type="int", is_ordered=False))
+                parameters.append(
+                    configs.ChoiceParameterConfig(
+                        f"x{j}",
+                        values=list(range(len(v.choices))),
+                        parameter_type="int",
+                        is_ordered=False,
+                    )
+                )
             else:
                 bounds = (round(low), round(high)) if v.integer else (low, high)
-                parameters.append(configs.RangeParameterConfig(f"x{j}", bounds, "int" if v.integer else "float",
-                                                               scaling="log" if v.log else "linear"))
+                parameters.append(
+                    configs.RangeParameterConfig(
+                        f"x{j}",
+                        bounds,
+                        "int" if v.integer else "float",
+                        scaling="log" if v.log else "linear",
+                    )
+                )
         with _quiet(seed):
             client = api.Client(random_seed=seed)
             if parameters:
                 client.configure_experiment(parameters=parameters)
-                client.configure_optimization("-f", outcome_constraints=[f"g{j} <= 0" for j in range(problem.limits.m)])
-                client.configure_generation_strategy(method=self.method, initialization_random_seed=seed)
+                client.configure_optimization(
+                    "-f", outcome_constraints=[f"g{j} <= 0" for j in range(problem.limits.m)]
+                )
+                client.configure_generation_strategy(
+                    method=self.method, initialization_random_seed=seed
+                )
         return Trying(rng, seed, client, problem.limits.m)
 
     def ask(self, problem: BlackBox, state: Trying, n: int | None = None) -> Proposals:
@@ -102,8 +129,10 @@ class Ax(AskTell):
         with _quiet(state.seed):
             for _ in range(self.tries if start is None else 0):
                 try:
-                    (tag, values), = state.client.get_next_trials(1).items()
-                except Exception as error:  # exhausted, waiting for data, or a model that cannot be fitted
+                    ((tag, values),) = state.client.get_next_trials(1).items()
+                except (
+                    Exception
+                ) as error:  # exhausted, waiting for data, or a model that cannot be fitted
                     failure = error
                     break
                 x = _point(problem, values)
@@ -113,9 +142,17 @@ class Ax(AskTell):
                 state.client.mark_trial_abandoned(tag)
             x = draw(problem, state.rng)[0] if start is None else start
             tag = state.client.attach_trial(_values(problem, x))
-        if failure is not None and not type(failure).__module__.startswith("ax.exceptions") and not isinstance(failure, ValueError):
-            warnings.warn(f"{self.name}: trial {tag} is a random point, since Ax failed: {type(failure).__name__}: {failure}",
-                          RuntimeWarning, stacklevel=3)
+        if (
+            failure is not None
+            and not type(failure).__module__.startswith("ax.exceptions")
+            and not isinstance(failure, ValueError)
+        ):
+            warnings.warn(
+                f"{self.name}: trial {tag} is a random point, since Ax failed: "
+                f"{type(failure).__name__}: {failure}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         state.open.add(tag)
         return x, tag
 
@@ -127,7 +164,9 @@ class Ax(AskTell):
         with _quiet(state.seed):
             if m != state.m and len(seen):
                 state.m = m
-                state.client.configure_optimization("-f", outcome_constraints=[f"g{j} <= 0" for j in range(m)])
+                state.client.configure_optimization(
+                    "-f", outcome_constraints=[f"g{j} <= 0" for j in range(m)]
+                )
             for i, tag in enumerate(seen.tag.tolist()):
                 if tag in state.open:
                     state.open.remove(tag)
@@ -136,10 +175,19 @@ class Ax(AskTell):
                 else:
                     tag = state.client.attach_trial(_values(problem, seen.x[i]))
                 if nothing[i]:
-                    (state.client.mark_trial_abandoned if problem.deterministic else state.client.mark_trial_failed)(tag)
+                    (
+                        state.client.mark_trial_abandoned
+                        if problem.deterministic
+                        else state.client.mark_trial_failed
+                    )(tag)
                     continue
-                data = {"f": float(seen.objective[i])} | {f"g{j}": g for j, g in enumerate(seen.constraints[i].tolist())}
-                state.client.complete_trial(tag, {k: float(np.clip(v, -LARGEST, LARGEST)) for k, v in data.items() if v == v})
+                data = {"f": float(seen.objective[i])} | {
+                    f"g{j}": g for j, g in enumerate(seen.constraints[i].tolist())
+                }
+                state.client.complete_trial(
+                    tag,
+                    {k: float(np.clip(v, -LARGEST, LARGEST)) for k, v in data.items() if v == v},
+                )
 
 
 def _free(problem: BlackBox) -> list[int]:
@@ -148,7 +196,9 @@ def _free(problem: BlackBox) -> list[int]:
 
 
 def _values(problem: BlackBox, x: Float[np.ndarray, " d"]) -> dict[str, float | int]:
-    return {f"x{j}": round(x[j]) if problem.space.integer[j] else float(x[j]) for j in _free(problem)}
+    return {
+        f"x{j}": round(x[j]) if problem.space.integer[j] else float(x[j]) for j in _free(problem)
+    }
 
 
 def _point(problem: BlackBox, values: dict[str, Any]) -> Float[np.ndarray, " d"]:
@@ -162,11 +212,16 @@ def _point(problem: BlackBox, values: dict[str, Any]) -> Float[np.ndarray, " d"]
 def _quiet(seed: int, *, importing: bool = False) -> Iterator[None]:
     """Without Ax's messages and warnings; the global streams are seeded, and put back afterwards.
 
-    importing: Ax is imported, which draws from these streams, and greets before its handlers can be reached.
+    importing: Ax is imported, which draws from these streams, and greets before its handlers can be
+      reached.
     """
     disabled = logging.root.manager.disable
     torch, handlers = require("torch", "ax"), list(logging.getLogger("ax").handlers)
-    numpy_before, python_before, levels = np.random.get_state(), random.getstate(), [h.level for h in handlers]
+    numpy_before, python_before, levels = (
+        np.random.get_state(),
+        random.getstate(),
+        [h.level for h in handlers],
+    )
     for handler in handlers:
         handler.setLevel(logging.ERROR)
     if importing:

@@ -1,9 +1,12 @@
 """CMA-ES of the package `cma` (pycma), asked and told, with BIPOP restarts.
 
-Minimises f(x) subject to g_j(x) <= 0 in a box. Limits are handled by pycma's own augmented Lagrangian (`cma.ConstrainedFitnessAL`),
-or by ranking: feasible points by f, behind them infeasible ones by their violation (Deb's rule). The box is pycma's own (BoundTransform),
+Minimises f(x) subject to g_j(x) <= 0 in a box. Limits are handled by pycma's own augmented
+Lagrangian (`cma.ConstrainedFitnessAL`),
+or by ranking: feasible points by f, behind them infeasible ones by their violation (Deb's rule).
+  The box is pycma's own (BoundTransform),
 over coordinates scaled to [0, 1]; whole numbers go by its option `integer_variables`.
-References: N. Hansen, The CMA evolution strategy: a tutorial (arXiv 1604.00772); A. Atamna, A. Auger, N. Hansen (FOGA 2017) for the
+References: N. Hansen, The CMA evolution strategy: a tutorial (arXiv 1604.00772); A. Atamna, A.
+  Auger, N. Hansen (FOGA 2017) for the
 augmented Lagrangian; N. Hansen (GECCO 2009) for BIPOP.
 """
 
@@ -27,12 +30,16 @@ if TYPE_CHECKING:
     from .problem import BlackBox
 
 TRIES = 100
-"""Samples of the distribution for one proposal, before a forbidden one is replaced by a random allowed point."""
+"""Samples of the distribution for one proposal, before a forbidden one is replaced by a random
+allowed point.
+"""
 
 
 @dataclass(slots=True)
 class Told:
-    """One outcome: the coordinates, the objective and the signed constraints; nothing is known where f is None."""
+    """One outcome: the coordinates, the objective and the signed constraints; nothing is known
+    where f is None.
+    """
 
     z: Float[np.ndarray, " k"]
     f: float | None
@@ -42,8 +49,10 @@ class Told:
 
 @dataclass(slots=True)
 class Evolving:
-    """es: pycma's strategy; fitness: its augmented Lagrangian, once a constraint was seen. asked: coordinates by tag, with a mark
-    where the point was not drawn from the distribution. small, large: evaluations of the two regimes of BIPOP. stale: nothing was
+    """es: pycma's strategy; fitness: its augmented Lagrangian, once a constraint was seen. asked:
+    coordinates by tag, with a mark
+    where the point was not drawn from the distribution. small, large: evaluations of the two
+    regimes of BIPOP. stale: nothing was
     asked since the distribution moved last."""
 
     rng: np.random.Generator
@@ -65,11 +74,15 @@ class Evolving:
 
 @dataclass(frozen=True)
 class CMAES(AskTell):
-    """Covariance matrix adaptation. sigma0: first step size, in units of the box. popsize: None for pycma's own.
+    """Covariance matrix adaptation. sigma0: first step size, in units of the box. popsize: None for
+    pycma's own.
 
-    constraints: "al" (augmented Lagrangian), or "rank".  restarts: "bipop", "ipop" (population doubled each time), or "none".
-    A step is one generation. Asking for more than a generation draws more points from the same distribution; outcomes are used in the
-    order in which they are told. Points that somebody else chose are not used. Constraints known beforehand: samples are redrawn.
+    constraints: "al" (augmented Lagrangian), or "rank".  restarts: "bipop", "ipop" (population
+      doubled each time), or "none".
+    A step is one generation. Asking for more than a generation draws more points from the same
+    distribution; outcomes are used in the
+    order in which they are told. Points that somebody else chose are not used. Constraints known
+    beforehand: samples are redrawn.
     """
 
     name: ClassVar[str] = "cma-es"
@@ -92,7 +105,14 @@ class CMAES(AskTell):
         state.popsize = state.es.popsize
         return state
 
-    def _begin(self, problem: BlackBox, state: Evolving, popsize: int | None, sigma: float, maxiter: float | None) -> None:
+    def _begin(
+        self,
+        problem: BlackBox,
+        state: Evolving,
+        popsize: int | None,
+        sigma: float,
+        maxiter: float | None,
+    ) -> None:
         cma, frame = require("cma", self.name), state.frame
         start = first_start(problem) if state.runs == 0 else None
         x0 = draw(problem, state.rng)[0] if start is None else start
@@ -102,8 +122,14 @@ class CMAES(AskTell):
         width = np.ones(frame.k)
         width[whole] = (frame.high - frame.low)[whole]
         options: dict[str, Any] = {
-            "bounds": None if (inf_low & inf_high).all() else [frame.low.tolist(), frame.high.tolist()],
-            "verbose": -9, "verb_log": 0, "seed": np.nan, "randn": _normal(state.rng)}
+            "bounds": None
+            if (inf_low & inf_high).all()
+            else [frame.low.tolist(), frame.high.tolist()],
+            "verbose": -9,
+            "verb_log": 0,
+            "seed": np.nan,
+            "randn": _normal(state.rng),
+        }
         if whole:
             options |= {"integer_variables": whole, "CMA_stds": width.tolist()}
         if len(problem.limits.names):
@@ -143,7 +169,9 @@ class CMAES(AskTell):
         return Proposals(frame.x(problem, np.array(zs)), tags)
 
     def tell(self, problem: BlackBox, state: Evolving, seen: Observations) -> None:
-        """Collect outcomes; when a generation is complete, move the distribution, or restart where it has converged."""
+        """Collect outcomes; when a generation is complete, move the distribution, or restart where
+        it has converged.
+        """
         nothing = lost(seen)
         for i, tag in enumerate(seen.tag.tolist()):
             if tag not in state.asked:
@@ -152,7 +180,7 @@ class CMAES(AskTell):
             f = float(seen.objective[i])
             state.told.append(Told(z, None if nothing[i] else f, seen.constraints[i], foreign))
         while len(state.told) >= state.es.popsize:
-            batch, state.told = state.told[:state.es.popsize], state.told[state.es.popsize:]
+            batch, state.told = state.told[: state.es.popsize], state.told[state.es.popsize :]
             self._generation(problem, state, batch)
 
     def _generation(self, problem: BlackBox, state: Evolving, batch: list[Told]) -> None:
@@ -163,7 +191,11 @@ class CMAES(AskTell):
                     t.foreign = True
             state.stale = True
             values = self._fitness(problem, state, batch)
-            state.es.tell([t.z for t in batch], values, check_points=[i for i, t in enumerate(batch) if t.foreign] or None)
+            state.es.tell(
+                [t.z for t in batch],
+                values,
+                check_points=[i for i, t in enumerate(batch) if t.foreign] or None,
+            )
             if state.fitness is not None and any(t.f is not None for t in batch):
                 state.fitness.update(state.es)
             stop = bool(state.es.stop())
@@ -189,8 +221,14 @@ class CMAES(AskTell):
         else:
             if state.fitness is None:
                 cma = require("cma", self.name)
-                state.fitness = cma.ConstrainedFitnessAL(lambda z: state.row[0], lambda z: state.row[1], dimension=state.frame.k,
-                                                         find_feasible_first=not has_equality(problem), archives=False, logging=0)
+                state.fitness = cma.ConstrainedFitnessAL(
+                    lambda z: state.row[0],
+                    lambda z: state.row[1],
+                    dimension=state.frame.k,
+                    find_feasible_first=not has_equality(problem),
+                    archives=False,
+                    logging=0,
+                )
             good = []
             for t, f in zip(ok, objectives.tolist(), strict=True):
                 state.row = (f, t.g)
@@ -200,7 +238,9 @@ class CMAES(AskTell):
         return [bad if t.f is None else next(values) for t in batch]
 
     def _restart(self, problem: BlackBox, state: Evolving) -> None:
-        """BIPOP: a large population, doubled each time, and small ones with small steps, take turns by what they have spent."""
+        """BIPOP: a large population, doubled each time, and small ones with small steps, take turns
+        by what they have spent.
+        """
         state.runs += 1
         rng = state.rng
         if self.restarts == "bipop" and state.runs > 1 and state.small < state.large:
@@ -208,14 +248,30 @@ class CMAES(AskTell):
             factor = 2 ** (state.runs - state.small_runs)
             popsize = int(state.popsize * factor ** (rng.random() ** 2))
             state.is_small = True
-            self._begin(problem, state, popsize, self.sigma0 * 0.01 ** rng.random(), max(0.5 * state.large / popsize, 1.0))
+            self._begin(
+                problem,
+                state,
+                popsize,
+                self.sigma0 * 0.01 ** rng.random(),
+                max(0.5 * state.large / popsize, 1.0),
+            )
         else:
             state.is_small = False
-            self._begin(problem, state, state.popsize * 2 ** (state.runs - state.small_runs), self.sigma0, None)
+            self._begin(
+                problem,
+                state,
+                state.popsize * 2 ** (state.runs - state.small_runs),
+                self.sigma0,
+                None,
+            )
 
 
-def by_rule(f: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Deb's rule as a fitness: f where feasible, else the worst feasible f plus the violation (0 where nothing is feasible)."""
+def by_rule(
+    f: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Deb's rule as a fitness: f where feasible, else the worst feasible f plus the violation (0
+    where nothing is feasible).
+    """
     feasible = violation <= 0
     worst = f[feasible].max() if feasible.any() else 0.0
     return np.where(feasible, f, worst + violation)
@@ -226,7 +282,9 @@ def _normal(rng: np.random.Generator) -> Callable[..., np.ndarray]:
 
 
 class _quiet:  # noqa: N801
-    """Silence pycma's warnings; where it draws from NumPy's global stream (whole numbers), seed that and put it back."""
+    """Silence pycma's warnings; where it draws from NumPy's global stream (whole numbers), seed
+    that and put it back.
+    """
 
     def __init__(self, state: Evolving, stream: bool):
         self.stream, self.state = stream, state

@@ -1,4 +1,6 @@
-"""What the wrapped solvers share: the import of a peer, the coordinates a solver works in, and random starts."""
+"""What the wrapped solvers share: the import of a peer, the coordinates a solver works in, and
+random starts.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,10 @@ def require(module: str, method: str) -> Any:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingExtra(f"method '{method}' needs the package '{package}', which cannot be imported ({error}): "
-                           "install it with  pip install 'feasible[peers]'") from None
+        raise MissingExtra(
+            f"method '{method}' needs the package '{package}', which cannot be imported ({error}): "
+            "install it with  pip install 'feasible[peers]'"
+        ) from None
 
 
 def seed_from(rng: np.random.Generator) -> int:
@@ -35,11 +39,15 @@ def seed_from(rng: np.random.Generator) -> int:
 
 @dataclass(slots=True)
 class Frame:
-    """Coordinates z (k,) for solvers that know reals only: every variable with two finite bounds becomes [0, 1].
+    """Coordinates z (k,) for solvers that know reals only: every variable with two finite bounds
+    becomes [0, 1].
 
-    Variables whose bounds coincide are left out; variables without bounds keep their own unit; log variables go by their logarithm.
-    With codes=True whole numbers keep their own unit, and their bounds are widened by one half: for solvers that round by themselves.
-    dummies: coordinates without meaning, so that a solver gets the dimension that it needs at least.
+    Variables whose bounds coincide are left out; variables without bounds keep their own unit; log
+    variables go by their logarithm.
+    With codes=True whole numbers keep their own unit, and their bounds are widened by one half: for
+    solvers that round by themselves.
+    dummies: coordinates without meaning, so that a solver gets the dimension that it needs at
+      least.
     """
 
     fixed: Float[np.ndarray, " d"]
@@ -59,10 +67,20 @@ class Frame:
         low = np.where(scaled, 0.0, space.low[free])
         high = np.where(scaled, 1.0, space.high[free])
         if codes:
-            low, high = np.where(whole, space.low[free] - 0.5, low), np.where(whole, space.high[free] + 0.5, high)
+            low, high = (
+                np.where(whole, space.low[free] - 0.5, low),
+                np.where(whole, space.high[free] + 0.5, high),
+            )
         dummies = max(least - len(free), 0)
         fixed = np.where(np.isfinite(space.low), space.low, 0.0)
-        return cls(fixed, free, np.append(low, np.zeros(dummies)), np.append(high, np.ones(dummies)), dummies, codes)
+        return cls(
+            fixed,
+            free,
+            np.append(low, np.zeros(dummies)),
+            np.append(high, np.ones(dummies)),
+            dummies,
+            codes,
+        )
 
     @property
     def k(self) -> int:
@@ -106,7 +124,8 @@ class Frame:
 
 
 def draw(problem: BlackBox, rng: np.random.Generator, n: int = 1) -> Float[np.ndarray, "n d"]:
-    """n random points that the known constraints let through: uniform in the box; where a bound is infinite, normal around x0 or 0.
+    """n random points that the known constraints let through: uniform in the box; where a bound is
+    infinite, normal around x0 or 0.
 
     Raises NothingAllowed where (almost) no random point is allowed.
     """
@@ -127,7 +146,11 @@ def draw(problem: BlackBox, rng: np.random.Generator, n: int = 1) -> Float[np.nd
                 if lower[j] and upper[j]:
                     x[:, j] = space.low[j] + u[:, j] * (space.high[j] - space.low[j])
                 elif lower[j] or upper[j]:
-                    x[:, j] = space.low[j] + np.abs(normal[:, j]) if lower[j] else space.high[j] - np.abs(normal[:, j])
+                    x[:, j] = (
+                        space.low[j] + np.abs(normal[:, j])
+                        if lower[j]
+                        else space.high[j] - np.abs(normal[:, j])
+                    )
                 else:
                     x[:, j] = centre[j] + normal[:, j]
             x = space.snap(x)
@@ -135,8 +158,11 @@ def draw(problem: BlackBox, rng: np.random.Generator, n: int = 1) -> Float[np.nd
         kept.append(good)
         got, tried = got + len(good), tried + k
         if tried >= 50_000 and got < 1e-4 * tried:
-            raise NothingAllowed(f"known: only {got} of {tried} random points are allowed (acceptance rate {got / tried:.1e}, expected at "
-                                 "least 1e-4); tighten the bounds around the allowed region")
+            raise NothingAllowed(
+                f"known: only {got} of {tried} random points are allowed (acceptance rate "
+                f"{got / tried:.1e}, expected at "
+                "least 1e-4); tighten the bounds around the allowed region"
+            )
     return np.concatenate(kept)[:n]
 
 

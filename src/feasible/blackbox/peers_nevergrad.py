@@ -1,12 +1,17 @@
 """Nevergrad's NGOpt, PSO and two-points differential evolution, asked and told.
 
-Limits are handled by Nevergrad's own `tell(constraint_violation=...)` ("penalty": it grows with the number of outcomes, but in the
-first half of the budget it is zero where the loss is negative), or by Deb's rule ("rank": every infeasible point behind every feasible
-one, by its violation). Each method has the one that was better on development seeds (400 evaluations, seeds 100-104): NGOpt finds no
+Limits are handled by Nevergrad's own `tell(constraint_violation=...)` ("penalty": it grows with the
+number of outcomes, but in the
+first half of the budget it is zero where the loss is negative), or by Deb's rule ("rank": every
+infeasible point behind every feasible
+one, by its violation). Each method has the one that was better on development seeds (400
+evaluations, seeds 100-104): NGOpt finds no
 feasible point of GKXWC2 in 5 runs of 5 with the penalty, and one in every run with the rule.
-Known constraints are its cheap constraints: it redraws up to 1000 times, at no cost. Variables keep their kind. A failed evaluation
+Known constraints are its cheap constraints: it redraws up to 1000 times, at no cost. Variables keep
+  their kind. A failed evaluation
 is told as Nevergrad's largest loss.
-References: J. Rapin, O. Teytaud, Nevergrad (2018); L. Meunier et al., Black-box optimization revisited (arXiv 2010.04542) for NGOpt.
+References: J. Rapin, O. Teytaud, Nevergrad (2018); L. Meunier et al., Black-box optimization
+  revisited (arXiv 2010.04542) for NGOpt.
 """
 
 from __future__ import annotations
@@ -50,9 +55,11 @@ class Searching:
 
 @dataclass(frozen=True)
 class Nevergrad(AskTell):
-    """An optimiser of Nevergrad. budget: evaluations it plans for; None: those of the active run, else 1000.
+    """An optimiser of Nevergrad. budget: evaluations it plans for; None: those of the active run,
+    else 1000.
 
-    workers: proposals that may be open at once, by which Nevergrad chooses.  constraints: "rank" or "penalty".
+    workers: proposals that may be open at once, by which Nevergrad chooses.  constraints: "rank" or
+      "penalty".
     """
 
     optimizer: ClassVar[str] = ""
@@ -71,7 +78,9 @@ class Nevergrad(AskTell):
         """Build the parametrisation and the optimiser; a design x0 is suggested first."""
         ng = require("nevergrad", self.name)
         run = active_run.get()
-        planned = self.budget or (run.budget.get("evaluations") if run is not None else None) or 1000
+        planned = (
+            self.budget or (run.budget.get("evaluations") if run is not None else None) or 1000
+        )
         seed = seed_from(rng)
         with _quiet(seed):
             space = parametrisation(ng, problem)
@@ -79,19 +88,26 @@ class Nevergrad(AskTell):
             space.function.deterministic = problem.deterministic
             if problem.known is not None:
                 space.register_cheap_constraint(_cheap(problem))
-            optimizer = ng.optimizers.registry[self.optimizer](parametrization=space, budget=int(planned), num_workers=self.workers)
+            optimizer = ng.optimizers.registry[self.optimizer](
+                parametrization=space, budget=int(planned), num_workers=self.workers
+            )
             start = first_start(problem)
             if start is not None:
                 optimizer.suggest(_value(problem, start))
         return Searching(rng, optimizer, seed)
 
     def ask(self, problem: BlackBox, state: Searching, n: int | None = None) -> Proposals:
-        """One candidate, or n; at most `workers` are open at once where the optimiser is sequential (then Pending)."""
+        """One candidate, or n; at most `workers` are open at once where the optimiser is sequential
+        (then Pending).
+        """
         n = 1 if n is None else n
         if self.sequential:
             room = self.workers - len(state.open)
             if room < 1 <= n:
-                raise Pending(f"{self.name}: {len(state.open)} proposals are open, and it was set up for workers={self.workers}")
+                raise Pending(
+                    f"{self.name}: {len(state.open)} proposals are open, and it was set up for "
+                    f"workers={self.workers}"
+                )
             n = min(n, room)
         points, tags = [], []
         with _quiet(state.seed + state.next_tag):
@@ -114,7 +130,9 @@ class Nevergrad(AskTell):
         return state.optimizer.parametrization.spawn_child(new_value=_value(problem, x)), x
 
     def tell(self, problem: BlackBox, state: Searching, seen: Observations) -> None:
-        """Pass losses and violations on; points that somebody else chose are told where the optimiser takes them."""
+        """Pass losses and violations on; points that somebody else chose are told where the
+        optimiser takes them.
+        """
         errors = require("nevergrad.common.errors", self.name)
         nothing = lost(seen)
         with _quiet(state.seed + state.next_tag):
@@ -123,7 +141,9 @@ class Nevergrad(AskTell):
                 if candidate is None:
                     if tag >= 0:
                         continue
-                    candidate = state.optimizer.parametrization.spawn_child(new_value=_value(problem, seen.x[i]))
+                    candidate = state.optimizer.parametrization.spawn_child(
+                        new_value=_value(problem, seen.x[i])
+                    )
                 f = float(seen.objective[i])
                 if f == f:
                     state.worst = f if state.worst is None else max(state.worst, f)
@@ -133,7 +153,9 @@ class Nevergrad(AskTell):
                     if nothing[i]:
                         state.optimizer.tell(candidate, LARGEST)
                     elif seen.constraints.shape[1] and self.constraints == "penalty":
-                        state.optimizer.tell(candidate, f, constraint_violation=np.maximum(seen.constraints[i], 0.0))
+                        state.optimizer.tell(
+                            candidate, f, constraint_violation=np.maximum(seen.constraints[i], 0.0)
+                        )
                     elif (over := np.maximum(seen.constraints[i], 0.0).sum()) > 0:
                         state.optimizer.tell(candidate, BEHIND * (1.0 + 0.01 * np.log1p(over)))
                     else:
@@ -144,7 +166,9 @@ class Nevergrad(AskTell):
 
 @dataclass(frozen=True)
 class NGOpt(Nevergrad):
-    """Nevergrad's automatic choice. What it chooses depends on the budget; with workers=1 one proposal is open at a time."""
+    """Nevergrad's automatic choice. What it chooses depends on the budget; with workers=1 one
+    proposal is open at a time.
+    """
 
     name: ClassVar[str] = "nevergrad-ngopt"
     optimizer: ClassVar[str] = "NGOpt"
@@ -169,9 +193,16 @@ class TwoPointsDE(Nevergrad):
 
 
 def parametrisation(ng: Any, problem: BlackBox) -> Any:
-    """Nevergrad's description of the space: one bounded array where all variables are real, else a dictionary of parameters."""
+    """Nevergrad's description of the space: one bounded array where all variables are real, else a
+    dictionary of parameters.
+    """
     p, space = ng.p, problem.space
-    if space.bounded and not space.integer.any() and (space.high > space.low).all() and not any(v.log for v in space.variables):
+    if (
+        space.bounded
+        and not space.integer.any()
+        and (space.high > space.low).all()
+        and not any(v.log for v in space.variables)
+    ):
         return p.Array(lower=space.low, upper=space.high, shape=(space.d,))
     parts: dict[str, Any] = {}
     for v, low, high in zip(space.variables, space.low.tolist(), space.high.tolist(), strict=True):
@@ -182,22 +213,36 @@ def parametrisation(ng: Any, problem: BlackBox) -> Any:
         elif v.log and np.isfinite(high):
             parts[v.name] = p.Log(lower=low, upper=high)
         else:
-            parts[v.name] = p.Scalar(lower=low if np.isfinite(low) else None, upper=high if np.isfinite(high) else None)
+            parts[v.name] = p.Scalar(
+                lower=low if np.isfinite(low) else None, upper=high if np.isfinite(high) else None
+            )
         if v.integer and not v.choices and low < high:
             parts[v.name] = parts[v.name].set_integer_casting()
     return p.Dict(**parts)
 
 
 def _point(problem: BlackBox, value: Any) -> np.ndarray:
-    x = np.array([value[n] for n in problem.space.names], dtype=float) if isinstance(value, dict) else np.asarray(value, dtype=float)
+    x = (
+        np.array([value[n] for n in problem.space.names], dtype=float)
+        if isinstance(value, dict)
+        else np.asarray(value, dtype=float)
+    )
     return problem.space.snap(x[None])[0]
 
 
 def _value(problem: BlackBox, x: np.ndarray) -> Any:
     space = problem.space
-    if space.bounded and not space.integer.any() and (space.high > space.low).all() and not any(v.log for v in space.variables):
+    if (
+        space.bounded
+        and not space.integer.any()
+        and (space.high > space.low).all()
+        and not any(v.log for v in space.variables)
+    ):
         return np.array(x)
-    return {v.name: round(a) if v.integer else float(a) for v, a in zip(space.variables, x.tolist(), strict=True)}
+    return {
+        v.name: round(a) if v.integer else float(a)
+        for v, a in zip(space.variables, x.tolist(), strict=True)
+    }
 
 
 def _cheap(problem: BlackBox) -> Callable[[Any], bool]:
@@ -209,9 +254,11 @@ def _cheap(problem: BlackBox) -> Callable[[Any], bool]:
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """Without Nevergrad's warnings; the global stream of NumPy, which some of its optimisers draw from, is seeded and put back.
+    """Without Nevergrad's warnings; the global stream of NumPy, which some of its optimisers draw
+    from, is seeded and put back.
 
-    Nevergrad 1.0.12 calls float() on predictions of shape (1,), which NumPy 2.4 refuses; inside, its module finds one that takes them.
+    Nevergrad 1.0.12 calls float() on predictions of shape (1,), which NumPy 2.4 refuses; inside,
+    its module finds one that takes them.
     """
     metamodel: Any = require("nevergrad.optimization.metamodel", "nevergrad")
     before = np.random.get_state()

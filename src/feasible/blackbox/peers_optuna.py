@@ -1,9 +1,13 @@
-"""Optuna's TPE and Gaussian-process samplers, asked and told, with Optuna's own constraints (`trial.set_constraint`).
+"""Optuna's TPE and Gaussian-process samplers, asked and told, with Optuna's own constraints
+(`trial.set_constraint`).
 
-Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is told with the worst objective and the
-worst violations seen, since the samplers leave failed trials out and would propose their like again; where only the constraints are
+Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is
+  told with the worst objective and the
+worst violations seen, since the samplers leave failed trials out and would propose their like
+again; where only the constraints are
 known, the objective is told as the worst one seen. Storage is in memory.
-References: J. Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011); S. Watanabe (arXiv 2304.11127) for the
+References: J. Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011); S.
+  Watanabe (arXiv 2304.11127) for the
 constrained TPE; J. R. Gardner et al. (ICML 2014) for constrained expected improvement.
 """
 
@@ -24,9 +28,12 @@ if TYPE_CHECKING:
     from ..core.ledger import Observations
     from .problem import BlackBox
 
+
 @dataclass(slots=True)
 class Studying:
-    """study: Optuna's study in memory. trials: those that are open, by number. worst, excess: the largest objective and violations."""
+    """study: Optuna's study in memory. trials: those that are open, by number. worst, excess: the
+    largest objective and violations.
+    """
 
     rng: np.random.Generator
     study: Any
@@ -40,7 +47,8 @@ class Studying:
 class Optuna(AskTell):
     """A sampler of Optuna. n_startup_trials: random trials at the start.
 
-    tries: trials for one proposal, before one that the known constraints forbid is replaced by a random allowed point.
+    tries: trials for one proposal, before one that the known constraints forbid is replaced by a
+      random allowed point.
     """
 
     tries: ClassVar[int] = 50
@@ -53,11 +61,20 @@ class Optuna(AskTell):
         with _quiet():
             study = optuna.create_study(sampler=self.sampler(problem, seed_from(rng)))
             space: dict[str, Any] = {}
-            for v, low, high in zip(problem.space.variables, problem.space.low.tolist(), problem.space.high.tolist(), strict=True):
+            for v, low, high in zip(
+                problem.space.variables,
+                problem.space.low.tolist(),
+                problem.space.high.tolist(),
+                strict=True,
+            ):
                 if v.choices:
-                    space[v.name] = optuna.distributions.CategoricalDistribution(list(range(len(v.choices))))
+                    space[v.name] = optuna.distributions.CategoricalDistribution(
+                        list(range(len(v.choices)))
+                    )
                 elif v.integer:
-                    space[v.name] = optuna.distributions.IntDistribution(int(low), int(high), log=v.log)
+                    space[v.name] = optuna.distributions.IntDistribution(
+                        int(low), int(high), log=v.log
+                    )
                 else:
                     space[v.name] = optuna.distributions.FloatDistribution(low, high, log=v.log)
             state = Studying(rng, study, space)
@@ -85,7 +102,9 @@ class Optuna(AskTell):
             if attempt == self.tries:
                 state.study.enqueue_trial(_params(problem, draw(problem, state.rng)[0]))
             trial = state.study.ask(state.distributions)
-            x = problem.space.snap(np.array([[trial.params[name] for name in problem.space.names]], dtype=float))
+            x = problem.space.snap(
+                np.array([[trial.params[name] for name in problem.space.names]], dtype=float)
+            )
             if problem.known is None or problem.known(x)[0]:
                 break
             if attempt < self.tries:
@@ -124,7 +143,9 @@ class Optuna(AskTell):
 
 @dataclass(frozen=True)
 class OptunaTPE(Optuna):
-    """The tree-structured Parzen estimator. multivariate: one joint model instead of one for each variable (Optuna's default: off)."""
+    """The tree-structured Parzen estimator. multivariate: one joint model instead of one for each
+    variable (Optuna's default: off).
+    """
 
     name: ClassVar[str] = "optuna-tpe"
     multivariate: bool = False
@@ -133,13 +154,18 @@ class OptunaTPE(Optuna):
     def sampler(self, problem: BlackBox, seed: int) -> Any:
         """TPESampler."""
         samplers = require("optuna.samplers", self.name)
-        return samplers.TPESampler(seed=seed, n_startup_trials=self.n_startup_trials, n_ei_candidates=self.n_ei_candidates,
-                                   multivariate=self.multivariate)
+        return samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=self.n_startup_trials,
+            n_ei_candidates=self.n_ei_candidates,
+            multivariate=self.multivariate,
+        )
 
 
 @dataclass(frozen=True)
 class OptunaGP(Optuna):
-    """Gaussian processes with log constrained expected improvement. Slow: use it where an evaluation costs more than a second.
+    """Gaussian processes with log constrained expected improvement. Slow: use it where an
+    evaluation costs more than a second.
 
     deterministic: fix the noise of the model near zero; None: where the problem is deterministic.
     """
@@ -153,11 +179,16 @@ class OptunaGP(Optuna):
         require("torch", self.name)
         samplers = require("optuna.samplers", self.name)
         exact = problem.deterministic if self.deterministic is None else self.deterministic
-        return samplers.GPSampler(seed=seed, n_startup_trials=self.n_startup_trials, deterministic_objective=exact)
+        return samplers.GPSampler(
+            seed=seed, n_startup_trials=self.n_startup_trials, deterministic_objective=exact
+        )
 
 
 def _params(problem: BlackBox, x: np.ndarray) -> dict[str, float | int]:
-    return {v.name: round(value) if v.integer else float(value) for v, value in zip(problem.space.variables, x.tolist(), strict=True)}
+    return {
+        v.name: round(value) if v.integer else float(value)
+        for v, value in zip(problem.space.variables, x.tolist(), strict=True)
+    }
 
 
 def _failed() -> Any:

@@ -1,11 +1,17 @@
 """pymoo's single-objective algorithms, asked and told: GA, DE, PSO and ISRES.
 
-Limits are handled as each algorithm has them: feasible first, then the smaller sum of violations, then the objective (GA, DE, PSO), or
-stochastic ranking (ISRES). They work in the unit cube, where every whole number and category has an equal share. A candidate that the
-known constraints forbid costs nothing: it is told as infeasible by one more constraint, and so is a failed evaluation, with the worst
-objective seen. Where a generation would be empty or wholly forbidden, allowed points are drawn at random. An algorithm that finds no
-new candidate is started again. Points that somebody else chose are not taken, pymoo has no place for them.
-References: J. Blank, K. Deb, pymoo: multi-objective optimization in Python (IEEE Access 2020); T. P. Runarsson, X. Yao (IEEE Trans. SMC C,
+Limits are handled as each algorithm has them: feasible first, then the smaller sum of violations,
+  then the objective (GA, DE, PSO), or
+stochastic ranking (ISRES). They work in the unit cube, where every whole number and category has an
+equal share. A candidate that the
+known constraints forbid costs nothing: it is told as infeasible by one more constraint, and so is a
+  failed evaluation, with the worst
+objective seen. Where a generation would be empty or wholly forbidden, allowed points are drawn at
+random. An algorithm that finds no
+new candidate is started again. Points that somebody else chose are not taken, pymoo has no place
+for them.
+References: J. Blank, K. Deb, pymoo: multi-objective optimization in Python (IEEE Access 2020); T.
+  P. Runarsson, X. Yao (IEEE Trans. SMC C,
 2005) for ISRES.
 """
 
@@ -35,10 +41,13 @@ CLASSES = {"ga": "GA", "de": "DE", "pso": "PSO", "isres": "ISRES"}
 
 @dataclass(slots=True)
 class Evolving:
-    """algorithm: pymoo's own. candidates: its generation, of which `shown` (n, d) are the points, and `queue` those that are evaluated.
+    """algorithm: pymoo's own. candidates: its generation, of which `shown` (n, d) are the points,
+    and `queue` those that are evaluated.
 
-    f: (n,) objectives. g: (n, m + 1) constraints, the last one positive where a candidate is forbidden or lost. told: (n,).
-    first: tag of candidate 0. handed: how many of the queue are out. worst: the largest objective seen.
+    f: (n,) objectives. g: (n, m + 1) constraints, the last one positive where a candidate is
+      forbidden or lost. told: (n,).
+    first: tag of candidate 0. handed: how many of the queue are out. worst: the largest objective
+      seen.
     """
 
     rng: np.random.Generator
@@ -60,7 +69,8 @@ class Evolving:
 class Pymoo(AskTell):
     """An algorithm of pymoo with its defaults. algorithm: "ga", "de", "pso" or "isres".
 
-    pop_size: individuals; None: pymoo's default, 100 (PSO 25; ISRES 29 parents of 200 offspring), which suits thousands of evaluations.
+    pop_size: individuals; None: pymoo's default, 100 (PSO 25; ISRES 29 parents of 200 offspring),
+      which suits thousands of evaluations.
     Raises Pending when a whole generation is out and not all of it was told.
     """
 
@@ -69,17 +79,21 @@ class Pymoo(AskTell):
 
     def __post_init__(self) -> None:
         if self.algorithm not in get_args(Algorithm):
-            raise ArgumentError(f"algorithm={self.algorithm!r}: expected one of {', '.join(get_args(Algorithm))}")
+            raise ArgumentError(
+                f"algorithm={self.algorithm!r}: expected one of {', '.join(get_args(Algorithm))}"
+            )
         if self.pop_size is not None and self.pop_size < 5:
             raise ArgumentError(f"pop_size={self.pop_size!r}: expected None or at least 5")
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """"pymoo-ga", "pymoo-de", "pymoo-pso" or "pymoo-isres"."""
+        """ "pymoo-ga", "pymoo-de", "pymoo-pso" or "pymoo-isres"."""
         return f"pymoo-{self.algorithm}"
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Evolving:
-        """Set the algorithm up. Nothing is evaluated; a design x0 takes the place of the first individual."""
+        """Set the algorithm up. Nothing is evaluated; a design x0 takes the place of the first
+        individual.
+        """
         require("pymoo", self.name)
         problem.space.needs_bounds(self.name)
         state = Evolving(rng, Frame.of(problem))
@@ -93,10 +107,20 @@ class Pymoo(AskTell):
         options: dict[str, Any] = {} if self.pop_size is None else {"pop_size": self.pop_size}
         with _quiet():
             state.algorithm = getattr(module, CLASSES[self.algorithm])(**options)
-            stated = core.Problem(n_var=frame.k, n_obj=1, n_ieq_constr=m, xl=np.zeros(frame.k), xu=np.ones(frame.k))
-            state.algorithm.setup(stated, seed=seed_from(state.rng), termination=require("pymoo.core.termination", self.name).NoTermination())
-        if self.algorithm == "isres":  # pymoo 0.6.2 ranks with a stream of its own that no seed reaches
-            state.algorithm.survival.do = partial(state.algorithm.survival.do, random_state=state.algorithm.random_state)
+            stated = core.Problem(
+                n_var=frame.k, n_obj=1, n_ieq_constr=m, xl=np.zeros(frame.k), xu=np.ones(frame.k)
+            )
+            state.algorithm.setup(
+                stated,
+                seed=seed_from(state.rng),
+                termination=require("pymoo.core.termination", self.name).NoTermination(),
+            )
+        if (
+            self.algorithm == "isres"
+        ):  # pymoo 0.6.2 ranks with a stream of its own that no seed reaches
+            state.algorithm.survival.do = partial(
+                state.algorithm.survival.do, random_state=state.algorithm.random_state
+            )
         self._generate(problem, state, first=True)
 
     def _generate(self, problem: BlackBox, state: Evolving, *, first: bool = False) -> None:
@@ -121,16 +145,26 @@ class Pymoo(AskTell):
         state.started = True
         n = len(x)
         state.first += len(state.shown)
-        state.candidates, state.shown, state.handed, state.queue = candidates, x, 0, np.flatnonzero(allowed)
+        state.candidates, state.shown, state.handed, state.queue = (
+            candidates,
+            x,
+            0,
+            np.flatnonzero(allowed),
+        )
         state.f, state.g, state.told = np.full(n, np.nan), np.zeros((n, state.g.shape[1])), ~allowed
         state.g[~allowed, -1] = 1.0
 
     def ask(self, problem: BlackBox, state: Evolving, n: int | None = None) -> Proposals:
-        """The candidates of this generation that nobody has asked for yet, at most n. Raises Pending where there are none."""
+        """The candidates of this generation that nobody has asked for yet, at most n. Raises
+        Pending where there are none.
+        """
         left = len(state.queue) - state.handed
         if left == 0 and n != 0:
-            raise Pending(f"{self.name}: all {len(state.queue)} candidates of the generation are out; tell their outcomes first")
-        which = state.queue[state.handed:state.handed + (left if n is None else n)]
+            raise Pending(
+                f"{self.name}: all {len(state.queue)} candidates of the generation are out; tell "
+                "their outcomes first"
+            )
+        which = state.queue[state.handed : state.handed + (left if n is None else n)]
         state.handed += len(which)
         return Proposals(state.shown[which], which + state.first)
 
@@ -166,7 +200,9 @@ class Pymoo(AskTell):
                 return
             state.algorithm.problem.n_ieq_constr = state.g.shape[1]
         evaluator = require("pymoo.core.evaluator", self.name).Evaluator()
-        static = require("pymoo.problems.static", self.name).StaticProblem(state.algorithm.problem, F=state.f[:, None], G=state.g)
+        static = require("pymoo.problems.static", self.name).StaticProblem(
+            state.algorithm.problem, F=state.f[:, None], G=state.g
+        )
         with _quiet():
             evaluator.eval(static, state.candidates)
             state.algorithm.tell(infills=state.candidates)
@@ -175,7 +211,9 @@ class Pymoo(AskTell):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the note that modules are not compiled and without overflow warnings; the global stream of NumPy is put back."""
+    """Without the note that modules are not compiled and without overflow warnings; the global
+    stream of NumPy is put back.
+    """
     config = require("pymoo.config", "pymoo").Config
     shown, before = config.warnings["not_compiled"], np.random.get_state()
     config.warnings["not_compiled"] = False

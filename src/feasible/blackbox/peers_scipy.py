@@ -1,10 +1,16 @@
-"""SciPy's solvers as methods: differential evolution, COBYQA, SLSQP and trust-constr, with SciPy's own constraint handling.
+"""SciPy's solvers as methods: differential evolution, COBYQA, SLSQP and trust-constr, with SciPy's
+own constraint handling.
 
-Each step is one whole solver run. A run that converges before the budget is used up is followed by one from another random start,
-since the rest of the budget must still be used. The objective and the constraints come from one evaluation; limits are handed over as
-they are meant (one- or two-sided, or equalities). Local solvers work in the unit cube of the box, without which COBYQA's first trust
-region and the absolute step of SLSQP's differences would mean nothing. Forbidden and failed points are given the worst values seen.
-References: scipy.optimize; R. Storn, K. Price (1997); T. M. Ragonneau, Z. Zhang, COBYQA (2024); D. Kraft, SLSQP (1988); R. H. Byrd,
+Each step is one whole solver run. A run that converges before the budget is used up is followed by
+one from another random start,
+since the rest of the budget must still be used. The objective and the constraints come from one
+evaluation; limits are handed over as
+they are meant (one- or two-sided, or equalities). Local solvers work in the unit cube of the box,
+without which COBYQA's first trust
+region and the absolute step of SLSQP's differences would mean nothing. Forbidden and failed points
+are given the worst values seen.
+References: scipy.optimize; R. Storn, K. Price (1997); T. M. Ragonneau, Z. Zhang, COBYQA (2024); D.
+  Kraft, SLSQP (1988); R. H. Byrd,
 M. E. Hribar, J. Nocedal (1999) for trust-constr.
 """
 
@@ -31,7 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Restarting:
-    """What one solver run leaves to the next. restarts: runs finished. broken: runs that the solver gave up with an error."""
+    """What one solver run leaves to the next. restarts: runs finished. broken: runs that the solver
+    gave up with an error.
+    """
 
     rng: np.random.Generator
     restarts: int = 0
@@ -42,7 +50,8 @@ class Restarting:
 class Oracle:
     """f and the limited metrics of a point from one evaluation; the last few points are remembered.
 
-    infinite: a failed point has an infinite objective.  scale_limits: choose units at the first point that was measured.
+    infinite: a failed point has an infinite objective.  scale_limits: choose units at the first
+      point that was measured.
     """
 
     problem: BlackBox
@@ -75,12 +84,17 @@ class Oracle:
     def _values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         seen = self.problem.evaluate(x)
         limits = self.problem.limits.limits
-        f, c = float(seen.objective[0]), seen.values[0, 1:1 + len(limits)]
+        f, c = float(seen.objective[0]), seen.values[0, 1 : 1 + len(limits)]
         known = seen.status[0] != FAILED and not np.isnan(c).any()
         if len(self.units) != len(limits) or not self.measured:
             self.units = np.array([q.scale for q in limits])
             if known and self.scale_limits:
-                distance = np.array([min(abs(v - q.low), abs(v - q.high)) for v, q in zip(c.tolist(), limits, strict=True)])
+                distance = np.array(
+                    [
+                        min(abs(v - q.low), abs(v - q.high))
+                        for v, q in zip(c.tolist(), limits, strict=True)
+                    ]
+                )
                 self.units *= np.fmax(distance / self.units, 1.0)
         low, high = self.sides()
         c = c / self.units
@@ -90,7 +104,9 @@ class Oracle:
         if not known:
             # nothing is known: the worst objective and, for every limit, the worst violation seen
             beyond = np.where(np.isfinite(high), high + self.excess, low - self.excess)
-            return (math.inf if self.infinite else self._bad()), np.where(np.isnan(c) | (seen.status[0] == FAILED), beyond, c)
+            return (math.inf if self.infinite else self._bad()), np.where(
+                np.isnan(c) | (seen.status[0] == FAILED), beyond, c
+            )
         self.measured = True
         self.excess = np.fmax(self.excess, over)
         if math.isnan(f):
@@ -104,7 +120,9 @@ class Oracle:
     def sides(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper sides of the limits, in the units handed to the solver."""
         limits = self.problem.limits.limits
-        return np.array([q.low for q in limits]) / self.units, np.array([q.high for q in limits]) / self.units
+        return np.array([q.low for q in limits]) / self.units, np.array(
+            [q.high for q in limits]
+        ) / self.units
 
     def objective(self, z: np.ndarray) -> float:
         """The objective alone."""
@@ -146,7 +164,9 @@ class Foreign(Method):
         return state
 
     def _start(self, problem: BlackBox, state: Restarting, oracle: Oracle) -> np.ndarray:
-        """A point where something could be measured: x0, then random ones. It shows how many components the constraints have."""
+        """A point where something could be measured: x0, then random ones. It shows how many
+        components the constraints have.
+        """
         x = first_start(problem) if state.restarts == 0 else None
         while True:
             z = oracle.frame.z(problem, draw(problem, state.rng) if x is None else x[None])[0]
@@ -167,9 +187,11 @@ class Foreign(Method):
 
 @dataclass(frozen=True)
 class DifferentialEvolution(Foreign):
-    """SciPy's differential evolution: a population of popsize times the number of variables, feasible points first.
+    """SciPy's differential evolution: a population of popsize times the number of variables,
+    feasible points first.
 
-    strategy, popsize, tol, mutation, recombination, init, updating, polish: as in scipy.optimize.differential_evolution.
+    strategy, popsize, tol, mutation, recombination, init, updating, polish: as in
+      scipy.optimize.differential_evolution.
     Whole numbers are passed as such (integrality). Needs finite bounds.
     """
 
@@ -193,19 +215,35 @@ class DifferentialEvolution(Foreign):
         frame = oracle.frame
         whole = np.zeros(frame.k, dtype=bool)
         whole[frame.whole(problem)] = True
-        low, high = np.where(whole, frame.low + 0.5, frame.low), np.where(whole, frame.high - 0.5, frame.high)
+        low, high = (
+            np.where(whole, frame.low + 0.5, frame.low),
+            np.where(whole, frame.high - 0.5, frame.high),
+        )
         oracle.keep = 2 * self.popsize * frame.k + 64
         optimize.differential_evolution(
-            oracle.objective, optimize.Bounds(low, high), strategy=self.strategy, popsize=self.popsize, tol=self.tol,
-            mutation=self.mutation, recombination=self.recombination, rng=state.rng, polish=self.polish, init=self.init_population,
-            constraints=oracle.constraints(), x0=z0, integrality=whole)
+            oracle.objective,
+            optimize.Bounds(low, high),
+            strategy=self.strategy,
+            popsize=self.popsize,
+            tol=self.tol,
+            mutation=self.mutation,
+            recombination=self.recombination,
+            rng=state.rng,
+            polish=self.polish,
+            init=self.init_population,
+            constraints=oracle.constraints(),
+            x0=z0,
+            integrality=whole,
+        )
 
 
 @dataclass(frozen=True)
 class COBYQA(Foreign):
-    """SciPy's COBYQA: a trust region with quadratic models, without derivatives. Bounds are always respected.
+    """SciPy's COBYQA: a trust region with quadratic models, without derivatives. Bounds are always
+    respected.
 
-    initial_tr_radius is in units of the box (where bounded); final_tr_radius, feasibility_tol: as in SciPy.
+    initial_tr_radius is in units of the box (where bounded); final_tr_radius, feasibility_tol: as
+    in SciPy.
     """
 
     name: ClassVar[str] = "cobyqa"
@@ -217,15 +255,25 @@ class COBYQA(Foreign):
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
         """One run of COBYQA."""
         frame = oracle.frame
-        optimize.minimize(oracle.objective, z0, method="cobyqa", bounds=optimize.Bounds(frame.low, frame.high),
-                          constraints=oracle.constraints(),
-                          options={"initial_tr_radius": self.initial_tr_radius, "final_tr_radius": self.final_tr_radius,
-                                   "feasibility_tol": self.feasibility_tol})
+        optimize.minimize(
+            oracle.objective,
+            z0,
+            method="cobyqa",
+            bounds=optimize.Bounds(frame.low, frame.high),
+            constraints=oracle.constraints(),
+            options={
+                "initial_tr_radius": self.initial_tr_radius,
+                "final_tr_radius": self.final_tr_radius,
+                "feasibility_tol": self.feasibility_tol,
+            },
+        )
 
 
 @dataclass(frozen=True)
 class SLSQP(Foreign):
-    """SciPy's SLSQP: sequential quadratic programming with forward differences. ftol, eps: as in SciPy."""
+    """SciPy's SLSQP: sequential quadratic programming with forward differences. ftol, eps: as in
+    SciPy.
+    """
 
     name: ClassVar[str] = "slsqp"
     ftol: float = 1e-6
@@ -235,13 +283,21 @@ class SLSQP(Foreign):
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
         """One run of SLSQP."""
         frame = oracle.frame
-        optimize.minimize(oracle.objective, z0, method="SLSQP", bounds=optimize.Bounds(frame.low, frame.high, keep_feasible=True),
-                          constraints=oracle.constraints(), options={"ftol": self.ftol, "eps": self.eps, "maxiter": self.maxiter})
+        optimize.minimize(
+            oracle.objective,
+            z0,
+            method="SLSQP",
+            bounds=optimize.Bounds(frame.low, frame.high, keep_feasible=True),
+            constraints=oracle.constraints(),
+            options={"ftol": self.ftol, "eps": self.eps, "maxiter": self.maxiter},
+        )
 
 
 @dataclass(frozen=True)
 class TrustConstr(Foreign):
-    """SciPy's trust-constr: a trust-region interior point with forward differences and BFGS. gtol, xtol: as in SciPy."""
+    """SciPy's trust-constr: a trust-region interior point with forward differences and BFGS. gtol,
+    xtol: as in SciPy.
+    """
 
     name: ClassVar[str] = "trust-constr"
     scale_limits: ClassVar[bool] = True
@@ -254,9 +310,22 @@ class TrustConstr(Foreign):
         frame = oracle.frame
         room = np.where(np.isfinite(frame.high - frame.low), 1e-6 * (frame.high - frame.low), 0.0)
         inside = np.clip(z0, frame.low + room, frame.high - room)
-        optimize.minimize(oracle.objective, inside, method="trust-constr",
-                          bounds=optimize.Bounds(frame.low, frame.high, keep_feasible=True), constraints=oracle.constraints(),
-                          options={"gtol": self.gtol, "xtol": self.xtol, "maxiter": self.maxiter})
+        optimize.minimize(
+            oracle.objective,
+            inside,
+            method="trust-constr",
+            bounds=optimize.Bounds(frame.low, frame.high, keep_feasible=True),
+            constraints=oracle.constraints(),
+            options={"gtol": self.gtol, "xtol": self.xtol, "maxiter": self.maxiter},
+        )
 
 
-__all__ = ["COBYQA", "SLSQP", "DifferentialEvolution", "Foreign", "Oracle", "Restarting", "TrustConstr"]
+__all__ = [
+    "COBYQA",
+    "SLSQP",
+    "DifferentialEvolution",
+    "Foreign",
+    "Oracle",
+    "Restarting",
+    "TrustConstr",
+]

@@ -1,8 +1,11 @@
 """The two baselines without a memory: uniform random points, and SciPy's scrambled Sobol sequence.
 
-Use them as yardsticks: a method that is not better than these has learned nothing. Every point depends on the run's seed and its
-own number only, so that it does not matter who asks, or how many at once. A design x0 of the user's is tried first.
-Reference for the sequence: A. B. Owen, Scrambling Sobol' and Niederreiter-Xing points, J. Complexity 14 (1998).
+Use them as yardsticks: a method that is not better than these has learned nothing. Every point
+  depends on the run's seed and its
+own number only, so that it does not matter who asks, or how many at once. A design x0 of the user's
+is tried first.
+Reference for the sequence: A. B. Owen, Scrambling Sobol' and Niederreiter-Xing points, J.
+  Complexity 14 (1998).
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ BLOCK = 64
 
 @dataclass(slots=True)
 class Searching:
-    """number: proposals made. cursor: points of the sequence looked at (Sobol). points: the block, or the beginning of the sequence."""
+    """number: proposals made. cursor: points of the sequence looked at (Sobol). points: the block,
+    or the beginning of the sequence.
+    """
 
     seed: int
     points: Float[np.ndarray, "k d"]
@@ -40,7 +45,9 @@ class Searching:
 
 @dataclass(frozen=True)
 class RandomSearch(AskTell):
-    """Independent uniform points of the box that the known constraints allow. batch: points in one step."""
+    """Independent uniform points of the box that the known constraints allow. batch: points in one
+    step.
+    """
 
     name: ClassVar[str] = "random-search"
     batch: int = 1
@@ -66,7 +73,9 @@ class RandomSearch(AskTell):
             return start
         block, row = divmod(number, BLOCK)
         if block != state.block:
-            state.points = space.from_unit(np.random.default_rng([state.seed, block]).random((BLOCK, space.d)))
+            state.points = space.from_unit(
+                np.random.default_rng([state.seed, block]).random((BLOCK, space.d))
+            )
             state.block = block
         x = state.points[row]
         if problem.known is not None and not problem.known(x[None])[0]:
@@ -92,7 +101,9 @@ class SobolSearch(RandomSearch):
         while True:
             if state.cursor >= len(state.points):
                 size = max(2 * BLOCK, 2 * len(state.points))
-                state.points = space.from_unit(qmc.Sobol(space.d, rng=np.random.default_rng(state.seed)).random(size))
+                state.points = space.from_unit(
+                    qmc.Sobol(space.d, rng=np.random.default_rng(state.seed)).random(size)
+                )
             x = state.points[state.cursor]
             state.cursor += 1
             if problem.known is None or problem.known(x[None])[0]:

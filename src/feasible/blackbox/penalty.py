@@ -1,4 +1,6 @@
-"""Constraints by a penalty that grows: E(x) + rho sum_j max(0, g_j(x))^2, each g_j in a unit of its own that is learnt."""
+"""Constraints by a penalty that grows: E(x) + rho sum_j max(0, g_j(x))^2, each g_j in a unit of its
+own that is learnt.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,28 @@ if TYPE_CHECKING:
 class Penalty:
     """Weights of the constraints, learnt from what was seen.
 
-    rho: weight, dimensionless.  unit: (m,) each constraint's unit, the median of its first positive values (0: none seen yet).
-    height: the objective's unit, the interquartile range of the first batch (0: not seen yet).  Penalty term in units of E:
-    rho * height * sum_j (max(0, g_j) / unit_j)^2, so that neither the scale of E nor that of any g_j matters.
+    rho: weight, dimensionless.  unit: (m,) each constraint's unit, the median of its first positive
+      values (0: none seen yet).
+    height: the objective's unit, the interquartile range of the first batch (0: not seen yet).
+      Penalty term in units of E:
+    rho * height * sum_j (max(0, g_j) / unit_j)^2, so that neither the scale of E nor that of any
+    g_j matters.
     """
 
     rho: float = 1.0
     height: float = 0.0
     unit: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
 
-    def learn(self, f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], growth: float, share: float = 0.2) -> None:
-        """Settle units that are still open; rho grows by `growth` while less than `share` of the points satisfy everything."""
+    def learn(
+        self,
+        f: Float[np.ndarray, " n"],
+        g: Float[np.ndarray, "n m"],
+        growth: float,
+        share: float = 0.2,
+    ) -> None:
+        """Settle units that are still open; rho grows by `growth` while less than `share` of the
+        points satisfy everything.
+        """
         if not g.shape[1]:
             return
         if len(self.unit) != g.shape[1]:
@@ -44,8 +57,12 @@ class Penalty:
         if np.count_nonzero(over.any(axis=1)) > (1 - share) * len(f):
             self.rho = min(self.rho * growth, 1e12)
 
-    def energy(self, f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
-        """(n,) energies without NaN. A failed point is +inf; one without an objective counts as the worst objective beside it."""
+    def energy(
+        self, f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"]
+    ) -> Float[np.ndarray, " n"]:
+        """(n,) energies without NaN. A failed point is +inf; one without an objective counts as the
+        worst objective beside it.
+        """
         if not g.shape[1]:
             return finite_energy(f)
         over = np.maximum(g, 0.0)
@@ -63,5 +80,7 @@ class Penalty:
         seen = f[np.isfinite(f)]
         worst = float(seen.max()) if len(seen) else 0.0
         failed = np.isnan(f) & np.isnan(g).all(axis=1)
-        total = np.where(np.isnan(f), worst + np.nansum(over, axis=1) * self.rho * (self.height or 1.0), total)
+        total = np.where(
+            np.isnan(f), worst + np.nansum(over, axis=1) * self.rho * (self.height or 1.0), total
+        )
         return finite_energy(np.where(failed, np.inf, total))

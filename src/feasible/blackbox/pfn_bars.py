@@ -1,7 +1,10 @@
-"""The bar distribution of prior-fitted networks: a histogram whose first and last bar are half-normal tails, with everything in closed form.
+"""The bar distribution of prior-fitted networks: a histogram whose first and last bar are
+half-normal tails, with everything in closed form.
 
-Müller et al. (2022) call it the Riemann distribution. Bar k = 1..K-2 is uniform on [b_k, b_{k+1}]. The first bar is a half-normal that
-goes down from b_1, the last one goes up from b_{K-1}; their scale s = width / 0.67449 puts one half of the mass inside the bar's width.
+Müller et al. (2022) call it the Riemann distribution. Bar k = 1..K-2 is uniform on [b_k, b_{k+1}].
+The first bar is a half-normal that
+goes down from b_1, the last one goes up from b_{K-1}; their scale s = width / 0.67449 puts one half
+of the mass inside the bar's width.
 """
 
 from __future__ import annotations
@@ -24,15 +27,25 @@ HALF = 0.6744897501960817
 
 @dataclass(frozen=True)
 class Bars:
-    """borders: (K + 1,) increasing. tails=False makes all bars uniform, the first and the last one too."""
+    """borders: (K + 1,) increasing. tails=False makes all bars uniform, the first and the last one
+    too.
+    """
 
     borders: Float[Tensor, " K1"]
     tails: bool = True
 
     def __post_init__(self) -> None:
         b = self.borders
-        if b.ndim != 1 or len(b) < 4 or not bool((b[1:] > b[:-1]).all()) or not bool(torch.isfinite(b).all()):
-            raise ArgumentError(f"borders: got shape {tuple(b.shape)}, expected at least four finite numbers in increasing order")
+        if (
+            b.ndim != 1
+            or len(b) < 4
+            or not bool((b[1:] > b[:-1]).all())
+            or not bool(torch.isfinite(b).all())
+        ):
+            raise ArgumentError(
+                f"borders: got shape {tuple(b.shape)}, expected at least four finite numbers in "
+                "increasing order"
+            )
 
     @property
     def widths(self) -> Float[Tensor, " K"]:
@@ -53,17 +66,23 @@ class Bars:
         if self.tails:
             low, high = self.scales
             first, last = self.borders[1] - y, y - self.borders[-2]
-            density = torch.where(k == 0, _log_half_normal(first, low), torch.where(k == len(w) - 1, _log_half_normal(last, high), density))
+            density = torch.where(
+                k == 0,
+                _log_half_normal(first, low),
+                torch.where(k == len(w) - 1, _log_half_normal(last, high), density),
+            )
         return -torch.log_softmax(logits, dim=-1).gather(-1, k[..., None])[..., 0] - density
 
-    # -- closed forms: each is a sum over bars of p_k times a part that depends on the bar -----------------------------------
+    # -- closed forms: each is a sum over bars of p_k times a part that depends on the bar ---------
 
     def mean(self, logits: Float[Tensor, "*b K"]) -> Float[Tensor, " *b"]:
         """Expected value."""
         b, middle = self.borders.double(), (self.borders[1:].double() + self.borders[:-1]) / 2
         if self.tails:
             low, high = (s.double() for s in self.scales)
-            middle = torch.cat([(b[1] - low * _ROOT)[None], middle[1:-1], (b[-2] + high * _ROOT)[None]])
+            middle = torch.cat(
+                [(b[1] - low * _ROOT)[None], middle[1:-1], (b[-2] + high * _ROOT)[None]]
+            )
         return _p(logits) @ middle
 
     def variance(self, logits: Float[Tensor, "*b K"]) -> Float[Tensor, " *b"]:
@@ -72,7 +91,10 @@ class Bars:
         second = (b[1:] ** 2 + b[1:] * b[:-1] + b[:-1] ** 2) / 3
         if self.tails:
             low, high = (s.double() for s in self.scales)
-            first, last = b[1] ** 2 - 2 * b[1] * low * _ROOT + low**2, b[-2] ** 2 + 2 * b[-2] * high * _ROOT + high**2
+            first, last = (
+                b[1] ** 2 - 2 * b[1] * low * _ROOT + low**2,
+                b[-2] ** 2 + 2 * b[-2] * high * _ROOT + high**2,
+            )
             second = torch.cat([first[None], second[1:-1], last[None]])
         return (_p(logits) @ second - self.mean(logits) ** 2).clamp_min(0.0)
 
@@ -85,7 +107,14 @@ class Bars:
             low, high = (s.double() for s in self.scales)
             left, right = b[-2], b[1]
             last = _excess(high, (t - left).clamp_min(0)) + (left - t).clamp_min(0)
-            first = torch.where(t < right, right - t - _excess(low, torch.zeros_like(t)) + _excess(low, (right - t).clamp_min(0)), 0.0)
+            first = torch.where(
+                t < right,
+                right
+                - t
+                - _excess(low, torch.zeros_like(t))
+                + _excess(low, (right - t).clamp_min(0)),
+                0.0,
+            )
             parts = torch.cat([first, parts[..., 1:-1], last], dim=-1)
         return parts.clamp_min(0.0)
 
@@ -101,7 +130,9 @@ class Bars:
         return parts
 
     def ei(self, logits: Float[Tensor, "*b K"], tau: Any) -> Float[Tensor, " *b"]:
-        """Expected improvement E (y - tau)+ above tau, which broadcasts against the logits without their last axis."""
+        """Expected improvement E (y - tau)+ above tau, which broadcasts against the logits without
+        their last axis.
+        """
         return (_p(logits) * self.ei_parts(tau)).sum(-1)
 
     def pi(self, logits: Float[Tensor, "*b K"], tau: Any) -> Float[Tensor, " *b"]:
@@ -109,7 +140,9 @@ class Bars:
         return (_p(logits) * self.pi_parts(tau)).sum(-1)
 
     def quantile(self, logits: Float[Tensor, "*b K"], q: Any) -> Float[Tensor, " *b"]:
-        """The value below which y lies with probability q in (0, 1); q broadcasts against the logits without their last axis."""
+        """The value below which y lies with probability q in (0, 1); q broadcasts against the
+        logits without their last axis.
+        """
         p = _p(logits)
         q = torch.as_tensor(q, dtype=torch.float64).expand(p.shape[:-1])
         total = p.cumsum(-1)
@@ -123,7 +156,9 @@ class Bars:
             low, high = (s.double() for s in self.scales)
             safe = share.clamp(1e-15, 1 - 1e-15)
             value = torch.where(k == 0, b[1] - low * math.sqrt(2) * torch.erfinv(1 - safe), value)
-            value = torch.where(k == p.shape[-1] - 1, b[-2] + high * math.sqrt(2) * torch.erfinv(safe), value)
+            value = torch.where(
+                k == p.shape[-1] - 1, b[-2] + high * math.sqrt(2) * torch.erfinv(safe), value
+            )
         return value
 
 

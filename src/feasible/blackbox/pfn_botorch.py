@@ -1,4 +1,5 @@
-"""A prior-fitted network as a BoTorch model, so that BoTorch's acquisition functions and optimisers can use it.
+"""A prior-fitted network as a BoTorch model, so that BoTorch's acquisition functions and optimisers
+can use it.
 
 >>> import torch
 >>> x = torch.rand(8, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 
 class BarPosterior(BoTorchPosterior):  # type: ignore[misc]
-    """Independent bar distributions at the points of a `b x q` batch, one output each in the last axis (`b x q x m`)."""
+    """Independent bar distributions at the points of a `b x q` batch, one output each in the last
+    axis (`b x q x m`).
+    """
 
     def __init__(self, predicted: Prediction, batch: torch.Size):
         super().__init__()
@@ -55,11 +58,15 @@ class BarPosterior(BoTorchPosterior):  # type: ignore[misc]
         return torch.stack([self._laid_out(self.predicted.quantile(v)) for v in value])
 
     def rsample(self, sample_shape: torch.Size | None = None) -> Float[Tensor, "*s *b q m"]:
-        """Samples by inversion; the points are independent of each other. Draws from torch's global stream, as BoTorch's posteriors do."""
+        """Samples by inversion; the points are independent of each other. Draws from torch's global
+        stream, as BoTorch's posteriors do.
+        """
         shape = torch.Size() if sample_shape is None else sample_shape
         logits = self.predicted.logits
         u = torch.rand(*shape, *logits.shape[:-1], dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
-        value = self.predicted.shift + self.predicted.scale * self.predicted.bars.quantile(logits.expand(*shape, *logits.shape), u)
+        value = self.predicted.shift + self.predicted.scale * self.predicted.bars.quantile(
+            logits.expand(*shape, *logits.shape), u
+        )
         return value.transpose(-1, -2).reshape(*shape, *self._shape)
 
     def _extended_shape(self, sample_shape: torch.Size = torch.Size()) -> torch.Size:  # noqa: B008
@@ -70,15 +77,22 @@ class BarPosterior(BoTorchPosterior):  # type: ignore[misc]
 
 
 class PFNModel(Model):  # type: ignore[misc]
-    """train_X (n, d) in the unit cube, train_Y (n, m): each output is standardised by itself. model: the packaged network by default.
+    """train_X (n, d) in the unit cube, train_Y (n, m): each output is standardised by itself.
+    model: the packaged network by default.
 
-    Points of a q-batch are predicted independently, so use it with analytic acquisition functions (q = 1).
+    Points of a q-batch are predicted independently, so use it with analytic acquisition functions
+    (q = 1).
     """
 
-    def __init__(self, train_X: Float[Tensor, "n d"], train_Y: Float[Tensor, "n m"], model: PFN | None = None):
+    def __init__(
+        self, train_X: Float[Tensor, "n d"], train_Y: Float[Tensor, "n m"], model: PFN | None = None
+    ):
         super().__init__()
         if train_X.ndim != 2 or train_Y.ndim != 2:
-            raise ShapeError(f"train_X has shape {tuple(train_X.shape)} and train_Y {tuple(train_Y.shape)}, expected (n, d) and (n, m)")
+            raise ShapeError(
+                f"train_X has shape {tuple(train_X.shape)} and train_Y {tuple(train_Y.shape)}, "
+                "expected (n, d) and (n, m)"
+            )
         self.model = model or PFN.load("small")
         with torch.no_grad():
             self.conditioned = self.model.condition(train_X, train_Y.T)
@@ -94,12 +108,19 @@ class PFNModel(Model):  # type: ignore[misc]
         """No batches of models."""
         return torch.Size()
 
-    def posterior(self, X: Float[Tensor, "*b q d"], output_indices: Any = None, observation_noise: Any = False,
-                  posterior_transform: Any = None) -> Any:
+    def posterior(
+        self,
+        X: Float[Tensor, "*b q d"],
+        output_indices: Any = None,
+        observation_noise: Any = False,
+        posterior_transform: Any = None,
+    ) -> Any:
         """The bar distributions at X; differentiable in X."""
         predicted = self.conditioned.predict(X.reshape(-1, X.shape[-1]))
         if output_indices is not None:
             keep = list(output_indices)
-            predicted = Prediction(predicted.logits[keep], predicted.bars, predicted.shift[keep], predicted.scale[keep])
+            predicted = Prediction(
+                predicted.logits[keep], predicted.bars, predicted.shift[keep], predicted.scale[keep]
+            )
         found = BarPosterior(predicted, X.shape[:-1])
         return found if posterior_transform is None else posterior_transform(found)

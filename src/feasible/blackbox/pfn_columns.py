@@ -1,6 +1,8 @@
-"""What a surrogate of constrained Bayesian optimisation learns: observed outputs, brought near a normal shape, with the thresholds to pass.
+"""What a surrogate of constrained Bayesian optimisation learns: observed outputs, brought near a
+normal shape, with the thresholds to pass.
 
-Yeo and Johnson (Biometrika, 2000): a power transform for values of both signs, its power chosen by maximum likelihood.
+Yeo and Johnson (Biometrika, 2000): a power transform for values of both signs, its power chosen by
+maximum likelihood.
 """
 
 from __future__ import annotations
@@ -34,20 +36,29 @@ class YeoJohnson:
         return (psi(z, self.power) - self.mean) / self.sd
 
 
-def psi(z: Float[np.ndarray, " *b"], power: Float[np.ndarray, " *b"] | float) -> Float[np.ndarray, " *b"]:
+def psi(
+    z: Float[np.ndarray, " *b"], power: Float[np.ndarray, " *b"] | float
+) -> Float[np.ndarray, " *b"]:
     """The transform of Yeo and Johnson; the two broadcast."""
     lam = np.where(z >= 0, power, 2 - np.asarray(power, dtype=float))
     logs = np.log1p(np.abs(z))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        size = np.where(np.abs(lam) < 1e-8, logs, np.expm1(np.minimum(lam * logs, 700.0)) / np.where(lam == 0, 1.0, lam))
+        size = np.where(
+            np.abs(lam) < 1e-8,
+            logs,
+            np.expm1(np.minimum(lam * logs, 700.0)) / np.where(lam == 0, 1.0, lam),
+        )
     return np.sign(z) * size
 
 
 def fit_map(v: Float[np.ndarray, " n"], *, always: bool = True) -> YeoJohnson:
-    """The map that makes v standard, as normal as a power allows. A constant v is only shifted, and scaled by its size.
+    """The map that makes v standard, as normal as a power allows. A constant v is only shifted, and
+    scaled by its size.
 
-    always: standardise before the power transform, so that units do not matter; False, as published: only where the mean or the
-    standard deviation is above 1000 (or where the spread is below 1e-6, too small for a power to see).
+    always: standardise before the power transform, so that units do not matter; False, as
+      published: only where the mean or the
+    standard deviation is above 1000 (or where the spread is below 1e-6, too small for a power to
+    see).
     """
     unit = float(np.abs(v).max(initial=0.0)) or 1.0
     scaled = v / unit
@@ -70,7 +81,9 @@ def fit_map(v: Float[np.ndarray, " n"], *, always: bool = True) -> YeoJohnson:
     return YeoJohnson(unit, centre, spread, power, float(t.mean()), sd)
 
 
-def _likelihood(z: Float[np.ndarray, " n"], lams: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+def _likelihood(
+    z: Float[np.ndarray, " n"], lams: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
     t = psi(z, lams[:, None])
     with np.errstate(over="ignore", invalid="ignore"):
         variance = t.var(axis=1)
@@ -81,9 +94,11 @@ def _likelihood(z: Float[np.ndarray, " n"], lams: Float[np.ndarray, " k"]) -> Fl
 
 @dataclass(slots=True)
 class Columns:
-    """Outputs to model, all to be maximised. values: (s, n) transformed, NaN where unknown. thresholds: (s,) to be passed.
+    """Outputs to model, all to be maximised. values: (s, n) transformed, NaN where unknown.
+    thresholds: (s,) to be passed.
 
-    objective: whether row 0 is the objective, whose expected improvement over its threshold counts; the other rows are constraints.
+    objective: whether row 0 is the objective, whose expected improvement over its threshold counts;
+      the other rows are constraints.
     """
 
     values: Float[np.ndarray, "s n"]
@@ -91,13 +106,19 @@ class Columns:
     objective: bool
 
 
-def feasible_rows(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"]) -> Bool[np.ndarray, " n"]:
+def feasible_rows(
+    f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"]
+) -> Bool[np.ndarray, " n"]:
     """Rows with an objective and every constraint at most 0."""
     return np.isfinite(f) & (g <= 0).all(axis=1)
 
 
-def fill_failures(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], failed: Bool[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-    """Copies in which failed rows have the worst objective and the worst violations seen, so that a model learns to avoid them."""
+def fill_failures(
+    f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], failed: Bool[np.ndarray, " n"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Copies in which failed rows have the worst objective and the worst violations seen, so that a
+    model learns to avoid them.
+    """
     f, g = f.copy(), g.copy()
     if failed.any():
         known = f[np.isfinite(f)]
@@ -108,8 +129,15 @@ def fill_failures(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], faile
     return f, g
 
 
-def constrained(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], *, always: bool = True, anywhere: bool = False) -> Columns:
-    """-f over its best feasible value, and -g_j over 0. Without a feasible point there is no objective.
+def constrained(
+    f: Float[np.ndarray, " n"],
+    g: Float[np.ndarray, "n m"],
+    *,
+    always: bool = True,
+    anywhere: bool = False,
+) -> Columns:
+    """-f over its best feasible value, and -g_j over 0. Without a feasible point there is no
+    objective.
 
     anywhere: the incumbent is the best of all points, feasible or not, as in the official code.
     """
@@ -131,7 +159,9 @@ def constrained(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], *, alwa
     return Columns(np.array(rows).reshape(len(rows), len(f)), np.array(thresholds), objective)
 
 
-def penalised(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], rho: float, *, always: bool = True) -> Columns:
+def penalised(
+    f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"], rho: float, *, always: bool = True
+) -> Columns:
     """-(f + rho sum_j max(0, g_j)^2) over its largest value."""
     with np.errstate(over="ignore"):
         y = -(f + rho * (np.maximum(g, 0.0) ** 2).sum(axis=1))

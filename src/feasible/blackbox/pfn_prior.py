@@ -1,8 +1,12 @@
-"""The prior that a prior-fitted network learns: Gaussian processes like those of HEBO, on contexts like those of Bayesian optimisation.
+"""The prior that a prior-fitted network learns: Gaussian processes like those of HEBO, on contexts
+like those of Bayesian optimisation.
 
-After Müller, Feurer, Hollmann and Hutter (PFNs4BO, 2023) as used by Yu, Picard and Ahmed (arXiv 2404.04495), widened for engineering
-functions: Matérn-3/2, Matérn-5/2 or squared-exponential kernels with one lengthscale per input, mostly little noise, linear and quadratic
-trends, Kumaraswamy-warped inputs, inputs without effect, skewed outputs; points uniform in the unit cube or gathered around a centre.
+After Müller, Feurer, Hollmann and Hutter (PFNs4BO, 2023) as used by Yu, Picard and Ahmed (arXiv
+2404.04495), widened for engineering
+functions: Matérn-3/2, Matérn-5/2 or squared-exponential kernels with one lengthscale per input,
+  mostly little noise, linear and quadratic
+trends, Kumaraswamy-warped inputs, inputs without effect, skewed outputs; points uniform in the unit
+cube or gathered around a centre.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ JITTER = 1e-6
 
 @dataclass(slots=True)
 class Batch:
-    """b functions: a context of n points, and q points where they are to be predicted. y is standardised by its context's mean and spread."""
+    """b functions: a context of n points, and q points where they are to be predicted. y is
+    standardised by its context's mean and spread.
+    """
 
     d: Int[Tensor, " b"]
     """Number of inputs of each function; columns from d on are 0.5 and mean nothing."""
@@ -33,12 +39,15 @@ class Batch:
     oracle: Float[Tensor, "b q"] | None = None
     """Negative log density of y_query under the Gaussian process with its true hyperparameters."""
     oracle_mean: Float[Tensor, "b q"] | None = None
-    """That process's mean; NaN for functions with a skewed output, whose mean has no closed form."""
+    """That process's mean; NaN for functions with a skewed output, whose mean has no closed form.
+    """
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Settings of the prior. d_max: most inputs. near: share of the query points that lie close to a context point."""
+    """Settings of the prior. d_max: most inputs. near: share of the query points that lie close to
+    a context point.
+    """
 
     d_max: int = 18
     favour: float = 0.6
@@ -51,10 +60,17 @@ class Prior:
     idle: float = 0.3
     skewed: float = 0.3
     noise: float | None = None
-    """Variance of the noise of every function, in parts of its kernel's; None: 1e-6 to 1e-4 for three functions of four, else about 0.01."""
+    """Variance of the noise of every function, in parts of its kernel's; None: 1e-6 to 1e-4 for
+    three functions of four, else about 0.01.
+    """
 
-    def sample(self, b: int, n: int, q: int, generator: torch.Generator, oracle: bool = False) -> Batch:
-        """b functions with n context and q query points, in float32. The numbers come from `generator` alone."""
+    def sample(
+        self, b: int, n: int, q: int, generator: torch.Generator, oracle: bool = False
+    ) -> Batch:
+        """b functions with n context and q query points, in float32. The numbers come from
+        `generator` alone.
+        """
+
         def uniform(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
@@ -77,20 +93,37 @@ class Prior:
         v = z / scale
         bent = (torch.asinh(v) + shift) * tail
         y = torch.where(skewed, torch.sinh(bent), v)
-        mean, spread = y[:, :n].mean(dim=1, keepdim=True), y[:, :n].std(dim=1, unbiased=False, keepdim=True).clamp_min(1e-9)
+        mean, spread = (
+            y[:, :n].mean(dim=1, keepdim=True),
+            y[:, :n].std(dim=1, unbiased=False, keepdim=True).clamp_min(1e-9),
+        )
         y = (y - mean) / spread
-        batch = Batch(d, points[:, :n].float(), y[:, :n].float(), points[:, n:].float(), y[:, n:].float())
+        batch = Batch(
+            d, points[:, :n].float(), y[:, :n].float(), points[:, n:].float(), y[:, n:].float()
+        )
         if oracle:
             inner, cross = root[:, :n, :n], kernel[:, :n, n:]
-            white = torch.linalg.solve_triangular(inner, torch.cat([z[:, :n, None], cross], dim=2), upper=False)
+            white = torch.linalg.solve_triangular(
+                inner, torch.cat([z[:, :n, None], cross], dim=2), upper=False
+            )
             m = (white[:, :, 1:] * white[:, :, :1]).sum(dim=1)
-            variance = (kernel[:, n:, n:].diagonal(dim1=1, dim2=2) - (white[:, :, 1:] ** 2).sum(dim=1)).clamp_min(1e-12)
-            slope = torch.where(skewed, torch.cosh(bent) * tail / torch.sqrt(1 + v**2), 1.0)[:, n:] / (scale * spread)
-            batch.oracle = (0.5 * (z[:, n:] - m) ** 2 / variance + 0.5 * torch.log(2 * math.pi * variance) + torch.log(slope)).float()
+            variance = (
+                kernel[:, n:, n:].diagonal(dim1=1, dim2=2) - (white[:, :, 1:] ** 2).sum(dim=1)
+            ).clamp_min(1e-12)
+            slope = torch.where(skewed, torch.cosh(bent) * tail / torch.sqrt(1 + v**2), 1.0)[
+                :, n:
+            ] / (scale * spread)
+            batch.oracle = (
+                0.5 * (z[:, n:] - m) ** 2 / variance
+                + 0.5 * torch.log(2 * math.pi * variance)
+                + torch.log(slope)
+            ).float()
             batch.oracle_mean = torch.where(skewed, math.nan, (m / scale - mean) / spread).float()
         return batch
 
-    def _points(self, b: int, n: int, q: int, uniform, normal) -> Float[Tensor, "b m D"]:  # type: ignore[no-untyped-def]
+    def _points(  # type: ignore[no-untyped-def]
+        self, b: int, n: int, q: int, uniform, normal
+    ) -> Float[Tensor, "b m D"]:
         D = self.d_max
         context = uniform(b, n, D)
         centre, radius = uniform(b, 1, D), 0.02 * 20 ** uniform(b, 1, 1)
@@ -102,13 +135,18 @@ class Prior:
         query = torch.where(uniform(b, q, 1) < self.near, near, uniform(b, q, D))
         return torch.cat([context, query], dim=1)
 
-    def _kernel(self, points, d, used, uniform, normal) -> tuple[Float[Tensor, "b m m"], Float[Tensor, " b"]]:  # type: ignore[no-untyped-def]
+    def _kernel(  # type: ignore[no-untyped-def]
+        self, points, d, used, uniform, normal
+    ) -> tuple[Float[Tensor, "b m m"], Float[Tensor, " b"]]:  # type: ignore[no-untyped-def]
         b, _, D = points.shape
         concentrations = torch.exp(0.75 * normal(b, 2, D))
         warps = (uniform(b) < self.warped)[:, None, None]
-        bent = 1 - (1 - points.clamp(1e-9, 1 - 1e-9) ** concentrations[:, :1]) ** concentrations[:, 1:]
+        bent = (
+            1 - (1 - points.clamp(1e-9, 1 - 1e-9) ** concentrations[:, :1]) ** concentrations[:, 1:]
+        )
         x = torch.where(warps, bent, points)
-        # released configuration: Gamma(1.2107, rate 1.5212); it is a sum of 1.2107 exponentials, drawn here by inversion of its quantiles
+        # released configuration: Gamma(1.2107, rate 1.5212); it is a sum of 1.2107 exponentials,
+        # drawn here by inversion of its quantiles
         short = _gamma(1.2107, uniform(b, D)) / 1.5212
         root = d.double().sqrt()[:, None]
         long = torch.exp(math.log(0.7) + 0.6 * normal(b, 1) + 0.6 * normal(b, D)) * root
@@ -122,8 +160,11 @@ class Prior:
         r = torch.where(torch.eye(r.shape[1], dtype=torch.bool), 0.0, r)
         kind = uniform(b)[:, None, None]
         a3, a5 = math.sqrt(3) * r, math.sqrt(5) * r
-        k = torch.where(kind < 0.35, (1 + a3) * torch.exp(-a3),
-                        torch.where(kind < 0.7, (1 + a5 + a5**2 / 3) * torch.exp(-a5), torch.exp(-0.5 * r**2)))
+        k = torch.where(
+            kind < 0.35,
+            (1 + a3) * torch.exp(-a3),
+            torch.where(kind < 0.7, (1 + a5 + a5**2 / 3) * torch.exp(-a5), torch.exp(-0.5 * r**2)),
+        )
         centred = (x - 0.5) * math.sqrt(12) * on.sqrt()[:, None]
         slopes = uniform(b, D) * on
         slopes = slopes / slopes.sum(dim=1, keepdim=True).clamp_min(1e-9)
@@ -144,7 +185,9 @@ def _gamma(shape: float, u: Float[Tensor, " *b"]) -> Float[Tensor, " *b"]:
     if known is None:
         from scipy.stats import gamma
 
-        known = _QUANTILES[shape] = torch.as_tensor(gamma.ppf(grid.clamp(max=1 - 1e-5).numpy(), shape))
+        known = _QUANTILES[shape] = torch.as_tensor(
+            gamma.ppf(grid.clamp(max=1 - 1e-5).numpy(), shape)
+        )
     at = u * 1024
     low = at.long().clamp(max=1023)
     return known[low] + (at - low) * (known[low + 1] - known[low])

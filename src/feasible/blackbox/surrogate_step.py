@@ -1,4 +1,6 @@
-"""One step on surrogates: minimise the model of the objective subject to the models of the constraints, in a box."""
+"""One step on surrogates: minimise the model of the objective subject to the models of the
+constraints, in a box.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,27 @@ CLOSE = 1e-9
 
 @dataclass(slots=True)
 class Step:
-    """z: (d,) the minimiser.  multipliers: (m,) of the constraints, >= 0.  violation: total of the models there."""
+    """z: (d,) the minimiser.  multipliers: (m,) of the constraints, >= 0.  violation: total of the
+    models there.
+    """
 
     z: Float[np.ndarray, " d"]
     multipliers: Float[np.ndarray, " m"]
     violation: float
 
 
-def least(model: Interpolants, starts: Iterable[Float[np.ndarray, " d"]], low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"],
-          margin: Float[np.ndarray, " m"]) -> Step | None:
-    """The best of the minimisers found from `starts` by SciPy's SLSQP; None where every one of them failed.
+def least(
+    model: Interpolants,
+    starts: Iterable[Float[np.ndarray, " d"]],
+    low: Float[np.ndarray, " d"],
+    high: Float[np.ndarray, " d"],
+    margin: Float[np.ndarray, " m"],
+) -> Step | None:
+    """The best of the minimisers found from `starts` by SciPy's SLSQP; None where every one of them
+    failed.
 
-    model: output 0 is the objective, the others are constraints, to be at most -margin. Where that cannot be met from a start, the
+    model: output 0 is the objective, the others are constraints, to be at most -margin. Where that
+      cannot be met from a start, the
     total excess is minimised first and then kept (Byrd and Omojokun's composite step).
     """
     m = model.k - 1
@@ -54,14 +65,34 @@ def least(model: Interpolants, starts: Iterable[Float[np.ndarray, " d"]], low: F
         z = np.clip(start, low, high)
         multipliers = np.zeros(m)
         if m == 0:
-            found = minimize(objective, z, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-15, "gtol": 1e-12})
+            found = minimize(
+                objective,
+                z,
+                jac=True,
+                bounds=bounds,
+                method="L-BFGS-B",
+                options={"maxiter": 100, "ftol": 1e-15, "gtol": 1e-12},
+            )
         else:
             excess = np.maximum(at(z)[0][1:] + margin, 0)
             if excess.any():
                 z, excess = _towards_feasible(at, z, excess, bounds, margin)
             slack = np.where(excess > CLOSE, 1.02 * excess, 0.0)
-            found = minimize(objective, z, jac=True, bounds=bounds, method="SLSQP", options={"maxiter": 60, "ftol": 1e-13},
-                             constraints=[{"type": "ineq", "fun": lambda z, s=slack: s - at(z)[0][1:] - margin, "jac": lambda z: -at(z)[1][1:]}])
+            found = minimize(
+                objective,
+                z,
+                jac=True,
+                bounds=bounds,
+                method="SLSQP",
+                options={"maxiter": 60, "ftol": 1e-13},
+                constraints=[
+                    {
+                        "type": "ineq",
+                        "fun": lambda z, s=slack: s - at(z)[0][1:] - margin,
+                        "jac": lambda z: -at(z)[1][1:],
+                    }
+                ],
+            )
             multipliers = np.abs(getattr(found, "multipliers", multipliers))
         z = np.clip(found.x, low, high)
         if not np.isfinite(z).all():
@@ -73,14 +104,30 @@ def least(model: Interpolants, starts: Iterable[Float[np.ndarray, " d"]], low: F
     return None if best is None else best[1]
 
 
-def _towards_feasible(at: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], z: np.ndarray, excess: np.ndarray,
-                      bounds: list[tuple[float, float]], margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _towards_feasible(
+    at: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    z: np.ndarray,
+    excess: np.ndarray,
+    bounds: list[tuple[float, float]],
+    margin: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """The point of least total excess near z, by slack variables, and the excess there."""
     d, m = len(z), len(excess)
-    found = minimize(lambda q: (q[d:].sum(), np.concatenate([np.zeros(d), np.ones(m)])), np.concatenate([z, excess]), jac=True,
-                     bounds=[*bounds, *[(0.0, None)] * m], method="SLSQP", options={"maxiter": 50, "ftol": 1e-12},
-                     constraints=[{"type": "ineq", "fun": lambda q: q[d:] - at(q[:d])[0][1:] - margin,
-                                   "jac": lambda q: np.hstack([-at(q[:d])[1][1:], np.eye(m)])}])
+    found = minimize(
+        lambda q: (q[d:].sum(), np.concatenate([np.zeros(d), np.ones(m)])),
+        np.concatenate([z, excess]),
+        jac=True,
+        bounds=[*bounds, *[(0.0, None)] * m],
+        method="SLSQP",
+        options={"maxiter": 50, "ftol": 1e-12},
+        constraints=[
+            {
+                "type": "ineq",
+                "fun": lambda q: q[d:] - at(q[:d])[0][1:] - margin,
+                "jac": lambda q: np.hstack([-at(q[:d])[1][1:], np.eye(m)]),
+            }
+        ],
+    )
     if not np.isfinite(found.x).all():
         return z, excess
     low, high = np.array(bounds).T

@@ -1,4 +1,6 @@
-"""Consensus methods on their own: an ask-and-tell object for batches of points, and the loop of `cbo_minimize`."""
+"""Consensus methods on their own: an ask-and-tell object for batches of points, and the loop of
+`cbo_minimize`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Settings(Protocol):
-    """What `Swarm` asks of a method: how many points it starts from, its first state, and one step."""
+    """What `Swarm` asks of a method: how many points it starts from, its first state, and one
+    step."""
 
     @property
     def starts(self) -> int:
@@ -30,14 +33,16 @@ class Settings(Protocol):
 
     @property
     def walls(self) -> Any:
-        """"clip" or "reflect"."""
+        """ "clip" or "reflect"."""
 
     @property
     def tol(self) -> float:
         """Radius below which the particles count as one point."""
 
     def begin(self, x: np.ndarray, rng: np.random.Generator, walls: Walls) -> Any:
-        """The state that starts from these points; it has `points` (n, d), to be evaluated next, and `m` (d,)."""
+        """The state that starts from these points; it has `points` (n, d), to be evaluated next,
+        and `m` (d,).
+        """
 
     def advance(self, cloud: Any, f: np.ndarray, g: np.ndarray, walls: Walls) -> None:
         """Take the values of `points`, move, lay out the next ones."""
@@ -52,23 +57,41 @@ class Swarm:
             swarm.tell(X, f(X))      # (N,)
         swarm.x, swarm.fun, swarm.consensus
 
-    settings: a CBO or Hopping object.  bounds: None, [(low, high), ...] or scipy Bounds, low < high.  x0: (N, d) particles, or (d,).
+    settings: a CBO or Hopping object.  bounds: None, [(low, high), ...] or scipy Bounds, low <
+      high.  x0: (N, d) particles, or (d,).
     Everything is in the caller's own coordinates. Raises ArgumentError, BoundsError, ShapeError.
     """
 
-    def __init__(self, settings: Settings, bounds: Any = None, x0: Any = None, seed: int | np.random.Generator = 0):
+    def __init__(
+        self,
+        settings: Settings,
+        bounds: Any = None,
+        x0: Any = None,
+        seed: int | np.random.Generator = 0,
+    ):
         self.settings = settings
         rng = np.random.default_rng(seed)
         low, high = _box(bounds)
         start = None if x0 is None else np.asarray(x0, dtype=float)
         if start is None and low is None:
-            raise ArgumentError("x0 and bounds are both absent: give the bounds, or a point to start from")
+            raise ArgumentError(
+                "x0 and bounds are both absent: give the bounds, or a point to start from"
+            )
         if start is not None and not np.isfinite(start).all():
             raise NotFinite("x0 holds a NaN or an infinity, expected finite numbers")
-        d = len(low) if low is not None else start.shape[-1] if start is not None and start.ndim else 1
+        d = (
+            len(low)
+            if low is not None
+            else start.shape[-1]
+            if start is not None and start.ndim
+            else 1
+        )
         n = settings.starts
         if start is not None and start.shape not in ((d,), (n, d)):
-            raise ShapeError(f"x0 has shape {start.shape}, expected ({d},), a point, or ({n}, {d}), one row for each particle")
+            raise ShapeError(
+                f"x0 has shape {start.shape}, expected ({d},), a point, or ({n}, {d}), one row for "
+                "each particle"
+            )
         self._walls = Walls(low, high, settings.walls == "reflect")
         first = _first(low, high, start, n, settings.spread, rng)
         self._walls.confine(first, first)
@@ -102,11 +125,17 @@ class Swarm:
         """
         points = self._state.points
         if np.shape(x) != points.shape:
-            raise ShapeError(f"tell: x has shape {np.shape(x)}, expected {points.shape}, the points that ask() gave")
+            raise ShapeError(
+                f"tell: x has shape {np.shape(x)}, expected {points.shape}, the points that ask() "
+                "gave"
+            )
         energy = np.asarray(f, dtype=float)
         n = len(points)
         if energy.shape != (n,):
-            raise ShapeError(f"f returned shape {energy.shape}, expected ({n},): one value for each of the {n} points")
+            raise ShapeError(
+                f"f returned shape {energy.shape}, expected ({n},): one value for each of the {n} "
+                "points"
+            )
         best = int(energy.argmin())
         least = float(energy[best])
         if not math.isfinite(least):
@@ -114,7 +143,9 @@ class Swarm:
             best = int(energy.argmin())
             least = float(energy[best])
             if math.isinf(least):
-                raise EvaluationFailed(f"f returned no finite value for any of {n} points, expected at least one")
+                raise EvaluationFailed(
+                    f"f returned no finite value for any of {n} points, expected at least one"
+                )
         self.nfev += n
         if least < self.fun and self._state.phase != "gradients":
             self.x, self.fun = points[best].copy(), least
@@ -123,11 +154,22 @@ class Swarm:
         self.settings.advance(self._state, energy, self._none, self._walls)
 
     def __repr__(self) -> str:
-        return f"Swarm({type(self.settings).__name__}, nfev={self.nfev}, fun={self.fun:.6g}, spread={self.spread:.2g})"
+        return (
+            f"Swarm({type(self.settings).__name__}, nfev={self.nfev}, fun={self.fun:.6g}, "
+            f"spread={self.spread:.2g})"
+        )
 
 
-def minimize_with(settings: Settings, f: Callable[[Any], Any], x0: Any, bounds: Any, max_evals: int, vectorized: bool,
-                  seed: int | np.random.Generator, callback: Callable[[OptimizeResult], Any] | None) -> OptimizeResult:
+def minimize_with(
+    settings: Settings,
+    f: Callable[[Any], Any],
+    x0: Any,
+    bounds: Any,
+    max_evals: int,
+    vectorized: bool,
+    seed: int | np.random.Generator,
+    callback: Callable[[OptimizeResult], Any] | None,
+) -> OptimizeResult:
     """The loop of `cbo_minimize`; see there."""
     from scipy.optimize import OptimizeResult
 
@@ -138,11 +180,22 @@ def minimize_with(settings: Settings, f: Callable[[Any], Any], x0: Any, bounds: 
     status, message = 1, "max_evals is used up"
 
     def result() -> OptimizeResult:
-        return OptimizeResult(x=swarm.x.copy(), fun=swarm.fun, consensus=swarm.consensus, consensus_path=np.array(path), nfev=swarm.nfev,
-                              nit=len(path) - 1, status=status, message=message, success=status == 0)
+        return OptimizeResult(
+            x=swarm.x.copy(),
+            fun=swarm.fun,
+            consensus=swarm.consensus,
+            consensus_path=np.array(path),
+            nfev=swarm.nfev,
+            nit=len(path) - 1,
+            status=status,
+            message=message,
+            success=status == 0,
+        )
 
     if len(swarm._state.points) > max_evals:
-        raise ArgumentError(f"max_evals={max_evals}: expected at least {len(swarm._state.points)}, one step")
+        raise ArgumentError(
+            f"max_evals={max_evals}: expected at least {len(swarm._state.points)}, one step"
+        )
     while swarm.nfev + len(swarm._state.points) <= max_evals:
         x = swarm.ask()
         swarm.tell(x, f(x) if vectorized else [float(f(row)) for row in x])
@@ -167,18 +220,29 @@ def _box(bounds: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
     space = Space.of(bounds)
     for v in space.variables:
         if not v.low < v.high:
-            raise BoundsError(f"bounds of '{v.name}': low {v.low:g}, high {v.high:g}, expected low < high")
+            raise BoundsError(
+                f"bounds of '{v.name}': low {v.low:g}, high {v.high:g}, expected low < high"
+            )
     return space.low, space.high
 
 
-def _first(low: np.ndarray | None, high: np.ndarray | None, start: np.ndarray | None, n: int, spread: float | None,
-           rng: np.random.Generator) -> np.ndarray:
+def _first(
+    low: np.ndarray | None,
+    high: np.ndarray | None,
+    start: np.ndarray | None,
+    n: int,
+    spread: float | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """(n, d) points to start from."""
     if start is not None and start.ndim == 2:
         return start.copy()
     if start is None:
         if low is None or high is None or not (np.isfinite(low) & np.isfinite(high)).all():
-            raise BoundsError("bounds hold an infinity and x0 is absent: give finite bounds, or a point to start from")
+            raise BoundsError(
+                "bounds hold an infinity and x0 is absent: give finite bounds, or a point to start "
+                "from"
+            )
         return low + rng.random((n, len(low))) * (high - low)
     if n == 1:
         return start[None].copy()

@@ -1,4 +1,6 @@
-"""The command line. Start-up imports nothing heavy: each command imports what it needs when it runs."""
+"""The command line. Start-up imports nothing heavy: each command imports what it needs when it
+runs.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,37 @@ from .races import race, report
 from .runs import resume, show, solve
 from .studies import ask, tell
 
-app = typer.Typer(name="feasible", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-                  help="Optimisation under constraints and budgets: solve, race and reproduce, with the evidence.")
-for command in (solve, race, resume, show, report, ask, tell, reproduce, papers, problems, methods, explain):
+app = typer.Typer(
+    name="feasible",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Optimisation under constraints and budgets: solve, race and reproduce, with the "
+    "evidence.",
+)
+for command in (
+    solve,
+    race,
+    resume,
+    show,
+    report,
+    ask,
+    tell,
+    reproduce,
+    papers,
+    problems,
+    methods,
+    explain,
+):
     app.command()(command)
 app.add_typer(pfn)
 
 
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
     """Optimisation under constraints and budgets."""
     if version:
         from importlib.metadata import version as installed
@@ -40,7 +64,9 @@ def _interrupted(_signal: int, _frame: Any) -> None:
 
 
 def main() -> None:
-    """Entry point: errors of ours become one sentence and exit code 2; Ctrl-C and SIGTERM end a run in order."""
+    """Entry point: errors of ours become one sentence and exit code 2; Ctrl-C and SIGTERM end a run
+    in order.
+    """
     from ..core.errors import FeasibleError
 
     signal.signal(signal.SIGTERM, _interrupted)

@@ -15,10 +15,20 @@ if TYPE_CHECKING:
 
     from ..lab.store import Store
 
-StoreOption = Annotated[str | None, typer.Option("--store", help="Database: a file or a URL.", show_default="./feasible.db")]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="Database: a file or a URL.", show_default="./feasible.db"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-BudgetOption = Annotated[str | None, typer.Option("--budget", "-b", help="What may be spent, for example evaluations=100,seconds=60.")]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Local processes that run trials in parallel.")]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", "-b", help="What may be spent, for example evaluations=100,seconds=60."
+    ),
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Local processes that run trials in parallel.")
+]
 
 
 def fail(error: Exception) -> NoReturn:
@@ -42,7 +52,10 @@ def open_store(where: str | None, *, existing: bool = False) -> Store:
 
     file = sqlite_file(where)
     if existing and file is not None and not file.exists():
-        raise StoreError(f"there is no store at {file} yet: `feasible solve`, `race` or `ask` begins one, or name another with --store")
+        raise StoreError(
+            f"there is no store at {file} yet: `feasible solve`, `race` or `ask` begins one, or "
+            "name another with --store"
+        )
     return Store(where)
 
 
@@ -55,7 +68,9 @@ def emit(value: Any) -> None:
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """While a user's function runs under --json, what it prints goes to standard error, so that standard output stays JSON."""
+    """While a user's function runs under --json, what it prints goes to standard error, so that
+    standard output stays JSON.
+    """
     with contextlib.redirect_stdout(sys.stderr):
         yield
 

@@ -22,14 +22,36 @@ def problems(json: JsonOption = False) -> None:
     for entry in sorted(registered().values(), key=lambda e: (e.room, e.name)):
         problem = load_problem(entry.name)
         space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
-        rows.append({"name": entry.name, "room": entry.room, "solves": entry.solves or type(problem).__name__, "best_known": problem.best_known,
-                     "paper": entry.paper, "variables": getattr(space, "d", None), "constraints": getattr(limits, "m", None)})
+        rows.append(
+            {
+                "name": entry.name,
+                "room": entry.room,
+                "solves": entry.solves or type(problem).__name__,
+                "best_known": problem.best_known,
+                "paper": entry.paper,
+                "variables": getattr(space, "d", None),
+                "constraints": getattr(limits, "m", None),
+            }
+        )
     if json:
         emit(rows)
         return
-    listing(console(), f"{len(rows)} problems", ["name", "room", "variables", "constraints", "best known", "paper"],
-            [[r["name"], r["room"], r["variables"], r["constraints"], "" if r["best_known"] is None else f"{r['best_known']:.8g}", r["paper"]]
-             for r in rows])
+    listing(
+        console(),
+        f"{len(rows)} problems",
+        ["name", "room", "variables", "constraints", "best known", "paper"],
+        [
+            [
+                r["name"],
+                r["room"],
+                r["variables"],
+                r["constraints"],
+                "" if r["best_known"] is None else f"{r['best_known']:.8g}",
+                r["paper"],
+            ]
+            for r in rows
+        ],
+    )
 
 
 def methods(json: JsonOption = False) -> None:
@@ -39,10 +61,29 @@ def methods(json: JsonOption = False) -> None:
 
     found = sorted(registered().values(), key=lambda e: (e.room, e.peer, e.name))
     if json:
-        emit([{"name": e.name, "room": e.room, "paper": e.paper, "solves": e.solves, "peer": e.peer, "summary": e.summary} for e in found])
+        emit(
+            [
+                {
+                    "name": e.name,
+                    "room": e.room,
+                    "paper": e.paper,
+                    "solves": e.solves,
+                    "peer": e.peer,
+                    "summary": e.summary,
+                }
+                for e in found
+            ]
+        )
         return
-    listing(console(), f"{len(found)} methods", ["name", "room", "paper", "solves", "what"],
-            [[e.name, e.room, e.paper or ("peer" if e.peer else ""), e.solves, e.summary] for e in found])
+    listing(
+        console(),
+        f"{len(found)} methods",
+        ["name", "room", "paper", "solves", "what"],
+        [
+            [e.name, e.room, e.paper or ("peer" if e.peer else ""), e.solves, e.summary]
+            for e in found
+        ],
+    )
 
 
 def papers(json: JsonOption = False) -> None:
@@ -55,12 +96,27 @@ def papers(json: JsonOption = False) -> None:
         emit(found)
         return
     state = {True: "holds", False: "does not hold", None: ""}
-    listing(console(), f"{len(found)} papers, {sum(p['built'] for p in found)} built", ["slug", "room", "evidence", "methods", "title"],
-            [[p["slug"], p["room"], state[p["holds"]] or ("no evidence yet" if p["built"] else "not built"), ", ".join(p["methods"]), p["title"]]
-             for p in found])
+    listing(
+        console(),
+        f"{len(found)} papers, {sum(p['built'] for p in found)} built",
+        ["slug", "room", "evidence", "methods", "title"],
+        [
+            [
+                p["slug"],
+                p["room"],
+                state[p["holds"]] or ("no evidence yet" if p["built"] else "not built"),
+                ", ".join(p["methods"]),
+                p["title"],
+            ]
+            for p in found
+        ],
+    )
 
 
-def explain(name: Annotated[str, typer.Argument(help="A method, a problem or a paper.")], json: JsonOption = False) -> None:
+def explain(
+    name: Annotated[str, typer.Argument(help="A method, a problem or a paper.")],
+    json: JsonOption = False,
+) -> None:
     """Say what a method, problem or paper is: source, settings, and a call to copy."""
     from ..core.errors import UnknownName, nearest
     from ..core.registry import methods as all_methods
@@ -75,10 +131,16 @@ def explain(name: Annotated[str, typer.Argument(help="A method, a problem or a p
         paper = next((p for p in listed() if p["slug"] == name), None)
         if paper is None:
             known = [*all_methods(), *all_problems(), *(p["slug"] for p in listed())]
-            raise UnknownName(f"'{name}' is no method, problem or paper here: {nearest(name, known)}")
+            raise UnknownName(
+                f"'{name}' is no method, problem or paper here: {nearest(name, known)}"
+            )
         built = "" if paper["built"] else "\n\nNot built yet."
         arxiv = f", arXiv {paper['arxiv']}" if paper["arxiv"] else ""
-        text, data = f"{paper['title']}{arxiv}\nroom: {paper['room']}\nmethods: {', '.join(paper['methods']) or 'none yet'}{built}", paper
+        text, data = (
+            f"{paper['title']}{arxiv}\nroom: {paper['room']}\nmethods: "
+            f"{', '.join(paper['methods']) or 'none yet'}{built}",
+            paper,
+        )
     if json:
         emit(data)
     else:
@@ -97,16 +159,47 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
     given = ", ".join(f"{k}={v!r}" for k, v in entry.settings.items())
     example = entry.example or _example(entry.solves or cls.solves.__name__)
     budget = cls.solves.example_budget
-    call = (f"import feasible\nfrom {cls.__module__} import {cls.__name__}\n"
-            f"result = feasible.solve({example!r}, {cls.__name__}({given}), budget=feasible.Budget({budget}))\nprint(result)")
+    call = (
+        f"import feasible\nfrom {cls.__module__} import {cls.__name__}\n"
+        f"result = feasible.solve({example!r}, {cls.__name__}({given}), "
+        f"budget=feasible.Budget({budget}))\nprint(result)"
+    )
     paper = next((p for p in listed() if p["slug"] == entry.paper), None)
-    source = "another library's solver, raced as a peer" if entry.peer else (paper["title"] if paper else "")
-    lines = [f"{name}: {entry.summary}" if entry.summary else name, "", inspect.getdoc(cls) or "", "", f"source: {source}",
-             f"solves: {cls.solves.__name__}", "", "settings:",
-             *(f"  {k} = {v!r}" for k, v in settings.items()), "", "in Python:", "", *("  " + line for line in call.splitlines()),
-             "", "on the command line:", "", f"  feasible solve {example} --method {name} --budget {budget}"]
-    return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "solves": entry.solves, "peer": entry.peer,
-                              "settings": settings, "source": source, "text": inspect.getdoc(cls), "call": call}
+    source = (
+        "another library's solver, raced as a peer"
+        if entry.peer
+        else (paper["title"] if paper else "")
+    )
+    lines = [
+        f"{name}: {entry.summary}" if entry.summary else name,
+        "",
+        inspect.getdoc(cls) or "",
+        "",
+        f"source: {source}",
+        f"solves: {cls.solves.__name__}",
+        "",
+        "settings:",
+        *(f"  {k} = {v!r}" for k, v in settings.items()),
+        "",
+        "in Python:",
+        "",
+        *("  " + line for line in call.splitlines()),
+        "",
+        "on the command line:",
+        "",
+        f"  feasible solve {example} --method {name} --budget {budget}",
+    ]
+    return "\n".join(lines), {
+        "name": name,
+        "room": entry.room,
+        "paper": entry.paper,
+        "solves": entry.solves,
+        "peer": entry.peer,
+        "settings": settings,
+        "source": source,
+        "text": inspect.getdoc(cls),
+        "call": call,
+    }
 
 
 def _example(solves: str) -> str:
@@ -123,29 +216,60 @@ def _problem(name: str) -> tuple[str, dict[str, Any]]:
     entry = registered()[name]
     problem: Any = load_problem(name)
     listed = getattr(import_module(entry.target.partition(":")[0]), "PROBLEMS", {})
-    text = inspect.getdoc(listed.get(name)) or inspect.getdoc(getattr(problem, "fun", problem)) or ""
+    text = (
+        inspect.getdoc(listed.get(name)) or inspect.getdoc(getattr(problem, "fun", problem)) or ""
+    )
     lines = [name, "", text, "", *problem.outline()]
     if problem.best_known is not None:
         lines += [f"best known: {problem.best_known:.10g}"]
-    call = f"import feasible\nresult = feasible.solve({name!r}, budget=feasible.Budget({problem.example_budget}))\nprint(result)"
-    lines += ["", "in Python:", "", *("  " + line for line in call.splitlines()), "", "on the command line:", "",
-              f"  feasible solve {name} --budget {problem.example_budget}"]
-    return "\n".join(lines), {"name": name, "room": entry.room, "paper": entry.paper, "best_known": problem.best_known, "text": text, "call": call,
-                              "variables": [{"name": v.name, "low": v.low, "high": v.high, "unit": v.unit}
-                                            for v in getattr(getattr(problem, "space", None), "variables", ())],
-                              "limits": {q.name: q.text for q in getattr(getattr(problem, "limits", None), "limits", ())}}
+    call = (
+        f"import feasible\nresult = feasible.solve({name!r}, "
+        f"budget=feasible.Budget({problem.example_budget}))\nprint(result)"
+    )
+    lines += [
+        "",
+        "in Python:",
+        "",
+        *("  " + line for line in call.splitlines()),
+        "",
+        "on the command line:",
+        "",
+        f"  feasible solve {name} --budget {problem.example_budget}",
+    ]
+    return "\n".join(lines), {
+        "name": name,
+        "room": entry.room,
+        "paper": entry.paper,
+        "best_known": problem.best_known,
+        "text": text,
+        "call": call,
+        "variables": [
+            {"name": v.name, "low": v.low, "high": v.high, "unit": v.unit}
+            for v in getattr(getattr(problem, "space", None), "variables", ())
+        ],
+        "limits": {q.name: q.text for q in getattr(getattr(problem, "limits", None), "limits", ())},
+    }
 
 
 def reproduce(
     slug: Annotated[str | None, typer.Argument(help="A paper (see `feasible papers`).")] = None,
     all: Annotated[bool, typer.Option("--all", help="Every paper that is built.")] = False,
-    scale: Annotated[str, typer.Option("--scale", help="smoke (seconds), desk (minutes; writes evidence/SLUG.json) or paper.")] = "desk",
-    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, separated by commas.")] = "0,1,2,3,4",
+    scale: Annotated[
+        str,
+        typer.Option(
+            "--scale", help="smoke (seconds), desk (minutes; writes evidence/SLUG.json) or paper."
+        ),
+    ] = "desk",
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Seeds, separated by commas.")
+    ] = "0,1,2,3,4",
     jobs: JobsOption = 2,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run a paper's claim against its baselines and say whether it holds. With --store an interrupted one goes on where it stopped."""
+    """Run a paper's claim against its baselines and say whether it holds. With --store an
+    interrupted one goes on where it stopped.
+    """
     from .. import api
     from ..core.errors import ArgumentError
     from ..core.registry import claims
@@ -156,13 +280,23 @@ def reproduce(
     try:
         chosen = [int(s) for s in seeds.split(",")]
     except ValueError:
-        raise ArgumentError(f"--seeds {seeds}: expected whole numbers separated by commas") from None
+        raise ArgumentError(
+            f"--seeds {seeds}: expected whole numbers separated by commas"
+        ) from None
     out = console(stderr=json)
     results = []
     for one in sorted(claims()) if all else [str(slug)]:
         watching = RaceProgress(out)
         try:
-            evidence = api.reproduce(one, scale, chosen, jobs=jobs, store=store, observers=watching, write=chosen == [0, 1, 2, 3, 4])
+            evidence = api.reproduce(
+                one,
+                scale,
+                chosen,
+                jobs=jobs,
+                store=store,
+                observers=watching,
+                write=chosen == [0, 1, 2, 3, 4],
+            )
         finally:
             watching.stop()
         results.append(evidence)
@@ -170,8 +304,16 @@ def reproduce(
             out.print(f"\n{one}: {evidence['claim']}", markup=False)
             for part in evidence["parts"]:
                 state = {True: "holds", False: "FAILS", None: "reported"}[part["holds"]]
-                out.print(f"  [{state}] {part['statement']}: {_figure(part['figure'])} (bar: {part['bar']})", markup=False)
-            verdict = {True: "the claim holds", False: "the claim does NOT hold", None: "nothing was judged"}[evidence["holds"]]
+                out.print(
+                    f"  [{state}] {part['statement']}: {_figure(part['figure'])} (bar: "
+                    f"{part['bar']})",
+                    markup=False,
+                )
+            verdict = {
+                True: "the claim holds",
+                False: "the claim does NOT hold",
+                None: "nothing was judged",
+            }[evidence["holds"]]
             out.print(f"  {verdict} at {scale} scale, seeds {seeds}", markup=False)
     if json:
         emit(results if all else results[0])

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import JobsOption, JsonOption, StoreOption, console, emit, engine_check, open_store, quiet_stdout
+from .common import (
+    JobsOption,
+    JsonOption,
+    StoreOption,
+    console,
+    emit,
+    engine_check,
+    open_store,
+    quiet_stdout,
+)
 
 if TYPE_CHECKING:
     from ..lab.trials import Race
@@ -16,19 +25,42 @@ if TYPE_CHECKING:
 
 def race(
     problems: Annotated[list[str], typer.Argument(help="Registered problems or file.py:name.")],
-    methods: Annotated[str, typer.Option("--methods", "-m", help="Methods, separated by commas; settings as cbo[n_particles=50].")],
-    budget: Annotated[str, typer.Option("--budget", "-b", help="What each trial may spend, for example evaluations=1000.")],
-    seeds: Annotated[int, typer.Option("--seeds", "-r", min=1, help="Number of seeds: 0, 1, ...")] = 5,
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--methods", "-m", help="Methods, separated by commas; settings as cbo[n_particles=50]."
+        ),
+    ],
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget", "-b", help="What each trial may spend, for example evaluations=1000."
+        ),
+    ],
+    seeds: Annotated[
+        int, typer.Option("--seeds", "-r", min=1, help="Number of seeds: 0, 1, ...")
+    ] = 5,
     jobs: JobsOption = 1,
     store: StoreOption = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the race; one that exists is resumed.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier race of that name first.")] = False,
-    report: Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report here.")] = None,
-    trial_timeout: Annotated[float | None, typer.Option("--trial-timeout", help="Seconds after which a trial is killed and recorded.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the race; one that exists is resumed.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Remove an earlier race of that name first.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a self-contained HTML report here.")
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option("--trial-timeout", help="Seconds after which a trial is killed and recorded."),
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="Where trials run: local.")] = "local",
     json: JsonOption = False,
 ) -> None:
-    """Race methods on problems under one budget, over several seeds; every trial is a run that can be shown and resumed."""
+    """Race methods on problems under one budget, over several seeds; every trial is a run that can
+    be shown and resumed.
+    """
     from .. import api
     from ..lab.console import RaceProgress
 
@@ -40,8 +72,17 @@ def race(
     watching = RaceProgress(out)
     with quiet_stdout() if json else contextlib.nullcontext():
         try:
-            found = api.race(problems, split_methods(methods), budget, seeds, store=where, name=name, jobs=jobs, observers=watching,
-                             trial_timeout=trial_timeout)
+            found = api.race(
+                problems,
+                split_methods(methods),
+                budget,
+                seeds,
+                store=where,
+                name=name,
+                jobs=jobs,
+                observers=watching,
+                trial_timeout=trial_timeout,
+            )
         finally:
             watching.stop()
     print_race(out, found, json=json)
@@ -49,7 +90,12 @@ def race(
     if report is not None:
         from ..lab.report import write_report
 
-        path = write_report(found, report, command=f"feasible race {' '.join(problems)} --methods {methods} --budget {budget} --seeds {seeds}")
+        path = write_report(
+            found,
+            report,
+            command=f"feasible race {' '.join(problems)} --methods {methods} --budget {budget} "
+            f"--seeds {seeds}",
+        )
         out.print(f"report:   {path}", markup=False)
     elif not json:
         out.print(f"report:   feasible report {found.name}{at} --output report.html", markup=False)
@@ -73,11 +119,32 @@ def print_race(out: Any, found: Race, *, json: bool) -> None:
 
     table = standings(found)
     if json:
-        emit({"race": found.name, "budget": found.budget, "seconds": found.seconds, "versions": found.versions, "notes": list(table.notes),
-              "standings": table.to_frame().to_dict(orient="records"),
-              "trials": [{"problem": t.problem, "method": t.method, "seed": t.seed, "status": t.status, "objective": t.objective,
-                          "violation": t.violation, "feasible": t.feasible, "spent": t.spent, "seconds": t.seconds, "error": t.error, "run": t.run}
-                         for t in found.trials]})
+        emit(
+            {
+                "race": found.name,
+                "budget": found.budget,
+                "seconds": found.seconds,
+                "versions": found.versions,
+                "notes": list(table.notes),
+                "standings": table.to_frame().to_dict(orient="records"),
+                "trials": [
+                    {
+                        "problem": t.problem,
+                        "method": t.method,
+                        "seed": t.seed,
+                        "status": t.status,
+                        "objective": t.objective,
+                        "violation": t.violation,
+                        "feasible": t.feasible,
+                        "spent": t.spent,
+                        "seconds": t.seconds,
+                        "error": t.error,
+                        "run": t.run,
+                    }
+                    for t in found.trials
+                ],
+            }
+        )
         return
     shown = format_standings(table)
     for part in shown if isinstance(shown, (list, tuple)) else [shown]:
@@ -87,8 +154,15 @@ def print_race(out: Any, found: Race, *, json: bool) -> None:
 
 
 def report(
-    reference: Annotated[str, typer.Argument(metavar="RACE", help="Name or number of a race; or `papers` for the gallery of papers.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="RACE", help="Name or number of a race; or `papers` for the gallery of papers."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
     store: StoreOption = None,
 ) -> None:
     """Write a race as one self-contained HTML file: standings, convergence, profiles, designs."""
@@ -102,5 +176,9 @@ def report(
     else:
         from ..lab.race import load_race
 
-        path = write_report(load_race(open_store(store, existing=True), reference), output, command=f"feasible report {reference}")
+        path = write_report(
+            load_race(open_store(store, existing=True), reference),
+            output,
+            command=f"feasible report {reference}",
+        )
     console().print(f"report:   {path}", markup=False)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import BudgetOption, JobsOption, JsonOption, StoreOption, console, emit, open_store, quiet_stdout
+from .common import (
+    BudgetOption,
+    JobsOption,
+    JsonOption,
+    StoreOption,
+    console,
+    emit,
+    open_store,
+    quiet_stdout,
+)
 
 if TYPE_CHECKING:
     from ..core.result import Result
@@ -15,20 +24,58 @@ if TYPE_CHECKING:
 
 
 def solve(
-    problem: Annotated[str, typer.Argument(help="A registered problem (see `feasible problems`) or file.py:name.")],
-    method: Annotated[str | None, typer.Option("--method", "-m", help="A method (`feasible methods`), with settings as cbo[n_particles=50], or "
-                                                                      "file.py:Name. Without it the room chooses and says why.")] = None,
+    problem: Annotated[
+        str, typer.Argument(help="A registered problem (see `feasible problems`) or file.py:name.")
+    ],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="A method (`feasible methods`), with settings as cbo[n_particles=50], or "
+            "file.py:Name. Without it the room chooses and says why.",
+        ),
+    ] = None,
     budget: BudgetOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     store: StoreOption = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run; one that exists is resumed.")] = None,
-    on_failure: Annotated[str, typer.Option("--on-failure", help="raise: stop at a failed evaluation; skip: record it and go on.")] = "raise",
-    retry: Annotated[int, typer.Option("--retry", min=0, help="Try a failed evaluation again so often; each try is charged.")] = 0,
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel.")] = 1,
-    evaluation_timeout: Annotated[float | None, typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed.")] = None,
-    find_feasible: Annotated[bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")] = False,
-    output: Annotated[str | None, typer.Option("--output", "-o", help="File for the answer, where the problem has a format for it (trained weights: "
-                                                                      "weights.safetensors).")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the run; one that exists is resumed.")
+    ] = None,
+    on_failure: Annotated[
+        str,
+        typer.Option(
+            "--on-failure", help="raise: stop at a failed evaluation; skip: record it and go on."
+        ),
+    ] = "raise",
+    retry: Annotated[
+        int,
+        typer.Option(
+            "--retry", min=0, help="Try a failed evaluation again so often; each try is charged."
+        ),
+    ] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel."
+        ),
+    ] = 1,
+    evaluation_timeout: Annotated[
+        float | None,
+        typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed."),
+    ] = None,
+    find_feasible: Annotated[
+        bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")
+    ] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File for the answer, where the problem has a format for it (trained weights: "
+            "weights.safetensors).",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Find the best answer within the limits and the budget."""
@@ -44,7 +91,9 @@ def solve(
     if method is not None:
         load_method(method)
     if budget is None:
-        raise BudgetError("the budget is missing: say what may be spent, for example --budget evaluations=200")
+        raise BudgetError(
+            "the budget is missing: say what may be spent, for example --budget evaluations=200"
+        )
     parsed = Budget.parse(budget)
     if method is None:
         chosen, reason = default_method(loaded, parsed, batches=workers > 1)
@@ -52,8 +101,20 @@ def solve(
     progress = SolveProgress(out)
     with quiet_stdout() if json else contextlib.nullcontext():
         try:
-            result = api.solve(problem, method, parsed, seed, (progress,), open_store(store), name=name, on_failure=on_failure, retry=retry,
-                               workers=workers, evaluation_timeout=evaluation_timeout, find_feasible=find_feasible)
+            result = api.solve(
+                problem,
+                method,
+                parsed,
+                seed,
+                (progress,),
+                open_store(store),
+                name=name,
+                on_failure=on_failure,
+                retry=retry,
+                workers=workers,
+                evaluation_timeout=evaluation_timeout,
+                find_feasible=find_feasible,
+            )
         finally:
             progress.stop()
     if output is not None and result.answer is not None:
@@ -91,20 +152,35 @@ def _as_json(result: Result) -> dict[str, Any]:
 
     mapping = getattr(getattr(result.problem, "space", None), "mapping", None)
     design = mapping(result.answer.x) if mapping and result.answer is not None else None
-    return {"run": result.run, "problem": result.problem.name, "method": result.method, "seed": result.seed, "design": design,
-            **{k: v for k, v in result_data(result).items() if k not in ("design", "text")}, "table": result.table()}
+    return {
+        "run": result.run,
+        "problem": result.problem.name,
+        "method": result.method,
+        "seed": result.seed,
+        "design": design,
+        **{k: v for k, v in result_data(result).items() if k not in ("design", "text")},
+        "table": result.table(),
+    }
 
 
 def resume(
     reference: Annotated[str, typer.Argument(metavar="RUN|RACE|STUDY", help="Name or number.")],
     store: StoreOption = None,
-    add: Annotated[str | None, typer.Option("--add", help="Extend the budget, for example evaluations=20.")] = None,
+    add: Annotated[
+        str | None, typer.Option("--add", help="Extend the budget, for example evaluations=20.")
+    ] = None,
     jobs: JobsOption = 1,
-    evaluation_timeout: Annotated[float | None, typer.Option("--evaluation-timeout", help="Of a study: seconds after which an evaluation is "
-                                                                                          "killed.")] = None,
+    evaluation_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--evaluation-timeout", help="Of a study: seconds after which an evaluation is killed."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Go on with a run or race that was stopped, or work on a study whose problem has a function. Nothing is paid for twice."""
+    """Go on with a run or race that was stopped, or work on a study whose problem has a function.
+    Nothing is paid for twice.
+    """
     from ..core.budget import Budget
     from ..core.errors import ArgumentError
     from ..lab.console import RaceProgress, SolveProgress
@@ -117,7 +193,9 @@ def resume(
     out = console(stderr=json)
     if row is None and where.find_race(reference) is not None:
         if add:
-            raise ArgumentError("--add extends a run or a study; the trials of a race all have the same budget")
+            raise ArgumentError(
+                "--add extends a run or a study; the trials of a race all have the same budget"
+            )
         watching = RaceProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
@@ -139,13 +217,19 @@ def resume(
         result = study.result()
     elif row.state == "finished":
         result = stored_result(where, row, build_problem(row))
-        out.print(f"run '{row.name}' is finished: {row.result['stopped'] if row.result else ''}; extend it with --add evaluations=N", markup=False)
+        out.print(
+            f"run '{row.name}' is finished: {row.result['stopped'] if row.result else ''}; extend "
+            "it with --add evaluations=N",
+            markup=False,
+        )
     else:
         problem, method = build_problem(row), build_method(row.spec.get("method"), row.method)
         progress = SolveProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
-                result = drive(where, row, problem, method, observers=(progress,), notes=_notes(row))
+                result = drive(
+                    where, row, problem, method, observers=(progress,), notes=_notes(row)
+                )
             finally:
                 progress.stop()
     if json:
@@ -161,14 +245,23 @@ def _notes(row: RunRow) -> list[str]:
 
 
 def show(
-    reference: Annotated[str | None, typer.Argument(metavar="[RUN|RACE|STUDY]", help="Name or number; without it all that the store holds is "
-                                                                                     "listed.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN|RACE|STUDY]",
+            help="Name or number; without it all that the store holds is listed.",
+        ),
+    ] = None,
     store: StoreOption = None,
-    rows: Annotated[bool, typer.Option("--rows", help="Every evaluation with its constraints, one row each.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Every evaluation with its constraints, one row each.")
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="The evaluations as CSV.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a run, a race or a study: design, constraints one by one, what was spent, failures; or list what the store holds."""
+    """Show a run, a race or a study: design, constraints one by one, what was spent, failures; or
+    list what the store holds.
+    """
     where = open_store(store, existing=True)
     out = console()
     if reference is None:
@@ -187,20 +280,41 @@ def show(
         if json:
             emit(frame.to_dict(orient="records"))
         else:
-            typer.echo(frame.to_csv(index=False) if csv else frame.to_string(index=False), nl=not csv)
+            typer.echo(
+                frame.to_csv(index=False) if csv else frame.to_string(index=False), nl=not csv
+            )
         return
     if row.kind == "study" or (row.state != "finished" and row.spec.get("problem")):
         result = _unfinished(where, row)
         if json:
-            emit({**_as_json(result), "state": row.state, "budget": row.budget, "reserved": row.reserved})
+            emit(
+                {
+                    **_as_json(result),
+                    "state": row.state,
+                    "budget": row.budget,
+                    "reserved": row.reserved,
+                }
+            )
             return
         _print(out, result)
-        budget = ", ".join(f"{result.spent.get(r, 0):g} of {limit:g} {r}" for r, limit in row.budget.items())
+        budget = ", ".join(
+            f"{result.spent.get(r, 0):g} of {limit:g} {r}" for r, limit in row.budget.items()
+        )
         out.print(f"budget:   {budget}; state: {row.state}", markup=False)
         return
     if json:
-        emit({"run": row.name, "problem": row.problem, "method": row.method, "seed": row.seed, "budget": row.budget, "state": row.state,
-              "evaluations": where.count(row.id), **(row.result or {})})
+        emit(
+            {
+                "run": row.name,
+                "problem": row.problem,
+                "method": row.method,
+                "seed": row.seed,
+                "budget": row.budget,
+                "state": row.state,
+                "evaluations": where.count(row.id),
+                **(row.result or {}),
+            }
+        )
         return
     _show_stored(where, row, out)
 
@@ -212,12 +326,22 @@ def _show_stored(where: Store, row: RunRow, out: Any) -> None:
         show_design(out, row.result["design"])
         out.print()
         out.print(row.result["text"], markup=False)
-        out.print("versions: " + ", ".join(f"{k} {v}" for k, v in row.result["versions"].items()), markup=False)
+        out.print(
+            "versions: " + ", ".join(f"{k} {v}" for k, v in row.result["versions"].items()),
+            markup=False,
+        )
     else:
-        out.print(f"{row.problem} by {row.method}: {row.state}, {where.count(row.id)} evaluations stored", markup=False)
+        out.print(
+            f"{row.problem} by {row.method}: {row.state}, {where.count(row.id)} evaluations stored",
+            markup=False,
+        )
         if row.result and "error" in row.result:
             out.print(row.result["error"], markup=False)
-    out.print(f"budget:   {', '.join(f'{v:g} {k}' for k, v in row.budget.items())}; seed {row.seed}; state: {row.state}", markup=False)
+    out.print(
+        f"budget:   {', '.join(f'{v:g} {k}' for k, v in row.budget.items())}; seed {row.seed}; "
+        f"state: {row.state}",
+        markup=False,
+    )
 
 
 def _unfinished(where: Store, row: RunRow) -> Result:
@@ -239,11 +363,30 @@ def _frame(where: Store, row: RunRow) -> Any:
     stored = where.evaluations(row.id)
     if not stored:
         return pd.DataFrame()
-    problem: Any = open_study(where, row).problem if row.kind == "study" else build_problem(row) if row.spec.get("problem") else None
+    problem: Any = (
+        open_study(where, row).problem
+        if row.kind == "study"
+        else build_problem(row)
+        if row.spec.get("problem")
+        else None
+    )
     if problem is None:
-        return pd.DataFrame([{"id": r.row, **{f"x{i + 1}": v for i, v in enumerate(r.x)}, **r.metrics, "violation": r.violation,
-                              "reason": r.reason or ""} for r in stored])
-    columns = (*problem.columns, *sorted({m for r in stored for m in r.metrics} - set(problem.columns)))
+        return pd.DataFrame(
+            [
+                {
+                    "id": r.row,
+                    **{f"x{i + 1}": v for i, v in enumerate(r.x)},
+                    **r.metrics,
+                    "violation": r.violation,
+                    "reason": r.reason or "",
+                }
+                for r in stored
+            ]
+        )
+    columns = (
+        *problem.columns,
+        *sorted({m for r in stored for m in r.metrics} - set(problem.columns)),
+    )
     frame = problem.frame(observations(stored, columns))
     if any(r.note for r in stored):
         frame["note"] = [r.note or "" for r in stored]
@@ -256,17 +399,62 @@ def _list(where: Store, out: Any, json: bool) -> None:
     races = where.races()
     runs = where.runs(limit=10_000, kinds=("solve", "study"))
     if json:
-        emit({"races": [{"name": r["name"], "state": r["state"], "spec": r["spec"]} for r in races],
-              "runs": [{"name": r.name, "kind": r.kind, "problem": r.problem, "method": r.method, "seed": r.seed, "state": r.state,
-                        "budget": r.budget, "objective": (r.result or {}).get("objective"), "feasible": (r.result or {}).get("feasible")}
-                       for r in runs]})
+        emit(
+            {
+                "races": [
+                    {"name": r["name"], "state": r["state"], "spec": r["spec"]} for r in races
+                ],
+                "runs": [
+                    {
+                        "name": r.name,
+                        "kind": r.kind,
+                        "problem": r.problem,
+                        "method": r.method,
+                        "seed": r.seed,
+                        "state": r.state,
+                        "budget": r.budget,
+                        "objective": (r.result or {}).get("objective"),
+                        "feasible": (r.result or {}).get("feasible"),
+                    }
+                    for r in runs
+                ],
+            }
+        )
         return
     if races:
-        listing(out, "races", ["name", "state", "problems", "methods", "seeds"],
-                [[r["name"], r["state"], ", ".join(r["spec"]["problems"]), ", ".join(r["spec"]["methods"]), len(r["spec"]["seeds"])] for r in races])
-    listing(out, "runs and studies", ["name", "kind", "problem", "method", "state", "budget", "objective", "feasible"],
-            [[r.name, r.kind, r.problem, r.method, r.state, ", ".join(f"{k}={v:g}" for k, v in r.budget.items()),
-              _short((r.result or {}).get("objective")), {True: "yes", False: "no"}.get((r.result or {}).get("feasible", ""), "")] for r in runs])
+        listing(
+            out,
+            "races",
+            ["name", "state", "problems", "methods", "seeds"],
+            [
+                [
+                    r["name"],
+                    r["state"],
+                    ", ".join(r["spec"]["problems"]),
+                    ", ".join(r["spec"]["methods"]),
+                    len(r["spec"]["seeds"]),
+                ]
+                for r in races
+            ],
+        )
+    listing(
+        out,
+        "runs and studies",
+        ["name", "kind", "problem", "method", "state", "budget", "objective", "feasible"],
+        [
+            [
+                r.name,
+                r.kind,
+                r.problem,
+                r.method,
+                r.state,
+                ", ".join(f"{k}={v:g}" for k, v in r.budget.items()),
+                _short((r.result or {}).get("objective")),
+                {True: "yes", False: "no"}.get((r.result or {}).get("feasible", ""), ""),
+            ]
+            for r in runs
+        ],
+    )
 
 
 def _short(value: float | None) -> str:

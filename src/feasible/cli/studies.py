@@ -16,16 +16,46 @@ if TYPE_CHECKING:
 
 
 def ask(
-    study: Annotated[str, typer.Argument(help="A study in the store; or, to begin one, study.toml, file.py:name or a registered problem.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many experiments: ask for the batch you can run at once, not for one at a time.")] = 1,
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A study in the store; or, to begin one, study.toml, file.py:name or a registered "
+            "problem."
+        ),
+    ],
+    n: Annotated[
+        int,
+        typer.Option(
+            "-n",
+            min=1,
+            help="How many experiments: ask for the batch you can run at once, not for one at a "
+            "time.",
+        ),
+    ] = 1,
     format: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
     budget: BudgetOption = None,
-    method: Annotated[str | None, typer.Option("--method", "-m", help="When beginning: the method; without it the room chooses.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", "-m", help="When beginning: the method; without it the room chooses."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="When beginning: the seed.")] = 0,
-    name: Annotated[str | None, typer.Option("--name", help="When beginning: the name of the study.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the next experiments without recording them.")] = False,
-    pending: Annotated[bool, typer.Option("--pending", help="Print the experiments that are still out, instead of new ones.")] = False,
+    name: Annotated[
+        str | None, typer.Option("--name", help="When beginning: the name of the study.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the table to this file.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at the next experiments without recording them.")
+    ] = False,
+    pending: Annotated[
+        bool,
+        typer.Option(
+            "--pending", help="Print the experiments that are still out, instead of new ones."
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Print the next experiments. Fill in their results and give the table to `feasible tell`."""
@@ -34,7 +64,9 @@ def ask(
 
     if format not in ("table", "csv", "json"):
         raise ArgumentError(f"--format {format}: expected table, csv or json")
-    if output is not None and not output.resolve().parent.is_dir():  # before experiments are handed out
+    if (
+        output is not None and not output.resolve().parent.is_dir()
+    ):  # before experiments are handed out
         raise ArgumentError(f"--output {output}: the folder {output.parent} does not exist")
     where = open_store(store)
     opened, began = _open_or_begin(where, study, budget, method, seed, name, dry_run)
@@ -44,17 +76,33 @@ def ask(
     left = opened.left()
     rows = opened.pending() if pending else opened.ask(n, dry_run=dry_run)
     if not pending and len(rows) < n:
-        what = f"{left:g} left in the budget" if left < n else f"{opened.label} proposes no more before these are told"
+        what = (
+            f"{left:g} left in the budget"
+            if left < n
+            else f"{opened.label} proposes no more before these are told"
+        )
         note.print(f"{len(rows)} of {n} experiments: {what}", markup=False)
     if format == "table" and output is None:
         from ..lab.console import listing
 
         found = records(opened, rows)
         titles = ["id", *(v.title for v in opened.problem.space.variables)]
-        shown = [[r["id"], *(v.show(_code(v, r[v.name])) for v in opened.problem.space.variables)] for r in found]
-        listing(console(), f"study {opened.name}" + (" (dry run: nothing was recorded)" if dry_run else ""), titles, shown)
+        shown = [
+            [r["id"], *(v.show(_code(v, r[v.name])) for v in opened.problem.space.variables)]
+            for r in found
+        ]
+        listing(
+            console(),
+            f"study {opened.name}" + (" (dry run: nothing was recorded)" if dry_run else ""),
+            titles,
+            shown,
+        )
         if not dry_run:
-            note.print(f"tell:     feasible tell {opened.name} results.csv{f' --store {store}' if store else ''}", markup=False)
+            note.print(
+                f"tell:     feasible tell {opened.name} "
+                f"results.csv{f' --store {store}' if store else ''}",
+                markup=False,
+            )
         return
     text = to_json(opened, rows) + "\n" if format == "json" else to_csv(opened, rows)
     if output is None:
@@ -65,26 +113,59 @@ def ask(
 
 
 def _code(variable: Any, value: Any) -> float:
-    return float([str(c) for c in variable.choices].index(str(value))) if variable.choices else float(value)
+    return (
+        float([str(c) for c in variable.choices].index(str(value)))
+        if variable.choices
+        else float(value)
+    )
 
 
 def tell(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
-    results: Annotated[Path | None, typer.Argument(help="CSV file with the results; - reads standard input.")] = None,
-    known: Annotated[bool, typer.Option("--known", help="The rows are earlier data: no ids, nothing is charged. Begins the study where it is a "
-                                                        "study.toml, file.py:name or registered problem.")] = False,
-    id: Annotated[int | None, typer.Option("--id", help="Tell one experiment without a file.")] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="With --id: NAME=VALUE, repeatable.")] = None,
-    failed: Annotated[str | None, typer.Option("--failed", help="With --id: the experiment failed, and why.")] = None,
-    abandon: Annotated[bool, typer.Option("--abandon", help="With --id: the experiment will not be run; its unit goes back to the budget.")] = False,
+    results: Annotated[
+        Path | None, typer.Argument(help="CSV file with the results; - reads standard input.")
+    ] = None,
+    known: Annotated[
+        bool,
+        typer.Option(
+            "--known",
+            help="The rows are earlier data: no ids, nothing is charged. Begins the study where it "
+            "is a "
+            "study.toml, file.py:name or registered problem.",
+        ),
+    ] = False,
+    id: Annotated[
+        int | None, typer.Option("--id", help="Tell one experiment without a file.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="With --id: NAME=VALUE, repeatable.")
+    ] = None,
+    failed: Annotated[
+        str | None, typer.Option("--failed", help="With --id: the experiment failed, and why.")
+    ] = None,
+    abandon: Annotated[
+        bool,
+        typer.Option(
+            "--abandon",
+            help="With --id: the experiment will not be run; its unit goes back to the budget.",
+        ),
+    ] = False,
     budget: BudgetOption = None,
-    method: Annotated[str | None, typer.Option("--method", "-m", help="With --known, when beginning: the method.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="With --known, when beginning: the seed.")] = 0,
-    name: Annotated[str | None, typer.Option("--name", help="With --known, when beginning: the name.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", "-m", help="With --known, when beginning: the method.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="With --known, when beginning: the seed.")
+    ] = 0,
+    name: Annotated[
+        str | None, typer.Option("--name", help="With --known, when beginning: the name.")
+    ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take results: in any order, partly, failed, infeasible, or of experiments that nobody proposed."""
+    """Take results: in any order, partly, failed, infeasible, or of experiments that nobody
+    proposed.
+    """
     import sys
 
     from ..core.errors import ArgumentError
@@ -104,14 +185,23 @@ def tell(
         for part in metric or []:
             key, sign, value = part.partition("=")
             if not sign or key not in opened.problem.columns or (parsed := number(value)) is None:
-                raise ArgumentError(f"--metric {part}: expected NAME=NUMBER with a name out of {', '.join(opened.problem.columns)}")
+                raise ArgumentError(
+                    f"--metric {part}: expected NAME=NUMBER with a name out of "
+                    f"{', '.join(opened.problem.columns)}"
+                )
             metrics[key] = parsed
         if not metrics and failed is None and not abandon:
-            raise ArgumentError(f"--id {id}: say what came out, with --metric NAME=VALUE, --failed REASON or --abandon")
+            raise ArgumentError(
+                f"--id {id}: say what came out, with --metric NAME=VALUE, --failed REASON or "
+                "--abandon"
+            )
         status = "abandoned" if abandon else "failed" if failed is not None else ""
         reports = [Report(id, None, metrics, status, failed)]
     elif results is None:
-        raise ArgumentError("results: give a CSV file, or one experiment with --id and --metric, --failed or --abandon")
+        raise ArgumentError(
+            "results: give a CSV file, or one experiment with --id and --metric, --failed or "
+            "--abandon"
+        )
     elif str(results) == "-":
         reports, warnings = read_text(opened, sys.stdin.read(), "standard input")
     else:
@@ -122,8 +212,18 @@ def tell(
     told = opened.tell(reports, known=known)
     best = opened.best()
     if json:
-        emit({"study": opened.name, "told": told.rows, "corrected": told.corrected, "partial": told.partial, "unchanged": told.unchanged,
-              "warnings": [*warnings, *told.warnings], "left": opened.left(), "best": None if best is None else best.id})
+        emit(
+            {
+                "study": opened.name,
+                "told": told.rows,
+                "corrected": told.corrected,
+                "partial": told.partial,
+                "unchanged": told.unchanged,
+                "warnings": [*warnings, *told.warnings],
+                "left": opened.left(),
+                "best": None if best is None else best.id,
+            }
+        )
         return
     out, note = console(), console(stderr=True)
     for warning in [*warnings, *told.warnings]:
@@ -132,10 +232,17 @@ def tell(
     for what in ("corrected", "partial", "unchanged"):
         if getattr(told, what):
             parts.append(f"{len(getattr(told, what))} {what}")
-    out.print(f"study {opened.name}: {', '.join(parts)}; {opened.left():g} {opened.resource} left", markup=False)
+    out.print(
+        f"study {opened.name}: {', '.join(parts)}; {opened.left():g} {opened.resource} left",
+        markup=False,
+    )
     if best is not None:
         verdict = opened.problem.judge(best)
-        value = f"{best.metrics[opened.problem.columns[0]]:.8g}" if verdict.feasible else f"infeasible by {verdict.violation:.4g} ({verdict.worst})"
+        value = (
+            f"{best.metrics[opened.problem.columns[0]]:.8g}"
+            if verdict.feasible
+            else f"infeasible by {verdict.violation:.4g} ({verdict.worst})"
+        )
         out.print(f"best:     id {best.id}, {opened.problem.columns[0]} {value}", markup=False)
 
 
@@ -147,7 +254,9 @@ def open_study(store: Store, row: RunRow) -> Study:
     from ..lab.study import Study
 
     if row.kind != "study":
-        raise ArgumentError(f"'{row.name}' is a {row.kind}, not a study: use 'feasible show' or 'feasible resume'")
+        raise ArgumentError(
+            f"'{row.name}' is a {row.kind}, not a study: use 'feasible show' or 'feasible resume'"
+        )
     if row.spec.get("declared") is not None:
         from ..blackbox.declared import from_table
 
@@ -155,11 +264,23 @@ def open_study(store: Store, row: RunRow) -> Study:
     else:
         problem = build_problem(row)
     spec = row.spec.get("method")
-    return Study(store, row, problem, load_method(row.method) if spec is None else build_method(spec, row.method))
+    return Study(
+        store,
+        row,
+        problem,
+        load_method(row.method) if spec is None else build_method(spec, row.method),
+    )
 
 
-def _open_or_begin(store: Store, reference: str, budget: str | None, method: str | None, seed: int, name: str | None,
-                   dry_run: bool) -> tuple[Study, str]:
+def _open_or_begin(
+    store: Store,
+    reference: str,
+    budget: str | None,
+    method: str | None,
+    seed: int,
+    name: str | None,
+    dry_run: bool,
+) -> tuple[Study, str]:
     from ..core.budget import Budget
     from ..core.errors import ArgumentError, BudgetError
     from ..core.registry import default_method, load_method, load_problem
@@ -177,7 +298,10 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
             try:
                 declared = tomllib.loads(Path(reference).read_text(encoding="utf-8"))
             except (OSError, tomllib.TOMLDecodeError) as error:
-                raise ArgumentError(f"study file '{reference}' cannot be read: {getattr(error, 'strerror', None) or error}") from None
+                raise ArgumentError(
+                    f"study file '{reference}' cannot be read: "
+                    f"{getattr(error, 'strerror', None) or error}"
+                ) from None
             declared.setdefault("name", Path(reference).stem)
             problem = from_table(declared)
         else:
@@ -186,14 +310,23 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
     if row is not None:
         opened = open_study(store, row)
         if budget is not None and dict(Budget.parse(budget)) != row.budget:
-            raise ArgumentError(f"study '{row.name}' has the budget {', '.join(f'{k}={v:g}' for k, v in row.budget.items())}: extend it with "
-                                f"'feasible resume {row.name} --add evaluations=N'")
+            raise ArgumentError(
+                f"study '{row.name}' has the budget "
+                f"{', '.join(f'{k}={v:g}' for k, v in row.budget.items())}: extend it with "
+                f"'feasible resume {row.name} --add evaluations=N'"
+            )
         if method is not None and load_method(method) != opened.method:
-            raise ArgumentError(f"study '{row.name}' uses the method {row.method}, got --method {method}: begin another study with --name")
+            raise ArgumentError(
+                f"study '{row.name}' uses the method {row.method}, got --method {method}: begin "
+                "another study with --name"
+            )
         return opened, ""
     given = budget or ",".join(f"{k}={v}" for k, v in (declared or {}).get("budget", {}).items())
     if not given:
-        raise BudgetError(f"study '{name or problem.name}' begins here and needs a budget: --budget evaluations=60")
+        raise BudgetError(
+            f"study '{name or problem.name}' begins here and needs a budget: --budget "
+            "evaluations=60"
+        )
     limits = Budget.parse(given)
     if method is None and declared is not None:
         method = declared.get("method")
@@ -204,11 +337,37 @@ def _open_or_begin(store: Store, reference: str, budget: str | None, method: str
     else:
         chosen, said = load_method(method), f"; method: {method}"
     if dry_run:
-        blank = RunRow(-1, name or problem.name, "study", None, problem.name, method, seed, dict(limits), {}, "open", None, None, {}, 0, 0,
-                       0, 0, 0)
-        return _Unsaved(store, blank, problem, chosen), f"study {blank.name} would begin with budget {limits}{said}"
-    spec = {"problem": None if declared is not None else reference, "declared": declared, "method": {"name": method}}
-    opened = Study.create(store, problem, chosen, limits, name=name, seed=seed, spec=spec, label=method)
+        blank = RunRow(
+            -1,
+            name or problem.name,
+            "study",
+            None,
+            problem.name,
+            method,
+            seed,
+            dict(limits),
+            {},
+            "open",
+            None,
+            None,
+            {},
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
+        return _Unsaved(
+            store, blank, problem, chosen
+        ), f"study {blank.name} would begin with budget {limits}{said}"
+    spec = {
+        "problem": None if declared is not None else reference,
+        "declared": declared,
+        "method": {"name": method},
+    }
+    opened = Study.create(
+        store, problem, chosen, limits, name=name, seed=seed, spec=spec, label=method
+    )
     return opened, f"study {opened.name} begins with budget {limits}{said}"
 
 

@@ -1,1 +1,2 @@
-"""The contract: Problem, Budget, Verdict, Method, Result, Trail. It knows no room and not the lab."""
+"""The contract: Problem, Budget, Verdict, Method, Result, Trail. It knows no room and not the
+lab."""

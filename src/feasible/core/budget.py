@@ -38,22 +38,33 @@ _MOST = 1e18
 class Budget(Mapping[str, float]):
     """Limits by resource, for example ``Budget(evaluations=200, seconds=60)``.
 
-    Raises BudgetError for no limit at all, an unknown resource, or a limit that is not a positive finite number.
+    Raises BudgetError for no limit at all, an unknown resource, or a limit that is not a positive
+    finite number.
     """
 
     def __init__(self, **limits: float):
         if not limits:
-            raise BudgetError("budget is empty: give at least one limit, for example Budget(evaluations=200)")
+            raise BudgetError(
+                "budget is empty: give at least one limit, for example Budget(evaluations=200)"
+            )
         self._limits: dict[str, float] = {}
         for name, limit in limits.items():
             if name not in RESOURCES:
-                raise BudgetError(f"budget names the unknown resource '{name}': {nearest(name, RESOURCES)}")
+                raise BudgetError(
+                    f"budget names the unknown resource '{name}': {nearest(name, RESOURCES)}"
+                )
             if not is_number(limit) or not -_MOST < limit < _MOST:
                 raise BudgetError(f"budget {name}={limit!r:.40}: expected a positive finite number")
             if limit <= 0:
-                raise BudgetError(f"budget {name}={float(limit):g} leaves nothing to spend: expected a positive number")
+                raise BudgetError(
+                    f"budget {name}={float(limit):g} leaves nothing to spend: expected a positive "
+                    "number"
+                )
             if name not in ("seconds", "rho") and limit != int(limit):
-                raise BudgetError(f"budget {name}={float(limit):g}: expected a whole number, {RESOURCES[name]} are counted")
+                raise BudgetError(
+                    f"budget {name}={float(limit):g}: expected a whole number, {RESOURCES[name]} "
+                    "are counted"
+                )
             self._limits[name] = float(limit) if name in ("seconds", "rho") else int(limit)
 
     @classmethod
@@ -67,7 +78,10 @@ class Budget(Mapping[str, float]):
             except ValueError:
                 number = math.nan
             if not sign or math.isnan(number):
-                raise BudgetError(f"budget '{text}': cannot read '{part}', expected RESOURCE=NUMBER such as evaluations=200")
+                raise BudgetError(
+                    f"budget '{text}': cannot read '{part}', expected RESOURCE=NUMBER such as "
+                    "evaluations=200"
+                )
             if name in limits:
                 raise BudgetError(f"budget '{text}' gives {name} twice")
             limits[name] = number
@@ -84,7 +98,9 @@ class Budget(Mapping[str, float]):
             return cls(**{str(name): limit for name, limit in budget.items()})
         if is_number(budget):
             return cls(evaluations=budget)
-        raise BudgetError(f"budget={budget!r}: expected a Budget, a mapping, or text such as 'evaluations=200'")
+        raise BudgetError(
+            f"budget={budget!r}: expected a Budget, a mapping, or text such as 'evaluations=200'"
+        )
 
     def __getitem__(self, name: str) -> float:
         return self._limits[name]
@@ -105,13 +121,18 @@ class Budget(Mapping[str, float]):
 class Meter:
     """Counts what a run spends. The clock stands still while the run judges or stores.
 
-    `spent` starts from what an earlier part of the same run spent, so that a budget belongs to the run, not the call.
+    `spent` starts from what an earlier part of the same run spent, so that a budget belongs to the
+    run, not the call.
     """
 
     __slots__ = ("_clock", "_paused", "_started", "limits", "spent")
 
-    def __init__(self, limits: Mapping[str, float], spent: Mapping[str, float] | None = None,
-                 clock: Callable[[], float] = time.perf_counter):
+    def __init__(
+        self,
+        limits: Mapping[str, float],
+        spent: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
         self.limits: dict[str, float] = dict(limits)
         self.spent: dict[str, float] = dict.fromkeys(limits, 0) | dict(spent or {})
         self._clock = clock
@@ -124,7 +145,9 @@ class Meter:
         return (self._clock() if self._paused is None else self._paused) - self._started
 
     def pause(self) -> bool:
-        """Stop the clock; False if it stood already, so that the inner of two nested pauses does not restart it."""
+        """Stop the clock; False if it stood already, so that the inner of two nested pauses does
+        not restart it.
+        """
         if self._paused is not None:
             return False
         self._paused = self._clock()
@@ -152,7 +175,9 @@ class Meter:
         return n
 
     def take(self, resource: str, n: float) -> bool:
-        """Charge `n` units if all of them are left and no clock runs; otherwise charge nothing and say False."""
+        """Charge `n` units if all of them are left and no clock runs; otherwise charge nothing and
+        say False.
+        """
         spent = self.spent.get(resource, 0) + n
         if spent > self.limits.get(resource, math.inf) or "seconds" in self.limits:
             return False
@@ -164,7 +189,9 @@ class Meter:
         self.check_time()
         spent = self.spent.get(resource, 0)
         limit = self.limits.get(resource)
-        slack = 1e-12 * limit if isinstance(limit, float) else 0  # rho is a sum of fractions; what is counted is exact
+        slack = (
+            1e-12 * limit if isinstance(limit, float) else 0
+        )  # rho is a sum of fractions; what is counted is exact
         if limit is not None and spent + n > limit + slack:
             raise BudgetExhausted(resource, limit, spent, n)
         self.spent[resource] = spent + n
@@ -178,7 +205,9 @@ class Meter:
         limit = self.limits.get(resource)
         if limit is None:
             return math.inf
-        return max(limit - (self.seconds if resource == "seconds" else self.spent.get(resource, 0)), 0)
+        return max(
+            limit - (self.seconds if resource == "seconds" else self.spent.get(resource, 0)), 0
+        )
 
     def check_time(self) -> None:
         """Raise BudgetExhausted when the seconds are used up."""
@@ -196,16 +225,20 @@ active_meter: ContextVar[Meter | None] = ContextVar("feasible_meter", default=No
 
 
 def spend(**amounts: float) -> None:
-    """Charge the active run before doing the work: ``spend(evaluations=1)``. Outside a run nothing is charged.
+    """Charge the active run before doing the work: ``spend(evaluations=1)``. Outside a run nothing
+    is charged.
 
-    Raises BudgetExhausted, before anything is charged for that resource, if a limit would be passed.
+    Raises BudgetExhausted, before anything is charged for that resource, if a limit would be
+    passed.
     """
     meter = active_meter.get()
     if meter is None:
         return
     for resource, amount in amounts.items():
         if resource not in RESOURCES:
-            raise BudgetError(f"spend names the unknown resource '{resource}': {nearest(resource, RESOURCES)}")
+            raise BudgetError(
+                f"spend names the unknown resource '{resource}': {nearest(resource, RESOURCES)}"
+            )
         if not amount >= 0:
             raise BudgetError(f"spend({resource}={amount!r}): expected a number >= 0")
         meter.charge(resource, amount)

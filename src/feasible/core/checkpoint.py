@@ -1,6 +1,8 @@
-"""Checkpoints: a method's state as arrays and plain data in the safetensors format. Reading one never runs code.
+"""Checkpoints: a method's state as arrays and plain data in the safetensors format. Reading one
+never runs code.
 
-A state is a dataclass of arrays, tensors, random generators, torch modules and optimisers, and plain data. Restoring goes into a
+A state is a dataclass of arrays, tensors, random generators, torch modules and optimisers, and
+plain data. Restoring goes into a
 template, the state that `init` makes afresh, so that no class is ever named by a file.
 """
 
@@ -33,26 +35,44 @@ def encode(state: Any) -> bytes:
 
 
 def decode(blob: bytes, template: Any) -> Any:
-    """Restore what `encode` wrote, in the shape of `template`. Raises CheckpointError naming the damaged field."""
+    """Restore what `encode` wrote, in the shape of `template`. Raises CheckpointError naming the
+    damaged field.
+    """
     try:
         size = int.from_bytes(blob[:8], "little")
-        header = json.loads(blob[8:8 + size])
+        header = json.loads(blob[8 : 8 + size])
         arrays = st_numpy.load(blob)
         meta = header["__metadata__"]
         tree = json.loads(meta["tree"])
         found = meta.get("format")
-    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
-        raise CheckpointError(f"checkpoint: the file is damaged or not a checkpoint of feasible ({error})") from None
+    except (
+        SafetensorError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise CheckpointError(
+            f"checkpoint: the file is damaged or not a checkpoint of feasible ({error})"
+        ) from None
     if found != FORMAT:
         raise CheckpointError(f"checkpoint: format {found!r:.60}, expected {FORMAT!r}")
     state = _decode(tree, template, "state", arrays)
     if dataclasses.is_dataclass(template) and state is not template:
-        raise CheckpointError(f"checkpoint: it holds a {type(state).__name__}, expected the state of {type(template).__name__}")
+        raise CheckpointError(
+            f"checkpoint: it holds a {type(state).__name__}, expected the state of "
+            f"{type(template).__name__}"
+        )
     return state
 
 
 def decode_as(blob: bytes, types: Sequence[type]) -> Any:
-    """Restore what `encode` wrote of plain data, or of the first of these dataclasses that has its fields."""
+    """Restore what `encode` wrote of plain data, or of the first of these dataclasses that has its
+    fields.
+    """
     error: CheckpointError | None = None
     for cls in types or (None,):
         made = None if cls is None else object.__new__(cls)
@@ -78,47 +98,86 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in "bifu" or value.dtype.itemsize > 8:
-            raise CheckpointError(f"checkpoint: {path} is an array of dtype {value.dtype}, expected numbers")
+            raise CheckpointError(
+                f"checkpoint: {path} is an array of dtype {value.dtype}, expected numbers"
+            )
         arrays[path] = np.array(value, order="C")
         return {"array": path, "scalar": isinstance(value, np.generic)}
     if isinstance(value, np.random.Generator):
         bits: dict[str, Any] = {**value.bit_generator.state}
-        if isinstance(value.bit_generator.seed_seq, np.random.SeedSequence):  # where `spawn` and `rng.spawn` go on
+        if isinstance(
+            value.bit_generator.seed_seq, np.random.SeedSequence
+        ):  # where `spawn` and `rng.spawn` go on
             bits["seeds"] = dict(value.bit_generator.seed_seq.state)
         return {"generator": _encode(_plain_bits(bits), path, arrays)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"fields": {f.name: _encode(getattr(value, f.name), f"{path}.{f.name}", arrays) for f in dataclasses.fields(value)}}
+        return {
+            "fields": {
+                f.name: _encode(getattr(value, f.name), f"{path}.{f.name}", arrays)
+                for f in dataclasses.fields(value)
+            }
+        }
     if isinstance(value, (list, tuple)):
-        return {"tuple" if isinstance(value, tuple) else "list": [_encode(v, f"{path}[{i}]", arrays) for i, v in enumerate(value)]}
+        return {
+            "tuple" if isinstance(value, tuple) else "list": [
+                _encode(v, f"{path}[{i}]", arrays) for i, v in enumerate(value)
+            ]
+        }
     if isinstance(value, dict):
-        return {"dict": [[_encode(k, f"{path}.key{i}", arrays), _encode(v, f"{path}[{k!r}]", arrays)] for i, (k, v) in enumerate(value.items())]}
+        return {
+            "dict": [
+                [_encode(k, f"{path}.key{i}", arrays), _encode(v, f"{path}[{k!r}]", arrays)]
+                for i, (k, v) in enumerate(value.items())
+            ]
+        }
     if torch is not None:
         if isinstance(value, torch.Tensor):
             arrays[path], dtype = _tensor_bits(torch, value, path)
-            return {"tensor": path, "dtype": dtype, "shape": list(value.shape), "grad": value.requires_grad}
+            return {
+                "tensor": path,
+                "dtype": dtype,
+                "shape": list(value.shape),
+                "grad": value.requires_grad,
+            }
         if isinstance(value, torch.Generator):
             arrays[path] = value.get_state().numpy()
             return {"torch_generator": path}
-        if isinstance(value, (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)):
+        if isinstance(
+            value, (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+        ):
             return {"state_dict": _encode(value.state_dict(), path, arrays)}
-    raise CheckpointError(f"checkpoint: {path} is a {type(value).__name__}, expected arrays, tensors, generators or plain data")
+    raise CheckpointError(
+        f"checkpoint: {path} is a {type(value).__name__}, expected arrays, tensors, generators or "
+        "plain data"
+    )
 
 
 def _tensor_bits(torch: Any, value: Any, path: str) -> tuple[np.ndarray, str]:
-    """The bytes of a tensor as uint8, so that bfloat16 and complex numbers need no case of their own, and the name of its dtype."""
+    """The bytes of a tensor as uint8, so that bfloat16 and complex numbers need no case of their
+    own, and the name of its dtype.
+    """
     if value.layout != torch.strided:
-        raise CheckpointError(f"checkpoint: {path} is a tensor of layout {value.layout}, expected a dense one")
+        raise CheckpointError(
+            f"checkpoint: {path} is a tensor of layout {value.layout}, expected a dense one"
+        )
     flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy(), str(value.dtype).removeprefix("torch.")
 
 
 def _tensor(torch: Any, node: dict[str, Any], template: Any, bits: np.ndarray) -> Any:
     dtype = getattr(torch, node["dtype"])
-    value = (torch.from_numpy(bits.copy()).view(dtype) if bits.size else torch.empty(0, dtype=dtype)).reshape(node["shape"])
-    same = isinstance(template, torch.Tensor) and (template.shape, template.dtype) == (value.shape, dtype)
+    value = (
+        torch.from_numpy(bits.copy()).view(dtype) if bits.size else torch.empty(0, dtype=dtype)
+    ).reshape(node["shape"])
+    same = isinstance(template, torch.Tensor) and (template.shape, template.dtype) == (
+        value.shape,
+        dtype,
+    )
     if same and template.is_leaf and template.requires_grad:
         with torch.no_grad():
-            return template.copy_(value)  # a parameter: an optimiser in the same state holds this very tensor
+            return template.copy_(
+                value
+            )  # a parameter: an optimiser in the same state holds this very tensor
     if isinstance(template, torch.Tensor):
         value = value.to(template.device)
     return value.requires_grad_() if node["grad"] else value
@@ -135,7 +194,11 @@ def _plain_bits(bits: Any) -> Any:
 
 def _whole_bits(bits: Any) -> Any:
     if isinstance(bits, dict):
-        return int(bits["big"]) if set(bits) == {"big"} else {k: _whole_bits(v) for k, v in bits.items()}
+        return (
+            int(bits["big"])
+            if set(bits) == {"big"}
+            else {k: _whole_bits(v) for k, v in bits.items()}
+        )
     return [_whole_bits(v) for v in bits] if isinstance(bits, list) else bits
 
 
@@ -149,27 +212,52 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
         if kind == "array":
             return arrays[content][()] if node["scalar"] else arrays[content].copy()
         if kind == "list":
-            return [_decode(v, _item(template, i), f"{path}[{i}]", arrays) for i, v in enumerate(content)]
+            return [
+                _decode(v, _item(template, i), f"{path}[{i}]", arrays)
+                for i, v in enumerate(content)
+            ]
         if kind == "tuple":
-            return tuple(_decode(v, _item(template, i), f"{path}[{i}]", arrays) for i, v in enumerate(content))
+            return tuple(
+                _decode(v, _item(template, i), f"{path}[{i}]", arrays)
+                for i, v in enumerate(content)
+            )
         if kind == "dict":
             keys = [_decode(k, None, path, arrays) for k, _ in content]
-            return {k: _decode(v, template.get(k) if isinstance(template, dict) else None, f"{path}[{k!r}]", arrays)
-                    for k, (_, v) in zip(keys, content, strict=True)}
+            return {
+                k: _decode(
+                    v,
+                    template.get(k) if isinstance(template, dict) else None,
+                    f"{path}[{k!r}]",
+                    arrays,
+                )
+                for k, (_, v) in zip(keys, content, strict=True)
+            }
         if kind == "generator":
             bits = _whole_bits(_decode(content, None, path, arrays))
             made = getattr(np.random, bits["bit_generator"])
             if not issubclass(made, np.random.BitGenerator):
-                raise CheckpointError(f"checkpoint: {path} names {bits['bit_generator']!r}, expected a NumPy bit generator")
+                raise CheckpointError(
+                    f"checkpoint: {path} names {bits['bit_generator']!r}, expected a NumPy bit "
+                    "generator"
+                )
             seeds = bits.pop("seeds", None)
-            generator = np.random.Generator(made() if seeds is None else made(np.random.SeedSequence(**seeds)))
+            generator = np.random.Generator(
+                made() if seeds is None else made(np.random.SeedSequence(**seeds))
+            )
             generator.bit_generator.state = bits
             return generator
         if kind == "fields":
-            if not dataclasses.is_dataclass(template) or {f.name for f in dataclasses.fields(template)} != set(content):
-                raise CheckpointError(f"checkpoint: {path} has the fields {sorted(content)}, which this method's state does not have")
+            if not dataclasses.is_dataclass(template) or {
+                f.name for f in dataclasses.fields(template)
+            } != set(content):
+                raise CheckpointError(
+                    f"checkpoint: {path} has the fields {sorted(content)}, which this method's "
+                    "state does not have"
+                )
             for name, sub in content.items():
-                object.__setattr__(template, name, _decode(sub, getattr(template, name), f"{path}.{name}", arrays))
+                object.__setattr__(
+                    template, name, _decode(sub, getattr(template, name), f"{path}.{name}", arrays)
+                )
             return template
         torch = _torch()
         if kind == "tensor":
@@ -183,8 +271,11 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
             return template
     except CheckpointError:
         raise
-    except Exception as error:  # the file may hold anything, and what restores a module or an optimiser may raise anything
-        raise CheckpointError(f"checkpoint: cannot restore {path}: {type(error).__name__}: {error}") from None
+    # the file may hold anything, and what restores a module or an optimiser may raise anything
+    except Exception as error:
+        raise CheckpointError(
+            f"checkpoint: cannot restore {path}: {type(error).__name__}: {error}"
+        ) from None
     raise CheckpointError(f"checkpoint: {path} has the unknown kind {kind!r}")
 
 

@@ -1,4 +1,6 @@
-"""Every error that `feasible` raises, each a full sentence: which argument, what was got, what was expected."""
+"""Every error that `feasible` raises, each a full sentence: which argument, what was got, what was
+expected.
+"""
 
 from __future__ import annotations
 
@@ -68,14 +70,18 @@ class BudgetExhausted(StopRun):
 
     def __init__(self, resource: str, limit: float, spent: float, asked: float):
         self.resource, self.limit, self.spent, self.asked = resource, limit, spent, asked
-        super().__init__(f"budget used up: {spent:g} of {limit:g} {resource} spent, {asked:g} more asked for")
+        super().__init__(
+            f"budget used up: {spent:g} of {limit:g} {resource} spent, {asked:g} more asked for"
+        )
 
     def __reduce__(self) -> tuple[type, tuple[str, float, float, float]]:
         return type(self), (self.resource, self.limit, self.spent, self.asked)
 
 
 class Stalled(StopRun):
-    """The method goes on without spending anything: it only repeats points, or proposes forbidden ones."""
+    """The method goes on without spending anything: it only repeats points, or proposes forbidden
+    ones.
+    """
 
 
 class GoalReached(StopRun):
@@ -87,7 +93,9 @@ class Pending(FeasibleError):
 
 
 class EvaluationFailed(FeasibleError):
-    """The user's function gave no value: it raised, returned rubbish, timed out, or its process died."""
+    """The user's function gave no value: it raised, returned rubbish, timed out, or its process
+    died.
+    """
 
     def __init__(self, reason: str):
         self.reason = reason
@@ -95,7 +103,9 @@ class EvaluationFailed(FeasibleError):
 
 
 class Diverged(FeasibleError):
-    """A resumed run proposed another point than the stored one: the method or the problem has changed."""
+    """A resumed run proposed another point than the stored one: the method or the problem has
+    changed.
+    """
 
 
 class NotMeasured(ArgumentError):

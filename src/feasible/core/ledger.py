@@ -1,4 +1,6 @@
-"""The ledger: every evaluation that a run has paid for, in the order in which the points were proposed."""
+"""The ledger: every evaluation that a run has paid for, in the order in which the points were
+proposed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 DONE, INFEASIBLE, FAILED, PENDING, CHECKED, ABANDONED = range(6)
 STATUS = ("done", "infeasible", "failed", "pending", "checked", "abandoned")
-"""What became of a proposal. infeasible: no objective, the constraints say why. checked: first stage told, objective open."""
+"""What became of a proposal. infeasible: no objective, the constraints say why. checked: first
+stage told, objective open.
+"""
 
 
 @dataclass(slots=True)
@@ -28,7 +32,8 @@ class Observations:
     objective: (n,) to be minimised; NaN where there is none.
     constraints: (n, m) signed and scaled, <= 0 is feasible; NaN where unknown.
     values: (n, k) raw metrics in the user's sense and units, named by `columns`.
-    status: (n,) codes of STATUS.  id: (n,) row number in the ledger.  tag: (n,) the method's own label of the proposal.
+    status: (n,) codes of STATUS.  id: (n,) row number in the ledger.  tag: (n,) the method's own
+      label of the proposal.
     reason: why row i failed.  seconds: (n,) what the evaluation took.
     """
 
@@ -48,31 +53,56 @@ class Observations:
 
     @property
     def violation(self) -> Float[np.ndarray, " n"]:
-        """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint, see `violations`."""
+        """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint, see
+        `violations`.
+        """
         return violations(self.constraints, self.status)
 
     def rows(self, index: Any) -> Observations:
         """The rows that `index` (a slice, mask or array of indices) selects."""
         which = np.arange(len(self))[index]
-        return Observations(self.x[index], self.objective[index], self.constraints[index], self.values[index], self.columns,
-                            self.status[index], self.id[index], self.tag[index],
-                            {new: self.reason[old] for new, old in enumerate(which.tolist()) if old in self.reason},
-                            None if self.seconds is None else self.seconds[index])
+        return Observations(
+            self.x[index],
+            self.objective[index],
+            self.constraints[index],
+            self.values[index],
+            self.columns,
+            self.status[index],
+            self.id[index],
+            self.tag[index],
+            {new: self.reason[old] for new, old in enumerate(which.tolist()) if old in self.reason},
+            None if self.seconds is None else self.seconds[index],
+        )
 
     def __iter__(self) -> Iterator[Observation]:
         return (self.observation(i) for i in range(len(self)))
 
     def observation(self, i: int, names: Sequence[str] = ()) -> Observation:
         """Row i on its own."""
-        metrics = {c: v for c, v in zip(self.columns, self.values[i].tolist(), strict=True) if v == v}
-        return Observation(int(self.id[i]), self.x[i].copy(), float(self.objective[i]), self.constraints[i].copy(),
-                           float(self.violation[i]), STATUS[self.status[i]], metrics, tuple(names), self.reason.get(i))
+        metrics = {
+            c: v for c, v in zip(self.columns, self.values[i].tolist(), strict=True) if v == v
+        }
+        return Observation(
+            int(self.id[i]),
+            self.x[i].copy(),
+            float(self.objective[i]),
+            self.constraints[i].copy(),
+            float(self.violation[i]),
+            STATUS[self.status[i]],
+            metrics,
+            tuple(names),
+            self.reason.get(i),
+        )
 
 
-def violations(g: Float[np.ndarray, "n m"], status: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """(n,) largest violation of each row, >= 0; infinite for a row that failed or is open, or an unknown constraint.
+def violations(
+    g: Float[np.ndarray, "n m"], status: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """(n,) largest violation of each row, >= 0; infinite for a row that failed or is open, or an
+    unknown constraint.
 
-    Where an evaluation ended early (infeasible, checked), the constraints that it did measure count.
+    Where an evaluation ended early (infeasible, checked), the constraints that it did measure
+    count.
     """
     lost = (status == FAILED) | (status == PENDING) | (status == ABANDONED)
     if g.shape[1] == 0:
@@ -91,8 +121,15 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
     if len(parts) == 1:
         return parts[0]
     columns = max((p.columns for p in parts), key=len)
-    columns += tuple(dict.fromkeys(c for p in parts if p.columns != columns for j, c in enumerate(p.columns)
-                                   if c not in columns and not np.isnan(p.values[:, j]).all()))
+    columns += tuple(
+        dict.fromkeys(
+            c
+            for p in parts
+            if p.columns != columns
+            for j, c in enumerate(p.columns)
+            if c not in columns and not np.isnan(p.values[:, j]).all()
+        )
+    )
     m = max(p.constraints.shape[1] for p in parts)
     reason: dict[int, str] = {}
     offset = 0
@@ -100,15 +137,25 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
         reason |= {offset + i: r for i, r in p.reason.items()}
         offset += len(p)
     return Observations(
-        np.concatenate([p.x for p in parts]), np.concatenate([p.objective for p in parts]),
+        np.concatenate([p.x for p in parts]),
+        np.concatenate([p.objective for p in parts]),
         np.concatenate([_wide(p.constraints, m) for p in parts]),
-        np.concatenate([p.values if p.columns == columns else _aligned(p, columns) for p in parts]), columns,
-        np.concatenate([p.status for p in parts]), np.concatenate([p.id for p in parts]), np.concatenate([p.tag for p in parts]), reason,
-        np.concatenate([np.full(len(p), np.nan) if p.seconds is None else p.seconds for p in parts]))
+        np.concatenate([p.values if p.columns == columns else _aligned(p, columns) for p in parts]),
+        columns,
+        np.concatenate([p.status for p in parts]),
+        np.concatenate([p.id for p in parts]),
+        np.concatenate([p.tag for p in parts]),
+        reason,
+        np.concatenate(
+            [np.full(len(p), np.nan) if p.seconds is None else p.seconds for p in parts]
+        ),
+    )
 
 
 def _wide(a: np.ndarray, m: int) -> np.ndarray:
-    return a if a.shape[1] == m else np.pad(a, ((0, 0), (0, m - a.shape[1])), constant_values=np.nan)
+    return (
+        a if a.shape[1] == m else np.pad(a, ((0, 0), (0, m - a.shape[1])), constant_values=np.nan)
+    )
 
 
 def _aligned(p: Observations, columns: tuple[str, ...]) -> np.ndarray:
@@ -121,7 +168,9 @@ def _aligned(p: Observations, columns: tuple[str, ...]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One evaluated point. Works as a vector (`obs[0]`, `numpy.asarray(obs)`), and by variable name (`obs["h"]`)."""
+    """One evaluated point. Works as a vector (`obs[0]`, `numpy.asarray(obs)`), and by variable name
+    (`obs["h"]`).
+    """
 
     id: int
     x: Float[np.ndarray, " d"]
@@ -151,15 +200,22 @@ class Observation:
         return iter(self.x.tolist())
 
 
-def _leaders(batches: Sequence[Observations], tolerance: float) -> Iterator[tuple[Observations, int]]:
-    """The best row of each run of batches with the same number of constraints, found with array operations over the whole run."""
+def _leaders(
+    batches: Sequence[Observations], tolerance: float
+) -> Iterator[tuple[Observations, int]]:
+    """The best row of each run of batches with the same number of constraints, found with array
+    operations over the whole run.
+    """
     for _, group in groupby((b for b in batches if len(b)), key=lambda b: b.constraints.shape[1]):
         these = list(group)
         if len(these) == 1:
             yield these[0], best_index(these[0].objective, these[0].violation, tolerance)
             continue
         objective = np.concatenate([b.objective for b in these])
-        violation = violations(np.concatenate([b.constraints for b in these]), np.concatenate([b.status for b in these]))
+        violation = violations(
+            np.concatenate([b.constraints for b in these]),
+            np.concatenate([b.status for b in these]),
+        )
         i = best_index(objective, violation, tolerance)
         ends = np.cumsum([len(b) for b in these])
         at = int(np.searchsorted(ends, i, side="right"))
@@ -171,9 +227,11 @@ PASSING = 8
 
 
 class Ledger:
-    """Rows in memory, with an optional `sink` that makes each batch durable before the method sees it.
+    """Rows in memory, with an optional `sink` that makes each batch durable before the method sees
+    it.
 
-    A resumed run fills `replay` with the stored rows by id: evaluations that were paid for are then answered from there.
+    A resumed run fills `replay` with the stored rows by id: evaluations that were paid for are then
+    answered from there.
     """
 
     def __init__(self, sink: Callable[[Observations], None] | None = None):
@@ -186,7 +244,9 @@ class Ledger:
         self.fresh = 0
         """Rows that were really evaluated in this process (not replayed)."""
         self.keep: int | None = None
-        """Most rows kept in memory (None: all); rows beyond are only counted and compared with the best. Not used beside a sink."""
+        """Most rows kept in memory (None: all); rows beyond are only counted and compared with the
+        best. Not used beside a sink.
+        """
         self.tolerance = 0.0
         self.names: tuple[str, ...] = ()
         self._known: dict[bytes, tuple[int, int]] = {}
@@ -207,7 +267,7 @@ class Ledger:
                 self._kept = len(self.batches) - 1
             if len(self.batches) >= self._kept + PASSING:
                 self.best(self.tolerance, self.names)
-                del self.batches[self._kept:]
+                del self.batches[self._kept :]
                 self._judged = len(self.batches)
 
     def remember(self, keys: Sequence[bytes]) -> None:
@@ -238,16 +298,28 @@ class Ledger:
 
     def best(self, tolerance: float, names: Sequence[str] = ()) -> Observation | None:
         """The row that no other row beats; looks only at what came since the last call."""
-        fresh = self.batches[self._judged:]
+        fresh = self.batches[self._judged :]
         self._judged = len(self.batches)
         old = self._best
-        if (old is not None and fresh and old.violation <= tolerance and not math.isnan(old.objective)
-                and not (np.concatenate([b.objective for b in fresh]) < old.objective).any()):
+        if (
+            old is not None
+            and fresh
+            and old.violation <= tolerance
+            and not math.isnan(old.objective)
+            and not (np.concatenate([b.objective for b in fresh]) < old.objective).any()
+        ):
             return old  # a feasible row is beaten by a smaller objective only
         for batch, i in _leaders(fresh, tolerance):
             challenger = batch.observation(i, names)
             old = self._best
-            if old is None or best_index(np.array([old.objective, challenger.objective]),
-                                         np.array([old.violation, challenger.violation]), tolerance) == 1:
+            if (
+                old is None
+                or best_index(
+                    np.array([old.objective, challenger.objective]),
+                    np.array([old.violation, challenger.violation]),
+                    tolerance,
+                )
+                == 1
+            ):
                 self._best = challenger
         return self._best

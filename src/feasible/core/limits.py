@@ -1,4 +1,6 @@
-"""Limits on metrics, declared once in the user's own sense and units: ``limits={"stress": "<= 250 MPa"}``."""
+"""Limits on metrics, declared once in the user's own sense and units: ``limits={"stress": "<= 250
+MPa"}``.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,11 @@ import numpy as np
 from .errors import LimitError, is_number
 
 _NUMBER = r"(?>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-_UNIT = r"(|-|(?:1\s*/\s*)?[^\s\d.,;:+\-*/<>=±&|^(){}\\][^<>=±,;]*?)"  # never the rest of a number: "<= 250,5 MPa" is an error
-_ONE = re.compile(rf"^\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-)\s*({_NUMBER}))?\s*{_UNIT}\s*$")
+# never the rest of a number: "<= 250,5 MPa" is an error
+_UNIT = r"(|-|(?:1\s*/\s*)?[^\s\d.,;:+\-*/<>=±&|^(){}\\][^<>=±,;]*?)"
+_ONE = re.compile(
+    rf"^\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-)\s*({_NUMBER}))?\s*{_UNIT}\s*$"
+)
 _RANGE = re.compile(rf"^\s*in\s*\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]\s*{_UNIT}\s*$")
 _YES = re.compile(r"^\s*(?:is|==)\s*(true|false|yes|no)\s*$", re.IGNORECASE)
 
@@ -32,20 +37,37 @@ class Limit:
 
     def __post_init__(self) -> None:
         if math.isnan(self.low) or math.isnan(self.high) or self.low > self.high:
-            raise LimitError(f"limit on '{self.name}': {self.low:g} to {self.high:g} crosses, expected low <= high")
+            raise LimitError(
+                f"limit on '{self.name}': {self.low:g} to {self.high:g} crosses, expected low <= "
+                "high"
+            )
         if math.isinf(self.low) and math.isinf(self.high):
             raise LimitError(f"limit on '{self.name}' limits nothing: both sides are infinite")
         if not (is_number(self.scale) and 0 < self.scale < math.inf):
-            raise LimitError(f"limit on '{self.name}': scale {self.scale!r}, expected a positive number")
+            raise LimitError(
+                f"limit on '{self.name}': scale {self.scale!r}, expected a positive number"
+            )
 
     @classmethod
     def of(cls, name: str, given: Any, scale: float = 1.0) -> Limit:
-        """Read text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``, ``"is true"``) or (low, high)."""
+        """Read text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``, ``"is
+        true"``) or (low, high).
+        """
         if isinstance(given, Limit):
-            return replace(given, name=name) if scale == 1.0 else replace(given, name=name, scale=scale)
+            return (
+                replace(given, name=name)
+                if scale == 1.0
+                else replace(given, name=name, scale=scale)
+            )
         if isinstance(given, (tuple, list)) and len(given) in (2, 3):
             try:
-                return cls(name, float(given[0]), float(given[1]), str(given[2]) if len(given) == 3 else "", scale)
+                return cls(
+                    name,
+                    float(given[0]),
+                    float(given[1]),
+                    str(given[2]) if len(given) == 3 else "",
+                    scale,
+                )
             except (TypeError, ValueError) as error:
                 if isinstance(error, LimitError):
                     raise
@@ -56,13 +78,25 @@ class Limit:
             if m := _RANGE.match(given):
                 return cls(name, float(m.group(1)), float(m.group(2)), m.group(3), scale)
             if m := _ONE.match(given):
-                sign, value, slack, unit = m.group(1), float(m.group(2)), float(m.group(3) or 0), m.group(4)
+                sign, value, slack, unit = (
+                    m.group(1),
+                    float(m.group(2)),
+                    float(m.group(3) or 0),
+                    m.group(4),
+                )
                 if sign in ("=", "=="):
                     return cls(name, value - slack, value + slack, unit, scale)
                 if not m.group(3):
-                    return cls(name, -math.inf, value, unit, scale) if sign[0] == "<" else cls(name, value, math.inf, unit, scale)
-        raise LimitError(f"limit on '{name}': cannot read {given!r}, expected text such as '<= 250 MPa', '>= 0.95', "
-                         "'in [2, 4] mm', '== 3 +- 0.01', 'is true', or a pair (low, high)")
+                    return (
+                        cls(name, -math.inf, value, unit, scale)
+                        if sign[0] == "<"
+                        else cls(name, value, math.inf, unit, scale)
+                    )
+        raise LimitError(
+            f"limit on '{name}': cannot read {given!r}, expected text such as '<= 250 MPa', '>= "
+            "0.95', "
+            "'in [2, 4] mm', '== 3 +- 0.01', 'is true', or a pair (low, high)"
+        )
 
     @property
     def text(self) -> str:
@@ -84,20 +118,26 @@ class Limit:
 
 
 class Limits:
-    """All limits of a problem, in order, as signed constraint columns: <= 0 is feasible, one column for each finite side."""
+    """All limits of a problem, in order, as signed constraint columns: <= 0 is feasible, one column
+    for each finite side.
+    """
 
     def __init__(self, limits: Sequence[Limit]):
         self.limits = tuple(limits)
         self.names = tuple(limit.name for limit in limits)
         if len(set(self.names)) != len(self.names):
-            raise LimitError(f"limits: {next(n for n in self.names if self.names.count(n) > 1)!r} stands twice")
+            raise LimitError(
+                f"limits: {next(n for n in self.names if self.names.count(n) > 1)!r} stands twice"
+            )
         sides = [(j, 1.0, q.high, q.scale) for j, q in enumerate(limits) if math.isfinite(q.high)]
         sides += [(j, -1.0, -q.low, q.scale) for j, q in enumerate(limits) if math.isfinite(q.low)]
         sides.sort(key=lambda s: s[0])
         self._column = np.array([s[0] for s in sides], dtype=int)
         self._sign = np.array([s[1] / s[3] for s in sides])
         self._offset = np.array([s[2] / s[3] for s in sides])
-        self._plain = bool(len(sides) == len(limits) and (self._sign == 1).all() and (self._offset == 0).all())
+        self._plain = bool(
+            len(sides) == len(limits) and (self._sign == 1).all() and (self._offset == 0).all()
+        )
 
     @property
     def m(self) -> int:
@@ -120,12 +160,17 @@ class Limits:
         return found
 
 
-def read_limits(limits: Mapping[str, Any] | Sequence[Any] | None, scales: Mapping[str, float] | None = None) -> list[Limit]:
+def read_limits(
+    limits: Mapping[str, Any] | Sequence[Any] | None, scales: Mapping[str, float] | None = None
+) -> list[Limit]:
     """A mapping name -> limit, or a sequence of limits that are then named g1, g2, ..."""
     if limits is None:
         return []
     if isinstance(limits, str):
-        raise LimitError(f"limits={limits!r}: expected a mapping such as {{'stress': '<= 250 MPa'}} or a sequence of limits")
+        raise LimitError(
+            f"limits={limits!r}: expected a mapping such as {{'stress': '<= 250 MPa'}} or a "
+            "sequence of limits"
+        )
     if not isinstance(limits, Mapping):
         limits = [limits] if isinstance(limits, Limit) else limits
         limits = {q.name if isinstance(q, Limit) else f"g{i + 1}": q for i, q in enumerate(limits)}

@@ -14,7 +14,8 @@ from .verdict import Verdict
 class Problem:
     """Holds the data and the oracles a method may call. It knows nothing of methods.
 
-    Two duties: its oracles call `spend` before they compute, and `judge` measures an answer independently.
+    Two duties: its oracles call `spend` before they compute, and `judge` measures an answer
+      independently.
     A subclass is usually a dataclass; it has a `name`.
     """
 
@@ -24,22 +25,41 @@ class Problem:
     example_budget: ClassVar[str] = "evaluations=200"
     """A budget as the command line takes it, for the calls that `feasible explain` prints."""
     keeps_ledger: ClassVar[bool] = False
-    """True where every evaluation is a row of the run's ledger and an answer is one of these rows (the blackbox room)."""
+    """True where every evaluation is a row of the run's ledger and an answer is one of these rows
+    (the blackbox room).
+    """
     answers: ClassVar[tuple[type, ...]] = ()
-    """Dataclasses of its answers, so that a stored one can be read back; none where they are plain data, arrays or tensors."""
+    """Dataclasses of its answers, so that a stored one can be read back; none where they are plain
+    data, arrays or tensors.
+    """
     last: ClassVar[bool] = False
-    """True where a run's answer is its last one, because it is judged on data that must not choose (held-out data); an earlier one counts only
+    """True where a run's answer is its last one, because it is judged on data that must not choose
+    (held-out data); an earlier one counts only
     where it keeps to the limits and the last does not."""
 
     def outline(self) -> list[str]:
-        """What `feasible explain` prints of it, as lines: the variables of its `space` and its `limits`, where it has such."""
-        variables, limits = (getattr(getattr(self, name, None), of, ()) for name, of in (("space", "variables"), ("limits", "limits")))
-        lines = ["variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in variables)] if variables else []
+        """What `feasible explain` prints of it, as lines: the variables of its `space` and its
+        `limits`, where it has such.
+        """
+        variables, limits = (
+            getattr(getattr(self, name, None), of, ())
+            for name, of in (("space", "variables"), ("limits", "limits"))
+        )
+        lines = (
+            ["variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in variables)]
+            if variables
+            else []
+        )
         return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
 
     def write(self, answer: Any, path: str) -> None:
-        """Write an answer to a file (`feasible solve --output`). Raises ArgumentError where there is no format for it."""
-        raise ArgumentError(f"output={path!r}: the answers of a {type(self).__name__} have no file format; `show` prints them")
+        """Write an answer to a file (`feasible solve --output`). Raises ArgumentError where there
+        is no format for it.
+        """
+        raise ArgumentError(
+            f"output={path!r}: the answers of a {type(self).__name__} have no file format; `show` "
+            "prints them"
+        )
 
     def present(self, answer: Any) -> Any:
         """The answer as a person should get it; by default as it is."""
@@ -54,7 +74,8 @@ class Problem:
 class Method:
     """A published method with its settings (the dataclass fields). No hidden state, no globals.
 
-    `solves` names the Problem class it takes; a method may define least(problem), the number of evaluations below which a run warns.
+    `solves` names the Problem class it takes; a method may define least(problem), the number of
+    evaluations below which a run warns.
     """
 
     solves: ClassVar[type[Problem]] = Problem

@@ -1,4 +1,6 @@
-"""Names of problems, methods and claims: the rooms' catalogues, plug-ins by entry point, and a user's own files."""
+"""Names of problems, methods and claims: the rooms' catalogues, plug-ins by entry point, and a
+user's own files.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .errors import ArgumentError, ArgumentTypeError, FeasibleError, MissingExtra, UnknownName, nearest
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    FeasibleError,
+    MissingExtra,
+    UnknownName,
+    nearest,
+)
 from .problem import Method, Problem
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered name. target: "module:attribute"; settings are applied when it is loaded. example: a problem that shows a method's use."""
+    """A registered name. target: "module:attribute"; settings are applied when it is loaded.
+    example: a problem that shows a method's use.
+    """
 
     name: str
     target: str
@@ -35,7 +46,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a room offers. default: (problem, budget, batches) -> (method name, reason); see `default_method`."""
+    """What a room offers. default: (problem, budget, batches) -> (method name, reason); see
+    `default_method`.
+    """
 
     room: str
     methods: tuple[Entry, ...] = ()
@@ -54,7 +67,12 @@ def _entries(kind: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {e.name: e for c in catalogues() for e in getattr(c, kind)}
     for point in metadata.entry_points(group=f"feasible.{kind}"):
         module = point.value.split(":")[0]
-        found.setdefault(point.name, Entry(point.name, point.value, room=module.split(".")[0], summary=f"plug-in from {module}"))
+        found.setdefault(
+            point.name,
+            Entry(
+                point.name, point.value, room=module.split(".")[0], summary=f"plug-in from {module}"
+            ),
+        )
     return found
 
 
@@ -89,13 +107,18 @@ def load_problem(reference: Any) -> Problem:
     if isinstance(reference, Problem):
         return reference
     if not isinstance(reference, str):
-        raise ArgumentTypeError(f"problem: got {type(reference).__name__}, expected a Problem, a registered name or 'file.py:name'; a plain "
-                                "function becomes one by feasible.blackbox.BlackBox(function, bounds=...)")
+        raise ArgumentTypeError(
+            f"problem: got {type(reference).__name__}, expected a Problem, a registered name or "
+            "'file.py:name'; a plain "
+            "function becomes one by feasible.blackbox.BlackBox(function, bounds=...)"
+        )
     found = _from_reference(reference, problems(), "problem")
     if callable(found) and not isinstance(found, Problem):
         found = _built(found, reference)
     if not isinstance(found, Problem):
-        raise ArgumentTypeError(f"problem '{reference}' is a {type(found).__name__}, expected a feasible Problem")
+        raise ArgumentTypeError(
+            f"problem '{reference}' is a {type(found).__name__}, expected a feasible Problem"
+        )
     return found
 
 
@@ -105,25 +128,34 @@ def _built(factory: Callable[[], Any], reference: str) -> Any:
     except FeasibleError:
         raise
     except Exception as error:
-        raise ArgumentError(f"problem '{reference}' is a function or class, so it is called without arguments and must return a Problem, but it "
-                            f"raised {type(error).__name__}: {error}. A function to optimise becomes a Problem by "
-                            "feasible.blackbox.BlackBox(function, bounds=...)") from error
+        raise ArgumentError(
+            f"problem '{reference}' is a function or class, so it is called without arguments and "
+            "must return a Problem, but it "
+            f"raised {type(error).__name__}: {error}. A function to optimise becomes a Problem by "
+            "feasible.blackbox.BlackBox(function, bounds=...)"
+        ) from error
 
 
 def load_method(reference: Any) -> Method:
-    """A Method from an object or class, a registered name with settings (`cbo[n_particles=50]`), or `file.py:Name`."""
+    """A Method from an object or class, a registered name with settings (`cbo[n_particles=50]`), or
+    `file.py:Name`.
+    """
     if isinstance(reference, Method):
         return reference
     if isinstance(reference, type) and issubclass(reference, Method):
         return configure(reference, {}, reference.name)
     if not isinstance(reference, str):
-        raise ArgumentTypeError(f"method: got {type(reference).__name__}, expected a Method or a registered name")
+        raise ArgumentTypeError(
+            f"method: got {type(reference).__name__}, expected a Method or a registered name"
+        )
     name, settings = split_settings(reference)
     found = _from_reference(name, methods(), "method", settings)
     if isinstance(found, type) and issubclass(found, Method):
         found = configure(found, settings, name)
     if not isinstance(found, Method):
-        raise ArgumentTypeError(f"method '{reference}' is a {type(found).__name__}, expected a feasible Method")
+        raise ArgumentTypeError(
+            f"method '{reference}' is a {type(found).__name__}, expected a feasible Method"
+        )
     return found
 
 
@@ -142,7 +174,9 @@ def configure(cls: type[Method], settings: Mapping[str, Any], name: str) -> Meth
 
 
 def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
-    """`cbo[n_particles=50,noise=isotropic]` -> ("cbo", {"n_particles": 50, "noise": "isotropic"}). Settings may have settings of their own."""
+    """`cbo[n_particles=50,noise=isotropic]` -> ("cbo", {"n_particles": 50, "noise": "isotropic"}).
+    Settings may have settings of their own.
+    """
     match = re.fullmatch(r"(.+?)\[(.*)\]", reference.strip())
     if match is None:
         return reference.strip(), {}
@@ -150,7 +184,9 @@ def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
     for part in filter(None, (p.strip() for p in re.split(r",(?![^\[]*\])", match.group(2)))):
         key, sign, value = part.partition("=")
         if not sign:
-            raise ArgumentError(f"method '{reference}': cannot read '{part}', expected SETTING=VALUE")
+            raise ArgumentError(
+                f"method '{reference}': cannot read '{part}', expected SETTING=VALUE"
+            )
         settings[key.strip()] = _plain(value.strip())
     return match.group(1), settings
 
@@ -167,7 +203,12 @@ def _plain(text: str) -> Any:
     return text
 
 
-def _from_reference(reference: str, entries: Mapping[str, Entry], what: str, settings: Mapping[str, Any] | None = None) -> Any:
+def _from_reference(
+    reference: str,
+    entries: Mapping[str, Entry],
+    what: str,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
     if reference in entries:
         entry = entries[reference]
         found = resolve_target(entry.target)
@@ -177,8 +218,13 @@ def _from_reference(reference: str, entries: Mapping[str, Entry], what: str, set
     if ":" in reference:
         return resolve_target(reference)
     if reference.endswith(".py"):
-        raise UnknownName(f"{what} '{reference}' names a file: say which {what} in it, as {reference}:NAME")
-    raise UnknownName(f"{what} '{reference}' is not registered: {nearest(reference, entries)}. One of your own is given as file.py:NAME")
+        raise UnknownName(
+            f"{what} '{reference}' names a file: say which {what} in it, as {reference}:NAME"
+        )
+    raise UnknownName(
+        f"{what} '{reference}' is not registered: {nearest(reference, entries)}. One of your own "
+        "is given as file.py:NAME"
+    )
 
 
 def resolve_target(target: str) -> Any:
@@ -191,7 +237,9 @@ def resolve_target(target: str) -> Any:
             value = getattr(value, part)
         except AttributeError:
             names = [n for n in vars(module) if not n.startswith("_")]
-            raise UnknownName(f"'{path}' has no '{attribute}': {nearest(attribute, names)}") from None
+            raise UnknownName(
+                f"'{path}' has no '{attribute}': {nearest(attribute, names)}"
+            ) from None
     return value
 
 
@@ -199,11 +247,15 @@ def _module(path: str) -> Any:
     try:
         return importlib.import_module(path)
     except ValueError:
-        raise UnknownName(f"'{path}' is no module: expected package.module:name or file.py:name") from None
+        raise UnknownName(
+            f"'{path}' is no module: expected package.module:name or file.py:name"
+        ) from None
     except ModuleNotFoundError as error:
         if error.name and path.split(".")[0] == error.name.split(".")[0]:
             raise UnknownName(f"module '{path}' cannot be found") from None
-        raise MissingExtra(f"'{path}' needs the package '{error.name}', which is not installed") from error
+        raise MissingExtra(
+            f"'{path}' needs the package '{error.name}', which is not installed"
+        ) from error
 
 
 def _file_module(path: str) -> Any:
@@ -226,7 +278,9 @@ def _file_module(path: str) -> Any:
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, (Exception, SystemExit)) and not isinstance(error, FeasibleError):
-            raise ArgumentError(f"file '{path}' cannot be imported: {type(error).__name__}: {error}") from error
+            raise ArgumentError(
+                f"file '{path}' cannot be imported: {type(error).__name__}: {error}"
+            ) from error
         raise
     finally:
         if str(file.parent) in sys.path:
@@ -237,9 +291,15 @@ def _file_module(path: str) -> Any:
 def default_method(problem: Problem, budget: Any, *, batches: bool = False) -> tuple[Method, str]:
     """The room's choice for this problem and budget, and why. batches: several points
     must be out at once and results come back in any order (workers, or people)."""
-    rooms = [c.__module__.split(".")[1] for c in type(problem).__mro__ if c.__module__.startswith("feasible.") and "." in c.__module__]
+    rooms = [
+        c.__module__.split(".")[1]
+        for c in type(problem).__mro__
+        if c.__module__.startswith("feasible.") and "." in c.__module__
+    ]
     for catalogue in catalogues():
         if catalogue.room in rooms and catalogue.default is not None:
             name, reason = catalogue.default(problem, budget, batches)
             return load_method(name), reason
-    raise ArgumentError(f"method: no room chooses one for a {type(problem).__name__}; name a method that solves it")
+    raise ArgumentError(
+        f"method: no room chooses one for a {type(problem).__name__}; name a method that solves it"
+    )

@@ -1,4 +1,6 @@
-"""What a run gives back: the best answer, its verdict, what was spent, the trail, and why it stopped."""
+"""What a run gives back: the best answer, its verdict, what was spent, the trail, and why it
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def next_point(n: int) -> int:
 class Result:
     """The best answer a run found.
 
-    answer: for a black box an Observation (works as the vector x); else what the problem's answers are.
+    answer: for a black box an Observation (works as the vector x); else what the problem's answers
+      are.
     verdict: the independent measurement of it.  spent: units by resource.  trail: list of Point.
     stopped: why, in a sentence.  run: its name in the store, if it was stored.
     """
@@ -69,22 +72,39 @@ class Result:
 
     def table(self) -> list[tuple[str, ...]]:
         """Design and constraints as rows of text, for people."""
-        describe: Callable[[Any, Verdict], list[tuple[str, ...]]] | None = getattr(self.problem, "describe", None)
+        describe: Callable[[Any, Verdict], list[tuple[str, ...]]] | None = getattr(
+            self.problem, "describe", None
+        )
         return describe(self.answer, self.verdict) if describe else [("answer", str(self.answer))]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per evaluation (black box), otherwise one row per trail point, as a pandas DataFrame."""
+        """One row per evaluation (black box), otherwise one row per trail point, as a pandas
+        DataFrame.
+        """
         import pandas as pd
 
         frame = getattr(self.problem, "frame", None)
         rows = self.ledger.all()
         if frame is not None and rows is not None:
             return frame(rows)
-        return pd.DataFrame([{"step": p.step, **p.spent, "seconds": p.seconds, "objective": p.verdict.objective,
-                              "violation": p.verdict.violation, "feasible": p.verdict.feasible} for p in self.trail])
+        return pd.DataFrame(
+            [
+                {
+                    "step": p.step,
+                    **p.spent,
+                    "seconds": p.seconds,
+                    "objective": p.verdict.objective,
+                    "violation": p.verdict.violation,
+                    "feasible": p.verdict.feasible,
+                }
+                for p in self.trail
+            ]
+        )
 
     def plot(self) -> go.Figure:
-        """Convergence: best objective against what was spent; infeasible stretches are drawn by their violation."""
+        """Convergence: best objective against what was spent; infeasible stretches are drawn by
+        their violation.
+        """
         import plotly.graph_objects as go
 
         axis = next((r for r in self.budget if r != "seconds"), "seconds")
@@ -93,18 +113,37 @@ class Result:
         def at(p: Point) -> float:
             return p.seconds if axis == "seconds" else p.spent.get(axis, p.step)
 
-        good = [p for p in self.trail if p.verdict.feasible and not isinstance(p.verdict.objective, tuple)]
+        good = [
+            p
+            for p in self.trail
+            if p.verdict.feasible and not isinstance(p.verdict.objective, tuple)
+        ]
         bad = [p for p in self.trail if not p.verdict.feasible]
         figure = go.Figure()
-        figure.add_scatter(x=[at(p) for p in good], y=[sense * float(p.verdict.objective) for p in good],  # type: ignore[arg-type]
-                           mode="lines+markers", name="best feasible", line_shape="hv")
+        figure.add_scatter(
+            x=[at(p) for p in good],
+            y=[sense * float(p.verdict.objective) for p in good],  # type: ignore[arg-type]
+            mode="lines+markers",
+            name="best feasible",
+            line_shape="hv",
+        )
         if bad:
-            figure.add_scatter(x=[at(p) for p in bad], y=[p.verdict.violation for p in bad], mode="lines+markers",
-                               name="least violation", yaxis="y2", line={"dash": "dot"})
+            figure.add_scatter(
+                x=[at(p) for p in bad],
+                y=[p.verdict.violation for p in bad],
+                mode="lines+markers",
+                name="least violation",
+                yaxis="y2",
+                line={"dash": "dot"},
+            )
             figure.update_layout(yaxis2={"title": "violation", "overlaying": "y", "side": "right"})
         title = f"{self.problem.name}: {self.method}"
-        figure.update_layout(title=_plotted(title), xaxis_title=axis, yaxis_title=_plotted(f"best {self._objective_title()}"),
-                             template="plotly_white")
+        figure.update_layout(
+            title=_plotted(title),
+            xaxis_title=axis,
+            yaxis_title=_plotted(f"best {self._objective_title()}"),
+            template="plotly_white",
+        )
         return figure
 
     def _objective_title(self) -> str:
@@ -115,14 +154,20 @@ class Result:
         sense = -1 if getattr(self.problem, "maximize", False) else 1
         if self.verdict.feasible:
             value = self.verdict.objective
-            head += f"objective {value}" if isinstance(value, tuple) else f"objective {sense * value:.8g}, feasible"
+            head += (
+                f"objective {value}"
+                if isinstance(value, tuple)
+                else f"objective {sense * value:.8g}, feasible"
+            )
         elif self.answer is None:
             head += "no answer"
         else:
             head += f"no feasible point found; least violation {self.verdict.violation:.3g}"
             if self.verdict.worst:
                 head += f" (worst: {self.verdict.worst})"
-        spent = ", ".join(f"{v:g} {k}" if k != "seconds" else f"{v:.2f} s" for k, v in self.spent.items() if v)
+        spent = ", ".join(
+            f"{v:g} {k}" if k != "seconds" else f"{v:.2f} s" for k, v in self.spent.items() if v
+        )
         lines = [head, f"stopped: {self.stopped}", f"spent: {spent}", *self.notes]
         return "\n".join(lines)
 
@@ -130,8 +175,13 @@ class Result:
 
     def _repr_html_(self) -> str:
         """For notebooks: the design and its constraints as a table."""
+
         def row(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag} style='text-align:left'>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+            return (
+                "<tr>"
+                + "".join(f"<{tag} style='text-align:left'>{html.escape(c)}</{tag}>" for c in cells)
+                + "</tr>"
+            )
 
         rows = self.table()
         body = "".join(row(r, "th" if r[0] in ("variable", "metric") else "td") for r in rows)

@@ -1,4 +1,6 @@
-"""One generic loop drives every method: it meters, judges on a geometric grid, and stops for a stated reason."""
+"""One generic loop drives every method: it meters, judges on a geometric grid, and stops for a
+stated reason.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from .result import Point, Result, next_point
 from .verdict import Verdict
 
 IDLE_STEPS = 20_000
-"""Steps in a row that charge nothing but themselves, after which a run with no limit on steps has stalled."""
+"""Steps in a row that charge nothing but themselves, after which a run with no limit on steps has
+stalled.
+"""
 
 
 class Observer(Protocol):
@@ -43,16 +47,21 @@ class Engine(Protocol):
 
     workers: int
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None
+    ) -> Iterator[tuple[int, Any]]:
         """Apply `function` to every item; an exception is yielded, not raised."""
 
 
 class InProcess:
-    """The plain engine: one call after the other, in this process. It cannot end a call that hangs."""
+    """The plain engine: one call after the other, in this process. It cannot end a call that
+    hangs."""
 
     workers = 1
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None
+    ) -> Iterator[tuple[int, Any]]:
         """Apply `function` to every item in order."""
         for i, item in enumerate(items):
             try:
@@ -113,12 +122,15 @@ class Run:
     idle: int = 0
     label: str | None = None
     plain: bool = False
-    """True if an evaluation is one call of a vectorised function, made here, kept in memory only, and nothing else applies."""
+    """True if an evaluation is one call of a vectorised function, made here, kept in memory only,
+    and nothing else applies.
+    """
     next_point: int = 1
     _finish: str | None = None
     _judged: tuple[Any, Verdict] = (None, Verdict(float("nan")))
     _best: tuple[Any, Verdict] | None = None
-    """Where there is no ledger: the best answer that was judged, which later steps may have lost."""
+    """Where there is no ledger: the best answer that was judged, which later steps may have lost.
+    """
 
     def __post_init__(self) -> None:
         self.ledger.keep = getattr(self.problem, "keep", None)
@@ -130,7 +142,9 @@ class Run:
         return np.random.default_rng([self.seed, *key])
 
     def progressed(self) -> None:
-        """Called by the problem after rows were recorded: judge when the grid of evaluations is reached."""
+        """Called by the problem after rows were recorded: judge when the grid of evaluations is
+        reached.
+        """
         if self.ledger.count >= self.next_point:
             self.mark(self.incumbent())
             self.next_point = next_point(self.ledger.count)
@@ -143,7 +157,9 @@ class Run:
 
     def incumbent(self) -> Any:
         """The best row of the ledger, or None."""
-        return self.ledger.best(getattr(self.problem, "tolerance", 0.0), getattr(self.problem, "names", ()))
+        return self.ledger.best(
+            getattr(self.problem, "tolerance", 0.0), getattr(self.problem, "names", ())
+        )
 
     def mark(self, answer: Any) -> None:
         """Judge an answer and add a trail point; the clock stands still meanwhile."""
@@ -154,9 +170,16 @@ class Run:
             if answer is not self._judged[0] or not isinstance(answer, Observation):
                 self._judged = answer, self.problem.judge(answer)
             verdict, best = self._judged[1], self._best
-            if not self.problem.keeps_ledger and (best is None or verdict.beats(best[1]) or (self.problem.last and verdict.feasible)):
+            if not self.problem.keeps_ledger and (
+                best is None or verdict.beats(best[1]) or (self.problem.last and verdict.feasible)
+            ):
                 self._best = self._judged
-            point = Point(self.step, {k: v for k, v in self.meter.spent.items() if k != "seconds"}, self.meter.seconds, self._judged[1])
+            point = Point(
+                self.step,
+                {k: v for k, v in self.meter.spent.items() if k != "seconds"},
+                self.meter.seconds,
+                self._judged[1],
+            )
             self.trail.append(point)
             self.tell("on_point", point)
         finally:
@@ -164,7 +187,9 @@ class Run:
                 self.meter.go_on()
 
     def tell(self, event: str, *payload: Any) -> None:
-        """Tell the observers; a plain function is called with each trail point and may raise StopIteration to end the run."""
+        """Tell the observers; a plain function is called with each trail point and may raise
+        StopIteration to end the run.
+        """
         for observer in self.observers:
             try:
                 if hasattr(observer, event):
@@ -180,7 +205,9 @@ class Run:
 
 
 class Stop:
-    """A request to end the active run in order. An exception raised by a signal handler alone may be lost inside somebody's finaliser."""
+    """A request to end the active run in order. An exception raised by a signal handler alone may
+    be lost inside somebody's finaliser.
+    """
 
     requested = False
 
@@ -190,13 +217,18 @@ active_run: ContextVar[Run | None] = ContextVar("feasible_run", default=None)
 
 
 def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
-    """Run the method until its budget is used up, it is done, or it is stopped. Returns the best answer by verdict.
+    """Run the method until its budget is used up, it is done, or it is stopped. Returns the best
+    answer by verdict.
 
-    Errors of the user's own function travel on (after their row is in the ledger); KeyboardInterrupt ends the run in order.
+    Errors of the user's own function travel on (after their row is in the ledger);
+    KeyboardInterrupt ends the run in order.
     """
     problem, method, meter = current.problem, current.method, current.meter
     if not isinstance(problem, method.solves):
-        raise WrongProblem(f"method {method.name} solves {method.solves.__name__}, got the {type(problem).__name__} '{problem.name}'")
+        raise WrongProblem(
+            f"method {method.name} solves {method.solves.__name__}, got the "
+            f"{type(problem).__name__} '{problem.name}'"
+        )
     tokens = active_run.set(current), active_meter.set(meter)
     spent = meter.spent
     spent.setdefault("steps", 0)
@@ -209,8 +241,14 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             meter.pause()
             current.tell("on_start")
             meter.go_on()
-            current.plain = (getattr(problem, "plain", False) and type(current.engine) is InProcess and not current.retry
-                             and not current.find_feasible and current.ledger.sink is None and not current.ledger.replay)
+            current.plain = (
+                getattr(problem, "plain", False)
+                and type(current.engine) is InProcess
+                and not current.retry
+                and not current.find_feasible
+                and current.ledger.sink is None
+                and not current.ledger.replay
+            )
             state = method.init(problem, current.rng())
             started = True
             saved = checkpoints.load() if checkpoints else None
@@ -228,11 +266,16 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
                     if not uses_ledger:
                         current.mark(method.answer(problem, state))
                     next_step = next_point(step)
-                    total = sum(v for r, v in spent.items() if r not in ("steps", "seconds")) + current.ledger.count
+                    total = (
+                        sum(v for r, v in spent.items() if r not in ("steps", "seconds"))
+                        + current.ledger.count
+                    )
                     current.idle = current.idle + step - before_step if total == before else 0
                     before, before_step = total, step
                     if current.idle > IDLE_STEPS and not limited and not timed:
-                        raise Stalled(f"{method.name} made {current.idle} steps without spending anything")
+                        raise Stalled(
+                            f"{method.name} made {current.idle} steps without spending anything"
+                        )
                     if current._finish:
                         raise GoalReached(current._finish)
                 reason = finished(problem, state)
@@ -241,7 +284,9 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
                     break
                 for resource, limit in limits.items():
                     if spent[resource] >= limit:
-                        stopped = f"budget used up: {spent[resource]:g} of {limit:g} {resource} spent"
+                        stopped = (
+                            f"budget used up: {spent[resource]:g} of {limit:g} {resource} spent"
+                        )
                         break
                 if stopped:
                     break
@@ -254,7 +299,9 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
                 current.step = step
                 spent["steps"] = step
                 if checkpoints is not None and (spent.get("rho", 0.0) != gone or checkpoints.due()):
-                    gone = spent.get("rho", 0.0)  # privacy cannot be had back: what it bought is stored before anybody sees it
+                    gone = spent.get(
+                        "rho", 0.0
+                    )  # privacy cannot be had back: what it bought is stored before anybody sees it
                     _save(current, checkpoints, state)
         except StopRun as reached:
             stopped = str(reached)
@@ -280,28 +327,61 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
         if state is not None:
             answer = method.answer(problem, state)
             verdict = problem.judge(answer)
-        if current._best is not None and current._best[1].beats(verdict) and not (problem.last and verdict.feasible):
+        if (
+            current._best is not None
+            and current._best[1].beats(verdict)
+            and not (problem.last and verdict.feasible)
+        ):
             answer, verdict = current._best
-    if answer is not None and (not current.trail or current.trail[-1].verdict != verdict or current.trail[-1].step != current.step):
+    if answer is not None and (
+        not current.trail
+        or current.trail[-1].verdict != verdict
+        or current.trail[-1].step != current.step
+    ):
         current.mark(answer)
-    reasons = [why for batch in current.ledger.batches for i, why in batch.reason.items() if batch.status[i] in (FAILED, PENDING)]
+    reasons = [
+        why
+        for batch in current.ledger.batches
+        for i, why in batch.reason.items()
+        if batch.status[i] in (FAILED, PENDING)
+    ]
     if reasons:
         kinds: dict[str, int] = {}
         for reason in reasons:
             kind = reason.split(":")[0].split("\n")[0][:60]
             kinds[kind] = kinds.get(kind, 0) + 1
-        summary = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: -kv[1]))
+        summary = ", ".join(
+            f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: -kv[1])
+        )
         current.notes.append(f"{sum(kinds.values())} evaluations without a value ({summary})")
     kept = sum(len(batch) for batch in current.ledger.batches)
     if kept < current.ledger.count:
         current.notes.append(f"{kept:,} of {current.ledger.count:,} rows were kept in memory")
     if answer is not None and not verdict.feasible:
         worst = f"; the constraint that is worst: {verdict.worst}" if verdict.worst else ""
-        what = "the objective was never measured" if verdict.violation <= verdict.tolerance else f"least violation {verdict.violation:.4g}"
+        what = (
+            "the objective was never measured"
+            if verdict.violation <= verdict.tolerance
+            else f"least violation {verdict.violation:.4g}"
+        )
         current.notes.append(f"no feasible point found: {what}{worst}")
     answer = problem.present(answer)
-    return Result(problem, method.name, answer, verdict, current.meter.snapshot(), current.trail, stopped, current.seed, current.budget,
-                  current.step, versions(), current.ledger, current.label, notes=current.notes)
+    return Result(
+        problem,
+        method.name,
+        answer,
+        verdict,
+        current.meter.snapshot(),
+        current.trail,
+        stopped,
+        current.seed,
+        current.budget,
+        current.step,
+        versions(),
+        current.ledger,
+        current.label,
+        notes=current.notes,
+    )
 
 
 def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
@@ -310,7 +390,19 @@ def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
     trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
     best = None if current._best is None else [current._best[0], _plain(current._best[1])]
     try:
-        checkpoints.save(encode(Saved(current.step, current.ledger.count, meter.snapshot(), trail, current.next_point, state, best)))
+        checkpoints.save(
+            encode(
+                Saved(
+                    current.step,
+                    current.ledger.count,
+                    meter.snapshot(),
+                    trail,
+                    current.next_point,
+                    state,
+                    best,
+                )
+            )
+        )
     except CheckpointError as error:
         checkpoints.refuse(str(error))
     if paused:
@@ -318,31 +410,46 @@ def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
 
 
 def _resumed(current: Run, blob: bytes, state: Any) -> Any:
-    """The state of a checkpoint; where it cannot be read and there is a ledger, the first state, from which the ledger is replayed."""
+    """The state of a checkpoint; where it cannot be read and there is a ledger, the first state,
+    from which the ledger is replayed.
+    """
     if not current.problem.keeps_ledger:
         return _restore(current, blob, state)
     try:
         return _restore(current, blob, copy.deepcopy(state))
     except CheckpointError as error:
-        current.notes.append(f"the checkpoint was not used, the ledger was replayed from the start: {error}")
+        current.notes.append(
+            f"the checkpoint was not used, the ledger was replayed from the start: {error}"
+        )
         return state
 
 
 def _restore(current: Run, blob: bytes, template: Any) -> Any:
-    """Put a run back to a checkpoint. `init` has just run on replayed rows, so `template` cost nothing."""
-    best = None if current.problem.keeps_ledger else [current.method.answer(current.problem, template), None]
+    """Put a run back to a checkpoint. `init` has just run on replayed rows, so `template` cost
+    nothing.
+    """
+    best = (
+        None
+        if current.problem.keeps_ledger
+        else [current.method.answer(current.problem, template), None]
+    )
     saved: Saved = decode(blob, Saved(0, 0, {}, [], 1, template, best))
     ledger, meter = current.ledger, current.meter
     history = ledger.all()
     have = 0 if history is None else len(history)
     if not all(row in ledger.replay for row in range(have, saved.rows)):
-        raise CheckpointError(f"checkpoint: it stands at row {saved.rows}, and not all rows up to there are stored")
+        raise CheckpointError(
+            f"checkpoint: it stands at row {saved.rows}, and not all rows up to there are stored"
+        )
     for row in range(have, saved.rows):
         stored = ledger.replay.pop(row)
         ledger.append(stored, stored=True)
         ledger.remember([(stored.x[0] + 0.0).tobytes()])
     current.step = saved.step
-    current.trail = [Point(step, spent, seconds, Verdict(**verdict)) for step, spent, seconds, verdict in saved.trail]
+    current.trail = [
+        Point(step, spent, seconds, Verdict(**verdict))
+        for step, spent, seconds, verdict in saved.trail
+    ]
     current.next_point = saved.next_row
     current._best = None if saved.best is None else (saved.best[0], Verdict(**saved.best[1]))
     meter.spent.update(saved.spent)
@@ -351,16 +458,41 @@ def _restore(current: Run, blob: bytes, template: Any) -> Any:
 
 
 def _plain(v: Verdict) -> dict[str, Any]:
-    return {"objective": v.objective, "violation": v.violation, "tolerance": v.tolerance, "residual": v.residual,
-            "violations": dict(v.violations), "metrics": dict(v.metrics)}
+    return {
+        "objective": v.objective,
+        "violation": v.violation,
+        "tolerance": v.tolerance,
+        "residual": v.residual,
+        "violations": dict(v.violations),
+        "metrics": dict(v.metrics),
+    }
 
 
 @cache
 def versions() -> dict[str, str]:
     """Versions of what the result depends on."""
     found = {"python": platform.python_version()}
-    for name in ("feasible", "numpy", "scipy", "torch", "numba", "scikit-learn", "botorch", "gpytorch", "ax-platform", "optuna", "cma", "cbx",
-                 "nevergrad", "pymoo", "mbi", "POT", "ott-jax", "jax", "geomloss"):
+    for name in (
+        "feasible",
+        "numpy",
+        "scipy",
+        "torch",
+        "numba",
+        "scikit-learn",
+        "botorch",
+        "gpytorch",
+        "ax-platform",
+        "optuna",
+        "cma",
+        "cbx",
+        "nevergrad",
+        "pymoo",
+        "mbi",
+        "POT",
+        "ott-jax",
+        "jax",
+        "geomloss",
+    ):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -380,4 +512,3 @@ def as_observers(observers: Any) -> tuple[Any, ...]:
     if observers is None:
         return ()
     return tuple(observers) if isinstance(observers, Iterable) else (observers,)
-

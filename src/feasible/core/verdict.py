@@ -1,4 +1,6 @@
-"""The independent measurement of an answer, and the only place that decides which of two answers is better."""
+"""The independent measurement of an answer, and the only place that decides which of two answers is
+better.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What judging an answer found. Objectives are minimised.
 
     objective: a float, or a tuple of floats where there are several objectives.
-    violation: largest constraint violation (>= 0), in the constraint's own units after the problem's scaling.
+    violation: largest constraint violation (>= 0), in the constraint's own units after the
+      problem's scaling.
     tolerance: the violation up to which the answer counts as feasible.
     residual: a computable optimality measure where there is one (KKT residual, duality gap, ...).
     violations: violation by constraint name.
@@ -35,7 +37,9 @@ class Verdict:
 
     @property
     def feasible(self) -> bool:
-        """True if an objective was measured and the violation is within the tolerance. NaN is never feasible."""
+        """True if an objective was measured and the violation is within the tolerance. NaN is never
+        feasible.
+        """
         return self.violation <= self.tolerance and not self.missing
 
     @property
@@ -47,13 +51,19 @@ class Verdict:
     @property
     def worst(self) -> str | None:
         """Name of the constraint with the largest violation above the tolerance."""
-        over = {k: math.inf if math.isnan(v) else v for k, v in self.violations.items() if not v <= self.tolerance}
+        over = {
+            k: math.inf if math.isnan(v) else v
+            for k, v in self.violations.items()
+            if not v <= self.tolerance
+        }
         return max(over, key=over.__getitem__) if over else None
 
     def beats(self, other: Verdict | None) -> bool:
-        """Feasible before infeasible, then smaller violation, then smaller objective. A NaN never wins.
+        """Feasible before infeasible, then smaller violation, then smaller objective. A NaN never
+        wins.
 
-        Two feasible answers are compared by objective alone; tuples by Pareto dominance. A NaN violation counts as infinite; an answer
+        Two feasible answers are compared by objective alone; tuples by Pareto dominance. A NaN
+        violation counts as infinite; an answer
         whose objective is NaN is never feasible and loses every tie.
         """
         if other is None:
@@ -73,18 +83,30 @@ class Verdict:
 
 def _smaller(a: float | tuple[float, ...], b: float | tuple[float, ...]) -> bool:
     if isinstance(a, tuple) and isinstance(b, tuple):
-        return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+        return all(x <= y for x, y in zip(a, b, strict=True)) and any(
+            x < y for x, y in zip(a, b, strict=True)
+        )
     if isinstance(a, tuple) or isinstance(b, tuple):
         return False
     return a < b
 
 
-def best_index(objective: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"], tolerance: float) -> int:
-    """Index of the first row that no other row beats: `Verdict.beats` for one objective, over arrays."""
+def best_index(
+    objective: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"], tolerance: float
+) -> int:
+    """Index of the first row that no other row beats: `Verdict.beats` for one objective, over
+    arrays.
+    """
     missing = np.isnan(objective)
     feasible = (violation <= tolerance) & ~missing
     if feasible.any():
         candidates = np.flatnonzero(feasible)
         return int(candidates[objective[candidates].argmin()])
-    order = np.lexsort((np.where(missing, 0.0, objective), missing, np.where(np.isnan(violation), np.inf, violation)))
+    order = np.lexsort(
+        (
+            np.where(missing, 0.0, objective),
+            missing,
+            np.where(np.isnan(violation), np.inf, violation),
+        )
+    )
     return int(order[0])

@@ -1,4 +1,6 @@
-"""A Claim is a paper's statement as an experiment: races, and a predicate on their outcome that says whether it holds."""
+"""A Claim is a paper's statement as an experiment: races, and a predicate on their outcome that
+says whether it holds.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SCALES = ("smoke", "desk", "paper")
 
 @dataclass(frozen=True)
 class Experiment:
-    """One race of a claim. problems and methods: names as on the command line, or objects (methods then under `labels`)."""
+    """One race of a claim. problems and methods: names as on the command line, or objects (methods
+    then under `labels`).
+    """
 
     name: str
     problems: Sequence[Any]
@@ -32,7 +36,9 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Part:
-    """One checkable statement: the measured figure, the bar, and whether it is met; None where the figure is only reported."""
+    """One checkable statement: the measured figure, the bar, and whether it is met; None where the
+    figure is only reported.
+    """
 
     statement: str
     figure: float | None
@@ -42,9 +48,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """experiments(scale, seeds) -> races to run.  check(races by name) -> parts; the claim holds when every part with a bar does.
+    """experiments(scale, seeds) -> races to run.  check(races by name) -> parts; the claim holds
+    when every part with a bar does.
 
-    extra(seeds, scale): figures that are not races (for example the accuracy of a trained network); its parts count too.
+    extra(seeds, scale): figures that are not races (for example the accuracy of a trained network);
+    its parts count too.
     """
 
     slug: str
@@ -61,7 +69,9 @@ def evidence_folder() -> Path:
     """`evidence/` of the checkout, or the copy inside an installed package."""
     here = Path(__file__).resolve()
     checkout = here.parents[3] / "evidence"
-    return checkout if (here.parents[3] / "pyproject.toml").exists() else here.parents[1] / "_evidence"
+    return (
+        checkout if (here.parents[3] / "pyproject.toml").exists() else here.parents[1] / "_evidence"
+    )
 
 
 def read_evidence(slug: str) -> dict[str, Any] | None:
@@ -73,8 +83,13 @@ def read_evidence(slug: str) -> dict[str, Any] | None:
     return found
 
 
-def run_claim(claim: Claim, scale: str = "desk", seeds: Sequence[int] = (0, 1, 2, 3, 4), *,
-              race: Callable[[Experiment], Race]) -> dict[str, Any]:
+def run_claim(
+    claim: Claim,
+    scale: str = "desk",
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    *,
+    race: Callable[[Experiment], Race],
+) -> dict[str, Any]:
     """Run a claim's experiments through `race` and return the evidence as plain data."""
     if scale not in SCALES:
         raise UnknownName(f"scale '{scale}': {nearest(scale, SCALES)}")
@@ -84,14 +99,42 @@ def run_claim(claim: Claim, scale: str = "desk", seeds: Sequence[int] = (0, 1, 2
     if claim.extra is not None:
         extra_parts, more = claim.extra(scale, seeds)
         parts += extra_parts
-    per_seed = [{"experiment": name, "problem": t.problem, "method": t.method, "seed": t.seed, "objective": t.objective,
-                 "violation": t.violation, "feasible": t.feasible, "status": t.status, "answer": t.answer, "spent": t.spent,
-                 "seconds": t.seconds} for name, r in races.items() for t in r.trials]
-    return plain({"slug": claim.slug, "claim": claim.statement, "holds": all(p.holds for p in parts if p.holds is not None) if parts else None,
-                  "command": f"feasible reproduce {claim.slug} --scale {scale}", "scale": scale, "seeds": list(seeds),
-                  "parts": [asdict(p) for p in parts], "why": claim.why, "figures": {p.statement: p.figure for p in parts},
-                  "budgets": {n: dict(r.budget) for n, r in races.items()}, "per_seed": per_seed, "extra": more,
-                  "versions": versions(), "machine": platform.machine(), "commit": commit()})
+    per_seed = [
+        {
+            "experiment": name,
+            "problem": t.problem,
+            "method": t.method,
+            "seed": t.seed,
+            "objective": t.objective,
+            "violation": t.violation,
+            "feasible": t.feasible,
+            "status": t.status,
+            "answer": t.answer,
+            "spent": t.spent,
+            "seconds": t.seconds,
+        }
+        for name, r in races.items()
+        for t in r.trials
+    ]
+    return plain(
+        {
+            "slug": claim.slug,
+            "claim": claim.statement,
+            "holds": all(p.holds for p in parts if p.holds is not None) if parts else None,
+            "command": f"feasible reproduce {claim.slug} --scale {scale}",
+            "scale": scale,
+            "seeds": list(seeds),
+            "parts": [asdict(p) for p in parts],
+            "why": claim.why,
+            "figures": {p.statement: p.figure for p in parts},
+            "budgets": {n: dict(r.budget) for n, r in races.items()},
+            "per_seed": per_seed,
+            "extra": more,
+            "versions": versions(),
+            "machine": platform.machine(),
+            "commit": commit(),
+        }
+    )
 
 
 def write_evidence(evidence: Mapping[str, Any], folder: Path | None = None) -> Path:
@@ -120,8 +163,18 @@ def commit() -> str | None:
     """The commit that the code is at, '+' appended where the tree was changed."""
     root = Path(__file__).resolve().parents[3]
     try:
-        head = subprocess.run(["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-        changed = subprocess.run(["git", "-C", str(root), "status", "--porcelain", "--", "src"], capture_output=True, text=True, check=True).stdout
+        head = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        changed = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain", "--", "src"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.strip() + ("+" if changed.strip() else "")

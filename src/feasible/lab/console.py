@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from ..core.result import Point, Result
@@ -19,12 +27,22 @@ if TYPE_CHECKING:
 
 
 class SolveProgress:
-    """Observer of one run: a bar of the budget with the best so far. On a plain pipe it prints a line now and then."""
+    """Observer of one run: a bar of the budget with the best so far. On a plain pipe it prints a
+    line now and then.
+    """
 
     def __init__(self, console: Console):
         self.console, self.live = console, console.is_terminal
-        self.bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                            TextColumn("{task.fields[best]}"), console=console, transient=True)
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[best]}"),
+            console=console,
+            transient=True,
+        )
         self.task: TaskID | None = None
         self.last = time.monotonic()
 
@@ -33,7 +51,11 @@ class SolveProgress:
         resource = next((r for r in current.budget if r != "seconds"), "seconds")
         if self.live:
             self.bar.start()
-            self.task = self.bar.add_task(escape(f"{current.problem.name} by {current.method.name}"), total=current.budget[resource], best="")
+            self.task = self.bar.add_task(
+                escape(f"{current.problem.name} by {current.method.name}"),
+                total=current.budget[resource],
+                best="",
+            )
 
     def on_point(self, current: Run, point: Point) -> None:
         """Move the bar."""
@@ -44,7 +66,11 @@ class SolveProgress:
             self.bar.update(self.task, completed=spent, best=text)
         elif time.monotonic() - self.last > 5:
             self.last = time.monotonic()
-            self.console.print(f"{spent:g} of {current.budget[resource]:g} {resource}: {text}", markup=False, highlight=False)
+            self.console.print(
+                f"{spent:g} of {current.budget[resource]:g} {resource}: {text}",
+                markup=False,
+                highlight=False,
+            )
 
     def on_finish(self, current: Run, result: Result) -> None:
         """Take the bar away."""
@@ -69,7 +95,14 @@ class RaceProgress:
 
     def __init__(self, console: Console):
         self.console, self.live = console, console.is_terminal
-        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
         self.all: TaskID | None = None
         self.running: dict[Key, TaskID] = {}
         self.total = self.done = 0
@@ -78,8 +111,13 @@ class RaceProgress:
         """The race begins."""
         self.total, self.done = total, finished
         limits = ", ".join(f"{v:g} {k}" for k, v in race.budget.items())
-        self.console.print(f"race {race.name}: {len(race.contests)} problems x {len(race.methods)} methods x {len(race.seeds)} seeds, {limits} each"
-                           + (f"; {finished} of {total} trials are there already" if finished else ""), markup=False, highlight=False)
+        self.console.print(
+            f"race {race.name}: {len(race.contests)} problems x {len(race.methods)} methods x "
+            f"{len(race.seeds)} seeds, {limits} each"
+            + (f"; {finished} of {total} trials are there already" if finished else ""),
+            markup=False,
+            highlight=False,
+        )
         if self.live:
             self.bar.start()
             self.all = self.bar.add_task("trials", total=total, completed=finished)
@@ -89,7 +127,9 @@ class RaceProgress:
         if not self.live:
             return
         if key not in self.running:
-            self.running[key] = self.bar.add_task(escape(f"  {key[1]} on {key[0]} #{key[2]}"), total=100)
+            self.running[key] = self.bar.add_task(
+                escape(f"  {key[1]} on {key[0]} #{key[2]}"), total=100
+            )
         self.bar.update(self.running[key], completed=round(100 * fraction))
 
     def on_trial(self, trial: Trial) -> None:
@@ -97,8 +137,12 @@ class RaceProgress:
         key = (trial.problem, trial.method, trial.seed)
         self.done += 1
         if trial.status == "failed":
-            self.console.print(f"failed: {trial.method} on {trial.problem}, seed {trial.seed}: {(trial.error or '').splitlines()[0]}", markup=False,
-                               highlight=False)
+            self.console.print(
+                f"failed: {trial.method} on {trial.problem}, seed {trial.seed}: "
+                f"{(trial.error or '').splitlines()[0]}",
+                markup=False,
+                highlight=False,
+            )
         if self.live and self.all is not None:
             if key in self.running:
                 self.bar.remove_task(self.running.pop(key))
@@ -120,7 +164,11 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
                 console.print(table)
             table = Table(box=None, header_style="bold", pad_edge=False)
             for i, cell in enumerate(row):
-                table.add_column(cell, justify="right" if 0 < i < len(row) - 1 and cell != "limit" else "left", no_wrap=True)
+                table.add_column(
+                    cell,
+                    justify="right" if 0 < i < len(row) - 1 and cell != "limit" else "left",
+                    no_wrap=True,
+                )
         elif table is None:
             table = Table(box=None, show_header=False)
             table.add_row(*(escape(c) for c in row))
@@ -133,7 +181,9 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
 
 def listing(console: Console, title: str, columns: list[str], rows: list[list[Any]]) -> None:
     """A plain listing."""
-    table = Table(title=escape(title), box=None, header_style="bold", title_justify="left", pad_edge=False)
+    table = Table(
+        title=escape(title), box=None, header_style="bold", title_justify="left", pad_edge=False
+    )
     for c in columns:
         table.add_column(escape(c), overflow="fold")
     for row in rows:

@@ -1,4 +1,6 @@
-"""Where trials and parallel evaluations run. Local processes: a call that hangs or dies costs that call and nothing else."""
+"""Where trials and parallel evaluations run. Local processes: a call that hangs or dies costs that
+call and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _channel: tuple[Connection, int] | None = None
 
 
 def report(note: Any) -> None:
-    """From inside a worker: send a note to the `on_note` of the map call that runs it; outside a worker nothing happens."""
+    """From inside a worker: send a note to the `on_note` of the map call that runs it; outside a
+    worker nothing happens.
+    """
     if _channel is not None:
         with contextlib.suppress(OSError):
             _channel[0].send(("note", _channel[1], note))
@@ -49,9 +53,11 @@ class _Worker:
 
 
 class LocalProcesses:
-    """A pool of forked processes, each leader of its own process group so that a timeout ends its children too.
+    """A pool of forked processes, each leader of its own process group so that a timeout ends its
+    children too.
 
-    The function is inherited by the fork, never pickled: lambdas and closures work. Items and results cross a pipe of our own.
+    The function is inherited by the fork, never pickled: lambdas and closures work. Items and
+      results cross a pipe of our own.
     Workers die with the driver.
     """
 
@@ -59,15 +65,25 @@ class LocalProcesses:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ArgumentError(f"workers={workers!r}: expected an integer >= 1")
         if "fork" not in multiprocessing.get_all_start_methods():
-            raise ArgumentError(f"workers={workers}: local processes need fork, which this system ({sys.platform}) does not have")
+            raise ArgumentError(
+                f"workers={workers}: local processes need fork, which this system ({sys.platform}) "
+                "does not have"
+            )
         self.workers = workers
         self._context = multiprocessing.get_context("fork")
         self._pool: list[_Worker] = []
         self._function: Callable[[Any], Any] | None = None
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None,
-            on_note: Callable[[int, Any], None] | None = None) -> Iterator[tuple[int, Any]]:
-        """Yield (index, result or exception) as calls finish. A call over `timeout` seconds has its process group killed."""
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        timeout: float | None = None,
+        on_note: Callable[[int, Any], None] | None = None,
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (index, result or exception) as calls finish. A call over `timeout` seconds has its
+        process group killed.
+        """
         if function != self._function:
             self.close()
             self._function = function
@@ -100,7 +116,12 @@ class LocalProcesses:
                         except Exception as error:
                             busy.remove(worker)
                             index, worker.index = worker.index, None
-                            yield index, EvaluationFailed(f"the result cannot be read: {type(error).__name__}: {error}")
+                            yield (
+                                index,
+                                EvaluationFailed(
+                                    f"the result cannot be read: {type(error).__name__}: {error}"
+                                ),
+                            )
                             continue
                         if kind == "note":
                             if on_note is not None:
@@ -114,7 +135,9 @@ class LocalProcesses:
                         index = worker.index
                         self._kill(worker)
                         yield index, EvaluationFailed(f"timeout: killed after {timeout:g} s")
-                    elif not worker.process.is_alive() and not worker.pipe.poll():  # a child of it may hold the pipe open
+                    elif (
+                        not worker.process.is_alive() and not worker.pipe.poll()
+                    ):  # a child of it may hold the pipe open
                         busy.remove(worker)
                         yield worker.index, EvaluationFailed(self._obituary(worker))
         finally:
@@ -127,7 +150,9 @@ class LocalProcesses:
                 return worker
         mine, theirs = self._context.Pipe()
         others = [w.pipe for w in self._pool]
-        process = self._context.Process(target=_serve, args=(self._function, theirs, [mine, *others], os.getpid()))
+        process = self._context.Process(
+            target=_serve, args=(self._function, theirs, [mine, *others], os.getpid())
+        )
         sys.stdout.flush()
         sys.stderr.flush()
         process.start()
@@ -176,7 +201,9 @@ def descendants(pid: int) -> list[int]:
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError, ValueError):
-            parents.setdefault(int(entry.read_text().rpartition(")")[2].split()[1]), []).append(int(entry.parent.name))
+            parents.setdefault(int(entry.read_text().rpartition(")")[2].split()[1]), []).append(
+                int(entry.parent.name)
+            )
     found, todo = [], [pid]
     while todo:
         children = parents.get(todo.pop(), [])
@@ -185,7 +212,9 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _serve(function: Callable[[Any], Any], pipe: Connection, foreign: list[Connection], driver: int) -> None:
+def _serve(
+    function: Callable[[Any], Any], pipe: Connection, foreign: list[Connection], driver: int
+) -> None:
     global _channel
     os.setsid()
     if sys.platform == "linux":
@@ -216,4 +245,12 @@ def _serve(function: Callable[[Any], Any], pipe: Connection, foreign: list[Conne
         try:
             pipe.send(("done", index, value))
         except Exception as error:
-            pipe.send(("done", index, EvaluationFailed(f"the result cannot be sent back: {type(error).__name__}: {error}")))
+            pipe.send(
+                (
+                    "done",
+                    index,
+                    EvaluationFailed(
+                        f"the result cannot be sent back: {type(error).__name__}: {error}"
+                    ),
+                )
+            )

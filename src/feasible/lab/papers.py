@@ -11,17 +11,23 @@ from .claim import read_evidence
 
 
 def papers() -> list[dict[str, Any]]:
-    """One mapping a paper: slug, title, room, arxiv, methods, problems, built, holds (true, false or null), figures, command."""
+    """One mapping a paper: slug, title, room, arxiv, methods, problems, built, holds (true, false
+    or null), figures, command.
+    """
     listed = json.loads((Path(__file__).parent / "papers.json").read_text(encoding="utf-8"))
     found = []
     for paper in listed:
         slug = paper["slug"]
         evidence = read_evidence(slug)
-        found.append({
-            **paper, "methods": sorted(e.name for e in methods().values() if e.paper == slug),
-            "problems": sorted(e.name for e in problems().values() if e.paper == slug),
-            "built": slug in claims(), "holds": None if evidence is None else evidence["holds"],
-            "figures": {} if evidence is None else evidence["figures"],
-            "command": f"feasible reproduce {slug}" if slug in claims() else None,
-        })
+        found.append(
+            {
+                **paper,
+                "methods": sorted(e.name for e in methods().values() if e.paper == slug),
+                "problems": sorted(e.name for e in problems().values() if e.paper == slug),
+                "built": slug in claims(),
+                "holds": None if evidence is None else evidence["holds"],
+                "figures": {} if evidence is None else evidence["figures"],
+                "command": f"feasible reproduce {slug}" if slug in claims() else None,
+            }
+        )
     return found

@@ -1,10 +1,13 @@
-"""How fast the methods of a race get there: performance profiles, data profiles, and the share of targets reached.
+"""How fast the methods of a race get there: performance profiles, data profiles, and the share of
+targets reached.
 
 E. D. Dolan, J. J. Moré: Benchmarking optimization software with performance profiles (2002).
 J. J. Moré, S. M. Wild: Benchmarking derivative-free optimization algorithms (2009).
-N. Hansen et al.: COCO, a platform for comparing continuous optimizers (2021), for the distribution over targets.
+N. Hansen et al.: COCO, a platform for comparing continuous optimizers (2021), for the distribution
+over targets.
 
-Targets come from the problem's best known value, not from who takes part. Only feasible answers reach a target. Costs are read off the
+Targets come from the problem's best known value, not from who takes part. Only feasible answers
+reach a target. Costs are read off the
 trail, whose grid is geometric: a cost is exact to about 12 %. A failed trial reached nothing.
 """
 
@@ -30,8 +33,13 @@ TARGETS = np.logspace(1, -6, 71)
 
 
 def resource(race: Race) -> str:
-    """What the horizontal axes count: the budget's first resource other than seconds; seconds if there is no other."""
-    return next((name for name in race.budget if name != "seconds"), "seconds" if race.budget else "evaluations")
+    """What the horizontal axes count: the budget's first resource other than seconds; seconds if
+    there is no other.
+    """
+    return next(
+        (name for name in race.budget if name != "seconds"),
+        "seconds" if race.budget else "evaluations",
+    )
 
 
 def limit(race: Race) -> float:
@@ -39,23 +47,40 @@ def limit(race: Race) -> float:
     axis = resource(race)
     if axis in race.budget:
         return float(race.budget[axis])
-    return max((float(x[-1]) for t in race.trials if len(x := trajectory(t, axis)[0])), default=1.0) or 1.0
+    return (
+        max((float(x[-1]) for t in race.trials if len(x := trajectory(t, axis)[0])), default=1.0)
+        or 1.0
+    )
 
 
 def trajectory(trial: Trial, axis: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """(spent, best feasible objective so far) wherever it improved, and once more at the end. Empty if nothing was feasible.
+    """(spent, best feasible objective so far) wherever it improved, and once more at the end. Empty
+    if nothing was feasible.
 
-    Infeasible points are skipped, `Verdict.beats` decides what improves, and the trial's final answer is the last point.
+    Infeasible points are skipped, `Verdict.beats` decides what improves, and the trial's final
+    answer is the last point.
     """
     spent, best = [], []
     held: Verdict | None = None
     if trial.status != "done":
         return np.empty(0), np.empty(0)
-    moments = [(p.seconds if axis == "seconds" else p.spent.get(axis, p.step), p.verdict) for p in trial.trail]
+    moments = [
+        (p.seconds if axis == "seconds" else p.spent.get(axis, p.step), p.verdict)
+        for p in trial.trail
+    ]
     end = trial.seconds if axis == "seconds" else trial.spent.get(axis, math.nan)
-    end = max([x for x, _ in moments if math.isfinite(x)], default=math.nan) if math.isnan(end) else end
+    end = (
+        max([x for x, _ in moments if math.isfinite(x)], default=math.nan)
+        if math.isnan(end)
+        else end
+    )
     for x, verdict in [*sorted(moments, key=lambda m: m[0]), (end, outcome(trial))]:
-        if math.isfinite(x) and verdict.feasible and not isinstance(verdict.objective, tuple) and verdict.beats(held):
+        if (
+            math.isfinite(x)
+            and verdict.feasible
+            and not isinstance(verdict.objective, tuple)
+            and verdict.beats(held)
+        ):
             held = verdict
             spent.append(float(x))
             best.append(float(verdict.objective))
@@ -81,24 +106,35 @@ def first_feasible(trial: Trial, axis: str) -> float:
 
 
 def dimension(race: Race, contest: Contest) -> int:
-    """Number of variables: from the problem's names, else from the answers; 0 where neither says."""
-    return len(contest.names) or max((len(t.answer) for t in race.trials if t.problem == contest.name and t.answer), default=0)
+    """Number of variables: from the problem's names, else from the answers; 0 where neither
+    says."""
+    return len(contest.names) or max(
+        (len(t.answer) for t in race.trials if t.problem == contest.name and t.answer), default=0
+    )
 
 
 def costs(race: Race, tau: float = TAU) -> pd.DataFrame:
-    """One row per finished trial: problem, seed, method, cost to come within tau (infinite for a failure), variables."""
+    """One row per finished trial: problem, seed, method, cost to come within tau (infinite for a
+    failure), variables.
+    """
     axis, trials = resource(race), finished(race)
     rows = []
     for contest in race.contests:
         ref, d = reference(race, contest), dimension(race, contest)
-        rows += [(contest.name, seed, m, cost_to(t, axis, ref, tau), d) for m in race.methods for seed, t in trials[contest.name, m].items()]
+        rows += [
+            (contest.name, seed, m, cost_to(t, axis, ref, tau), d)
+            for m in race.methods
+            for seed, t in trials[contest.name, m].items()
+        ]
     return pd.DataFrame(rows, columns=["problem", "seed", "method", "cost", "variables"])
 
 
 def performance_profile(race: Race, tau: float = TAU) -> pd.DataFrame:
-    """Dolan-Moré: index a, column per method: share of (problem, seed) that it solved at no more than a times the cheapest cost.
+    """Dolan-Moré: index a, column per method: share of (problem, seed) that it solved at no more
+    than a times the cheapest cost.
 
-    Only pairs that every method has finished count; those that nobody solved count as unsolved. Steps: constant from one index to the next.
+    Only pairs that every method has finished count; those that nobody solved count as unsolved.
+    Steps: constant from one index to the next.
     """
     table = costs(race, tau).pivot(index=["problem", "seed"], columns="method", values="cost")
     table = table.reindex(columns=[m for m in race.methods if m in table.columns]).dropna()
@@ -110,10 +146,14 @@ def performance_profile(race: Race, tau: float = TAU) -> pd.DataFrame:
 
 
 def data_profile(race: Race, tau: float = TAU) -> pd.DataFrame:
-    """Moré-Wild: index k, column per method: share of its finished trials that were within tau after k (d + 1) units, d variables."""
+    """Moré-Wild: index k, column per method: share of its finished trials that were within tau
+    after k (d + 1) units, d variables.
+    """
     table = costs(race, tau)
     table["cost"] = table["cost"] / (table["variables"] + 1)
-    columns = {m: table.loc[table["method"] == m, "cost"].reset_index(drop=True) for m in race.methods}
+    columns = {
+        m: table.loc[table["method"] == m, "cost"].reset_index(drop=True) for m in race.methods
+    }
     return _shares(pd.DataFrame({m: c for m, c in columns.items() if len(c)}), "groups", first=0.0)
 
 
@@ -121,12 +161,17 @@ def _shares(values: pd.DataFrame, name: str, first: float) -> pd.DataFrame:
     """Empirical distribution of each column (NaN: not there) at all finite values."""
     finite = np.unique(values.to_numpy(dtype=float)) if values.size else np.empty(0)
     grid = np.unique(np.append(finite[np.isfinite(finite)], first))
-    shares = {m: np.searchsorted(np.sort(values[m].dropna()), grid, side="right") / values[m].notna().sum() for m in values.columns}
+    shares = {
+        m: np.searchsorted(np.sort(values[m].dropna()), grid, side="right")
+        / values[m].notna().sum()
+        for m in values.columns
+    }
     return pd.DataFrame(shares, index=pd.Index(grid, name=name), dtype=float)
 
 
 def ecdf(race: Race, fractions: Float[np.ndarray, " k"] | None = None) -> pd.DataFrame:
-    """Index: fraction of the budget; column per method: share of (trial, target) reached by then, over its finished trials.
+    """Index: fraction of the budget; column per method: share of (trial, target) reached by then,
+    over its finished trials.
 
     Targets are the gaps TARGETS; problems without a reference count as not reached.
     """
@@ -137,12 +182,17 @@ def ecdf(race: Race, fractions: Float[np.ndarray, " k"] | None = None) -> pd.Dat
     for m in race.methods:
         own = [t for c in race.contests for t in trials[c.name, m].values()]
         if own:
-            reached = sum(_targets_reached(t, axis, references[t.problem], at * most * (1 + 1e-12)) for t in own)
+            reached = sum(
+                _targets_reached(t, axis, references[t.problem], at * most * (1 + 1e-12))
+                for t in own
+            )
             shares[m] = reached / (len(own) * len(TARGETS))
     return pd.DataFrame(shares, index=pd.Index(at, name="fraction"), dtype=float)
 
 
-def _targets_reached(trial: Trial, axis: str, ref: Reference | None, moments: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+def _targets_reached(
+    trial: Trial, axis: str, ref: Reference | None, moments: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
     """How many targets the trial had reached at each moment."""
     spent, best = trajectory(trial, axis)
     if ref is None or not len(spent):

@@ -1,7 +1,10 @@
-"""One self-contained HTML file per race, and the gallery of papers. No network: plotly.js and the styles are inside.
+"""One self-contained HTML file per race, and the gallery of papers. No network: plotly.js and the
+styles are inside.
 
-Names come from users, so nothing of them is trusted: Jinja escapes the page, data inside scripts has no `<`, Plotly strings are
-escaped in figures.py, and a content security policy allows only the page's own scripts (by their hash) and no connection at all.
+Names come from users, so nothing of them is trusted: Jinja escapes the page, data inside scripts
+  has no `<`, Plotly strings are
+escaped in figures.py, and a content security policy allows only the page's own scripts (by their
+hash) and no connection at all.
 """
 
 from __future__ import annotations
@@ -21,7 +24,16 @@ from markupsafe import Markup
 
 from ..core.errors import ArgumentError
 from . import figures, profiles
-from .standings import Standings, best_trial, format_p, outcome, percent, reference, standings, user_value
+from .standings import (
+    Standings,
+    best_trial,
+    format_p,
+    outcome,
+    percent,
+    reference,
+    standings,
+    user_value,
+)
 from .trials import Contest, Race
 
 if TYPE_CHECKING:
@@ -31,7 +43,9 @@ HEADERS = ("variable", "metric")
 """First cells of the header rows in a design table."""
 
 
-# ---------------------------------------------------------------------------------------------------- the race report
+# --------------------------------------------------------------------------------------------------
+# the race report
+
 
 @dataclass(frozen=True)
 class Section:
@@ -54,7 +68,8 @@ class Picture:
 def write_report(race: Race, path: str | Path, command: str = "") -> Path:
     """Write the report of a race to `path` (nothing but `path` decides where) and return it.
 
-    command: how to run the race again, shown as it stands. The file replaces an older one only when it is complete.
+    command: how to run the race again, shown as it stands. The file replaces an older one only when
+      it is complete.
     """
     return _write(Path(path), report_html(race, command))
 
@@ -65,12 +80,23 @@ def report_html(race: Race, command: str = "") -> str:
 
     result = standings(race)
     library = Markup(get_plotlyjs().replace("\r\n", "\n"))
-    return _page("report.html.j2", scripts=[library], race=race, result=result, command=command, problems=_problems(race, result),
-                 overall=_overall_rows(race, result), details=_detail_rows(race, result), pictures=_overall_pictures(race, result),
-                 failures=[t for t in race.trials if t.status == "failed"], summary=_summary(race, result), library=library,
-                 counts={s: sum(t.status == s for t in race.trials) for s in ("done", "failed", "pending")} |
-                 {"infeasible": sum(t.status == "done" and not outcome(t).feasible for t in race.trials)},
-                 budget=", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in race.budget.items()))
+    return _page(
+        "report.html.j2",
+        scripts=[library],
+        race=race,
+        result=result,
+        command=command,
+        problems=_problems(race, result),
+        overall=_overall_rows(race, result),
+        details=_detail_rows(race, result),
+        pictures=_overall_pictures(race, result),
+        failures=[t for t in race.trials if t.status == "failed"],
+        summary=_summary(race, result),
+        library=library,
+        counts={s: sum(t.status == s for t in race.trials) for s in ("done", "failed", "pending")}
+        | {"infeasible": sum(t.status == "done" and not outcome(t).feasible for t in race.trials)},
+        budget=", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in race.budget.items()),
+    )
 
 
 def _summary(race: Race, result: Standings) -> str:
@@ -79,8 +105,12 @@ def _summary(race: Race, result: Standings) -> str:
         return "No standings yet: no (problem, seed) has been finished by every method."
     first = result.ranks.iloc[0]
     several = len(race.methods) > 1
-    text = f"{result.leader} " + (f"leads with an average rank of {first['rank']:.2f} among {len(result.ranks['rank'].dropna())} methods, "
-                                  if several else "ran alone: ")
+    text = f"{result.leader} " + (
+        f"leads with an average rank of {first['rank']:.2f} among "
+        f"{len(result.ranks['rank'].dropna())} methods, "
+        if several
+        else "ran alone: "
+    )
     text += f"feasible in {100 * first['feasible_rate']:.0f} % of its trials."
     close = result.ranks[(result.ranks["p"] > 0.05)]["method"].tolist()
     if several and close:
@@ -90,20 +120,43 @@ def _summary(race: Race, result: Standings) -> str:
 
 def _overall_rows(race: Race, result: Standings) -> list[dict[str, Any]]:
     styles = figures.method_styles(race.methods)
-    return [{"method": r.method, "colour": styles[r.method].colour, "leader": r.method == result.leader, "trials": r.trials, "failed": r.failed,
-             "rank": _cell(r.rank, f"{r.rank:.2f}"), "gap": _cell(r.gap, percent(r.gap)),
-             "feasible": _cell(r.feasible_rate, f"{100 * r.feasible_rate:.0f} %"),
-             "p": ("", "leader") if r.method == result.leader else _cell(r.p, format_p(r.p))} for r in result.ranks.itertuples()]
+    return [
+        {
+            "method": r.method,
+            "colour": styles[r.method].colour,
+            "leader": r.method == result.leader,
+            "trials": r.trials,
+            "failed": r.failed,
+            "rank": _cell(r.rank, f"{r.rank:.2f}"),
+            "gap": _cell(r.gap, percent(r.gap)),
+            "feasible": _cell(r.feasible_rate, f"{100 * r.feasible_rate:.0f} %"),
+            "p": ("", "leader") if r.method == result.leader else _cell(r.p, format_p(r.p)),
+        }
+        for r in result.ranks.itertuples()
+    ]
 
 
 def _detail_rows(race: Race, result: Standings) -> list[dict[str, Any]]:
     styles = figures.method_styles(race.methods)
-    return [{"problem": r.problem, "method": r.method, "colour": styles[r.method].colour, "failed": r.failed,
-             "median": _cell(r.median, f"{r.median:.6g}"), "quartiles": _range(r.q25, r.q75),
-             "gap": _cell(r.gap, percent(r.gap, r.problem in result.absolute)),
-             "feasible": _cell(r.feasible_rate, f"{round(r.feasible_rate * r.trials) if r.trials else 0} of {r.trials}"),
-             "violation": _cell(r.violation, f"{r.violation:.3g}"), "seconds": _cell(r.seconds, f"{r.seconds:.3g}"),
-             "rank": _cell(r.rank, f"{r.rank:.2f}")} for r in result.table.itertuples()]
+    return [
+        {
+            "problem": r.problem,
+            "method": r.method,
+            "colour": styles[r.method].colour,
+            "failed": r.failed,
+            "median": _cell(r.median, f"{r.median:.6g}"),
+            "quartiles": _range(r.q25, r.q75),
+            "gap": _cell(r.gap, percent(r.gap, r.problem in result.absolute)),
+            "feasible": _cell(
+                r.feasible_rate,
+                f"{round(r.feasible_rate * r.trials) if r.trials else 0} of {r.trials}",
+            ),
+            "violation": _cell(r.violation, f"{r.violation:.3g}"),
+            "seconds": _cell(r.seconds, f"{r.seconds:.3g}"),
+            "rank": _cell(r.rank, f"{r.rank:.2f}"),
+        }
+        for r in result.table.itertuples()
+    ]
 
 
 def _range(low: float, high: float) -> str:
@@ -115,7 +168,11 @@ def _cell(value: float, text: str) -> tuple[str, str]:
     """Sort key and text of a cell; unknown and infinite values sort last and show a dash."""
     if math.isnan(value):
         return "", "–"
-    return (repr(float(value)), text) if math.isfinite(value) else ("1e999", text if text == "infeasible" else "–")
+    return (
+        (repr(float(value)), text)
+        if math.isfinite(value)
+        else ("1e999", text if text == "infeasible" else "–")
+    )
 
 
 def _problems(race: Race, result: Standings) -> list[dict[str, Any]]:
@@ -131,39 +188,78 @@ def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[st
     shown = None
     if best is not None and found is not None:
         value = f"{user_value(contest, best.objective):.8g}"
-        shown = {"method": best.method, "seed": best.seed, "feasible": found.feasible, "stopped": best.stopped, "value": value,
-                 "violation": f"{best.violation:.3g}",
-                 "gap": percent(ref.gap(best.objective), ref.absolute) if ref is not None and ref.known and found.feasible else ""}
+        shown = {
+            "method": best.method,
+            "seed": best.seed,
+            "feasible": found.feasible,
+            "stopped": best.stopped,
+            "value": value,
+            "violation": f"{best.violation:.3g}",
+            "gap": percent(ref.gap(best.objective), ref.absolute)
+            if ref is not None and ref.known and found.feasible
+            else "",
+        }
     axis = profiles.resource(race)
-    pictures = [picture(f"convergence-{i}", figures.convergence(race, contest.name), "Line: median over the seeds. Band: between the quartiles. "
-                        "Curves begin where half of the seeds are feasible.")]
-    if any(t.status == "done" and profiles.first_feasible(t, axis) > 0.02 * profiles.limit(race) for t in trials) or \
-            any(t.status == "failed" for t in trials):
-        pictures.append(picture(f"feasible-{i}", figures.feasible_rate(race, contest.name), height=360))
+    pictures = [
+        picture(
+            f"convergence-{i}",
+            figures.convergence(race, contest.name),
+            "Line: median over the seeds. Band: between the quartiles. "
+            "Curves begin where half of the seeds are feasible.",
+        )
+    ]
+    if any(
+        t.status == "done" and profiles.first_feasible(t, axis) > 0.02 * profiles.limit(race)
+        for t in trials
+    ) or any(t.status == "failed" for t in trials):
+        pictures.append(
+            picture(f"feasible-{i}", figures.feasible_rate(race, contest.name), height=360)
+        )
     pictures.append(picture(f"final-{i}", figures.final_values(race, contest.name)))
-    return {"contest": contest, "id": f"problem-{i}", "variables": profiles.dimension(race, contest) or "–", "best": shown, "pictures": pictures,
-            "known": f"{user_value(contest, ref.value):.8g}" if ref is not None and ref.known else "",
-            "design": beside(best.design if best is not None else [], contest.best_design),
-            "has_known_design": bool(contest.best_design)}
+    return {
+        "contest": contest,
+        "id": f"problem-{i}",
+        "variables": profiles.dimension(race, contest) or "–",
+        "best": shown,
+        "pictures": pictures,
+        "known": f"{user_value(contest, ref.value):.8g}" if ref is not None and ref.known else "",
+        "design": beside(best.design if best is not None else [], contest.best_design),
+        "has_known_design": bool(contest.best_design),
+    }
 
 
 def _overall_pictures(race: Race, result: Standings) -> list[Picture]:
     if not any(t.status != "pending" for t in race.trials):
         return []
     found = [picture("ranks", figures.ranks(result, race.methods))] if len(race.methods) > 1 else []
-    return [*found,
-            picture("ecdf", figures.ecdf(race),
-                    "Higher is better: how much of the way to the best known values was gone at each share of the budget."),
-            picture("performance", figures.performance_profile(race), "Left end: how often a method was the fastest. "
-                    "Right end: how often it reached the target at all."),
-            picture("data", figures.data_profile(race), "What share of the trials a budget of this size would have solved."),
-            *([picture("feasible", figures.feasible_rate(race))] if len(race.contests) > 1 else [])]
+    return [
+        *found,
+        picture(
+            "ecdf",
+            figures.ecdf(race),
+            "Higher is better: how much of the way to the best known values was gone at each share "
+            "of the budget.",
+        ),
+        picture(
+            "performance",
+            figures.performance_profile(race),
+            "Left end: how often a method was the fastest. "
+            "Right end: how often it reached the target at all.",
+        ),
+        picture(
+            "data",
+            figures.data_profile(race),
+            "What share of the trials a budget of this size would have solved.",
+        ),
+        *([picture("feasible", figures.feasible_rate(race))] if len(race.contests) > 1 else []),
+    ]
 
 
 def beside(found: Sequence[tuple[str, ...]], known: Sequence[tuple[str, ...]]) -> list[Section]:
     """The best found design with the best known one beside it, row by row under the same name.
 
-    `value` and `slack` columns appear twice; other columns are taken from whichever design has the row.
+    `value` and `slack` columns appear twice; other columns are taken from whichever design has the
+    row.
     """
     if not known:
         return [Section(header, list(rows.values())) for header, rows in _sections(found)]
@@ -175,17 +271,34 @@ def beside(found: Sequence[tuple[str, ...]], known: Sequence[tuple[str, ...]]) -
         b_header, b = next(((h, r) for h, r in theirs if h[0] == title), ((), {}))
         header = a_header or b_header
         doubled = [i for i, name in enumerate(header) if name in ("value", "slack")]
-        wide = [text for i, name in enumerate(header) for text in ((f"{name}, best found", f"{name}, best known") if i in doubled else (name,))]
+        wide = [
+            text
+            for i, name in enumerate(header)
+            for text in (
+                (f"{name}, best found", f"{name}, best known") if i in doubled else (name,)
+            )
+        ]
         rows = []
         for name in dict.fromkeys([*a, *b]):
             mine, its = a.get(name, ()), b.get(name, ())
-            rows.append(tuple(text for i in range(len(header)) for text in
-                              ((_at(mine, i) or "–", _at(its, i) or "–") if i in doubled else (_at(mine, i) or _at(its, i),))))
+            rows.append(
+                tuple(
+                    text
+                    for i in range(len(header))
+                    for text in (
+                        (_at(mine, i) or "–", _at(its, i) or "–")
+                        if i in doubled
+                        else (_at(mine, i) or _at(its, i),)
+                    )
+                )
+            )
         sections.append(Section(tuple(wide), rows))
     return sections
 
 
-def _sections(design: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], dict[str, tuple[str, ...]]]]:
+def _sections(
+    design: Sequence[tuple[str, ...]],
+) -> list[tuple[tuple[str, ...], dict[str, tuple[str, ...]]]]:
     """Header and rows by name. A design without header rows is one section of names and values."""
     found: list[tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = []
     for row in (tuple(str(c) for c in r) for r in design):
@@ -193,7 +306,7 @@ def _sections(design: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], 
             found.append((row, {}))
         elif row:
             if not found:
-                found.append((("variable", "value", "unit")[:max(len(row), 2)], {}))
+                found.append((("variable", "value", "unit")[: max(len(row), 2)], {}))
             found[-1][1][row[0]] = row
     return found
 
@@ -202,12 +315,16 @@ def _at(row: Sequence[str], i: int) -> str:
     return row[i] if i < len(row) else ""
 
 
-# ---------------------------------------------------------------------------------------------------- the gallery of papers
+# --------------------------------------------------------------------------------------------------
+# the gallery of papers
+
 
 def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Path:
-    """Write the gallery of papers: one card per evidence dict (as `claim.run_claim` writes them), to `path`.
+    """Write the gallery of papers: one card per evidence dict (as `claim.run_claim` writes them),
+    to `path`.
 
-    Keys: slug; and where there are: title, room, claim, holds (true, false or null), parts or figures, why, command, scale, seeds,
+    Keys: slug; and where there are: title, room, claim, holds (true, false or null), parts or
+      figures, why, command, scale, seeds,
     versions, commit.
     """
     return _write(Path(path), gallery_html(evidence))
@@ -216,23 +333,44 @@ def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Pa
 def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
     """The gallery as text."""
     papers = sorted((_paper(e) for e in evidence), key=lambda p: (p["room"], p["title"]))
-    return _page("gallery.html.j2", papers=papers, rooms=list(dict.fromkeys(p["room"] for p in papers)),
-                 counts={s: sum(p["status"] == s for p in papers) for s in ("holds", "fails", "open")})
+    return _page(
+        "gallery.html.j2",
+        papers=papers,
+        rooms=list(dict.fromkeys(p["room"] for p in papers)),
+        counts={s: sum(p["status"] == s for p in papers) for s in ("holds", "fails", "open")},
+    )
 
 
 def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:
     holds = evidence.get("holds")
-    parts = evidence.get("parts") or [{"statement": k, "figure": v, "bar": "", "holds": None} for k, v in (evidence.get("figures") or {}).items()]
+    parts = evidence.get("parts") or [
+        {"statement": k, "figure": v, "bar": "", "holds": None}
+        for k, v in (evidence.get("figures") or {}).items()
+    ]
     slug = str(evidence.get("slug", ""))
     seeds = evidence.get("seeds") or []
-    return {"slug": slug, "title": str(evidence.get("title") or slug), "room": str(evidence.get("room") or ""),
-            "claim": str(evidence.get("claim") or ""),
-            "status": "open" if holds is None else "holds" if holds else "fails", "why": str(evidence.get("why") or ""),
-            "command": str(evidence.get("command") or f"feasible reproduce {slug}"), "scale": str(evidence.get("scale") or ""), "seeds": len(seeds),
-            "parts": [{"statement": str(p.get("statement", "")), "figure": _figure_text(p.get("figure")), "bar": str(p.get("bar") or ""),
-                       "holds": p.get("holds")} for p in parts],
-            "commit": str(evidence.get("commit") or ""),
-            "versions": ", ".join(f"{k} {v}" for k, v in (evidence.get("versions") or {}).items())}
+    return {
+        "slug": slug,
+        "title": str(evidence.get("title") or slug),
+        "room": str(evidence.get("room") or ""),
+        "claim": str(evidence.get("claim") or ""),
+        "status": "open" if holds is None else "holds" if holds else "fails",
+        "why": str(evidence.get("why") or ""),
+        "command": str(evidence.get("command") or f"feasible reproduce {slug}"),
+        "scale": str(evidence.get("scale") or ""),
+        "seeds": len(seeds),
+        "parts": [
+            {
+                "statement": str(p.get("statement", "")),
+                "figure": _figure_text(p.get("figure")),
+                "bar": str(p.get("bar") or ""),
+                "holds": p.get("holds"),
+            }
+            for p in parts
+        ],
+        "commit": str(evidence.get("commit") or ""),
+        "versions": ", ".join(f"{k} {v}" for k, v in (evidence.get("versions") or {}).items()),
+    }
 
 
 def _figure_text(figure: Any) -> str:
@@ -244,34 +382,60 @@ def _figure_text(figure: Any) -> str:
     return f"{figure:.4g}"
 
 
-# ---------------------------------------------------------------------------------------------------- pages
+# --------------------------------------------------------------------------------------------------
+# pages
+
 
 def picture(name: str, figure: go.Figure, caption: str = "", height: int = 420) -> Picture:
     """A figure ready for the page."""
-    return Picture(name, script_data(figure.to_json()), caption, int(figure.layout.height or height))
+    return Picture(
+        name, script_data(figure.to_json()), caption, int(figure.layout.height or height)
+    )
 
 
 def script_data(json: str) -> Markup:
-    """JSON that can stand inside a script element: no `<`, `>`, `&` or line separators, which only occur inside its strings."""
+    """JSON that can stand inside a script element: no `<`, `>`, `&` or line separators, which only
+    occur inside its strings.
+    """
     for character in "<>&\u2028\u2029":
         json = json.replace(character, f"\\u{ord(character):04x}")
     return Markup(json)
 
 
 def _page(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
-    """Render a template. `scripts`: contents of inline scripts that may run, beside the page's own `page.js`."""
-    environment = Environment(loader=PackageLoader("feasible.lab", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    own, style = (Markup(environment.loader.get_source(environment, name)[0]) for name in ("page.js", "page.css"))  # type: ignore[union-attr]
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in (*scripts, own))
-    policy = (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-              "base-uri 'none'; form-action 'none'")
-    return environment.get_template(template).render(script=own, style=style, policy=policy, **values)
+    """Render a template. `scripts`: contents of inline scripts that may run, beside the page's own
+    `page.js`.
+    """
+    environment = Environment(
+        loader=PackageLoader("feasible.lab", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    own, style = (
+        Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
+        for name in ("page.js", "page.css")
+    )  # type: ignore[union-attr]
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
+        for s in (*scripts, own)
+    )
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return environment.get_template(template).render(
+        script=own, style=style, policy=policy, **values
+    )
 
 
 def _write(path: Path, text: str) -> Path:
     """Write all of a file or nothing: to a temporary file beside it, which then takes its place."""
     if path.is_dir():
-        raise ArgumentError(f"path '{path}' is a folder: expected the name of a file, such as {path / 'report.html'}")
+        raise ArgumentError(
+            f"path '{path}' is a folder: expected the name of a file, such as "
+            f"{path / 'report.html'}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     umask = os.umask(0)
     os.umask(umask)

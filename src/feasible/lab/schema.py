@@ -1,4 +1,6 @@
-"""The tables of the store. Their names start with `feasible_`, so that they can live beside other tools' tables."""
+"""The tables of the store. Their names start with `feasible_`, so that they can live beside other
+tools' tables.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ VERSION_TABLE = "feasible_alembic_version"
 metadata = sa.MetaData()
 
 races = sa.Table(
-    "feasible_races", metadata,
+    "feasible_races",
+    metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("spec", sa.Text, nullable=False),
@@ -21,7 +24,8 @@ races = sa.Table(
 )
 
 runs = sa.Table(
-    "feasible_runs", metadata,
+    "feasible_runs",
+    metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("kind", sa.Text, nullable=False),
@@ -43,7 +47,8 @@ runs = sa.Table(
 )
 
 evaluations = sa.Table(
-    "feasible_evaluations", metadata,
+    "feasible_evaluations",
+    metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
     sa.Column("row", sa.Integer, primary_key=True),
     sa.Column("x", sa.Text, nullable=False),
@@ -62,13 +67,25 @@ evaluations = sa.Table(
     sa.Column("updated", sa.Float),
 )
 
-# Partial, so that the ledger of a run (which tells nothing and leaves nothing open) pays for neither.
-sa.Index("feasible_evaluations_told", evaluations.c.run, evaluations.c.told, sqlite_where=evaluations.c.told.is_not(None),
-         postgresql_where=evaluations.c.told.is_not(None))
-sa.Index("feasible_evaluations_open", evaluations.c.run, sqlite_where=sa.text("status IN (3, 4)"), postgresql_where=sa.text("status IN (3, 4)"))
+# Partial, so that the ledger of a run (which tells nothing and leaves nothing open) pays for
+# neither.
+sa.Index(
+    "feasible_evaluations_told",
+    evaluations.c.run,
+    evaluations.c.told,
+    sqlite_where=evaluations.c.told.is_not(None),
+    postgresql_where=evaluations.c.told.is_not(None),
+)
+sa.Index(
+    "feasible_evaluations_open",
+    evaluations.c.run,
+    sqlite_where=sa.text("status IN (3, 4)"),
+    postgresql_where=sa.text("status IN (3, 4)"),
+)
 
 points = sa.Table(
-    "feasible_points", metadata,
+    "feasible_points",
+    metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
     sa.Column("n", sa.Integer, primary_key=True),
     sa.Column("step", sa.Integer, nullable=False),
@@ -78,14 +95,16 @@ points = sa.Table(
 )
 
 checkpoints = sa.Table(
-    "feasible_checkpoints", metadata,
+    "feasible_checkpoints",
+    metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
     sa.Column("told", sa.Integer, nullable=False, default=0),
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )
 
 answers = sa.Table(
-    "feasible_answers", metadata,
+    "feasible_answers",
+    metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )

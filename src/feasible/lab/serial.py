@@ -49,13 +49,24 @@ def number(value: Any) -> float:
 
 def verdict_data(v: Verdict) -> dict[str, Any]:
     """A verdict as plain data."""
-    return {"objective": list(v.objective) if isinstance(v.objective, tuple) else v.objective, "violation": v.violation, "tolerance": v.tolerance,
-            "residual": v.residual, "violations": dict(v.violations), "metrics": dict(v.metrics)}
+    return {
+        "objective": list(v.objective) if isinstance(v.objective, tuple) else v.objective,
+        "violation": v.violation,
+        "tolerance": v.tolerance,
+        "residual": v.residual,
+        "violations": dict(v.violations),
+        "metrics": dict(v.metrics),
+    }
 
 
 def verdict_of(data: Mapping[str, Any]) -> Verdict:
     """A verdict from `verdict_data`."""
     objective = data["objective"]
-    return Verdict(tuple(number(o) for o in objective) if isinstance(objective, list) else number(objective), number(data["violation"]),
-                   data["tolerance"], data["residual"], {k: number(v) for k, v in data["violations"].items()},
-                   {k: number(v) for k, v in data["metrics"].items()})
+    return Verdict(
+        tuple(number(o) for o in objective) if isinstance(objective, list) else number(objective),
+        number(data["violation"]),
+        data["tolerance"],
+        data["residual"],
+        {k: number(v) for k, v in data["violations"].items()},
+        {k: number(v) for k, v in data["metrics"].items()},
+    )

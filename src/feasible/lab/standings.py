@@ -1,8 +1,11 @@
-"""Who won a race: outcomes by problem and method, average ranks, and whether the differences are more than luck.
+"""Who won a race: outcomes by problem and method, average ranks, and whether the differences are
+more than luck.
 
-What counts as better is decided by `Verdict.beats` alone: trials are turned into verdicts and sorted with it; trials that solved a problem
+What counts as better is decided by `Verdict.beats` alone: trials are turned into verdicts and
+sorted with it; trials that solved a problem
 whose best value is known share a rank (`solved`). The figures of a
-method (median, quartiles, feasible rate, failures, seconds) depend on its own trials only; ranks and p-values on who takes part.
+method (median, quartiles, feasible rate, failures, seconds) depend on its own trials only; ranks
+and p-values on who takes part.
 
 How fast methods get there is in `profiles.py`.
 """
@@ -36,23 +39,36 @@ MOST_EXACT = 200
 """Up to so many pairs the test is exact."""
 
 
-# ---------------------------------------------------------------------------------------------------- outcomes
+# --------------------------------------------------------------------------------------------------
+# outcomes
+
 
 def outcome(trial: Trial) -> Verdict:
-    """The verdict on a trial's best answer; a failed or pending trial has none to show and is beaten by all that have."""
+    """The verdict on a trial's best answer; a failed or pending trial has none to show and is
+    beaten by all that have.
+    """
     if trial.status != "done":
         return Verdict(math.nan, math.inf, -1.0)
     feasible = trial.feasible and math.isfinite(trial.violation)
-    return Verdict(float(trial.objective), float(trial.violation), float(trial.violation) if feasible else -1.0)
+    return Verdict(
+        float(trial.objective), float(trial.violation), float(trial.violation) if feasible else -1.0
+    )
 
 
 def solved(trial: Trial, contest: Contest) -> Verdict:
-    """`outcome`, with every feasible objective within BEATEN (relative) of the best known value, or better, taken as that value.
+    """`outcome`, with every feasible objective within BEATEN (relative) of the best known value, or
+    better, taken as that value.
 
-    Differences that small, some below what the tolerance on violations lets an answer gain, are no reason to rank one method above another.
+    Differences that small, some below what the tolerance on violations lets an answer gain, are no
+    reason to rank one method above another.
     """
     found, known = outcome(trial), contest.best_known
-    if known is not None and found.feasible and isinstance(found.objective, float) and found.objective <= known + BEATEN * max(1.0, abs(known)):
+    if (
+        known is not None
+        and found.feasible
+        and isinstance(found.objective, float)
+        and found.objective <= known + BEATEN * max(1.0, abs(known))
+    ):
         return replace(found, objective=known)
     return found
 
@@ -82,7 +98,9 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """Quantile of values among which +inf stands for "nothing feasible"; interpolates linearly, never out of an infinity."""
+    """Quantile of values among which +inf stands for "nothing feasible"; interpolates linearly,
+    never out of an infinity.
+    """
     ordered = sorted(values)
     if not ordered:
         return math.nan
@@ -93,15 +111,20 @@ def quantile(values: Sequence[float], q: float) -> float:
     return ordered[low] + part * (ordered[low + 1] - ordered[low])
 
 
-# ---------------------------------------------------------------------------------------------------- gaps
+# --------------------------------------------------------------------------------------------------
+# gaps
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The objective value that gaps and targets of a problem are measured from (to be minimised)."""
+    """The objective value that gaps and targets of a problem are measured from (to be
+    minimised)."""
 
     value: float
     known: bool
-    """True: the best known value, which comes with the problem. False: only the best found in this race."""
+    """True: the best known value, which comes with the problem. False: only the best found in this
+    race.
+    """
 
     @property
     def absolute(self) -> bool:
@@ -128,10 +151,13 @@ def user_value(contest: Contest, objective: float) -> float:
     return -objective if contest.maximize else objective
 
 
-# ---------------------------------------------------------------------------------------------------- the test
+# --------------------------------------------------------------------------------------------------
+# the test
+
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the smallest of m p-values times m, the next times m - 1, ..., kept monotone, at most 1.
+    """Holm's step-down correction: the smallest of m p-values times m, the next times m - 1, ...,
+    kept monotone, at most 1.
 
     A NaN is no test: it stays NaN and does not count.
     """
@@ -147,25 +173,33 @@ def holm(p: Sequence[float]) -> list[float]:
 def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
     """p-value (two-sided) and pairs of the Wilcoxon signed-rank test between two methods.
 
-    Objectives of different problems cannot be subtracted, so on each problem the outcomes of both methods over all seeds are ranked
-    together by verdict and the ranks are subtracted seed by seed. Zero differences are split (`zsplit`).
+    Objectives of different problems cannot be subtracted, so on each problem the outcomes of both
+    methods over all seeds are ranked
+    together by verdict and the ranks are subtracted seed by seed. Zero differences are split
+    (`zsplit`).
     """
     differences: list[float] = []
     trials = finished(race)
     for contest in race.contests:
         mine, theirs = trials[contest.name, method], trials[contest.name, other]
         seeds = sorted(mine.keys() & theirs.keys())
-        ranks = average_ranks([solved(mine[s], contest) for s in seeds] + [solved(theirs[s], contest) for s in seeds])
-        differences += [a - b for a, b in zip(ranks[:len(seeds)], ranks[len(seeds):], strict=True)]
+        ranks = average_ranks(
+            [solved(mine[s], contest) for s in seeds] + [solved(theirs[s], contest) for s in seeds]
+        )
+        differences += [
+            a - b for a, b in zip(ranks[: len(seeds)], ranks[len(seeds) :], strict=True)
+        ]
     if len(differences) < FEWEST_PAIRS:
         return math.nan, len(differences)
     return signed_rank_p(np.array(differences)), len(differences)
 
 
 def signed_rank_p(differences: Float[np.ndarray, " n"]) -> float:
-    """Two-sided p-value of the Wilcoxon signed-rank test, zeros split: exact up to MOST_EXACT pairs, ties included; normal beyond.
+    """Two-sided p-value of the Wilcoxon signed-rank test, zeros split: exact up to MOST_EXACT
+    pairs, ties included; normal beyond.
 
-    `scipy.stats.wilcoxon` is exact with ties only by trying all signs (3 s for 13 pairs), so the distribution of the rank sum over all
+    `scipy.stats.wilcoxon` is exact with ties only by trying all signs (3 s for 13 pairs), so the
+    distribution of the rank sum over all
     signs is worked out here, rank by rank; a zero adds half its rank whatever its sign.
     """
     if not differences.any():
@@ -177,27 +211,35 @@ def signed_rank_p(differences: Float[np.ndarray, " n"]) -> float:
     for rank in doubled:
         ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
     seen = int(doubled[differences[differences != 0] > 0].sum())
-    return float(min(1.0, 2 * min(ways[:seen + 1].sum(), ways[seen:].sum())))
+    return float(min(1.0, 2 * min(ways[: seen + 1].sum(), ways[seen:].sum())))
 
 
 def finished(race: Race) -> dict[tuple[str, str], dict[int, Trial]]:
-    """(problem, method) -> seed -> trial, for all pairs of the race; pending trials are left out."""
-    groups: dict[tuple[str, str], dict[int, Trial]] = {(c.name, m): {} for c in race.contests for m in race.methods}
+    """(problem, method) -> seed -> trial, for all pairs of the race; pending trials are left
+    out."""
+    groups: dict[tuple[str, str], dict[int, Trial]] = {
+        (c.name, m): {} for c in race.contests for m in race.methods
+    }
     for t in sorted(race.trials, key=lambda t: t.seed):
         if t.status != "pending" and (t.problem, t.method) in groups:
             groups[t.problem, t.method][t.seed] = t
     return groups
 
 
-# ---------------------------------------------------------------------------------------------------- standings
+# --------------------------------------------------------------------------------------------------
+# standings
+
 
 @dataclass
 class Standings:
     """Who won.
 
-    table: one row per problem and method. median, q25, q75: of the final objective in the user's sense, NaN where that quantile of the
-    seeds is not feasible; violation: median over the seeds; gap: of the median, a fraction of the reference (infinite where infeasible).
-    ranks: one row per method, best first. rank: average over problems of the average over seeds. p: signed-rank test against `leader`,
+    table: one row per problem and method. median, q25, q75: of the final objective in the user's
+      sense, NaN where that quantile of the
+    seeds is not feasible; violation: median over the seeds; gap: of the median, a fraction of the
+    reference (infinite where infeasible).
+    ranks: one row per method, best first. rank: average over problems of the average over seeds. p:
+      signed-rank test against `leader`,
     corrected by Holm; gap: median over problems of the median gaps.
     notes: what a reader must know, one sentence each.
     """
@@ -217,31 +259,64 @@ class Standings:
 
 
 def standings(race: Race) -> Standings:
-    """Work out who won. Unfinished trials are left out, and ranks use only the seeds that every method has finished."""
+    """Work out who won. Unfinished trials are left out, and ranks use only the seeds that every
+    method has finished.
+    """
     notes: list[str] = []
     trials = finished(race)
     references = {c.name: reference(race, c) for c in race.contests}
     ranks = _block_ranks(race, trials, notes)
     pending = Counter((t.problem, t.method) for t in race.trials if t.status == "pending")
-    rows = [_row(c, m, list(trials[c.name, m].values()), references[c.name], ranks[c.name, m]) | {"pending": pending[c.name, m]}
-            for c in race.contests for m in race.methods]
-    columns = ["problem", "method", "trials", "median", "q25", "q75", "gap", "feasible_rate", "violation", "failed", "pending", "seconds",
-               "rank", "reference", "known"]
+    rows = [
+        _row(c, m, list(trials[c.name, m].values()), references[c.name], ranks[c.name, m])
+        | {"pending": pending[c.name, m]}
+        for c in race.contests
+        for m in race.methods
+    ]
+    columns = [
+        "problem",
+        "method",
+        "trials",
+        "median",
+        "q25",
+        "q75",
+        "gap",
+        "feasible_rate",
+        "violation",
+        "failed",
+        "pending",
+        "seconds",
+        "rank",
+        "reference",
+        "known",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     overall = _overall(race, table)
-    leader = None if overall.empty or math.isnan(overall["rank"].iloc[0]) else str(overall["method"].iloc[0])
+    leader = (
+        None
+        if overall.empty or math.isnan(overall["rank"].iloc[0])
+        else str(overall["method"].iloc[0])
+    )
     _test(race, overall, leader, notes)
     remarks = [note for c in race.contests for note in _remarks(race, c, references[c.name])]
     loud = [note for note in remarks if note.startswith(LOUD)]
     notes = loud + _counts(race) + [note for note in remarks if note not in loud] + notes
-    absolute = frozenset(name for name, ref in references.items() if ref is not None and ref.absolute)
+    absolute = frozenset(
+        name for name, ref in references.items() if ref is not None and ref.absolute
+    )
     return Standings(race.name, table, overall, leader, notes, absolute)
 
 
-def _block_ranks(race: Race, trials: dict[tuple[str, str], dict[int, Trial]], notes: list[str]) -> dict[tuple[str, str], list[float]]:
-    """Ranks by (problem, method), one for each seed that all methods (that have begun at all) have finished."""
+def _block_ranks(
+    race: Race, trials: dict[tuple[str, str], dict[int, Trial]], notes: list[str]
+) -> dict[tuple[str, str], list[float]]:
+    """Ranks by (problem, method), one for each seed that all methods (that have begun at all) have
+    finished.
+    """
     methods = [m for m in race.methods if any(trials[c.name, m] for c in race.contests)]
-    ranks: dict[tuple[str, str], list[float]] = {(c.name, m): [] for c in race.contests for m in race.methods}
+    ranks: dict[tuple[str, str], list[float]] = {
+        (c.name, m): [] for c in race.contests for m in race.methods
+    }
     left_out = 0
     for contest in race.contests:
         by_method = [trials[contest.name, m] for m in methods]
@@ -249,29 +324,50 @@ def _block_ranks(race: Race, trials: dict[tuple[str, str], dict[int, Trial]], no
             if not all(seed in own for own in by_method):
                 left_out += 1
                 continue
-            for m, rank in zip(methods, average_ranks([solved(own[seed], contest) for own in by_method]), strict=True):
+            for m, rank in zip(
+                methods,
+                average_ranks([solved(own[seed], contest) for own in by_method]),
+                strict=True,
+            ):
                 ranks[contest.name, m].append(rank)
     if left_out:
-        notes.append(f"{left_out} (problem, seed) pairs are not ranked yet: not every method has finished them.")
+        notes.append(
+            f"{left_out} (problem, seed) pairs are not ranked yet: not every method has finished "
+            "them."
+        )
     return ranks
 
 
-def _row(contest: Contest, method: str, trials: list[Trial], ref: Reference | None, ranks: list[float]) -> dict[str, object]:
+def _row(
+    contest: Contest, method: str, trials: list[Trial], ref: Reference | None, ranks: list[float]
+) -> dict[str, object]:
     verdicts = sorted((outcome(t) for t in trials), key=cmp_to_key(compare))
-    objectives = [float(v.objective) if v.feasible else math.inf for v in verdicts]  # type: ignore[arg-type]
+    objectives = [
+        float(v.objective) if v.feasible else math.inf  # type: ignore[arg-type]
+        for v in verdicts
+    ]
     violations = [v.violation if not math.isnan(v.violation) else math.inf for v in verdicts]
     middle, low, high = (quantile(objectives, q) for q in (0.5, 0.25, 0.75))
 
     def shown(x: float) -> float:
         return user_value(contest, x) if math.isfinite(x) else math.nan
 
-    return {"problem": contest.name, "method": method, "trials": len(trials), "median": shown(middle),
-            "q25": shown(high if contest.maximize else low), "q75": shown(low if contest.maximize else high),
-            "gap": ref.gap(middle) if ref is not None else math.nan,
-            "feasible_rate": _mean([float(v.feasible) for v in verdicts]), "violation": quantile(violations, 0.5),
-            "failed": sum(t.status == "failed" for t in trials),
-            "seconds": quantile([t.seconds for t in trials if t.status == "done"], 0.5), "rank": _mean(ranks),
-            "reference": user_value(contest, ref.value) if ref is not None else math.nan, "known": ref is not None and ref.known}
+    return {
+        "problem": contest.name,
+        "method": method,
+        "trials": len(trials),
+        "median": shown(middle),
+        "q25": shown(high if contest.maximize else low),
+        "q75": shown(low if contest.maximize else high),
+        "gap": ref.gap(middle) if ref is not None else math.nan,
+        "feasible_rate": _mean([float(v.feasible) for v in verdicts]),
+        "violation": quantile(violations, 0.5),
+        "failed": sum(t.status == "failed" for t in trials),
+        "seconds": quantile([t.seconds for t in trials if t.status == "done"], 0.5),
+        "rank": _mean(ranks),
+        "reference": user_value(contest, ref.value) if ref is not None else math.nan,
+        "known": ref is not None and ref.known,
+    }
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -283,10 +379,35 @@ def _overall(race: Race, table: pd.DataFrame) -> pd.DataFrame:
     for method in race.methods:
         own = table[table["method"] == method]
         n = own["trials"].sum()
-        rows.append({"method": method, "rank": _mean(own["rank"].dropna().tolist()), "gap": quantile(own["gap"].dropna().tolist(), 0.5),
-                     "feasible_rate": float((own["feasible_rate"].fillna(0) * own["trials"]).sum() / n) if n else math.nan,
-                     "failed": int(own["failed"].sum()), "trials": int(n), "p": math.nan, "p_raw": math.nan, "pairs": 0})
-    frame = pd.DataFrame(rows, columns=["method", "rank", "gap", "feasible_rate", "failed", "trials", "p", "p_raw", "pairs"])
+        rows.append(
+            {
+                "method": method,
+                "rank": _mean(own["rank"].dropna().tolist()),
+                "gap": quantile(own["gap"].dropna().tolist(), 0.5),
+                "feasible_rate": float((own["feasible_rate"].fillna(0) * own["trials"]).sum() / n)
+                if n
+                else math.nan,
+                "failed": int(own["failed"].sum()),
+                "trials": int(n),
+                "p": math.nan,
+                "p_raw": math.nan,
+                "pairs": 0,
+            }
+        )
+    frame = pd.DataFrame(
+        rows,
+        columns=[
+            "method",
+            "rank",
+            "gap",
+            "feasible_rate",
+            "failed",
+            "trials",
+            "p",
+            "p_raw",
+            "pairs",
+        ],
+    )
     return frame.sort_values("rank", kind="stable", na_position="last", ignore_index=True)
 
 
@@ -299,13 +420,23 @@ def _test(race: Race, overall: pd.DataFrame, leader: str | None, notes: list[str
     for i, (p, pairs), corrected in zip(others, tests, holm([p for p, _ in tests]), strict=True):
         overall.loc[i, ["p", "p_raw", "pairs"]] = [corrected, p, pairs]
     overall["pairs"] = overall["pairs"].astype(int)
-    few = [str(overall.at[i, "method"]) for i, (p, _) in zip(others, tests, strict=True) if math.isnan(p)]
+    few = [
+        str(overall.at[i, "method"])
+        for i, (p, _) in zip(others, tests, strict=True)
+        if math.isnan(p)
+    ]
     if few:
-        notes.append(f"No p-value for {', '.join(few)}: a signed-rank test needs at least {FEWEST_PAIRS} pairs (problem, seed), "
-                     f"there are {min(n for p, n in tests if math.isnan(p))}.")
+        notes.append(
+            f"No p-value for {', '.join(few)}: a signed-rank test needs at least {FEWEST_PAIRS} "
+            "pairs (problem, seed), "
+            f"there are {min(n for p, n in tests if math.isnan(p))}."
+        )
     if len(few) < len(others):
-        notes.append(f"p: Wilcoxon signed-rank test against {leader} over (problem, seed) pairs, corrected by Holm for "
-                     f"{len(others) - len(few)} comparison{'s' if len(others) - len(few) > 1 else ''}.")
+        notes.append(
+            f"p: Wilcoxon signed-rank test against {leader} over (problem, seed) pairs, corrected "
+            "by Holm for "
+            f"{len(others) - len(few)} comparison{'s' if len(others) - len(few) > 1 else ''}."
+        )
 
 
 def _remarks(race: Race, contest: Contest, ref: Reference | None) -> list[str]:
@@ -313,19 +444,37 @@ def _remarks(race: Race, contest: Contest, ref: Reference | None) -> list[str]:
     notes = []
     trials = [t for t in race.trials if t.problem == contest.name and t.status == "done"]
     best = best_trial(trials)
-    if ref is not None and ref.known and best is not None and outcome(best).feasible and ref.gap(best.objective) < -BEATEN:
+    if (
+        ref is not None
+        and ref.known
+        and best is not None
+        and outcome(best).feasible
+        and ref.gap(best.objective) < -BEATEN
+    ):
         excess = -ref.gap(best.objective)
-        notes.append(f"{LOUD} on {contest.name}, {best.method} (seed {best.seed}) found {user_value(contest, best.objective):.10g}, feasible, "
-                     f"which beats the best known value {user_value(contest, ref.value):.10g} by "
-                     f"{f'{excess:.3g}' if ref.absolute else f'{100 * excess:.3g} %'}. Either the best known value is out of date, "
-                     "or the problem accepts what it should not: check before quoting any gap.")
+        notes.append(
+            f"{LOUD} on {contest.name}, {best.method} (seed {best.seed}) found "
+            f"{user_value(contest, best.objective):.10g}, feasible, "
+            f"which beats the best known value {user_value(contest, ref.value):.10g} by "
+            f"{f'{excess:.3g}' if ref.absolute else f'{100 * excess:.3g} %'}. Either the best "
+            "known value is out of date, "
+            "or the problem accepts what it should not: check before quoting any gap."
+        )
     if trials and not any(outcome(t).feasible for t in trials):
-        notes.append(f"{contest.name}: no trial ended with a feasible answer; methods are ranked by violation.")
+        notes.append(
+            f"{contest.name}: no trial ended with a feasible answer; methods are ranked by "
+            "violation."
+        )
     if ref is not None and not ref.known:
-        notes.append(f"{contest.name}: no best known value; gaps and targets are measured from the best found in this race, "
-                     "so they change when a method is added.")
+        notes.append(
+            f"{contest.name}: no best known value; gaps and targets are measured from the best "
+            "found in this race, "
+            "so they change when a method is added."
+        )
     if ref is not None and ref.absolute:
-        notes.append(f"{contest.name}: the reference value is 0, so gaps are differences, not percentages.")
+        notes.append(
+            f"{contest.name}: the reference value is 0, so gaps are differences, not percentages."
+        )
     return notes
 
 
@@ -337,14 +486,20 @@ def _counts(race: Race) -> list[str]:
         notes.append(f"Unfinished: {pending} of {len(race.trials)} trials are pending.")
     failed = Counter(t.method for t in race.trials if t.status == "failed")
     if failed:
-        notes.append("Failed trials rank last: " + ", ".join(f"{m} {n}" for m, n in failed.items()) + ".")
+        notes.append(
+            "Failed trials rank last: " + ", ".join(f"{m} {n}" for m, n in failed.items()) + "."
+        )
     return notes
 
 
-# ---------------------------------------------------------------------------------------------------- terminal
+# --------------------------------------------------------------------------------------------------
+# terminal
+
 
 def percent(gap: float, absolute: bool = False) -> str:
-    """A gap for people: `0.12 %`, `3.4e-05` where it is a difference, `infeasible` where it is infinite, a dash where unknown."""
+    """A gap for people: `0.12 %`, `3.4e-05` where it is a difference, `infeasible` where it is
+    infinite, a dash where unknown.
+    """
     if math.isnan(gap):
         return "–"
     if math.isinf(gap):
@@ -352,7 +507,13 @@ def percent(gap: float, absolute: bool = False) -> str:
     if absolute:
         return f"{gap:.2g}"
     value = 100 * gap
-    return f"{value:.0f} %" if 100 <= abs(value) < 1e5 else "0 %" if abs(value) < 5e-7 else f"{value:.2g} %"
+    return (
+        f"{value:.0f} %"
+        if 100 <= abs(value) < 1e5
+        else "0 %"
+        if abs(value) < 5e-7
+        else f"{value:.2g} %"
+    )
 
 
 def format_p(p: float) -> str:
@@ -366,7 +527,8 @@ def printable(text: str) -> str:
 
 
 def format_standings(result: Standings, most: int = 4) -> Table:
-    """One row per method for the terminal: average rank, p, and median gap and feasible rate by problem.
+    """One row per method for the terminal: average rank, p, and median gap and feasible rate by
+    problem.
 
     With more than `most` problems, their columns are merged into one: the median over problems.
     """
@@ -389,13 +551,25 @@ def format_standings(result: Standings, most: int = 4) -> Table:
         table.add_column("failed", justify="right")
     for row in result.ranks.itertuples():
         p = "leader" if row.method == result.leader else format_p(row.p)
-        cells = [text(row.method), Text("–" if math.isnan(row.rank) else f"{row.rank:.2f}"), Text(p)]
+        cells = [
+            text(row.method),
+            Text("–" if math.isnan(row.rank) else f"{row.rank:.2f}"),
+            Text(p),
+        ]
         if not wide:
             cells += [Text(percent(row.gap)), Text(_rate(row.feasible_rate))]
         for problem in problems if wide else []:
-            own = result.table[(result.table["problem"] == problem) & (result.table["method"] == row.method)].iloc[0]
-            gap = "" if math.isinf(own["gap"]) else percent(own["gap"], problem in result.absolute) + ", "
-            cells.append(Text(f"{gap}{_rate(own['feasible_rate'])} feasible" if own["trials"] else "–"))
+            own = result.table[
+                (result.table["problem"] == problem) & (result.table["method"] == row.method)
+            ].iloc[0]
+            gap = (
+                ""
+                if math.isinf(own["gap"])
+                else percent(own["gap"], problem in result.absolute) + ", "
+            )
+            cells.append(
+                Text(f"{gap}{_rate(own['feasible_rate'])} feasible" if own["trials"] else "–")
+            )
         if any(result.ranks["failed"]):
             cells.append(Text(str(row.failed)))
         table.add_row(*cells, style="bold" if row.method == result.leader else None)

@@ -1,4 +1,6 @@
-"""Runs that live in a store: start, resume, extend, show. A resumed run replays its ledger, so nothing is paid for twice."""
+"""Runs that live in a store: start, resume, extend, show. A resumed run replays its ledger, so
+nothing is paid for twice.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from ..core.checkpoint import decode_as, encode
 from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError, is_number
 from ..core.ledger import FAILED, Ledger, Observation, Observations
 from ..core.problem import Method, Problem
-from ..core.registry import configure, load_method, load_problem, methods, resolve_target, split_settings
+from ..core.registry import (
+    configure,
+    load_method,
+    load_problem,
+    methods,
+    resolve_target,
+    split_settings,
+)
 from ..core.result import Point, Result
 from ..core.run import Engine, InProcess, Run, run, versions
 from ..core.verdict import Verdict
@@ -45,8 +54,12 @@ class Options:
             raise ArgumentError(f"retry={self.retry!r}: expected an integer >= 0")
         if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
             raise ArgumentError(f"workers={self.workers!r}: expected an integer >= 1")
-        if self.evaluation_timeout is not None and not (is_number(self.evaluation_timeout) and self.evaluation_timeout > 0):
-            raise ArgumentError(f"evaluation_timeout={self.evaluation_timeout!r}: expected seconds > 0")
+        if self.evaluation_timeout is not None and not (
+            is_number(self.evaluation_timeout) and self.evaluation_timeout > 0
+        ):
+            raise ArgumentError(
+                f"evaluation_timeout={self.evaluation_timeout!r}: expected seconds > 0"
+            )
 
     def engine(self) -> Engine:
         """The engine that these options ask for."""
@@ -56,18 +69,26 @@ class Options:
 
 
 def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
-    """How to build a method again: its registered name, or its class and plain settings. None where that cannot be said."""
+    """How to build a method again: its registered name, or its class and plain settings. None where
+    that cannot be said.
+    """
     if isinstance(reference, str):
         return {"name": reference}
     cls = type(method)
     settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
-    if "<locals>" in cls.__qualname__ or cls.__module__ in ("__main__",) or not all(_simple(v) for v in settings.values()):
+    if (
+        "<locals>" in cls.__qualname__
+        or cls.__module__ in ("__main__",)
+        or not all(_simple(v) for v in settings.values())
+    ):
         return None
     return {"target": f"{cls.__module__}:{cls.__qualname__}", "settings": settings}
 
 
 def method_label(method: Method, reference: Any = None) -> str:
-    """What people call a method: the name it was given by, or the registered name that has its settings."""
+    """What people call a method: the name it was given by, or the registered name that has its
+    settings.
+    """
     if isinstance(reference, str) and split_settings(reference)[0] in methods():
         return reference
     for entry in methods().values():
@@ -79,13 +100,27 @@ def method_label(method: Method, reference: Any = None) -> str:
 
 
 def fingerprint(problem: Problem) -> dict[str, Any]:
-    """What must stay as it is while a run of the problem goes on: its variables and their bounds, its sense or target, its limits."""
+    """What must stay as it is while a run of the problem goes on: its variables and their bounds,
+    its sense or target, its limits.
+    """
     space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
     if space is None:
         return {}
-    return {"maximize": bool(getattr(problem, "maximize", False)), "target": getattr(problem, "target", None),
-            "variables": {v.name: [finite_text(v.low), finite_text(v.high), v.integer, v.log, [str(c) for c in v.choices]] for v in space.variables},
-            "limits": {q.name: q.text for q in getattr(limits, "limits", ())}}
+    return {
+        "maximize": bool(getattr(problem, "maximize", False)),
+        "target": getattr(problem, "target", None),
+        "variables": {
+            v.name: [
+                finite_text(v.low),
+                finite_text(v.high),
+                v.integer,
+                v.log,
+                [str(c) for c in v.choices],
+            ]
+            for v in space.variables
+        },
+        "limits": {q.name: q.text for q in getattr(limits, "limits", ())},
+    }
 
 
 def finite_text(value: float) -> float | str:
@@ -100,22 +135,33 @@ def check_same(row: RunRow, problem: Problem) -> None:
         return
     for what in ("maximize", "target", "variables"):
         if what in before and before[what] != now[what]:
-            raise ArgumentError(f"run '{row.name}': the problem changed since it began: {what} was {before[what]}, now {now[what]}; start a new run")
+            raise ArgumentError(
+                f"run '{row.name}': the problem changed since it began: {what} was {before[what]}, "
+                f"now {now[what]}; start a new run"
+            )
     for name, text in now["limits"].items():
         if before["limits"].get(name, text) != text:
-            raise ArgumentError(f"run '{row.name}': the limit on {name} was '{before['limits'][name]}' when it began, now it is '{text}'; start a "
-                                "new run")
+            raise ArgumentError(
+                f"run '{row.name}': the limit on {name} was '{before['limits'][name]}' when it "
+                f"began, now it is '{text}'; start a "
+                "new run"
+            )
 
 
 def check_method(row: RunRow, method: Method, label: str) -> None:
-    """Raise ArgumentError where the method or its settings are not those that a stored run began with."""
+    """Raise ArgumentError where the method or its settings are not those that a stored run began
+    with.
+    """
     try:
         same = build_method(row.spec.get("method"), row.method) == method
     except FeasibleError:
         same = row.method == label
     if not same:
-        raise ArgumentError(f"run '{row.name}' in the store has method {row.method!r}, got {label!r}"
-                            f"{' with other settings' if label == row.method else ''}: give it the same, or another name")
+        raise ArgumentError(
+            f"run '{row.name}' in the store has method {row.method!r}, got {label!r}"
+            f"{' with other settings' if label == row.method else ''}: give it the same, or "
+            "another name"
+        )
 
 
 def _simple(value: Any) -> bool:
@@ -127,19 +173,29 @@ def _simple(value: Any) -> bool:
 def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:
     """The method of a stored run."""
     if spec is None:
-        raise StoreError(f"method '{name}' was given as an object that only its program can build: resume from that program, with "
-                         "feasible.solve(..., store=..., name=...)")
+        raise StoreError(
+            f"method '{name}' was given as an object that only its program can build: resume from "
+            "that program, with "
+            "feasible.solve(..., store=..., name=...)"
+        )
     if "name" in spec:
         return load_method(spec["name"])
-    return configure(resolve_target(spec["target"]), {k: tuple(v) if isinstance(v, list) else v for k, v in spec["settings"].items()}, name)
+    return configure(
+        resolve_target(spec["target"]),
+        {k: tuple(v) if isinstance(v, list) else v for k, v in spec["settings"].items()},
+        name,
+    )
 
 
 def build_problem(row: RunRow) -> Problem:
     """The problem of a stored run."""
     reference = row.spec.get("problem")
     if reference is None:
-        raise StoreError(f"problem '{row.problem}' of run '{row.name}' was given as an object that only its program can build: resume from "
-                         f"that program, with feasible.solve(..., store=..., name='{row.name}')")
+        raise StoreError(
+            f"problem '{row.problem}' of run '{row.name}' was given as an object that only its "
+            "program can build: resume from "
+            f"that program, with feasible.solve(..., store=..., name='{row.name}')"
+        )
     return load_problem(reference)
 
 
@@ -181,7 +237,7 @@ class _TrailWriter:
         self._write(current)
 
     def _write(self, current: Run) -> None:
-        self.store.add_points(self.run, current.trail[self.written:], self.written)
+        self.store.add_points(self.run, current.trail[self.written :], self.written)
         self.written, self.last = len(current.trail), time.monotonic()
 
 
@@ -190,16 +246,36 @@ def observations(rows: Sequence[EvaluationRow], columns: Sequence[str] = ()) -> 
     names = tuple(columns) or tuple(dict.fromkeys(c for r in rows for c in r.metrics))
     m = max((len(r.constraints) for r in rows), default=0)
     nan = float("nan")
-    g = [[nan if v is None else v for v in r.constraints] + [nan] * (m - len(r.constraints)) for r in rows]
+    g = [
+        [nan if v is None else v for v in r.constraints] + [nan] * (m - len(r.constraints))
+        for r in rows
+    ]
     return Observations(
-        np.array([r.x for r in rows], dtype=float), np.array([nan if r.objective is None else r.objective for r in rows], dtype=float),
-        np.array(g, dtype=float).reshape(len(rows), m), np.array([[r.metrics.get(c, nan) for c in names] for r in rows], dtype=float), names,
-        np.array([r.status for r in rows], dtype=np.int8), np.array([r.row for r in rows]), np.array([r.tag for r in rows]),
-        {i: r.reason for i, r in enumerate(rows) if r.reason}, np.array([nan if r.seconds is None else r.seconds for r in rows], dtype=float))
+        np.array([r.x for r in rows], dtype=float),
+        np.array([nan if r.objective is None else r.objective for r in rows], dtype=float),
+        np.array(g, dtype=float).reshape(len(rows), m),
+        np.array([[r.metrics.get(c, nan) for c in names] for r in rows], dtype=float),
+        names,
+        np.array([r.status for r in rows], dtype=np.int8),
+        np.array([r.row for r in rows]),
+        np.array([r.tag for r in rows]),
+        {i: r.reason for i, r in enumerate(rows) if r.reason},
+        np.array([nan if r.seconds is None else r.seconds for r in rows], dtype=float),
+    )
 
 
-def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observers: Sequence[Any] = (), notes: Sequence[str] = ()) -> Result:
-    """Run a stored run to its end from wherever it stands. Raises RunBusy while another live process drives it."""
+def drive(
+    store: Store,
+    row: RunRow,
+    problem: Problem,
+    method: Method,
+    *,
+    observers: Sequence[Any] = (),
+    notes: Sequence[str] = (),
+) -> Result:
+    """Run a stored run to its end from wherever it stands. Raises RunBusy while another live
+    process drives it.
+    """
     check_same(row, problem)
     store.claim_run(row.id)
     options = Options(**row.spec.get("options", {}))
@@ -225,13 +301,32 @@ def drive(store: Store, row: RunRow, problem: Problem, method: Method, *, observ
     for old in stored:
         ledger.replay[old.row] = observations([old], _columns(problem, old))
         ledger.times[old.row] = old.at or 0.0
-    current = Run(problem, method, budget, row.seed, meter, ledger, engine, (_TrailWriter(store, row.id), *observers),
-                  on_failure="skip" if options.on_failure == "skip" else "raise", retry=options.retry,
-                  evaluation_timeout=options.evaluation_timeout, find_feasible=options.find_feasible, label=row.name, notes=list(notes))
+    current = Run(
+        problem,
+        method,
+        budget,
+        row.seed,
+        meter,
+        ledger,
+        engine,
+        (_TrailWriter(store, row.id), *observers),
+        on_failure="skip" if options.on_failure == "skip" else "raise",
+        retry=options.retry,
+        evaluation_timeout=options.evaluation_timeout,
+        find_feasible=options.find_feasible,
+        label=row.name,
+        notes=list(notes),
+    )
     try:
         result = run(current, _Checkpoints(store, row.id))
     except BaseException as error:
-        store.update_run(row.id, state="failed", owner=None, rows=ledger.count, result={"error": f"{type(error).__name__}: {error}"})
+        store.update_run(
+            row.id,
+            state="failed",
+            owner=None,
+            rows=ledger.count,
+            result={"error": f"{type(error).__name__}: {error}"},
+        )
         raise
     finally:
         if isinstance(engine, LocalProcesses):
@@ -253,37 +348,101 @@ def _columns(problem: Problem, row: EvaluationRow) -> tuple[str, ...]:
 
 
 def result_data(result: Result) -> dict[str, Any]:
-    """A result as plain data: what `show`, the standings and the report need, without the problem at hand."""
+    """A result as plain data: what `show`, the standings and the report need, without the problem
+    at hand.
+    """
     answer = result.answer
     seen = isinstance(answer, Observation)
     x = [float(v) for v in answer] if seen else None
-    return {"verdict": verdict_data(result.verdict), "feasible": result.verdict.feasible, "design": [list(r) for r in result.table()], "answer": x,
-            "id": answer.id if seen else None, "stopped": result.stopped, "steps": result.steps, "spent": result.spent, "notes": result.notes,
-            "seconds": result.spent.get("seconds", 0.0), "versions": versions(), "text": str(result), "chosen": result.chosen,
-            "objective": finite(result.verdict.objective) if isinstance(result.verdict.objective, float) else None}
+    return {
+        "verdict": verdict_data(result.verdict),
+        "feasible": result.verdict.feasible,
+        "design": [list(r) for r in result.table()],
+        "answer": x,
+        "id": answer.id if seen else None,
+        "stopped": result.stopped,
+        "steps": result.steps,
+        "spent": result.spent,
+        "notes": result.notes,
+        "seconds": result.spent.get("seconds", 0.0),
+        "versions": versions(),
+        "text": str(result),
+        "chosen": result.chosen,
+        "objective": finite(result.verdict.objective)
+        if isinstance(result.verdict.objective, float)
+        else None,
+    }
 
 
 def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
     """The result of a stored run as it stands, read back without running anything."""
-    done = row.result if row.result is not None and "verdict" in row.result and row.state in ("finished", "interrupted") else None
+    done = (
+        row.result
+        if row.result is not None
+        and "verdict" in row.result
+        and row.state in ("finished", "interrupted")
+        else None
+    )
     ledger = Ledger()
     rows = store.evaluations(row.id)
     if rows:
-        ledger.append(observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))), stored=True)
-    answer = problem.present(ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ())))
+        ledger.append(
+            observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))),
+            stored=True,
+        )
+    answer = problem.present(
+        ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ()))
+    )
     if (blob := store.answer(row.id)) is not None:
         answer = decode_as(blob, problem.answers)
     trail, budget = store.trail(row.id), Budget(**row.budget)
     if done is not None:
-        return Result(problem, row.method, answer, verdict_of(done["verdict"]), done["spent"], trail, done["stopped"], row.seed, budget,
-                      done["steps"], done["versions"], ledger, row.name, done["chosen"], done["notes"])
+        return Result(
+            problem,
+            row.method,
+            answer,
+            verdict_of(done["verdict"]),
+            done["spent"],
+            trail,
+            done["stopped"],
+            row.seed,
+            budget,
+            done["steps"],
+            done["versions"],
+            ledger,
+            row.name,
+            done["chosen"],
+            done["notes"],
+        )
     verdict = Verdict(math.nan, math.inf) if answer is None else problem.judge(answer)
-    spent: dict[str, float] = {"evaluations": float(len(rows)), "seconds": max((r.at or 0.0 for r in rows), default=0.0)}
+    spent: dict[str, float] = {
+        "evaluations": float(len(rows)),
+        "seconds": max((r.at or 0.0 for r in rows), default=0.0),
+    }
     notes = [row.result["error"]] if row.result and "error" in row.result else []
     busy = row.owner is not None and alive(row.owner)
-    stopped = "still running" if busy else f"{'failed' if notes else 'not finished'}; 'feasible resume {row.name}' goes on"
-    return Result(problem, row.method, answer, verdict, spent, trail, stopped, row.seed, budget, trail[-1].step if trail else 0, versions(), ledger,
-                  row.name, row.spec.get("chosen"), notes)
+    stopped = (
+        "still running"
+        if busy
+        else f"{'failed' if notes else 'not finished'}; 'feasible resume {row.name}' goes on"
+    )
+    return Result(
+        problem,
+        row.method,
+        answer,
+        verdict,
+        spent,
+        trail,
+        stopped,
+        row.seed,
+        budget,
+        trail[-1].step if trail else 0,
+        versions(),
+        ledger,
+        row.name,
+        row.spec.get("chosen"),
+        notes,
+    )
 
 
 def extend(store: Store, row: RunRow, more: Mapping[str, float]) -> RunRow:
@@ -292,7 +451,10 @@ def extend(store: Store, row: RunRow, more: Mapping[str, float]) -> RunRow:
     new = dict(row.budget)
     for resource, amount in budget.items():
         if resource not in new:
-            raise ArgumentError(f"--add {resource}={amount:g}: run '{row.name}' has no limit on {resource}, only on {', '.join(new)}")
+            raise ArgumentError(
+                f"--add {resource}={amount:g}: run '{row.name}' has no limit on {resource}, only "
+                f"on {', '.join(new)}"
+            )
         new[resource] += amount
     store.update_run(row.id, budget=new, state="open")
     return store.run(row.id)

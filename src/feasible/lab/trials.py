@@ -9,7 +9,9 @@ from ..core.result import Point
 
 @dataclass(slots=True)
 class Trial:
-    """One run of a race. objective and violation are of its best answer; design is a table of text for people."""
+    """One run of a race. objective and violation are of its best answer; design is a table of text
+    for people.
+    """
 
     problem: str
     method: str
@@ -45,7 +47,9 @@ class Contest:
 
 @dataclass(slots=True)
 class Race:
-    """A finished or unfinished race. trials holds every (problem, method, seed); objectives are to be minimised."""
+    """A finished or unfinished race. trials holds every (problem, method, seed); objectives are to
+    be minimised.
+    """
 
     name: str
     contests: list[Contest]
@@ -58,7 +62,10 @@ class Race:
 
     def of(self, problem: str, method: str) -> list[Trial]:
         """The trials of one method on one problem, by seed."""
-        return sorted((t for t in self.trials if t.problem == problem and t.method == method), key=lambda t: t.seed)
+        return sorted(
+            (t for t in self.trials if t.problem == problem and t.method == method),
+            key=lambda t: t.seed,
+        )
 
     def contest(self, problem: str) -> Contest:
         """The problem of that name."""

@@ -1,14 +1,21 @@
-"""AutoLRS (Jin, Zhou, Zhao, Zhu, Guo, Canini, Krishnamurthy, "AutoLRS: Automatic Learning-Rate Schedule by Bayesian Optimization on the Fly",
-ICLR 2021, arXiv 2105.10762): no schedule is given, only an interval of rates; training finds its rates on the way.
+"""AutoLRS (Jin, Zhou, Zhao, Zhu, Guo, Canini, Krishnamurthy, "AutoLRS: Automatic Learning-Rate
+Schedule by Bayesian Optimization on the Fly",
+ICLR 2021, arXiv 2105.10762): no schedule is given, only an interval of rates; training finds its
+rates on the way.
 
-    eta* = argmin over eta in [lr_min, lr_max] of the loss after tau more steps at rate eta,   then train tau steps at eta*, and again, tau doubled
+    eta* = argmin over eta in [lr_min, lr_max] of the loss after tau more steps at rate eta,   then
+    train tau steps at eta*, and again, tau doubled
 
-Each of k candidates is run for tau' = tau_ratio tau steps from the same point, and its loss after tau steps is forecast. So k tau_ratio times as
-many steps are spent on searching as on training: with the paper's settings, in all twice the steps of the schedule that comes out. Take it where no
+Each of k candidates is run for tau' = tau_ratio tau steps from the same point, and its loss after
+tau steps is forecast. So k tau_ratio times as
+many steps are spent on searching as on training: with the paper's settings, in all twice the steps
+  of the schedule that comes out. Take it where no
 rate is known and there is no time for tuning.
 
-Unlike the authors' code, candidates all get exactly tau' steps, one that diverges is infinite (their code fails), and when the search of a stage ends
-the random numbers are where the stage found them, so training is what it would have been had the rates been known.
+Unlike the authors' code, candidates all get exactly tau' steps, one that diverges is infinite
+(their code fails), and when the search of a stage ends
+the random numbers are where the stage found them, so training is what it would have been had the
+rates been known.
 """
 
 from __future__ import annotations
@@ -34,47 +41,85 @@ SHORTEST = 8
 
 
 class AllDiverged(StopRun):
-    """Every candidate of a stage gave losses that are not finite. `rates`: those that were tried."""
+    """Every candidate of a stage gave losses that are not finite. `rates`: those that were
+    tried."""
 
     def __init__(self, stage: int, rates: Iterable[float]):
         self.stage, self.rates = stage, tuple(rates)
-        super().__init__(f"stage {stage}: the loss was not finite at any of the {len(self.rates)} rates tried, "
-                         f"{', '.join(f'{r:.3g}' for r in sorted(self.rates))}: a smaller lr_max may help")
+        super().__init__(
+            f"stage {stage}: the loss was not finite at any of the {len(self.rates)} rates tried, "
+            f"{', '.join(f'{r:.3g}' for r in sorted(self.rates))}: a smaller lr_max may help"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.stage, self.rates)
 
 
 class AutoLRS(LRScheduler):
-    """Drives a training loop, in the same process: call `step(loss)` (or `after_step`) after each optimiser step, until `done`.
+    """Drives a training loop, in the same process: call `step(loss)` (or `after_step`) after each
+    optimiser step, until `done`.
 
-        tuner = AutoLRS(model, optimizer, lr_min=1e-4, lr_max=1.0, tau=100, tau_ratio=0.2, k=8, tau_max=400, val_fn=val_loss)
+        tuner = AutoLRS(model, optimizer, lr_min=1e-4, lr_max=1.0, tau=100, tau_ratio=0.2, k=8,
+        tau_max=400, val_fn=val_loss)
         while not tuner.done(max_train_steps=1500):
             loss = train_step()             # forward, backward, optimizer.step()
             tuner.after_step(loss)
 
-    lr_min, lr_max: the interval.  tau: steps of the first stage, doubled up to tau_max.  tau_ratio: tau'/tau.  k: candidates in a stage.
-    val_fn: () -> held-out loss. It is used from stage `val_from` on (counted from 1; None: from the stage after tau has reached tau_max, the paper's
-    rule), at about `val_points` places of a candidate; before that, and without it, the losses given to `step` are.
+    lr_min, lr_max: the interval.  tau: steps of the first stage, doubled up to tau_max.  tau_ratio:
+      tau'/tau.  k: candidates in a stage.
+    val_fn: () -> held-out loss. It is used from stage `val_from` on (counted from 1; None: from the
+      stage after tau has reached tau_max, the paper's
+    rule), at about `val_points` places of a candidate; before that, and without it, the losses
+    given to `step` are.
     kappa, proposals: of `LRSearch`.  forecast: "grid" or "spline", see `exp_forecast`.
     warmup_steps, warmup_lr: rates rise evenly to warmup_lr before the first search.
-    stateful: what else draws random numbers or moves on with the data: `torch.Generator`s, and objects with `state_dict` and `load_state_dict`.
-    replay: every candidate of a stage sees the same random numbers (and data, where they are among `stateful`), which compares them with less noise.
+    stateful: what else draws random numbers or moves on with the data: `torch.Generator`s, and
+      objects with `state_dict` and `load_state_dict`.
+    replay: every candidate of a stage sees the same random numbers (and data, where they are among
+      `stateful`), which compares them with less noise.
 
-    Groups keep the ratios of their rates; the largest gets the rate of the search. A rate that diverges in training is undone, and the next best is
-    taken. `history`: the stages; `lr_trace`: (train_steps,) the schedule that came out; `train_steps` and `search_steps`: what was spent.
-    It is an LRScheduler as ReduceLROnPlateau is: its `state_dict` is plain data and tensors, the model at the start of the stage included.
+    Groups keep the ratios of their rates; the largest gets the rate of the search. A rate that
+    diverges in training is undone, and the next best is
+    taken. `history`: the stages; `lr_trace`: (train_steps,) the schedule that came out;
+    `train_steps` and `search_steps`: what was spent.
+    It is an LRScheduler as ReduceLROnPlateau is: its `state_dict` is plain data and tensors, the
+      model at the start of the stage included.
 
-    Raises ArgumentError, ArgumentTypeError; AllDiverged where no rate of a stage gave a finite loss.
+    Raises ArgumentError, ArgumentTypeError; AllDiverged where no rate of a stage gave a finite
+    loss.
     """
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, lr_min: float, lr_max: float, *, tau: int = 1000,
-                 tau_ratio: float = 0.1, k: int = 10, tau_max: int | None = None, val_fn: Callable[[], Any] | None = None,
-                 val_from: int | None = None, val_points: int = 16, kappa: float = 1000.0, proposals: str = "gp", forecast: str = "grid",
-                 warmup_steps: int = 0, warmup_lr: float = 0.0, replay: bool = False, stateful: Iterable[Any] = (), seed: int = 0):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr_min: float,
+        lr_max: float,
+        *,
+        tau: int = 1000,
+        tau_ratio: float = 0.1,
+        k: int = 10,
+        tau_max: int | None = None,
+        val_fn: Callable[[], Any] | None = None,
+        val_from: int | None = None,
+        val_points: int = 16,
+        kappa: float = 1000.0,
+        proposals: str = "gp",
+        forecast: str = "grid",
+        warmup_steps: int = 0,
+        warmup_lr: float = 0.0,
+        replay: bool = False,
+        stateful: Iterable[Any] = (),
+        seed: int = 0,
+    ):
         tau_max = 8 * tau if tau_max is None else tau_max
-        for name, value, least in (("tau", tau, 20), ("tau_max", tau_max, tau), ("warmup_steps", warmup_steps, 0), ("val_points", val_points, LEAST),
-                                   ("val_from", 1 if val_from is None else val_from, 1)):
+        for name, value, least in (
+            ("tau", tau, 20),
+            ("tau_max", tau_max, tau),
+            ("warmup_steps", warmup_steps, 0),
+            ("val_points", val_points, LEAST),
+            ("val_from", 1 if val_from is None else val_from, 1),
+        ):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ArgumentError(f"{name}={value!r}: expected a whole number >= {least}")
         for name, number in (("tau_ratio", tau_ratio), ("warmup_lr", warmup_lr)):
@@ -83,25 +128,70 @@ class AutoLRS(LRScheduler):
         if not 0 < tau_ratio <= 0.5:
             raise ArgumentError(f"tau_ratio={tau_ratio:g}: expected a number in (0, 0.5]")
         if round(tau * tau_ratio) < SHORTEST:
-            raise ArgumentError(f"tau={tau} and tau_ratio={tau_ratio:g} give candidates {round(tau * tau_ratio)} steps, expected at least {SHORTEST}")
+            raise ArgumentError(
+                f"tau={tau} and tau_ratio={tau_ratio:g} give candidates {round(tau * tau_ratio)} "
+                f"steps, expected at least {SHORTEST}"
+            )
         if warmup_steps and not 0 < warmup_lr < math.inf:
-            raise ArgumentError(f"warmup_lr={warmup_lr:g}: expected a finite rate > 0 with warmup_steps={warmup_steps}")
+            raise ArgumentError(
+                f"warmup_lr={warmup_lr:g}: expected a finite rate > 0 with "
+                f"warmup_steps={warmup_steps}"
+            )
         if forecast not in METHODS:
-            raise ArgumentError(f"forecast={forecast!r}: expected {' or '.join(repr(m) for m in METHODS)}")
+            raise ArgumentError(
+                f"forecast={forecast!r}: expected {' or '.join(repr(m) for m in METHODS)}"
+            )
         if val_from is not None and val_fn is None:
-            raise ArgumentError(f"val_from={val_from}: it needs val_fn, a function that returns the held-out loss")
-        LRSearch(lr_min, lr_max, k, kappa, proposals)  # refuses wrong settings now, not at the first stage
-        self.model, self.optimizer, self.val_fn, self.stateful = model, optimizer, val_fn, tuple(stateful)
+            raise ArgumentError(
+                f"val_from={val_from}: it needs val_fn, a function that returns the held-out loss"
+            )
+        LRSearch(
+            lr_min, lr_max, k, kappa, proposals
+        )  # refuses wrong settings now, not at the first stage
+        self.model, self.optimizer, self.val_fn, self.stateful = (
+            model,
+            optimizer,
+            val_fn,
+            tuple(stateful),
+        )
         for thing in self.stateful:
-            if not isinstance(thing, torch.Generator) and not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
-                raise ArgumentTypeError(f"stateful: got {type(thing).__name__}, expected torch.Generator or an object with state_dict and "
-                                        "load_state_dict")
-        self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, self.seed = lr_min, lr_max, k, kappa, proposals, seed
-        self.tau_ratio, self.tau_max, self.val_from, self.val_points = tau_ratio, int(tau_max), val_from, val_points
-        self.forecast, self.warmup_steps, self.warmup_lr, self.replay = forecast, warmup_steps, warmup_lr, replay
+            if not isinstance(thing, torch.Generator) and not (
+                hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
+            ):
+                raise ArgumentTypeError(
+                    f"stateful: got {type(thing).__name__}, expected torch.Generator or an object "
+                    "with state_dict and "
+                    "load_state_dict"
+                )
+        self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, self.seed = (
+            lr_min,
+            lr_max,
+            k,
+            kappa,
+            proposals,
+            seed,
+        )
+        self.tau_ratio, self.tau_max, self.val_from, self.val_points = (
+            tau_ratio,
+            int(tau_max),
+            val_from,
+            val_points,
+        )
+        self.forecast, self.warmup_steps, self.warmup_lr, self.replay = (
+            forecast,
+            warmup_steps,
+            warmup_lr,
+            replay,
+        )
         top = max(float(g["lr"]) for g in optimizer.param_groups)
         self.ratios = [float(g["lr"]) / top if top > 0 else 1.0 for g in optimizer.param_groups]
-        self.phase, self.tau, self.at, self.train_steps, self.search_steps = "warmup", int(tau), 0, 0, 0
+        self.phase, self.tau, self.at, self.train_steps, self.search_steps = (
+            "warmup",
+            int(tau),
+            0,
+            0,
+            0,
+        )
         self.validation, self.initial_loss = False, math.nan
         self.history: list[dict[str, Any]] = []
         self._runs: list[list[float]] = []
@@ -113,10 +203,12 @@ class AutoLRS(LRScheduler):
         else:
             self._begin_stage()
 
-    # -- what a training loop uses --------------------------------------------------------------------------------------
+    # -- what a training loop uses -----------------------------------------------------------------
 
     def step(self, loss: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
-        """After an optimiser step, with its training loss: sets the next rate; at the end of a candidate, restores the model."""
+        """After an optimiser step, with its training loss: sets the next rate; at the end of a
+        candidate, restores the model.
+        """
         value = _scalar(loss)
         if self.phase == "search":
             self.search_steps += 1
@@ -133,7 +225,11 @@ class AutoLRS(LRScheduler):
     @property
     def lr_trace(self) -> Float[np.ndarray, " steps"]:
         """(train_steps,) the rate of each step of training."""
-        return np.repeat([r for r, _ in self._runs], [int(n) for _, n in self._runs]) if self._runs else np.empty(0)
+        return (
+            np.repeat([r for r, _ in self._runs], [int(n) for _, n in self._runs])
+            if self._runs
+            else np.empty(0)
+        )
 
     @property
     def last_epoch(self) -> int:
@@ -142,14 +238,16 @@ class AutoLRS(LRScheduler):
 
     @property
     def start_weights(self) -> Mapping[str, Any]:
-        """The model's state at the start of the stage: what training has reached while a search goes on."""
+        """The model's state at the start of the stage: what training has reached while a search
+        goes on.
+        """
         return self._start["model"]
 
     def get_last_lr(self) -> list[float]:
         """The rate of each group."""
         return [float(g["lr"]) for g in self.optimizer.param_groups]
 
-    # -- stages ---------------------------------------------------------------------------------------------------------
+    # -- stages ------------------------------------------------------------------------------------
 
     @property
     def candidate_steps(self) -> int:
@@ -174,13 +272,27 @@ class AutoLRS(LRScheduler):
         number = len(self.history) + 1
         if self.val_fn is not None and self.val_from is not None:
             self.validation = number >= self.val_from
-        self._start = {"model": copy.deepcopy(self.model.state_dict()), "optimizer": copy.deepcopy(self.optimizer.state_dict()),
-                       "random": self._random()}
+        self._start = {
+            "model": copy.deepcopy(self.model.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "random": self._random(),
+        }
         if self.val_fn is not None and math.isnan(self.initial_loss):
             self.initial_loss = _scalar(self.val_fn())
             self._restore_random()
-        self._search = LRSearch(self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, (self.seed, number))
-        self.history.append({"tau": self.tau, "validation": self.validation, "rates": [], "series": [], "forecasts": [], "chosen": None})
+        self._search = LRSearch(
+            self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, (self.seed, number)
+        )
+        self.history.append(
+            {
+                "tau": self.tau,
+                "validation": self.validation,
+                "rates": [],
+                "series": [],
+                "forecasts": [],
+                "chosen": None,
+            }
+        )
         self.phase, self.at, self._series = "search", 0, []
         self._set(self._search.ask())
 
@@ -191,7 +303,9 @@ class AutoLRS(LRScheduler):
             self._series.append(_scalar(self.val_fn()))  # type: ignore[misc]
         elif not self.validation or not math.isfinite(loss):
             self._series.append(loss)
-        if self.at == self.candidate_steps or not math.isfinite(self._series[-1] if self._series else loss):
+        if self.at == self.candidate_steps or not math.isfinite(
+            self._series[-1] if self._series else loss
+        ):
             self._tell()
 
     def _tell(self) -> None:
@@ -209,13 +323,17 @@ class AutoLRS(LRScheduler):
             self._set(self._search.ask())
 
     def _expected(self) -> float:
-        """The candidate's loss after tau steps: a forecast, or its last value where a series of held-out losses is above where training began."""
+        """The candidate's loss after tau steps: a forecast, or its last value where a series of
+        held-out losses is above where training began.
+        """
         y = self._series
         if not np.isfinite(y).all():
             return math.inf
         if self.validation and max(y) >= self.initial_loss:
             return y[-1]
-        return exp_forecast(y, self.tau // self.every, self.forecast, iterations=1 if self.validation else 10)[0]
+        return exp_forecast(
+            y, self.tau // self.every, self.forecast, iterations=1 if self.validation else 10
+        )[0]
 
     def _choose(self) -> None:
         """Step 3: train on with the rate that promised least."""
@@ -253,11 +371,17 @@ class AutoLRS(LRScheduler):
                 self.validation = True
             self._begin_stage()
 
-    # -- what is remembered ---------------------------------------------------------------------------------------------
+    # -- what is remembered ------------------------------------------------------------------------
 
     def _random(self) -> dict[str, Any]:
-        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                "stateful": [t.get_state() if isinstance(t, torch.Generator) else copy.deepcopy(t.state_dict()) for t in self.stateful]}
+        return {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "stateful": [
+                t.get_state() if isinstance(t, torch.Generator) else copy.deepcopy(t.state_dict())
+                for t in self.stateful
+            ],
+        }
 
     def _restore_random(self) -> None:
         random = self._start["random"]
@@ -271,27 +395,59 @@ class AutoLRS(LRScheduler):
                 thing.load_state_dict(copy.deepcopy(state))
 
     def _restore(self, random: bool) -> None:
-        """Parameters, buffers and the optimiser as they were when the stage began, and, if asked, the random numbers."""
+        """Parameters, buffers and the optimiser as they were when the stage began, and, if asked,
+        the random numbers.
+        """
         self.model.load_state_dict(self._start["model"])
-        self.optimizer.load_state_dict(copy.deepcopy(self._start["optimizer"]))  # it keeps the tensors that it is given
+        self.optimizer.load_state_dict(
+            copy.deepcopy(self._start["optimizer"])
+        )  # it keeps the tensors that it is given
         if random:
             self._restore_random()
 
-    _KEPT = ("phase", "tau", "at", "train_steps", "search_steps", "validation", "initial_loss", "rate", "history", "ratios", "_runs", "_series",
-             "_start")
+    _KEPT = (
+        "phase",
+        "tau",
+        "at",
+        "train_steps",
+        "search_steps",
+        "validation",
+        "initial_loss",
+        "rate",
+        "history",
+        "ratios",
+        "_runs",
+        "_series",
+        "_start",
+    )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `step` goes by, as plain data and tensors; save the model and the optimiser beside it."""
-        return {**{name: copy.deepcopy(getattr(self, name)) for name in self._KEPT}, "search": self._search.state_dict()}
+        """Everything that `step` goes by, as plain data and tensors; save the model and the
+        optimiser beside it.
+        """
+        return {
+            **{name: copy.deepcopy(getattr(self, name)) for name in self._KEPT},
+            "search": self._search.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was made. Raises ArgumentError where it is of something else."""
         missing = [name for name in (*self._KEPT, "search") if name not in state_dict]
         if missing:
-            raise ArgumentError(f"state_dict: it has no entry '{missing[0]}', expected what AutoLRS.state_dict() returns")
+            raise ArgumentError(
+                f"state_dict: it has no entry '{missing[0]}', expected what AutoLRS.state_dict() "
+                "returns"
+            )
         for name in self._KEPT:
             setattr(self, name, copy.deepcopy(state_dict[name]))
-        self._search = LRSearch(self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, (self.seed, len(self.history)))
+        self._search = LRSearch(
+            self.lr_min,
+            self.lr_max,
+            self.k,
+            self.kappa,
+            self.proposals,
+            (self.seed, len(self.history)),
+        )
         self._search.load_state_dict(state_dict["search"])
         self._set(self.rate)
 
@@ -303,4 +459,6 @@ def _scalar(loss: Any) -> float:
         return float(loss)
     except (TypeError, ValueError, RuntimeError):
         shape = f" of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else ""
-        raise ArgumentError(f"loss: got {type(loss).__name__}{shape}, expected one number, the loss of the step") from None
+        raise ArgumentError(
+            f"loss: got {type(loss).__name__}{shape}, expected one number, the loss of the step"
+        ) from None

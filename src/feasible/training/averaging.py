@@ -1,8 +1,10 @@
-"""Polynomial averaging of the iterates (Shamir, Zhang, ICML 2013), which takes the place of a decay of the rate.
+"""Polynomial averaging of the iterates (Shamir, Zhang, ICML 2013), which takes the place of a decay
+of the rate.
 
     xbar = (1 - w) xbar + w x,   w = (gamma + 1) / (gamma + t),   t = 1, 2, ...
 
-The average is what should be evaluated and saved; training goes on from x. `eval()` puts the average into the parameters, `train()` takes it out.
+The average is what should be evaluated and saved; training goes on from x. `eval()` puts the
+average into the parameters, `train()` takes it out.
 """
 
 from __future__ import annotations
@@ -17,22 +19,33 @@ from .optimizer import number
 
 
 class PolynomialAverager:
-    """Average the parameters of an optimiser after each of its steps. gamma: >= 0; 0 is the plain mean, 8 weighs late iterates.
+    """Average the parameters of an optimiser after each of its steps. gamma: >= 0; 0 is the plain
+    mean, 8 weighs late iterates.
 
         averager = PolynomialAverager(optimizer, gamma=8.0, model=model)
         ...                       # train as before
         averager.eval()           # the parameters are the average: evaluate, save
         averager.train()          # and back
 
-    It lives in the optimiser: the average in `optimizer.state[p]["average"]`, steps and mode in the groups, so that the optimiser's `state_dict`
-    holds it and a resumed run is in the mode that was saved. The optimiser gets `eval` and `train` too. A step in evaluation mode is refused.
+    It lives in the optimiser: the average in `optimizer.state[p]["average"]`, steps and mode in the
+      groups, so that the optimiser's `state_dict`
+    holds it and a resumed run is in the mode that was saved. The optimiser gets `eval` and `train`
+    too. A step in evaluation mode is refused.
     model: warn, once, when its state_dict is read while its parameters are not the average.
-    Buffers are not averaged: `torch.optim.swa_utils.update_bn(loader, model)` after `eval()` renews the statistics of batch normalisation.
+    Buffers are not averaged: `torch.optim.swa_utils.update_bn(loader, model)` after `eval()` renews
+      the statistics of batch normalisation.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, gamma: float = 8.0, model: torch.nn.Module | None = None):
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gamma: float = 8.0,
+        model: torch.nn.Module | None = None,
+    ):
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise ArgumentTypeError(f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer")
+            raise ArgumentTypeError(
+                f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
+            )
         number(gamma, "gamma", 0.0)
         self.optimizer, self.warned = optimizer, False
         for group in optimizer.param_groups:
@@ -50,7 +63,9 @@ class PolynomialAverager:
 
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if not self.training:
-            raise ArgumentError("step: the parameters are the average; call train() before training goes on")
+            raise ArgumentError(
+                "step: the parameters are the average; call train() before training goes on"
+            )
 
     @torch.no_grad()
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -62,7 +77,9 @@ class PolynomialAverager:
             for p in new:
                 optimizer.state[p]["average"] = p.detach().clone()
             if params:
-                torch._foreach_lerp_([optimizer.state[p]["average"] for p in params], params, weight)
+                torch._foreach_lerp_(
+                    [optimizer.state[p]["average"] for p in params], params, weight
+                )
 
     @torch.no_grad()
     def _swap(self, training: bool) -> None:
@@ -71,7 +88,9 @@ class PolynomialAverager:
         for group in self.optimizer.param_groups:
             group["train_mode"] = training
             for p in group["params"]:
-                average = self.optimizer.state[p].get("average") if p in self.optimizer.state else None
+                average = (
+                    self.optimizer.state[p].get("average") if p in self.optimizer.state else None
+                )
                 if average is not None:
                     held = p.detach().clone()
                     p.copy_(average)
@@ -88,5 +107,9 @@ class PolynomialAverager:
     def _saving(self, module: Any, prefix: str, keep_vars: bool) -> None:
         if self.training and not self.warned and self.optimizer.param_groups[0]["averaged"]:
             self.warned = True
-            warnings.warn("state_dict: these are the weights that are trained, not their average; call averager.eval() before saving weights for use "
-                          "(a checkpoint to go on from is right as it is)", stacklevel=4)
+            warnings.warn(
+                "state_dict: these are the weights that are trained, not their average; call "
+                "averager.eval() before saving weights for use "
+                "(a checkpoint to go on from is right as it is)",
+                stacklevel=4,
+            )

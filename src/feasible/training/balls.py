@@ -21,16 +21,22 @@ def p_norm(v: Tensor, p: float) -> Tensor:
 
 
 def on_lq_ball(z: Tensor, q: float) -> Tensor:
-    """Nearest point to z, which is outside, of the unit ball of the q-norm: y + t y^(q-1) = abs z, with the t at which the q-norm of y is 1."""
+    """Nearest point to z, which is outside, of the unit ball of the q-norm: y + t y^(q-1) = abs z,
+    with the t at which the q-norm of y is 1.
+    """
     size = z.detach().abs().double().cpu().numpy()
 
     def solved(log_t: float) -> np.ndarray:
-        """Newton from the side where it is monotone: above the root where y^(q-1) is convex, below it where that is concave."""
+        """Newton from the side where it is monotone: above the root where y^(q-1) is convex, below
+        it where that is concave.
+        """
         t, of = math.exp(log_t), size if q >= 2 else size / 2
         with np.errstate(divide="ignore"):
             y = np.exp(np.minimum(np.log(of), (np.log(of) - log_t) / (q - 1)))
         for _ in range(100):
-            change = (y + t * y ** (q - 1) - size) / (1 + t * (q - 1) * np.maximum(y, 1e-300) ** (q - 2))
+            change = (y + t * y ** (q - 1) - size) / (
+                1 + t * (q - 1) * np.maximum(y, 1e-300) ** (q - 2)
+            )
             y = np.maximum(y - change, 0)
             if (np.abs(change) <= 1e-15 * size).all():
                 break
@@ -51,7 +57,9 @@ def on_lq_ball(z: Tensor, q: float) -> Tensor:
 
 
 def capped(z: Tensor, cap: float, total: float) -> Tensor:
-    """Nearest point with abs entries <= cap and their sum <= total: shrink by the threshold where that sum, linear between breaks, is met."""
+    """Nearest point with abs entries <= cap and their sum <= total: shrink by the threshold where
+    that sum, linear between breaks, is met.
+    """
     size = z.abs().double().reshape(-1)
     if bool(size.clamp(max=cap).sum() <= total):
         return z.clamp(-cap, cap)
@@ -63,7 +71,11 @@ def capped(z: Tensor, cap: float, total: float) -> Tensor:
         i = torch.searchsorted(rising, t, right=True)
         return rest[i] - (len(rising) - i) * t
 
-    breaks = torch.cat([rising, rising - cap, rising.new_zeros(1)]) if math.isfinite(cap) else torch.cat([rising, rising.new_zeros(1)])
+    breaks = (
+        torch.cat([rising, rising - cap, rising.new_zeros(1)])
+        if math.isfinite(cap)
+        else torch.cat([rising, rising.new_zeros(1)])
+    )
     breaks = breaks[breaks >= 0].sort().values
     sums = beyond(breaks) - (beyond(breaks + cap) if math.isfinite(cap) else 0)
     i = int((sums > total).sum()) - 1

@@ -1,4 +1,6 @@
-"""The schedules that papers compare with and that are more than a profile: OneCycle with its momentum, 1/sqrt(t), and decay on a plateau."""
+"""The schedules that papers compare with and that are more than a profile: OneCycle with its
+momentum, 1/sqrt(t), and decay on a plateau.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,29 @@ from .schedule import ProfileLR, rate, whole
 
 
 class OneCycle(ProfileLR):
-    """One linear rise to each group's `lr` and a fall to nearly nothing, momentum moving the other way (Smith and Topin, arXiv 1708.07120).
+    """One linear rise to each group's `lr` and a fall to nearly nothing, momentum moving the other
+    way (Smith and Topin, arXiv 1708.07120).
 
-    rise: share of the run that rises.  start, end: rates over the peak.  low, high: momentum, or the first of Adam's betas, at the peak and at both
+    rise: share of the run that rises.  start, end: rates over the peak.  low, high: momentum, or
+      the first of Adam's betas, at the peak and at both
     ends; None for high: it stays as it is. Raises ArgumentError, ArgumentTypeError, NotFinite.
     """
 
     _keep = ("rise", "start", "end", "low", "high")
 
-    def __init__(self, optimizer: Optimizer, total_steps: int, *, rise: float = 0.3, start: float = 1 / 25, end: float = 1 / 25e4,
-                 low: float = 0.85, high: float | None = 0.95, min_lr: float = 0.0, last_epoch: int = -1):
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        *,
+        rise: float = 0.3,
+        start: float = 1 / 25,
+        end: float = 1 / 25e4,
+        low: float = 0.85,
+        high: float | None = 0.95,
+        min_lr: float = 0.0,
+        last_epoch: int = -1,
+    ):
         shape = profiles.onecycle(rise, start, end)
         self.rise, self.start, self.end, self.low, self.high = rise, start, end, low, high
         if high is not None and not 0 <= low <= high < 1:
@@ -37,7 +52,9 @@ class OneCycle(ProfileLR):
         if self.high is None:
             return None
         z = self._z(min(k, self.total_steps), self.total_steps)
-        return self.high - (self.high - self.low) * float(min(z / self.rise, (1 - z) / (1 - self.rise)))
+        return self.high - (self.high - self.low) * float(
+            min(z / self.rise, (1 - z) / (1 - self.rise))
+        )
 
     def _write(self) -> None:
         super()._write()
@@ -52,42 +69,85 @@ class OneCycle(ProfileLR):
 
 
 class InverseSqrt(ProfileLR):
-    """lr / sqrt(k + 1) at step k, the rate of classical theory for averages; it needs no horizon and holds where one ends."""
+    """lr / sqrt(k + 1) at step k, the rate of classical theory for averages; it needs no horizon
+    and holds where one ends.
+    """
 
-    def __init__(self, optimizer: Optimizer, total_steps: int, *, min_lr: float = 0.0, warmup_steps: int = 0, last_epoch: int = -1):
-        super().__init__(optimizer, profiles.constant, total_steps, min_lr=min_lr, warmup_steps=warmup_steps, last_epoch=last_epoch)
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        *,
+        min_lr: float = 0.0,
+        warmup_steps: int = 0,
+        last_epoch: int = -1,
+    ):
+        super().__init__(
+            optimizer,
+            profiles.constant,
+            total_steps,
+            min_lr=min_lr,
+            warmup_steps=warmup_steps,
+            last_epoch=last_epoch,
+        )
 
     def share(self, k: int) -> float:
         """Rate over peak rate at step k."""
-        return super().share(k) if k < self.warmup_steps else (min(k, self.total_steps) - self.warmup_steps + 1) ** -0.5
+        return (
+            super().share(k)
+            if k < self.warmup_steps
+            else (min(k, self.total_steps) - self.warmup_steps + 1) ** -0.5
+        )
 
 
 class Plateau(ProfileLR):
-    """The rate times `factor` whenever the metric has not improved for `patience` evaluations: `step(metric)` after each.
+    """The rate times `factor` whenever the metric has not improved for `patience` evaluations:
+    `step(metric)` after each.
 
-    evaluations: how many a run makes; patience is 5 % of them, at least 1, unless it is given.  total_steps: kept for its users, not needed.
-    The rate is peak x factor^decays, a closed form as in `ProfileLR`. Raises ArgumentError, ArgumentTypeError, NotFinite.
+    evaluations: how many a run makes; patience is 5 % of them, at least 1, unless it is given.
+      total_steps: kept for its users, not needed.
+    The rate is peak x factor^decays, a closed form as in `ProfileLR`. Raises ArgumentError,
+    ArgumentTypeError, NotFinite.
     """
 
     _keep = ("decays", "best", "bad", "factor", "patience")
 
-    def __init__(self, optimizer: Optimizer, total_steps: int = 1, *, evaluations: int = 20, patience: int | None = None, factor: float = 0.1,
-                 min_lr: float = 0.0, last_epoch: int = -1):
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int = 1,
+        *,
+        evaluations: int = 20,
+        patience: int | None = None,
+        factor: float = 0.1,
+        min_lr: float = 0.0,
+        last_epoch: int = -1,
+    ):
         if not 0 < rate("factor", factor) < 1:
             raise ArgumentError(f"factor={factor:g}: expected a number above 0 and below 1")
         self.factor = float(factor)
-        self.patience = max(1, round(0.05 * whole("evaluations", evaluations, 1))) if patience is None else whole("patience", patience, 1)
+        self.patience = (
+            max(1, round(0.05 * whole("evaluations", evaluations, 1)))
+            if patience is None
+            else whole("patience", patience, 1)
+        )
         self.decays, self.best, self.bad = 0, math.inf, 0
-        super().__init__(optimizer, profiles.constant, total_steps, min_lr=min_lr, last_epoch=last_epoch)
+        super().__init__(
+            optimizer, profiles.constant, total_steps, min_lr=min_lr, last_epoch=last_epoch
+        )
 
     def _scaled(self, k: int, s: float, peak: float) -> float:
         return max(self.min_lr, peak * self.factor**self.decays)
 
     def step(self, metric: Any = None) -> None:
-        """Tell a metric (smaller is better). Raises ArgumentTypeError without one, NotFinite for a NaN."""
+        """Tell a metric (smaller is better). Raises ArgumentTypeError without one, NotFinite for a
+        NaN.
+        """
         if not self._is_initial:
             if metric is None:
-                raise ArgumentTypeError("metric: step(metric) needs the figure to watch, such as the held-out loss")
+                raise ArgumentTypeError(
+                    "metric: step(metric) needs the figure to watch, such as the held-out loss"
+                )
             value = float(metric)
             if math.isnan(value):
                 raise NotFinite("metric is NaN, expected a number")

@@ -1,6 +1,8 @@
-"""Many small trainings at once: every (recipe, seed) is a member of one batched model, so that a step costs about one step, not one a member.
+"""Many small trainings at once: every (recipe, seed) is a member of one batched model, so that a
+step costs about one step, not one a member.
 
-A member sees the batches and starting weights that `Recipe` gives its seed, and ends at the same weights up to rounding.
+A member sees the batches and starting weights that `Recipe` gives its seed, and ends at the same
+weights up to rounding.
 """
 
 from __future__ import annotations
@@ -23,15 +25,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOGETHER = ("sgd", "adam", "adamw")
-"""Optimisers that work entry by entry, and are written here once more over a leading axis of members."""
+"""Optimisers that work entry by entry, and are written here once more over a leading axis of
+members.
+"""
 
 
 @dataclass
 class Ensemble:
     """What `train_many` found, by (recipe, seed).
 
-    loss: held-out loss of the last weights, NaN where it is not finite.  metrics: the problem's, each of that shape.
-    weights: name -> (recipes, seeds, ...) tensors.  curve: (recipes, seeds, checks) held-out losses after the steps `at`.
+    loss: held-out loss of the last weights, NaN where it is not finite.  metrics: the problem's,
+      each of that shape.
+    weights: name -> (recipes, seeds, ...) tensors.  curve: (recipes, seeds, checks) held-out losses
+      after the steps `at`.
     """
 
     loss: Float[np.ndarray, "recipes seeds"]
@@ -41,21 +47,35 @@ class Ensemble:
     at: tuple[int, ...]
 
 
-def train_many(problem: TrainingProblem, recipes: Sequence[Recipe], seeds: Sequence[int], steps: int, at: Sequence[int] = ()) -> Ensemble:
-    """Train every recipe from every seed for `steps` steps. All recipes must use one optimiser of `TOGETHER`, with any rate, decay and schedule.
+def train_many(
+    problem: TrainingProblem,
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    steps: int,
+    at: Sequence[int] = (),
+) -> Ensemble:
+    """Train every recipe from every seed for `steps` steps. All recipes must use one optimiser of
+    `TOGETHER`, with any rate, decay and schedule.
 
     at: steps after which the held-out loss is noted.
-    Schedules that steer by the held-out loss are told each member's own, as often as `Recipe` tells it.
+    Schedules that steer by the held-out loss are told each member's own, as often as `Recipe` tells
+    it.
     Raises ArgumentError for other optimisers, and for models with buffers or random numbers.
     """
     kinds = {split_settings(r.optimizer)[0] for r in recipes}
     if len(kinds) != 1 or not kinds <= set(TOGETHER):
-        raise ArgumentError(f"recipes use {', '.join(sorted(kinds))}: expected one of {', '.join(TOGETHER)} for all; train others one by one")
+        raise ArgumentError(
+            f"recipes use {', '.join(sorted(kinds))}: expected one of {', '.join(TOGETHER)} for "
+            "all; train others one by one"
+        )
     members = [(r, s) for r in recipes for s in seeds]
     begun = {s: problem.begin(np.random.default_rng([s])) for s in seeds}
     models = [begun[s][0] for _, s in members]
     if problem.stochastic or any(True for _ in models[0].buffers()):
-        raise ArgumentError("model has buffers or draws random numbers: expected one without BatchNorm and dropout; train it by itself")
+        raise ArgumentError(
+            "model has buffers or draws random numbers: expected one without BatchNorm and "
+            "dropout; train it by itself"
+        )
     stacked, _ = stack_module_state(models)
     names = list(stacked)
     params = [stacked[n].detach().clone() for n in names]
@@ -63,7 +83,9 @@ def train_many(problem: TrainingProblem, recipes: Sequence[Recipe], seeds: Seque
     update = _Update(kinds.pop(), recipes, len(seeds), steps, params)
 
     def loss(values: tuple[Tensor, ...], inputs: Tensor, targets: Tensor) -> Tensor:
-        return problem.loss(functional_call(base, dict(zip(names, values, strict=True)), (inputs,)), targets)
+        return problem.loss(
+            functional_call(base, dict(zip(names, values, strict=True)), (inputs,)), targets
+        )
 
     gradients = vmap(grad(loss))
     which = torch.arange(len(seeds)).repeat(len(recipes))
@@ -77,29 +99,57 @@ def train_many(problem: TrainingProblem, recipes: Sequence[Recipe], seeds: Seque
         if t + 1 in checks:
             curve.append(_held_out(problem, base, names, params)["loss"])
     shape = (len(recipes), len(seeds))
-    found = {name: value.reshape(shape) for name, value in _held_out(problem, base, names, params).items()}
+    found = {
+        name: value.reshape(shape)
+        for name, value in _held_out(problem, base, names, params).items()
+    }
     final = found.pop("loss")
     final[~np.isfinite(final)] = np.nan
-    return Ensemble(final, found, {n: p.reshape(*shape, *p.shape[1:]) for n, p in zip(names, params, strict=True)},
-                    np.array(curve).T.reshape(*shape, len(curve)), tuple(sorted(checks)))
+    return Ensemble(
+        final,
+        found,
+        {n: p.reshape(*shape, *p.shape[1:]) for n, p in zip(names, params, strict=True)},
+        np.array(curve).T.reshape(*shape, len(curve)),
+        tuple(sorted(checks)),
+    )
 
 
 class _Update:
-    """The optimisers of `TOGETHER` as torch has them (single tensor, no foreach), with a rate for each member."""
+    """The optimisers of `TOGETHER` as torch has them (single tensor, no foreach), with a rate for
+    each member.
+    """
 
-    def __init__(self, kind: str, recipes: Sequence[Recipe], seeds: int, steps: int, params: list[Tensor]):
+    def __init__(
+        self, kind: str, recipes: Sequence[Recipe], seeds: int, steps: int, params: list[Tensor]
+    ):
         self.kind = kind
         settings = [_plain(r) for r in recipes]
-        if any(set(s) - {"lr", "momentum", "nesterov", "betas", "eps", "weight_decay", "dampening"} for s in settings):
-            raise ArgumentError("recipes use settings of the optimiser that many at once do not know; train them by themselves")
+        if any(
+            set(s) - {"lr", "momentum", "nesterov", "betas", "eps", "weight_decay", "dampening"}
+            for s in settings
+        ):
+            raise ArgumentError(
+                "recipes use settings of the optimiser that many at once do not know; train them "
+                "by themselves"
+            )
         found = [curves(r, steps) for r in recipes]
-        self.steered = [(i * seeds + j, *r.tools([torch.nn.Parameter(torch.zeros(1))], steps)) for i, r in enumerate(recipes) for j in range(seeds)
-                        if SCHEDULES[split_settings(r.schedule)[0]].metric]
+        self.steered = [
+            (i * seeds + j, *r.tools([torch.nn.Parameter(torch.zeros(1))], steps))
+            for i, r in enumerate(recipes)
+            for j in range(seeds)
+            if SCHEDULES[split_settings(r.schedule)[0]].metric
+        ]
 
         def column(values: Any) -> Tensor:
-            return torch.as_tensor(np.asarray(values, dtype=float)).repeat_interleave(seeds, dim=-1).to(params[0].dtype)
+            return (
+                torch.as_tensor(np.asarray(values, dtype=float))
+                .repeat_interleave(seeds, dim=-1)
+                .to(params[0].dtype)
+            )
 
-        self.rates, self.momenta = (column(np.array([f[i] for f in found]).T) for i in (0, 1))  # (steps, members)
+        self.rates, self.momenta = (
+            column(np.array([f[i] for f in found]).T) for i in (0, 1)
+        )  # (steps, members)
         self.decay = column([s["weight_decay"] for s in settings])
         self.beta2 = column([s.get("betas", (0.9, 0.999))[1] for s in settings])
         self.eps = column([s.get("eps", 1e-8) for s in settings])
@@ -110,13 +160,16 @@ class _Update:
         self.second = [torch.zeros_like(p) for p in params] if kind != "sgd" else []
 
     def steer(self, t: int, losses: np.ndarray) -> None:
-        """Tell the schedules that steer by it the held-out loss of each member, (members,), and take their rates from step t on."""
+        """Tell the schedules that steer by it the held-out loss of each member, (members,), and
+        take their rates from step t on.
+        """
         for m, optimizer, scheduler in self.steered:
             scheduler.step(float(losses[m]))
             self.rates[t:, m] = float(optimizer.param_groups[0]["lr"])
 
     def __call__(self, t: int, params: list[Tensor], gradients: Sequence[Tensor]) -> None:
         for i, (p, g) in enumerate(zip(params, gradients, strict=True)):
+
             def wide(column: Tensor, p: Tensor = p) -> Tensor:
                 return column.view(-1, *[1] * (p.ndim - 1))
 
@@ -128,12 +181,24 @@ class _Update:
             m = self.first[i]
             if self.kind == "sgd":
                 m.mul_(mu).add_(g * (1 - wide(self.dampening)) if t else g)
-                p.sub_(lr * (torch.where(wide(self.nesterov) > 0, g + mu * m, m) if self.looks_ahead else m))
+                p.sub_(
+                    lr
+                    * (
+                        torch.where(wide(self.nesterov) > 0, g + mu * m, m)
+                        if self.looks_ahead
+                        else m
+                    )
+                )
                 continue
             beta2, v = wide(self.beta2), self.second[i]
             m.lerp_(g, 1 - mu)
             v.mul_(beta2).add_((1 - beta2) * g * g)
-            p.sub_(lr / (1 - mu ** (t + 1)) * m / (v.sqrt() / (1 - beta2 ** (t + 1)).sqrt() + wide(self.eps)))
+            p.sub_(
+                lr
+                / (1 - mu ** (t + 1))
+                * m
+                / (v.sqrt() / (1 - beta2 ** (t + 1)).sqrt() + wide(self.eps))
+            )
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
@@ -142,10 +207,15 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     optimizer, _ = recipe.tools([torch.nn.Parameter(torch.zeros(1))], 2)
     known = ("weight_decay", "eps", "betas", "nesterov", "dampening", "momentum")
     asked = {**choice.settings, **given}
-    return {**{k: v for k, v in optimizer.param_groups[0].items() if k in known}, **{k: v for k, v in asked.items() if k not in known}}
+    return {
+        **{k: v for k, v in optimizer.param_groups[0].items() if k in known},
+        **{k: v for k, v in asked.items() if k not in known},
+    }
 
 
-def _held_out(problem: TrainingProblem, base: torch.nn.Module, names: list[str], params: list[Tensor]) -> dict[str, np.ndarray]:
+def _held_out(
+    problem: TrainingProblem, base: torch.nn.Module, names: list[str], params: list[Tensor]
+) -> dict[str, np.ndarray]:
     measures = {"loss": problem.loss, **(problem.metrics or {})}
     inputs, targets = problem.valid.take(torch.arange(len(problem.valid)))
 

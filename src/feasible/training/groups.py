@@ -1,11 +1,17 @@
-"""Zero-invariant groups: the parts of a network that can be cut out without changing its output, once their variables are zero.
+"""Zero-invariant groups: the parts of a network that can be cut out without changing its output,
+once their variables are zero.
 
-A group is one channel, hidden unit or attention head: the rows of every layer that make it (weight row, bias, normalisation), coupled over residual
-additions, concatenations and depthwise convolutions by torch-pruning's dependency graph (G. Fang et al., DepGraph, CVPR 2023). T. Chen et al. (HESSO,
-arXiv 2409.09085; OTO, 2107.07467) name the condition: all variables of a group zero implies that its output is zero.
+A group is one channel, hidden unit or attention head: the rows of every layer that make it (weight
+  row, bias, normalisation), coupled over residual
+additions, concatenations and depthwise convolutions by torch-pruning's dependency graph (G. Fang et
+al., DepGraph, CVPR 2023). T. Chen et al. (HESSO,
+arXiv 2409.09085; OTO, 2107.07467) name the condition: all variables of a group zero implies that
+its output is zero.
 
-What the graph proposes is tried before it is believed: on a copy with random weights each set of groups is zeroed and cut out, and the two outputs
-are compared. Where they differ (outputs of the model, sigmoids, normalisation without weights, attention without its heads), the layers are left out,
+What the graph proposes is tried before it is believed: on a copy with random weights each set of
+  groups is zeroed and cut out, and the two outputs
+are compared. Where they differ (outputs of the model, sigmoids, normalisation without weights,
+attention without its heads), the layers are left out,
 with the reason.
 """
 
@@ -29,7 +35,15 @@ if TYPE_CHECKING:
 
 BACKENDS = ("torch-pruning", "fx")
 ROOTS = (nn.modules.conv._ConvNd, nn.Linear)
-ACROSS = (nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm, nn.LocalResponseNorm, nn.Softmax, nn.LogSoftmax, nn.RMSNorm)
+ACROSS = (
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.LocalResponseNorm,
+    nn.Softmax,
+    nn.LogSoftmax,
+    nn.RMSNorm,
+)
 """Modules that mix channels, so that a zero channel changes the others."""
 
 
@@ -43,7 +57,9 @@ class ZIG:
 
 @dataclass(frozen=True)
 class Cut:
-    """What is deleted of a module with a group. prune: (module, indices), in place.  index: entries along the axis.  group: (same) whose they are."""
+    """What is deleted of a module with a group. prune: (module, indices), in place.  index: entries
+    along the axis.  group: (same) whose they are.
+    """
 
     module: str
     prune: Callable[[nn.Module, list[int]], Any]
@@ -57,7 +73,8 @@ class Groups:
 
     layers: names of the coupled structures.  layer: (n,) which one each group is of.
     rows: parameter name -> (axis, (size of the axis,) the group of each entry, n for none).
-    cuts: what to delete.  heads: (module, attribute) that counts the heads -> their layer.  ungrouped: layer name -> why it is not in a group.
+    cuts: what to delete.  heads: (module, attribute) that counts the heads -> their layer.
+      ungrouped: layer name -> why it is not in a group.
     """
 
     layers: tuple[str, ...]
@@ -79,18 +96,29 @@ class Groups:
         i %= len(self)
         layer = int(self.layer[i])
         at = i - int((self.layer[:i] != layer).sum()) if i else 0
-        slices = [(name, axis, tuple(hit.nonzero()[:, 0].tolist())) for name, (axis, ids) in self.rows.items() if bool((hit := ids == i).any())]
+        slices = [
+            (name, axis, tuple(hit.nonzero()[:, 0].tolist()))
+            for name, (axis, ids) in self.rows.items()
+            if bool((hit := ids == i).any())
+        ]
         return ZIG(f"{self.layers[layer]}[{at}]", tuple(slices))
 
     def tensors(self, model: nn.Module) -> list[tuple[Tensor, int, Tensor]]:
-        """(parameter, axis, group of each entry) of a model. Raises UnknownName, ArgumentError where it is another model."""
+        """(parameter, axis, group of each entry) of a model. Raises UnknownName, ArgumentError
+        where it is another model.
+        """
         known = dict(model.named_parameters())
         found = []
         for name, (axis, ids) in self.rows.items():
             if name not in known:
-                raise UnknownName(f"groups: the model has no parameter '{name}': {nearest(name, known)}")
+                raise UnknownName(
+                    f"groups: the model has no parameter '{name}': {nearest(name, known)}"
+                )
             if known[name].shape[axis] != len(ids):
-                raise ArgumentError(f"groups: '{name}' has {known[name].shape[axis]} entries on axis {axis}, expected {len(ids)}")
+                raise ArgumentError(
+                    f"groups: '{name}' has {known[name].shape[axis]} entries on axis {axis}, "
+                    f"expected {len(ids)}"
+                )
             found.append((known[name], axis, ids.to(known[name].device)))
         return found
 
@@ -114,11 +142,21 @@ class Groups:
         number = torch.full((len(self) + 1,), int(chosen.sum()))
         number[:-1][chosen] = torch.arange(int(chosen.sum()))
         place = {old: new for new, old in enumerate(layers)}
-        rows = {name: (axis, number[ids]) for name, (axis, ids) in self.rows.items() if bool(chosen[ids[ids < len(self)]].any())}
-        cuts = tuple(Cut(c.module, c.prune, c.index[m], number[c.group[m]]) for c in self.cuts if bool((m := chosen[c.group]).any()))
+        rows = {
+            name: (axis, number[ids])
+            for name, (axis, ids) in self.rows.items()
+            if bool(chosen[ids[ids < len(self)]].any())
+        }
+        cuts = tuple(
+            Cut(c.module, c.prune, c.index[m], number[c.group[m]])
+            for c in self.cuts
+            if bool((m := chosen[c.group]).any())
+        )
         layer = torch.tensor([place[i] for i in self.layer[chosen].tolist()], dtype=torch.long)
         heads = {key: place[i] for key, i in self.heads.items() if i in place}
-        return Groups(tuple(self.layers[i] for i in layers), layer, rows, cuts, heads, dict(self.ungrouped))
+        return Groups(
+            tuple(self.layers[i] for i in layers), layer, rows, cuts, heads, dict(self.ungrouped)
+        )
 
 
 def entries(t: Tensor, axis: int) -> Tensor:
@@ -127,9 +165,11 @@ def entries(t: Tensor, axis: int) -> Tensor:
 
 
 def by_hand(model: nn.Module, groups: Mapping[str, Sequence[tuple[str, int, Any]]]) -> Groups:
-    """Groups from {name: [(parameter name, axis, index or indices)]}; all are of one layer. They can be trained to zero, not cut out.
+    """Groups from {name: [(parameter name, axis, index or indices)]}; all are of one layer. They
+    can be trained to zero, not cut out.
 
-    Raises UnknownName, ArgumentError (an index outside, groups that overlap, one parameter on two axes, no group).
+    Raises UnknownName, ArgumentError (an index outside, groups that overlap, one parameter on two
+    axes, no group).
     """
     if not groups:
         raise ArgumentError("groups is empty: expected at least one")
@@ -140,32 +180,58 @@ def by_hand(model: nn.Module, groups: Mapping[str, Sequence[tuple[str, int, Any]
             raise ArgumentError(f"groups: '{name}' has no variables")
         for parameter, axis, index in slices:
             if parameter not in known:
-                raise UnknownName(f"groups: '{name}' names the parameter '{parameter}': {nearest(parameter, known)}")
+                raise UnknownName(
+                    f"groups: '{name}' names the parameter '{parameter}': "
+                    f"{nearest(parameter, known)}"
+                )
             shape = known[parameter].shape
             if not 0 <= axis < len(shape):
-                raise ArgumentError(f"groups: '{name}' takes axis {axis} of '{parameter}', which has shape {tuple(shape)}")
+                raise ArgumentError(
+                    f"groups: '{name}' takes axis {axis} of '{parameter}', which has shape "
+                    f"{tuple(shape)}"
+                )
             at, ids = rows.setdefault(parameter, (axis, torch.full((shape[axis],), len(groups))))
             if at != axis:
-                raise ArgumentError(f"groups: '{parameter}' is divided on axis {at} and on axis {axis}, expected one axis")
+                raise ArgumentError(
+                    f"groups: '{parameter}' is divided on axis {at} and on axis {axis}, expected "
+                    "one axis"
+                )
             for j in torch.as_tensor(index).reshape(-1).tolist():
                 if not 0 <= j < len(ids):
-                    raise ArgumentError(f"groups: '{name}' takes entry {j} of '{parameter}', which has {len(ids)} on axis {axis}")
+                    raise ArgumentError(
+                        f"groups: '{name}' takes entry {j} of '{parameter}', which has {len(ids)} "
+                        f"on axis {axis}"
+                    )
                 if int(ids[j]) != len(groups):
-                    raise ArgumentError(f"groups: '{name}' and '{list(groups)[int(ids[j])]}' overlap in entry {j} of '{parameter}'")
+                    raise ArgumentError(
+                        f"groups: '{name}' and '{list(groups)[int(ids[j])]}' overlap in entry {j} "
+                        f"of '{parameter}'"
+                    )
                 ids[j] = i
     return Groups(("by hand",), torch.zeros(len(groups), dtype=torch.long), rows)
 
 
-def find_zero_invariant_groups(model: nn.Module, example_input: Any, ignore: Sequence[nn.Module | str] = (), *,
-                               heads: Mapping[str, str] | None = None, backend: str = "torch-pruning") -> Groups:
-    """The groups of any network that can be traced: by torch-pruning, or with backend="fx" by torch.fx, which knows fewer layers (`groups_fx`).
+def find_zero_invariant_groups(
+    model: nn.Module,
+    example_input: Any,
+    ignore: Sequence[nn.Module | str] = (),
+    *,
+    heads: Mapping[str, str] | None = None,
+    backend: str = "torch-pruning",
+) -> Groups:
+    """The groups of any network that can be traced: by torch-pruning, or with backend="fx" by
+    torch.fx, which knows fewer layers (`groups_fx`).
 
-    example_input: a tensor, or a tuple of the model's inputs.  ignore: layers that stay whole; the layers that make the outputs always do.
-    heads: name of an attention layer's projection -> dotted name of the attribute that counts the heads, such as
-    {"blocks.0.query": "blocks.0.n_heads"}; then heads are cut as a whole. Without, attention stays whole.
+    example_input: a tensor, or a tuple of the model's inputs.  ignore: layers that stay whole; the
+      layers that make the outputs always do.
+    heads: name of an attention layer's projection -> dotted name of the attribute that counts the
+      heads, such as
+    {"blocks.0.query": "blocks.0.n_heads"}; then heads are cut as a whole. Without, attention stays
+    whole.
 
     `Groups.ungrouped` says why other layers are left out.
-    Raises MissingExtra, UnknownName, ArgumentTypeError, ArgumentError (nothing can be cut; the model cannot be traced).
+    Raises MissingExtra, UnknownName, ArgumentTypeError, ArgumentError (nothing can be cut; the
+    model cannot be traced).
     """
     if backend not in BACKENDS:
         raise ArgumentError(f"backend={backend!r}: expected {' or '.join(map(repr, BACKENDS))}")
@@ -174,7 +240,9 @@ def find_zero_invariant_groups(model: nn.Module, example_input: Any, ignore: Seq
     for item in ignore:
         name = item if isinstance(item, str) else names.get(item, "")
         if name not in names.values() or not name:
-            raise UnknownName(f"ignore: the model has no layer {item!r}: {nearest(name, names.values())}")
+            raise UnknownName(
+                f"ignore: the model has no layer {item!r}: {nearest(name, names.values())}"
+            )
         ignored.add(name)
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     if not all(isinstance(x, torch.Tensor) for x in inputs):
@@ -186,16 +254,23 @@ def find_zero_invariant_groups(model: nn.Module, example_input: Any, ignore: Seq
     safe = [] if not found.layers else _safe(work, inputs, found, list(range(len(found.layers))))
     for name, module in work.named_modules():
         inside = any(c.module == name and hasattr(module, "weight") for c in found.cuts)
-        if isinstance(module, ROOTS) and not inside and not any(n == name for layer in found.layers for n in layer.split("+")):
+        if (
+            isinstance(module, ROOTS)
+            and not inside
+            and not any(n == name for layer in found.layers for n in layer.split("+"))
+        ):
             found.ungrouped.setdefault(name, "the dependency graph does not reach it")
     groups = found.keep(safe)
     if not len(groups):
         reasons = "; ".join(f"'{n}': {why}" for n, why in found.ungrouped.items())
-        raise ArgumentError(f"no layer of the model can be cut: {reasons or 'it has no linear or convolutional ones'}")
+        raise ArgumentError(
+            "no layer of the model can be cut: "
+            f"{reasons or 'it has no linear or convolutional ones'}"
+        )
     return groups
 
 
-# -- what the graph proposes ----------------------------------------------------------------------------------------------
+# -- what the graph proposes -----------------------------------------------------------------------
 
 
 def _quiet_copy(model: nn.Module) -> nn.Module:
@@ -219,26 +294,39 @@ def _uses(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, int]:
         with torch.no_grad():
             model(*inputs)
     except Exception as error:
-        raise ArgumentError(f"example_input: the model raised {type(error).__name__}: {error}") from error
+        raise ArgumentError(
+            f"example_input: the model raised {type(error).__name__}: {error}"
+        ) from error
     finally:
         for hook in hooks:
             hook.remove()
     return count
 
 
-def _by_torch_pruning(model: nn.Module, inputs: tuple[Any, ...], owners: Mapping[int, list[str]]) -> list[tuple[list[Any], str | None]]:
-    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the bare parameter among them."""
+def _by_torch_pruning(
+    model: nn.Module, inputs: tuple[Any, ...], owners: Mapping[int, list[str]]
+) -> list[tuple[list[Any], str | None]]:
+    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the
+    bare parameter among them.
+    """
     try:
         import torch_pruning as tp
     except ImportError:
-        raise MissingExtra("backend='torch-pruning' needs the package torch-pruning: pip install 'feasible[training]', or backend='fx'") from None
+        raise MissingExtra(
+            "backend='torch-pruning' needs the package torch-pruning: pip install "
+            "'feasible[training]', or backend='fx'"
+        ) from None
     try:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
-            graph = tp.DependencyGraph().build_dependency(model, example_inputs=inputs if len(inputs) > 1 else inputs[0])
+            graph = tp.DependencyGraph().build_dependency(
+                model, example_inputs=inputs if len(inputs) > 1 else inputs[0]
+            )
             proposed = list(graph.get_all_groups(root_module_types=ROOTS))
     except Exception as error:
-        raise ArgumentError(f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}") from error
+        raise ArgumentError(
+            f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}"
+        ) from error
     names = {m: n for n, m in model.named_modules()}
     found = []
     for group in proposed:
@@ -249,13 +337,22 @@ def _by_torch_pruning(model: nn.Module, inputs: tuple[Any, ...], owners: Mapping
                 bare = next(iter(owners.get(id(module), ["?"])))
             elif module in names:
                 out = graph.is_out_channel_pruning_fn(dep.handler)
-                members.append((names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs)))
+                members.append(
+                    (names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs))
+                )
         found.append((members, bare))
     return found
 
 
-def _propose(model: nn.Module, inputs: tuple[Any, ...], backend: str, ignored: set[str], heads: Mapping[str, str], uses: Mapping[str, int],
-             frozen: set[str]) -> Groups:
+def _propose(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    backend: str,
+    ignored: set[str],
+    heads: Mapping[str, str],
+    uses: Mapping[str, int],
+    frozen: set[str],
+) -> Groups:
     owners: dict[int, list[str]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(p), []).append(name)
@@ -297,11 +394,19 @@ def _propose(model: nn.Module, inputs: tuple[Any, ...], backend: str, ignored: s
         layer += [len(layers) - 1] * count
     total = len(layer)
     rows = {name: (axis, torch.where(ids < 0, total, ids)) for name, (axis, ids) in rows.items()}
-    return Groups(tuple(layers), torch.tensor(layer, dtype=torch.long), rows, tuple(cuts), counted, ungrouped)
+    return Groups(
+        tuple(layers), torch.tensor(layer, dtype=torch.long), rows, tuple(cuts), counted, ungrouped
+    )
 
 
-def _unfit(members: Sequence[Any], bare: str | None, ignored: set[str], uses: Mapping[str, int], owners: Mapping[int, list[str]],
-           frozen: set[str]) -> str | None:
+def _unfit(
+    members: Sequence[Any],
+    bare: str | None,
+    ignored: set[str],
+    uses: Mapping[str, int],
+    owners: Mapping[int, list[str]],
+    frozen: set[str],
+) -> str | None:
     """Why these coupled layers cannot be cut, where their kinds say so already."""
     if bare is not None:
         return f"the parameter '{bare}' is added to its channels"
@@ -330,24 +435,39 @@ def _per_head(model: nn.Module, split: tuple[str, str], channels: int) -> int:
     except AttributeError:
         raise UnknownName(f"heads: the model has no attribute '{target}'") from None
     if not isinstance(count, int) or count < 1 or channels % count:
-        raise ArgumentError(f"heads: '{target}' is {count!r}, expected a divisor of the {channels} channels of '{layer}'")
+        raise ArgumentError(
+            f"heads: '{target}' is {count!r}, expected a divisor of the {channels} channels of "
+            f"'{layer}'"
+        )
     return channels // count
 
 
-def _rows_of(module: nn.Module, prune: Callable[[nn.Module, list[int]], Any]) -> list[tuple[str, int]]:
+def _rows_of(
+    module: nn.Module, prune: Callable[[nn.Module, list[int]], Any]
+) -> list[tuple[str, int]]:
     """(parameter, axis) that lose an entry when a channel is cut."""
     other = copy.deepcopy(module)
     before = {name: p.shape for name, p in other.named_parameters()}
     prune(other, [0])
-    return [(name, next(i for i, (a, b) in enumerate(zip(before[name], p.shape, strict=True)) if a != b))
-            for name, p in other.named_parameters() if before[name] != p.shape]
+    return [
+        (
+            name,
+            next(i for i, (a, b) in enumerate(zip(before[name], p.shape, strict=True)) if a != b),
+        )
+        for name, p in other.named_parameters()
+        if before[name] != p.shape
+    ]
 
 
-# -- and what survives a trial --------------------------------------------------------------------------------------------
+# -- and what survives a trial ---------------------------------------------------------------------
 
 
-def _safe(model: nn.Module, inputs: tuple[Any, ...], groups: Groups, layers: list[int]) -> list[int]:
-    """Those of the layers whose groups can be cut without a change of the output, by halving: all at once first."""
+def _safe(
+    model: nn.Module, inputs: tuple[Any, ...], groups: Groups, layers: list[int]
+) -> list[int]:
+    """Those of the layers whose groups can be cut without a change of the output, by halving: all
+    at once first.
+    """
     why = _changes(model, inputs, groups.keep(layers))
     if why is None:
         return layers
@@ -359,7 +479,9 @@ def _safe(model: nn.Module, inputs: tuple[Any, ...], groups: Groups, layers: lis
 
 
 def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str | None:
-    """What goes wrong when half of each layer's groups are zeroed and cut, with random weights in float64; None where nothing does."""
+    """What goes wrong when half of each layer's groups are zeroed and cut, with random weights in
+    float64; None where nothing does.
+    """
     from .subnet import cutting_plan, shrink
 
     trial = copy.deepcopy(model).double()
@@ -367,7 +489,7 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
     cut = torch.zeros(len(groups), dtype=torch.bool)
     for layer in range(len(groups.layers)):
         own = (groups.layer == layer).nonzero()[:, 0]
-        cut[own[torch.randperm(len(own), generator=draw)[:len(own) // 2]]] = True
+        cut[own[torch.randperm(len(own), generator=draw)[: len(own) // 2]]] = True
     with torch.no_grad():
         for p in trial.parameters():
             spread = float(p.std()) if p.numel() > 1 else 0.0
@@ -382,17 +504,33 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
         try:
             small = tensors_of(shrink(trial, cutting_plan(trial, groups, cut))(*given))
         except Exception as error:
-            return f"the network does not run without half of its channels ({type(error).__name__}: {str(error).splitlines()[0]:.80})"
+            return (
+                "the network does not run without half of its channels "
+                f"({type(error).__name__}: {str(error).splitlines()[0]:.80})"
+            )
     if [t.shape for t in whole] != [t.shape for t in small]:
         return "its channels are outputs of the model"
-    apart = max((float((a - b).abs().max()) for a, b in zip(whole, small, strict=True) if a.numel()), default=0.0)
+    apart = max(
+        (float((a - b).abs().max()) for a, b in zip(whole, small, strict=True) if a.numel()),
+        default=0.0,
+    )
     scale = max((float(a.abs().max()) for a in whole if a.numel()), default=0.0)
-    return None if apart <= 1e-8 * max(scale, 1.0) else f"the output changes by {apart:.2g} when channels whose variables are zero are cut"
+    return (
+        None
+        if apart <= 1e-8 * max(scale, 1.0)
+        else f"the output changes by {apart:.2g} when channels whose variables are zero are cut"
+    )
 
 
 def tensors_of(output: Any) -> list[Tensor]:
     """The tensors of an output that may be a tensor, a sequence or a mapping of such, in order."""
     if isinstance(output, torch.Tensor):
         return [output]
-    values = output.values() if isinstance(output, Mapping) else output if isinstance(output, (list, tuple)) else []
+    values = (
+        output.values()
+        if isinstance(output, Mapping)
+        else output
+        if isinstance(output, (list, tuple))
+        else []
+    )
     return [t for value in values for t in tensors_of(value)]

@@ -1,7 +1,10 @@
-"""Coupled channels by torch.fx: the proposal of `find_zero_invariant_groups(backend="fx")`, for installations without torch-pruning.
+"""Coupled channels by torch.fx: the proposal of `find_zero_invariant_groups(backend="fx")`, for
+installations without torch-pruning.
 
-Every channel that a layer makes gets a number; additions join numbers, concatenations and flattening carry them along. Known are linear layers,
-convolutions (depthwise ones too), batch normalisation, activations, pooling, dropout, additions, concatenations and flattening; channels that reach
+Every channel that a layer makes gets a number; additions join numbers, concatenations and
+flattening carry them along. Known are linear layers,
+convolutions (depthwise ones too), batch normalisation, activations, pooling, dropout, additions,
+concatenations and flattening; channels that reach
 anything else stay whole, and so do the model's inputs and outputs.
 """
 
@@ -19,21 +22,65 @@ from ..core.errors import ArgumentError
 
 CONV, NORM = nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm
 SAME: tuple[type[nn.Module], ...] = (
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Hardswish, nn.Softplus, nn.Identity, nn.Dropout, nn.Dropout1d,
-    nn.Dropout2d, nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd, nn.modules.pooling._AdaptiveAvgPoolNd,
-    nn.modules.pooling._AdaptiveMaxPoolNd)
-SAME_NAMES = {"relu", "relu_", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "hardswish", "softplus", "dropout", "max_pool1d",
-              "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "contiguous", "boolean_dispatch"}
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.Hardswish,
+    nn.Softplus,
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+)
+SAME_NAMES = {
+    "relu",
+    "relu_",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "hardswish",
+    "softplus",
+    "dropout",
+    "max_pool1d",
+    "max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "contiguous",
+    "boolean_dispatch",
+}
 ADDED = {operator.add, operator.iadd, torch.add}
 
 
 def cut_out(layer: Any, entries: list[int]) -> None:
-    """Delete output channels of a linear layer, a convolution (both sides of a depthwise one) or a batch normalisation, in place."""
+    """Delete output channels of a linear layer, a convolution (both sides of a depthwise one) or a
+    batch normalisation, in place.
+    """
     kept = torch.tensor(sorted(set(range(layer.weight.shape[0])) - set(entries)))
     for name, tensor in (*list(layer.named_parameters()), *list(layer.named_buffers())):
         if tensor.ndim:
             part = tensor.detach().index_select(0, kept)
-            setattr(layer, name, nn.Parameter(part, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else part)
+            setattr(
+                layer,
+                name,
+                nn.Parameter(part, tensor.requires_grad)
+                if isinstance(tensor, nn.Parameter)
+                else part,
+            )
     if isinstance(layer, NORM):
         layer.num_features = len(kept)
     elif isinstance(layer, nn.Linear):
@@ -47,7 +94,9 @@ def cut_out(layer: Any, entries: list[int]) -> None:
 def cut_in(layer: Any, entries: list[int]) -> None:
     """Delete input channels of a linear layer or a convolution, in place."""
     kept = torch.tensor(sorted(set(range(layer.weight.shape[1])) - set(entries)))
-    layer.weight = nn.Parameter(layer.weight.detach().index_select(1, kept), layer.weight.requires_grad)
+    layer.weight = nn.Parameter(
+        layer.weight.detach().index_select(1, kept), layer.weight.requires_grad
+    )
     setattr(layer, "in_features" if isinstance(layer, nn.Linear) else "in_channels", len(kept))
 
 
@@ -106,7 +155,8 @@ class _Channels:
 
 
 def coupled(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[list[Any]], dict[str, str]]:
-    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the layers that stay whole, with the reason.
+    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the
+    layers that stay whole, with the reason.
 
     Raises ArgumentError where torch.fx cannot trace the model.
     """
@@ -114,7 +164,10 @@ def coupled(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[list[Any]],
         traced = fx.symbolic_trace(model)
         ShapeProp(traced).propagate(*inputs)
     except Exception as error:
-        raise ArgumentError(f"the model cannot be traced by torch.fx: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+        raise ArgumentError(
+            f"the model cannot be traced by torch.fx: {type(error).__name__}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     channels = _Channels()
     of: dict[fx.Node, list[int] | None] = {}
     for node in traced.graph.nodes:
@@ -127,7 +180,12 @@ def _shape(node: Any) -> tuple[int, ...]:
     return tuple(getattr(meta, "shape", ()))
 
 
-def _made(node: fx.Node, of: dict[fx.Node, list[int] | None], channels: _Channels, modules: dict[str, nn.Module]) -> list[int] | None:
+def _made(
+    node: fx.Node,
+    of: dict[fx.Node, list[int] | None],
+    channels: _Channels,
+    modules: dict[str, nn.Module],
+) -> list[int] | None:
     """Channels of a node's output; on axis 1, or on the last where there are two axes."""
     shape, sources = _shape(node), node.all_input_nodes
     first = of.get(sources[0]) if sources else None
@@ -138,7 +196,12 @@ def _made(node: fx.Node, of: dict[fx.Node, list[int] | None], channels: _Channel
         module = modules[str(node.target)]
         if first is not None and isinstance(module, SAME):
             return first
-        if first is not None and isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1:
+        if (
+            first is not None
+            and isinstance(module, nn.Flatten)
+            and module.start_dim == 1
+            and module.end_dim == -1
+        ):
             return _flat(first, shape)
         three = isinstance(module, nn.Linear) and len(shape) > 2
         made = None if first is None or three else channels.layer(str(node.target), module, first)
@@ -151,14 +214,27 @@ def _made(node: fx.Node, of: dict[fx.Node, list[int] | None], channels: _Channel
             return _flat(first, shape)
         if name == "mean" and len(shape) == 2 and len(first) == shape[1]:
             return first
-        if name == "cat" and (node.args[1:2] == (1,) or node.kwargs.get("dim") == 1) and all(of[s] is not None for s in sources):
+        if (
+            name == "cat"
+            and (node.args[1:2] == (1,) or node.kwargs.get("dim") == 1)
+            and all(of[s] is not None for s in sources)
+        ):
             return [c for s in sources for c in of[s] or ()]
         second = of.get(sources[-1])
-        if node.target in ADDED and len(sources) == 2 and second is not None and len(first) == len(second):
+        if (
+            node.target in ADDED
+            and len(sources) == 2
+            and second is not None
+            and len(first) == len(second)
+        ):
             for a, b in zip(first, second, strict=True):
                 channels.join(a, b)
             return first
-    why = "its channels are outputs of the model" if node.op == "output" else f"its channels go into '{node.name}', which is not known"
+    why = (
+        "its channels are outputs of the model"
+        if node.op == "output"
+        else f"its channels go into '{node.name}', which is not known"
+    )
     for source in sources:
         channels.fix(of.get(source), why)
     return channels.new(shape[1], why) if len(shape) > 1 else None
@@ -168,7 +244,9 @@ def _flat(given: list[int], shape: tuple[int, ...]) -> list[int]:
     return [c for c in given for _ in range(shape[1] // len(given))]
 
 
-def _collected(channels: _Channels, modules: dict[str, nn.Module]) -> tuple[list[list[Any]], dict[str, str]]:
+def _collected(
+    channels: _Channels, modules: dict[str, nn.Module]
+) -> tuple[list[list[Any]], dict[str, str]]:
     """Layers that share a channel together, their free channels counted from 0."""
     fixed = {channels.root(c): why for c, why in channels.fixed.items()}
     makers: dict[str, str] = {}
@@ -199,5 +277,7 @@ def _collected(channels: _Channels, modules: dict[str, nn.Module]) -> tuple[list
                 entries.append(entry)
                 numbers.append(place[channels.root(c)])
         ordered = sorted(members.items(), key=lambda item: not item[0][2])
-        found.append([(name, modules[name], prune, out, *lists) for (name, prune, out), lists in ordered])
+        found.append(
+            [(name, modules[name], prune, out, *lists) for (name, prune, out), lists in ordered]
+        )
     return found, whole

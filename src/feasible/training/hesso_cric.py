@@ -1,9 +1,13 @@
-"""HESSO-CRIC: HESSO that looks several times before it decides, so that a structure that only seems redundant is not cut.
+"""HESSO-CRIC: HESSO that looks several times before it decides, so that a structure that only seems
+redundant is not cut.
 
-Corrective redundant identification cycles: the groups of lowest score are shrunk to zero on trial while the others train; whatever turns out low
-meanwhile is tried in the next cycle, from the same weights. A group's score is the mean over all of these samples. Then one phase of HESSO cuts.
+Corrective redundant identification cycles: the groups of lowest score are shrunk to zero on trial
+  while the others train; whatever turns out low
+meanwhile is tried in the next cycle, from the same weights. A group's score is the mean over all of
+these samples. Then one phase of HESSO cuts.
 
-T. Chen et al., arXiv 2409.09085 (see `hesso`). It takes 6 steps a layer, then sampling_steps a cycle, that do not train the network; take it where a
+T. Chen et al., arXiv 2409.09085 (see `hesso`). It takes 6 steps a layer, then sampling_steps a
+cycle, that do not train the network; take it where a
 few small weights may carry everything, such as bottlenecks.
 """
 
@@ -27,27 +31,61 @@ WAITING, TRYING, SAMPLING, CUTTING = 0, 1, 2, 3
 
 
 class HESSOCRIC(HESSO):
-    """As `HESSO`, with other phases after `start_pruning_step`. `step(loss)` needs the loss whose gradients are stored, or a closure.
+    """As `HESSO`, with other phases after `start_pruning_step`. `step(loss)` needs the loss whose
+    gradients are stored, or a closure.
 
-    sampling_steps: S, steps of a cycle.  hybrid_training_steps: steps in which the chosen groups are shrunk.
-    max_cycles, tolerance: cycles end after so many, or when no more than `tolerance` new groups turned out low.
-    trials: shares of each layer that are set to zero to see what the loss does, as in the official code; () leaves that out.
-    trial_weight: of the mean loss ratio, divided by the layer's number of groups, in the final score.
+    sampling_steps: S, steps of a cycle.  hybrid_training_steps: steps in which the chosen groups
+      are shrunk.
+    max_cycles, tolerance: cycles end after so many, or when no more than `tolerance` new groups
+      turned out low.
+    trials: shares of each layer that are set to zero to see what the loss does, as in the official
+      code; () leaves that out.
+    trial_weight: of the mean loss ratio, divided by the layer's number of groups, in the final
+      score.
 
     Raises as HESSO does.
     """
 
-    def __init__(self, model: nn.Module, groups: Groups | Mapping[str, Any], variant: str = "adamw", lr: float = 1e-3, *, sampling_steps: int = 10,
-                 hybrid_training_steps: int = 100, max_cycles: int = 10, tolerance: int = 0, trials: tuple[float, ...] = (0.25, 0.5, 0.75),
-                 trial_weight: float = 1.0, start_pruning_step: int = 0, **settings: Any):
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Groups | Mapping[str, Any],
+        variant: str = "adamw",
+        lr: float = 1e-3,
+        *,
+        sampling_steps: int = 10,
+        hybrid_training_steps: int = 100,
+        max_cycles: int = 10,
+        tolerance: int = 0,
+        trials: tuple[float, ...] = (0.25, 0.5, 0.75),
+        trial_weight: float = 1.0,
+        start_pruning_step: int = 0,
+        **settings: Any,
+    ):
         for name in ("pruning_steps", "pruning_periods"):
             if name in settings:
-                raise ArgumentError(f"{name}: HESSOCRIC has sampling_steps and hybrid_training_steps in its place")
-        self.sampling_steps, self.cycles_most = whole_number(sampling_steps, "sampling_steps"), whole_number(max_cycles, "max_cycles")
-        self.tolerance, self.trial_weight = whole_number(tolerance, "tolerance", 0), number(trial_weight, "trial_weight", 0)
+                raise ArgumentError(
+                    f"{name}: HESSOCRIC has sampling_steps and hybrid_training_steps in its place"
+                )
+        self.sampling_steps, self.cycles_most = (
+            whole_number(sampling_steps, "sampling_steps"),
+            whole_number(max_cycles, "max_cycles"),
+        )
+        self.tolerance, self.trial_weight = (
+            whole_number(tolerance, "tolerance", 0),
+            number(trial_weight, "trial_weight", 0),
+        )
         self.trials = tuple(number(s, "trials", 0, 1, above=True, below=True) for s in trials)
-        super().__init__(model, groups, variant, lr, start_pruning_step=start_pruning_step, pruning_periods=1,
-                         pruning_steps=whole_number(hybrid_training_steps, "hybrid_training_steps"), **settings)
+        super().__init__(
+            model,
+            groups,
+            variant,
+            lr,
+            start_pruning_step=start_pruning_step,
+            pruning_periods=1,
+            pruning_steps=whole_number(hybrid_training_steps, "hybrid_training_steps"),
+            **settings,
+        )
         n = len(self.groups)
         self.phase, self.t, self.cycle = WAITING, 0, 0
         self._reference: list[Tensor] = []
@@ -56,15 +94,22 @@ class HESSOCRIC(HESSO):
         self._ratios = torch.zeros(len(self.groups.layers), dtype=torch.float64)
         self._ranking = torch.zeros(n, dtype=torch.float64)
         self._sum, self._samples = torch.zeros(n, dtype=torch.float64), 0
-        self._violating, self._seen, self._next = (torch.zeros(n, dtype=torch.bool) for _ in range(3))
+        self._violating, self._seen, self._next = (
+            torch.zeros(n, dtype=torch.bool) for _ in range(3)
+        )
 
     @torch.no_grad()
     def step(self, loss: Any = None) -> Any:  # type: ignore[override]
-        """One step. loss: a number, a tensor of one, or a closure. Raises ArgumentError without one, NotFinite."""
+        """One step. loss: a number, a tensor of one, or a closure. Raises ArgumentError without
+        one, NotFinite.
+        """
         if callable(loss):
             loss = evaluated(loss)
         if loss is None:
-            raise ArgumentError("HESSOCRIC compares losses, so it needs the present one: call step(loss) after loss.backward(), or step(closure)")
+            raise ArgumentError(
+                "HESSOCRIC compares losses, so it needs the present one: call step(loss) after "
+                "loss.backward(), or step(closure)"
+            )
         value = float(loss.detach() if isinstance(loss, torch.Tensor) else loss)
         with_gradients(self.param_groups, "HESSOCRIC")
         if self.phase == WAITING and self.steps >= self.start:
@@ -92,9 +137,14 @@ class HESSOCRIC(HESSO):
         torch._foreach_copy_(self._parameters(), self._reference)
 
     def _try(self, loss: float) -> None:
-        """Trial projections, two steps each: note the loss and zero a layer's lowest share; then compare the loss, and undo it."""
+        """Trial projections, two steps each: note the loss and zero a layer's lowest share; then
+        compare the loss, and undo it.
+        """
         if not loss > 0:
-            raise NotFinite(f"loss={loss:g}: expected a positive finite loss, for trials compare losses by their ratio")
+            raise NotFinite(
+                f"loss={loss:g}: expected a positive finite loss, for trials compare losses by "
+                "their ratio"
+            )
         trial, second = divmod(self.t, 2)
         layer, share = divmod(trial, len(self.trials))
         if self.t == 0:
@@ -103,7 +153,7 @@ class HESSOCRIC(HESSO):
             self._loss = loss
             own = (self.groups.layer == layer).nonzero()[:, 0]
             which = torch.zeros(len(self.groups), dtype=torch.bool)
-            which[own[self._ranking[own].argsort()[:int(self.trials[share] * len(own))]]] = True
+            which[own[self._ranking[own].argsort()[: int(self.trials[share] * len(own))]]] = True
             self._scale(which, 0.0)
         else:
             self._ratios[layer] += loss / self._loss / len(self.trials)
@@ -113,7 +163,9 @@ class HESSOCRIC(HESSO):
             self.phase, self.t = SAMPLING, 0
 
     def _look(self) -> None:
-        """Scores of all groups, before the step: add them to the samples, and collect those that are low and were not tried yet."""
+        """Scores of all groups, before the step: add them to the samples, and collect those that
+        are low and were not tried yet.
+        """
         scores = self.scores()
         if self.limits and self.target is None:
             self.target = self._needed(scores.numpy())
@@ -126,8 +178,12 @@ class HESSOCRIC(HESSO):
         self._next |= low & ~self._seen
 
     def _sample(self) -> None:
-        """After the step: the violating groups travel to zero; at the end of a cycle everything returns, and the newly low ones are next."""
-        self._scale(self._violating, (self.sampling_steps - self.t - 1) / (self.sampling_steps - self.t))
+        """After the step: the violating groups travel to zero; at the end of a cycle everything
+        returns, and the newly low ones are next.
+        """
+        self._scale(
+            self._violating, (self.sampling_steps - self.t - 1) / (self.sampling_steps - self.t)
+        )
         self.t += 1
         if self.t < self.sampling_steps:
             return
@@ -148,14 +204,33 @@ class HESSOCRIC(HESSO):
         assert self.target is not None
         self._take(self._lowest(scores, self.target, self.status), last=True)
 
-    # -- saving ----------------------------------------------------------------------------------------------------------
+    # -- saving ------------------------------------------------------------------------------------
 
-    _KEPT = ("phase", "t", "cycle", "_loss", "_ratios", "_ranking", "_sum", "_samples", "_violating", "_seen", "_next")
+    _KEPT = (
+        "phase",
+        "t",
+        "cycle",
+        "_loss",
+        "_ratios",
+        "_ranking",
+        "_sum",
+        "_samples",
+        "_violating",
+        "_seen",
+        "_next",
+    )
 
     def _progress(self) -> dict[str, Any]:
         names = [name for name, _ in self.model.named_parameters()]
-        more = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in ((k, getattr(self, k)) for k in self._KEPT)}
-        return {**super()._progress(), **more, "reference": dict(zip(names, self._reference, strict=False))}
+        more = {
+            key: value.clone() if isinstance(value, torch.Tensor) else value
+            for key, value in ((k, getattr(self, k)) for k in self._KEPT)
+        }
+        return {
+            **super()._progress(),
+            **more,
+            "reference": dict(zip(names, self._reference, strict=False)),
+        }
 
     def _resume(self, progress: Mapping[str, Any]) -> None:
         super()._resume(progress)
@@ -163,4 +238,6 @@ class HESSOCRIC(HESSO):
             value = progress[key]
             setattr(self, key, value.clone() if isinstance(value, torch.Tensor) else value)
         stored = progress["reference"]
-        self._reference = [stored[name].clone() for name, _ in self.model.named_parameters()] if stored else []
+        self._reference = (
+            [stored[name].clone() for name, _ in self.model.named_parameters()] if stored else []
+        )

@@ -1,4 +1,6 @@
-"""Training problems with a limit on size, on scikit-learn's digits: two thirds to train on, true labels, pixels in [0, 1]."""
+"""Training problems with a limit on size, on scikit-learn's digits: two thirds to train on, true
+labels, pixels in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,44 @@ def pixels(*shape: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
 def digits_sparse(sparsity: float | None = 0.9, steps: int = 1080) -> TrainingProblem:
     """MLP 64-64-64-10 of which at least `sparsity` of the weights are zero (None: no limit)."""
     train, valid = pixels(64)
-    return TrainingProblem(lambda: mlp(64, 64, 64, 10), train, valid, batch_size=64, steps=steps, name="digits-sparse",
-                           limits=None if sparsity is None else {"sparsity": f">= {sparsity:g}"})
+    return TrainingProblem(
+        lambda: mlp(64, 64, 64, 10),
+        train,
+        valid,
+        batch_size=64,
+        steps=steps,
+        name="digits-sparse",
+        limits=None if sparsity is None else {"sparsity": f">= {sparsity:g}"},
+    )
 
 
 def digits_small(parameters: int | None = 8000, steps: int = 540) -> TrainingProblem:
-    """MLP 64-128-128-10 (26,122 parameters) of which at most `parameters` may stay (None: no limit)."""
+    """MLP 64-128-128-10 (26,122 parameters) of which at most `parameters` may stay (None: no
+    limit).
+    """
     train, valid = pixels(64)
-    return TrainingProblem(lambda: mlp(64, 128, 128, 10), train, valid, batch_size=64, steps=steps, name="digits-small",
-                           limits=None if parameters is None else {"parameters": f"<= {parameters}"})
+    return TrainingProblem(
+        lambda: mlp(64, 128, 128, 10),
+        train,
+        valid,
+        batch_size=64,
+        steps=steps,
+        name="digits-small",
+        limits=None if parameters is None else {"parameters": f"<= {parameters}"},
+    )
 
 
 def digits_small_cnn(macs: int | None = 200_000, steps: int = 540) -> TrainingProblem:
-    """Residual network of 16 channels and two blocks (600,000 multiply-adds an image) with at most `macs` of them (None: no limit)."""
+    """Residual network of 16 channels and two blocks (600,000 multiply-adds an image) with at most
+    `macs` of them (None: no limit).
+    """
     train, valid = pixels(1, 8, 8)
-    return TrainingProblem(residual_cnn, train, valid, batch_size=64, steps=steps, name="digits-small-cnn",
-                           limits=None if macs is None else {"macs": f"<= {macs}"})
+    return TrainingProblem(
+        residual_cnn,
+        train,
+        valid,
+        batch_size=64,
+        steps=steps,
+        name="digits-small-cnn",
+        limits=None if macs is None else {"macs": f"<= {macs}"},
+    )

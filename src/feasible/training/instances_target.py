@@ -1,4 +1,6 @@
-"""Problems where the gradient of the loss in the outputs costs: breast cancer by squares and logistic regression, digits, a factorisation."""
+"""Problems where the gradient of the loss in the outputs costs: breast cancer by squares and
+logistic regression, digits, a factorisation.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +34,32 @@ def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(z, y, reduction="sum")
 
 
-def _breast_cancer(name: str, loss: Callable[[Tensor, Tensor], Tensor], smooth: float, batch_size: int | None, delay: float) -> TargetProblem:
+def _breast_cancer(
+    name: str,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    smooth: float,
+    batch_size: int | None,
+    delay: float,
+) -> TargetProblem:
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
     x = (x - x.mean(0)) / x.std(0)
-    return TargetProblem(lambda: nn.Linear(30, 1).double(), (x, 2.0 * y[:, None] - 1), loss, smooth, batch_size, delay, name)
+    return TargetProblem(
+        lambda: nn.Linear(30, 1).double(),
+        (x, 2.0 * y[:, None] - 1),
+        loss,
+        smooth,
+        batch_size,
+        delay,
+        name,
+    )
 
 
 def breast_cancer_squares(batch_size: int | None = None, delay: float = 0.0) -> TargetProblem:
-    """Wisconsin breast cancer (569 points, 30 standardised features and a bias), classes as -1 and 1, squared loss, full gradients."""
+    """Wisconsin breast cancer (569 points, 30 standardised features and a bias), classes as -1 and
+    1, squared loss, full gradients.
+    """
     return _breast_cancer("breast-cancer-squares", half_squares, 1.0, batch_size, delay)
 
 
@@ -58,18 +76,38 @@ def breast_cancer_logistic(batch_size: int | None = None) -> TargetProblem:
 
 
 def digits_target(batch_size: int | None = 125) -> TargetProblem:
-    """scikit-learn's digits (1,797 points), MLP 64-32-10, softmax cross-entropy, gradients of 125 points."""
+    """scikit-learn's digits (1,797 points), MLP 64-32-10, softmax cross-entropy, gradients of 125
+    points.
+    """
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    return TargetProblem(lambda: mlp(64, 32, 10), ((x / 16).astype(np.float32), y), cross_entropy, 0.5, batch_size, name="digits-target")
+    return TargetProblem(
+        lambda: mlp(64, 32, 10),
+        ((x / 16).astype(np.float32), y),
+        cross_entropy,
+        0.5,
+        batch_size,
+        name="digits-target",
+    )
 
 
 def factorisation_target(condition: float = 1e-10, batch_size: int | None = None) -> TargetProblem:
-    """Two-layer linear network on 1,000 points: outputs A x of 6 inputs and 10 outputs, A with singular values from 1 down to `condition`."""
+    """Two-layer linear network on 1,000 points: outputs A x of 6 inputs and 10 outputs, A with
+    singular values from 1 down to `condition`.
+    """
     rng = np.random.default_rng(2302)
-    u, v = np.linalg.qr(rng.normal(size=(10, 10)))[0][:, :6], np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    u, v = (
+        np.linalg.qr(rng.normal(size=(10, 10)))[0][:, :6],
+        np.linalg.qr(rng.normal(size=(6, 6)))[0],
+    )
     x = rng.normal(size=(1000, 6))
     y = x @ (u * np.geomspace(1, condition, 6) @ v).T
-    return TargetProblem(lambda: nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 10, bias=False)).double(), (x, torch.from_numpy(y)),
-                         half_squares, 1.0, batch_size, name="factorisation-target")
+    return TargetProblem(
+        lambda: nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 10, bias=False)).double(),
+        (x, torch.from_numpy(y)),
+        half_squares,
+        1.0,
+        batch_size,
+        name="factorisation-target",
+    )

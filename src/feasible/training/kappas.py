@@ -1,6 +1,8 @@
-"""The convex functions kappa of Lion-K, each with what the theory asks of it (Chen, Liu, Liang, Liu, ICLR 2024, arXiv 2310.05898, table 1).
+"""The convex functions kappa of Lion-K, each with what the theory asks of it (Chen, Liu, Liang,
+Liu, ICLR 2024, arXiv 2310.05898, table 1).
 
-With kappa, Lion's momentum and decoupled weight decay lam minimise f(x) + kappa*(lam x) / lam; kappa*(z) = sup_v z'v - kappa(v) is the conjugate.
+With kappa, Lion's momentum and decoupled weight decay lam minimise f(x) + kappa*(lam x) / lam;
+kappa*(z) = sup_v z'v - kappa(v) is the conjugate.
 
 | kappa | kappa(v) | the problem it solves |
 | --- | --- | --- |
@@ -17,7 +19,8 @@ With kappa, Lion's momentum and decoupled weight decay lam minimise f(x) + kappa
 | group | sum of the groups' 2-norms | 2-norm of each group of x <= 1/lam |
 | nuclear | sum of singular values | largest singular value of x <= 1/lam |
 
-The table's first rows down to huber are the paper's; the others are natural further members. Every function takes a tensor, of any shape, of
+The table's first rows down to huber are the paper's; the others are natural further members. Every
+function takes a tensor, of any shape, of
 momentum v or of z = lam x.
 """
 
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
 
 
 def tolerance(z: Tensor) -> float:
-    """How far outside its domain a point may be by rounding: 1e-9 in float64, 1e-6 in float32, the unit roundoff below."""
+    """How far outside its domain a point may be by rounding: 1e-9 in float64, 1e-6 in float32, the
+    unit roundoff below.
+    """
     return 1e-9 if z.dtype == torch.float64 else max(1e-6, torch.finfo(z.dtype).eps)
 
 
@@ -50,7 +55,8 @@ def tolerance(z: Tensor) -> float:
 class Kappa:
     """A convex kappa, even, with kappa(0) = 0; its domain is where kappa* is finite: gauge(z) <= 1.
 
-    couples: an entry of the subgradient depends on other entries of v, so it matters on which tensors kappa acts (the scope).
+    couples: an entry of the subgradient depends on other entries of v, so it matters on which
+      tensors kappa acts (the scope).
     """
 
     name: ClassVar[str]
@@ -69,7 +75,8 @@ class Kappa:
         raise TypeError(f"{type(self).__name__} does not define subgrad(v)")
 
     def gauge(self, z: Tensor) -> Tensor:
-        """The norm whose unit ball is the domain of kappa*; by default the largest absolute entry."""
+        """The norm whose unit ball is the domain of kappa*; by default the largest absolute
+        entry."""
         return z.abs().amax() if z.numel() else z.sum()
 
     def project(self, z: Tensor) -> Tensor:
@@ -85,7 +92,9 @@ class Kappa:
         return z.new_zeros(())
 
     def conj_subgrad(self, z: Tensor) -> Tensor:
-        """One subgradient of kappa* at z (z's projection); by default 0, which is one of an indicator's."""
+        """One subgradient of kappa* at z (z's projection); by default 0, which is one of an
+        indicator's.
+        """
         return torch.zeros_like(z)
 
     def conjugate(self, z: Tensor) -> Tensor:
@@ -106,7 +115,7 @@ def _positive(kappa: Kappa, setting: str) -> None:
     object.__setattr__(kappa, setting, number(getattr(kappa, setting), setting, 0, above=True))
 
 
-# -- separable: the box -------------------------------------------------------------------------------------------------
+# -- separable: the box ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -232,7 +241,9 @@ class Relativistic(Kappa):
         _positive(self, "a")
 
     def value(self, v: Tensor) -> Tensor:
-        return (v.square() / (torch.sqrt(v.square() + self.a**2) + self.a)).sum()  # sqrt(v^2 + a^2) - a without cancellation
+        return (
+            v.square() / (torch.sqrt(v.square() + self.a**2) + self.a)
+        ).sum()  # sqrt(v^2 + a^2) - a without cancellation
 
     def subgrad(self, v: Tensor) -> Tensor:
         return v / torch.sqrt(v.square() + self.a**2)
@@ -267,12 +278,14 @@ class Log(Kappa):
         return self.a * z / (1 - z.abs())
 
 
-# -- coupled: balls of other norms --------------------------------------------------------------------------------------
+# -- coupled: balls of other norms -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Coupled(Kappa):
-    """A norm of all entries together: the domain is the unit ball of its dual norm, and kappa* its indicator."""
+    """A norm of all entries together: the domain is the unit ball of its dual norm, and kappa* its
+    indicator.
+    """
 
     couples: ClassVar[bool] = True
 
@@ -297,7 +310,9 @@ class Lp(Coupled):
         if not v.numel():
             return v
         most = v.abs().amax()
-        v = v / most.where(most > 0, 1)  # between 1 and numel^(1/p): the powers neither under- nor overflow together
+        v = v / most.where(
+            most > 0, 1
+        )  # between 1 and numel^(1/p): the powers neither under- nor overflow together
         if self.p == 2:
             length = v.norm()
             return v / length.where(length > 0, 1)
@@ -317,7 +332,9 @@ class Lp(Coupled):
 
 @dataclass(frozen=True)
 class Linf(Coupled):
-    """The largest entry alone moves: greedy coordinate steps, Frank-Wolfe on the ball of the 1-norm."""
+    """The largest entry alone moves: greedy coordinate steps, Frank-Wolfe on the ball of the
+    1-norm.
+    """
 
     name: ClassVar[str] = "linf"
 
@@ -350,7 +367,9 @@ class TopK(Coupled):
 
     def check(self, shape: torch.Size, name: str) -> None:
         if self.k > shape.numel():
-            raise ArgumentError(f"k={self.k}: {name} has {shape.numel()} entries, expected at most as many")
+            raise ArgumentError(
+                f"k={self.k}: {name} has {shape.numel()} entries, expected at most as many"
+            )
 
     def _largest(self, v: Tensor) -> Tensor:
         self.check(v.shape, "the tensor")
@@ -373,7 +392,9 @@ class TopK(Coupled):
 
 @dataclass(frozen=True)
 class Group(Coupled):
-    """by: "rows" (the first axis: the weights into a neuron; entries of a vector), "columns" (the second) or "tensor" (the whole)."""
+    """by: "rows" (the first axis: the weights into a neuron; entries of a vector), "columns" (the
+    second) or "tensor" (the whole).
+    """
 
     name: ClassVar[str] = "group"
     by: str = "rows"
@@ -383,7 +404,11 @@ class Group(Coupled):
             raise ArgumentError(f"by={self.by!r}: expected 'rows', 'columns' or 'tensor'")
 
     def _lengths(self, v: Tensor) -> Tensor:
-        axes = tuple(i for i in range(v.ndim) if self.by == "tensor" or i != (self.by == "columns" and v.ndim > 1))
+        axes = tuple(
+            i
+            for i in range(v.ndim)
+            if self.by == "tensor" or i != (self.by == "columns" and v.ndim > 1)
+        )
         return torch.linalg.vector_norm(v, dim=axes, keepdim=True) if axes else v.abs()
 
     def value(self, v: Tensor) -> Tensor:
@@ -405,13 +430,17 @@ class Group(Coupled):
 
 @dataclass(frozen=True)
 class Nuclear(Coupled):
-    """Of a matrix; further axes are joined to the second. The step is the orthogonal factor of the momentum, as in Muon, from an exact SVD."""
+    """Of a matrix; further axes are joined to the second. The step is the orthogonal factor of the
+    momentum, as in Muon, from an exact SVD.
+    """
 
     name: ClassVar[str] = "nuclear"
 
     def check(self, shape: torch.Size, name: str) -> None:
         if len(shape) < 2:
-            raise ArgumentError(f"kappa 'nuclear': {name} has shape {tuple(shape)}, expected two axes or more")
+            raise ArgumentError(
+                f"kappa 'nuclear': {name} has shape {tuple(shape)}, expected two axes or more"
+            )
 
     def _svd(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.check(v.shape, "the tensor")
@@ -434,7 +463,23 @@ class Nuclear(Coupled):
 
 
 KAPPAS: dict[str, Callable[..., Kappa]] = {
-    **{cls.name: cls for cls in (L1, Lp, Linf, Soft, TopK, Huber, Quadratic, Entropy, Relativistic, Log, Group, Nuclear)},  # type: ignore[type-abstract]
+    **{
+        cls.name: cls
+        for cls in (
+            L1,
+            Lp,
+            Linf,
+            Soft,
+            TopK,
+            Huber,
+            Quadratic,
+            Entropy,
+            Relativistic,
+            Log,
+            Group,
+            Nuclear,
+        )
+    },  # type: ignore[type-abstract]
     "l2": lambda: Lp(2.0),
 }
 """Name -> class. A class of one's own joins by its name; its settings are numbers or text."""
@@ -451,27 +496,40 @@ def _made(name: str, settings: dict[str, Any]) -> Kappa:
         raise UnknownName(f"kappa='{name}': {nearest(name, KAPPAS)}")
     build = KAPPAS[name]
     fields = dataclasses.fields(build) if isinstance(build, type) else ()
-    missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in settings]
+    missing = [
+        f.name for f in fields if f.default is dataclasses.MISSING and f.name not in settings
+    ]
     if missing:
-        raise ArgumentError(f"kappa '{name}' needs {', '.join(missing)}: expected it as a setting, such as '{name}[{missing[0]}=...]'")
+        raise ArgumentError(
+            f"kappa '{name}' needs {', '.join(missing)}: expected it as a setting, such as "
+            f"'{name}[{missing[0]}=...]'"
+        )
     strange = sorted(settings.keys() - {f.name for f in fields})
     if strange:
-        raise ArgumentError(f"kappa '{name}' has no setting '{strange[0]}': {nearest(strange[0], [f.name for f in fields])}")
+        raise ArgumentError(
+            f"kappa '{name}' has no setting '{strange[0]}': "
+            f"{nearest(strange[0], [f.name for f in fields])}"
+        )
     return build(**settings)
 
 
 def kappa_of(given: Any, **settings: Any) -> Kappa:
-    """A kappa from an object, or a name with its settings: "l1", "lp[p=1.6]", or "lp" and p=1.6. A setting of None counts as not given.
+    """A kappa from an object, or a name with its settings: "l1", "lp[p=1.6]", or "lp" and p=1.6. A
+    setting of None counts as not given.
 
     Raises ArgumentTypeError, UnknownName, ArgumentError.
     """
     settings = {k: v for k, v in settings.items() if v is not None}
     if isinstance(given, Kappa):
         if settings:
-            raise ArgumentError(f"kappa={given} has its settings already, got {', '.join(settings)} as well")
+            raise ArgumentError(
+                f"kappa={given} has its settings already, got {', '.join(settings)} as well"
+            )
         return given
     if not isinstance(given, str):
-        raise ArgumentTypeError(f"kappa: got {type(given).__name__}, expected a name such as 'l1' or a Kappa")
+        raise ArgumentTypeError(
+            f"kappa: got {type(given).__name__}, expected a name such as 'l1' or a Kappa"
+        )
     if not settings:
         return _of_text(given)
     name, inner = split_settings(given)

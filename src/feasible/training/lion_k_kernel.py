@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def _lion_step(x: np.ndarray, g: np.ndarray, m: np.ndarray, keep: float, h: float, new1: float, new2: float) -> None:
-    """x, g, m: (n,) of one dtype, the numbers too. x <- keep x - h sign(m + new1 (g - m)); m <- m + new2 (g - m); in place."""
+def _lion_step(
+    x: np.ndarray, g: np.ndarray, m: np.ndarray, keep: float, h: float, new1: float, new2: float
+) -> None:
+    """x, g, m: (n,) of one dtype, the numbers too. x <- keep x - h sign(m + new1 (g - m)); m <- m +
+    new2 (g - m); in place.
+    """
     for i in range(x.size):
         change = g[i] - m[i]
         u = m[i] + new1 * change

@@ -1,7 +1,10 @@
-"""What the optimisers of this room share: gradients looked at before they are used, and checkpoints that fit only the model they are of.
+"""What the optimisers of this room share: gradients looked at before they are used, and checkpoints
+that fit only the model they are of.
 
-A class derives from `NamedState` and `torch.optim.Optimizer`, in this order, and gets `state_dict` and `load_state_dict` that match state by
-parameter name where names were given (`model.named_parameters()`), and refuse the state of another model with the names and shapes that differ.
+A class derives from `NamedState` and `torch.optim.Optimizer`, in this order, and gets `state_dict`
+and `load_state_dict` that match state by
+parameter name where names were given (`model.named_parameters()`), and refuse the state of another
+model with the names and shapes that differ.
 """
 
 from __future__ import annotations
@@ -21,8 +24,17 @@ SHAPES = "param_shapes"
 """Key of a saved group: the shapes of its parameters, as lists of whole numbers."""
 
 
-def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf, *, above: bool = False, below: bool = False) -> float:
-    """A finite number in [least, most]; above, below: the ends themselves are excluded. A tensor of one number counts as one.
+def number(
+    value: Any,
+    name: str,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+) -> float:
+    """A finite number in [least, most]; above, below: the ends themselves are excluded. A tensor of
+    one number counts as one.
 
     Raises ArgumentTypeError, ArgumentError.
     """
@@ -30,10 +42,19 @@ def number(value: Any, name: str, least: float = -math.inf, most: float = math.i
         value = float(value)
     if not is_number(value):
         raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a number")
-    inside = math.isfinite(value) and (value > least if above else value >= least) and (value < most if below else value <= most)
+    inside = (
+        math.isfinite(value)
+        and (value > least if above else value >= least)
+        and (value < most if below else value <= most)
+    )
     if not inside:
-        bounds = [f"{'>' if above else '>='} {least:g}"] * math.isfinite(least) + [f"{'<' if below else '<='} {most:g}"] * math.isfinite(most)
-        raise ArgumentError(f"{name}={float(value):g}: expected a finite number{' ' if bounds else ''}{' and '.join(bounds)}")
+        bounds = [f"{'>' if above else '>='} {least:g}"] * math.isfinite(least) + [
+            f"{'<' if below else '<='} {most:g}"
+        ] * math.isfinite(most)
+        raise ArgumentError(
+            f"{name}={float(value):g}: expected a finite "
+            f"number{' ' if bounds else ''}{' and '.join(bounds)}"
+        )
     return float(value)
 
 
@@ -47,7 +68,9 @@ def whole_number(value: Any, name: str, least: int = 1) -> int:
 
 
 def evaluated(closure: Callable[[], Any] | None) -> Any:
-    """What a closure gives, with gradients enabled; None without one. `step` takes one even where it needs none, as trainers pass one to all."""
+    """What a closure gives, with gradients enabled; None without one. `step` takes one even where
+    it needs none, as trainers pass one to all.
+    """
     if closure is None:
         return None
     with torch.enable_grad():
@@ -61,23 +84,34 @@ def parameter_name(group: Mapping[str, Any], i: int) -> str:
     return f"number {i} of its group, of shape {tuple(group['params'][i].shape)},"
 
 
-def with_gradients(groups: Iterable[Mapping[str, Any]], method: str, *, finite: bool = True) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """For each group the parameters that have a gradient, and these gradients. All groups are looked at before the first is given back, so that
-    nothing has changed when one is refused. Raises ArgumentError (sparse) and NotFinite with the parameter's name."""
+def with_gradients(
+    groups: Iterable[Mapping[str, Any]], method: str, *, finite: bool = True
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """For each group the parameters that have a gradient, and these gradients. All groups are
+    looked at before the first is given back, so that
+    nothing has changed when one is refused. Raises ArgumentError (sparse) and NotFinite with the
+    parameter's name.
+    """
     found = []
     for group in groups:
         rows = [i for i, p in enumerate(group["params"]) if p.grad is not None]
         for i in rows:
             if group["params"][i].grad.is_sparse:
-                raise ArgumentError(f"parameter {parameter_name(group, i)} has a sparse gradient, which {method} does not take: expected a dense "
-                                    "one, such as Embedding(sparse=False) gives")
+                raise ArgumentError(
+                    f"parameter {parameter_name(group, i)} has a sparse gradient, which {method} "
+                    "does not take: expected a dense "
+                    "one, such as Embedding(sparse=False) gives"
+                )
         grads = [group["params"][i].grad for i in rows]
         # a sum is NaN or infinite where an entry is: one pass, and the exact look only then
         if finite and grads and not _all_finite([g.sum() for g in grads]):
             for i, g in zip(rows, grads, strict=True):
                 if not bool(torch.isfinite(g).all()):
-                    raise NotFinite(f"the gradient of parameter {parameter_name(group, i)} holds a NaN or an infinity; {method} keeps an average of "
-                                    "gradients, so the step was not made")
+                    raise NotFinite(
+                        f"the gradient of parameter {parameter_name(group, i)} holds a NaN or an "
+                        f"infinity; {method} keeps an average of "
+                        "gradients, so the step was not made"
+                    )
         found.append(([group["params"][i] for i in rows], grads))
     return iter(found)
 
@@ -89,56 +123,93 @@ def _all_finite(sums: Sequence[Tensor]) -> bool:
 
 
 class NamedState:
-    """Checkpoints by name. like_parameter: the keys of a parameter's state whose tensors have the parameter's shape."""
+    """Checkpoints by name. like_parameter: the keys of a parameter's state whose tensors have the
+    parameter's shape.
+    """
 
     like_parameter: ClassVar[tuple[str, ...]] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Torch's, with the shapes of the parameters in each group. Tensors and plain data: torch reads it with `weights_only=True`."""
+        """Torch's, with the shapes of the parameters in each group. Tensors and plain data: torch
+        reads it with `weights_only=True`.
+        """
         saved: dict[str, Any] = super().state_dict()  # type: ignore[misc]
-        shapes = [[list(p.shape) for p in group["params"]] for group in self.param_groups]  # type: ignore[attr-defined]
-        return {**saved, "param_groups": [{**group, SHAPES: s} for group, s in zip(saved["param_groups"], shapes, strict=True)]}
+        groups = self.param_groups  # type: ignore[attr-defined]
+        shapes = [[list(p.shape) for p in group["params"]] for group in groups]
+        return {
+            **saved,
+            "param_groups": [
+                {**group, SHAPES: s} for group, s in zip(saved["param_groups"], shapes, strict=True)
+            ],
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Read a state; by name where both sides have names (then the order of groups and parameters may differ), else by place.
+        """Read a state; by name where both sides have names (then the order of groups and
+        parameters may differ), else by place.
 
         Raises ShapeError where names or shapes are another model's; nothing is changed then.
         """
         saved = [dict(group) for group in state_dict["param_groups"]]
         groups = self.param_groups  # type: ignore[attr-defined]
         if len(saved) != len(groups):
-            raise ShapeError(f"state_dict has {len(saved)} parameter groups, expected {len(groups)}")
+            raise ShapeError(
+                f"state_dict has {len(saved)} parameter groups, expected {len(groups)}"
+            )
         named = all("param_names" in group for group in (*saved, *groups))
         if named:
             saved = _in_order(saved, groups)
         state = state_dict["state"]
         for g, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
             if len(theirs["params"]) != len(ours["params"]):
-                raise ShapeError(f"state_dict has {len(theirs['params'])} parameters in group {g}, expected {len(ours['params'])}")
+                raise ShapeError(
+                    f"state_dict has {len(theirs['params'])} parameters in group {g}, expected "
+                    f"{len(ours['params'])}"
+                )
             shapes = theirs.pop(SHAPES, None)
-            for i, (key, parameter) in enumerate(zip(theirs["params"], ours["params"], strict=True)):
+            for i, (key, parameter) in enumerate(
+                zip(theirs["params"], ours["params"], strict=True)
+            ):
                 found = [tuple(shapes[i])] if shapes else []
-                found += [tuple(v.shape) for k, v in state.get(key, {}).items() if k in self.like_parameter and isinstance(v, torch.Tensor)]
+                found += [
+                    tuple(v.shape)
+                    for k, v in state.get(key, {}).items()
+                    if k in self.like_parameter and isinstance(v, torch.Tensor)
+                ]
                 wrong = [s for s in found if s != tuple(parameter.shape)]
                 if wrong:
-                    raise ShapeError(f"state_dict is of another model: parameter {parameter_name(ours, i)} has shape {wrong[0]} there, expected "
-                                     f"{tuple(parameter.shape)}")
+                    raise ShapeError(
+                        f"state_dict is of another model: parameter {parameter_name(ours, i)} has "
+                        f"shape {wrong[0]} there, expected "
+                        f"{tuple(parameter.shape)}"
+                    )
         super().load_state_dict({**state_dict, "param_groups": saved})  # type: ignore[misc]
 
 
-def _in_order(saved: Sequence[dict[str, Any]], groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _in_order(
+    saved: Sequence[dict[str, Any]], groups: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """The saved groups in the order of `groups`, their parameters too, matched by name."""
-    missing = sorted({n for g in groups for n in g["param_names"]} - {n for g in saved for n in g["param_names"]})
-    strange = sorted({n for g in saved for n in g["param_names"]} - {n for g in groups for n in g["param_names"]})
+    missing = sorted(
+        {n for g in groups for n in g["param_names"]} - {n for g in saved for n in g["param_names"]}
+    )
+    strange = sorted(
+        {n for g in saved for n in g["param_names"]} - {n for g in groups for n in g["param_names"]}
+    )
     if missing or strange:
-        raise ShapeError(f"state_dict is of another model: missing {_few(missing)}; not known here {_few(strange)}")
+        raise ShapeError(
+            f"state_dict is of another model: missing {_few(missing)}; not known here "
+            f"{_few(strange)}"
+        )
     by_names = {frozenset(group["param_names"]): group for group in saved}
     ordered = []
     for g, group in enumerate(groups):
         theirs = by_names.get(frozenset(group["param_names"]))
         if theirs is None:
-            raise ShapeError(f"state_dict divides the parameters into other groups: none holds exactly those of group {g} "
-                             f"({_few(group['param_names'])})")
+            raise ShapeError(
+                "state_dict divides the parameters into other groups: none holds exactly those of "
+                f"group {g} "
+                f"({_few(group['param_names'])})"
+            )
         at = {name: i for i, name in enumerate(theirs["param_names"])}
         rows = [at[name] for name in group["param_names"]]
         listed = [key for key in ("params", "param_names", SHAPES) if key in theirs]
@@ -147,4 +218,7 @@ def _in_order(saved: Sequence[dict[str, Any]], groups: Sequence[Mapping[str, Any
 
 
 def _few(names: Sequence[str]) -> str:
-    return (", ".join(f"'{n}'" for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")) or "none"
+    return (
+        ", ".join(f"'{n}'" for n in names[:3])
+        + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    ) or "none"

@@ -1,8 +1,10 @@
 """TrainingProblem: a model, data, a loss and a number of steps.
 
-    minimise  loss of the model on held-out data   over its weights, within limits on its size (sparsity, parameters, multiply-adds)
+    minimise  loss of the model on held-out data   over its weights, within limits on its size
+    (sparsity, parameters, multiply-adds)
 
-A method sees batches of the training data. The held-out data are for the judge, so a run's answer is its last weights, not its luckiest.
+A method sees batches of the training data. The held-out data are for the judge, so a run's answer
+is its last weights, not its luckiest.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..core.budget import spend
-from ..core.errors import ArgumentError, ArgumentTypeError, LimitError, NotFinite, ShapeError, nearest
+from ..core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    LimitError,
+    NotFinite,
+    ShapeError,
+    nearest,
+)
 from ..core.limits import Limits, read_limits
 from ..core.problem import Problem
 from ..core.run import active_run
@@ -35,12 +44,14 @@ BLOCK = 1024
 
 
 def error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of wrong classes: outputs (..., K) or, as `cross_entropy` has it, (B, K, ...); targets of class numbers."""
+    """Share of wrong classes: outputs (..., K) or, as `cross_entropy` has it, (B, K, ...); targets
+    of class numbers.
+    """
     axis = 1 if outputs.ndim > 2 and outputs.shape[:1] + outputs.shape[2:] == targets.shape else -1
     return (outputs.argmax(axis) != targets).double().mean()
 
 
-# -- data ---------------------------------------------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------------
 
 
 class Arrays:
@@ -49,13 +60,20 @@ class Arrays:
     def __init__(self, given: tuple[Any, Any], name: str, device: str):
         if len(given) != 2:
             raise ShapeError(f"{name} has {len(given)} parts, expected (inputs, targets)")
-        parts = [torch.as_tensor(p if isinstance(p, torch.Tensor) else np.asarray(p)) for p in given]
+        parts = [
+            torch.as_tensor(p if isinstance(p, torch.Tensor) else np.asarray(p)) for p in given
+        ]
         for part, what in zip(parts, ("inputs", "targets"), strict=True):
             if part.is_floating_point() and not bool(torch.isfinite(part).all()):
-                raise NotFinite(f"{name}: {what} hold a NaN or an infinity, expected finite numbers")
+                raise NotFinite(
+                    f"{name}: {what} hold a NaN or an infinity, expected finite numbers"
+                )
         if parts[0].ndim == 0 or not len(parts[0]) or len(parts[0]) != len(parts[1]):
-            raise ShapeError(f"{name} has inputs of shape {tuple(parts[0].shape)} and targets of shape {tuple(parts[1].shape)}, expected as many, at "
-                             "least one")
+            raise ShapeError(
+                f"{name} has inputs of shape {tuple(parts[0].shape)} and targets of shape "
+                f"{tuple(parts[1].shape)}, expected as many, at "
+                "least one"
+            )
         self.inputs, self.targets = (p.to(device) for p in parts)
 
     def __len__(self) -> int:
@@ -83,7 +101,8 @@ class Mapped:
 
 @dataclass
 class Batches:
-    """Where a run stands in its data: a new order each epoch, the last examples that fill no batch left out.
+    """Where a run stands in its data: a new order each epoch, the last examples that fill no batch
+    left out.
 
     order: (N,) rows of this epoch.  at: the next one.
     """
@@ -97,10 +116,10 @@ class Batches:
         if self.at + size > len(self.order):
             self.order, self.at = torch.randperm(len(self.order), generator=self.generator), 0
         self.at += size
-        return self.order[self.at - size:self.at]
+        return self.order[self.at - size : self.at]
 
 
-# -- the problem --------------------------------------------------------------------------------------------------------
+# -- the problem -----------------------------------------------------------------------------------
 
 
 @dataclass
@@ -108,13 +127,18 @@ class TrainingProblem(Problem):
     """Train a model for a number of steps.
 
     model: a function without arguments that makes it; it is called under a seed of the run.
-    train, valid: (inputs, targets), arrays or tensors with N examples each, or a `torch.utils.data.Dataset` of such pairs.
-    loss: (outputs, targets) -> scalar tensor, a mean over the examples.  batch_size: examples of a gradient.
+    train, valid: (inputs, targets), arrays or tensors with N examples each, or a
+      `torch.utils.data.Dataset` of such pairs.
+    loss: (outputs, targets) -> scalar tensor, a mean over the examples.  batch_size: examples of a
+      gradient.
     steps: optimiser steps that schedules plan for; a budget of steps takes its place.
-    metrics: name -> (outputs, targets) -> scalar, a mean over the examples; None: "error" where the loss is cross-entropy.
-    limits: on "sparsity" (share of zeros in weights of two axes or more), "parameters" or "macs" (multiply-adds for one example), as ">= 0.9".
+    metrics: name -> (outputs, targets) -> scalar, a mean over the examples; None: "error" where the
+      loss is cross-entropy.
+    limits: on "sparsity" (share of zeros in weights of two axes or more), "parameters" or "macs"
+      (multiply-adds for one example), as ">= 0.9".
     initial: weights to start from.  device: of model and batches.
-    stochastic: the forward pass draws random numbers, and each step is given a seed of its own; None: looked for (dropout).
+    stochastic: the forward pass draws random numbers, and each step is given a seed of its own;
+      None: looked for (dropout).
 
     An answer is `Trained`. Judged by its loss on `valid`. One gradient is one pass over a batch.
 
@@ -142,10 +166,20 @@ class TrainingProblem(Problem):
 
     def __post_init__(self) -> None:
         if not callable(self.model) or isinstance(self.model, nn.Module):
-            raise ArgumentTypeError(f"model: got {type(self.model).__name__}, expected a function that makes a new module, such as `lambda: Net()`")
+            raise ArgumentTypeError(
+                f"model: got {type(self.model).__name__}, expected a function that makes a new "
+                "module, such as `lambda: Net()`"
+            )
         self.train, self.valid = self._data(self.train, "train"), self._data(self.valid, "valid")
-        for name, value, most in (("batch_size", self.batch_size, len(self.train)), ("steps", self.steps, math.inf)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= most:
+        for name, value, most in (
+            ("batch_size", self.batch_size, len(self.train)),
+            ("steps", self.steps, math.inf),
+        ):
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, np.integer))
+                or not 1 <= value <= most
+            ):
                 up = f" and at most the {most} training examples" if most < math.inf else ""
                 raise ArgumentError(f"{name}={value!r}: expected a whole number >= 1{up}")
         if self.metrics is None:
@@ -164,15 +198,19 @@ class TrainingProblem(Problem):
             return Arrays(given.tensors, name, self.device)
         if hasattr(given, "__getitem__") and hasattr(given, "__len__"):
             return Mapped(given, self.device)
-        raise ArgumentTypeError(f"{name}: got {type(given).__name__}, expected (inputs, targets) or a torch Dataset")
+        raise ArgumentTypeError(
+            f"{name}: got {type(given).__name__}, expected (inputs, targets) or a torch Dataset"
+        )
 
-    # -- what methods call --------------------------------------------------------------------------------------------
+    # -- what methods call -------------------------------------------------------------------------
 
     def horizon(self) -> int:
         """Steps to plan for: those that the active run may make, else `steps`."""
         run = active_run.get()
         limits = {} if run is None else run.budget
-        return int(min((limits[r] for r in ("steps", "gradients") if r in limits), default=self.steps))
+        return int(
+            min((limits[r] for r in ("steps", "gradients") if r in limits), default=self.steps)
+        )
 
     def begin(self, rng: np.random.Generator) -> tuple[nn.Module, Batches]:
         """A new model and the start of the data, drawn from `rng`."""
@@ -181,13 +219,21 @@ class TrainingProblem(Problem):
             torch.manual_seed(seed)
             model = self.model()
         if not isinstance(model, nn.Module):
-            raise ArgumentTypeError(f"model made a {type(model).__name__}, expected a torch.nn.Module")
+            raise ArgumentTypeError(
+                f"model made a {type(model).__name__}, expected a torch.nn.Module"
+            )
         if self.initial is not None:
             model = self.initial.into(model)
         if self.stochastic is None:
-            self.stochastic = any(_positive(getattr(m, what, 0)) for m in model.modules() for what in ("p", "dropout", "drop_prob"))
+            self.stochastic = any(
+                _positive(getattr(m, what, 0))
+                for m in model.modules()
+                for what in ("p", "dropout", "drop_prob")
+            )
         generator = torch.Generator().manual_seed(order)
-        return model.to(self.device), Batches(generator, torch.randperm(len(self.train), generator=generator))
+        return model.to(self.device), Batches(
+            generator, torch.randperm(len(self.train), generator=generator)
+        )
 
     def batch(self, batches: Batches) -> tuple[Any, Any]:
         """The next (inputs, targets)."""
@@ -214,7 +260,9 @@ class TrainingProblem(Problem):
     def _loss(self, outputs: Any, targets: Any) -> Tensor:
         loss = self.loss(outputs, targets)
         if loss.ndim:
-            raise ShapeError(f"loss has shape {tuple(loss.shape)}, expected a scalar: a mean over the examples")
+            raise ShapeError(
+                f"loss has shape {tuple(loss.shape)}, expected a scalar: a mean over the examples"
+            )
         return loss
 
     def held_out(self, model: nn.Module) -> float:
@@ -222,7 +270,7 @@ class TrainingProblem(Problem):
         spend(evaluations=1)
         return self._measure(model)["loss"]
 
-    # -- judging ------------------------------------------------------------------------------------------------------
+    # -- judging -----------------------------------------------------------------------------------
 
     def _measure(self, model: nn.Module) -> dict[str, float]:
         training = model.training
@@ -261,22 +309,39 @@ class TrainingProblem(Problem):
             self._judge_model = None
         found = self._measure(model)
         sizes = self.sizes(model)
-        violations = self.limits.violations(self.limits.signed(np.array([list(sizes.values())]))[0]) if sizes else {}
+        violations = (
+            self.limits.violations(self.limits.signed(np.array([list(sizes.values())]))[0])
+            if sizes
+            else {}
+        )
         loss = found.pop("loss")
-        return Verdict(loss if math.isfinite(loss) else math.nan, max(violations.values(), default=0.0), 1e-9, violations=violations,
-                       metrics={**found, **sizes})
+        return Verdict(
+            loss if math.isfinite(loss) else math.nan,
+            max(violations.values(), default=0.0),
+            1e-9,
+            violations=violations,
+            metrics={**found, **sizes},
+        )
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The figures of the verdict as rows of text."""
-        rows: list[tuple[str, ...]] = [("metric", "value", "limit"), ("held-out loss", f"{verdict.objective:.6g}", "")]
+        rows: list[tuple[str, ...]] = [
+            ("metric", "value", "limit"),
+            ("held-out loss", f"{verdict.objective:.6g}", ""),
+        ]
         limits = {q.name: q.text for q in self.limits.limits}
-        return rows + [(name, f"{value:.6g}", limits.get(name, "")) for name, value in verdict.metrics.items()]
+        return rows + [
+            (name, f"{value:.6g}", limits.get(name, "")) for name, value in verdict.metrics.items()
+        ]
 
     def outline(self) -> list[str]:
         """Sizes of model and data."""
         model = self.model()
-        lines = [f"parameters: {sum(p.numel() for p in model.parameters()):,}", f"training examples: {len(self.train):,}, held out: "
-                 f"{len(self.valid):,}", f"batch size: {self.batch_size}, steps: {self.steps:,}"]
+        lines = [
+            f"parameters: {sum(p.numel() for p in model.parameters()):,}",
+            f"training examples: {len(self.train):,}, held out: {len(self.valid):,}",
+            f"batch size: {self.batch_size}, steps: {self.steps:,}",
+        ]
         return lines + [f"limit: {q.name} {q.text}" for q in self.limits.limits]
 
     def write(self, answer: Trained, path: str) -> None:
@@ -290,5 +355,3 @@ def _positive(value: Any) -> bool:
 
 def _blocks(n: int) -> Iterator[Tensor]:
     return iter(torch.arange(n).split(BLOCK))
-
-

@@ -1,7 +1,10 @@
-"""Profiles of a learning rate: functions s of the share z in [0, 1] of a run that is over, in units of the peak rate.
+"""Profiles of a learning rate: functions s of the share z in [0, 1] of a run that is over, in units
+of the peak rate.
 
-A schedule is a profile and a rule how often the rate follows it (`Sampling`); `ProfileLR` joins the two. All of these take a float or an array and
-return the same. Profile and sampling as two choices: J. Chen, C. Wolfe, A. Kyrillidis, REX (MLSys 2022, arXiv 2107.04197), section 3.
+A schedule is a profile and a rule how often the rate follows it (`Sampling`); `ProfileLR` joins the
+two. All of these take a float or an array and
+return the same. Profile and sampling as two choices: J. Chen, C. Wolfe, A. Kyrillidis, REX (MLSys
+2022, arXiv 2107.04197), section 3.
 """
 
 from __future__ import annotations
@@ -31,14 +34,18 @@ def linear(z: Any) -> Any:
 
 
 def rex(z: Any) -> Any:
-    """s(z) = (1 - z) / (1/2 + (1 - z)/2), REX's profile: high for longer than linear, then faster to zero. Mean 2 - 2 ln 2."""
+    """s(z) = (1 - z) / (1/2 + (1 - z)/2), REX's profile: high for longer than linear, then faster
+    to zero. Mean 2 - 2 ln 2.
+    """
     return (1.0 - z) / (0.5 + 0.5 * (1.0 - z))
 
 
 def rational(beta: float) -> Profile:
-    """s(z) = (1 - z) / ((1 - beta) + beta (1 - z)): 0 is linear, 1/2 REX, towards 1 constant, below 0 under linear. Its own inverse.
+    """s(z) = (1 - z) / ((1 - beta) + beta (1 - z)): 0 is linear, 1/2 REX, towards 1 constant, below
+    0 under linear. Its own inverse.
 
-    Mean over a run: (beta + (1 - beta) ln(1 - beta)) / beta^2. Raises ArgumentError unless beta < 1.
+    Mean over a run: (beta + (1 - beta) ln(1 - beta)) / beta^2. Raises ArgumentError unless beta <
+      1.
     """
     beta = _number("beta", beta)
     if not beta < 1:
@@ -56,9 +63,11 @@ def cosine(z: Any) -> Any:
 
 
 def uba(phi: float) -> Profile:
-    """s(z) = 1 / (1 + (phi/2) tan^2(pi z/2)), UBA's profile (arXiv 2505.24452): phi = 2 is cosine, 0 constant, larger falls sooner.
+    """s(z) = 1 / (1 + (phi/2) tan^2(pi z/2)), UBA's profile (arXiv 2505.24452): phi = 2 is cosine,
+    0 constant, larger falls sooner.
 
-    Equal to 2(1 + cos(pi z)) / (2 phi + (2 - phi)(1 + cos(pi z))), without its 0/0. Mean over a run 1/(1 + sqrt(phi/2)).
+    Equal to 2(1 + cos(pi z)) / (2 phi + (2 - phi)(1 + cos(pi z))), without its 0/0. Mean over a run
+    1/(1 + sqrt(phi/2)).
     Raises ArgumentError unless phi >= 0.
     """
     phi = _number("phi", phi)
@@ -82,13 +91,18 @@ def _exponential(z: Any, gamma: float) -> Any:
 
 
 def step(milestones: Sequence[float] = (0.5, 0.75), factor: float = 0.1) -> Profile:
-    """Multiplied by `factor` at each milestone, a share of the run: (0.5, 0.75) by default; (1/3, 2/3) of a 90-epoch recipe.
+    """Multiplied by `factor` at each milestone, a share of the run: (0.5, 0.75) by default; (1/3,
+    2/3) of a 90-epoch recipe.
 
-    A quotient of whole numbers is rounded once, as the milestone was, so z >= milestone holds at the very step. Raises ArgumentError.
+    A quotient of whole numbers is rounded once, as the milestone was, so z >= milestone holds at
+    the very step. Raises ArgumentError.
     """
     at = tuple(_number("milestones", m) for m in milestones)
     if not at or any(not 0 < m < 1 for m in at) or any(b <= a for a, b in pairwise(at)):
-        raise ArgumentError(f"milestones={list(milestones)}: expected increasing shares of the run, above 0 and below 1")
+        raise ArgumentError(
+            f"milestones={list(milestones)}: expected increasing shares of the run, above 0 and "
+            "below 1"
+        )
     if not _number("factor", factor) >= 0:
         raise ArgumentError(f"factor={factor:g}: expected a number >= 0")
     return partial(_step, milestones=np.array(at), factor=float(factor))
@@ -99,13 +113,17 @@ def _step(z: Any, milestones: np.ndarray, factor: float) -> Any:
 
 
 def onecycle(rise: float = 0.3, start: float = 1 / 25, end: float = 1 / 25e4) -> Profile:
-    """Linear from `start` to 1 over the share `rise`, then linear to `end` (Smith and Topin 2018; torch's OneCycleLR, two phases, linear).
+    """Linear from `start` to 1 over the share `rise`, then linear to `end` (Smith and Topin 2018;
+    torch's OneCycleLR, two phases, linear).
 
     Raises ArgumentError unless 0 < rise < 1 and 0 <= start, end <= 1.
     """
     for name, value, low in (("rise", rise, 0.0), ("start", start, -1e-300), ("end", end, -1e-300)):
         if not low < _number(name, value) <= 1 or (name == "rise" and value == 1):
-            raise ArgumentError(f"{name}={value:g}: expected a share, {'above 0 and below 1' if name == 'rise' else '0 to 1'}")
+            raise ArgumentError(
+                f"{name}={value:g}: expected a share, "
+                f"{'above 0 and below 1' if name == 'rise' else '0 to 1'}"
+            )
     return partial(_legs, rise=float(rise), start=float(start), end=float(end))
 
 
@@ -114,7 +132,9 @@ def _legs(z: Any, rise: float, start: float, end: float) -> Any:
 
 
 def table(values: Sequence[float]) -> Profile:
-    """Linear between n >= 2 given values that are spread evenly over [0, 1]. Raises ShapeError, NotFinite, ArgumentError."""
+    """Linear between n >= 2 given values that are spread evenly over [0, 1]. Raises ShapeError,
+    NotFinite, ArgumentError.
+    """
     given = np.asarray(values, dtype=float)
     if given.ndim != 1 or len(given) < 2:
         raise ShapeError(f"values have shape {given.shape}, expected (n,) with n >= 2")
@@ -139,8 +159,15 @@ def _number(name: str, value: Any) -> float:
     return found
 
 
-NAMED: dict[str, Profile] = {"constant": constant, "linear": linear, "rex": rex, "cosine": cosine, "exponential": exponential(), "step": step(),
-                             "onecycle": onecycle()}
+NAMED: dict[str, Profile] = {
+    "constant": constant,
+    "linear": linear,
+    "rex": rex,
+    "cosine": cosine,
+    "exponential": exponential(),
+    "step": step(),
+    "onecycle": onecycle(),
+}
 """Profiles by name, with their default constants."""
 
 
@@ -151,5 +178,8 @@ def of(profile: str | Profile) -> Profile:
             raise UnknownName(f"profile='{profile}': {nearest(profile, NAMED)}")
         return NAMED[profile]
     if not callable(profile):
-        raise ArgumentError(f"profile: got {type(profile).__name__}, expected a function of z in [0, 1] or one of {', '.join(NAMED)}")
+        raise ArgumentError(
+            f"profile: got {type(profile).__name__}, expected a function of z in [0, 1] or one of "
+            f"{', '.join(NAMED)}"
+        )
     return profile

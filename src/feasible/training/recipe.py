@@ -1,4 +1,6 @@
-"""A recipe: an optimiser and a schedule, by name. The run wraps the native classes; any optimiser and schedule of this room may be combined."""
+"""A recipe: an optimiser and a schedule, by name. The run wraps the native classes; any optimiser
+and schedule of this room may be combined.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,10 @@ CHECKS = 20
 class Choice:
     """A named optimiser or schedule.
 
-    target: "module:attribute", called as (parameters, lr=..., **settings) or (optimizer, total_steps=..., **settings).
-    lr: the rate where none is given.  loss: `step(loss=...)` is called.  metric: a schedule's `step(metric)`, with the held-out loss.
+    target: "module:attribute", called as (parameters, lr=..., **settings) or (optimizer,
+      total_steps=..., **settings).
+    lr: the rate where none is given.  loss: `step(loss=...)` is called.  metric: a schedule's
+      `step(metric)`, with the held-out loss.
     """
 
     target: str
@@ -38,8 +42,9 @@ class Choice:
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Call the target with the default settings, and those given."""
-        return resolve_target(self.target if not self.target.startswith(".") else f"feasible.training{self.target}")(
-            *args, **{**self.settings, **kwargs})
+        return resolve_target(
+            self.target if not self.target.startswith(".") else f"feasible.training{self.target}"
+        )(*args, **{**self.settings, **kwargs})
 
 
 OPTIMIZERS: dict[str, Choice] = {
@@ -50,9 +55,20 @@ OPTIMIZERS: dict[str, Choice] = {
     "lion": Choice(".lion_k:LionK", {"weight_decay": 1.0}, 1e-3),
     "lion-pytorch": Choice("lion_pytorch:Lion", {"weight_decay": 1.0}, 1e-3),
     "pytorch-optimizer-lion": Choice("pytorch_optimizer:Lion", {"weight_decay": 1.0}, 1e-3),
-    **{name: Choice(f".learning_rate_free:{target}", {}, 1.0) for name, target in (
-        ("prodigy", "Prodigy"), ("dadapt-adam", "DAdaptAdam"), ("dadapt-sgd", "DAdaptSGD"), ("cocob", "COCOB"), ("dog", "averaged_dog"),
-        ("ldog", "averaged_ldog"), ("dowg", "averaged_dowg"), ("mechanic-adamw", "mechanic_adamw"), ("mechanic-sgd", "mechanic_sgd"))},
+    **{
+        name: Choice(f".learning_rate_free:{target}", {}, 1.0)
+        for name, target in (
+            ("prodigy", "Prodigy"),
+            ("dadapt-adam", "DAdaptAdam"),
+            ("dadapt-sgd", "DAdaptSGD"),
+            ("cocob", "COCOB"),
+            ("dog", "averaged_dog"),
+            ("ldog", "averaged_ldog"),
+            ("dowg", "averaged_dowg"),
+            ("mechanic-adamw", "mechanic_adamw"),
+            ("mechanic-sgd", "mechanic_sgd"),
+        )
+    },
     "mfac": Choice(".mfac:MFAC", {}, 1e-3),
     "momo": Choice(".momo:MoMo", {}, 1.0, loss=True),
     "momo-adam": Choice(".momo:MoMoAdam", {}, 1e-2, loss=True),
@@ -70,7 +86,10 @@ SCHEDULES: dict[str, Choice] = {
     "linear": Choice(".refined:LinearDecay"),
     "rex": Choice(".rex:REX"),
     "uba": Choice(".uba:UBA"),
-    **{name: Choice(".schedule:ProfileLR", {"profile": name}) for name in ("cosine", "step", "exponential")},
+    **{
+        name: Choice(".schedule:ProfileLR", {"profile": name})
+        for name in ("cosine", "step", "exponential")
+    },
     "onecycle": Choice(".baselines:OneCycle"),
     "inverse-sqrt": Choice(".baselines:InverseSqrt"),
     "plateau": Choice(".baselines:Plateau", metric=True),
@@ -112,10 +131,13 @@ class State:
 
 @dataclass(frozen=True)
 class Recipe(Method):
-    """Train with an optimiser and a schedule, both by name, with settings as "sgd[momentum=0.95]" and "uba[phi=5]".
+    """Train with an optimiser and a schedule, both by name, with settings as "sgd[momentum=0.95]"
+    and "uba[phi=5]".
 
-    lr: peak rate; None: the optimiser's usual.  warmup: share of the steps in which the rate rises, for schedules that take `warmup_steps`.
-    weight_decay: None: the optimiser's own. The schedule plans for the steps of the budget (see `TrainingProblem.horizon`); then the run is done.
+    lr: peak rate; None: the optimiser's usual.  warmup: share of the steps in which the rate rises,
+      for schedules that take `warmup_steps`.
+    weight_decay: None: the optimiser's own. The schedule plans for the steps of the budget (see
+      `TrainingProblem.horizon`); then the run is done.
     """
 
     solves: ClassVar[type[Problem]] = TrainingProblem
@@ -130,31 +152,44 @@ class Recipe(Method):
     def __post_init__(self) -> None:
         chosen(self.optimizer, OPTIMIZERS, "optimizer")
         chosen(self.schedule, SCHEDULES, "schedule")
-        for name, value, low, high in (("lr", self.lr, 0.0, math.inf), ("warmup", self.warmup, -1e-300, 1.0),
-                                       ("weight_decay", self.weight_decay, -1e-300, math.inf)):
+        for name, value, low, high in (
+            ("lr", self.lr, 0.0, math.inf),
+            ("warmup", self.warmup, -1e-300, 1.0),
+            ("weight_decay", self.weight_decay, -1e-300, math.inf),
+        ):
             if value is None:
                 continue
             if not is_number(value):
                 raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a number")
             if not low < value < high:
-                raise ArgumentError(f"{name}={value:g}: expected a number {'> 0' if low == 0 else '>= 0'}"
-                                    f"{' and < 1' if high == 1 else ', finite'}")
+                raise ArgumentError(
+                    f"{name}={value:g}: expected a number {'> 0' if low == 0 else '>= 0'}"
+                    f"{' and < 1' if high == 1 else ', finite'}"
+                )
 
     @property
     def rate(self) -> float:
         """The peak rate."""
-        return chosen(self.optimizer, OPTIMIZERS, "optimizer")[0].lr if self.lr is None else float(self.lr)
+        return (
+            chosen(self.optimizer, OPTIMIZERS, "optimizer")[0].lr
+            if self.lr is None
+            else float(self.lr)
+        )
 
     def tools(self, parameters: Any, steps: int) -> tuple[Any, Any]:
         """The optimiser and the scheduler for these parameters."""
         optimizer, settings = chosen(self.optimizer, OPTIMIZERS, "optimizer")
         if self.weight_decay is not None:
             settings = {"weight_decay": self.weight_decay, **settings}
-        made = configured(optimizer, f"optimizer={self.optimizer!r}", parameters, **{"lr": self.rate, **settings})
+        made = configured(
+            optimizer, f"optimizer={self.optimizer!r}", parameters, **{"lr": self.rate, **settings}
+        )
         schedule, settings = chosen(self.schedule, SCHEDULES, "schedule")
         if self.warmup:
             settings = {"warmup_steps": round(self.warmup * steps), **settings}
-        return made, configured(schedule, f"schedule={self.schedule!r}", made, total_steps=steps, **settings)
+        return made, configured(
+            schedule, f"schedule={self.schedule!r}", made, total_steps=steps, **settings
+        )
 
     def init(self, problem: TrainingProblem, rng: np.random.Generator) -> State:
         """A new model, optimiser and schedule."""
@@ -179,19 +214,27 @@ class Recipe(Method):
         return state
 
     def answer(self, problem: TrainingProblem, state: State) -> Trained:
-        """The weights; where the optimiser keeps a point for evaluation beside the one it trains, those."""
+        """The weights; where the optimiser keeps a point for evaluation beside the one it trains,
+        those.
+        """
         return evaluation_point(state.model, state.optimizer)
 
     def done(self, problem: TrainingProblem, state: State) -> str | None:
         """After the steps that the schedule planned for, or where the loss is no longer finite."""
         if state.steps and not math.isfinite(state.loss):
             return f"the loss is {state.loss:g} after {state.steps} steps: a smaller lr may help"
-        return f"the {state.steps} steps of the schedule are over" if state.steps >= problem.horizon() else None
+        return (
+            f"the {state.steps} steps of the schedule are over"
+            if state.steps >= problem.horizon()
+            else None
+        )
 
 
 @contextmanager
 def at_evaluation_point(model: nn.Module, optimizer: Any) -> Iterator[None]:
-    """Inside, the model has the weights to evaluate: schedule-free optimisers and averages switch to them by `eval()`. After, bit for bit its own."""
+    """Inside, the model has the weights to evaluate: schedule-free optimisers and averages switch
+    to them by `eval()`. After, bit for bit its own.
+    """
     to, back = (getattr(optimizer, name, None) for name in ("eval", "train"))
     if not (callable(to) and callable(back)):
         yield
@@ -214,7 +257,8 @@ def evaluation_point(model: nn.Module, optimizer: Any) -> Trained:
 
 
 def curves(recipe: Recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(steps,) rates and (steps,) momenta (Adam's first beta) at each step, found by stepping the schedule without a model.
+    """(steps,) rates and (steps,) momenta (Adam's first beta) at each step, found by stepping the
+    schedule without a model.
 
     A schedule that steers by the held-out loss stays where it starts.
     """
@@ -223,7 +267,10 @@ def curves(recipe: Recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
     found = np.zeros((2, steps))
     for t in range(steps):
         group = optimizer.param_groups[0]
-        found[:, t] = group["lr"], group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
+        found[:, t] = (
+            group["lr"],
+            group["betas"][0] if "betas" in group else group.get("momentum", 0.0),
+        )
         optimizer.step()
         if not steered:
             scheduler.step()

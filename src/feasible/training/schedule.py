@@ -1,8 +1,10 @@
 """ProfileLR: one learning-rate scheduler for every profile and sampling rule.
 
-    rate of step k = 0, 1, ...:  min_lr + (lr - min_lr) s(z),  z the sampled share of the run that is over,  lr the group's own peak
+    rate of step k = 0, 1, ...:  min_lr + (lr - min_lr) s(z),  z the sampled share of the run that
+    is over,  lr the group's own peak
 
-The rate is a closed form of (k, the group's peak), never of the rate before, so a resumed run goes on bit for bit, whichever of optimiser and
+The rate is a closed form of (k, the group's peak), never of the rate before, so a resumed run goes
+on bit for bit, whichever of optimiser and
 scheduler was built or loaded first. Profile x sampling: arXiv 2107.04197 (REX), section 3.
 """
 
@@ -24,21 +26,24 @@ from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from .profiles import Profile, of
 
 SLACK = 10
-"""Steps by which optimiser and schedule may differ, and 2 % more: a gradient scaler skips a few steps of the optimiser."""
+"""Steps by which optimiser and schedule may differ, and 2 % more: a gradient scaler skips a few
+steps of the optimiser.
+"""
 
 
 class HorizonWarning(UserWarning):
     """The steps of the optimiser are not those that the schedule plans for."""
 
 
-# -- how often the rate follows the profile ---------------------------------------------------------------------------------
+# -- how often the rate follows the profile --------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Sampling:
     """When the rate is renewed; between these points it stays. Compared in whole numbers.
 
-    steps: every so many steps (1: each).  shares: or at these shares of the run, as (numerator, denominator).
+    steps: every so many steps (1: each).  shares: or at these shares of the run, as (numerator,
+      denominator).
     """
 
     steps: int = 1
@@ -62,10 +67,15 @@ class Sampling:
 
     @classmethod
     def milestones(cls, *shares: float) -> Sampling:
-        """At these shares of the run, and at its start. Raises ArgumentError unless they increase strictly within (0, 1)."""
+        """At these shares of the run, and at its start. Raises ArgumentError unless they increase
+        strictly within (0, 1).
+        """
         found = tuple(_fraction("milestones", m, 0) for m in shares)
         if not found or any(Fraction(*b) <= Fraction(*a) for a, b in pairwise(found)):
-            raise ArgumentError(f"milestones={list(shares)}: expected increasing shares of the run, above 0 and below 1")
+            raise ArgumentError(
+                f"milestones={list(shares)}: expected increasing shares of the run, above 0 and "
+                "below 1"
+            )
         return cls(shares=found)
 
     @classmethod
@@ -76,11 +86,16 @@ class Sampling:
         if given is None or given == "iteration":
             return cls()
         if isinstance(given, str):
-            raise ArgumentError(f"sampling={given!r}: expected 'iteration', a share of the run such as 0.05, or a Sampling")
+            raise ArgumentError(
+                f"sampling={given!r}: expected 'iteration', a share of the run such as 0.05, or a "
+                "Sampling"
+            )
         return cls.every(given)
 
     def point(self, k: int, steps: int) -> tuple[int, int]:
-        """The last sampled point at or before k of `steps`, as numerator and denominator of its share of the run."""
+        """The last sampled point at or before k of `steps`, as numerator and denominator of its
+        share of the run.
+        """
         if self.share is not None:
             a, b = self.share
             return k * b // (steps * a) * a, b
@@ -99,22 +114,29 @@ def _fraction(name: str, value: Any, most: int) -> tuple[int, int]:
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{name}={value!r}: expected a share of the run") from None
     if not 0 < found < 1 + most * Fraction(1, 10**7):
-        raise ArgumentError(f"{name}={float(value):g}: expected a share of the run, above 0 and {'at most' if most else 'below'} 1")
+        raise ArgumentError(
+            f"{name}={float(value):g}: expected a share of the run, above 0 and "
+            f"{'at most' if most else 'below'} 1"
+        )
     return found.numerator, found.denominator
 
 
 def whole(name: str, value: Any, least: int) -> int:
     """A whole number >= least. Raises ArgumentError, ArgumentTypeError."""
-    if isinstance(value, bool) or not (isinstance(value, (int, np.integer)) or (isinstance(value, float) and value.is_integer())):
+    if isinstance(value, bool) or not (
+        isinstance(value, (int, np.integer)) or (isinstance(value, float) and value.is_integer())
+    ):
         if isinstance(value, float):
             raise ArgumentError(f"{name}={value}: expected a whole number >= {least}")
-        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a whole number >= {least}")
+        raise ArgumentTypeError(
+            f"{name}: got {type(value).__name__}, expected a whole number >= {least}"
+        )
     if value < least:
         raise ArgumentError(f"{name}={value}: expected a whole number >= {least}")
     return int(value)
 
 
-# -- the scheduler --------------------------------------------------------------------------------------------------------
+# -- the scheduler ---------------------------------------------------------------------------------
 
 
 class Steps:
@@ -129,15 +151,19 @@ class Steps:
 
 
 class ProfileLR(LRScheduler):
-    """A learning rate that follows a profile over `total_steps` steps of the optimiser. Call `step()` after each `optimizer.step()`.
+    """A learning rate that follows a profile over `total_steps` steps of the optimiser. Call
+    `step()` after each `optimizer.step()`.
 
     profile: a function of z in [0, 1] (see `profiles`) or the name of one.
     sampling: how often the rate follows it, a `Sampling` or a share of the run.
-    min_lr: the rate where the profile is 0.  warmup_steps: steps in which the rate rises to its peak first, lr (k + 1)/warmup_steps; the profile
+    min_lr: the rate where the profile is 0.  warmup_steps: steps in which the rate rises to its
+      peak first, lr (k + 1)/warmup_steps; the profile
     takes the rest.  last_epoch: steps that are over, less one, as in torch.
 
-    Each group keeps its own `lr` as its peak, a float or a tensor. Past the horizon the last rate stays and one HorizonWarning is given; another
-    tells of an optimiser that makes more or fewer steps than the schedule. `extend` sets a new horizon. One schedule has the rate: after another
+    Each group keeps its own `lr` as its peak, a float or a tensor. Past the horizon the last rate
+    stays and one HorizonWarning is given; another
+    tells of an optimiser that makes more or fewer steps than the schedule. `extend` sets a new
+    horizon. One schedule has the rate: after another
     one by `SequentialLR`, never two at once, as with torch's LambdaLR.
 
     Raises ArgumentError, ArgumentTypeError, NotFinite.
@@ -148,26 +174,45 @@ class ProfileLR(LRScheduler):
     _keep: tuple[str, ...] = ()
     """Settings of a subclass that `state_dict` holds and `_rebuild` makes the profile from."""
 
-    def __init__(self, optimizer: Optimizer, profile: str | Profile, total_steps: int, *, sampling: Any = None, min_lr: float = 0.0,
-                 warmup_steps: int = 0, last_epoch: int = -1):
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        profile: str | Profile,
+        total_steps: int,
+        *,
+        sampling: Any = None,
+        min_lr: float = 0.0,
+        warmup_steps: int = 0,
+        last_epoch: int = -1,
+    ):
         if not isinstance(optimizer, Optimizer):
-            raise ArgumentTypeError(f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer")
+            raise ArgumentTypeError(
+                f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
+            )
         self.total_steps = whole("total_steps", total_steps, 1)
         self.warmup_steps = whole("warmup_steps", warmup_steps, 0)
         if self.warmup_steps >= self.total_steps:
-            raise ArgumentError(f"warmup_steps={warmup_steps}: expected fewer than the total_steps={total_steps}")
-        self.sampling, self._s, self.min_lr = Sampling.of(sampling), of(profile), rate("min_lr", min_lr)
+            raise ArgumentError(
+                f"warmup_steps={warmup_steps}: expected fewer than the total_steps={total_steps}"
+            )
+        self.sampling, self._s, self.min_lr = (
+            Sampling.of(sampling),
+            of(profile),
+            rate("min_lr", min_lr),
+        )
         for i, group in enumerate(optimizer.param_groups):
             peak = rate(f"lr of group {i}", group.get("initial_lr", group["lr"]))
             if peak < self.min_lr:
-                raise ArgumentError(f"min_lr={self.min_lr:g}: expected at most the rate of group {i}, {peak:g}")
+                raise ArgumentError(
+                    f"min_lr={self.min_lr:g}: expected at most the rate of group {i}, {peak:g}"
+                )
         for k in {round(i * self.total_steps / 64) for i in range(65)}:
             self.share(k)
         self._made, self._asked, self._warned = Steps(), 0, {"past": False, "steps": False}
         optimizer.register_step_post_hook(self._made)
         super().__init__(optimizer, last_epoch)
 
-    # -- the closed form --------------------------------------------------------------------------------------------------
+    # -- the closed form ---------------------------------------------------------------------------
 
     def _z(self, k: int, steps: int) -> float:
         """Share of the profile at step k of `steps`."""
@@ -175,13 +220,17 @@ class ProfileLR(LRScheduler):
         return a / b
 
     def share(self, k: int) -> float:
-        """Rate over peak rate at step k, above min_lr; k past the horizon counts as its end. Raises NotFinite where the profile has no value."""
+        """Rate over peak rate at step k, above min_lr; k past the horizon counts as its end. Raises
+        NotFinite where the profile has no value.
+        """
         if k < self.warmup_steps:
             return (k + 1) / self.warmup_steps
         k = min(k, self.total_steps)
         s = float(self._s(self._z(k - self.warmup_steps, self.total_steps - self.warmup_steps)))
         if not 0.0 <= s < math.inf:
-            raise NotFinite(f"profile is {s:g} at step {k} of {self.total_steps}, expected a finite number >= 0")
+            raise NotFinite(
+                f"profile is {s:g} at step {k} of {self.total_steps}, expected a finite number >= 0"
+            )
         return s
 
     def lr_at(self, k: int, peak: float) -> float:
@@ -201,10 +250,11 @@ class ProfileLR(LRScheduler):
     _get_closed_form_lr = get_lr
 
     def profile(self, group: int = 0) -> np.ndarray:
-        """(total_steps,) the rates of a group over the whole run, bit for bit those that it gets."""
+        """(total_steps,) the rates of a group over the whole run, bit for bit those that it
+        gets."""
         return np.array([self.lr_at(k, self.base_lrs[group]) for k in range(self.total_steps)])
 
-    # -- stepping -----------------------------------------------------------------------------------------------------------
+    # -- stepping ----------------------------------------------------------------------------------
 
     def _initial_step(self) -> None:
         self.base_lrs = [float(peak) for peak in self.base_lrs]
@@ -218,14 +268,27 @@ class ProfileLR(LRScheduler):
         else:
             self._asked, self._made.n = 0, 0
         if self.last_epoch > self.total_steps and not self._warned["past"]:
-            self._warn("past", f"step {self.last_epoch} of a schedule over {self.total_steps}: the last rate stays; `extend(total_steps)` plans anew")
+            self._warn(
+                "past",
+                f"step {self.last_epoch} of a schedule over {self.total_steps}: the last rate "
+                "stays; `extend(total_steps)` plans anew",
+            )
         self._write()
 
     def _compare(self) -> None:
         made, asked = self._made.n, self._asked
-        if made and abs(made - asked) > SLACK + 0.02 * max(made, asked) and not self._warned["steps"]:
-            self._warn("steps", f"the optimiser made {made} steps and the schedule {asked}: its total_steps={self.total_steps} are steps of the "
-                                "optimiser, so step() belongs after each of them (rates by epoch: sampling=Sampling.epoch(n))")
+        if (
+            made
+            and abs(made - asked) > SLACK + 0.02 * max(made, asked)
+            and not self._warned["steps"]
+        ):
+            self._warn(
+                "steps",
+                f"the optimiser made {made} steps and the schedule {asked}: its "
+                f"total_steps={self.total_steps} are steps of the "
+                "optimiser, so step() belongs after each of them (rates by epoch: "
+                "sampling=Sampling.epoch(n))",
+            )
 
     def _warn(self, what: str, text: str) -> None:
         self._warned[what] = True
@@ -233,7 +296,7 @@ class ProfileLR(LRScheduler):
 
     def _write(self) -> None:
         groups = self.optimizer.param_groups
-        for group in groups[len(self.base_lrs):]:                         # groups that were added since
+        for group in groups[len(self.base_lrs) :]:  # groups that were added since
             group.setdefault("initial_lr", float(group["lr"]))
             self.base_lrs.append(rate("lr of an added group", group["initial_lr"]))
         self._last_lr = self.get_lr()
@@ -244,55 +307,111 @@ class ProfileLR(LRScheduler):
                 group["lr"] = value
 
     def extend(self, total_steps: int) -> None:
-        """Stretch the profile over a new horizon, from the next rate on. Raises ArgumentError where it is over already."""
+        """Stretch the profile over a new horizon, from the next rate on. Raises ArgumentError where
+        it is over already.
+        """
         steps = whole("total_steps", total_steps, 1)
         if steps < max(self.last_epoch, self.warmup_steps + 1):
-            raise ArgumentError(f"total_steps={steps}: expected at least the {max(self.last_epoch, self.warmup_steps + 1)} steps that are made or "
-                                "needed for the warm-up")
+            raise ArgumentError(
+                f"total_steps={steps}: expected at least the "
+                f"{max(self.last_epoch, self.warmup_steps + 1)} steps that are made or "
+                "needed for the warm-up"
+            )
         self.total_steps, self._warned["past"] = steps, False
         self._write()
 
     def finish(self) -> float:
-        """Share of the horizon that was used, to be called after the last step; a HorizonWarning where it is below 90 %."""
+        """Share of the horizon that was used, to be called after the last step; a HorizonWarning
+        where it is below 90 %.
+        """
         used = self.last_epoch / self.total_steps
         if used < 0.9:
-            warnings.warn(f"{type(self).__name__}: the run ended after {self.last_epoch} of {self.total_steps} planned steps, so the rate never came "
-                          "down", HorizonWarning, stacklevel=2)
+            warnings.warn(
+                f"{type(self).__name__}: the run ended after {self.last_epoch} of "
+                f"{self.total_steps} planned steps, so the rate never came "
+                "down",
+                HorizonWarning,
+                stacklevel=2,
+            )
         return used
 
-    # -- state --------------------------------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     def _print(self) -> list[float]:
         return [float(self._s(i / 16)) for i in range(17)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain numbers: the step, the peaks, the horizon and its settings; of the profile its values at 17 points."""
+        """Plain numbers: the step, the peaks, the horizon and its settings; of the profile its
+        values at 17 points.
+        """
         at = self.sampling
-        return {"last_epoch": self.last_epoch, "_step_count": self._step_count, "base_lrs": list(self.base_lrs), "_last_lr": list(self._last_lr),
-                "total_steps": self.total_steps, "warmup_steps": self.warmup_steps, "min_lr": self.min_lr, "warned": dict(self._warned),
-                "sampling": {"steps": at.steps, "shares": [list(m) for m in at.shares], "share": None if at.share is None else list(at.share)},
-                "settings": {name: getattr(self, name) for name in self._keep}, "profile": self._print()}
+        return {
+            "last_epoch": self.last_epoch,
+            "_step_count": self._step_count,
+            "base_lrs": list(self.base_lrs),
+            "_last_lr": list(self._last_lr),
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "min_lr": self.min_lr,
+            "warned": dict(self._warned),
+            "sampling": {
+                "steps": at.steps,
+                "shares": [list(m) for m in at.shares],
+                "share": None if at.share is None else list(at.share),
+            },
+            "settings": {name: getattr(self, name) for name in self._keep},
+            "profile": self._print(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, its horizon included, and set the rates of the optimiser. Raises ArgumentError naming what does not fit."""
-        missing = {"last_epoch", "_step_count", "base_lrs", "total_steps", "warmup_steps", "min_lr", "warned", "sampling", "settings",
-                   "profile"} - state_dict.keys()
+        """Go on from a state, its horizon included, and set the rates of the optimiser. Raises
+        ArgumentError naming what does not fit.
+        """
+        missing = {
+            "last_epoch",
+            "_step_count",
+            "base_lrs",
+            "total_steps",
+            "warmup_steps",
+            "min_lr",
+            "warned",
+            "sampling",
+            "settings",
+            "profile",
+        } - state_dict.keys()
         if missing:
-            raise ArgumentError(f"state of another scheduler: it lacks {', '.join(sorted(missing))}")
+            raise ArgumentError(
+                f"state of another scheduler: it lacks {', '.join(sorted(missing))}"
+            )
         if len(state_dict["base_lrs"]) != len(self.optimizer.param_groups):
-            raise ArgumentError(f"state of {len(state_dict['base_lrs'])} groups of parameters, the optimiser has {len(self.optimizer.param_groups)}")
+            raise ArgumentError(
+                f"state of {len(state_dict['base_lrs'])} groups of parameters, the optimiser has "
+                f"{len(self.optimizer.param_groups)}"
+            )
         before = {name: getattr(self, name) for name in ("_s", *self._keep)}
         for name, value in state_dict["settings"].items():
             setattr(self, name, value)
         self._rebuild()
         if not np.allclose(self._print(), state_dict["profile"], rtol=1e-9, atol=1e-12):
             self.__dict__.update(before)
-            raise ArgumentError("state of another profile: its values at 0, 1/16, ..., 1 differ from those of this one")
+            raise ArgumentError(
+                "state of another profile: its values at 0, 1/16, ..., 1 differ from those of this "
+                "one"
+            )
         at = state_dict["sampling"]
-        self.sampling = Sampling(at["steps"], tuple((a, b) for a, b in at["shares"]), at["share"] and (at["share"][0], at["share"][1]))
+        self.sampling = Sampling(
+            at["steps"],
+            tuple((a, b) for a, b in at["shares"]),
+            at["share"] and (at["share"][0], at["share"][1]),
+        )
         if state_dict["total_steps"] != self.total_steps:
-            warnings.warn(f"{type(self).__name__}: the state plans for {state_dict['total_steps']} steps, not for {self.total_steps}; it goes on "
-                          "with its own, and `extend(total_steps)` changes that", HorizonWarning, stacklevel=2)
+            warnings.warn(
+                f"{type(self).__name__}: the state plans for {state_dict['total_steps']} steps, "
+                f"not for {self.total_steps}; it goes on "
+                "with its own, and `extend(total_steps)` changes that",
+                HorizonWarning,
+                stacklevel=2,
+            )
         for name in ("last_epoch", "_step_count", "total_steps", "warmup_steps", "min_lr"):
             setattr(self, name, state_dict[name])
         self.base_lrs, self._warned = list(state_dict["base_lrs"]), dict(state_dict["warned"])

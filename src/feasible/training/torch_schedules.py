@@ -1,4 +1,6 @@
-"""torch's own schedulers under this room's call: (optimizer, total_steps=...). They are what ours are raced against."""
+"""torch's own schedulers under this room's call: (optimizer, total_steps=...). They are what ours
+are raced against.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,12 @@ def exponential(optimizer: Optimizer, total_steps: int, rate: float = -5.0) -> A
 
 
 def onecycle(optimizer: Optimizer, total_steps: int) -> Any:
-    """OneCycleLR with its defaults: up for 30 % of the steps, then down; momentum the other way round."""
-    return schedulers.OneCycleLR(optimizer, [g["lr"] for g in optimizer.param_groups], total_steps=total_steps + 1)
+    """OneCycleLR with its defaults: up for 30 % of the steps, then down; momentum the other way
+    round.
+    """
+    return schedulers.OneCycleLR(
+        optimizer, [g["lr"] for g in optimizer.param_groups], total_steps=total_steps + 1
+    )
 
 
 def plateau(optimizer: Optimizer, total_steps: int, patience: int = 1, factor: float = 0.1) -> Any:

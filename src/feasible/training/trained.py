@@ -1,4 +1,6 @@
-"""Trained weights: plain tensors and, for a smaller network than the model function makes, the plan that shrinks it. No pickles."""
+"""Trained weights: plain tensors and, for a smaller network than the model function makes, the plan
+that shrinks it. No pickles.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trained:
-    """weights: the state dict, name -> tensor.  plan: how channels were removed, as plain data (see `feasible.training.subnet`), or None."""
+    """weights: the state dict, name -> tensor.  plan: how channels were removed, as plain data (see
+    `feasible.training.subnet`), or None.
+    """
 
     weights: dict[str, Any]
     plan: dict[str, Any] | None = None
@@ -29,37 +33,65 @@ class Trained:
     @classmethod
     def of(cls, model: nn.Module, plan: Mapping[str, Any] | None = None) -> Trained:
         """A copy of a model's weights and buffers."""
-        return cls({name: value.detach().clone() for name, value in model.state_dict().items()}, None if plan is None else dict(plan))
+        return cls(
+            {name: value.detach().clone() for name, value in model.state_dict().items()},
+            None if plan is None else dict(plan),
+        )
 
     def into(self, model: nn.Module) -> nn.Module:
-        """The model with these weights, made smaller first where there is a plan. Raises ShapeError naming what does not fit."""
+        """The model with these weights, made smaller first where there is a plan. Raises ShapeError
+        naming what does not fit.
+        """
         if self.plan is not None:
             from .subnet import shrink
 
             model = shrink(model, self.plan)
         own = model.state_dict()
-        missing, strange = sorted(own.keys() - self.weights.keys()), sorted(self.weights.keys() - own.keys())
+        missing, strange = (
+            sorted(own.keys() - self.weights.keys()),
+            sorted(self.weights.keys() - own.keys()),
+        )
         if missing or strange:
-            raise ShapeError(f"weights of another model: missing {', '.join(missing[:3]) or 'none'}; not known here: "
-                             f"{', '.join(strange[:3]) or 'none'}")
+            raise ShapeError(
+                f"weights of another model: missing {', '.join(missing[:3]) or 'none'}; not known "
+                "here: "
+                f"{', '.join(strange[:3]) or 'none'}"
+            )
         for name, value in self.weights.items():
             if value.shape != own[name].shape:
-                raise ShapeError(f"weights of another model: {name} has shape {tuple(value.shape)}, expected {tuple(own[name].shape)}")
+                raise ShapeError(
+                    f"weights of another model: {name} has shape {tuple(value.shape)}, expected "
+                    f"{tuple(own[name].shape)}"
+                )
         model.load_state_dict(self.weights)
         return model
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, with the plan as JSON in its header."""
-        tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in self.weights.items()}
-        save_file(tensors, str(path), metadata={"format": "pt", **({"plan": json.dumps(self.plan)} if self.plan is not None else {})})
+        tensors: dict[str, Tensor] = {
+            name: value.contiguous() for name, value in self.weights.items()
+        }
+        save_file(
+            tensors,
+            str(path),
+            metadata={
+                "format": "pt",
+                **({"plan": json.dumps(self.plan)} if self.plan is not None else {}),
+            },
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Trained:
-        """Read what `save` wrote. Runs no code of the file. Raises ArgumentError where it is no such file."""
+        """Read what `save` wrote. Runs no code of the file. Raises ArgumentError where it is no
+        such file.
+        """
         try:
             with safe_open(str(path), framework="pt") as file:
                 plan = (file.metadata() or {}).get("plan")
-                return cls({name: file.get_tensor(name) for name in file.keys()}, None if plan is None else json.loads(plan))  # noqa: SIM118
+                return cls(
+                    {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118
+                    None if plan is None else json.loads(plan),
+                )
         except (SafetensorError, OSError, ValueError) as error:
             raise ArgumentError(f"'{path}' is no file of trained weights ({error})") from None
 
@@ -76,7 +108,9 @@ def multiply_adds(model: nn.Module, inputs: Tensor) -> int:
 
     training, fused = model.training, torch.backends.mha.get_fastpath_enabled()
     counter = FlopCounterMode(display=False)
-    torch.backends.mha.set_fastpath_enabled(False)  # the fused layers of nn.TransformerEncoder are not counted
+    torch.backends.mha.set_fastpath_enabled(
+        False
+    )  # the fused layers of nn.TransformerEncoder are not counted
     try:
         with torch.no_grad(), counter:
             model.eval()(inputs)

@@ -1,4 +1,6 @@
-"""What users hand over (NumPy or torch, any float type, lists, read-only, strided) as checked float64 arrays, and answers given back in kind."""
+"""What users hand over (NumPy or torch, any float type, lists, read-only, strided) as checked
+float64 arrays, and answers given back in kind.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def is_torch(value: Any) -> bool:
 
 
 def plain(value: Any, name: str) -> np.ndarray:
-    """A float64 array of what was given, C-contiguous; copied only where it must be. Raises ArgumentTypeError and NotFinite (NaN; infinite)."""
+    """A float64 array of what was given, C-contiguous; copied only where it must be. Raises
+    ArgumentTypeError and NotFinite (NaN; infinite).
+    """
     if is_torch(value):
         value = value.detach().cpu().numpy()
     try:
@@ -37,7 +41,8 @@ def plain(value: Any, name: str) -> np.ndarray:
 
 
 def histogram(value: Any, name: str, n: int | None = None) -> Float[np.ndarray, " n"]:
-    """Masses (n,) >= 0 with a positive sum. None or an empty list: uniform over `n`. Zero masses are legal; the sum is the caller's to compare.
+    """Masses (n,) >= 0 with a positive sum. None or an empty list: uniform over `n`. Zero masses
+    are legal; the sum is the caller's to compare.
 
     Raises ShapeError, NotFinite, ArgumentError (negative masses, nothing but zeros).
     """
@@ -61,21 +66,35 @@ def histogram(value: Any, name: str, n: int | None = None) -> Float[np.ndarray, 
 
 
 def tolerance_of(*values: Any) -> float:
-    """Relative difference of two masses that is forgiven as rounding: 1e-8, and 1e-5 where something is given in half or single precision."""
+    """Relative difference of two masses that is forgiven as rounding: 1e-8, and 1e-5 where
+    something is given in half or single precision.
+    """
+
     def narrow(value: Any) -> bool:
-        return str(getattr(value, "dtype", "float64")).removeprefix("torch.") in ("float32", "float16", "bfloat16")
+        return str(getattr(value, "dtype", "float64")).removeprefix("torch.") in (
+            "float32",
+            "float16",
+            "bfloat16",
+        )
+
     return 1e-5 if any(narrow(v) for v in values) else 1e-8
 
 
-def marginals(a: Any, b: Any, n: int, m: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-    """Two histograms of one mass. b is rescaled to a's mass, by no more than the rounding that is forgiven.
+def marginals(
+    a: Any, b: Any, n: int, m: int
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+    """Two histograms of one mass. b is rescaled to a's mass, by no more than the rounding that is
+    forgiven.
 
     Raises as `histogram`, and ArgumentError where the masses differ.
     """
     first, second = histogram(a, "a", n), histogram(b, "b", m)
     mass, other = first.sum(), second.sum()
     if abs(mass - other) > tolerance_of(a, b) * max(mass, other):
-        raise ArgumentError(f"a and b must have the same mass: sum(a) = {mass:.12g}, sum(b) = {other:.12g}; divide each by its sum")
+        raise ArgumentError(
+            f"a and b must have the same mass: sum(a) = {mass:.12g}, sum(b) = {other:.12g}; divide "
+            "each by its sum"
+        )
     return first, second * (mass / other)
 
 
@@ -85,7 +104,9 @@ def cost_matrix(value: Any, name: str = "cost") -> Float[np.ndarray, "n m"]:
     if array.ndim != 2:
         raise ShapeError(f"{name} has shape {array.shape}, expected (n, m)")
     if 0 in array.shape:
-        raise ShapeError(f"{name} has shape {array.shape}: expected at least one row and one column")
+        raise ShapeError(
+            f"{name} has shape {array.shape}: expected at least one row and one column"
+        )
     return array
 
 
@@ -107,8 +128,11 @@ def whole(value: Any, name: str, least: int = 1) -> int:
     return int(value)
 
 
-def whole_numbers(value: Any, name: str, n: int | None = None, below: int | None = None) -> Int[np.ndarray, " n"]:
-    """An integer array (n,), of floats too where they are whole; from 0 to below - 1 where that is given.
+def whole_numbers(
+    value: Any, name: str, n: int | None = None, below: int | None = None
+) -> Int[np.ndarray, " n"]:
+    """An integer array (n,), of floats too where they are whole; from 0 to below - 1 where that is
+    given.
 
     Raises ArgumentTypeError, ShapeError, ArgumentError.
     """
@@ -116,21 +140,29 @@ def whole_numbers(value: Any, name: str, n: int | None = None, below: int | None
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{name}: expected whole numbers ({error})") from None
-    if array.dtype.kind not in "iu" and not (array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all()):
+    if array.dtype.kind not in "iu" and not (
+        array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all()
+    ):
         raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected whole numbers")
     if array.ndim != 1 or (n is not None and len(array) != n):
         raise ShapeError(f"{name} has shape {array.shape}, expected ({'n' if n is None else n},)")
     if below is not None and len(array) and not 0 <= array.min() <= array.max() < below:
-        raise ArgumentError(f"{name}: got numbers from {array.min()} to {array.max()}, expected 0 to {below - 1}")
+        raise ArgumentError(
+            f"{name}: got numbers from {array.min()} to {array.max()}, expected 0 to {below - 1}"
+        )
     return array.astype(np.int64)
 
 
 def like(array: np.ndarray, given: Any) -> Any:
-    """`array` in kind: torch on the device of `given` where that is torch, in its dtype where that is a float type; else NumPy likewise."""
+    """`array` in kind: torch on the device of `given` where that is torch, in its dtype where that
+    is a float type; else NumPy likewise.
+    """
     if is_torch(given):
         import torch
 
         dtype = given.dtype if given.dtype.is_floating_point else torch.float64
         return torch.from_numpy(np.ascontiguousarray(array)).to(device=given.device, dtype=dtype)
     kind = getattr(given, "dtype", None)
-    return array.astype(kind, copy=False) if kind is not None and np.dtype(kind).kind == "f" else array
+    return (
+        array.astype(kind, copy=False) if kind is not None and np.dtype(kind).kind == "f" else array
+    )

@@ -1,10 +1,14 @@
-"""Minimum entropy coupling with bottleneck, MEC-B (M. Reza Ebrahimi, Jun Chen, Ashish Khisti, NeurIPS 2024, arXiv 2410.21666).
+"""Minimum entropy coupling with bottleneck, MEC-B (M. Reza Ebrahimi, Jun Chen, Ashish Khisti,
+NeurIPS 2024, arXiv 2410.21666).
 
     maximise  I(X; Y)   over Markov chains X - T - Y   with  X ~ p_X,  Y ~ p_Y,  H(T) <= R bits
 
-Lossy compression where the law of the output is prescribed: steganography, coded control policies, retrieval under a shift of the distribution.
-I(X; Y) >= I(X; T) + I(T; Y) - R, and the two terms are maximised one after the other: an encoder by a greedy search over functions (EBIM,
-Algorithm 1), refined by splitting one symbol (Theorem 3), and a decoder by greedy minimum entropy coupling. That is a lower bound, not always the
+Lossy compression where the law of the output is prescribed: steganography, coded control policies,
+  retrieval under a shift of the distribution.
+I(X; Y) >= I(X; T) + I(T; Y) - R, and the two terms are maximised one after the other: an encoder by
+a greedy search over functions (EBIM,
+Algorithm 1), refined by splitting one symbol (Theorem 3), and a decoder by greedy minimum entropy
+coupling. That is a lower bound, not always the
 joint optimum.
 """
 
@@ -21,14 +25,27 @@ from ..core.errors import ArgumentError, nearest
 from ..core.problem import Method, Problem
 from . import bottleneck_kernels as kernels
 from .arrays import is_torch
-from .entropy_coupling import EntropyCoupling, as_sparse, check_rate, delivered, entropy_bits, information_bound, law, min_entropy_coupling
+from .entropy_coupling import (
+    EntropyCoupling,
+    as_sparse,
+    check_rate,
+    delivered,
+    entropy_bits,
+    information_bound,
+    law,
+    min_entropy_coupling,
+)
 from .problem_bottleneck import Chain, RateLimitedCoupling
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-ENCODERS = {"greedy+interp": kernels.INTERPOLATED, "greedy": kernels.GREEDY, "quantizer": kernels.QUANTISER,
-            "quantizer-identity": kernels.QUANTISER_IDENTITY}
+ENCODERS = {
+    "greedy+interp": kernels.INTERPOLATED,
+    "greedy": kernels.GREEDY,
+    "quantizer": kernels.QUANTISER,
+    "quantizer-identity": kernels.QUANTISER_IDENTITY,
+}
 """Encoders that are one compiled pass."""
 METHODS = (*ENCODERS, "exact")
 EXACT_MOST = 8
@@ -46,9 +63,11 @@ def check_method(method: Any, known: tuple[str, ...] = METHODS, name: str = "met
 
 @dataclass(frozen=True)
 class Encoder:
-    """X -> T. At most one symbol is split between two columns: all others have a label. All figures are in bits.
+    """X -> T. At most one symbol is split between two columns: all others have a label. All figures
+    are in bits.
 
-    labels: (n,) column of each symbol, of its larger part where it is split.  split: the symbol that is, else -1.  split_to: the column that has the
+    labels: (n,) column of each symbol, of its larger part where it is split.  split: the symbol
+      that is, else -1.  split_to: the column that has the
     mass split_mass of it.  masses: (k,) p_T.
     """
 
@@ -70,13 +89,23 @@ class Encoder:
         if self.split < 0:
             return rows, columns, masses
         masses[np.searchsorted(rows, self.split)] -= self.split_mass
-        return np.append(rows, self.split), np.append(columns, self.split_to), np.append(masses, self.split_mass)
+        return (
+            np.append(rows, self.split),
+            np.append(columns, self.split_to),
+            np.append(masses, self.split_mass),
+        )
 
     @cached_property
     def joint(self) -> Any:
-        """(n, k) joint law of X and T: dense where that is small, else a SciPy COO array; torch where p was torch."""
+        """(n, k) joint law of X and T: dense where that is small, else a SciPy COO array; torch
+        where p was torch.
+        """
         rows, columns, masses = self.cells
-        return delivered(sp.coo_array((masses, (rows, columns)), shape=(len(self.p), len(self.masses))), self.sparse, self.given)
+        return delivered(
+            sp.coo_array((masses, (rows, columns)), shape=(len(self.p), len(self.masses))),
+            self.sparse,
+            self.given,
+        )
 
     @cached_property
     def rate(self) -> float:
@@ -98,15 +127,20 @@ class Encoder:
         return max(min(self.rate_bits, entropy_bits(self.p)) - self.information, 0.0)
 
 
-def entropy_bottleneck_encoder(p: Any, rate_bits: float, method: str = "greedy+interp", sparse: bool | None = None) -> Encoder:
+def entropy_bottleneck_encoder(
+    p: Any, rate_bits: float, method: str = "greedy+interp", sparse: bool | None = None
+) -> Encoder:
     """EBIM: maximise I(X; T) over encoders of X ~ p (n,) with H(T) <= rate_bits.
 
-    method: "greedy" (Algorithm 1, a function of X, O(n log n)); "greedy+interp" (also splits one symbol, so that the rate is used; never worse);
-    "exact" (all functions and all of their single splits, for at most 8 symbols with mass); "quantizer" (blocks of consecutive symbols, the paper's
+    method: "greedy" (Algorithm 1, a function of X, O(n log n)); "greedy+interp" (also splits one
+      symbol, so that the rate is used; never worse);
+    "exact" (all functions and all of their single splits, for at most 8 symbols with mass);
+    "quantizer" (blocks of consecutive symbols, the paper's
     baseline); "quantizer-identity" (the same, but X itself where the rate allows it).
     sparse: whether `.joint` is a COO array; None: from 2^18 cells on.
 
-    Raises ShapeError (empty, wrong axes), NotFinite, ArgumentTypeError, ArgumentError (negative masses, sum not 1, rate < 0, too many for "exact").
+    Raises ShapeError (empty, wrong axes), NotFinite, ArgumentTypeError, ArgumentError (negative
+    masses, sum not 1, rate < 0, too many for "exact").
 
     >>> entropy_bottleneck_encoder([0.25] * 4, rate_bits=1.0).information
     1.0
@@ -117,7 +151,10 @@ def entropy_bottleneck_encoder(p: Any, rate_bits: float, method: str = "greedy+i
     if method == "exact":
         support = np.flatnonzero(law_ > 0)
         if len(support) > EXACT_MOST:
-            raise ArgumentError(f"method='exact' visits all partitions of at most {EXACT_MOST} symbols, got {len(support)} with mass")
+            raise ArgumentError(
+                f"method='exact' visits all partitions of at most {EXACT_MOST} symbols, got "
+                f"{len(support)} with mass"
+            )
         own = np.zeros(len(support), np.int64)
         columns, row, to, moved = kernels.best_partition(law_[support], rate, own)
         labels[support] = own
@@ -132,7 +169,8 @@ def entropy_bottleneck_encoder(p: Any, rate_bits: float, method: str = "greedy+i
 
 @dataclass(frozen=True)
 class BottleneckCoupling:
-    """A Markov chain X - T - Y: the encoder, and the coupling of T and Y. All figures are in bits."""
+    """A Markov chain X - T - Y: the encoder, and the coupling of T and Y. All figures are in
+    bits."""
 
     encoder: Encoder
     decoder: EntropyCoupling
@@ -150,11 +188,16 @@ class BottleneckCoupling:
 
     @cached_property
     def joint_xy(self) -> Any:
-        """(n, m) joint law of X and Y, J_XT diag(1 / p_T) J_TY. Raises ArgumentError where it has more than 5e7 cells: take `rows` then."""
+        """(n, m) joint law of X and Y, J_XT diag(1 / p_T) J_TY. Raises ArgumentError where it has
+        more than 5e7 cells: take `rows` then.
+        """
         xt, ty = self._factors
         held = int(np.diff(xt.tocsc().indptr) @ np.diff(ty.indptr))
         if held > PRODUCT_MOST:
-            raise ArgumentError(f"joint_xy: it has {held:,} cells with mass; take rows(begin, end) of it, or joint_xt and joint_ty")
+            raise ArgumentError(
+                f"joint_xy: it has {held:,} cells with mass; take rows(begin, end) of it, or "
+                "joint_xt and joint_ty"
+            )
         return delivered(sp.coo_array(xt @ ty), self.sparse, self.encoder.given)
 
     def rows(self, begin: int, end: int) -> Any:
@@ -168,7 +211,10 @@ class BottleneckCoupling:
         n, k, m = len(self.encoder.p), len(self.encoder.masses), len(self.decoder.q)
         given = self.decoder
         xt = sp.csr_array((masses, (rows, columns)), shape=(n, k))
-        ty = sp.csr_array((given.masses / self.encoder.masses[given.rows], (given.rows, given.columns)), shape=(k, m))
+        ty = sp.csr_array(
+            (given.masses / self.encoder.masses[given.rows], (given.rows, given.columns)),
+            shape=(k, m),
+        )
         return xt, ty
 
     @property
@@ -185,7 +231,9 @@ class BottleneckCoupling:
             shares = np.array([e.p[e.split] - e.split_mass, e.split_mass]) / e.p[e.split]
             parts = [ty[[t]].toarray().ravel() for t in (int(e.labels[e.split]), e.split_to)]
             mixed = entropy_bits(shares[0] * parts[0] + shares[1] * parts[1])
-            lost = float(e.p[e.split]) * (mixed - float(shares @ [entropy_bits(part) for part in parts]))
+            lost = float(e.p[e.split]) * (
+                mixed - float(shares @ [entropy_bits(part) for part in parts])
+            )
         return max(self.decoder.information - lost, 0.0)
 
     @property
@@ -209,12 +257,17 @@ class BottleneckCoupling:
         return max(self.upper_bound - self.mutual_information, 0.0)
 
 
-def mec_bottleneck(p_x: Any, p_y: Any, rate_bits: float, method: str = "greedy+interp", sparse: bool | None = None) -> BottleneckCoupling:
-    """MEC-B: couple X ~ p_x (n,) and Y ~ p_y (m,) through a code T of at most `rate_bits` bits of entropy, with as much I(X; Y) as can be found.
+def mec_bottleneck(
+    p_x: Any, p_y: Any, rate_bits: float, method: str = "greedy+interp", sparse: bool | None = None
+) -> BottleneckCoupling:
+    """MEC-B: couple X ~ p_x (n,) and Y ~ p_y (m,) through a code T of at most `rate_bits` bits of
+    entropy, with as much I(X; Y) as can be found.
 
-    method, sparse: as in `entropy_bottleneck_encoder`. Marginals are those given, to 1e-12. From rate_bits >= H(X) on it is `min_entropy_coupling`.
+    method, sparse: as in `entropy_bottleneck_encoder`. Marginals are those given, to 1e-12. From
+      rate_bits >= H(X) on it is `min_entropy_coupling`.
 
-    Raises ShapeError, NotFinite, ArgumentTypeError, ArgumentError as the two functions it is made of.
+    Raises ShapeError, NotFinite, ArgumentTypeError, ArgumentError as the two functions it is made
+    of.
 
     >>> chain = mec_bottleneck([0.5, 0.25, 0.25], [0.5, 0.5], rate_bits=1.0)
     >>> chain.mutual_information, chain.rate
@@ -222,19 +275,41 @@ def mec_bottleneck(p_x: Any, p_y: Any, rate_bits: float, method: str = "greedy+i
     """
     target = law(p_y, "p_y")
     encoder = entropy_bottleneck_encoder(law(p_x, "p_x"), rate_bits, method, sparse)
-    encoder = Encoder(encoder.labels, encoder.masses, encoder.p, encoder.rate_bits, encoder.split, encoder.split_to, encoder.split_mass,
-                      encoder.sparse, p_x)
+    encoder = Encoder(
+        encoder.labels,
+        encoder.masses,
+        encoder.p,
+        encoder.rate_bits,
+        encoder.split,
+        encoder.split_to,
+        encoder.split_mass,
+        encoder.sparse,
+        p_x,
+    )
     decoder = min_entropy_coupling(encoder.masses, target, sparse)
-    return BottleneckCoupling(encoder, EntropyCoupling(decoder.rows, decoder.columns, decoder.masses, decoder.p, decoder.q, decoder.sparse,
-                                                       p_x if is_torch(p_x) else p_y), encoder.sparse)
+    return BottleneckCoupling(
+        encoder,
+        EntropyCoupling(
+            decoder.rows,
+            decoder.columns,
+            decoder.masses,
+            decoder.p,
+            decoder.q,
+            decoder.sparse,
+            p_x if is_torch(p_x) else p_y,
+        ),
+        encoder.sparse,
+    )
 
 
-# -- in a run ---------------------------------------------------------------------------------------------------------
+# -- in a run --------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class State:
-    """chain: the best so far.  stage: steps made.  The others: the encoder that waits for its decoder, as in `Encoder`."""
+    """chain: the best so far.  stage: steps made.  The others: the encoder that waits for its
+    decoder, as in `Encoder`.
+    """
 
     chain: Chain
     labels: Int[np.ndarray, " n"]
@@ -247,10 +322,13 @@ class State:
 
 @dataclass(frozen=True)
 class MECBottleneck(Method):
-    """MEC-B in a run: the first step finds the encoder, the second couples its code with the output's law.
+    """MEC-B in a run: the first step finds the encoder, the second couples its code with the
+    output's law.
 
-    encoder: "greedy+interp", "greedy" (Algorithm 1), "exact" (at most 8 symbols with mass), "quantizer", "quantizer-identity"; see
-    `entropy_bottleneck_encoder`. Before the first step the answer is the chain whose code says nothing.
+    encoder: "greedy+interp", "greedy" (Algorithm 1), "exact" (at most 8 symbols with mass),
+      "quantizer", "quantizer-identity"; see
+    `entropy_bottleneck_encoder`. Before the first step the answer is the chain whose code says
+    nothing.
     """
 
     solves: ClassVar[type[Problem]] = RateLimitedCoupling
@@ -264,18 +342,44 @@ class MECBottleneck(Method):
     def init(self, problem: RateLimitedCoupling, rng: np.random.Generator) -> State:
         """A code of one word, from which Y is independent."""
         n, m = len(problem.p_x), len(problem.p_y)
-        alone = Chain(np.arange(n), np.zeros(n, np.int64), problem.p_x.copy(), np.zeros(m, np.int64), np.arange(m), problem.p_y.copy(), n, 1, m)
+        alone = Chain(
+            np.arange(n),
+            np.zeros(n, np.int64),
+            problem.p_x.copy(),
+            np.zeros(m, np.int64),
+            np.arange(m),
+            problem.p_y.copy(),
+            n,
+            1,
+            m,
+        )
         return State(alone, np.zeros(n, np.int64), np.ones(1))
 
     def step(self, problem: RateLimitedCoupling, state: State) -> State:
         """The encoder, then the decoder."""
         if state.stage == 0:
             e = entropy_bottleneck_encoder(problem.p_x, problem.rate_bits, self.encoder)
-            state.labels, state.masses, state.split, state.split_to, state.split_mass = e.labels, e.masses, e.split, e.split_to, e.split_mass
+            state.labels, state.masses, state.split, state.split_to, state.split_mass = (
+                e.labels,
+                e.masses,
+                e.split,
+                e.split_to,
+                e.split_mass,
+            )
         elif state.stage == 1:
-            e = Encoder(state.labels, state.masses, problem.p_x, problem.rate_bits, state.split, state.split_to, state.split_mass)
+            e = Encoder(
+                state.labels,
+                state.masses,
+                problem.p_x,
+                problem.rate_bits,
+                state.split,
+                state.split_to,
+                state.split_mass,
+            )
             d = min_entropy_coupling(state.masses, problem.p_y)
-            state.chain = Chain(*e.cells, d.rows, d.columns, d.masses, len(e.p), len(e.masses), len(d.q))
+            state.chain = Chain(
+                *e.cells, d.rows, d.columns, d.masses, len(e.p), len(e.masses), len(d.q)
+            )
         state.stage += 1
         return state
 

@@ -1,6 +1,8 @@
-"""Compiled loops of encoders that keep to a rate. All logarithms are to base 2; ties go to the lower index everywhere.
+"""Compiled loops of encoders that keep to a rate. All logarithms are to base 2; ties go to the
+lower index everywhere.
 
-An encoder of X is an array of labels, X -> T, in which at most one symbol is split: `row` sends the mass `moved` to the column `to`, and the rest to
+An encoder of X is an array of labels, X -> T, in which at most one symbol is split: `row` sends the
+mass `moved` to the column `to`, and the rest to
 its label. row = -1: nothing is split, the encoder is a function.
 """
 
@@ -13,7 +15,9 @@ from .coupling_kernels import entropy, falling, term
 
 GREEDY, INTERPOLATED, QUANTISER, QUANTISER_IDENTITY = range(4)
 SLACK = 1e-12
-"""Bits by which a rate may be passed by rounding; without it a map whose entropy is R itself is missed."""
+"""Bits by which a rate may be passed by rounding; without it a map whose entropy is R itself is
+missed.
+"""
 CLOSE = 1e-13
 """Bits by which a bisection may fall short of the rate."""
 
@@ -34,9 +38,11 @@ def split_cost(a, moved):  # type: ignore[no-untyped-def]
 
 @compiled
 def cut(source, target, a, rest, rate, rising):  # type: ignore[no-untyped-def]
-    """The mass to move from a column of mass `source` into one of mass `target`, at most a, such that the entropy of T is `rate`.
+    """The mass to move from a column of mass `source` into one of mass `target`, at most a, such
+    that the entropy of T is `rate`.
 
-    rest: entropy terms of the other columns. The entropy is monotone on [0, a]: rising or falling. The answer never exceeds the rate.
+    rest: entropy terms of the other columns. The entropy is monotone on [0, a]: rising or falling.
+      The answer never exceeds the rate.
     """
     low, high = 0.0, a
     best = 0.0 if rising else a
@@ -58,9 +64,11 @@ def cut(source, target, a, rest, rate, rising):  # type: ignore[no-untyped-def]
 
 @compiled
 def greedy(p, order, k, rate):  # type: ignore[no-untyped-def]
-    """Algorithm 1 on the k positive masses, in falling order. Returns (big, pair): the `big` largest share a column, and, if pair, the two smallest.
+    """Algorithm 1 on the k positive masses, in falling order. Returns (big, pair): the `big`
+    largest share a column, and, if pair, the two smallest.
 
-    The merged largest stays the largest and the smallest are only merged last, so the search is a walk along the sorted masses.
+    The merged largest stays the largest and the smallest are only merged last, so the search is a
+    walk along the sorted masses.
     """
     top = p[order[0]]
     h = 0.0
@@ -80,7 +88,9 @@ def greedy(p, order, k, rate):  # type: ignore[no-untyped-def]
 
 @compiled
 def label_by(order, k, big, low, pair, labels):  # type: ignore[no-untyped-def]
-    """Labels of the map that merges the `big` largest and `low` smallest into column 0, and, if pair, the two smallest. Returns columns."""
+    """Labels of the map that merges the `big` largest and `low` smallest into column 0, and, if
+    pair, the two smallest. Returns columns.
+    """
     labels[:] = 0
     columns = 1
     for i in range(big, k - low):
@@ -94,9 +104,11 @@ def label_by(order, k, big, low, pair, labels):  # type: ignore[no-untyped-def]
 
 @compiled
 def interpolate(p, order, k, rate, big, pair, labels):  # type: ignore[no-untyped-def]
-    """The best near-functional encoder around the maps that the greedy search passed (Theorem 3, with finite masses).
+    """The best near-functional encoder around the maps that the greedy search passed (Theorem 3,
+    with finite masses).
 
-    Writes labels; returns (columns, row, to, moved). Where H(T) = R, R - I(X;T) = H(T|X), which is what splitting one symbol costs: the candidate of
+    Writes labels; returns (columns, row, to, moved). Where H(T) = R, R - I(X;T) = H(T|X), which is
+    what splitting one symbol costs: the candidate of
     least cost is taken.
     """
     tail = np.zeros(k + 1)
@@ -106,13 +118,17 @@ def interpolate(p, order, k, rate, big, pair, labels):  # type: ignore[no-untype
     for i in range(k):
         tops[i + 1] = tops[i] + p[order[i]]
     merged = p[order[k - 1]] + p[order[k - 2]] if k > 1 else 0.0
-    reached = (term(tops[big]) + tail[big]) if not pair else (
-        term(tops[big]) + tail[big] - tail[k - 2] + term(merged))
+    reached = (
+        (term(tops[big]) + tail[big])
+        if not pair
+        else (term(tops[big]) + tail[big] - tail[k - 2] + term(merged))
+    )
     columns = label_by(order, k, big, 0, pair, labels)
     least, kind, at, below, moved = rate - reached, 0, big, 0, 0.0
     if least <= CLOSE or k == 1 or (big == 1 and not pair):
         return columns, -1, -1, 0.0
-    # up, from the first map of the path that keeps to the rate: its column 0 gives part of its smallest symbol to a new column
+    # up, from the first map of the path that keeps to the rate: its column 0 gives part of its
+    # smallest symbol to a new column
     first = big + 1 if pair else big
     a = p[order[first - 1]]
     delta = cut(tops[first], 0.0, a, tail[first], rate, True)
@@ -134,7 +150,8 @@ def interpolate(p, order, k, rate, big, pair, labels):  # type: ignore[no-untype
             cost = rate - rest - term(tops[big] - delta) - term(delta) + split_cost(a, delta)
             if cost < least:
                 least, kind, at, moved = cost, 3, big, delta
-    # down, from every map of the path that is above the rate: its smallest columns go into column 0, whole, and the last of them in part
+    # down, from every map of the path that is above the rate: its smallest columns go into column
+    # 0, whole, and the last of them in part
     low, bottom = k - 1, tops[k] - tops[1]
     for j in range(1, first):
         low = min(low, k - j)
@@ -182,7 +199,9 @@ def interpolate(p, order, k, rate, big, pair, labels):  # type: ignore[no-untype
 
 @compiled
 def quantise(p, rate, labels):  # type: ignore[no-untyped-def]
-    """The uniform scalar quantiser: floor(2^R) cells of consecutive symbols. Returns columns; cells without mass are left out."""
+    """The uniform scalar quantiser: floor(2^R) cells of consecutive symbols. Returns columns; cells
+    without mass are left out.
+    """
     n = len(p)
     cells = n if rate >= np.log2(n) else int(np.floor(2.0**rate + 1e-9))
     size = -(-n // cells)
@@ -201,7 +220,8 @@ def quantise(p, rate, labels):  # type: ignore[no-untyped-def]
 
 @compiled
 def encode(p, rate, kind, labels):  # type: ignore[no-untyped-def]
-    """An encoder of p (n,), of sum 1, with H(T) <= rate. Writes labels (n,); returns (columns, row, to, moved).
+    """An encoder of p (n,), of sum 1, with H(T) <= rate. Writes labels (n,); returns (columns, row,
+    to, moved).
 
     Symbols without mass go to column 0.
     """
@@ -229,10 +249,13 @@ def column_masses(p, labels, columns, row, to, moved):  # type: ignore[no-untype
 
 @compiled
 def best_partition(p, rate, labels):  # type: ignore[no-untyped-def]
-    """The best of all maps, and of all that split one symbol in two, for few positive masses p (n,).
+    """The best of all maps, and of all that split one symbol in two, for few positive masses p
+    (n,).
 
-    Writes labels; returns (columns, row, to, moved). Every map within the rate is visited; from it every symbol moves towards every other column, and
-    towards a new one, as far as the entropy rises and the rate allows. Movements that lower it are the same ones seen from their other end.
+    Writes labels; returns (columns, row, to, moved). Every map within the rate is visited; from it
+    every symbol moves towards every other column, and
+    towards a new one, as far as the entropy rises and the rate allows. Movements that lower it are
+    the same ones seen from their other end.
     """
     n = len(p)
     partition, tops = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -263,7 +286,9 @@ def best_partition(p, rate, labels):  # type: ignore[no-untyped-def]
                     if rest + term(source - a) + term(target + a) < rate:
                         continue  # the map at the other end is within the rate, or nearer to it
                     delta = cut(source, target, a, rest, rate, True)
-                    got = rest + term(source - delta) + term(target + delta) - split_cost(p[x], delta)
+                    got = (
+                        rest + term(source - delta) + term(target + delta) - split_cost(p[x], delta)
+                    )
                     if delta > 0.0 and got > best + CLOSE:
                         best = got
                         found = (max(columns, to + 1), x, to, delta)
@@ -281,8 +306,11 @@ def best_partition(p, rate, labels):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def mixed_rows(p, labels, row, to, moved, masses, t_of, y_of, mass_of, count, joint):  # type: ignore[no-untyped-def]
-    """joint (n, m) of X and Y through an encoder of X and the coupling of T and Y in `count` cells."""
+def mixed_rows(  # type: ignore[no-untyped-def]
+    p, labels, row, to, moved, masses, t_of, y_of, mass_of, count, joint
+):
+    """joint (n, m) of X and Y through an encoder of X and the coupling of T and Y in `count`
+    cells."""
     joint[:] = 0.0
     conditional = np.zeros((len(masses), joint.shape[1]))
     for c in range(count):

@@ -1,4 +1,6 @@
-"""The coding agent of MEC-B (arXiv 2410.21666) in a run: it sends the messages of a Markov coding game, and reads them."""
+"""The coding agent of MEC-B (arXiv 2410.21666) in a run: it sends the messages of a Markov coding
+game, and reads them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class State:
-    """run: seeds the chances of each episode, with its number.  decoded, lengths, states, actions: of the episodes before `episode`."""
+    """run: seeds the chances of each episode, with its number.  decoded, lengths, states, actions:
+    of the episodes before `episode`.
+    """
 
     run: int
     decoded: Int[np.ndarray, "episodes blocks"]
@@ -31,11 +35,14 @@ class State:
 
 @dataclass(frozen=True)
 class CodingAgent(Method):
-    """Sends each message by the joint law of its belief and the policy's action; the receiver reads the states and actions alone.
+    """Sends each message by the joint law of its belief and the policy's action; the receiver reads
+    the states and actions alone.
 
     A step is an episode. With one seed every agent meets the same chances.
-    encoder: of the code, "greedy+interp", "greedy" (the paper's), "quantizer" (its baseline), "quantizer-identity".
-    compress: "belief", or "policy" (the reverse variant: the action's law is coded, and the code coupled with the belief).
+    encoder: of the code, "greedy+interp", "greedy" (the paper's), "quantizer" (its baseline),
+      "quantizer-identity".
+    compress: "belief", or "policy" (the reverse variant: the action's law is coded, and the code
+      coupled with the belief).
     """
 
     solves: ClassVar[type[Problem]] = CodingGame
@@ -52,7 +59,13 @@ class CodingAgent(Method):
     def init(self, problem: CodingGame, rng: np.random.Generator) -> State:
         """Nothing is sent yet."""
         run = int(rng.integers(2**62))
-        return State(run, np.full((problem.episodes, problem.blocks), UNREAD), np.zeros(problem.episodes, np.int64), [], [])
+        return State(
+            run,
+            np.full((problem.episodes, problem.blocks), UNREAD),
+            np.zeros(problem.episodes, np.int64),
+            [],
+            [],
+        )
 
     def step(self, problem: CodingGame, state: State) -> State:
         """Send the next message, and read it."""
@@ -68,9 +81,16 @@ class CodingAgent(Method):
 
     def answer(self, problem: CodingGame, state: State) -> Transcript:
         """What was received so far."""
-        join = [np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (state.states, state.actions)]
+        join = [
+            np.concatenate([np.zeros(0, np.int64), *parts])
+            for parts in (state.states, state.actions)
+        ]
         return Transcript(state.decoded.copy(), join[0], join[1], state.lengths.copy())
 
     def done(self, problem: CodingGame, state: State) -> str | None:
         """When all messages were sent."""
-        return f"all {problem.episodes} messages were sent" if state.episode >= problem.episodes else None
+        return (
+            f"all {problem.episodes} messages were sent"
+            if state.episode >= problem.episodes
+            else None
+        )

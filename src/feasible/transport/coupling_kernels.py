@@ -1,4 +1,6 @@
-"""Compiled loops of greedy minimum entropy coupling. Logarithms are to base 2; ties go to the lower index."""
+"""Compiled loops of greedy minimum entropy coupling. Logarithms are to base 2; ties go to the lower
+index.
+"""
 
 from __future__ import annotations
 
@@ -67,13 +69,17 @@ def _rise(heap, i, keys):  # type: ignore[no-untyped-def]
 
 @compiled
 def _from_heap(order, at, n, heap, size, left):  # type: ignore[no-untyped-def]
-    """Whether the largest mass is that of a symbol that was paired before, and not the next of the untouched ones."""
+    """Whether the largest mass is that of a symbol that was paired before, and not the next of the
+    untouched ones.
+    """
     return size > 0 and (at == n or _ahead(left, heap[0], order[at]))
 
 
 @compiled
 def _after(order, at, heap, size, left, paired):  # type: ignore[no-untyped-def]
-    """The next untouched symbol and the heap's size, once the largest mass was paired: what is left of it is kept in the heap."""
+    """The next untouched symbol and the heap's size, once the largest mass was paired: what is left
+    of it is kept in the heap.
+    """
     if not paired:
         i = order[at]
         if left[i] > 0.0:
@@ -91,9 +97,11 @@ def _after(order, at, heap, size, left, paired):  # type: ignore[no-untyped-def]
 
 @compiled
 def couple(p, q, rows, columns, masses):  # type: ignore[no-untyped-def]
-    """Greedy minimum entropy coupling: pair the largest masses until one side is used up. Writes at most n + m cells; returns how many.
+    """Greedy minimum entropy coupling: pair the largest masses until one side is used up. Writes at
+    most n + m cells; returns how many.
 
-    Untouched symbols wait in falling order, those with something left in a heap. Sums that differ by rounding leave some mass on one side: a symbol
+    Untouched symbols wait in falling order, those with something left in a heap. Sums that differ
+    by rounding leave some mass on one side: a symbol
     of it that is untouched gets the partner that came last.
     """
     left, right = p.copy(), q.copy()
@@ -103,7 +111,10 @@ def couple(p, q, rows, columns, masses):  # type: ignore[no-untyped-def]
     a, b, size, others = 0, 0, 0, 0
     count = 0
     while (a < n or size > 0) and (b < m or others > 0):
-        paired, matched = _from_heap(first, a, n, heap, size, left), _from_heap(second, b, m, other, others, right)
+        paired, matched = (
+            _from_heap(first, a, n, heap, size, left),
+            _from_heap(second, b, m, other, others, right),
+        )
         i, j = heap[0] if paired else first[a], other[0] if matched else second[b]
         mass = min(left[i], right[j])
         rows[count], columns[count], masses[count] = i, j, mass

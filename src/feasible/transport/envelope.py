@@ -1,4 +1,6 @@
-"""Gradients of a transport's value by the envelope theorem: with respect to the cost, the plan; to the masses, the potentials."""
+"""Gradients of a transport's value by the envelope theorem: with respect to the cost, the plan; to
+the masses, the potentials.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,14 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     """value(a, b, cost) of a problem that is already solved. Not differentiable twice."""
 
     @staticmethod
-    def forward(ctx: Any, value: float, slopes: tuple[Callable[[], np.ndarray], ...], kind: torch.dtype, device: torch.device,
-                *given: Any) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        value: float,
+        slopes: tuple[Callable[[], np.ndarray], ...],
+        kind: torch.dtype,
+        device: torch.device,
+        *given: Any,
+    ) -> torch.Tensor:
         ctx.slopes = slopes
         ctx.like = [x if isinstance(x, torch.Tensor) else None for x in given]
         return torch.tensor(value, dtype=kind, device=device)
@@ -25,20 +33,56 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
-        return None, None, None, None, *(
-            grad.to(x) * torch.from_numpy(np.ascontiguousarray(slope())).to(x) if x is not None and needed else None
-            for x, slope, needed in zip(ctx.like, ctx.slopes, ctx.needs_input_grad[4:], strict=True))
+        return (
+            None,
+            None,
+            None,
+            None,
+            *(
+                grad.to(x) * torch.from_numpy(np.ascontiguousarray(slope())).to(x)
+                if x is not None and needed
+                else None
+                for x, slope, needed in zip(
+                    ctx.like, ctx.slopes, ctx.needs_input_grad[4:], strict=True
+                )
+            ),
+        )
 
 
-def differentiable(value: float, given: tuple[Any, ...], slopes: tuple[Callable[[], np.ndarray], ...], kind: torch.dtype,
-                   device: torch.device) -> torch.Tensor:
-    """The value as a tensor, with a gradient where one of `given` requires it. slopes: its derivatives, computed when needed."""
+def differentiable(
+    value: float,
+    given: tuple[Any, ...],
+    slopes: tuple[Callable[[], np.ndarray], ...],
+    kind: torch.dtype,
+    device: torch.device,
+) -> torch.Tensor:
+    """The value as a tensor, with a gradient where one of `given` requires it. slopes: its
+    derivatives, computed when needed.
+    """
     return _Value.apply(value, slopes, kind, device, *given)
 
 
-def value_of(found: Coupling, a: Any, b: Any, cost: Any, value: float, kind: torch.dtype, device: torch.device) -> torch.Tensor:
-    """The value of an entropic transport as a tensor, with a gradient where an argument requires one."""
+def value_of(
+    found: Coupling,
+    a: Any,
+    b: Any,
+    cost: Any,
+    value: float,
+    kind: torch.dtype,
+    device: torch.device,
+) -> torch.Tensor:
+    """The value of an entropic transport as a tensor, with a gradient where an argument requires
+    one.
+    """
     problem, potentials = found.problem, found.exact
-    return differentiable(value, (a, b, cost), (lambda: problem.extended(potentials, 0) + problem.reg / 2,
-                                                lambda: problem.extended(potentials, 1) + problem.reg / 2, lambda: problem.plan(potentials)),
-                          kind, device)
+    return differentiable(
+        value,
+        (a, b, cost),
+        (
+            lambda: problem.extended(potentials, 0) + problem.reg / 2,
+            lambda: problem.extended(potentials, 1) + problem.reg / 2,
+            lambda: problem.plan(potentials),
+        ),
+        kind,
+        device,
+    )

@@ -1,4 +1,6 @@
-"""Few-shot episodes: from arrays of one's own, and ready-made ones on digits, sentences, blobs and moons."""
+"""Few-shot episodes: from arrays of one's own, and ready-made ones on digits, sentences, blobs and
+moons.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 
 class Episode(NamedTuple):
-    """X: (N, D) features, the support first.  y: (N,) labels, -1 for the queries.  truth: (N,) all labels.  rows: (N,) their rows in the data.
+    """X: (N, D) features, the support first.  y: (N,) labels, -1 for the queries.  truth: (N,) all
+    labels.  rows: (N,) their rows in the data.
 
-    base_mean: (D,) mean of the rows of all classes that are not in the episode; None where it has them all.
+    base_mean: (D,) mean of the rows of all classes that are not in the episode; None where it has
+      them all.
     """
 
     X: Float[np.ndarray, "N D"]
@@ -34,14 +38,25 @@ class Episode(NamedTuple):
         return FewShot(self.X, self.y, self.truth, name, self.base_mean)
 
 
-def fewshot_episodes(X: Any, y: Any, n_way: int, n_shot: int, n_query: int, seed: int = 0, *, imbalance: float | None = None,
-                     n_episodes: int = 600) -> Iterator[Episode]:
+def fewshot_episodes(
+    X: Any,
+    y: Any,
+    n_way: int,
+    n_shot: int,
+    n_query: int,
+    seed: int = 0,
+    *,
+    imbalance: float | None = None,
+    n_episodes: int = 600,
+) -> Iterator[Episode]:
     """Draw few-shot episodes: n_way classes, of each n_shot labelled rows and n_query others.
 
-    X: (n, D).  y: (n,) whole numbers >= 0.  imbalance: alpha of a Dirichlet law of the classes' shares of the n_way * n_query queries (2 is
+    X: (n, D).  y: (n,) whole numbers >= 0.  imbalance: alpha of a Dirichlet law of the classes'
+      shares of the n_way * n_query queries (2 is
     usual, small is uneven); None for equal shares.  Episode i depends on (seed, i) only.
 
-    Raises ArgumentError (fewer than n_way classes with n_shot + n_query rows; with imbalance n_shot + 1), ShapeError, NotFinite.
+    Raises ArgumentError (fewer than n_way classes with n_shot + n_query rows; with imbalance n_shot
+    + 1), ShapeError, NotFinite.
 
     >>> import numpy as np
     >>> from feasible.transport import fewshot_episodes
@@ -51,7 +66,11 @@ def fewshot_episodes(X: Any, y: Any, n_way: int, n_shot: int, n_query: int, seed
     ((12, 4), 2)
     """
     X, y = plain(X, "X"), whole_numbers(y, "y", len(X))
-    n_way, n_shot, n_query = whole(n_way, "n_way", 2), whole(n_shot, "n_shot"), whole(n_query, "n_query")
+    n_way, n_shot, n_query = (
+        whole(n_way, "n_way", 2),
+        whole(n_shot, "n_shot"),
+        whole(n_query, "n_query"),
+    )
     whole(seed, "seed", 0)
     if y.min(initial=0) < 0:
         raise ArgumentError("y has negative labels: expected whole numbers >= 0")
@@ -60,13 +79,27 @@ def fewshot_episodes(X: Any, y: Any, n_way: int, n_shot: int, n_query: int, seed
     values, counts = np.unique(y, return_counts=True)
     able = values[counts >= need]
     if len(able) < n_way:
-        raise ArgumentError(f"n_way={n_way}: only {len(able)} classes have the {need} rows that n_shot={n_shot} and n_query={n_query} need")
+        raise ArgumentError(
+            f"n_way={n_way}: only {len(able)} classes have the {need} rows that n_shot={n_shot} "
+            f"and n_query={n_query} need"
+        )
     members = {int(v): np.flatnonzero(y == v) for v in able}
-    return (_episode(X, y, members, n_way, n_shot, n_query, alpha, np.random.default_rng([seed, i])) for i in range(whole(n_episodes, "n_episodes")))
+    return (
+        _episode(X, y, members, n_way, n_shot, n_query, alpha, np.random.default_rng([seed, i]))
+        for i in range(whole(n_episodes, "n_episodes"))
+    )
 
 
-def _episode(X: np.ndarray, y: np.ndarray, members: dict[int, np.ndarray], n_way: int, n_shot: int, n_query: int, alpha: float | None,
-             rng: np.random.Generator) -> Episode:
+def _episode(
+    X: np.ndarray,
+    y: np.ndarray,
+    members: dict[int, np.ndarray],
+    n_way: int,
+    n_shot: int,
+    n_query: int,
+    alpha: float | None,
+    rng: np.random.Generator,
+) -> Episode:
     chosen = rng.choice(list(members), n_way, replace=False)
     counts = np.full(n_way, n_query)
     if alpha is not None:
@@ -78,14 +111,17 @@ def _episode(X: np.ndarray, y: np.ndarray, members: dict[int, np.ndarray], n_way
             counts = np.minimum(counts + rng.multinomial(left, open_ / open_.sum()), room)
             left = min(n_way * n_query, int(room.sum())) - int(counts.sum())
     drawn = [rng.permutation(members[int(c)]) for c in chosen]
-    rows = np.concatenate([d[:n_shot] for d in drawn] + [d[n_shot:n_shot + m] for d, m in zip(drawn, counts, strict=True)])
+    rows = np.concatenate(
+        [d[:n_shot] for d in drawn]
+        + [d[n_shot : n_shot + m] for d, m in zip(drawn, counts, strict=True)]
+    )
     truth = y[rows]
     labels = np.where(np.arange(len(rows)) < n_way * n_shot, truth, -1)
     others = ~np.isin(y, chosen)
     return Episode(X[rows], labels, truth, rows, X[others].mean(0) if others.any() else None)
 
 
-# -- data -----------------------------------------------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------------
 
 
 @cache
@@ -98,36 +134,128 @@ def digits() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
 
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
-    "cards": ("my new card", "the card I ordered", "the replacement card", "my virtual card", "the black card"),
-    "transfers": ("the transfer to my sister", "my rent payment", "the money I sent abroad", "a standing order", "the wire from my employer"),
-    "fees": ("the monthly fee", "a charge of two pounds", "the exchange rate you used", "an overdraft charge", "the commission on my purchase"),
-    "passwords": ("my password", "the login code", "the fingerprint sign-in", "my security question", "the confirmation text message"),
-    "deliveries": ("my parcel", "the courier", "the order from last week", "the package for my office", "the second half of my order"),
-    "refunds": ("my refund", "the money for the shoes I sent back", "the returned jacket", "the deposit for the hire car", "the cancelled booking"),
-    "flights": ("my flight to Lisbon", "the connecting flight", "my seat on the plane", "the boarding pass", "my checked suitcase"),
-    "hotels": ("our hotel room", "the reservation for two nights", "breakfast at the hotel", "the late check-out", "the room with a sea view"),
-    "internet": ("the broadband", "my router", "the wifi upstairs", "the download speed", "the fibre line"),
-    "phones": ("my phone's battery", "the cracked screen", "the SIM card", "the handset I bought", "my mobile contract"),
-    "insurance": ("my insurance claim", "the policy for my car", "the cover for my bicycle", "the damage report", "my travel insurance"),
-    "energy": ("my electricity bill", "the gas meter", "the smart meter reading", "the heating tariff", "the solar feed-in payment"),
+    "cards": (
+        "my new card",
+        "the card I ordered",
+        "the replacement card",
+        "my virtual card",
+        "the black card",
+    ),
+    "transfers": (
+        "the transfer to my sister",
+        "my rent payment",
+        "the money I sent abroad",
+        "a standing order",
+        "the wire from my employer",
+    ),
+    "fees": (
+        "the monthly fee",
+        "a charge of two pounds",
+        "the exchange rate you used",
+        "an overdraft charge",
+        "the commission on my purchase",
+    ),
+    "passwords": (
+        "my password",
+        "the login code",
+        "the fingerprint sign-in",
+        "my security question",
+        "the confirmation text message",
+    ),
+    "deliveries": (
+        "my parcel",
+        "the courier",
+        "the order from last week",
+        "the package for my office",
+        "the second half of my order",
+    ),
+    "refunds": (
+        "my refund",
+        "the money for the shoes I sent back",
+        "the returned jacket",
+        "the deposit for the hire car",
+        "the cancelled booking",
+    ),
+    "flights": (
+        "my flight to Lisbon",
+        "the connecting flight",
+        "my seat on the plane",
+        "the boarding pass",
+        "my checked suitcase",
+    ),
+    "hotels": (
+        "our hotel room",
+        "the reservation for two nights",
+        "breakfast at the hotel",
+        "the late check-out",
+        "the room with a sea view",
+    ),
+    "internet": (
+        "the broadband",
+        "my router",
+        "the wifi upstairs",
+        "the download speed",
+        "the fibre line",
+    ),
+    "phones": (
+        "my phone's battery",
+        "the cracked screen",
+        "the SIM card",
+        "the handset I bought",
+        "my mobile contract",
+    ),
+    "insurance": (
+        "my insurance claim",
+        "the policy for my car",
+        "the cover for my bicycle",
+        "the damage report",
+        "my travel insurance",
+    ),
+    "energy": (
+        "my electricity bill",
+        "the gas meter",
+        "the smart meter reading",
+        "the heating tariff",
+        "the solar feed-in payment",
+    ),
 }
 """Topic -> what its sentences are about."""
 FRAMES = (
-    "Can you tell me what is going on with {}?", "I still have a question about {}.", "Somebody should look at {} today, please.",
-    "Yesterday I called you because of {} and nobody helped.", "Is it normal that {} is not what I was promised?",
-    "Thank you for sorting out {} so quickly.", "I would like to change something about {}.", "There is something wrong with {} again.",
-    "Who is responsible for {}?", "My neighbour told me to ask you about {}.", "How long will I have to wait for {}?",
-    "Please send me a written confirmation about {}.", "The app shows an error whenever I open the page on {}.",
-    "I was charged twice because of {}, and I want my money back.", "We travel on Monday, so {} is urgent.",
-    "Since the update, {} does not work on my phone.", "Your letter about {} went to my old address.", "I forgot the password and cannot see {}.",
+    "Can you tell me what is going on with {}?",
+    "I still have a question about {}.",
+    "Somebody should look at {} today, please.",
+    "Yesterday I called you because of {} and nobody helped.",
+    "Is it normal that {} is not what I was promised?",
+    "Thank you for sorting out {} so quickly.",
+    "I would like to change something about {}.",
+    "There is something wrong with {} again.",
+    "Who is responsible for {}?",
+    "My neighbour told me to ask you about {}.",
+    "How long will I have to wait for {}?",
+    "Please send me a written confirmation about {}.",
+    "The app shows an error whenever I open the page on {}.",
+    "I was charged twice because of {}, and I want my money back.",
+    "We travel on Monday, so {} is urgent.",
+    "Since the update, {} does not work on my phone.",
+    "Your letter about {} went to my old address.",
+    "I forgot the password and cannot see {}.",
 )
 """What people say about them, mixing in words of other topics."""
-ASIDES = ("", "I am quite upset.", "No hurry, though.", "Thanks in advance.", "I only found out this morning.", "Greetings from Leeds.")
+ASIDES = (
+    "",
+    "I am quite upset.",
+    "No hurry, though.",
+    "Thanks in advance.",
+    "I only found out this morning.",
+    "Greetings from Leeds.",
+)
 
 
 @cache
 def sentences(per_topic: int = 60, seed: int = 0) -> tuple[tuple[str, ...], Int[np.ndarray, " n"]]:
-    """Messages to a help desk about 12 topics, `per_topic` different ones of each (at most 500), and the topic's number: drawn from templates."""
+    """Messages to a help desk about 12 topics, `per_topic` different ones of each (at most 500),
+    and the topic's number: drawn from templates.
+    """
     whole(per_topic, "per_topic")
     most = 5 * len(FRAMES) * len(ASIDES)
     if per_topic > most:
@@ -142,7 +270,9 @@ def sentences(per_topic: int = 60, seed: int = 0) -> tuple[tuple[str, ...], Int[
 
 
 @cache
-def embedded_sentences(per_topic: int = 60, seed: int = 0) -> tuple[Float[np.ndarray, "n 384"], Int[np.ndarray, " n"]]:
+def embedded_sentences(
+    per_topic: int = 60, seed: int = 0
+) -> tuple[Float[np.ndarray, "n 384"], Int[np.ndarray, " n"]]:
     """`sentences`, embedded: some seconds on one core, once a process."""
     texts, labels = sentences(per_topic, seed)
     return embed(texts), labels
@@ -157,7 +287,13 @@ def _blobs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def _moons(n: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng([seed, 2])
     truth, angle = np.arange(n) % 2, np.pi * rng.random(n)
-    x = np.stack([np.where(truth, 1 - np.cos(angle), np.cos(angle)), np.where(truth, 0.5 - np.sin(angle), np.sin(angle))], axis=1)
+    x = np.stack(
+        [
+            np.where(truth, 1 - np.cos(angle), np.cos(angle)),
+            np.where(truth, 0.5 - np.sin(angle), np.sin(angle)),
+        ],
+        axis=1,
+    )
     return x + noise * rng.normal(size=x.shape), truth
 
 
@@ -169,17 +305,21 @@ def _some_labels(x: np.ndarray, truth: np.ndarray, shots: int, seed: int, name: 
     return FewShot(x, labels, truth, name, normalize=None)
 
 
-# -- ready-made problems --------------------------------------------------------------------------------------------------
+# -- ready-made problems ---------------------------------------------------------------------------
 
 
 def digits_episode(n_shot: int = 1, seed: int = 0, imbalance: float | None = None) -> FewShot:
-    """Five digits, `n_shot` labelled images of each and 75 others; features are raw pixels, centred with the mean of the other five digits."""
+    """Five digits, `n_shot` labelled images of each and 75 others; features are raw pixels, centred
+    with the mean of the other five digits.
+    """
     name = f"digits-{n_shot}-shot" if imbalance is None else "digits-imbalanced"
     return next(fewshot_episodes(*digits(), 5, n_shot, 15, seed, imbalance=imbalance)).problem(name)
 
 
 def digits_1_shot() -> FewShot:
-    """Five digits with one labelled image each, and 75 to be labelled: raw pixels of scikit-learn's digits."""
+    """Five digits with one labelled image each, and 75 to be labelled: raw pixels of scikit-learn's
+    digits.
+    """
     return digits_episode(1)
 
 
@@ -189,25 +329,35 @@ def digits_5_shot() -> FewShot:
 
 
 def digits_imbalanced() -> FewShot:
-    """Five digits with one labelled image each, and 75 others whose classes have shares of a Dirichlet(2) law."""
+    """Five digits with one labelled image each, and 75 others whose classes have shares of a
+    Dirichlet(2) law.
+    """
     return digits_episode(1, imbalance=2.0)
 
 
 def sentences_episode(n_shot: int = 1, seed: int = 0) -> FewShot:
-    """Messages about five of twelve topics, `n_shot` labelled and 15 others of each, embedded by MiniLM (the extra `text`).
+    """Messages about five of twelve topics, `n_shot` labelled and 15 others of each, embedded by
+    MiniLM (the extra `text`).
 
-    The base mean is that of 8 messages about each of the other topics: no more than that is embedded.
+    The base mean is that of 8 messages about each of the other topics: no more than that is
+      embedded.
     """
     texts, topics = sentences()
-    drawn = next(fewshot_episodes(np.arange(len(texts), dtype=float)[:, None], topics, 5, n_shot, 15, seed))
-    others = [int(i) for t in np.setdiff1d(topics, drawn.truth) for i in np.flatnonzero(topics == t)[:8]]
+    drawn = next(
+        fewshot_episodes(np.arange(len(texts), dtype=float)[:, None], topics, 5, n_shot, 15, seed)
+    )
+    others = [
+        int(i) for t in np.setdiff1d(topics, drawn.truth) for i in np.flatnonzero(topics == t)[:8]
+    ]
     found = embed([texts[i] for i in [*drawn.rows.tolist(), *others]])
     n = len(drawn.rows)
     return FewShot(found[:n], drawn.y, drawn.truth, f"sentences-{n_shot}-shot", found[n:].mean(0))
 
 
 def sentences_1_shot() -> FewShot:
-    """Messages to a help desk about five topics with one labelled each, and 75 to be labelled, embedded by MiniLM (the extra `text`)."""
+    """Messages to a help desk about five topics with one labelled each, and 75 to be labelled,
+    embedded by MiniLM (the extra `text`).
+    """
     return sentences_episode(1)
 
 
@@ -217,11 +367,17 @@ def blobs_few_labels() -> FewShot:
 
 
 def moons_few_labels() -> FewShot:
-    """Two interleaved half circles, 200 points, noise 0.05, two labels each: classes that are no blobs."""
+    """Two interleaved half circles, 200 points, noise 0.05, two labels each: classes that are no
+    blobs.
+    """
     return _some_labels(*_moons(200, 0.05, 0), 2, 0, "moons-few-labels")
 
 
 PROBLEMS: dict[str, Callable[[], FewShot]] = {
-    "digits-1-shot": digits_1_shot, "digits-5-shot": digits_5_shot, "digits-imbalanced": digits_imbalanced, "sentences-1-shot": sentences_1_shot,
-    "blobs-few-labels": blobs_few_labels, "moons-few-labels": moons_few_labels,
+    "digits-1-shot": digits_1_shot,
+    "digits-5-shot": digits_5_shot,
+    "digits-imbalanced": digits_imbalanced,
+    "sentences-1-shot": sentences_1_shot,
+    "blobs-few-labels": blobs_few_labels,
+    "moons-few-labels": moons_few_labels,
 }

@@ -1,4 +1,6 @@
-"""Ready-made laws and games: Zipf and Dirichlet laws, and the grid world of the paper on minimum entropy coupling with bottleneck."""
+"""Ready-made laws and games: Zipf and Dirichlet laws, and the grid world of the paper on minimum
+entropy coupling with bottleneck.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,12 @@ def zipf_law(n: int, exponent: float = 1.0) -> Float[np.ndarray, " n"]:
 
 
 def dirichlet_law(n: int, concentration: float = 1.0, seed: int = 0) -> Float[np.ndarray, " n"]:
-    """A law drawn from the symmetric Dirichlet distribution: the smaller the concentration, the more uneven."""
-    return np.random.default_rng(seed).dirichlet(np.full(whole(n, "n"), positive(concentration, "concentration")))
+    """A law drawn from the symmetric Dirichlet distribution: the smaller the concentration, the
+    more uneven.
+    """
+    return np.random.default_rng(seed).dirichlet(
+        np.full(whole(n, "n"), positive(concentration, "concentration"))
+    )
 
 
 def zipf_bottleneck(n: int = 1000, rate_bits: float = 4.0) -> RateLimitedCoupling:
@@ -36,14 +42,36 @@ def zipf_bottleneck(n: int = 1000, rate_bits: float = 4.0) -> RateLimitedCouplin
 
 
 def dirichlet_bottleneck(n: int = 7, rate_bits: float = 1.5, seed: int = 0) -> RateLimitedCoupling:
-    """Two laws of 7 symbols from a flat Dirichlet distribution, and a code of 1.5 bits: small enough for all functions to be visited."""
-    return RateLimitedCoupling(dirichlet_law(n, 1.0, seed), dirichlet_law(n, 1.0, seed + 1), rate_bits, "dirichlet-bottleneck")
+    """Two laws of 7 symbols from a flat Dirichlet distribution, and a code of 1.5 bits: small
+    enough for all functions to be visited.
+    """
+    return RateLimitedCoupling(
+        dirichlet_law(n, 1.0, seed),
+        dirichlet_law(n, 1.0, seed + 1),
+        rate_bits,
+        "dirichlet-bottleneck",
+    )
 
 
-def coding_grid(compression: float = 0.9, log_beta: float = -6.0, episodes: int = 200, messages: int = 50, seed: int = 0) -> CodingGame:
-    """One of 50 messages sent through a walk to the goal of the paper's 8 x 8 grid; codes of 0.9 of the message's entropy, temperature exp(-6)."""
-    return CodingGame(grid_world(), math.exp(log_beta), positive(compression, "compression") * math.log2(whole(messages, "messages", 2)), messages,
-                      episodes=episodes, seed=seed, name="coding-grid")
+def coding_grid(
+    compression: float = 0.9,
+    log_beta: float = -6.0,
+    episodes: int = 200,
+    messages: int = 50,
+    seed: int = 0,
+) -> CodingGame:
+    """One of 50 messages sent through a walk to the goal of the paper's 8 x 8 grid; codes of 0.9 of
+    the message's entropy, temperature exp(-6).
+    """
+    return CodingGame(
+        grid_world(),
+        math.exp(log_beta),
+        positive(compression, "compression") * math.log2(whole(messages, "messages", 2)),
+        messages,
+        episodes=episodes,
+        seed=seed,
+        name="coding-grid",
+    )
 
 
 PROBLEMS: dict[str, Callable[..., RateLimitedCoupling | CodingGame]] = {

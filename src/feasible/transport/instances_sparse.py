@@ -1,4 +1,6 @@
-"""Ready-made transport problems with a cap: point clouds, histograms, colours of two photographs, tokens and experts."""
+"""Ready-made transport problems with a cap: point clouds, histograms, colours of two photographs,
+tokens and experts.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,25 @@ def _squared(x: Float[np.ndarray, "m d"], y: Float[np.ndarray, "n d"]) -> Float[
 
 
 def sparse_clouds(n: int = 32, k: int = 4, gamma: float = 1.0, seed: int = 0) -> SparseTransport:
-    """Two standard normal clouds of 32 points in the plane, squared distances with largest 1, at most 4 partners a point."""
+    """Two standard normal clouds of 32 points in the plane, squared distances with largest 1, at
+    most 4 partners a point.
+    """
     rng = np.random.default_rng(seed)
-    return SparseTransport(None, None, _squared(rng.normal(size=(n, 2)), rng.normal(size=(n, 2))), k, gamma, name="sparse-clouds")
+    return SparseTransport(
+        None,
+        None,
+        _squared(rng.normal(size=(n, 2)), rng.normal(size=(n, 2))),
+        k,
+        gamma,
+        name="sparse-clouds",
+    )
 
 
-def sparse_histograms(n: int = 32, k: int = 8, gamma: float = 1.0, seed: int = 0) -> SparseTransport:
-    """One hump on 32 bins to two, centred as in POT's examples, of random widths, over a floor of 1 % of the mass; squared distances
+def sparse_histograms(
+    n: int = 32, k: int = 8, gamma: float = 1.0, seed: int = 0
+) -> SparseTransport:
+    """One hump on 32 bins to two, centred as in POT's examples, of random widths, over a floor of 1
+    % of the mass; squared distances
     with largest 1, at most 8 partners a bin."""
     rng = np.random.default_rng(seed)
     bins = np.linspace(0, 1, n)
@@ -36,22 +50,40 @@ def sparse_histograms(n: int = 32, k: int = 8, gamma: float = 1.0, seed: int = 0
         found = np.exp(-((bins - centre) ** 2) / (2 * rng.uniform(narrowest, 0.1) ** 2))
         return 0.99 * found / found.sum() + 0.01 / n
 
-    return SparseTransport(hump(0.2, 0.05), 0.6 * hump(0.6, 0.02) + 0.4 * hump(0.8, 0.05), _squared(bins[:, None], bins[:, None]), k, gamma,
-                           name="sparse-histograms")
+    return SparseTransport(
+        hump(0.2, 0.05),
+        0.6 * hump(0.6, 0.02) + 0.4 * hump(0.8, 0.05),
+        _squared(bins[:, None], bins[:, None]),
+        k,
+        gamma,
+        name="sparse-histograms",
+    )
 
 
-def sparse_routing(tokens: int = 256, experts: int = 8, gamma: float = 1.0, seed: int = 0) -> SparseTransport:
-    """256 tokens to 8 experts of 32 places: the cost is minus the softmax of random logits in which some experts are likelier than others."""
+def sparse_routing(
+    tokens: int = 256, experts: int = 8, gamma: float = 1.0, seed: int = 0
+) -> SparseTransport:
+    """256 tokens to 8 experts of 32 places: the cost is minus the softmax of random logits in which
+    some experts are likelier than others.
+    """
     rng = np.random.default_rng(seed)
     logits = 1.5 * rng.normal(size=(tokens, experts)) + 0.7 * rng.normal(size=experts)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     share = tokens / experts
-    return SparseTransport(np.ones(tokens), np.full(experts, share), -odds / odds.sum(axis=1, keepdims=True), int(np.ceil(share)), gamma,
-                           name="sparse-routing")
+    return SparseTransport(
+        np.ones(tokens),
+        np.full(experts, share),
+        -odds / odds.sum(axis=1, keepdims=True),
+        int(np.ceil(share)),
+        gamma,
+        name="sparse-routing",
+    )
 
 
 def sparse_colours(n: int = 64, k: int = 8, gamma: float = 1.0) -> SparseTransport:
-    """From the colours of scikit-learn's photograph of a flower to those of a temple, 64 of each, at most 8 partners a colour."""
+    """From the colours of scikit-learn's photograph of a flower to those of a temple, 64 of each,
+    at most 8 partners a colour.
+    """
     (x, a), (y, b) = (palette(photograph(name), n) for name in ("flower.jpg", "china.jpg"))
     return SparseTransport(a, b, _squared(x, y), k, gamma, name="sparse-colours")
 
@@ -63,7 +95,9 @@ def photograph(name: str) -> Float[np.ndarray, "height width 3"]:
     return load_sample_image(name)[::4, ::4] / 255
 
 
-def palette(image: Float[np.ndarray, "height width 3"], n: int) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
+def palette(
+    image: Float[np.ndarray, "height width 3"], n: int
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
     """n colours of an image and the share of the pixels that are nearest to each, by K-means."""
     from sklearn.cluster import KMeans
 
@@ -83,5 +117,7 @@ PROBLEMS: dict[str, Callable[..., SparseTransport]] = {
 def get(name: str, **options: object) -> SparseTransport:
     """A ready-made problem by name: ``get("sparse-clouds", k=4)``. Raises UnknownName."""
     if name not in PROBLEMS:
-        raise UnknownName(f"no problem of capped transport is called {name!r}: {nearest(name, PROBLEMS)}")
+        raise UnknownName(
+            f"no problem of capped transport is called {name!r}: {nearest(name, PROBLEMS)}"
+        )
     return partial(PROBLEMS[name], **options)()

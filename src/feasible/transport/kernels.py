@@ -1,7 +1,10 @@
-"""Compiled passes over a cost matrix and over the kernel K_ij = exp(u_i + v_j - C_ij / reg) of base potentials u, v.
+"""Compiled passes over a cost matrix and over the kernel K_ij = exp(u_i + v_j - C_ij / reg) of base
+potentials u, v.
 
-The kernel is kept whole, or where few entries matter, as compressed rows (ptr, idx, val). Scalings alpha, beta change its plan,
-P = diag(alpha) K diag(beta), without another exponential; u + log alpha and v + log beta are absorbed before they leave the range in which the
+The kernel is kept whole, or where few entries matter, as compressed rows (ptr, idx, val). Scalings
+alpha, beta change its plan,
+P = diag(alpha) K diag(beta), without another exponential; u + log alpha and v + log beta are
+absorbed before they leave the range in which the
 entries that were left out stay negligible.
 """
 
@@ -18,7 +21,9 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Floating-point freedom that lets loops be vectorised and keeps infinities."""
 LOG2E, LN2_HI, LN2_LO = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUND = 6755399441055744.0
-"""1.5 x 2^52: a double to which this is added is rounded to a whole number, which stands in its lowest bits."""
+"""1.5 x 2^52: a double to which this is added is rounded to a whole number, which stands in its
+lowest bits.
+"""
 
 
 def _fast(function):  # type: ignore[no-untyped-def]
@@ -27,7 +32,9 @@ def _fast(function):  # type: ignore[no-untyped-def]
 
 @partial(compiled, fastmath={"contract", "nsz"})
 def _exponentials(row, power):  # type: ignore[no-untyped-def]
-    """exp in place, of numbers in [-700, 700]: a polynomial on [-ln 2 / 2, ln 2 / 2] and a power of two, as vector instructions (error 2e-15)."""
+    """exp in place, of numbers in [-700, 700]: a polynomial on [-ln 2 / 2, ln 2 / 2] and a power of
+    two, as vector instructions (error 2e-15).
+    """
     bits, shift = row.view(np.int64), power.view(np.int64)
     for j in range(len(row)):
         t = row[j]
@@ -65,7 +72,9 @@ def _exponents(cost, eta, v, out):  # type: ignore[no-untyped-def]
 
 @_fast
 def sweep_dense(cost, eta, v, a, u, cols, out):  # type: ignore[no-untyped-def]
-    """The kernel of v whole, with the u that makes its rows sum to a, and its column sums. One pass over the cost."""
+    """The kernel of v whole, with the u that makes its rows sum to a, and its column sums. One pass
+    over the cost.
+    """
     n, m = cost.shape
     power = np.empty(m)
     cols[:] = 0.0
@@ -87,7 +96,9 @@ def sweep_dense(cost, eta, v, a, u, cols, out):  # type: ignore[no-untyped-def]
 
 @_fast
 def sweep_sparse(cost, eta, v, a, low, u, cols, ptr, room):  # type: ignore[no-untyped-def]
-    """`sweep_dense` with the entries above exp(low) alone, as compressed rows; `room`: for how many there is space at first. Returns (idx, val)."""
+    """`sweep_dense` with the entries above exp(low) alone, as compressed rows; `room`: for how many
+    there is space at first. Returns (idx, val).
+    """
     n, m = cost.shape
     buffer, near = np.empty(m), np.empty(m, np.int32)
     idx, val = np.empty(max(room, m), np.int32), np.empty(max(room, m))
@@ -126,7 +137,9 @@ def sweep_sparse(cost, eta, v, a, low, u, cols, ptr, room):  # type: ignore[no-u
 
 @_fast
 def column_potentials(cost, eta, u, b, which, v):  # type: ignore[no-untyped-def]
-    """v_j such that column j of exp(u + v - eta C) sums to b_j, in the log domain, for j in `which`."""
+    """v_j such that column j of exp(u + v - eta C) sums to b_j, in the log domain, for j in
+    `which`.
+    """
     for j in which:
         top = -np.inf
         for i in range(len(u)):
@@ -173,7 +186,9 @@ def rows_sparse(ptr, idx, val, beta, a, alpha, cols):  # type: ignore[no-untyped
 
 @compiled
 def halves_dense(kernel, alpha, beta, mass, number):  # type: ignore[no-untyped-def]
-    """Mass and number of the plan's entries by half binade: at index e for exponent-and-leading-bit e."""
+    """Mass and number of the plan's entries by half binade: at index e for exponent-and-leading-bit
+    e.
+    """
     n, m = kernel.shape
     word = np.empty(1)
     bits = word.view(np.int64)
@@ -264,10 +279,14 @@ def _schur(ptr, idx, val, inverse_rows, diagonal, z, out):  # type: ignore[no-un
 
 
 @_fast
-def conjugate_gradients(ptr, idx, val, inverse_rows, columns, ridge, right, tolerance, most, x):  # type: ignore[no-untyped-def]
-    """Solve (diag(columns + ridge) - P' diag(inverse_rows) P) x = right, the Newton system after its first block was eliminated.
+def conjugate_gradients(  # type: ignore[no-untyped-def]
+    ptr, idx, val, inverse_rows, columns, ridge, right, tolerance, most, x
+):
+    """Solve (diag(columns + ridge) - P' diag(inverse_rows) P) x = right, the Newton system after
+    its first block was eliminated.
 
-    Preconditioned by its diagonal. Returns the iterations; x holds the last iterate. Stops at a relative residual of `tolerance`, after `most`
+    Preconditioned by its diagonal. Returns the iterations; x holds the last iterate. Stops at a
+    relative residual of `tolerance`, after `most`
     iterations, or where rounding has made the matrix indefinite.
     """
     m = len(right)

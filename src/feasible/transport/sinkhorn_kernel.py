@@ -1,4 +1,6 @@
-"""The kernel exp(u + v - eta C), kept whole, or where few entries matter as compressed rows, and the plan that scalings make of it."""
+"""The kernel exp(u + v - eta C), kept whole, or where few entries matter as compressed rows, and
+the plan that scalings make of it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 MARGIN = 16.0
-"""How far log alpha + log beta of a compressed kernel may go before it is made again; its entries are kept down to that much below what matters."""
+"""How far log alpha + log beta of a compressed kernel may go before it is made again; its entries
+are kept down to that much below what matters.
+"""
 MARGIN_DENSE = 250.0
 FULL = 0.25
 """Share of entries from which the kernel is kept whole."""
@@ -45,7 +49,9 @@ class Kernel:
         """How far scalings may go."""
         return MARGIN if self.whole is None else MARGIN_DENSE
 
-    def rows(self, beta: Float[np.ndarray, " m"], a: Float[np.ndarray, " n"]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+    def rows(
+        self, beta: Float[np.ndarray, " m"], a: Float[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
         """alpha that makes the row sums a, and the column sums then."""
         alpha, cols = np.empty(len(a)), np.empty(len(beta))
         if self.whole is None:
@@ -54,8 +60,15 @@ class Kernel:
             kernels.rows_dense(self.whole, beta, a, alpha, cols)
         return alpha, cols
 
-    def keep(self, alpha: Float[np.ndarray, " n"], beta: Float[np.ndarray, " m"], drop: float, count: int | None) -> tuple[Any, Any, Any]:
-        """The plan's largest entries as compressed rows: `count` of them, or all but a mass of at most `drop`; of more than
+    def keep(
+        self,
+        alpha: Float[np.ndarray, " n"],
+        beta: Float[np.ndarray, " m"],
+        drop: float,
+        count: int | None,
+    ) -> tuple[Any, Any, Any]:
+        """The plan's largest entries as compressed rows: `count` of them, or all but a mass of at
+        most `drop`; of more than
         `LARGE` entries half at most, for memory. No row is left empty."""
         mass, number = np.zeros(BINS), np.zeros(BINS, np.int64)
         if self.whole is None:
@@ -70,20 +83,36 @@ class Kernel:
             most = max(len(alpha) * len(beta) // 2, LARGE)
             if above[first] > most:
                 first = int(np.flatnonzero(above <= most)[0])
-        kept = self._above(alpha, beta, float(np.array([first << 51], dtype=np.int64).view(np.float64)[0]))
+        kept = self._above(
+            alpha, beta, float(np.array([first << 51], dtype=np.int64).view(np.float64)[0])
+        )
         if count is not None and len(kept[2]) > count:
-            kept = self._above(alpha, beta, float(np.partition(kept[2], len(kept[2]) - count)[len(kept[2]) - count]))
+            kept = self._above(
+                alpha,
+                beta,
+                float(np.partition(kept[2], len(kept[2]) - count)[len(kept[2]) - count]),
+            )
         return kept
 
-    def _above(self, alpha: Float[np.ndarray, " n"], beta: Float[np.ndarray, " m"], least: float) -> tuple[Any, Any, Any]:
+    def _above(
+        self, alpha: Float[np.ndarray, " n"], beta: Float[np.ndarray, " m"], least: float
+    ) -> tuple[Any, Any, Any]:
         if self.whole is None:
             return kernels.keep_sparse(self.ptr, self.idx, self.val, alpha, beta, least)
         return kernels.keep_dense(self.whole, alpha, beta, least)
 
 
-def kernel_at(cost: Float[np.ndarray, "n m"], eta: float, v: Float[np.ndarray, " m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"],
-              tol: float) -> tuple[Kernel, Float[np.ndarray, " m"]]:
-    """The kernel of v with rows of sums a, and its column sums. v changes in columns that would get no mass at all (one Sinkhorn update)."""
+def kernel_at(
+    cost: Float[np.ndarray, "n m"],
+    eta: float,
+    v: Float[np.ndarray, " m"],
+    a: Float[np.ndarray, " n"],
+    b: Float[np.ndarray, " m"],
+    tol: float,
+) -> tuple[Kernel, Float[np.ndarray, " m"]]:
+    """The kernel of v with rows of sums a, and its column sums. v changes in columns that would get
+    no mass at all (one Sinkhorn update).
+    """
     n, m = cost.shape
     u, cols, v = np.empty(n), np.empty(m), v.copy()
     low = math.log(0.05 * tol / n / m) - MARGIN
@@ -93,7 +122,9 @@ def kernel_at(cost: Float[np.ndarray, "n m"], eta: float, v: Float[np.ndarray, "
     for attempt in range(4):
         spend(gradients=1)
         if out is None:
-            idx, val = kernels.sweep_sparse(cost, eta, v, a, low, u, cols, ptr, int(1.2 * share * n * m))
+            idx, val = kernels.sweep_sparse(
+                cost, eta, v, a, low, u, cols, ptr, int(1.2 * share * n * m)
+            )
         else:
             kernels.sweep_dense(cost, eta, v, a, u, cols, out)
         lost = np.flatnonzero(cols < 1e-30 * b)
@@ -103,8 +134,15 @@ def kernel_at(cost: Float[np.ndarray, "n m"], eta: float, v: Float[np.ndarray, "
     return Kernel(u, v, out, ptr, idx, val), cols
 
 
-def _share(cost: Float[np.ndarray, "n m"], eta: float, v: Float[np.ndarray, " m"], low: Float[np.ndarray, " n"]) -> float:
-    """Share of the entries that a compressed kernel would hold, from some of its rows; 1 for a small matrix."""
+def _share(
+    cost: Float[np.ndarray, "n m"],
+    eta: float,
+    v: Float[np.ndarray, " m"],
+    low: Float[np.ndarray, " n"],
+) -> float:
+    """Share of the entries that a compressed kernel would hold, from some of its rows; 1 for a
+    small matrix.
+    """
     n, m = cost.shape
     if n * m <= SMALL:
         return 1.0

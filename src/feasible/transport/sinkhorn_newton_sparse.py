@@ -1,17 +1,25 @@
-"""Sinkhorn-Newton-Sparse (Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao, Ying, ICLR 2024, arXiv 2401.12253).
+"""Sinkhorn-Newton-Sparse (Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao, Ying, ICLR
+2024, arXiv 2401.12253).
 
     minimise  sum P C + reg sum P log P   over P >= 0 with row sums a and column sums b
 
-to machine precision, also where `reg` is so small that Sinkhorn's iteration needs tens of thousands of sweeps. With eta = 1/reg and the
-potentials of P = exp(u + v - eta C), both stages maximise the concave dual (its gradient is the error of the marginals):
+to machine precision, also where `reg` is so small that Sinkhorn's iteration needs tens of thousands
+of sweeps. With eta = 1/reg and the
+potentials of P = exp(u + v - eta C), both stages maximise the concave dual (its gradient is the
+error of the marginals):
 
 1. Sinkhorn: exact maximisation over u, then over v.
-2. Newton: -Hessian = [[diag(P 1), P], [P', diag(P' 1)]], with P sparsified and the diagonal exact, solved by conjugate gradients.
+2. Newton: -Hessian = [[diag(P 1), P], [P', diag(P' 1)]], with P sparsified and the diagonal exact,
+  solved by conjugate gradients.
 
-What differs from the paper where `mode` is not "paper": u is always the exact maximiser for v (so the line search needs no guard against overflow);
-the least set of entries is kept whose complement has little mass; a damping of the order of the error keeps directions short that the sparse
-matrix does not determine; sweeps and Newton steps touch only entries that can matter; a start at smaller eta where the sweeps stand still;
-Newton is not begun where Sinkhorn is about to be done; and problems of at most 64 x 64 are solved by one compiled function with the whole matrix.
+What differs from the paper where `mode` is not "paper": u is always the exact maximiser for v (so
+the line search needs no guard against overflow);
+the least set of entries is kept whose complement has little mass; a damping of the order of the
+error keeps directions short that the sparse
+matrix does not determine; sweeps and Newton steps touch only entries that can matter; a start at
+smaller eta where the sweeps stand still;
+Newton is not begun where Sinkhorn is about to be done; and problems of at most 64 x 64 are solved
+by one compiled function with the whole matrix.
 """
 
 from __future__ import annotations
@@ -27,24 +35,55 @@ from ..core.problem import Method, Problem
 from .arrays import is_torch
 from .coupling import Coupling, Couplings
 from .problem import EntropicTransport, Potentials
-from .sinkhorn_stages import Settings, State, advance, finished, potentials, solve_at_once, solve_scaled, start, values
+from .sinkhorn_stages import (
+    Settings,
+    State,
+    advance,
+    finished,
+    potentials,
+    solve_at_once,
+    solve_scaled,
+    start,
+    values,
+)
 
 
-def sinkhorn_newton(a: Any, b: Any, cost: Any, reg: float | None = None, *, eta: float | None = None, mode: Literal["auto", "paper"] = "auto",
-                    density: float | Literal["auto"] = "auto", n_sinkhorn: int | None = None, max_newton: int = 200, max_cg: int = 500,
-                    max_sinkhorn: int = 10_000, tol: float = 1e-10, warmstart: tuple[Any, Any] | None = None, relative: bool = False,
-                    ) -> Coupling | Couplings:
+def sinkhorn_newton(
+    a: Any,
+    b: Any,
+    cost: Any,
+    reg: float | None = None,
+    *,
+    eta: float | None = None,
+    mode: Literal["auto", "paper"] = "auto",
+    density: float | Literal["auto"] = "auto",
+    n_sinkhorn: int | None = None,
+    max_newton: int = 200,
+    max_cg: int = 500,
+    max_sinkhorn: int = 10_000,
+    tol: float = 1e-10,
+    warmstart: tuple[Any, Any] | None = None,
+    relative: bool = False,
+) -> Coupling | Couplings:
     """Entropic optimal transport to machine precision, also at small `reg`.
 
-    a: (n,) and b: (m,) masses >= 0 of one sum; None or [] for uniform ones. Entries of zero are dropped inside.  cost: (n, m), finite.
-    reg: weight of the entropy, in the cost's unit; relative=True: as a share of the largest cost.  eta: documented alias, 1 / reg.
-    A leading axis of a, b or cost makes it a batch (what has none is shared) and the answer `Couplings`.
-    warmstart: potentials (f, g), for example those of a neighbouring problem; only g is used.  The other settings: see `Settings`.
-    Torch tensors give torch tensors on their device; the work is done on the CPU in double precision, so single precision limits the answer
-    (about 1e-7 relative), not the iteration. If one requires a gradient, `value` has it with respect to a, b and cost.
-    Where tol is not reached: RuntimeWarning, the best iterate, converged=False and the reason in status.
+    a: (n,) and b: (m,) masses >= 0 of one sum; None or [] for uniform ones. Entries of zero are
+      dropped inside.  cost: (n, m), finite.
+    reg: weight of the entropy, in the cost's unit; relative=True: as a share of the largest cost.
+      eta: documented alias, 1 / reg.
+    A leading axis of a, b or cost makes it a batch (what has none is shared) and the answer
+    `Couplings`.
+    warmstart: potentials (f, g), for example those of a neighbouring problem; only g is used.  The
+      other settings: see `Settings`.
+    Torch tensors give torch tensors on their device; the work is done on the CPU in double
+    precision, so single precision limits the answer
+    (about 1e-7 relative), not the iteration. If one requires a gradient, `value` has it with
+    respect to a, b and cost.
+    Where tol is not reached: RuntimeWarning, the best iterate, converged=False and the reason in
+      status.
 
-    Raises ArgumentError (negative masses, masses that differ, reg <= 0, settings), ShapeError, NotFinite, ArgumentTypeError.
+    Raises ArgumentError (negative masses, masses that differ, reg <= 0, settings), ShapeError,
+    NotFinite, ArgumentTypeError.
 
     >>> import numpy as np
     >>> from feasible.transport import sinkhorn_newton
@@ -59,7 +98,11 @@ def sinkhorn_newton(a: Any, b: Any, cost: Any, reg: float | None = None, *, eta:
     if eta is not None:
         if relative:
             raise ArgumentError("relative=True goes with reg, not with eta")
-        if isinstance(eta, bool) or not isinstance(eta, (int, float, np.number)) or not 0 < eta < np.inf:
+        if (
+            isinstance(eta, bool)
+            or not isinstance(eta, (int, float, np.number))
+            or not 0 < eta < np.inf
+        ):
             raise ArgumentError(f"eta={eta!r}: expected a positive finite number")
         reg = 1 / float(eta)
     shapes = [np.ndim(x) if not is_torch(x) else x.ndim for x in (a, b, cost)]
@@ -68,22 +111,47 @@ def sinkhorn_newton(a: Any, b: Any, cost: Any, reg: float | None = None, *, eta:
     return _single(a, b, cost, reg, settings, warmstart, relative)
 
 
-def _batch(a: Any, b: Any, cost: Any, axes: list[int], reg: Any, settings: Settings, warm: Any, relative: bool) -> Couplings:
+def _batch(
+    a: Any,
+    b: Any,
+    cost: Any,
+    axes: list[int],
+    reg: Any,
+    settings: Settings,
+    warm: Any,
+    relative: bool,
+) -> Couplings:
     batched = [x for x, n, base in zip((a, b, cost), axes, (1, 1, 2), strict=True) if n > base]
     sizes = {len(x) for x in batched}
     if len(sizes) != 1 or 0 in sizes:
-        raise ShapeError(f"a, b, cost: leading axes of {sorted(sizes)}, expected one common positive size")
+        raise ShapeError(
+            f"a, b, cost: leading axes of {sorted(sizes)}, expected one common positive size"
+        )
     if warm is not None:
         raise ArgumentError("warmstart: not taken for a batch")
 
     def part(x: Any, n: int, base: int, i: int) -> Any:
         return x[i] if n > base else x
 
-    return Couplings([_single(part(a, axes[0], 1, i), part(b, axes[1], 1, i), part(cost, axes[2], 2, i), reg, settings, None, relative)
-                      for i in range(sizes.pop())])
+    return Couplings(
+        [
+            _single(
+                part(a, axes[0], 1, i),
+                part(b, axes[1], 1, i),
+                part(cost, axes[2], 2, i),
+                reg,
+                settings,
+                None,
+                relative,
+            )
+            for i in range(sizes.pop())
+        ]
+    )
 
 
-def _single(a: Any, b: Any, cost: Any, reg: Any, settings: Settings, warm: Any, relative: bool) -> Coupling:
+def _single(
+    a: Any, b: Any, cost: Any, reg: Any, settings: Settings, warm: Any, relative: bool
+) -> Coupling:
     given = next((x for x in (cost, a, b) if is_torch(x)), cost)
     problem = EntropicTransport(a, b, cost, reg, relative=relative)
     scaled = problem.scaled
@@ -102,10 +170,31 @@ def _single(a: Any, b: Any, cost: Any, reg: Any, settings: Settings, warm: Any, 
     u, v, error = potentials(state)
     linear, value = problem.values(*sums)
     if not state.converged:
-        warnings.warn(f"sinkhorn_newton did not converge: {state.why}; marginal error {error:.2g}", RuntimeWarning, stacklevel=4)
-    history = {"stage": np.array(state.stages), "error": np.array(state.errors), "step_length": np.array(state.lengths),
-               "cg": np.array(state.gradients, dtype=int), "kept": np.array(state.kept, dtype=int), "reg": 1 / np.array(state.etas)}
-    found = Coupling(value, linear, error, state.converged, state.why, len(state.stages), history, problem.unscaled(u, v), problem, given)
+        warnings.warn(
+            f"sinkhorn_newton did not converge: {state.why}; marginal error {error:.2g}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    history = {
+        "stage": np.array(state.stages),
+        "error": np.array(state.errors),
+        "step_length": np.array(state.lengths),
+        "cg": np.array(state.gradients, dtype=int),
+        "kept": np.array(state.kept, dtype=int),
+        "reg": 1 / np.array(state.etas),
+    }
+    found = Coupling(
+        value,
+        linear,
+        error,
+        state.converged,
+        state.why,
+        len(state.stages),
+        history,
+        problem.unscaled(u, v),
+        problem,
+        given,
+    )
     if is_torch(given):
         import torch
 
@@ -117,12 +206,14 @@ def _single(a: Any, b: Any, cost: Any, reg: Any, settings: Settings, warm: Any, 
     return found
 
 
-# -- in a run -------------------------------------------------------------------------------------------------------------
+# -- in a run --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SinkhornNewton(Method):
-    """Sinkhorn-Newton-Sparse in a run; one step is a Sinkhorn iteration or a Newton step. Settings as of `Settings`."""
+    """Sinkhorn-Newton-Sparse in a run; one step is a Sinkhorn iteration or a Newton step. Settings
+    as of `Settings`.
+    """
 
     solves: ClassVar[type[Problem]] = EntropicTransport
     name: ClassVar[str] = "sinkhorn-newton"
@@ -139,7 +230,15 @@ class SinkhornNewton(Method):
         self._settings()
 
     def _settings(self) -> Settings:
-        return Settings(self.mode, self.density, self.n_sinkhorn, self.max_newton, self.max_cg, self.max_sinkhorn, self.tol)
+        return Settings(
+            self.mode,
+            self.density,
+            self.n_sinkhorn,
+            self.max_newton,
+            self.max_cg,
+            self.max_sinkhorn,
+            self.tol,
+        )
 
     def init(self, problem: EntropicTransport, rng: np.random.Generator) -> State:
         """The state at potentials zero."""

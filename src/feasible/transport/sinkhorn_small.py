@@ -1,4 +1,5 @@
-"""Both stages for problems of at most SIDE rows and columns, compiled as one function: there, Python's overhead for an iteration exceeds its work.
+"""Both stages for problems of at most SIDE rows and columns, compiled as one function: there,
+Python's overhead for an iteration exceeds its work.
 
 The whole matrix of Newton's system is made and factorised; the rest is as in `sinkhorn_stages.py`.
 """
@@ -24,7 +25,9 @@ def _fast(function):  # type: ignore[no-untyped-def]
 
 @_fast
 def _at(cost, eta, v, a, b, u, cols, plan):  # type: ignore[no-untyped-def]
-    """The plan of v with exact rows; v changes in columns that would get no mass at all. Returns (L1 error of the columns, eta times the dual)."""
+    """The plan of v with exact rows; v changes in columns that would get no mass at all. Returns
+    (L1 error of the columns, eta times the dual).
+    """
     m = len(b)
     which = np.empty(m, np.int64)
     for attempt in range(4):
@@ -47,7 +50,9 @@ def _at(cost, eta, v, a, b, u, cols, plan):  # type: ignore[no-untyped-def]
 
 @_fast
 def _direction(plan, a, b, cols, ridge):  # type: ignore[no-untyped-def]
-    """Newton's step of v: the second derivative of the dual with u eliminated, ridge added to its diagonal."""
+    """Newton's step of v: the second derivative of the dual with u eliminated, ridge added to its
+    diagonal.
+    """
     n, m = plan.shape
     matrix = np.zeros((m, m))
     for i in range(n):
@@ -73,8 +78,11 @@ def _note(row, stage, error, length, eta):  # type: ignore[no-untyped-def]
 
 
 @_fast
-def solve_small(cost, levels, near, v, a, b, tol, most, u, cols, plan, history):  # type: ignore[no-untyped-def]
-    """Solve at each eta of `levels` in turn, to an error of `near` and at the last to `tol`, from the potential v, in place, in `most` iterations.
+def solve_small(  # type: ignore[no-untyped-def]
+    cost, levels, near, v, a, b, tol, most, u, cols, plan, history
+):
+    """Solve at each eta of `levels` in turn, to an error of `near` and at the last to `tol`, from
+    the potential v, in place, in `most` iterations.
 
     history (at least most + 1, 4): stage, error, step length and eta of each iteration.
     Returns (iterations, error, sum P C, eta sum P C + sum P log P).
@@ -110,7 +118,10 @@ def solve_small(cost, levels, near, v, a, b, tol, most, u, cols, plan, history):
             for _ in range(30):
                 move[:] = before + length * step
                 error, value = _at(cost, eta, move, a, b, u, cols, plan)
-                if value >= base + 1e-4 * length * slope - 4e-16 * max(1.0, abs(base)) or error <= 0.5 * old:
+                if (
+                    value >= base + 1e-4 * length * slope - 4e-16 * max(1.0, abs(base))
+                    or error <= 0.5 * old
+                ):
                     found = True
                     break
                 length /= 2

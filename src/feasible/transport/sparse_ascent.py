@@ -1,13 +1,19 @@
-"""Ascent on the dual or the semi-dual of sparsity-constrained transport: L-BFGS with Newton steps on a settled support, and Adam.
+"""Ascent on the dual or the semi-dual of sparsity-constrained transport: L-BFGS with Newton steps
+on a settled support, and Adam.
 
-The objective is concave and piecewise quadratic, and its gradient jumps where the k-th and the next largest entry of a column tie. So the line search
-is that of Lewis and Overton ("Nonsmooth optimization via quasi-Newton methods", Mathematical Programming 141, 2013), which asks for a descent and
-a slope only, and where function values no longer differ in double precision the slope alone decides (Hager and Zhang, SIAM J. Optim. 16, 2005).
+The objective is concave and piecewise quadratic, and its gradient jumps where the k-th and the next
+largest entry of a column tie. So the line search
+is that of Lewis and Overton ("Nonsmooth optimization via quasi-Newton methods", Mathematical
+Programming 141, 2013), which asks for a descent and
+a slope only, and where function values no longer differ in double precision the slope alone decides
+(Hager and Zhang, SIAM J. Optim. 16, 2005).
 
-Where the support of the plan has settled the marginals are linear in the potentials: one Newton step is exact. It is tried now and then and taken
+Where the support of the plan has settled the marginals are linear in the potentials: one Newton
+  step is exact. It is tried now and then and taken
 where it at least halves the marginal error.
 
-L-BFGS first maximises without the cap, which is smooth, until the marginals are roughly met: the cap only raises the value of a potential, and from
+L-BFGS first maximises without the cap, which is smooth, until the marginals are roughly met: the
+cap only raises the value of a potential, and from
 there the ascent ends higher (up to 0.2 % at k = 2) than from zero.
 """
 
@@ -35,7 +41,9 @@ TRIALS = 50
 ROUGH = 1e-2
 """Largest error of a marginal, in mean masses, at which the cap is put on."""
 PATIENCE, RISE = 40, 1e-7
-"""Iterations without a relative rise of the value, and without half the marginal error, after which the ascent has stalled."""
+"""Iterations without a relative rise of the value, and without half the marginal error, after which
+the ascent has stalled.
+"""
 FIRST_TRY, CG = 20, 2000
 """Iteration of the first Newton step; conjugate gradients a Newton step takes at most."""
 
@@ -57,7 +65,10 @@ class Settings:
     memory: int = 10
 
     def __post_init__(self) -> None:
-        for name, value, known in (("formulation", self.formulation, FORMULATIONS), ("solver", self.solver, SOLVERS)):
+        for name, value, known in (
+            ("formulation", self.formulation, FORMULATIONS),
+            ("solver", self.solver, SOLVERS),
+        ):
             if value not in known:
                 raise ArgumentError(f"{name}={value!r}: expected {' or '.join(map(repr, known))}")
         positive(self.tol, "tol")
@@ -83,9 +94,12 @@ class Oracle(Protocol):
 class Ascent:
     """Where an ascent stands.
 
-    z: potential.  value: -S(z), +inf before the first evaluation.  gradient: of it.  moves, changes: the ring of L-BFGS pairs (first and second
-    moments in row 0 for Adam).  used, head: of the ring.  iteration, evaluations: so far.  next_newton: when it is tried again.
-    values, errors: by iteration, S(z) and the largest marginal error, normalised.  stalled: why it cannot go on.  relaxed: the cap is not on yet.
+    z: potential.  value: -S(z), +inf before the first evaluation.  gradient: of it.  moves,
+      changes: the ring of L-BFGS pairs (first and second
+    moments in row 0 for Adam).  used, head: of the ring.  iteration, evaluations: so far.
+    next_newton: when it is tried again.
+    values, errors: by iteration, S(z) and the largest marginal error, normalised.  stalled: why it
+      cannot go on.  relaxed: the cap is not on yet.
     """
 
     z: Float[np.ndarray, " d"]
@@ -109,7 +123,9 @@ class Ascent:
         """Largest error of a marginal, normalised to a mean mass of 1."""
         return float(np.abs(self.gradient).max())
 
-    def settle(self, z: Float[np.ndarray, " d"], value: float, gradient: Float[np.ndarray, " d"]) -> None:
+    def settle(
+        self, z: Float[np.ndarray, " d"], value: float, gradient: Float[np.ndarray, " d"]
+    ) -> None:
         """Move to a new potential."""
         self.z, self.value, self.gradient = z, value, gradient
         self.values.append(-value)
@@ -120,17 +136,27 @@ def begin(problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None
     """The state at a potential, or at zero; nothing is evaluated yet."""
     relaxed = z is None and settings.solver == "lbfgs" and problem.k < len(problem.a)
     z = problem.start() if z is None else z.copy()
-    return Ascent(z, np.full(len(z), np.inf), np.zeros((settings.memory, len(z))), np.zeros((settings.memory, len(z))), relaxed=relaxed)
+    return Ascent(
+        z,
+        np.full(len(z), np.inf),
+        np.zeros((settings.memory, len(z))),
+        np.zeros((settings.memory, len(z))),
+        relaxed=relaxed,
+    )
 
 
-def _evaluate(state: Ascent, oracle: Oracle, z: Float[np.ndarray, " d"]) -> tuple[float, Float[np.ndarray, " d"]]:
+def _evaluate(
+    state: Ascent, oracle: Oracle, z: Float[np.ndarray, " d"]
+) -> tuple[float, Float[np.ndarray, " d"]]:
     value, gradient = oracle(z)
     state.evaluations += 1
     return value, gradient
 
 
 def lbfgs_step(state: Ascent, problem: Capped, oracle: Oracle) -> None:
-    """One iteration of L-BFGS, or a Newton step where one is due and good. Sets `stalled` where no step helps."""
+    """One iteration of L-BFGS, or a Newton step where one is due and good. Sets `stalled` where no
+    step helps.
+    """
     if state.value == np.inf:
         state.settle(state.z, *_evaluate(state, oracle, state.z))
         return
@@ -164,9 +190,12 @@ def lbfgs_step(state: Ascent, problem: Capped, oracle: Oracle) -> None:
         state.stalled = "no step along the gradient raises the value any more"
 
 
-def line_search(state: Ascent, oracle: Oracle, direction: Float[np.ndarray, " d"],
-                slope: float) -> tuple[Float[np.ndarray, " d"], float, Float[np.ndarray, " d"]] | None:
-    """A point along `direction` that meets the weak Wolfe conditions, by doubling and bisection; None where there is none in `TRIALS` points."""
+def line_search(
+    state: Ascent, oracle: Oracle, direction: Float[np.ndarray, " d"], slope: float
+) -> tuple[Float[np.ndarray, " d"], float, Float[np.ndarray, " d"]] | None:
+    """A point along `direction` that meets the weak Wolfe conditions, by doubling and bisection;
+    None where there is none in `TRIALS` points.
+    """
     low, high, t = 0.0, np.inf, 1.0
     rounding = 4e-16 * max(abs(state.value), 1.0) * len(state.z) ** 0.5
     for _ in range(TRIALS):
@@ -187,11 +216,20 @@ def line_search(state: Ascent, oracle: Oracle, direction: Float[np.ndarray, " d"
 
 
 def newton_step(state: Ascent, problem: Capped, oracle: Oracle) -> bool:
-    """Move the potential as if the support stayed; taken, and True, where the marginal error is at least halved."""
+    """Move the potential as if the support stayed; taken, and True, where the marginal error is at
+    least halved.
+    """
     m = len(problem.a)
     plan = problem.plan(state.z)[0]
     column = -state.gradient[m:] if problem.dual else np.zeros(len(problem.b))
-    up, across = newton(plan.indptr, plan.indices, -state.gradient[:m], column, min(1e-3 * state.error, 1e-3) + 1e-14, CG)
+    up, across = newton(
+        plan.indptr,
+        plan.indices,
+        -state.gradient[:m],
+        column,
+        min(1e-3 * state.error, 1e-3) + 1e-14,
+        CG,
+    )
     z = state.z + (np.concatenate([up, across]) if problem.dual else up)
     value, gradient = _evaluate(state, oracle, z)
     if not np.abs(gradient).max() <= 0.5 * state.error:
@@ -202,7 +240,9 @@ def newton_step(state: Ascent, problem: Capped, oracle: Oracle) -> bool:
 
 
 def adam_step(state: Ascent, oracle: Oracle, rate: float) -> None:
-    """One step of Adam (Kingma and Ba, 2015; the usual 0.9, 0.999, 1e-8) with a constant rate, in units of the normalised potential."""
+    """One step of Adam (Kingma and Ba, 2015; the usual 0.9, 0.999, 1e-8) with a constant rate, in
+    units of the normalised potential.
+    """
     if state.value == np.inf:
         state.settle(state.z, *_evaluate(state, oracle, state.z))
         return
@@ -216,9 +256,13 @@ def adam_step(state: Ascent, oracle: Oracle, rate: float) -> None:
     state.settle(z, value, gradient)
 
 
-def advance(state: Ascent, problem: Capped, settings: Settings, charge: Callable[[], None] | None = None) -> None:
+def advance(
+    state: Ascent, problem: Capped, settings: Settings, charge: Callable[[], None] | None = None
+) -> None:
     """One step of the chosen solver. charge: called before each value and gradient."""
-    if state.relaxed and (state.error <= ROUGH or state.stalled or state.iteration >= settings.most // 2):
+    if state.relaxed and (
+        state.error <= ROUGH or state.stalled or state.iteration >= settings.most // 2
+    ):
         state.settle(state.z, *_paid(problem, charge)(state.z))
         state.evaluations += 1
         state.relaxed, state.stalled, state.used, state.head = False, "", 0, 0
@@ -248,21 +292,31 @@ def finished(state: Ascent, problem: Capped, settings: Settings) -> str | None:
         return None
     error = state.error / problem.mass
     if error <= settings.tol:
-        return f"the marginals are met to {error:.1e} of the mass after {state.iteration} iterations"
+        return (
+            f"the marginals are met to {error:.1e} of the mass after {state.iteration} iterations"
+        )
     if state.stalled.endswith("."):
-        return f"{state.stalled[:-1]}; {error:.1e} of the mass misses a marginal, as happens at ties (small k)"
+        return (
+            f"{state.stalled[:-1]}; {error:.1e} of the mass misses a marginal, as happens at "
+            "ties (small k)"
+        )
     if settings.solver == "lbfgs" and len(state.values) > 2 * PATIENCE:
         rise = state.values[-1] - state.values[-1 - PATIENCE]
-        nearer = min(state.errors[-PATIENCE:]) <= 0.5 * min(state.errors[-2 * PATIENCE:-PATIENCE])
+        nearer = min(state.errors[-PATIENCE:]) <= 0.5 * min(state.errors[-2 * PATIENCE : -PATIENCE])
         if rise <= RISE * abs(state.values[-1]) and not nearer:
-            return (f"the value rose by less than {RISE:g} of it in {PATIENCE} iterations, and the marginals came no nearer; {error:.1e} of the mass "
-                    "misses a marginal, as happens at ties (small k)")
+            return (
+                f"the value rose by less than {RISE:g} of it in {PATIENCE} iterations, and the "
+                f"marginals came no nearer; {error:.1e} of the mass "
+                "misses a marginal, as happens at ties (small k)"
+            )
     if state.iteration >= settings.most:
         return f"{state.iteration} iterations are over; {error:.1e} of the mass misses a marginal"
     return None
 
 
-def maximise(problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None = None) -> tuple[Ascent, str]:
+def maximise(
+    problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None = None
+) -> tuple[Ascent, str]:
     """Ascend until it is over, from z or from zero; and why it is."""
     state = begin(problem, settings, z)
     while (why := finished(state, problem, settings)) is None:

@@ -1,4 +1,6 @@
-"""A capped transport problem as the kernels have it: normalised, its capped side as rows, nothing without mass; and the way back."""
+"""A capped transport problem as the kernels have it: normalised, its capped side as rows, nothing
+without mass; and the way back.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Capped:
-    """The normalised problem: masses of mean 1, strength gamma = 1, `c` one capped vector a row (+inf: never used), at most k nonzeros in each.
+    """The normalised problem: masses of mean 1, strength gamma = 1, `c` one capped vector a row
+    (+inf: never used), at most k nonzeros in each.
 
-    A potential z is alpha (m,) for the semi-dual (C), and (alpha, beta) (m + n,) for the dual (B). `scale` is what one unit of mass is in the
+    A potential z is alpha (m,) for the semi-dual (C), and (alpha, beta) (m + n,) for the dual (B).
+    `scale` is what one unit of mass is in the
     user's, `gamma` the user's strength.
     """
 
@@ -58,7 +62,9 @@ class Capped:
         m = len(self.a)
         g = np.empty(len(z))
         if self.dual:
-            value = dual(self.c, z[:m], z[m:], self.k, g[:m], g[m:]) - z[:m] @ self.a - z[m:] @ self.b
+            value = (
+                dual(self.c, z[:m], z[m:], self.k, g[:m], g[m:]) - z[:m] @ self.a - z[m:] @ self.b
+            )
             g[m:] -= self.b
         else:
             value = semidual(self.c, z, self.b, self.k, g) - z @ self.a
@@ -76,14 +82,18 @@ class Capped:
         return sparse.csr_array((masses, indices, starts), shape=self.c.shape), beta
 
     def misses(self, plan: sparse.csr_array) -> tuple[float, float]:
-        """(L1 over both marginals, largest of one mass) by which a plan misses them, as shares of all mass."""
+        """(L1 over both marginals, largest of one mass) by which a plan misses them, as shares of
+        all mass.
+        """
         errors = np.concatenate([plan.sum(axis=0) - self.a, plan.sum(axis=1) - self.b])
         return float(np.abs(errors).sum()) / self.mass, float(np.abs(errors).max()) / self.mass
 
 
 @dataclass(slots=True)
 class Oriented:
-    """`capped`, and how it lies in the user's problem. keep: indices of the free and of the capped side that have mass."""
+    """`capped`, and how it lies in the user's problem. keep: indices of the free and of the capped
+    side that have mass.
+    """
 
     problem: SparseTransport
     capped: Capped
@@ -99,8 +109,19 @@ class Oriented:
             c = c[np.ix_(kept, free)]
         scale = float(masses[free].mean())
         inner = np.divide(c, problem.gamma * scale, order="C")
-        return cls(problem, Capped(masses[free] / scale, caps[kept] / scale, inner, min(problem.k, len(free)), dual, scale, problem.gamma),
-                   (free, kept))
+        return cls(
+            problem,
+            Capped(
+                masses[free] / scale,
+                caps[kept] / scale,
+                inner,
+                min(problem.k, len(free)),
+                dual,
+                scale,
+                problem.gamma,
+            ),
+            (free, kept),
+        )
 
     def full(self, plan: sparse.csr_array) -> sparse.csr_array:
         """A plan of `capped` -> (m, n), the user's."""
@@ -109,31 +130,41 @@ class Oriented:
         return sparse.csr_array((coo.data * self.capped.scale, at), shape=self.problem.cost.shape)
 
     def warm(self, init: Any) -> Float[np.ndarray, " d"]:
-        """The normalised potential that two potentials of a former result are. Raises ShapeError."""
+        """The normalised potential that two potentials of a former result are. Raises
+        ShapeError."""
         parts = [np.asarray(p.detach().cpu() if is_torch(p) else p, dtype=float) for p in init]
         m, n = self.problem.cost.shape
         if [p.shape for p in parts] != [(m,), (n,)]:
-            raise ShapeError(f"init has potentials of shapes {parts[0].shape} and {parts[1].shape}, expected ({m},) and ({n},)")
+            raise ShapeError(
+                f"init has potentials of shapes {parts[0].shape} and {parts[1].shape}, expected "
+                f"({m},) and ({n},)"
+            )
         alpha, beta = self.problem.sided(*parts)
         alpha, beta = alpha[self.keep[0]], beta[self.keep[1]]
         return np.concatenate([alpha, beta] if self.capped.dual else [alpha]) / self.capped.length
 
-    def potentials(self, z: Float[np.ndarray, " d"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-        """Potentials of the user's rows and columns, also where there is no mass; the free side has mean zero.
+    def potentials(
+        self, z: Float[np.ndarray, " d"]
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
+        """Potentials of the user's rows and columns, also where there is no mass; the free side has
+        mean zero.
 
-        An entry without mass gets the largest potential with which it still has none: the slope of the value in its mass.
+        An entry without mass gets the largest potential with which it still has none: the slope of
+          the value in its mass.
         """
         length, (free, caps) = self.capped.length, self.keep
         plan, beta = self.capped.plan(z)
         cost = self.problem.cost if self.problem.rows else self.problem.cost.T
         n, m = cost.shape
         u, v = np.empty(m), np.empty(n)
-        u[free], v[caps] = z[:len(free)] * length, beta * length
+        u[free], v[caps] = z[: len(free)] * length, beta * length
         empty = np.setdiff1d(np.arange(m), free)
         if len(empty):
             floor = -beta  # what x = alpha - c must pass to get mass
             full = np.flatnonzero(np.diff(plan.indptr) == self.capped.k)
-            floor[full] += [plan.data[plan.indptr[j]:plan.indptr[j + 1]].min() for j in full]  # where the cap binds: the least x that has any
+            floor[full] += [
+                plan.data[plan.indptr[j] : plan.indptr[j + 1]].min() for j in full
+            ]  # where the cap binds: the least x that has any
             u[empty] = (cost[np.ix_(caps, empty)] + floor[:, None] * length).min(axis=0)
         empty = np.setdiff1d(np.arange(n), caps)
         if len(empty):

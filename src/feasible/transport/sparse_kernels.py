@@ -1,6 +1,8 @@
-"""Compiled columns of sparsity-constrained transport: k-sparse maxima, objectives with gradients, plans.
+"""Compiled columns of sparsity-constrained transport: k-sparse maxima, objectives with gradients,
+plans.
 
-Everything here is the *normalised* problem: strength gamma = 1, and `c` holds one capped vector a row, c[j] = column j of the cost where columns are
+Everything here is the *normalised* problem: strength gamma = 1, and `c` holds one capped vector a
+  row, c[j] = column j of the cost where columns are
 capped. Ties go to the smallest index. A cost may be +inf: the pair is never used.
 """
 
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 BLOCK = 16
-"""Entries of a block whose maximum is kept, so that only blocks are looked at that may have something in the support."""
+"""Entries of a block whose maximum is kept, so that only blocks are looked at that may have
+something in the support.
+"""
 SHORT = 24
-"""Up to this cap the k largest are kept in a sorted list; beyond it a quickselect finds the k-th largest."""
+"""Up to this cap the k largest are kept in a sorted list; beyond it a quickselect finds the k-th
+largest.
+"""
 
 
 def _largest(x: Float[np.ndarray, " m"], index: Int[np.ndarray, " m"], count: int, k: int) -> int:
-    # index[:count] -> index[:k], the k largest of x[index[:count]], the smallest index first among equals
+    # index[:count] -> index[:k], the k largest of x[index[:count]], the smallest index first among
+    # equals
     if k <= SHORT:
         least = -np.inf  # of the k, once there are k
         for s in range(count):
@@ -59,14 +66,27 @@ def _largest(x: Float[np.ndarray, " m"], index: Int[np.ndarray, " m"], count: in
     return kept
 
 
-def _simplex_column(alpha: Float[np.ndarray, " m"], c: Float[np.ndarray, " m"], b: float, k: int, x: Float[np.ndarray, " m"],
-                    index: Int[np.ndarray, " m"], peaks: Float[np.ndarray, " p"]) -> tuple[int, float]:
-    # (A2) argmax of <x, t> - |t|^2/2 over t >= 0, sum t = b, at most k nonzeros; x = alpha - c. The answer is t_i = x_i - theta on index[:count].
-    # theta >= max x - b, and the k-th largest of the maxima of blocks is at most the k-th largest of all: what is below either is in no support.
+def _simplex_column(
+    alpha: Float[np.ndarray, " m"],
+    c: Float[np.ndarray, " m"],
+    b: float,
+    k: int,
+    x: Float[np.ndarray, " m"],
+    index: Int[np.ndarray, " m"],
+    peaks: Float[np.ndarray, " p"],
+) -> tuple[int, float]:
+    # (A2) argmax of <x, t> - |t|^2/2 over t >= 0, sum t = b, at most k nonzeros; x = alpha - c. The
+    # answer is t_i = x_i - theta on index[:count].
+    # theta >= max x - b, and the k-th largest of the maxima of blocks is at most the k-th largest
+    # of all: what is below either is in no support.
     blocks, top = len(peaks), -np.inf
     for p in range(blocks):
         some = slice(p * BLOCK, (p + 1) * BLOCK)
-        xs, alphas, costs = x[some], alpha[some], c[some]  # an index from 0 is known not to be negative, so it is done several at a time
+        xs, alphas, costs = (
+            x[some],
+            alpha[some],
+            c[some],
+        )  # an index from 0 is known not to be negative, so it is done several at a time
         peak = -np.inf
         for i in range(len(xs)):
             v = alphas[i] - costs[i]
@@ -83,13 +103,15 @@ def _simplex_column(alpha: Float[np.ndarray, " m"], c: Float[np.ndarray, " m"], 
     for p in range(blocks):
         if peaks[p] >= low:
             begin = p * BLOCK
-            xs = x[begin:begin + BLOCK]
+            xs = x[begin : begin + BLOCK]
             for i in range(len(xs)):  # without a branch, which would be guessed wrong
                 index[count] = begin + i
                 count += xs[i] >= low
     if count > k:
         count = largest(x, index, count, k)
-    while True:  # Michelot: drop what the threshold leaves at or below zero, until nothing is dropped
+    while (
+        True
+    ):  # Michelot: drop what the threshold leaves at or below zero, until nothing is dropped
         total = 0.0
         for s in range(count):
             total += x[index[s]] - top
@@ -105,9 +127,16 @@ def _simplex_column(alpha: Float[np.ndarray, " m"], c: Float[np.ndarray, " m"], 
         count = kept
 
 
-def _orthant_column(alpha: Float[np.ndarray, " m"], c: Float[np.ndarray, " m"], beta: float, k: int, x: Float[np.ndarray, " m"],
-                    index: Int[np.ndarray, " m"]) -> int:
-    # (A1) argmax of <x, t> - |t|^2/2 over t >= 0, at most k nonzeros; x = alpha + beta - c. The answer is t_i = x_i on index[:count].
+def _orthant_column(
+    alpha: Float[np.ndarray, " m"],
+    c: Float[np.ndarray, " m"],
+    beta: float,
+    k: int,
+    x: Float[np.ndarray, " m"],
+    index: Int[np.ndarray, " m"],
+) -> int:
+    # (A1) argmax of <x, t> - |t|^2/2 over t >= 0, at most k nonzeros; x = alpha + beta - c. The
+    # answer is t_i = x_i on index[:count].
     count = 0
     for i in range(len(x)):
         v = alpha[i] + beta - c[i]
@@ -117,8 +146,13 @@ def _orthant_column(alpha: Float[np.ndarray, " m"], c: Float[np.ndarray, " m"], 
     return largest(x, index, count, k) if count > k else count
 
 
-def _semidual(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b: Float[np.ndarray, " n"], k: int,
-              flow: Float[np.ndarray, " m"]) -> float:
+def _semidual(
+    c: Float[np.ndarray, "n m"],
+    alpha: Float[np.ndarray, " m"],
+    b: Float[np.ndarray, " n"],
+    k: int,
+    flow: Float[np.ndarray, " m"],
+) -> float:
     # sum_j Omega*_{b_j}(alpha - c_j); flow becomes T 1_n
     n, m = c.shape
     x, index, peaks = np.empty(m), np.empty(m, np.int64), np.empty(-(-m // BLOCK))
@@ -134,8 +168,14 @@ def _semidual(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b: Fl
     return value
 
 
-def _dual(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], beta: Float[np.ndarray, " n"], k: int, flow: Float[np.ndarray, " m"],
-          into: Float[np.ndarray, " n"]) -> float:
+def _dual(
+    c: Float[np.ndarray, "n m"],
+    alpha: Float[np.ndarray, " m"],
+    beta: Float[np.ndarray, " n"],
+    k: int,
+    flow: Float[np.ndarray, " m"],
+    into: Float[np.ndarray, " n"],
+) -> float:
     # sum_j Omega*_+(alpha + beta_j - c_j); flow becomes T 1_n and into T' 1_m
     n, m = c.shape
     x, index = np.empty(m), np.empty(m, np.int64)
@@ -153,8 +193,11 @@ def _dual(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], beta: Flo
     return value
 
 
-def _simplex_plan(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b: Float[np.ndarray, " n"],
-                  k: int) -> tuple[Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"], Float[np.ndarray, " n"]]:
+def _simplex_plan(
+    c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b: Float[np.ndarray, " n"], k: int
+) -> tuple[
+    Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"], Float[np.ndarray, " n"]
+]:
     # (starts, indices, masses) of T, row by row of c, and beta_j = -theta_j
     n, m = c.shape
     x, index, peaks = np.empty(m), np.empty(m, np.int64), np.empty(-(-m // BLOCK))
@@ -178,8 +221,12 @@ def _simplex_plan(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b
     return starts, indices[:at].copy(), masses[:at].copy(), beta
 
 
-def _orthant_plan(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], beta: Float[np.ndarray, " n"],
-                  k: int) -> tuple[Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"]]:
+def _orthant_plan(
+    c: Float[np.ndarray, "n m"],
+    alpha: Float[np.ndarray, " m"],
+    beta: Float[np.ndarray, " n"],
+    k: int,
+) -> tuple[Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"]]:
     n, m = c.shape
     x, index = np.empty(m), np.empty(m, np.int64)
     starts = np.zeros(n + 1, np.int64)
@@ -202,7 +249,9 @@ def _orthant_plan(c: Float[np.ndarray, "n m"], alpha: Float[np.ndarray, " m"], b
 
 
 largest = compiled(_largest)
-simplex_column = compiled(_simplex_column, fastmath={"nnan", "nsz"})  # so that the maximum is taken several at a time; it is exact all the same
+simplex_column = compiled(
+    _simplex_column, fastmath={"nnan", "nsz"}
+)  # so that the maximum is taken several at a time; it is exact all the same
 orthant_column = compiled(_orthant_column)
 semidual = compiled(_semidual)
 dual = compiled(_dual)
@@ -210,13 +259,21 @@ simplex_plan = compiled(_simplex_plan)
 orthant_plan = compiled(_orthant_plan)
 
 
-# -- Newton's and the quasi-Newton's directions -------------------------------------------------------------------------
+# -- Newton's and the quasi-Newton's directions ----------------------------------------------------
 
 
-def _newton(starts: Int[np.ndarray, " n1"], indices: Int[np.ndarray, " e"], row: Float[np.ndarray, " m"], column: Float[np.ndarray, " n"],
-            damping: float, most: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-    # on a fixed support t_ij = alpha_i + beta_j - c_ij, so the changes (u, v) of the potentials that move the marginals by (row, column) solve
-    #     D_1 u + B v = row,   B' u + D_2 v = column,   B the support as a 0/1 matrix, D the degrees:  conjugate gradients, Jacobi preconditioned
+def _newton(
+    starts: Int[np.ndarray, " n1"],
+    indices: Int[np.ndarray, " e"],
+    row: Float[np.ndarray, " m"],
+    column: Float[np.ndarray, " n"],
+    damping: float,
+    most: int,
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
+    # on a fixed support t_ij = alpha_i + beta_j - c_ij, so the changes (u, v) of the potentials
+    # that move the marginals by (row, column) solve
+    # D_1 u + B v = row,   B' u + D_2 v = column,   B the support as a 0/1 matrix, D the degrees:
+    # conjugate gradients, Jacobi preconditioned
     m, n = len(row), len(column)
     size = m + n
     degree = np.full(size, damping)
@@ -255,8 +312,13 @@ def _newton(starts: Int[np.ndarray, " n1"], indices: Int[np.ndarray, " e"], row:
     return found[:m], found[m:]
 
 
-def _two_loops(gradient: Float[np.ndarray, " d"], moves: Float[np.ndarray, "h d"], changes: Float[np.ndarray, "h d"], used: int,
-               head: int) -> Float[np.ndarray, " d"]:
+def _two_loops(
+    gradient: Float[np.ndarray, " d"],
+    moves: Float[np.ndarray, "h d"],
+    changes: Float[np.ndarray, "h d"],
+    used: int,
+    head: int,
+) -> Float[np.ndarray, " d"]:
     # -H g of L-BFGS; the pairs are in a ring, the newest at head - 1
     h = len(moves)
     q = gradient.copy()

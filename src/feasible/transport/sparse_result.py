@@ -17,14 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class SparseOT:
-    """A capped plan, its potentials and what they prove. Arrays are of the kind that was given (NumPy or torch, dtype, device).
+    """A capped plan, its potentials and what they prove. Arrays are of the kind that was given
+    (NumPy or torch, dtype, device).
 
-    value: of the dual or semi-dual, a lower bound on every plan with the cap; for torch arguments that require a gradient it has one (envelope
-    theorem: its slopes in a, b and cost are the potentials and the plan).  value_plan: <T, C> + gamma/2 |T|^2 of the plan.  value_linear: <T, C>.
-    sparse_plan: (m, n).  potentials: of rows (m,) and of columns (n,); where columns are capped the first has mean zero, else the second.
-    marginal_error: L1 over both marginals, divided by the mass.  certified_optimal: the plan meets the marginals (to 1e-6) and the cap, and its
-    value is within 1e-6 of the bound, relatively: no plan is better by more.  converged: every marginal is met to `tol`.  status: why it ended.
-    history: "value" and "marginal_error" (largest of one mass) by iteration.  repaired: the plan is the one that `repair` found.
+    value: of the dual or semi-dual, a lower bound on every plan with the cap; for torch arguments
+      that require a gradient it has one (envelope
+    theorem: its slopes in a, b and cost are the potentials and the plan).  value_plan: <T, C> +
+      gamma/2 |T|^2 of the plan.  value_linear: <T, C>.
+    sparse_plan: (m, n).  potentials: of rows (m,) and of columns (n,); where columns are capped the
+      first has mean zero, else the second.
+    marginal_error: L1 over both marginals, divided by the mass.  certified_optimal: the plan meets
+      the marginals (to 1e-6) and the cap, and its
+    value is within 1e-6 of the bound, relatively: no plan is better by more.  converged: every
+    marginal is met to `tol`.  status: why it ended.
+    history: "value" and "marginal_error" (largest of one mass) by iteration.  repaired: the plan is
+      the one that `repair` found.
     """
 
     value: Any
@@ -44,7 +51,9 @@ class SparseOT:
 
     @property
     def gap(self) -> float:
-        """Value of the plan less the bound; may be negative where the plan does not meet its marginals."""
+        """Value of the plan less the bound; may be negative where the plan does not meet its
+        marginals.
+        """
         return self.value_plan - (self.value.item() if is_torch(self.value) else self.value)
 
     @cached_property
@@ -78,7 +87,9 @@ class SparseOTBatch:
     @property
     def potentials(self) -> tuple[Any, Any]:
         """(B, m) and (B, n)."""
-        return _stacked([r.potentials[0] for r in self.results]), _stacked([r.potentials[1] for r in self.results])
+        return _stacked([r.potentials[0] for r in self.results]), _stacked(
+            [r.potentials[1] for r in self.results]
+        )
 
     @property
     def sparse_plan(self) -> list[sparse.csr_array]:

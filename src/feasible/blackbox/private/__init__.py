@@ -1,4 +1,6 @@
-"""Private synthetic data: a table that answers given statistical queries as the private one does, under differential privacy."""
+"""Private synthetic data: a table that answers given statistical queries as the private one does,
+under differential privacy.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,20 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "Domain": "domain", "Workload": "queries", "Marginals": "queries", "Ranges": "queries", "Prefixes": "queries", "Halfspaces": "queries",
-    "PrivateTable": "problem", "Synthetic": "problem", "PrivateGSD": "gsd", "GSD": "gsd", "cdp_rho": "accounting", "cdp_delta": "accounting",
-    "cdp_epsilon": "accounting", "get": "instances",
+    "Domain": "domain",
+    "Workload": "queries",
+    "Marginals": "queries",
+    "Ranges": "queries",
+    "Prefixes": "queries",
+    "Halfspaces": "queries",
+    "PrivateTable": "problem",
+    "Synthetic": "problem",
+    "PrivateGSD": "gsd",
+    "GSD": "gsd",
+    "cdp_rho": "accounting",
+    "cdp_delta": "accounting",
+    "cdp_epsilon": "accounting",
+    "get": "instances",
 }
 
 __all__ = [*_WHERE]

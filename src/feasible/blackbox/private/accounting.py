@@ -1,10 +1,15 @@
-"""Zero-concentrated differential privacy: what (epsilon, delta) allows, and mechanisms that keep to it.
+"""Zero-concentrated differential privacy: what (epsilon, delta) allows, and mechanisms that keep to
+it.
 
-Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (NeurIPS 2020): the conversion (Corollary 13) and the exact sampler
-(Algorithms 1 to 3). The top-S selection by Gumbel noise is the exponential mechanism, see `gumbel_scale`.
+Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (NeurIPS 2020): the
+conversion (Corollary 13) and the exact sampler
+(Algorithms 1 to 3). The top-S selection by Gumbel noise is the exponential mechanism, see
+`gumbel_scale`.
 
-Counts are whole numbers, so the noise on them is a whole number too, drawn with exact rational arithmetic: no bit of a float tells what
-the count was. The Gumbel noise of the selection is a double, and Mironov's attack on the low bits of floating-point noise is not excluded there;
+Counts are whole numbers, so the noise on them is a whole number too, drawn with exact rational
+  arithmetic: no bit of a float tells what
+the count was. The Gumbel noise of the selection is a double, and Mironov's attack on the low bits
+of floating-point noise is not excluded there;
 what is published of a selection is only which workloads won.
 """
 
@@ -38,7 +43,8 @@ def _probability(name: str, value: float) -> float:
 
 
 def cdp_delta(rho: float, epsilon: float) -> float:
-    """The least delta such that rho-zCDP implies (epsilon, delta)-DP, by the best Renyi order alpha > 1.
+    """The least delta such that rho-zCDP implies (epsilon, delta)-DP, by the best Renyi order alpha
+    > 1.
 
     delta = exp((alpha - 1)(alpha rho - epsilon) + alpha log(1 - 1/alpha)) / (alpha - 1), at most 1.
     """
@@ -57,7 +63,9 @@ def cdp_delta(rho: float, epsilon: float) -> float:
 
 
 def cdp_rho(epsilon: float, delta: float) -> float:
-    """The largest rho such that rho-zCDP implies (epsilon, delta)-DP, rounded down. Raises ArgumentError for epsilon <= 0 or delta outside (0, 1)."""
+    """The largest rho such that rho-zCDP implies (epsilon, delta)-DP, rounded down. Raises
+    ArgumentError for epsilon <= 0 or delta outside (0, 1).
+    """
     epsilon, delta = _positive("epsilon", epsilon), _probability("delta", delta)
     return _bisect(lambda rho: cdp_delta(rho, epsilon) <= delta, epsilon + 1)[0]
 
@@ -65,7 +73,10 @@ def cdp_rho(epsilon: float, delta: float) -> float:
 def cdp_epsilon(rho: float, delta: float) -> float:
     """The least epsilon such that rho-zCDP implies (epsilon, delta)-DP, rounded up."""
     rho, delta = _positive("rho", rho), _probability("delta", delta)
-    return _bisect(lambda epsilon: cdp_delta(rho, epsilon) > delta, rho + 2 * math.sqrt(rho * math.log(1 / delta)) + 1e-9)[1]
+    return _bisect(
+        lambda epsilon: cdp_delta(rho, epsilon) > delta,
+        rho + 2 * math.sqrt(rho * math.log(1 / delta)) + 1e-9,
+    )[1]
 
 
 def _bisect(holds: Callable[[float], bool], high: float) -> tuple[float, float]:
@@ -81,16 +92,22 @@ def _bisect(holds: Callable[[float], bool], high: float) -> tuple[float, float]:
 
 
 class Noise:
-    """Where the randomness of privacy comes from: the operating system. A `key` makes it repeatable, and then nothing is private."""
+    """Where the randomness of privacy comes from: the operating system. A `key` makes it
+    repeatable, and then nothing is private.
+    """
 
     def __init__(self, key: str | None = None):
         self.source: random.Random = random.SystemRandom() if key is None else random.Random(key)
 
     def discrete_gaussian(self, variance: Fraction, n: int) -> Int[np.ndarray, " n"]:
-        """n independent draws with P(z) proportional to exp(-z^2 / (2 variance)), exactly (Algorithm 3)."""
+        """n independent draws with P(z) proportional to exp(-z^2 / (2 variance)), exactly
+        (Algorithm 3).
+        """
         below = self.source.randrange
         t = math.isqrt(variance.numerator // variance.denominator) + 1
-        return np.fromiter((_gaussian(variance, t, below) for _ in range(n)), dtype=np.int64, count=n)
+        return np.fromiter(
+            (_gaussian(variance, t, below) for _ in range(n)), dtype=np.int64, count=n
+        )
 
     def gumbel(self, scale: float, n: int) -> Float[np.ndarray, " n"]:
         """n draws of Gumbel noise of this scale."""
@@ -134,7 +151,8 @@ def _gaussian(variance: Fraction, t: int, below: Callable[[int], int]) -> int:
 
 
 def gaussian_variance(sensitivity2: int, rho: float) -> Fraction:
-    """Variance of the (discrete) Gaussian noise that makes a vector of counts rho-zCDP: sensitivity^2 / (2 rho), as an exact fraction.
+    """Variance of the (discrete) Gaussian noise that makes a vector of counts rho-zCDP:
+    sensitivity^2 / (2 rho), as an exact fraction.
 
     sensitivity2: the largest squared L2 distance between the counts of two neighbouring tables.
     """
@@ -142,21 +160,30 @@ def gaussian_variance(sensitivity2: int, rho: float) -> Fraction:
 
 
 def gumbel_scale(draws: int, rho: float) -> float:
-    """Scale of Gumbel noise, on scores that one row changes by at most 1, whose `draws` largest cost rho-zCDP in all.
+    """Scale of Gumbel noise, on scores that one row changes by at most 1, whose `draws` largest
+    cost rho-zCDP in all.
 
-    Noise of scale b is the exponential mechanism with epsilon = 2/b for each of the draws made one after the other; its range is bounded by epsilon,
+    Noise of scale b is the exponential mechanism with epsilon = 2/b for each of the draws made one
+    after the other; its range is bounded by epsilon,
     so it is epsilon^2/8-zCDP (Cesar and Rogers 2021): draws / (2 b^2) = rho.
     """
     return math.sqrt(draws / (2 * _positive("rho", rho)))
 
 
 def noise_key(noise_seed: int | None, run: int, part: int) -> str | None:
-    """The key of a part of a run's noise; None, the operating system's entropy, without a noise seed."""
+    """The key of a part of a run's noise; None, the operating system's entropy, without a noise
+    seed.
+    """
     return None if noise_seed is None else f"feasible private noise {noise_seed} {run} {part}"
 
 
 def warn_not_private(noise_seed: int | None) -> None:
     """Say so where the noise can be drawn again by whoever knows the seed."""
     if noise_seed is not None:
-        warnings.warn(f"noise_seed={noise_seed}: the answer is not private, since anyone who knows the seed can take the noise off again; leave it "
-                      "out to draw the noise from the operating system", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"noise_seed={noise_seed}: the answer is not private, since anyone who knows the seed "
+            "can take the noise off again; leave it "
+            "out to draw the noise from the operating system",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,7 +1,10 @@
-"""Relaxed adaptive projection (RAP) and its continuous form (RAP++), the gradient baselines of Private-GSD, in own code.
+"""Relaxed adaptive projection (RAP) and its continuous form (RAP++), the gradient baselines of
+Private-GSD, in own code.
 
-Aydore et al., "Differentially private query release through adaptive projection" (ICML 2021); Vietri et al., "Private synthetic data for multitask
-learning and marginal queries" (NeurIPS 2022). A table of softmax rows and numbers is moved by Adam until its relaxed answers are near the noisy ones;
+Aydore et al., "Differentially private query release through adaptive projection" (ICML 2021);
+Vietri et al., "Private synthetic data for multitask
+learning and marginal queries" (NeurIPS 2022). A table of softmax rows and numbers is moved by Adam
+until its relaxed answers are near the noisy ones;
 a threshold is a sigmoid whose slope grows from 2^0 to 2^10 (RAP++).
 """
 
@@ -29,9 +32,11 @@ SLOPES = 11
 
 @dataclass(slots=True)
 class RAPState:
-    """table: by column the logits (rows, size) of a categorical one, (rows, 1) of a number in [0, 1] through a sigmoid.
+    """table: by column the logits (rows, size) of a categorical one, (rows, 1) of a number in [0,
+    1] through a sigmoid.
 
-    target, weight: (Q,) noisy answers and which matter.  steps: of Adam, so far.  run, seed: name the noise and the sampling.
+    target, weight: (Q,) noisy answers and which matter.  steps: of Adam, so far.  run, seed: name
+      the noise and the sampling.
     """
 
     table: list[Tensor]
@@ -46,10 +51,13 @@ class RAPState:
 
 @dataclass(frozen=True)
 class RAP(Method):
-    """Relaxed projection: noisy answers of every workload, and a relaxed table fitted by Adam; prefixes and halfspaces by annealed sigmoids (RAP++).
+    """Relaxed projection: noisy answers of every workload, and a relaxed table fitted by Adam;
+    prefixes and halfspaces by annealed sigmoids (RAP++).
 
-    epsilon, delta, rho, noise_seed, clip: as for `private-gsd`.  rows: of the relaxed table.  iterations: of Adam, shared out over the slopes.
-    timed: in a run with a budget of seconds, share the seconds out over the slopes instead, and go on until they are used up.
+    epsilon, delta, rho, noise_seed, clip: as for `private-gsd`.  rows: of the relaxed table.
+      iterations: of Adam, shared out over the slopes.
+    timed: in a run with a budget of seconds, share the seconds out over the slopes instead, and go
+      on until they are used up.
     batch: iterations in a step of a run.  copies: rows drawn from each relaxed row for the answer.
     """
 
@@ -75,16 +83,31 @@ class RAP(Method):
         """A random relaxed table. Spends nothing."""
         run = int(rng.integers(2**62))
         warn_not_private(self.noise_seed)
-        table = [torch.tensor(rng.standard_normal((self.rows, size or 1)), dtype=torch.float32, requires_grad=True) for size in problem.domain.sizes]
-        return RAPState(table, torch.optim.Adam(table, lr=self.lr), np.zeros(problem.queries.q), run, int(rng.integers(2**31)))
+        table = [
+            torch.tensor(
+                rng.standard_normal((self.rows, size or 1)), dtype=torch.float32, requires_grad=True
+            )
+            for size in problem.domain.sizes
+        ]
+        return RAPState(
+            table,
+            torch.optim.Adam(table, lr=self.lr),
+            np.zeros(problem.queries.q),
+            run,
+            int(rng.integers(2**31)),
+        )
 
     def step(self, problem: PrivateTable, state: RAPState) -> RAPState:
         """Measure if that is still to be done, then `batch` iterations of Adam."""
         if state.rho == 0:
             state.rho = rho_total(problem, self.epsilon, self.delta, self.rho)
             w = problem.queries.w
-            found = problem.measure(range(w), state.rho / w, Noise(noise_key(self.noise_seed, state.run, 0)))
-            state.target[found.cells] = np.clip(found.answers, 0.0, 1.0) if self.clip else found.answers
+            found = problem.measure(
+                range(w), state.rho / w, Noise(noise_key(self.noise_seed, state.run, 0))
+            )
+            state.target[found.cells] = (
+                np.clip(found.answers, 0.0, 1.0) if self.clip else found.answers
+            )
         relaxed = Relaxed(problem)
         target = torch.as_tensor(state.target, dtype=torch.float32)
         for _ in range(min(self.batch, self.iterations - state.steps)):
@@ -111,8 +134,17 @@ class RAP(Method):
         columns = []
         for logits, size in zip(state.table, problem.domain.sizes, strict=True):
             if size:
-                share = torch.softmax(logits.detach().double(), dim=1).numpy().cumsum(axis=1).repeat(copies, axis=0)
-                columns.append(np.minimum((share < rng.random((len(share), 1))).sum(axis=1), size - 1).astype(float))
+                share = (
+                    torch.softmax(logits.detach().double(), dim=1)
+                    .numpy()
+                    .cumsum(axis=1)
+                    .repeat(copies, axis=0)
+                )
+                columns.append(
+                    np.minimum((share < rng.random((len(share), 1))).sum(axis=1), size - 1).astype(
+                        float
+                    )
+                )
             else:
                 columns.append(torch.sigmoid(logits.detach().double())[:, 0].numpy().repeat(copies))
         return Synthetic(np.stack(columns, axis=1))
@@ -123,9 +155,11 @@ class RAP(Method):
 
 
 class Relaxed:
-    """The relaxed answers of a workload: products of softmax probabilities, soft bins and sigmoids, averaged over the rows.
+    """The relaxed answers of a workload: products of softmax probabilities, soft bins and sigmoids,
+    averaged over the rows.
 
-    Workloads of one shape are answered together: marginals of the same columns' bins one by one, conditions and halfspaces in batches.
+    Workloads of one shape are answered together: marginals of the same columns' bins one by one,
+      conditions and halfspaces in batches.
     """
 
     def __init__(self, problem: PrivateTable):
@@ -134,27 +168,53 @@ class Relaxed:
         counts = np.diff(a.ax_ptr) * 100 + np.diff(a.th_ptr)
         plain = (a.half < 0) & (np.diff(a.th_ptr) == 0)
         self.marginals = np.flatnonzero(plain).tolist()
-        self.prefixes = [np.flatnonzero(~plain & (a.half < 0) & (counts == c)) for c in np.unique(counts[~plain & (a.half < 0)])]
-        first = np.where(np.diff(a.ax_ptr) > 0, np.append(a.ax_col, -1)[np.minimum(a.ax_ptr[:-1], len(a.ax_col))], -1)
-        self.halves = [np.flatnonzero((a.half >= 0) & (first == c)) for c in np.unique(first[a.half >= 0])]
-        self.slope, self.offset = (torch.as_tensor(v, dtype=torch.float32) for v in (a.slope, a.offset))
+        self.prefixes = [
+            np.flatnonzero(~plain & (a.half < 0) & (counts == c))
+            for c in np.unique(counts[~plain & (a.half < 0)])
+        ]
+        first = np.where(
+            np.diff(a.ax_ptr) > 0,
+            np.append(a.ax_col, -1)[np.minimum(a.ax_ptr[:-1], len(a.ax_col))],
+            -1,
+        )
+        self.halves = [
+            np.flatnonzero((a.half >= 0) & (first == c)) for c in np.unique(first[a.half >= 0])
+        ]
+        self.slope, self.offset = (
+            torch.as_tensor(v, dtype=torch.float32) for v in (a.slope, a.offset)
+        )
 
     def __call__(self, table: list[Tensor], slope: float) -> Tensor:
         """(Q,) relaxed answers of a relaxed table."""
         a, sizes = self.problem.queries.arrays, self.problem.domain.sizes
-        soft = [torch.softmax(t, dim=1) if size else torch.sigmoid(t) for t, size in zip(table, sizes, strict=True)]
+        soft = [
+            torch.softmax(t, dim=1) if size else torch.sigmoid(t)
+            for t, size in zip(table, sizes, strict=True)
+        ]
         n = len(soft[0])
         out = torch.zeros(self.problem.queries.q)
         bins: dict[tuple[int, int], Tensor] = {}
         for w in self.marginals:
-            axes = list(zip(a.ax_col[a.ax_ptr[w]:a.ax_ptr[w + 1]].tolist(), a.ax_size[a.ax_ptr[w]:a.ax_ptr[w + 1]].tolist(), strict=True))
+            axes = list(
+                zip(
+                    a.ax_col[a.ax_ptr[w] : a.ax_ptr[w + 1]].tolist(),
+                    a.ax_size[a.ax_ptr[w] : a.ax_ptr[w + 1]].tolist(),
+                    strict=True,
+                )
+            )
             for axis in axes:
                 if axis not in bins:
-                    bins[axis] = soft[axis[0]] if sizes[axis[0]] else _soft_bins(soft[axis[0]][:, 0], axis[1], slope)
+                    bins[axis] = (
+                        soft[axis[0]]
+                        if sizes[axis[0]]
+                        else _soft_bins(soft[axis[0]][:, 0], axis[1], slope)
+                    )
             joint = bins[axes[0]]
             for axis in axes[1:-1]:
                 joint = (joint[:, :, None] * bins[axis][:, None, :]).reshape(n, -1)
-            out[a.base[w]:a.base[w + 1]] = ((joint.T @ bins[axes[-1]]).reshape(-1) if len(axes) > 1 else joint.sum(dim=0)) / n
+            out[a.base[w] : a.base[w + 1]] = (
+                (joint.T @ bins[axes[-1]]).reshape(-1) if len(axes) > 1 else joint.sum(dim=0)
+            ) / n
         for group in self.prefixes:
             product: Tensor | None = None
             for k in range(int(a.th_ptr[group[0] + 1] - a.th_ptr[group[0]])):
@@ -171,13 +231,17 @@ class Relaxed:
             w0 = int(group[0])
             if a.ax_ptr[w0 + 1] > a.ax_ptr[w0]:
                 answers = soft[int(a.ax_col[a.ax_ptr[w0]])].T @ inside / n
-                out[torch.as_tensor(a.base[group])[None, :] + torch.arange(len(answers))[:, None]] = answers
+                out[
+                    torch.as_tensor(a.base[group])[None, :] + torch.arange(len(answers))[:, None]
+                ] = answers
             else:
                 out[torch.as_tensor(a.base[group])] = inside.mean(dim=0)
         return out
 
     def _conditions(self, soft: list[Tensor], at: np.ndarray, slope: float) -> Tensor:
-        """(rows, len(at)) relaxed truth of the conditions `at`: x = v of a category, x < t of a number."""
+        """(rows, len(at)) relaxed truth of the conditions `at`: x = v of a category, x < t of a
+        number.
+        """
         a, sizes = self.problem.queries.arrays, self.problem.domain.sizes
         columns = a.th_col[at]
         out = torch.zeros(len(soft[0]), len(at))
@@ -186,7 +250,9 @@ class Relaxed:
             if sizes[j]:
                 out[:, mine] = soft[j][:, np.round(a.th_low[at[mine]] + 0.5).astype(int)]
             else:
-                out[:, mine] = torch.sigmoid(slope * (torch.as_tensor(a.th_high[at[mine]], dtype=torch.float32) - soft[j]))
+                out[:, mine] = torch.sigmoid(
+                    slope * (torch.as_tensor(a.th_high[at[mine]], dtype=torch.float32) - soft[j])
+                )
         return out
 
 

@@ -1,4 +1,6 @@
-"""What a table may hold, said in advance: categories and bounds are public, never read off the private rows."""
+"""What a table may hold, said in advance: categories and bounds are public, never read off the
+private rows.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 class Domain:
     """Columns in order, each with its categories or its bounds.
 
-    names: the columns.  values: by column the categories, empty for a numeric one.  bounds: by column (low, high), (0, 0) for a categorical one.
+    names: the columns.  values: by column the categories, empty for a numeric one.  bounds: by
+      column (low, high), (0, 0) for a categorical one.
 
     Inside, a table is an array (n, d): codes 0..|values|-1, or numbers scaled to [0, 1].
     """
@@ -30,9 +33,14 @@ class Domain:
     bounds: tuple[tuple[float, float], ...]
 
     @classmethod
-    def of(cls, categorical: Mapping[str, Any] | None = None, numeric: Mapping[str, tuple[float, float]] | None = None,
-           order: Sequence[str] = ()) -> Domain:
-        """categorical: name -> the values, or how many (0, 1, ...).  numeric: name -> (low, high).  order: of the columns.
+    def of(
+        cls,
+        categorical: Mapping[str, Any] | None = None,
+        numeric: Mapping[str, tuple[float, float]] | None = None,
+        order: Sequence[str] = (),
+    ) -> Domain:
+        """categorical: name -> the values, or how many (0, 1, ...).  numeric: name -> (low, high).
+        order: of the columns.
 
         Raises ArgumentError, BoundsError.
         """
@@ -44,22 +52,39 @@ class Domain:
         if not names:
             raise ArgumentError("domain: no column is declared, expected at least one")
         if sorted(names) != sorted([*categorical, *numeric]):
-            raise ArgumentError(f"order: got {list(names)}, expected the declared columns {[*categorical, *numeric]}")
-        return cls(names, tuple(_values(n, categorical[n]) if n in categorical else () for n in names),
-                   tuple(_bounds(n, numeric[n]) if n in numeric else (0.0, 0.0) for n in names))
+            raise ArgumentError(
+                f"order: got {list(names)}, expected the declared columns "
+                f"{[*categorical, *numeric]}"
+            )
+        return cls(
+            names,
+            tuple(_values(n, categorical[n]) if n in categorical else () for n in names),
+            tuple(_bounds(n, numeric[n]) if n in numeric else (0.0, 0.0) for n in names),
+        )
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, categorical: Mapping[str, Any] | None = None,
-                   numeric: Mapping[str, tuple[float, float]] | None = None) -> Domain:
-        """The declared columns in the order of `frame`, of which the column names alone are read. Raises ArgumentError for an undeclared column."""
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        categorical: Mapping[str, Any] | None = None,
+        numeric: Mapping[str, tuple[float, float]] | None = None,
+    ) -> Domain:
+        """The declared columns in the order of `frame`, of which the column names alone are read.
+        Raises ArgumentError for an undeclared column.
+        """
         declared = [*(categorical or {}), *(numeric or {})]
         missing = [c for c in frame.columns if c not in declared]
         if missing:
-            raise ArgumentError(f"column '{missing[0]}' is not declared: give its categories in categorical={{...}} or its bounds in "
-                                "numeric={...}; they must not be read off private data")
+            raise ArgumentError(
+                f"column '{missing[0]}' is not declared: give its categories in "
+                f"categorical={{...}} or its bounds in "
+                "numeric={...}; they must not be read off private data"
+            )
         absent = [c for c in declared if c not in frame.columns]
         if absent:
-            raise ArgumentError(f"column '{absent[0]}' is declared, but the table has only {list(frame.columns)}")
+            raise ArgumentError(
+                f"column '{absent[0]}' is declared, but the table has only {list(frame.columns)}"
+            )
         return cls.of(categorical, numeric, [str(c) for c in frame.columns])
 
     @property
@@ -83,17 +108,25 @@ class Domain:
         return tuple(j for j, v in enumerate(self.values) if not v)
 
     def encode(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
-        """The rows as codes and numbers in [0, 1]. Raises ArgumentError for a missing or undeclared value, naming column and row."""
+        """The rows as codes and numbers in [0, 1]. Raises ArgumentError for a missing or undeclared
+        value, naming column and row.
+        """
         import pandas as pd
 
         if not isinstance(frame, pd.DataFrame):
-            raise ArgumentTypeError(f"table: got {type(frame).__name__}, expected a pandas DataFrame")
+            raise ArgumentTypeError(
+                f"table: got {type(frame).__name__}, expected a pandas DataFrame"
+            )
         absent = [n for n in self.names if n not in frame.columns]
         if absent:
-            raise ArgumentError(f"table: the declared column '{absent[0]}' is missing; it has {list(frame.columns)}")
+            raise ArgumentError(
+                f"table: the declared column '{absent[0]}' is missing; it has {list(frame.columns)}"
+            )
         extra = [str(c) for c in frame.columns if c not in self.names]
         if extra:
-            raise ArgumentError(f"table: column '{extra[0]}' is not declared in the domain; drop it or declare it")
+            raise ArgumentError(
+                f"table: column '{extra[0]}' is not declared in the domain; drop it or declare it"
+            )
         if not len(frame):
             raise ShapeError("table has no rows: expected at least one")
         out = np.empty((len(frame), self.d))
@@ -101,8 +134,15 @@ class Domain:
             column = frame[name]
             gone = np.flatnonzero(column.isna().to_numpy())
             if len(gone):
-                raise ArgumentError(f"column '{name}', row {gone[0]}: the value is missing ({len(gone)} rows); declare a category for it, or fill it")
-            out[:, j] = _codes(name, self.values[j], column) if self.values[j] else _scaled(name, self.bounds[j], column)
+                raise ArgumentError(
+                    f"column '{name}', row {gone[0]}: the value is missing ({len(gone)} rows); "
+                    "declare a category for it, or fill it"
+                )
+            out[:, j] = (
+                _codes(name, self.values[j], column)
+                if self.values[j]
+                else _scaled(name, self.bounds[j], column)
+            )
         return out
 
     def decode(self, table: Float[np.ndarray, "n d"]) -> pd.DataFrame:
@@ -113,7 +153,9 @@ class Domain:
         for j, name in enumerate(self.names):
             low, high = self.bounds[j]
             if self.values[j]:
-                columns[name] = pd.Series([self.values[j][k] for k in table[:, j].astype(int).tolist()])
+                columns[name] = pd.Series(
+                    [self.values[j][k] for k in table[:, j].astype(int).tolist()]
+                )
             else:
                 columns[name] = np.clip(low + table[:, j] * (high - low), low, high)
         return pd.DataFrame(columns)
@@ -122,12 +164,20 @@ class Domain:
 def _values(name: str, given: Any) -> tuple[Any, ...]:
     if is_number(given):
         if given != int(given) or given < 1:
-            raise ArgumentError(f"categorical '{name}': got {given!r}, expected the number of its values (>= 1) or the values")
+            raise ArgumentError(
+                f"categorical '{name}': got {given!r}, expected the number of its values (>= 1) or "
+                "the values"
+            )
         return tuple(range(int(given)))
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise ArgumentTypeError(f"categorical '{name}': got {given!r}, expected the number of its values or a list of them")
+        raise ArgumentTypeError(
+            f"categorical '{name}': got {given!r}, expected the number of its values or a list of "
+            "them"
+        )
     if not given or len(set(given)) != len(given):
-        raise ArgumentError(f"categorical '{name}': got {list(given)!r}, expected one or more different values")
+        raise ArgumentError(
+            f"categorical '{name}': got {list(given)!r}, expected one or more different values"
+        )
     return tuple(given)
 
 
@@ -135,9 +185,15 @@ def _bounds(name: str, given: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in given)
     except (TypeError, ValueError):
-        raise BoundsError(f"numeric '{name}': got {given!r}, expected its bounds (low, high), which must not be read off private data") from None
+        raise BoundsError(
+            f"numeric '{name}': got {given!r}, expected its bounds (low, high), which must not be "
+            "read off private data"
+        ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise BoundsError(f"numeric '{name}': got bounds {low:g} and {high:g}, expected finite numbers with low < high")
+        raise BoundsError(
+            f"numeric '{name}': got bounds {low:g} and {high:g}, expected finite numbers with low "
+            "< high"
+        )
     return low, high
 
 
@@ -150,7 +206,10 @@ def _codes(name: str, values: tuple[Any, ...], column: pd.Series) -> np.ndarray:
     wrong = np.flatnonzero(codes < 0)
     if len(wrong):
         shown = ", ".join(map(repr, values[:6])) + (", ..." if len(values) > 6 else "")
-        raise ArgumentError(f"column '{name}', row {wrong[0]}: {column.iloc[int(wrong[0])]!r} is not one of the declared values {shown}")
+        raise ArgumentError(
+            f"column '{name}', row {wrong[0]}: {column.iloc[int(wrong[0])]!r} is not one of the "
+            f"declared values {shown}"
+        )
     return codes
 
 
@@ -159,9 +218,14 @@ def _scaled(name: str, bounds: tuple[float, float], column: pd.Series) -> np.nda
     try:
         values = column.to_numpy(dtype=float)
     except (TypeError, ValueError):
-        raise ArgumentTypeError(f"column '{name}': got values of type {column.dtype}, expected numbers") from None
+        raise ArgumentTypeError(
+            f"column '{name}': got values of type {column.dtype}, expected numbers"
+        ) from None
     wrong = np.flatnonzero(~((values >= low) & (values <= high)))
     if len(wrong):
-        raise ArgumentError(f"column '{name}', row {wrong[0]}: {values[wrong[0]]:g} lies outside the declared bounds {low:g} to {high:g}; "
-                            "clip it first")
+        raise ArgumentError(
+            f"column '{name}', row {wrong[0]}: {values[wrong[0]]:g} lies outside the declared "
+            f"bounds {low:g} to {high:g}; "
+            "clip it first"
+        )
     return (values - low) / (high - low)

@@ -1,10 +1,14 @@
-"""The genetic optimisers of Private-GSD: find a table whose answers are near given ones, by mutations and crossovers of single cells.
+"""The genetic optimisers of Private-GSD: find a table whose answers are near given ones, by
+mutations and crossovers of single cells.
 
 minimise  L(S) = sum_q weight_q (count_q(S) - target_q)^2,   target_q = rows * noisy answer of q
 
-`"elite"` is the optimiser of the paper (Liu, Tang, Vietri, Wu, ICML 2023, Section 4): 50 mutations and 50 crossovers of the best table a generation,
-the crossovers taking values from an archive of the best tables. The archive starts with a single random table: others would leave it in the first
-generation. `"bandit"` is the one of the authors' current release: operators chosen by what they earned.
+`"elite"` is the optimiser of the paper (Liu, Tang, Vietri, Wu, ICML 2023, Section 4): 50 mutations
+and 50 crossovers of the best table a generation,
+the crossovers taking values from an archive of the best tables. The archive starts with a single
+random table: others would leave it in the first
+generation. `"bandit"` is the one of the authors' current release: operators chosen by what they
+earned.
 """
 
 from __future__ import annotations
@@ -35,8 +39,10 @@ INTERVALS = 31
 class Optimiser:
     """Settings of a fit. kind: "bandit" or "elite".
 
-    population: candidates of a generation (bandit).  mutations, crossovers, elite: the published optimiser's.
-    numeric_noise: standard deviation added to a numeric value that is crossed over, on [0, 1]; the authors' code has 1.
+    population: candidates of a generation (bandit).  mutations, crossovers, elite: the published
+      optimiser's.
+    numeric_noise: standard deviation added to a numeric value that is crossed over, on [0, 1]; the
+      authors' code has 1.
     tolerance: a fit ends when L fell by less than this share over max(100, rows) generations.
     """
 
@@ -55,16 +61,23 @@ class Optimiser:
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name}={getattr(self, name)!r}: expected an integer >= 1")
         if min(self.mutations, self.crossovers) < 0 or self.mutations + self.crossovers < 1:
-            raise ArgumentError(f"mutations={self.mutations}, crossovers={self.crossovers}: expected integers >= 0, not both 0")
+            raise ArgumentError(
+                f"mutations={self.mutations}, crossovers={self.crossovers}: expected integers >= "
+                "0, not both 0"
+            )
         if not self.numeric_noise >= 0 or not self.tolerance >= 0:
-            raise ArgumentError(f"numeric_noise={self.numeric_noise!r}, tolerance={self.tolerance!r}: expected numbers >= 0")
+            raise ArgumentError(
+                f"numeric_noise={self.numeric_noise!r}, tolerance={self.tolerance!r}: expected "
+                "numbers >= 0"
+            )
 
 
 @dataclass(slots=True)
 class Fit:
     """Where a fit stands.
 
-    table: (rows, d).  counts: (Q,) of it.  target, weight: (Q,) what they should be, and which matter (0: never measured).
+    table: (rows, d).  counts: (Q,) of it.  target, weight: (Q,) what they should be, and which
+      matter (0: never measured).
     bits: (1,) state of the random stream.  loss: L.  last: L a check ago.  generation: of this fit.
     power: log weights of the operators.  kept ... values: the archive of the published optimiser.
     """
@@ -90,18 +103,39 @@ class Fit:
     """Generations of the whole run."""
 
 
-def random_table(domain: Domain, rows: int, rng: np.random.Generator) -> Float[np.ndarray, "rows d"]:
+def random_table(
+    domain: Domain, rows: int, rng: np.random.Generator
+) -> Float[np.ndarray, "rows d"]:
     """Independent uniform values."""
-    return np.stack([rng.integers(size, size=rows).astype(float) if size else rng.random(rows) for size in domain.sizes], axis=1)
+    return np.stack(
+        [
+            rng.integers(size, size=rows).astype(float) if size else rng.random(rows)
+            for size in domain.sizes
+        ],
+        axis=1,
+    )
 
 
-def start(domain: Domain, queries: Queries, rows: int, settings: Optimiser, rng: np.random.Generator) -> Fit:
+def start(
+    domain: Domain, queries: Queries, rows: int, settings: Optimiser, rng: np.random.Generator
+) -> Fit:
     """A random table with nothing to fit yet."""
     table = random_table(domain, rows, rng)
     e, m = settings.elite, 2 * settings.elite + 2
-    return Fit(table, queries.count(table), np.zeros(queries.q), np.zeros(queries.q), rng.integers(2**63, size=1).astype(np.uint64),
-               np.zeros(len(operators(domain))), np.ones(1, np.int64), np.zeros(e), np.zeros(e, np.int64), np.zeros((e, m), np.int64),
-               np.zeros((e, m), np.int64), np.zeros((e, m)))
+    return Fit(
+        table,
+        queries.count(table),
+        np.zeros(queries.q),
+        np.zeros(queries.q),
+        rng.integers(2**63, size=1).astype(np.uint64),
+        np.zeros(len(operators(domain))),
+        np.ones(1, np.int64),
+        np.zeros(e),
+        np.zeros(e, np.int64),
+        np.zeros((e, m), np.int64),
+        np.zeros((e, m), np.int64),
+        np.zeros((e, m)),
+    )
 
 
 def aim(fit: Fit, answers: Float[np.ndarray, " k"], cells: Int[np.ndarray, " k"]) -> None:
@@ -140,43 +174,103 @@ def block(rows: int) -> int:
     return max(100, rows)
 
 
-def advance(fit: Fit, domain: Domain, queries: Queries, settings: Optimiser, generations: int) -> bool:
-    """Go on for at most one block of generations, in place. False where the fit is over: L has converged, or is 0."""
+def advance(
+    fit: Fit, domain: Domain, queries: Queries, settings: Optimiser, generations: int
+) -> bool:
+    """Go on for at most one block of generations, in place. False where the fit is over: L has
+    converged, or is 0.
+    """
     n = min(block(len(fit.table)), generations)
     sizes = np.array(domain.sizes, dtype=np.int64)
     if settings.kind == "elite":
-        evolve_elite(queries.arrays, fit.table, fit.counts, fit.target, fit.weight, sizes, settings.mutations, settings.crossovers,
-                     settings.numeric_noise, fit.bits, n, fit.kept, fit.above, fit.length, fit.rows, fit.cols, fit.values, *_scratch(fit, settings))
+        evolve_elite(
+            queries.arrays,
+            fit.table,
+            fit.counts,
+            fit.target,
+            fit.weight,
+            sizes,
+            settings.mutations,
+            settings.crossovers,
+            settings.numeric_noise,
+            fit.bits,
+            n,
+            fit.kept,
+            fit.above,
+            fit.length,
+            fit.rows,
+            fit.cols,
+            fit.values,
+            *_scratch(fit, settings),
+        )
     else:
         _bandit(fit, domain, queries, settings, sizes, n)
     fit.loss = loss(fit)
     fit.generation += n
     fit.total += n
     fit.trace.append((fit.total, fit.loss / len(fit.table) ** 2))
-    going = fit.loss > 0 and not (n == block(len(fit.table)) and fit.last - fit.loss < settings.tolerance * fit.last)
+    going = fit.loss > 0 and not (
+        n == block(len(fit.table)) and fit.last - fit.loss < settings.tolerance * fit.last
+    )
     fit.last = fit.loss
     return going
 
 
 def _scratch(fit: Fit, settings: Optimiser) -> list[np.ndarray]:
     tried = settings.mutations + settings.crossovers
-    return [np.empty(tried), np.empty(tried, np.int64), np.empty(tried, np.int64), np.empty(tried), np.empty(tried, np.bool_),
-            np.empty(settings.elite, np.bool_), np.empty_like(fit.above), np.empty_like(fit.length), np.empty_like(fit.rows), np.empty_like(fit.cols),
-            np.empty_like(fit.values), np.empty(fit.table.shape[1])]
+    return [
+        np.empty(tried),
+        np.empty(tried, np.int64),
+        np.empty(tried, np.int64),
+        np.empty(tried),
+        np.empty(tried, np.bool_),
+        np.empty(settings.elite, np.bool_),
+        np.empty_like(fit.above),
+        np.empty_like(fit.length),
+        np.empty_like(fit.rows),
+        np.empty_like(fit.cols),
+        np.empty_like(fit.values),
+        np.empty(fit.table.shape[1]),
+    ]
 
 
-def _bandit(fit: Fit, domain: Domain, queries: Queries, settings: Optimiser, sizes: np.ndarray, n: int) -> None:
+def _bandit(
+    fit: Fit, domain: Domain, queries: Queries, settings: Optimiser, sizes: np.ndarray, n: int
+) -> None:
     ops = operators(domain)
     share = np.exp(fit.power - fit.power.max())
     p = (1 - EXPLORE) * share / share.sum() + EXPLORE / len(ops)
     cats = np.array(domain.categorical, dtype=np.int64)
     # every column as often as the logarithm of its cardinality asks for
-    times = np.maximum(np.round(10 * np.log2(np.maximum(sizes[cats], 2))), 1).astype(int) if len(cats) else np.zeros(0, int)
-    inner = np.quantile(fit.table[:, list(domain.numeric)], np.linspace(0, 1, INTERVALS + 1), axis=0).T
+    times = (
+        np.maximum(np.round(10 * np.log2(np.maximum(sizes[cats], 2))), 1).astype(int)
+        if len(cats)
+        else np.zeros(0, int)
+    )
+    inner = np.quantile(
+        fit.table[:, list(domain.numeric)], np.linspace(0, 1, INTERVALS + 1), axis=0
+    ).T
     edges = np.concatenate([np.zeros((len(inner), 1)), inner, np.ones((len(inner), 1))], axis=1)
     used, won = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.bool_)
-    evolve_bandit(queries.arrays, fit.table, fit.counts, fit.target, fit.weight, sizes, cats, np.repeat(cats, times), np.ascontiguousarray(edges),
-                  np.array(ops, dtype=np.int64), p, settings.population, fit.bits, used, won, np.empty((7, domain.d)), np.empty(4, np.int64))
+    evolve_bandit(
+        queries.arrays,
+        fit.table,
+        fit.counts,
+        fit.target,
+        fit.weight,
+        sizes,
+        cats,
+        np.repeat(cats, times),
+        np.ascontiguousarray(edges),
+        np.array(ops, dtype=np.int64),
+        p,
+        settings.population,
+        fit.bits,
+        used,
+        won,
+        np.empty((7, domain.d)),
+        np.empty(4, np.int64),
+    )
     fit.power += RATE * np.bincount(used[won], minlength=len(ops)) / p
     fit.power -= fit.power.max()
     np.maximum(fit.power, -100.0, out=fit.power)

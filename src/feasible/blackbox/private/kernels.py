@@ -1,4 +1,5 @@
-"""Compiled inner loops of the genetic optimisers. Counts are integers and are moved by what a change touches, never recomputed.
+"""Compiled inner loops of the genetic optimisers. Counts are integers and are moved by what a
+change touches, never recomputed.
 
 For L = sum_q weight_q (count_q - target_q)^2, a row that leaves cell a for cell b changes L by
 weight_a (1 - 2 r_a) + weight_b (1 + 2 r_b), where r = count - target.
@@ -19,7 +20,9 @@ MUTATE, CONTINUOUS, SWAP, CROSS1, CROSS2 = range(5)
 
 
 def _borrowing(function: Callable[..., Any]) -> Any:
-    """`compiled` for a function that allocates nothing: without counting references to its arrays, which would take most of its time."""
+    """`compiled` for a function that allocates nothing: without counting references to its arrays,
+    which would take most of its time.
+    """
     return compiled(function, _nrt=False)
 
 
@@ -41,7 +44,9 @@ def below(bits, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def bin_of(base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride, half, slope, offset, numeric, w, x):  # type: ignore[no-untyped-def]
+def bin_of(  # type: ignore[no-untyped-def]
+    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride, half, slope, offset, numeric, w, x
+):
     """The count that row x is in of a workload without conditions, or -1."""
     c = base[w]
     h = half[w]
@@ -72,14 +77,34 @@ def holds(th_ptr, th_col, th_low, th_high, w, x):  # type: ignore[no-untyped-def
 @_borrowing
 def count(q, table, out):  # type: ignore[no-untyped-def]
     """Add to out (Q,) how many rows of table are in each cell."""
-    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride = q.base, q.ax_ptr, q.ax_col, q.ax_mult, q.ax_size, q.ax_stride
+    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride = (
+        q.base,
+        q.ax_ptr,
+        q.ax_col,
+        q.ax_mult,
+        q.ax_size,
+        q.ax_stride,
+    )
     half, slope, offset, numeric = q.half, q.slope, q.offset, q.numeric
     th_ptr, th_col, th_low, th_high = q.th_ptr, q.th_col, q.th_low, q.th_high
     for i in range(table.shape[0]):
         x = table[i]
         for w in range(len(base) - 1):
             if holds(th_ptr, th_col, th_low, th_high, w, x):
-                c = bin_of(base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride, half, slope, offset, numeric, w, x)
+                c = bin_of(
+                    base,
+                    ax_ptr,
+                    ax_col,
+                    ax_mult,
+                    ax_size,
+                    ax_stride,
+                    half,
+                    slope,
+                    offset,
+                    numeric,
+                    w,
+                    x,
+                )
                 if c >= 0:
                     out[c] += 1
 
@@ -99,13 +124,30 @@ def after(key, first, last, value):  # type: ignore[no-untyped-def]
 
 @_borrowing
 def move(q, counts, target, weight, old, new, c1, c2, put):  # type: ignore[no-untyped-def]
-    """Change of L when row `old` becomes `new`, which differ in columns c1 and c2 (-1: in c1 only). put: move the counts as well.
+    """Change of L when row `old` becomes `new`, which differ in columns c1 and c2 (-1: in c1 only).
+    put: move the counts as well.
 
-    A condition matters only if its threshold lies between the old and the new value: found by bisection.
+    A condition matters only if its threshold lies between the old and the new value: found by
+      bisection.
     """
-    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride = q.base, q.ax_ptr, q.ax_col, q.ax_mult, q.ax_size, q.ax_stride
+    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride = (
+        q.base,
+        q.ax_ptr,
+        q.ax_col,
+        q.ax_mult,
+        q.ax_size,
+        q.ax_stride,
+    )
     half, slope, offset, numeric = q.half, q.slope, q.offset, q.numeric
-    th_ptr, th_col, th_low, th_high, key, key_w, uses = q.th_ptr, q.th_col, q.th_low, q.th_high, q.key, q.key_w, q.uses
+    th_ptr, th_col, th_low, th_high, key, key_w, uses = (
+        q.th_ptr,
+        q.th_col,
+        q.th_low,
+        q.th_high,
+        q.key,
+        q.key_w,
+        q.uses,
+    )
     d = 0.0
     for part in range(2):
         col = c1 if part == 0 else c2
@@ -115,8 +157,34 @@ def move(q, counts, target, weight, old, new, c1, c2, put):  # type: ignore[no-u
             w = q.dep[e]
             if part == 1 and uses[w, c1] and old[c1] != new[c1]:
                 continue
-            a = bin_of(base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride, half, slope, offset, numeric, w, old)
-            b = bin_of(base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride, half, slope, offset, numeric, w, new)
+            a = bin_of(
+                base,
+                ax_ptr,
+                ax_col,
+                ax_mult,
+                ax_size,
+                ax_stride,
+                half,
+                slope,
+                offset,
+                numeric,
+                w,
+                old,
+            )
+            b = bin_of(
+                base,
+                ax_ptr,
+                ax_col,
+                ax_mult,
+                ax_size,
+                ax_stride,
+                half,
+                slope,
+                offset,
+                numeric,
+                w,
+                new,
+            )
             if a != b:
                 if a >= 0:
                     d += weight[a] * (1.0 - 2.0 * (counts[a] - target[a]))
@@ -155,20 +223,55 @@ def move(q, counts, target, weight, old, new, c1, c2, put):  # type: ignore[no-u
 
 @_borrowing
 def swapped(q, counts, target, weight, rows, ids, col):  # type: ignore[no-untyped-def]
-    """Change of L when two rows exchange their values of one column. rows: (4, d) first row before and after, second row before and after.
+    """Change of L when two rows exchange their values of one column. rows: (4, d) first row before
+    and after, second row before and after.
 
     ids: (4,) scratch for the cells touched, which may coincide.
     """
-    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride = q.base, q.ax_ptr, q.ax_col, q.ax_mult, q.ax_size, q.ax_stride
-    half, slope, offset, numeric, dep, dep_ptr = q.half, q.slope, q.offset, q.numeric, q.dep, q.dep_ptr
-    th_ptr, th_col, th_low, th_high, key, key_w = q.th_ptr, q.th_col, q.th_low, q.th_high, q.key, q.key_w
+    base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride = (
+        q.base,
+        q.ax_ptr,
+        q.ax_col,
+        q.ax_mult,
+        q.ax_size,
+        q.ax_stride,
+    )
+    half, slope, offset, numeric, dep, dep_ptr = (
+        q.half,
+        q.slope,
+        q.offset,
+        q.numeric,
+        q.dep,
+        q.dep_ptr,
+    )
+    th_ptr, th_col, th_low, th_high, key, key_w = (
+        q.th_ptr,
+        q.th_col,
+        q.th_low,
+        q.th_high,
+        q.key,
+        q.key_w,
+    )
     d = 0.0
     if rows[0, col] == rows[1, col]:
         return d
     for e in range(dep_ptr[col], dep_ptr[col + 1]):
         w = dep[e]
         for k in range(4):
-            ids[k] = bin_of(base, ax_ptr, ax_col, ax_mult, ax_size, ax_stride, half, slope, offset, numeric, w, rows[k])
+            ids[k] = bin_of(
+                base,
+                ax_ptr,
+                ax_col,
+                ax_mult,
+                ax_size,
+                ax_stride,
+                half,
+                slope,
+                offset,
+                numeric,
+                w,
+                rows[k],
+            )
         for k in range(4):
             c = ids[k]
             if c < 0:
@@ -208,12 +311,32 @@ def write(row, values):  # type: ignore[no-untyped-def]
 
 
 @_borrowing
-def evolve_bandit(q, table, counts, target, weight, sizes, categorical, mutated, quantiles, ops, p, population, bits,  # type: ignore[no-untyped-def]
-                  used, won, scratch, ids):
-    """One generation for each entry of `used`, all proposals of it by one operator, of which the best enters if it lowers L.
+def evolve_bandit(  # type: ignore[no-untyped-def]
+    q,
+    table,
+    counts,
+    target,
+    weight,
+    sizes,
+    categorical,
+    mutated,
+    quantiles,
+    ops,
+    p,
+    population,
+    bits,  # type: ignore[no-untyped-def]
+    used,
+    won,
+    scratch,
+    ids,
+):
+    """One generation for each entry of `used`, all proposals of it by one operator, of which the
+    best enters if it lowers L.
 
-    categorical: indices of these columns.  mutated: columns to mutate, each as often as its share.  quantiles: (dn, k) edges of the intervals of the
-    numeric columns.  ops, p: operators and their probabilities.  used, won: written, the operator (index into ops) and whether L fell.
+    categorical: indices of these columns.  mutated: columns to mutate, each as often as its share.
+      quantiles: (dn, k) edges of the intervals of the
+    numeric columns.  ops, p: operators and their probabilities.  used, won: written, the operator
+    (index into ops) and whether L fell.
     scratch: (7, d).  ids: (4,).
     Returns the change of L.
     """
@@ -287,13 +410,44 @@ def value_of(table, length, rows, cols, values, k, i, j):  # type: ignore[no-unt
 
 
 @_borrowing
-def evolve_elite(q, table, counts, target, weight, sizes, mutations, crossovers, noise, bits, generations,  # type: ignore[no-untyped-def]
-                 kept, above, length, rows, cols, values, c_d, c_row, c_col, c_val, taken_new, taken_old, n_above, n_length, n_rows,
-                 n_cols, n_values, new):
-    """The published optimiser for a number of generations. `table` is the best; the archive holds edits of it.
+def evolve_elite(  # type: ignore[no-untyped-def]
+    q,
+    table,
+    counts,
+    target,
+    weight,
+    sizes,
+    mutations,
+    crossovers,
+    noise,
+    bits,
+    generations,  # type: ignore[no-untyped-def]
+    kept,
+    above,
+    length,
+    rows,
+    cols,
+    values,
+    c_d,
+    c_row,
+    c_col,
+    c_val,
+    taken_new,
+    taken_old,
+    n_above,
+    n_length,
+    n_rows,
+    n_cols,
+    n_values,
+    new,
+):
+    """The published optimiser for a number of generations. `table` is the best; the archive holds
+    edits of it.
 
-    kept: (1,) tables in the archive, the best among them as number 0.  above: (E,) their L minus the best L.  length, rows, cols, values: their
-    edits; a table is pushed one place down by every improvement, so that an archive of E never holds more than E + 1 edits of a table.
+    kept: (1,) tables in the archive, the best among them as number 0.  above: (E,) their L minus
+      the best L.  length, rows, cols, values: their
+    edits; a table is pushed one place down by every improvement, so that an archive of E never
+    holds more than E + 1 edits of a table.
     c_*, taken_*, n_*, new: scratch for the candidates, for the next archive and for a row.
     Returns the change of L.
     """
@@ -307,10 +461,16 @@ def evolve_elite(q, table, counts, target, weight, sizes, mutations, crossovers,
             if k < mutations:
                 v = uniform(bits) if sizes[j] == 0 else float(below(bits, sizes[j]))
             else:
-                v = value_of(table, length, rows, cols, values, below(bits, kept[0]), below(bits, n), j)
+                v = value_of(
+                    table, length, rows, cols, values, below(bits, kept[0]), below(bits, n), j
+                )
                 if sizes[j] == 0 and noise > 0:
                     u = 1.0 - uniform(bits)
-                    v += noise * math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * uniform(bits))
+                    v += (
+                        noise
+                        * math.sqrt(-2.0 * math.log(u))
+                        * math.cos(2.0 * math.pi * uniform(bits))
+                    )
                     v = min(max(v, 0.0), 1.0)
             write(new, table[i])
             new[j] = v

@@ -1,8 +1,11 @@
-"""PrivateTable: a private table, what of it should survive, and oracles that answer with noise and charge for it.
+"""PrivateTable: a private table, what of it should survive, and oracles that answer with noise and
+charge for it.
 
-    minimise  mean_q |q(D) - q(S)|   over tables S,   D seen only through mechanisms that together are rho-zCDP
+    minimise  mean_q |q(D) - q(S)|   over tables S,   D seen only through mechanisms that together
+    are rho-zCDP
 
-A method sees D through `measure` and `select` alone. Both charge the run's budget of `rho` before any noise is drawn.
+A method sees D through `measure` and `select` alone. Both charge the run's budget of `rho` before
+any noise is drawn.
 """
 
 from __future__ import annotations
@@ -31,14 +34,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Synthetic:
-    """An answer: the rows of a synthetic table, encoded as its domain says. No rows: nothing was measured yet."""
+    """An answer: the rows of a synthetic table, encoded as its domain says. No rows: nothing was
+    measured yet.
+    """
 
     rows: Float[np.ndarray, "n d"]
 
 
 @dataclass(frozen=True, slots=True)
 class Errors(Verdict):
-    """The true errors of a synthetic table. It never beats another one: choosing among tables by their true errors would publish what no
+    """The true errors of a synthetic table. It never beats another one: choosing among tables by
+    their true errors would publish what no
     noise covers.
 
     So a run returns the method's last table, not the best of its trail.
@@ -53,7 +59,8 @@ class Errors(Verdict):
 class Measured:
     """Noisy answers of some workloads.
 
-    cells: (k,) which counts.  answers: (k,) shares of rows with noise, not clipped.  sigma: by workload, the noise of a share.  rho: by workload.
+    cells: (k,) which counts.  answers: (k,) shares of rows with noise, not clipped.  sigma: by
+      workload, the noise of a share.  rho: by workload.
     """
 
     cells: Int[np.ndarray, " k"]
@@ -64,7 +71,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """A table's columns as variables of a space, for listings and to recognise a stored run's problem."""
+    """A table's columns as variables of a space, for listings and to recognise a stored run's
+    problem.
+    """
 
     variables: tuple[Variable, ...]
 
@@ -84,10 +93,12 @@ class _NoLimits:
 class PrivateTable(Problem):
     """A private table and the queries whose answers a synthetic table should keep.
 
-    data: DataFrame with the columns of `domain`.  objective: "average" or "max" absolute error over all queries, of shares of rows.
+    data: DataFrame with the columns of `domain`.  objective: "average" or "max" absolute error over
+      all queries, of shares of rows.
     Neighbouring tables differ in one row; the number of rows is public.
 
-    The verdict is measured on the private rows: it is for those who may see them, and is not private.
+    The verdict is measured on the private rows: it is for those who may see them, and is not
+      private.
     Raises ArgumentError for an empty workload, values outside the domain, missing values.
     """
 
@@ -105,7 +116,10 @@ class PrivateTable(Problem):
         if not isinstance(self.domain, Domain):
             raise ArgumentTypeError(f"domain: got {type(self.domain).__name__}, expected a Domain")
         if not isinstance(self.workload, Workload):
-            raise ArgumentTypeError(f"workload: got {type(self.workload).__name__}, expected query classes such as Marginals(2) + Prefixes(2000)")
+            raise ArgumentTypeError(
+                f"workload: got {type(self.workload).__name__}, expected query classes such as "
+                "Marginals(2) + Prefixes(2000)"
+            )
         if self.objective not in ("average", "max"):
             raise ArgumentError(f"objective={self.objective!r}: expected 'average' or 'max'")
         self.queries: Queries = self.workload.compile(self.domain)
@@ -119,8 +133,14 @@ class PrivateTable(Problem):
     @property
     def space(self) -> _Columns:
         """The columns."""
-        return _Columns(tuple(Categorical(name, values) if values else Real(name, *bounds)
-                              for name, values, bounds in zip(self.domain.names, self.domain.values, self.domain.bounds, strict=True)))
+        return _Columns(
+            tuple(
+                Categorical(name, values) if values else Real(name, *bounds)
+                for name, values, bounds in zip(
+                    self.domain.names, self.domain.values, self.domain.bounds, strict=True
+                )
+            )
+        )
 
     @property
     def metric_titles(self) -> dict[str, str]:
@@ -136,10 +156,11 @@ class PrivateTable(Problem):
     def _counts(self) -> Int[np.ndarray, " q"]:
         return self.queries.count(self._rows)
 
-    # -- oracles ------------------------------------------------------------------------------------------------------
+    # -- oracles -----------------------------------------------------------------------------------
 
     def measure(self, which: Sequence[int], rho: float, noise: Noise) -> Measured:
-        """Noisy answers of the workloads `which`, each rho-zCDP, by the discrete Gaussian mechanism on their counts.
+        """Noisy answers of the workloads `which`, each rho-zCDP, by the discrete Gaussian mechanism
+        on their counts.
 
         Charges len(which) * rho before anything is drawn. rho = inf: the exact answers.
         """
@@ -149,14 +170,32 @@ class PrivateTable(Problem):
         sigma = np.zeros(len(which))
         if rho != np.inf:
             base = self.queries.arrays.base
-            variances: dict[int, Fraction] = {int(s): gaussian_variance(int(s), rho) for s in np.unique(self.queries.sensitivity2[list(which)])}
-            drawn = [noise.discrete_gaussian(variances[int(self.queries.sensitivity2[w])], int(base[w + 1] - base[w])) for w in which]
+            variances: dict[int, Fraction] = {
+                int(s): gaussian_variance(int(s), rho)
+                for s in np.unique(self.queries.sensitivity2[list(which)])
+            }
+            drawn = [
+                noise.discrete_gaussian(
+                    variances[int(self.queries.sensitivity2[w])], int(base[w + 1] - base[w])
+                )
+                for w in which
+            ]
             counts += np.concatenate(drawn or [np.zeros(0)])
-            sigma = np.array([float(variances[int(self.queries.sensitivity2[w])]) ** 0.5 for w in which])
+            sigma = np.array(
+                [float(variances[int(self.queries.sensitivity2[w])]) ** 0.5 for w in which]
+            )
         return Measured(cells, counts / self.n, sigma / self.n, rho)
 
-    def select(self, answers: Float[np.ndarray, " q"], open_: Bool[np.ndarray, " w"], draws: int, rho: float, noise: Noise) -> list[int]:
-        """The `draws` open workloads on which `answers` (shares of rows) are worst, by the exponential mechanism: rho-zCDP in all, charged first.
+    def select(
+        self,
+        answers: Float[np.ndarray, " q"],
+        open_: Bool[np.ndarray, " w"],
+        draws: int,
+        rho: float,
+        noise: Noise,
+    ) -> list[int]:
+        """The `draws` open workloads on which `answers` (shares of rows) are worst, by the
+        exponential mechanism: rho-zCDP in all, charged first.
 
         The score of a workload is its largest error, which one row moves by at most 1/n.
         """
@@ -171,7 +210,7 @@ class PrivateTable(Problem):
         score[~open_] = -np.inf
         return np.argsort(-score, kind="stable")[:draws].tolist()
 
-    # -- answers ------------------------------------------------------------------------------------------------------
+    # -- answers -----------------------------------------------------------------------------------
 
     def rho_of(self, epsilon: float, delta: float | None = None) -> float:
         """What (epsilon, delta)-DP allows; delta is 1/n^2 unless given."""
@@ -192,7 +231,10 @@ class PrivateTable(Problem):
             cell_part = np.repeat(self.queries.part, np.diff(self.queries.arrays.base))
             for i, title in enumerate(self.queries.titles):
                 if (mine := error[cell_part == i]).size:
-                    metrics |= {f"average_error, {title}": float(mine.mean()), f"max_error, {title}": float(mine.max())}
+                    metrics |= {
+                        f"average_error, {title}": float(mine.mean()),
+                        f"max_error, {title}": float(mine.max()),
+                    }
         rows = len(answer.rows) if isinstance(answer, Synthetic) else len(answer)
         return Errors(metrics[f"{self.objective}_error"], metrics={**metrics, "rows": float(rows)})
 
@@ -206,4 +248,10 @@ class PrivateTable(Problem):
         """The errors as rows of text."""
         if answer is None and not verdict.metrics:
             return [("metric", "value", ""), ("synthetic table", "none", "")]
-        return [("metric", "value", ""), *((k.replace("_", " "), f"{v:.0f}" if k == "rows" else f"{v:.5f}", "") for k, v in verdict.metrics.items())]
+        return [
+            ("metric", "value", ""),
+            *(
+                (k.replace("_", " "), f"{v:.0f}" if k == "rows" else f"{v:.5f}", "")
+                for k, v in verdict.metrics.items()
+            ),
+        ]

@@ -1,7 +1,10 @@
-"""Statistical queries on tables: marginals, ranges, prefixes and halfspaces, all counts of rows of which a predicate is true.
+"""Statistical queries on tables: marginals, ranges, prefixes and halfspaces, all counts of rows of
+which a predicate is true.
 
-A *workload* is a set of disjoint predicates (the cells of one marginal, one halfspace by the values of one column), so that replacing a row moves
-its counts by at most sqrt(2) in L2, by at most 1 where it has a single cell. Workloads add up: ``Marginals(2) + Halfspaces(2000)``.
+A *workload* is a set of disjoint predicates (the cells of one marginal, one halfspace by the values
+of one column), so that replacing a row moves
+its counts by at most sqrt(2) in L2, by at most 1 where it has a single cell. Workloads add up:
+``Marginals(2) + Halfspaces(2000)``.
 """
 
 from __future__ import annotations
@@ -22,12 +25,16 @@ if TYPE_CHECKING:
 
 
 class Arrays(NamedTuple):
-    """Workloads as the compiled kernels read them. Workload w owns the cells base[w]..base[w+1]; a row is in at most one of them.
+    """Workloads as the compiled kernels read them. Workload w owns the cells base[w]..base[w+1]; a
+    row is in at most one of them.
 
-    A row x is in w if low <= x[col] < high for each of w's conditions (th_*) and, where half[w] >= 0, slope . x[numeric] > offset; its cell is then
+    A row x is in w if low <= x[col] < high for each of w's conditions (th_*) and, where half[w] >=
+    0, slope . x[numeric] > offset; its cell is then
     the mixed-radix number of its bins on w's axes (ax_*), bin = floor(x[col] * mult).
-    dep_*: by column, the workloads without conditions that a change of this column may move; uses: the same for all workloads.
-    key_*: by column, its conditions sorted by threshold (numbers) or value - 0.5 (categories), and whose they are.  number: by column.
+    dep_*: by column, the workloads without conditions that a change of this column may move; uses:
+      the same for all workloads.
+    key_*: by column, its conditions sorted by threshold (numbers) or value - 0.5 (categories), and
+      whose they are.  number: by column.
     """
 
     base: Int[np.ndarray, " w1"]
@@ -58,7 +65,8 @@ class One:
     """One workload: either cells, or a halfspace by cells, or a conjunction of conditions.
 
     axes: (column, bins).  halfspace: (slope by numeric column, offset).
-    conditions: (column, low, high), one a column at most, true for low <= x < high: one value of a category, or everything below a number.
+    conditions: (column, low, high), one a column at most, true for low <= x < high: one value of a
+      category, or everything below a number.
     """
 
     axes: tuple[tuple[int, int], ...] = ()
@@ -75,7 +83,8 @@ class One:
 class Queries:
     """A workload compiled for a domain.
 
-    part: (w,) which summand of the workload each belongs to; titles: of the summands.  sensitivity2: (w,) squared, in counts.
+    part: (w,) which summand of the workload each belongs to; titles: of the summands.
+      sensitivity2: (w,) squared, in counts.
     """
 
     arrays: Arrays
@@ -96,7 +105,9 @@ class Queries:
     def cells(self, which: Iterable[int]) -> Int[np.ndarray, " k"]:
         """Indices of the counts of these workloads."""
         base = self.arrays.base
-        return np.concatenate([np.arange(base[w], base[w + 1]) for w in which] or [np.zeros(0, int)])
+        return np.concatenate(
+            [np.arange(base[w], base[w + 1]) for w in which] or [np.zeros(0, int)]
+        )
 
     def count(self, table: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " q"]:
         """How many rows each predicate is true of."""
@@ -131,12 +142,23 @@ class Workload:
         """The workloads as arrays. Raises ArgumentError where there are none."""
         found = [(i, one) for i, part in enumerate(self.parts) for one in part.ones(domain)]
         if not found:
-            raise ArgumentError(f"workload {' + '.join(p.title for p in self.parts) or '()'} asks nothing of the columns {', '.join(domain.names)}: "
-                                "expected at least one query")
+            raise ArgumentError(
+                f"workload {' + '.join(p.title for p in self.parts) or '()'} asks nothing of the "
+                f"columns {', '.join(domain.names)}: "
+                "expected at least one query"
+            )
         titles = [p.title for p in self.parts]
-        named = tuple(t if titles.count(t) == 1 else f"{t} {titles[:i].count(t) + 1}" for i, t in enumerate(titles))
+        named = tuple(
+            t if titles.count(t) == 1 else f"{t} {titles[:i].count(t) + 1}"
+            for i, t in enumerate(titles)
+        )
         ones = [one for _, one in found]
-        return Queries(_arrays(ones, domain), np.array([i for i, _ in found]), named, np.array([1 if o.cells == 1 else 2 for o in ones]))
+        return Queries(
+            _arrays(ones, domain),
+            np.array([i for i, _ in found]),
+            named,
+            np.array([1 if o.cells == 1 else 2 for o in ones]),
+        )
 
 
 @dataclass(frozen=True)
@@ -153,7 +175,9 @@ class Sum(Workload):
 
 @dataclass(frozen=True)
 class Marginals(Workload):
-    """All k-way marginals: one cell for each combination of values. bins: equal bins of a numeric column; 0 leaves numeric columns out."""
+    """All k-way marginals: one cell for each combination of values. bins: equal bins of a numeric
+    column; 0 leaves numeric columns out.
+    """
 
     k: int = 2
     bins: int = 16
@@ -175,7 +199,9 @@ class Marginals(Workload):
 
 @dataclass(frozen=True)
 class Ranges(Workload):
-    """Binary-tree marginals: pairs of columns of which one at least is numeric, at each level in 2, 4, ..., 2^depth equal bins."""
+    """Binary-tree marginals: pairs of columns of which one at least is numeric, at each level in 2,
+    4, ..., 2^depth equal bins.
+    """
 
     depth: int = 5
 
@@ -183,17 +209,26 @@ class Ranges(Workload):
         _whole("depth", self.depth, 1)
 
     def ones(self, domain: Domain) -> list[One]:
-        """One workload for each pair and level; a table of one numeric column has its levels alone."""
+        """One workload for each pair and level; a table of one numeric column has its levels
+        alone."""
         sizes = domain.sizes
-        pairs: list[tuple[int, ...]] = [p for p in combinations(range(domain.d), 2) if not all(sizes[j] for j in p)]
+        pairs: list[tuple[int, ...]] = [
+            p for p in combinations(range(domain.d), 2) if not all(sizes[j] for j in p)
+        ]
         if domain.d == 1 and not sizes[0]:
             pairs = [(0,)]
-        return [One(tuple((j, sizes[j] or 2**level) for j in p)) for p in pairs for level in range(1, self.depth + 1)]
+        return [
+            One(tuple((j, sizes[j] or 2**level) for j in p))
+            for p in pairs
+            for level in range(1, self.depth + 1)
+        ]
 
 
 @dataclass(frozen=True)
 class Prefixes(Workload):
-    """`count` random predicates: k_cat columns have given values and k_num numeric columns (drawn with replacement) lie below thresholds."""
+    """`count` random predicates: k_cat columns have given values and k_num numeric columns (drawn
+    with replacement) lie below thresholds.
+    """
 
     count: int = 2000
     k_cat: int = 1
@@ -201,20 +236,38 @@ class Prefixes(Workload):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in (("count", self.count), ("k_cat", self.k_cat), ("k_num", self.k_num), ("seed", self.seed)):
+        for name, value in (
+            ("count", self.count),
+            ("k_cat", self.k_cat),
+            ("k_num", self.k_num),
+            ("seed", self.seed),
+        ):
             _whole(name, value, 0)
 
     def ones(self, domain: Domain) -> list[One]:
         """Each predicate is a workload with a single cell."""
         cats, nums = domain.categorical, domain.numeric
         if (self.k_num and not nums) or len(cats) < self.k_cat:
-            raise ArgumentError(f"prefixes of {self.k_cat} categorical and {self.k_num} numeric columns: the domain has {len(cats)} and {len(nums)}")
+            raise ArgumentError(
+                f"prefixes of {self.k_cat} categorical and {self.k_num} numeric columns: the "
+                f"domain has {len(cats)} and {len(nums)}"
+            )
         rng = np.random.default_rng([self.seed, 1])
         found = []
         for _ in range(self.count):
-            equal = [(j, v - 0.5, v + 0.5) for j in sorted(rng.choice(cats, self.k_cat, replace=False).tolist()) if self.k_cat
-                     for v in [float(rng.integers(domain.sizes[j]))]] if self.k_cat else []
-            lowest: dict[int, float] = {}  # of two thresholds of one column the lower one says it all
+            equal = (
+                [
+                    (j, v - 0.5, v + 0.5)
+                    for j in sorted(rng.choice(cats, self.k_cat, replace=False).tolist())
+                    if self.k_cat
+                    for v in [float(rng.integers(domain.sizes[j]))]
+                ]
+                if self.k_cat
+                else []
+            )
+            lowest: dict[
+                int, float
+            ] = {}  # of two thresholds of one column the lower one says it all
             for j in rng.choice(nums, self.k_num).tolist() if self.k_num else []:
                 lowest[j] = min(float(rng.random()), lowest.get(j, math.inf))
             found.append(One((), (*equal, *((j, -math.inf, t) for j, t in sorted(lowest.items())))))
@@ -223,9 +276,11 @@ class Prefixes(Workload):
 
 @dataclass(frozen=True)
 class Halfspaces(Workload):
-    """`count` random halfspaces a . x > b of the numeric columns in [0, 1], each by the values of one random categorical column.
+    """`count` random halfspaces a . x > b of the numeric columns in [0, 1], each by the values of
+    one random categorical column.
 
-    a ~ N(0, I) / sqrt(number of numeric columns), b ~ N(0, 1).  binary: take columns of two values only, where there are any, as the paper does.
+    a ~ N(0, I) / sqrt(number of numeric columns), b ~ N(0, 1).  binary: take columns of two values
+    only, where there are any, as the paper does.
     """
 
     count: int = 2000
@@ -248,7 +303,9 @@ class Halfspaces(Workload):
         for _ in range(self.count):
             axes = [(j, domain.sizes[j]) for j in rng.choice(cats, 1).tolist()] if cats else []
             slope = rng.standard_normal(len(nums)) / math.sqrt(len(nums))
-            found.append(One(tuple(axes), (), (tuple(slope.tolist()), float(rng.standard_normal()))))
+            found.append(
+                One(tuple(axes), (), (tuple(slope.tolist()), float(rng.standard_normal())))
+            )
         return found
 
 
@@ -263,7 +320,9 @@ def _pointers(lengths: Sequence[int]) -> np.ndarray:
 
 def _arrays(ones: Sequence[One], domain: Domain) -> Arrays:
     axes = [a for o in ones for a in o.axes]
-    strides = [math.prod(size for _, size in o.axes[i + 1:]) for o in ones for i in range(len(o.axes))]
+    strides = [
+        math.prod(size for _, size in o.axes[i + 1 :]) for o in ones for i in range(len(o.axes))
+    ]
     conditions = [c for o in ones for c in o.conditions]
     halves = [o.halfspace for o in ones if o.halfspace is not None]
     numbered = np.cumsum([o.halfspace is not None for o in ones]) - 1
@@ -275,20 +334,45 @@ def _arrays(ones: Sequence[One], domain: Domain) -> Arrays:
             a, b = np.array(o.halfspace[0]), o.halfspace[1]
             if np.minimum(a, 0).sum() <= b + 1e-9 and np.maximum(a, 0).sum() >= b - 1e-9:
                 uses[w, nums[a != 0]] = True
-            elif np.maximum(a, 0).sum() < b:  # no point of the cube is beyond it: nothing can move its counts
+            elif (
+                np.maximum(a, 0).sum() < b
+            ):  # no point of the cube is beyond it: nothing can move its counts
                 uses[w] = False
     owners = np.repeat(np.arange(len(ones)), [len(o.conditions) for o in ones])
-    by_column = [np.flatnonzero(uses[:, j] & ~np.isin(np.arange(len(ones)), owners)) for j in range(domain.d)]
-    keys = [sorted((c[2] if c[1] == -math.inf else c[1], int(w)) for c, w in zip(conditions, owners, strict=True) if c[0] == j)
-            for j in range(domain.d)]
+    by_column = [
+        np.flatnonzero(uses[:, j] & ~np.isin(np.arange(len(ones)), owners)) for j in range(domain.d)
+    ]
+    keys = [
+        sorted(
+            (c[2] if c[1] == -math.inf else c[1], int(w))
+            for c, w in zip(conditions, owners, strict=True)
+            if c[0] == j
+        )
+        for j in range(domain.d)
+    ]
     return Arrays(
-        _pointers([o.cells for o in ones]), _pointers([len(o.axes) for o in ones]), np.array([j for j, _ in axes], dtype=np.int64),
-        np.array([1.0 if domain.sizes[j] else size for j, size in axes], dtype=float), np.array([size for _, size in axes], dtype=np.int64),
-        np.array(strides, dtype=np.int64), _pointers([len(o.conditions) for o in ones]), np.array([c[0] for c in conditions], dtype=np.int64),
-        np.array([c[1] for c in conditions], dtype=float), np.array([c[2] for c in conditions], dtype=float),
-        np.array([numbered[w] if o.halfspace is not None else -1 for w, o in enumerate(ones)], dtype=np.int64),
-        np.array([h[0] for h in halves], dtype=float).reshape(len(halves), len(nums)), np.array([h[1] for h in halves], dtype=float), nums,
-        _pointers([len(c) for c in by_column]), np.concatenate(by_column).astype(np.int64), uses,
-        _pointers([len(k) for k in keys]), np.array([t for k in keys for t, _ in k], dtype=float),
+        _pointers([o.cells for o in ones]),
+        _pointers([len(o.axes) for o in ones]),
+        np.array([j for j, _ in axes], dtype=np.int64),
+        np.array([1.0 if domain.sizes[j] else size for j, size in axes], dtype=float),
+        np.array([size for _, size in axes], dtype=np.int64),
+        np.array(strides, dtype=np.int64),
+        _pointers([len(o.conditions) for o in ones]),
+        np.array([c[0] for c in conditions], dtype=np.int64),
+        np.array([c[1] for c in conditions], dtype=float),
+        np.array([c[2] for c in conditions], dtype=float),
+        np.array(
+            [numbered[w] if o.halfspace is not None else -1 for w, o in enumerate(ones)],
+            dtype=np.int64,
+        ),
+        np.array([h[0] for h in halves], dtype=float).reshape(len(halves), len(nums)),
+        np.array([h[1] for h in halves], dtype=float),
+        nums,
+        _pointers([len(c) for c in by_column]),
+        np.concatenate(by_column).astype(np.int64),
+        uses,
+        _pointers([len(k) for k in keys]),
+        np.array([t for k in keys for t, _ in k], dtype=float),
         np.array([w for k in keys for _, w in k], dtype=np.int64),
-        np.array([size == 0 for size in domain.sizes]))
+        np.array([size == 0 for size in domain.sizes]),
+    )

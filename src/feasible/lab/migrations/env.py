@@ -1,4 +1,6 @@
-"""Alembic environment: migrates on the connection that the store hands over, under a version table of our own."""
+"""Alembic environment: migrates on the connection that the store hands over, under a version table
+of our own.
+"""
 
 from alembic import context
 
@@ -9,6 +11,8 @@ context.configure(
     target_metadata=metadata,
     version_table=VERSION_TABLE,
     transactional_ddl=False,
-    include_object=lambda _object, name, kind, *_: kind != "table" or str(name).startswith("feasible_"),
+    include_object=lambda _object, name, kind, *_: (
+        kind != "table" or str(name).startswith("feasible_")
+    ),
 )
 context.run_migrations()

@@ -58,8 +58,20 @@ def upgrade() -> None:
         sa.Column("updated", sa.Float),
     )
     told, pending = sa.text("told IS NOT NULL"), sa.text("status IN (3, 4)")
-    op.create_index("feasible_evaluations_told", "feasible_evaluations", ["run", "told"], sqlite_where=told, postgresql_where=told)
-    op.create_index("feasible_evaluations_open", "feasible_evaluations", ["run"], sqlite_where=pending, postgresql_where=pending)
+    op.create_index(
+        "feasible_evaluations_told",
+        "feasible_evaluations",
+        ["run", "told"],
+        sqlite_where=told,
+        postgresql_where=told,
+    )
+    op.create_index(
+        "feasible_evaluations_open",
+        "feasible_evaluations",
+        ["run"],
+        sqlite_where=pending,
+        postgresql_where=pending,
+    )
     op.create_table(
         "feasible_points",
         sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),

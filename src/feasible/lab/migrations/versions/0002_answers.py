@@ -1,4 +1,5 @@
-"""Answers that are not rows of a ledger: what a finished run found, in the format of checkpoints."""
+"""Answers that are not rows of a ledger: what a finished run found, in the format of
+checkpoints."""
 
 import sqlalchemy as sa
 from alembic import op
