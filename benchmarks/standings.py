@@ -128,6 +128,6 @@ def finished_part(found: Race) -> Race:
 
 
 def _plain(value: object) -> object:
-    from feasible.lab.claim import plain
+    from feasible.core.plain import plain
 
     return plain(value)

@@ -15,7 +15,12 @@ import pytest
 
 from feasible.core.budget import Budget, Meter, active_meter, spend
 from feasible.core.checkpoint import encode
-from feasible.core.errors import ArgumentError, CheckpointError, WrongProblem
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    CheckpointError,
+    WrongProblem,
+)
 from feasible.core.problem import Method, Problem
 from feasible.core.result import next_point
 from feasible.core.run import Run, active_run, check_seed, run
@@ -351,7 +356,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", True, None])
 def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(ArgumentError, match="seed="):
+    with pytest.raises((ArgumentError, ArgumentTypeError), match="seed="):
         check_seed(seed)
 
 

@@ -61,7 +61,7 @@ def open_store(where: str | None, *, existing: bool = False) -> Store:
 
 def emit(value: Any) -> None:
     """Print JSON; NaN becomes null."""
-    from ..lab.claim import plain
+    from ..core.plain import plain
 
     sys.stdout.write(json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
 

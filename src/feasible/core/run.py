@@ -17,8 +17,10 @@ import numpy as np
 
 from .budget import Budget, Meter, active_meter
 from .checkpoint import decode, encode
-from .errors import ArgumentError, CheckpointError, GoalReached, Stalled, StopRun, WrongProblem
+from .checks import whole
+from .errors import CheckpointError, GoalReached, Stalled, StopRun, WrongProblem
 from .ledger import FAILED, PENDING, Ledger, Observation
+from .plain import verdict_data
 from .problem import Method, Problem
 from .result import Point, Result, next_point
 from .verdict import Verdict
@@ -387,8 +389,8 @@ def _finish(current: Run, state: Any, stopped: str) -> Result:
 def _save(current: Run, checkpoints: Checkpoints, state: Any) -> None:
     meter = current.meter
     paused = meter.pause()
-    trail = [[p.step, p.spent, p.seconds, _plain(p.verdict)] for p in current.trail]
-    best = None if current._best is None else [current._best[0], _plain(current._best[1])]
+    trail = [[p.step, p.spent, p.seconds, verdict_data(p.verdict)] for p in current.trail]
+    best = None if current._best is None else [current._best[0], verdict_data(current._best[1])]
     try:
         checkpoints.save(
             encode(
@@ -457,17 +459,6 @@ def _restore(current: Run, blob: bytes, template: Any) -> Any:
     return saved.state
 
 
-def _plain(v: Verdict) -> dict[str, Any]:
-    return {
-        "objective": v.objective,
-        "violation": v.violation,
-        "tolerance": v.tolerance,
-        "residual": v.residual,
-        "violations": dict(v.violations),
-        "metrics": dict(v.metrics),
-    }
-
-
 @cache
 def versions() -> dict[str, str]:
     """Versions of what the result depends on."""
@@ -502,9 +493,7 @@ def versions() -> dict[str, str]:
 
 def check_seed(seed: Any) -> int:
     """A seed as a non-negative int, or ArgumentError."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ArgumentError(f"seed={seed!r}: expected an integer >= 0")
-    return int(seed)
+    return whole("seed", seed, least=0)
 
 
 def as_observers(observers: Any) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ says whether it holds.
 from __future__ import annotations
 
 import json
-import math
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnknownName, nearest
+from ..core.plain import plain
 from ..core.run import versions
 from .trials import Race
 
@@ -144,19 +144,6 @@ def write_evidence(evidence: Mapping[str, Any], folder: Path | None = None) -> P
     file = folder / f"{evidence['slug']}.json"
     file.write_text(json.dumps(evidence, indent=1, allow_nan=False) + "\n")
     return file
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON data; NaN and infinities become null and text."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def commit() -> str | None:

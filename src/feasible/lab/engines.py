@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from ..core.checks import whole
 from ..core.errors import ArgumentError, EvaluationFailed
 from ..core.run import InProcess
 
@@ -62,8 +63,7 @@ class LocalProcesses:
     """
 
     def __init__(self, workers: int):
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise ArgumentError(f"workers={workers!r}: expected an integer >= 1")
+        workers = whole("workers", workers, least=1)
         if "fork" not in multiprocessing.get_all_start_methods():
             raise ArgumentError(
                 f"workers={workers}: local processes need fork, which this system ({sys.platform}) "

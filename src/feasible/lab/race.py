@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..core.budget import Budget, Meter
+from ..core.checks import real, whole
 from ..core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -20,13 +21,13 @@ from ..core.errors import (
     UnknownName,
     nearest,
 )
+from ..core.plain import number
 from ..core.problem import Method, Problem
 from ..core.registry import load_method, load_problem
 from ..core.result import Point, Result
 from ..core.run import InProcess, Run, check_seed, run, versions
 from .engines import LocalProcesses, cpu_count, report
 from .owner import identity
-from .serial import number
 from .store import RunRow, Store
 from .stored import (
     Options,
@@ -80,10 +81,9 @@ def run_race(
     trial_timeout: float | None = None,
 ) -> Race:
     """See feasible.race."""
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ArgumentError(f"jobs={jobs!r}: expected an integer >= 1")
-    if trial_timeout is not None and not trial_timeout > 0:
-        raise ArgumentError(f"trial_timeout={trial_timeout!r}: expected seconds > 0")
+    jobs = whole("jobs", jobs, least=1)
+    if trial_timeout is not None:
+        trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
     plan = _plan(problems, methods, budget, seeds, on_failure)
     where = None if store is None else store if isinstance(store, Store) else Store(store)
     if where is None:

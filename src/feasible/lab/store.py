@@ -25,10 +25,11 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..core.errors import RunBusy, StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
+from ..core.plain import finite, verdict_data, verdict_of
 from ..core.result import Point
 from .owner import alive, identity
 from .schema import HEAD, VERSION_TABLE, answers, checkpoints, evaluations, points, races, runs
-from .serial import dump, finite, load, verdict_data, verdict_of
+from .serial import dump, load
 
 NETWORK = (
     "nfs",

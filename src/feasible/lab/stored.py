@@ -14,8 +14,10 @@ import numpy as np
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode_as, encode
-from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError, is_number
+from ..core.checks import one_of, real, whole
+from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError
 from ..core.ledger import FAILED, Ledger, Observation, Observations
+from ..core.plain import finite, is_plain, plain, verdict_data, verdict_of
 from ..core.problem import Method, Problem
 from ..core.registry import (
     configure,
@@ -30,7 +32,6 @@ from ..core.run import Engine, InProcess, Run, run, versions
 from ..core.verdict import Verdict
 from .engines import LocalProcesses
 from .owner import alive
-from .serial import finite, verdict_data, verdict_of
 from .store import EvaluationRow, RunRow, Store
 
 CHECKPOINT_SECONDS = 20.0
@@ -48,18 +49,11 @@ class Options:
     find_feasible: bool = False
 
     def __post_init__(self) -> None:
-        if self.on_failure not in ("raise", "skip"):
-            raise ArgumentError(f"on_failure={self.on_failure!r}: expected 'raise' or 'skip'")
-        if isinstance(self.retry, bool) or not isinstance(self.retry, int) or self.retry < 0:
-            raise ArgumentError(f"retry={self.retry!r}: expected an integer >= 0")
-        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
-            raise ArgumentError(f"workers={self.workers!r}: expected an integer >= 1")
-        if self.evaluation_timeout is not None and not (
-            is_number(self.evaluation_timeout) and self.evaluation_timeout > 0
-        ):
-            raise ArgumentError(
-                f"evaluation_timeout={self.evaluation_timeout!r}: expected seconds > 0"
-            )
+        one_of("on_failure", self.on_failure, ("raise", "skip"))
+        whole("retry", self.retry, least=0)
+        whole("workers", self.workers, least=1)
+        if self.evaluation_timeout is not None:
+            real("evaluation_timeout", self.evaluation_timeout, above=0, note=" of seconds")
 
     def engine(self) -> Engine:
         """The engine that these options ask for."""
@@ -79,7 +73,7 @@ def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
     if (
         "<locals>" in cls.__qualname__
         or cls.__module__ in ("__main__",)
-        or not all(_simple(v) for v in settings.values())
+        or not all(is_plain(v) for v in settings.values())
     ):
         return None
     return {"target": f"{cls.__module__}:{cls.__qualname__}", "settings": settings}
@@ -111,8 +105,8 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
         "target": getattr(problem, "target", None),
         "variables": {
             v.name: [
-                finite_text(v.low),
-                finite_text(v.high),
+                plain(float(v.low)),
+                plain(float(v.high)),
                 v.integer,
                 v.log,
                 [str(c) for c in v.choices],
@@ -121,11 +115,6 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
         },
         "limits": {q.name: q.text for q in getattr(limits, "limits", ())},
     }
-
-
-def finite_text(value: float) -> float | str:
-    """A bound as JSON holds it."""
-    return float(value) if math.isfinite(value) else str(value)
 
 
 def check_same(row: RunRow, problem: Problem) -> None:
@@ -162,12 +151,6 @@ def check_method(row: RunRow, method: Method, label: str) -> None:
             f"{' with other settings' if label == row.method else ''}: give it the same, or "
             "another name"
         )
-
-
-def _simple(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_simple(v) for v in value)
-    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:

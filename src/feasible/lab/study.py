@@ -45,12 +45,13 @@ from ..core.ledger import (
     Observation,
     Observations,
 )
+from ..core.plain import finite
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.run import Run, run, versions
 from .owner import alive, identity
 from .schema import evaluations, runs
-from .serial import dump, finite, load
+from .serial import dump, load
 from .store import EvaluationRow, RunRow, Store, _evaluation
 from .stored import _columns, method_label, observations
 
