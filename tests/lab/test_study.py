@@ -21,7 +21,8 @@ from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING
 from feasible.core.registry import load_method, methods
-from feasible.lab.store import Store, identity
+from feasible.lab.owner import identity
+from feasible.lab.store import Store
 from feasible.lab.study import Report, Study
 
 

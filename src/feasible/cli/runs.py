@@ -20,7 +20,8 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..core.result import Result
-    from ..lab.store import RunRow, Store
+    from ..lab.rows import RunRow
+    from ..lab.store import Store
 
 
 def solve(

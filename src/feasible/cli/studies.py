@@ -11,7 +11,8 @@ import typer
 from .common import BudgetOption, JsonOption, StoreOption, console, emit, open_store
 
 if TYPE_CHECKING:
-    from ..lab.store import RunRow, Store
+    from ..lab.rows import RunRow
+    from ..lab.store import Store
     from ..lab.study import Study
 
 
@@ -284,7 +285,7 @@ def _open_or_begin(
     from ..core.budget import Budget
     from ..core.errors import ArgumentError, BudgetError
     from ..core.registry import default_method, load_method, load_problem
-    from ..lab.store import RunRow
+    from ..lab.rows import RunRow
     from ..lab.stored import method_label
     from ..lab.study import Study
 

@@ -28,7 +28,8 @@ from ..core.result import Point, Result
 from ..core.run import InProcess, Run, check_seed, run, versions
 from .engines import LocalProcesses, cpu_count, report
 from .owner import identity
-from .store import RunRow, Store
+from .rows import RunRow
+from .store import Store
 from .stored import (
     Options,
     build_method,

@@ -32,7 +32,8 @@ from ..core.run import Engine, InProcess, Run, run, versions
 from ..core.verdict import Verdict
 from .engines import LocalProcesses
 from .owner import alive
-from .store import EvaluationRow, RunRow, Store
+from .rows import EvaluationRow, RunRow
+from .store import Store
 
 CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5

@@ -50,9 +50,10 @@ from ..core.problem import Method
 from ..core.result import Result
 from ..core.run import Run, run, versions
 from .owner import alive, identity
+from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation
 from .schema import evaluations, runs
 from .serial import dump, load
-from .store import EvaluationRow, RunRow, Store, _evaluation
+from .store import Store
 from .stored import _columns, method_label, observations
 
 FOREIGN = -2
@@ -339,7 +340,7 @@ class Study:
         )
         with self.store.read() as connection:
             found = connection.execute(query.limit(1)).first()
-        return None if found is None else _evaluation(found)
+        return None if found is None else read_evaluation(found)
 
     def _state(self, row: RunRow) -> Any:
         """The method's state after everything told so far: the last checkpoint and what was told
@@ -464,7 +465,7 @@ class Study:
                 {
                     r.row: r
                     for r in (
-                        _evaluation(e)
+                        read_evaluation(e)
                         for e in connection.execute(
                             sa.select(evaluations).where(
                                 evaluations.c.run == self.id, evaluations.c.row.in_(ids)
@@ -475,7 +476,7 @@ class Study:
                 if ids
                 else {}
             )
-            puts: list[dict[str, Any]] = []
+            puts: list[Mapping[str, Any]] = []
             earlier = self._told_before(connection) if len(ids) < len(reports) else {}
             for report in reports:
                 where = f"line {report.line}: " if report.line is not None else ""
@@ -514,7 +515,7 @@ class Study:
                     new.told = counter
                 if old is None:
                     top += 1
-                puts.append(self._put(new))
+                puts.append(evaluation_values(self.id, new))
                 done.rows.append(new.row)
                 stored[new.row] = new
             if puts:
@@ -650,25 +651,6 @@ class Study:
     ) -> Observations:
         seen: Observations = self.problem.from_metrics(x, metrics, failed, row)
         return seen
-
-    def _put(self, r: EvaluationRow) -> dict[str, Any]:
-        return {
-            "run": self.id,
-            "row": r.row,
-            "x": json.dumps(r.x),
-            "objective": r.objective,
-            "violation": r.violation,
-            "constraints": json.dumps(r.constraints),
-            "metrics": json.dumps(r.metrics),
-            "status": r.status,
-            "tag": r.tag,
-            "reason": r.reason,
-            "seconds": r.seconds,
-            "told": r.told,
-            "charged": dump(r.charged),
-            "note": r.note,
-            "updated": time.time(),
-        }
 
     # -- working and showing -----------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import TableError
-from .store import EvaluationRow
+from .rows import EvaluationRow
 from .study import Report, Study
 
 YES = {"yes": 1.0, "true": 1.0, "y": 1.0, "ja": 1.0, "no": 0.0, "false": 0.0, "n": 0.0, "nein": 0.0}
