@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,26 @@ from hypothesis import settings  # noqa: E402
 
 settings.register_profile("feasible", deadline=None)  # machines that run tests are busy
 settings.load_profile("feasible")
+
+
+class Clock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of every meter that is made in this test: it moves when the test says so."""
+    from feasible.core.budget import Meter
+
+    clock = Clock()
+    monkeypatch.setattr(Meter, "__init__", partialmethod(Meter.__init__, clock=clock))
+    return clock
 
 
 @pytest.fixture

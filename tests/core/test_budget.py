@@ -16,16 +16,6 @@ from feasible.core.budget import Budget, Meter, active_meter, register_resource,
 from feasible.core.errors import BudgetError, BudgetExhausted
 
 
-class Clock:
-    """A clock that moves when told to."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def metered():
     def use(meter):
@@ -229,9 +219,8 @@ def test_a_meter_goes_on_from_what_was_spent_before():
     assert meter.grant("evaluations", 5) == 2
 
 
-def test_seconds_are_read_from_the_clock_and_stop_charges():
-    clock = Clock()
-    meter = Meter(Budget(evaluations=10, seconds=5), clock=clock)
+def test_seconds_are_read_from_the_clock_and_stop_charges(clock):
+    meter = Meter(Budget(evaluations=10, seconds=5))
     clock.now += 4
     assert meter.seconds == 4
     meter.charge("evaluations", 1)
@@ -241,9 +230,8 @@ def test_seconds_are_read_from_the_clock_and_stop_charges():
     assert meter.spent["evaluations"] == 1
 
 
-def test_the_clock_stands_still_while_paused_also_when_pauses_are_nested():
-    clock = Clock()
-    meter = Meter(Budget(seconds=5), clock=clock)
+def test_the_clock_stands_still_while_paused_also_when_pauses_are_nested(clock):
+    meter = Meter(Budget(seconds=5))
     clock.now += 1
     outer = meter.pause()
     clock.now += 10
@@ -256,9 +244,8 @@ def test_the_clock_stands_still_while_paused_also_when_pauses_are_nested():
     assert meter.seconds == 2
 
 
-def test_a_replayed_row_puts_the_clock_forward_and_never_back():
-    clock = Clock()
-    meter = Meter(Budget(seconds=50), clock=clock)
+def test_a_replayed_row_puts_the_clock_forward_and_never_back(clock):
+    meter = Meter(Budget(seconds=50))
     meter.set_clock(20)
     assert meter.seconds == 20
     meter.set_clock(10)

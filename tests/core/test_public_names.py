@@ -53,14 +53,6 @@ def test_importing_feasible_imports_nothing_heavy():
     assert loaded == []
 
 
-def test_importing_feasible_takes_well_under_a_second():
-    seconds = fresh(
-        "import time; t = time.perf_counter(); import feasible; import json; "
-        "print(json.dumps(time.perf_counter() - t))"
-    )
-    assert seconds < 1
-
-
 def test_a_black_box_is_built_without_torch_or_pandas():
     loaded = fresh(
         "import feasible, sys, json; feasible.blackbox.BlackBox(abs, bounds=[(0, 1)]); "
