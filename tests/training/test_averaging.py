@@ -98,10 +98,10 @@ def test_the_average_works_with_adam_where_a_gradient_comes_late():
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        ((3,), ArgumentTypeError),
-        ((torch.optim.SGD([nn.Parameter(torch.zeros(1))]), -1.0), ArgumentError),
+        (lambda: (3,), ArgumentTypeError),
+        (lambda: (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), -1.0), ArgumentError),
     ],
 )
 def test_averagers_without_sense_are_refused(args, error):
     with pytest.raises(error):
-        PolynomialAverager(*args)
+        PolynomialAverager(*args())

@@ -11,8 +11,6 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from lion_pytorch import Lion as LionPytorch
-from pytorch_optimizer import Lion as PytorchOptimizerLion
 from torch import nn
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
@@ -221,12 +219,15 @@ def test_iterates_enter_the_set_geometrically_and_stay_whatever_the_gradients_ar
 
 @pytest.mark.parametrize("fused", [None, False])
 def test_trajectories_equal_those_of_the_other_lions_in_float64(fused):
+    import lion_pytorch
+    import pytorch_optimizer
+
     models = [net() for _ in range(3)]
     settings = {"lr": 1e-3, "betas": (0.95, 0.98), "weight_decay": 0.7}
     makes = (
         lambda p: LionK(p, fused=fused, **settings),
-        lambda p: LionPytorch(p, **settings),
-        lambda p: PytorchOptimizerLion(p, **settings),
+        lambda p: lion_pytorch.Lion(p, **settings),
+        lambda p: pytorch_optimizer.Lion(p, **settings),
     )
     ends = [
         train(model, make(model.parameters()), steps=300)
@@ -412,6 +413,8 @@ def test_a_reloaded_run_goes_on_bit_for_bit_with_one_buffer_a_parameter(kappa):
 
 
 def test_a_checkpoint_of_lion_pytorch_is_read():
+    from lion_pytorch import Lion as LionPytorch
+
     model = net()
     theirs = LionPytorch(model.parameters(), lr=1e-2, weight_decay=0.5)
     train(model, theirs)

@@ -9,7 +9,6 @@ import signal
 import warnings
 
 import numpy as np
-import ot
 import pytest
 import torch
 from hypothesis import given, settings
@@ -173,6 +172,8 @@ def test_the_kept_entries_are_the_largest_and_what_is_dropped_is_within_its_boun
 
 
 def test_it_agrees_with_pot_at_moderate_reg():
+    import ot
+
     a, b, cost = clouds()
     theirs = ot.sinkhorn(
         a, b, cost, 1 / 50, method="sinkhorn_log", stopThr=1e-15, numItermax=20_000
@@ -181,6 +182,8 @@ def test_it_agrees_with_pot_at_moderate_reg():
 
 
 def test_without_entropy_it_is_the_network_simplexs_plan():
+    import ot
+
     for problem in (
         instances.random_assignment(200, 1e4, 100),
         instances.image_pair(10, eta=1e4, seed=100),
@@ -200,6 +203,8 @@ def test_without_entropy_it_is_the_network_simplexs_plan():
 
 
 def test_where_the_assignment_is_unique_by_far_its_cost_is_the_network_simplexs_to_1e_6():
+    import ot
+
     problem = instances.planted_assignment(200, 1e4, 100)
     assert sinkhorn_newton(None, None, problem.cost, eta=1e4).value_linear == pytest.approx(
         ot.emd2([], [], problem.cost), rel=1e-6
@@ -542,6 +547,8 @@ def test_points_keep_their_dtype_and_bad_ones_are_named():
 
 @pytest.mark.parametrize("debias", [True, False])
 def test_distances_of_histograms_are_the_closed_ones(debias):
+    import ot
+
     rng = np.random.default_rng(100)
     p, q = rng.random(40), rng.random(40) ** 3
     law = p / p.sum(), q / q.sum()

@@ -9,9 +9,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from clouds import clouds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ot import smooth as pot
 from scipy.optimize import linear_sum_assignment, linprog, minimize
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, Infeasible, NotFinite, ShapeError
@@ -22,13 +22,6 @@ from feasible.transport.sparse_capped import Capped
 from feasible.transport.sparse_kernels import dual, largest, simplex_plan
 
 FORMULATIONS = ("semidual", "dual")
-
-
-def clouds(m=32, n=32, seed=100, uneven=False):
-    rng = np.random.default_rng(seed)
-    cost = ((rng.normal(size=(m, 2))[:, None] - rng.normal(size=(n, 2)) - 1) ** 2).sum(2)
-    a, b = (rng.dirichlet(np.full(s, 5.0)) if uneven else np.full(s, 1 / s) for s in (m, n))
-    return a, b, cost / cost.max()
 
 
 def counts(plan):
@@ -187,6 +180,8 @@ def test_the_value_does_not_grow_with_k_and_both_formulations_agree_without_ties
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 10.0])
 def test_a_cap_of_all_rows_is_quadratic_transport_as_pot_has_it(gamma, formulation):
+    from ot import smooth as pot
+
     a, b, cost = clouds(20, 25, uneven=True)
     found = sparse_ot(a, b, cost, 20, gamma, formulation=formulation)
     theirs = pot.smooth_ot_semi_dual(a, b, cost, gamma, "l2", stopThr=1e-14, numItermax=5000)

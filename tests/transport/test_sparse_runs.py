@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_sparse_ot import clouds
+from clouds import clouds
 
 import feasible
 from feasible.core.errors import ShapeError
