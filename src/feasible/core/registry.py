@@ -55,6 +55,8 @@ class Catalogue:
     problems: tuple[Entry, ...] = ()
     claims: Mapping[str, str] = field(default_factory=dict)
     default: Callable[[Any, Any, bool], tuple[str, str]] | None = None
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Former "module:class" of a method in stored runs -> its registered name."""
 
 
 @cache
@@ -93,6 +95,24 @@ def claims() -> dict[str, str]:
     """Claims by paper slug: "module:attribute"."""
     found = {slug: target for c in catalogues() for slug, target in c.claims.items()}
     return found | {p.name: p.value for p in metadata.entry_points(group="feasible.claims")}
+
+
+@cache
+def moved_targets() -> dict[str, str]:
+    """Former "module:class" of a method, as old stores have it -> its registered name."""
+    return {old: name for c in catalogues() for old, name in c.moved.items()}
+
+
+def public_target(cls: type) -> str:
+    """The shortest "package:Name" by which a class can be imported, for what has to be found again
+    after the package was rearranged; the module that defines it where no package offers it.
+    """
+    parts = cls.__module__.split(".")
+    for n in range(1, len(parts)):
+        package = ".".join(parts[:n])
+        if getattr(sys.modules.get(package), cls.__qualname__, None) is cls:
+            return f"{package}:{cls.__qualname__}"
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def load_claim(slug: str) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,13 @@ from ..core.ledger import FAILED, Ledger, Observation, Observations
 from ..core.plain import finite, is_plain, plain, verdict_data, verdict_of
 from ..core.problem import Method, Problem
 from ..core.registry import (
+    Entry,
     configure,
     load_method,
     load_problem,
     methods,
+    moved_targets,
+    public_target,
     resolve_target,
     split_settings,
 )
@@ -64,8 +67,8 @@ class Options:
 
 
 def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
-    """How to build a method again: its registered name, or its class and plain settings. None where
-    that cannot be said.
+    """How to build a method again, by public names: a registered name with settings, or a class
+    that is not registered and its settings. None where that cannot be said.
     """
     if isinstance(reference, str):
         return {"name": reference}
@@ -77,7 +80,16 @@ def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
         or not all(is_plain(v) for v in settings.values())
     ):
         return None
-    return {"target": f"{cls.__module__}:{cls.__qualname__}", "settings": settings}
+    for entry in _entries_of(cls):
+        return {"name": entry.name, "settings": settings}
+    return {"target": public_target(cls), "settings": settings}
+
+
+def _entries_of(cls: type[Method]) -> Iterator[Entry]:
+    """Yield the registered entries whose method is of this very class."""
+    for entry in methods().values():
+        if entry.target.endswith(f":{cls.__name__}") and type(load_method(entry.name)) is cls:
+            yield entry
 
 
 def method_label(method: Method, reference: Any = None) -> str:
@@ -86,8 +98,8 @@ def method_label(method: Method, reference: Any = None) -> str:
     """
     if isinstance(reference, str) and split_settings(reference)[0] in methods():
         return reference
-    for entry in methods().values():
-        if entry.target.endswith(f":{type(method).__name__}") and load_method(entry.name) == method:
+    for entry in _entries_of(type(method)):
+        if load_method(entry.name) == method:
             return entry.name
     if isinstance(reference, str) and method.name == Method.name:
         return reference.rpartition(":")[2]
@@ -162,13 +174,12 @@ def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:
             "that program, with "
             "feasible.solve(..., store=..., name=...)"
         )
-    if "name" in spec:
+    if "settings" not in spec:
         return load_method(spec["name"])
-    return configure(
-        resolve_target(spec["target"]),
-        {k: tuple(v) if isinstance(v, list) else v for k, v in spec["settings"].items()},
-        name,
-    )
+    registered = spec.get("name") or moved_targets().get(spec["target"])
+    cls = type(load_method(registered)) if registered else resolve_target(spec["target"])
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in spec["settings"].items()}
+    return configure(cls, settings, name)
 
 
 def build_problem(row: RunRow) -> Problem:
