@@ -11,8 +11,8 @@ import statistics
 import cbx.dynamics
 import numpy as np
 
-from feasible.blackbox.cbo import CBO, cbo_minimize
-from feasible.blackbox.instances import get
+from feasible.blackbox.cbo.cbo import CBO, cbo_minimize
+from feasible.blackbox.instances.named import get
 
 from .common import Figure, in_turns, ratio, write
 

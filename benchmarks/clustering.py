@@ -25,7 +25,7 @@ def run() -> list[Figure]:
     from threadpoolctl import threadpool_limits
 
     from feasible.transport import TransductiveClustering
-    from feasible.transport.clustering_kernels import neighbours
+    from feasible.transport.transductive_clustering.compiled import neighbours
 
     rng = np.random.default_rng(100)
     n, d, k = 100_000, 64, 10

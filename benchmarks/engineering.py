@@ -18,7 +18,7 @@ import time
 import numpy as np
 
 from feasible import race
-from feasible.blackbox.instances import ENGINEERING
+from feasible.blackbox.instances.named import ENGINEERING
 from feasible.core.errors import FeasibleError
 from feasible.lab.race import load_race
 from feasible.lab.standings import average_ranks, solved

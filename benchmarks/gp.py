@@ -25,8 +25,8 @@ from botorch.models.transforms import Standardize
 from botorch.optim import optimize_acqf
 from gpytorch.mlls import SumMarginalLogLikelihood
 
-from feasible.blackbox.bayes import BO
-from feasible.blackbox.bayes_native import BayesOpt
+from feasible.blackbox.bo_tutorial.bo import BO
+from feasible.blackbox.bo_tutorial.native import BayesOpt
 
 from .common import Figure, write
 

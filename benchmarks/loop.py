@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feasible.blackbox.cbo import CBO
-from feasible.blackbox.instances import get
+from feasible.blackbox.cbo.cbo import CBO
+from feasible.blackbox.instances.named import get
 from feasible.core import run as runs
 from feasible.core.budget import Budget, Meter
 from feasible.core.problem import Method, Problem

@@ -14,9 +14,9 @@ def run() -> list[Figure]:
     """10,000 generations of 100 candidates on 45 pair marginals of 5,000 rows; generations on 2,000
     prefixes and 2,000 halfspaces.
     """
-    from feasible.blackbox.private.accounting import Noise
-    from feasible.blackbox.private.genetic import Optimiser, advance, aim, start
-    from feasible.blackbox.private.instances import acs_like, acs_like_mixed
+    from feasible.blackbox.private_gsd.accounting import Noise
+    from feasible.blackbox.private_gsd.genetic import Optimiser, advance, aim, start
+    from feasible.blackbox.private_gsd.instances import acs_like, acs_like_mixed
 
     figures = []
     for problem, what, generations, bar in (

@@ -78,7 +78,7 @@ def logging() -> list[Figure]:
     import torch
 
     from feasible.training import GradNormLogger
-    from feasible.training.instances import digits_cnn
+    from feasible.training.instances.small import digits_cnn
 
     problem = digits_cnn()
     model, batches = problem.begin(np.random.default_rng(100))
@@ -113,7 +113,7 @@ def minmax() -> list[Figure]:
     """Worst contraction of UBA over that of the best of linear, cosine, REX and constant, each with
     its best peak.
     """
-    from feasible.training.claims.uba import QUADRATICS, contractions
+    from feasible.training.uba.claim import QUADRATICS, contractions
 
     figures = []
     for kappa, steps in QUADRATICS:
@@ -138,7 +138,7 @@ def race() -> list[Figure]:
     from feasible.core.budget import Budget, Meter
     from feasible.core.run import Run, run
     from feasible.training import Recipe, budgeted_compare
-    from feasible.training.instances import digits_mlp
+    from feasible.training.instances.small import digits_mlp
 
     problem = digits_mlp(steps=1000)
     schedules, budgets = (

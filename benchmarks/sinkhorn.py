@@ -46,7 +46,7 @@ def until(problem, go_on: Callable, cap: float = CENSORED) -> tuple[float, float
 def assignments(figures: list[Figure]) -> None:
     """Random assignments at eta = 1200."""
     from feasible.transport import instances, sinkhorn_newton
-    from feasible.transport.peers import ott_sinkhorn, pot_sinkhorn
+    from feasible.transport.sinkhorn_newton_sparse.peers import ott_sinkhorn, pot_sinkhorn
 
     for n in (500, 2000):
         problem = instances.random_assignment(n, 1200.0, 100)
@@ -106,7 +106,7 @@ def moderate(figures: list[Figure]) -> None:
     import jax
 
     from feasible.transport import instances, sinkhorn_newton
-    from feasible.transport.peers import ott_sinkhorn
+    from feasible.transport.sinkhorn_newton_sparse.peers import ott_sinkhorn
 
     for problem in (
         *(instances.random_assignment(n, 50.0, 100) for n in (50, 500, 2000)),
@@ -139,7 +139,7 @@ def batches(figures: list[Figure]) -> None:
     import jax
 
     from feasible.transport import sinkhorn_newton
-    from feasible.transport.peers import ott_sinkhorn, pot_sinkhorn
+    from feasible.transport.sinkhorn_newton_sparse.peers import ott_sinkhorn, pot_sinkhorn
 
     rng = np.random.default_rng(100)
     cost = rng.random((200, 16, 16))

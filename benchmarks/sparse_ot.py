@@ -20,9 +20,9 @@ ROUNDS = int(os.environ.get("SPARSE_OT_ROUNDS", "5"))
 def against_pot(gamma: float) -> list[Figure]:
     """n = m = 512, k = 8: both at their defaults."""
     from feasible.transport import sparse_ot
-    from feasible.transport.instances_sparse import sparse_clouds
-    from feasible.transport.peers_sparse import smooth
-    from feasible.transport.problem_sparse import bound
+    from feasible.transport.sparse_ot.instances import sparse_clouds
+    from feasible.transport.sparse_ot.peers import smooth
+    from feasible.transport.sparse_ot.problem import bound
 
     p = sparse_clouds(512, 8, gamma, 100)
     found = sparse_ot(p.a, p.b, p.cost, p.k, gamma)

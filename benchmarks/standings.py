@@ -16,7 +16,7 @@ import os
 from dataclasses import replace
 
 from feasible import race
-from feasible.blackbox.instances import ENGINEERING
+from feasible.blackbox.instances.named import ENGINEERING
 from feasible.lab.race import load_race
 from feasible.lab.standings import standings
 from feasible.lab.store import Store

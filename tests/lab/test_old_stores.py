@@ -15,7 +15,7 @@ from feasible.lab.store import Store
 from feasible.lab.stored import build_method, build_problem, drive, method_spec, stored_result
 
 MADE = Path(__file__).parent / "stores" / "0.1.0.sqlite.gz"
-"""Its finished runs: by-name, object-finished, bottleneck and the race; the others were interrupted."""
+"""Finished: by-name, object-finished, bottleneck, the race; the other runs were interrupted."""
 
 
 @pytest.fixture

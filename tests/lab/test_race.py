@@ -13,7 +13,7 @@ import pytest
 from labkit import bowl, lines, together, toy
 
 import feasible
-from feasible.blackbox.cbo import CBO
+from feasible.blackbox.cbo.cbo import CBO
 from feasible.core import errors
 from feasible.core.registry import load_method
 from feasible.lab.race import load_race, resume_race

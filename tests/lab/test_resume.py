@@ -409,7 +409,7 @@ def test_the_notes_say_once_which_method_was_chosen_and_why(db, stored):
 
 
 def test_a_budget_below_the_least_useful_one_is_noted_in_a_stored_run_too(db):
-    from feasible.blackbox.cbo import CBO
+    from feasible.blackbox.cbo.cbo import CBO
 
     class Hungry(CBO):
         def least(self, problem):

@@ -8,7 +8,7 @@ import pytest
 import feasible
 from feasible.core.errors import ArgumentError, UnknownName
 from feasible.training import Comparison, Recipe, budgeted_compare
-from feasible.training.instances import digits_cnn, moons_mlp
+from feasible.training.instances.small import digits_cnn, moons_mlp
 
 
 def table(loss):

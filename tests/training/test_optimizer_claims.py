@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from feasible.lab.claim import read_evidence
-from feasible.training.claims import lion_k, target_surrogates
-from feasible.training.kappas import kappa_of
+from feasible.training.lion_k import claim as lion_k
+from feasible.training.lion_k.kappas import kappa_of
+from feasible.training.target_surrogates import claim as target_surrogates
 
 
 @pytest.mark.parametrize("name", lion_k.KAPPAS + lion_k.REPORTED)

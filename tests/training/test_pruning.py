@@ -9,8 +9,8 @@ import feasible
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, Infeasible, LimitError
 from feasible.training import Trained, TrainingProblem
-from feasible.training.obs_pruner import Masks
-from feasible.training.peers_pruning import TorchPruningMagnitude
+from feasible.training.mfac.obs_pruner import Masks
+from feasible.training.peers.torch_pruning import TorchPruningMagnitude
 from feasible.training.pruning import GroupPruning, WeightPruning
 
 STEPS = 60

@@ -20,7 +20,7 @@ from feasible.core import errors
 from feasible.lab import stored
 from feasible.lab.store import Store
 from feasible.training import Recipe, train_many
-from feasible.training.instances import digits_cnn, digits_mlp, moons_mlp
+from feasible.training.instances.small import digits_cnn, digits_mlp, moons_mlp
 from feasible.training.recipe import OPTIMIZERS, SCHEDULES, curves
 
 

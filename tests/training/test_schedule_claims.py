@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from feasible.cli import app
 from feasible.training import Comparison, Recipe, train_many
-from feasible.training.claims import refined_schedule as refinement
-from feasible.training.claims import uba
+from feasible.training.refined_schedule import claim as refinement
+from feasible.training.uba import claim as uba
 
 
 @pytest.mark.parametrize(("kappa", "steps"), uba.QUADRATICS)

@@ -42,10 +42,10 @@ def train(
     ] = False,
 ) -> None:
     """Train on draws from the prior; stop it at any time and go on with --resume."""
-    from ..blackbox.pfn import Shape
-    from ..blackbox.pfn_prior import Prior
-    from ..blackbox.pfn_train import Recipe, load
-    from ..blackbox.pfn_train import train as run
+    from ..blackbox.pfn_cbo.pfn import Shape
+    from ..blackbox.pfn_cbo.prior import Prior
+    from ..blackbox.pfn_cbo.train import Recipe, load
+    from ..blackbox.pfn_cbo.train import train as run
     from ..core.errors import ArgumentError
 
     if resume:
@@ -96,6 +96,6 @@ def export(
     """Write the averaged weights of the last checkpoint as safetensors, with their sha256 and a
     model card.
     """
-    from ..blackbox.pfn_train import export as write
+    from ..blackbox.pfn_cbo.train import export as write
 
     typer.echo(f"wrote {write(folder, to, name)}")

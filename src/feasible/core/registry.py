@@ -9,11 +9,12 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .errors import (
@@ -57,6 +58,26 @@ class Catalogue:
     default: Callable[[Any, Any, bool], tuple[str, str]] | None = None
     moved: Mapping[str, str] = field(default_factory=dict)
     """Former "module:class" of a method in stored runs -> its registered name."""
+
+    @classmethod
+    def chain(
+        cls,
+        room: str,
+        folders: Iterable[ModuleType],
+        default: Callable[[Any, Any, bool], tuple[str, str]],
+        moved: Mapping[str, str],
+    ) -> Catalogue:
+        """The catalogue of a room from its folders' `entries` modules: METHODS, PROBLEMS, CLAIM."""
+        entries = list(folders)
+        claims = [getattr(e, "CLAIM", "") for e in entries]
+        return cls(
+            room,
+            tuple(m for e in entries for m in getattr(e, "METHODS", ())),
+            tuple(p for e in entries for p in getattr(e, "PROBLEMS", ())),
+            {c.split(".")[-2].replace("_", "-"): c for c in claims if c},
+            default,
+            moved,
+        )
 
 
 @cache

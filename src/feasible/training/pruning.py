@@ -21,14 +21,14 @@ from torch import nn
 from ..core.budget import spend
 from ..core.errors import ArgumentError, Infeasible, LimitError
 from ..core.problem import Method, Problem
-from .groups import Groups, find_zero_invariant_groups
-from .hesso import CRITERIA, HESSO, SIGNS, VARIANTS
-from .hesso_cric import HESSOCRIC
-from .obs_pruner import Masks, OBSPruner, gradual
+from .hesso.cric import HESSOCRIC
+from .hesso.groups import Groups, find_zero_invariant_groups
+from .hesso.hesso import CRITERIA, HESSO, SIGNS, VARIANTS
+from .hesso.subnet import PLAN, construct_subnet
+from .mfac.obs_pruner import Masks, OBSPruner, gradual
 from .optimizer import number, whole_number
 from .problem import Batches, TrainingProblem
 from .recipe import SCHEDULES, Recipe, chosen, configured
-from .subnet import PLAN, construct_subnet
 from .trained import Trained
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass
 class Trained:
     """weights: the state dict, name -> tensor.  plan: how channels were removed, as plain data (see
-    `feasible.training.subnet`), or None.
+    `feasible.training.hesso.subnet`), or None.
     """
 
     weights: dict[str, Any]
@@ -43,7 +43,7 @@ class Trained:
         naming what does not fit.
         """
         if self.plan is not None:
-            from .subnet import shrink
+            from .hesso.subnet import shrink
 
             model = shrink(model, self.plan)
         own = model.state_dict()

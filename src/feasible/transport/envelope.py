@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from .coupling import Coupling
+    from .sinkhorn_newton_sparse.coupling import Coupling
 
 
 class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]

@@ -1,0 +1,222 @@
+"""Bayesian optimisation asked and told by hand: `BayesOpt`, the native form of the methods in
+`bayes.py` (arXiv 1807.02811).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
+from ..space import Space, known_constraint
+from .belief import Surrogate, Told, learn
+from .bo import ANYWHERE, BO, ranked, remember
+from .search import Search
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class BayesOpt:
+    """Bayesian optimisation, asked and told.
+
+        opt = BayesOpt([(0, 1)] * 2, acq="noisy-ei", noise="learn", maximize=True)
+        for _ in range(30):
+            X = opt.ask()            # (1, d)
+            opt.tell(X, f(X))
+        x, mean, sd = opt.recommend()
+
+    bounds: [(low, high), ...], scipy Bounds, {name: (low, high)} or Variables.  noise: 0.0 exact, a
+      standard deviation, or "learn".
+    known: constraints on the inputs alone: a function (n, d) -> (n,) bool, or SciPy's objects.
+      Other settings as in `BO`.
+    Raises ArgumentError, BoundsError, ShapeError, NotFinite.
+    """
+
+    def __init__(
+        self,
+        bounds: Any,
+        acq: str = "logei",
+        noise: float | str = "learn",
+        maximize: bool = False,
+        n_init: int | None = None,
+        seed: int = 0,
+        known: Any = None,
+        settings: BO | None = None,
+        tolerance: float = 1e-6,
+    ):
+        self.settings = BO(acq=acq, n_init=n_init, noise=noise) if settings is None else settings
+        self.space = Space.of(bounds)
+        self.sign = -1.0 if maximize else 1.0
+        self.noise = None if noise == "learn" else float(noise)
+        self.tolerance = tolerance
+        self._domain = self.settings.domain(
+            self.space, None if known is None else known_constraint(known, self.space.d)
+        )
+        self._seed = seed
+        self._memory = self.settings.begin(self._domain, 0, np.random.default_rng(seed))
+
+    @property
+    def x(self) -> Float[np.ndarray, "n d"]:
+        """What was evaluated."""
+        return self._memory.x.copy()
+
+    @property
+    def y(self) -> Float[np.ndarray, " n"]:
+        """The values told."""
+        return self.sign * self._memory.f
+
+    def ask(self, n: int = 1) -> Float[np.ndarray, "n d"]:
+        """n points to evaluate next; asking again before telling is legal."""
+        if n < 1:
+            raise ArgumentError(f"n={n!r}: expected a whole number >= 1")
+        x = self.settings.propose(self._domain, self._memory, n, self.noise, self.tolerance)
+        memory = self._memory
+        memory.out = np.concatenate([memory.out, x])
+        return x.copy()
+
+    def tell(self, X: Any, y: Any, constraints: Any = None, grad: Any = None) -> None:
+        """Values (n,) at points (n, d). constraints: (n, m), <= 0 is feasible.  grad: (n, d) of y.
+        A NaN in y is refused.
+
+        Raises ShapeError, BoundsError (outside the box), NotFinite, ArgumentError (exact repeats
+        with different values where noise=0).
+        """
+        if getattr(X, "dtype", None) in (np.dtype("float32"), torch.float32):
+            warnings.warn(
+                "tell: X is float32; Gaussian processes need float64, seven digits are too few "
+                "near the optimum",
+                stacklevel=2,
+            )
+        x, f = (
+            np.atleast_2d(np.asarray(X, dtype=float)),
+            self.sign * np.atleast_1d(np.asarray(y, dtype=float)),
+        )
+        n, d = len(x), self.space.d
+        if x.ndim != 2 or x.shape[1] != d or f.shape != (n,):
+            raise ShapeError(
+                f"tell: X has shape {x.shape} and y {f.shape}, expected (n, {d}) and (n,)"
+            )
+        if not (np.isfinite(x).all() and np.isfinite(f).all()):
+            raise NotFinite(
+                "tell: X or y holds a NaN or an infinity, expected finite numbers; leave failed "
+                "evaluations out"
+            )
+        slack = 1e-9 * np.maximum(1.0, np.abs(self.space.high - self.space.low))
+        if (x < self.space.low - slack).any() or (x > self.space.high + slack).any():
+            i, j = np.argwhere((x < self.space.low - slack) | (x > self.space.high + slack))[
+                0
+            ].tolist()
+            raise BoundsError(
+                f"tell: {self.space.names[j]} = {x[i, j]:g} in row {i} is outside "
+                f"[{self.space.low[j]:g}, {self.space.high[j]:g}]"
+            )
+        x = self.space.snap(x)
+        memory = self._memory
+        g = (
+            np.empty((n, memory.g.shape[1]))
+            if constraints is None
+            else np.asarray(constraints, dtype=float).reshape(n, -1)
+        )
+        if constraints is None and g.shape[1]:
+            raise ShapeError(
+                f"tell: constraints are absent, expected ({n}, {g.shape[1]}) as before"
+            )
+        slope = (
+            np.full((n, d), np.nan) if grad is None else self.sign * np.asarray(grad, dtype=float)
+        )
+        if slope.shape != (n, d):
+            raise ShapeError(f"tell: grad has shape {slope.shape}, expected ({n}, {d})")
+        if self.noise == 0:
+            every, values = np.concatenate([memory.x, x]), np.concatenate([memory.f, f])
+            _, inverse = np.unique(every, axis=0, return_inverse=True)
+            for k in range(len(memory.x), len(every)):
+                twins = values[inverse.ravel() == inverse.ravel()[k]]
+                if twins.max() - twins.min() > 1e-9 * max(1.0, float(np.abs(twins).max())):
+                    raise ArgumentError(
+                        f"tell: the point {every[k].tolist()} has the values {twins.min():g} and "
+                        f"{twins.max():g}, but noise=0 says "
+                        "that repeats agree; use noise='learn' or a standard deviation"
+                    )
+        if len(memory.out):
+            memory.out = memory.out[~np.isin(_rows(memory.out), _rows(x))]
+        remember(memory, x, f, g, slope)
+
+    def recommend(
+        self, rule: Literal["evaluated", "anywhere"] | None = None
+    ) -> tuple[Float[np.ndarray, " d"], float, float]:
+        """The answer: x, its posterior mean and standard deviation.
+
+        rule: "evaluated", the evaluated point of best posterior mean among the feasible ones (for
+          EI), or "anywhere" (for KG and entropy search).
+        With an environment, fidelity or task x has that variable at a value that counts, and the
+        mean is over all of them.
+        """
+        memory, domain = self._memory, self._domain
+        if not len(memory.f):
+            raise ArgumentError("recommend: nothing was told yet")
+        told = Told(memory.x, memory.f, memory.g, memory.grad, self.noise, self.tolerance)
+        rng = np.random.default_rng([memory.seed, memory.asked, 1])
+        belief = learn(self.settings, domain, told, memory.warm, np.empty((0, domain.space.d)), rng)
+        rule = rule or ("anywhere" if self.settings.acq in ANYWHERE else "evaluated")
+        j = self.settings.context_index(domain)
+        if rule == "evaluated" and j is None:
+            rows = told.x[told.feasible] if told.feasible.any() else ranked(told)[:1]
+            with torch.no_grad():
+                mean, _ = belief.predict(torch.as_tensor(domain.z(rows)))
+            x = rows[int(mean[:, 0].argmax())]
+        elif rule in ("evaluated", "anywhere"):
+            search = Search(domain, rng, max(self.settings.raw, 256), self.settings.restarts)
+            if j is not None:
+                search.held = {j: float(self.settings.contexts(domain)[0][0])}
+            x = self.settings.argmax_mean(belief, search)
+        else:
+            raise ArgumentError(f"rule={rule!r}: expected 'evaluated' or 'anywhere'")
+        return x, *self.posterior(x, belief)
+
+    def posterior(self, x: Any, belief: Surrogate | None = None) -> tuple[float, float]:
+        """Posterior mean and standard deviation at x (d,), in the units of y; over the contexts
+        where there are some.
+        """
+        memory, domain = self._memory, self._domain
+        if belief is None:
+            told = Told(memory.x, memory.f, memory.g, memory.grad, self.noise, self.tolerance)
+            belief = learn(
+                self.settings,
+                domain,
+                told,
+                memory.warm,
+                np.empty((0, domain.space.d)),
+                np.random.default_rng([memory.seed, 2]),
+            )
+        point = np.asarray(x, dtype=float)
+        j = self.settings.context_index(domain)
+        values, weights = (
+            self.settings.contexts(domain) if j is not None else (np.zeros(1), np.ones(1))
+        )
+        rows = np.tile(point, (len(values), 1))
+        if j is not None:
+            rows[:, j] = values
+        z = torch.as_tensor(domain.z(rows))
+        with torch.no_grad():
+            if belief.gradients is not None:
+                slopes = belief.slopes()
+                mean, var = float(slopes.mean(z)[0]), float(slopes.var(z)[0])
+            else:
+                w = torch.as_tensor(weights)
+                lines = belief.lines()
+                mean, var = float(lines.mean(z) @ w), float(w @ lines.cov(z, z) @ w)
+        value = -float(belief.y.undo(np.array([[mean]]))[0, 0])
+        upper = -float(belief.y.undo(np.array([[mean + math.sqrt(max(var, 0.0))]]))[0, 0])
+        return self.sign * value, abs(upper - value)
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    return np.array([(row + 0.0).tobytes().hex() for row in x])
+
+
+__all__ = ["BayesOpt"]

@@ -1,0 +1,2 @@
+from .ccbo import CCBO as CCBO
+from .ccbo import CompositeBO as CompositeBO

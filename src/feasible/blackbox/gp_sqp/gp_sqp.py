@@ -1,0 +1,547 @@
+"""Sequential programming on Gaussian-process interpolants, in a trust region with global steps: the
+room's default for smooth functions.
+
+Use it where an evaluation is worth more than a proposal's 50 to 150 ms, values repeat, inputs are
+continuous and 20 to 300 evaluations may be spent.
+
+    repeat  centre   = the point of least merit f + sum_j nu_j max(g_j, 0)
+            model    = interpolants of f - f_c and of g_j; of their asinh, which keeps signs and
+            order, where that predicts left-out points better
+            local    : minimise the model of f subject to the models of g <= -margin in the box of
+              radius D about the centre, on the
+                       points nearest to it; where no point of that box satisfies the models, to
+                       their least total violation first
+            global   : the same over the whole box on all points, from several starts; taken after a
+              local step that failed
+            D doubles after a local step that the model foresaw, halves after repeated failures;
+            nu_j follows the multipliers
+            margin_j = half of the last error of the model of g_j
+    when D falls below `resolution` the local search has converged, and another starts where the
+    models know least.
+
+The parts are published; their combination is this library's. The subproblem on the surrogates'
+means: SEGO (M. Sasena, P. Papalambros, P.
+Goovaerts, Engineering Optimization 34, 2002) and COBRA with its margins (R. Regis, Engineering
+Optimization 46, 2014). The trust region
+between global steps: TREGO (Y. Diouane, V. Picheny, R. Le Riche, A. Scotto Di Perrotolo, J. Global
+  Optimization, 2022). The composite step
+to least violation: R. Byrd, E. Omojokun (1989).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ...core.errors import ArgumentError
+from ...core.ledger import DONE
+from ..asktell import AskTell, Proposals, say
+from ..peers.frame import draw, first_start
+from ..space import Space, sample_allowed
+from .interpolant import Interpolants
+from .step import least
+
+if TYPE_CHECKING:
+    from ...core.ledger import Observations
+    from ..problem import BlackBox
+
+DESIGN, LOCAL, GLOBAL, GEOMETRY = range(4)
+"""Kinds of proposals; the last one is for the models' sake."""
+PRECISION = 1e-10
+"""Gain, in units of the outputs' scale, that is too small to go for."""
+TRUST = 1e-7
+"""Error of the models at a step, in units of the outputs' spread, up to which they are believed
+when they see nothing better.
+"""
+
+
+class Pending(NamedTuple):
+    """A proposal that is out: point (unit cube), kind of step, row it started from (-1: none), and
+    what the models foresaw there.
+
+    A tuple, because a checkpoint gives it back as one.
+    """
+
+    u: np.ndarray
+    kind: int
+    centre: int
+    objective: float
+    constraints: np.ndarray
+
+
+@dataclass(slots=True)
+class Search:
+    """State of a search.
+
+    u, f, g: rows seen so far, (n, d) in the unit cube, (n,), (n, m); f is NaN where an evaluation
+      failed or only constraints are known.
+    design: points of the initial design that are still to be asked.  radius: D.  penalty: (m,) nu.
+      error: (m,) last errors of the
+    models of the constraints.  trusted: the last step came out as foreseen, to TRUST.  since: first
+    row of the present local search.
+    fails: local steps that failed in a row.  lengths, wide_lengths: (1 + m, d) log-lengthscales of
+      the last local and global models.
+    fitted: (2, 2) rows and unit when those of the global and the local models were fitted last.
+    """
+
+    rng: np.random.Generator
+    u: np.ndarray
+    f: np.ndarray
+    g: np.ndarray
+    design: np.ndarray
+    radius: float
+    penalty: np.ndarray
+    error: np.ndarray
+    since: int = 0
+    fails: int = 0
+    local_last: bool = False
+    searches: int = 1
+    lengths: np.ndarray | None = None
+    wide_lengths: np.ndarray | None = None
+    fitted: np.ndarray = field(default_factory=lambda: np.ones((2, 2)))
+    pending: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    asked: int = 0
+    notes: int = 0
+    trusted: bool = False
+
+
+@dataclass(frozen=True)
+class GPSQP(AskTell):
+    """Sequential programming on Gaussian-process interpolants.
+
+    design: points of the initial Sobol design; None: 2 d + 1, or d + 2 in more than 10 inputs.
+    radius: first half-width D of the trust region, in units of the box.  resolution: D below which
+      a local search has converged.
+    neighbours: points of a local model for each input (at least 10 in all).  most: points of any
+      model at most.
+    margin: share of the constraints' last model errors that the next step stays away from the
+      limits.
+    tame: ratio of an output's largest to its median size beyond which a model of its asinh is tried
+      too.
+    refit: growth of the rows after which lengthscales are fitted again (its cube: of the unit of a
+      local model); 1: for every proposal.
+    """
+
+    name: ClassVar[str] = "gp-sqp"
+    design: int | None = None
+    radius: float = 0.25
+    resolution: float = 2e-7
+    neighbours: float = 4.0
+    most: int = 150
+    margin: float = 0.5
+    tame: float = 100.0
+    refit: float = 1.1
+
+    def __post_init__(self) -> None:
+        for what in ("radius", "resolution", "neighbours", "tame", "refit"):
+            value = getattr(self, what)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise ArgumentError(f"{what}={value!r}: expected a number > 0")
+        if self.design is not None and self.design < 2:
+            raise ArgumentError(f"design={self.design!r}: expected at least 2 points, or None")
+        if not 0 <= self.margin <= 1:
+            raise ArgumentError(f"margin={self.margin!r}: expected a number in [0, 1]")
+
+    def least(self, problem: BlackBox) -> int:
+        """Evaluations below which there is only the initial design."""
+        return self._design(problem) + 1
+
+    def _design(self, problem: BlackBox) -> int:
+        d = problem.space.d
+        return self.design or (d + 2 if d > 10 else 2 * d + 1)
+
+    def init(self, problem: BlackBox, rng: np.random.Generator) -> Search:
+        """The initial design: x0 where there is one, then scrambled Sobol points that the known
+        constraints allow.
+        """
+        from scipy.stats import qmc
+
+        space = problem.space
+        space.needs_bounds(self.name)
+        sobol = qmc.Sobol(space.d, rng=rng)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # balance only matters for powers of two
+            x = sample_allowed(space, problem.known, self._design(problem), sobol.random)
+        start = first_start(problem)
+        u = space.unit(x if start is None else np.vstack([start, x[:-1]]))
+        return Search(
+            rng,
+            np.empty((0, space.d)),
+            np.empty(0),
+            np.empty((0, 0)),
+            u,
+            self.radius,
+            np.empty(0),
+            np.empty(0),
+        )
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def ask(self, problem: BlackBox, state: Search, n: int | None = None) -> Proposals:
+        """The rest of the initial design, then one point, or n points of which each believes what
+        the models foresee for the others.
+        """
+        space = problem.space
+        points: list[np.ndarray] = []
+        tags: list[int] = []
+        wanted = (len(state.design) or 1) if n is None else n
+        while len(points) < wanted:
+            if len(state.design):
+                u, state.design = state.design[0], state.design[1:]
+                one = Pending(u, DESIGN, -1, math.nan, np.empty(0))
+            elif np.count_nonzero(np.isfinite(state.f)) < 2:
+                one = Pending(
+                    space.unit(draw(problem, state.rng))[0], DESIGN, -1, math.nan, np.empty(0)
+                )
+            else:
+                one = self._propose(problem, state)
+            x = _points(space, one.u[None])
+            state.pending[state.asked] = one
+            points.append(x[0])
+            tags.append(state.asked)
+            state.asked += 1
+        return Proposals(np.array(points).reshape(-1, space.d), np.array(tags, dtype=int))
+
+    def _propose(self, problem: BlackBox, state: Search) -> Pending:
+        """A local or a global step on the models of everything that is known or believed."""
+        seen = np.isfinite(state.f)
+        believed = [
+            p
+            for p in map(Pending._make, state.pending.values())
+            if p.kind != DESIGN and math.isfinite(p.objective)
+        ]
+        m = state.g.shape[1]
+        u = np.vstack([state.u[seen], *[p.u[None] for p in believed]])
+        f = np.concatenate([state.f[seen], [p.objective for p in believed]])
+        g = np.vstack([state.g[seen], *[p.constraints[None] for p in believed]]).reshape(len(f), m)
+        rows = np.concatenate([np.flatnonzero(seen), np.full(len(believed), -1)])
+        if len(state.penalty) != m:
+            ratio = [math.log(_spread(f)) - math.log(_spread(c)) for c in g.T]
+            state.penalty, state.error = np.exp(np.clip(ratio, -690, 690)).reshape(m), np.zeros(m)
+        mine = np.flatnonzero(rows >= state.since)
+        mine = mine if len(mine) else np.arange(len(f))
+        with np.errstate(over="ignore", invalid="ignore"):
+            i = int(
+                mine[
+                    np.argmin(
+                        np.nan_to_num(f[mine] + np.maximum(g[mine], 0) @ state.penalty, nan=np.inf)
+                    )
+                ]
+            )
+        kind = (
+            GLOBAL
+            if state.radius < self.resolution or (state.local_last and state.fails > 0)
+            else LOCAL
+        )
+        state.local_last = kind == LOCAL
+        return self._step(problem, state, kind, u, f, g, i, int(rows[i]))
+
+    def _step(
+        self,
+        problem: BlackBox,
+        state: Search,
+        kind: int,
+        u: np.ndarray,
+        f: np.ndarray,
+        g: np.ndarray,
+        i: int,
+        row: int,
+    ) -> Pending:
+        d, m = u.shape[1], g.shape[1]
+        centre = u[i]
+        gap = np.abs(u - centre).max(axis=1)
+        order = np.argsort(gap, kind="stable")
+        reach = state.radius if kind == LOCAL else 1.0
+        count = len(order)
+        if kind == LOCAL:
+            count = min(
+                count, max(int(self.neighbours * d), 10, int(np.count_nonzero(gap <= 2 * reach)))
+            )
+        near = order[: min(count, self.most)]
+        unit = max(float(gap[near[-1]]), 1e-9) if kind == LOCAL else 1.0
+        z, first = np.unique((u[near] - centre) / unit, axis=0, return_index=True)
+        keep = near[first]
+        local = kind == LOCAL
+        known = state.lengths if local else state.wide_lengths
+        last = state.fitted[int(local)]
+        old = (
+            known is not None
+            and len(f) < last[0] * self.refit
+            and 1 / self.refit**3 < unit / last[1] < self.refit**3
+        )
+        if not old:
+            state.fitted[int(local)] = np.array([len(f), unit])
+        model, scales = self._model(
+            state, z, np.column_stack([f[keep] - f[i], g[keep]]), local, known, 0 if old else 12
+        )
+        sf, sg = scales[0].unit, np.array([s.unit for s in scales[1:]])
+        if local:
+            state.lengths = model.log_lengths
+        else:
+            state.wide_lengths = model.log_lengths
+        low, high = np.maximum(-reach, -centre) / unit, np.minimum(reach, 1 - centre) / unit
+        margin = np.minimum(state.error / sg * self.margin, 0.05 * reach)
+        cloud = low + (high - low) * state.rng.random((300, d))
+        means = model.means(cloud)
+        merit = means[:, 0] + 3 * np.maximum(means[:, 1:] + margin, 0).sum(axis=1)
+        best = cloud[np.argsort(merit, kind="stable")[: 1 if local else 3]]
+        restart = kind == GLOBAL and state.radius < self.resolution
+        found = None if restart else least(model, [np.zeros(d), *best], low, high, margin)
+        target = best[0] if found is None else found.z
+        point = np.clip(centre + unit * target, 0, 1)
+        if local and found is not None and m:
+            ratio = np.exp(np.clip(math.log(sf) - np.log(sg), -600, 600))
+            multipliers, most = 1.5 * found.multipliers * ratio, 1e3 * ratio
+            if len(multipliers) == m and np.isfinite(multipliers).all():
+                state.penalty = np.clip(
+                    np.maximum(np.minimum(multipliers, most), 0.8 * state.penalty), 1e-300, 1e300
+                )
+        explore = restart or (kind == GLOBAL and np.abs(point - centre).max() < state.radius)
+        if explore:
+            # local steps look after this place: the global one goes where the models leave most to
+            # hope for
+            sd = model.deviations(cloud)
+            hope = (
+                means[:, 0]
+                - 2 * sd[:, 0]
+                + 3 * np.maximum(means[:, 1:] - 2 * sd[:, 1:], 0).sum(axis=1)
+            )
+            point = np.clip(centre + unit * cloud[int(np.argmin(hope))], 0, 1)
+        if restart:
+            state.since, state.radius, state.searches = (
+                len(state.f),
+                self.radius,
+                state.searches + 1,
+            )
+            state.fails, state.lengths = 0, None
+        elif not explore and (
+            self._nothing_to_gain(model, target, margin)
+            or np.abs(u - point).max(axis=1).min() < 1e-10
+        ):
+            # the models see nothing better: look closer, at the place they know least
+            if local:
+                state.radius = (
+                    0.5 * self.resolution if state.trusted else max(0.1 * state.radius, 1e-9)
+                )
+                cloud = np.clip(cloud * 0.1, low, high)
+            kind = GEOMETRY
+            point = np.clip(
+                centre + unit * cloud[int(np.argmax(model.deviations(cloud).sum(axis=1)))], 0, 1
+            )
+        if problem.known is not None and not problem.known(_points(problem.space, point[None]))[0]:
+            point = self._allowed(problem, state, model, centre, point, unit, reach)
+        values = [
+            s.back(v)
+            for s, v in zip(scales, model.at((point - centre) / unit)[0].tolist(), strict=True)
+        ]
+        return Pending(point, kind, row, float(f[i]) + values[0], np.array(values[1:]))
+
+    def _model(
+        self,
+        state: Search,
+        z: np.ndarray,
+        y: np.ndarray,
+        local: bool,
+        lengths: np.ndarray | None,
+        iterations: int,
+    ) -> tuple[Interpolants, list[Scale]]:
+        """Interpolants of y (n, k) at z (n, d), each output plain or curved: whichever predicts the
+        points near the centre better.
+        """
+        d, k = z.shape[1], y.shape[1]
+        units = [_typical(column) for column in y.T]
+        wild = [j for j in range(k) if np.abs(y[:, j]).max() > self.tame * units[j]]
+        scales = [Scale(unit, False) for unit in units] + [
+            Scale(min(3 * units[j], 1e300), True) for j in wild
+        ]
+        source = [*range(k), *wild]
+        values = np.column_stack([s.into(y[:, j]) for s, j in zip(scales, source, strict=True)])
+        start = None if lengths is None or lengths.shape != (k, d) else lengths[source]
+        # a local model is nearly a polynomial, so its lengthscales are held near twice the width of
+        # its points
+        prior = (math.log(2 * math.sqrt(d)), 0.7) if local else (math.log(math.sqrt(d)), 1.0)
+        model = Interpolants(
+            z, values, *prior, start=start, iterations=40 if start is None else iterations
+        )
+        if model.fallbacks and state.notes < 3:
+            state.notes += 1
+            say(
+                f"{self.name}: the lengthscales of {len(model.fallbacks)} of {model.k} models "
+                "could not be fitted; the prior's were used"
+            )
+        if not wild:
+            return model, scales
+        near = np.argsort(np.abs(z).max(axis=1), kind="stable")[: 2 * d + 1]
+        guesses = model.left_out()
+        error = [
+            np.median([abs(s.back(guesses[r, c]) - y[r, j]) for r in near])
+            for c, (s, j) in enumerate(zip(scales, source, strict=True))
+        ]
+        chosen = [
+            k + wild.index(j) if j in wild and error[k + wild.index(j)] < error[j] else j
+            for j in range(k)
+        ]
+        return model.only(chosen), [scales[c] for c in chosen]
+
+    def _allowed(
+        self,
+        problem: BlackBox,
+        state: Search,
+        model: Interpolants,
+        centre: np.ndarray,
+        target: np.ndarray,
+        unit: float,
+        reach: float,
+    ) -> np.ndarray:
+        """(d,) in the unit cube: the best by the models of random allowed points about the centre
+        and the target, at many scales.
+        """
+        assert problem.known is not None
+        scales = np.repeat(reach * 0.5 ** np.arange(30), 100)[:, None]
+        step = scales * state.rng.standard_normal((len(scales), len(target)))
+        cloud = np.clip(
+            np.vstack(
+                [
+                    centre + step,
+                    target + step,
+                    centre + (target - centre) * state.rng.random((300, 1)),
+                ]
+            ),
+            0,
+            1,
+        )
+        cloud = cloud[np.abs(cloud - centre).max(axis=1) <= reach]
+        x = _points(problem.space, cloud)
+        x = x[problem.known(x)]
+        if not len(x):
+            return np.asarray(problem.space.unit(draw(problem, state.rng))[0])
+        cloud = problem.space.unit(x)
+        means = model.means((cloud - centre) / unit)
+        return np.asarray(
+            cloud[int(np.argmin(means[:, 0] + 10 * np.maximum(means[:, 1:], 0).sum(axis=1)))]
+        )
+
+    @staticmethod
+    def _nothing_to_gain(model: Interpolants, target: np.ndarray, margin: np.ndarray) -> bool:
+        """True if the step from the centre (the origin) promises no better objective and no smaller
+        violation.
+        """
+        here, there = model.at(np.zeros_like(target))[0], model.at(target)[0]
+        now, then = (float(np.maximum(v[1:], 0).sum()) for v in (here, there))
+        return bool(
+            now - then <= PRECISION
+            and here[0] - there[0] <= PRECISION * max(1.0, abs(float(here[0])))
+        )
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def tell(self, problem: BlackBox, state: Search, seen: Observations) -> None:
+        """Add the rows; a local step adapts the trust region. Failed rows count as failed steps and
+        are not modelled.
+        """
+        m = seen.constraints.shape[1]
+        if state.g.shape[1] != m:
+            state.g = np.full((len(state.f), m), np.nan)
+        units = problem.space.unit(seen.x)
+        for i, tag in enumerate(seen.tag.tolist()):
+            whole = (
+                seen.status[i] == DONE
+                and np.isfinite(seen.objective[i])
+                and np.isfinite(seen.constraints[i]).all()
+            )
+            state.u = np.vstack([state.u, units[i]])
+            state.f = np.append(state.f, seen.objective[i] if whole else math.nan)
+            state.g = np.vstack([state.g, seen.constraints[i] if whole else np.full(m, math.nan)])
+            one = Pending._make(state.pending.pop(tag, (None, DESIGN, -1, math.nan, None)))
+            if one.kind != DESIGN and one.centre >= 0:
+                self._learn(state, one, bool(whole))
+
+    def _learn(self, state: Search, one: Pending, whole: bool) -> None:
+        """Compare what the models foresaw with what came: trust region and margins."""
+        new = len(state.f) - 1
+        step = float(np.abs(state.u[new] - state.u[one.centre]).max())
+        worked, foresaw = False, 0.0
+        if whole:
+            finite = np.isfinite(state.f)
+            spread = np.array([_spread(c) for c in (state.f[finite], *state.g[finite].T)])
+            with np.errstate(over="ignore"):
+                miss = np.abs(
+                    np.append(one.objective, one.constraints)
+                    - np.append(state.f[new], state.g[new])
+                )
+            state.trusted = bool((miss <= TRUST * spread).all())
+            state.error = np.nan_to_num(
+                np.abs(one.constraints - state.g[new]), nan=0.0, posinf=1e300
+            )
+            with np.errstate(over="ignore", invalid="ignore"):
+                before = state.f[one.centre] + np.maximum(state.g[one.centre], 0) @ state.penalty
+                gain = before - (state.f[new] + np.maximum(state.g[new], 0) @ state.penalty)
+                hoped = before - (one.objective + np.maximum(one.constraints, 0) @ state.penalty)
+            foresaw = gain / hoped if hoped > 0 else math.copysign(1.0, gain) if gain else 0.0
+            worked = bool(gain > 0 and foresaw > 0.05)
+        if one.kind != LOCAL:
+            return
+        if worked:
+            state.fails = 0
+            if foresaw > 0.7 and step > 0.6 * state.radius:
+                state.radius = min(2 * state.radius, 1.0)
+        else:
+            state.fails += 1
+            if state.fails > 1:
+                state.radius = max(0.5 * min(state.radius, max(step, 0.2 * state.radius)), 1e-8)
+
+
+def _typical(differences: np.ndarray) -> float:
+    """A scale for values: the median of their sizes, or the largest where that is 0, or 1."""
+    sizes = np.abs(differences)
+    sizes = sizes[np.isfinite(sizes)]
+    if not len(sizes):
+        return 1.0
+    return max(float(np.median(sizes)) or float(sizes.max()) or 1.0, 1e-300)
+
+
+def _spread(values: np.ndarray) -> float:
+    return _typical(values - np.median(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How an output enters its model: divided by `unit`, and then by asinh where it is `curved`.
+
+    Both forms keep the sign and the order of the values and have the slope 1 / unit at 0.
+    """
+
+    unit: float
+    curved: bool
+
+    def into(self, values: np.ndarray) -> np.ndarray:
+        """Values of the model."""
+        if not self.curved:
+            return np.asarray(values / self.unit)
+        with np.errstate(over="ignore"):
+            return np.arcsinh(np.clip(values / self.unit, -1e300, 1e300))
+
+    def back(self, value: float) -> float:
+        """The output that a value of the model stands for."""
+        value = math.sinh(min(max(value, -690.0), 690.0)) if self.curved else value
+        return min(max(self.unit * value, -1e300), 1e300)
+
+
+def _points(space: Space, u: np.ndarray) -> np.ndarray:
+    """(n, d) points of the box at (n, d) points of the unit cube; whole numbers are scaled like
+    reals, so that a model sees them evenly spaced.
+    """
+    if not space.integer.any():
+        return space.from_unit(u)
+    x = space.low + u * (space.high - space.low)
+    for j, v in enumerate(space.variables):
+        if v.log:
+            x[:, j] = space.low[j] * np.exp(u[:, j] * math.log(space.high[j] / space.low[j]))
+    return space.snap(x)
+
+
+__all__ = ["GPSQP"]

@@ -1,0 +1,212 @@
+"""Optuna's TPE and Gaussian-process samplers, asked and told, with Optuna's own constraints
+(`trial.set_constraint`).
+
+Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is
+  told with the worst objective and the
+worst violations seen, since the samplers leave failed trials out and would propose their like
+again; where only the constraints are
+known, the objective is told as the worst one seen. Storage is in memory.
+References: J. Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011); S.
+  Watanabe (arXiv 2304.11127) for the
+constrained TPE; J. R. Gardner et al. (ICML 2014) for constrained expected improvement.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..asktell import AskTell, Proposals
+from .frame import draw, first_start, lost, require, seed_from
+
+if TYPE_CHECKING:
+    from ...core.ledger import Observations
+    from ..problem import BlackBox
+
+
+@dataclass(slots=True)
+class Studying:
+    """study: Optuna's study in memory. trials: those that are open, by number. worst, excess: the
+    largest objective and violations.
+    """
+
+    rng: np.random.Generator
+    study: Any
+    distributions: dict[str, Any]
+    trials: dict[int, Any] = field(default_factory=dict)
+    worst: float | None = None
+    excess: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class Optuna(AskTell):
+    """A sampler of Optuna. n_startup_trials: random trials at the start.
+
+    tries: trials for one proposal, before one that the known constraints forbid is replaced by a
+      random allowed point.
+    """
+
+    tries: ClassVar[int] = 50
+    n_startup_trials: int = 10
+
+    def init(self, problem: BlackBox, rng: np.random.Generator) -> Studying:
+        """A study in memory; a design x0 is its first trial."""
+        optuna = require("optuna", self.name)
+        problem.space.needs_bounds(self.name)
+        with _quiet():
+            study = optuna.create_study(sampler=self.sampler(problem, seed_from(rng)))
+            space: dict[str, Any] = {}
+            for v, low, high in zip(
+                problem.space.variables,
+                problem.space.low.tolist(),
+                problem.space.high.tolist(),
+                strict=True,
+            ):
+                if v.choices:
+                    space[v.name] = optuna.distributions.CategoricalDistribution(
+                        list(range(len(v.choices)))
+                    )
+                elif v.integer:
+                    space[v.name] = optuna.distributions.IntDistribution(
+                        int(low), int(high), log=v.log
+                    )
+                else:
+                    space[v.name] = optuna.distributions.FloatDistribution(low, high, log=v.log)
+            state = Studying(rng, study, space)
+            start = first_start(problem)
+            if start is not None:
+                study.enqueue_trial(_params(problem, start))
+        return state
+
+    def sampler(self, problem: BlackBox, seed: int) -> Any:
+        """Optuna's sampler with this method's settings."""
+        raise TypeError(f"{type(self).__name__} does not define sampler")
+
+    def ask(self, problem: BlackBox, state: Studying, n: int | None = None) -> Proposals:
+        """One trial, or n of them."""
+        points, tags = [], []
+        with _quiet():
+            for _ in range(1 if n is None else n):
+                x, tag = self._trial(problem, state)
+                points.append(x)
+                tags.append(tag)
+        return Proposals(np.array(points).reshape(-1, problem.space.d), np.array(tags, dtype=int))
+
+    def _trial(self, problem: BlackBox, state: Studying) -> tuple[np.ndarray, int]:
+        for attempt in range(self.tries + 1):
+            if attempt == self.tries:
+                state.study.enqueue_trial(_params(problem, draw(problem, state.rng)[0]))
+            trial = state.study.ask(state.distributions)
+            x = problem.space.snap(
+                np.array([[trial.params[name] for name in problem.space.names]], dtype=float)
+            )
+            if problem.known is None or problem.known(x)[0]:
+                break
+            if attempt < self.tries:
+                state.study.tell(trial, state=_failed())
+        state.trials[trial.number] = trial
+        return x[0], trial.number
+
+    def tell(self, problem: BlackBox, state: Studying, seen: Observations) -> None:
+        """Close trials; points that somebody else chose become trials of their own."""
+        nothing = lost(seen)
+        with _quiet():
+            for i, tag in enumerate(seen.tag.tolist()):
+                trial = state.trials.pop(tag, None)
+                if trial is None:
+                    if tag >= 0 or nothing[i]:
+                        continue
+                    state.study.enqueue_trial(_params(problem, seen.x[i]))
+                    trial = state.study.ask(state.distributions)
+                f, g = float(seen.objective[i]), seen.constraints[i]
+                if nothing[i]:
+                    if state.worst is None:
+                        state.study.tell(trial, state=_failed())
+                        continue
+                    f, g = state.worst, np.maximum(state.excess, 1e-3)
+                elif f == f:
+                    state.worst = f if state.worst is None else max(state.worst, f)
+                else:
+                    f = state.worst or 0.0
+                if len(state.excess) != len(g):
+                    state.excess = np.zeros(len(g))
+                state.excess = np.maximum(state.excess, g)
+                for j, value in enumerate(g.tolist()):
+                    trial.set_constraint(f"g{j + 1}", value)
+                state.study.tell(trial, f)
+
+
+@dataclass(frozen=True)
+class OptunaTPE(Optuna):
+    """The tree-structured Parzen estimator. multivariate: one joint model instead of one for each
+    variable (Optuna's default: off).
+    """
+
+    name: ClassVar[str] = "optuna-tpe"
+    multivariate: bool = False
+    n_ei_candidates: int = 24
+
+    def sampler(self, problem: BlackBox, seed: int) -> Any:
+        """TPESampler."""
+        samplers = require("optuna.samplers", self.name)
+        return samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=self.n_startup_trials,
+            n_ei_candidates=self.n_ei_candidates,
+            multivariate=self.multivariate,
+        )
+
+
+@dataclass(frozen=True)
+class OptunaGP(Optuna):
+    """Gaussian processes with log constrained expected improvement. Slow: use it where an
+    evaluation costs more than a second.
+
+    deterministic: fix the noise of the model near zero; None: where the problem is deterministic.
+    """
+
+    name: ClassVar[str] = "optuna-gp"
+    tries: ClassVar[int] = 3
+    deterministic: bool | None = None
+
+    def sampler(self, problem: BlackBox, seed: int) -> Any:
+        """GPSampler."""
+        require("torch", self.name)
+        samplers = require("optuna.samplers", self.name)
+        exact = problem.deterministic if self.deterministic is None else self.deterministic
+        return samplers.GPSampler(
+            seed=seed, n_startup_trials=self.n_startup_trials, deterministic_objective=exact
+        )
+
+
+def _params(problem: BlackBox, x: np.ndarray) -> dict[str, float | int]:
+    return {
+        v.name: round(value) if v.integer else float(value)
+        for v, value in zip(problem.space.variables, x.tolist(), strict=True)
+    }
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's messages and warnings."""
+    from optuna import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(before)

@@ -1,0 +1,387 @@
+"""A prior-fitted network: a small transformer that predicts like a Gaussian process, without
+fitting anything at hand.
+
+Müller et al. (Transformers can do Bayesian inference, 2022; PFNs4BO, 2023); as a surrogate for
+constrained engineering problems: Yu, Picard
+and Ahmed, "Fast and Accurate Bayesian Optimization with Pre-trained Transformers for Constrained
+Engineering Problems" (arXiv 2404.04495).
+Every observed point is a token; every token attends to the observed points only, so predictions
+depend neither on the order of the
+observations nor on what else is asked. The answer is a distribution over bars (a histogram with
+half-normal tails).
+The packaged network was trained here, on the prior of `pfn_prior`; see weights/pfn.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
+from torch import nn
+
+from ...core.errors import CheckpointError, NotFinite, ShapeError, UnknownName, nearest
+from .bars import Bars
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from .prior import Prior
+
+FORMAT = "feasible-pfn-1"
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of a network. d_max: most inputs; rows: most observed points that it was trained on."""
+
+    d_max: int = 18
+    rows: int = 300
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    hidden: int = 256
+    bars: int = 240
+
+
+class Layer(nn.Module):  # type: ignore[misc]
+    """One pre-norm layer. Keys and values come from observed points, and from one learnt token that
+    holds the prior.
+    """
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        width = shape.width
+        self.heads = shape.heads
+        self.norm, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q, self.kv, self.out = (
+            nn.Linear(width, width),
+            nn.Linear(width, 2 * width),
+            nn.Linear(width, width),
+        )
+        self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
+        self.prior = nn.Parameter(torch.zeros(2, shape.heads, 1, width // shape.heads))
+        for last in (self.out, self.down):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def keys(self, t: Float[Tensor, "b n w"]) -> tuple[Tensor, Tensor]:
+        """Keys and values (b, heads, n + 1, w / heads) of the observed points' tokens."""
+        b, n, w = t.shape
+        k, v = (
+            self.kv(self.norm(t)).view(b, n, 2, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        )
+        prior = self.prior[:, None].expand(2, b, self.heads, 1, w // self.heads)
+        return torch.cat([k, prior[0]], dim=2), torch.cat([v, prior[1]], dim=2)
+
+    def forward(self, t: Float[Tensor, "b q w"], k: Tensor, v: Tensor) -> Float[Tensor, "b q w"]:
+        """Tokens after attention to the observed points and a feed-forward net."""
+        b, q, w = t.shape
+        heads = self.q(self.norm(t)).view(b, q, self.heads, w // self.heads).transpose(1, 2)
+        seen = nn.functional.scaled_dot_product_attention(heads, k, v)
+        t = t + self.out(seen.transpose(1, 2).reshape(b, q, w))
+        return t + self.down(nn.functional.gelu(self.up(self.norm2(t)), approximate="tanh"))
+
+
+Cache = list[tuple["Tensor", "Tensor"]]
+
+
+class Network(nn.Module):  # type: ignore[misc]
+    """The transformer: observed points (x, y) and query points x to logits over bars."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.shape = shape
+        self.x = nn.Linear(2 * shape.d_max, shape.width)
+        self.y = nn.Linear(1, shape.width)
+        self.sizes = nn.Linear(2, shape.width)
+        self.layers = nn.ModuleList([Layer(shape) for _ in range(shape.layers)])
+        self.norm = nn.LayerNorm(shape.width)
+        self.head = nn.Sequential(
+            nn.Linear(shape.width, shape.width),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(shape.width, shape.bars),
+        )
+
+    def embed(
+        self, x: Float[Tensor, "b n D"], d: Int[Tensor, " b"], n: int
+    ) -> Float[Tensor, "b n w"]:
+        """Tokens of points in the unit cube; columns from d on must be 0.5. Inputs are standardised
+        and scaled by sqrt(d_max / d).
+        """
+        v = (x - 0.5) * math.sqrt(12.0)
+        stretch = (self.shape.d_max / d.to(x.dtype)).sqrt()[:, None, None]
+        used = (torch.arange(self.shape.d_max, device=x.device) < d[:, None]).to(x.dtype)[:, None]
+        share = d.to(x.dtype) / self.shape.d_max
+        sizes = torch.stack(
+            [share, torch.full_like(share, math.log(n) / math.log(self.shape.rows))], dim=1
+        )
+        return (
+            self.x(torch.cat([v * stretch, (v * v - 1) * stretch * used], dim=2))
+            + self.sizes(sizes)[:, None]
+        )
+
+    def context(
+        self, x: Float[Tensor, "b n D"], d: Int[Tensor, " b"], y: Float[Tensor, "b n"]
+    ) -> Cache:
+        """What later queries need of the observed points: keys and values by layer."""
+        t = self.embed(x, d, x.shape[1]) + self.y(y[..., None])
+        cache = []
+        for layer in self.layers:
+            k, v = layer.keys(t)
+            cache.append((k, v))
+            if len(cache) < len(self.layers):
+                t = layer(t, k, v)
+        return cache
+
+    def query(
+        self, cache: Cache, x: Float[Tensor, "b q D"], d: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b q K"]:
+        """Logits at query points."""
+        t = self.embed(x, d, cache[0][0].shape[2] - 1)
+        for layer, (k, v) in zip(self.layers, cache, strict=True):
+            t = layer(t, k, v)
+        return self.head(self.norm(t))
+
+    def forward(self, x: Tensor, d: Tensor, y: Tensor, x_query: Tensor) -> Float[Tensor, "b q K"]:
+        """`query` after `context`."""
+        return self.query(self.context(x, d, y), x_query, d)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictive distributions at q query points for s outputs, in the outputs' own units: bars
+    times `scale` plus `shift`.
+    """
+
+    logits: Float[Tensor, "s q K"]
+    bars: Bars
+    shift: Float[Tensor, "s 1"]
+    scale: Float[Tensor, "s 1"]
+
+    @property
+    def mean(self) -> Float[Tensor, "s q"]:
+        """Expected values."""
+        return self.shift + self.scale * self.bars.mean(self.logits)
+
+    @property
+    def variance(self) -> Float[Tensor, "s q"]:
+        """Variances."""
+        return self.scale**2 * self.bars.variance(self.logits)
+
+    def quantile(self, q: Any) -> Float[Tensor, "s q"]:
+        """Values below which the outputs lie with probability q."""
+        return self.shift + self.scale * self.bars.quantile(self.logits, q)
+
+    def ei(self, tau: Any) -> Float[Tensor, "s q"]:
+        """Expected improvement above tau: one number, or one for each output."""
+        return self.scale * self._mixed(self.bars.ei_parts(self._standard(tau)))
+
+    def pi(self, tau: Any) -> Float[Tensor, "s q"]:
+        """Probability of lying above tau: one number, or one for each output."""
+        return self._mixed(self.bars.pi_parts(self._standard(tau)))
+
+    def _standard(self, tau: Any) -> Float[Tensor, " s"]:
+        given = torch.as_tensor(tau, dtype=torch.float64).expand(len(self.logits))
+        return (given - self.shift[:, 0]) / self.scale[:, 0]
+
+    def _mixed(self, parts: Float[Tensor, "s K"]) -> Float[Tensor, "s q"]:
+        return (torch.softmax(self.logits.double(), dim=-1) @ parts[..., None])[..., 0]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A network that has read its observations: the keys and values of s outputs at n common
+    points.
+    """
+
+    model: PFN
+    cache: Cache
+    d: int
+    shift: Float[Tensor, "s 1"]
+    scale: Float[Tensor, "s 1"]
+
+    def predict(self, x: Float[Tensor, "q d"], chunk: int = 8192) -> Prediction:
+        """Distributions at points of the unit cube. chunk: most tokens at a time, which bounds the
+        memory.
+        """
+        model, s = self.model, len(self.shift)
+        query = model.padded(x, self.d)
+        d = torch.full((s,), self.d)
+        parts = [
+            model.network.query(self.cache, rows.expand(s, -1, -1), d)
+            for rows in query.split(max(chunk // s, 1))
+        ]
+        return Prediction(torch.cat(parts, dim=1), model.bars, self.shift, self.scale)
+
+
+@dataclass(frozen=True)
+class PFN:
+    """A trained network with its bars. `PFN.load("small")` is the packaged one; `PFN.train` makes
+    another.
+    """
+
+    network: Network
+    bars: Bars
+
+    @property
+    def d_max(self) -> int:
+        """Most inputs."""
+        return self.network.shape.d_max
+
+    @property
+    def rows(self) -> int:
+        """Most observed points that the network was trained on."""
+        return self.network.shape.rows
+
+    def condition(self, x: Float[Tensor, "n d"], y: Float[Tensor, "s n"]) -> Posterior:
+        """Read n observations of s outputs at points of the unit cube; each output is standardised
+        by its own mean and spread.
+
+        Raises ShapeError, NotFinite. A constant output is predicted around that constant, with
+        spread 1.
+        """
+        x, y = torch.as_tensor(x), torch.as_tensor(y)
+        if (
+            x.ndim != 2
+            or y.ndim != 2
+            or y.shape[1] != len(x)
+            or not len(y)
+            or not 1 <= len(x) <= self.rows
+        ):
+            raise ShapeError(
+                f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}, expected (n, d) and (s, n) "
+                f"with n from 1 to {self.rows}"
+            )
+        if not (bool(torch.isfinite(x).all()) and bool(torch.isfinite(y).all())):
+            raise NotFinite("x or y: got NaN or an infinity, expected finite numbers")
+        y = y.double()
+        shift = y.mean(dim=1, keepdim=True)
+        scale = y.std(dim=1, unbiased=False, keepdim=True)
+        scale = torch.where(scale > 1e-12 * (1 + shift.abs()), scale, 1.0)
+        z = ((y - shift) / scale).float()
+        s, d = len(y), x.shape[1]
+        points = self.padded(x, d).expand(s, -1, -1)
+        cache = self.network.context(points, torch.full((s,), d), z)
+        return Posterior(self, cache, d, shift, scale)
+
+    def predict(
+        self, x: Float[Tensor, "n d"], y: Float[Tensor, "s n"], query: Float[Tensor, "q d"]
+    ) -> Prediction:
+        """`condition` and then predict, without gradients."""
+        with torch.no_grad():
+            return self.condition(x, y).predict(torch.as_tensor(query))
+
+    def padded(self, x: Float[Tensor, "n d"], d: int) -> Float[Tensor, "n D"]:
+        """Points with the columns that the network expects. Raises ShapeError."""
+        if x.shape[-1] != d or d > self.d_max:
+            raise ShapeError(
+                f"points have shape {tuple(x.shape)}, expected (n, {min(d, self.d_max)}): the "
+                f"network takes at most {self.d_max} inputs"
+            )
+        return nn.functional.pad(x.float(), (0, self.d_max - d), value=0.5)
+
+    @classmethod
+    def train(
+        cls,
+        prior: Prior | None = None,
+        steps: int = 10_000,
+        seed: int = 0,
+        shape: Shape | None = None,
+        **settings: Any,
+    ) -> PFN:
+        """Train a network; the same arguments give the same network. settings: those of
+        `pfn_train.Recipe`.
+        """
+        from . import prior as pfn_prior
+        from . import train as pfn_train
+
+        recipe = pfn_train.Recipe(
+            shape=shape or Shape(),
+            prior=prior or pfn_prior.Prior(d_max=(shape or Shape()).d_max),
+            steps=steps,
+            seed=seed,
+            **settings,
+        )
+        training = pfn_train.train(recipe)
+        return cls(training.averaged.eval(), training.bars)
+
+    def save(self, file: str | Path, note: dict[str, Any] | None = None) -> Path:
+        """Write the weights as safetensors, and beside them a JSON with their sha256, the shape and
+        a note. Returns the file's path.
+        """
+        path = Path(file)
+        tensors = {"borders": self.bars.borders.clone()} | {
+            f"network.{k}": v.detach().clone() for k, v in self.network.state_dict().items()
+        }
+        data = write_tensors(tensors, {"format": FORMAT})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        found = {
+            "format": FORMAT,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "shape": asdict(self.network.shape),
+        } | (note or {})
+        path.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, name: str | Path = "small") -> PFN:
+        """The packaged network of that name, or one that `save` wrote to a .safetensors file.
+        Nothing in a file is executed.
+
+        Raises UnknownName; CheckpointError where the bytes are not those whose sha256 the JSON
+        beside them records.
+        """
+        text = str(name)
+        packaged = not text.endswith(".safetensors")
+        file = WEIGHTS / f"pfn-{text}.safetensors" if packaged else Path(name)
+        if packaged and not file.is_file():
+            known = [p.stem.removeprefix("pfn-") for p in WEIGHTS.glob("pfn-*.safetensors")]
+            raise UnknownName(
+                f"no network is called {text!r}; {nearest(text, known)}; a file of your own ends "
+                "in .safetensors"
+            )
+        return _loaded(file)
+
+
+def _loaded(file: Path) -> PFN:
+    try:
+        note = json.loads(file.with_suffix(".json").read_text())
+        data = file.read_bytes()
+        expected, shape = note["sha256"], Shape(**note["shape"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{file}: cannot read the weights and the JSON beside them ({type(error).__name__}: "
+            f"{error})"
+        ) from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise CheckpointError(
+            f"{file}: the sha256 is {found[:16]}..., expected {str(expected)[:16]}...: the weights "
+            "were changed or damaged"
+        )
+    try:
+        tensors = read_tensors(data)
+        with torch.random.fork_rng(devices=[]):
+            network = Network(shape)
+        network.load_state_dict(
+            {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        )
+        bars = Bars(tensors["borders"])
+        if len(bars.borders) != shape.bars + 1:
+            raise ValueError(f"{len(bars.borders)} borders")
+    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{file}: not a prior-fitted network of shape {shape} ({type(error).__name__}: {error})"
+        ) from None
+    return PFN(network.requires_grad_(False).eval(), bars)

@@ -1,0 +1,5 @@
+from .autolrs import AllDiverged as AllDiverged
+from .autolrs import AutoLRS as AutoLRS
+from .forecast import exp_forecast as exp_forecast
+from .run import AutoLRSRecipe as AutoLRSRecipe
+from .search import LRSearch as LRSearch

@@ -1,0 +1,464 @@
+"""AutoLRS (Jin, Zhou, Zhao, Zhu, Guo, Canini, Krishnamurthy, "AutoLRS: Automatic Learning-Rate
+Schedule by Bayesian Optimization on the Fly",
+ICLR 2021, arXiv 2105.10762): no schedule is given, only an interval of rates; training finds its
+rates on the way.
+
+    eta* = argmin over eta in [lr_min, lr_max] of the loss after tau more steps at rate eta,   then
+    train tau steps at eta*, and again, tau doubled
+
+Each of k candidates is run for tau' = tau_ratio tau steps from the same point, and its loss after
+tau steps is forecast. So k tau_ratio times as
+many steps are spent on searching as on training: with the paper's settings, in all twice the steps
+  of the schedule that comes out. Take it where no
+rate is known and there is no time for tuning.
+
+Unlike the authors' code, candidates all get exactly tau' steps, one that diverges is infinite
+(their code fails), and when the search of a stage ends
+the random numbers are where the stage found them, so training is what it would have been had the
+rates been known.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+
+from ...core.errors import ArgumentError, ArgumentTypeError, StopRun, is_number
+from .forecast import LEAST, METHODS, exp_forecast
+from .search import LRSearch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+SHORTEST = 8
+"""Fewest steps of a candidate from which a loss is forecast."""
+
+
+class AllDiverged(StopRun):
+    """Every candidate of a stage gave losses that are not finite. `rates`: those that were
+    tried."""
+
+    def __init__(self, stage: int, rates: Iterable[float]):
+        self.stage, self.rates = stage, tuple(rates)
+        super().__init__(
+            f"stage {stage}: the loss was not finite at any of the {len(self.rates)} rates tried, "
+            f"{', '.join(f'{r:.3g}' for r in sorted(self.rates))}: a smaller lr_max may help"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.stage, self.rates)
+
+
+class AutoLRS(LRScheduler):
+    """Drives a training loop, in the same process: call `step(loss)` (or `after_step`) after each
+    optimiser step, until `done`.
+
+        tuner = AutoLRS(model, optimizer, lr_min=1e-4, lr_max=1.0, tau=100, tau_ratio=0.2, k=8,
+        tau_max=400, val_fn=val_loss)
+        while not tuner.done(max_train_steps=1500):
+            loss = train_step()             # forward, backward, optimizer.step()
+            tuner.after_step(loss)
+
+    lr_min, lr_max: the interval.  tau: steps of the first stage, doubled up to tau_max.  tau_ratio:
+      tau'/tau.  k: candidates in a stage.
+    val_fn: () -> held-out loss. It is used from stage `val_from` on (counted from 1; None: from the
+      stage after tau has reached tau_max, the paper's
+    rule), at about `val_points` places of a candidate; before that, and without it, the losses
+    given to `step` are.
+    kappa, proposals: of `LRSearch`.  forecast: "grid" or "spline", see `exp_forecast`.
+    warmup_steps, warmup_lr: rates rise evenly to warmup_lr before the first search.
+    stateful: what else draws random numbers or moves on with the data: `torch.Generator`s, and
+      objects with `state_dict` and `load_state_dict`.
+    replay: every candidate of a stage sees the same random numbers (and data, where they are among
+      `stateful`), which compares them with less noise.
+
+    Groups keep the ratios of their rates; the largest gets the rate of the search. A rate that
+    diverges in training is undone, and the next best is
+    taken. `history`: the stages; `lr_trace`: (train_steps,) the schedule that came out;
+    `train_steps` and `search_steps`: what was spent.
+    It is an LRScheduler as ReduceLROnPlateau is: its `state_dict` is plain data and tensors, the
+      model at the start of the stage included.
+
+    Raises ArgumentError, ArgumentTypeError; AllDiverged where no rate of a stage gave a finite
+    loss.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr_min: float,
+        lr_max: float,
+        *,
+        tau: int = 1000,
+        tau_ratio: float = 0.1,
+        k: int = 10,
+        tau_max: int | None = None,
+        val_fn: Callable[[], Any] | None = None,
+        val_from: int | None = None,
+        val_points: int = 16,
+        kappa: float = 1000.0,
+        proposals: str = "gp",
+        forecast: str = "grid",
+        warmup_steps: int = 0,
+        warmup_lr: float = 0.0,
+        replay: bool = False,
+        stateful: Iterable[Any] = (),
+        seed: int = 0,
+    ):
+        tau_max = 8 * tau if tau_max is None else tau_max
+        for name, value, least in (
+            ("tau", tau, 20),
+            ("tau_max", tau_max, tau),
+            ("warmup_steps", warmup_steps, 0),
+            ("val_points", val_points, LEAST),
+            ("val_from", 1 if val_from is None else val_from, 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ArgumentError(f"{name}={value!r}: expected a whole number >= {least}")
+        for name, number in (("tau_ratio", tau_ratio), ("warmup_lr", warmup_lr)):
+            if not is_number(number):
+                raise ArgumentTypeError(f"{name}: got {type(number).__name__}, expected a number")
+        if not 0 < tau_ratio <= 0.5:
+            raise ArgumentError(f"tau_ratio={tau_ratio:g}: expected a number in (0, 0.5]")
+        if round(tau * tau_ratio) < SHORTEST:
+            raise ArgumentError(
+                f"tau={tau} and tau_ratio={tau_ratio:g} give candidates {round(tau * tau_ratio)} "
+                f"steps, expected at least {SHORTEST}"
+            )
+        if warmup_steps and not 0 < warmup_lr < math.inf:
+            raise ArgumentError(
+                f"warmup_lr={warmup_lr:g}: expected a finite rate > 0 with "
+                f"warmup_steps={warmup_steps}"
+            )
+        if forecast not in METHODS:
+            raise ArgumentError(
+                f"forecast={forecast!r}: expected {' or '.join(repr(m) for m in METHODS)}"
+            )
+        if val_from is not None and val_fn is None:
+            raise ArgumentError(
+                f"val_from={val_from}: it needs val_fn, a function that returns the held-out loss"
+            )
+        LRSearch(
+            lr_min, lr_max, k, kappa, proposals
+        )  # refuses wrong settings now, not at the first stage
+        self.model, self.optimizer, self.val_fn, self.stateful = (
+            model,
+            optimizer,
+            val_fn,
+            tuple(stateful),
+        )
+        for thing in self.stateful:
+            if not isinstance(thing, torch.Generator) and not (
+                hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
+            ):
+                raise ArgumentTypeError(
+                    f"stateful: got {type(thing).__name__}, expected torch.Generator or an object "
+                    "with state_dict and "
+                    "load_state_dict"
+                )
+        self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, self.seed = (
+            lr_min,
+            lr_max,
+            k,
+            kappa,
+            proposals,
+            seed,
+        )
+        self.tau_ratio, self.tau_max, self.val_from, self.val_points = (
+            tau_ratio,
+            int(tau_max),
+            val_from,
+            val_points,
+        )
+        self.forecast, self.warmup_steps, self.warmup_lr, self.replay = (
+            forecast,
+            warmup_steps,
+            warmup_lr,
+            replay,
+        )
+        top = max(float(g["lr"]) for g in optimizer.param_groups)
+        self.ratios = [float(g["lr"]) / top if top > 0 else 1.0 for g in optimizer.param_groups]
+        self.phase, self.tau, self.at, self.train_steps, self.search_steps = (
+            "warmup",
+            int(tau),
+            0,
+            0,
+            0,
+        )
+        self.validation, self.initial_loss = False, math.nan
+        self.history: list[dict[str, Any]] = []
+        self._runs: list[list[float]] = []
+        self._series: list[float] = []
+        self._start: dict[str, Any] = {}
+        self._search = LRSearch(lr_min, lr_max, k, kappa, proposals, (seed, 0))
+        if warmup_steps:
+            self._set(warmup_lr / warmup_steps)
+        else:
+            self._begin_stage()
+
+    # -- what a training loop uses -----------------------------------------------------------------
+
+    def step(self, loss: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
+        """After an optimiser step, with its training loss: sets the next rate; at the end of a
+        candidate, restores the model.
+        """
+        value = _scalar(loss)
+        if self.phase == "search":
+            self.search_steps += 1
+            self._observe(value)
+        else:
+            self._trained(value)
+
+    after_step = step
+
+    def done(self, max_train_steps: int) -> bool:
+        """Whether that many steps of training (not of searching) are made."""
+        return self.train_steps >= max_train_steps
+
+    @property
+    def lr_trace(self) -> Float[np.ndarray, " steps"]:
+        """(train_steps,) the rate of each step of training."""
+        return (
+            np.repeat([r for r, _ in self._runs], [int(n) for _, n in self._runs])
+            if self._runs
+            else np.empty(0)
+        )
+
+    @property
+    def last_epoch(self) -> int:
+        """Steps so far, of both kinds."""
+        return self.train_steps + self.search_steps
+
+    @property
+    def start_weights(self) -> Mapping[str, Any]:
+        """The model's state at the start of the stage: what training has reached while a search
+        goes on.
+        """
+        return self._start["model"]
+
+    def get_last_lr(self) -> list[float]:
+        """The rate of each group."""
+        return [float(g["lr"]) for g in self.optimizer.param_groups]
+
+    # -- stages ------------------------------------------------------------------------------------
+
+    @property
+    def candidate_steps(self) -> int:
+        """tau', the steps of a candidate."""
+        return round(self.tau * self.tau_ratio)
+
+    @property
+    def every(self) -> int:
+        """v: steps between two values of a candidate's series."""
+        return max(1, self.candidate_steps // self.val_points) if self.validation else 1
+
+    def _set(self, rate: float) -> None:
+        self.rate = rate
+        for group, ratio in zip(self.optimizer.param_groups, self.ratios, strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate * ratio)
+            else:
+                group["lr"] = rate * ratio
+
+    def _begin_stage(self) -> None:
+        """Step 1: remember everything, and start with an empty search."""
+        number = len(self.history) + 1
+        if self.val_fn is not None and self.val_from is not None:
+            self.validation = number >= self.val_from
+        self._start = {
+            "model": copy.deepcopy(self.model.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "random": self._random(),
+        }
+        if self.val_fn is not None and math.isnan(self.initial_loss):
+            self.initial_loss = _scalar(self.val_fn())
+            self._restore_random()
+        self._search = LRSearch(
+            self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, (self.seed, number)
+        )
+        self.history.append(
+            {
+                "tau": self.tau,
+                "validation": self.validation,
+                "rates": [],
+                "series": [],
+                "forecasts": [],
+                "chosen": None,
+            }
+        )
+        self.phase, self.at, self._series = "search", 0, []
+        self._set(self._search.ask())
+
+    def _observe(self, loss: float) -> None:
+        """Step 2b: one step of a candidate. One that diverges ends there."""
+        self.at += 1
+        if self.validation and self.at % self.every == 0 and math.isfinite(loss):
+            self._series.append(_scalar(self.val_fn()))  # type: ignore[misc]
+        elif not self.validation or not math.isfinite(loss):
+            self._series.append(loss)
+        if self.at == self.candidate_steps or not math.isfinite(
+            self._series[-1] if self._series else loss
+        ):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Steps 2c to 2e, and after the last candidate step 3."""
+        value, stage = self._expected(), self.history[-1]
+        stage["rates"].append(self.rate)
+        stage["series"].append(self._series)
+        stage["forecasts"].append(value)
+        self._search.tell(self.rate, value)
+        self.at, self._series = 0, []
+        self._restore(random=self.replay or self._search.done)
+        if self._search.done:
+            self._choose()
+        else:
+            self._set(self._search.ask())
+
+    def _expected(self) -> float:
+        """The candidate's loss after tau steps: a forecast, or its last value where a series of
+        held-out losses is above where training began.
+        """
+        y = self._series
+        if not np.isfinite(y).all():
+            return math.inf
+        if self.validation and max(y) >= self.initial_loss:
+            return y[-1]
+        return exp_forecast(
+            y, self.tau // self.every, self.forecast, iterations=1 if self.validation else 10
+        )[0]
+
+    def _choose(self) -> None:
+        """Step 3: train on with the rate that promised least."""
+        rate, value = self._search.best
+        if not math.isfinite(value):
+            raise AllDiverged(len(self.history), self._search.rates)
+        self.history[-1]["chosen"] = rate
+        self.phase, self.at = "train", 0
+        self._runs.append([rate, 0])
+        self._set(rate)
+
+    def _trained(self, loss: float) -> None:
+        """One step of training or warm-up, and step 5 at the end of a stage."""
+        self.train_steps += 1
+        if self.phase == "warmup":
+            self._runs.append([self.rate, 1])
+            if self.train_steps == self.warmup_steps:
+                self._begin_stage()
+            else:
+                self._set(self.warmup_lr * (self.train_steps + 1) / self.warmup_steps)
+            return
+        self.at += 1
+        self._runs[-1][1] += 1
+        if not math.isfinite(loss):
+            self.train_steps -= self.at
+            self.search_steps += self.at
+            self._runs.pop()
+            self._restore(random=True)
+            self._search.values[self._search.rates.index(self.rate)] = math.inf
+            self._choose()
+        elif self.at == self.tau:
+            if self.tau < self.tau_max:
+                self.tau = min(2 * self.tau, self.tau_max)
+            elif self.val_fn is not None and self.val_from is None:
+                self.validation = True
+            self._begin_stage()
+
+    # -- what is remembered ------------------------------------------------------------------------
+
+    def _random(self) -> dict[str, Any]:
+        return {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "stateful": [
+                t.get_state() if isinstance(t, torch.Generator) else copy.deepcopy(t.state_dict())
+                for t in self.stateful
+            ],
+        }
+
+    def _restore_random(self) -> None:
+        random = self._start["random"]
+        torch.set_rng_state(random["cpu"])
+        if random["cuda"]:
+            torch.cuda.set_rng_state_all(random["cuda"])
+        for thing, state in zip(self.stateful, random["stateful"], strict=True):
+            if isinstance(thing, torch.Generator):
+                thing.set_state(state)
+            else:
+                thing.load_state_dict(copy.deepcopy(state))
+
+    def _restore(self, random: bool) -> None:
+        """Parameters, buffers and the optimiser as they were when the stage began, and, if asked,
+        the random numbers.
+        """
+        self.model.load_state_dict(self._start["model"])
+        self.optimizer.load_state_dict(
+            copy.deepcopy(self._start["optimizer"])
+        )  # it keeps the tensors that it is given
+        if random:
+            self._restore_random()
+
+    _KEPT = (
+        "phase",
+        "tau",
+        "at",
+        "train_steps",
+        "search_steps",
+        "validation",
+        "initial_loss",
+        "rate",
+        "history",
+        "ratios",
+        "_runs",
+        "_series",
+        "_start",
+    )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `step` goes by, as plain data and tensors; save the model and the
+        optimiser beside it.
+        """
+        return {
+            **{name: copy.deepcopy(getattr(self, name)) for name in self._KEPT},
+            "search": self._search.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was made. Raises ArgumentError where it is of something else."""
+        missing = [name for name in (*self._KEPT, "search") if name not in state_dict]
+        if missing:
+            raise ArgumentError(
+                f"state_dict: it has no entry '{missing[0]}', expected what AutoLRS.state_dict() "
+                "returns"
+            )
+        for name in self._KEPT:
+            setattr(self, name, copy.deepcopy(state_dict[name]))
+        self._search = LRSearch(
+            self.lr_min,
+            self.lr_max,
+            self.k,
+            self.kappa,
+            self.proposals,
+            (self.seed, len(self.history)),
+        )
+        self._search.load_state_dict(state_dict["search"])
+        self._set(self.rate)
+
+
+def _scalar(loss: Any) -> float:
+    if isinstance(loss, torch.Tensor):
+        loss = loss.detach()
+    try:
+        return float(loss)
+    except (TypeError, ValueError, RuntimeError):
+        shape = f" of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else ""
+        raise ArgumentError(
+            f"loss: got {type(loss).__name__}{shape}, expected one number, the loss of the step"
+        ) from None

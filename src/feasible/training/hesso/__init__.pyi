@@ -1,0 +1,26 @@
+from .cric import HESSOCRIC as HESSOCRIC
+from .groups import (
+    ZIG as ZIG,
+)
+from .groups import (
+    Groups as Groups,
+)
+from .groups import (
+    find_zero_invariant_groups as find_zero_invariant_groups,
+)
+from .hesso import HESSO as HESSO
+from .subnet import (
+    compare as compare,
+)
+from .subnet import (
+    construct_subnet as construct_subnet,
+)
+from .subnet import (
+    load_subnet as load_subnet,
+)
+from .subnet import (
+    save_subnet as save_subnet,
+)
+from .subnet import (
+    shrink as shrink,
+)

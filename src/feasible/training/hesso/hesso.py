@@ -1,0 +1,445 @@
+"""HESSO: train and cut a network in one run, by shrinking redundant groups of variables to zero
+while the others learn to do without them.
+
+    minimise f(x)   s.t.   K groups of variables are zero,      groups as in
+    `feasible.training.hesso.groups`
+
+T. Chen, X. Qu, D. Aponte, C. Banbury, J. Ko, T. Ding, Y. Ma, V. Lyapunov, I. Zharkov, L. Liang:
+HESSO: Towards Automatic Efficient and User Friendly
+Any Neural Network Training and Pruning. 2024, arXiv 2409.09085. Take it when a smaller network is
+wanted from one training run;
+`hesso_cric` costs more steps and looks longer before it decides.
+
+Two things differ from the official code, which are mistakes there: a group in whose direction
+  training shrinks it anyway counts as redundant
+(cosine_sign="descent"; "official" has the opposite sign), and groups already chosen are out of the
+ranking instead of being ranked with others.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ..optimizer import NamedState, evaluated, number, whole_number, with_gradients
+from .groups import Groups, by_hand, entries
+from .subnet import cutting_plan, measured, shrink
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+CRITERIA = (
+    "magnitude",
+    "avg_magnitude",
+    "cosine_similarity",
+    "taylor_first_order",
+    "taylor_second_order",
+)
+SIGNS = ("descent", "official")
+VARIANTS = ("sgd", "adam", "adamw")
+IMPORTANT, SHRINKING, GONE = 0, 1, 2
+
+
+# -- saliency --------------------------------------------------------------------------------------
+
+
+def direction(
+    p: Tensor, state: Mapping[str, Any], group: Mapping[str, Any], variant: str
+) -> Tensor:
+    """d, in x <- x - lr d, of the step that torch's optimiser is about to make; without AdamW's
+    decay. Zero without a gradient.
+    """
+    if p.grad is None:
+        return torch.zeros_like(p)
+    g = (
+        p.grad
+        if variant == "adamw" or not group["weight_decay"]
+        else p.grad.add(p, alpha=group["weight_decay"])
+    )
+    if variant == "sgd":
+        past = state.get("momentum_buffer")
+        return g if not group["momentum"] or past is None else past.mul(group["momentum"]).add_(g)
+    (b1, b2), t = group["betas"], float(state.get("step", 0)) + 1
+    first = g * (1 - b1) if "exp_avg" not in state else state["exp_avg"].lerp(g, 1 - b1)
+    second = (
+        g * g * (1 - b2)
+        if "exp_avg_sq" not in state
+        else (state["exp_avg_sq"] * b2).addcmul_(g, g, value=1 - b2)
+    )
+    return first / (1 - b1**t) / ((second / (1 - b2**t)).sqrt_() + group["eps"])
+
+
+def saliency(
+    sums: Float[Tensor, "4 n"], weights: Mapping[str, float], cosine_sign: str
+) -> Float[Tensor, " n"]:
+    """Scores of groups from the sums of x^2, x d, d^2 and of the number of variables in each; a low
+    one is redundant.
+
+    Each criterion is divided by its norm over all groups, so that only its weight says how much it
+    counts.
+    """
+    xx, xd, dd, count = sums
+    size = xx.sqrt()
+    cosine = xd / (size * dd.sqrt() + 1e-30)
+    values = {
+        "magnitude": size,
+        "avg_magnitude": size / count,
+        "cosine_similarity": 1 - cosine if cosine_sign == "descent" else 1 + cosine,
+        "taylor_first_order": xd.abs(),
+        "taylor_second_order": 0.5 * xd**2,
+    }
+    total = torch.zeros_like(xx)
+    for name, weight in weights.items():
+        total += weight * values[name] / (values[name].norm() + 1e-8)
+    return total
+
+
+def lowest(
+    scores: Float[np.ndarray, " n"],
+    count: int,
+    gone: Bool[np.ndarray, " n"],
+    layer: Int[np.ndarray, " n"],
+    divisible: int = 1,
+) -> Bool[np.ndarray, " n"]:
+    """The `count` groups of lowest score that are not gone, so that each layer keeps a multiple of
+    `divisible` (or all it has), at least that many.
+
+    Surplus picks of a layer, those of highest score, are dropped; fewer than `count` are picked
+    where layers run out.
+    """
+    sizes = np.bincount(layer)
+    kept = np.bincount(layer[~gone], minlength=len(sizes))
+    room = np.maximum(kept - np.minimum(divisible, sizes), 0)
+    order = np.lexsort((np.arange(len(scores)), np.where(gone, math.inf, scores)))[
+        : int((~gone).sum())
+    ]
+    by_layer = np.argsort(layer[order], kind="stable")
+    rank = np.empty(len(order), dtype=int)
+    rank[by_layer] = (
+        np.arange(len(order)) - np.concatenate([[0], np.cumsum(kept)])[layer[order][by_layer]]
+    )
+    picked = order[rank < room[layer[order]]][:count]
+    left = kept - np.bincount(layer[picked], minlength=len(sizes))
+    surplus = np.minimum(-(-left // divisible) * divisible, kept) - left
+    chosen = np.zeros(len(scores), dtype=bool)
+    for g in picked[::-1]:
+        if surplus[layer[g]] > 0:
+            surplus[layer[g]] -= 1
+        else:
+            chosen[g] = True
+    return chosen
+
+
+# -- the optimiser ---------------------------------------------------------------------------------
+
+
+class HESSO(NamedState, Optimizer):
+    """torch's SGD, Adam or AdamW on all weights, with groups that are shrunk to zero on the way.
+
+    model: its parameters are trained.  groups: of `find_zero_invariant_groups`, or by hand as
+      {name: [(parameter name, axis, index)]}.
+    lr, momentum (sgd), betas (adam, adamw), weight_decay (None: 0, for adamw 1e-2): torch's.
+    target_group_sparsity: share of the groups to cut, K = floor(share n).  limits: in its place the
+      most "parameters" and "macs" that the
+    cut network may have; macs are counted on `example_input`. Then K is what these need, found on
+    the network as it would be cut.
+    start_pruning_step: T_w, plain steps before.  pruning_steps, pruning_periods: K/P groups are
+      chosen at the start of each of P periods and shrunk
+    in its pruning_steps/P steps. The authors advise a tenth of training, half of it, and 10.
+    criteria: weight by name of `CRITERIA`.  cosine_sign: "descent" or "official".  group_divisible:
+      layers keep a multiple of it.
+
+    After the last period `construct_subnet(model, groups)` cuts. Raises ArgumentError,
+    ArgumentTypeError, Infeasible (limits below what can be cut).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Groups | Mapping[str, Any],
+        variant: str = "adamw",
+        lr: float = 1e-3,
+        *,
+        target_group_sparsity: float | None = None,
+        limits: Mapping[str, float] | None = None,
+        example_input: Any = None,
+        start_pruning_step: int = 0,
+        pruning_steps: int = 1000,
+        pruning_periods: int = 10,
+        momentum: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float | None = None,
+        criteria: Mapping[str, float] | None = None,
+        cosine_sign: str = "descent",
+        group_divisible: int = 1,
+    ):
+        self.groups = groups if isinstance(groups, Groups) else by_hand(model, groups)
+        self.model, self.limits, self.example_input = model, dict(limits or {}), example_input
+        self.start, self.periods = (
+            whole_number(start_pruning_step, "start_pruning_step", 0),
+            whole_number(pruning_periods, "pruning_periods"),
+        )
+        self.pruning_steps, self.divisible = (
+            whole_number(pruning_steps, "pruning_steps"),
+            whole_number(group_divisible, "group_divisible"),
+        )
+        if self.pruning_steps < self.periods:
+            raise ArgumentError(
+                f"pruning_steps={pruning_steps} is less than pruning_periods={pruning_periods}: "
+                "expected at least one step a period"
+            )
+        for what, value, known in (
+            ("variant", variant, VARIANTS),
+            ("cosine_sign", cosine_sign, SIGNS),
+        ):
+            if value not in known:
+                raise ArgumentError(
+                    f"{what}={value!r}: expected {' or '.join(repr(k) for k in known)}"
+                )
+        self.variant, self.cosine_sign = variant, cosine_sign
+        self.criteria = (
+            dict.fromkeys(CRITERIA, 0.2)
+            if criteria is None
+            else {k: number(v, f"criteria['{k}']", 0) for k, v in criteria.items()}
+        )
+        unknown = self.criteria.keys() - set(CRITERIA)
+        if unknown or not any(self.criteria.values()):
+            raise ArgumentError(
+                f"criteria: got {sorted(self.criteria)}, expected weights, not all 0, of "
+                f"{', '.join(CRITERIA)}"
+            )
+        self.target: int | None = self._target(target_group_sparsity)
+        """K; None until the first choice where limits say it."""
+        decay = (
+            (1e-2 if variant == "adamw" else 0.0)
+            if weight_decay is None
+            else number(weight_decay, "weight_decay", 0)
+        )
+        more: dict[str, Any] = (
+            {"momentum": number(momentum, "momentum", 0, 1, below=True)}
+            if variant == "sgd"
+            else {"betas": tuple(betas)}
+        )
+        kinds: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+        self.base: Any = kinds[variant](
+            model.named_parameters(), lr=number(lr, "lr", 0), weight_decay=decay, **more
+        )
+        super().__init__(self.base.param_groups, dict(self.base.defaults))
+        self._join()
+        self.tensors = self.groups.tensors(model)
+        self.status: Int[Tensor, " n"] = torch.zeros(len(self.groups), dtype=torch.long)
+        """Of each group: important, shrinking, or gone (zero for good)."""
+        self.steps = 0
+
+    def _target(self, share: float | None) -> int | None:
+        if (share is None) == (not self.limits):
+            raise ArgumentError("expected either target_group_sparsity or limits")
+        if share is None:
+            for name, most in self.limits.items():
+                number(most, f"limits['{name}']", 0, above=True)
+            whole = measured(self.model, self.example_input, self.limits)
+            if all(whole[name] <= most for name, most in self.limits.items()):
+                raise ArgumentError(
+                    "limits: the model keeps them as it is, so nothing is to be cut ("
+                    + ", ".join(f"{v:,.0f} {k}" for k, v in whole.items())
+                    + ")"
+                )
+            return None
+        target = math.floor(
+            number(share, "target_group_sparsity", 0, 1, below=True) * len(self.groups) + 1e-9
+        )
+        most = int(
+            self._lowest(
+                np.zeros(len(self.groups)),
+                len(self.groups),
+                torch.zeros(len(self.groups), dtype=torch.long),
+            ).sum()
+        )
+        if target == 0 and share > 0:
+            raise ArgumentError(
+                f"target_group_sparsity={share:g} of {len(self.groups)} groups is less than one "
+                "group"
+            )
+        if target > most:
+            raise Infeasible(
+                f"target_group_sparsity={share:g} asks for {target} of {len(self.groups)} groups, "
+                "but each layer keeps at least "
+                f"{self.divisible}: at most {most} can be cut"
+            )
+        return target
+
+    def _join(self) -> None:
+        """One list of groups and one state for both optimisers, so that schedulers and checkpoints
+        see those that are used.
+        """
+        self.param_groups, self.state = self.base.param_groups, self.base.state
+
+    # -- a step ------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of the base optimiser; in a pruning period the chosen groups are shrunk after
+        it, and what is gone is set to zero again.
+        """
+        loss = evaluated(closure)
+        with_gradients(self.param_groups, "HESSO")
+        length = self.pruning_steps // self.periods
+        period, t = divmod(self.steps - self.start, length)
+        pruning = 0 <= period < self.periods
+        if pruning and t == 0:
+            self._choose(period)
+        self.base.step()
+        if pruning:
+            self._shrink(t, length)
+        self._project()
+        self.steps += 1
+        return loss
+
+    @torch.no_grad()
+    def scores(self) -> Float[Tensor, " n"]:
+        """Saliency of every group, with the gradients as they are now."""
+        n = len(self.groups)
+        sums = torch.zeros(4, n + 1, dtype=torch.float64)
+        where = {id(p): group for group in self.param_groups for p in group["params"]}
+        for p, axis, ids in self.tensors:
+            x, d = (
+                entries(p, axis),
+                entries(direction(p, self.state.get(p, {}), where[id(p)], self.variant), axis),
+            )
+            parts = torch.stack(
+                [
+                    (x * x).sum(1),
+                    (x * d).sum(1),
+                    (d * d).sum(1),
+                    torch.full_like(x[:, 0], x.shape[1]),
+                ]
+            )
+            sums.index_add_(1, ids.cpu(), parts.double().cpu())
+        return saliency(sums[:, :-1], self.criteria, self.cosine_sign)
+
+    def _lowest(self, scores: Any, count: int, status: Tensor) -> Tensor:
+        layer, gone = self.groups.layer.numpy(), (status != IMPORTANT).numpy()
+        return torch.from_numpy(lowest(np.asarray(scores), count, gone, layer, self.divisible))
+
+    def _choose(self, period: int) -> None:
+        """The groups to shrink in this period: the lowest scores among those that are still
+        important.
+        """
+        scores, gone = self.scores().numpy(), int((self.status != IMPORTANT).sum())
+        last = period == self.periods - 1
+        if self.limits and (self.target is None or last):
+            self.target = gone + self._needed(scores)
+        assert self.target is not None
+        due = self.target if last else self.target // self.periods * (period + 1)
+        self._take(self._lowest(scores, max(due - gone, 0), self.status), last)
+
+    def _take(self, picked: Bool[Tensor, " n"], last: bool) -> None:
+        """Start to shrink these. Where layers must keep a multiple the last choice may fall short
+        of K, which is said.
+        """
+        self.status[picked] = SHRINKING
+        found = int((self.status != IMPORTANT).sum())
+        if last and self.target is not None and found < self.target:
+            warnings.warn(
+                f"{found} of {self.target} groups are cut, for every layer keeps a multiple of "
+                f"{self.divisible}",
+                stacklevel=4,
+            )
+
+    def _needed(self, scores: Any) -> int:
+        """How many more of the lowest scores must go until the cut network keeps the limits, by
+        bisection on the network as cut.
+        """
+
+        def sizes(count: int) -> dict[str, float]:
+            cut = (self.status != IMPORTANT) | self._lowest(scores, count, self.status)
+            return measured(
+                shrink(copy.deepcopy(self.model), cutting_plan(self.model, self.groups, cut)),
+                self.example_input,
+                self.limits,
+            )
+
+        def kept(found: Mapping[str, float]) -> bool:
+            return all(found[name] <= most for name, most in self.limits.items())
+
+        low, high = 0, int((self.status == IMPORTANT).sum())
+        least = sizes(high)
+        if not kept(least):
+            left = ", ".join(
+                f"at least {v:,.0f} {k} are left, expected at most {self.limits[k]:,.0f}"
+                for k, v in least.items()
+            )
+            raise Infeasible(
+                f"limits: {left} when every layer keeps {self.divisible} of its groups"
+            )
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if kept(sizes(middle)) else (middle + 1, high)
+        return low
+
+    def _shrink(self, t: int, length: int) -> None:
+        """x_g <- (T - t - 1)/(T - t) x_g in step t of T: the factors telescope to zero."""
+        self._scale(self.status == SHRINKING, (length - t - 1) / (length - t))
+        if t == length - 1:
+            self.status[self.status == SHRINKING] = GONE
+
+    def _scale(self, which: Bool[Tensor, " n"], factor: float) -> None:
+        if not bool(which.any()):
+            return
+        factors = torch.ones(len(which) + 1)
+        factors[:-1][which] = factor
+        for p, axis, ids in self.tensors:
+            shape = [1] * p.ndim
+            shape[axis] = -1
+            p.mul_(factors.to(p)[ids].view(shape))
+
+    def _project(self) -> None:
+        """What is gone stays zero, whatever momentum does."""
+        self._scale(self.status == GONE, 0.0)
+
+    @property
+    def group_sparsity(self) -> float:
+        """Share of the groups that are gone."""
+        return float((self.status == GONE).double().mean())
+
+    # -- saving ------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if "hook" not in k and k != "step"}
+
+    def _progress(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "status": self.status.clone(),
+            "target": -1 if self.target is None else self.target,
+        }
+
+    def _resume(self, progress: Mapping[str, Any]) -> None:
+        self.steps, self.status = int(progress["steps"]), progress["status"].clone()
+        self.target = None if progress["target"] < 0 else int(progress["target"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Torch's of the base optimiser, and "hesso": where the pruning stands."""
+        return {**super().state_dict(), "hesso": self._progress()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Raises ShapeError where it is another model's or has other groups."""
+        progress = state_dict.get("hesso")
+        if progress is None or len(progress["status"]) != len(self.groups):
+            raise ShapeError(
+                f"state_dict has {'no' if progress is None else len(progress['status'])} groups, "
+                f"expected {len(self.groups)}"
+            )
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "hesso"})
+        self.base.param_groups, self.base.state = self.param_groups, self.state
+        self._resume(progress)

@@ -1,0 +1,115 @@
+"""Polynomial averaging of the iterates (Shamir, Zhang, ICML 2013), which takes the place of a decay
+of the rate.
+
+    xbar = (1 - w) xbar + w x,   w = (gamma + 1) / (gamma + t),   t = 1, 2, ...
+
+The average is what should be evaluated and saved; training goes on from x. `eval()` puts the
+average into the parameters, `train()` takes it out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+
+from ...core.errors import ArgumentError, ArgumentTypeError
+from ..optimizer import number
+
+
+class PolynomialAverager:
+    """Average the parameters of an optimiser after each of its steps. gamma: >= 0; 0 is the plain
+    mean, 8 weighs late iterates.
+
+        averager = PolynomialAverager(optimizer, gamma=8.0, model=model)
+        ...                       # train as before
+        averager.eval()           # the parameters are the average: evaluate, save
+        averager.train()          # and back
+
+    It lives in the optimiser: the average in `optimizer.state[p]["average"]`, steps and mode in the
+      groups, so that the optimiser's `state_dict`
+    holds it and a resumed run is in the mode that was saved. The optimiser gets `eval` and `train`
+    too. A step in evaluation mode is refused.
+    model: warn, once, when its state_dict is read while its parameters are not the average.
+    Buffers are not averaged: `torch.optim.swa_utils.update_bn(loader, model)` after `eval()` renews
+      the statistics of batch normalisation.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gamma: float = 8.0,
+        model: torch.nn.Module | None = None,
+    ):
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ArgumentTypeError(
+                f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
+            )
+        number(gamma, "gamma", 0.0)
+        self.optimizer, self.warned = optimizer, False
+        for group in optimizer.param_groups:
+            group.update(averaging=float(gamma), averaged=0, train_mode=True)
+        optimizer.register_step_pre_hook(self._before)
+        optimizer.register_step_post_hook(self._after)
+        optimizer.eval, optimizer.train = self.eval, self.train  # type: ignore[attr-defined]
+        if model is not None:
+            model.register_state_dict_pre_hook(self._saving)
+
+    @property
+    def training(self) -> bool:
+        """Whether the parameters are those that are trained."""
+        return bool(self.optimizer.param_groups[0]["train_mode"])
+
+    def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self.training:
+            raise ArgumentError(
+                "step: the parameters are the average; call train() before training goes on"
+            )
+
+    @torch.no_grad()
+    def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        for group in optimizer.param_groups:
+            group["averaged"] += 1
+            weight = (group["averaging"] + 1) / (group["averaging"] + group["averaged"])
+            params = [p for p in group["params"] if p.grad is not None]
+            new = [p for p in params if "average" not in optimizer.state[p]]
+            for p in new:
+                optimizer.state[p]["average"] = p.detach().clone()
+            if params:
+                torch._foreach_lerp_(
+                    [optimizer.state[p]["average"] for p in params], params, weight
+                )
+
+    @torch.no_grad()
+    def _swap(self, training: bool) -> None:
+        if self.training == training:
+            return
+        for group in self.optimizer.param_groups:
+            group["train_mode"] = training
+            for p in group["params"]:
+                average = (
+                    self.optimizer.state[p].get("average") if p in self.optimizer.state else None
+                )
+                if average is not None:
+                    held = p.detach().clone()
+                    p.copy_(average)
+                    average.copy_(held)
+
+    def eval(self) -> None:
+        """Put the average into the parameters."""
+        self._swap(False)
+
+    def train(self) -> None:
+        """Put the iterate back."""
+        self._swap(True)
+
+    def _saving(self, module: Any, prefix: str, keep_vars: bool) -> None:
+        if self.training and not self.warned and self.optimizer.param_groups[0]["averaged"]:
+            self.warned = True
+            warnings.warn(
+                "state_dict: these are the weights that are trained, not their average; call "
+                "averager.eval() before saving weights for use "
+                "(a checkpoint to go on from is right as it is)",
+                stacklevel=4,
+            )

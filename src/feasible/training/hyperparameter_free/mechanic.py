@@ -1,0 +1,158 @@
+"""Mechanic (Cutkosky, Defazio, Mehta, "Mechanic: A Learning Rate Tuner", NeurIPS 2023, arXiv
+2306.00144): any optimiser's steps, times a scale that
+is learned by betting on <gradient, displacement>.
+
+    Delta <- sum of the base optimiser's steps u;   x = x0 + S Delta,   S = sum of s_i, one for each
+    beta_i
+    h = <g + s_decay S |g| / |x| x, Delta>;   m = max(beta m, |h|);   v = beta^2 v + h^2;   r =
+    (beta r - s h)_+;   s = (s_init m / n + r) / sqrt(v)
+
+Written here because mechanic-pytorch 0.0.1 cannot go on from its own state_dict (it is keyed by the
+parameters of the process that wrote it), and
+evaluates closures without gradients. The numbers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch.optim import Optimizer
+
+from ...core.errors import ArgumentTypeError
+from ..optimizer import NamedState, evaluated, number, with_gradients
+
+
+def unhooked(base: type[Optimizer]) -> Any:
+    """The class's `step` as written: torch wraps it so that it calls the hooks, which the
+    subclass's step does already.
+    """
+    if not getattr(base.step, "hooked", False):
+        return base.step
+    return base.step.__wrapped__  # type: ignore[attr-defined]
+
+
+def mechanize(
+    base: type[Optimizer],
+    *,
+    s_decay: float = 0.01,
+    betas: Sequence[float] = (0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999),
+    s_init: float = 1e-8,
+    eps: float = 1e-8,
+) -> type[Optimizer]:
+    """A subclass of `base` that learns the scale of its steps:
+    `mechanize(torch.optim.AdamW)(model.parameters(), lr=1.0)`.
+
+    s_decay: >= 0, a pull to the start.  betas: in (0, 1), memories of the bets.  s_init: > 0, the
+      first bet; 1e-6 where 500 steps must do.
+    The scale is in each group as "scale", its parts as "mechanic". Two more copies of the
+    parameters are held while a step is made, one between.
+
+    Raises ArgumentError, ArgumentTypeError; at a step ArgumentError (sparse gradient) and NotFinite
+    with the parameter's name.
+    """
+    if not (isinstance(base, type) and issubclass(base, Optimizer)):
+        raise ArgumentTypeError(
+            f"base: got {base!r}, expected a class of optimisers, such as torch.optim.AdamW"
+        )
+    number(s_decay, "s_decay", 0.0)
+    number(s_init, "s_init", 0.0, above=True)
+    number(eps, "eps", 0.0, above=True)
+    for i, beta in enumerate(betas):
+        number(beta, f"betas[{i}]", 0.0, 1.0, above=True, below=True)
+    name = f"Mechanized{base.__name__}"
+
+    class Mechanized(NamedState, base):  # type: ignore[misc, valid-type]
+        __doc__ = f"{base.__name__} whose steps Mechanic scales."
+        like_parameter: ClassVar[tuple[str, ...]] = (
+            "mechanic_ref",
+            *getattr(base, "like_parameter", ()),
+        )
+
+        @torch.no_grad()
+        def step(self, closure: Callable[[], Any] | None = None) -> Any:
+            loss = evaluated(closure)
+            active = [p for params, _ in with_gradients(self.param_groups, name) for p in params]
+            if not active:
+                return loss
+            before, grads = (
+                [p.detach().clone() for p in active],
+                [p.grad.detach().clone() for p in active],
+            )
+            with torch.enable_grad():
+                unhooked(base)(self, *([_once_known(loss, closure)] if closure is not None else []))
+            for p, x in zip(
+                active, before, strict=True
+            ):  # after the base's step: it may look whether its own state is empty
+                if "mechanic_ref" not in self.state[p]:
+                    self.state[p]["mechanic_ref"] = x.clone()
+            tuner = self.param_groups[0].get("mechanic") or _fresh(len(betas), active[0].device)
+            scale = tuner["s"].sum()
+            refs = [self.state[p]["mechanic_ref"] for p in active]
+            delta = torch._foreach_sub(before, refs)
+            torch._foreach_div_(delta, scale + eps)
+            pull = s_decay * scale * _norm(grads) / (_norm(active) + eps)
+            h = sum(
+                torch.vdot(d.reshape(-1), (g + pull * p).reshape(-1))
+                for d, g, p in zip(delta, grads, active, strict=True)
+            )
+            torch._foreach_add_(delta, torch._foreach_sub(active, before))
+            _bet(tuner, h, torch.tensor(betas, device=active[0].device), s_init, eps)
+            scale = tuner["s"].sum().clamp(min=0.0)
+            for group in self.param_groups:
+                group.update(mechanic=tuner, scale=float(scale))
+            torch._foreach_mul_(delta, scale)
+            torch._foreach_copy_(active, torch._foreach_add(refs, delta))
+            return loss
+
+        def effective_lr(self) -> list[float]:
+            """Scale times the base's rate, for each group; 0 before the first step."""
+            return [
+                float(group.get("scale", 0.0)) * float(group.get("lr", 1.0))
+                for group in self.param_groups
+            ]
+
+        def estimate(self) -> float:
+            """The scale."""
+            return float(self.param_groups[0].get("scale", 0.0))
+
+    Mechanized.__name__ = Mechanized.__qualname__ = name
+    return Mechanized
+
+
+def _once_known(loss: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
+    """A closure for the base: the first time it gives the loss that is already there, then it
+    evaluates.
+    """
+    calls = 0
+
+    def skip() -> Any:
+        nonlocal calls
+        calls += 1
+        return loss if calls == 1 else closure()
+
+    return skip
+
+
+def _fresh(n: int, device: Any) -> dict[str, Any]:
+    return {
+        "s": torch.zeros(n, device=device),
+        "reward": torch.zeros(n, device=device),
+        "sum_squares": torch.zeros(n, device=device),
+        "largest": torch.full((n,), 1e-6, device=device),
+    }
+
+
+def _bet(tuner: dict[str, Any], h: Any, betas: Any, s_init: float, eps: float) -> None:
+    """The tuner's update, in place; s is used before it is renewed."""
+    tuner["largest"] = torch.maximum(betas * tuner["largest"], h.abs().to(betas.dtype))
+    tuner["sum_squares"] = betas**2 * tuner["sum_squares"] + (h**2).to(betas.dtype)
+    tuner["reward"] = (betas * tuner["reward"] - tuner["s"] * h.to(betas.dtype)).clamp(min=0.0)
+    tuner["s"] = (tuner["largest"] * s_init / len(betas) + tuner["reward"]) / (
+        tuner["sum_squares"].sqrt() + eps
+    )
+
+
+def _norm(tensors: Sequence[Any]) -> Any:
+    return torch.stack(torch._foreach_norm(tensors)).norm()

@@ -1,0 +1,234 @@
+"""MoMo and MoMo-Adam (Schaipp, Ohana, Eickenberg, Defazio, Gower, "MoMo: Momentum Models for
+Adaptive Learning Rates", ICML 2024, arXiv 2305.07583):
+the rate of a step from the loss, lr being its upper bound.
+
+    m, fbar, gam: averages of g, f, <g, x>;     tau = min(lr / rho, ((1 + lr wd)(fbar - rho lb -
+      gam) + <m, x>)_+ / <m, m / D>)
+    x <- (x - tau m / D) / (1 + lr wd)
+
+D = 1 in MoMo and sqrt(v / (1 - b2^t)) + eps in MoMo-Adam; rho = 1 - b1^t where averages begin at 0.
+lb is a lower bound of the loss.
+Written here because momo-opt 0.1.0 keeps fbar, t and lb outside its state_dict, so that a resumed
+run is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch.optim import Optimizer
+
+from ...core.errors import ArgumentTypeError
+from ..optimizer import NamedState, evaluated, number, with_gradients
+
+
+class _Model(NamedState, Optimizer):
+    """What both share. The averages of the loss, the steps, lb and tau are in each group."""
+
+    like_parameter: ClassVar[tuple[str, ...]] = ("grad_avg", "grad_avg_sq")
+
+    def _lengths(
+        self, group: dict[str, Any], params: list[Any], grads: list[Any]
+    ) -> tuple[Any, ...]:
+        """<m, x>, the average of <g, x>, <m, m / D>, and m / D."""
+        raise TypeError(f"{type(self).__name__} is not meant to be used itself")
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None, loss: Any = None) -> Any:
+        """One step. It needs the loss that the gradients are of: as `loss`, or from a closure.
+        Raises ArgumentTypeError without.
+        """
+        name = type(self).__name__
+        if (closure is None) == (loss is None):
+            raise ArgumentTypeError(
+                f"loss: {name}.step takes the loss of the step, as step(loss=loss) after "
+                "backward(), or a closure, one of both"
+            )
+        if closure is not None:
+            loss = evaluated(closure)
+        value = number(float(loss.detach() if isinstance(loss, torch.Tensor) else loss), "loss")
+        found = list(zip(self.param_groups, with_gradients(self.param_groups, name), strict=True))
+        first = self.param_groups[0]
+        steps, beta = first["steps"] + 1, self._beta(first)
+        fbar = (
+            value
+            if steps == 1 and not self._from_zero(first)
+            else beta * first["loss_avg"] + (1 - beta) * value
+        )
+        rho, lb = 1 - beta**steps if self._from_zero(first) else 1.0, first["lb"]
+        sums = [
+            self._lengths(g, params, grads) if params else (0.0, 0.0, 0.0, [])
+            for g, (params, grads) in found
+        ]
+        dot, gamma, norm = (float(sum(part[i] for part in sums)) for i in range(3))
+        for (group, (params, _)), (*_, directions) in zip(found, sums, strict=True):
+            lr, shrink = float(group["lr"]), 1 + float(group["lr"]) * group["weight_decay"]
+            if first["use_fstar"] and shrink * fbar + dot - shrink * gamma < shrink * rho * lb:
+                lb = max((shrink * fbar + dot - shrink * gamma) / (2 * shrink * rho), first["lb0"])
+            gain = max(shrink * (fbar - rho * lb - gamma) + dot, 0.0)
+            group["tau"] = tau = min(lr / rho, gain / norm) if norm > 0 else 0.0
+            if first["use_fstar"]:
+                lb = max((fbar + dot - gamma - tau * norm / 2) / rho, first["lb0"])
+            if params:
+                if not group["divide"] and group["weight_decay"]:
+                    torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+                torch._foreach_add_(params, directions, alpha=-tau)
+                if group["divide"] and group["weight_decay"]:
+                    torch._foreach_div_(params, shrink)
+        for group in self.param_groups:
+            group.update(steps=steps, loss_avg=fbar, lb=lb)
+        return loss
+
+    def _beta(self, group: dict[str, Any]) -> float:
+        return group["betas"][0] if "betas" in group else group["beta"]
+
+    def _from_zero(self, group: dict[str, Any]) -> bool:
+        return "betas" in group or group["bias_correction"]
+
+    def effective_lr(self) -> list[float]:
+        """tau of the last step in each group; 0 before the first."""
+        return [float(group["tau"]) for group in self.param_groups]
+
+
+def _checked(
+    lr: float, weight_decay: float, lb: float, betas: dict[str, float], use_fstar: bool
+) -> dict[str, Any]:
+    number(lr, "lr", 0.0, above=True)
+    number(weight_decay, "weight_decay", 0.0)
+    number(lb, "lb")
+    for name, beta in betas.items():
+        number(beta, name, 0.0, 1.0, below=True)
+    return {
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "lb": float(lb),
+        "lb0": float(lb),
+        "use_fstar": bool(use_fstar),
+        "steps": 0,
+        "loss_avg": 0.0,
+        "tau": 0.0,
+    }
+
+
+def _dots(xs: list[Any], ys: list[Any]) -> Any:
+    return torch.stack(
+        [torch.vdot(x.reshape(-1), y.reshape(-1)).double() for x, y in zip(xs, ys, strict=True)]
+    ).sum()
+
+
+class MoMo(_Model):
+    """lr: > 0, the longest step; large values are safe.  beta: momentum.  lb: lower bound of the
+    loss.  weight_decay: >= 0, proximal.
+
+    bias_correction: averages begin at 0 and are corrected, else at the first values.  use_fstar:
+      estimate lb on the way (MoMo*), from `lb` up.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        weight_decay: float = 0.0,
+        beta: float = 0.9,
+        lb: float = 0.0,
+        bias_correction: bool = False,
+        use_fstar: bool = False,
+    ):
+        super().__init__(
+            params,
+            {
+                **_checked(lr, weight_decay, lb, {"beta": beta}, use_fstar),
+                "beta": beta,
+                "bias_correction": bool(bias_correction),
+                "divide": True,
+            },
+        )
+
+    def _lengths(
+        self, group: dict[str, Any], params: list[Any], grads: list[Any]
+    ) -> tuple[Any, ...]:
+        beta = group["beta"]
+        for p, g in zip(params, grads, strict=True):
+            if "grad_avg" not in self.state[p]:
+                start = 0.0 if group["bias_correction"] else 1.0
+                self.state[p].update(
+                    grad_avg=g * start, grad_dot_w=start * torch.vdot(p.reshape(-1), g.reshape(-1))
+                )
+            state = self.state[p]
+            state["grad_dot_w"] = beta * state["grad_dot_w"] + (1 - beta) * torch.vdot(
+                p.reshape(-1), g.reshape(-1)
+            )
+        m = [self.state[p]["grad_avg"] for p in params]
+        torch._foreach_lerp_(m, grads, 1 - beta)
+        return (
+            _dots(params, m),
+            sum(self.state[p]["grad_dot_w"].double() for p in params),
+            _dots(m, m),
+            m,
+        )
+
+
+class MoMoAdam(_Model):
+    """lr: > 0, the largest rate.  betas, eps: Adam's.  lb: lower bound of the loss.  weight_decay:
+    >= 0; proximal, or with divide=False AdamW's.
+
+    use_fstar: estimate lb on the way (MoMo-Adam*), from `lb` up.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        lb: float = 0.0,
+        divide: bool = True,
+        use_fstar: bool = False,
+    ):
+        number(eps, "eps", 0.0)
+        super().__init__(
+            params,
+            {
+                **_checked(
+                    lr, weight_decay, lb, {"betas[0]": betas[0], "betas[1]": betas[1]}, use_fstar
+                ),
+                "betas": tuple(betas),
+                "eps": eps,
+                "divide": bool(divide),
+            },
+        )
+
+    def _lengths(
+        self, group: dict[str, Any], params: list[Any], grads: list[Any]
+    ) -> tuple[Any, ...]:
+        b1, b2 = group["betas"]
+        for p, g in zip(params, grads, strict=True):
+            if "grad_avg" not in self.state[p]:
+                self.state[p].update(
+                    step=0,
+                    grad_avg=torch.zeros_like(p),
+                    grad_avg_sq=torch.zeros_like(p),
+                    grad_dot_w=torch.zeros((), dtype=p.dtype, device=p.device),
+                )
+            state = self.state[p]
+            state["step"] += 1
+            state["grad_dot_w"] = b1 * state["grad_dot_w"] + (1 - b1) * torch.vdot(
+                p.reshape(-1), g.reshape(-1)
+            )
+        m, v = ([self.state[p][name] for p in params] for name in ("grad_avg", "grad_avg_sq"))
+        torch._foreach_lerp_(m, grads, 1 - b1)
+        torch._foreach_mul_(v, b2)
+        torch._foreach_addcmul_(v, grads, grads, 1 - b2)
+        d = torch._foreach_sqrt(v)
+        torch._foreach_div_(d, [(1 - b2 ** self.state[p]["step"]) ** 0.5 for p in params])
+        torch._foreach_add_(d, group["eps"])
+        directions = torch._foreach_div(m, d)
+        return (
+            _dots(params, m),
+            sum(self.state[p]["grad_dot_w"].double() for p in params),
+            _dots(m, directions),
+            directions,
+        )

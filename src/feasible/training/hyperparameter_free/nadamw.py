@@ -1,0 +1,81 @@
+"""NadamW: AdamW with Nesterov's momentum, as AlgoPerf's baselines have it (Kasimbeg et al., "How
+far away are truly hyperparameter-free learning
+algorithms?", 2025, arXiv 2505.24005; Dahl et al., "Benchmarking Neural Network Training
+Algorithms", 2023, arXiv 2306.07179).
+
+    m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,   x -= lr wd x,   x -= lr (b1 m + (1 - b1) g)
+    / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+
+`torch.optim.NAdam` is another method: its momentum follows a schedule of its own. The first step is
+(1 + b1) lr long, not lr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch.optim import Optimizer
+
+from ..optimizer import NamedState, evaluated, number, with_gradients
+
+
+class NAdamW(NamedState, Optimizer):
+    """lr: >= 0, also a tensor.  betas: in [0, 1).  eps: >= 0, outside the root.  weight_decay: >=
+    0, decoupled, times lr.
+
+    Raises ArgumentError, ArgumentTypeError; at a step ArgumentError (sparse gradient) and NotFinite
+    with the parameter's name.
+    """
+
+    like_parameter: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
+        number(lr, "lr", 0.0)
+        for i, beta in enumerate(betas):
+            number(beta, f"betas[{i}]", 0.0, 1.0, below=True)
+        number(eps, "eps", 0.0)
+        number(weight_decay, "weight_decay", 0.0)
+        super().__init__(
+            params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; the closure's loss, where there is a closure."""
+        loss = evaluated(closure)
+        for group, (params, grads) in zip(
+            self.param_groups, with_gradients(self.param_groups, "NAdamW"), strict=True
+        ):
+            if not params:
+                continue
+            (b1, b2), lr = group["betas"], group["lr"]
+            for p in params:
+                if not self.state[p]:
+                    self.state[p].update(
+                        step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)
+                    )
+            states = [self.state[p] for p in params]
+            m, v = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
+            for s in states:
+                s["step"] += 1
+            torch._foreach_lerp_(m, grads, 1 - b1)
+            torch._foreach_mul_(v, b2)
+            torch._foreach_addcmul_(v, grads, grads, 1 - b2)
+            if group["weight_decay"]:
+                torch._foreach_mul_(params, 1 - float(lr) * group["weight_decay"])
+            denominator = torch._foreach_sqrt(v)
+            torch._foreach_div_(denominator, [(1 - b2 ** s["step"]) ** 0.5 for s in states])
+            torch._foreach_add_(denominator, group["eps"])
+            steps = [-float(lr) / (1 - b1 ** s["step"]) for s in states]
+            torch._foreach_addcdiv_(params, m, denominator, [b1 * s for s in steps])
+            torch._foreach_addcdiv_(params, grads, denominator, [(1 - b1) * s for s in steps])
+        return loss

@@ -1,0 +1,86 @@
+"""The problems of this folder by name. Plain data: nothing heavy is imported."""
+
+from ...core.registry import Entry
+
+PROBLEMS = (
+    Entry(
+        "digits-mlp",
+        "feasible.training.instances.small:digits_mlp",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "digits-logistic",
+        "feasible.training.instances.small:digits_logistic",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "digits-autoencoder",
+        "feasible.training.instances.small:digits_autoencoder",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "breast-cancer-mlp",
+        "feasible.training.instances.small:breast_cancer_mlp",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "diabetes-mlp",
+        "feasible.training.instances.small:diabetes_mlp",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "moons-mlp",
+        "feasible.training.instances.small:moons_mlp",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "classification-mlp",
+        "feasible.training.instances.small:classification_mlp",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "digits-cnn",
+        "feasible.training.instances.small:digits_cnn",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "text-lm", "feasible.training.instances.small:text_lm", "training", None, "TrainingProblem"
+    ),
+    Entry(
+        "digits-sparse",
+        "feasible.training.instances.pruning:digits_sparse",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "digits-small",
+        "feasible.training.instances.pruning:digits_small",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+    Entry(
+        "digits-small-cnn",
+        "feasible.training.instances.pruning:digits_small_cnn",
+        "training",
+        None,
+        "TrainingProblem",
+    ),
+)

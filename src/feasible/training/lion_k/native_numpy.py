@@ -1,0 +1,151 @@
+"""Lion-K on a function of a NumPy vector: small problems, and the solutions that the composite
+problem has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
+from ..optimizer import number, whole_number
+from .kappas import Kappa, kappa_of
+from .lion_k import LionK
+
+
+@dataclass(frozen=True)
+class LionKResult:
+    """x: of x0's shape.  value: F(x) = f(x) + kappa*(lam x)/lam, infinite outside the set.  f:
+    f(x).
+
+    fenchel_gap: 0 where x is stationary for F.  violation: (gauge(lam x) - 1) / lam, where
+      positive.  n_iter: steps made.
+    converged: the gap is within the tolerance.  message: why it ended.  history: "step", "f",
+      "value" and "fenchel_gap", each (n,).
+    """
+
+    x: np.ndarray
+    value: float
+    f: float
+    fenchel_gap: float
+    violation: float
+    n_iter: int
+    converged: bool
+    message: str
+    history: dict[str, np.ndarray]
+
+
+def lion_k_minimize(
+    f: Callable[[np.ndarray], float],
+    grad: Callable[[np.ndarray], Any],
+    x0: np.ndarray,
+    lam: float = 1.0,
+    kappa: str | Kappa = "l1",
+    lr: float | Sequence[float] | np.ndarray = 1e-2,
+    steps: int = 1000,
+    *,
+    betas: tuple[float, float] = (0.9, 0.99),
+    decay: str = "explicit",
+    tol: float = 0.0,
+    check_every: int = 100,
+) -> LionKResult:
+    """Minimise f(x) + kappa*(lam x)/lam by Lion-K.
+
+    f, grad: of an array of x0's shape; grad gives an array of that shape.  lam: > 0.  kappa: a name
+      such as "soft[e=0.1]", or an object.
+    lr: one rate for all steps, or one for each (the limit of a constant rate is a tube of its
+      width: let it fall).
+    tol: end where the Fenchel gap, measured every `check_every` steps, is <= tol (1 + abs F); 0:
+      make all steps.
+
+    Raises ArgumentError, ArgumentTypeError, ShapeError, and NotFinite where a gradient is not
+    finite.
+
+    >>> import numpy as np
+    >>> from feasible.training import lion_k_minimize
+    >>> c = np.array([3.0, 0.2])
+    >>> found = lion_k_minimize(lambda x: ((x - c) ** 2).sum() / 2, lambda x: x - c, np.zeros(2),
+    lr=0.5 / np.arange(5, 2005), steps=2000)
+    >>> found.x.round(3)
+    array([1. , 0.2])
+    """
+    for name, call in (("f", f), ("grad", grad)):
+        if not callable(call):
+            raise ArgumentTypeError(
+                f"{name}: got {type(call).__name__}, expected a function of an array"
+            )
+    start = np.array(x0, dtype=float)
+    if not np.isfinite(start).all():
+        raise NotFinite("x0: expected finite numbers")
+    steps, check_every = whole_number(steps, "steps"), whole_number(check_every, "check_every")
+    rates = np.asarray(lr, dtype=float)
+    if rates.ndim and rates.shape != (steps,):
+        raise ShapeError(
+            f"lr has shape {rates.shape}, expected one rate or ({steps},), one for each step"
+        )
+    rates = np.broadcast_to(rates, (steps,))
+    lam, tol = number(lam, "lam", 0, above=True), number(tol, "tol", 0)
+    for rate in (rates.min(), rates.max()):
+        number(float(rate), "lr", 0, above=True)
+    kappa = kappa_of(kappa)
+    x = torch.nn.Parameter(torch.from_numpy(start.copy()))
+    optimizer = LionK(
+        [x],
+        lr=float(rates[0]),
+        betas=betas,
+        weight_decay=lam,
+        kappa=kappa,
+        vectors="same",
+        decay=decay,
+    )
+    group, point = optimizer.param_groups[0], x.detach().numpy()
+    history: dict[str, list[float]] = {"step": [], "f": [], "value": [], "fenchel_gap": []}
+
+    def slope() -> torch.Tensor:
+        found = torch.as_tensor(np.asarray(grad(point.copy()), dtype=float))
+        if found.shape != x.shape:
+            raise ShapeError(
+                f"grad gave shape {tuple(found.shape)}, expected that of x0, {tuple(x.shape)}"
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise NotFinite(f"grad gave a NaN or an infinity in step {made}")
+        return found
+
+    made, message, converged = 0, f"the {steps} steps were made", False
+    while True:
+        x.grad = slope()
+        if made % check_every == 0 or made == steps:
+            z, own = x.detach() * lam, float(f(point.copy()))
+            conjugate = float(kappa.conjugate(z))
+            gap = (float(kappa.value(-x.grad) + (z * x.grad).sum()) + conjugate) / lam
+            for name, value in (
+                ("step", made),
+                ("f", own),
+                ("value", own + conjugate / lam),
+                ("fenchel_gap", gap),
+            ):
+                history[name].append(value)
+            converged = gap <= tol * (1 + abs(history["value"][-1]))
+            if converged and tol:
+                message = f"the Fenchel gap {gap:.3g} is within the tolerance after {made} steps"
+        if made == steps or (converged and tol):
+            break
+        group["lr"] = float(rates[made])
+        optimizer.step()
+        made += 1
+    violation = max(0.0, (float(kappa.gauge(x.detach() * lam)) - 1) / lam)
+    return LionKResult(
+        point.copy(),
+        history["value"][-1],
+        history["f"][-1],
+        history["fenchel_gap"][-1],
+        violation,
+        made,
+        converged,
+        message,
+        {name: np.array(values) for name, values in history.items()},
+    )

@@ -1,0 +1,396 @@
+"""The damped empirical Fisher matrix of m gradients g_i in R^d, and its inverse, without any d x d
+matrix.
+
+    F = lambda I + (1/m) sum_i g_i g_i'           F^-1 x,   (F^-1)_jk,   diag(F^-1)
+
+E. Frantar, E. Kurtic, D. Alistarh: M-FAC: Efficient Matrix-Free Approximations of Second-Order
+Information. NeurIPS 2021, arXiv 2107.03356.
+`StaticFisher` is its static algorithm (section 3.1: O(d m^2) once, then O(d m) a product and O(m)
+an entry), `SlidingFisher` its dynamic one
+(section 3.2: a window of the last m gradients, O(d m + m^3) to replace one). Curvature of a loss at
+one point wants the first, training the second.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..optimizer import number, whole_number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from scipy.sparse.linalg import LinearOperator
+    from torch import Tensor
+
+METHODS = ("woodbury", "dp")
+PANEL = 32
+"""Rows that are finished together: what came before them is subtracted by matrix products instead
+of row by row.
+"""
+
+
+class StaticFisher:
+    """The inverse of lambda I + G'G/m for a fixed G.
+
+    gradients: (m, d) array or tensor, one gradient a row; read a page of rows at a time, so a NumPy
+      memory map stays on disk.
+    damp: lambda > 0.  blocksize: B, coordinates of a block of the block-diagonal F; None: one
+      block, the full matrix; 1: the diagonal one. Blocks of
+    less than m coordinates are factorised as B x B matrices, which takes less than the recursion
+    and gives the same numbers.
+    page: rows that are finished together.  folder: where the d m numbers of the factors are kept,
+      one file a page; None: in memory.
+
+    Computes in the gradients' dtype (float16 and bfloat16 in float32). NumPy in gives NumPy out.
+    Raises ArgumentTypeError, ArgumentError, ShapeError, NotFinite.
+
+    >>> import numpy as np
+    >>> from feasible.training import StaticFisher
+    >>> G = np.array([[1.0, 2.0], [0.0, 1.0]])
+    >>> StaticFisher(G, damp=0.5).ihvp(np.array([1.0, 1.0])).round(12).tolist()
+    [1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        gradients: Any,
+        damp: float = 1e-5,
+        blocksize: int | None = None,
+        *,
+        page: int = PANEL,
+        folder: str | Path | None = None,
+    ):
+        if not hasattr(gradients, "shape"):
+            gradients = np.asarray(gradients, dtype=float)
+        if len(gradients.shape) != 2 or 0 in gradients.shape:
+            raise ShapeError(
+                f"gradients has shape {tuple(gradients.shape)}, expected (m, d), at least (1, 1)"
+            )
+        self.damp = number(damp, "damp", 0, above=True)
+        self.m, self.d = (int(n) for n in gradients.shape)
+        self.blocksize = (
+            self.d if blocksize is None else min(whole_number(blocksize, "blocksize"), self.d)
+        )
+        self.blocks = math.ceil(self.d / self.blocksize)
+        self._numpy = not isinstance(gradients, torch.Tensor)
+        self._file = None if folder is None else Path(folder)
+        first = self._rows(gradients, 0, 1)
+        self.dtype, self.device = first.dtype, first.device
+        self._pages: list[Tensor] = []
+        """Pages (blocks, rows, B) of the v_i."""
+        self._q: list[Tensor] = []
+        """(blocks, rows) of the q_i."""
+        self._squares = torch.zeros(self.d, dtype=self.dtype, device=self.device)
+        self._inverse: Tensor | None = None
+        """(blocks, B, B), where B < m."""
+        small = self.blocksize < self.m
+        matrix = (
+            torch.eye(self.blocksize if small else 0, dtype=torch.float64, device=self.device)
+            .mul(self.damp)
+            .repeat(self.blocks, 1, 1)
+        )
+        for start in range(0, self.m, whole_number(page, "page")):
+            rows = self._rows(gradients, start, min(start + page, self.m))
+            if small:
+                g = self._split(rows.T).double()
+                matrix.baddbmm_(g, g.mT, alpha=1 / self.m)
+            else:
+                self._finish(rows, start)
+        if small:
+            self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+
+    @staticmethod
+    def _rows(gradients: Any, start: int, end: int) -> Tensor:
+        part = gradients[start:end]
+        if not isinstance(part, torch.Tensor):
+            array = np.asarray(part)
+            if array.dtype.kind not in "fiu":
+                raise ArgumentTypeError(
+                    f"gradients: got an array of {array.dtype}, expected real numbers"
+                )
+            part = torch.from_numpy(
+                np.array(
+                    array,
+                    dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.float64,
+                )
+            )
+        part = part.detach()
+        part = part if part.dtype in (torch.float32, torch.float64) else part.float()
+        if not bool(torch.isfinite(part.sum())) and not bool(
+            torch.isfinite(part).all()
+        ):  # the exact look only where the sum is not finite
+            row = start + int((~torch.isfinite(part)).any(1).nonzero()[0])
+            raise NotFinite(
+                f"gradients: row {row} holds a NaN or an infinity, expected finite numbers"
+            )
+        return part
+
+    def _split(self, x: Float[Tensor, "d k"]) -> Float[Tensor, "b B k"]:
+        """Coordinates in blocks; the last one is filled up with zeros, which change nothing."""
+        short = self.blocks * self.blocksize - self.d
+        x = torch.nn.functional.pad(x, (0, 0, 0, short)) if short else x
+        return x.reshape(self.blocks, self.blocksize, x.shape[-1])
+
+    def _join(self, x: Float[Tensor, "b B k"]) -> Float[Tensor, "d k"]:
+        return x.reshape(self.blocks * self.blocksize, x.shape[-1])[: self.d]
+
+    def _finish(self, rows: Float[Tensor, "p d"], start: int) -> None:
+        """v_i = F_{i-1}^-1 g_i = g_i/lambda - sum_{j<i} (v_j'g_i / q_j) v_j,  q_i = m + g_i'v_i,
+        for a page: earlier pages by matrix products,
+        then the page itself by the dynamic programme, which needs no pass over its rows for each of
+        them.
+        """
+        self._squares += torch.linalg.vector_norm(rows, dim=0).square_()
+        g = self._split(rows.T).mT.contiguous()
+        v = g / self.damp
+        for page, q in zip(self._pages, self._q, strict=True):
+            v -= (g @ page.mT / q[:, None]) @ page
+        _, combined, q = programme((g @ v.mT).double(), self.m)
+        v, q = combined.to(v) @ v, q.to(v)
+        if self._file is not None:
+            self._file.mkdir(parents=True, exist_ok=True)
+            kept = torch.from_file(
+                str(self._file / f"page-{start:06d}.bin"),
+                shared=True,
+                size=v.numel(),
+                dtype=v.dtype,
+            ).reshape(v.shape)
+            v = kept.copy_(v)
+        self._pages.append(v)
+        self._q.append(q)
+
+    def ihvp(self, x: Any) -> Any:
+        """F^-1 x = x/lambda - V'((V x)/q) for x (d,), or for each column of x (d, k). Raises
+        ShapeError, NotFinite.
+        """
+        given = torch.as_tensor(
+            np.array(x) if not isinstance(x, torch.Tensor) else x, device=self.device
+        ).to(self.dtype)
+        if given.ndim not in (1, 2) or given.shape[0] != self.d:
+            raise ShapeError(
+                f"x has shape {tuple(given.shape)}, expected ({self.d},) or ({self.d}, k)"
+            )
+        if not bool(torch.isfinite(given).all()):
+            raise NotFinite("x holds a NaN or an infinity, expected finite numbers")
+        columns = self._split(given.reshape(self.d, -1))
+        if self._inverse is not None:
+            return self._kind(
+                self._join((self._inverse @ columns.double()).to(self.dtype)).reshape(given.shape),
+                x,
+            )
+        out = columns / self.damp
+        for v, q in zip(self._pages, self._q, strict=True):
+            out -= v.mT @ ((v @ columns) / q[..., None])
+        return self._kind(self._join(out).reshape(given.shape), x)
+
+    def element(self, j: int, k: int) -> float:
+        """(F^-1)_jk = [j = k]/lambda - sum_i V_ij V_ik / q_i; 0 across blocks. Raises ArgumentError
+        for an index outside [0, d).
+        """
+        for name, index in (("j", j), ("k", k)):
+            if not 0 <= whole_number(index, name, 0) < self.d:
+                raise ArgumentError(f"{name}={index}: expected an index below d = {self.d}")
+        (block, at), (other, to) = divmod(j, self.blocksize), divmod(k, self.blocksize)
+        if block != other:
+            return 0.0
+        if self._inverse is not None:
+            return float(self._inverse[block, at, to])
+        if j == k:
+            return float(self._diag(block)[at])
+        return -float(
+            sum(
+                (v[block, :, at].double() * v[block, :, to].double() / q[block].double()).sum()
+                for v, q in zip(self._pages, self._q, strict=True)
+            )
+        )
+
+    def _diag(self, block: int) -> Float[Tensor, " B"]:
+        total = torch.full(
+            (self.blocksize,), 1 / self.damp, dtype=torch.float64, device=self.device
+        )
+        for v, q in zip(self._pages, self._q, strict=True):
+            total -= (v[block].double() ** 2 / q[block, :, None].double()).sum(0)
+        low = block * self.blocksize
+        squares = self._squares[low : low + self.blocksize].double()
+        total = total[: len(squares)]
+        return torch.maximum(total, 1 / (self.damp + squares / self.m)).clamp(max=1 / self.damp)
+
+    def diag(self) -> Any:
+        """(d,) diagonal of F^-1, in float64 from the factors. Rounding in float32 can make 1/lambda
+        - sum negative; (F^-1)_jj lies between 1/F_jj and
+        1/lambda for every positive definite F, so it is put back into that range."""
+        if self._inverse is not None:
+            return self._kind(
+                self._inverse.diagonal(dim1=1, dim2=2).reshape(-1)[: self.d].to(self.dtype), None
+            )
+        return self._kind(
+            torch.cat([self._diag(b) for b in range(self.blocks)]).to(self.dtype), None
+        )
+
+    def as_linear_operator(self) -> LinearOperator:
+        """F^-1 as a `scipy.sparse.linalg.LinearOperator` (d, d), for NumPy arrays."""
+        from scipy.sparse.linalg import LinearOperator
+
+        def product(x: np.ndarray) -> np.ndarray:
+            flat = x if x.ndim == 2 and x.shape[1] > 1 else x.reshape(-1)
+            return np.asarray(self.ihvp(flat))
+
+        return LinearOperator(
+            (self.d, self.d),
+            matvec=product,
+            rmatvec=product,
+            matmat=product,
+            dtype=np.float64 if self.dtype == torch.float64 else np.float32,
+        )
+
+    def _kind(self, value: Tensor, given: Any) -> Any:
+        numpy = self._numpy if given is None else not isinstance(given, torch.Tensor)
+        return value.cpu().numpy() if numpy else value
+
+
+def programme(
+    a: Float[Tensor, "*b m m"], m: int
+) -> tuple[Float[Tensor, "*b m m"], Float[Tensor, "*b m m"], Float[Tensor, "*b m"]]:
+    """The paper's dynamic programme on a_ij = g_i'F_0^-1 g_j alone: D with D_ij = g_i'F_{i-1}^-1
+    g_j for j >= i; C with
+    F_{i-1}^-1 g_i = sum_k C_ik F_0^-1 g_k; and q_i = m + D_ii."""
+    d, n = a.clone(), a.shape[-1]
+    q = d.new_empty(d.shape[:-1])
+    c = torch.eye(n, dtype=d.dtype, device=d.device).expand(d.shape).clone()
+    for i in range(n):
+        q[..., i] = m + d[..., i, i]
+        d[..., i + 1 :, i + 1 :] -= d[..., i + 1 :, i, None] * (
+            d[..., i, None, i + 1 :] / q[..., i, None, None]
+        )
+        if i:
+            c[..., i, None, :i] = -(d[..., None, :i, i] / q[..., None, :i]) @ c[..., :i, :i]
+    return d.triu(), c, q
+
+
+class SlidingFisher:
+    """The inverse of lambda I + G'G/m for the last m gradients that were pushed; rows not yet
+    filled are zero, and m is the window's size all along.
+
+    ngrads: m.  dim: d.  damp: lambda > 0; with `relative` it is this share of the mean eigenvalue
+      tr(G'G/m)/d (itself while G is zero),
+    which keeps steps bounded where gradients vanish.
+    method: "woodbury", F^-1 x = (x - G'(m lambda I + GG')^-1 G x)/lambda by one Cholesky
+      factorisation; "dp", the paper's dynamic programme.
+    Both compute the m x m part in float64.  rows: (m, d) memory for the window, zeros; made where
+    None.
+
+    Raises ArgumentTypeError, ArgumentError.
+    """
+
+    def __init__(
+        self,
+        ngrads: int,
+        dim: int,
+        damp: float = 1e-5,
+        *,
+        method: str = "woodbury",
+        relative: bool = False,
+        dtype: torch.dtype = torch.float32,
+        device: Any = "cpu",
+        rows: Float[Tensor, "m d"] | None = None,
+    ):
+        self.m, self.d = whole_number(ngrads, "ngrads"), whole_number(dim, "dim")
+        self.damp, self.relative = number(damp, "damp", 0, above=True), bool(relative)
+        if method not in METHODS:
+            raise ArgumentError(
+                f"method={method!r}: expected {' or '.join(repr(m) for m in METHODS)}"
+            )
+        self.method = method
+        self.rows: Tensor = (
+            torch.zeros(self.m, self.d, dtype=dtype, device=device) if rows is None else rows
+        )
+        if self.rows.shape != (self.m, self.d):
+            raise ShapeError(
+                f"rows has shape {tuple(self.rows.shape)}, expected ({self.m}, {self.d})"
+            )
+        self.gram: Float[Tensor, "m m"] = torch.zeros(self.m, self.m, dtype=torch.float64)
+        """S = GG'."""
+        self.pushed = 0
+        """Gradients pushed so far; the next goes into row pushed mod m."""
+
+    @property
+    def level(self) -> float:
+        """lambda as it is used now."""
+        trace = float(self.gram.trace())
+        return self.damp * trace / (self.m * self.d) if self.relative and trace > 0 else self.damp
+
+    def push(self, g: Float[Tensor, " d"]) -> None:
+        """Replace the oldest gradient: O(d m). One that is not finite is refused, and the window
+        stays as it is. Raises ShapeError, NotFinite.
+        """
+        g = torch.as_tensor(g, dtype=self.rows.dtype, device=self.rows.device)
+        if g.shape != (self.d,):
+            raise ShapeError(f"g has shape {tuple(g.shape)}, expected ({self.d},)")
+        slot = self.pushed % self.m
+        along = (self.rows @ g).cpu().double()
+        along[slot] = float(g @ g)
+        if not bool(torch.isfinite(along).all()):
+            raise NotFinite(
+                "g holds a NaN or an infinity, or its square overflows; it was not taken into the "
+                "window"
+            )
+        self.rows[slot] = g
+        self.gram[slot] = self.gram[:, slot] = along
+        self.pushed += 1
+
+    def _solve(self, t: Float[Tensor, " m"], level: float) -> Float[Tensor, " m"]:
+        """(m lambda I + S)^-1 t. Where rounding of float32 products has made it indefinite,
+        negative eigenvalues of S are taken as 0.
+        """
+        ridge = self.m * level
+        factor, failed = torch.linalg.cholesky_ex(
+            self.gram + ridge * torch.eye(self.m, dtype=torch.float64)
+        )
+        if not int(failed):
+            return torch.cholesky_solve(t[:, None], factor)[:, 0]
+        values, vectors = torch.linalg.eigh(self.gram)
+        return vectors @ ((vectors.T @ t) / (values.clamp(min=0) + ridge))
+
+    def factors(self) -> tuple[Float[Tensor, "m m"], Float[Tensor, "m m"], Float[Tensor, " m"]]:
+        """The dynamic programme: D (D_ij = g_i'F_{i-1}^-1 g_j for j >= i), B (F_{i-1}^-1 g_i =
+        sum_k B_ik g_k) and q_i = m + D_ii, from S alone.
+        """
+        d, c, q = programme(self.gram / self.level, self.m)
+        return d, c / self.level, q
+
+    def _coefficients(self, t: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
+        """c with F^-1 x = x/lambda - G'c, from t = Gx."""
+        if self.method == "woodbury":
+            level = self.level
+            return self._solve(t, level) / level
+        d, b, q = self.factors()
+        t = t / self.level
+        for i in range(1, self.m):
+            t[i:] -= d[i - 1, i:] * t[i - 1] / q[i - 1]
+        return b.T @ (t / q)
+
+    def ihvp(self, x: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+        """F^-1 x: two passes over the window. Raises ShapeError."""
+        x = torch.as_tensor(x, dtype=self.rows.dtype, device=self.rows.device)
+        if x.shape != (self.d,):
+            raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({self.d},)")
+        c = self._coefficients((self.rows @ x).cpu().double())
+        return torch.addmv(x, self.rows.T, c.to(self.rows), beta=1 / self.level, alpha=-1.0)
+
+    def ihvp_of_last(self, out: Tensor | None = None) -> Float[Tensor, " d"]:
+        """F^-1 g of the gradient pushed last: one pass over the window. Being a row of G, it needs
+        neither the pass for Gx nor the
+        difference of two large vectors: with x = G'e, F^-1 x = m G'(m lambda I + S)^-1 e."""
+        slot = (self.pushed - 1) % self.m
+        if self.method == "woodbury":
+            c = self.m * self._solve(torch.eye(self.m, dtype=torch.float64)[slot], self.level)
+        else:
+            c = -self._coefficients(self.gram[slot].clone())
+            c[slot] += 1 / self.level
+        return torch.mv(self.rows.T, c.to(self.rows), out=out)

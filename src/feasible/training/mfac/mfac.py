@@ -1,0 +1,326 @@
+"""M-FAC: gradient steps preconditioned by the inverse empirical Fisher matrix of the last m
+gradients.
+
+    x <- x - lr F^-1 g,     F = lambda I + (1/m) sum of g_i g_i' over the window, the present g
+    included
+
+E. Frantar, E. Kurtic, D. Alistarh: M-FAC: Efficient Matrix-Free Approximations of Second-Order
+Information. NeurIPS 2021, arXiv 2107.03356
+(section 3.2). Take it where directions differ in scale by orders of magnitude and are mixed by a
+rotation, so that no diagonal rescaling helps; it
+needs runs of several windows, and m copies of the weights in memory. On short, well-scaled runs
+Adam and SGD with momentum are better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim import Optimizer
+
+from ...core.errors import ArgumentError, FeasibleError, NotFinite, ShapeError
+from ..optimizer import NamedState, _in_order, evaluated, number, whole_number, with_gradients
+from .fisher import METHODS, SlidingFisher
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+def memory_bytes(dim: int, ngrads: int, itemsize: int = 4) -> int:
+    """Bytes of the window: ngrads gradients of `dim` numbers, and its float64 Gram matrix."""
+    return ngrads * dim * itemsize + 8 * ngrads * ngrads
+
+
+class MFAC(NamedState, Optimizer):
+    """The M-FAC optimiser. One window for all parameter groups; lr, momentum, weight_decay and
+    decoupled are a group's own.
+
+    params: parameters, groups, or `model.named_parameters()`.  lr: 1e-3 is the paper's for vision,
+      1e-4 for BERT.
+    ngrads: m, gradients in the window (paper: 512 to 1024).  damp: lambda; `relative`: as a share
+      of the mean eigenvalue of G'G/m. Take it, or a
+    larger damp, where gradients vanish (a model that fits its data exactly): there an absolute
+    lambda lets steps grow towards lr g/lambda.
+    momentum: mu in v <- mu v + (1 - mu) F^-1 g.  weight_decay: added to the gradient, so that F
+      sees it (the paper's code), or with `decoupled` taken
+    off the weights directly.  method: "woodbury" or "dp", see `SlidingFisher`.
+    sparse: only weights that are not zero now are seen and moved, so that a pruned model stays
+      pruned.
+    delay: gradients that are collected before the first step; while the window is nearly empty,
+      steps are up to m/|g|^2 too long.
+    max_bytes: a window that needs more memory is refused.
+
+    A gradient that is not finite is refused with the parameter's name, and the window stays as it
+    was.
+    Raises ArgumentError, ArgumentTypeError, NotFinite.
+
+    >>> import torch
+    >>> from feasible.training import MFAC
+    >>> model = torch.nn.Linear(3, 1)
+    >>> optimizer = MFAC(model.named_parameters(), lr=0.1, ngrads=8, damp=1e-3)
+    >>> model(torch.ones(4, 3)).square().mean().backward()
+    >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        ngrads: int = 64,
+        damp: float = 1e-5,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+        method: str = "woodbury",
+        relative: bool = False,
+        sparse: bool = False,
+        delay: int = 0,
+        max_bytes: float = 8e9,
+    ):
+        self.ngrads, self.damp = whole_number(ngrads, "ngrads"), number(damp, "damp", 0, above=True)
+        if method not in METHODS:
+            raise ArgumentError(
+                f"method={method!r}: expected {' or '.join(repr(m) for m in METHODS)}"
+            )
+        self.method, self.relative, self.sparse = method, bool(relative), bool(sparse)
+        self.delay, self.max_bytes = (
+            whole_number(delay, "delay", 0),
+            number(max_bytes, "max_bytes", 0, above=True),
+        )
+        self.window: SlidingFisher | None = None
+        """The last gradients; made at the first step."""
+        self._velocity: Tensor | None = None
+        self._kept: list[Tensor | None] = []
+        self._sizes: list[int] = []
+        super().__init__(
+            params,
+            {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "decoupled": decoupled},
+        )
+
+    # -- the joint vector of all parameters --------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's. To a window that exists the new parameters' past gradients are zero."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            number(group["lr"], "lr", 0)
+            number(group["momentum"], "momentum", 0, 1, below=True)
+            number(group["weight_decay"], "weight_decay", 0)
+            for p in group["params"]:
+                if not p.is_floating_point():
+                    raise ArgumentError(
+                        f"params: MFAC takes real floating-point parameters, got one of {p.dtype}"
+                    )
+            kept = [
+                p.detach().reshape(-1).nonzero()[:, 0] if self.sparse else None
+                for p in group["params"]
+            ]
+            sizes = [
+                p.numel() if k is None else len(k)
+                for p, k in zip(group["params"], kept, strict=True)
+            ]
+            dim = sum(self._sizes) + sum(sizes)
+            need = memory_bytes(dim, self.ngrads, self.dtype.itemsize)
+            if need > self.max_bytes:
+                raise ArgumentError(
+                    f"ngrads={self.ngrads} gradients of {dim:,} parameters need {need / 1e9:.3g} "
+                    "GB, more than max_bytes = "
+                    f"{self.max_bytes / 1e9:.3g} GB: at most "
+                    f"ngrads={int(self.max_bytes // (dim * self.dtype.itemsize))} fit"
+                )
+        except FeasibleError:
+            self.param_groups.pop()
+            raise
+        self._kept += kept
+        self._sizes += sizes
+        if self.window is not None:
+            self._adopt(
+                self._parts(self.window.rows, self._sizes[: -len(sizes)]),
+                self.window.gram,
+                self.window.pushed,
+                self._velocity,
+            )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the window: float64 where a parameter is, else float32."""
+        return (
+            torch.float64
+            if any(p.dtype == torch.float64 for g in self.param_groups for p in g["params"])
+            else torch.float32
+        )
+
+    @property
+    def dim(self) -> int:
+        """d, entries of a row of the window."""
+        return sum(self._sizes)
+
+    def _parameters(self) -> Iterator[tuple[dict[str, Any], Tensor, Tensor | None, slice]]:
+        """Each parameter with its group, the entries that take part (None: all), and its place in
+        the joint vector.
+        """
+        at = 0
+        for (group, p), kept, size in zip(
+            ((g, p) for g in self.param_groups for p in g["params"]),
+            self._kept,
+            self._sizes,
+            strict=True,
+        ):
+            yield group, p, kept, slice(at, at + size)
+            at += size
+
+    @staticmethod
+    def _parts(rows: Tensor, sizes: list[int]) -> list[Tensor]:
+        return list(rows.split(sizes, dim=-1))
+
+    def _adopt(
+        self, rows: list[Tensor], gram: Tensor, pushed: int, velocity: Tensor | None
+    ) -> None:
+        """A window whose first columns are `rows`; what they do not cover is zero."""
+        device = self.param_groups[0]["params"][0].device
+        self.window = SlidingFisher(
+            self.ngrads,
+            self.dim,
+            self.damp,
+            method=self.method,
+            relative=self.relative,
+            dtype=self.dtype,
+            device=device,
+        )
+        if rows:
+            joint = torch.cat(rows, dim=1)
+            self.window.rows[:, : joint.shape[1]] = joint
+        self.window.gram.copy_(gram)
+        self.window.pushed = pushed
+        self._velocity = (
+            None
+            if velocity is None
+            else torch.nn.functional.pad(
+                velocity.to(self.window.rows), (0, self.dim - velocity.numel())
+            )
+        )
+
+    def _gradient(self) -> Float[Tensor, " d"]:
+        pieces = []
+        for group, p, kept, place in self._parameters():
+            if p.grad is None:
+                pieces.append(
+                    torch.zeros(place.stop - place.start, dtype=self.dtype, device=p.device)
+                )
+                continue
+            g = (
+                p.grad
+                if not group["weight_decay"] or group["decoupled"]
+                else torch.add(p.grad, p, alpha=float(group["weight_decay"]))
+            )
+            g = g.reshape(-1)
+            pieces.append((g if kept is None else g[kept]).to(self.dtype))
+        return torch.cat(pieces)
+
+    # -- the step ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take the gradients into the window, then move. Returns what the closure gave. Raises
+        ArgumentError (sparse gradients), NotFinite.
+        """
+        loss = evaluated(closure)
+        if not any(grads for _, grads in with_gradients(self.param_groups, "MFAC", finite=False)):
+            return loss
+        if self.window is None:
+            self._adopt([], torch.zeros(self.ngrads, self.ngrads, dtype=torch.float64), 0, None)
+        assert self.window is not None
+        try:
+            self.window.push(self._gradient())
+        except NotFinite:
+            with_gradients(self.param_groups, "MFAC")
+            raise NotFinite(
+                "the gradient's square overflows; it was not taken into M-FAC's window"
+            ) from None
+        if self.window.pushed <= self.delay:
+            return loss
+        direction = self.window.ihvp_of_last()
+        if any(group["momentum"] for group in self.param_groups):
+            if self._velocity is None:
+                self._velocity = torch.zeros_like(direction)
+            for group, _, _, place in self._parameters():
+                mu = float(group["momentum"])
+                direction[place] = (
+                    self._velocity[place].mul_(mu).add_(direction[place], alpha=1 - mu)
+                )
+        self._move(direction)
+        return loss
+
+    def _move(self, direction: Float[Tensor, " d"]) -> None:
+        moves: dict[int, tuple[dict[str, Any], list[Tensor], list[Tensor]]] = {}
+        for group, p, kept, place in self._parameters():
+            if p.grad is None:
+                continue
+            lr, part = float(group["lr"]), direction[place].to(p.dtype)
+            if group["decoupled"] and group["weight_decay"]:
+                p.mul_(1 - lr * float(group["weight_decay"]))
+            if kept is not None:
+                p.put_(kept, part.mul_(-lr), accumulate=True)
+                continue
+            _, params, parts = moves.setdefault(id(group), (group, [], []))
+            params.append(p)
+            parts.append(part.view(p.shape))
+        for group, params, parts in moves.values():
+            torch._foreach_add_(params, parts, alpha=-float(group["lr"]))
+
+    # -- saving ------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if "hook" not in k and k != "step"}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Torch's, and "window": its columns, momentum and kept entries by parameter, the Gram
+        matrix, and how many gradients were pushed.
+        """
+        saved = super().state_dict()
+        if self.window is None:
+            return saved
+        keys = [key for group in saved["param_groups"] for key in group["params"]]
+        rows = dict(zip(keys, self._parts(self.window.rows, self._sizes), strict=True))
+        window: dict[str, Any] = {
+            "gram": self.window.gram,
+            "pushed": self.window.pushed,
+            "rows": rows,
+        }
+        if self._velocity is not None:
+            window["velocity"] = dict(
+                zip(keys, self._parts(self._velocity, self._sizes), strict=True)
+            )
+        if self.sparse:
+            window["kept"] = dict(zip(keys, self._kept, strict=True))
+        return {**saved, "window": window}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Raises ShapeError where it is another model's or has another window."""
+        window, groups = state_dict.get("window"), list(state_dict["param_groups"])
+        if window is not None and tuple(window["gram"].shape) != (self.ngrads, self.ngrads):
+            raise ShapeError(
+                f"state_dict has a window of {len(window['gram'])} gradients, expected ngrads = "
+                f"{self.ngrads}"
+            )
+        super().load_state_dict(state_dict)
+        if window is None:
+            self.window = self._velocity = None
+            return
+        if all("param_names" in group for group in (*groups, *self.param_groups)):
+            groups = _in_order(groups, self.param_groups)
+        keys = [key for group in groups for key in group["params"]]
+        if self.sparse:
+            self._kept = [window["kept"][key].clone() for key in keys]
+        self._sizes = [window["rows"][key].shape[1] for key in keys]
+        velocity = (
+            torch.cat([window["velocity"][key] for key in keys]) if "velocity" in window else None
+        )
+        self._adopt(
+            [window["rows"][key] for key in keys], window["gram"], int(window["pushed"]), velocity
+        )

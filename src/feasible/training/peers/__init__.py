@@ -1,0 +1,5 @@
+"""Other libraries' optimisers and schedules, one file a library."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

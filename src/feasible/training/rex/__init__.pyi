@@ -1,0 +1,1 @@
+from .rex import REX as REX

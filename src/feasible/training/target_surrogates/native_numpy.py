@@ -1,0 +1,157 @@
+"""Target surrogates on functions of NumPy vectors: a model f, its Jacobian, and the gradient of an
+expensive loss of its outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
+from ..optimizer import number, whole_number
+from .sso import TargetSurrogate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SurrogateResult:
+    """x: of theta0's shape.  z: f(x).  target_calls: gradients of the loss used.  n_iter: outer
+    steps.  converged: by the gradient's norm.
+
+    message: why it ended.  history: "grad_norm", "eta" and "inner_steps", each (n_iter,); "loss"
+      too where it was given.
+    """
+
+    x: np.ndarray
+    z: np.ndarray
+    target_calls: int
+    n_iter: int
+    converged: bool
+    message: str
+    history: dict[str, np.ndarray]
+
+
+def target_surrogate_minimize(
+    f: Callable[[np.ndarray], Any],
+    jac_f: Callable[[np.ndarray], Any],
+    grad_l: Callable[[np.ndarray], Any],
+    theta0: np.ndarray,
+    *,
+    eta: float | str = 1.0,
+    m: int = 10,
+    inner: Any = "armijo",
+    steps: int = 100,
+    tol: float = 0.0,
+    metric: str = "euclidean",
+    schedule: str = "constant",
+    loss: Callable[[np.ndarray], float] | None = None,
+) -> SurrogateResult:
+    """Minimise loss(f(theta)) with one gradient of the loss an outer step (full batch).
+
+    f: theta -> outputs (n,) or (n, p).  jac_f: theta -> their derivative, of the outputs' shape and
+      then theta's.  grad_l: outputs -> gradient of
+    the loss, of their shape, the loss being a sum over the n points.  eta, m, inner, metric,
+    schedule: of `TargetSurrogate`; inner="lstsq" is exact
+    for models linear in theta.  loss: its value, needed for eta="linesearch" only.
+    tol: end where the norm of the gradient of loss(f(theta))/n is within it; 0: make all steps.
+
+    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
+
+    >>> import numpy as np
+    >>> from feasible.training import target_surrogate_minimize
+    >>> X, y = np.array([[1.0, 0], [1, 1], [1, 2]]), np.array([1.0, 3, 5])
+    >>> found = target_surrogate_minimize(lambda w: X @ w, lambda w: X, lambda z: z - y,
+    np.zeros(2), inner="lstsq", m=1, steps=1)
+    >>> found.x.round(6), found.target_calls
+    (array([1., 2.]), 1)
+    """
+    for name, call in (("f", f), ("jac_f", jac_f), ("grad_l", grad_l)):
+        if not callable(call):
+            raise ArgumentTypeError(
+                f"{name}: got {type(call).__name__}, expected a function of an array"
+            )
+    start = np.array(theta0, dtype=float)
+    if not np.isfinite(start).all():
+        raise NotFinite("theta0: expected finite numbers")
+    steps, tol = whole_number(steps, "steps"), number(tol, "tol", 0)
+    theta = torch.nn.Parameter(torch.from_numpy(start))
+    optimizer = TargetSurrogate(
+        [theta],
+        eta,
+        m,
+        inner,
+        metric=metric,
+        schedule=schedule,
+        total_steps=steps,
+        points=len(np.asarray(f(start.copy()))),
+    )
+
+    def target() -> Tensor:
+        """f with its Jacobian as a node of torch's graph: its value, and what is linear there."""
+        point = theta.detach().numpy()
+        value = torch.from_numpy(np.array(f(point.copy()), dtype=float))
+        if not torch.is_grad_enabled():
+            return value
+        jacobian = np.asarray(jac_f(point.copy()), dtype=float)
+        if jacobian.shape != (*value.shape, *theta.shape):
+            raise ShapeError(
+                f"jac_f gave shape {jacobian.shape}, expected that of f's outputs and then of "
+                f"theta, {(*value.shape, *theta.shape)}"
+            )
+        rows = torch.from_numpy(jacobian.reshape(value.numel(), -1))
+        return value + (rows @ (theta - theta.detach()).reshape(-1)).view(value.shape)
+
+    def oracle(z: Tensor) -> Tensor:
+        found = np.asarray(grad_l(z.detach().numpy().copy()), dtype=float)
+        if found.shape != tuple(z.shape):
+            raise ShapeError(
+                f"grad_l gave shape {found.shape}, expected that of f's outputs, {tuple(z.shape)}"
+            )
+        return torch.from_numpy(found)
+
+    def of_loss(z: Tensor) -> Tensor:
+        """The loss as a node of the graph: its gradient is asked for where it is needed only."""
+        assert loss is not None
+        value = torch.tensor(float(loss(z.detach().numpy().copy())), dtype=torch.float64)
+        return (
+            value + ((z - z.detach()) * oracle(z)).sum()
+            if z.requires_grad and torch.is_grad_enabled()
+            else value
+        )
+
+    history: dict[str, list[float]] = {
+        "grad_norm": [],
+        "eta": [],
+        "inner_steps": [],
+        **({"loss": []} if loss is not None else {}),
+    }
+    message, converged = f"the {steps} steps were made", False
+    for _ in range(steps):
+        oracles = {"target_grad": oracle} if loss is None else {"loss": of_loss}
+        info = optimizer.step(
+            target, rows=np.arange(optimizer.param_groups[0]["points"]), **oracles
+        )
+        for name, values in history.items():
+            values.append(getattr(info, name))
+        if tol and info.grad_norm <= tol:
+            message, converged = (
+                f"the gradient's norm {info.grad_norm:.3g} is within the tolerance",
+                True,
+            )
+            break
+    x = theta.detach().numpy()
+    return SurrogateResult(
+        x.copy(),
+        np.array(f(x.copy()), dtype=float),
+        optimizer.param_groups[0]["target_calls"],
+        len(history["eta"]),
+        converged,
+        message,
+        {name: np.array(values) for name, values in history.items()},
+    )

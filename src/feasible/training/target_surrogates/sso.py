@@ -1,0 +1,343 @@
+"""Target surrogates, SSO (Lavington, Vaswani, Babanezhad, Schmidt, Le Roux, "Target-based
+Surrogates for Stochastic Optimization", ICML 2023,
+arXiv 2302.02607).
+
+    minimise  h(w) = l(f(w)),   f the cheap outputs of a model (the target), the gradient of l
+    expensive: a simulator, an expert, a label
+
+One gradient G of l at z = f(w) buys m steps on a surrogate that is l's upper bound where l is
+L-smooth and eta <= 1/L:
+
+    g(w) = l(z) + <G, f(w) - z> + |f(w) - z|^2 / 2 eta
+
+Take it where a gradient of l costs much more than a pass through the model. For the squared loss L
+is 1, for the logistic one 1/4, for softmax
+cross-entropy 1/2. On the logistic loss of nearly separable data eta = 1/L is too careful: try
+eta="linesearch", or tune eta. On small batches 1/L is
+too large, as points outside the batch may move anywhere: try 0.1/L, a falling schedule, or
+  proximity="full".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..optimizer import NamedState, number, whole_number
+from .inner_solvers import ArmijoGD, Evaluator, solver_of
+from .metrics import METRICS, proximity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEDULES = ("constant", "stochastic", "exponential")
+SEARCH = {"c": 0.5, "beta": 0.9, "expand": 1.8, "tries": 100, "least": 1e-4, "most": 1e4}
+"""Of eta="linesearch" (the code's)."""
+
+
+@dataclass(frozen=True)
+class SurrogateStep:
+    """loss: l(z), or None where only its gradient was given.  surrogate: l(z)/B + g at the end
+    (without l(z) where that is None).
+
+    grad_norm: norm of the surrogate's gradient at the start, which is that of l(f(w))/B (euclidean
+      metric).  eta: of this step.
+    inner_steps: made.  target_calls: gradients of l so far.  loss_calls: values of l so far.  why:
+      the inner solver ended.
+    """
+
+    loss: float | None
+    surrogate: float
+    grad_norm: float
+    eta: float
+    inner_steps: int
+    target_calls: int
+    loss_calls: int
+    why: str
+
+
+class TargetSurrogate(NamedState, torch.optim.Optimizer):
+    """A `torch.optim.Optimizer` whose step takes the target and the loss instead of a closure.
+
+    params: the model's parameters, in one group.
+    eta: step in the target space, 1/L of the loss (per point); or "linesearch": Armijo's rule on
+      the loss in the target space.
+    m: >= 1, inner steps.  inner: "armijo" (`ArmijoGD`), "lstsq", "gauss-newton", "cg", "lbfgs", a
+      solver, or a function (params) -> torch optimiser.
+    schedule: "constant", "stochastic" (eta / sqrt t) or "exponential" (eta (1/T)^(t/T), T =
+      total_steps). group["lr"] is eta: schedulers may set it.
+    metric: see `feasible.training.target_surrogates.metrics`.  points: how many there are in all,
+      for metrics
+      with a state for each.
+    proximity: "batch": points outside the batch may move; "full": `target` gives all outputs and
+      none moves unnoticed.
+    reduction: "sum": the loss is the sum over the batch's points; "mean": it is their mean.  l2:
+      weight of |w|^2.
+
+    Raises ArgumentError and ArgumentTypeError for settings; see `step`.
+
+    >>> import torch
+    >>> from feasible.training import TargetSurrogate
+    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> opt = TargetSurrogate(model.parameters(), eta=1.0, m=1, inner="lstsq")
+    >>> info = opt.step(lambda: model(x), loss=lambda z: ((z - y) ** 2).sum() / 2)
+    >>> round(model.weight.item(), 4), info.target_calls
+    (2.0, 1)
+    """
+
+    like_parameter: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        eta: float | str = 1.0,
+        m: int = 5,
+        inner: Any = None,
+        *,
+        schedule: str = "constant",
+        total_steps: int | None = None,
+        metric: str = "euclidean",
+        points: int | None = None,
+        proximity: str = "batch",
+        reduction: str = "sum",
+        l2: float = 0.0,
+    ):
+        for name, value, known in (
+            ("schedule", schedule, SCHEDULES),
+            ("metric", metric, METRICS),
+            ("proximity", proximity, ("batch", "full")),
+            ("reduction", reduction, ("sum", "mean")),
+        ):
+            if value not in known:
+                raise ArgumentError(
+                    f"{name}={value!r}: expected {', '.join(repr(k) for k in known)}"
+                )
+        if isinstance(eta, str) and eta != "linesearch":
+            raise ArgumentError(f"eta={eta!r}: expected a number > 0 or 'linesearch'")
+        if schedule == "exponential" and total_steps is None:
+            raise ArgumentError(
+                "schedule='exponential' needs total_steps, the number of outer steps"
+            )
+        rate = 1.0 if isinstance(eta, str) else number(eta, "eta", 0, above=True)
+        defaults = {
+            "lr": rate,
+            "linesearch": isinstance(eta, str),
+            "m": whole_number(m, "m"),
+            "schedule": schedule,
+            "metric": metric,
+            "total_steps": None
+            if total_steps is None
+            else whole_number(total_steps, "total_steps"),
+            "points": None if points is None else whole_number(points, "points"),
+            "proximity": proximity,
+            "reduction": reduction,
+            "l2": number(l2, "l2", 0),
+            "t": 0,
+            "target_calls": 0,
+            "loss_calls": 0,
+            "memory": {},
+        }
+        super().__init__(params, defaults)
+        self.inner = solver_of(ArmijoGD() if inner is None else inner)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickles and copies."""
+        return {**super().__getstate__(), "inner": self.inner}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """One group only: eta belongs to the target, not to weights. Raises ArgumentError for a
+        second.
+        """
+        if self.param_groups:
+            raise ArgumentError(
+                "a target surrogate has one parameter group, as eta belongs to the target and not "
+                "to weights: expected no second one"
+            )
+        super().add_param_group({**param_group, "memory": {}})
+
+    def step(
+        self,
+        target: Callable[[], Tensor],
+        *,
+        loss: Callable[[Tensor], Tensor] | None = None,  # type: ignore[override]
+        target_grad: Callable[[Tensor], Any] | None = None,
+        rows: Any = None,
+    ) -> SurrogateStep:
+        """One outer step: one gradient of the loss, at most m inner steps.
+
+        target: () -> outputs (B, ...) of the model, differentiable, the same at each call with the
+          same weights (dropout off).
+        loss: outputs -> scalar, differentiated at the outputs only.  target_grad: outputs ->
+          gradient of their shape, instead of it.
+        rows: (B,) numbers of the batch's points, for metrics with a state for each and for
+          proximity="full"; then target gives all n outputs, and
+        loss or target_grad get those of the batch.
+
+        Raises ArgumentError (no or two oracles, outputs without gradient or that change),
+        ShapeError, NotFinite; the weights are then as before.
+        """
+        group = self.param_groups[0]
+        if (loss is None) == (target_grad is None):
+            raise ArgumentError(
+                "step needs one of loss=... (outputs -> scalar) and target_grad=... (outputs -> "
+                "gradient)"
+            )
+        if loss is None and (group["linesearch"] or group["metric"] == "gulf2"):
+            raise ArgumentError(
+                f"{'eta=linesearch' if group['linesearch'] else 'metric=gulf2'} needs values of "
+                "the loss: expected loss=..."
+            )
+        full = group["proximity"] == "full"
+        if rows is not None:
+            rows = torch.as_tensor(rows)
+        if full and rows is None:
+            raise ArgumentError(
+                "proximity='full' needs rows=..., the numbers of the batch's points among the "
+                "target's rows"
+            )
+        with torch.enable_grad():
+            outputs = target()
+        if not isinstance(outputs, torch.Tensor) or not outputs.requires_grad:
+            raise ArgumentError(
+                "target gave outputs without a gradient: expected a function that runs the model "
+                "on each call"
+            )
+        everything = outputs.detach()
+        z = everything[rows] if full else everything
+        if rows is not None and rows.shape != z.shape[:1]:
+            raise ShapeError(
+                f"rows has shape {tuple(rows.shape)}, expected ({len(z)},), one for each point of "
+                "the batch"
+            )
+        if not bool(torch.isfinite(z).all()):
+            raise NotFinite("target: the outputs hold a NaN or an infinity")
+        scale = len(z) if group["reduction"] == "mean" and z.ndim else 1
+        summed = (
+            None if loss is None else lambda f: self._called("loss_calls", lambda: loss(f) * scale)
+        )
+        value, gradient = self._oracle(z, loss, target_grad, scale)
+        group["t"] += 1
+        eta = self._eta(z, gradient, value, summed)
+        near = proximity(
+            group["metric"],
+            eta,
+            everything,
+            gradient,
+            group["memory"],
+            rows=rows,
+            full=full,
+            points=group["points"],
+            loss=None
+            if loss is None
+            else lambda f: self._called(_kind(f), lambda: loss(f) * scale),
+            loss_at_z=value or 0.0,
+        )
+        params = [p for p in group["params"] if p.requires_grad]
+        before = [p.detach().clone() for p in params]
+        try:
+            with torch.no_grad():
+                inner = self.inner.solve(
+                    params, Evaluator(params, target, near, group["l2"]), group["m"]
+                )
+                if not all(bool(torch.isfinite(p).all()) for p in params):
+                    raise NotFinite(
+                        "the inner steps ended at weights with a NaN or an infinity: expected a "
+                        "smaller inner step"
+                    )
+        except (ArgumentError, ArgumentTypeError):
+            with torch.no_grad():
+                torch._foreach_copy_(params, before)
+            raise
+        mean = (value or 0.0) / max(1, len(z) if z.ndim else 1)
+        return SurrogateStep(
+            None if value is None else value / scale,
+            mean + inner.value,
+            inner.start,
+            eta,
+            inner.steps,
+            group["target_calls"],
+            group["loss_calls"],
+            inner.why,
+        )
+
+    def _called(self, name: str, call: Callable[[], Any]) -> Any:
+        self.param_groups[0][name] += 1
+        return call()
+
+    def _oracle(
+        self, z: Tensor, loss: Any, target_grad: Any, scale: int
+    ) -> tuple[float | None, Tensor]:
+        """l(z) where it is known, and its gradient there, of the sum over the points."""
+        self.param_groups[0]["target_calls"] += 1
+        value = None
+        if loss is not None:
+            leaf = z.clone().requires_grad_()
+            with torch.enable_grad():
+                found = loss(leaf)
+                if not isinstance(found, torch.Tensor):
+                    raise ArgumentTypeError(
+                        f"loss gave a {type(found).__name__}, expected a scalar tensor"
+                    )
+                if found.ndim or not found.requires_grad:
+                    raise ShapeError(
+                        f"loss gave shape {tuple(found.shape)}, expected a scalar that depends on "
+                        "the outputs"
+                    )
+                gradient = torch.autograd.grad(found, leaf)[0]
+            value = float(found.detach()) * scale
+        else:
+            found = target_grad(z)
+            gradient = (
+                found.detach()
+                if isinstance(found, torch.Tensor)
+                else torch.as_tensor(np.asarray(found))
+            )
+        if gradient.shape != z.shape:
+            raise ShapeError(
+                f"target_grad gave shape {tuple(gradient.shape)}, expected that of the outputs, "
+                f"{tuple(z.shape)}"
+            )
+        if not bool(torch.isfinite(gradient).all()) or (
+            value is not None and not math.isfinite(value)
+        ):
+            raise NotFinite("the loss or its gradient at the target is not finite")
+        return value, gradient.to(z) * scale
+
+    def _eta(self, z: Tensor, gradient: Tensor, value: float | None, loss: Any) -> float:
+        """This step's eta: by its schedule, or by Armijo's rule on the loss in the target space."""
+        group = self.param_groups[0]
+        t = group["t"]
+        factor = schedule_factor(group["schedule"], t, group["total_steps"])
+        if not group["linesearch"]:
+            return float(group["lr"]) * factor
+        squared, eta = (
+            float(gradient.square().sum()),
+            float(group["lr"]) * (SEARCH["expand"] if t > 1 else 1.0),
+        )
+        assert value is not None
+        for _ in range(int(SEARCH["tries"])):
+            if float(loss(z - eta * gradient)) <= value - SEARCH["c"] * eta * squared:
+                break
+            eta *= SEARCH["beta"]
+        group["lr"] = min(max(eta, SEARCH["least"]), SEARCH["most"])
+        return float(group["lr"]) * factor
+
+
+def schedule_factor(schedule: str, t: int, total: int | None) -> float:
+    """What a step is multiplied by at t = 1, 2, ...: 1, 1/sqrt t, or (1/T)^(t/T)."""
+    if schedule == "exponential":
+        assert total is not None
+        return float((1 / total) ** (t / total))
+    return 1.0 if schedule == "constant" else float(t**-0.5)
+
+
+def _kind(f: Tensor) -> str:
+    """What evaluating the loss at f counts as."""
+    return "target_calls" if f.requires_grad and torch.is_grad_enabled() else "loss_calls"

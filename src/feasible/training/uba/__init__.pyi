@@ -1,0 +1,3 @@
+from .phi import choose_phi as choose_phi
+from .uba import UBA as UBA
+from .uba import uba_profile as uba_profile

@@ -1,0 +1,96 @@
+"""The coding agent of MEC-B (arXiv 2410.21666) in a run: it sends the messages of a Markov coding
+game, and reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...core.errors import ArgumentError
+from ...core.problem import Method, Problem
+from .coding_game import COMPRESSED
+from .coding_problem import UNREAD, CodingGame, Transcript
+from .mec_bottleneck import ENCODERS, check_method
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+
+@dataclass(slots=True)
+class State:
+    """run: seeds the chances of each episode, with its number.  decoded, lengths, states, actions:
+    of the episodes before `episode`.
+    """
+
+    run: int
+    decoded: Int[np.ndarray, "episodes blocks"]
+    lengths: Int[np.ndarray, " episodes"]
+    states: list[Int[np.ndarray, " n1"]]
+    actions: list[Int[np.ndarray, " n"]]
+    episode: int = 0
+
+
+@dataclass(frozen=True)
+class CodingAgent(Method):
+    """Sends each message by the joint law of its belief and the policy's action; the receiver reads
+    the states and actions alone.
+
+    A step is an episode. With one seed every agent meets the same chances.
+    encoder: of the code, "greedy+interp", "greedy" (the paper's), "quantizer" (its baseline),
+      "quantizer-identity".
+    compress: "belief", or "policy" (the reverse variant: the action's law is coded, and the code
+      coupled with the belief).
+    """
+
+    solves: ClassVar[type[Problem]] = CodingGame
+    name: ClassVar[str] = "coding-agent"
+
+    encoder: str = "greedy+interp"
+    compress: str = "belief"
+
+    def __post_init__(self) -> None:
+        check_method(self.encoder, tuple(ENCODERS), "encoder")
+        if self.compress not in COMPRESSED:
+            raise ArgumentError(f"compress={self.compress!r}: expected 'belief' or 'policy'")
+
+    def init(self, problem: CodingGame, rng: np.random.Generator) -> State:
+        """Nothing is sent yet."""
+        run = int(rng.integers(2**62))
+        return State(
+            run,
+            np.full((problem.episodes, problem.blocks), UNREAD),
+            np.zeros(problem.episodes, np.int64),
+            [],
+            [],
+        )
+
+    def step(self, problem: CodingGame, state: State) -> State:
+        """Send the next message, and read it."""
+        code = problem.code(self.encoder, self.compress)
+        uniforms = np.random.default_rng([state.run, state.episode]).random((problem.max_steps, 2))
+        found = problem.transmit(state.episode, code, uniforms)
+        state.decoded[state.episode] = code.guess(code.receive(found.states, found.actions))
+        state.lengths[state.episode] = len(found.actions)
+        state.states.append(found.states)
+        state.actions.append(found.actions)
+        state.episode += 1
+        return state
+
+    def answer(self, problem: CodingGame, state: State) -> Transcript:
+        """What was received so far."""
+        join = [
+            np.concatenate([np.zeros(0, np.int64), *parts])
+            for parts in (state.states, state.actions)
+        ]
+        return Transcript(state.decoded.copy(), join[0], join[1], state.lengths.copy())
+
+    def done(self, problem: CodingGame, state: State) -> str | None:
+        """When all messages were sent."""
+        return (
+            f"all {problem.episodes} messages were sent"
+            if state.episode >= problem.episodes
+            else None
+        )

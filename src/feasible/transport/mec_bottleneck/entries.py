@@ -1,0 +1,120 @@
+"""What this folder offers by name. Plain data: nothing heavy is imported."""
+
+from ...core.registry import Entry
+
+METHODS = (
+    Entry(
+        "mec-bottleneck",
+        "feasible.transport.mec_bottleneck.mec_bottleneck:MECBottleneck",
+        "transport",
+        "mec-bottleneck",
+        "RateLimitedCoupling",
+        summary="code and coupling under a rate limit: greedy encoder that splits one symbol, "
+        "greedy minimum entropy coupling",
+        example="zipf-bottleneck",
+    ),
+    Entry(
+        "mec-bottleneck-greedy",
+        "feasible.transport.mec_bottleneck.mec_bottleneck:MECBottleneck",
+        "transport",
+        "mec-bottleneck",
+        "RateLimitedCoupling",
+        settings={"encoder": "greedy"},
+        summary="code and coupling under a rate limit: the paper's greedy search over functions",
+        example="zipf-bottleneck",
+    ),
+    Entry(
+        "mec-bottleneck-exact",
+        "feasible.transport.mec_bottleneck.mec_bottleneck:MECBottleneck",
+        "transport",
+        "mec-bottleneck",
+        "RateLimitedCoupling",
+        settings={"encoder": "exact"},
+        summary="the same with the best of all functions and their single splits, for at most 8 "
+        "symbols",
+        example="dirichlet-bottleneck",
+    ),
+    Entry(
+        "mec-quantizer",
+        "feasible.transport.mec_bottleneck.mec_bottleneck:MECBottleneck",
+        "transport",
+        "mec-bottleneck",
+        "RateLimitedCoupling",
+        settings={"encoder": "quantizer"},
+        summary="the same with a uniform scalar quantiser (a baseline of the paper)",
+        example="zipf-bottleneck",
+    ),
+    Entry(
+        "coding-agent",
+        "feasible.transport.mec_bottleneck.coding_agent:CodingAgent",
+        "transport",
+        "mec-bottleneck",
+        "CodingGame",
+        summary="sends messages by actions: the belief is compressed and coupled with the policy",
+        example="coding-grid",
+    ),
+    Entry(
+        "coding-agent-greedy",
+        "feasible.transport.mec_bottleneck.coding_agent:CodingAgent",
+        "transport",
+        "mec-bottleneck",
+        "CodingGame",
+        settings={"encoder": "greedy"},
+        summary="sends messages by actions, with the paper's greedy encoder",
+        example="coding-grid",
+    ),
+    Entry(
+        "coding-agent-reverse",
+        "feasible.transport.mec_bottleneck.coding_agent:CodingAgent",
+        "transport",
+        "mec-bottleneck",
+        "CodingGame",
+        settings={"compress": "policy"},
+        summary="sends messages by actions: the policy is compressed and coupled with the belief",
+        example="coding-grid",
+    ),
+    Entry(
+        "coding-agent-quantizer",
+        "feasible.transport.mec_bottleneck.coding_agent:CodingAgent",
+        "transport",
+        "mec-bottleneck",
+        "CodingGame",
+        settings={"encoder": "quantizer"},
+        summary="sends messages by actions, with a uniform quantiser (a baseline of the paper)",
+        example="coding-grid",
+    ),
+    Entry(
+        "coding-agent-quantizer-identity",
+        "feasible.transport.mec_bottleneck.coding_agent:CodingAgent",
+        "transport",
+        "mec-bottleneck",
+        "CodingGame",
+        settings={"encoder": "quantizer-identity"},
+        summary="the same, uncompressed once the belief's entropy is within the rate",
+        example="coding-grid",
+    ),
+)
+PROBLEMS = (
+    Entry(
+        "zipf-bottleneck",
+        "feasible.transport.mec_bottleneck.instances:zipf_bottleneck",
+        "transport",
+        "mec-bottleneck",
+        "RateLimitedCoupling",
+    ),
+    Entry(
+        "dirichlet-bottleneck",
+        "feasible.transport.mec_bottleneck.instances:dirichlet_bottleneck",
+        "transport",
+        "mec-bottleneck",
+        "RateLimitedCoupling",
+    ),
+    Entry(
+        "coding-grid",
+        "feasible.transport.mec_bottleneck.instances:coding_grid",
+        "transport",
+        "mec-bottleneck",
+        "CodingGame",
+    ),
+)
+CLAIM = "feasible.transport.mec_bottleneck.claim:claim"

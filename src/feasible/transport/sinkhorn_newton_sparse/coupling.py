@@ -1,0 +1,212 @@
+"""What `sinkhorn_newton` returns: a coupling, or those of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.errors import Infeasible
+from ..arrays import is_torch, like
+from .problem import EntropicTransport, Potentials, rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import scipy.sparse
+    from jaxtyping import Float
+
+
+@dataclass
+class Coupling:
+    """A coupling. Arrays are of the kind that was given (NumPy or torch, dtype, device).
+
+    potentials: (f, g) of shapes (n,), (m,) with plan = exp((f + g - cost) / reg); -inf where there
+      is no mass.
+    value: sum plan * cost + reg * sum plan * log plan; for torch arguments that require a gradient
+      it has one (envelope theorem).
+    value_linear: sum plan * cost.  marginal_error: L1 over both marginals, divided by the mass.
+    converged: marginal_error <= tol.  status: why it stopped.  n_iter: Sinkhorn iterations and
+      Newton steps.
+    history: one entry an iteration: "stage", "error", "step_length", "cg", "kept" (entries of the
+      Newton matrix), "reg".
+    exact: the potentials in double precision.
+    """
+
+    value: Any
+    value_linear: Any
+    marginal_error: float
+    converged: bool
+    status: str
+    n_iter: int
+    history: dict[str, np.ndarray] = field(repr=False)
+    exact: Potentials = field(repr=False)
+    problem: EntropicTransport = field(repr=False)
+    given: Any = field(default=None, repr=False)
+
+    @property
+    def reg(self) -> float:
+        """Weight of the entropy, in the cost's unit."""
+        return self.problem.reg
+
+    @cached_property
+    def potentials(self) -> tuple[Any, Any]:
+        """(f, g)."""
+        return like(self.exact.f, self.given), like(self.exact.g, self.given)
+
+    @cached_property
+    def plan(self) -> Any:
+        """The (n, m) plan, made when it is asked for."""
+        return like(self.problem.plan(self.exact), self.given)
+
+    def rows(self, begin: int, end: int) -> Any:
+        """Rows begin to end of the plan, without the others."""
+        return like(self.problem.plan(self.exact, slice(begin, end)), self.given)
+
+    def apply(self, vectors: Any) -> Any:
+        """plan @ vectors, for (m,) or (m, k), in blocks of rows: the plan is never whole in
+        memory."""
+        right = np.asarray(vectors.detach().cpu() if is_torch(vectors) else vectors, dtype=float)
+        blocks = [self.problem.plan(self.exact, part) @ right for part in self.problem.blocks()]
+        return like(np.concatenate(blocks), self.given)
+
+    def sparse_plan(self, least: float = 1e-12) -> scipy.sparse.csr_array:
+        """The entries above `least` times the mass, as a SciPy CSR array, made in blocks of
+        rows."""
+        import scipy.sparse
+
+        floor = least * float(self.problem.masses[0].sum())
+        parts = []
+        for part in self.problem.blocks():
+            block = self.problem.plan(self.exact, part)
+            parts.append(scipy.sparse.csr_array(np.where(block > floor, block, 0.0)))
+        return scipy.sparse.csr_array(scipy.sparse.vstack(parts, format="csr"))
+
+    def rounded(self) -> Any:
+        """The plan moved onto the marginals exactly (Altschuler, Weed, Rigollet 2017, algorithm 2),
+        by at most twice its marginal error.
+        """
+        return like(rounded(self.problem.plan(self.exact), *self.problem.masses), self.given)
+
+    def unregularised(self, least: float = 1e-9) -> Unregularised:
+        """The transport without entropy, by linear programs: the entries of the plan above `least`
+        times the mass at first, then those
+        too that the last program's prices ask for, until no other could make it cheaper by 1e-9 of
+        the largest cost (HiGHS, dual simplex).
+
+        Raises Infeasible where the entries do not reach the marginals: take a smaller `least`.
+        """
+        import scipy.sparse
+        from scipy.optimize import linprog
+
+        (a, b), cost = self.problem.masses, self.problem.cost
+        (n, m), unit = cost.shape, float(np.abs(cost).max()) or 1.0
+        i, j = self.sparse_plan(least).tocoo().coords
+        while True:
+            number = np.arange(len(i))
+            sums = scipy.sparse.csr_array(
+                (np.ones(2 * len(i)), (np.r_[i, n + j], np.r_[number, number])),
+                shape=(n + m, len(i)),
+            )
+            found = (
+                linprog(
+                    cost[i, j] / unit,
+                    A_eq=sums,
+                    b_eq=np.r_[a, b],
+                    bounds=(0, None),
+                    method="highs-ds",
+                    options={"dual_feasibility_tolerance": 1e-10},
+                )
+                if len(i)
+                else None
+            )
+            if found is None or found.x is None:
+                raise Infeasible(
+                    f"least={least:g}: the {len(i)} entries of the plan above it do not reach the "
+                    "marginals; take a smaller one"
+                )
+            f, g = np.split(unit * found.eqlin.marginals, [n])
+            g[b == 0] = -np.inf
+            best = np.concatenate(
+                [(cost[part] - g).argmin(axis=1) for part in self.problem.blocks()]
+            )
+            lowest = cost[np.arange(n), best] - g[best]
+            cheaper = np.flatnonzero((a > 0) & (lowest < f - 1e-9 * unit))
+            if not len(cheaper):
+                value = unit * float(found.fun)
+                return Unregularised(
+                    scipy.sparse.csr_array((found.x, (i, j)), shape=(n, m)),
+                    value,
+                    value - float(lowest @ a + g[b > 0] @ b[b > 0]),
+                )
+            i, j = np.r_[i, cheaper], np.r_[j, best[cheaper]]
+
+
+@dataclass
+class Unregularised:
+    """plan: (n, m), a SciPy CSR array.  value: sum plan * cost.  gap: how much cheaper another plan
+    can be at most.
+    """
+
+    plan: scipy.sparse.csr_array
+    value: float
+    gap: float
+
+
+@dataclass
+class Couplings:
+    """The couplings of a batch, by index or iteration; `plan`, `value`, `value_linear`,
+    `potentials` and `marginal_error` are stacked.
+    """
+
+    each: list[Coupling]
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    def __getitem__(self, index: int) -> Coupling:
+        return self.each[index]
+
+    def __iter__(self) -> Iterator[Coupling]:
+        return iter(self.each)
+
+    def _stacked(self, values: list[Any]) -> Any:
+        if is_torch(values[0]):
+            import torch
+
+            return torch.stack(values)
+        return np.stack(values)
+
+    @property
+    def plan(self) -> Any:
+        """(batch, n, m)."""
+        return self._stacked([c.plan for c in self.each])
+
+    @property
+    def value(self) -> Any:
+        """(batch,), with a gradient where one was asked for."""
+        return self._stacked([c.value for c in self.each])
+
+    @property
+    def value_linear(self) -> Any:
+        """(batch,)."""
+        return self._stacked([c.value_linear for c in self.each])
+
+    @property
+    def potentials(self) -> tuple[Any, Any]:
+        """(batch, n) and (batch, m)."""
+        return self._stacked([c.potentials[0] for c in self.each]), self._stacked(
+            [c.potentials[1] for c in self.each]
+        )
+
+    @property
+    def marginal_error(self) -> Float[np.ndarray, " batch"]:
+        """(batch,)."""
+        return np.array([c.marginal_error for c in self.each])
+
+    @property
+    def converged(self) -> bool:
+        """True if every problem converged."""
+        return all(c.converged for c in self.each)

@@ -1,0 +1,257 @@
+"""Entropic transport between point clouds, and Wasserstein distances between images or histograms,
+by `sinkhorn_newton`.
+
+    OT_reg(p, q) = min  sum P C + reg KL(P | p q'),      S(p, q) = OT_reg(p, q) - OT_reg(p, p) / 2 -
+    OT_reg(q, q) / 2
+
+S is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018; Feydy et al. 2019): zero for p = q, and
+nearer to the
+unregularised cost than OT_reg, which is always above it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ...core.errors import ArgumentError, ShapeError, nearest
+from ..arrays import is_torch, plain, positive
+from .coupling import Coupling, Couplings
+from .sinkhorn_newton import sinkhorn_newton
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+COSTS = ("sqeuclidean", "euclidean", "cityblock", "chebyshev", "cosine")
+"""Cost names, as SciPy has them."""
+Ground = Literal["sqeuclidean", "euclidean", "cityblock", "chebyshev", "cosine"]
+
+
+def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
+    """(n, m) costs of points x (n, d) and y (m, d), or (batch, n, m); of torch tensors a tensor in
+    double precision, with a gradient.
+
+    Raises ArgumentError (cost), ShapeError, NotFinite.
+    """
+    if cost not in COSTS:
+        raise ArgumentError(f"cost={cost!r}: {nearest(str(cost), COSTS)}")
+    shapes = [tuple(p.shape) if is_torch(p) else np.shape(p) for p in (x, y)]
+    for name, points, shape in (("x", x, shapes[0]), ("y", y, shapes[1])):
+        if len(shape) not in (2, 3) or 0 in shape:
+            raise ShapeError(
+                f"{name} has shape {shape}, expected (points, dimensions), or a batch of these, "
+                "with at least one each"
+            )
+        plain(points, name)
+    if (
+        len(shapes[0]) != len(shapes[1])
+        or shapes[0][-1] != shapes[1][-1]
+        or shapes[0][:-2] != shapes[1][:-2]
+    ):
+        raise ShapeError(
+            f"x has shape {shapes[0]} and y {shapes[1]}: expected the same dimensions, and batches "
+            "of one size"
+        )
+    if is_torch(x) or is_torch(y):
+        return _torch_cost(x, y, cost)
+    from scipy.spatial.distance import cdist
+
+    x, y = plain(x, "x"), plain(y, "y")
+    if x.ndim == 3:
+        return np.stack([cdist(p, q, cost) for p, q in zip(x, y, strict=True)])
+    return cdist(x, y, cost)
+
+
+def _torch_cost(x: Any, y: Any, cost: str) -> Any:
+    import torch
+
+    device = x.device if is_torch(x) else y.device
+    x, y = (torch.as_tensor(p, dtype=torch.float64, device=device) for p in (x, y))
+    if cost == "sqeuclidean":
+        middle = x.detach().mean(
+            -2, keepdim=True
+        )  # keeps the cancellation of |x|^2 + |y|^2 - 2 x'y small
+        x, y = x - middle, y - middle
+        square = (x * x).sum(-1).unsqueeze(-1) + (y * y).sum(-1).unsqueeze(-2) - 2 * x @ y.mT
+        return square.clamp_min(0)
+    if cost == "cosine":
+        return (
+            1
+            - torch.nn.functional.normalize(x, dim=-1) @ torch.nn.functional.normalize(y, dim=-1).mT
+        )
+    power = {"euclidean": 2.0, "cityblock": 1.0, "chebyshev": float("inf")}[cost]
+    return torch.cdist(x, y, p=power, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def sinkhorn_newton_points(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    cost: Ground = "sqeuclidean",
+    reg: float | None = None,
+    eta: float | None = None,
+    relative: bool = False,
+    tol: float = 1e-10,
+    density: float | Literal["auto"] = "auto",
+    warmstart: tuple[Any, Any] | None = None,
+) -> Coupling | Couplings:
+    """Entropic transport between points x (n, d) and y (m, d) with masses a (n,) and b (m,),
+    uniform where None; the rest as in `sinkhorn_newton`.
+
+    cost: one of `COSTS`.  reg is in its unit.  A leading axis of x and y makes a batch.
+    Torch tensors: `value` has a gradient with respect to x, y, a and b where they require one.
+
+    Raises ArgumentError, ShapeError, NotFinite, ArgumentTypeError.
+
+    >>> import numpy as np
+    >>> from feasible.transport import sinkhorn_newton_points
+    >>> x = np.array([[0.0], [1.0]])
+    >>> sinkhorn_newton_points(x, x + 3.0, reg=0.01).plan.round(3)
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    """
+    found = sinkhorn_newton(
+        a,
+        b,
+        cost_of_points(x, y, cost),
+        reg,
+        eta=eta,
+        relative=relative,
+        tol=tol,
+        density=density,
+        warmstart=warmstart,
+    )
+    narrow = next((p for p in (x, y) if is_torch(p) and p.dtype.is_floating_point), None)
+    if narrow is not None:
+        for each in found if isinstance(found, Couplings) else [found]:
+            each.given = narrow
+            each.value, each.value_linear = (
+                each.value.to(narrow.dtype),
+                each.value_linear.to(narrow.dtype),
+            )
+    return found
+
+
+def _grid(shape: tuple[int, ...], spacing: float) -> Float[np.ndarray, "n d"]:
+    """Coordinates of the cells of an array."""
+    return spacing * np.stack([i.ravel() for i in np.indices(shape)], axis=1).astype(float)
+
+
+def _law(value: Any, name: str) -> Any:
+    """An image or histogram as a flat law of mass 1, in kind."""
+    array = plain(value, name)
+    if array.ndim not in (1, 2, 3) or not array.size:
+        raise ShapeError(
+            f"{name} has shape {array.shape}, expected a histogram (n,), an image (height, width) "
+            "or a volume"
+        )
+    if array.min() < 0:
+        raise ArgumentError(f"{name} has a negative entry, {array.min():g}: masses must be >= 0")
+    if not array.sum() > 0:
+        raise ArgumentError(f"{name} has no mass: all {array.size} entries are 0")
+    if is_torch(value):
+        import torch
+
+        flat = value.reshape(-1).to(torch.float64)
+        return flat / flat.sum()
+    return array.ravel() / array.sum()
+
+
+def _entropic(p: Any, q: Any, cost: Float[np.ndarray, "n n"], reg: float, tol: float) -> Any:
+    """OT_reg of two laws; of torch tensors a tensor with a gradient."""
+    laws = [np.asarray(law.detach().cpu()) if is_torch(law) else law for law in (p, q)]
+    found = sinkhorn_newton(laws[0], laws[1], cost, reg, tol=tol)
+    assert isinstance(found, Coupling)
+    logs = [np.log(np.where(law > 0, law, 1.0)) for law in laws]
+    value = float(found.value) - reg * float(
+        sum(law @ log for law, log in zip(laws, logs, strict=True))
+    )
+    if not is_torch(p) and not is_torch(q):
+        return value
+    import torch
+
+    from ..envelope import differentiable
+
+    problem, exact = found.problem, found.exact
+    slopes = (
+        lambda: problem.extended(exact, 0) - reg * logs[0],
+        lambda: problem.extended(exact, 1) - reg * logs[1],
+    )
+    return differentiable(
+        value, (p, q), slopes, torch.float64, p.device if is_torch(p) else q.device
+    )
+
+
+def _wasserstein(
+    p: Any, q: Any, ground: Ground, reg: float, spacing: float, debias: bool, tol: float
+) -> Any:
+    shapes = [tuple(v.shape) if is_torch(v) else np.shape(v) for v in (p, q)]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(f"p has shape {shapes[0]} and q {shapes[1]}: expected one shape")
+    laws = _law(p, "p"), _law(q, "q")
+    points = _grid(shapes[0], positive(spacing, "spacing"))
+    cost = cost_of_points(points, points, ground)
+    weight = positive(reg, "reg") * max(float(cost.max()), np.finfo(float).tiny)
+    value = _entropic(*laws, cost, weight, tol)
+    if debias:
+        value = (
+            value
+            - (
+                _entropic(laws[0], laws[0], cost, weight, tol)
+                + _entropic(laws[1], laws[1], cost, weight, tol)
+            )
+            / 2
+        )
+    return value
+
+
+def wasserstein_1(
+    p: Any,
+    q: Any,
+    *,
+    ground: Literal["euclidean", "cityblock", "chebyshev"] = "euclidean",
+    reg: float = 1e-4,
+    spacing: float = 1.0,
+    debias: bool = True,
+    tol: float = 1e-9,
+) -> Any:
+    """Least mean distance over which the mass of p must be moved to make q, in units of `spacing`,
+    the distance of neighbouring cells.
+
+    p, q: histograms (n,), images (height, width) or volumes of one shape; each is divided by its
+      sum.  reg: as a share of the largest distance.
+    debias: the Sinkhorn divergence S; False: OT_reg, an upper bound.  Cost and time are those of a
+    (cells x cells) matrix.  Torch: a float64 tensor with a gradient with respect to p and q.
+
+    Raises ArgumentError, ShapeError, NotFinite.
+    """
+    if ground not in ("euclidean", "cityblock", "chebyshev"):
+        raise ArgumentError(f"ground={ground!r}: expected 'euclidean', 'cityblock' or 'chebyshev'")
+    return _wasserstein(p, q, ground, reg, spacing, debias, tol)
+
+
+def wasserstein_2(
+    p: Any,
+    q: Any,
+    *,
+    reg: float = 1e-4,
+    spacing: float = 1.0,
+    debias: bool = True,
+    squared: bool = False,
+    tol: float = 1e-9,
+) -> Any:
+    """Root of the least mean squared distance over which the mass of p must be moved to make q, in
+    units of `spacing`.
+
+    Arguments are those of `wasserstein_1`.  reg: as a share of the largest squared distance.
+    squared: without the root, which has no gradient at p = q.
+    """
+    value = _wasserstein(p, q, "sqeuclidean", reg, spacing, debias, tol)
+    if is_torch(value):
+        value = value.clamp_min(0)
+        return value if squared else value.sqrt()
+    value = max(value, 0.0)
+    return value if squared else float(np.sqrt(value))

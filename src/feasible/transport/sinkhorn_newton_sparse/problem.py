@@ -1,0 +1,275 @@
+"""EntropicTransport: couplings of two distributions that pay for the entropy they lack.
+
+minimise  sum P C + reg sum P log P   over P >= 0 with row sums a and column sums b
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from scipy.special import logsumexp, xlogy
+
+from ...core.errors import ArgumentError
+from ...core.problem import Problem
+from ...core.verdict import Verdict
+from ..arrays import cost_matrix, marginals, positive
+from ..sparse_ot.problem import CappedPlan
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+BLOCK = 4_000_000
+"""Entries of the plan that are held at once where it is not wanted whole."""
+
+
+@dataclass(slots=True)
+class Potentials:
+    """An answer: f (n,), g (m,) in the cost's unit, with plan = exp((f + g - cost) / reg); -inf
+    where there is no mass.
+    """
+
+    f: Float[np.ndarray, " n"]
+    g: Float[np.ndarray, " m"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """The problem without empty rows and columns, of mass 1. rows, columns: which are left."""
+
+    a: Float[np.ndarray, " n"]
+    b: Float[np.ndarray, " m"]
+    cost: Float[np.ndarray, "n m"]
+    rows: Int[np.ndarray, " n"]
+    columns: Int[np.ndarray, " m"]
+
+
+@dataclass
+class EntropicTransport(Problem):
+    """Couple the masses a (n,) and b (m,) under the cost (n, m), with the weight `reg` > 0 on the
+    negative entropy, in the cost's unit.
+
+    a, b: non-negative, of one sum; None for uniform. relative=True: reg is a share of the largest
+      absolute cost.
+    An answer is a pair of `Potentials`, or a `CappedPlan`; its plan is judged. The objective is
+    what is minimised, after
+    the plan was moved onto the marginals; the violations are the L1 errors of the marginals before,
+    divided by the mass; the residual is the distance
+    from the dual value, below which no plan is. A gradient is one pass over
+    the plan: a Sinkhorn iteration, or a trial point of a line search.
+
+    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
+    """
+
+    a: Any
+    b: Any
+    cost: Any
+    reg: float
+    name: str = "entropic-transport"
+    relative: bool = False
+    tolerance: float = 1e-9
+    best_known: float | None = None
+
+    answers: ClassVar[tuple[type, ...]] = (Potentials, CappedPlan)
+    example_budget: ClassVar[str] = "gradients=1000"
+
+    def __post_init__(self) -> None:
+        self.cost = cost_matrix(self.cost)
+        self.reg = positive(self.reg, "reg")
+        if self.relative:
+            top = float(np.abs(self.cost).max())
+            if not top > 0:
+                raise ArgumentError(
+                    "relative=True: the cost is zero everywhere, so reg has no unit"
+                )
+            self.reg, self.relative = self.reg * top, False
+        self.masses = marginals(self.a, self.b, *self.cost.shape)
+        self.a, self.b = self.masses
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return self.cost.shape[0], self.cost.shape[1]
+
+    @cached_property
+    def scaled(self) -> Scaled:
+        """Without empty rows and columns, of mass 1. The cost is copied only where something is
+        left out.
+        """
+        rows, columns = np.flatnonzero(self.a > 0), np.flatnonzero(self.b > 0)
+        cost = (
+            self.cost
+            if (len(rows), len(columns)) == self.shape
+            else np.ascontiguousarray(self.cost[np.ix_(rows, columns)])
+        )
+        a, b = self.a[rows], self.b[columns]
+        return Scaled(a / a.sum(), b / b.sum(), cost, rows, columns)
+
+    def unscaled(self, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " m"]) -> Potentials:
+        """The potentials of exp(u + v - cost / reg) on the scaled problem. Their gauge: f has mean
+        zero where it is finite.
+        """
+        f, g = np.full(self.shape[0], -np.inf), np.full(self.shape[1], -np.inf)
+        shift = u.mean()
+        f[self.scaled.rows] = self.reg * (u - shift)
+        g[self.scaled.columns] = self.reg * (v + shift + np.log(self.a.sum()))
+        return Potentials(f, g)
+
+    def values(self, linear: float, total: float) -> tuple[float, float]:
+        """(sum P C, sum P C + reg sum P log P) of the plan with mass, given those of the scaled
+        problem, whose mass is 1.
+        """
+        mass = float(self.a.sum())
+        return mass * linear, mass * total + self.reg * mass * np.log(mass)
+
+    def plan(self, answer: Potentials, rows: slice = slice(None)) -> Float[np.ndarray, "n m"]:
+        """exp((f + g - cost) / reg), or some of its rows."""
+        plan = np.subtract(answer.g, self.cost[rows])
+        plan += answer.f[rows, None]
+        plan /= self.reg
+        return np.exp(plan, out=plan)
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of rows with at most some millions of entries each."""
+        n, m = self.shape
+        size = max(1, BLOCK // m)
+        for begin in range(0, n, size):
+            yield slice(begin, min(begin + size, n))
+
+    def extended(self, answer: Potentials, side: int) -> Float[np.ndarray, " n"]:
+        """f (side 0) or g (side 1), and where there is no mass the soft minimum of the cost minus
+        the other: the price of a first unit.
+        """
+        own, other, mass = (
+            (answer.f, answer.g, self.a) if side == 0 else (answer.g, answer.f, self.b)
+        )
+        empty = np.flatnonzero(mass == 0)
+        if not len(empty):
+            return own
+        cost = self.cost[empty] if side == 0 else self.cost[:, empty].T
+        out = own.copy()
+        out[empty] = -self.reg * logsumexp((other - cost) / self.reg, axis=1)
+        return out
+
+    def _sums(self, answer: Potentials) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+        """Row and column sums of the plan, made in blocks."""
+        rows, columns = np.zeros(self.shape[0]), np.zeros(self.shape[1])
+        for part in self.blocks():
+            block = self.plan(answer, part)
+            rows[part] = block.sum(1)
+            columns += block.sum(0)
+        return rows, columns
+
+    def marginal_errors(self, answer: Potentials) -> tuple[float, float]:
+        """L1 errors of the row and the column sums of the plan, divided by the mass."""
+        rows, columns = self._sums(answer)
+        mass = float(self.a.sum())
+        return float(np.abs(rows - self.a).sum()) / mass, float(
+            np.abs(columns - self.b).sum()
+        ) / mass
+
+    def judge(self, answer: Any) -> Verdict:
+        """Value of the plan after it was moved onto the marginals (`rounded`), errors of the
+        marginals before; residual: distance from the dual.
+
+        So a plan that misses its marginals gains nothing by it, and the residual bounds what can be
+        gained at all.
+        answer: `Potentials`, or a `CappedPlan` (the solvers of linear programs), which is judged as
+          it is and has no residual.
+        """
+        if answer is None:
+            return Verdict(float("nan"), float("inf"), self.tolerance)
+        mass = float(self.a.sum())
+        if isinstance(answer, CappedPlan):
+            i, j, p = answer.rows, answer.columns, answer.masses
+            errors = self._named(
+                np.abs(np.bincount(i, p, self.shape[0]) - self.a).sum() / mass,
+                np.abs(np.bincount(j, p, self.shape[1]) - self.b).sum() / mass,
+                max(-p.min(initial=0.0), 0.0) / mass,
+            )
+            linear, entropy = (
+                float(p @ self.cost[i, j]),
+                float(xlogy(np.maximum(p, 0), np.maximum(p, 0)).sum()),
+            )
+            return self._verdict(linear, entropy, errors, None)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            rows, columns = self._sums(answer)
+            errors = self._named(
+                np.abs(rows - self.a).sum() / mass, np.abs(columns - self.b).sum() / mass, 0.0
+            )
+            if not np.isfinite(rows.sum()):
+                return Verdict(float("nan"), float("inf"), self.tolerance, violations=errors)
+            f, g = np.where(self.a > 0, answer.f, 0.0), np.where(self.b > 0, answer.g, 0.0)
+            dual = float(f @ self.a + g @ self.b - self.reg * (rows.sum() - mass))
+            shrunk = Potentials(
+                answer.f + self.reg * np.log(np.where(rows > self.a, self.a / rows, 1.0)), answer.g
+            )
+            columns = self._sums(shrunk)[1]
+            shrunk = Potentials(
+                shrunk.f,
+                answer.g + self.reg * np.log(np.where(columns > self.b, self.b / columns, 1.0)),
+            )
+            rows, columns = self._sums(shrunk)
+            row_gap, column_gap = np.maximum(self.a - rows, 0), np.maximum(self.b - columns, 0)
+            row_gap /= max(row_gap.sum(), np.finfo(float).tiny)
+            linear = entropy = 0.0
+            for part in self.blocks():
+                block = self.plan(shrunk, part)
+                block += row_gap[part, None] * column_gap
+                linear += float((block * self.cost[part]).sum())
+                entropy += float(xlogy(block, block).sum())
+            return self._verdict(linear, entropy, errors, dual)
+
+    @staticmethod
+    def _named(rows: float, columns: float, negative: float) -> dict[str, float]:
+        return {
+            "row marginals": float(rows),
+            "column marginals": float(columns),
+            "negative mass": float(negative),
+        }
+
+    def _verdict(
+        self, linear: float, entropy: float, errors: dict[str, float], dual: float | None
+    ) -> Verdict:
+        objective = linear + self.reg * entropy
+        if not np.isfinite(objective):
+            return Verdict(float("nan"), float("inf"), self.tolerance, violations=errors)
+        return Verdict(
+            objective,
+            max(errors.values()),
+            self.tolerance,
+            None if dual is None else abs(objective - dual),
+            errors,
+            {"transport_cost": linear, "value": objective},
+        )
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """The figures of the verdict as rows of text."""
+        return [
+            ("metric", "value", ""),
+            *((k.replace("_", " "), f"{v:.9g}", "") for k, v in verdict.metrics.items()),
+            *(
+                (f"L1 error of the {k}", f"{v:.3g}", "of the mass")
+                for k, v in verdict.violations.items()
+            ),
+        ]
+
+
+def rounded(
+    plan: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]
+) -> Float[np.ndarray, "n m"]:
+    """A plan with exactly these marginals, near a plan that nearly has them (Altschuler, Weed,
+    Rigollet 2017, algorithm 2). Made in place.
+    """
+    rows = plan.sum(1)
+    plan *= np.minimum(1.0, np.divide(a, rows, out=np.ones_like(a), where=rows > 0))[:, None]
+    columns = plan.sum(0)
+    plan *= np.minimum(1.0, np.divide(b, columns, out=np.ones_like(b), where=columns > 0))
+    row_gap, column_gap = a - plan.sum(1), b - plan.sum(0)
+    left = row_gap.sum()
+    if left > 0:
+        plan += np.outer(np.maximum(row_gap, 0), np.maximum(column_gap, 0)) / left
+    return plan

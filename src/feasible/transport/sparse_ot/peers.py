@@ -1,0 +1,171 @@
+"""POT's smooth transport on capped problems: its sparsity-constrained and its quadratic
+regularisation, by semi-dual and by dual.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ...core.errors import ArgumentError, MissingExtra, StopRun
+from ...core.problem import Method, Problem
+from ..arrays import positive, whole
+from .ascent import FORMULATIONS
+from .problem import CappedPlan, SparseTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float
+
+
+@dataclass
+class Found:
+    """The plan and potential so far, oriented as the user's; why: set when it is over."""
+
+    plan: Float[np.ndarray, "m n"]
+    potential: Float[np.ndarray, " m"]
+    why: str | None = None
+
+
+def smooth(
+    a: Float[np.ndarray, " m"],
+    b: Float[np.ndarray, " n"],
+    cost: Float[np.ndarray, "m n"],
+    k: int | None,
+    gamma: float,
+    formulation: str = "semidual",
+    max_iter: int = 500,
+    tol: float = 1e-9,
+    charge: Callable[[], None] | None = None,
+) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, " m"], str]:
+    """POT's plan with at most k nonzeros a column (None: quadratic regularisation), its potential,
+    and its solver's message.
+
+    charge: called before each value and gradient; where it stops the run, the plan and potential
+      are those that were evaluated last. What POT prints
+    is not shown. Raises MissingExtra.
+    """
+    try:
+        from ot import smooth as pot
+    except ImportError as error:
+        raise MissingExtra("POT is not installed: pip install 'feasible[peers]'") from error
+    inner = (
+        pot.SquaredL2(gamma=gamma)
+        if k is None or k >= len(a)
+        else pot.SparsityConstrained(max_nz=k, gamma=gamma)
+    )
+    last = -cost  # alpha - C, for the dual alpha + beta - C
+
+    class Charged:
+        """POT's regularisation, paid for."""
+
+        gamma = inner.gamma
+
+        def paid(self, x: Any) -> Any:
+            nonlocal last
+            if charge is not None:
+                charge()
+            last = x.copy()
+            return x
+
+        def delta_Omega(self, x: Any) -> Any:  # noqa: N802
+            return inner.delta_Omega(self.paid(x))
+
+        def max_Omega(self, x: Any, b: Any) -> Any:  # noqa: N802
+            return inner.max_Omega(self.paid(x), b)
+
+    with (
+        open(os.devnull, "w") as nowhere,
+        redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+    ):
+        warnings.simplefilter("ignore")  # options of SciPy that POT sets, and its divisions by zero
+        try:
+            if formulation == "dual":
+                alpha, beta, log = pot.solve_dual(a, b, cost, Charged(), max_iter=max_iter, tol=tol)
+                return pot.get_plan_from_dual(alpha, beta, cost, inner), alpha, str(log.message)
+            alpha, log = pot.solve_semi_dual(a, b, cost, Charged(), max_iter=max_iter, tol=tol)
+            return pot.get_plan_from_semi_dual(alpha, b, cost, inner), alpha, str(log.message)
+        except StopRun as over:
+            plan = (
+                inner.delta_Omega(last.copy())[1]
+                if formulation == "dual"
+                else inner.max_Omega(last.copy(), b)[1] * b
+            )
+            return (
+                plan,
+                last[:, 0] + cost[:, 0],
+                str(over),
+            )  # for the dual with beta_0 in it, a shift of all, which changes no bound
+
+
+@dataclass(frozen=True)
+class PotSmooth(Method):
+    """ot.smooth on a capped problem, in one step. A gradient is one value and gradient of its
+    L-BFGS.
+
+    formulation: "semidual" or "dual".  capped: its sparsity-constrained regularisation; False: its
+      quadratic one, which ignores the cap.
+    """
+
+    solves: ClassVar[type[Problem]] = SparseTransport
+    name: ClassVar[str] = "pot-sparse"
+
+    formulation: str = "semidual"
+    capped: bool = True
+    max_iter: int = 500
+    tol: float = 1e-9
+
+    def __post_init__(self) -> None:
+        if self.formulation not in FORMULATIONS:
+            raise ArgumentError(
+                f"formulation={self.formulation!r}: expected {' or '.join(map(repr, FORMULATIONS))}"
+            )
+        whole(self.max_iter, "max_iter")
+        positive(self.tol, "tol")
+
+    def init(self, problem: SparseTransport, rng: np.random.Generator) -> Found:
+        """No plan, zero potential."""
+        return Found(
+            np.zeros(problem.cost.shape), np.zeros(len(problem.sided(problem.a, problem.b)[0]))
+        )
+
+    def step(self, problem: SparseTransport, state: Found) -> Found:
+        """All of it, on what has mass."""
+        a, b = problem.sided(problem.a, problem.b)
+        cost = problem.cost.T if problem.rows else problem.cost
+        free, caps = np.flatnonzero(a), np.flatnonzero(b)
+        k = problem.k if self.capped else None
+        plan, alpha, state.why = smooth(
+            a[free],
+            b[caps],
+            np.ascontiguousarray(cost[np.ix_(free, caps)]),
+            k,
+            problem.gamma,
+            self.formulation,
+            self.max_iter,
+            self.tol,
+            problem.charge,
+        )
+        full = np.zeros(cost.shape)
+        full[np.ix_(free, caps)] = plan
+        state.plan = full.T if problem.rows else full
+        state.potential = np.full(len(a), alpha.min())
+        state.potential[free] = alpha
+        return state
+
+    def answer(self, problem: SparseTransport, state: Found) -> CappedPlan:
+        """The plan, with its potential."""
+        rows, columns = np.nonzero(state.plan)
+        return CappedPlan(rows, columns, state.plan[rows, columns], state.potential.copy())
+
+    def done(self, problem: SparseTransport, state: Found) -> str | None:
+        """After its one step."""
+        return state.why

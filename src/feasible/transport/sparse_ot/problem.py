@@ -1,0 +1,224 @@
+"""SparseTransport: couplings of two histograms of which every column (or every row) has at most k
+nonzeros.
+
+minimise  <T, C> + gamma/2 |T|^2   over T >= 0 with T 1 = a, T' 1 = b and at most k nonzeros in
+every column (axis="rows": row)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from ...core.budget import spend
+from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ...core.problem import Problem
+from ...core.verdict import Verdict
+from ..arrays import cost_matrix, is_torch, marginals, positive, whole
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+AXES = ("columns", "rows")
+
+
+@dataclass(slots=True)
+class CappedPlan:
+    """An answer: the entries of a plan, and a potential of the side that is not capped, from which
+    the problem takes its bound (None: no bound).
+    """
+
+    rows: Int[np.ndarray, " e"]
+    columns: Int[np.ndarray, " e"]
+    masses: Float[np.ndarray, " e"]
+    potential: Float[np.ndarray, " m"] | None = None
+
+
+def bound(
+    a: Float[np.ndarray, " m"],
+    b: Float[np.ndarray, " n"],
+    cost: Float[np.ndarray, "m n"],
+    k: int,
+    gamma: float,
+    alpha: Float[np.ndarray, " m"],
+) -> float:
+    """The semi-dual (C) at alpha, where columns are capped: no plan with the cap is cheaper.
+
+    S = <alpha, a> - sum_j max { <alpha - c_j, t> - gamma/2 |t|^2 :  t >= 0, sum t = b_j, at most k
+    nonzeros }
+    """
+    keep = np.flatnonzero(b)
+    x = alpha[:, None] - cost[:, keep]
+    k = min(k, len(x))
+    x = -np.sort(-np.partition(x, len(x) - k, axis=0)[len(x) - k :], axis=0)
+    count = np.arange(1, k + 1)[:, None]
+    excess = (
+        np.cumsum(x - x[0], axis=0) - gamma * b[keep]
+    ) / count  # threshold below the largest, if the first `count` entries have mass
+    size = np.maximum((x - x[0] > excess).sum(axis=0), 1)
+    t = np.maximum(x - x[0] - excess[size - 1, np.arange(len(keep))], 0) / gamma
+    return float(alpha @ a - (t * (x - gamma / 2 * t)).sum())
+
+
+@dataclass
+class SparseTransport(Problem):
+    """Couple the masses a (m,) and b (n,) under the cost (m, n) with at most k nonzeros in every
+    column, or row, of the plan.
+
+    a, b: non-negative, of one sum; None for uniform.  gamma > 0: strength of the quadratic term, in
+      units of cost per unit of mass.
+    An answer is a `CappedPlan`, a matrix (dense or scipy.sparse), or what `sparse_ot` returns.
+    Judged: <T, C> + gamma/2 |T|^2; violations are the L1
+    errors of both marginals, negative mass, and the mass outside the k largest entries of each
+    capped vector, as shares of all mass; the residual is
+    the distance from the semi-dual's value at the answer's potential, below which no plan with the
+    cap is. A gradient is one value and gradient of
+    the dual or the semi-dual.
+
+    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite; Infeasible where n k is less
+    than the number of masses that must be reached,
+    with the smallest k that may do. That check is necessary, not sufficient.
+    """
+
+    a: Any
+    b: Any
+    cost: Any
+    k: int
+    gamma: float = 0.1
+    axis: str = "columns"
+    name: str = "sparse-transport"
+    tolerance: float = 1e-6
+    best_known: float | None = None
+    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    answers: ClassVar[tuple[type, ...]] = (CappedPlan,)
+    example_budget: ClassVar[str] = "gradients=2000"
+
+    def __post_init__(self) -> None:
+        self.cost = cost_matrix(self.cost)
+        self.a, self.b = marginals(self.a, self.b, *self.cost.shape)
+        self.k, self.gamma = whole(self.k, "k"), positive(self.gamma, "gamma")
+        if self.axis not in AXES:
+            raise ArgumentError(
+                f"axis={self.axis!r}: expected 'columns' or 'rows', whichever has at most k "
+                "nonzeros each"
+            )
+        free, caps = (np.count_nonzero(x) for x in self.sided(self.a, self.b))
+        least = -(-free // caps)
+        if self.k < least:
+            capped, other = ("row", "column") if self.rows else ("column", "row")
+            raise Infeasible(
+                f"k={self.k}: {caps} {capped}s of at most {self.k} nonzeros cannot reach the "
+                f"{free} {other}s that have mass; the "
+                f"smallest k that may is {least}"
+            )
+
+    @property
+    def rows(self) -> bool:
+        """True where rows are capped."""
+        return self.axis == "rows"
+
+    def sided(self, first: Any, second: Any) -> tuple[Any, Any]:
+        """(of rows, of columns) -> (of the free side, of the capped side), and back."""
+        return (second, first) if self.rows else (first, second)
+
+    def charge(self) -> None:
+        """Charge one gradient, before it is computed."""
+        spend(gradients=1)
+
+    def cached(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What depends on the data and `key` alone, made once."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": {}}
+
+    def values(self, plan: sparse.csr_array) -> tuple[float, float]:
+        """(<T, C>, <T, C> + gamma/2 |T|^2)."""
+        coo = plan.tocoo()
+        linear = float(coo.data @ self.cost[coo.coords])
+        return linear, linear + self.gamma / 2 * float(coo.data @ coo.data)
+
+    def matrix(self, answer: Any) -> sparse.csr_array:
+        """The plan of an answer. Raises ShapeError."""
+        if isinstance(answer, CappedPlan):
+            return sparse.csr_array(
+                (answer.masses, (answer.rows, answer.columns)), shape=self.cost.shape
+            )
+        answer = getattr(answer, "sparse_plan", answer)
+        plan = sparse.csr_array(
+            answer.detach().cpu().numpy() if is_torch(answer) else answer, dtype=np.float64
+        )
+        if plan.shape != self.cost.shape:
+            raise ShapeError(f"answer has shape {plan.shape}, expected {self.cost.shape}")
+        return plan
+
+    def judge(self, answer: Any) -> Verdict:
+        """Value of the plan, errors of its marginals, mass beyond the cap; residual: distance from
+        the bound of its potential.
+        """
+        if answer is None:
+            return Verdict(float("nan"), float("inf"), self.tolerance)
+        plan = self.matrix(answer)
+        plan.eliminate_zeros()
+        mass = float(self.a.sum())
+        capped = sparse.csr_array(plan if self.rows else plan.T)
+        most = int(np.diff(capped.indptr).max(initial=0))
+        beyond = sum(
+            float(np.sort(capped.data[s:e])[: -self.k].sum())
+            for s, e in itertools.pairwise(capped.indptr)
+            if e - s > self.k
+        )
+        violations = {
+            "row marginals": float(np.abs(plan.sum(axis=1) - self.a).sum()) / mass,
+            "column marginals": float(np.abs(plan.sum(axis=0) - self.b).sum()) / mass,
+            "negative mass": (0.0 - float(plan.data.min(initial=0.0))) / mass,
+            "cap": beyond / mass,
+        }
+        linear, value = self.values(plan)
+        if not np.isfinite(value):
+            return Verdict(float("nan"), float("inf"), self.tolerance, violations=violations)
+        metrics = {
+            "transport_cost": linear,
+            "value": value,
+            "nonzeros": float(plan.nnz),
+            "most_in_one": float(most),
+        }
+        potential = getattr(answer, "potential", None)
+        if potential is None and hasattr(answer, "potentials"):
+            potential = self.sided(*answer.potentials)[0]
+        residual = None
+        if potential is not None:
+            potential = np.asarray(
+                potential.detach().cpu() if is_torch(potential) else potential, dtype=float
+            )
+            masses = self.sided(self.a, self.b)
+            metrics["bound"] = bound(
+                *masses, self.cost.T if self.rows else self.cost, self.k, self.gamma, potential
+            )
+            residual = abs(value - metrics["bound"])
+        return Verdict(
+            value, max(violations.values()), self.tolerance, residual, violations, metrics
+        )
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """The figures of the verdict as rows of text."""
+        return [
+            ("metric", "value", ""),
+            *(
+                (
+                    k.replace("_", " "),
+                    f"{v:.9g}",
+                    "no plan with the cap is below" if k == "bound" else "",
+                )
+                for k, v in verdict.metrics.items()
+            ),
+            *((k, f"{v:.3g}", "of the mass") for k, v in verdict.violations.items()),
+        ]

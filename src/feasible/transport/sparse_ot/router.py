@@ -1,0 +1,326 @@
+"""Routing of tokens to experts with a capacity, by sparsity-constrained transport (Liu, Puigcerver,
+Blondel, ICLR 2023, section 6 and appendix).
+
+    maximise  <T, P> - gamma/2 |T|^2,   P = softmax(logits) over the experts,   T >= 0,  T 1 = 1,
+    T' 1 = N/E,
+
+with at most `capacity` tokens in every column of T (items-per-expert), or at most `num_selected`
+experts in every row (experts-per-item), by some
+steps of Adam on the semi-dual. T says which token goes where; the softmax says with which weight,
+so that gradients reach the gate through it.
+The transport itself is not differentiated, and no balancing loss is needed.
+
+`TopKRouter` and `SinkhornRouter` are the routers that the paper compares with.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..arrays import positive, whole
+
+VARIANTS = ("items-per-expert", "experts-per-item")
+
+
+@dataclass
+class Routing:
+    """Where the tokens of each group go. G groups of N tokens, E experts of `capacity` = C places.
+
+    dispatch: (G, N, E).  combine: (G, N, E) weights, 0 where a token does not go; the gate's
+      gradient comes through them.
+    slots: (G, E, C) tokens of each expert, heaviest first, -1 where a place is empty.  plan: (G, N,
+      E) that decided, without gradient.
+    """
+
+    dispatch: Bool[Tensor, "G N E"]
+    combine: Float[Tensor, "G N E"]
+    slots: Int[Tensor, "G E C"]
+    plan: Float[Tensor, "G N E"]
+
+    @property
+    def load(self) -> Int[Tensor, "G E"]:
+        """Tokens of each expert."""
+        return self.dispatch.sum(1)
+
+    @property
+    def stats(self) -> dict[str, Tensor]:
+        """dropped: share of the tokens that no expert gets.  several: share that more than one
+        gets.  max_load: of the fullest expert, over capacity.
+        imbalance: L1 distance of the loads from equal ones, over their sum."""
+        times, load = self.dispatch.sum(2), self.load.to(torch.float32)
+        total = load.sum().clamp(min=1)
+        return {
+            "dropped": (times == 0).to(torch.float32).mean(),
+            "several": (times > 1).to(torch.float32).mean(),
+            "max_load": load.max() / self.slots.shape[2],
+            "imbalance": (load - load.mean(1, keepdim=True)).abs().sum() / total,
+        }
+
+    def gather(self, tokens: Float[Tensor, "G N D"]) -> Float[Tensor, "G E C D"]:
+        """What each expert gets; zeros in empty places."""
+        g, e, c = self.slots.shape
+        index = self.slots.clamp(min=0).reshape(g, e * c, 1).expand(-1, -1, tokens.shape[2])
+        return torch.gather(tokens, 1, index).reshape(g, e, c, -1) * (self.slots >= 0).unsqueeze(3)
+
+    def scatter(self, outputs: Float[Tensor, "G E C D"]) -> Float[Tensor, "G N D"]:
+        """Outputs of the experts back at their tokens, weighted by `combine` and summed; zeros for
+        dropped tokens.
+        """
+        g, e, c = self.slots.shape
+        at = self.slots.clamp(min=0)
+        weight = torch.gather(self.combine.transpose(1, 2), 2, at) * (self.slots >= 0)
+        out = outputs.new_zeros(g, self.combine.shape[1], outputs.shape[3])
+        index = at.reshape(g, e * c, 1).expand(-1, -1, outputs.shape[3])
+        return out.scatter_add(
+            1, index, (outputs * weight.unsqueeze(3).to(outputs.dtype)).reshape(g, e * c, -1)
+        )
+
+
+class Router(nn.Module):  # type: ignore[misc, unused-ignore]
+    """logits (G, N, E) -> `Routing`. A subclass says by `plan` which tokens go where; each expert
+    takes the heaviest of its column.
+
+    capacity = ceil(capacity_factor num_selected N / E), rounded up to a multiple of `multiple_of`.
+    Logits that are NaN make weights that are NaN, so
+    they reach the loss. Raises ShapeError, ArgumentError, ArgumentTypeError.
+    """
+
+    def __init__(
+        self, num_selected: int = 1, capacity_factor: float = 1.0, multiple_of: int = 4
+    ) -> None:
+        super().__init__()
+        self.num_selected, self.multiple_of = (
+            whole(num_selected, "num_selected"),
+            whole(multiple_of, "multiple_of"),
+        )
+        self.capacity_factor = positive(capacity_factor, "capacity_factor")
+
+    def capacity(self, tokens: int, experts: int) -> int:
+        """Places of each expert."""
+        least = math.ceil(self.capacity_factor * self.num_selected * tokens / experts)
+        return min(-(-least // self.multiple_of) * self.multiple_of, tokens)
+
+    def plan(
+        self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]
+    ) -> Float[Tensor, "G N E"]:
+        """Where tokens want to go: positive entries, the largest first."""
+        raise TypeError(f"{type(self).__name__} does not define plan(logits, probabilities)")
+
+    def forward(self, logits: Float[Tensor, "G N E"]) -> Routing:
+        """Route each group by itself."""
+        if not isinstance(logits, Tensor) or not logits.is_floating_point():
+            raise ArgumentTypeError(
+                f"logits: got {getattr(logits, 'dtype', type(logits).__name__)}, expected a tensor "
+                "of floats"
+            )
+        if logits.ndim != 3 or 0 in logits.shape:
+            raise ShapeError(
+                f"logits has shape {tuple(logits.shape)}, expected (groups, tokens, experts), none "
+                "of them 0"
+            )
+        if self.num_selected > logits.shape[2]:
+            raise ArgumentError(
+                f"num_selected={self.num_selected}: there are {logits.shape[2]} experts only"
+            )
+        probabilities = torch.softmax(logits, 2)
+        with torch.no_grad():
+            plan = self.plan(logits.detach().float(), probabilities.detach().float())
+            capacity = self.capacity(*logits.shape[1:])
+            weights, slots = plan.transpose(1, 2).topk(capacity, 2)
+            taken = weights > 0
+            dispatch = (
+                torch.zeros_like(plan, dtype=torch.bool)
+                .transpose(1, 2)
+                .scatter(2, slots, taken)
+                .transpose(1, 2)
+            )
+            slots = torch.where(taken, slots, -1)
+        return Routing(dispatch, probabilities * dispatch, slots, plan)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return (
+            f"num_selected={self.num_selected}, capacity_factor={self.capacity_factor:g}, "
+            f"multiple_of={self.multiple_of}"
+        )
+
+
+class SparseRouter(Router):
+    """Tokens to experts by sparsity-constrained transport.
+
+    variant: "items-per-expert": an expert gets at most `capacity` tokens, by the plan itself.
+      "experts-per-item": a token goes to at most
+    `num_selected` experts; where an expert is wanted by more tokens than it has places, those with
+    the least mass are dropped.
+    gamma, iterations, learning_rate: of the transport and of Adam on its semi-dual, from zero
+      potentials; the defaults are the authors'.
+
+    >>> routing = SparseRouter()(torch.randn(2, 16, 4, generator=torch.Generator().manual_seed(0)))
+    >>> routing.dispatch.shape, int(routing.load.max())
+    (torch.Size([2, 16, 4]), 4)
+    """
+
+    def __init__(
+        self,
+        variant: str = "items-per-expert",
+        num_selected: int = 1,
+        capacity_factor: float = 1.0,
+        multiple_of: int = 4,
+        gamma: float = 1.0,
+        iterations: int = 20,
+        learning_rate: float = 1e-2,
+    ) -> None:
+        super().__init__(num_selected, capacity_factor, multiple_of)
+        if variant not in VARIANTS:
+            raise ArgumentError(f"variant={variant!r}: expected {' or '.join(map(repr, VARIANTS))}")
+        self.variant = variant
+        self.gamma, self.learning_rate = (
+            positive(gamma, "gamma"),
+            positive(learning_rate, "learning_rate"),
+        )
+        self.iterations = whole(iterations, "iterations")
+
+    def plan(
+        self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]
+    ) -> Float[Tensor, "G N E"]:
+        """The capped plan."""
+        _, tokens, experts = logits.shape
+        share = tokens / experts
+        if self.variant == "items-per-expert":
+            wanted, cap = self.num_selected, self.capacity(tokens, experts)
+            return capped_plan(
+                probabilities.mT,
+                wanted,
+                wanted * share,
+                cap,
+                self.gamma,
+                self.iterations,
+                self.learning_rate,
+            ).mT
+        return capped_plan(
+            probabilities,
+            share,
+            1.0,
+            self.num_selected,
+            self.gamma,
+            self.iterations,
+            self.learning_rate,
+        )
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return (
+            f"{self.variant!r}, {super().extra_repr()}, gamma={self.gamma:g}, "
+            f"iterations={self.iterations}, learning_rate={self.learning_rate:g}"
+        )
+
+
+def capped_plan(
+    similarity: Float[Tensor, "G n m"],
+    a: float,
+    b: float,
+    k: int,
+    gamma: float,
+    iterations: int,
+    learning_rate: float,
+) -> Float[Tensor, "G n m"]:
+    """Plans of mass b in each of n rows of at most k nonzeros, and about mass a in each of m
+    columns: Adam on the semi-dual (C) with zero start.
+    """
+    g, _, m = similarity.shape
+    alpha, first, second = (similarity.new_zeros(g, m) for _ in range(3))
+    count = torch.arange(1, k + 1, device=similarity.device, dtype=similarity.dtype)
+    index, masses = _k_sparse(similarity, b, k, gamma, count)
+    for t in range(1, iterations + 1):
+        slope = similarity.new_full((g, m), -a).scatter_add_(
+            1, index.reshape(g, -1), masses.reshape(g, -1)
+        )
+        first.mul_(0.9).add_(slope, alpha=0.1)
+        second.mul_(0.999).addcmul_(slope, slope, value=0.001)
+        alpha.addcdiv_(
+            first / (1 - 0.9**t), (second / (1 - 0.999**t)).sqrt_().add_(1e-8), value=-learning_rate
+        )
+        index, masses = _k_sparse(similarity + alpha.unsqueeze(1), b, k, gamma, count)
+    return torch.zeros_like(similarity).scatter_(2, index, masses)
+
+
+def _k_sparse(
+    x: Float[Tensor, "G n m"], b: float, k: int, gamma: float, count: Float[Tensor, " k"]
+) -> tuple[Int[Tensor, "G n k"], Float[Tensor, "G n k"]]:
+    # (A2) argmax of <x, t> - gamma/2 |t|^2 over t >= 0, sum t = b, at most k nonzeros: where the k
+    # largest are, and t there
+    top, index = x.topk(k, 2)
+    below = top - top[..., :1]
+    excess = (below.cumsum(2) - gamma * b) / count
+    size = (below > excess).sum(2, keepdim=True).clamp_(min=1)
+    return index, (below - excess.gather(2, size - 1)).clamp_(min=0).div_(gamma)
+
+
+class TopKRouter(Router):
+    """Each token goes to its `num_selected` likeliest experts (Shazeer et al. 2017; V-MoE, 2021).
+    An expert that is full drops the rest.
+
+    priority: True, the least likely tokens are dropped (batch prioritised routing); False, the last
+      ones of the group.
+    """
+
+    def __init__(
+        self,
+        num_selected: int = 1,
+        capacity_factor: float = 1.0,
+        multiple_of: int = 4,
+        priority: bool = False,
+    ) -> None:
+        super().__init__(num_selected, capacity_factor, multiple_of)
+        self.priority = priority
+
+    def plan(
+        self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]
+    ) -> Float[Tensor, "G N E"]:
+        """The likeliest experts of each token."""
+        best, index = probabilities.topk(self.num_selected, 2)
+        if not self.priority:
+            tokens = logits.shape[1]
+            best = torch.arange(tokens, 0, -1, device=logits.device, dtype=logits.dtype)[
+                :, None
+            ].expand_as(best)
+        return torch.zeros_like(logits).scatter(2, index, best)
+
+
+class SinkhornRouter(Router):
+    """S-BASE (Clark et al. 2022): each token goes to the `num_selected` heaviest experts of the
+    entropic plan of its logits.
+
+    reg, iterations: of Sinkhorn's algorithm, in the logits' unit; 1 and 20, as the paper has them.
+      A full expert drops those of least mass.
+    """
+
+    def __init__(
+        self,
+        num_selected: int = 1,
+        capacity_factor: float = 1.0,
+        multiple_of: int = 4,
+        reg: float = 1.0,
+        iterations: int = 20,
+    ) -> None:
+        super().__init__(num_selected, capacity_factor, multiple_of)
+        self.reg, self.iterations = positive(reg, "reg"), whole(iterations, "iterations")
+
+    def plan(
+        self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]
+    ) -> Float[Tensor, "G N E"]:
+        """The heaviest experts of each token."""
+        log = logits / self.reg
+        share = math.log(logits.shape[1] / logits.shape[2])
+        for _ in range(self.iterations):
+            log = log - log.logsumexp(1, keepdim=True) + share
+            log = log - log.logsumexp(2, keepdim=True)
+        mass = log.exp()
+        best, index = mass.topk(self.num_selected, 2)
+        return torch.zeros_like(logits).scatter(2, index, best)

@@ -1,0 +1,348 @@
+"""Sparsity-constrained optimal transport (Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466).
+
+    min_T  <T, C> + gamma/2 |T|^2   s.t.  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every
+    column (or in every row)
+
+Take it where a plan must be sparse with a known cap: at most k tokens for an expert, at most k
+  partners in a matching. k = m is quadratically
+regularised transport, a small k comes near the linear program. The problem is not convex, so its
+concave dual or semi-dual is maximised:
+
+    D(alpha, beta) = <alpha, a> + <beta, b> - sum_j max { <alpha + beta_j - c_j, t> - gamma/2 |t|^2
+    :  t >= 0, at most k nonzeros }            (B)
+    S(alpha)       = <alpha, a> - sum_j max { <alpha - c_j, t> - gamma/2 |t|^2 :  t >= 0, sum t =
+    b_j, at most k nonzeros }                    (C)
+
+Their value bounds every plan with the cap from below; where the plan of the best potentials meets
+the marginals it is a global optimum, and the
+result says so (`certified_optimal`). Small k has ties, and then it may not: see `repair`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from ...core.errors import ShapeError
+from ...core.problem import Method, Problem
+from ..arrays import is_torch, like
+from .ascent import Ascent, Settings, advance, begin, finished, maximise
+from .capped import Capped, Oriented
+from .problem import CappedPlan, SparseTransport
+from .repair import exact_one, repaired
+from .result import SparseOT, SparseOTBatch
+
+CERTIFIED = 1e-6
+"""Share of the mass that may miss its marginals where a plan counts as feasible, and so as optimal.
+"""
+LARGEST_PROGRAM = 40_000
+"""Entries of the cost up to which k = 1 is solved as a linear program; its simplex takes seconds
+there.
+"""
+
+
+def sparse_ot(
+    a: Any,
+    b: Any,
+    cost: Any,
+    k: int,
+    gamma: float = 0.1,
+    *,
+    axis: str = "columns",
+    formulation: str = "semidual",
+    solver: str = "lbfgs",
+    repair: bool = False,
+    tol: float = 1e-9,
+    max_iter: int | None = None,
+    learning_rate: float = 1e-2,
+    memory: int = 10,
+    init: Any = None,
+) -> Any:
+    """Transport between histograms a (m,) and b (n,) with at most k nonzeros in every column
+    (axis="rows": row) of the plan.
+
+    cost: (m, n), or (B, m, n) for a batch, then a and b may be (B, m) and (B, n). None or []:
+      uniform masses. NumPy in, NumPy out; torch likewise.
+    gamma: strength of the quadratic term, in cost per unit of mass: with masses of 1/n and costs of
+      about 1, values from 0.1 to n make sense.
+    formulation: "semidual" (one side's marginals are exact) or "dual".  solver: "lbfgs", or "adam"
+      with `learning_rate` in units of cost, as the
+    authors' router has it.  tol: error of a marginal, as a share of the mass, at which it stops;
+    max_iter: 500, with Adam 20.  init: potentials to
+    start from (those of a former result).  memory: pairs that L-BFGS keeps.
+    repair: where the plan misses its marginals, look for one nearby that meets them and the cap
+      (mixed-integer search, seconds to minutes, then
+    quadratically regularised transport on its support); `gap` says how far from optimal it is at
+    most.
+
+    k >= m is quadratically regularised transport. With k = 1 the bound is that of the linear
+    program, which is solved instead where it is small
+    (<= 40,000 entries), and its plan is returned where it has one nonzero a column.
+
+    Returns a `SparseOT`, for a batch a `SparseOTBatch`.
+    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite, and Infeasible with the smallest
+    k that may do; that check is necessary, not
+    sufficient.
+
+    >>> result = sparse_ot([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], k=1)
+    >>> result.plan.tolist(), result.certified_optimal
+    ([[0.5, 0.0], [0.0, 0.5]], True)
+    """
+    settings = Settings(formulation, solver, tol, max_iter, learning_rate, memory)
+    if len(getattr(cost, "shape", ())) != 3:
+        return _solve(a, b, cost, k, gamma, axis, settings, repair, init)
+    size = cost.shape[0]
+    if not size:
+        raise ShapeError(
+            f"cost has shape {tuple(cost.shape)}: expected at least one problem in the batch"
+        )
+    of_rows, of_columns = _each(a, "a", size), _each(b, "b", size)
+    starts = [None] * size if init is None else list(zip(*init, strict=True))
+    if len(starts) != size:
+        raise ShapeError(f"init has potentials of {len(starts)} problems, expected {size}")
+    return SparseOTBatch(
+        [
+            _solve(p, q, c, k, gamma, axis, settings, repair, z)
+            for p, q, c, z in zip(of_rows, of_columns, cost, starts, strict=True)
+        ]
+    )
+
+
+def _each(masses: Any, name: str, size: int) -> list[Any]:
+    if masses is None or len(getattr(masses, "shape", ())) != 2:
+        return [masses] * size
+    if masses.shape[0] != size:
+        raise ShapeError(
+            f"{name} has shape {tuple(masses.shape)}, expected {size} histograms, as many as there "
+            "are costs"
+        )
+    return list(masses)
+
+
+def _solve(
+    a: Any,
+    b: Any,
+    cost: Any,
+    k: int,
+    gamma: float,
+    axis: str,
+    settings: Settings,
+    repair: bool,
+    init: Any,
+) -> SparseOT:
+    problem = SparseTransport(a, b, cost, k, gamma, axis)
+    oriented = Oriented.of(problem, settings.formulation == "dual")
+    capped = oriented.capped
+    plan: sparse.csr_array | None = None
+    if is_program(capped, settings):
+        state = begin(capped, settings)
+        status, plan = program(capped, state)
+    else:
+        state, status = maximise(capped, settings, None if init is None else oriented.warm(init))
+    of_potentials = capped.plan(state.z)[0]
+    plan = of_potentials if plan is None else plan
+    mended = False
+    if repair and capped.misses(plan)[1] > settings.tol:
+        better, words = repaired(capped, state.z[: len(capped.a)])
+        status += f"; repair: {words}"
+        mended = better is not None
+        plan = plan if better is None else better
+    error, largest = capped.misses(plan)
+    full = oriented.full(plan)
+    linear, total = problem.values(full)
+    value = -state.value * capped.unit
+    close = abs(total - value) <= CERTIFIED * max(abs(total), abs(value), capped.mass * capped.unit)
+    potentials = oriented.potentials(state.z)
+    given = a if is_torch(a) else b if is_torch(b) else cost
+    if is_torch(given):
+        import torch
+
+        from ..envelope import differentiable
+
+        slopes = (
+            lambda: potentials[0],
+            lambda: potentials[1],
+            lambda: oriented.full(of_potentials).toarray(),
+        )
+        bound: Any = differentiable(
+            value,
+            (a, b, cost),
+            slopes,
+            given.dtype if given.dtype.is_floating_point else torch.float64,
+            given.device,
+        )
+    else:
+        bound = value
+    history = {
+        "value": np.array(state.values) * capped.unit,
+        "marginal_error": np.array(state.errors) / capped.mass,
+    }
+    return SparseOT(
+        bound,
+        total,
+        linear,
+        full,
+        (like(potentials[0], given), like(potentials[1], given)),
+        error,
+        error <= CERTIFIED and close,
+        largest <= settings.tol,
+        status,
+        state.iteration,
+        state.evaluations,
+        history,
+        mended,
+        given,
+    )
+
+
+def is_program(problem: Capped, settings: Settings) -> bool:
+    """True where k = 1 and the linear program is small."""
+    return (
+        problem.k == 1
+        and len(problem.a) > 1
+        and settings.solver == "lbfgs"
+        and problem.c.size <= LARGEST_PROGRAM
+    )
+
+
+def program(problem: Capped, state: Ascent) -> tuple[str, sparse.csr_array | None]:
+    """k = 1: the ascent put to the potentials of the linear program; what happened, and the plan
+    where it keeps the cap.
+    """
+    exact = exact_one(problem)
+    z = exact.alpha
+    if problem.dual:  # the best beta of (B): where the largest of alpha + beta_j - c_j is b_j
+        z = np.concatenate([z, problem.b - (z - problem.c).max(axis=1)])
+    state.settle(z, *problem.gradient(z))
+    state.iteration = state.evaluations = 1
+    state.relaxed = False
+    return exact.status, exact.plan
+
+
+# -- the method ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Entries:
+    """A plan of the normalised problem that a linear program or a repair found; empty before."""
+
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    columns: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    masses: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def keep(self, plan: sparse.csr_array) -> None:
+        """Take over a plan."""
+        coo = plan.tocoo()
+        self.rows, self.columns, self.masses = (
+            coo.coords[0].astype(np.int64),
+            coo.coords[1].astype(np.int64),
+            coo.data.copy(),
+        )
+
+
+@dataclass(slots=True)
+class State:
+    """ascent: on the potentials.  found: a plan that is not that of the potentials.  over: why a
+    linear program or a repair ended.
+    """
+
+    ascent: Ascent
+    found: Entries = field(default_factory=Entries)
+    over: str = ""
+
+
+@dataclass(frozen=True)
+class SparseOTMethod(Method):
+    """Ascent on the semi-dual (or dual) of a capped transport problem. A step is an iteration; a
+    gradient is one value and gradient of it.
+
+    formulation, solver, tol, max_iter, learning_rate, memory, repair: as for `sparse_ot`. The
+      linear program of k = 1 is one step and is charged as
+    one gradient; a repair is a step of its own.
+    """
+
+    solves: ClassVar[type[Problem]] = SparseTransport
+    name: ClassVar[str] = "sparse-ot"
+
+    formulation: str = "semidual"
+    solver: str = "lbfgs"
+    tol: float = 1e-9
+    max_iter: int | None = None
+    learning_rate: float = 1e-2
+    memory: int = 10
+    repair: bool = False
+
+    def __post_init__(self) -> None:
+        self.settings  # checks them  # noqa: B018
+
+    @property
+    def settings(self) -> Settings:
+        """Of the ascent."""
+        return Settings(
+            self.formulation, self.solver, self.tol, self.max_iter, self.learning_rate, self.memory
+        )
+
+    def _oriented(self, problem: SparseTransport) -> Oriented:
+        dual = self.formulation == "dual"
+        found: Oriented = problem.cached(("oriented", dual), lambda: Oriented.of(problem, dual))
+        return found
+
+    def init(self, problem: SparseTransport, rng: np.random.Generator) -> State:
+        """Zero potentials; nothing is evaluated."""
+        return State(begin(self._oriented(problem).capped, self.settings))
+
+    def step(self, problem: SparseTransport, state: State) -> State:
+        """One iteration, the linear program, or the repair."""
+        capped = self._oriented(problem).capped
+        if is_program(capped, self.settings) and not state.ascent.iteration:
+            problem.charge()
+            state.over, plan = program(capped, state.ascent)
+        elif state.over or finished(state.ascent, capped, self.settings):
+            plan, words = repaired(capped, state.ascent.z[: len(capped.a)])
+            state.over = (
+                f"{state.over or finished(state.ascent, capped, self.settings)}; repair: {words}"
+            )
+        else:
+            plan = None
+            advance(state.ascent, capped, self.settings, problem.charge)
+        if plan is not None:
+            state.found.keep(plan)
+        return state
+
+    def answer(self, problem: SparseTransport, state: State) -> CappedPlan:
+        """The plan of the potentials, or that of the linear program or the repair; and the
+        potential of the side without a cap.
+        """
+        oriented = self._oriented(problem)
+        found, z = state.found, state.ascent.z
+        plan = (
+            sparse.csr_array(
+                (found.masses, (found.rows, found.columns)), shape=oriented.capped.c.shape
+            )
+            if len(found.masses)
+            else oriented.capped.plan(z)[0]
+        )
+        coo = oriented.full(plan).tocoo()
+        return CappedPlan(
+            coo.coords[0].astype(np.int64),
+            coo.coords[1].astype(np.int64),
+            coo.data,
+            problem.sided(*oriented.potentials(z))[0],
+        )
+
+    def done(self, problem: SparseTransport, state: State) -> str | None:
+        """When the marginals are met, nothing moves any more, or the iterations are over; with
+        `repair` after it.
+        """
+        capped = self._oriented(problem).capped
+        why = state.over or finished(state.ascent, capped, self.settings)
+        wants = (
+            self.repair
+            and "; repair: " not in state.over
+            and not len(state.found.masses)
+            and state.ascent.error > self.tol * capped.mass
+        )
+        return None if not why or wants else why

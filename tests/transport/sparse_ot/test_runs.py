@@ -1,0 +1,109 @@
+"""Capped transport in runs: every name, budgets, the default, the judge, and runs that are
+stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from clouds import clouds
+
+import feasible
+from feasible.core.errors import ShapeError
+from feasible.core.registry import default_method, load_method, load_problem, methods
+from feasible.lab import stored as stored_module
+from feasible.transport import SparseTransport, instances_sparse, sparse_ot
+from feasible.transport.sparse_ot.problem import CappedPlan
+
+OURS = ("sparse-ot", "sparse-ot-dual", "sparse-ot-adam", "sparse-ot-repair")
+PEERS = ("pot-sparse", "pot-sparse-dual", "pot-quadratic")
+
+
+@pytest.mark.parametrize("method", OURS + PEERS)
+def test_every_name_solves_the_problem_it_is_explained_with(method, capsys):
+    result = feasible.solve(methods()[method].example, method, budget={"gradients": 150}, seed=100)
+    assert np.isfinite(result.verdict.objective)
+    assert result.spent["gradients"] <= 150
+    assert capsys.readouterr().out == ""
+    cap = result.verdict.violations["cap"]
+    assert (cap > 0) if method == "pot-quadratic" else (cap == 0)
+
+
+@pytest.mark.parametrize("name", list(instances_sparse.PROBLEMS))
+def test_every_ready_made_problem_has_a_bound_near_its_plan(name):
+    problem = load_problem(name)
+    assert problem.name == name
+    found = feasible.solve(problem, "sparse-ot", budget={"gradients": 500}).verdict
+    assert found.metrics["bound"] == pytest.approx(found.objective, rel=0.02)
+    assert max(found.violations["cap"], found.violations["negative mass"]) == 0
+
+
+def test_a_run_finds_what_the_function_finds_and_counts_its_gradients():
+    a, b, cost = clouds(uneven=True)
+    problem = SparseTransport(a, b, cost, 8, 1.0)
+    found = sparse_ot(a, b, cost, 8, 1.0)
+    result = feasible.solve(problem, "sparse-ot", budget={"gradients": 500})
+    assert result.verdict.feasible
+    assert result.verdict.objective == pytest.approx(found.value_plan, rel=1e-6)
+    assert result.spent["gradients"] == found.evaluations
+    assert "the marginals are met" in result.stopped
+    short = feasible.solve(problem, "sparse-ot", budget={"gradients": 5})
+    assert short.spent["gradients"] == 5
+
+
+def test_the_default_mends_what_ties_leave():
+    a, b, cost = clouds(seed=101)
+    problem = SparseTransport(a, b, cost, 2, 0.1)
+    method, reason = default_method(problem, feasible.Budget(gradients=5000))
+    assert method == load_method("sparse-ot-repair")
+    assert reason
+    assert feasible.solve(problem, budget={"gradients": 5000}).verdict.feasible
+    assert not feasible.solve(problem, "sparse-ot", budget={"gradients": 5000}).verdict.feasible
+
+
+def test_one_nonzero_a_column_is_one_step_of_a_run():
+    a, b, cost = clouds(12, 12)
+    result = feasible.solve(SparseTransport(a, b, cost, 1), budget={"gradients": 10})
+    assert result.verdict.feasible
+    assert result.spent["gradients"] == 1
+    assert "keeps the cap" in result.stopped
+
+
+def test_the_judge_believes_nothing():
+    problem = load_problem("sparse-clouds")
+    n = len(problem.a)
+    spread = problem.judge(np.full((n, n), 1 / n**2))
+    assert spread.violations["cap"] == pytest.approx(1 - problem.k / n)
+    assert spread.metrics["most_in_one"] == n
+    assert not spread.feasible
+    rows = np.arange(n)
+    heavy = problem.judge(CappedPlan(rows, rows, np.full(n, 2 / n)))
+    assert heavy.violations["row marginals"] == pytest.approx(1)
+    negative = problem.judge(
+        CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 1], np.r_[np.full(n, 1 / n), -1.0, 0.5])
+    )
+    assert negative.violations["negative mass"] == pytest.approx(0.5)
+    assert problem.judge(None).missing
+    with pytest.raises(ShapeError, match="answer has shape"):
+        problem.judge(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "method", ["sparse-ot[tol=1e-15]", "sparse-ot-dual", "sparse-ot-adam[max_iter=60]"]
+)
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
+    db = str(tmp_path / "runs.db")
+    whole = feasible.solve("sparse-clouds", method, budget={"gradients": 60}, seed=100)
+    feasible.solve("sparse-clouds", method, budget={"gradients": 25}, seed=100, store=db, name="r")
+    resumed = feasible.solve(
+        "sparse-clouds", method, budget={"gradients": 60}, seed=100, store=db, name="r"
+    )
+    assert resumed.verdict == whole.verdict
+    assert resumed.spent["gradients"] == whole.spent["gradients"]
+
+
+def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed):
+    whole, resumed = killed_and_resumed("sparse-clouds", "sparse-ot", {"gradients": 60}, 20)
+    assert resumed.verdict == whole.verdict
+    assert np.array_equal(resumed.answer.masses, whole.answer.masses)
+    assert resumed.spent["gradients"] == whole.spent["gradients"]

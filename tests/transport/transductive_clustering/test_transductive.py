@@ -1,0 +1,469 @@
+"""Transductive clustering: the paper's problem, scikit-learn's contract, and runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+from sklearn.datasets import make_moons
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.estimator_checks import check_estimator
+
+import feasible
+from feasible.core.budget import Budget
+from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from feasible.core.registry import default_method, load_method, load_problem, methods, problems
+from feasible.transport import FewShot, TransductiveClustering, clustering_kernels, episodes
+from feasible.transport.transductive_clustering.compiled import (
+    bound,
+    likeliest,
+    mean_shift,
+    neighbours,
+    squared_distances,
+)
+from feasible.transport.transductive_clustering.iterations import (
+    Settings,
+    affinity,
+    normalized,
+    prepare,
+    start,
+)
+
+OURS = ("slk-ms", "slk-means", "k-modes-few-shot", "k-means-few-shot", "laplacianshot")
+PEERS = (
+    "nearest-prototype",
+    "sklearn-nearest-centroid",
+    "sklearn-kmeans",
+    "sklearn-label-spreading",
+)
+VARIANTS = ({}, {"mode": "means"}, {"lam": 0.0}, {"mode": "means", "lam": 0.0}, {"mode": "fixed"})
+
+
+def blobs(n=90, seed=100, gap=3.0):
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 3
+    return gap * np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])[truth] + rng.normal(size=(n, 3)), truth
+
+
+def few(truth, shots=1, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.full(len(truth), -1)
+    for k in np.unique(truth):
+        y[rng.choice(np.flatnonzero(truth == k), shots, replace=False)] = k
+    return y
+
+
+# -- the estimator ---------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("variant", [{}, {"mode": "means", "lam": 0.0}], ids=str)
+def test_it_is_a_scikit_learn_classifier(variant):
+    check_estimator(TransductiveClustering(**variant))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_support_keeps_its_labels_and_rows_of_the_distributions_sum_to_one(variant):
+    x, truth = blobs(gap=1.0)
+    y = few(truth, 3)
+    y[y == 2] = 7
+    found = TransductiveClustering(**variant).fit(x, y)
+    given_ = y >= 0
+    assert np.array_equal(found.transduction_[given_], y[given_])
+    assert found.classes_.tolist() == [0, 1, 7]
+    z = found.label_distributions_
+    assert np.array_equal(z[given_], (y[given_, None] == found.classes_).astype(float))
+    assert np.allclose(z.sum(1), 1)
+    assert (z >= 0).all()
+    assert found.cluster_centers_.shape == (3, 3)
+    assert len(found.energy_history_) == found.n_iter_
+    assert found.sigma_ > 0 or variant.get("mode") in ("means", "fixed")
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_far_blobs_are_found_from_one_label_each(variant):
+    rng = np.random.default_rng(100)
+    truth = np.arange(60) % 2
+    x = np.array([[5.0, 0.0], [0.0, 5.0]])[truth] + 0.1 * rng.normal(size=(60, 2))
+    found = TransductiveClustering(**variant).fit(x, few(truth))
+    assert np.array_equal(found.transduction_, truth)
+    assert np.array_equal(found.predict(x), truth)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_without_graph_and_pin_it_is_lloyds_k_means_from_the_prototypes(seed):
+    x, truth = blobs(120, seed, 1.5)
+    y = few(truth, 2, seed)
+    ours = TransductiveClustering(
+        mode="means", lam=0.0, normalize=None, shift=False, pin_support=False, tol=0.0
+    ).fit(x, y)
+    init = np.stack([x[y == k].mean(0) for k in range(3)])
+    theirs = KMeans(3, init=init, n_init=1, tol=0.0, algorithm="lloyd").fit(x)
+    assert np.array_equal(ours.transduction_, theirs.labels_)
+    assert ours.energy_history_[-1] == pytest.approx(theirs.inertia_)
+    assert (np.diff(ours.energy_history_) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_order_of_rows_and_the_numbers_of_classes_do_not_matter(variant):
+    x, truth = blobs(gap=1.0)
+    y = few(truth, 2)
+    base = TransductiveClustering(**variant).fit(x, y)
+    order = np.random.default_rng(0).permutation(len(x))
+    moved = TransductiveClustering(**variant).fit(x[order], y[order])
+    assert np.array_equal(moved.transduction_, base.transduction_[order])
+    names = np.array([5, 3, 9, -1])
+    renamed = TransductiveClustering(**variant).fit(x, names[y])
+    assert np.array_equal(renamed.transduction_, names[base.transduction_])
+
+
+def test_the_same_fit_twice_is_the_same_bit_for_bit_and_no_global_stream_is_touched():
+    x, truth = blobs(gap=1.0)
+    before = np.random.get_state()[1].copy()
+    one, two = (TransductiveClustering().fit(x, few(truth)) for _ in range(2))
+    assert np.array_equal(one.label_distributions_, two.label_distributions_)
+    free = [TransductiveClustering(n_clusters=3, random_state=4).fit(x) for _ in range(2)]
+    assert np.array_equal(free[0].transduction_, free[1].transduction_)
+    assert np.array_equal(before, np.random.get_state()[1])
+
+
+def test_without_labels_far_blobs_are_clustered():
+    x, truth = blobs(gap=30.0)
+    for variant in ({"mode": "means", "lam": 0.0}, {"mode": "means"}):
+        found = (
+            TransductiveClustering(n_clusters=3, **variant)
+            .fit(x, np.full(len(x), -1))
+            .transduction_
+        )
+        assert all(len(set(found[truth == k])) == 1 for k in range(3))
+        assert len(set(found)) == 3
+
+
+def test_new_points_are_treated_as_the_unlabelled_rows_were():
+    x, truth = blobs()
+    y = few(truth, 2)
+    model = TransductiveClustering(
+        mode="means", lam=0.0, base_mean=[0.5, 0.5, 0.5], max_iter=30, tol=0.0
+    ).fit(x, y)
+    free = y < 0
+    assert np.array_equal(model.predict(x[free]), model.transduction_[free])
+    p = model.predict_proba(x)
+    assert np.allclose(p.sum(1), 1)
+    assert np.array_equal(model.classes_[p.argmax(1)], model.predict(x))
+    far = squared_distances(normalized(x, [0.5] * 3, "l2") + model.shift_, model.cluster_centers_)
+    assert np.allclose(p, np.exp(-far) / np.exp(-far).sum(1, keepdims=True), atol=1e-8)
+
+
+def test_a_larger_weight_of_the_graph_agrees_more_with_it():
+    shares = []
+    for lam in (0.0, 3.0):
+        agree = []
+        for seed in range(100, 106):
+            rng = np.random.default_rng(seed)
+            truth = np.arange(300) % 3
+            x = np.array([[0.0, 0.0], [3.0, 0.0], [1.5, 2.6]])[truth] + rng.normal(size=(300, 2))
+            labels = (
+                TransductiveClustering(mode="means", lam=lam, normalize=None)
+                .fit(x, few(truth, 1, seed))
+                .transduction_
+            )
+            w = affinity(x, 3).tocoo()
+            agree.append((labels[w.coords[0]] == labels[w.coords[1]]).mean())
+        shares.append(np.mean(agree))
+    assert shares[1] > shares[0] + 0.01
+
+
+def test_on_two_moons_the_graph_helps_on_average():
+    gain = []
+    for seed in range(100, 108):
+        x, truth = make_moons(200, noise=0.05, random_state=seed)
+        y = few(truth, 2, seed)
+        free = y < 0
+        prototypes = np.stack([x[y == k].mean(0) for k in range(2)])
+        plain = (squared_distances(x, prototypes).argmin(1) == truth)[free].mean()
+        found = (
+            TransductiveClustering(lam=5.0, n_neighbors=10, normalize=None, shift=False)
+            .fit(x, y)
+            .transduction_
+        )
+        gain.append((found == truth)[free].mean() - plain)
+    assert np.mean(gain) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"lam": -0.1}, ValueError, "lam"),
+        ({"lam": np.nan}, ValueError, "lam"),
+        ({"lam": "much"}, TypeError, "lam"),
+        ({"n_neighbors": 1}, ValueError, "n_neighbors"),
+        ({"n_neighbors": 90}, ValueError, "n_neighbors=90"),
+        ({"mode": "median"}, ValueError, "mode"),
+        ({"normalize": "l1"}, ValueError, "normalize"),
+        ({"sigma": 0.0}, ValueError, "sigma"),
+        ({"max_iter": 0}, ValueError, "max_iter"),
+        ({"tol": -1.0}, ValueError, "tol"),
+        ({"base_mean": [0.0, 0.0]}, ShapeError, "base_mean"),
+        ({"base_mean": [0, np.nan, 0]}, NotFinite, "base_mean"),
+        ({"n_clusters": 4}, ArgumentError, "at least one labelled point"),
+        ({"max_inner": 0}, ValueError, "max_inner"),
+    ],
+)
+def test_bad_settings_are_named(change, error, says):
+    x, truth = blobs()
+    with pytest.raises(error, match=says):
+        TransductiveClustering(**change).fit(x, few(truth))
+
+
+def test_bad_data_are_named():
+    x, truth = blobs()
+    with pytest.raises(ArgumentError, match="no labelled point"):
+        TransductiveClustering().fit(x, np.full(len(x), -1))
+    with pytest.raises(ArgumentError, match="one class only"):
+        TransductiveClustering().fit(x, np.where(truth == 0, 3, -1))
+    with pytest.raises(ValueError, match="NaN"):
+        TransductiveClustering().fit(np.where(x == x[3, 1], np.nan, x), truth)
+    with pytest.raises(ArgumentError, match="requires y"):
+        TransductiveClustering().fit(x)
+    with pytest.raises(ArgumentError, match="n_neighbors=3"):
+        TransductiveClustering().fit(x[:3], [0, 1, -1])
+    with pytest.raises(ArgumentError, match="n_clusters=91"):
+        TransductiveClustering(n_clusters=91).fit(x)
+    with pytest.warns(UserWarning, match="two classes"):
+        coded = TransductiveClustering().fit(x, np.where(truth == 0, -1, 1))
+    assert coded.classes_.tolist() == [-1, 1]
+    few_points = TransductiveClustering(lam=0.0, mode="means").fit(
+        x[:3], [0, 1, -1]
+    )  # needs no graph
+    assert len(few_points.transduction_) == 3
+
+
+def test_equal_points_read_only_and_strided_arrays_are_taken():
+    x = np.zeros((12, 3))
+    x[:, 0] = 1.0
+    assert np.isfinite(
+        TransductiveClustering().fit(x, [0, 1] + [-1] * 10).label_distributions_
+    ).all()
+    x, truth = blobs()
+    want = TransductiveClustering().fit(x, few(truth)).transduction_
+    wide = np.empty((len(x), 6))
+    wide[:, ::2] = x
+    frozen = wide[:, ::2]
+    frozen.flags.writeable = False
+    assert np.array_equal(TransductiveClustering().fit(frozen, few(truth)).transduction_, want)
+
+
+# -- kernels ---------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10_000), st.floats(0.0, 5.0))
+@settings(max_examples=25, deadline=None)
+def test_the_bounds_function_never_rises_for_a_positive_semidefinite_graph_and_is_what_it_says(
+    seed, lam
+):
+    rng = np.random.default_rng(seed)
+    n, k = 12, 3
+    half = (rng.random((n, n)) < 0.2) * rng.random((n, n))
+    w = half + half.T
+    w += np.diag(w.sum(1))  # diagonally dominant
+    unary = rng.normal(size=(n, k))
+    support = np.where(np.arange(n) < 3, np.arange(n) % k, -1)
+    z = rng.dirichlet(np.ones(k), n)
+    z[:3] = np.eye(k)
+    graph = (np.arange(0, n * n + 1, n), np.tile(np.arange(n), n), w.ravel())
+    found, values = bound(unary, graph, lam, support, z, 40, 0.0)
+    assert (np.diff(values) <= 1e-9 * (1 + np.abs(values[:-1]))).all()
+    entropy = np.where(found > 0, found * np.log(np.where(found > 0, found, 1)), 0).sum()
+    assert values[-1] == pytest.approx(
+        entropy + (unary * found).sum() - lam / 2 * (found * (w @ found)).sum(), abs=1e-9
+    )
+    assert np.array_equal(found[:3], np.eye(k))
+    free, values = bound(unary, graph, 0.0, support, z, 40, 0.0)
+    assert np.allclose(free[3:], np.exp(-unary[3:]) / np.exp(-unary[3:]).sum(1, keepdims=True))
+
+
+def test_mean_shift_stands_at_the_weighted_mean_and_rises_to_it():
+    rng = np.random.default_rng(100)
+    x = rng.normal(size=(200, 2))
+    members = np.arange(0, 200, 2)
+    begin = np.array([1.0, 1.0])
+    m = mean_shift(x, members, begin, 0.5, 1000, 1e-12)
+
+    def density(at):
+        return np.exp(-((x[members] - at) ** 2).sum(1) / 1.0)
+
+    w = density(m)
+    assert np.allclose(m, (w[:, None] * x[members]).sum(0) / w.sum(), atol=1e-9)
+    assert w.sum() > density(begin).sum()
+    assert np.isfinite(
+        mean_shift(x, members, np.array([1e3, 1e3]), 1e-4, 10, 1e-5)
+    ).all()  # every weight underflows but the nearest
+
+
+def test_among_equal_probabilities_the_nearest_prototype_wins():
+    z, far = np.full((2, 3), 1 / 3), np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 2.0]])
+    assert likeliest(z, far).tolist() == [1, 0]
+
+
+def test_the_graph_is_symmetric_joins_nearest_points_and_never_a_point_to_itself():
+    x = np.repeat(np.random.default_rng(100).normal(size=(20, 3)), 3, axis=0)  # every point thrice
+    w = affinity(x, 4)
+    assert (w != w.T).nnz == 0
+    assert w.diagonal().max() == 0
+    assert w.sum() == len(x) * 3
+
+
+@pytest.mark.parametrize("case", ["blobs", "offset", "outlier", "duplicates"])
+def test_the_blocked_search_for_neighbours_is_exact(case, monkeypatch):
+    monkeypatch.setattr(clustering_kernels, "MANY", 0)
+    monkeypatch.setattr(clustering_kernels, "BLOCK", 128)
+    rng = np.random.default_rng(100)
+    x = rng.normal(size=(5, 16))[rng.integers(5, size=700)] + 0.3 * rng.normal(size=(700, 16))
+    if case == "offset":
+        x = 1e-3 * x + 1e4
+    if case == "outlier":
+        x[0] *= 1e6
+    if case == "duplicates":
+        x[350:] = x[:350]
+    near = neighbours(x, 3)
+    every = squared_distances(x, x)
+    np.fill_diagonal(every, np.inf)
+    assert np.allclose(
+        np.take_along_axis(every, near, 1), np.sort(every, 1)[:, :3], rtol=1e-6, atol=1e-12
+    )
+    assert (near != np.arange(700)[:, None]).all()
+    assert (np.sort(near, 1)[:, 1:] != np.sort(near, 1)[:, :-1]).all()
+
+
+def test_the_kernel_width_is_the_codes():
+    x, truth = blobs()
+    task = prepare(x, few(truth), 3, Settings(normalize=None, shift=False))
+    near = NearestNeighbors(n_neighbors=2).fit(x).kneighbors()[0]
+    assert task.sigma2 == pytest.approx((near**2).sum() / (5 * len(x)))
+    assert start(task).z.shape == (90, 3)
+
+
+def test_the_shift_moves_the_free_rows_mean_onto_the_supports():
+    x, truth = blobs()
+    y = few(truth, 4)
+    task = prepare(x, y, 3, Settings(lam=0.0, mode="means"))
+    assert np.allclose(task.points[y >= 0].mean(0), task.points[y < 0].mean(0))
+    assert np.array_equal(task.points[y >= 0], normalized(x, None, "l2")[y >= 0])
+
+
+# -- in a run --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def episode():
+    return episodes.digits_episode(1, seed=100)
+
+
+def test_a_verdict_is_measured_on_the_queries_and_counts_what_was_lost(episode):
+    right = episode.truth.copy()
+    assert episode.judge(right).objective == 0
+    assert episode.judge(right).feasible
+    wrong = right.copy()
+    wrong[:2] = wrong[2]
+    wrong[episode.queries[:15]] = -5
+    verdict = episode.judge(wrong)
+    assert verdict.objective == pytest.approx(0.2)
+    assert verdict.violations["support"] == pytest.approx(2 / 5)
+    assert verdict.worst == "support"
+    assert episode.judge(right[episode.queries]).objective == 0
+    assert episode.judge(None).missing
+    with pytest.raises(ShapeError):
+        episode.judge(right[:-1])
+
+
+@pytest.mark.parametrize("method", OURS + PEERS)
+def test_every_method_solves_the_problem_within_any_budget_and_the_same_each_time(episode, method):
+    for budget in (1, 2, 50):
+        result = feasible.solve(episode, method, budget=budget, seed=100)
+        assert 0 < result.spent["evaluations"] <= budget
+        assert result.verdict.feasible
+        assert result.answer.shape == (75,)
+    again = feasible.solve(episode, method, budget=50, seed=101)
+    assert np.array_equal(again.answer, result.answer)
+    assert result.verdict.metrics["accuracy"] > 0.4
+    assert {row[0]: row[1] for row in result.table()}["unlabelled"] == "75"
+
+
+@pytest.mark.parametrize("method", OURS)
+def test_a_run_ends_where_the_estimator_does(episode, method):
+    given_ = load_method(method)
+    model = TransductiveClustering(
+        mode=given_.mode, lam=given_.lam, base_mean=episode.base_mean
+    ).fit(episode.features, episode.labels)
+    result = feasible.solve(episode, load_method(f"{method}[tol=1e-4]"), budget=200)
+    last = episode.judge(model.transduction_)
+    assert (
+        result.trail[-1].verdict.objective == last.objective
+        or result.verdict.objective <= last.objective
+    )
+    assert result.spent["evaluations"] == model.n_iter_
+
+
+def test_an_unpinned_support_may_be_lost_and_is_then_not_feasible():
+    x = np.array([[0.0, 0.0], [0.1, 0.0], [0.2, 0.0], [5.0, 0.0], [5.1, 0.0], [5.2, 0.0]])
+    labels = np.array([0, 0, -1, 0, 1, -1])
+    problem = FewShot(x, labels, np.array([0, 0, 0, 0, 1, 1]))
+    free = feasible.solve(
+        problem, "k-means-few-shot[pin=false,normalize=none,shift=false]", budget=20
+    )
+    pinned = feasible.solve(problem, "k-means-few-shot[normalize=none,shift=false]", budget=20)
+    assert free.verdict.violations["support"] == pytest.approx(1 / 4)
+    assert not free.verdict.feasible
+    assert pinned.verdict.feasible
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"labels": np.full(4, -1)}, "no labelled point"),
+        ({"labels": np.array([0, -1, -1, -1])}, "class 1 of truth"),
+        ({"labels": np.array([0, 1, 0, 1])}, "nothing is left"),
+        ({"labels": np.array([0, 1, -1])}, "shape"),
+        ({"features": np.full((4, 2), np.nan)}, "nan"),
+        ({"base_mean": np.zeros(3)}, "base_mean"),
+        ({"features": np.zeros(4)}, "shape"),
+        ({"labels": np.array([0.5, 1, -1, -1])}, "whole numbers"),
+        ({"labels": np.array([0, 0, -1, -1]), "truth": np.zeros(4, int)}, "one class only"),
+    ],
+)
+def test_problems_without_sense_are_refused(change, error):
+    data = {
+        "features": np.arange(8.0).reshape(4, 2),
+        "labels": np.array([0, 1, -1, -1]),
+        "truth": np.array([0, 1, 0, 1]),
+    } | change
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=error):
+        FewShot(**data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, e in problems().items() if e.solves == "FewShot" and not n.startswith("sentences")],
+)
+def test_ready_made_problems_load_are_the_same_each_time_and_get_the_rooms_method(name):
+    problem, again = load_problem(name), load_problem(name)
+    assert problem.name == name
+    assert np.array_equal(problem.features, again.features)
+    assert np.array_equal(problem.labels, again.labels)
+    assert default_method(problem, Budget(evaluations=5))[0] == load_method("slk-means")
+    assert feasible.solve(problem, budget=100).verdict.metrics["accuracy"] > 0.6
+    assert str(len(problem.queries)) in "\n".join(problem.outline())
+
+
+def test_all_registered_methods_are_tested_here():
+    assert {n for n, e in methods().items() if e.solves == "FewShot"} == {*OURS, *PEERS}
+
+
+def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed):
+    whole, resumed = killed_and_resumed("digits-5-shot", "slk-ms[tol=0,max_iter=12]", 50, 3)
+    assert whole.spent["evaluations"] > 4
+    assert np.array_equal(resumed.answer, whole.answer)
+    assert resumed.spent["evaluations"] == whole.spent["evaluations"]
+    assert resumed.verdict == whole.verdict
