@@ -31,20 +31,20 @@ PAGES = [
     "docs/experiments.md",
     "docs/promises.md",
     "docs/racing.md",
-    "docs/blackbox.md",
+    "docs/blackbox/index.md",
     "docs/add-a-method.md",
-    "docs/chemist.md",
-    "docs/optuna.md",
-    "docs/private.md",
-    "docs/transport.md",
-    "docs/couplings.md",
-    "docs/sparse-plans.md",
-    "docs/few-labels.md",
-    "docs/training.md",
-    "docs/training-schedules.md",
-    "docs/training-choosing.md",
-    "docs/training-optimizers.md",
-    "docs/training-pruning.md",
+    "docs/blackbox/ccbo.md",
+    "docs/blackbox/optuna.md",
+    "docs/blackbox/private-gsd.md",
+    "docs/transport/index.md",
+    "docs/transport/mec-bottleneck.md",
+    "docs/transport/sparse-ot.md",
+    "docs/transport/transductive-clustering.md",
+    "docs/training/index.md",
+    "docs/training/schedules.md",
+    "docs/training/hyperparameter-free.md",
+    "docs/training/optimizers.md",
+    "docs/training/pruning.md",
 ]
 FENCE = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$",
@@ -232,14 +232,14 @@ def test_every_page_of_the_menu_exists_or_is_generated() -> None:
 
     nav = files(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     assert [f for f in nav if f not in generated and not (DOCS / f).exists()] == []
-    pages = {f.relative_to(DOCS).as_posix() for f in DOCS.glob("*.md")}
+    pages = {f.relative_to(DOCS).as_posix() for f in DOCS.rglob("*.md")}
     assert pages - set(nav) == set()
 
 
 def test_every_snippet_of_a_page_exists_or_is_generated() -> None:
     generate = generator()
     made = set(generate.PAGES) | set(generate.RUNS)
-    for page in DOCS.glob("*.md"):
+    for page in DOCS.rglob("*.md"):
         for name in re.findall(
             r'^--8<-- "([^"]+)"$', page.read_text(encoding="utf-8"), flags=re.MULTILINE
         ):

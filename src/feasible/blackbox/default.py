@@ -18,7 +18,7 @@ FIT, WIDE = 300, 18
 
 
 def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[str, str]:
-    """The default method. The rule follows races on development seeds (docs/blackbox.md,
+    """The default method. The rule follows races on development seeds (docs/blackbox/index.md,
     benchmarks/results/*-development.json).
     """
     if type(problem).__name__ == "PrivateTable":

@@ -1,3 +1,3 @@
-"""The contract: Problem, Budget, Verdict, Method, Result, Trail. It knows no room and not the lab."""
+"""The contract: Problem, Budget, Verdict, Method, Result. It knows no room and not the lab."""
 
 from . import errors as errors

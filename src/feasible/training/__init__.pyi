@@ -13,16 +13,15 @@ from .comparison import Comparison as Comparison
 from .comparison import budgeted_compare as budgeted_compare
 from .ensemble import train_many as train_many
 from .hesso.cric import HESSOCRIC as HESSOCRIC
+from .hesso.find import find_zero_invariant_groups as find_zero_invariant_groups
 from .hesso.groups import (
     ZIG as ZIG,
 )
 from .hesso.groups import (
     Groups as Groups,
 )
-from .hesso.groups import (
-    find_zero_invariant_groups as find_zero_invariant_groups,
-)
 from .hesso.hesso import HESSO as HESSO
+from .hesso.run import GroupPruning as GroupPruning
 from .hesso.subnet import (
     compare as compare,
 )
@@ -34,9 +33,6 @@ from .hesso.subnet import (
 )
 from .hesso.subnet import (
     save_subnet as save_subnet,
-)
-from .hesso.subnet import (
-    shrink as shrink,
 )
 from .hyperparameter_free.averaging import PolynomialAverager as PolynomialAverager
 from .hyperparameter_free.calibration import (
@@ -89,9 +85,8 @@ from .mfac.mfac import MFAC as MFAC
 from .mfac.obs_pruner import Masks as Masks
 from .mfac.obs_pruner import OBSPruner as OBSPruner
 from .mfac.obs_pruner import gradual as gradual
+from .mfac.run import WeightPruning as WeightPruning
 from .problem import TrainingProblem as TrainingProblem
-from .pruning import GroupPruning as GroupPruning
-from .pruning import WeightPruning as WeightPruning
 from .recipe import Recipe as Recipe
 from .refined_schedule.refined import (
     DegenerateScheduleWarning as DegenerateScheduleWarning,
@@ -123,7 +118,8 @@ from .target_surrogates import inner_solvers as inner_solvers
 from .target_surrogates.native_numpy import target_surrogate_minimize as target_surrogate_minimize
 from .target_surrogates.problem import TargetProblem as TargetProblem
 from .target_surrogates.sso import TargetSurrogate as TargetSurrogate
+from .trained import Trained as Trained
+from .trained import shrink as shrink
 from .uba.phi import choose_phi as choose_phi
 from .uba.uba import UBA as UBA
 from .uba.uba import uba_profile as uba_profile
-from .trained import Trained as Trained

@@ -43,8 +43,6 @@ class Trained:
         naming what does not fit.
         """
         if self.plan is not None:
-            from .hesso.subnet import shrink
-
             model = shrink(model, self.plan)
         own = model.state_dict()
         missing, strange = (
@@ -118,3 +116,62 @@ def multiply_adds(model: nn.Module, inputs: Tensor) -> int:
         torch.backends.mha.set_fastpath_enabled(fused)
         model.train(training)
     return counter.get_total_flops() // 2
+
+
+PLAN = "pruning_plan"
+"""Attribute of a smaller network: its plan, counted from the network that the model function makes.
+"""
+
+
+def shrink(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
+    """Cut a model down to a plan, in place, and return it. Raises ShapeError where the plan is
+    another model's.
+    """
+    for name, axes in plan["tensors"].items():
+        path, _, leaf = name.rpartition(".")
+        try:
+            owner = model.get_submodule(path)
+            tensor = getattr(owner, leaf)
+        except AttributeError:
+            raise ShapeError(
+                f"plan of another model: it cuts '{name}', which this one does not have"
+            ) from None
+        kept = tensor.detach()
+        for axis, entries in axes.items():
+            if int(axis) >= kept.ndim or not entries or max(entries) >= kept.shape[int(axis)]:
+                raise ShapeError(
+                    f"plan of another model: it keeps entry {max(entries, default=-1)} on axis "
+                    f"{axis} of '{name}', which has shape "
+                    f"{tuple(tensor.shape)}"
+                )
+            kept = kept.index_select(int(axis), torch.tensor(entries, device=kept.device))
+        if isinstance(tensor, nn.Parameter):
+            setattr(
+                owner, leaf, nn.Parameter(kept.contiguous(), requires_grad=tensor.requires_grad)
+            )
+        else:
+            setattr(owner, leaf, kept.contiguous())
+    for path, attributes in plan["attributes"].items():
+        for name, value in attributes.items():
+            setattr(
+                model.get_submodule(path),
+                name,
+                tuple(value) if isinstance(value, (list, tuple)) else value,
+            )
+    setattr(model, PLAN, _after(getattr(model, PLAN, None), plan))
+    return model
+
+
+def _after(first: Mapping[str, Any] | None, second: Mapping[str, Any]) -> dict[str, Any]:
+    """One plan that does what two do after each other."""
+    if first is None:
+        return {"tensors": dict(second["tensors"]), "attributes": dict(second["attributes"])}
+    tensors = {name: dict(axes) for name, axes in first["tensors"].items()}
+    for name, axes in second["tensors"].items():
+        mine = tensors.setdefault(name, {})
+        for axis, entries in axes.items():
+            mine[axis] = [mine[axis][i] for i in entries] if axis in mine else list(entries)
+    attributes = {name: dict(values) for name, values in first["attributes"].items()}
+    for name, values in second["attributes"].items():
+        attributes.setdefault(name, {}).update(values)
+    return {"tensors": tensors, "attributes": attributes}

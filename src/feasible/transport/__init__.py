@@ -8,7 +8,10 @@ from typing import Any
 
 import lazy_loader as lazy
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+from ..core.names import with_former_names
+
+_public, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__ = with_former_names(__name__, _public, {"CappedPlan": "SparsePlan"})
 
 
 class _Room(ModuleType):

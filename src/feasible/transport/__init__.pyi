@@ -40,6 +40,7 @@ from .mec_bottleneck.mec_bottleneck import (
     mec_bottleneck as mec_bottleneck,
 )
 from .mec_bottleneck.problem import RateLimitedCoupling as RateLimitedCoupling
+from .plan import SparsePlan as SparsePlan
 from .sinkhorn_newton_sparse import instances as instances
 from .sinkhorn_newton_sparse import peers as peers
 from .sinkhorn_newton_sparse.coupling import Coupling as Coupling
@@ -65,7 +66,6 @@ from .sinkhorn_newton_sparse.sinkhorn_newton import (
 from .sinkhorn_newton_sparse.sinkhorn_newton import (
     sinkhorn_newton as sinkhorn_newton,
 )
-from .sparse_ot.problem import CappedPlan as CappedPlan
 from .sparse_ot.problem import SparseTransport as SparseTransport
 from .sparse_ot.result import SparseOT as SparseOT
 from .sparse_ot.result import SparseOTBatch as SparseOTBatch

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from .sinkhorn_newton_sparse.coupling import Coupling
+    pass
 
 
 class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
@@ -60,29 +60,3 @@ def differentiable(
     derivatives, computed when needed.
     """
     return _Value.apply(value, slopes, kind, device, *given)
-
-
-def value_of(
-    found: Coupling,
-    a: Any,
-    b: Any,
-    cost: Any,
-    value: float,
-    kind: torch.dtype,
-    device: torch.device,
-) -> torch.Tensor:
-    """The value of an entropic transport as a tensor, with a gradient where an argument requires
-    one.
-    """
-    problem, potentials = found.problem, found.exact
-    return differentiable(
-        value,
-        (a, b, cost),
-        (
-            lambda: problem.extended(potentials, 0) + problem.reg / 2,
-            lambda: problem.extended(potentials, 1) + problem.reg / 2,
-            lambda: problem.plan(potentials),
-        ),
-        kind,
-        device,
-    )

@@ -15,7 +15,7 @@ from feasible.training import (
     shrink,
 )
 from feasible.training.hesso.groups import by_hand
-from feasible.training.hesso.subnet import PLAN
+from feasible.training.trained import PLAN
 
 
 def zeroed(model, groups, which):

@@ -10,8 +10,8 @@ import pytest
 from feasible.core.errors import ArgumentError, UnknownName
 from feasible.core.registry import load_problem, problems
 from feasible.transport import EntropicTransport, Potentials, instances, sinkhorn_newton
+from feasible.transport.plan import SparsePlan
 from feasible.transport.sinkhorn_newton_sparse.problem import rounded
-from feasible.transport.sparse_ot.problem import CappedPlan
 
 
 def test_the_judge_measures_value_marginals_and_gap_by_their_formulas():
@@ -44,7 +44,7 @@ def test_every_dual_value_is_below_every_value_of_a_plan():
         f, g = rng.normal(size=6), rng.normal(size=6)
         plan = rounded(np.exp((f[:, None] + g - problem.cost) / 0.2), problem.a, problem.b)
         i, j = np.nonzero(plan)
-        verdict = problem.judge(CappedPlan(i, j, plan[i, j]))
+        verdict = problem.judge(SparsePlan(i, j, plan[i, j]))
         assert verdict.feasible
         assert verdict.objective >= optimum - 1e-12
 
@@ -66,13 +66,13 @@ def test_of_two_answers_the_one_nearer_to_the_optimum_wins():
 def test_a_plan_is_judged_by_its_entries():
     problem = instances.planted_assignment(20)
     rows = np.arange(20)
-    verdict = problem.judge(CappedPlan(rows, rows, np.full(20, 0.05)))
+    verdict = problem.judge(SparsePlan(rows, rows, np.full(20, 0.05)))
     assert verdict.feasible
     assert verdict.objective == pytest.approx(problem.best_known, rel=1e-12)
-    assert problem.judge(CappedPlan(rows, rows, np.full(20, 0.04))).violation == pytest.approx(0.2)
+    assert problem.judge(SparsePlan(rows, rows, np.full(20, 0.04))).violation == pytest.approx(0.2)
     assert (
         problem.judge(
-            CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 2], np.r_[np.full(20, 0.05), 0.1, -0.1])
+            SparsePlan(np.r_[rows, 0, 0], np.r_[rows, 1, 2], np.r_[np.full(20, 0.05), 0.1, -0.1])
         ).violations["negative mass"]
         > 0
     )

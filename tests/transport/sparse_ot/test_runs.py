@@ -12,7 +12,7 @@ from feasible.core.errors import ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods
 from feasible.lab import stored as stored_module
 from feasible.transport import SparseTransport, instances_sparse, sparse_ot
-from feasible.transport.sparse_ot.problem import CappedPlan
+from feasible.transport.plan import SparsePlan
 
 OURS = ("sparse-ot", "sparse-ot-dual", "sparse-ot-adam", "sparse-ot-repair")
 PEERS = ("pot-sparse", "pot-sparse-dual", "pot-quadratic")
@@ -76,10 +76,10 @@ def test_the_judge_believes_nothing():
     assert spread.metrics["most_in_one"] == n
     assert not spread.feasible
     rows = np.arange(n)
-    heavy = problem.judge(CappedPlan(rows, rows, np.full(n, 2 / n)))
+    heavy = problem.judge(SparsePlan(rows, rows, np.full(n, 2 / n)))
     assert heavy.violations["row marginals"] == pytest.approx(1)
     negative = problem.judge(
-        CappedPlan(np.r_[rows, 0, 0], np.r_[rows, 1, 1], np.r_[np.full(n, 1 / n), -1.0, 0.5])
+        SparsePlan(np.r_[rows, 0, 0], np.r_[rows, 1, 1], np.r_[np.full(n, 1 / n), -1.0, 0.5])
     )
     assert negative.violations["negative mass"] == pytest.approx(0.5)
     assert problem.judge(None).missing

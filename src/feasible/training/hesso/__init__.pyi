@@ -1,12 +1,11 @@
+from ..trained import shrink as shrink
 from .cric import HESSOCRIC as HESSOCRIC
+from .find import find_zero_invariant_groups as find_zero_invariant_groups
 from .groups import (
     ZIG as ZIG,
 )
 from .groups import (
     Groups as Groups,
-)
-from .groups import (
-    find_zero_invariant_groups as find_zero_invariant_groups,
 )
 from .hesso import HESSO as HESSO
 from .subnet import (
@@ -20,7 +19,4 @@ from .subnet import (
 )
 from .subnet import (
     save_subnet as save_subnet,
-)
-from .subnet import (
-    shrink as shrink,
 )

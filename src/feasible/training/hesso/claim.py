@@ -17,8 +17,8 @@ from ..instances.pruning import digits_small, digits_small_cnn, pixels
 from ..instances.small import mlp
 from ..peers.torch_pruning import TorchPruningMagnitude
 from ..problem import TrainingProblem
-from ..pruning import GroupPruning
 from ..recipe import Recipe
+from .run import GroupPruning
 from .subnet import compare, construct_subnet
 
 STEPS = 540

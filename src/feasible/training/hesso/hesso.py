@@ -31,8 +31,10 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ..optimizer import NamedState, evaluated, number, whole_number, with_gradients
+from ..trained import shrink
+from .cutting import cutting_plan
 from .groups import Groups, by_hand, entries
-from .subnet import cutting_plan, measured, shrink
+from .subnet import measured
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

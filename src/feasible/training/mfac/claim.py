@@ -14,10 +14,10 @@ from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race
 from ..hesso.claim import accuracy
 from ..instances.pruning import digits_sparse
-from ..pruning import WeightPruning
 from ..recipe import Recipe
 from .fisher import SlidingFisher, StaticFisher
 from .instances import rotated_logistic, rotated_regression
+from .run import WeightPruning
 
 EPOCHS = 1080
 DENSE = Recipe("adam", "constant", 1e-3)

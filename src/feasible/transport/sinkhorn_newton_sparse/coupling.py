@@ -10,12 +10,14 @@ import numpy as np
 
 from ...core.errors import Infeasible
 from ..arrays import is_torch, like
+from ..envelope import differentiable
 from .problem import EntropicTransport, Potentials, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import scipy.sparse
+    import torch
     from jaxtyping import Float
 
 
@@ -210,3 +212,29 @@ class Couplings:
     def converged(self) -> bool:
         """True if every problem converged."""
         return all(c.converged for c in self.each)
+
+
+def value_of(
+    found: Coupling,
+    a: Any,
+    b: Any,
+    cost: Any,
+    value: float,
+    kind: torch.dtype,
+    device: torch.device,
+) -> torch.Tensor:
+    """The value of an entropic transport as a tensor, with a gradient where an argument requires
+    one.
+    """
+    problem, potentials = found.problem, found.exact
+    return differentiable(
+        value,
+        (a, b, cost),
+        (
+            lambda: problem.extended(potentials, 0) + problem.reg / 2,
+            lambda: problem.extended(potentials, 1) + problem.reg / 2,
+            lambda: problem.plan(potentials),
+        ),
+        kind,
+        device,
+    )

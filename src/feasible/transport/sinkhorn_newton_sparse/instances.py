@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.errors import ArgumentError, UnknownName, nearest
 from ..arrays import positive, whole
-from ..sparse_ot.instances import photograph
+from ..photographs import photograph
 from .point_clouds import cost_of_points
 from .problem import EntropicTransport
 

@@ -15,7 +15,7 @@ from ...core.budget import active_meter, spend
 from ...core.errors import ArgumentError, BudgetExhausted, MissingExtra
 from ...core.problem import Method, Problem
 from ..arrays import whole
-from ..sparse_ot.problem import CappedPlan
+from ..plan import SparsePlan
 from .problem import EntropicTransport, Potentials
 
 if TYPE_CHECKING:
@@ -248,12 +248,12 @@ class _Once(Method):
     def _solve(self, problem: EntropicTransport, state: Outcome, iterations: int) -> None:
         raise TypeError(f"{type(self).__name__} does not define _solve(problem, state, iterations)")
 
-    def answer(self, problem: EntropicTransport, state: Outcome) -> Potentials | CappedPlan | None:
+    def answer(self, problem: EntropicTransport, state: Outcome) -> Potentials | SparsePlan | None:
         """What was found; None before the step."""
         if not state.why:
             return None
         return (
-            CappedPlan(state.rows, state.columns, state.masses)
+            SparsePlan(state.rows, state.columns, state.masses)
             if len(state.rows)
             else Potentials(state.f, state.g)
         )

@@ -17,7 +17,7 @@ from ...core.errors import ArgumentError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, marginals, positive
-from ..sparse_ot.problem import CappedPlan
+from ..plan import SparsePlan
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -54,7 +54,7 @@ class EntropicTransport(Problem):
 
     a, b: non-negative, of one sum; None for uniform. relative=True: reg is a share of the largest
       absolute cost.
-    An answer is a pair of `Potentials`, or a `CappedPlan`; its plan is judged. The objective is
+    An answer is a pair of `Potentials`, or a `SparsePlan`; its plan is judged. The objective is
     what is minimised, after
     the plan was moved onto the marginals; the violations are the L1 errors of the marginals before,
     divided by the mass; the residual is the distance
@@ -73,7 +73,7 @@ class EntropicTransport(Problem):
     tolerance: float = 1e-9
     best_known: float | None = None
 
-    answers: ClassVar[tuple[type, ...]] = (Potentials, CappedPlan)
+    answers: ClassVar[tuple[type, ...]] = (Potentials, SparsePlan)
     example_budget: ClassVar[str] = "gradients=1000"
 
     def __post_init__(self) -> None:
@@ -177,13 +177,13 @@ class EntropicTransport(Problem):
 
         So a plan that misses its marginals gains nothing by it, and the residual bounds what can be
         gained at all.
-        answer: `Potentials`, or a `CappedPlan` (the solvers of linear programs), which is judged as
+        answer: `Potentials`, or a `SparsePlan` (the solvers of linear programs), which is judged as
           it is and has no residual.
         """
         if answer is None:
             return Verdict(float("nan"), float("inf"), self.tolerance)
         mass = float(self.a.sum())
-        if isinstance(answer, CappedPlan):
+        if isinstance(answer, SparsePlan):
             i, j, p = answer.rows, answer.columns, answer.masses
             errors = self._named(
                 np.abs(np.bincount(i, p, self.shape[0]) - self.a).sum() / mass,

@@ -198,7 +198,7 @@ def _single(
     if is_torch(given):
         import torch
 
-        from ..envelope import value_of
+        from .coupling import value_of
 
         kind = given.dtype if given.dtype.is_floating_point else torch.float64
         found.value_linear = torch.tensor(linear, dtype=kind, device=given.device)

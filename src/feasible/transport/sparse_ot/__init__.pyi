@@ -1,4 +1,4 @@
-from .problem import CappedPlan as CappedPlan
+from ..plan import SparsePlan as SparsePlan
 from .problem import SparseTransport as SparseTransport
 from .result import SparseOT as SparseOT
 from .result import SparseOTBatch as SparseOTBatch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.errors import UnknownName, nearest
+from ..photographs import photograph
 from .problem import SparseTransport
 
 if TYPE_CHECKING:
@@ -86,13 +87,6 @@ def sparse_colours(n: int = 64, k: int = 8, gamma: float = 1.0) -> SparseTranspo
     """
     (x, a), (y, b) = (palette(photograph(name), n) for name in ("flower.jpg", "china.jpg"))
     return SparseTransport(a, b, _squared(x, y), k, gamma, name="sparse-colours")
-
-
-def photograph(name: str) -> Float[np.ndarray, "height width 3"]:
-    """One of the two photographs that come with scikit-learn, every fourth pixel, from 0 to 1."""
-    from sklearn.datasets import load_sample_image
-
-    return load_sample_image(name)[::4, ::4] / 255
 
 
 def palette(

@@ -15,8 +15,9 @@ import numpy as np
 from ...core.errors import ArgumentError, MissingExtra, StopRun
 from ...core.problem import Method, Problem
 from ..arrays import positive, whole
+from ..plan import SparsePlan
 from .ascent import FORMULATIONS
-from .problem import CappedPlan, SparseTransport
+from .problem import SparseTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,10 +162,10 @@ class PotSmooth(Method):
         state.potential[free] = alpha
         return state
 
-    def answer(self, problem: SparseTransport, state: Found) -> CappedPlan:
+    def answer(self, problem: SparseTransport, state: Found) -> SparsePlan:
         """The plan, with its potential."""
         rows, columns = np.nonzero(state.plan)
-        return CappedPlan(rows, columns, state.plan[rows, columns], state.potential.copy())
+        return SparsePlan(rows, columns, state.plan[rows, columns], state.potential.copy())
 
     def done(self, problem: SparseTransport, state: Found) -> str | None:
         """After its one step."""

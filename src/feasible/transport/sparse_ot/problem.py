@@ -20,23 +20,12 @@ from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals, positive, whole
+from ..plan import SparsePlan
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 AXES = ("columns", "rows")
-
-
-@dataclass(slots=True)
-class CappedPlan:
-    """An answer: the entries of a plan, and a potential of the side that is not capped, from which
-    the problem takes its bound (None: no bound).
-    """
-
-    rows: Int[np.ndarray, " e"]
-    columns: Int[np.ndarray, " e"]
-    masses: Float[np.ndarray, " e"]
-    potential: Float[np.ndarray, " m"] | None = None
 
 
 def bound(
@@ -72,7 +61,7 @@ class SparseTransport(Problem):
 
     a, b: non-negative, of one sum; None for uniform.  gamma > 0: strength of the quadratic term, in
       units of cost per unit of mass.
-    An answer is a `CappedPlan`, a matrix (dense or scipy.sparse), or what `sparse_ot` returns.
+    An answer is a `SparsePlan`, a matrix (dense or scipy.sparse), or what `sparse_ot` returns.
     Judged: <T, C> + gamma/2 |T|^2; violations are the L1
     errors of both marginals, negative mass, and the mass outside the k largest entries of each
     capped vector, as shares of all mass; the residual is
@@ -96,7 +85,7 @@ class SparseTransport(Problem):
     best_known: float | None = None
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    answers: ClassVar[tuple[type, ...]] = (CappedPlan,)
+    answers: ClassVar[tuple[type, ...]] = (SparsePlan,)
     example_budget: ClassVar[str] = "gradients=2000"
 
     def __post_init__(self) -> None:
@@ -148,7 +137,7 @@ class SparseTransport(Problem):
 
     def matrix(self, answer: Any) -> sparse.csr_array:
         """The plan of an answer. Raises ShapeError."""
-        if isinstance(answer, CappedPlan):
+        if isinstance(answer, SparsePlan):
             return sparse.csr_array(
                 (answer.masses, (answer.rows, answer.columns)), shape=self.cost.shape
             )

@@ -29,9 +29,10 @@ from scipy import sparse
 from ...core.errors import ShapeError
 from ...core.problem import Method, Problem
 from ..arrays import is_torch, like
+from ..plan import SparsePlan
 from .ascent import Ascent, Settings, advance, begin, finished, maximise
 from .capped import Capped, Oriented
-from .problem import CappedPlan, SparseTransport
+from .problem import SparseTransport
 from .repair import exact_one, repaired
 from .result import SparseOT, SparseOTBatch
 
@@ -312,7 +313,7 @@ class SparseOTMethod(Method):
             state.found.keep(plan)
         return state
 
-    def answer(self, problem: SparseTransport, state: State) -> CappedPlan:
+    def answer(self, problem: SparseTransport, state: State) -> SparsePlan:
         """The plan of the potentials, or that of the linear program or the repair; and the
         potential of the side without a cap.
         """
@@ -326,7 +327,7 @@ class SparseOTMethod(Method):
             else oriented.capped.plan(z)[0]
         )
         coo = oriented.full(plan).tocoo()
-        return CappedPlan(
+        return SparsePlan(
             coo.coords[0].astype(np.int64),
             coo.coords[1].astype(np.int64),
             coo.data,

@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from ...core.errors import Infeasible, MissingExtra
+from ..hesso.cutting import cutting_plan
 from ..hesso.groups import Groups
 from ..hesso.hesso import HESSO
-from ..hesso.subnet import cutting_plan, measured, shrink
-from ..pruning import GroupPruning
+from ..hesso.run import GroupPruning
+from ..hesso.subnet import measured
+from ..trained import shrink
 
 if TYPE_CHECKING:
     from torch import Tensor

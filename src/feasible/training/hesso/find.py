@@ -1,0 +1,329 @@
+"""Zero-invariant groups found in a network: layers that are coupled are proposed by torch-pruning's
+graph or by torch.fx, and those stay whose cutting changes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ...core.errors import ArgumentError, ArgumentTypeError, MissingExtra, UnknownName, nearest
+from .groups import ACROSS, ROOTS, Cut, Groups, tensors_of
+from .groups_fx import coupled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+BACKENDS = ("torch-pruning", "fx")
+
+
+def find_zero_invariant_groups(
+    model: nn.Module,
+    example_input: Any,
+    ignore: Sequence[nn.Module | str] = (),
+    *,
+    heads: Mapping[str, str] | None = None,
+    backend: str = "torch-pruning",
+) -> Groups:
+    """The groups of any network that can be traced: by torch-pruning, or with backend="fx" by
+    torch.fx, which knows fewer layers (`groups_fx`).
+
+    example_input: a tensor, or a tuple of the model's inputs.  ignore: layers that stay whole; the
+      layers that make the outputs always do.
+    heads: name of an attention layer's projection -> dotted name of the attribute that counts the
+      heads, such as
+    {"blocks.0.query": "blocks.0.n_heads"}; then heads are cut as a whole. Without, attention stays
+    whole.
+
+    `Groups.ungrouped` says why other layers are left out.
+    Raises MissingExtra, UnknownName, ArgumentTypeError, ArgumentError (nothing can be cut; the
+    model cannot be traced).
+    """
+    if backend not in BACKENDS:
+        raise ArgumentError(f"backend={backend!r}: expected {' or '.join(map(repr, BACKENDS))}")
+    names = {m: n for n, m in model.named_modules()}
+    ignored: set[str] = set()
+    for item in ignore:
+        name = item if isinstance(item, str) else names.get(item, "")
+        if name not in names.values() or not name:
+            raise UnknownName(
+                f"ignore: the model has no layer {item!r}: {nearest(name, names.values())}"
+            )
+        ignored.add(name)
+    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+    if not all(isinstance(x, torch.Tensor) for x in inputs):
+        raise ArgumentTypeError("example_input: expected a tensor, or a tuple of tensors")
+    work = _quiet_copy(model)
+    uses = _uses(work, inputs)
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    found = _propose(work, inputs, backend, ignored, heads or {}, uses, frozen)
+    safe = [] if not found.layers else _safe(work, inputs, found, list(range(len(found.layers))))
+    for name, module in work.named_modules():
+        inside = any(c.module == name and hasattr(module, "weight") for c in found.cuts)
+        if (
+            isinstance(module, ROOTS)
+            and not inside
+            and not any(n == name for layer in found.layers for n in layer.split("+"))
+        ):
+            found.ungrouped.setdefault(name, "the dependency graph does not reach it")
+    groups = found.keep(safe)
+    if not len(groups):
+        reasons = "; ".join(f"'{n}': {why}" for n, why in found.ungrouped.items())
+        raise ArgumentError(
+            "no layer of the model can be cut: "
+            f"{reasons or 'it has no linear or convolutional ones'}"
+        )
+    return groups
+
+
+def _quiet_copy(model: nn.Module) -> nn.Module:
+    """A copy in eval mode, without hooks' memory of the old one."""
+    return copy.deepcopy(model).eval().requires_grad_(True)
+
+
+def _uses(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, int]:
+    """How often each leaf module is called in a forward pass."""
+    count: dict[str, int] = {}
+    hooks = []
+    for name, module in model.named_modules():
+        if next(module.children(), None) is None:
+            count[name] = 0
+
+            def called(_m: nn.Module, _i: Any, _o: Any, name: str = name) -> None:
+                count[name] += 1
+
+            hooks.append(module.register_forward_hook(called))
+    try:
+        with torch.no_grad():
+            model(*inputs)
+    except Exception as error:
+        raise ArgumentError(
+            f"example_input: the model raised {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return count
+
+
+def _by_torch_pruning(
+    model: nn.Module, inputs: tuple[Any, ...], owners: Mapping[int, list[str]]
+) -> list[tuple[list[Any], str | None]]:
+    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the
+    bare parameter among them.
+    """
+    try:
+        import torch_pruning as tp
+    except ImportError:
+        raise MissingExtra(
+            "backend='torch-pruning' needs the package torch-pruning: pip install "
+            "'feasible[training]', or backend='fx'"
+        ) from None
+    try:
+        with warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            graph = tp.DependencyGraph().build_dependency(
+                model, example_inputs=inputs if len(inputs) > 1 else inputs[0]
+            )
+            proposed = list(graph.get_all_groups(root_module_types=ROOTS))
+    except Exception as error:
+        raise ArgumentError(
+            f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}"
+        ) from error
+    names = {m: n for n, m in model.named_modules()}
+    found = []
+    for group in proposed:
+        members, bare = [], None
+        for item in group.items:
+            dep, module = item.dep, item.dep.target.module
+            if isinstance(module, nn.Parameter):
+                bare = next(iter(owners.get(id(module), ["?"])))
+            elif module in names:
+                out = graph.is_out_channel_pruning_fn(dep.handler)
+                members.append(
+                    (names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs))
+                )
+        found.append((members, bare))
+    return found
+
+
+def _propose(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    backend: str,
+    ignored: set[str],
+    heads: Mapping[str, str],
+    uses: Mapping[str, int],
+    frozen: set[str],
+) -> Groups:
+    owners: dict[int, list[str]] = {}
+    for name, p in model.named_parameters(remove_duplicate=False):
+        owners.setdefault(id(p), []).append(name)
+    layers: list[str] = []
+    layer: list[int] = []
+    rows: dict[str, tuple[int, Tensor]] = {}
+    cuts: list[Cut] = []
+    counted: dict[tuple[str, str], int] = {}
+    ungrouped: dict[str, str] = {}
+    if backend == "fx":
+        sets, ungrouped = coupled(model, inputs)
+        proposed: list[tuple[list[Any], str | None]] = [(members, None) for members in sets]
+    else:
+        proposed = _by_torch_pruning(model, inputs, owners)
+    sizes = {name: p.shape for name, p in model.named_parameters()}
+    for members, bare in proposed:
+        makers = [name for name, module, _, out, *_ in members if out and isinstance(module, ROOTS)]
+        why = _unfit(members, bare, ignored, uses, owners, frozen)
+        if why is not None:
+            ungrouped.update(dict.fromkeys(makers, why))
+            continue
+        channels = max(max(roots) for *_, roots in members) + 1
+        split = next(((name, heads[name]) for name in makers if name in heads), None)
+        per = 1 if split is None else _per_head(model, split, channels)
+        first, count = len(layer), channels // per
+        for name, module, prune, out, index, root in members:
+            ids = torch.tensor(root) // per + first
+            cuts.append(Cut(name, prune, torch.tensor(index), ids))
+            if not out:
+                continue
+            for parameter, axis in _rows_of(module, prune):
+                full = f"{name}.{parameter}" if name else parameter
+                _, mine = rows.setdefault(full, (axis, torch.full((sizes[full][axis],), -1)))
+                mine[torch.tensor(index)] = ids
+        if split is not None:
+            path, _, attribute = split[1].rpartition(".")
+            counted[path, attribute] = len(layers)
+        layers.append("+".join(makers))
+        layer += [len(layers) - 1] * count
+    total = len(layer)
+    rows = {name: (axis, torch.where(ids < 0, total, ids)) for name, (axis, ids) in rows.items()}
+    return Groups(
+        tuple(layers), torch.tensor(layer, dtype=torch.long), rows, tuple(cuts), counted, ungrouped
+    )
+
+
+def _unfit(
+    members: Sequence[Any],
+    bare: str | None,
+    ignored: set[str],
+    uses: Mapping[str, int],
+    owners: Mapping[int, list[str]],
+    frozen: set[str],
+) -> str | None:
+    """Why these coupled layers cannot be cut, where their kinds say so already."""
+    if bare is not None:
+        return f"the parameter '{bare}' is added to its channels"
+    for name, module, _, out, *_ in members:
+        if out and name in ignored:
+            return f"'{name}' is ignored"
+        if isinstance(module, ACROSS):
+            return f"'{name}' normalises across its channels"
+        if uses.get(name, 1) > 1 and next(module.parameters(), None) is not None:
+            return f"'{name}' is used {uses[name]} times in a forward pass"
+        for p in module.parameters():
+            shared = owners.get(id(p), [])
+            if len(shared) > 1:
+                return f"the parameter '{shared[0]}' is shared with '{shared[1]}'"
+            if out and frozen.intersection(shared):
+                return f"the parameter '{shared[0]}' is frozen"
+    return None
+
+
+def _per_head(model: nn.Module, split: tuple[str, str], channels: int) -> int:
+    """Channels of a head."""
+    layer, target = split
+    path, _, attribute = target.rpartition(".")
+    try:
+        count = getattr(model.get_submodule(path), attribute)
+    except AttributeError:
+        raise UnknownName(f"heads: the model has no attribute '{target}'") from None
+    if not isinstance(count, int) or count < 1 or channels % count:
+        raise ArgumentError(
+            f"heads: '{target}' is {count!r}, expected a divisor of the {channels} channels of "
+            f"'{layer}'"
+        )
+    return channels // count
+
+
+def _rows_of(
+    module: nn.Module, prune: Callable[[nn.Module, list[int]], Any]
+) -> list[tuple[str, int]]:
+    """(parameter, axis) that lose an entry when a channel is cut."""
+    other = copy.deepcopy(module)
+    before = {name: p.shape for name, p in other.named_parameters()}
+    prune(other, [0])
+    return [
+        (
+            name,
+            next(i for i, (a, b) in enumerate(zip(before[name], p.shape, strict=True)) if a != b),
+        )
+        for name, p in other.named_parameters()
+        if before[name] != p.shape
+    ]
+
+
+def _safe(
+    model: nn.Module, inputs: tuple[Any, ...], groups: Groups, layers: list[int]
+) -> list[int]:
+    """Those of the layers whose groups can be cut without a change of the output, by halving: all
+    at once first.
+    """
+    why = _changes(model, inputs, groups.keep(layers))
+    if why is None:
+        return layers
+    if len(layers) == 1:
+        groups.ungrouped.update(dict.fromkeys(groups.layers[layers[0]].split("+"), why))
+        return []
+    half = len(layers) // 2
+    return _safe(model, inputs, groups, layers[:half]) + _safe(model, inputs, groups, layers[half:])
+
+
+def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str | None:
+    """What goes wrong when half of each layer's groups are zeroed and cut, with random weights in
+    float64; None where nothing does.
+    """
+    from ..trained import shrink
+    from .cutting import cutting_plan
+
+    trial = copy.deepcopy(model).double()
+    draw = torch.Generator().manual_seed(len(groups))
+    cut = torch.zeros(len(groups), dtype=torch.bool)
+    for layer in range(len(groups.layers)):
+        own = (groups.layer == layer).nonzero()[:, 0]
+        cut[own[torch.randperm(len(own), generator=draw)[: len(own) // 2]]] = True
+    with torch.no_grad():
+        for p in trial.parameters():
+            spread = float(p.std()) if p.numel() > 1 else 0.0
+            p += (0.1 + 0.5 * spread) * torch.randn(p.shape, generator=draw, dtype=torch.float64)
+        for name, b in trial.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(torch.randn(b.shape, generator=draw, dtype=torch.float64))
+        for p, axis, ids in groups.tensors(trial):
+            p.movedim(axis, 0)[torch.cat([cut, cut.new_zeros(1)])[ids]] = 0
+        given = tuple(x.double() if x.is_floating_point() else x for x in inputs)
+        whole = tensors_of(trial(*given))
+        try:
+            small = tensors_of(shrink(trial, cutting_plan(trial, groups, cut))(*given))
+        except Exception as error:
+            return (
+                "the network does not run without half of its channels "
+                f"({type(error).__name__}: {str(error).splitlines()[0]:.80})"
+            )
+    if [t.shape for t in whole] != [t.shape for t in small]:
+        return "its channels are outputs of the model"
+    apart = max(
+        (float((a - b).abs().max()) for a, b in zip(whole, small, strict=True) if a.numel()),
+        default=0.0,
+    )
+    scale = max((float(a.abs().max()) for a in whole if a.numel()), default=0.0)
+    return (
+        None
+        if apart <= 1e-8 * max(scale, 1.0)
+        else f"the output changes by {apart:.2g} when channels whose variables are zero are cut"
+    )
