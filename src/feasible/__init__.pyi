@@ -1,13 +1,7 @@
-from . import blackbox as blackbox
-from . import training as training
-from . import transport as transport
-from .api import race as race
-from .api import reproduce as reproduce
-from .api import solve as solve
+from . import blackbox as blackbox, training as training, transport as transport
+from .api import race as race, reproduce as reproduce, solve as solve
 from .core import errors as errors
-from .core.budget import Budget as Budget
-from .core.budget import spend as spend
-from .core.problem import Method as Method
-from .core.problem import Problem as Problem
+from .core.budget import Budget as Budget, spend as spend
+from .core.problem import Method as Method, Problem as Problem
 from .core.result import Result as Result
 from .core.verdict import Verdict as Verdict

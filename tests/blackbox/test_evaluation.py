@@ -12,8 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import NonlinearConstraint
 from tiny import Listed, Sample, go, rows, same_rows
 

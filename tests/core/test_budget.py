@@ -8,8 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import feasible
 from feasible.core.budget import Budget, Meter, active_meter, register_resource, spend

@@ -8,8 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from feasible.core.errors import LimitError
 from feasible.core.limits import Limit, Limits, read_limits

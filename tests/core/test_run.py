@@ -15,12 +15,7 @@ import pytest
 
 from feasible.core.budget import Budget, Meter, active_meter, spend
 from feasible.core.checkpoint import encode
-from feasible.core.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    CheckpointError,
-    WrongProblem,
-)
+from feasible.core.errors import ArgumentError, ArgumentTypeError, CheckpointError, WrongProblem
 from feasible.core.problem import Method, Problem
 from feasible.core.result import next_point
 from feasible.core.run import Run, active_run, check_seed, run

@@ -11,8 +11,7 @@ from labkit import toy
 
 import feasible
 from feasible.core import errors
-from feasible.lab import claim as claim_module
-from feasible.lab import papers as papers_module
+from feasible.lab import claim as claim_module, papers as papers_module
 from feasible.lab.claim import (
     Claim,
     Experiment,

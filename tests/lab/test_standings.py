@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from races import HOSTILE, make_race, race_of, trial
 from rich.console import Console
 from scipy.stats import wilcoxon

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from feasible.training.peers.torch_pruning import TorchPruningMagnitude
 from pruned_networks import MLP
 
 import feasible
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, Infeasible, LimitError
 from feasible.training import Trained, TrainingProblem
+from feasible.training.hesso.peers import TorchPruningMagnitude
 from feasible.training.hesso.run import GroupPruning
 from feasible.training.mfac.obs_pruner import Masks
 from feasible.training.mfac.run import WeightPruning

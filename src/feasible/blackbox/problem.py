@@ -24,8 +24,7 @@ from ..core.errors import (
     is_number,
 )
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation, Observations
-from ..core.limits import Limit as Limit
-from ..core.limits import Limits, read_limits
+from ..core.limits import Limit as Limit, Limits, read_limits
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict

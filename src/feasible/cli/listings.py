@@ -14,8 +14,7 @@ from .common import JobsOption, JsonOption, StoreOption, console, emit
 
 def problems(json: JsonOption = False) -> None:
     """List the ready-made problems."""
-    from ..core.registry import load_problem
-    from ..core.registry import problems as registered
+    from ..core.registry import load_problem, problems as registered
     from ..lab.console import listing
 
     rows = []
@@ -119,8 +118,7 @@ def explain(
 ) -> None:
     """Say what a method, problem or paper is: source, settings, and a call to copy."""
     from ..core.errors import UnknownName, nearest
-    from ..core.registry import methods as all_methods
-    from ..core.registry import problems as all_problems
+    from ..core.registry import methods as all_methods, problems as all_problems
     from ..lab.papers import papers as listed
 
     if name in all_methods():
@@ -148,8 +146,7 @@ def explain(
 
 
 def _method(name: str) -> tuple[str, dict[str, Any]]:
-    from ..core.registry import load_method
-    from ..core.registry import methods as registered
+    from ..core.registry import load_method, methods as registered
     from ..lab.papers import papers as listed
 
     entry = registered()[name]
@@ -210,8 +207,7 @@ def _example(solves: str) -> str:
 
 
 def _problem(name: str) -> tuple[str, dict[str, Any]]:
-    from ..core.registry import load_problem
-    from ..core.registry import problems as registered
+    from ..core.registry import load_problem, problems as registered
 
     entry = registered()[name]
     problem: Any = load_problem(name)

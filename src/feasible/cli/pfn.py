@@ -44,8 +44,7 @@ def train(
     """Train on draws from the prior; stop it at any time and go on with --resume."""
     from ..blackbox.pfn_cbo.pfn import Shape
     from ..blackbox.pfn_cbo.prior import Prior
-    from ..blackbox.pfn_cbo.train import Recipe, load
-    from ..blackbox.pfn_cbo.train import train as run
+    from ..blackbox.pfn_cbo.train import Recipe, load, train as run
     from ..core.errors import ArgumentError
 
     if resume:

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import numpy as st_numpy
+from safetensors import SafetensorError, numpy as st_numpy
 
 from .errors import CheckpointError
 

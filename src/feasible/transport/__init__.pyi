@@ -2,83 +2,47 @@ from .mec_bottleneck.coding_agent import CodingAgent as CodingAgent
 from .mec_bottleneck.coding_env import MarkovCodingGame as MarkovCodingGame
 from .mec_bottleneck.coding_game import (
     Code as Code,
-)
-from .mec_bottleneck.coding_game import (
     World as World,
-)
-from .mec_bottleneck.coding_game import (
     grid_world as grid_world,
-)
-from .mec_bottleneck.coding_game import (
     play as play,
-)
-from .mec_bottleneck.coding_game import (
     soft_value_iteration as soft_value_iteration,
 )
 from .mec_bottleneck.coding_problem import CodingGame as CodingGame
 from .mec_bottleneck.entropy_coupling import (
     EntropyCoupling as EntropyCoupling,
-)
-from .mec_bottleneck.entropy_coupling import (
     entropy_bits as entropy_bits,
-)
-from .mec_bottleneck.entropy_coupling import (
     meet as meet,
-)
-from .mec_bottleneck.entropy_coupling import (
     min_entropy_coupling as min_entropy_coupling,
 )
-from .mec_bottleneck.instances import dirichlet_law as dirichlet_law
-from .mec_bottleneck.instances import zipf_law as zipf_law
+from .mec_bottleneck.instances import dirichlet_law as dirichlet_law, zipf_law as zipf_law
 from .mec_bottleneck.mec_bottleneck import (
     MECBottleneck as MECBottleneck,
-)
-from .mec_bottleneck.mec_bottleneck import (
     entropy_bottleneck_encoder as entropy_bottleneck_encoder,
-)
-from .mec_bottleneck.mec_bottleneck import (
     mec_bottleneck as mec_bottleneck,
 )
 from .mec_bottleneck.problem import RateLimitedCoupling as RateLimitedCoupling
 from .plan import SparsePlan as SparsePlan
-from .sinkhorn_newton_sparse import instances as instances
-from .sinkhorn_newton_sparse import peers as peers
-from .sinkhorn_newton_sparse.coupling import Coupling as Coupling
-from .sinkhorn_newton_sparse.coupling import Couplings as Couplings
+from .sinkhorn_newton_sparse import instances as instances, peers as peers
+from .sinkhorn_newton_sparse.coupling import Coupling as Coupling, Couplings as Couplings
 from .sinkhorn_newton_sparse.point_clouds import (
     sinkhorn_newton_points as sinkhorn_newton_points,
-)
-from .sinkhorn_newton_sparse.point_clouds import (
     wasserstein_1 as wasserstein_1,
-)
-from .sinkhorn_newton_sparse.point_clouds import (
     wasserstein_2 as wasserstein_2,
 )
 from .sinkhorn_newton_sparse.problem import (
     EntropicTransport as EntropicTransport,
-)
-from .sinkhorn_newton_sparse.problem import (
     Potentials as Potentials,
 )
 from .sinkhorn_newton_sparse.sinkhorn_newton import (
     SinkhornNewton as SinkhornNewton,
-)
-from .sinkhorn_newton_sparse.sinkhorn_newton import (
     sinkhorn_newton as sinkhorn_newton,
 )
 from .sparse_ot.problem import SparseTransport as SparseTransport
-from .sparse_ot.result import SparseOT as SparseOT
-from .sparse_ot.result import SparseOTBatch as SparseOTBatch
+from .sparse_ot.result import SparseOT as SparseOT, SparseOTBatch as SparseOTBatch
 from .sparse_ot.router import (
     Routing as Routing,
-)
-from .sparse_ot.router import (
     SinkhornRouter as SinkhornRouter,
-)
-from .sparse_ot.router import (
     SparseRouter as SparseRouter,
-)
-from .sparse_ot.router import (
     TopKRouter as TopKRouter,
 )
 from .sparse_ot.sparse_ot import sparse_ot as sparse_ot
@@ -86,7 +50,5 @@ from .transductive_clustering.episodes import fewshot_episodes as fewshot_episod
 from .transductive_clustering.problem import FewShot as FewShot
 from .transductive_clustering.transductive import (
     FewShotClustering as FewShotClustering,
-)
-from .transductive_clustering.transductive import (
     TransductiveClustering as TransductiveClustering,
 )

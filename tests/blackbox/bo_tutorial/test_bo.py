@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 
-from feasible.blackbox import instances_bayes
+from feasible.blackbox.bo_tutorial import instances as instances_bayes
 from feasible.blackbox.bo_tutorial.bo import ACQUISITIONS, BO
 from feasible.blackbox.bo_tutorial.gp import (
     Predictor,
@@ -341,7 +341,7 @@ def test_one_evaluation_is_enough_to_go_on_and_a_batch_may_be_larger_than_the_bu
 
 
 def test_a_fit_that_fails_is_said_and_the_search_goes_on(monkeypatch):
-    from feasible.blackbox import gp
+    from feasible.blackbox.bo_tutorial import gp
 
     def broken(*_, **__):
         raise RuntimeError("no convergence")

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 from tiny import go, rows, same_rows
@@ -521,7 +520,7 @@ def test_fewer_than_two_values_are_enough_to_go_on():
 
 
 def test_a_fit_that_fails_is_said_and_the_defaults_are_used(monkeypatch):
-    from feasible.blackbox import ccbo_models
+    from feasible.blackbox.ccbo import models as ccbo_models
 
     monkeypatch.setattr(
         ccbo_models,

@@ -12,7 +12,8 @@ import pytest
 from scipy.optimize import NonlinearConstraint
 from scipy.stats import qmc
 
-from feasible.blackbox import peers, peers_botorch
+from feasible.blackbox import peers
+from feasible.blackbox.peers import botorch as peers_botorch
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors

@@ -8,13 +8,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import yeojohnson
 
-from feasible.blackbox import pfn_cbo
-from feasible.blackbox.pfn_cbo import claim
+from feasible.blackbox.pfn_cbo import claim, search as pfn_cbo
 from feasible.blackbox.pfn_cbo.botorch import PFNModel
 from feasible.blackbox.pfn_cbo.by_network import NetworkSurrogate
 from feasible.blackbox.pfn_cbo.columns import (
@@ -550,7 +548,7 @@ def _resident():
 def test_the_doctest_of_the_native_form_holds():
     import doctest
 
-    from feasible.blackbox import pfn_botorch
+    from feasible.blackbox.pfn_cbo import botorch as pfn_botorch
 
     for module in (pfn_cbo, pfn_botorch):
         assert doctest.testmod(module).failed == 0

@@ -5,15 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import feasible
 from feasible.core.errors import ArgumentError, ShapeError, UnknownName
 from feasible.core.registry import load_claim, load_method
 from feasible.lab.profiles import costs, performance_profile
-from feasible.training import calibration
 from feasible.training.autolrs.run import AutoLRSRecipe
+from feasible.training.hyperparameter_free import calibration
 from feasible.training.hyperparameter_free.calibration import (
     SPACES,
     Space,

@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from feasible.training import SlidingFisher, StaticFisher

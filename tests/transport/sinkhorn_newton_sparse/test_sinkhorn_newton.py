@@ -11,8 +11,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import check_grad, linear_sum_assignment
 from scipy.special import xlogy
 
@@ -22,14 +21,16 @@ from feasible.lab import stored as stored_module
 from feasible.lab.store import Store
 from feasible.transport import (
     instances,
-    kernels,
-    sinkhorn_kernel,
     sinkhorn_newton,
     sinkhorn_newton_points,
     wasserstein_1,
     wasserstein_2,
 )
-from feasible.transport import sinkhorn_stages as stages
+from feasible.transport.sinkhorn_newton_sparse import (
+    compiled as kernels,
+    kernel as sinkhorn_kernel,
+    stages,
+)
 from feasible.transport.sinkhorn_newton_sparse.point_clouds import COSTS, cost_of_points
 
 

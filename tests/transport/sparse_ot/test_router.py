@@ -7,8 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from feasible.transport import SinkhornRouter, SparseRouter, TopKRouter, sparse_ot

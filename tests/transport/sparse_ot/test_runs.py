@@ -11,8 +11,9 @@ import feasible
 from feasible.core.errors import ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods
 from feasible.lab import stored as stored_module
-from feasible.transport import SparseTransport, instances_sparse, sparse_ot
+from feasible.transport import SparseTransport, sparse_ot
 from feasible.transport.plan import SparsePlan
+from feasible.transport.sparse_ot import instances as instances_sparse
 
 OURS = ("sparse-ot", "sparse-ot-dual", "sparse-ot-adam", "sparse-ot-repair")
 PEERS = ("pot-sparse", "pot-sparse-dual", "pot-quadratic")

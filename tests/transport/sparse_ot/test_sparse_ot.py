@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 from clouds import clouds
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import linear_sum_assignment, linprog, minimize
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, Infeasible, NotFinite, ShapeError

@@ -19,7 +19,8 @@ from feasible.core.errors import (
     ShapeError,
 )
 from feasible.core.registry import load_problem
-from feasible.transport import episodes, features, fewshot_episodes
+from feasible.transport import fewshot_episodes
+from feasible.transport.transductive_clustering import episodes, features
 from feasible.transport.transductive_clustering.compiled import squared_distances
 from feasible.transport.transductive_clustering.iterations import normalized
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.neighbors import NearestNeighbors
@@ -15,7 +14,8 @@ import feasible
 from feasible.core.budget import Budget
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods, problems
-from feasible.transport import FewShot, TransductiveClustering, clustering_kernels, episodes
+from feasible.transport import FewShot, TransductiveClustering
+from feasible.transport.transductive_clustering import compiled as clustering_kernels, episodes
 from feasible.transport.transductive_clustering.compiled import (
     bound,
     likeliest,

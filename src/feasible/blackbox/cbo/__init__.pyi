@@ -1,9 +1,5 @@
-from .cbo import CBO as CBO
-from .cbo import cbo_minimize as cbo_minimize
-from .descent import GradientDescent as GradientDescent
-from .descent import Langevin as Langevin
-from .hopping import Hopping as Hopping
-from .hopping import hop as hop
-from .hopping import smoothed_gradient as smoothed_gradient
+from .cbo import CBO as CBO, cbo_minimize as cbo_minimize
+from .descent import GradientDescent as GradientDescent, Langevin as Langevin
+from .hopping import Hopping as Hopping, hop as hop, smoothed_gradient as smoothed_gradient
 from .in_torch import CBOptimizer as CBOptimizer
 from .swarm import Swarm as Swarm

@@ -1,2 +1,1 @@
-from .ccbo import CCBO as CCBO
-from .ccbo import CompositeBO as CompositeBO
+from .ccbo import CCBO as CCBO, CompositeBO as CompositeBO

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as read_tensors
-from safetensors.torch import save as write_tensors
+from safetensors.torch import load as read_tensors, save as write_tensors
 from torch import nn
 
 from ...core.errors import CheckpointError, NotFinite, ShapeError, UnknownName, nearest
@@ -302,8 +301,7 @@ class PFN:
         """Train a network; the same arguments give the same network. settings: those of
         `pfn_train.Recipe`.
         """
-        from . import prior as pfn_prior
-        from . import train as pfn_train
+        from . import prior as pfn_prior, train as pfn_train
 
         recipe = pfn_train.Recipe(
             shape=shape or Shape(),

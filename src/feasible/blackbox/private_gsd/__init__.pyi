@@ -1,15 +1,13 @@
-from .accounting import cdp_delta as cdp_delta
-from .accounting import cdp_epsilon as cdp_epsilon
-from .accounting import cdp_rho as cdp_rho
+from .accounting import cdp_delta as cdp_delta, cdp_epsilon as cdp_epsilon, cdp_rho as cdp_rho
 from .domain import Domain as Domain
-from .gsd import GSD as GSD
-from .gsd import PrivateGSD as PrivateGSD
+from .gsd import GSD as GSD, PrivateGSD as PrivateGSD
 from .instances import get as get
-from .problem import PrivateTable as PrivateTable
-from .problem import Synthetic as Synthetic
-from .queries import Halfspaces as Halfspaces
-from .queries import Marginals as Marginals
-from .queries import Prefixes as Prefixes
-from .queries import Ranges as Ranges
-from .queries import Workload as Workload
+from .problem import PrivateTable as PrivateTable, Synthetic as Synthetic
+from .queries import (
+    Halfspaces as Halfspaces,
+    Marginals as Marginals,
+    Prefixes as Prefixes,
+    Ranges as Ranges,
+    Workload as Workload,
+)
 from .rap import RAP as RAP

@@ -1,5 +1,4 @@
-from .autolrs import AllDiverged as AllDiverged
-from .autolrs import AutoLRS as AutoLRS
+from .autolrs import AllDiverged as AllDiverged, AutoLRS as AutoLRS
 from .forecast import exp_forecast as exp_forecast
 from .run import AutoLRSRecipe as AutoLRSRecipe
 from .search import LRSearch as LRSearch

@@ -192,7 +192,7 @@ METHODS = (
     ),
     Entry(
         "torch-pruning-magnitude",
-        "feasible.training.peers.torch_pruning:TorchPruningMagnitude",
+        "feasible.training.hesso.peers:TorchPruningMagnitude",
         "training",
         None,
         "TrainingProblem",

@@ -16,11 +16,7 @@ from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race
 from ..instances.small import mlp
 from .inner_solvers import ArmijoGD
-from .instances import (
-    breast_cancer_logistic,
-    breast_cancer_squares,
-    breast_cancer_squares_25,
-)
+from .instances import breast_cancer_logistic, breast_cancer_squares, breast_cancer_squares_25
 from .run import SSO, Parametric
 from .sso import TargetSurrogate
 

@@ -1,3 +1,2 @@
 from .phi import choose_phi as choose_phi
-from .uba import UBA as UBA
-from .uba import uba_profile as uba_profile
+from .uba import UBA as UBA, uba_profile as uba_profile

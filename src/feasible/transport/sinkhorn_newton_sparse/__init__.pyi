@@ -1,11 +1,9 @@
-from . import instances as instances
-from . import peers as peers
-from .coupling import Coupling as Coupling
-from .coupling import Couplings as Couplings
-from .point_clouds import sinkhorn_newton_points as sinkhorn_newton_points
-from .point_clouds import wasserstein_1 as wasserstein_1
-from .point_clouds import wasserstein_2 as wasserstein_2
-from .problem import EntropicTransport as EntropicTransport
-from .problem import Potentials as Potentials
-from .sinkhorn_newton import SinkhornNewton as SinkhornNewton
-from .sinkhorn_newton import sinkhorn_newton as sinkhorn_newton
+from . import instances as instances, peers as peers
+from .coupling import Coupling as Coupling, Couplings as Couplings
+from .point_clouds import (
+    sinkhorn_newton_points as sinkhorn_newton_points,
+    wasserstein_1 as wasserstein_1,
+    wasserstein_2 as wasserstein_2,
+)
+from .problem import EntropicTransport as EntropicTransport, Potentials as Potentials
+from .sinkhorn_newton import SinkhornNewton as SinkhornNewton, sinkhorn_newton as sinkhorn_newton

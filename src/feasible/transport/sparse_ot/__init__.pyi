@@ -1,10 +1,9 @@
-from ..plan import SparsePlan as SparsePlan
 from .problem import SparseTransport as SparseTransport
-from .result import SparseOT as SparseOT
-from .result import SparseOTBatch as SparseOTBatch
-from .router import Routing as Routing
-from .router import SinkhornRouter as SinkhornRouter
-from .router import SparseRouter as SparseRouter
-from .router import TopKRouter as TopKRouter
-from .sparse_ot import SparseOTMethod as SparseOTMethod
-from .sparse_ot import sparse_ot as sparse_ot
+from .result import SparseOT as SparseOT, SparseOTBatch as SparseOTBatch
+from .router import (
+    Routing as Routing,
+    SinkhornRouter as SinkhornRouter,
+    SparseRouter as SparseRouter,
+    TopKRouter as TopKRouter,
+)
+from .sparse_ot import SparseOTMethod as SparseOTMethod, sparse_ot as sparse_ot

@@ -1,4 +1,6 @@
 from .episodes import fewshot_episodes as fewshot_episodes
 from .problem import FewShot as FewShot
-from .transductive import FewShotClustering as FewShotClustering
-from .transductive import TransductiveClustering as TransductiveClustering
+from .transductive import (
+    FewShotClustering as FewShotClustering,
+    TransductiveClustering as TransductiveClustering,
+)
