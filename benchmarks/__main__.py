@@ -1,5 +1,7 @@
-"""`python -m benchmarks [NAME...]`: run benchmarks one after the other and print what they
-found."""
+"""`python -m benchmarks [NAME...]`: run benchmarks one after the other and print what they found.
+
+Ends with 1 when a bar is missed, or a ratio is worse than the stored one by more than a quarter.
+"""
 
 from __future__ import annotations
 
@@ -75,16 +77,21 @@ def main() -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from benchmarks.common import MARGIN, stored, worse
+
     chosen = sys.argv[1:] or NAMES
     unknown = set(chosen) - set(NAMES)
     if unknown:
         print(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
         return 2
     table = Table("benchmark", "what", "figure", "bar", "met")
-    missed = 0
+    missed, lost = 0, []
     for name in chosen:
         print(f"running {name} ...", flush=True)
-        for f in importlib.import_module(f"benchmarks.{name}").run():
+        before = stored(name)
+        figures = importlib.import_module(f"benchmarks.{name}").run()
+        lost += [f"{name}: {line}" for line in worse(before, figures)]
+        for f in figures:
             missed += f.met is False
             table.add_row(
                 name,
@@ -94,8 +101,12 @@ def main() -> int:
                 {True: "yes", False: "NO", None: ""}[f.met],
             )
     Console(width=150).print(table)
+    if lost:
+        print(f"worse than the stored figures by more than {MARGIN:.0%}:", *lost, sep="\n  ")
+    else:
+        print(f"no ratio is worse than the stored one by more than {MARGIN:.0%}")
     write_readme()
-    return 1 if missed else 0
+    return 1 if missed or lost else 0
 
 
 if __name__ == "__main__":

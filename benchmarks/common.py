@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+MARGIN = 0.25
+"""A ratio has become worse when it is this share away from the stored one, on the wrong side."""
+FLOOR = 0.02
+"""Differences smaller than this are none, however small the stored ratio is."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,38 @@ def in_turns(*functions: Callable[[], object], rounds: int = 7) -> list[list[flo
 def ratio(a: list[float], b: list[float]) -> float:
     """Median of the paired ratios a/b: pairs were timed next to each other."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def stored(name: str) -> list[Figure]:
+    """The figures of a benchmark's last run; none if it has never run."""
+    file = RESULTS / f"{name}.json"
+    if not file.exists():
+        return []
+    return [
+        Figure(f["what"], f["value"], f["bar"], f["unit"], f["note"])
+        for f in json.loads(file.read_text())["figures"]
+    ]
+
+
+def worse(before: list[Figure], after: list[Figure]) -> list[str]:
+    """What became worse by more than the margin, one line each.
+
+    Only ratios that have a bar are compared: both sides of them were timed in turns, so they hold
+    on any machine, while seconds and bytes are those of one.
+    """
+    old = {f.what: f.value for f in before}
+    lines = []
+    for f in after:
+        if f.bar is None or f.unit not in ("ratio", "at least") or f.what not in old:
+            continue
+        was = old[f.what]
+        if f.unit == "ratio":
+            lost = f.value > was * (1 + MARGIN) and f.value - was > FLOOR
+        else:
+            lost = f.value < was / (1 + MARGIN) and was - f.value > FLOOR
+        if lost:
+            lines.append(f"{f.what}: {was:.4g} before, {f.value:.4g} now")
+    return lines
 
 
 def write(name: str, figures: list[Figure], **more: object) -> None:
