@@ -7,14 +7,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .errors import (
@@ -60,21 +60,30 @@ class Catalogue:
     """Former "module:class" of a method in stored runs -> its registered name."""
 
     @classmethod
-    def chain(
+    def of_room(
         cls,
-        room: str,
-        folders: Iterable[ModuleType],
+        package: str,
         default: Callable[[Any, Any, bool], tuple[str, str]],
         moved: Mapping[str, str],
     ) -> Catalogue:
-        """The catalogue of a room from its folders' `entries` modules: METHODS, PROBLEMS, CLAIM."""
-        entries = list(folders)
-        claims = [getattr(e, "CLAIM", "") for e in entries]
+        """Chain the entries of a room and of its folders, in the order of their names.
+
+        Args:
+            package: the room's package. It and each folder in it may have a module `entries` with
+                METHODS and PROBLEMS (tuples of Entry) and CLAIM ("module:attribute").
+            default: the room's rule for a run that names no method.
+            moved: former "module:class" of methods in stored runs -> registered name.
+        """
+        room = importlib.import_module(package)
+        folders = sorted(m.name for m in pkgutil.iter_modules(room.__path__) if m.ispkg)
+        names = [f"{package}.entries", *(f"{package}.{folder}.entries" for folder in folders)]
+        entries = [importlib.import_module(n) for n in names if importlib.util.find_spec(n)]
+        claims = [e.CLAIM for e in entries if hasattr(e, "CLAIM")]
         return cls(
-            room,
+            package.rpartition(".")[2],
             tuple(m for e in entries for m in getattr(e, "METHODS", ())),
             tuple(p for e in entries for p in getattr(e, "PROBLEMS", ())),
-            {c.split(".")[-2].replace("_", "-"): c for c in claims if c},
+            {claim.split(".")[-2].replace("_", "-"): claim for claim in claims},
             default,
             moved,
         )
