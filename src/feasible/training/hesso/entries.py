@@ -5,7 +5,7 @@ from ...core.registry import Entry
 METHODS = (
     Entry(
         "hesso",
-        "feasible.training.pruning:GroupPruning",
+        "feasible.training.hesso.run:GroupPruning",
         "training",
         "hesso",
         "TrainingProblem",
@@ -14,7 +14,7 @@ METHODS = (
     ),
     Entry(
         "hesso-cric",
-        "feasible.training.pruning:GroupPruning",
+        "feasible.training.hesso.run:GroupPruning",
         "training",
         "hesso",
         "TrainingProblem",
@@ -24,7 +24,7 @@ METHODS = (
     ),
     Entry(
         "magnitude-channels",
-        "feasible.training.pruning:GroupPruning",
+        "feasible.training.hesso.run:GroupPruning",
         "training",
         None,
         "TrainingProblem",

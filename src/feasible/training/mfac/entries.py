@@ -15,7 +15,7 @@ METHODS = (
     ),
     Entry(
         "obs-pruning",
-        "feasible.training.pruning:WeightPruning",
+        "feasible.training.mfac.run:WeightPruning",
         "training",
         "mfac",
         "TrainingProblem",
@@ -24,7 +24,7 @@ METHODS = (
     ),
     Entry(
         "obs-one-shot",
-        "feasible.training.pruning:WeightPruning",
+        "feasible.training.mfac.run:WeightPruning",
         "training",
         "mfac",
         "TrainingProblem",
@@ -34,7 +34,7 @@ METHODS = (
     ),
     Entry(
         "magnitude-pruning",
-        "feasible.training.pruning:WeightPruning",
+        "feasible.training.mfac.run:WeightPruning",
         "training",
         None,
         "TrainingProblem",
@@ -44,7 +44,7 @@ METHODS = (
     ),
     Entry(
         "magnitude-one-shot",
-        "feasible.training.pruning:WeightPruning",
+        "feasible.training.mfac.run:WeightPruning",
         "training",
         None,
         "TrainingProblem",
