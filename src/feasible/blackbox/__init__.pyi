@@ -1,4 +1,4 @@
-from . import instances as instances, peers as peers
+from . import instances as instances, peers as peers, private_gsd as private_gsd
 from .asktell import AskTell as AskTell, Proposals as Proposals
 from .bo_tutorial import acq as acq
 from .bo_tutorial.bo import BO as BO
