@@ -15,9 +15,9 @@ from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race
 from ..instances.pruning import digits_small, digits_small_cnn, pixels
 from ..instances.small import mlp
-from ..peers.torch_pruning import TorchPruningMagnitude
 from ..problem import TrainingProblem
 from ..recipe import Recipe
+from .peers import TorchPruningMagnitude
 from .run import GroupPruning
 from .subnet import compare, construct_subnet
 
