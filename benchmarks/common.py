@@ -99,7 +99,7 @@ def worse(before: list[Figure], after: list[Figure]) -> list[str]:
 
 def write(name: str, figures: list[Figure], **more: object) -> None:
     """Store the figures of a benchmark."""
-    from feasible.core.run import versions
+    from feasible.core.versions import versions
 
     RESULTS.mkdir(exist_ok=True)
     data = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from feasible.core.ledger import Observations
-from feasible.core.result import Point
+from feasible.core.trail import Point
 from feasible.core.verdict import Verdict
 from feasible.lab.store import Store
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from .core.active import Observer, check_options
 from .core.budget import Budget, Meter
 from .core.errors import ArgumentError, BudgetError, StoreError
+from .core.evaluating import RACING, RunOptions
+from .core.observe import Observers
+from .core.plain import plain
 from .core.problem import Method, Problem
 from .core.registry import default_method, load_claim, load_method, load_problem
 from .core.result import Result
-from .core.run import Observer, Run, as_observers, check_seed, run
+from .core.run import Run, check_seed, run
 
 if TYPE_CHECKING:
     from .lab.store import Store
@@ -27,33 +33,50 @@ def solve(
     store: Store | str | None = None,
     *,
     name: str | None = None,
-    on_failure: str = "raise",
-    retry: int = 0,
-    workers: int = 1,
-    evaluation_timeout: float | None = None,
-    find_feasible: bool = False,
+    on_failure: str = RunOptions.on_failure,
+    retry: int = RunOptions.retry,
+    workers: int = RunOptions.workers,
+    evaluation_timeout: float | None = RunOptions.evaluation_timeout,
+    find_feasible: bool = RunOptions.find_feasible,
 ) -> Result:
     """Find the best answer within the limits and the budget.
 
-    problem: a Problem, a registered name, or "file.py:name".  method: the same; None lets the
-      problem's room choose and say why.
-    budget: Budget(evaluations=200), a mapping, "evaluations=200,seconds=60", or a number of
-      evaluations.
-    observers: objects with on_start, on_point, on_finish, or plain functions of a trail point
-      (StopIteration ends the run).
-    store: a path or URL; every paid evaluation is then stored before the method sees it. name: of
-      the run in the store; a name that
-      exists is resumed, or answered from the store if it is finished.
-    on_failure: "raise", or "skip" to go on after a failed evaluation; retry: how often one is tried
-      again (each try is charged).
-    workers: local processes that evaluate a batch in parallel.  evaluation_timeout: seconds after
-      which an evaluation is killed.
-    find_feasible: stop at the first feasible point.
+    minimise  problem's objective  subject to  its constraints, spending at most `budget`
 
-    Raises errors.FeasibleError; a failing user function raises errors.EvaluationFailed unless
-    on_failure="skip".
+    Args:
+        problem: A Problem, a registered name, or "file.py:name".
+        method: A Method or its class, a registered name with settings (``cbo[n_particles=50]``), or
+            "file.py:Name"; None lets the problem's room choose and say why.
+        budget: ``Budget(evaluations=200)``, a mapping, "evaluations=200,seconds=60", or a number of
+            evaluations.
+        seed: From which all randomness derives.
+        observers: Objects with any of on_start, on_point and on_finish, or plain functions of a
+            trail point (StopIteration ends the run).
+        store: A path or URL; every paid evaluation is then stored before the method sees it.
+        name: Of the run in the store; a name that exists is resumed, or answered from the store if
+            it is finished.
+        on_failure: "raise", or "skip" to go on after a failed evaluation.
+        retry: How often a failed evaluation is tried again; each try is charged.
+        workers: Local processes that evaluate a batch in parallel.
+        evaluation_timeout: Seconds after which an evaluation is killed.
+        find_feasible: Stop at the first feasible point.
+
+    Returns:
+        The best answer, its verdict, what was spent, the trail, and why the run stopped.
+
+    Raises:
+        FeasibleError: From `feasible.errors`, naming the argument. A failing user function is
+            EvaluationFailed unless on_failure="skip"; an option for paid evaluations on a problem
+            that has none is an ArgumentError.
+
+    Example:
+        >>> import feasible
+        >>> problem = feasible.blackbox.BlackBox(lambda x: (x[0] - 1) ** 2, bounds=[(0, 3)])
+        >>> result = feasible.solve(problem, "cobyqa", budget=feasible.Budget(evaluations=30))
+        >>> round(float(result.answer[0]), 3)
+        1.0
     """
-    from .lab.stored import Options, method_label, method_spec
+    from .lab.stored import engine_of, method_label, method_spec
 
     chosen: str | None = None
     notes: list[str] = []
@@ -65,6 +88,8 @@ def solve(
             "budget=feasible.Budget(evaluations=200)"
         )
     budget = Budget.of(budget)
+    options = RunOptions(on_failure, retry, workers, evaluation_timeout, find_feasible)
+    check_options(options, problem)
     if method is None:
         the_method, reason = default_method(problem, budget, batches=workers > 1)
         label = method_label(the_method)
@@ -73,35 +98,28 @@ def solve(
     else:
         the_method = load_method(method)
         label = method_label(the_method, method)
-    options = Options(on_failure, retry, workers, evaluation_timeout, find_feasible)
     seed = check_seed(seed)
-    least = getattr(the_method, "least", None)
-    if callable(least) and budget.get("evaluations", float("inf")) < least(problem):
+    least = the_method.least(problem)
+    if budget.get("evaluations", math.inf) < least:
         notes.append(
-            f"{the_method.name} needs at least {least(problem)} evaluations to do more than start; "
-            f"the budget is {budget['evaluations']:g}"
+            f"{the_method.name} needs at least {least} evaluations to do more than start; the "
+            f"budget is {budget['evaluations']:g}"
         )
-    watching = as_observers(observers)
     if store is None:
-        engine = options.engine()
-        current = Run(
-            problem,
-            the_method,
-            budget,
-            seed,
-            Meter(budget),
-            engine=engine,
-            observers=watching,
-            on_failure="skip" if on_failure == "skip" else "raise",
-            retry=retry,
-            evaluation_timeout=evaluation_timeout,
-            find_feasible=find_feasible,
-            notes=notes,
-        )
-        try:
-            result = run(current)
-        finally:
-            getattr(engine, "close", lambda: None)()
+        with closing(engine_of(options)) as engine:
+            result = run(
+                Run(
+                    problem=problem,
+                    method=the_method,
+                    budget=budget,
+                    seed=seed,
+                    meter=Meter(budget),
+                    engine=engine,
+                    observers=observers,
+                    options=options,
+                    notes=notes,
+                )
+            )
         result.chosen, result.method = chosen, label
         return result
     spec = {
@@ -110,6 +128,7 @@ def solve(
         "options": dataclasses.asdict(options),
         "method": method_spec(the_method, label if method is None else method),
     }
+    watching = Observers(observers, notes).given
     return _solve_stored(
         problem, the_method, label, budget, seed, watching, store, name, spec, notes
     )
@@ -128,14 +147,7 @@ def _solve_stored(
     notes: Sequence[str],
 ) -> Result:
     from .lab.store import Store
-    from .lab.stored import (
-        build_method,
-        check_method,
-        check_same,
-        drive,
-        fingerprint,
-        stored_result,
-    )
+    from .lab.stored import build_method, check_method, check_same, drive, stored_result
 
     where = store if isinstance(store, Store) else Store(store)
     row = where.find_run(name) if name is not None else None
@@ -147,7 +159,7 @@ def _solve_stored(
             seed=seed,
             budget=dict(budget),
             name=name,
-            spec={**spec, "fingerprint": fingerprint(problem)},
+            spec={**spec, "fingerprint": plain(problem.fingerprint())},
         )
         return drive(where, row, problem, method, observers=observers, notes=notes)
     if row.kind != "solve":
@@ -190,16 +202,30 @@ def race(
     name: str | None = None,
     jobs: int = 1,
     observers: Any = (),
-    on_failure: str = "skip",
+    on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
 ) -> Race:
-    """Race methods on problems under one budget: every (problem, method, seed) is a run. A failing
-    trial is recorded, the others go on.
+    """Race methods on problems under one budget: every (problem, method, seed) is a run.
 
-    problems: names or Problems.  methods: names, Methods, or a mapping label -> either.  seeds: a
-      number, or the seeds themselves.
-    jobs: local processes that run trials in parallel.  store, name: as in `solve`; a named race
-      that exists is resumed.
+    A failing trial is recorded, and the others go on.
+
+    Args:
+        problems: Names or Problems, one or several.
+        methods: Names, Methods, or a mapping from labels to either.
+        budget: As in `solve`, for every trial.
+        seeds: A number of seeds, or the seeds themselves.
+        store: A path or URL where every trial is kept.
+        name: Of the race in the store; one that exists is resumed.
+        jobs: Local processes that run trials in parallel.
+        observers: Objects with any of on_race, on_progress and on_trial.
+        on_failure: "skip" lets a trial go on after a failed evaluation, "raise" ends it.
+        trial_timeout: Seconds after which a trial is killed and counts as failed.
+
+    Returns:
+        The race with all its trials; objectives are to be minimised.
+
+    Raises:
+        FeasibleError: From `feasible.errors`, naming the argument.
     """
     from .lab.race import run_race
 
@@ -227,8 +253,22 @@ def reproduce(
     write: bool = True,
     observers: Any = (),
 ) -> dict[str, Any]:
-    """Run a paper's claim at `scale` ("smoke", "desk", "paper") and return the evidence; at desk
-    scale also write evidence/<slug>.json.
+    """Run a paper's claim and say whether it holds.
+
+    Args:
+        slug: The paper, as `feasible papers` lists it.
+        scale: "smoke" (seconds), "desk" (minutes) or "paper".
+        seeds: The seeds of every experiment.
+        jobs: Local processes that run trials in parallel.
+        store: A path or URL; an interrupted reproduction then goes on where it stopped.
+        write: Write evidence/<slug>.json, at any scale but smoke.
+        observers: As in `race`.
+
+    Returns:
+        The evidence: the claim, its parts with figure and bar, and whether it holds.
+
+    Raises:
+        UnknownName: The paper has no claim here.
     """
     from .lab.claim import run_claim, write_evidence
     from .lab.race import run_race

@@ -20,6 +20,7 @@ import feasible
 from feasible.blackbox import BlackBox, Integer, Real, noisy
 from feasible.core.budget import Budget, Meter
 from feasible.core.errors import Diverged, EvaluationFailed
+from feasible.core.evaluating import RunOptions
 from feasible.core.ledger import Ledger
 from feasible.core.run import Run, run
 from feasible.core.verdict import Verdict
@@ -390,7 +391,17 @@ def replayed(problem, budget, first, method=None, **options):
     budget = Budget.of(budget)
     ledger = Ledger()
     ledger.replay = {i: rows(first).rows(slice(i, i + 1)) for i in range(len(rows(first)))}
-    return run(Run(problem, method or Sample(), budget, 0, Meter(budget), ledger, **options))
+    return run(
+        Run(
+            problem,
+            method or Sample(),
+            budget,
+            0,
+            Meter(budget),
+            ledger,
+            options=RunOptions(**options),
+        )
+    )
 
 
 @pytest.mark.parametrize(

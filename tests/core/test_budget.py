@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given, strategies as st
 
 import feasible
-from feasible.core.budget import Budget, Meter, active_meter, register_resource, spend
-from feasible.core.errors import BudgetError, BudgetExhausted
+from feasible.core.budget import (
+    RESOURCES,
+    Budget,
+    Meter,
+    Resource,
+    active_meter,
+    register_resource,
+    spend,
+)
+from feasible.core.errors import ArgumentError, BudgetError, BudgetExhausted
 
 
 @pytest.fixture
@@ -166,9 +174,47 @@ def test_an_unknown_resource_offers_the_nearest(metered):
         spend(gradient=1)
 
 
-def test_a_room_may_add_a_resource():
-    register_resource("test_couplings", "couplings computed in a test")
+def test_a_room_adds_a_resource_by_making_it():
+    Resource("test_couplings", "couplings computed in a test")
+    Resource("test_couplings", "couplings computed in a test")
     assert Budget(test_couplings=2)["test_couplings"] == 2
+    with pytest.raises(ArgumentError, match="resource 'test_couplings' is known already"):
+        Resource("test_couplings", "another meaning")
+    with pytest.raises(ArgumentError, match="expected an identifier"):
+        Resource("a b", "blanks cannot be said in a budget")
+
+
+def test_the_old_way_to_add_a_resource_still_works_and_warns():
+    with pytest.warns(DeprecationWarning, match=r"feasible\.Resource"):
+        register_resource("test_couplings_then", "couplings computed in a test")
+    assert RESOURCES["test_couplings_then"].counted
+
+
+def test_what_is_counted_is_whole_and_what_is_real_may_be_a_fraction():
+    Resource("test_kwh", "energy", counted=False)
+    assert dict(Budget(cost=2.5, test_kwh=0.1)) == {"cost": 2.5, "test_kwh": 0.1}
+    with pytest.raises(BudgetError, match=r"messages=2\.5: expected a whole number"):
+        Budget(messages=2.5)
+
+
+def test_real_sums_may_round_and_counted_ones_may_not():
+    Resource("test_kwh", "energy", counted=False)
+    meter = Meter(Budget(test_kwh=0.3, messages=3))
+    for _ in range(3):
+        meter.charge("test_kwh", 0.1)
+    meter.charge("messages", 3)
+    with pytest.raises(BudgetExhausted):
+        meter.charge("messages", 1e-13)
+
+
+def test_a_meter_sums_what_cannot_be_had_back():
+    Resource("test_labels", "labels that a person gave", irreversible=True)
+    meter = Meter(Budget(evaluations=10))
+    meter.charge("evaluations", 4)
+    assert meter.irreversible() == 0
+    meter.charge("test_labels", 2)
+    meter.charge("rho", 0.5)
+    assert meter.irreversible() == 2.5
 
 
 @given(st.integers(1, 50), st.lists(st.integers(0, 20), max_size=30))

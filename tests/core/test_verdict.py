@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
+from feasible.core.errors import ArgumentTypeError
 from feasible.core.verdict import Verdict, best_index
 
 FEW = st.sampled_from([-math.inf, -1.0, 0.0, 1.0, 2.0, math.inf, math.nan])
@@ -18,7 +19,6 @@ OFF = st.sampled_from([0.0, 0.05, 0.1, 0.5, 3.0, math.inf, math.nan])
 VERDICTS = st.builds(
     Verdict, st.one_of(FEW, st.floats()), st.one_of(OFF, st.floats(min_value=0)), st.just(0.1)
 )
-PAIRS = st.tuples(FEW.filter(lambda v: not math.isnan(v)), FEW.filter(lambda v: not math.isnan(v)))
 
 
 @given(VERDICTS)
@@ -84,15 +84,16 @@ def test_anything_beats_nothing():
     assert Verdict(math.nan, math.inf).beats(None)
 
 
-@given(PAIRS, PAIRS)
-def test_tuples_are_compared_by_pareto_dominance(a, b):
-    dominates = a != b and all(x <= y for x, y in zip(a, b, strict=True))
-    assert Verdict(a).beats(Verdict(b)) == dominates
+@pytest.mark.parametrize("objective", [(1.0, 2.0), [1.0], None, "1", np.zeros(2)])
+def test_an_objective_that_is_no_number_is_refused_and_the_message_names_the_way_out(objective):
+    with pytest.raises(ArgumentTypeError, match=r"expected a number; .*minus the hypervolume"):
+        Verdict(objective)
 
 
-def test_a_tuple_with_a_nan_is_not_feasible():
-    assert not Verdict((1.0, math.nan)).feasible
-    assert Verdict((9.0, 9.0)).beats(Verdict((1.0, math.nan)))
+@pytest.mark.parametrize("objective", [1, np.float32(0.5), np.int64(3)])
+def test_an_objective_is_a_plain_float(objective):
+    assert type(Verdict(objective).objective) is float
+    assert Verdict(objective).objective == objective
 
 
 @given(

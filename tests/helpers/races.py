@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from feasible.core.result import Point, next_point
+from feasible.core.trail import Point, next_point
 from feasible.core.verdict import Verdict
 from feasible.lab.trials import Contest, Race, Trial
 

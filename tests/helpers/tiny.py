@@ -10,6 +10,7 @@ import numpy as np
 from feasible.blackbox.asktell import AskTell, Proposals
 from feasible.blackbox.space import sample_allowed
 from feasible.core.budget import Budget, Meter
+from feasible.core.evaluating import InProcess, RunOptions
 from feasible.core.run import Run, run
 
 
@@ -66,10 +67,19 @@ class Listed(Sample):
         return "all points were tried" if state.asked >= self.rounds * len(self.points) else None
 
 
-def go(problem, budget=20, method=None, seed=0, **options):
+def go(problem, budget=20, method=None, seed=0, engine=None, **options):
     """Run a method (Sample unless said) on a problem."""
     budget = Budget.of(budget)
-    return run(Run(problem, method or Sample(), budget, seed, Meter(budget), **options))
+    made = Run(
+        problem,
+        method or Sample(),
+        budget,
+        seed,
+        Meter(budget),
+        engine=engine or InProcess(),
+        options=RunOptions(**options),
+    )
+    return run(made)
 
 
 def rows(result):

@@ -21,7 +21,7 @@ from labkit import bowl, same, together, toy
 import feasible
 from feasible.core import errors
 from feasible.core.ledger import PENDING
-from feasible.core.result import Point
+from feasible.core.trail import Point
 from feasible.core.verdict import Verdict
 from feasible.lab import database as store_module
 from feasible.lab.schema import HEAD, VERSION_TABLE, evaluations, runs

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun
+from ..core.evaluating import InProcess
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
-from ..core.run import InProcess, Run, stop
+from ..core.run import Run, stop
 from .outcome import Outcome
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray)
     short: BudgetExhausted | None = None
     if stop.requested:
         raise KeyboardInterrupt
-    if run.plain and run.meter.take(
+    if run.trail.plain and run.meter.take(
         "evaluations", len(x)
     ):  # nothing below applies: functions of microseconds come here
         ledger = run.ledger
         seen = problem.call_vectorized(x, np.arange(ledger.count, ledger.count + len(x)), tag)
         ledger.append(seen)
-        if seen.reason or ledger.count >= run.next_point:
+        if seen.reason or ledger.count >= run.trail.next:
             _conclude(problem, run, seen, None)
         return seen
     keys = _keys(x) if problem.free_repeats else []
@@ -103,14 +104,14 @@ def _conclude(
     if fresh is not None and len(fresh):
         failed = (
             [i for i in sorted(fresh.reason) if fresh.status[i] == FAILED]
-            if run.on_failure == "raise"
+            if run.options.on_failure == "raise"
             else []
         )
         for i in failed:
             raise EvaluationFailed(
                 f"evaluation {fresh.id[i]} of '{problem.name}' failed: {fresh.reason[i]}"
             )
-        run.progressed()
+        run.trail.progressed(run)
     if short is not None:
         raise short
 
@@ -134,7 +135,7 @@ def _fresh(
             meter.check_time()
         except BudgetExhausted as error:
             return seen, error
-    for _ in range(run.retry):
+    for _ in range(run.options.retry):
         failed = np.flatnonzero(seen.status == FAILED)
         again = int(meter.grant(stage, len(failed))) if len(failed) else 0
         if not again:
@@ -185,7 +186,7 @@ def _enough(problem: BlackBox, run: Run, row: Observations | None) -> bool:
     point that was asked for is there.
     """
     if (
-        run.find_feasible
+        run.options.find_feasible
         and row is not None
         and row.status[0] == DONE
         and row.violation[0] <= problem.tolerance
@@ -232,7 +233,7 @@ def _one_by_one(
             _staged(problem, run, x, ids, tag, rows, [i for i in todo if i not in checks], checks)
         elif not any(_enough(problem, run, row) for row in rows if row is not None):
             for k, result in run.engine.map(
-                problem.outcome, [x[i] for i in todo], run.evaluation_timeout
+                problem.outcome, [x[i] for i in todo], run.options.evaluation_timeout
             ):
                 _keep(problem, run, x, ids, tag, rows, todo[k], result)
                 if _enough(problem, run, rows[todo[k]]):
@@ -278,7 +279,7 @@ def _keep(
     rows[i] = row
     if run.ledger.sink is not None:
         run.ledger.sink(row)
-    if run.on_failure == "raise" and row.status[0] == FAILED and not run.retry:
+    if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
         raise EvaluationFailed(f"evaluation {ids[i]} of '{problem.name}' failed: {row.reason[0]}")
 
 
@@ -296,7 +297,7 @@ def _staged(
     allows it. checks: known already.
     """
     for k, result in run.engine.map(
-        problem.staged, [(x[i], "check") for i in todo], run.evaluation_timeout
+        problem.staged, [(x[i], "check") for i in todo], run.options.evaluation_timeout
     ):
         i = todo[k]
         result = _outcome(result)
@@ -324,7 +325,7 @@ def _staged(
     )
     told = set()
     for k, result in run.engine.map(
-        problem.staged, [(x[i], "objective") for i in granted], run.evaluation_timeout
+        problem.staged, [(x[i], "objective") for i in granted], run.options.evaluation_timeout
     ):
         i, result = granted[k], _outcome(result)
         told.add(i)

@@ -25,6 +25,7 @@ from ..core.errors import (
 )
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, STATUS, Observation, Observations
 from ..core.limits import Limit as Limit, Limits, read_limits
+from ..core.plain import plain
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
@@ -199,7 +200,7 @@ class BlackBox(Problem):
         self.columns = (self.objective or "objective", *self.limits.names)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the variables."""
         return self.space.names
 
@@ -211,7 +212,7 @@ class BlackBox(Problem):
         return {objective: f"{objective} [{self.unit}]" if self.unit else objective} | titles
 
     @property
-    def objective_title(self) -> str:
+    def objective_title(self) -> str:  # type: ignore[override]
         """Heading of what is minimised or maximised, with its unit; with a target, its distance
         from it.
         """
@@ -224,7 +225,7 @@ class BlackBox(Problem):
         return not self.noise
 
     @property
-    def plain(self) -> bool:
+    def plain(self) -> bool:  # type: ignore[override]
         """True if evaluating a batch is one call of a vectorised function and nothing else: no
         repeats, checks, noise or known constraints.
         """
@@ -634,9 +635,7 @@ class BlackBox(Problem):
             for v, a in zip(self.space.variables, answer, strict=True)
         ]
         rows.append(("metric", "value", "limit", "slack", "unit"))
-        shown = (
-            f"{self.sign * verdict.objective:.8g}" if isinstance(verdict.objective, float) else "?"
-        )
+        shown = f"{self.sign * verdict.objective:.8g}"
         sense = "maximise" if self.maximize else "minimise"
         if self.target is not None:
             shown, sense = (
@@ -649,6 +648,52 @@ class BlackBox(Problem):
             text = ("yes" if value else "no") if q.yes_no and value == value else f"{value:.8g}"
             rows.append((q.name, text, q.text, "" if q.yes_no else f"{q.slack(value):.3g}", q.unit))
         return rows
+
+    def design(self, answer: Any) -> dict[str, Any] | None:
+        """The design by variable name."""
+        return self.space.mapping(answer.x) if isinstance(answer, Observation) else None
+
+    def best_answer(self) -> Any:
+        """The literature's best point, where the truth of a point is known."""
+        return self.best_point if self.truth else None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Its variables with their bounds, its sense or target, its limits."""
+        return {
+            "maximize": self.maximize,
+            "target": self.target,
+            "variables": {
+                v.name: [
+                    plain(float(v.low)),
+                    plain(float(v.high)),
+                    v.integer,
+                    v.log,
+                    [str(c) for c in v.choices],
+                ]
+                for v in self.space.variables
+            },
+            "limits": {q.name: q.text for q in self.limits.limits},
+        }
+
+    def outline(self) -> list[str]:
+        """Its variables and limits."""
+        lines = [
+            "variables:",
+            *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in self.space.variables),
+        ]
+        limits = self.limits.limits
+        return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
+
+    def facts(self) -> dict[str, Any]:
+        """Its variables and limits; constraints: the number of their finite sides."""
+        return {
+            "variables": [
+                {"name": v.name, "low": v.low, "high": v.high, "unit": v.unit}
+                for v in self.space.variables
+            ],
+            "limits": {q.name: q.text for q in self.limits.limits},
+            "constraints": self.limits.m,
+        }
 
     def frame(self, rows: Observations) -> pd.DataFrame:
         """One row per evaluation: id, variables, raw metrics, violation, feasible, status, reason,

@@ -20,7 +20,7 @@ def problems(json: JsonOption = False) -> None:
     rows = []
     for entry in sorted(registered().values(), key=lambda e: (e.room, e.name)):
         problem = load_problem(entry.name)
-        space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
+        facts = problem.facts()
         rows.append(
             {
                 "name": entry.name,
@@ -28,8 +28,8 @@ def problems(json: JsonOption = False) -> None:
                 "solves": entry.solves or type(problem).__name__,
                 "best_known": problem.best_known,
                 "paper": entry.paper,
-                "variables": getattr(space, "d", None),
-                "constraints": getattr(limits, "m", None),
+                "variables": len(facts["variables"]) if "variables" in facts else None,
+                "constraints": facts.get("constraints"),
             }
         )
     if json:
@@ -239,11 +239,9 @@ def _problem(name: str) -> tuple[str, dict[str, Any]]:
         "best_known": problem.best_known,
         "text": text,
         "call": call,
-        "variables": [
-            {"name": v.name, "low": v.low, "high": v.high, "unit": v.unit}
-            for v in getattr(getattr(problem, "space", None), "variables", ())
-        ],
-        "limits": {q.name: q.text for q in getattr(getattr(problem, "limits", None), "limits", ())},
+        "variables": [],
+        "limits": {},
+        **problem.facts(),
     }
 
 

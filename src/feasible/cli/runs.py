@@ -151,14 +151,12 @@ def _print(out: Any, result: Result) -> None:
 def _as_json(result: Result) -> dict[str, Any]:
     from ..lab.stored import result_data
 
-    mapping = getattr(getattr(result.problem, "space", None), "mapping", None)
-    design = mapping(result.answer.x) if mapping and result.answer is not None else None
     return {
         "run": result.run,
         "problem": result.problem.name,
         "method": result.method,
         "seed": result.seed,
-        "design": design,
+        "design": result.problem.design(result.answer),
         **{k: v for k, v in result_data(result).items() if k not in ("design", "text")},
         "table": result.table(),
     }

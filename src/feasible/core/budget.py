@@ -4,12 +4,54 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-from .errors import BudgetError, BudgetExhausted, is_number, nearest
+from .errors import ArgumentError, BudgetError, BudgetExhausted, is_number, nearest
 
-RESOURCES: dict[str, str] = {
+CLOCK = "seconds"
+"""The one resource that nobody charges: a meter reads it from its clock."""
+RESOURCES: dict[str, Resource] = {}
+"""Every known resource by name."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that may be spent. To make one is to register it, so that budgets may limit it.
+
+    Args:
+        name: As budgets and `spend` name it; an identifier.
+        unit: What one unit is, for people.
+        counted: True where units are whole numbers (messages, labels), False where they are real
+            (simulated time, kWh, cost).
+        irreversible: True where spending cannot be had back (privacy, a person's label), so what it
+            bought is stored before anybody sees it.
+
+    Raises:
+        ArgumentError: The name is no identifier, or another resource has it already.
+
+    Example:
+        >>> energy = Resource("kwh", "energy drawn from the grid, in kWh", counted=False)
+        >>> Budget(kwh=2.5)
+        Budget(kwh=2.5)
+    """
+
+    name: str
+    unit: str
+    counted: bool = True
+    irreversible: bool = False
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name.isidentifier()):
+            raise ArgumentError(f"resource name={self.name!r:.60}: expected an identifier")
+        known = RESOURCES.setdefault(self.name, self)
+        if known != self:
+            raise ArgumentError(f"resource '{self.name}' is known already as {known}, got {self}")
+
+
+for _name, _unit in {
     "steps": "steps of the method",
     "evaluations": "evaluations of the objective",
     "checks": "cheap first-stage checks of constraints",
@@ -20,16 +62,23 @@ RESOURCES: dict[str, str] = {
     "samples": "samples drawn",
     "tokens": "tokens",
     "calls": "calls of a language model",
-    "cost": "cost of evaluations that are not all equally dear, in the user's unit",
-    "rho": "zero-concentrated differential privacy",
-    "seconds": "seconds of the method's own time",
-}
-"""Resource -> what one unit is. A room adds its own with :func:`register_resource`."""
+}.items():
+    Resource(_name, _unit)
+Resource("cost", "cost of evaluations that are not all equally dear, in the user's unit", False)
+Resource("rho", "zero-concentrated differential privacy", False, irreversible=True)
+Resource(CLOCK, "seconds of the method's own time", False)
 
 
 def register_resource(name: str, unit: str) -> None:
-    """Make `name` a resource that budgets may limit."""
-    RESOURCES.setdefault(name, unit)
+    """Make `name` a counted resource. Deprecated: make a `Resource`."""
+    warnings.warn(
+        "register_resource(name, unit) goes in the next release: make a feasible.Resource(name, "
+        "unit)",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    if name not in RESOURCES:
+        Resource(name, unit)
 
 
 _MOST = 1e18
@@ -60,12 +109,13 @@ class Budget(Mapping[str, float]):
                     f"budget {name}={float(limit):g} leaves nothing to spend: expected a positive "
                     "number"
                 )
-            if name not in ("seconds", "rho") and limit != int(limit):
+            resource = RESOURCES[name]
+            if resource.counted and limit != int(limit):
                 raise BudgetError(
-                    f"budget {name}={float(limit):g}: expected a whole number, {RESOURCES[name]} "
-                    "are counted"
+                    f"budget {name}={float(limit):g}: expected a whole number, {resource.unit} are "
+                    "counted"
                 )
-            self._limits[name] = float(limit) if name in ("seconds", "rho") else int(limit)
+            self._limits[name] = int(limit) if resource.counted else float(limit)
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -125,7 +175,7 @@ class Meter:
     run, not the call.
     """
 
-    __slots__ = ("_clock", "_paused", "_started", "limits", "spent")
+    __slots__ = ("_clock", "_paused", "_slack", "_started", "limits", "spent")
 
     def __init__(
         self,
@@ -135,8 +185,11 @@ class Meter:
     ):
         self.limits: dict[str, float] = dict(limits)
         self.spent: dict[str, float] = dict.fromkeys(limits, 0) | dict(spent or {})
+        self._slack = {
+            r: 1e-12 * v for r, v in limits.items() if r in RESOURCES and not RESOURCES[r].counted
+        }  # what is real is a sum that rounds; what is counted is exact
         self._clock = clock
-        self._started = clock() - self.spent.get("seconds", 0.0)
+        self._started = clock() - self.spent.get(CLOCK, 0.0)
         self._paused: float | None = None
 
     @property
@@ -179,7 +232,7 @@ class Meter:
         say False.
         """
         spent = self.spent.get(resource, 0) + n
-        if spent > self.limits.get(resource, math.inf) or "seconds" in self.limits:
+        if spent > self.limits.get(resource, math.inf) or CLOCK in self.limits:
             return False
         self.spent[resource] = spent
         return True
@@ -189,10 +242,7 @@ class Meter:
         self.check_time()
         spent = self.spent.get(resource, 0)
         limit = self.limits.get(resource)
-        slack = (
-            1e-12 * limit if isinstance(limit, float) else 0
-        )  # rho is a sum of fractions; what is counted is exact
-        if limit is not None and spent + n > limit + slack:
+        if limit is not None and spent + n > limit + self._slack.get(resource, 0):
             raise BudgetExhausted(resource, limit, spent, n)
         self.spent[resource] = spent + n
 
@@ -205,19 +255,30 @@ class Meter:
         limit = self.limits.get(resource)
         if limit is None:
             return math.inf
-        return max(
-            limit - (self.seconds if resource == "seconds" else self.spent.get(resource, 0)), 0
-        )
+        return max(limit - (self.seconds if resource == CLOCK else self.spent.get(resource, 0)), 0)
 
     def check_time(self) -> None:
         """Raise BudgetExhausted when the seconds are used up."""
-        limit = self.limits.get("seconds")
+        limit = self.limits.get(CLOCK)
         if limit is not None and self.seconds >= limit:
-            raise BudgetExhausted("seconds", limit, self.seconds, 0)
+            raise BudgetExhausted(CLOCK, limit, self.seconds, 0)
+
+    def restart(self, spent: Mapping[str, float]) -> None:
+        """Go on from what another meter's snapshot says."""
+        self.spent.update(spent)
+        self._started = self._clock() - spent[CLOCK]
+
+    def units(self) -> float:
+        """All units that oracles charged, over all resources: no steps, no seconds."""
+        return sum(v for r, v in self.spent.items() if r not in ("steps", CLOCK))
+
+    def irreversible(self) -> float:
+        """All units of irreversible resources."""
+        return sum(v for r, v in self.spent.items() if r in RESOURCES and RESOURCES[r].irreversible)
 
     def snapshot(self) -> dict[str, float]:
         """What was spent so far, seconds included."""
-        return self.spent | {"seconds": self.seconds}
+        return self.spent | {CLOCK: self.seconds}
 
 
 active_meter: ContextVar[Meter | None] = ContextVar("feasible_meter", default=None)

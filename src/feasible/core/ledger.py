@@ -5,6 +5,7 @@ proposed.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import CheckpointError
 from .verdict import best_index
 
 if TYPE_CHECKING:
@@ -253,6 +255,36 @@ class Ledger:
         self._best: Observation | None = None
         self._kept: int | None = None
         self._judged = 0
+
+    def replayed_to(self, rows: int) -> None:
+        """Take the stored rows up to this number. Raises CheckpointError where one is missing."""
+        history = self.all()
+        have = 0 if history is None else len(history)
+        if not all(row in self.replay for row in range(have, rows)):
+            raise CheckpointError(
+                f"checkpoint: it stands at row {rows}, and not all rows up to there are stored"
+            )
+        for row in range(have, rows):
+            stored = self.replay.pop(row)
+            self.append(stored, stored=True)
+            self.remember([(stored.x[0] + 0.0).tobytes()])
+
+    def notes(self) -> list[str]:
+        """What is worth knowing of the rows: how many gave no value and why, how many are kept."""
+        kinds = Counter(
+            why.split(":")[0].split("\n")[0][:60]
+            for batch in self.batches
+            for i, why in batch.reason.items()
+            if batch.status[i] in (FAILED, PENDING)
+        )
+        found = []
+        if kinds:
+            summary = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+            found.append(f"{kinds.total()} evaluations without a value ({summary})")
+        kept = sum(len(batch) for batch in self.batches)
+        if kept < self.count:
+            found.append(f"{kept:,} of {self.count:,} rows were kept in memory")
+        return found
 
     def append(self, batch: Observations, *, stored: bool = False) -> None:
         """Take a batch; it must not be changed afterwards."""

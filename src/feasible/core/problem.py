@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .errors import ArgumentError
+from .trail import GROWTH
 from .verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .ledger import Observations
 
 
 class Problem:
-    """Holds the data and the oracles a method may call. It knows nothing of methods.
+    """What is to be optimised: the data, and the oracles a method may call. It knows nothing of
+    methods.
 
     Two duties: its oracles call `spend` before they compute, and `judge` measures an answer
-      independently.
-    A subclass is usually a dataclass; it has a `name`.
+    independently. A subclass is usually a dataclass; it has a `name`. Everything else that a run,
+    the lab or the command line asks of a problem is declared here, with a default.
     """
 
     name: str = "problem"
@@ -24,33 +31,91 @@ class Problem:
     """Objective of the best known feasible answer, where the literature has one."""
     example_budget: ClassVar[str] = "evaluations=200"
     """A budget as the command line takes it, for the calls that `feasible explain` prints."""
+
+    # -- what a run keeps and judges ---------------------------------------------------------------
+
     keeps_ledger: ClassVar[bool] = False
-    """True where every evaluation is a row of the run's ledger and an answer is one of these rows
-    (the blackbox room).
+    """True where every evaluation is paid for, a row of the run's ledger, and an answer is one of
+    these rows.
+    """
+    keep: int | None = None
+    """Most rows that a run without a store keeps in memory; None: all. The best is always kept."""
+    plain: bool = False
+    """True if evaluating a batch of rows is one call of a vectorised function and nothing else."""
+    columns: tuple[str, ...] = ()
+    """Names of the metrics that every row of the ledger has, the objective's first."""
+    tolerance: float = 0.0
+    """Largest violation that counts as feasible, of a row of the ledger."""
+    trail_growth: float = GROWTH
+    """How often judging is worth its cost: the ratio of two neighbours on the trail's geometric
+    grid. A larger one where judging is dear.
+    """
+    last: ClassVar[bool] = False
+    """True where a run's answer is its last one, because it is judged on data that must not choose
+    (held-out data); an earlier one counts only where it keeps to the limits and the last does not.
     """
     answers: ClassVar[tuple[type, ...]] = ()
     """Dataclasses of its answers, so that a stored one can be read back; none where they are plain
     data, arrays or tensors.
     """
-    last: ClassVar[bool] = False
-    """True where a run's answer is its last one, because it is judged on data that must not choose
-    (held-out data); an earlier one counts only
-    where it keeps to the limits and the last does not."""
+
+    def judge(self, answer: Any) -> Verdict:
+        """Measure an answer. Must not trust anything the method says about it."""
+        raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must stay as it is while a stored run of the problem goes on, as plain data: of
+        every part a value, or a mapping of which later runs may leave out or add entries to
+        "limits" only. Empty: nothing is compared.
+        """
+        return {}
+
+    # -- how it is shown ---------------------------------------------------------------------------
+
+    names: tuple[str, ...] = ()
+    """Names of an answer's components, where it has such."""
+    sign: float = 1.0
+    """-1 where people maximise: what they see is `sign` times what is minimised."""
+    objective_title: ClassVar[str] = "objective"
+    """Heading of what is minimised or maximised, with its unit."""
+
+    def present(self, answer: Any) -> Any:
+        """The answer as a person should get it; by default as it is."""
+        return answer
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """An answer and its constraints, as rows of text for people."""
+        return [("answer", str(answer))]
+
+    def design(self, answer: Any) -> dict[str, Any] | None:
+        """An answer's components by name, as plain data for scripts; None where it has none."""
+        return None
+
+    def frame(self, rows: Observations) -> pd.DataFrame:
+        """The rows of a ledger as a pandas DataFrame, for people."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "id": rows.id,
+                **dict(zip(rows.columns, rows.values.T, strict=True)),
+                "violation": rows.violation,
+            }
+        )
 
     def outline(self) -> list[str]:
-        """What `feasible explain` prints of it, as lines: the variables of its `space` and its
-        `limits`, where it has such.
+        """What `feasible explain` prints of it, as lines: its variables and limits, where it has
+        such.
         """
-        variables, limits = (
-            getattr(getattr(self, name, None), of, ())
-            for name, of in (("space", "variables"), ("limits", "limits"))
-        )
-        lines = (
-            ["variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in variables)]
-            if variables
-            else []
-        )
-        return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        """What `feasible explain --json` and `problems --json` say of it, as plain data."""
+        return {}
+
+    def best_answer(self) -> Any:
+        """The best answer of the literature, where it is known and judging it costs nothing."""
+        return None
 
     def write(self, answer: Any, path: str) -> None:
         """Write an answer to a file (`feasible solve --output`). Raises ArgumentError where there
@@ -61,25 +126,22 @@ class Problem:
             "prints them"
         )
 
-    def present(self, answer: Any) -> Any:
-        """The answer as a person should get it; by default as it is."""
-        return answer
-
-    def judge(self, answer: Any) -> Verdict:
-        """Measure an answer. Must not trust anything the method says about it."""
-        raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")
-
 
 @dataclass(frozen=True)
 class Method:
     """A published method with its settings (the dataclass fields). No hidden state, no globals.
 
-    `solves` names the Problem class it takes; a method may define least(problem), the number of
-    evaluations below which a run warns.
+    `solves` names the Problem class it takes. A method whose algorithm owns its loop (a solver of
+    another library) is one step that calls `feasible.offer(answer)` whenever it has a new answer,
+    so that its runs have curves too.
     """
 
     solves: ClassVar[type[Problem]] = Problem
     name: ClassVar[str] = "method"
+
+    def least(self, problem: Any) -> int:
+        """Evaluations that it needs to do more than start; with fewer a run warns."""
+        return 0
 
     def init(self, problem: Any, rng: np.random.Generator) -> Any:
         """Allocate the state; may spend."""

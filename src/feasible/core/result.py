@@ -5,36 +5,18 @@ stopped.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .budget import Budget
 from .ledger import Ledger
 from .problem import Problem
+from .trail import Point
 from .verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
-
-GROWTH = 1.12
-"""Ratio of the geometric grid of trail points: at most about 200 points however long the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One point of a trail: the verdict on what the method would have answered then."""
-
-    step: int
-    spent: dict[str, float]
-    seconds: float
-    verdict: Verdict
-
-
-def next_point(n: int) -> int:
-    """The grid value after n: 1, 2, ..., then growing by GROWTH."""
-    return max(n + 1, int(n * GROWTH))
 
 
 @dataclass(slots=True)
@@ -72,10 +54,7 @@ class Result:
 
     def table(self) -> list[tuple[str, ...]]:
         """Design and constraints as rows of text, for people."""
-        describe: Callable[[Any, Verdict], list[tuple[str, ...]]] | None = getattr(
-            self.problem, "describe", None
-        )
-        return describe(self.answer, self.verdict) if describe else [("answer", str(self.answer))]
+        return self.problem.describe(self.answer, self.verdict)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per evaluation (black box), otherwise one row per trail point, as a pandas
@@ -83,10 +62,9 @@ class Result:
         """
         import pandas as pd
 
-        frame = getattr(self.problem, "frame", None)
         rows = self.ledger.all()
-        if frame is not None and rows is not None:
-            return frame(rows)
+        if rows is not None:
+            return self.problem.frame(rows)
         return pd.DataFrame(
             [
                 {
@@ -108,21 +86,17 @@ class Result:
         import plotly.graph_objects as go
 
         axis = next((r for r in self.budget if r != "seconds"), "seconds")
-        sense = -1 if getattr(self.problem, "maximize", False) else 1
+        sense = self.problem.sign
 
         def at(p: Point) -> float:
             return p.seconds if axis == "seconds" else p.spent.get(axis, p.step)
 
-        good = [
-            p
-            for p in self.trail
-            if p.verdict.feasible and not isinstance(p.verdict.objective, tuple)
-        ]
+        good = [p for p in self.trail if p.verdict.feasible]
         bad = [p for p in self.trail if not p.verdict.feasible]
         figure = go.Figure()
         figure.add_scatter(
             x=[at(p) for p in good],
-            y=[sense * float(p.verdict.objective) for p in good],  # type: ignore[arg-type]
+            y=[sense * p.verdict.objective for p in good],
             mode="lines+markers",
             name="best feasible",
             line_shape="hv",
@@ -141,24 +115,15 @@ class Result:
         figure.update_layout(
             title=_plotted(title),
             xaxis_title=axis,
-            yaxis_title=_plotted(f"best {self._objective_title()}"),
+            yaxis_title=_plotted(f"best {self.problem.objective_title}"),
             template="plotly_white",
         )
         return figure
 
-    def _objective_title(self) -> str:
-        return str(getattr(self.problem, "objective_title", "objective"))
-
     def __str__(self) -> str:
         head = f"{self.problem.name} by {self.method}: "
-        sense = -1 if getattr(self.problem, "maximize", False) else 1
         if self.verdict.feasible:
-            value = self.verdict.objective
-            head += (
-                f"objective {value}"
-                if isinstance(value, tuple)
-                else f"objective {sense * value:.8g}, feasible"
-            )
+            head += f"objective {self.problem.sign * self.verdict.objective:.8g}, feasible"
         elif self.answer is None:
             head += "no answer"
         else:

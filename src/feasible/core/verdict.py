@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import ArgumentTypeError, is_number
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 class Verdict:
     """What judging an answer found. Objectives are minimised.
 
-    objective: a float, or a tuple of floats where there are several objectives.
+    objective: a float. Of several objectives it is one figure, see `front.front_verdict`.
     violation: largest constraint violation (>= 0), in the constraint's own units after the
       problem's scaling.
     tolerance: the violation up to which the answer counts as feasible.
@@ -28,12 +30,22 @@ class Verdict:
     metrics: named figures, in the user's own sense and units.
     """
 
-    objective: float | tuple[float, ...]
+    objective: float
     violation: float = 0.0
     tolerance: float = 0.0
     residual: float | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if type(self.objective) is not float:
+            if not is_number(self.objective):
+                raise ArgumentTypeError(
+                    f"verdict objective={self.objective!r:.60}: expected a number; of several "
+                    "objectives a verdict's is minus the hypervolume of the front "
+                    "(feasible.core.front.front_verdict)"
+                )
+            object.__setattr__(self, "objective", float(self.objective))
 
     @property
     def feasible(self) -> bool:
@@ -44,9 +56,8 @@ class Verdict:
 
     @property
     def missing(self) -> bool:
-        """True if an objective is NaN or was never measured."""
-        values = self.objective if isinstance(self.objective, tuple) else (self.objective,)
-        return any(math.isnan(v) for v in values)
+        """True if the objective is NaN or was never measured."""
+        return math.isnan(self.objective)
 
     @property
     def worst(self) -> str | None:
@@ -62,41 +73,28 @@ class Verdict:
         """Feasible before infeasible, then smaller violation, then smaller objective. A NaN never
         wins.
 
-        Two feasible answers are compared by objective alone; tuples by Pareto dominance. A NaN
-        violation counts as infinite; an answer
-        whose objective is NaN is never feasible and loses every tie.
+        Two feasible answers are compared by objective alone. A NaN violation counts as infinite; an
+        answer whose objective is NaN is never feasible and loses every tie.
         """
         if other is None:
             return True
         if self.feasible or other.feasible:
             if self.feasible != other.feasible:
                 return self.feasible
-            return _smaller(self.objective, other.objective)
+            return self.objective < other.objective
         mine = math.inf if math.isnan(self.violation) else self.violation
         its = math.inf if math.isnan(other.violation) else other.violation
         if mine != its:
             return mine < its
         if self.missing or other.missing:
             return not self.missing
-        return _smaller(self.objective, other.objective)
-
-
-def _smaller(a: float | tuple[float, ...], b: float | tuple[float, ...]) -> bool:
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return all(x <= y for x, y in zip(a, b, strict=True)) and any(
-            x < y for x, y in zip(a, b, strict=True)
-        )
-    if isinstance(a, tuple) or isinstance(b, tuple):
-        return False
-    return a < b
+        return self.objective < other.objective
 
 
 def best_index(
     objective: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"], tolerance: float
 ) -> int:
-    """Index of the first row that no other row beats: `Verdict.beats` for one objective, over
-    arrays.
-    """
+    """Index of the first row that no other row beats: `Verdict.beats` over arrays."""
     missing = np.isnan(objective)
     feasible = (violation <= tolerance) & ~missing
     if feasible.any():

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.errors import UnknownName, nearest
 from ..core.plain import plain
-from ..core.run import versions
+from ..core.versions import versions
 from .trials import Race
 
 SCALES = ("smoke", "desk", "paper")

@@ -18,8 +18,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ..core.result import Point, Result
+from ..core.result import Result
 from ..core.run import Run
+from ..core.trail import Point
 from .trials import Race, Trial
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class SolveProgress:
         """Move the bar."""
         resource = next((r for r in current.budget if r != "seconds"), "seconds")
         spent = current.meter.snapshot().get(resource, 0)
-        text = best_text(point, getattr(current.problem, "sign", 1.0))
+        text = best_text(point, current.problem.sign)
         if self.live and self.task is not None:
             self.bar.update(self.task, completed=spent, best=text)
         elif time.monotonic() - self.last > 5:
@@ -85,7 +86,7 @@ class SolveProgress:
 def best_text(point: Point, sign: float = 1.0) -> str:
     """Best so far in a few words."""
     v = point.verdict
-    if v.feasible and isinstance(v.objective, float):
+    if v.feasible:
         return f"best {sign * v.objective:.6g}"
     return f"infeasible by {v.violation:.3g}"
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..core.checks import whole
 from ..core.errors import ArgumentError, EvaluationFailed
-from ..core.run import InProcess
+from ..core.evaluating import InProcess
 
 __all__ = ["InProcess", "LocalProcesses", "cpu_count", "report"]
 

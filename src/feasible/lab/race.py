@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..core.active import check_options
 from ..core.budget import Budget, Meter
 from ..core.checks import real, whole
 from ..core.errors import (
@@ -21,24 +22,19 @@ from ..core.errors import (
     UnknownName,
     nearest,
 )
-from ..core.plain import number
+from ..core.evaluating import RACING, InProcess, RunOptions
+from ..core.plain import number, plain
 from ..core.problem import Method, Problem
 from ..core.registry import load_method, load_problem
-from ..core.result import Point, Result
-from ..core.run import InProcess, Run, check_seed, run, versions
+from ..core.result import Result
+from ..core.run import Run, check_seed, run
+from ..core.trail import Point
+from ..core.versions import versions
 from .engines import LocalProcesses, cpu_count, report
 from .owner import identity
 from .rows import RunRow
 from .store import Store
-from .stored import (
-    Options,
-    build_method,
-    drive,
-    fingerprint,
-    method_label,
-    method_spec,
-    result_data,
-)
+from .stored import build_method, drive, method_label, method_spec, result_data
 from .trials import Contest, Race, Trial
 
 Key = tuple[str, str, int]
@@ -63,7 +59,7 @@ class _Plan:
     methods: dict[str, Method]
     seeds: list[int]
     budget: Budget
-    options: Options
+    options: RunOptions
     specs: dict[str, Any]
     references: dict[str, Any]
 
@@ -78,7 +74,7 @@ def run_race(
     name: str | None = None,
     jobs: int = 1,
     observers: Any = (),
-    on_failure: str = "skip",
+    on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
 ) -> Race:
     """See feasible.race."""
@@ -150,7 +146,7 @@ def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers:
         {n: build_method(ref, n) for n, ref in spec["methods"].items()},
         spec["seeds"],
         Budget(**spec["budget"]),
-        Options(on_failure=spec["on_failure"]),
+        RunOptions(on_failure=spec["on_failure"]),
         spec["methods"],
         spec["problems"],
     )
@@ -244,12 +240,15 @@ def _plan(
     chosen = list(range(seeds)) if isinstance(seeds, int) else [check_seed(s) for s in seeds]
     if not chosen or len(set(chosen)) != len(chosen):
         raise ArgumentError(f"seeds={seeds!r}: expected one or more different seeds")
+    options = RunOptions(on_failure=on_failure)
+    for p in by_name.values():
+        check_options(options, p, RACING)
     return _Plan(
         by_name,
         loaded,
         chosen,
         budget,
-        Options(on_failure=on_failure),
+        options,
         {label: method_spec(m, methods[label]) for label, m in loaded.items()},
         references,
     )
@@ -397,7 +396,7 @@ def _trial(
                     key[2],
                     Meter(plan.budget),
                     observers=observers,
-                    on_failure="skip" if plan.options.on_failure == "skip" else "raise",
+                    options=plan.options,
                 )
             )
         else:
@@ -443,7 +442,7 @@ def _row(plan: _Plan, store: Store, race_id: int | None, name: str, key: Key) ->
             spec={
                 "problem": plan.references[key[0]],
                 "method": plan.specs[key[1]],
-                "fingerprint": fingerprint(plan.problems[key[0]]),
+                "fingerprint": plain(plan.problems[key[0]].fingerprint()),
                 "options": {"on_failure": plan.options.on_failure},
             },
         )
@@ -495,16 +494,13 @@ def _trial_of(store: Store, row: RunRow, key: Key) -> Trial:
 
 
 def _contest(problem: Problem) -> Contest:
-    sign = getattr(problem, "sign", 1.0)
-    contest = Contest(
+    """What standings and figures need to know of a problem."""
+    known, best = problem.best_known, problem.best_answer()
+    return Contest(
         problem.name,
-        None if problem.best_known is None else sign * problem.best_known,
-        maximize=sign < 0,
+        best_known=None if known is None else problem.sign * known,
+        best_design=[] if best is None else problem.describe(best, problem.judge(best)),
+        maximize=problem.sign < 0,
+        objective=problem.objective_title,
+        names=tuple(problem.names),
     )
-    contest.objective = getattr(problem, "objective_title", contest.objective)
-    contest.names = tuple(getattr(problem, "names", ()))
-    point = getattr(problem, "best_point", None)
-    describe = getattr(problem, "describe", None)
-    if point is not None and describe is not None and getattr(problem, "truth", False):
-        contest.best_design = describe(point, problem.judge(point))
-    return contest

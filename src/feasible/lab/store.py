@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
 from ..core.errors import RunBusy, StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
 from ..core.plain import finite, verdict_data, verdict_of
-from ..core.result import Point
+from ..core.trail import Point
 from .database import Database, StoreWarning, resolve, sqlite_file
 from .owner import alive, identity
 from .rows import EvaluationRow, RunRow, read_evaluation, read_run

@@ -5,7 +5,6 @@ nothing is paid for twice.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,8 +13,8 @@ import numpy as np
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode_as, encode
-from ..core.checks import one_of, real, whole
 from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError
+from ..core.evaluating import Engine, InProcess, RunOptions
 from ..core.ledger import FAILED, Ledger, Observation, Observations
 from ..core.plain import finite, is_plain, plain, verdict_data, verdict_of
 from ..core.problem import Method, Problem
@@ -30,9 +29,10 @@ from ..core.registry import (
     resolve_target,
     split_settings,
 )
-from ..core.result import Point, Result
-from ..core.run import Engine, InProcess, Run, run, versions
-from ..core.verdict import Verdict
+from ..core.result import Result
+from ..core.run import Run, run
+from ..core.trail import LOST, Point
+from ..core.versions import versions
 from .engines import LocalProcesses
 from .owner import alive
 from .rows import EvaluationRow, RunRow
@@ -42,28 +42,11 @@ CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Options:
-    """How a run evaluates. workers > 1 or a timeout mean local processes."""
-
-    on_failure: str = "raise"
-    retry: int = 0
-    workers: int = 1
-    evaluation_timeout: float | None = None
-    find_feasible: bool = False
-
-    def __post_init__(self) -> None:
-        one_of("on_failure", self.on_failure, ("raise", "skip"))
-        whole("retry", self.retry, least=0)
-        whole("workers", self.workers, least=1)
-        if self.evaluation_timeout is not None:
-            real("evaluation_timeout", self.evaluation_timeout, above=0, note=" of seconds")
-
-    def engine(self) -> Engine:
-        """The engine that these options ask for."""
-        if self.workers > 1 or self.evaluation_timeout is not None:
-            return LocalProcesses(self.workers)
-        return InProcess()
+def engine_of(options: RunOptions) -> Engine:
+    """The engine that these options ask for."""
+    if options.workers > 1 or options.evaluation_timeout is not None:
+        return LocalProcesses(options.workers)
+    return InProcess()
 
 
 def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
@@ -106,42 +89,18 @@ def method_label(method: Method, reference: Any = None) -> str:
     return method.name
 
 
-def fingerprint(problem: Problem) -> dict[str, Any]:
-    """What must stay as it is while a run of the problem goes on: its variables and their bounds,
-    its sense or target, its limits.
-    """
-    space, limits = getattr(problem, "space", None), getattr(problem, "limits", None)
-    if space is None:
-        return {}
-    return {
-        "maximize": bool(getattr(problem, "maximize", False)),
-        "target": getattr(problem, "target", None),
-        "variables": {
-            v.name: [
-                plain(float(v.low)),
-                plain(float(v.high)),
-                v.integer,
-                v.log,
-                [str(c) for c in v.choices],
-            ]
-            for v in space.variables
-        },
-        "limits": {q.name: q.text for q in getattr(limits, "limits", ())},
-    }
-
-
 def check_same(row: RunRow, problem: Problem) -> None:
     """Raise ArgumentError where the problem is not the one that a stored run began with."""
-    before, now = row.spec.get("fingerprint") or {}, fingerprint(problem)
+    before, now = row.spec.get("fingerprint") or {}, plain(problem.fingerprint())
     if not before or not now:
         return
-    for what in ("maximize", "target", "variables"):
-        if what in before and before[what] != now[what]:
+    for what in now:
+        if what != "limits" and what in before and before[what] != now[what]:
             raise ArgumentError(
                 f"run '{row.name}': the problem changed since it began: {what} was {before[what]}, "
                 f"now {now[what]}; start a new run"
             )
-    for name, text in now["limits"].items():
+    for name, text in now.get("limits", {}).items():
         if before["limits"].get(name, text) != text:
             raise ArgumentError(
                 f"run '{row.name}': the limit on {name} was '{before['limits'][name]}' when it "
@@ -232,8 +191,9 @@ class _TrailWriter:
         self._write(current)
 
     def _write(self, current: Run) -> None:
-        self.store.add_points(self.run, current.trail[self.written :], self.written)
-        self.written, self.last = len(current.trail), time.monotonic()
+        points = current.trail.points
+        self.store.add_points(self.run, points[self.written :], self.written)
+        self.written, self.last = len(points), time.monotonic()
 
 
 def observations(rows: Sequence[EvaluationRow], columns: Sequence[str] = ()) -> Observations:
@@ -273,9 +233,9 @@ def drive(
     """
     check_same(row, problem)
     store.claim_run(row.id)
-    options = Options(**row.spec.get("options", {}))
+    options = RunOptions(**row.spec.get("options", {}))
     budget = Budget(**row.budget)
-    engine = options.engine()
+    engine = engine_of(options)
     stored = store.evaluations(row.id)
     if options.on_failure == "raise":  # the failures that ended it are tried again
         if not options.retry:
@@ -297,18 +257,15 @@ def drive(
         ledger.replay[old.row] = observations([old], _columns(problem, old))
         ledger.times[old.row] = old.at or 0.0
     current = Run(
-        problem,
-        method,
-        budget,
-        row.seed,
-        meter,
-        ledger,
-        engine,
-        (_TrailWriter(store, row.id), *observers),
-        on_failure="skip" if options.on_failure == "skip" else "raise",
-        retry=options.retry,
-        evaluation_timeout=options.evaluation_timeout,
-        find_feasible=options.find_feasible,
+        problem=problem,
+        method=method,
+        budget=budget,
+        seed=row.seed,
+        meter=meter,
+        ledger=ledger,
+        engine=engine,
+        observers=(_TrailWriter(store, row.id), *observers),
+        options=options,
         label=row.name,
         notes=list(notes),
     )
@@ -324,8 +281,7 @@ def drive(
         )
         raise
     finally:
-        if isinstance(engine, LocalProcesses):
-            engine.close()
+        engine.close()
     if not problem.keeps_ledger and result.answer is not None and row.race is None:
         try:
             store.save_answer(row.id, encode(result.answer))
@@ -338,7 +294,7 @@ def drive(
 
 
 def _columns(problem: Problem, row: EvaluationRow) -> tuple[str, ...]:
-    columns: tuple[str, ...] = getattr(problem, "columns", ())
+    columns = problem.columns
     return (*columns, *(c for c in row.metrics if c not in columns))
 
 
@@ -363,9 +319,7 @@ def result_data(result: Result) -> dict[str, Any]:
         "versions": versions(),
         "text": str(result),
         "chosen": result.chosen,
-        "objective": finite(result.verdict.objective)
-        if isinstance(result.verdict.objective, float)
-        else None,
+        "objective": finite(result.verdict.objective),
     }
 
 
@@ -385,9 +339,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
             observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))),
             stored=True,
         )
-    answer = problem.present(
-        ledger.best(getattr(problem, "tolerance", 0.0), getattr(problem, "names", ()))
-    )
+    answer = problem.present(ledger.best(problem.tolerance, problem.names))
     if (blob := store.answer(row.id)) is not None:
         answer = decode_as(blob, problem.answers)
     trail, budget = store.trail(row.id), Budget(**row.budget)
@@ -409,7 +361,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
             done["chosen"],
             done["notes"],
         )
-    verdict = Verdict(math.nan, math.inf) if answer is None else problem.judge(answer)
+    verdict = LOST if answer is None else problem.judge(answer)
     spent: dict[str, float] = {
         "evaluations": float(len(rows)),
         "seconds": max((r.at or 0.0 for r in rows), default=0.0),

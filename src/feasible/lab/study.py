@@ -33,6 +33,7 @@ from ..core.errors import (
     StoreError,
     TableError,
 )
+from ..core.evaluating import RunOptions
 from ..core.ledger import (
     ABANDONED,
     CHECKED,
@@ -48,7 +49,8 @@ from ..core.ledger import (
 from ..core.plain import finite
 from ..core.problem import Method
 from ..core.result import Result
-from ..core.run import Run, run, versions
+from ..core.run import Run, run
+from ..core.versions import versions
 from .owner import alive, identity
 from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation
 from .schema import evaluations, runs
@@ -93,6 +95,9 @@ class _Asking:
     """An engine that evaluates nothing: the first points a method wants are what it proposes."""
 
     workers = 1
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def __init__(self, ledger: Ledger, answers: Mapping[int, Any]):
         self.ledger, self.answers = ledger, answers
@@ -411,7 +416,7 @@ class Study:
                         Meter({}),
                         ledger,
                         engine,
-                        on_failure="skip",
+                        options=RunOptions(on_failure="skip"),
                     )
                 )
                 break
@@ -661,14 +666,14 @@ class Study:
         once. Returns evaluations made.
         """
         from .engines import LocalProcesses
-        from .stored import Options
+        from .stored import engine_of
 
         if getattr(self.problem, "fun", None) is None:
             raise ArgumentError(
                 f"problem '{self.problem.name}' has no function to evaluate: its experiments are "
                 "run by people, with ask and tell"
             )
-        engine = Options(evaluation_timeout=timeout).engine()
+        engine = engine_of(RunOptions(evaluation_timeout=timeout))
         made = 0
         try:
             while limit is None or made < limit:

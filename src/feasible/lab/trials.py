@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.result import Point
+from ..core.trail import Point
 
 
 @dataclass(slots=True)

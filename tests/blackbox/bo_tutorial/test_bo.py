@@ -29,6 +29,7 @@ from feasible.blackbox.space import Categorical, Integer, Real, Space
 from feasible.core.budget import Budget, Meter
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, BoundsError, NotFinite, ShapeError, UnknownName
+from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
 
 QUICK = {
@@ -50,7 +51,7 @@ def method(acq, **more):
 
 def solve(problem, how, evaluations=7, seed=107, **options):
     budget = Budget(evaluations=evaluations)
-    return run(Run(problem, how, budget, seed, Meter(budget), **options))
+    return run(Run(problem, how, budget, seed, Meter(budget), options=RunOptions(**options)))
 
 
 def bowl(known=None, limits=True, **options):

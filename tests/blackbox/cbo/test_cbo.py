@@ -26,6 +26,7 @@ from feasible.blackbox.space import Integer, Real
 from feasible.core.budget import Budget, Meter
 from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, BoundsError, EvaluationFailed, NotFinite, ShapeError
+from feasible.core.evaluating import RunOptions
 from feasible.core.ledger import concatenate
 from feasible.core.run import Run, run
 
@@ -54,7 +55,7 @@ def bowl(x):
 
 def solve(problem, method, evaluations=600, seed=7, **options):
     budget = Budget(evaluations=evaluations)
-    return run(Run(problem, method, budget, seed, Meter(budget), **options))
+    return run(Run(problem, method, budget, seed, Meter(budget), options=RunOptions(**options)))
 
 
 def box(d=3, **options):

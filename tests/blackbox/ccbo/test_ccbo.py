@@ -754,7 +754,7 @@ def test_a_problem_with_a_target_gets_ccbo_where_no_method_is_named():
 @pytest.mark.parametrize("good", [True, False])
 def test_the_claim_is_read_off_the_trails(good):
     from feasible.blackbox.ccbo.claim import area, check, entrants
-    from feasible.core.result import Point
+    from feasible.core.trail import Point
     from feasible.core.verdict import Verdict
     from feasible.lab.trials import Contest, Race, Trial
 

@@ -19,12 +19,15 @@ from feasible.blackbox.problem import BlackBox
 from feasible.core import errors
 from feasible.core.budget import Budget, Meter
 from feasible.core.checkpoint import decode, encode
+from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
 
 
 def go(problem, n, seed=0, method=None, **options):
     budget = Budget(evaluations=n)
-    return run(Run(problem, method or GPSQP(), budget, seed, Meter(budget), **options))
+    return run(
+        Run(problem, method or GPSQP(), budget, seed, Meter(budget), options=RunOptions(**options))
+    )
 
 
 def disc(**options):

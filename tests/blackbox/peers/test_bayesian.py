@@ -19,6 +19,7 @@ from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.budget import Budget, Meter
 from feasible.core.checkpoint import decode, encode
+from feasible.core.evaluating import RunOptions
 from feasible.core.registry import load_method
 from feasible.core.run import Run, run
 
@@ -46,7 +47,7 @@ def go(method, problem, n, seed=103, **options):
             budget,
             seed,
             Meter(budget),
-            **options,
+            options=RunOptions(**options),
         )
     )
 

@@ -16,6 +16,7 @@ from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.budget import Budget, Meter
+from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
 
 ALL = {
@@ -45,7 +46,7 @@ def evaluations(name, n):
 
 def go(name, problem, n, seed=0, **options):
     budget = Budget(evaluations=n)
-    return run(Run(problem, ALL[name], budget, seed, Meter(budget), **options))
+    return run(Run(problem, ALL[name], budget, seed, Meter(budget), options=RunOptions(**options)))
 
 
 def rows(result):

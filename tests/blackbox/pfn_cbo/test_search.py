@@ -39,6 +39,7 @@ from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.budget import Budget, Meter
 from feasible.core.checkpoint import decode, encode
+from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
 from feasible.lab.trials import Contest, Race, Trial
 
@@ -65,7 +66,7 @@ def disc(calls=None, **options):
 
 def go(problem, method, n, seed=100, **options):
     budget = Budget(evaluations=n)
-    return run(Run(problem, method, budget, seed, Meter(budget), **options))
+    return run(Run(problem, method, budget, seed, Meter(budget), options=RunOptions(**options)))
 
 
 # -- outputs to columns ----------------------------------------------------------------------------

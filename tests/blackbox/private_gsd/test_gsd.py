@@ -45,7 +45,8 @@ from feasible.core.errors import (
     WrongProblem,
 )
 from feasible.core.registry import default_method, load_method, load_problem
-from feasible.core.run import Run, Saved, run
+from feasible.core.resume import Saved
+from feasible.core.run import Run, run
 from feasible.lab.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:noise_seed")

@@ -148,7 +148,7 @@ class PrivateTable(Problem):
         return {f"{self.objective}_error": f"{self.objective} error"}
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
         """Name of the objective."""
         return tuple(self.metric_titles)
 
