@@ -14,7 +14,7 @@ from feasible.core.registry import load_method
 from feasible.lab.standings import standings
 from feasible.lab.store import Store
 from feasible.lab.stored import stored_result
-from feasible.lab.study import Report, Study
+from feasible.lab.study import Study, StudyReport
 
 
 def wild(seed: int):
@@ -85,7 +85,7 @@ def test_every_view_of_a_run_names_the_same_best(tmp_path: Path, seed):
     for r in store.evaluations(row.id):
         study.tell(
             [
-                Report(
+                StudyReport(
                     None,
                     dict(zip(("x1", "x2"), r.x, strict=True)),
                     dict(r.metrics),
@@ -122,7 +122,7 @@ def test_the_best_never_gets_worse_as_rows_come_in(tmp_path: Path, seed):
         outcome = problem.outcome(np.array(row.x))
         study.tell(
             [
-                Report(
+                StudyReport(
                     row.row,
                     None,
                     outcome.metrics,

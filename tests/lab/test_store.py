@@ -440,7 +440,7 @@ def test_a_solve_sends_as_many_statements_for_each_evaluation_late_as_early(db, 
 
 
 def test_asking_and_telling_send_as_many_statements_at_10_000_rows_as_at_10(db, monkeypatch):
-    from feasible.lab.study import Report, Study
+    from feasible.lab.study import Study, StudyReport
 
     store = Store(db)
     problem = toy(None)
@@ -459,7 +459,7 @@ def test_asking_and_telling_send_as_many_statements_at_10_000_rows_as_at_10(db, 
 
         def loop(have=have):
             row = study.ask()[0]
-            study.tell([Report(row.row, None, {"cost": 1.0 + have, "load": 1.0})])
+            study.tell([StudyReport(row.row, None, {"cost": 1.0 + have, "load": 1.0})])
 
         counts.append(len(count.of(loop)))
     assert counts[0] == counts[1]

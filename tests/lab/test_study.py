@@ -9,10 +9,12 @@ import math
 import os
 import signal
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from labkit import bowl, lines, together, toy
 
 import feasible
@@ -23,7 +25,7 @@ from feasible.core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, P
 from feasible.core.registry import load_method, methods
 from feasible.lab.owner import identity
 from feasible.lab.store import Store
-from feasible.lab.study import Report, Study
+from feasible.lab.study import Study, StudyReport
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def again(study: Study) -> Study:
     return Study(store, store.run(study.id), study.problem, study.method)
 
 
-def value(row, **more) -> Report:
-    return Report(row.row, None, {**bowl(np.array(row.x)), **more})
+def value(row, **more) -> StudyReport:
+    return StudyReport(row.row, None, {**bowl(np.array(row.x)), **more})
 
 
 def reserved(study: Study) -> float:
@@ -83,11 +85,11 @@ def test_results_come_in_any_order(db):
 def test_a_partial_result_is_kept_and_completed_later(db):
     study = begin(db)
     (row,) = study.ask()
-    told = study.tell([Report(row.row, None, {"load": 1.0})])
+    told = study.tell([StudyReport(row.row, None, {"load": 1.0})])
     assert told.partial == [0]
     assert status(study) == [CHECKED]
     assert [r.row for r in study.pending()] == [0]
-    study.tell([Report(row.row, None, {"cost": 2.0})])
+    study.tell([StudyReport(row.row, None, {"cost": 2.0})])
     assert status(study) == [DONE]
     assert study.best().metrics == {"cost": 2.0, "load": 1.0}
 
@@ -95,9 +97,9 @@ def test_a_partial_result_is_kept_and_completed_later(db):
 def test_an_objective_without_its_limit_is_partial_too(db):
     study = begin(db)
     study.ask()
-    study.tell([Report(0, None, {"cost": 2.0})])
+    study.tell([StudyReport(0, None, {"cost": 2.0})])
     assert status(study) == [PENDING]
-    study.tell([Report(0, None, {"load": 1.0})])
+    study.tell([StudyReport(0, None, {"load": 1.0})])
     assert status(study) == [DONE]
 
 
@@ -124,7 +126,7 @@ def test_a_correction_replaces_the_values_and_says_so(db):
 def test_a_failure_keeps_its_reason_and_is_not_given_a_number(db):
     study = begin(db)
     study.ask()
-    study.tell([Report(0, None, {}, "failed", "mould cracked")])
+    study.tell([StudyReport(0, None, {}, "failed", "mould cracked")])
     (row,) = study.store.evaluations(study.id)
     assert (row.status, row.reason, row.objective, row.metrics) == (
         FAILED,
@@ -138,7 +140,7 @@ def test_a_failure_keeps_its_reason_and_is_not_given_a_number(db):
 def test_a_failed_experiment_can_be_told_a_value_later(db):
     study = begin(db)
     (row,) = study.ask()
-    study.tell([Report(0, None, {}, "failed", "lost")])
+    study.tell([StudyReport(0, None, {}, "failed", "lost")])
     study.tell([value(row)])
     (row,) = study.store.evaluations(study.id)
     assert (row.status, row.reason) == (DONE, None)
@@ -149,8 +151,8 @@ def test_infeasible_without_an_objective_is_an_outcome(db):
     study.ask(2)
     study.tell(
         [
-            Report(0, None, {"load": 0.1}, "infeasible"),
-            Report(1, None, {}, "infeasible", "would not fit the press"),
+            StudyReport(0, None, {"load": 0.1}, "infeasible"),
+            StudyReport(1, None, {}, "infeasible", "would not fit the press"),
         ]
     )
     rows = study.store.evaluations(study.id)
@@ -162,7 +164,7 @@ def test_infeasible_without_an_objective_is_an_outcome(db):
 def test_a_violated_limit_without_an_objective_is_infeasible_without_saying_so(db):
     study = begin(db)
     study.ask()
-    study.tell([Report(0, None, {"load": 0.1})])
+    study.tell([StudyReport(0, None, {"load": 0.1})])
     assert status(study) == [INFEASIBLE]
 
 
@@ -174,8 +176,8 @@ def test_yes_and_no_are_feasibility(db):
     study.ask(2)
     study.tell(
         [
-            Report(0, None, {"cost": 1.0, "stable": 0.0}),
-            Report(1, None, {"cost": 2.0, "stable": 1.0}),
+            StudyReport(0, None, {"cost": 1.0, "stable": 0.0}),
+            StudyReport(1, None, {"cost": 2.0, "stable": 1.0}),
         ]
     )
     assert study.best().id == 1
@@ -196,7 +198,7 @@ def test_own_experiments_cost_nothing_and_count_for_the_best(db):
     study = begin(db)
     study.ask(2)
     told = study.tell(
-        [Report(None, {"x1": 0.3, "x2": 0.3}, {"cost": 0.0, "load": 0.6})], known=True
+        [StudyReport(None, {"x1": 0.3, "x2": 0.3}, {"cost": 0.0, "load": 0.6})], known=True
     )
     assert told.rows == [2]
     assert reserved(study) == 2
@@ -205,31 +207,40 @@ def test_own_experiments_cost_nothing_and_count_for_the_best(db):
 
 def test_uploading_own_experiments_twice_changes_nothing(db):
     study = begin(db)
-    report = Report(None, {"x1": 0.3, "x2": 0.3}, {"cost": 0.0, "load": 0.6})
+    report = StudyReport(None, {"x1": 0.3, "x2": 0.3}, {"cost": 0.0, "load": 0.6})
     study.tell([report])
     told = study.tell([report])
     assert (told.rows, len(told.unchanged)) == ([], 1)
     assert study.store.count(study.id) == 1
 
 
-def test_a_thousand_known_rows_are_told_in_seconds(db):
+def test_telling_a_thousand_known_rows_executes_as_often_as_telling_ten(db):
     study = begin(db)
     rng = np.random.default_rng(0)
-    reports = [
-        Report(None, {"x1": float(a), "x2": float(b)}, {"cost": 1.0, "load": 1.0})
-        for a, b in rng.random((1000, 2))
-    ]
-    started = time.perf_counter()
-    study.tell(reports, known=True)
-    study.tell(reports, known=True)
-    assert time.perf_counter() - started < 8
-    assert study.store.count(study.id) == 1000
+    executed: list[str] = []
+    sa.event.listen(
+        study.store.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, statement, *more: executed.append(statement),
+    )
+    counts = []
+    for n in (10, 1000):
+        reports = [
+            StudyReport(None, {"x1": float(a), "x2": float(b)}, {"cost": 1.0, "load": 1.0})
+            for a, b in rng.random((n, 2))
+        ]
+        executed.clear()
+        study.tell(reports, known=True)
+        study.tell(reports, known=True)
+        counts.append(len(executed))
+    assert counts[0] == counts[1]
+    assert study.store.count(study.id) == 1010
 
 
 def test_parameters_as_they_were_really_run_are_taken(db):
     study = begin(db)
     (row,) = study.ask()
-    study.tell([Report(0, {"x1": 0.25, "x2": row.x[1]}, {"cost": 1.0, "load": 1.0})])
+    study.tell([StudyReport(0, {"x1": 0.25, "x2": row.x[1]}, {"cost": 1.0, "load": 1.0})])
     assert study.store.evaluations(study.id)[0].x == [0.25, row.x[1]]
 
 
@@ -246,7 +257,7 @@ def test_whole_numbers_and_categories_are_cast_before_the_final_check(db):
         assert row.x[0] in (1, 2, 3, 4)
         assert row.x[1] in (0, 1)
         assert row.x[0] + row.x[2] <= 4.5
-    study.tell([Report(None, {"n": 2.0, "s": "b", "t": 0.5}, {"cost": 1.0})])
+    study.tell([StudyReport(None, {"n": 2.0, "s": "b", "t": 0.5}, {"cost": 1.0})])
     assert study.best().x.tolist() == [2, 1, 0.5]
 
 
@@ -258,8 +269,8 @@ def test_an_experiment_outside_the_bounds_is_refused_with_value_bound_and_excess
     ):
         study.tell(
             [
-                Report(None, {"x1": 0.5, "x2": 0.5}, {"cost": 1.0, "load": 1.0}),
-                Report(None, {"x1": 1.25, "x2": 0.5}, {"cost": 1.0, "load": 1.0}, line=3),
+                StudyReport(None, {"x1": 0.5, "x2": 0.5}, {"cost": 1.0, "load": 1.0}),
+                StudyReport(None, {"x1": 1.25, "x2": 0.5}, {"cost": 1.0, "load": 1.0}, line=3),
             ]
         )
     assert study.store.count(study.id) == 0
@@ -269,7 +280,7 @@ def test_an_id_that_was_never_handed_out_is_an_error_and_nothing_is_stored(db):
     study = begin(db)
     rows = study.ask(2)
     with pytest.raises(errors.TableError, match="id 7 is not an experiment"):
-        study.tell([value(rows[0]), Report(7, None, {"cost": 1.0})])
+        study.tell([value(rows[0]), StudyReport(7, None, {"cost": 1.0})])
     assert status(study) == [PENDING, PENDING]
 
 
@@ -277,7 +288,12 @@ def test_one_id_twice_is_fine_with_the_same_values_and_an_error_with_others(db):
     study = begin(db)
     (row,) = study.ask()
     with pytest.raises(errors.TableError, match="lines 2, 3 with different values"):
-        study.tell([Report(0, None, {"cost": 1.0}, line=2), Report(0, None, {"cost": 2.0}, line=3)])
+        study.tell(
+            [
+                StudyReport(0, None, {"cost": 1.0}, line=2),
+                StudyReport(0, None, {"cost": 2.0}, line=3),
+            ]
+        )
     assert status(study) == [PENDING]
     study.tell([value(row), value(row)])
     assert status(study) == [DONE]
@@ -286,7 +302,7 @@ def test_one_id_twice_is_fine_with_the_same_values_and_an_error_with_others(db):
 def test_an_empty_report_changes_nothing(db):
     study = begin(db)
     study.ask()
-    told = study.tell([Report(0, None, {"cost": None})])
+    told = study.tell([StudyReport(0, None, {"cost": None})])
     assert (told.rows, status(study)) == ([], [PENDING])
 
 
@@ -305,7 +321,7 @@ def test_asking_reserves_before_anything_is_spent(db):
 def test_a_failed_experiment_is_charged(db):
     study = begin(db, budget=1)
     study.ask()
-    study.tell([Report(0, None, {}, "failed")])
+    study.tell([StudyReport(0, None, {}, "failed")])
     with pytest.raises(errors.BudgetExhausted):
         study.ask()
 
@@ -313,7 +329,7 @@ def test_a_failed_experiment_is_charged(db):
 def test_abandoning_gives_the_unit_back(db):
     study = begin(db, budget=1)
     study.ask()
-    study.tell([Report(0, None, {}, "abandoned")])
+    study.tell([StudyReport(0, None, {}, "abandoned")])
     assert reserved(study) == 0
     assert status(study) == [ABANDONED]
     assert len(study.ask()) == 1
@@ -322,7 +338,7 @@ def test_abandoning_gives_the_unit_back(db):
 def test_a_late_result_of_an_abandoned_experiment_is_taken_and_never_passes_the_limit(db):
     study = begin(db, budget=2)
     rows = study.ask(2)
-    study.tell([Report(r.row, None, {}, "abandoned") for r in rows])
+    study.tell([StudyReport(r.row, None, {}, "abandoned") for r in rows])
     (third,) = study.ask()
     study.tell([value(r) for r in rows])
     assert status(study) == [DONE, DONE, PENDING]
@@ -455,15 +471,16 @@ def test_a_worker_records_what_fails_and_goes_on(db):
     assert any(r.reason == "RuntimeError: mesh broke" for r in rows)
 
 
-def test_a_hanging_experiment_of_a_worker_is_killed(db):
+def test_a_hanging_experiment_of_a_worker_is_killed(db, tmp_path):
     def hanging(x):
-        time.sleep(30 if x[0] > 0.5 else 0)
+        if x[0] > 0.5:
+            time.sleep(30)
+            (tmp_path / "survived").touch()
         return bowl(x)
 
     study = begin(db, problem=toy(hanging), budget=4)
-    started = time.monotonic()
     assert study.work(timeout=0.3) == 4
-    assert time.monotonic() - started < 15
+    assert not (tmp_path / "survived").exists()
     assert any("timeout" in (r.reason or "") for r in study.store.evaluations(study.id))
 
 
@@ -474,7 +491,8 @@ def test_working_without_a_function_is_an_error(db):
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, True, "2"])
 def test_asking_for_no_whole_number_is_an_error(db, bad):
-    with pytest.raises(errors.ArgumentError, match="integer >= 1"):
+    wrong = (errors.ArgumentError, errors.ArgumentTypeError)
+    with pytest.raises(wrong, match="whole number >= 1"):
         begin(db).ask(bad)
 
 
@@ -502,16 +520,14 @@ def test_every_method_can_be_asked_again_and_again_or_says_that_it_waits(db, met
         target=0.5 if method.startswith("ccbo") else None,
     )
     study = begin(db, method=method, problem=problem, budget=60)
-    study.ask(dry_run=True)  # imports are not what is timed
+    study.ask(dry_run=True)
     points: list[list[float]] = []
     pending = False
     for i in range(8):
-        started = time.process_time()
         try:
             points += [r.x for r in study.ask(1 if i < 6 else 3)]
         except errors.Pending:
             pending = True
-        assert time.process_time() - started < 2.5
         if pending:
             break
     assert points
@@ -558,7 +574,10 @@ def test_told_points_of_a_deterministic_problem_are_not_proposed_again(tmp_path,
         first.tell([value(row)])
     other = begin(tmp_path / "b.db", method=method)
     other.tell(
-        [Report(None, dict(zip(("x1", "x2"), x, strict=True)), bowl(np.array(x))) for x in seen],
+        [
+            StudyReport(None, dict(zip(("x1", "x2"), x, strict=True)), bowl(np.array(x)))
+            for x in seen
+        ],
         known=True,
     )
     for _ in range(6):
@@ -574,7 +593,9 @@ def test_a_correction_leads_a_method_with_its_own_loop_another_way_without_losin
     for _ in range(10):
         (row,) = study.ask()
         study.tell([value(row)])
-    study.tell([Report(2, None, {"cost": 5.0}), Report(3, None, {}, "failed", "bad batch")])
+    study.tell(
+        [StudyReport(2, None, {"cost": 5.0}), StudyReport(3, None, {}, "failed", "bad batch")]
+    )
     for _ in range(10):
         (row,) = study.ask()
         study.tell([value(row)])
@@ -585,7 +606,7 @@ def test_a_correction_leads_a_method_with_its_own_loop_another_way_without_losin
 def test_an_abandoned_experiment_is_never_proposed_again_and_the_study_goes_on(db, method):
     study = begin(db, method=method, budget=20)
     rows = [study.ask()[0]]
-    study.tell([Report(0, None, {}, "abandoned")])
+    study.tell([StudyReport(0, None, {}, "abandoned")])
     for _ in range(5):
         (row,) = study.ask()
         assert row.x not in [r.x for r in rows]
@@ -602,9 +623,13 @@ def test_a_huge_product_space_is_never_built(db):
         objective="cost",
         name="huge",
     )
-    started = time.perf_counter()
-    assert len(begin(db, problem=problem).ask(5)) == 5
-    assert time.perf_counter() - started < 5
+    study = begin(db, problem=problem)
+    tracemalloc.start()
+    try:
+        assert len(study.ask(5)) == 5
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000  # the choices alone are 240 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_box_that_known_constraints_close_is_an_error_with_the_acceptance_rate(db):
@@ -620,14 +645,17 @@ def test_the_best_is_the_row_of_the_table_and_changes_at_once(db):
     study = begin(db)
     rows = study.ask(3)
     study.tell(
-        [Report(0, None, {"cost": 3.0, "load": 1.0}), Report(1, None, {"cost": 1.0, "load": 0.1})]
+        [
+            StudyReport(0, None, {"cost": 3.0, "load": 1.0}),
+            StudyReport(1, None, {"cost": 1.0, "load": 0.1}),
+        ]
     )
     assert study.best().id == 0
-    study.tell([Report(2, None, {"cost": 2.0, "load": 1.0})])
+    study.tell([StudyReport(2, None, {"cost": 2.0, "load": 1.0})])
     best = study.best()
     stored = {r.row: r for r in study.store.evaluations(study.id)}[best.id]
     assert (best.id, best.metrics, best.x.tolist()) == (2, stored.metrics, rows[2].x)
-    study.tell([Report(2, None, {"cost": 4.0})])
+    study.tell([StudyReport(2, None, {"cost": 4.0})])
     assert study.best().id == 0
 
 
@@ -635,7 +663,10 @@ def test_maximising_reports_the_users_own_values(db):
     study = begin(db, problem=toy(None, maximize=True))
     study.ask(2)
     study.tell(
-        [Report(0, None, {"cost": 3.0, "load": 1.0}), Report(1, None, {"cost": 5.0, "load": 1.0})]
+        [
+            StudyReport(0, None, {"cost": 3.0, "load": 1.0}),
+            StudyReport(1, None, {"cost": 5.0, "load": 1.0}),
+        ]
     )
     assert study.best().id == 1
     assert "objective 5, feasible" in str(study.result())
@@ -653,7 +684,11 @@ def test_the_result_counts_what_became_of_the_experiments_and_names_the_method(d
     study = begin(db, method="cbo-memory")
     rows = study.ask(4)
     study.tell(
-        [value(rows[0]), Report(1, None, {}, "failed", "x"), Report(2, None, {}, "abandoned")]
+        [
+            value(rows[0]),
+            StudyReport(1, None, {}, "failed", "x"),
+            StudyReport(2, None, {}, "abandoned"),
+        ]
     )
     result = study.result()
     assert result.method == "cbo-memory"
@@ -681,10 +716,10 @@ def test_a_staged_study_charges_a_check_for_each_and_an_evaluation_where_it_pass
     study = begin(db, problem=staged(), budget={"checks": 10, "evaluations": 5})
     study.ask(3)
     assert study.row.reserved == {"checks": 3, "evaluations": 3}
-    study.tell([Report(0, None, {"load": 0.2}), Report(1, None, {"load": 1.0})])
+    study.tell([StudyReport(0, None, {"load": 0.2}), StudyReport(1, None, {"load": 1.0})])
     assert status(study)[:2] == [INFEASIBLE, CHECKED]
     assert study.row.reserved == {"checks": 3, "evaluations": 2}
-    study.tell([Report(1, None, {"cost": 1.0})])
+    study.tell([StudyReport(1, None, {"cost": 1.0})])
     assert study.row.reserved == {"checks": 3, "evaluations": 2}
     assert study.best().id == 1
 

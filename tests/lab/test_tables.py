@@ -11,13 +11,14 @@ import pytest
 
 import feasible
 from feasible.blackbox import BlackBox
+from feasible.blackbox.experiments import number
 from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING
 from feasible.core.registry import load_method
 from feasible.lab.store import Store
 from feasible.lab.study import Study
-from feasible.lab.tables import headings, number, read_csv, read_text, records, to_csv, to_json
+from feasible.lab.tables import headings, read_csv, read_text, records, to_csv, to_json
 
 
 def mix(**more) -> BlackBox:

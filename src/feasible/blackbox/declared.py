@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import ArgumentError, is_number, nearest
+from ..core.registry import StudyFile
 from .problem import BlackBox
 from .space import Categorical, Integer, Real, Variable
 
@@ -83,6 +84,11 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         unit=str(data.get("unit", "")),
         target=data.get("target"),
     )
+
+
+def study_file(data: Mapping[str, Any]) -> StudyFile:
+    """The problem, budget and method of a study file, from its table; see `from_table`."""
+    return StudyFile(from_table(data), data.get("budget", {}), data.get("method"))
 
 
 def _variable(name: str, given: Any) -> Variable:

@@ -31,6 +31,7 @@ from ..core.run import active_run
 from ..core.verdict import Verdict
 from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run
+from .experiments import BlackBoxExperiments
 from .outcome import Outcome, column_of, numbers, numeric, why
 from .space import Known, Space, known_constraint
 
@@ -613,6 +614,10 @@ class BlackBox(Problem):
             by_name,
             dict(seen.metrics),
         )
+
+    def experiments(self) -> BlackBoxExperiments:
+        """How people and workers run its experiments."""
+        return BlackBoxExperiments(self)
 
     def present(self, answer: Any) -> Any:
         """An observation that gives categories by their choice: ``answer["solvent"]`` is "DMAc",

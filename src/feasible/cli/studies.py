@@ -61,7 +61,7 @@ def ask(
 ) -> None:
     """Print the next experiments. Fill in their results and give the table to `feasible tell`."""
     from ..core.errors import ArgumentError
-    from ..lab.tables import records, to_csv, to_json
+    from ..lab.tables import to_csv, to_json
 
     if format not in ("table", "csv", "json"):
         raise ArgumentError(f"--format {format}: expected table, csv or json")
@@ -86,12 +86,8 @@ def ask(
     if format == "table" and output is None:
         from ..lab.console import listing
 
-        found = records(opened, rows)
-        titles = ["id", *(v.title for v in opened.problem.space.variables)]
-        shown = [
-            [r["id"], *(v.show(_code(v, r[v.name])) for v in opened.problem.space.variables)]
-            for r in found
-        ]
+        titles = ["id", *(c.title for c in opened.experiments.inputs)]
+        shown = [[r.row, *opened.experiments.texts(r.x)] for r in rows]
         listing(
             console(),
             f"study {opened.name}" + (" (dry run: nothing was recorded)" if dry_run else ""),
@@ -111,14 +107,6 @@ def ask(
     else:
         output.write_text(text, encoding="utf-8")
         note.print(f"{len(rows)} experiments written to {output}", markup=False)
-
-
-def _code(variable: Any, value: Any) -> float:
-    return (
-        float([str(c) for c in variable.choices].index(str(value)))
-        if variable.choices
-        else float(value)
-    )
 
 
 def tell(
@@ -170,8 +158,8 @@ def tell(
     import sys
 
     from ..core.errors import ArgumentError
-    from ..lab.study import Report
-    from ..lab.tables import number, read_csv, read_text
+    from ..lab.tables import read_csv, read_text
+    from ..lab.telling import StudyReport
 
     where = open_store(store)
     if known:
@@ -183,12 +171,13 @@ def tell(
     warnings: list[str] = []
     if id is not None:
         metrics: dict[str, float | None] = {}
+        names = [c.name for c in opened.experiments.results]
         for part in metric or []:
             key, sign, value = part.partition("=")
-            if not sign or key not in opened.problem.columns or (parsed := number(value)) is None:
+            parsed = opened.experiments.measured(key, value) if key in names else None
+            if not sign or parsed is None:
                 raise ArgumentError(
-                    f"--metric {part}: expected NAME=NUMBER with a name out of "
-                    f"{', '.join(opened.problem.columns)}"
+                    f"--metric {part}: expected NAME=NUMBER with a name out of {', '.join(names)}"
                 )
             metrics[key] = parsed
         if not metrics and failed is None and not abandon:
@@ -197,7 +186,7 @@ def tell(
                 "--abandon"
             )
         status = "abandoned" if abandon else "failed" if failed is not None else ""
-        reports = [Report(id, None, metrics, status, failed)]
+        reports = [StudyReport(id, None, metrics, status, failed)]
     elif results is None:
         raise ArgumentError(
             "results: give a CSV file, or one experiment with --id and --metric, --failed or "
@@ -207,9 +196,6 @@ def tell(
         reports, warnings = read_text(opened, sys.stdin.read(), "standard input")
     else:
         reports, warnings = read_csv(opened, results)
-    if known:
-        for r in reports:
-            r.id = None
     told = opened.tell(reports, known=known)
     best = opened.best()
     if json:
@@ -238,19 +224,14 @@ def tell(
         markup=False,
     )
     if best is not None:
-        verdict = opened.problem.judge(best)
-        value = (
-            f"{best.metrics[opened.problem.columns[0]]:.8g}"
-            if verdict.feasible
-            else f"infeasible by {verdict.violation:.4g} ({verdict.worst})"
-        )
-        out.print(f"best:     id {best.id}, {opened.problem.columns[0]} {value}", markup=False)
+        reached = opened.experiments.headline(best, opened.problem.judge(best))
+        out.print(f"best:     id {best.id}, {reached}", markup=False)
 
 
 def open_study(store: Store, row: RunRow) -> Study:
     """A stored study with its problem and method."""
     from ..core.errors import ArgumentError
-    from ..core.registry import load_method
+    from ..core.registry import load_method, read_study
     from ..lab.stored import build_method, build_problem
     from ..lab.study import Study
 
@@ -259,9 +240,7 @@ def open_study(store: Store, row: RunRow) -> Study:
             f"'{row.name}' is a {row.kind}, not a study: use 'feasible show' or 'feasible resume'"
         )
     if row.spec.get("declared") is not None:
-        from ..blackbox.declared import from_table
-
-        problem: Any = from_table(row.spec["declared"])
+        problem = read_study(row.spec["declared"]).problem
     else:
         problem = build_problem(row)
     spec = row.spec.get("method")
@@ -284,30 +263,21 @@ def _open_or_begin(
 ) -> tuple[Study, str]:
     from ..core.budget import Budget
     from ..core.errors import ArgumentError, BudgetError
-    from ..core.registry import default_method, load_method, load_problem
+    from ..core.registry import StudyFile, default_method, load_method, load_problem, read_study
     from ..lab.rows import RunRow
     from ..lab.stored import method_label
     from ..lab.study import Study
 
     row = store.find_run(name or reference)
     declared: dict[str, Any] | None = None
-    problem: Any = None
+    begun: StudyFile | None = None
     if row is None:
         if reference.endswith(".toml"):
-            from ..blackbox.declared import from_table
-
-            try:
-                declared = tomllib.loads(Path(reference).read_text(encoding="utf-8"))
-            except (OSError, tomllib.TOMLDecodeError) as error:
-                raise ArgumentError(
-                    f"study file '{reference}' cannot be read: "
-                    f"{getattr(error, 'strerror', None) or error}"
-                ) from None
-            declared.setdefault("name", Path(reference).stem)
-            problem = from_table(declared)
+            declared = _read_toml(reference)
+            begun = read_study(declared)
         else:
-            problem = load_problem(reference)
-        row = store.find_run(name or problem.name)
+            begun = StudyFile(load_problem(reference))
+        row = store.find_run(name or begun.problem.name)
     if row is not None:
         opened = open_study(store, row)
         if budget is not None and dict(Budget.parse(budget)) != row.budget:
@@ -322,15 +292,16 @@ def _open_or_begin(
                 "another study with --name"
             )
         return opened, ""
-    given = budget or ",".join(f"{k}={v}" for k, v in (declared or {}).get("budget", {}).items())
+    assert begun is not None
+    problem = begun.problem
+    given = budget or ",".join(f"{k}={v}" for k, v in begun.budget.items())
     if not given:
         raise BudgetError(
             f"study '{name or problem.name}' begins here and needs a budget: --budget "
             "evaluations=60"
         )
     limits = Budget.parse(given)
-    if method is None and declared is not None:
-        method = declared.get("method")
+    method = method or begun.method
     if method is None:
         chosen, reason = default_method(problem, limits, batches=True)
         method = method_label(chosen)
@@ -339,28 +310,20 @@ def _open_or_begin(
         chosen, said = load_method(method), f"; method: {method}"
     if dry_run:
         blank = RunRow(
-            -1,
-            name or problem.name,
-            "study",
-            None,
-            problem.name,
-            method,
-            seed,
-            dict(limits),
-            {},
-            "open",
-            None,
-            None,
-            {},
-            0,
-            0,
-            0,
-            0,
-            0,
+            id=-1,
+            name=name or problem.name,
+            kind="study",
+            race=None,
+            problem=problem.name,
+            method=method,
+            seed=seed,
+            budget=dict(limits),
+            spec={},
         )
-        return _Unsaved(
-            store, blank, problem, chosen
-        ), f"study {blank.name} would begin with budget {limits}{said}"
+        return (
+            _Unsaved(store, blank, problem, chosen),
+            f"study {blank.name} would begin with budget {limits}{said}",
+        )
     spec = {
         "problem": None if declared is not None else reference,
         "declared": declared,
@@ -370,6 +333,19 @@ def _open_or_begin(
         store, problem, chosen, limits, name=name, seed=seed, spec=spec, label=method
     )
     return opened, f"study {opened.name} begins with budget {limits}{said}"
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    """Return the table of a study file; its name is the file's where it has none."""
+    from ..core.errors import ArgumentError
+
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ArgumentError(
+            f"study file '{path}' cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    return {"name": Path(path).stem, **table}
 
 
 def _unsaved() -> type:

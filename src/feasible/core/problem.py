@@ -14,6 +14,7 @@ from .verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .experiments import Experiments
     from .ledger import Observations
 
 
@@ -112,6 +113,14 @@ class Problem:
     def facts(self) -> dict[str, Any]:
         """What `feasible explain --json` and `problems --json` say of it, as plain data."""
         return {}
+
+    # -- what people and workers do of it ----------------------------------------------------------
+
+    def experiments(self) -> Experiments | None:
+        """What hands its experiments out to people and workers and reads their results (`feasible
+        ask` and `tell`); None where it has no such experiments.
+        """
+        return None
 
     def best_answer(self) -> Any:
         """The best answer of the literature, where it is known and judging it costs nothing."""

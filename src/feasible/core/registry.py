@@ -47,8 +47,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a room offers. default: (problem, budget, batches) -> (method name, reason); see
-    `default_method`.
+    """What a room offers.
+
+    Attributes:
+        room: Its name.
+        methods: Its methods.
+        problems: Its problems.
+        claims: Claims by paper slug: "module:attribute".
+        default: (problem, budget, batches) -> (method name, reason); see `default_method`.
+        moved: Former "module:class" of a method in stored runs -> its registered name.
+        study_file: "module:function" of what reads a study file's table as a `StudyFile`; see
+            `read_study`.
     """
 
     room: str
@@ -57,7 +66,7 @@ class Catalogue:
     claims: Mapping[str, str] = field(default_factory=dict)
     default: Callable[[Any, Any, bool], tuple[str, str]] | None = None
     moved: Mapping[str, str] = field(default_factory=dict)
-    """Former "module:class" of a method in stored runs -> its registered name."""
+    study_file: str | None = None
 
     @classmethod
     def of_room(
@@ -65,6 +74,7 @@ class Catalogue:
         package: str,
         default: Callable[[Any, Any, bool], tuple[str, str]],
         moved: Mapping[str, str],
+        study_file: str | None = None,
     ) -> Catalogue:
         """Chain the entries of a room and of its folders, in the order of their names.
 
@@ -73,6 +83,7 @@ class Catalogue:
                 METHODS and PROBLEMS (tuples of Entry) and CLAIM ("module:attribute").
             default: the room's rule for a run that names no method.
             moved: former "module:class" of methods in stored runs -> registered name.
+            study_file: "module:function" of what reads a study file, see `read_study`.
         """
         room = importlib.import_module(package)
         folders = sorted(m.name for m in pkgutil.iter_modules(room.__path__) if m.ispkg)
@@ -86,7 +97,23 @@ class Catalogue:
             {claim.split(".")[-2].replace("_", "-"): claim for claim in claims},
             default,
             moved,
+            study_file,
         )
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a study file declares.
+
+    Attributes:
+        problem: The problem, whose experiments are handed out.
+        budget: Limit by resource; empty where the file has none.
+        method: Name of the method; None where the file has none.
+    """
+
+    problem: Problem
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    method: str | None = None
 
 
 @cache
@@ -150,6 +177,27 @@ def load_claim(slug: str) -> Any:
     if slug not in claims():
         raise UnknownName(f"paper '{slug}' has no claim here yet: {nearest(slug, claims())}")
     return resolve_target(claims()[slug])
+
+
+def read_study(table: Mapping[str, Any]) -> StudyFile:
+    """What a study file declares, by the room that its key `room` names, else by the first room
+    that reads such files.
+
+    Args:
+        table: The file's content, as `tomllib` reads it.
+
+    Raises:
+        ArgumentError: No room reads it, or the room finds a fault in it.
+    """
+    readers = {c.room: c.study_file for c in catalogues() if c.study_file is not None}
+    room = table.get("room", next(iter(readers), None))
+    if room not in readers:
+        raise ArgumentError(
+            f"study file: room = {room!r}, expected one of {', '.join(readers) or '(none here)'}"
+        )
+    read = resolve_target(readers[room])
+    found: StudyFile = read({k: v for k, v in table.items() if k != "room"})
+    return found
 
 
 def load_problem(reference: Any) -> Problem:

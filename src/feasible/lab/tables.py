@@ -1,5 +1,5 @@
 """Tables for people: experiments out as CSV, JSON or text; results in from CSV as spreadsheets
-write it.
+write it. What the cells of an experiment mean is the problem's matter, see `core.experiments`.
 """
 
 from __future__ import annotations
@@ -9,74 +9,59 @@ import difflib
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import TableError
 from .rows import EvaluationRow
-from .study import Report, Study
+from .study import Study
+from .telling import FAILED_WORDS, StudyReport
 
-YES = {"yes": 1.0, "true": 1.0, "y": 1.0, "ja": 1.0, "no": 0.0, "false": 0.0, "n": 0.0, "nein": 0.0}
-STATES = (
-    "",
-    "done",
-    "ok",
-    "failed",
-    "fail",
-    "error",
-    "infeasible",
-    "abandoned",
-    "pending",
-    "checked",
-)
+OPEN_WORDS = ("done", "ok", "pending", "checked")
+"""Words in the column `status` that say no more than the results do."""
+STATES = ("", *OPEN_WORDS, *FAILED_WORDS, "infeasible", "abandoned")
 
 
 def headings(study: Study) -> list[str]:
-    """Column headings of a study's table: id, variables and metrics with their units, status,
-    note."""
-    problem = study.problem
-    return [
-        "id",
-        *(v.title for v in problem.space.variables),
-        *problem.metric_titles.values(),
-        "status",
-        "note",
-    ]
+    """Return the column headings of a study's table: id, what to do and what came out with their
+    units, status, note.
+    """
+    asked = study.experiments
+    return ["id", *(c.title for c in (*asked.inputs, *asked.results)), "status", "note"]
 
 
 def records(study: Study, rows: Sequence[EvaluationRow]) -> list[dict[str, Any]]:
-    """Experiments by variable and metric name."""
-    found = []
-    for r in rows:
-        point = study.problem.space.mapping(_array(r.x))
-        found.append({"id": r.row, **point, **{c: r.metrics.get(c) for c in study.problem.columns}})
-    return found
+    """Return experiments as mappings by column name; None for a result that is not known."""
+    names = [c.name for c in study.experiments.results]
+    return [
+        {
+            "id": r.row,
+            **study.experiments.values(r.x),
+            **{name: r.metrics.get(name) for name in names},
+        }
+        for r in rows
+    ]
 
 
 def to_csv(study: Study, rows: Sequence[EvaluationRow]) -> str:
-    """The table that a person fills in: one row an experiment, metric cells empty unless they are
-    known.
+    """Return the table that a person fills in: one row an experiment, the cells of results empty
+    unless they are known.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([_harmless(h) for h in headings(study)])
+    results = [c.name for c in study.experiments.results]
     for r in rows:
-        point = study.problem.space.mapping(_array(r.x))
-        writer.writerow(
-            [
-                r.row,
-                *(_harmless(v) if isinstance(v, str) else v for v in point.values()),
-                *("" if (m := r.metrics.get(c)) is None else m for c in study.problem.columns),
-                "",
-                _harmless(r.note or ""),
-            ]
-        )
+        asked = study.experiments.values(r.x).values()
+        known = ["" if (m := r.metrics.get(name)) is None else m for name in results]
+        shown = [_harmless(v) if isinstance(v, str) else v for v in asked]
+        writer.writerow([r.row, *shown, *known, "", _harmless(r.note or "")])
     return out.getvalue()
 
 
 def _harmless(text: str) -> str:
-    """A cell that a spreadsheet will not take for a formula."""
+    """Return a cell that a spreadsheet will not take for a formula."""
     return (
         "'" + text
         if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
@@ -85,11 +70,12 @@ def _harmless(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What `_harmless` was given."""
+    """Return what `_harmless` was given."""
     return text[1:] if text[:1] == "'" and _harmless(text[1:]) == text else text
 
 
 def _is_number(text: str) -> bool:
+    """Return whether Python reads the text as a number."""
     try:
         float(text)
     except ValueError:
@@ -97,18 +83,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _array(x: Sequence[float]) -> Any:
-    import numpy as np
+def read_csv(study: Study, path: str | Path) -> tuple[list[StudyReport], list[str]]:
+    """Read a CSV file: any column order, with or without units in the headings, decimal comma, `;`
+    or tab. Nothing is stored by reading.
 
-    return np.array(x)
+    Args:
+        study: The study that the results are of.
+        path: The file.
 
+    Returns:
+        The reports, and warnings for the person. Extra columns are kept as notes.
 
-def read_csv(study: Study, path: str | Path) -> tuple[list[Report], list[str]]:
-    """Reports from a CSV file, with warnings. Any column order, with or without units in the
-    headings, decimal comma, `;` or tab.
-
-    Extra columns are kept as notes. Raises TableError naming line and column; nothing is stored by
-    reading.
+    Raises:
+        TableError: The file cannot be read; the message names line and column.
     """
     file = Path(path)
     try:
@@ -120,8 +107,8 @@ def read_csv(study: Study, path: str | Path) -> tuple[list[Report], list[str]]:
     return read_text(study, text, str(path))
 
 
-def read_text(study: Study, text: str, name: str = "table") -> tuple[list[Report], list[str]]:
-    """The same from text."""
+def read_text(study: Study, text: str, name: str = "table") -> tuple[list[StudyReport], list[str]]:
+    """Read a table as `read_csv` does, from text; errors call it `name`."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise TableError(
@@ -138,8 +125,7 @@ def read_text(study: Study, text: str, name: str = "table") -> tuple[list[Report
         if len(cells) > len(columns):
             raise TableError(
                 f"table '{name}', line {line}: {len(cells)} cells, but {len(columns)} headings; "
-                "with decimal commas, put ';' between "
-                "the cells"
+                "with decimal commas, put ';' between the cells"
             )
         report = _report(
             study,
@@ -154,12 +140,14 @@ def read_text(study: Study, text: str, name: str = "table") -> tuple[list[Report
 
 
 def _columns(study: Study, cells: Sequence[str], name: str) -> tuple[list[str], list[str]]:
-    known = ["id", *study.problem.names, *study.problem.columns, "status", "note"]
+    """Return the column that each heading means, and warnings about those that are not known."""
+    results = [c.name for c in study.experiments.results]
+    known = ["id", *(c.name for c in study.experiments.inputs), *results, "status", "note"]
     found: list[str] = []
     extra: list[str] = []
     for cell in cells:
         heading = _plain(cell.strip())
-        bare = re.sub(r"\s*\[[^\]]*\]$", "", heading)
+        bare = _bare(heading)
         match = next((k for k in known if k in (heading, bare)), None) or next(
             (k for k in known if k.lower() == bare.lower()), None
         )
@@ -167,11 +155,8 @@ def _columns(study: Study, cells: Sequence[str], name: str) -> tuple[list[str], 
             extra.append(heading)
         found.append(match or f"note:{heading}")
     for heading in extra:
-        absent = [k for k in known if k not in found]
-        lower = {k.lower(): k for k in absent}
-        near = difflib.get_close_matches(
-            re.sub(r"\s*\[[^\]]*\]$", "", heading).lower(), lower, n=1, cutoff=0.75
-        )
+        lower = {k.lower(): k for k in known if k not in found}
+        near = difflib.get_close_matches(_bare(heading).lower(), lower, n=1, cutoff=0.75)
         if near:
             raise TableError(
                 f"table '{name}' has the unknown column '{heading}': did you mean "
@@ -180,57 +165,45 @@ def _columns(study: Study, cells: Sequence[str], name: str) -> tuple[list[str], 
     twice = {c for c in found if found.count(c) > 1 and c != "note:"}
     if twice:
         raise TableError(f"table '{name}' has the column '{min(twice)}' twice; nothing was stored")
-    if not (set(found) & set(study.problem.columns) or "status" in found):
+    if not (set(found) & set(results) or "status" in found):
         raise TableError(
-            f"table '{name}' has none of the columns {', '.join(study.problem.columns)} or status; "
-            f"it has {', '.join(cells)}"
+            f"table '{name}' has none of the columns {', '.join(results)} or status; it has "
+            f"{', '.join(cells)}"
         )
     return found, [f"column '{h}' is not known to the study: kept as a note" for h in extra]
 
 
+def _bare(heading: str) -> str:
+    """Return a heading without its unit."""
+    return re.sub(r"\s*\[[^\]]*\]$", "", heading)
+
+
 def _report(
-    study: Study, cells: dict[str, str], line: int, name: str, warnings: list[str]
-) -> Report | None:
-    space = study.problem.space
+    study: Study, cells: Mapping[str, str], line: int, name: str, warnings: list[str]
+) -> StudyReport | None:
+    """Return what a row says, None where it says nothing."""
     where = f"table '{name}', line {line}"
-    given = {v.name: cells[v.name] for v in space.variables if cells.get(v.name)}
-    point: dict[str, Any] | None = None
-    if given:
-        if len(given) < space.d:
-            raise TableError(
-                f"{where}: no value for {', '.join(n for n in space.names if n not in given)}; "
-                "nothing was stored"
-            )
-        point = {}
-        for v in space.variables:
-            value = given[v.name] if v.choices else number(given[v.name])
-            if value is None:
-                raise TableError(
-                    f"{where}: {v.name} is '{given[v.name]}', expected a number; nothing was stored"
-                )
-            point[v.name] = value
-    metrics: dict[str, float | None] = {}
-    notes = [cells["note"]] if cells.get("note") else []
+    point = study.experiments.parse(cells, where)
     status = cells.get("status", "").lower()
     if status not in STATES:
         raise TableError(
             f"{where}: status '{cells['status']}', expected one of "
             f"{', '.join(s for s in STATES if s)}; nothing was stored"
         )
-    for column in study.problem.columns:
+    metrics: dict[str, float | None] = {}
+    notes = [cells["note"]] if cells.get("note") else []
+    for column, _ in study.experiments.results:
         text = cells.get(column, "")
-        if not text:
-            continue
-        value = number(text)
-        if value is None:
+        value = study.experiments.measured(column, text)
+        if value is not None:
+            metrics[column] = value
+        elif text:
             notes.append(f"{column}: {text}")
-            if status not in ("failed", "fail", "error", "infeasible", "abandoned"):
+            if status not in (*FAILED_WORDS, "infeasible", "abandoned"):
                 status = "failed"
                 warnings.append(
                     f"line {line}: {column} is '{text}', not a number: taken as a failed experiment"
                 )
-        else:
-            metrics[column] = value
     notes += [f"{c[5:]}={v}" for c, v in cells.items() if c.startswith("note:") and v]
     identity = cells.get("id", "")
     if identity and not re.fullmatch(r"\d+(\.0+)?", identity):
@@ -240,30 +213,16 @@ def _report(
         )
     if not identity and point is None and not metrics and not status:
         return None
-    status = "" if status in ("done", "ok", "pending", "checked") else status
-    return Report(
+    return StudyReport(
         int(float(identity)) if identity else None,
         point,
         metrics,
-        status,
+        "" if status in OPEN_WORDS else status,
         "; ".join(notes) or None,
         line,
     )
 
 
-def number(text: str) -> float | None:
-    """A number as people write it: decimal point or comma, yes and no; None for other text."""
-    lowered = text.strip().lower()
-    if lowered in YES:
-        return YES[lowered]
-    if re.fullmatch(r"[-+]?\d*,\d+(e[-+]?\d+)?", lowered):
-        lowered = lowered.replace(",", ".")
-    try:
-        return float(lowered)
-    except ValueError:
-        return None
-
-
 def to_json(study: Study, rows: Sequence[EvaluationRow]) -> str:
-    """Experiments as a JSON list."""
+    """Return experiments as a JSON list, see `records`."""
     return json.dumps(records(study, rows), indent=1)

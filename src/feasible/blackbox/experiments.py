@@ -1,0 +1,184 @@
+"""Experiments of a black box: what the lab needs to hand them out, take results and read tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..core.errors import TableError
+from ..core.experiments import Column, Ran
+from ..core.ledger import CHECKED, INFEASIBLE, PENDING, Observation, Observations
+from ..core.verdict import Verdict
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from .outcome import Outcome
+    from .space import Space
+
+_YES_NO = {
+    "yes": 1.0,
+    "true": 1.0,
+    "y": 1.0,
+    "ja": 1.0,
+    "no": 0.0,
+    "false": 0.0,
+    "n": 0.0,
+    "nein": 0.0,
+}
+
+
+class Evaluated(Protocol):
+    """What the experiments need of a black box; see there."""
+
+    space: Space
+    columns: tuple[str, ...]
+    fun: Callable[..., Any] | None
+    check: Callable[..., Any] | None
+    free_repeats: bool
+
+    @property
+    def metric_titles(self) -> dict[str, str]:
+        """Heading by metric."""
+
+    def allowed(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """True where the known constraints let a point through."""
+
+    def from_metrics(
+        self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int
+    ) -> Observations:
+        """One row from metrics."""
+
+    def outcome(self, x: Float[np.ndarray, " d"]) -> Outcome:
+        """Everything that one evaluation gives."""
+
+
+@dataclass(frozen=True)
+class BlackBoxExperiments:
+    """The experiments of a `BlackBox`: inputs are its variables, results its metrics."""
+
+    problem: Evaluated
+
+    @property
+    def free_repeats(self) -> bool:
+        """True where the values repeat."""
+        return self.problem.free_repeats
+
+    @property
+    def automatic(self) -> bool:
+        """True where the problem has a function."""
+        return self.problem.fun is not None
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The variables."""
+        return [Column(v.name, v.title) for v in self.problem.space.variables]
+
+    @property
+    def results(self) -> list[Column]:
+        """The metrics: the objective first, then the limits."""
+        return [Column(name, title) for name, title in self.problem.metric_titles.items()]
+
+    def reserves(self, budget: Mapping[str, float]) -> dict[str, float]:
+        """One evaluation, and one check where the problem or the budget has such."""
+        if self.problem.check is not None and "checks" in budget:
+            return {"checks": 1.0, "evaluations": 1.0}
+        checks = {"checks": 1.0} if self.problem.check is not None or "checks" in budget else {}
+        return {"evaluations": 1.0, **checks}
+
+    def charges(self, reserved: Mapping[str, float], status: int) -> dict[str, float]:
+        """All of it, but no evaluation where the check already said that it is infeasible."""
+        stopped = status == INFEASIBLE and "checks" in reserved
+        return {k: v for k, v in reserved.items() if not (stopped and k == "evaluations")}
+
+    def admit(self, points: Float[np.ndarray, "n d"]) -> list[tuple[Float[np.ndarray, " d"], bool]]:
+        """Points in the box, whole numbers rounded, and whether the known constraints allow
+        them.
+        """
+        snapped = self.problem.space.snap(points)
+        return [(x, bool(self.problem.allowed(x[None])[0])) for x in snapped]
+
+    def vector(self, inputs: Mapping[str, Any], what: str) -> Float[np.ndarray, " d"]:
+        """The point of variables by name. Raises FeasibleError where one is out of bounds."""
+        return self.problem.space.vector(inputs, what=what)
+
+    def values(self, x: Sequence[float]) -> dict[str, Any]:
+        """Variables by name, categories by their choice."""
+        return self.problem.space.mapping(np.asarray(x, dtype=float))
+
+    def texts(self, x: Sequence[float]) -> list[str]:
+        """Variables as people read them."""
+        return [v.show(float(a)) for v, a in zip(self.problem.space.variables, x, strict=True)]
+
+    def parse(self, cells: Mapping[str, str], where: str) -> dict[str, Any] | None:
+        """Variables by name from a row's cells. Raises TableError where one is missing or no
+        number.
+        """
+        space = self.problem.space
+        given = {v.name: cells[v.name] for v in space.variables if cells.get(v.name)}
+        if not given:
+            return None
+        absent = [n for n in space.names if n not in given]
+        if absent:
+            raise TableError(f"{where}: no value for {', '.join(absent)}; nothing was stored")
+        point = {
+            v.name: given[v.name] if v.choices else number(given[v.name]) for v in space.variables
+        }
+        for name, value in point.items():
+            if value is None:
+                raise TableError(
+                    f"{where}: {name} is '{given[name]}', expected a number; nothing was stored"
+                )
+        return point
+
+    def measured(self, name: str, text: str) -> float | None:
+        """A metric's cell as a number."""
+        return number(text)
+
+    def observe(
+        self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int
+    ) -> Observations:
+        """One row from metrics that somebody measured."""
+        return self.problem.from_metrics(x, metrics, failed, row)
+
+    def waiting(self, metrics: Mapping[str, float]) -> int:
+        """CHECKED where all limits are known and only the objective is not, else PENDING."""
+        missing = [c for c in self.problem.columns if c not in metrics]
+        return CHECKED if missing == [self.problem.columns[0]] else PENDING
+
+    def run(self, x: Float[np.ndarray, " d"]) -> Ran:
+        """Evaluate the function at a point."""
+        outcome = self.problem.outcome(x)
+        if outcome.failed:
+            return Ran(outcome.metrics, "failed", outcome.failed)
+        stopped = self.problem.columns[0] not in outcome.metrics
+        return Ran(outcome.metrics, "infeasible" if stopped else "")
+
+    def headline(self, best: Observation, verdict: Verdict) -> str:
+        """The objective's value, or by how much the point is infeasible."""
+        objective = self.problem.columns[0]
+        if verdict.feasible:
+            return f"{objective} {best.metrics[objective]:.8g}"
+        return f"{objective} infeasible by {verdict.violation:.4g} ({verdict.worst})"
+
+
+def number(text: str) -> float | None:
+    """A number as people write it: decimal point or comma, yes and no; None for other text.
+
+    Example:
+        >>> number("1,5"), number("Yes"), number("n/a")
+        (1.5, 1.0, None)
+    """
+    lowered = text.strip().lower()
+    if lowered in _YES_NO:
+        return _YES_NO[lowered]
+    if re.fullmatch(r"[-+]?\d*,\d+(e[-+]?\d+)?", lowered):
+        lowered = lowered.replace(",", ".")
+    try:
+        return float(lowered)
+    except ValueError:
+        return None

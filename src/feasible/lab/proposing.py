@@ -1,0 +1,255 @@
+"""Proposing: which experiments a study's method wants next, from everything that was told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import sqlalchemy as sa
+
+from ..core.budget import Budget, Meter
+from ..core.checkpoint import decode, encode
+from ..core.errors import CheckpointError, Diverged, Pending, StopRun
+from ..core.evaluating import RunOptions
+from ..core.experiments import Experiments
+from ..core.ledger import (
+    ABANDONED,
+    CHECKED,
+    DONE,
+    FAILED,
+    INFEASIBLE,
+    PENDING,
+    Ledger,
+    Observations,
+)
+from ..core.run import Run, run
+from .rows import EvaluationRow, RunRow, read_evaluation
+from .schema import evaluations
+from .store import Store
+from .stored import _columns, observations
+from .telling import FOREIGN
+
+TRIES = 50
+"""How often a method is asked again when it repeats a point that is known or pending."""
+
+
+class Proposals(NamedTuple):
+    """Experiments that a method wants.
+
+    Attributes:
+        points: What to do, one vector an experiment.
+        tags: The number that the method gave each.
+        checkpoint: The method's state after it; None where it cannot be kept.
+    """
+
+    points: list[np.ndarray]
+    tags: list[int]
+    checkpoint: bytes | None = None
+
+
+class _Asking:
+    """An engine that evaluates nothing: the first points a method wants are what it proposes."""
+
+    workers = 1
+
+    def __init__(self, ledger: Ledger, answers: Mapping[int, Any]):
+        self.ledger, self.answers = ledger, answers
+        self.wanted: list[tuple[int, np.ndarray]] = []
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def map(
+        self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None
+    ) -> Any:
+        """Note what is wanted beyond the known answers, and end the run."""
+        if not items:
+            return
+        numbers = (k for k in count(self.ledger.count) if k not in self.answers)
+        self.wanted = [
+            (k, np.asarray(i[0] if isinstance(i, tuple) else i))
+            for k, i in zip(numbers, items, strict=False)
+        ]
+        raise StopRun("waiting for results")
+        yield
+
+
+def answered(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
+    """Return the rows whose experiments ended; an abandoned one ended as a failure."""
+    ended = [r for r in rows if r.status in (DONE, INFEASIBLE, FAILED, ABANDONED)]
+    for r in ended:
+        if r.status == ABANDONED:
+            r.status, r.reason = FAILED, "abandoned"
+    return ended
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """Asks a study's method.
+
+    Attributes:
+        store: Where the study is.
+        study: The study as stored now.
+        problem: Its problem.
+        experiments: What the problem says of its experiments.
+        method: Its method.
+    """
+
+    store: Store
+    study: RunRow
+    problem: Any
+    experiments: Experiments
+    method: Any
+
+    def propose(self, n: int) -> Proposals:
+        """Return up to n new experiments. Raises Pending where there are none yet."""
+        return self._asked(n) if hasattr(self.method, "ask") else self._replayed(n)
+
+    def _pending(self) -> list[EvaluationRow]:
+        """Return the experiments that are out."""
+        return self.store.evaluations(self.study.id, pending=True)
+
+    # -- methods that can be asked -----------------------------------------------------------------
+
+    def _asked(self, n: int) -> Proposals:
+        """Ask the method; what it repeats of known experiments it is told again at once."""
+        state = self._state()
+        waiting = {json.dumps(r.x) for r in self._pending()}
+        found = Proposals([], [])
+        for _ in range(TRIES):
+            for known in self._sorted(state, n - len(found.points), waiting, found):
+                self.method.tell(self.problem, state, known)
+            if len(found.points) >= n:
+                break
+        if not found.points:
+            raise Pending(
+                f"study '{self.study.name}': {self.study.method} has no new experiment to propose "
+                "before pending ones are told"
+            )
+        try:
+            return found._replace(checkpoint=encode(state))
+        except CheckpointError:
+            return found
+
+    def _sorted(
+        self, state: Any, n: int, waiting: set[str], found: Proposals
+    ) -> list[Observations]:
+        """Ask once: put new points into `found` and return those that are known already."""
+        repeats = self.experiments.free_repeats
+        proposed = self.method.ask(self.problem, state, n)
+        points = self.experiments.admit(np.asarray(proposed.x, dtype=float))
+        known: list[Observations] = []
+        for (x, allowed), tag in zip(points, proposed.tag.tolist(), strict=True):
+            key = json.dumps(x.tolist())
+            if not allowed or (repeats and key in waiting):
+                continue
+            old = self._seen(key) if repeats else None
+            if old is not None:
+                again = observations([old], _columns(self.problem, old))
+                again.tag[:] = tag
+                known.append(again)
+                continue
+            waiting.add(key)
+            found.points.append(x)
+            found.tags.append(tag)
+        return known
+
+    def _seen(self, key: str) -> EvaluationRow | None:
+        """Return an experiment at this point that ended."""
+        query = sa.select(evaluations).where(
+            evaluations.c.run == self.study.id,
+            evaluations.c.x == key,
+            evaluations.c.status.in_((DONE, INFEASIBLE, FAILED)),
+        )
+        with self.store.read() as connection:
+            found = connection.execute(query.limit(1)).first()
+        return None if found is None else read_evaluation(found)
+
+    def _state(self) -> Any:
+        """Return the method's state after everything told so far: the last checkpoint and what was
+        told since.
+        """
+        saved = self.store.checkpoint(self.study.id)
+        seed = self.study.seed
+        fresh_start = saved is not None or self.study.rows == 0
+        rng = np.random.default_rng([seed] if fresh_start else [seed, self.study.rows])
+        state = self.method.init(self.problem, rng)
+        told = -1
+        if saved is not None:
+            state, told = decode(saved[0], state), saved[1]
+        fresh = answered(self.store.evaluations(self.study.id, told_after=max(told, 0)))
+        if fresh:
+            widest = max(fresh, key=lambda r: len(r.metrics))
+            batch = observations(fresh, _columns(self.problem, widest))
+            batch.tag[batch.tag == FOREIGN] = -1
+            self.method.tell(self.problem, state, batch)
+        return state
+
+    # -- methods that own their loop ---------------------------------------------------------------
+
+    def _replayed(self, n: int) -> Proposals:
+        """Run the method on what was told; the first unanswered evaluations are the proposals.
+
+        The tag of a proposal is its number in the method's own order. Where a correction leads the
+        method another way, what it asked for on the old way is left aside.
+        """
+        stored = self.store.evaluations(self.study.id)
+        ended = answered(stored)
+        proposals = {r.tag: r for r in ended if r.tag != FOREIGN}
+        places = {json.dumps(r.x) for r in stored if r.tag != FOREIGN}
+        own = [
+            r
+            for r in ended
+            if self.experiments.free_repeats and r.tag == FOREIGN and json.dumps(r.x) not in places
+        ]
+        while True:
+            ledger = self._ledger(own)
+            answers = {len(own) + k: r for k, r in proposals.items()}
+            ledger.replay = {
+                k: observations([r], _columns(self.problem, r)) for k, r in answers.items()
+            }
+            try:
+                wanted = self._wanted(ledger, answers)
+                break
+            except Diverged:
+                proposals = {k: r for k, r in proposals.items() if len(own) + k < ledger.count}
+        out = [r for r in stored if r.status in (PENDING, CHECKED)]
+        waiting = {json.dumps(r.x) for r in out}
+        new = ((k - len(own), x) for k, x in wanted if json.dumps(x.tolist()) not in waiting)
+        fresh = list(islice(new, n))
+        if not fresh:
+            ids = ", ".join(str(r.row) for r in out) or "none"
+            raise Pending(
+                f"study '{self.study.name}': {self.study.method} proposes nothing before these are "
+                f"told: {ids}"
+            )
+        return Proposals([x for _, x in fresh], [k for k, _ in fresh])
+
+    def _ledger(self, own: Sequence[EvaluationRow]) -> Ledger:
+        """Return a ledger that begins with the experiments that nobody proposed."""
+        ledger = Ledger()
+        for r in own:
+            ledger.append(observations([r], _columns(self.problem, r)), stored=True)
+            ledger.remember([(np.array(r.x) + 0.0).tobytes()])
+        return ledger
+
+    def _wanted(self, ledger: Ledger, answers: Mapping[int, Any]) -> list[tuple[int, np.ndarray]]:
+        """Run the method until it wants what the ledger does not know."""
+        engine = _Asking(ledger, answers)
+        run(
+            Run(
+                self.problem,
+                self.method,
+                Budget(evaluations=10**9),
+                self.study.seed,
+                Meter({}),
+                ledger,
+                engine,
+                options=RunOptions(on_failure="skip"),
+            )
+        )
+        return engine.wanted
