@@ -5,7 +5,6 @@ and the ledger, in this order.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +12,8 @@ from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, 
 from ..core.evaluating import InProcess
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
 from ..core.run import Run, stop
+from .calling import Evaluable
 from .outcome import Outcome
-
-if TYPE_CHECKING:
-    from .problem import BlackBox
 
 CHECK = "check: "
 """How the reason of a row begins that ended at its first stage, so that a replay knows what the row
@@ -28,7 +25,7 @@ stalled.
 """
 
 
-def evaluate_in_run(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
+def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
     """Evaluate the rows of x (snapped to the box) for the active run; see BlackBox.evaluate."""
     seen: Observations | None = None
     short: BudgetExhausted | None = None
@@ -99,8 +96,9 @@ def _keys(x: np.ndarray) -> list[bytes]:
 
 
 def _conclude(
-    problem: BlackBox, run: Run, fresh: Observations | None, short: BudgetExhausted | None
+    problem: Evaluable, run: Run, fresh: Observations | None, short: BudgetExhausted | None
 ) -> None:
+    """Raise what a failure or the end of the budget asks for, after the trail saw the rows."""
     if fresh is not None and len(fresh):
         failed = (
             [i for i in sorted(fresh.reason) if fresh.status[i] == FAILED]
@@ -117,7 +115,7 @@ def _conclude(
 
 
 def _fresh(
-    problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray
+    problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
 ) -> tuple[Observations, BudgetExhausted | None]:
     """Charge and evaluate new points; what the budget does not cover is left out and reported."""
     meter = run.meter
@@ -149,7 +147,7 @@ def _fresh(
     return seen, short
 
 
-def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
+def _recorded(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
     """Evaluate, from the replay where the rows are stored, and put every row into the ledger."""
     ledger = run.ledger
     n, start = len(x), ledger.count
@@ -167,189 +165,169 @@ def _recorded(problem: BlackBox, run: Run, x: np.ndarray, tag: np.ndarray) -> Ob
         _add_noise(problem, run, seen)
         ledger.append(seen)
     else:
-        seen = _one_by_one(problem, run, x, ids, tag, stored or [None] * n)
+        seen = _Batch(problem, run, x, ids, tag).evaluate(stored or [None] * n)
     if problem.free_repeats:
         ledger.remember(_keys(x[: len(seen)]))
     return seen
 
 
 def _interrupted(
-    problem: BlackBox, x: np.ndarray, ids: np.ndarray, tag: np.ndarray
+    problem: Evaluable, x: np.ndarray, ids: np.ndarray, tag: np.ndarray
 ) -> Observations:
+    """Return rows that were paid for and never answered."""
     rows = problem.batch(x, [Outcome({}, "interrupted") for _ in x], ids, tag)
     rows.status[:] = PENDING
     return rows
 
 
-def _enough(problem: BlackBox, run: Run, row: Observations | None) -> bool:
-    """True if the rest of a batch is not worth starting: the seconds are used up, or the feasible
-    point that was asked for is there.
+class _Batch:
+    """New points on their way through an engine, row by row.
+
+    Attributes:
+        x: The points (n, d).
+        ids: Their numbers in the ledger (n,).
+        tag: The method's labels (n,).
+        rows: What is known of each by now.
     """
-    if (
-        run.options.find_feasible
-        and row is not None
-        and row.status[0] == DONE
-        and row.violation[0] <= problem.tolerance
+
+    def __init__(
+        self, problem: Evaluable, run: Run, x: np.ndarray, ids: np.ndarray, tag: np.ndarray
     ):
-        return True
-    return "seconds" in run.meter.limits and run.meter.left("seconds") <= 0
+        self.problem, self.run = problem, run
+        self.x, self.ids, self.tag = x, ids, tag
+        self.rows: list[Observations | None] = [None] * len(x)
 
-
-def _one_by_one(
-    problem: BlackBox,
-    run: Run,
-    x: np.ndarray,
-    ids: np.ndarray,
-    tag: np.ndarray,
-    stored: list[Observations | None],
-) -> Observations:
-    """Row by row through the engine. Where it is `_enough`, rows at the end that were not begun are
-    given back and left out.
-    """
-    ledger = run.ledger
-    rows: list[Observations | None] = list(stored)
-    checks: dict[int, Outcome] = {}
-    for i, old in enumerate(stored):
-        if old is not None and not np.array_equal(old.x[0], x[i]):
-            raise Diverged(
-                f"row {ids[i]} of '{problem.name}' is stored for {old.x[0].tolist()}, but the "
-                f"method now proposes {x[i].tolist()}: "
-                "the method, its settings or the problem changed since; start a new run"
-            )
-        if old is not None and old.status[0] == PENDING:
-            rows[i] = None
-        elif old is not None and old.status[0] == CHECKED and problem.check is not None:
-            rows[i] = None
-            checks[i] = Outcome(dict(old.observation(0).metrics))
-        elif old is not None:
-            old.tag = tag[i : i + 1]
-            run.meter.set_clock(ledger.times.get(int(ids[i]), 0.0))
-    todo = [i for i, row in enumerate(rows) if row is None]
-    for row in rows:
-        if row is not None:
-            _charge_second_stage(problem, run, row)
-    try:
-        if problem.check is not None:
-            _staged(problem, run, x, ids, tag, rows, [i for i in todo if i not in checks], checks)
-        elif not any(_enough(problem, run, row) for row in rows if row is not None):
-            for k, result in run.engine.map(
-                problem.outcome, [x[i] for i in todo], run.options.evaluation_timeout
-            ):
-                _keep(problem, run, x, ids, tag, rows, todo[k], result)
-                if _enough(problem, run, rows[todo[k]]):
-                    break
-        while len(rows) > 1 and rows[-1] is None:
-            rows.pop()
-            run.meter.refund("checks" if problem.check is not None else "evaluations", 1)
-    finally:
-        finished = [r for r in rows if r is not None]
-        if len(finished) < len(rows):
+    def evaluate(self, stored: list[Observations | None]) -> Observations:
+        """Answer rows from the store where they are there, evaluate the others, and put all into
+        the ledger. Where it is `enough`, rows at the end that were not begun are given back and
+        left out.
+        """
+        problem, run, rows = self.problem, self.run, self.rows
+        checks = self._replay(stored)
+        todo = [i for i, row in enumerate(rows) if row is None]
+        for row in rows:
+            if row is not None:
+                _charge_second_stage(problem, run, row)
+        try:
+            if problem.check is not None:
+                self._staged([i for i in todo if i not in checks], checks)
+            elif not any(self.enough(row) for row in rows if row is not None):
+                for k, result in run.engine.map(
+                    problem.outcome, [self.x[i] for i in todo], run.options.evaluation_timeout
+                ):
+                    self._keep(todo[k], result)
+                    if self.enough(rows[todo[k]]):
+                        break
+            while len(rows) > 1 and rows[-1] is None:
+                rows.pop()
+                run.meter.refund("checks" if problem.check is not None else "evaluations", 1)
+        finally:
             for i, row in enumerate(rows):
                 if row is None:
-                    pending = _interrupted(problem, x[i : i + 1], ids[i : i + 1], tag[i : i + 1])
-                    rows[i] = pending
-                    if ledger.sink is not None:
-                        ledger.sink(pending)
-        complete = [r for r in rows if r is not None]
-        if complete:
-            ledger.fresh += len(todo)
-            ledger.append(concatenate(complete), stored=True)
-    return ledger.batches[-1]
+                    rows[i] = pending = _interrupted(problem, *self._one(i))
+                    if run.ledger.sink is not None:
+                        run.ledger.sink(pending)
+            complete = [r for r in rows if r is not None]
+            if complete:
+                run.ledger.fresh += len(todo)
+                run.ledger.append(concatenate(complete), stored=True)
+        return run.ledger.batches[-1]
 
+    def _one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return point, number and label of row i, each as a batch of one."""
+        return self.x[i : i + 1], self.ids[i : i + 1], self.tag[i : i + 1]
 
-def _keep(
-    problem: BlackBox,
-    run: Run,
-    x: np.ndarray,
-    ids: np.ndarray,
-    tag: np.ndarray,
-    rows: list[Observations | None],
-    i: int,
-    result: object,
-    why_infeasible: str | None = None,
-) -> None:
-    if isinstance(
-        result, StopRun
-    ):  # the function charged a resource of its own, and the budget of that ends here
-        raise result
-    row = problem.batch(x[i : i + 1], [_outcome(result)], ids[i : i + 1], tag[i : i + 1])
-    if row.status[0] == INFEASIBLE and why_infeasible is not None:
-        row.reason[0] = why_infeasible
-    _add_noise(problem, run, row)
-    rows[i] = row
-    if run.ledger.sink is not None:
-        run.ledger.sink(row)
-    if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
-        raise EvaluationFailed(f"evaluation {ids[i]} of '{problem.name}' failed: {row.reason[0]}")
+    def _replay(self, stored: list[Observations | None]) -> dict[int, Outcome]:
+        """Take the stored rows; return those whose check is told and whose objective is open."""
+        checks: dict[int, Outcome] = {}
+        for i, old in enumerate(stored):
+            if old is None:
+                continue
+            if not np.array_equal(old.x[0], self.x[i]):
+                raise Diverged(
+                    f"row {self.ids[i]} of '{self.problem.name}' is stored for "
+                    f"{old.x[0].tolist()}, but the method now proposes {self.x[i].tolist()}: the "
+                    "method, its settings or the problem changed since; start a new run"
+                )
+            if old.status[0] == PENDING:
+                continue
+            if old.status[0] == CHECKED and self.problem.check is not None:
+                checks[i] = Outcome(dict(old.observation(0).metrics))
+                continue
+            old.tag = self.tag[i : i + 1]
+            self.rows[i] = old
+            ledger = self.run.ledger
+            self.run.meter.set_clock(ledger.times.get(int(self.ids[i]), 0.0))
+        return checks
 
+    def enough(self, row: Observations | None) -> bool:
+        """True if the rest of a batch is not worth starting: the seconds are used up, or the
+        feasible point that was asked for is there.
+        """
+        if (
+            self.run.options.find_feasible
+            and row is not None
+            and row.status[0] == DONE
+            and row.violation[0] <= self.problem.tolerance
+        ):
+            return True
+        meter = self.run.meter
+        return "seconds" in meter.limits and meter.left("seconds") <= 0
 
-def _staged(
-    problem: BlackBox,
-    run: Run,
-    x: np.ndarray,
-    ids: np.ndarray,
-    tag: np.ndarray,
-    rows: list[Observations | None],
-    todo: list[int],
-    checks: dict[int, Outcome],
-) -> None:
-    """First all checks; then the objective where the check passed and the budget of evaluations
-    allows it. checks: known already.
-    """
-    for k, result in run.engine.map(
-        problem.staged, [(x[i], "check") for i in todo], run.options.evaluation_timeout
-    ):
-        i = todo[k]
-        result = _outcome(result)
-        if result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
-            _keep(
-                problem,
-                run,
-                x,
-                ids,
-                tag,
-                rows,
-                i,
-                replace(result, failed=result.failed and CHECK + result.failed),
-                CHECK + "infeasible",
+    def _keep(self, i: int, result: object, why_infeasible: str | None = None) -> None:
+        """Make row i of what the engine gave back, and store it at once."""
+        if isinstance(result, StopRun):
+            raise result  # the function charged a resource of its own, and that budget ends here
+        problem, run = self.problem, self.run
+        x, ids, tag = self._one(i)
+        row = problem.batch(x, [_outcome(result)], ids, tag)
+        if row.status[0] == INFEASIBLE and why_infeasible is not None:
+            row.reason[0] = why_infeasible
+        _add_noise(problem, run, row)
+        self.rows[i] = row
+        if run.ledger.sink is not None:
+            run.ledger.sink(row)
+        if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
+            raise EvaluationFailed(
+                f"evaluation {self.ids[i]} of '{problem.name}' failed: {row.reason[0]}"
             )
-        else:
-            checks[i] = result
-        if _enough(problem, run, rows[i]):
-            break
-    passed = sorted(checks)
-    granted = (
-        []
-        if _enough(problem, run, None)
-        else passed[: int(run.meter.grant("evaluations", len(passed)))]
-    )
-    told = set()
-    for k, result in run.engine.map(
-        problem.staged, [(x[i], "objective") for i in granted], run.options.evaluation_timeout
-    ):
-        i, result = granted[k], _outcome(result)
-        told.add(i)
-        problem.infer_objective(result.metrics)
-        _keep(
-            problem,
-            run,
-            x,
-            ids,
-            tag,
-            rows,
-            i,
-            Outcome(
-                checks[i].metrics | result.metrics,
-                result.failed,
-                checks[i].seconds + result.seconds,
-            ),
-        )
-        if _enough(problem, run, rows[i]):
-            break
-    run.meter.refund("evaluations", len(set(granted) - told))
-    for i in passed:
-        if i not in told:
-            _keep(problem, run, x, ids, tag, rows, i, checks[i])
+
+    def _staged(self, todo: list[int], checks: dict[int, Outcome]) -> None:
+        """First all checks; then the objective where the check passed and the budget of evaluations
+        allows it. checks: known already.
+        """
+        problem, run = self.problem, self.run
+        timeout = run.options.evaluation_timeout
+        for k, result in run.engine.map(
+            problem.staged, [(self.x[i], "check") for i in todo], timeout
+        ):
+            i, result = todo[k], _outcome(result)
+            if result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
+                failed = result.failed and CHECK + result.failed
+                self._keep(i, replace(result, failed=failed), CHECK + "infeasible")
+            else:
+                checks[i] = result
+            if self.enough(self.rows[i]):
+                break
+        passed = sorted(checks)
+        wanted = 0 if self.enough(None) else len(passed)
+        granted = passed[: int(run.meter.grant("evaluations", wanted))] if wanted else []
+        told = set()
+        for k, result in run.engine.map(
+            problem.staged, [(self.x[i], "objective") for i in granted], timeout
+        ):
+            i, result = granted[k], _outcome(result)
+            told.add(i)
+            problem.infer_objective(result.metrics)
+            first = checks[i]
+            seconds = first.seconds + result.seconds
+            self._keep(i, Outcome(first.metrics | result.metrics, result.failed, seconds))
+            if self.enough(self.rows[i]):
+                break
+        run.meter.refund("evaluations", len(set(granted) - told))
+        for i in passed:
+            if i not in told:
+                self._keep(i, checks[i])
 
 
 def _outcome(result: object) -> Outcome:
@@ -361,24 +339,26 @@ def _outcome(result: object) -> Outcome:
     )
 
 
-def _charge_second_stage(problem: BlackBox, run: Run, row: Observations) -> None:
+def _charge_second_stage(problem: Evaluable, run: Run, row: Observations) -> None:
+    """Charge the evaluation of a stored row that passed its check."""
     if problem.check is not None and not row.reason.get(0, "").startswith(CHECK):
         run.meter.grant("evaluations", 1)
 
 
-def _add_noise(problem: BlackBox, run: Run, rows: Observations) -> None:
+def _add_noise(problem: Evaluable, run: Run, rows: Observations) -> None:
+    """Add the noise that the problem simulates, a stream for each row's number."""
     if problem.simulated_noise:
+        objective = problem.goal
         for i, row in enumerate(rows.id.tolist()):
             shift = problem.simulated_noise * run.rng(1, row).standard_normal()
-            rows.values[i, 0] += problem.sign * shift
-            if problem.target is None:
+            rows.values[i, 0] += objective.sign * shift
+            if objective.target is None:
                 rows.objective[i] += shift
             elif rows.objective[i] == rows.objective[i]:
-                rows.objective[i] = problem.minimised(rows.values[i, 0])
+                rows.objective[i] = objective.minimised(rows.values[i, 0])
 
 
-def _forbidden(problem: BlackBox, x: np.ndarray, tag: np.ndarray) -> Observations:
-    row = problem.batch(
-        x, [Outcome({}, "forbidden by a known constraint; not evaluated")], np.array([-1]), tag
-    )
-    return row
+def _forbidden(problem: Evaluable, x: np.ndarray, tag: np.ndarray) -> Observations:
+    """Return the row of a point that a known constraint forbids."""
+    failed = Outcome({}, "forbidden by a known constraint; not evaluated")
+    return problem.batch(x, [failed], np.array([-1]), tag)

@@ -1,0 +1,135 @@
+"""Calling the user's function, and what evaluating asks of a black box."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..core.errors import EvaluationFailed, StopRun
+from .objective import Objective
+from .outcome import Outcome, numbers, why
+from .reading import Reader
+from .space import Known, Space
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+    from ..core.ledger import Observations
+
+
+class Evaluable(Protocol):
+    """What calling and evaluating ask of a `BlackBox`, which documents it."""
+
+    name: str
+    fun: Callable[..., Any] | None
+    check: Callable[..., Any] | None
+    space: Space
+    reader: Reader
+    tolerance: float
+    pass_as: str
+    vectorized: bool
+    free_repeats: bool
+    simulated_noise: float
+
+    @property
+    def goal(self) -> Objective:
+        """What is optimised."""
+
+    @property
+    def known(self) -> Known | None:
+        """The test of all known constraints."""
+
+    def allowed(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+        """Where the known constraints let a point through."""
+
+    def outcome(self, x: Float[np.ndarray, " d"], stage: str = "all") -> Outcome:
+        """What one evaluation gives."""
+
+    def staged(self, item: tuple[Float[np.ndarray, " d"], str]) -> Outcome:
+        """`outcome` of (x, stage)."""
+
+    def call_vectorized(
+        self, x: Float[np.ndarray, "n d"], ids: Int[np.ndarray, " n"], tag: Int[np.ndarray, " n"]
+    ) -> Observations:
+        """One call for all rows."""
+
+    def batch(
+        self,
+        x: Float[np.ndarray, "n d"],
+        outcomes: Sequence[Outcome],
+        ids: Int[np.ndarray, " n"],
+        tag: Int[np.ndarray, " n"],
+    ) -> Observations:
+        """Rows from outcomes."""
+
+    def limit_violation(self, metrics: Mapping[str, float]) -> float:
+        """Largest violation among the limits whose metric is known."""
+
+    def infer_objective(self, names: Iterable[str]) -> None:
+        """Settle which metric is the objective."""
+
+
+def call(problem: Evaluable, x: Float[np.ndarray, " d"], stage: str = "all") -> Outcome:
+    """Evaluate one point; an error of the user's function becomes the reason of a failed outcome.
+
+    Args:
+        problem: Whose function and check are called.
+        x: The point (d,).
+        stage: "check" for the check alone, "objective" for the function alone, "all" for both.
+
+    Raises:
+        StopRun: The function charged a resource of its own, and its budget ends here.
+    """
+    started = time.perf_counter()
+    metrics: dict[str, float] = {}
+    try:
+        if stage in ("all", "check") and problem.check is not None:
+            metrics |= numbers(problem.check(_argument(problem, x)))
+            if stage == "check" or problem.limit_violation(metrics) > problem.tolerance:
+                return Outcome(metrics, None, time.perf_counter() - started)
+        if problem.fun is None:
+            raise EvaluationFailed(
+                f"problem '{problem.name}' has no function: its experiments are run by people, "
+                "with ask and tell"
+            )
+        if problem.vectorized:
+            one = problem.call_vectorized(x[None], np.array([-1]), np.array([-1]))
+            metrics |= one.observation(0).metrics
+            return Outcome(metrics, one.reason.get(0), time.perf_counter() - started)
+        given = _argument(problem, x)
+        raw = problem.fun(**given) if problem.pass_as == "keywords" else problem.fun(given)
+        metrics |= problem.reader.metrics(raw)
+    except StopRun:
+        raise
+    except (Exception, SystemExit) as error:
+        return Outcome(metrics, why(error), time.perf_counter() - started)
+    outcome = Outcome(metrics)
+    problem.reader.add_constraints(x, outcome)
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def call_vectorized(
+    problem: Evaluable,
+    x: Float[np.ndarray, "n d"],
+    ids: Int[np.ndarray, " n"],
+    tag: Int[np.ndarray, " n"],
+) -> Observations:
+    """One call of a vectorised function for all rows. A wrong shape or an exception fails the whole
+    batch; NaN fails a row.
+    """
+    try:
+        columns, values = problem.reader.table(problem.fun(x.copy()), len(x))  # type: ignore[misc]
+    except StopRun:
+        raise
+    except (Exception, SystemExit) as error:
+        return problem.batch(x, [Outcome({}, why(error)) for _ in x], ids, tag)
+    return problem.reader.tabled(x, columns, values, ids, tag)
+
+
+def _argument(problem: Evaluable, x: np.ndarray) -> Any:
+    """Return the point as the user's function takes it."""
+    return x.copy() if problem.pass_as == "vector" else problem.space.mapping(x)
