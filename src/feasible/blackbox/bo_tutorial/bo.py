@@ -28,8 +28,8 @@ from ...core.errors import ArgumentError, nearest
 from ...core.ledger import Observations
 from ...core.run import active_run
 from ..asktell import AskTell, Proposals, say
-from ..peers.frame import first_start
 from ..problem import BlackBox
+from ..sampling import first_start
 from ..space import Known, Space
 from .belief import (
     Surrogate,

@@ -36,8 +36,8 @@ from ...core.errors import ArgumentError, NotFinite, ShapeError, is_number
 from ...core.ledger import CHECKED, DONE, Observations
 from ..asktell import AskTell, Proposals
 from ..outcome import Outcome
-from ..peers.frame import first_start
 from ..problem import BlackBox
+from ..sampling import first_start
 from ..space import Space, sample_allowed
 from .acquisition import (
     Acquisition,

@@ -40,7 +40,7 @@ import numpy as np
 from ...core.errors import ArgumentError
 from ...core.ledger import DONE
 from ..asktell import AskTell, Proposals, say
-from ..peers.frame import draw, first_start
+from ..sampling import draw, first_start
 from ..space import Space, sample_allowed
 from .interpolant import Interpolants
 from .step import least

@@ -34,7 +34,8 @@ from scipy.stats import norm, qmc, rankdata
 
 from ...core.errors import ArgumentError
 from ..asktell import AskTell, Proposals
-from .frame import Frame, draw, first_start, lost, require, seed_from
+from ..sampling import draw, first_start, lost, seed_from
+from .frame import Frame, require
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -23,8 +23,9 @@ import numpy as np
 
 from ...core.errors import ArgumentError, Pending
 from ..asktell import AskTell, Proposals
+from ..sampling import draw, lost
 from .cma import by_rule
-from .frame import Frame, draw, lost, require
+from .frame import Frame, require
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

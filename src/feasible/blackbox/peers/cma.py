@@ -21,7 +21,8 @@ import numpy as np
 
 from ...core.errors import ArgumentError
 from ..asktell import AskTell, Proposals
-from .frame import Frame, draw, first_start, has_equality, lost, require, seed_from
+from ..sampling import draw, first_start, lost, seed_from
+from .frame import Frame, has_equality, require
 
 if TYPE_CHECKING:
     from jaxtyping import Float

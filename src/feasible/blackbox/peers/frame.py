@@ -1,6 +1,4 @@
-"""What the wrapped solvers share: the import of a peer, the coordinates a solver works in, and
-random starts.
-"""
+"""What the wrapped solvers share: the import of a peer, and the coordinates a solver works in."""
 
 from __future__ import annotations
 
@@ -11,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.errors import MissingExtra, NothingAllowed
+from ...core.errors import MissingExtra
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from ...core.ledger import Observations
     from ..problem import BlackBox
 
 
@@ -30,11 +27,6 @@ def require(module: str, method: str) -> Any:
             f"method '{method}' needs the package '{package}', which cannot be imported ({error}): "
             "install it with  pip install 'feasible[peers]'"
         ) from None
-
-
-def seed_from(rng: np.random.Generator) -> int:
-    """A seed that every library takes (31 bits)."""
-    return int(rng.integers(2**31 - 1))
 
 
 @dataclass(slots=True)
@@ -121,62 +113,6 @@ class Frame:
             else:
                 out[:, j] = lo + u * (hi - lo)
         return space.snap(out)
-
-
-def draw(problem: BlackBox, rng: np.random.Generator, n: int = 1) -> Float[np.ndarray, "n d"]:
-    """n random points that the known constraints let through: uniform in the box; where a bound is
-    infinite, normal around x0 or 0.
-
-    Raises NothingAllowed where (almost) no random point is allowed.
-    """
-    space, known = problem.space, problem.known
-    centre = np.zeros(space.d) if problem.x0 is None else problem.x0
-    lower, upper = np.isfinite(space.low), np.isfinite(space.high)
-    kept: list[np.ndarray] = []
-    got = tried = 0
-    while got < n:
-        k = n if known is None else max(256, n)
-        u = rng.random((k, space.d))
-        x = np.zeros((k, space.d))
-        if space.bounded:
-            x = space.from_unit(u)
-        else:
-            normal = rng.standard_normal((k, space.d))
-            for j in range(space.d):
-                if lower[j] and upper[j]:
-                    x[:, j] = space.low[j] + u[:, j] * (space.high[j] - space.low[j])
-                elif lower[j] or upper[j]:
-                    x[:, j] = (
-                        space.low[j] + np.abs(normal[:, j])
-                        if lower[j]
-                        else space.high[j] - np.abs(normal[:, j])
-                    )
-                else:
-                    x[:, j] = centre[j] + normal[:, j]
-            x = space.snap(x)
-        good = x if known is None else x[known(x)]
-        kept.append(good)
-        got, tried = got + len(good), tried + k
-        if tried >= 50_000 and got < 1e-4 * tried:
-            raise NothingAllowed(
-                f"known: only {got} of {tried} random points are allowed (acceptance rate "
-                f"{got / tried:.1e}, expected at "
-                "least 1e-4); tighten the bounds around the allowed region"
-            )
-    return np.concatenate(kept)[:n]
-
-
-def first_start(problem: BlackBox) -> Float[np.ndarray, " d"] | None:
-    """The user's own design x0, where there is one and the known constraints allow it."""
-    x0 = problem.x0
-    if x0 is None or (problem.known is not None and not problem.known(x0[None])[0]):
-        return None
-    return x0
-
-
-def lost(seen: Observations) -> np.ndarray:
-    """(n,) True for rows of which nothing can be learned: failed, or with an unknown constraint."""
-    return ~np.isfinite(seen.violation)
 
 
 def has_equality(problem: BlackBox) -> bool:

@@ -27,7 +27,8 @@ import numpy as np
 from ...core.errors import ArgumentError, Pending
 from ...core.run import active_run
 from ..asktell import AskTell, Proposals
-from .frame import draw, first_start, lost, require, seed_from
+from ..sampling import draw, first_start, lost, seed_from
+from .frame import require
 
 if TYPE_CHECKING:
     from ...core.ledger import Observations

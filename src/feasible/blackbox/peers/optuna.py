@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..asktell import AskTell, Proposals
-from .frame import draw, first_start, lost, require, seed_from
+from ..sampling import draw, first_start, lost, seed_from
+from .frame import require
 
 if TYPE_CHECKING:
     from ...core.ledger import Observations

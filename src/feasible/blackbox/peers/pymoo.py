@@ -27,7 +27,8 @@ import numpy as np
 
 from ...core.errors import ArgumentError, Pending
 from ..asktell import AskTell, Proposals
-from .frame import Frame, draw, first_start, lost, require, seed_from
+from ..sampling import draw, first_start, lost, seed_from
+from .frame import Frame, require
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

@@ -29,7 +29,8 @@ from ...core.ledger import FAILED
 from ...core.problem import Method
 from ...core.run import active_run
 from ..problem import BlackBox
-from .frame import Frame, draw, first_start
+from ..sampling import draw, first_start
+from .frame import Frame
 
 if TYPE_CHECKING:
     from jaxtyping import Float

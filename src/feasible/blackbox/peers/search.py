@@ -18,7 +18,7 @@ from scipy.stats import qmc
 
 from ...core.errors import ArgumentError
 from ..asktell import AskTell, Proposals
-from .frame import draw, first_start, seed_from
+from ..sampling import draw, first_start, seed_from
 
 if TYPE_CHECKING:
     from jaxtyping import Float

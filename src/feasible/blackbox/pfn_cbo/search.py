@@ -33,7 +33,7 @@ import numpy as np
 
 from ...core.errors import ArgumentError, NotFinite, ShapeError, WrongProblem, nearest
 from ..asktell import AskTell, Proposals
-from ..peers.frame import first_start, lost, seed_from
+from ..sampling import first_start, lost, seed_from
 from ..space import Known, Space, known_constraint, sample_allowed
 from .columns import Columns, constrained, feasible_rows, fill_failures, penalised
 

@@ -23,7 +23,8 @@ import numpy as np
 
 from ...core.errors import ArgumentError, EvaluationFailed
 from ...core.problem import Method, Problem
-from ..peers.frame import require, seed_from
+from ..peers.frame import require
+from ..sampling import seed_from
 from .accounting import Noise, noise_key, warn_not_private
 from .gsd import check_privacy, rho_total
 from .problem import PrivateTable, Synthetic
