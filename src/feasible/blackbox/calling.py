@@ -35,6 +35,14 @@ class Evaluable(Protocol):
     simulated_noise: float
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Metrics that every row has."""
+
+    @property
+    def metric_titles(self) -> dict[str, str]:
+        """Heading by metric."""
+
+    @property
     def goal(self) -> Objective:
         """What is optimised."""
 
@@ -64,6 +72,11 @@ class Evaluable(Protocol):
         tag: Int[np.ndarray, " n"],
     ) -> Observations:
         """Rows from outcomes."""
+
+    def from_metrics(
+        self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int
+    ) -> Observations:
+        """One row from metrics that somebody measured."""
 
     def limit_violation(self, metrics: Mapping[str, float]) -> float:
         """Largest violation among the limits whose metric is known."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from ..core.errors import TableError
 from ..core.experiments import Column, Ran
 from ..core.ledger import CHECKED, INFEASIBLE, PENDING, Observation, Observations
 from ..core.verdict import Verdict
+from .calling import Evaluable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from .outcome import Outcome
-    from .space import Space
 
 _YES_NO = {
     "yes": 1.0,
@@ -32,36 +30,11 @@ _YES_NO = {
 }
 
 
-class Evaluated(Protocol):
-    """What the experiments need of a black box; see there."""
-
-    space: Space
-    columns: tuple[str, ...]
-    fun: Callable[..., Any] | None
-    check: Callable[..., Any] | None
-    free_repeats: bool
-
-    @property
-    def metric_titles(self) -> dict[str, str]:
-        """Heading by metric."""
-
-    def allowed(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """True where the known constraints let a point through."""
-
-    def from_metrics(
-        self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int
-    ) -> Observations:
-        """One row from metrics."""
-
-    def outcome(self, x: Float[np.ndarray, " d"]) -> Outcome:
-        """Everything that one evaluation gives."""
-
-
 @dataclass(frozen=True)
 class BlackBoxExperiments:
     """The experiments of a `BlackBox`: inputs are its variables, results its metrics."""
 
-    problem: Evaluated
+    problem: Evaluable
 
     @property
     def free_repeats(self) -> bool:
