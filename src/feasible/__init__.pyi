@@ -1,7 +1,8 @@
 from . import blackbox as blackbox, training as training, transport as transport
 from .api import race as race, reproduce as reproduce, solve as solve
 from .core import errors as errors
-from .core.budget import Budget as Budget, spend as spend
+from .core.budget import Budget as Budget, Resource as Resource, spend as spend
 from .core.problem import Method as Method, Problem as Problem
 from .core.result import Result as Result
+from .core.run import offer as offer
 from .core.verdict import Verdict as Verdict

@@ -4,4 +4,10 @@ from ..core.registry import Catalogue
 from .default import choose
 from .moved import MOVED
 
-CATALOGUE = Catalogue.of_room(__package__, choose, MOVED, f"{__package__}.declared:study_file")
+CATALOGUE = Catalogue.of_room(
+    __package__,
+    choose,
+    MOVED,
+    study_file=f"{__package__}.declared:study_file",
+    wraps="feasible.blackbox.BlackBox(function, bounds=...)",
+)

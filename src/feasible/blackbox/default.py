@@ -21,7 +21,7 @@ def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[st
     """The default method. The rule follows races on development seeds (docs/blackbox/index.md,
     benchmarks/results/*-development.json).
     """
-    if type(problem).__name__ == "PrivateTable":
+    if "PrivateTable" in problem.kinds():
         return (
             "private-gsd",
             "it fits a table to noisy answers of any kind of query, and its errors on marginals "

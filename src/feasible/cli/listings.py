@@ -200,9 +200,12 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _example(solves: str) -> str:
-    from ..core.registry import problems as registered
+    """A registered problem of this class, or of one that derives from it."""
+    from ..core.registry import load_problem, problems as registered
 
-    names = [e.name for e in registered().values() if e.solves == solves]
+    names = [e.name for e in registered().values() if e.solves == solves] or [
+        name for name in registered() if solves in load_problem(name).kinds()
+    ]
     return "welded-beam" if "welded-beam" in names else min(names, default="my_problem.py:problem")
 
 

@@ -33,6 +33,13 @@ class Problem:
     example_budget: ClassVar[str] = "evaluations=200"
     """A budget as the command line takes it, for the calls that `feasible explain` prints."""
 
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """Names of its class and of those that it derives from, the nearest first: a method, or a
+        room's default, for one of them is one for it.
+        """
+        return tuple(c.__name__ for c in cls.__mro__ if issubclass(c, Problem))
+
     # -- what a run keeps and judges ---------------------------------------------------------------
 
     keeps_ledger: ClassVar[bool] = False

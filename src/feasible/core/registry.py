@@ -30,8 +30,19 @@ from .problem import Method, Problem
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered name. target: "module:attribute"; settings are applied when it is loaded.
-    example: a problem that shows a method's use.
+    """A registered name.
+
+    Attributes:
+        name: What people say on the command line.
+        target: "module:attribute".
+        room: Where it belongs.
+        paper: Slug of its paper.
+        solves: Name of the Problem class; a method that solves it takes problems of classes that
+            derive from it too.
+        peer: True for another library's solver.
+        settings: Applied when it is loaded.
+        summary: One line.
+        example: A problem that shows a method's use.
     """
 
     name: str
@@ -51,11 +62,13 @@ class Catalogue:
 
     Attributes:
         room: Its name.
-        methods: Its methods.
-        problems: Its problems.
-        claims: Claims by paper slug: "module:attribute".
-        default: (problem, budget, batches) -> (method name, reason); see `default_method`.
+        methods: Its methods by name.
+        problems: Its ready-made problems by name.
+        claims: Claims by paper slug, as "module:attribute".
+        default: (problem, budget, batches) -> (method name, reason), or None where it has none for
+            this kind of problem; see `default_method`.
         moved: Former "module:class" of a method in stored runs -> its registered name.
+        wraps: A call that makes a problem of this room of a plain function, for error messages.
         study_file: "module:function" of what reads a study file's table as a `StudyFile`; see
             `read_study`.
     """
@@ -64,17 +77,19 @@ class Catalogue:
     methods: tuple[Entry, ...] = ()
     problems: tuple[Entry, ...] = ()
     claims: Mapping[str, str] = field(default_factory=dict)
-    default: Callable[[Any, Any, bool], tuple[str, str]] | None = None
+    default: Callable[[Any, Any, bool], tuple[str, str] | None] | None = None
     moved: Mapping[str, str] = field(default_factory=dict)
     study_file: str | None = None
+    wraps: str = ""
 
     @classmethod
     def of_room(
         cls,
         package: str,
-        default: Callable[[Any, Any, bool], tuple[str, str]],
+        default: Callable[[Any, Any, bool], tuple[str, str] | None],
         moved: Mapping[str, str],
         study_file: str | None = None,
+        wraps: str = "",
     ) -> Catalogue:
         """Chain the entries of a room and of its folders, in the order of their names.
 
@@ -84,6 +99,7 @@ class Catalogue:
             default: the room's rule for a run that names no method.
             moved: former "module:class" of methods in stored runs -> registered name.
             study_file: "module:function" of what reads a study file, see `read_study`.
+            wraps: a call that makes a problem of this room of a plain function.
         """
         room = importlib.import_module(package)
         folders = sorted(m.name for m in pkgutil.iter_modules(room.__path__) if m.ispkg)
@@ -98,6 +114,7 @@ class Catalogue:
             default,
             moved,
             study_file,
+            wraps,
         )
 
 
@@ -207,8 +224,7 @@ def load_problem(reference: Any) -> Problem:
     if not isinstance(reference, str):
         raise ArgumentTypeError(
             f"problem: got {type(reference).__name__}, expected a Problem, a registered name or "
-            "'file.py:name'; a plain "
-            "function becomes one by feasible.blackbox.BlackBox(function, bounds=...)"
+            f"'file.py:name'{_wraps()}"
         )
     found = _from_reference(reference, problems(), "problem")
     if callable(found) and not isinstance(found, Problem):
@@ -228,10 +244,14 @@ def _built(factory: Callable[[], Any], reference: str) -> Any:
     except Exception as error:
         raise ArgumentError(
             f"problem '{reference}' is a function or class, so it is called without arguments and "
-            "must return a Problem, but it "
-            f"raised {type(error).__name__}: {error}. A function to optimise becomes a Problem by "
-            "feasible.blackbox.BlackBox(function, bounds=...)"
+            f"must return a Problem, but it raised {type(error).__name__}: {error}{_wraps()}"
         ) from error
+
+
+def _wraps() -> str:
+    """A clause that says how a plain function becomes a problem."""
+    calls = [c.wraps for c in catalogues() if c.wraps]
+    return f"; a plain function becomes one by {' or '.join(calls)}" if calls else ""
 
 
 def load_method(reference: Any) -> Method:
@@ -387,8 +407,17 @@ def _file_module(path: str) -> Any:
 
 
 def default_method(problem: Problem, budget: Any, *, batches: bool = False) -> tuple[Method, str]:
-    """The room's choice for this problem and budget, and why. batches: several points
-    must be out at once and results come back in any order (workers, or people)."""
+    """The room's choice for this problem and budget, and why.
+
+    Args:
+        problem: Of a class of a room, or of one that derives from such a class.
+        budget: What may be spent.
+        batches: Several points must be out at once and results come back in any order (workers, or
+            people).
+
+    Raises:
+        ArgumentError: No room has a method for this kind of problem.
+    """
     rooms = [
         c.__module__.split(".")[1]
         for c in type(problem).__mro__
@@ -396,8 +425,9 @@ def default_method(problem: Problem, budget: Any, *, batches: bool = False) -> t
     ]
     for catalogue in catalogues():
         if catalogue.room in rooms and catalogue.default is not None:
-            name, reason = catalogue.default(problem, budget, batches)
-            return load_method(name), reason
+            found = catalogue.default(problem, budget, batches)
+            if found is not None:
+                return load_method(found[0]), found[1]
     raise ArgumentError(
         f"method: no room chooses one for a {type(problem).__name__}; name a method that solves it"
     )

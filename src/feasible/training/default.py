@@ -16,7 +16,7 @@ def choose(problem: TrainingProblem, budget: Budget, batches: bool = False) -> t
     """The recommended recipe, by a race on development seeds
     (benchmarks/results/recipes-development.json).
     """
-    if type(problem).__name__ == "TargetProblem":
+    if "TargetProblem" in problem.kinds():
         return "sso", "each gradient of the expensive loss pays for many steps"
     size = sum(p.numel() for p in problem.model().parameters())
     if size > MANY:

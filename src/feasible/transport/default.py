@@ -38,6 +38,6 @@ DEFAULTS: dict[str, tuple[str, str]] = {
 """Problem class -> its default method and why."""
 
 
-def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str]:
+def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
     """The default method of a kind of problem: there is one published method for each here."""
-    return DEFAULTS[type(problem).__name__]
+    return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
