@@ -283,8 +283,8 @@ def _normal(rng: np.random.Generator) -> Callable[..., np.ndarray]:
 
 
 class _quiet:  # noqa: N801
-    """Silence pycma's warnings; where it draws from NumPy's global stream (whole numbers), seed
-    that and put it back.
+    """Silence pycma's warnings and its augmented Lagrangian's log, which would make a folder; where
+    it draws from NumPy's global stream (whole numbers), seed that and put it back.
     """
 
     def __init__(self, state: Evolving, stream: bool):
@@ -294,6 +294,9 @@ class _quiet:  # noqa: N801
     def __enter__(self) -> None:
         self.caught.__enter__()
         warnings.simplefilter("ignore")
+        self.handler = require("cma.constraints_handler", CMAES.name)
+        silent = require("cma.logger", CMAES.name).LoggerDummy
+        self.logger, self.handler._Logger = self.handler._Logger, silent
         if self.stream:
             self.before = np.random.get_state()
             np.random.seed(seed_from(self.state.rng))
@@ -301,4 +304,5 @@ class _quiet:  # noqa: N801
     def __exit__(self, *_: object) -> None:
         if self.stream:
             np.random.set_state(self.before)
+        self.handler._Logger = self.logger
         self.caught.__exit__(None, None, None)
