@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Proposals:
-    """Points to evaluate. tag: (n,) the method's own label, which comes back with the outcome; -1
-    means none.
+    """Points to evaluate.
+
+    Attributes:
+        x: (n, d) the points.
+        tag: (n,) the method's own label of each, which comes back with the outcome; -1 for none.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -48,21 +51,34 @@ def say(note: str) -> None:
 class AskTell(Method):
     """A method that proposes points and learns from outcomes, in any order and partly.
 
-    ask(problem, state, n): n points, or the method's natural batch where n is None. Asking again
-    before telling is legal.
-    tell(problem, state, seen): outcomes of earlier proposals (by their tag) or of points that
-    somebody else chose (tag -1).
-      A failed row has a NaN objective and an infinite violation.
+    Asking again before telling is legal. A failed row has a NaN objective and an infinite
+    violation.
     """
 
     solves: ClassVar[type[BlackBox]] = BlackBox
 
     def ask(self, problem: BlackBox, state: Any, n: int | None = None) -> Proposals:
-        """Propose points; all of them obey the box and the known constraints."""
+        """Propose points; all of them obey the box and the known constraints.
+
+        Args:
+            problem: What is optimised.
+            state: The method's state, which may be changed.
+            n: How many; None for the method's natural batch.
+
+        Raises:
+            Pending: Nothing can be proposed before open proposals are told.
+        """
         raise TypeError(f"{type(self).__name__} does not define ask")
 
     def tell(self, problem: BlackBox, state: Any, seen: Observations) -> None:
-        """Learn from outcomes."""
+        """Learn from outcomes.
+
+        Args:
+            problem: What is optimised.
+            state: The method's state, which is changed.
+            seen: Outcomes of earlier proposals, by their tag, or of points that somebody else chose
+                (tag -1).
+        """
         raise TypeError(f"{type(self).__name__} does not define tell")
 
     def step(self, problem: BlackBox, state: Any) -> Any:
@@ -72,7 +88,6 @@ class AskTell(Method):
         return state
 
     def answer(self, problem: BlackBox, state: Any) -> Any:
-        """The best observation of the active run: an answer is always something that was
-        measured."""
+        """The best observation of the active run: an answer is something that was measured."""
         run = active_run.get()
         return None if run is None else run.incumbent()

@@ -23,18 +23,21 @@ class Command:
     """Run a program for each evaluation: ``BlackBox(Command("simulate {input} {output}"),
     bounds=..., objective="cost", limits=...)``.
 
-    command: text or a list; {input} is a JSON file with the variables by name, {output} the JSON
-      file of metrics that the program must
-      write, {scratch} the folder of this evaluation, in which it also runs. Relative files in the
-      command that exist now are made absolute.
-    timeout: seconds, after which the program and its children are killed.  allowed: exit codes that
-      count as success.
-    keep: a folder in which the scratch folder of every failed evaluation is kept.
-
     A wrong exit code, a missing or unreadable output, {"failed": "why"} in it, or a timeout is a
-    failed evaluation, with the end of the
-    program's standard error in the reason. Raises ArgumentError at once if the program cannot be
-    found, naming the paths tried.
+    failed evaluation, with the end of the program's standard error in the reason.
+
+    Args:
+        command: Text or a list; {input} is a JSON file with the variables by name, {output} the
+            JSON file of metrics that the program must write, {scratch} the folder of this
+            evaluation, in which it also runs. Relative files in the command that exist now are made
+            absolute.
+        timeout: Seconds, after which the program and its children are killed; None for no limit.
+        allowed: Exit codes that count as success.
+        keep: A folder in which the scratch folder of every failed evaluation is kept.
+        environment: Variables that the program gets besides this process's own.
+
+    Raises:
+        ArgumentError: The program cannot be found; the error names the paths tried.
     """
 
     pass_as = "mapping"

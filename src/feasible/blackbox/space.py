@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One input. low, high: bounds, inside which every evaluated point lies. For categories they
-    are the codes 0..n-1.
+    """One input.
+
+    Attributes:
+        name: As people call it.
+        low: Lower bound; every evaluated point keeps to it. For categories the code 0.
+        high: Upper bound; for categories the code n - 1.
+        unit: For people.
+        integer: True for whole numbers and categories.
+        log: True if it is searched by its logarithm.
+        choices: The categories, whose places are the codes; empty for numbers.
+
+    Raises:
+        BoundsError: Bounds that cross, or between which there is nothing.
     """
 
     name: str
@@ -110,8 +121,16 @@ def Categorical(name: str, choices: Sequence[Any], *, unit: str = "") -> Variabl
 
 
 class Space:
-    """An ordered list of variables. Points are rows of float64 arrays (n, d); categories are
-    codes."""
+    """An ordered list of variables. Points are rows of float64 arrays (n, d), categories codes.
+
+    Attributes:
+        variables: In order.
+        names: Their names.
+        low: (d,) lower bounds, whole for whole numbers.
+        high: (d,) upper bounds.
+        integer: (d,) True for whole numbers and categories.
+        bounded: True if every bound is finite.
+    """
 
     def __init__(self, variables: Sequence[Variable]):
         if not variables:
@@ -369,8 +388,14 @@ def sample_allowed(
 ) -> Float[np.ndarray, "n d"]:
     """n points of the box that the known constraints let through, by rejection.
 
-    uniform: (k) -> (k, d) points of [0, 1]^d.  Raises NothingAllowed with the measured acceptance
-      rate when it is below 1e-4.
+    Args:
+        space: The box.
+        allowed: The test of the known constraints, None where there are none.
+        n: How many.
+        uniform: (k) -> (k, d) points of [0, 1]^d.
+
+    Raises:
+        NothingAllowed: The measured acceptance rate, which the error names, is below 1e-4.
     """
     if allowed is None:
         return space.from_unit(uniform(n))

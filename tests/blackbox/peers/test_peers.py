@@ -356,3 +356,10 @@ def test_cbx_spends_nothing_on_a_shape_check_and_moves_like_its_equation():
     method.tell(problem, state, seen)
     best = before[np.argmin(np.where(seen.violation > 0, 100 + seen.violation, seen.objective))]
     assert np.allclose(state.dynamic.x[0], before - 0.01 * (before - best))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_leaves_nothing_in_the_users_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    go(name, disc(), evaluations(name, 20))
+    assert list(tmp_path.iterdir()) == []

@@ -1,9 +1,10 @@
 """Particles from electrospray: a process whose product should have a given diameter, and which does
 not always run.
 
-Source: the synthetic problem in the code of F. Wang, A. Parhizkar, A. Harker, M. Edirisinghe,
-  Constrained composite Bayesian optimization for
-rational synthesis of polymeric particles (arXiv 2411.10471), github.com/FrankWanger/CCBO.
+References:
+    the synthetic problem in the code of F. Wang, A. Parhizkar, A. Harker, M. Edirisinghe,
+    Constrained composite Bayesian optimization for rational synthesis of polymeric particles (arXiv
+    2411.10471), github.com/FrankWanger/CCBO.
 """
 
 from __future__ import annotations
@@ -43,12 +44,11 @@ def electrospray(target: float = 18.0, name: str | None = None) -> BlackBox:
     solvent; d = 4, one yes/no limit.
 
     diameter = 10 sqrt(concentration flow) / log2(voltage) + 0.4 + solvent, with solvent 0 for DMAc
-    and 1 for CHCl3; the spray is stable where
-    ln(flow) (solvent - 1/2) + 1.4 >= 0, that is flow <= 16.4446 with DMAc and >= 0.060810 with
-    CHCl3. As in the source an unstable spray has
-    a diameter too. Stable sprays reach 0.4536 to 53.54 um. |diameter - target| is minimised; best
-    known 0, on a surface of designs.
-    The share of stable designs, uniform in the box of the original units, is 0.636.
+    and 1 for CHCl3; the spray is stable where ln(flow) (solvent - 1/2) + 1.4 >= 0, that is flow <=
+    16.4446 with DMAc and >= 0.060810 with CHCl3. As in the source an unstable spray has a diameter
+    too. Stable sprays reach 0.4536 to 53.54 um. |diameter - target| is minimised; best known 0, on
+    a surface of designs. The share of stable designs, uniform in the box of the original units, is
+    0.636.
     """
     return BlackBox(
         _electrospray,

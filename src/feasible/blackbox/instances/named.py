@@ -11,17 +11,14 @@ from functools import partial
 from ...core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
 from ..problem import BlackBox
 from .electrospray import electrospray
-from .engineering import (
-    cantilever_beam,
+from .machines import (
     car_side_impact,
     compression_spring,
     heat_exchanger,
     pressure_vessel,
-    reinforced_concrete_beam,
     speed_reducer,
-    three_bar_truss,
-    welded_beam,
 )
+from .structures import cantilever_beam, reinforced_concrete_beam, three_bar_truss, welded_beam
 from .synthetic import (
     ackley,
     ackley_constrained,
@@ -127,10 +124,8 @@ def get(name: str, variant: str | None = None, **options: object) -> BlackBox:
     variant="classic")`, `get("ackley", d=4, shift_seed=1)`.
 
     variant: "published" or "classic" for those problems that the literature has in two forms; the
-      other form is also registered under
-    a name of its own, such as `speed-reducer-classic`.  options: as the factory takes them (d,
-    shift_seed, low, high).
-    Raises UnknownName, ArgumentError.
+    other form is also registered under a name of its own, such as `speed-reducer-classic`. options:
+    as the factory takes them (d, shift_seed, low, high). Raises UnknownName, ArgumentError.
     """
     if name not in PROBLEMS:
         raise UnknownName(f"no problem is called {name!r}; {nearest(name, PROBLEMS)}")

@@ -1,15 +1,15 @@
 """Functions made for testing optimisers: five small ones under limits, and the unconstrained
 landscapes.
 
-Sources: the limited ones are test functions of Yu, Picard, Ahmed (arXiv 2404.04495;
-  github.com/rosenyu304/BOEngineeringBenchmark); the
-canyon and `rastrigin_cbo` are those of Riedl, Klock, Geldhauser, Fornasier, Gradient is All You
-Need? (arXiv 2306.09778). The landscapes
-take microseconds for a batch, so they are `repeats="charged"`: looking a point up would cost more
-than evaluating it.
-
 Hills are written with 1 - cos 2 pi v = 2 sin^2 pi v: one sine less to reduce, and no cancellation
 near the optimum.
+
+References:
+    the limited ones are test functions of Yu, Picard, Ahmed (arXiv 2404.04495;
+    github.com/rosenyu304/BOEngineeringBenchmark); the canyon and `rastrigin_cbo` are those of
+    Riedl, Klock, Geldhauser, Fornasier, Gradient is All You Need? (arXiv 2306.09778). The
+    landscapes take microseconds for a batch, so they are `repeats="charged"`: looking a point up
+    would cost more than evaluating it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from ...core.errors import ArgumentError
 from ..problem import BlackBox
-from .engineering import by_column
+from .forms import by_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +49,10 @@ def _jlh1(x: Points) -> Metrics:
 def jlh1() -> BlackBox:
     """Minimise (x1 - .5)^2 + (x2 - .5)^2 with x1 + x2 <= .75 on [0, 1]^2.
 
-    Best known 1/32 at (.375, .375), exactly the projection of (.5, .5). Share 9/32.  Source:
-    Jetton, Li & Hoyle 2023, as published.
+    Best known 1/32 at (.375, .375), exactly the projection of (.5, .5). Share 9/32.
+
+    References:
+        Jetton, Li & Hoyle 2023, as published.
     """
     return BlackBox(
         _jlh1,
@@ -78,8 +80,10 @@ def jlh2() -> BlackBox:
     """Minimise cos(2 x1) cos(x2) + sin(x1) inside the ellipse (x1 + 5)^2/4 + x2^2/100 <= 2.5 on
     [-5, 0] x [-5, 5].
 
-    Best known -1.825440 at (sqrt 10 - 5, 0), on the ellipse. Share .62.  Source: Jetton, Li & Hoyle
-    2023, as published.
+    Best known -1.825440 at (sqrt 10 - 5, 0), on the ellipse. Share .62.
+
+    References:
+        Jetton, Li & Hoyle 2023, as published.
     """
     return BlackBox(
         _jlh2,
@@ -102,8 +106,10 @@ def _gkxwc1(x: Points) -> Metrics:
 def gkxwc1() -> BlackBox:
     """Minimise cos(2 x1) cos(x2) + sin(x1) with cos(x1 + x2) <= .5 on [0, 6]^2.
 
-    Best known -2 at (3 pi/2, 0), also the minimum without the limit. Share .665.  Source: Gardner
-    et al. 2014 (ICML), as published.
+    Best known -2 at (3 pi/2, 0), also the minimum without the limit. Share .665.
+
+    References:
+        Gardner et al. 2014 (ICML), as published.
     """
     return BlackBox(
         _gkxwc1,
@@ -128,8 +134,10 @@ def gkxwc2() -> BlackBox:
     """Minimise sin(x1) + x2 with sin(x1) sin(x2) <= -.95 on [0, 6]^2: two small islands are
     feasible.
 
-    Best known 0.253236 = asin(.95) - 1 at (3 pi/2, asin .95). Share .018.  Source: Gardner et al.
-    2014 (ICML), as published.
+    Best known 0.253236 = asin(.95) - 1 at (3 pi/2, asin .95). Share .018.
+
+    References:
+        Gardner et al. 2014 (ICML), as published.
     """
     return BlackBox(
         _gkxwc2,
@@ -153,8 +161,10 @@ def ackley_constrained(d: int = 2) -> BlackBox:
     """Ackley's function on [-5, 10]^d with sum x <= 0 and ||x|| <= 5.
 
     Best known 0 at 0, on the edge of the half space. Shares .175 (d = 2), .0035 (d = 6), 2e-5 (d =
-    10): half the volume of the ball of
-    radius 5, divided by 15^d.  Source: Eriksson & Poloczek 2021 (AISTATS), as published.
+    10): half the volume of the ball of radius 5, divided by 15^d.
+
+    References:
+        Eriksson & Poloczek 2021 (AISTATS), as published.
     """
     return BlackBox(
         _ackley_constrained,
@@ -239,11 +249,12 @@ def keane_bump(d: int = 18) -> BlackBox:
     and sum x <= 7.5 d.
 
     At x = 0 the quotient is 0/0, and 0 is returned. Best known -0.7971139 (d = 18: seven
-    coordinates from 3.16 down to 2.93, eleven from
-    .51 down to .45) and -0.8036191 (d = 20), found from structured starts; for other d none is
-    given. Almost every random point is
-    feasible (share .9999), but local solvers that start from one mostly end near -.23.  Source:
-    Keane 1994; d = 18 as published.
+    coordinates from 3.16 down to 2.93, eleven from .51 down to .45) and -0.8036191 (d = 20), found
+    from structured starts; for other d none is given. Almost every random point is feasible (share
+    .9999), but local solvers that start from one mostly end near -.23.
+
+    References:
+        Keane 1994; d = 18 as published.
     """
     best, point = _KEANE.get(d, (None, None))
     return BlackBox(
@@ -329,7 +340,9 @@ def rastrigin(
     d: int = 10, shift_seed: int | None = None, low: float = -5.12, high: float = 5.12
 ) -> BlackBox:
     """sum v^2 + 10 sum(1 - cos 2 pi v), v = x - shift; best known 0 at the shift (see `sphere`).
-    Source: Rastrigin 1974.
+
+    References:
+        Rastrigin 1974.
     """
     return _landscape("rastrigin", partial(_rastrigin, height=10.0), d, shift_seed, low, high)
 
@@ -337,11 +350,14 @@ def rastrigin(
 def rastrigin_cbo(
     d: int = 10, shift_seed: int | None = None, low: float = -20.0, high: float = 20.0
 ) -> BlackBox:
-    """sum v^2 + 2.5 sum(1 - cos 2 pi v), v = x - shift: Rastrigin's function with lower hills; best
-    known 0 at the shift (see `sphere`).
+    """sum v^2 + 2.5 sum(1 - cos 2 pi v), v = x - shift: Rastrigin's function with lower
+    hills. Best known 0 at the shift (see `sphere`).
 
     The wide box holds a start cloud N(4, 4^2). A result below .8 is counted as success in the
-    authors' code.  Source: arXiv 2306.09778.
+    authors' code.
+
+    References:
+        arXiv 2306.09778.
     """
     return _landscape("rastrigin-cbo", partial(_rastrigin, height=2.5), d, shift_seed, low, high)
 
@@ -371,7 +387,8 @@ def ackley(
     """-20 exp(-.2 sqrt(mean v^2)) - exp(mean cos 2 pi v) + 20 + e, v = x - shift; best known 0 at
     the shift (see `sphere`).
 
-    Source: Ackley 1987.
+    References:
+        Ackley 1987.
     """
     return _landscape("ackley", _ackley, d, shift_seed, low, high)
 
@@ -391,7 +408,10 @@ def griewank(
     d: int = 10, shift_seed: int | None = None, low: float = -600.0, high: float = 600.0
 ) -> BlackBox:
     """sum v^2/4000 - prod cos(v_j/sqrt j) + 1, v = x - shift; best known 0 at the shift (see
-    `sphere`).  Source: Griewank 1981.
+    `sphere`).
+
+    References:
+        Griewank 1981.
     """
     return _landscape("griewank", _griewank, d, shift_seed, low, high)
 
@@ -412,7 +432,10 @@ def rosenbrock(
     d: int = 10, shift_seed: int | None = None, low: float = -5.0, high: float = 10.0
 ) -> BlackBox:
     """sum 100 (v_{j+1} - v_j^2)^2 + (1 - v_j)^2, v = x - shift (see `sphere`); best known 0 at 1 +
-    shift.  Source: Rosenbrock 1960.
+    shift.
+
+    References:
+        Rosenbrock 1960.
     """
     if d < 2:
         raise ArgumentError(
@@ -445,12 +468,13 @@ def grand_canyon(
     ripples that trap gradient descent.
 
     E = 25 (1 - exp(-1.4 u^2 exp(-.002 x^4))) + .4 x^2 + .2 y^2 + A [(1 - cos .75 pi x) + (1 - cos
-    .75 pi y)]
-        + 4 exp(1 - 2 u^4) max((1 - exp(-9 w^2)) sign w, 0),   u = y - (2/16 (x - 1)(x - 4)^2 + 2),
-        w = -x - 1.6 y,
-    A = 1.1625, or .25 in the smooth version. The "noise" is this ripple; the function is
-    deterministic. Best known 0 at 0 (moved by the
-    shift; see `sphere`); E(8, 8) = 39.01254, where the paper starts.  Source: arXiv 2306.09778.
+    .75 pi y)] + 4 exp(1 - 2 u^4) max((1 - exp(-9 w^2)) sign w, 0), u = y - (2/16 (x - 1)(x - 4)^2 +
+    2), w = -x - 1.6 y, A = 1.1625, or .25 in the smooth version. The "noise" is this ripple; the
+    function is deterministic. Best known 0 at 0 (moved by the shift; see `sphere`); E(8, 8) =
+    39.01254, where the paper starts.
+
+    References:
+        arXiv 2306.09778.
     """
     return _landscape(
         "grand-canyon-smooth" if smooth else "grand-canyon",
@@ -460,20 +484,3 @@ def grand_canyon(
         low,
         high,
     )
-
-
-__all__ = [
-    "ackley",
-    "ackley_constrained",
-    "gkxwc1",
-    "gkxwc2",
-    "grand_canyon",
-    "griewank",
-    "jlh1",
-    "jlh2",
-    "keane_bump",
-    "rastrigin",
-    "rastrigin_cbo",
-    "rosenbrock",
-    "sphere",
-]

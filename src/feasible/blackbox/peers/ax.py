@@ -2,16 +2,15 @@
 Sobol sequence, then BoTorch).
 
 Limits are outcome constraints g_j <= 0. Variables keep their kind: floats, whole numbers, log
-scales, unordered categories; those that
-cannot vary are left out. A trial that the known constraints forbid is abandoned and Ax is asked
-again, at most `tries` times, then a
-random allowed point is attached; so it is where Ax has nothing to propose. A failed evaluation is
-abandoned, which Ax does not propose
-again (marked failed, which it may, where the function is noisy). Where only constraints are known,
-only these are told.
-References: E. Bakshy et al., AE: a domain-agnostic platform for adaptive experimentation (NeurIPS
-  workshop 2018); M. Olson et al., Ax: a
-platform for adaptive experimentation (AutoML 2025).
+scales, unordered categories; those that cannot vary are left out. A trial that the known
+constraints forbid is abandoned and Ax is asked again, at most `tries` times, then a random allowed
+point is attached; so it is where Ax has nothing to propose. A failed evaluation is abandoned, which
+Ax does not propose again (marked failed, which it may, where the function is noisy). Where only
+constraints are known, only these are told.
+
+References:
+    E. Bakshy et al., AE: a domain-agnostic platform for adaptive experimentation (NeurIPS workshop
+    2018); M. Olson et al., Ax: a platform for adaptive experimentation (AutoML 2025).
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Ax(AskTell):
     slower).
 
     tries: proposals for one point before one that the known constraints forbid is replaced by a
-      random allowed point.
+    random allowed point.
     """
 
     name: ClassVar[str] = "ax"
@@ -214,7 +213,7 @@ def _quiet(seed: int, *, importing: bool = False) -> Iterator[None]:
     """Without Ax's messages and warnings; the global streams are seeded, and put back afterwards.
 
     importing: Ax is imported, which draws from these streams, and greets before its handlers can be
-      reached.
+    reached.
     """
     disabled = logging.root.manager.disable
     torch, handlers = require("torch", "ax"), list(logging.getLogger("ax").handlers)

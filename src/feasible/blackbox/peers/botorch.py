@@ -2,22 +2,21 @@
 SCBO.
 
 BoTorchTutorial: a Gaussian process for the objective and for each limit (`SingleTaskGP` with its
-  defaults, refitted at each proposal),
-then `optimize_acqf` of log constrained expected improvement or of log noisy expected improvement,
-from 10 starts of 512 points.
-BoTorchSCBO: the same models in a trust region about the best point, and one constrained Thompson
-  sample for each proposal.
-Both start with 2 (d + 1) points of a scrambled Sobol sequence and work in the unit cube, where
-every whole number has an equal share.
+defaults, refitted at each proposal), then `optimize_acqf` of log constrained expected improvement
+or of log noisy expected improvement, from 10 starts of 512 points. BoTorchSCBO: the same models in
+a trust region about the best point, and one constrained Thompson sample for each proposal. Both
+start with 2 (d + 1) points of a scrambled Sobol sequence and work in the unit cube, where every
+whole number has an equal share.
 
 Failed evaluations, which the tutorials do not have, are taken as the worst values seen. The
-acquisition's maximisers that the known
-constraints forbid are left out; where all are forbidden, the best of as many random allowed points
-is taken. A deterministic function
-is never asked for a point twice: a repeated proposal is replaced by a random one.
-References: M. Balandat et al., BoTorch (NeurIPS 2020); S. Ament et al., Unexpected improvements to
-  expected improvement (NeurIPS 2023);
-D. Eriksson, M. Poloczek, Scalable constrained Bayesian optimization (AISTATS 2021).
+acquisition's maximisers that the known constraints forbid are left out; where all are forbidden,
+the best of as many random allowed points is taken. A deterministic function is never asked for a
+point twice: a repeated proposal is replaced by a random one.
+
+References:
+    M. Balandat et al., BoTorch (NeurIPS 2020); S. Ament et al., Unexpected improvements to expected
+    improvement (NeurIPS 2023); D. Eriksson, M. Poloczek, Scalable constrained Bayesian optimization
+    (AISTATS 2021).
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ LARGEST = 1e100
 @dataclass(slots=True)
 class Learning:
     """What was told: x (n, d), f (n,) NaN where unknown, g (n, m), nothing (n,) True where the row
-    failed.  open: proposals by tag.
+    failed. open: proposals by tag.
 
     The trust region (SCBO only): length, successes and failures in a row, restarts, rows before
     `since` belong to earlier regions.
@@ -105,8 +104,7 @@ class Modelled(AskTell):
         )
 
     def ask(self, problem: BlackBox, state: Learning, n: int | None = None) -> Proposals:
-        """One point, or n of them one after the other, each with the open ones taken into
-        account."""
+        """One point, or n one after the other, each with the open ones taken into account."""
         first, count = state.number, 1 if n is None else n
         for _ in range(count):
             x = self._point(problem, state)
@@ -173,11 +171,9 @@ class BoTorchTutorial(Modelled):
     """BoTorch's loop for constrained problems. acquisition: "qlognei" (noisy, by Monte Carlo) or
     "logcei" (analytic, deterministic).
 
-    n_init: Sobol points at the start; None: 2 (d + 1).  num_restarts, raw_samples, maxiter: of
-      `optimize_acqf`.  mc_samples: for qLogNEI.
-    LogCEI has no batches: the model's mean stands in for open proposals. While nothing feasible was
-      seen it is the probability of
-    feasibility alone.
+    n_init: Sobol points at the start; None: 2 (d + 1). num_restarts, raw_samples, maxiter: of
+    `optimize_acqf`. mc_samples: for qLogNEI. LogCEI has no batches: the model's mean stands in for
+    open proposals. While nothing feasible was seen it is the probability of feasibility alone.
     """
 
     acquisition: Literal["qlognei", "logcei"] = "qlognei"
@@ -283,16 +279,14 @@ class BoTorchSCBO(Modelled):
     `ConstrainedMaxPosteriorSampling`.
 
     A box of side `length` in the unit cube about the best point so far (the best feasible, else the
-    smallest total violation): it doubles
-    after `success_tolerance` improvements in a row, halves after max(4, d) failures in a row, and
-    starts anew with fresh Sobol points
-    below 0.5^7. Candidates: min(5000, max(2000, 200 d)) Sobol points of the box, of which each
-    keeps a coordinate of the centre with
-    probability 1 - min(1, 20 / d). The objective is modelled by its normal scores, each limit c by
-    sign(c) log(1 + |c|).
+    smallest total violation): it doubles after `success_tolerance` improvements in a row, halves
+    after max(4, d) failures in a row, and starts anew with fresh Sobol points below 0.5^7.
+    Candidates: min(5000, max(2000, 200 d)) Sobol points of the box, of which each keeps a
+    coordinate of the centre with probability 1 - min(1, 20 / d). The objective is modelled by its
+    normal scores, each limit c by sign(c) log(1 + |c|).
 
-    n_init: Sobol points at the start of a region; None: 2 (d + 1).  n_candidates: None: the paper's
-      number.
+    n_init: Sobol points at the start of a region; None: 2 (d + 1). n_candidates: None: the paper's
+    number.
     """
 
     name: ClassVar[str] = "botorch-scbo"

@@ -2,15 +2,15 @@
 this library's own CBO.
 
 cbx calls the objective inside its step; here the step is taken once the outcomes of all particles
-are told, so that evaluations are
-metered, recorded and may run at once. Its shape check, which would cost one evaluation per
-particle, is switched off. Particles are
-clipped to the box and whole numbers rounded when they are evaluated. cbx has no handling of
-black-box limits (its constrained dynamics
-need gradients of the constraints): they enter the energy by Deb's rule, or by the penalty  f +
-penalty * sum max(0, g)^2.
-Reference: R. Bailo et al., CBX: Python and Julia packages for consensus-based interacting particle
-  methods (JOSS 2024).
+are told, so that evaluations are metered, recorded and may run at once. Its shape check, which
+would cost one evaluation per particle, is switched off. Particles are clipped to the box and whole
+numbers rounded when they are evaluated. cbx has no handling of black-box limits (its constrained
+dynamics need gradients of the constraints): they enter the energy by Deb's rule, or by the penalty
+f + penalty * sum max(0, g)^2.
+
+References:
+    R. Bailo et al., CBX: Python and Julia packages for consensus-based interacting particle methods
+    (JOSS 2024).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Ensemble:
     """dynamic: cbx's object. energy, told: outcomes of this generation's particles. first: tag of
-    its first particle.
-    handed: particles asked for. tags: the particle and generation of every proposal that is open.
+    its first particle. handed: particles asked for. tags: the particle and generation of every
+    proposal that is open.
     """
 
     rng: np.random.Generator
@@ -63,15 +63,12 @@ class CBX(AskTell):
     as in cbx.
 
     alpha_schedule: None, "x1.05" (multiplied at each step, up to 1e5) or "ess:0.5" (effective
-      sample size).
-    The defaults are those of our CBO, but for alpha, where 1e5 did best (development seeds 100-104,
-    500 and 2000 evaluations); the
-    paper's are n_particles=100, dt=0.01, sigma=1.265, alpha=1e3.
-    spread: particles start at x0 + spread * N(0, I); None: uniformly in the box.  A step is one
-      step of all particles.
-    constraints: "rank" or "penalty".  diff_tol: cbx's own criterion of convergence, after which
-      fresh particles start; None: never.
-    Raises Pending when all particles of a generation are out and not all of them were told.
+    sample size). The defaults are those of our CBO, but for alpha, where 1e5 did best (development
+    seeds 100-104, 500 and 2000 evaluations); the paper's are n_particles=100, dt=0.01, sigma=1.265,
+    alpha=1e3. spread: particles start at x0 + spread * N(0, I); None: uniformly in the box. A step
+    is one step of all particles. constraints: "rank" or "penalty". diff_tol: cbx's own criterion of
+    convergence, after which fresh particles start; None: never. Raises Pending when all particles
+    of a generation are out and not all of them were told.
     """
 
     name: ClassVar[str] = "cbx"

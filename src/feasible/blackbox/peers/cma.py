@@ -1,13 +1,13 @@
 """CMA-ES of the package `cma` (pycma), asked and told, with BIPOP restarts.
 
 Minimises f(x) subject to g_j(x) <= 0 in a box. Limits are handled by pycma's own augmented
-Lagrangian (`cma.ConstrainedFitnessAL`),
-or by ranking: feasible points by f, behind them infeasible ones by their violation (Deb's rule).
-  The box is pycma's own (BoundTransform),
-over coordinates scaled to [0, 1]; whole numbers go by its option `integer_variables`.
-References: N. Hansen, The CMA evolution strategy: a tutorial (arXiv 1604.00772); A. Atamna, A.
-  Auger, N. Hansen (FOGA 2017) for the
-augmented Lagrangian; N. Hansen (GECCO 2009) for BIPOP.
+Lagrangian (`cma.ConstrainedFitnessAL`), or by ranking: feasible points by f, behind them infeasible
+ones by their violation (Deb's rule). The box is pycma's own (BoundTransform), over coordinates
+scaled to [0, 1]; whole numbers go by its option `integer_variables`.
+
+References:
+    N. Hansen, The CMA evolution strategy: a tutorial (arXiv 1604.00772); A. Atamna, A. Auger, N.
+    Hansen (FOGA 2017) for the augmented Lagrangian; N. Hansen (GECCO 2009) for BIPOP.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ allowed point.
 
 
 @dataclass(slots=True)
-class Told:
+class CMAOutcome:
     """One outcome: the coordinates, the objective and the signed constraints; nothing is known
     where f is None.
     """
@@ -51,17 +51,17 @@ class Told:
 @dataclass(slots=True)
 class Evolving:
     """es: pycma's strategy; fitness: its augmented Lagrangian, once a constraint was seen. asked:
-    coordinates by tag, with a mark
-    where the point was not drawn from the distribution. small, large: evaluations of the two
-    regimes of BIPOP. stale: nothing was
-    asked since the distribution moved last."""
+    coordinates by tag, with a mark where the point was not drawn from the distribution. small,
+    large: evaluations of the two regimes of BIPOP. stale: nothing was asked since the distribution
+    moved last.
+    """
 
     rng: np.random.Generator
     frame: Frame
     es: Any = None
     fitness: Any = None
     asked: dict[int, tuple[np.ndarray, bool]] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    told: list[CMAOutcome] = field(default_factory=list)
     next_tag: int = 0
     popsize: int = 0
     runs: int = 0
@@ -78,12 +78,10 @@ class CMAES(AskTell):
     """Covariance matrix adaptation. sigma0: first step size, in units of the box. popsize: None for
     pycma's own.
 
-    constraints: "al" (augmented Lagrangian), or "rank".  restarts: "bipop", "ipop" (population
-      doubled each time), or "none".
-    A step is one generation. Asking for more than a generation draws more points from the same
-    distribution; outcomes are used in the
-    order in which they are told. Points that somebody else chose are not used. Constraints known
-    beforehand: samples are redrawn.
+    constraints: "al" (augmented Lagrangian), or "rank". restarts: "bipop", "ipop" (population
+    doubled each time), or "none". A step is one generation. Asking for more than a generation draws
+    more points from the same distribution; outcomes are used in the order in which they are told.
+    Points that somebody else chose are not used. Constraints known beforehand: samples are redrawn.
     """
 
     name: ClassVar[str] = "cma-es"
@@ -179,12 +177,14 @@ class CMAES(AskTell):
                 continue
             z, foreign = state.asked.pop(tag)
             f = float(seen.objective[i])
-            state.told.append(Told(z, None if nothing[i] else f, seen.constraints[i], foreign))
+            state.told.append(
+                CMAOutcome(z, None if nothing[i] else f, seen.constraints[i], foreign)
+            )
         while len(state.told) >= state.es.popsize:
             batch, state.told = state.told[: state.es.popsize], state.told[state.es.popsize :]
             self._generation(problem, state, batch)
 
-    def _generation(self, problem: BlackBox, state: Evolving, batch: list[Told]) -> None:
+    def _generation(self, problem: BlackBox, state: Evolving, batch: list[CMAOutcome]) -> None:
         with _quiet(state, bool(state.frame.whole(problem))):
             if state.stale:
                 state.es.ask(1)  # pycma wants one ask between two tells
@@ -207,7 +207,7 @@ class CMAES(AskTell):
         if stop and self.restarts != "none":
             self._restart(problem, state)
 
-    def _fitness(self, problem: BlackBox, state: Evolving, batch: list[Told]) -> list[float]:
+    def _fitness(self, problem: BlackBox, state: Evolving, batch: list[CMAOutcome]) -> list[float]:
         ok = [t for t in batch if t.f is not None]
         if not ok:
             return [float(i) for i in range(len(batch))]

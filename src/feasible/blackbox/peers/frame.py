@@ -35,11 +35,9 @@ class Frame:
     becomes [0, 1].
 
     Variables whose bounds coincide are left out; variables without bounds keep their own unit; log
-    variables go by their logarithm.
-    With codes=True whole numbers keep their own unit, and their bounds are widened by one half: for
-    solvers that round by themselves.
-    dummies: coordinates without meaning, so that a solver gets the dimension that it needs at
-      least.
+    variables go by their logarithm. With codes=True whole numbers keep their own unit, and their
+    bounds are widened by one half: for solvers that round by themselves. dummies: coordinates
+    without meaning, so that a solver gets the dimension that it needs at least.
     """
 
     fixed: Float[np.ndarray, " d"]

@@ -1,17 +1,16 @@
 """Nevergrad's NGOpt, PSO and two-points differential evolution, asked and told.
 
 Limits are handled by Nevergrad's own `tell(constraint_violation=...)` ("penalty": it grows with the
-number of outcomes, but in the
-first half of the budget it is zero where the loss is negative), or by Deb's rule ("rank": every
-infeasible point behind every feasible
-one, by its violation). Each method has the one that was better on development seeds (400
-evaluations, seeds 100-104): NGOpt finds no
-feasible point of GKXWC2 in 5 runs of 5 with the penalty, and one in every run with the rule.
-Known constraints are its cheap constraints: it redraws up to 1000 times, at no cost. Variables keep
-  their kind. A failed evaluation
-is told as Nevergrad's largest loss.
-References: J. Rapin, O. Teytaud, Nevergrad (2018); L. Meunier et al., Black-box optimization
-  revisited (arXiv 2010.04542) for NGOpt.
+number of outcomes, but in the first half of the budget it is zero where the loss is negative), or
+by Deb's rule ("rank": every infeasible point behind every feasible one, by its violation). Each
+method has the one that was better on development seeds (400 evaluations, seeds 100-104): NGOpt
+finds no feasible point of GKXWC2 in 5 runs of 5 with the penalty, and one in every run with the
+rule. Known constraints are its cheap constraints: it redraws up to 1000 times, at no cost.
+Variables keep their kind. A failed evaluation is told as Nevergrad's largest loss.
+
+References:
+    J. Rapin, O. Teytaud, Nevergrad (2018); L. Meunier et al., Black-box optimization revisited
+    (arXiv 2010.04542) for NGOpt.
 """
 
 from __future__ import annotations
@@ -59,8 +58,8 @@ class Nevergrad(AskTell):
     """An optimiser of Nevergrad. budget: evaluations it plans for; None: those of the active run,
     else 1000.
 
-    workers: proposals that may be open at once, by which Nevergrad chooses.  constraints: "rank" or
-      "penalty".
+    workers: proposals that may be open at once, by which Nevergrad chooses. constraints: "rank" or
+    "penalty".
     """
 
     optimizer: ClassVar[str] = ""

@@ -2,13 +2,14 @@
 (`trial.set_constraint`).
 
 Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is
-  told with the worst objective and the
-worst violations seen, since the samplers leave failed trials out and would propose their like
-again; where only the constraints are
-known, the objective is told as the worst one seen. Storage is in memory.
-References: J. Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011); S.
-  Watanabe (arXiv 2304.11127) for the
-constrained TPE; J. R. Gardner et al. (ICML 2014) for constrained expected improvement.
+told with the worst objective and the worst violations seen, since the samplers leave failed trials
+out and would propose their like again; where only the constraints are known, the objective is told
+as the worst one seen. Storage is in memory.
+
+References:
+    J. Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011); S. Watanabe
+    (arXiv 2304.11127) for the constrained TPE; J. R. Gardner et al. (ICML 2014) for constrained
+    expected improvement.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Optuna(AskTell):
     """A sampler of Optuna. n_startup_trials: random trials at the start.
 
     tries: trials for one proposal, before one that the known constraints forbid is replaced by a
-      random allowed point.
+    random allowed point.
     """
 
     tries: ClassVar[int] = 50

@@ -1,15 +1,13 @@
 """A sampler for Optuna's studies that proposes by any ask/tell method of this room.
 
-    study = optuna.create_study(sampler=feasible.blackbox.OptunaSampler("cbo-memory", seed=0))
+study = optuna.create_study(sampler=feasible.blackbox.OptunaSampler("cbo-memory", seed=0))
 
 Everything that the sampler knows is in the study's storage: each proposal is noted on its trial,
-together with the trials whose
-outcomes the method had been told before. From these notes the method is rebuilt by replay, so that
-a study goes on as if it had not
-been interrupted, whoever opens it, and copies of a sampler, threads and processes share one
-sequence of proposals.
-The interface is Optuna's `BaseSampler`: T. Akiba et al., Optuna: a next-generation hyperparameter
-optimization framework (KDD 2019).
+together with the trials whose outcomes the method had been told before. From these notes the method
+is rebuilt by replay, so that a study goes on as if it had not been interrupted, whoever opens it,
+and copies of a sampler, threads and processes share one sequence of proposals. The interface is
+Optuna's `BaseSampler`: T. Akiba et al., Optuna: a next-generation hyperparameter optimization
+framework (KDD 2019).
 """
 
 from __future__ import annotations
@@ -77,8 +75,8 @@ class Live:
     """A method at work on one search space. asked: proposal (tag, x) by trial number, in order;
     told: trials already told.
 
-    names: the constraints known so far.  worst: the largest signed value told.  notes: what was
-      told before each proposal.
+    names: the constraints known so far. worst: the largest signed value told. notes: what was told
+    before each proposal.
     """
 
     epoch: str
@@ -99,25 +97,20 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
     objective.
 
     method: a registered name ("cbo-memory", also with settings, "cbo[n_particles=30]"), an
-      `AskTell` object, or None: the room's
-      default where several trials are out at once.
-    seed: int >= 0; None draws one and keeps it in the study.  Same seed and same outcomes told in
-      the same order: same proposals.
-    constraints_func: trial -> sequence of numbers, <= 0 where met, as Optuna's own samplers have
-      it; `trial.set_constraint` works too.
-    search_space: {name: distribution}, to let the method choose from the first trial on.  None:
-      Optuna's usual inference, the parameters
-      that all completed trials share; trials before that, and parameters that only some trials
-      have, are drawn at random.
-    noise: True where repeating a trial gives another value (Optuna's usual case), else 0, or the
-      standard deviation.
+    `AskTell` object, or None: the room's default where several trials are out at once. seed: int >=
+    0; None draws one and keeps it in the study. Same seed and same outcomes told in the same order:
+    same proposals. constraints_func: trial -> sequence of numbers, <= 0 where met, as Optuna's own
+    samplers have it; `trial.set_constraint` works too. search_space: {name: distribution}, to let
+    the method choose from the first trial on. None: Optuna's usual inference, the parameters that
+    all completed trials share; trials before that, and parameters that only some trials have, are
+    drawn at random. noise: True where repeating a trial gives another value (Optuna's usual case),
+    else 0, or the standard deviation.
 
     Floats, whole numbers, logarithmic and stepped ranges and categories keep their kind. Failed
-    trials are told as failed; a pruned trial
-    counts as its last reported value, or as the worst value so far if that is larger. If the search
-    space or the set of constraints changes,
-    the method starts anew and is told the old trials as points that somebody else chose.
-    Rebuilding costs the method's own time for every trial so far; nothing is evaluated.
+    trials are told as failed; a pruned trial counts as its last reported value, or as the worst
+    value so far if that is larger. If the search space or the set of constraints changes, the
+    method starts anew and is told the old trials as points that somebody else chose. Rebuilding
+    costs the method's own time for every trial so far; nothing is evaluated.
 
     Raises ArgumentError, ArgumentTypeError, UnknownName; ArgumentError (a ValueError) for a study
     with several objectives.

@@ -1,18 +1,16 @@
 """pymoo's single-objective algorithms, asked and told: GA, DE, PSO and ISRES.
 
 Limits are handled as each algorithm has them: feasible first, then the smaller sum of violations,
-  then the objective (GA, DE, PSO), or
-stochastic ranking (ISRES). They work in the unit cube, where every whole number and category has an
-equal share. A candidate that the
-known constraints forbid costs nothing: it is told as infeasible by one more constraint, and so is a
-  failed evaluation, with the worst
-objective seen. Where a generation would be empty or wholly forbidden, allowed points are drawn at
-random. An algorithm that finds no
-new candidate is started again. Points that somebody else chose are not taken, pymoo has no place
-for them.
-References: J. Blank, K. Deb, pymoo: multi-objective optimization in Python (IEEE Access 2020); T.
-  P. Runarsson, X. Yao (IEEE Trans. SMC C,
-2005) for ISRES.
+then the objective (GA, DE, PSO), or stochastic ranking (ISRES). They work in the unit cube, where
+every whole number and category has an equal share. A candidate that the known constraints forbid
+costs nothing: it is told as infeasible by one more constraint, and so is a failed evaluation, with
+the worst objective seen. Where a generation would be empty or wholly forbidden, allowed points are
+drawn at random. An algorithm that finds no new candidate is started again. Points that somebody
+else chose are not taken, pymoo has no place for them.
+
+References:
+    J. Blank, K. Deb, pymoo: multi-objective optimization in Python (IEEE Access 2020); T. P.
+    Runarsson, X. Yao (IEEE Trans. SMC C, 2005) for ISRES.
 """
 
 from __future__ import annotations
@@ -46,9 +44,8 @@ class Evolving:
     and `queue` those that are evaluated.
 
     f: (n,) objectives. g: (n, m + 1) constraints, the last one positive where a candidate is
-      forbidden or lost. told: (n,).
-    first: tag of candidate 0. handed: how many of the queue are out. worst: the largest objective
-      seen.
+    forbidden or lost. told: (n,). first: tag of candidate 0. handed: how many of the queue are out.
+    worst: the largest objective seen.
     """
 
     rng: np.random.Generator
@@ -71,8 +68,8 @@ class Pymoo(AskTell):
     """An algorithm of pymoo with its defaults. algorithm: "ga", "de", "pso" or "isres".
 
     pop_size: individuals; None: pymoo's default, 100 (PSO 25; ISRES 29 parents of 200 offspring),
-      which suits thousands of evaluations.
-    Raises Pending when a whole generation is out and not all of it was told.
+    which suits thousands of evaluations. Raises Pending when a whole generation is out and not all
+    of it was told.
     """
 
     algorithm: Algorithm = "ga"

@@ -2,16 +2,15 @@
 own constraint handling.
 
 Each step is one whole solver run. A run that converges before the budget is used up is followed by
-one from another random start,
-since the rest of the budget must still be used. The objective and the constraints come from one
-evaluation; limits are handed over as
-they are meant (one- or two-sided, or equalities). Local solvers work in the unit cube of the box,
-without which COBYQA's first trust
-region and the absolute step of SLSQP's differences would mean nothing. Forbidden and failed points
-are given the worst values seen.
-References: scipy.optimize; R. Storn, K. Price (1997); T. M. Ragonneau, Z. Zhang, COBYQA (2024); D.
-  Kraft, SLSQP (1988); R. H. Byrd,
-M. E. Hribar, J. Nocedal (1999) for trust-constr.
+one from another random start, since the rest of the budget must still be used. The objective and
+the constraints come from one evaluation; limits are handed over as they are meant (one- or
+two-sided, or equalities). Local solvers work in the unit cube of the box, without which COBYQA's
+first trust region and the absolute step of SLSQP's differences would mean nothing. Forbidden and
+failed points are given the worst values seen.
+
+References:
+    scipy.optimize; R. Storn, K. Price (1997); T. M. Ragonneau, Z. Zhang, COBYQA (2024); D. Kraft,
+    SLSQP (1988); R. H. Byrd, M. E. Hribar, J. Nocedal (1999) for trust-constr.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ class Restarting:
 class Oracle:
     """f and the limited metrics of a point from one evaluation; the last few points are remembered.
 
-    infinite: a failed point has an infinite objective.  scale_limits: choose units at the first
-      point that was measured.
+    infinite: a failed point has an infinite objective. scale_limits: choose units at the first
+    point that was measured.
     """
 
     problem: BlackBox
@@ -192,8 +191,8 @@ class DifferentialEvolution(Foreign):
     feasible points first.
 
     strategy, popsize, tol, mutation, recombination, init, updating, polish: as in
-      scipy.optimize.differential_evolution.
-    Whole numbers are passed as such (integrality). Needs finite bounds.
+    scipy.optimize.differential_evolution. Whole numbers are passed as such (integrality). Needs
+    finite bounds.
     """
 
     name: ClassVar[str] = "differential-evolution"

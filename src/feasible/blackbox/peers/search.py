@@ -1,11 +1,11 @@
 """The two baselines without a memory: uniform random points, and SciPy's scrambled Sobol sequence.
 
 Use them as yardsticks: a method that is not better than these has learned nothing. Every point
-  depends on the run's seed and its
-own number only, so that it does not matter who asks, or how many at once. A design x0 of the user's
-is tried first.
-Reference for the sequence: A. B. Owen, Scrambling Sobol' and Niederreiter-Xing points, J.
-  Complexity 14 (1998).
+depends on the run's seed and its own number only, so that it does not matter who asks, or how many
+at once. A design x0 of the user's is tried first.
+
+References:
+    A. B. Owen, Scrambling Sobol' and Niederreiter-Xing points, J. Complexity 14 (1998).
 """
 
 from __future__ import annotations
