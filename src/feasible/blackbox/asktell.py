@@ -56,6 +56,7 @@ class AskTell(Method):
     """
 
     solves: ClassVar[type[BlackBox]] = BlackBox
+    asks: ClassVar[bool] = True
 
     def ask(self, problem: BlackBox, state: Any, n: int | None = None) -> Proposals:
         """Propose points; all of them obey the box and the known constraints.

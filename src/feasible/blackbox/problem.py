@@ -8,6 +8,7 @@ x in a box.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -442,6 +443,10 @@ class BlackBox(Problem):
     def fingerprint(self) -> dict[str, Any]:
         """Its variables with their bounds, its sense or target, its limits."""
         return showing.fingerprint(self.space, self.reader)
+
+    def about(self) -> str:
+        """What its function says of itself."""
+        return inspect.getdoc(self.fun) or ""
 
     def outline(self) -> list[str]:
         """Its variables and limits."""

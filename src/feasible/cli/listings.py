@@ -215,9 +215,7 @@ def _problem(name: str) -> tuple[str, dict[str, Any]]:
     entry = registered()[name]
     problem: Any = load_problem(name)
     listed = getattr(import_module(entry.target.partition(":")[0]), "PROBLEMS", {})
-    text = (
-        inspect.getdoc(listed.get(name)) or inspect.getdoc(getattr(problem, "fun", problem)) or ""
-    )
+    text = inspect.getdoc(listed.get(name)) or problem.about()
     lines = [name, "", text, "", *problem.outline()]
     if problem.best_known is not None:
         lines += [f"best known: {problem.best_known:.10g}"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.evaluating import RunOptions
 from .common import (
     BudgetOption,
     JobsOption,
@@ -48,26 +49,26 @@ def solve(
         typer.Option(
             "--on-failure", help="raise: stop at a failed evaluation; skip: record it and go on."
         ),
-    ] = "raise",
+    ] = RunOptions.on_failure,
     retry: Annotated[
         int,
         typer.Option(
             "--retry", min=0, help="Try a failed evaluation again so often; each try is charged."
         ),
-    ] = 0,
+    ] = RunOptions.retry,
     workers: Annotated[
         int,
         typer.Option(
             "--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel."
         ),
-    ] = 1,
+    ] = RunOptions.workers,
     evaluation_timeout: Annotated[
         float | None,
         typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed."),
-    ] = None,
+    ] = RunOptions.evaluation_timeout,
     find_feasible: Annotated[
         bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")
-    ] = False,
+    ] = RunOptions.find_feasible,
     output: Annotated[
         str | None,
         typer.Option(

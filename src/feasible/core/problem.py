@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -72,9 +73,12 @@ class Problem:
         raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must stay as it is while a stored run of the problem goes on, as plain data: of
-        every part a value, or a mapping of which later runs may leave out or add entries to
-        "limits" only. Empty: nothing is compared.
+        """What identifies it: plain data that must stay as it is while a stored run goes on.
+
+        Returns:
+            A value by what it is of, each compared as a whole. Of "limits", a mapping, an entry
+            that is there before and after must be the same; others may come and go. Empty: nothing
+            is compared.
         """
         return {}
 
@@ -110,6 +114,10 @@ class Problem:
                 "violation": rows.violation,
             }
         )
+
+    def about(self) -> str:
+        """What it is, for `feasible explain`."""
+        return inspect.getdoc(self) or ""
 
     def outline(self) -> list[str]:
         """What `feasible explain` prints of it, as lines: its variables and limits, where it has
@@ -154,6 +162,10 @@ class Method:
 
     solves: ClassVar[type[Problem]] = Problem
     name: ClassVar[str] = "method"
+    asks: ClassVar[bool] = False
+    """True if it also has ask(problem, state, n) and tell(problem, state, seen), so that others may
+    make the evaluations.
+    """
 
     def least(self, problem: Any) -> int:
         """Evaluations that it needs to do more than start; with fewer a run warns."""

@@ -107,7 +107,7 @@ class Proposer:
 
     def propose(self, n: int) -> Proposals:
         """Return up to n new experiments. Raises Pending where there are none yet."""
-        return self._asked(n) if hasattr(self.method, "ask") else self._replayed(n)
+        return self._asked(n) if self.method.asks else self._replayed(n)
 
     def _pending(self) -> list[EvaluationRow]:
         """Return the experiments that are out."""
