@@ -42,7 +42,7 @@ def train(
     ] = False,
 ) -> None:
     """Train on draws from the prior; stop it at any time and go on with --resume."""
-    from ..blackbox.pfn_cbo.pfn import Shape
+    from ..blackbox.pfn_cbo.network import Shape
     from ..blackbox.pfn_cbo.prior import Prior
     from ..blackbox.pfn_cbo.train import Recipe, load, train as run
     from ..core.errors import ArgumentError

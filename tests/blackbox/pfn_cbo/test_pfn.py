@@ -13,7 +13,8 @@ from hypothesis import given, settings, strategies as st
 from scipy import integrate, stats
 
 from feasible.blackbox.pfn_cbo.bars import HALF, Bars
-from feasible.blackbox.pfn_cbo.pfn import PFN, WEIGHTS, Shape
+from feasible.blackbox.pfn_cbo.network import WEIGHTS, Shape
+from feasible.blackbox.pfn_cbo.pfn import PFN
 from feasible.blackbox.pfn_cbo.prior import Prior
 from feasible.blackbox.pfn_cbo.train import (
     Recipe,

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from ...core.errors import ArgumentError, CheckpointError
 from .bars import Bars
-from .pfn import PFN, WEIGHTS, Network, Shape
+from .network import WEIGHTS, Network, Shape, write
 from .prior import Prior
 
 if TYPE_CHECKING:
@@ -330,7 +330,6 @@ def export(folder: str | Path, to: str | Path | None = None, name: str = "small"
     """
     training = load(Path(folder))
     target = WEIGHTS if to is None else Path(to)
-    model = PFN(training.averaged, training.bars)
     last = training.log[-1] if training.log else {}
     note = {
         "name": name,
@@ -340,7 +339,7 @@ def export(folder: str | Path, to: str | Path | None = None, name: str = "small"
         "recipe": asdict(training.recipe),
         "held_out": last.get("held_out", {}),
     }
-    file = model.save(target / f"pfn-{name}.safetensors", note)
+    file = write(target / f"pfn-{name}.safetensors", training.averaged, training.bars, note)
     (target / "pfn.md").write_text(card(training, name, file.stat().st_size))
     return file
 
