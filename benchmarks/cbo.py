@@ -11,7 +11,8 @@ import statistics
 import cbx.dynamics
 import numpy as np
 
-from feasible.blackbox.cbo.cbo import CBO, cbo_minimize
+from feasible.blackbox.cbo.cbo import CBO
+from feasible.blackbox.cbo.minimize import cbo_minimize
 from feasible.blackbox.instances.named import get
 
 from .common import Figure, in_turns, ratio, write

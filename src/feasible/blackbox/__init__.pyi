@@ -4,9 +4,10 @@ from .bo_tutorial import acq as acq
 from .bo_tutorial.bo import BO as BO
 from .bo_tutorial.gradgp import GradGP as GradGP
 from .bo_tutorial.native import BayesOpt as BayesOpt
-from .cbo.cbo import CBO as CBO, cbo_minimize as cbo_minimize
+from .cbo.cbo import CBO as CBO
 from .cbo.hopping import Hopping as Hopping, hop as hop, smoothed_gradient as smoothed_gradient
 from .cbo.in_torch import CBOptimizer as CBOptimizer
+from .cbo.minimize import cbo_minimize as cbo_minimize
 from .cbo.swarm import Swarm as Swarm
 from .ccbo.ccbo import CCBO as CCBO, CompositeBO as CompositeBO
 from .command import Command as Command

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import Bounds, NonlinearConstraint
 
-from feasible.blackbox.cbo.cbo import CBO, Hopping, cbo_minimize
+from feasible.blackbox.cbo.cbo import CBO
 from feasible.blackbox.cbo.consensus import (
     Walls,
     alpha_for_size,
@@ -18,7 +18,8 @@ from feasible.blackbox.cbo.consensus import (
     gradient,
 )
 from feasible.blackbox.cbo.descent import GradientDescent, Langevin
-from feasible.blackbox.cbo.hopping import hop, smoothed_gradient
+from feasible.blackbox.cbo.hopping import Hopping, hop, smoothed_gradient
+from feasible.blackbox.cbo.minimize import cbo_minimize
 from feasible.blackbox.cbo.penalty import Penalty
 from feasible.blackbox.cbo.swarm import Swarm
 from feasible.blackbox.problem import BlackBox

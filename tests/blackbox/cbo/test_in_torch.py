@@ -1,3 +1,4 @@
+import inspect
 import io
 import math
 
@@ -7,6 +8,7 @@ import torch
 
 from feasible.blackbox.cbo.consensus import consensus
 from feasible.blackbox.cbo.in_torch import CBOptimizer
+from feasible.blackbox.cbo.settings import CBOSettings
 from feasible.core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -181,6 +183,14 @@ def test_a_closure_that_cannot_be_vectorised_is_named():
 def test_bad_settings_are_refused(bad):
     with pytest.raises(FeasibleError, match=next(iter(bad))):
         CBOptimizer(line()[0], **bad)
+
+
+def test_the_defaults_are_those_of_the_learning_preset():
+    preset, given = CBOSettings.learning(), inspect.signature(CBOptimizer).parameters
+    for name, parameter in given.items():
+        own = "dt" if name == "lr" else name
+        if hasattr(preset, own):
+            assert parameter.default == getattr(preset, own), name
 
 
 def test_bad_calls_are_refused():

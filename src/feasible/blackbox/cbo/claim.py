@@ -14,8 +14,9 @@ from ...lab.trials import Race, Trial
 from ..instances.named import get
 from ..peers import CBX, CMAES
 from ..problem import BlackBox
-from .cbo import CBO, Hopping
+from .cbo import CBO
 from .descent import GradientDescent, Langevin
+from .hopping import Hopping
 
 CANYON = "grand-canyon"
 SOLVED = 0.25

@@ -1,8 +1,9 @@
 """Training without gradients: consensus-based optimisation as a torch optimiser, with mini-batches
 of particles and of data.
 
-K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv 2306.09778),
-the companion code's learning mode.
+References:
+    K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv
+    2306.09778), algorithm E: the companion code's learning mode.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
-from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotFinite, ShapeError
+from ...core.checks import real
+from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, ShapeError
+from .epochs import remaining
+from .settings import CBOSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+_LEARNING = CBOSettings.learning()
 SHARED = "swarm"
 """Key of what belongs to all parameters together in the optimiser's state."""
 
@@ -42,77 +47,82 @@ class _Closed(nn.Module):  # type: ignore[misc, unused-ignore]
 class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
     """Consensus-based optimisation of a model's parameters, from losses alone.
 
-        optimizer = CBOptimizer(model, n_particles=100)
-        for epoch in range(30):
-            for x, y in loader:
-                optimizer.step(lambda: F.cross_entropy(model(x), y))
-            optimizer.end_epoch()                # cooling, and fewer particles as they agree
-
     One step takes the next mini-batch of particles, evaluates the closure once for each of them,
-    and moves all particles (partial=True:
-    those of the mini-batch) toward their consensus, which becomes the model's parameters.
+    and moves all particles (partial=True: those of the mini-batch) toward their consensus, which
+    becomes the model's parameters. The defaults are those of `CBOSettings.learning()`. Memory: N
+    copies of the parameters.
 
-    model: an nn.Module (its particles are evaluated at once by torch.func.vmap; vectorized=False:
-      one after the other, for closures that
-      vmap cannot take), or parameters or groups of them (always one after the other).
-    closure: returns the loss as a scalar tensor. It is called under no_grad and must not call
-      backward().
-    n_particles: N >= 2.  batch: particles for one step, >= 2 (None: all).  partial: move only
-      those.
-    lr: the time step dt; lam: drift, lr lam <= 2; sigma: noise (all three may differ by group, and
-      lr follows torch's schedulers).
-    noise: "anisotropic" or "isotropic".  alpha: inverse temperature, of the loss.
-    spread: particles start at the given parameters plus spread N(0, I).
-    restart: all particles are shaken by sigma sqrt(dt) N(0, I) when no coordinate of the consensus
-      moves by more (None: never).
-    cooling, reduce: what end_epoch does.  seed: of the optimiser's own random generator.
+    Args:
+        params: An nn.Module (its particles are evaluated at once by torch.func.vmap), or parameters
+            or groups of them (evaluated one after the other).
+        n_particles: N >= 2.
+        batch: Particles for one step, >= 2; None: all.
+        lr: The time step dt; it may differ by group and follows torch's schedulers.
+        lam: Drift, lr lam <= 2; it may differ by group.
+        sigma: Noise; it may differ by group.
+        noise: "anisotropic" or "isotropic".
+        alpha: Inverse temperature, in units of 1 / loss.
+        partial: Move only the mini-batch.
+        spread: Particles start at the given parameters plus spread N(0, I).
+        restart: All particles are shaken by sigma sqrt(dt) N(0, I) when no coordinate of the
+            consensus moves by more; None: never.
+        cooling: Whether `end_epoch` cools.
+        reduce: Whether `end_epoch` drops particles as they agree.
+        vectorized: False evaluates one particle after the other, for closures that vmap cannot
+            take.
+        seed: Of the optimiser's own random generator.
 
-    NaN losses count as +inf. Raises ArgumentError, ArgumentTypeError, NotFinite, ShapeError;
-    EvaluationFailed where every loss is NaN or
-    infinite.  Memory: N copies of the parameters.  Source: algorithm E; defaults N = 100, batch 10,
-    dt 0.1, sigma^2 = 0.4, alpha 50.
+    Raises:
+        ArgumentError: A setting makes no sense.
+        ArgumentTypeError: A parameter is no floating-point tensor, or there is no closure.
+        NotFinite: alpha is NaN or infinite.
+        ShapeError: The loss is no scalar.
+        EvaluationFailed: Every loss is NaN or infinite; a single NaN counts as +inf.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(1, 1)
+        >>> x = torch.linspace(-1, 1, 20)[:, None]
+        >>> optimizer = CBOptimizer(model, n_particles=50)
+        >>> for _ in range(10):
+        ...     for _ in range(5):
+        ...         loss = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
+        ...     optimizer.end_epoch()
+        >>> bool(loss < 0.1)
+        True
+
+    References:
+        arXiv 2306.09778, algorithm E (the companion code's learning mode).
     """
 
     def __init__(
         self,
         params: nn.Module | Iterable[Any],
-        n_particles: int = 100,
-        batch: int | None = 10,
-        lr: float = 0.1,
-        lam: float = 1.0,
-        sigma: float = math.sqrt(0.4),
-        noise: Literal["anisotropic", "isotropic"] = "anisotropic",
-        alpha: float = 50.0,
-        partial: bool = False,
-        spread: float = 1.0,
-        restart: float | None = 1e-5,
-        cooling: bool = True,
-        reduce: bool = False,
+        n_particles: int = _LEARNING.n_particles,
+        batch: int | None = _LEARNING.batch,
+        lr: float = _LEARNING.dt,
+        lam: float = _LEARNING.lam,
+        sigma: float = _LEARNING.sigma,
+        noise: Literal["anisotropic", "isotropic"] = _LEARNING.noise,
+        alpha: float = _LEARNING.alpha,
+        partial: bool = _LEARNING.partial,
+        spread: float = _LEARNING.spread or 0.0,
+        restart: float | None = _LEARNING.restart,
+        cooling: bool = _LEARNING.cooling,
+        reduce: bool = _LEARNING.reduce,
         vectorized: bool = True,
         seed: int = 0,
     ):
-        if isinstance(n_particles, bool) or not isinstance(n_particles, int) or n_particles < 2:
-            raise ArgumentError(
-                f"n_particles={n_particles!r}: expected a whole number >= 2, one particle never "
-                "moves"
-            )
-        if batch is not None and not 2 <= batch <= n_particles:
-            raise ArgumentError(
-                f"batch={batch!r}: expected None or a whole number from 2 to "
-                f"n_particles={n_particles}"
-            )
-        if not math.isfinite(alpha):
-            raise NotFinite(f"alpha={alpha!r}: expected a finite number >= 0")
-        for name, value in {"alpha": alpha, "sigma": sigma, "lam": lam, "spread": spread}.items():
-            if not value >= 0:
-                raise ArgumentError(f"{name}={value!r}: expected a number >= 0")
-        if noise not in ("anisotropic", "isotropic"):
-            raise ArgumentError(f"noise={noise!r}: expected 'anisotropic' or 'isotropic'")
+        real("lam", lam, least=0)
+        real("spread", spread, least=0)
+        CBOSettings.learning(
+            n_particles=n_particles, batch=batch, sigma=sigma, noise=noise, alpha=alpha
+        )  # checked here
         self._model = params if isinstance(params, nn.Module) else None
         self._vectorized = vectorized and self._model is not None
         given = params.parameters() if isinstance(params, nn.Module) else params
         super().__init__(given, {"lr": lr, "lam": lam, "sigma": sigma})
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "batch": batch,
             "partial": partial,
             "isotropic": noise == "isotropic",
@@ -236,9 +246,8 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         shared["epoch"] = e + 1
         after, before = self._variance(), shared["variance"]
         if self._settings["reduce"] and before > 0:
-            unit = self._settings["batch"] or 1
-            r = min(max((0.2 * after + 0.8 * before) / before, 0.8), 1.0)
-            keep = max(math.ceil(self.n_particles / unit * r - 1e-9) * unit, max(unit, 2))
+            batch = self._settings["batch"]
+            keep = remaining(self.n_particles, batch, after, before, max(batch or 1, 2))
             if keep < self.n_particles:
                 generator = torch.Generator()
                 generator.set_state(shared["generator"])

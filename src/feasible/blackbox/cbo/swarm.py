@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 
-class Settings(Protocol):
+class SwarmMethod(Protocol):
     """What `Swarm` asks of a method: how many points it starts from, its first state, and one
     step."""
 
@@ -64,7 +64,7 @@ class Swarm:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SwarmMethod,
         bounds: Any = None,
         x0: Any = None,
         seed: int | np.random.Generator = 0,
@@ -161,7 +161,7 @@ class Swarm:
 
 
 def minimize_with(
-    settings: Settings,
+    settings: SwarmMethod,
     f: Callable[[Any], Any],
     x0: Any,
     bounds: Any,
