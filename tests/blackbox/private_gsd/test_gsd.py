@@ -34,7 +34,7 @@ from feasible.blackbox.private_gsd.accounting import (
 from feasible.blackbox.private_gsd.genetic import Optimiser, advance, aim, loss, start
 from feasible.blackbox.private_gsd.gsd import GSD, HELD, PATIENCE
 from feasible.blackbox.private_gsd.instances import acs_like, acs_like_mixed, acs_table
-from feasible.blackbox.private_gsd.kernels import move, swapped
+from feasible.blackbox.private_gsd.kernels import Goal, move, swapped
 from feasible.core.budget import Budget, Meter, active_meter
 from feasible.core.checkpoint import decode
 from feasible.core.errors import (
@@ -264,9 +264,7 @@ def test_a_change_of_loss_found_incrementally_is_the_full_recomputation():
             y[i, c1], y[j, c1] = x[j, c1], x[i, c1]
             d = swapped(
                 a,
-                counts,
-                target,
-                weight,
+                Goal(counts, target, weight),
                 np.stack([x[i], y[i], x[j], y[j]]),
                 np.empty(4, np.int64),
                 c1,
@@ -280,11 +278,11 @@ def test_a_change_of_loss_found_incrementally_is_the_full_recomputation():
             for c in (c1, c2):
                 if c >= 0:
                     y[i, c] = rng.integers(DOMAIN.sizes[c]) if DOMAIN.sizes[c] else rng.random()
-            d = move(a, counts, target, weight, x[i], y[i], c1, c2 if c2 != c1 else -1, False)
+            d = move(a, Goal(counts, target, weight), x[i], y[i], c1, c2 if c2 != c1 else -1, False)
         truth = queries.count(y)
         assert d == np.sum(weight * ((truth - target) ** 2 - (counts - target) ** 2))
         if t % 3 != 2:
-            move(a, counts, target, weight, x[i], y[i], c1, c2 if c2 != c1 else -1, True)
+            move(a, Goal(counts, target, weight), x[i], y[i], c1, c2 if c2 != c1 else -1, True)
             assert np.array_equal(counts, truth)
         x, counts = y, truth
 

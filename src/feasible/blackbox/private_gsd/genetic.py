@@ -21,7 +21,21 @@ import numpy as np
 
 from ...core.errors import ArgumentError
 from .domain import Domain
-from .kernels import CONTINUOUS, CROSS1, CROSS2, MUTATE, SWAP, evolve_bandit, evolve_elite
+from .evolution import (
+    CONTINUOUS,
+    CROSS1,
+    CROSS2,
+    MUTATE,
+    SWAP,
+    Archive,
+    Bets,
+    Candidates,
+    Operators,
+    Variation,
+    evolve_bandit,
+    evolve_elite,
+)
+from .kernels import Goal
 from .queries import Queries
 
 if TYPE_CHECKING:
@@ -101,6 +115,16 @@ class Fit:
     """(generation of the whole run, L / rows^2) after each block."""
     total: int = 0
     """Generations of the whole run."""
+
+    @property
+    def goal(self) -> Goal:
+        """What the table should count, for the kernels."""
+        return Goal(self.counts, self.target, self.weight)
+
+    @property
+    def archive(self) -> Archive:
+        """The archive of the published optimiser, for the kernels."""
+        return Archive(self.kept, self.above, self.length, self.rows, self.cols, self.values)
 
 
 def random_table(
@@ -183,26 +207,7 @@ def advance(
     n = min(block(len(fit.table)), generations)
     sizes = np.array(domain.sizes, dtype=np.int64)
     if settings.kind == "elite":
-        evolve_elite(
-            queries.arrays,
-            fit.table,
-            fit.counts,
-            fit.target,
-            fit.weight,
-            sizes,
-            settings.mutations,
-            settings.crossovers,
-            settings.numeric_noise,
-            fit.bits,
-            n,
-            fit.kept,
-            fit.above,
-            fit.length,
-            fit.rows,
-            fit.cols,
-            fit.values,
-            *_scratch(fit, settings),
-        )
+        _elite(fit, queries, settings, sizes, n)
     else:
         _bandit(fit, domain, queries, settings, sizes, n)
     fit.loss = loss(fit)
@@ -216,27 +221,37 @@ def advance(
     return going
 
 
-def _scratch(fit: Fit, settings: Optimiser) -> list[np.ndarray]:
+def _elite(
+    fit: Fit, queries: Queries, settings: Optimiser, sizes: Int[np.ndarray, " d"], n: int
+) -> None:
+    """Go on for n generations with the published optimiser."""
     tried = settings.mutations + settings.crossovers
-    return [
-        np.empty(tried),
-        np.empty(tried, np.int64),
-        np.empty(tried, np.int64),
-        np.empty(tried),
-        np.empty(tried, np.bool_),
+    archive = fit.archive
+    evolve_elite(
+        queries.arrays,
+        fit.table,
+        fit.goal,
+        Variation(settings.mutations, settings.crossovers, float(settings.numeric_noise), sizes),
+        fit.bits,
+        n,
+        archive,
+        Candidates(
+            change=np.empty(tried),
+            row=np.empty(tried, np.int64),
+            col=np.empty(tried, np.int64),
+            value=np.empty(tried),
+            taken=np.empty(tried, np.bool_),
+        ),
+        Archive(*(np.empty_like(a) for a in archive)),
         np.empty(settings.elite, np.bool_),
-        np.empty_like(fit.above),
-        np.empty_like(fit.length),
-        np.empty_like(fit.rows),
-        np.empty_like(fit.cols),
-        np.empty_like(fit.values),
         np.empty(fit.table.shape[1]),
-    ]
+    )
 
 
 def _bandit(
     fit: Fit, domain: Domain, queries: Queries, settings: Optimiser, sizes: np.ndarray, n: int
 ) -> None:
+    """Go on for n generations with the bandit, then let it learn."""
     ops = operators(domain)
     share = np.exp(fit.power - fit.power.max())
     p = (1 - EXPLORE) * share / share.sum() + EXPLORE / len(ops)
@@ -251,26 +266,26 @@ def _bandit(
         fit.table[:, list(domain.numeric)], np.linspace(0, 1, INTERVALS + 1), axis=0
     ).T
     edges = np.concatenate([np.zeros((len(inner), 1)), inner, np.ones((len(inner), 1))], axis=1)
-    used, won = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.bool_)
+    bets = Bets(np.empty(n, dtype=np.int64), np.empty(n, dtype=np.bool_))
     evolve_bandit(
         queries.arrays,
         fit.table,
-        fit.counts,
-        fit.target,
-        fit.weight,
-        sizes,
-        cats,
-        np.repeat(cats, times),
-        np.ascontiguousarray(edges),
-        np.array(ops, dtype=np.int64),
-        p,
-        settings.population,
+        fit.goal,
+        Operators(
+            ops=np.array(ops, dtype=np.int64),
+            p=p,
+            population=settings.population,
+            sizes=sizes,
+            categorical=cats,
+            mutated=np.repeat(cats, times),
+            quantiles=np.ascontiguousarray(edges),
+        ),
         fit.bits,
-        used,
-        won,
+        bets,
         np.empty((7, domain.d)),
         np.empty(4, np.int64),
     )
+    used, won = bets
     fit.power += RATE * np.bincount(used[won], minlength=len(ops)) / p
     fit.power -= fit.power.max()
     np.maximum(fit.power, -100.0, out=fit.power)

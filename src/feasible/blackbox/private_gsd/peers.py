@@ -95,7 +95,7 @@ class PGM(Method):
         used = [j for j in range(len(names)) if bins[j]]
         marginals = [
             (
-                [names[j] for j in a.ax_col[a.ax_ptr[i] : a.ax_ptr[i + 1]]],
+                [names[j] for j in a.axes.col[a.axes.ptr[i] : a.axes.ptr[i + 1]]],
                 problem.n * found.answers[a.base[i] : a.base[i + 1]],
                 float(problem.n * found.sigma[i]),
             )
@@ -151,13 +151,13 @@ class PGM(Method):
 def _shape(problem: PrivateTable) -> Int[np.ndarray, " d"]:
     """Bins by column, 0 where no query names it."""
     a = problem.queries.arrays
-    if len(a.th_col) or (a.half >= 0).any():
+    if len(a.conditions.col) or (a.planes.of >= 0).any():
         raise ArgumentError(
             f"method 'pgm' estimates from marginals; the workload of '{problem.name}' has prefixes "
             "or halfspaces"
         )
     bins = np.zeros(problem.domain.d, dtype=np.int64)
-    for j, size in zip(a.ax_col.tolist(), a.ax_size.tolist(), strict=True):
+    for j, size in zip(a.axes.col.tolist(), a.axes.size.tolist(), strict=True):
         if bins[j] not in (0, size):
             raise ArgumentError(
                 f"method 'pgm' needs one number of bins for a column; '{problem.domain.names[j]}' "

@@ -10,73 +10,20 @@ its counts by at most sqrt(2) in L2, by at most 1 where it has a single cell. Wo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError
 from .domain import Domain
+from .layout import Arrays, One, lay_out
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-
-class Arrays(NamedTuple):
-    """Workloads as the compiled kernels read them. Workload w owns the cells base[w]..base[w+1]; a
-    row is in at most one of them.
-
-    A row x is in w if low <= x[col] < high for each of w's conditions (th_*) and, where half[w] >=
-    0, slope . x[numeric] > offset; its cell is then
-    the mixed-radix number of its bins on w's axes (ax_*), bin = floor(x[col] * mult).
-    dep_*: by column, the workloads without conditions that a change of this column may move; uses:
-      the same for all workloads.
-    key_*: by column, its conditions sorted by threshold (numbers) or value - 0.5 (categories), and
-      whose they are.  number: by column.
-    """
-
-    base: Int[np.ndarray, " w1"]
-    ax_ptr: Int[np.ndarray, " w1"]
-    ax_col: Int[np.ndarray, " a"]
-    ax_mult: Float[np.ndarray, " a"]
-    ax_size: Int[np.ndarray, " a"]
-    ax_stride: Int[np.ndarray, " a"]
-    th_ptr: Int[np.ndarray, " w1"]
-    th_col: Int[np.ndarray, " t"]
-    th_low: Float[np.ndarray, " t"]
-    th_high: Float[np.ndarray, " t"]
-    half: Int[np.ndarray, " w"]
-    slope: Float[np.ndarray, "h dn"]
-    offset: Float[np.ndarray, " h"]
-    numeric: Int[np.ndarray, " dn"]
-    dep_ptr: Int[np.ndarray, " d1"]
-    dep: Int[np.ndarray, " e"]
-    uses: Bool[np.ndarray, "w d"]
-    key_ptr: Int[np.ndarray, " d1"]
-    key: Float[np.ndarray, " t"]
-    key_w: Int[np.ndarray, " t"]
-    number: Bool[np.ndarray, " d"]
-
-
-@dataclass(frozen=True)
-class One:
-    """One workload: either cells, or a halfspace by cells, or a conjunction of conditions.
-
-    axes: (column, bins).  halfspace: (slope by numeric column, offset).
-    conditions: (column, low, high), one a column at most, true for low <= x < high: one value of a
-      category, or everything below a number.
-    """
-
-    axes: tuple[tuple[int, int], ...] = ()
-    conditions: tuple[tuple[int, float, float], ...] = ()
-    halfspace: tuple[tuple[float, ...], float] | None = None
-
-    @property
-    def cells(self) -> int:
-        """How many counts it has."""
-        return math.prod(size for _, size in self.axes)
+    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -154,7 +101,7 @@ class Workload:
         )
         ones = [one for _, one in found]
         return Queries(
-            _arrays(ones, domain),
+            lay_out(ones, domain),
             np.array([i for i, _ in found]),
             named,
             np.array([1 if o.cells == 1 else 2 for o in ones]),
@@ -183,8 +130,8 @@ class Marginals(Workload):
     bins: int = 16
 
     def __post_init__(self) -> None:
-        _whole("k", self.k, 1)
-        _whole("bins", self.bins, 0)
+        whole("k", self.k, least=1)
+        whole("bins", self.bins, least=0)
 
     @property
     def title(self) -> str:
@@ -206,7 +153,7 @@ class Ranges(Workload):
     depth: int = 5
 
     def __post_init__(self) -> None:
-        _whole("depth", self.depth, 1)
+        whole("depth", self.depth, least=1)
 
     def ones(self, domain: Domain) -> list[One]:
         """One workload for each pair and level; a table of one numeric column has its levels
@@ -242,7 +189,7 @@ class Prefixes(Workload):
             ("k_num", self.k_num),
             ("seed", self.seed),
         ):
-            _whole(name, value, 0)
+            whole(name, value, least=0)
 
     def ones(self, domain: Domain) -> list[One]:
         """Each predicate is a workload with a single cell."""
@@ -288,8 +235,8 @@ class Halfspaces(Workload):
     binary: bool = True
 
     def __post_init__(self) -> None:
-        _whole("count", self.count, 0)
-        _whole("seed", self.seed, 0)
+        whole("count", self.count, least=0)
+        whole("seed", self.seed, least=0)
 
     def ones(self, domain: Domain) -> list[One]:
         """One workload for each halfspace; its cells are the values of the column."""
@@ -307,72 +254,3 @@ class Halfspaces(Workload):
                 One(tuple(axes), (), (tuple(slope.tolist()), float(rng.standard_normal())))
             )
         return found
-
-
-def _whole(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{name}={value!r}: expected an integer >= {least}")
-
-
-def _pointers(lengths: Sequence[int]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def _arrays(ones: Sequence[One], domain: Domain) -> Arrays:
-    axes = [a for o in ones for a in o.axes]
-    strides = [
-        math.prod(size for _, size in o.axes[i + 1 :]) for o in ones for i in range(len(o.axes))
-    ]
-    conditions = [c for o in ones for c in o.conditions]
-    halves = [o.halfspace for o in ones if o.halfspace is not None]
-    numbered = np.cumsum([o.halfspace is not None for o in ones]) - 1
-    nums = np.array(domain.numeric, dtype=np.int64)
-    uses = np.zeros((len(ones), domain.d), dtype=bool)
-    for w, o in enumerate(ones):
-        uses[w, [j for j, _ in o.axes] + [c[0] for c in o.conditions]] = True
-        if o.halfspace is not None:
-            a, b = np.array(o.halfspace[0]), o.halfspace[1]
-            if np.minimum(a, 0).sum() <= b + 1e-9 and np.maximum(a, 0).sum() >= b - 1e-9:
-                uses[w, nums[a != 0]] = True
-            elif (
-                np.maximum(a, 0).sum() < b
-            ):  # no point of the cube is beyond it: nothing can move its counts
-                uses[w] = False
-    owners = np.repeat(np.arange(len(ones)), [len(o.conditions) for o in ones])
-    by_column = [
-        np.flatnonzero(uses[:, j] & ~np.isin(np.arange(len(ones)), owners)) for j in range(domain.d)
-    ]
-    keys = [
-        sorted(
-            (c[2] if c[1] == -math.inf else c[1], int(w))
-            for c, w in zip(conditions, owners, strict=True)
-            if c[0] == j
-        )
-        for j in range(domain.d)
-    ]
-    return Arrays(
-        _pointers([o.cells for o in ones]),
-        _pointers([len(o.axes) for o in ones]),
-        np.array([j for j, _ in axes], dtype=np.int64),
-        np.array([1.0 if domain.sizes[j] else size for j, size in axes], dtype=float),
-        np.array([size for _, size in axes], dtype=np.int64),
-        np.array(strides, dtype=np.int64),
-        _pointers([len(o.conditions) for o in ones]),
-        np.array([c[0] for c in conditions], dtype=np.int64),
-        np.array([c[1] for c in conditions], dtype=float),
-        np.array([c[2] for c in conditions], dtype=float),
-        np.array(
-            [numbered[w] if o.halfspace is not None else -1 for w, o in enumerate(ones)],
-            dtype=np.int64,
-        ),
-        np.array([h[0] for h in halves], dtype=float).reshape(len(halves), len(nums)),
-        np.array([h[1] for h in halves], dtype=float),
-        nums,
-        _pointers([len(c) for c in by_column]),
-        np.concatenate(by_column).astype(np.int64),
-        uses,
-        _pointers([len(k) for k in keys]),
-        np.array([t for k in keys for t, _ in k], dtype=float),
-        np.array([w for k in keys for _, w in k], dtype=np.int64),
-        np.array([size == 0 for size in domain.sizes]),
-    )

@@ -165,23 +165,24 @@ class Relaxed:
     def __init__(self, problem: PrivateTable):
         self.problem = problem
         a = problem.queries.arrays
-        counts = np.diff(a.ax_ptr) * 100 + np.diff(a.th_ptr)
-        plain = (a.half < 0) & (np.diff(a.th_ptr) == 0)
+        counts = np.diff(a.axes.ptr) * 100 + np.diff(a.conditions.ptr)
+        plain = (a.planes.of < 0) & (np.diff(a.conditions.ptr) == 0)
         self.marginals = np.flatnonzero(plain).tolist()
         self.prefixes = [
-            np.flatnonzero(~plain & (a.half < 0) & (counts == c))
-            for c in np.unique(counts[~plain & (a.half < 0)])
+            np.flatnonzero(~plain & (a.planes.of < 0) & (counts == c))
+            for c in np.unique(counts[~plain & (a.planes.of < 0)])
         ]
         first = np.where(
-            np.diff(a.ax_ptr) > 0,
-            np.append(a.ax_col, -1)[np.minimum(a.ax_ptr[:-1], len(a.ax_col))],
+            np.diff(a.axes.ptr) > 0,
+            np.append(a.axes.col, -1)[np.minimum(a.axes.ptr[:-1], len(a.axes.col))],
             -1,
         )
         self.halves = [
-            np.flatnonzero((a.half >= 0) & (first == c)) for c in np.unique(first[a.half >= 0])
+            np.flatnonzero((a.planes.of >= 0) & (first == c))
+            for c in np.unique(first[a.planes.of >= 0])
         ]
         self.slope, self.offset = (
-            torch.as_tensor(v, dtype=torch.float32) for v in (a.slope, a.offset)
+            torch.as_tensor(v, dtype=torch.float32) for v in (a.planes.slope, a.planes.offset)
         )
 
     def __call__(self, table: list[Tensor], slope: float) -> Tensor:
@@ -197,8 +198,8 @@ class Relaxed:
         for w in self.marginals:
             axes = list(
                 zip(
-                    a.ax_col[a.ax_ptr[w] : a.ax_ptr[w + 1]].tolist(),
-                    a.ax_size[a.ax_ptr[w] : a.ax_ptr[w + 1]].tolist(),
+                    a.axes.col[a.axes.ptr[w] : a.axes.ptr[w + 1]].tolist(),
+                    a.axes.size[a.axes.ptr[w] : a.axes.ptr[w + 1]].tolist(),
                     strict=True,
                 )
             )
@@ -217,20 +218,20 @@ class Relaxed:
             ) / n
         for group in self.prefixes:
             product: Tensor | None = None
-            for k in range(int(a.th_ptr[group[0] + 1] - a.th_ptr[group[0]])):
-                at = a.th_ptr[group] + k
+            for k in range(int(a.conditions.ptr[group[0] + 1] - a.conditions.ptr[group[0]])):
+                at = a.conditions.ptr[group] + k
                 factor = self._conditions(soft, at, slope)
                 product = factor if product is None else product * factor
             assert product is not None
             out[torch.as_tensor(a.base[group])] = product.mean(dim=0)
-        if len(a.numeric):
-            x = torch.cat([soft[j] for j in a.numeric.tolist()], dim=1)
+        if len(a.planes.numeric):
+            x = torch.cat([soft[j] for j in a.planes.numeric.tolist()], dim=1)
         for group in self.halves:
-            h = torch.as_tensor(a.half[group])
+            h = torch.as_tensor(a.planes.of[group])
             inside = torch.sigmoid(slope * (x @ self.slope[h].T - self.offset[h]))
             w0 = int(group[0])
-            if a.ax_ptr[w0 + 1] > a.ax_ptr[w0]:
-                answers = soft[int(a.ax_col[a.ax_ptr[w0]])].T @ inside / n
+            if a.axes.ptr[w0 + 1] > a.axes.ptr[w0]:
+                answers = soft[int(a.axes.col[a.axes.ptr[w0]])].T @ inside / n
                 out[
                     torch.as_tensor(a.base[group])[None, :] + torch.arange(len(answers))[:, None]
                 ] = answers
@@ -243,15 +244,16 @@ class Relaxed:
         number.
         """
         a, sizes = self.problem.queries.arrays, self.problem.domain.sizes
-        columns = a.th_col[at]
+        columns = a.conditions.col[at]
         out = torch.zeros(len(soft[0]), len(at))
         for j in np.unique(columns).tolist():
             mine = np.flatnonzero(columns == j)
             if sizes[j]:
-                out[:, mine] = soft[j][:, np.round(a.th_low[at[mine]] + 0.5).astype(int)]
+                out[:, mine] = soft[j][:, np.round(a.conditions.low[at[mine]] + 0.5).astype(int)]
             else:
                 out[:, mine] = torch.sigmoid(
-                    slope * (torch.as_tensor(a.th_high[at[mine]], dtype=torch.float32) - soft[j])
+                    slope
+                    * (torch.as_tensor(a.conditions.high[at[mine]], dtype=torch.float32) - soft[j])
                 )
         return out
 
