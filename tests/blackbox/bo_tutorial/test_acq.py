@@ -73,11 +73,11 @@ def test_the_gain_of_lines_is_the_integral(n, seed):
 
 @pytest.mark.parametrize("n", [193, 400])
 def test_many_lines_take_the_scan_and_agree_with_the_pairs(n, monkeypatch):
-    from feasible.blackbox import acq
+    from feasible.blackbox.bo_tutorial import lines
 
     a, b = np.random.default_rng(n).standard_normal((2, n))
     scan = discrete_kg(a, b)
-    monkeypatch.setattr(acq, "SCAN_ABOVE", 10_000)
+    monkeypatch.setattr(lines, "SCAN_ABOVE", 10_000)
     assert scan == pytest.approx(discrete_kg(a, b), rel=1e-12)
 
 

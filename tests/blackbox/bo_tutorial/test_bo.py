@@ -11,19 +11,14 @@ import torch
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 
 from feasible.blackbox.bo_tutorial import instances as instances_bayes
-from feasible.blackbox.bo_tutorial.bo import ACQUISITIONS, BO
-from feasible.blackbox.bo_tutorial.gp import (
-    Predictor,
-    Scale,
-    build,
-    first_output,
-    fit,
-    log_posterior,
-    parameters,
-    slice_sample,
-)
+from feasible.blackbox.bo_tutorial.acquisition import LogEI
+from feasible.blackbox.bo_tutorial.belief import BeliefData, learn
+from feasible.blackbox.bo_tutorial.bo import BO
+from feasible.blackbox.bo_tutorial.gp import Predictor, Scale, build, first_output, fit, parameters
 from feasible.blackbox.bo_tutorial.native import BayesOpt
-from feasible.blackbox.bo_tutorial.search import Domain, Search
+from feasible.blackbox.bo_tutorial.search import AcquisitionSearch, Domain
+from feasible.blackbox.bo_tutorial.settings import ACQUISITIONS
+from feasible.blackbox.bo_tutorial.slices import log_posterior, slice_sample
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real, Space
 from feasible.core.budget import Budget, Meter
@@ -274,10 +269,12 @@ def test_the_search_climbs_to_the_top_and_stops_at_the_known_wall():
         return -((z - 0.62) ** 2).sum(1)
 
     space = Space.of([(0, 1)] * 3)
-    free = Search(Domain(space), np.random.default_rng(1)).maximise(score, np.empty((0, 3)))[0]
+    free = AcquisitionSearch(Domain(space), np.random.default_rng(1)).maximise(
+        score, np.empty((0, 3))
+    )[0]
     np.testing.assert_allclose(free, 0.62, atol=1e-4)
     wall = Domain(space, lambda x: x.sum(1) <= 1.5)
-    held = Search(wall, np.random.default_rng(1)).maximise(score, np.empty((0, 3)))[0]
+    held = AcquisitionSearch(wall, np.random.default_rng(1)).maximise(score, np.empty((0, 3)))[0]
     assert held.sum() <= 1.5
     np.testing.assert_allclose(held, 0.5, atol=0.05)
 
@@ -477,15 +474,13 @@ def test_the_log_posterior_differs_as_the_marginal_likelihood_and_priors_do():
 def test_the_constrained_score_is_botorchs_constrained_log_ei():
     from botorch.acquisition.analytic import LogConstrainedExpectedImprovement
 
-    from feasible.blackbox.bo_tutorial.belief import Told, analytic, learn
-
     x = np.random.default_rng(3).random((10, 2))
     f, g = ((x - 0.3) ** 2).sum(1), (0.5 - x.sum(1))[:, None]
     domain, how = Domain(Space.of([(0, 1)] * 2)), BO(acq="cei")
     belief = learn(
         how,
         domain,
-        Told(x, f, g, np.full_like(x, np.nan)),
+        BeliefData(x, f, g, np.full_like(x, np.nan)),
         {},
         np.empty((0, 2)),
         np.random.default_rng(0),
@@ -498,7 +493,7 @@ def test_the_constrained_score_is_botorchs_constrained_log_ei():
             belief.parts[0].models[0], belief.best("observed"), 0, {1: (None, edge)}
         )(z.unsqueeze(1))
     with torch.no_grad():
-        np.testing.assert_allclose(analytic(how, belief)(z), theirs.detach(), atol=1e-5)
+        np.testing.assert_allclose(LogEI().score(belief)(z), theirs.detach(), atol=1e-5)
 
 
 # -- instances and the claim -----------------------------------------------------------------------

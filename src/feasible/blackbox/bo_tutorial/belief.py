@@ -1,35 +1,25 @@
-"""What Bayesian optimisation believes of a problem, and the acquisitions of the tutorial on top of
-it, as scores to be maximised.
+"""What Bayesian optimisation believes of a problem: models of the objective and of the limits,
+fitted to what was told.
 
 The objective is minimised outside and maximised inside: the model holds -f, standardised. Limits
-  are g <= 0. Every score is weighted by the
-probability that all limits hold (their GPs count as independent); without a feasible row, that
-probability alone is the score.
+are g <= 0.
+
+References:
+    P. I. Frazier: A Tutorial on Bayesian Optimization (2018, arXiv 1807.02811), section 3.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from botorch.acquisition import (
-    qKnowledgeGradient,
-    qLogExpectedImprovement,
-    qLogNoisyExpectedImprovement,
-    qLowerBoundMaxValueEntropy,
-)
-from botorch.acquisition.objective import GenericMCObjective
-from botorch.models import ModelList
-from botorch.optim import optimize_acqf
-from botorch.sampling import SobolQMCNormalSampler
 
-from .acq import Beliefs, LineGain, PredictiveEntropy, entropy_search, kg_sga, log_f
+from ...core.checks import one_of, whole
+from ...core.errors import ArgumentError
 from .gp import (
     EXACT,
     Predictor,
@@ -37,30 +27,89 @@ from .gp import (
     build,
     first_output,
     fit,
-    own_randomness,
     parameters,
-    sampled,
     set_known,
     set_parameters,
 )
-from .gradgp import GradBeliefs, GradGP, d_kg
-from .search import Domain, Score, Search
+from .gradgp import GradBeliefs, GradGP
+from .posterior import Beliefs
+from .slices import sampled
 
 if TYPE_CHECKING:
     from botorch.models import SingleTaskGP
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from .bo import BO
+    from .search import Domain
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """How the Gaussian processes are built and fitted.
+
+    Attributes:
+        kernel: "matern52", "matern32" or "rbf", with a lengthscale for each input.
+        mean: "constant" or "linear".
+        outputs: How outputs are brought near a normal shape: "standardize", "bilog" (for heavy
+            tails) or "none".
+        hyperparameters: "map", "mle", "bayes" (acquisitions are averaged over `draws` by slice
+            sampling), or a mapping with lengthscale (a number or one for each variable, in its own
+            unit; of log variables: in the unit cube), outputscale and mean, which fixes them for
+            the objective.
+        draws: Draws of the hyperparameters beside "bayes".
+    """
+
+    kernel: Literal["matern52", "matern32", "rbf"] = "matern52"
+    mean: Literal["constant", "linear"] = "constant"
+    outputs: Literal["standardize", "bilog", "none"] = "standardize"
+    hyperparameters: Any = "map"
+    draws: int = 8
+
+    def __post_init__(self) -> None:
+        one_of("kernel", self.kernel, ("matern52", "matern32", "rbf"))
+        one_of("mean", self.mean, ("constant", "linear"))
+        one_of("outputs", self.outputs, ("standardize", "bilog", "none"))
+        whole("draws", self.draws, least=1)
+        if not isinstance(self.hyperparameters, Mapping):
+            note = " or a mapping"
+            one_of("hyperparameters", self.hyperparameters, ("map", "mle", "bayes"), note=note)
+            return
+        unknown = set(self.hyperparameters) - {"lengthscale", "outputscale", "mean"}
+        if unknown or "lengthscale" not in self.hyperparameters:
+            raise ArgumentError(
+                f"hyperparameters={dict(self.hyperparameters)!r}: expected lengthscale, and "
+                "optionally outputscale and mean"
+            )
+
+    def known_parameters(self, domain: Domain) -> tuple[np.ndarray, float, float] | None:
+        """Fixed lengthscales (k,), output scale and mean in the unit cube, or None."""
+        if not isinstance(self.hyperparameters, Mapping):
+            return None
+        space, given = domain.space, self.hyperparameters
+        length = np.broadcast_to(np.asarray(given["lengthscale"], float), (space.d,))
+        width = np.array(
+            [
+                1.0 if v.log or v.choices else max(hi - lo, 1e-300)
+                for v, lo, hi in zip(space.variables, space.low, space.high, strict=True)
+            ]
+        )
+        wide = np.concatenate(
+            [np.full(len(c), s) for c, s in zip(domain.columns, length / width, strict=True)]
+        )
+        return wide, float(given.get("outputscale", 1.0)), -float(given.get("mean", 0.0))
 
 
 @dataclass(slots=True)
-class Told:
-    """What was told. x: (n, d); f: (n,) to be minimised, NaN where missing; g: (n, m), NaN where
-    missing; grad: (n, d) of f, NaN where missing.
+class BeliefData:
+    """The rows that were told.
 
-    noise: 0 for an exact objective, its standard deviation, or None where it is to be learned.
-      tolerance: violation that is feasible.
+    Attributes:
+        x: (n, d) points.
+        f: (n,) objectives to be minimised, NaN where missing.
+        g: (n, m) limits, NaN where missing.
+        grad: (n, d) gradients of f, NaN where missing.
+        noise: 0 for an exact objective, its standard deviation, or None where it is learned.
+        tolerance: Violation that counts as feasible.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -76,6 +125,17 @@ class Told:
         worst = self.g.max(axis=1) if self.g.shape[1] else np.zeros(len(self.f))
         return np.isfinite(self.f) & (worst <= self.tolerance)
 
+    @property
+    def ranked(self) -> Float[np.ndarray, "n d"]:
+        """The points by merit: feasible by objective, then the others by violation."""
+        worst = (
+            np.nan_to_num(self.g.max(axis=1), nan=np.inf)
+            if self.g.shape[1]
+            else np.zeros(len(self.f))
+        )
+        good = self.feasible
+        return self.x[np.lexsort((np.where(good, self.f, worst), ~good))]
+
 
 @dataclass(slots=True)
 class Part:
@@ -87,12 +147,22 @@ class Part:
 
 @dataclass(slots=True)
 class Surrogate:
-    """The fitted models of one proposal. y: Scale of -f.  limits: Scale of g.  warm:
-    hyperparameters for the next fit.
+    """The fitted models of one proposal.
+
+    Attributes:
+        domain: The box as the models see it.
+        told: The rows that were told.
+        y: Scale of -f.
+        limits: Scale of g.
+        parts: The models of -f and g: one part where they share their rows, else two.
+        gradients: A model of -f that knows gradients, where there is one.
+        warm: Hyperparameters for the next fit, by name.
+        failures: Why fits failed.
+        cached: Posteriors in closed form, by draw of the hyperparameters.
     """
 
     domain: Domain
-    told: Told
+    told: BeliefData
     y: Scale
     limits: Scale
     parts: list[Part]
@@ -174,7 +244,7 @@ class Surrogate:
         return torch.as_tensor(self.domain.z(np.unique(x, axis=0)))
 
 
-def _filled(told: Told) -> tuple[np.ndarray, np.ndarray]:
+def _filled(told: BeliefData) -> tuple[np.ndarray, np.ndarray]:
     """f and g; a row of which nothing is known counts as the worst measured one, so that its
     neighbourhood is left.
     """
@@ -188,127 +258,170 @@ def _filled(told: Told) -> tuple[np.ndarray, np.ndarray]:
     return f, g
 
 
+@dataclass(slots=True)
+class _Group:
+    """Outputs that are known at the same rows, and so share a model.
+
+    Attributes:
+        rows: (n, k) features.
+        values: (n, m) standardised outputs.
+        noise: Variance of an observation, one or by output; None where it is learned.
+        known: Fixed hyperparameters, where there are some.
+    """
+
+    rows: Float[np.ndarray, "n k"]
+    values: Float[np.ndarray, "n m"]
+    noise: Any
+    known: tuple[np.ndarray, float, float] | None = None
+
+
 def learn(
-    settings: BO,
+    settings: ModelSettings,
     domain: Domain,
-    told: Told,
+    told: BeliefData,
     warm: dict[str, np.ndarray],
     pending: Float[np.ndarray, "p d"],
     rng: np.random.Generator,
     *,
     refit: bool = True,
+    gradients: bool = False,
 ) -> Surrogate:
-    """Fit the models to what was told; rows that are still out are believed to give their posterior
-    mean.
+    """Fit the models to what was told.
+
+    Args:
+        settings: How the models are built.
+        domain: The box as they see it.
+        told: The rows.
+        warm: Hyperparameters to start from, by name.
+        pending: (p, d) proposals that are still out; they are believed to give their posterior
+            mean.
+        rng: Of the fits' seeds and of the slice sampling.
+        refit: Whether hyperparameters are fitted, or kept at `warm`.
+        gradients: Whether gradients are modelled too.
+
+    Returns:
+        The surrogate; what could not be fitted is named in its `failures`.
     """
     f, g = _filled(told)
     z = domain.z(told.x)
-    has_f, has_g = (
-        np.isfinite(f),
-        np.isfinite(g).all(axis=1) if g.shape[1] else np.zeros(len(f), dtype=bool),
-    )
     known = settings.known_parameters(domain)
-    y = Scale.of(-f[has_f][:, None], "none" if known else settings.outputs)
-    limits = Scale.of(g[has_g], settings.outputs)
+    has_f = np.isfinite(f)
+    found = Surrogate(
+        domain,
+        told,
+        Scale.of(-f[has_f][:, None], "none" if known else settings.outputs),
+        Scale.of(g[_measured(g)], settings.outputs),
+        [],
+    )
     noise = told.noise
-    exact: Any = (
-        EXACT
-        if noise == 0
-        else None
-        if noise is None
-        else max((noise / float(y.size[0] * y.spread[0])) ** 2, EXACT if not known else 0.0)
-    )
-    groups: list[tuple[np.ndarray, np.ndarray, Any]] = []
-    joint = g.shape[1] > 0 and known is None and np.array_equal(has_f, has_g)
-    fy = y.apply(-f[has_f][:, None])
-    if joint:
-        variance: Any = None if exact is None else np.append(exact, np.full(g.shape[1], EXACT))
-        groups.append((z[has_f], np.column_stack([fy, limits.apply(g[has_f])]), variance))
-    else:
-        groups.append((z[has_f], fy, exact))
-        if g.shape[1]:
-            groups.append((z[has_g], limits.apply(g[has_g]), EXACT if noise is not None else None))
-    task = None if domain.task is None else domain.columns[domain.task][0]
-    tasks = (
-        0
-        if domain.task is None
-        else round(domain.space.high[domain.task] - domain.space.low[domain.task]) + 1
-    )
-    found = Surrogate(domain, told, y, limits, [])
-    for i, (rows, values, variance) in enumerate(groups):
-        kind: dict[str, Any] = {
-            "kernel": settings.kernel,
-            "priors": settings.hyperparameters != "mle",
-            "mean": settings.mean,
-            "task": task,
-            "tasks": tasks,
-        }
-        if not len(rows):  # nothing measured yet: the prior, from one row of zero information
-            rows, values, variance = (
-                np.full((1, domain.k), 0.5),
-                np.zeros((1, values.shape[1])),
-                1e6,
-            )
-        model = build(rows, values, noise=variance, **kind)
-        old = {
-            name.removeprefix(f"{i}:"): v for name, v in warm.items() if name.startswith(f"{i}:")
-        }
-        if known is not None and i == 0:
-            set_known(model, *known)
-        elif refit and len(rows) > 1:
-            seed = int(rng.integers(2**31))
-            if old and len(rows) % 8 == 0:
-                # now and then from the first hyperparameters, so that a poor optimum is left
-                old = {}
-            failure = fit(model, old, seed=seed)
-            if failure:
-                found.failures.append(failure)
-        else:
-            set_parameters(model, old)
-        own = parameters(model)
-        found.warm |= {f"{i}:{name}": v for name, v in own.items()}
-        models = [model]
-        if (
-            settings.hyperparameters == "bayes"
-            and len(rows) > 2
-            and task is None
-            and not (known is not None and i == 0)
-        ):
-            models = sampled(
-                model,
-                rows,
-                values,
-                None if variance is None else float(np.max(variance)),
-                settings.draws,
-                rng,
-                settings.kernel,
-            )
-        if len(pending):
-            out = domain.z(pending)
-            grown = []
-            for one in models:
-                with torch.no_grad():
-                    believed = Predictor(one)(torch.as_tensor(out))[0].numpy()
-                more = build(
-                    np.concatenate([rows, out]),
-                    np.concatenate([values, believed]),
-                    noise=variance,
-                    **kind,
-                )
-                if known is not None and i == 0:
-                    set_known(more, *known)
-                else:
-                    set_parameters(more, parameters(one))
-                grown.append(more)
-            models = grown
-        found.parts.append(Part(models, [Predictor(one) for one in models]))
+    least = EXACT if not known else 0.0
+    unit = float(found.y.size[0] * found.y.spread[0])
+    exact = EXACT if noise == 0 else None if noise is None else max((noise / unit) ** 2, least)
+    for i, group in enumerate(_groups(found, z, f, g, exact, known)):
+        found.parts.append(_fitted(settings, found, group, i, warm, pending, rng, refit))
     draws = max(len(p.models) for p in found.parts)
     for p in found.parts:
         if len(p.models) < draws:
             p.models, p.predictors = p.models * draws, p.predictors * draws
-    if settings.acq in ("d-ei", "d-kg"):
+    if gradients:
         _add_gradients(found, z, exact, pending, rng)
     return found
+
+
+def _measured(g: np.ndarray) -> np.ndarray:
+    """Return which rows have all limits."""
+    return np.isfinite(g).all(axis=1) if g.shape[1] else np.zeros(len(g), dtype=bool)
+
+
+def _groups(
+    found: Surrogate,
+    z: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
+    exact: float | None,
+    known: tuple[np.ndarray, float, float] | None,
+) -> list[_Group]:
+    """Return one group where objective and limits share rows and nothing is fixed, else two."""
+    has_f, has_g = np.isfinite(f), _measured(g)
+    fy, m = found.y.apply(-f[has_f][:, None]), g.shape[1]
+    if m and known is None and np.array_equal(has_f, has_g):
+        noise: Any = None if exact is None else np.append(exact, np.full(m, EXACT))
+        groups = [_Group(z[has_f], np.column_stack([fy, found.limits.apply(g[has_f])]), noise)]
+    else:
+        groups = [_Group(z[has_f], fy, exact, known)]
+        if m:
+            noise = EXACT if found.told.noise is not None else None
+            groups.append(_Group(z[has_g], found.limits.apply(g[has_g]), noise))
+    for group in groups:
+        if not len(group.rows):  # nothing measured yet: the prior, from one row without information
+            group.rows = np.full((1, found.domain.k), 0.5)
+            group.values, group.noise = np.zeros((1, group.values.shape[1])), 1e6
+    return groups
+
+
+def _fitted(
+    settings: ModelSettings,
+    found: Surrogate,
+    group: _Group,
+    number: int,
+    warm: dict[str, np.ndarray],
+    pending: np.ndarray,
+    rng: np.random.Generator,
+    refit: bool,
+) -> Part:
+    """Return the models of a group, one for each draw of the hyperparameters; note what failed."""
+    domain, rows = found.domain, group.rows
+    task = domain.task
+    kind: dict[str, Any] = {
+        "kernel": settings.kernel,
+        "priors": settings.hyperparameters != "mle",
+        "mean": settings.mean,
+        "task": None if task is None else domain.columns[task][0],
+        "tasks": 0 if task is None else round(domain.space.high[task] - domain.space.low[task]) + 1,
+        "noise": group.noise,
+    }
+    model = build(rows, group.values, **kind)
+    mine = f"{number}:"
+    old = {name.removeprefix(mine): v for name, v in warm.items() if name.startswith(mine)}
+    if group.known is not None:
+        set_known(model, *group.known)
+    elif refit and len(rows) > 1:
+        seed = int(rng.integers(2**31))
+        # now and then from the first hyperparameters, so that a poor optimum is left
+        failure = fit(model, {} if len(rows) % 8 == 0 else old, seed=seed)
+        if failure:
+            found.failures.append(failure)
+    else:
+        set_parameters(model, old)
+    found.warm |= {mine + name: v for name, v in parameters(model).items()}
+    models = [model]
+    if (
+        settings.hyperparameters == "bayes"
+        and len(rows) > 2
+        and task is None
+        and group.known is None
+    ):
+        noise = None if group.noise is None else float(np.max(group.noise))
+        models = sampled(model, rows, group.values, noise, settings.draws, rng, settings.kernel)
+    if len(pending):
+        models = [_believing(one, group, domain.z(pending), kind) for one in models]
+    return Part(models, [Predictor(one) for one in models])
+
+
+def _believing(
+    model: SingleTaskGP, group: _Group, out: np.ndarray, kind: dict[str, Any]
+) -> SingleTaskGP:
+    """Return the model with rows that are still out, at their posterior mean."""
+    with torch.no_grad():
+        believed = Predictor(model)(torch.as_tensor(out))[0].numpy()
+    more = build(
+        np.concatenate([group.rows, out]), np.concatenate([group.values, believed]), **kind
+    )
+    if group.known is not None:
+        set_known(more, *group.known)
+    else:
+        set_parameters(more, parameters(model))
+    return more
 
 
 def _add_gradients(
@@ -318,6 +431,7 @@ def _add_gradients(
     pending: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
+    """Fit a model that knows gradients too, where at least two rows have one."""
     told, space = found.told, found.domain.space
     rows = (
         np.isfinite(told.f) & np.isfinite(told.grad).all(axis=1)
@@ -358,285 +472,4 @@ def _add_gradients(
     found.gradients = model
 
 
-# -- scores ----------------------------------------------------------------------------------------
-
-
-def average(scores: Sequence[Score]) -> Score:
-    """log of the mean of exp(score): an acquisition averaged over draws of the hyperparameters."""
-    if len(scores) == 1:
-        return scores[0]
-    return lambda z: torch.logsumexp(torch.stack([s(z) for s in scores]), 0) - math.log(len(scores))
-
-
-def feasibility_only(b: Surrogate) -> Score:
-    """log probability that all limits hold."""
-    return average([partial(b.feasibility, s=s) for s in range(b.draws)])
-
-
-def analytic(settings: BO, b: Surrogate) -> Score:
-    """(log) EI, PI or UCB of -f, weighted by the probability of feasibility; with log EI it is the
-    constrained EI of the tutorial.
-    """
-
-    def one(s: int) -> Score:
-        best = b.best(
-            settings.incumbent
-            if settings.incumbent != "auto"
-            else "observed"
-            if b.told.noise == 0
-            else "mean",
-            s,
-        )
-
-        def score(z: Tensor) -> Tensor:
-            mean, sd = b.predict(z, s)
-            u = (mean[:, 0] - best) / sd[:, 0]
-            if settings.acq == "pi":
-                value = torch.special.log_ndtr(u)
-            elif settings.acq == "ucb":
-                value = torch.log(
-                    torch.nn.functional.softplus(
-                        (mean[:, 0] + math.sqrt(settings.beta) * sd[:, 0] - best).clamp_min(-600)
-                    )
-                )
-            else:
-                value = log_f(u) + torch.log(sd[:, 0])
-            value = value + b.log_feasible(mean, sd)
-            return torch.exp(value) if settings.acq == "ei" else value
-
-        return score
-
-    scores = [one(s) for s in range(b.draws)]
-    if settings.acq == "ei":
-        return lambda z: torch.stack([s(z) for s in scores]).mean(0)
-    return average(scores)
-
-
-def gain(settings: BO, b: Surrogate, cover: Float[np.ndarray, "c d"]) -> Score:
-    """Noisy EI, discrete KG, and KG for a mean over environments, a target fidelity or a target
-    task: all from lines.
-    """
-    extra = None if settings.acq == "noisy-ei" else cover
-    options: dict[str, Any] = {}
-    j = settings.context_index(b.domain)
-    points = b.points(extra)
-    if j is not None:
-        values, weights = settings.contexts(b.domain)
-        probe = np.tile(b.domain.space.low, (len(values), 1))
-        probe[:, j] = values
-        columns = b.domain.columns[j]
-        options = {
-            "columns": columns,
-            "contexts": torch.as_tensor(b.domain.z(probe)[:, columns]),
-            "weights": torch.as_tensor(weights),
-        }
-        flat = points.clone()
-        flat[:, columns] = options["contexts"][0]
-        points = torch.unique(flat, dim=0)
-        if settings.acq == "mfkg":
-            column, low, high = (
-                columns[0],
-                float(b.domain.space.low[j]),
-                float(b.domain.space.high[j]),
-            )
-            options["cost"] = lambda z: (
-                settings.cost[0] + settings.cost[1] * (low + z[:, column] * (high - low))
-            )
-    scores = []
-    for s in range(b.draws):
-        lines = LineGain(b.lines(s), points, **options)
-        scores.append(lambda z, s=s, lines=lines: lines(z.unsqueeze(1)) + b.feasibility(z, s))
-    return average(scores)
-
-
-def sampled_scores(
-    settings: BO,
-    b: Surrogate,
-    pending: Float[np.ndarray, "p d"],
-    cover: Float[np.ndarray, "c d"],
-    seed: int,
-) -> Score:
-    """BoTorch's acquisitions: qei and qnei (Letham's noisy EI) under the limits; mes and pes
-    weighted by feasibility.
-    """
-
-    def one(s: int) -> Score:
-        out = torch.as_tensor(b.domain.z(pending)) if len(pending) else None
-        if settings.acq in ("qei", "qnei"):
-            parts = [p.models[s] for p in b.parts]
-            model = parts[0] if len(parts) == 1 else ModelList(*parts)
-            sampler = SobolQMCNormalSampler(torch.Size([settings.samples]), seed=seed)
-            edge = b.limits.apply(np.full((1, b.m), b.told.tolerance))[0] if b.m else []
-            rules = [
-                lambda v, j=j, e=float(e): v[..., 1 + j] - e for j, e in enumerate(edge)
-            ] or None
-            goal = GenericMCObjective(lambda v, X=None: v[..., 0])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                if settings.acq == "qei":
-                    acquisition = qLogExpectedImprovement(
-                        model,
-                        b.best("observed" if b.told.noise == 0 else "mean", s),
-                        sampler,
-                        objective=goal,
-                        X_pending=out,
-                        constraints=rules,
-                    )
-                else:
-                    acquisition = qLogNoisyExpectedImprovement(
-                        model,
-                        torch.as_tensor(b.domain.z(b.told.x)),
-                        sampler,
-                        objective=goal,
-                        X_pending=out,
-                        constraints=rules,
-                        prune_baseline=True,
-                    )
-            return lambda z: acquisition(z.unsqueeze(1))
-        model = b.objective(s)
-        grid = torch.as_tensor(b.domain.z(cover))
-        if settings.acq == "mes":
-            acquisition = qLowerBoundMaxValueEntropy(
-                model, torch.cat([grid, b.points()]), num_mv_samples=16
-            )
-        else:
-            entropy = PredictiveEntropy(
-                b.lines(s),
-                torch.cat([grid, b.points()]),
-                generator=torch.Generator().manual_seed(seed),
-            )
-            return lambda z: entropy(z.unsqueeze(1)) + b.feasibility(z, s)
-        return lambda z: (
-            torch.log(acquisition(z.unsqueeze(1)).clamp_min(1e-12)) + b.feasibility(z, s)
-        )
-
-    return average([one(s) for s in range(b.draws)])
-
-
-def gradient_score(settings: BO, b: Surrogate, cover: Float[np.ndarray, "c d"], seed: int) -> Score:
-    """d-EI: EI of a model that knows gradients. d-KG: the gain of observing a value and its
-    gradient.
-    """
-    if b.gradients is None or settings.acq == "d-ei":
-        return analytic(settings, b)
-    acquisition = d_kg(b.gradients, b.points(cover), samples=settings.samples, seed=seed)
-    return lambda z: acquisition(z.unsqueeze(1)) + b.feasibility(z)
-
-
-# -- searches of their own -------------------------------------------------------------------------
-
-
-def by_entropy(b: Surrogate, search: Search, near: np.ndarray, seed: int) -> np.ndarray:
-    """Candidates by entropy search on a discretisation, best first."""
-    x = search.candidates(near)
-    x = x[np.sort(search.rng.permutation(len(x))[:160])]
-    z = torch.as_tensor(b.domain.z(x))
-    generator = torch.Generator().manual_seed(seed)
-    value = sum(
-        entropy_search(b.lines(s), z, generator=generator).clamp_min(0)
-        * torch.exp(b.feasibility(z, s)).detach()
-        for s in range(b.draws)
-    )
-    order = np.argsort(-np.asarray(value), kind="stable")
-    return x[sorted(order.tolist(), key=lambda i: (x[i] + 0.0).tobytes() in search.seen)]
-
-
-def by_ascent(
-    settings: BO, b: Surrogate, search: Search, near: np.ndarray, cover: np.ndarray, seed: int
-) -> np.ndarray:
-    """Candidates by multistart stochastic gradient ascent of KG, best first."""
-    pool = search.candidates(near)
-    starts = torch.as_tensor(
-        b.domain.z(pool[search.rng.permutation(len(pool))[: settings.sga_restarts]])
-    )
-    box = torch.stack(
-        [torch.zeros(b.domain.k, dtype=torch.float64), torch.ones(b.domain.k, dtype=torch.float64)]
-    )
-    allowed: Callable[[Tensor], Tensor] | None = None
-    if b.domain.known is not None or search.held or search.filter is not None:
-
-        def allowed(z: Tensor) -> Tensor:
-            return torch.as_tensor(search.fits(search.hold(b.domain.x(z.numpy()))))
-
-    def score(z: Tensor, kg: Tensor) -> Tensor:
-        return kg.clamp_min(0) * torch.exp(b.feasibility(z)) + 1e-12 * kg
-
-    ends, _ = kg_sga(
-        b.lines(0),
-        box,
-        b.points(cover),
-        restarts=len(starts),
-        steps=settings.sga_steps,
-        a=settings.sga_a,
-        starts=starts,
-        allowed=allowed,
-        score=score,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    x = search.hold(b.domain.x(ends.numpy()))
-    x = np.concatenate([x[search.fits(x)], pool])
-    return x[sorted(range(len(x)), key=lambda i: (x[i] + 0.0).tobytes() in search.seen)]
-
-
-class _Weighted(qKnowledgeGradient):  # type: ignore[misc]
-    """One-shot KG times the probability of feasibility of the points that would be evaluated."""
-
-    weight: Callable[[Tensor], Tensor] | None = None
-
-    def forward(self, X: Tensor) -> Tensor:
-        value = super().forward(X)
-        if self.weight is None:
-            return value
-        actual = self.extract_candidates(X).squeeze(-2)
-        return value * torch.exp(self.weight(actual.reshape(-1, actual.shape[-1]))).reshape(
-            value.shape
-        )
-
-
-def by_one_shot(settings: BO, b: Surrogate, search: Search, seed: int) -> np.ndarray:
-    """Candidates by BoTorch's one-shot KG, best first; only those that are allowed."""
-    box = torch.stack(
-        [torch.zeros(b.domain.k, dtype=torch.float64), torch.ones(b.domain.k, dtype=torch.float64)]
-    )
-    with own_randomness(seed), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        current = b.lines(0).mean(b.points()).max().detach()
-        acquisition = _Weighted(
-            b.objective(0),
-            num_fantasies=settings.fantasies,
-            current_value=current,
-            sampler=SobolQMCNormalSampler(torch.Size([settings.fantasies]), seed=seed),
-        )
-        if b.m:
-            acquisition.weight = b.feasibility
-        z, value = optimize_acqf(
-            acquisition,
-            box,
-            q=1,
-            num_restarts=search.starts,
-            raw_samples=64,
-            options={"maxiter": 60, "seed": seed},
-            return_best_only=False,
-        )
-    x = b.domain.x(
-        z.squeeze(1).detach().numpy()[np.argsort(-value.detach().numpy(), kind="stable")]
-    )
-    x = search.hold(x)
-    good = search.fits(x) & np.array([(row + 0.0).tobytes() not in search.seen for row in x])
-    return x[good]
-
-
-__all__ = [
-    "Surrogate",
-    "Told",
-    "analytic",
-    "average",
-    "by_ascent",
-    "by_entropy",
-    "by_one_shot",
-    "feasibility_only",
-    "gain",
-    "gradient_score",
-    "learn",
-    "sampled_scores",
-]
+__all__ = ["BeliefData", "ModelSettings", "Surrogate", "learn"]

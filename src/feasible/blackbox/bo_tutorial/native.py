@@ -1,5 +1,7 @@
-"""Bayesian optimisation asked and told by hand: `BayesOpt`, the native form of the methods in
-`bayes.py` (arXiv 1807.02811).
+"""Bayesian optimisation asked and told by hand: `BayesOpt`, the native form of the methods in `bo`.
+
+References:
+    P. I. Frazier: A Tutorial on Bayesian Optimization (2018, arXiv 1807.02811).
 """
 
 from __future__ import annotations
@@ -13,34 +15,53 @@ import torch
 
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from ..space import Space, known_constraint
-from .belief import Surrogate, Told, learn
-from .bo import ANYWHERE, BO, ranked, remember
-from .search import Search
+from .belief import BeliefData, Surrogate, learn
+from .bo import BO, remember
+from .search import AcquisitionSearch
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 class BayesOpt:
-    """Bayesian optimisation, asked and told.
+    """Bayesian optimisation, asked and told: minimise f(x) over a box, subject to g(x) <= 0 where
+    constraints are told.
 
-        opt = BayesOpt([(0, 1)] * 2, acq="noisy-ei", noise="learn", maximize=True)
-        for _ in range(30):
-            X = opt.ask()            # (1, d)
-            opt.tell(X, f(X))
-        x, mean, sd = opt.recommend()
+    Args:
+        bounds: [(low, high), ...], scipy Bounds, {name: (low, high)} or Variables.
+        acq: The acquisition, a key of `settings.ACQUISITIONS`.
+        noise: 0.0 exact, a standard deviation in the unit of y, or "learn".
+        maximize: Maximise f instead.
+        n_init: First points; None: 2 (d + 1), at least 5.
+        seed: Of everything random.
+        known: Constraints on the inputs alone: a function (n, d) -> (n,) bool, or SciPy's objects.
+        settings: All settings, instead of acq and n_init.
+        tolerance: Violation that counts as feasible.
 
-    bounds: [(low, high), ...], scipy Bounds, {name: (low, high)} or Variables.  noise: 0.0 exact, a
-      standard deviation, or "learn".
-    known: constraints on the inputs alone: a function (n, d) -> (n,) bool, or SciPy's objects.
-      Other settings as in `BO`.
-    Raises ArgumentError, BoundsError, ShapeError, NotFinite.
+    Raises:
+        ArgumentError: A setting makes no sense.
+        BoundsError: The bounds cross or are infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> opt = BayesOpt([(0, 1)] * 2, noise=0.0, n_init=4)
+        >>> for _ in range(6):
+        ...     X = opt.ask()
+        ...     opt.tell(X, ((X - 0.3) ** 2).sum(axis=1))
+        >>> opt.x.shape
+        (6, 2)
+        >>> bool(opt.y.min() < 0.1)
+        True
+
+    References:
+        P. I. Frazier: A Tutorial on Bayesian Optimization (2018, arXiv 1807.02811), sections 3
+        to 5.
     """
 
     def __init__(
         self,
         bounds: Any,
-        acq: str = "logei",
+        acq: str = BO.acq,
         noise: float | str = "learn",
         maximize: bool = False,
         n_init: int | None = None,
@@ -149,58 +170,62 @@ class BayesOpt:
     def recommend(
         self, rule: Literal["evaluated", "anywhere"] | None = None
     ) -> tuple[Float[np.ndarray, " d"], float, float]:
-        """The answer: x, its posterior mean and standard deviation.
+        """The answer.
 
-        rule: "evaluated", the evaluated point of best posterior mean among the feasible ones (for
-          EI), or "anywhere" (for KG and entropy search).
-        With an environment, fidelity or task x has that variable at a value that counts, and the
-        mean is over all of them.
+        Args:
+            rule: "evaluated", the evaluated point of best posterior mean among the feasible ones,
+                or "anywhere"; None: what the acquisition is meant for (anywhere for knowledge
+                gradients and entropy searches).
+
+        Returns:
+            x (d,), its posterior mean and its standard deviation, in the unit of y. With an
+            environment, fidelity or task, x has that variable at a value that counts, and the mean
+            is over all of them.
+
+        Raises:
+            ArgumentError: Nothing was told yet, or the rule is none of the two.
         """
         memory, domain = self._memory, self._domain
         if not len(memory.f):
             raise ArgumentError("recommend: nothing was told yet")
-        told = Told(memory.x, memory.f, memory.g, memory.grad, self.noise, self.tolerance)
         rng = np.random.default_rng([memory.seed, memory.asked, 1])
-        belief = learn(self.settings, domain, told, memory.warm, np.empty((0, domain.space.d)), rng)
-        rule = rule or ("anywhere" if self.settings.acq in ANYWHERE else "evaluated")
-        j = self.settings.context_index(domain)
-        if rule == "evaluated" and j is None:
-            rows = told.x[told.feasible] if told.feasible.any() else ranked(told)[:1]
+        belief = self._learn(rng)
+        told, context = belief.told, self.settings.context(domain)
+        rule = rule or ("anywhere" if self.settings.kind.anywhere else "evaluated")
+        if rule == "evaluated" and context is None:
+            rows = told.x[told.feasible] if told.feasible.any() else told.ranked[:1]
             with torch.no_grad():
                 mean, _ = belief.predict(torch.as_tensor(domain.z(rows)))
             x = rows[int(mean[:, 0].argmax())]
         elif rule in ("evaluated", "anywhere"):
-            search = Search(domain, rng, max(self.settings.raw, 256), self.settings.restarts)
-            if j is not None:
-                search.held = {j: float(self.settings.contexts(domain)[0][0])}
+            search = AcquisitionSearch(
+                domain, rng, max(self.settings.raw, 256), self.settings.restarts
+            )
+            if context is not None:
+                search.held = {context.index: float(context.values[0])}
             x = self.settings.argmax_mean(belief, search)
         else:
             raise ArgumentError(f"rule={rule!r}: expected 'evaluated' or 'anywhere'")
         return x, *self.posterior(x, belief)
 
     def posterior(self, x: Any, belief: Surrogate | None = None) -> tuple[float, float]:
-        """Posterior mean and standard deviation at x (d,), in the units of y; over the contexts
-        where there are some.
+        """Posterior mean and standard deviation at x, over the contexts where there are some.
+
+        Args:
+            x: (d,) a point.
+            belief: The fitted models; None: fit them now.
+
+        Returns:
+            Both in the unit of y.
         """
-        memory, domain = self._memory, self._domain
-        if belief is None:
-            told = Told(memory.x, memory.f, memory.g, memory.grad, self.noise, self.tolerance)
-            belief = learn(
-                self.settings,
-                domain,
-                told,
-                memory.warm,
-                np.empty((0, domain.space.d)),
-                np.random.default_rng([memory.seed, 2]),
-            )
-        point = np.asarray(x, dtype=float)
-        j = self.settings.context_index(domain)
+        domain, context = self._domain, self.settings.context(self._domain)
+        belief = belief or self._learn(np.random.default_rng([self._memory.seed, 2]))
         values, weights = (
-            self.settings.contexts(domain) if j is not None else (np.zeros(1), np.ones(1))
+            (np.zeros(1), np.ones(1)) if context is None else (context.values, context.weights)
         )
-        rows = np.tile(point, (len(values), 1))
-        if j is not None:
-            rows[:, j] = values
+        rows = np.tile(np.asarray(x, dtype=float), (len(values), 1))
+        if context is not None:
+            rows[:, context.index] = values
         z = torch.as_tensor(domain.z(rows))
         with torch.no_grad():
             if belief.gradients is not None:
@@ -214,8 +239,22 @@ class BayesOpt:
         upper = -float(belief.y.undo(np.array([[mean + math.sqrt(max(var, 0.0))]]))[0, 0])
         return self.sign * value, abs(upper - value)
 
+    def _learn(self, rng: np.random.Generator) -> Surrogate:
+        """Fit the models to what was told."""
+        memory = self._memory
+        return learn(
+            self.settings,
+            self._domain,
+            BeliefData(memory.x, memory.f, memory.g, memory.grad, self.noise, self.tolerance),
+            memory.warm,
+            np.empty((0, self.space.d)),
+            rng,
+            gradients=self.settings.kind.gradients,
+        )
+
 
 def _rows(x: np.ndarray) -> np.ndarray:
+    """Return the points as text, by which repeats are known."""
     return np.array([(row + 0.0).tobytes().hex() for row in x])
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -111,7 +111,7 @@ class Domain:
 
 
 @dataclass(slots=True)
-class Search:
+class AcquisitionSearch:
     """How hard an acquisition is searched. raw: candidates; starts: how many are improved; steps:
     iterations of L-BFGS.
 
@@ -120,10 +120,13 @@ class Search:
     filter: a further test of points (n, d) -> (n,) bool, such as what is left of a budget.
     """
 
+    RAW: ClassVar[int] = 128
+    STARTS: ClassVar[int] = 4
+
     domain: Domain
     rng: np.random.Generator
-    raw: int = 128
-    starts: int = 4
+    raw: int = RAW
+    starts: int = STARTS
     steps: int = 50
     held: dict[int, float] = field(default_factory=dict)
     seen: frozenset[bytes] = frozenset()
@@ -197,15 +200,17 @@ class Search:
             )
             if len(pool) == before or not values[before:].max() > top + 1e-9:
                 break
-        order = np.argsort(-values, kind="stable")
-        fresh_first = sorted(order.tolist(), key=lambda i: (pool[i] + 0.0).tobytes() in self.seen)
-        kept, keys = [], set()
-        for i in fresh_first:
-            key = (pool[i] + 0.0).tobytes()
-            if key not in keys:
-                keys.add(key)
-                kept.append(i)
-        return pool[kept]
+        pool = self.unseen_first(pool[np.argsort(-values, kind="stable")])
+        first = {(row + 0.0).tobytes(): i for i, row in reversed(list(enumerate(pool)))}
+        return pool[sorted(first.values())]
+
+    def met(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+        """True for points that were seen."""
+        return np.array([(row + 0.0).tobytes() in self.seen for row in x], dtype=bool)
+
+    def unseen_first(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """The points in their order, but those that were seen last."""
+        return x[np.argsort(self.met(x), kind="stable")]
 
     def values(self, score: Score, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """The score of points; NaN counts as the least."""
@@ -316,4 +321,4 @@ def keys_of(x: Float[np.ndarray, "n d"]) -> frozenset[bytes]:
     return frozenset(row.tobytes() for row in x + 0.0)
 
 
-__all__ = ["Domain", "Score", "Search", "keys_of"]
+__all__ = ["AcquisitionSearch", "Domain", "Score", "keys_of"]
