@@ -25,18 +25,17 @@ from .hyperparameter_free.calibration import (
     steps_to_target as steps_to_target,
     with_target as with_target,
 )
+from .hyperparameter_free.cocob import COCOB as COCOB
+from .hyperparameter_free.dadapt import DAdaptAdam as DAdaptAdam, DAdaptSGD as DAdaptSGD
 from .hyperparameter_free.dog import DoG as DoG, DoWG as DoWG, LDoG as LDoG
+from .hyperparameter_free.estimate import (
+    EstimateWarning as EstimateWarning,
+    effective_lr as effective_lr,
+)
 from .hyperparameter_free.mechanic import mechanize as mechanize
 from .hyperparameter_free.momo import MoMo as MoMo, MoMoAdam as MoMoAdam
 from .hyperparameter_free.nadamw import NAdamW as NAdamW
-from .hyperparameter_free.packages import (
-    COCOB as COCOB,
-    DAdaptAdam as DAdaptAdam,
-    DAdaptSGD as DAdaptSGD,
-    EstimateWarning as EstimateWarning,
-    Prodigy as Prodigy,
-    effective_lr as effective_lr,
-)
+from .hyperparameter_free.prodigy import Prodigy as Prodigy
 from .lion_k import kappas as kappas
 from .lion_k.lion_k import LionK as LionK
 from .lion_k.lyapunov import LyapunovMonitor as LyapunovMonitor

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, is_number
+from ..core.checks import real
+from ..core.errors import ArgumentError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,47 +25,34 @@ SHAPES = "param_shapes"
 """Key of a saved group: the shapes of its parameters, as lists of whole numbers."""
 
 
-def number(
-    value: Any,
-    name: str,
-    least: float = -math.inf,
-    most: float = math.inf,
-    *,
-    above: bool = False,
-    below: bool = False,
-) -> float:
-    """A finite number in [least, most]; above, below: the ends themselves are excluded. A tensor of
-    one number counts as one.
+Gradients = tuple[list["Tensor"], list["Tensor"]]
+"""The parameters of a group that have a gradient, and these gradients."""
 
-    Raises ArgumentTypeError, ArgumentError.
+
+def number(name: str, value: Any, **bounds: Any) -> float:
+    """A finite number within bounds, as `core.checks.real` has it; a tensor of one number, as rates
+    may be, counts as one.
     """
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = float(value)
-    if not is_number(value):
-        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a number")
-    inside = (
-        math.isfinite(value)
-        and (value > least if above else value >= least)
-        and (value < most if below else value <= most)
-    )
-    if not inside:
-        bounds = [f"{'>' if above else '>='} {least:g}"] * math.isfinite(least) + [
-            f"{'<' if below else '<='} {most:g}"
-        ] * math.isfinite(most)
-        raise ArgumentError(
-            f"{name}={float(value):g}: expected a finite "
-            f"number{' ' if bounds else ''}{' and '.join(bounds)}"
-        )
-    return float(value)
+    return real(name, value, **bounds)
 
 
-def whole_number(value: Any, name: str, least: int = 1) -> int:
-    """A whole number of at least `least`. Raises ArgumentTypeError, ArgumentError."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ArgumentTypeError(f"{name}: got {value!r}, expected a whole number >= {least}")
-    if int(value) < least:
-        raise ArgumentError(f"{name}={int(value)}: expected a whole number >= {least}")
-    return int(value)
+def total_dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+    """The inner product of two lists of tensors, each product in its own dtype, summed in double
+    precision.
+    """
+    products = [torch.dot(a.reshape(-1), b.reshape(-1)) for a, b in zip(first, second, strict=True)]
+    return float(torch.stack(products).double().sum())
+
+
+def unhooked(base: type[torch.optim.Optimizer]) -> Any:
+    """The class's `step` as written: torch wraps it so that it calls the hooks, which the
+    subclass's step does already.
+    """
+    if not getattr(base.step, "hooked", False):
+        return base.step
+    return base.step.__wrapped__  # type: ignore[attr-defined]
 
 
 def evaluated(closure: Callable[[], Any] | None) -> Any:

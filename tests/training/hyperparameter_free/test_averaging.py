@@ -8,7 +8,7 @@ from torch import nn
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError
 from feasible.training.hyperparameter_free.averaging import PolynomialAverager
-from feasible.training.hyperparameter_free.packages import averaged_dog
+from feasible.training.hyperparameter_free.named import averaged_dog
 
 
 def network(seed=100):

@@ -25,7 +25,8 @@ from feasible.training.hyperparameter_free.calibration import (
     with_target,
 )
 from feasible.training.instances.small import digits_logistic, moons_mlp
-from feasible.training.recipe import OPTIMIZERS, Recipe
+from feasible.training.parts import OPTIMIZERS
+from feasible.training.recipe import Recipe
 
 INF = math.inf
 FREE = (

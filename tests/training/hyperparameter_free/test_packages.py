@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import io
 import math
@@ -15,21 +16,19 @@ import torch
 from torch import nn
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from feasible.training.hyperparameter_free.cocob import COCOB
+from feasible.training.hyperparameter_free.dadapt import DAdaptAdam, DAdaptSGD
 from feasible.training.hyperparameter_free.dog import DoG, DoWG, LDoG
+from feasible.training.hyperparameter_free.estimate import (
+    EstimateWarning,
+    EstimateWatch,
+    effective_lr,
+)
 from feasible.training.hyperparameter_free.mechanic import mechanize
 from feasible.training.hyperparameter_free.momo import MoMo, MoMoAdam
 from feasible.training.hyperparameter_free.nadamw import NAdamW
-from feasible.training.hyperparameter_free.packages import (
-    COCOB,
-    DAdaptAdam,
-    DAdaptSGD,
-    EstimateWarning,
-    EstimateWatch,
-    Prodigy,
-    averaged_dog,
-    effective_lr,
-    mechanic_adamw,
-)
+from feasible.training.hyperparameter_free.named import averaged_dog, mechanic_adamw
+from feasible.training.hyperparameter_free.prodigy import Prodigy
 
 OURS = {
     "nadamw": lambda p: NAdamW(p, lr=3e-3, weight_decay=0.05),
@@ -145,7 +144,92 @@ def test_fifty_steps_are_those_of_the_package(name):
     assert (end - start).norm() > 1e-6
 
 
-def test_the_packages_estimates_are_the_sheets_reference_values():
+WRITTEN_HERE = {
+    "DAdaptAdam": (
+        lambda p, **s: DAdaptAdam(p, **{"decouple": False, **s}),
+        dadaptation.DAdaptAdam,
+        (
+            {},
+            {"weight_decay": 0.1, "decouple": True, "use_bias_correction": True},
+            {"weight_decay": 0.02, "betas": (0.8, 0.95), "growth_rate": 1.05, "lr": 0.5},
+        ),
+    ),
+    "DAdaptSGD": (
+        DAdaptSGD,
+        dadaptation.DAdaptSGD,
+        ({}, {"momentum": 0.9, "weight_decay": 0.05}, {"d0": 1e-4, "growth_rate": 1.1, "lr": 0.5}),
+    ),
+    "COCOB": (
+        COCOB,
+        parameterfree.COCOB,
+        ({}, {"alpha": 10.0, "weight_decay": 0.05}, {"eps": 1e-3, "alpha": 0.0}),
+    ),
+}
+
+
+def quadratic_path(made, steps):
+    """Every iterate on 1/2 sum c_i (x_i - 1)^2 with noise, curvatures from 0.01 to 10."""
+    c = torch.logspace(-2, 1, 12, dtype=torch.float64)
+    noise = torch.Generator().manual_seed(100)
+    x = nn.Parameter(torch.zeros(12, dtype=torch.float64))
+    optimizer, path = made([x]), []
+    for _ in range(steps):
+        x.grad = c * (x.detach() - 1)
+        x.grad += 0.1 * torch.randn(12, generator=noise, dtype=torch.float64)
+        optimizer.step()
+        path.append(x.detach().clone())
+    return torch.stack(path)
+
+
+def network_path(made, steps):
+    """Every iterate of the small network's training, as one row."""
+    model = network()
+    optimizer = made(model.parameters())
+    return torch.stack([train(model, optimizer, 1, start=i) for i in range(steps)])
+
+
+@pytest.mark.parametrize("path", [quadratic_path, network_path])
+@pytest.mark.parametrize("setting", range(3))
+@pytest.mark.parametrize("name", WRITTEN_HERE)
+def test_a_hundred_and_twenty_iterates_are_those_of_the_package(name, setting, path):
+    ours, theirs, settings = WRITTEN_HERE[name]
+    found = path(lambda p: ours(p, **settings[setting]), 120)
+    with contextlib.redirect_stdout(io.StringIO()):
+        want = path(lambda p: theirs(p, **settings[setting]), 120)
+    assert ((found - want).norm(dim=1) <= 1e-6 * want.norm(dim=1)).all()
+    assert (found[-1] - found[0]).norm() > 1e-5
+
+
+@pytest.mark.parametrize("made", [DAdaptAdam, DAdaptSGD])
+def test_a_group_at_rate_zero_rests(made):
+    model = network()
+    optimizer = made(
+        [{"params": model[0].parameters()}, {"params": model[2].parameters()}], weight_decay=0.1
+    )
+    optimizer.param_groups[1]["lr"] = 0.0
+    before = copy.deepcopy(model.state_dict())
+    train(model, optimizer, 20)
+    assert torch.equal(model[2].weight, before["2.weight"])
+    assert not torch.equal(model[0].weight, before["0.weight"])
+
+
+def test_states_that_the_packages_saved_go_on_here():
+    for ours, theirs in (
+        (lambda p: DAdaptAdam(p, decouple=False), dadaptation.DAdaptAdam),
+        (DAdaptSGD, dadaptation.DAdaptSGD),
+        (COCOB, parameterfree.COCOB),
+    ):
+        model, other = network(), network()
+        package = theirs(model.parameters())
+        train(model, package, 60)
+        again = ours(other.parameters())
+        other.load_state_dict(model.state_dict())
+        again.load_state_dict(copy.deepcopy(package.state_dict()))
+        want = train(model, package, 40, start=60)
+        assert apart(train(other, again, 40, start=60), want) < 1e-6
+
+
+def test_estimates_on_a_sum_of_absolute_values_are_the_formulas():
     for made, d, f in (
         (Prodigy, 0.4358659706787783, 0.7665852294616681),
         (DAdaptAdam, 4.900403270060861, 6.071700359),

@@ -6,15 +6,11 @@ from .calibration import (
     steps_to_target as steps_to_target,
     with_target as with_target,
 )
+from .cocob import COCOB as COCOB
+from .dadapt import DAdaptAdam as DAdaptAdam, DAdaptSGD as DAdaptSGD
 from .dog import DoG as DoG, DoWG as DoWG, LDoG as LDoG
+from .estimate import EstimateWarning as EstimateWarning, effective_lr as effective_lr
 from .mechanic import mechanize as mechanize
 from .momo import MoMo as MoMo, MoMoAdam as MoMoAdam
 from .nadamw import NAdamW as NAdamW
-from .packages import (
-    COCOB as COCOB,
-    DAdaptAdam as DAdaptAdam,
-    DAdaptSGD as DAdaptSGD,
-    EstimateWarning as EstimateWarning,
-    Prodigy as Prodigy,
-    effective_lr as effective_lr,
-)
+from .prodigy import Prodigy as Prodigy

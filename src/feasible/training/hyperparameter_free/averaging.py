@@ -14,39 +14,57 @@ from typing import Any
 
 import torch
 
+from ...core.checks import real
 from ...core.errors import ArgumentError, ArgumentTypeError
-from ..optimizer import number
+
+GAMMA = 8.0
+"""Weight of late iterates with which DoG was evaluated (arXiv 2302.12022)."""
 
 
 class PolynomialAverager:
-    """Average the parameters of an optimiser after each of its steps. gamma: >= 0; 0 is the plain
-    mean, 8 weighs late iterates.
+    """Average the parameters of an optimiser after each of its steps.
 
-        averager = PolynomialAverager(optimizer, gamma=8.0, model=model)
-        ...                       # train as before
-        averager.eval()           # the parameters are the average: evaluate, save
-        averager.train()          # and back
+    It lives in the optimiser: the average in ``optimizer.state[p]["average"]``, steps and mode in
+    the groups, so that the optimiser's `state_dict` holds it and a resumed run is in the mode that
+    was saved. The optimiser gets `eval` and `train` too. A step in evaluation mode is refused.
+    Buffers are not averaged: ``torch.optim.swa_utils.update_bn(loader, model)`` after `eval()`
+    renews the statistics of batch normalisation.
 
-    It lives in the optimiser: the average in `optimizer.state[p]["average"]`, steps and mode in the
-      groups, so that the optimiser's `state_dict`
-    holds it and a resumed run is in the mode that was saved. The optimiser gets `eval` and `train`
-    too. A step in evaluation mode is refused.
-    model: warn, once, when its state_dict is read while its parameters are not the average.
-    Buffers are not averaged: `torch.optim.swa_utils.update_bn(loader, model)` after `eval()` renews
-      the statistics of batch normalisation.
+    Args:
+        optimizer: Any torch optimiser.
+        gamma: Weight of late iterates, >= 0; 0 is the plain mean.
+        model: Warn, once, when its state_dict is read while its parameters are not the average.
+
+    Raises:
+        ArgumentTypeError: Not an optimiser.
+        ArgumentError: gamma below 0.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.tensor([0.0]))
+        >>> optimizer = torch.optim.SGD([x], lr=1.0)
+        >>> averager = PolynomialAverager(optimizer, gamma=0.0)
+        >>> for gradient in (-1.0, -1.0, -1.0):  # to 1, 2 and 3
+        ...     x.grad = torch.tensor([gradient])
+        ...     _ = optimizer.step()
+        >>> averager.eval()
+        >>> x.item()
+        2.0
+        >>> averager.train()
+        >>> x.item()
+        3.0
     """
 
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
-        gamma: float = 8.0,
+        gamma: float = GAMMA,
         model: torch.nn.Module | None = None,
     ):
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise ArgumentTypeError(
                 f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
             )
-        number(gamma, "gamma", 0.0)
+        real("gamma", gamma, least=0)
         self.optimizer, self.warned = optimizer, False
         for group in optimizer.param_groups:
             group.update(averaging=float(gamma), averaged=0, train_mode=True)

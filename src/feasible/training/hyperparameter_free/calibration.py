@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import qmc
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ShapeError, UnknownName, nearest
-from ..optimizer import number, whole_number
 from ..problem import TrainingProblem
 from ..recipe import Recipe, at_evaluation_point
 
@@ -130,8 +130,8 @@ def warmup_cosine(
     """
     from torch.optim.lr_scheduler import LambdaLR
 
-    number(warmup, "warmup", 0.0, 1.0, below=True)
-    number(horizon, "horizon", 0.0, 1.0, above=True)
+    real("warmup", warmup, least=0, below=1)
+    real("horizon", horizon, above=0, most=1)
     end = max(1, round(horizon * total_steps))
     rise = round(warmup * end)
 
@@ -206,7 +206,7 @@ def with_target(
     """A copy with the target `slack` times the best recipe's lowest held-out loss, median over
     `seeds` (take others than will be scored).
     """
-    number(slack, "slack", 1.0)
+    real("slack", slack, least=1)
     if not recipes or not seeds:
         raise ArgumentError("recipes, seeds: expected at least one of each, to find a target with")
     lowest = []
@@ -269,7 +269,7 @@ def calibrate(
         ("rerun", rerun),
         ("rerun_seeds", rerun_seeds),
     ):
-        whole_number(value, name)
+        whole(name, value, least=1)
     recipes = list(dict.fromkeys(SPACES[method].recipe(u) for u in points(n_points, seed)))
     searched = range(FIRST_SEED, FIRST_SEED + seeds)
     table = _times(recipes, workloads, searched, steps, progress)
@@ -329,7 +329,7 @@ def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Ser
         ).astype(float)
     else:
         table = pd.DataFrame(times).astype(float)
-    number(r_max, "r_max", 1.0, above=True)
+    real("r_max", r_max, above=1)
     if table.empty:
         raise ShapeError(
             f"times has shape {table.shape}, expected submissions x workloads, at least one of each"

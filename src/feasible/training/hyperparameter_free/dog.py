@@ -17,25 +17,77 @@ same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.optim import Optimizer
 
+from ...core.checks import real
 from ..optimizer import NamedState, evaluated, number, with_gradients
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class DoG(NamedState, Optimizer):
-    """reps_rel: > 0, the first distance, relative to 1 + |x0|; 1e-4 with batch normalisation.  lr:
-    > 0, a factor, 1 unless there is a reason.
+@dataclass(frozen=True)
+class DoGSettings:
+    """Settings of DoG and LDoG, and by `dowg` those of DoWG.
 
-    weight_decay: >= 0, of the gradient.  per_group: measure each parameter group by itself, not all
-      parameters together.
-    The rate of the last step is in each group as "eta", the distance as "rbar". Raises
-    ArgumentError, ArgumentTypeError, NotFinite.
+    Attributes:
+        reps_rel: First distance, > 0, relative to 1 + |x0|; 1e-4 with batch normalisation.
+        lr: Factor of the rate, > 0; 1 unless there is a reason.
+        weight_decay: Decay of the gradient, >= 0.
+        eps: Added to the sum of squared gradients, >= 0.
+    """
+
+    reps_rel: float = 1e-6
+    lr: float = 1.0
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        real("reps_rel", self.reps_rel, above=0)
+        number("lr", self.lr, above=0)
+        real("weight_decay", self.weight_decay, least=0)
+        real("eps", self.eps, least=0)
+
+    @classmethod
+    def dowg(cls) -> DoGSettings:
+        """Those of DoWG (arXiv 2305.16284): a first distance of 1e-2, not relative, and 1e-4 in
+        the denominator.
+        """
+        return cls(reps_rel=1e-2, eps=1e-4)
+
+
+class DoG(NamedState, Optimizer):
+    """Gradient descent at the rate lr rbar / sqrt(G), distance over gradients.
+
+    Minimises a loss of the parameters, given gradients at batches; no rate has to be known. The
+    rate of the last step is in each group as "eta", the distance as "rbar".
+
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        reps_rel: As in `DoGSettings`, and so the next three.
+        lr: Factor of the rate.
+        weight_decay: Decay of the gradient.
+        eps: Added to the sum of squared gradients.
+        per_group: Measure each parameter group by itself, not all parameters together.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting that is no number.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
+        >>> optimizer = DoG([x], reps_rel=1e-3)
+        >>> (x**2).sum().backward()
+        >>> optimizer.step()
+        >>> round(optimizer.estimate(), 9)  # reps_rel (1 + |x0|)
+        0.006
+
+    References:
+        Ivgi, Hinder, Carmon, arXiv 2302.12022.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ("x0",)
@@ -43,30 +95,15 @@ class DoG(NamedState, Optimizer):
     def __init__(
         self,
         params: Any,
-        reps_rel: float = 1e-6,
-        lr: float = 1.0,
-        weight_decay: float = 0.0,
-        eps: float = 1e-8,
+        reps_rel: float = DoGSettings.reps_rel,
+        lr: float = DoGSettings.lr,
+        weight_decay: float = DoGSettings.weight_decay,
+        eps: float = DoGSettings.eps,
         *,
         per_group: bool = False,
     ):
-        for name, value, above in (
-            ("reps_rel", reps_rel, True),
-            ("lr", lr, True),
-            ("weight_decay", weight_decay, False),
-            ("eps", eps, False),
-        ):
-            number(value, name, 0.0, above=above)
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "reps_rel": reps_rel,
-                "weight_decay": weight_decay,
-                "eps": eps,
-                "per_group": bool(per_group),
-            },
-        )
+        settings = DoGSettings(reps_rel, lr, weight_decay, eps)
+        super().__init__(params, {**asdict(settings), "per_group": bool(per_group)})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -157,15 +194,26 @@ class DoG(NamedState, Optimizer):
 
 
 class LDoG(DoG):
-    """DoG for each tensor by itself. "eta" of a group is the mean over its tensors."""
+    """DoG for each tensor by itself. "eta" of a group is the mean over its tensors.
+
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        reps_rel: As in `DoGSettings`, and so the rest.
+        lr: Factor of the rate.
+        weight_decay: Decay of the gradient.
+        eps: Added to the sum of squared gradients.
+
+    References:
+        Ivgi, Hinder, Carmon, arXiv 2302.12022.
+    """
 
     def __init__(
         self,
         params: Any,
-        reps_rel: float = 1e-6,
-        lr: float = 1.0,
-        weight_decay: float = 0.0,
-        eps: float = 1e-8,
+        reps_rel: float = DoGSettings.reps_rel,
+        lr: float = DoGSettings.lr,
+        weight_decay: float = DoGSettings.weight_decay,
+        eps: float = DoGSettings.eps,
     ):
         super().__init__(params, reps_rel, lr, weight_decay, eps)
 
@@ -191,9 +239,26 @@ class LDoG(DoG):
         torch._foreach_sub_(params, torch._foreach_mul(grads, list(group["etas"].unbind())))
 
 
+_DOWG = DoGSettings.dowg()
+
+
 class DoWG(DoG):
-    """d2: > 0, the first squared distance.  eps: > 0, in the denominator.  lr, weight_decay,
-    per_group: as in `DoG`.
+    """Gradient descent at the rate lr d2 / (sqrt(V) + eps), distance over weighted gradients.
+
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        lr: Factor of the rate, > 0.
+        weight_decay: Decay of the gradient, >= 0.
+        d2: First squared distance, > 0.
+        eps: Added in the denominator, > 0.
+        per_group: As in `DoG`.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting that is no number.
+
+    References:
+        Khaled, Mishchenko, Jin, arXiv 2305.16284.
     """
 
     _KEPT: ClassVar[tuple[str, ...]] = ("rbar", "V")
@@ -201,15 +266,15 @@ class DoWG(DoG):
     def __init__(
         self,
         params: Any,
-        lr: float = 1.0,
-        weight_decay: float = 0.0,
+        lr: float = _DOWG.lr,
+        weight_decay: float = _DOWG.weight_decay,
         d2: float = 1e-4,
-        eps: float = 1e-4,
+        eps: float = _DOWG.eps,
         *,
         per_group: bool = False,
     ):
-        number(d2, "d2", 0.0, above=True)
-        number(eps, "eps", 0.0, above=True)
+        real("d2", d2, above=0)
+        real("eps", eps, above=0)
         super().__init__(params, d2**0.5, lr, weight_decay, eps, per_group=per_group)
 
     def _measure(

@@ -15,52 +15,87 @@ evaluates closures without gradients. The numbers are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch.optim import Optimizer
 
+from ...core.checks import real
 from ...core.errors import ArgumentTypeError
-from ..optimizer import NamedState, evaluated, number, with_gradients
+from ..optimizer import NamedState, evaluated, unhooked, with_gradients
 
 
-def unhooked(base: type[Optimizer]) -> Any:
-    """The class's `step` as written: torch wraps it so that it calls the hooks, which the
-    subclass's step does already.
+@dataclass(frozen=True)
+class MechanicSettings:
+    """Settings of the tuner.
+
+    Attributes:
+        s_decay: Pull to the start, >= 0.
+        betas: Memories of the bets, each in (0, 1).
+        s_init: First bet, > 0.
+        eps: Added to denominators, > 0.
     """
-    if not getattr(base.step, "hooked", False):
-        return base.step
-    return base.step.__wrapped__  # type: ignore[attr-defined]
+
+    s_decay: float = 0.01
+    betas: Sequence[float] = (0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999)
+    s_init: float = 1e-8
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        real("s_decay", self.s_decay, least=0)
+        real("s_init", self.s_init, above=0)
+        real("eps", self.eps, above=0)
+        for i, beta in enumerate(self.betas):
+            real(f"betas[{i}]", beta, above=0, below=1)
+
+    @classmethod
+    def short(cls) -> MechanicSettings:
+        """For runs of some hundred steps: the first bet of optax.contrib.mechanize, 1e-6."""
+        return cls(s_init=1e-6)
 
 
 def mechanize(
     base: type[Optimizer],
     *,
-    s_decay: float = 0.01,
-    betas: Sequence[float] = (0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999),
-    s_init: float = 1e-8,
-    eps: float = 1e-8,
+    s_decay: float = MechanicSettings.s_decay,
+    betas: Sequence[float] = MechanicSettings.betas,
+    s_init: float = MechanicSettings.s_init,
+    eps: float = MechanicSettings.eps,
 ) -> type[Optimizer]:
-    """A subclass of `base` that learns the scale of its steps:
-    `mechanize(torch.optim.AdamW)(model.parameters(), lr=1.0)`.
+    """A subclass of an optimiser that learns the scale of its steps.
 
-    s_decay: >= 0, a pull to the start.  betas: in (0, 1), memories of the bets.  s_init: > 0, the
-      first bet; 1e-6 where 500 steps must do.
     The scale is in each group as "scale", its parts as "mechanic". Two more copies of the
     parameters are held while a step is made, one between.
 
-    Raises ArgumentError, ArgumentTypeError; at a step ArgumentError (sparse gradient) and NotFinite
-    with the parameter's name.
+    Args:
+        base: A class of optimisers, such as torch.optim.AdamW.
+        s_decay: As in `MechanicSettings`, and so the next three.
+        betas: Memories of the bets.
+        s_init: First bet; 1e-6 where 500 steps must do.
+        eps: Added to denominators.
+
+    Returns:
+        The class, called as the base is. Its steps raise ArgumentError for a sparse gradient and
+        NotFinite with the parameter's name for one with a NaN.
+
+    Raises:
+        ArgumentTypeError: `base` is no class of optimisers, or a setting no number.
+        ArgumentError: A setting out of its range.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.zeros(2))
+        >>> mechanize(torch.optim.AdamW)([x], lr=1.0).effective_lr()
+        [0.0]
+
+    References:
+        Cutkosky, Defazio, Mehta, arXiv 2306.00144.
     """
     if not (isinstance(base, type) and issubclass(base, Optimizer)):
         raise ArgumentTypeError(
             f"base: got {base!r}, expected a class of optimisers, such as torch.optim.AdamW"
         )
-    number(s_decay, "s_decay", 0.0)
-    number(s_init, "s_init", 0.0, above=True)
-    number(eps, "eps", 0.0, above=True)
-    for i, beta in enumerate(betas):
-        number(beta, f"betas[{i}]", 0.0, 1.0, above=True, below=True)
+    MechanicSettings(s_decay, betas, s_init, eps)  # refuses settings without sense
     name = f"Mechanized{base.__name__}"
 
     class Mechanized(NamedState, base):  # type: ignore[misc, valid-type]

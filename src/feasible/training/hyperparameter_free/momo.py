@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import torch
 from torch.optim import Optimizer
 
+from ...core.checks import real
 from ...core.errors import ArgumentTypeError
 from ..optimizer import NamedState, evaluated, number, with_gradients
 
@@ -48,7 +49,7 @@ class _Model(NamedState, Optimizer):
             )
         if closure is not None:
             loss = evaluated(closure)
-        value = number(float(loss.detach() if isinstance(loss, torch.Tensor) else loss), "loss")
+        value = real("loss", float(loss.detach() if isinstance(loss, torch.Tensor) else loss))
         found = list(zip(self.param_groups, with_gradients(self.param_groups, name), strict=True))
         first = self.param_groups[0]
         steps, beta = first["steps"] + 1, self._beta(first)
@@ -95,11 +96,11 @@ class _Model(NamedState, Optimizer):
 def _checked(
     lr: float, weight_decay: float, lb: float, betas: dict[str, float], use_fstar: bool
 ) -> dict[str, Any]:
-    number(lr, "lr", 0.0, above=True)
-    number(weight_decay, "weight_decay", 0.0)
-    number(lb, "lb")
+    number("lr", lr, above=0)
+    real("weight_decay", weight_decay, least=0)
+    real("lb", lb)
     for name, beta in betas.items():
-        number(beta, name, 0.0, 1.0, below=True)
+        real(name, beta, least=0, below=1)
     return {
         "lr": lr,
         "weight_decay": weight_decay,
@@ -188,7 +189,7 @@ class MoMoAdam(_Model):
         divide: bool = True,
         use_fstar: bool = False,
     ):
-        number(eps, "eps", 0.0)
+        real("eps", eps, least=0)
         super().__init__(
             params,
             {

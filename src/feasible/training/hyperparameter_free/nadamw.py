@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch.optim import Optimizer
 
+from ...core.checks import real
 from ..optimizer import NamedState, evaluated, number, with_gradients
 
 
@@ -39,11 +40,11 @@ class NAdamW(NamedState, Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ):
-        number(lr, "lr", 0.0)
+        number("lr", lr, least=0)
         for i, beta in enumerate(betas):
-            number(beta, f"betas[{i}]", 0.0, 1.0, below=True)
-        number(eps, "eps", 0.0)
-        number(weight_decay, "weight_decay", 0.0)
+            real(f"betas[{i}]", beta, least=0, below=1)
+        real("eps", eps, least=0)
+        real("weight_decay", weight_decay, least=0)
         super().__init__(
             params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
         )
