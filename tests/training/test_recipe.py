@@ -21,7 +21,8 @@ from feasible.lab import stored
 from feasible.lab.store import Store
 from feasible.training import Recipe, train_many
 from feasible.training.instances.small import digits_cnn, digits_mlp, moons_mlp
-from feasible.training.recipe import OPTIMIZERS, SCHEDULES, curves
+from feasible.training.parts import OPTIMIZERS, SCHEDULES
+from feasible.training.recipe import curves
 
 
 def equal(first, second):
@@ -223,7 +224,7 @@ def test_curves_are_what_torch_documents():
         ({"lr": 0.0}, errors.ArgumentError, "lr=0: expected a number > 0"),
         ({"lr": -1.0}, errors.ArgumentError, "lr=-1"),
         ({"lr": float("nan")}, errors.ArgumentError, "lr=nan"),
-        ({"lr": "high"}, errors.ArgumentTypeError, "lr: got str"),
+        ({"lr": "high"}, errors.ArgumentTypeError, "lr='high': expected a number > 0"),
         ({"warmup": 1.0}, errors.ArgumentError, "warmup=1"),
         ({"weight_decay": -0.1}, errors.ArgumentError, r"weight_decay=-0\.1"),
     ],

@@ -9,9 +9,10 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from ..core.checks import whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from . import profiles
-from .schedule import ProfileLR, rate, whole
+from .schedule import ProfileLR, rate
 
 
 class OneCycle(ProfileLR):
@@ -127,9 +128,9 @@ class Plateau(ProfileLR):
             raise ArgumentError(f"factor={factor:g}: expected a number above 0 and below 1")
         self.factor = float(factor)
         self.patience = (
-            max(1, round(0.05 * whole("evaluations", evaluations, 1)))
+            max(1, round(0.05 * whole("evaluations", evaluations, least=1, floats=True)))
             if patience is None
-            else whole("patience", patience, 1)
+            else whole("patience", patience, least=1, floats=True)
         )
         self.decays, self.best, self.bad = 0, math.inf, 0
         super().__init__(

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.budget import Budget, Meter
+from ..core.checks import whole
 from ..core.errors import ArgumentError, UnknownName, nearest
 from ..core.registry import split_settings
 from ..core.run import Run, run
 from .ensemble import TOGETHER, train_many
 from .problem import TrainingProblem
 from .recipe import Recipe
-from .schedule import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +148,7 @@ def budgeted_compare(
     """Train every schedule at every budget, rate and seed, and rank the schedules with their rates
     tuned.
 
-    schedules, optimizers: names of `recipe.SCHEDULES` and `OPTIMIZERS`, with settings as
+    schedules, optimizers: names of `parts.SCHEDULES` and `OPTIMIZERS`, with settings as
       "uba[phi=5]".
     budgets: shares of the problem's `steps` as floats up to 1, or whole numbers of steps.  lrs:
       rates, or optimiser -> as many rates.
@@ -158,7 +158,11 @@ def budgeted_compare(
     ArgumentError, UnknownName.
     """
     tasks = [problems] if isinstance(problems, TrainingProblem) else list(problems)
-    reported = tuple(range(whole("seeds", seeds, 1))) if isinstance(seeds, int) else tuple(seeds)
+    reported = (
+        tuple(range(whole("seeds", seeds, least=1, floats=True)))
+        if isinstance(seeds, int)
+        else tuple(seeds)
+    )
     grid = {
         o: tuple(float(r) for r in (lrs[o] if isinstance(lrs, Mapping) else lrs))
         for o in optimizers
@@ -223,7 +227,7 @@ def _steps(budget: float, problem: TrainingProblem) -> int:
     return (
         max(1, round(budget * problem.steps))
         if isinstance(budget, float)
-        else whole("budgets", budget, 1)
+        else whole("budgets", budget, least=1, floats=True)
     )
 
 

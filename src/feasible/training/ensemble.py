@@ -17,8 +17,9 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from ..core.errors import ArgumentError
 from ..core.registry import split_settings
+from .parts import OPTIMIZERS, SCHEDULES, chosen
 from .problem import TrainingProblem
-from .recipe import CHECKS, OPTIMIZERS, SCHEDULES, Recipe, chosen, curves
+from .recipe import CHECKS, Recipe, curves
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -137,7 +138,7 @@ class _Update:
             (i * seeds + j, *r.tools([torch.nn.Parameter(torch.zeros(1))], steps))
             for i, r in enumerate(recipes)
             for j in range(seeds)
-            if SCHEDULES[split_settings(r.schedule)[0]].metric
+            if SCHEDULES[split_settings(r.schedule)[0]].steered
         ]
 
         def column(values: Any) -> Tensor:
@@ -203,10 +204,10 @@ class _Update:
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
     """The optimiser's settings, as its first parameter group has them where they tell."""
-    choice, given = chosen(recipe.optimizer, OPTIMIZERS, "optimizer")
+    part, given = chosen(recipe.optimizer, OPTIMIZERS, "optimizer")
     optimizer, _ = recipe.tools([torch.nn.Parameter(torch.zeros(1))], 2)
     known = ("weight_decay", "eps", "betas", "nesterov", "dampening", "momentum")
-    asked = {**choice.settings, **given}
+    asked = {**part.settings, **given}
     return {
         **{k: v for k, v in optimizer.param_groups[0].items() if k in known},
         **{k: v for k, v in asked.items() if k not in known},

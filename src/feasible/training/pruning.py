@@ -17,8 +17,8 @@ from torch import nn
 
 from ..core.errors import ArgumentError
 from ..core.problem import Method
+from .parts import SCHEDULES, chosen, configured
 from .problem import Batches, TrainingProblem
-from .recipe import SCHEDULES, chosen, configured
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def scheduled(name: str, optimizer: Any, steps: int) -> Any:
     """The schedule of this name. Raises ArgumentError for one that steers by the held-out loss."""
     schedule, settings = chosen(name, SCHEDULES, "schedule")
-    if schedule.metric:
+    if schedule.steered:
         raise ArgumentError(
             f"schedule={name!r} steers by the held-out loss, which pruning upsets: expected "
             "another one"
@@ -62,9 +62,3 @@ class TrainedWithPruning(Method):
             if state.steps >= problem.horizon()
             else None
         )
-
-
-# -- channels --------------------------------------------------------------------------------------
-
-
-# -- single weights --------------------------------------------------------------------------------

@@ -5,18 +5,19 @@ and schedule of this room may be combined.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..core.errors import ArgumentError, ArgumentTypeError, UnknownName, is_number, nearest
+from ..core.checks import real
 from ..core.problem import Method, Problem
-from ..core.registry import resolve_target, split_settings
+from ..core.registry import split_settings
+from .parts import OPTIMIZERS, SCHEDULES, chosen, configured
 from .problem import Batches, TrainingProblem
 from .trained import Trained
 
@@ -24,101 +25,19 @@ CHECKS = 20
 """How often a run measures the held-out loss for a schedule that steers by it."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A named optimiser or schedule.
-
-    target: "module:attribute", called as (parameters, lr=..., **settings) or (optimizer,
-      total_steps=..., **settings).
-    lr: the rate where none is given.  loss: `step(loss=...)` is called.  metric: a schedule's
-      `step(metric)`, with the held-out loss.
-    """
-
-    target: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    lr: float = 1e-3
-    loss: bool = False
-    metric: bool = False
-
-    def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the target with the default settings, and those given."""
-        return resolve_target(
-            self.target if not self.target.startswith(".") else f"feasible.training{self.target}"
-        )(*args, **{**self.settings, **kwargs})
-
-
-OPTIMIZERS: dict[str, Choice] = {
-    "sgd": Choice("torch.optim:SGD", {"momentum": 0.9}, 0.1),
-    "adam": Choice("torch.optim:Adam", {}, 1e-2),
-    "adamw": Choice("torch.optim:AdamW", {}, 1e-2),
-    "nadamw": Choice(".nadamw:NAdamW", {}, 3e-3),
-    "lion": Choice(".lion_k:LionK", {"weight_decay": 1.0}, 1e-3),
-    "lion-pytorch": Choice("lion_pytorch:Lion", {"weight_decay": 1.0}, 1e-3),
-    "pytorch-optimizer-lion": Choice("pytorch_optimizer:Lion", {"weight_decay": 1.0}, 1e-3),
-    **{
-        name: Choice(f".learning_rate_free:{target}", {}, 1.0)
-        for name, target in (
-            ("prodigy", "Prodigy"),
-            ("dadapt-adam", "DAdaptAdam"),
-            ("dadapt-sgd", "DAdaptSGD"),
-            ("cocob", "COCOB"),
-            ("dog", "averaged_dog"),
-            ("ldog", "averaged_ldog"),
-            ("dowg", "averaged_dowg"),
-            ("mechanic-adamw", "mechanic_adamw"),
-            ("mechanic-sgd", "mechanic_sgd"),
-        )
-    },
-    "mfac": Choice(".mfac:MFAC", {}, 1e-3),
-    "momo": Choice(".momo:MoMo", {}, 1.0, loss=True),
-    "momo-adam": Choice(".momo:MoMoAdam", {}, 1e-2, loss=True),
-    "schedulefree-adamw": Choice(".peers:schedule_free_adamw", {}, 2.5e-3),
-}
-SCHEDULES: dict[str, Choice] = {
-    "constant": Choice(".torch_schedules:constant"),
-    "torch-cosine": Choice(".torch_schedules:cosine"),
-    "torch-linear": Choice(".torch_schedules:linear"),
-    "torch-step": Choice(".torch_schedules:step"),
-    "torch-halved": Choice(".torch_schedules:halved"),
-    "torch-exponential": Choice(".torch_schedules:exponential"),
-    "torch-onecycle": Choice(".torch_schedules:onecycle"),
-    "torch-plateau": Choice(".torch_schedules:plateau", metric=True),
-    "linear": Choice(".refined:LinearDecay"),
-    "rex": Choice(".rex:REX"),
-    "uba": Choice(".uba:UBA"),
-    **{
-        name: Choice(".schedule:ProfileLR", {"profile": name})
-        for name in ("cosine", "step", "exponential")
-    },
-    "onecycle": Choice(".baselines:OneCycle"),
-    "inverse-sqrt": Choice(".baselines:InverseSqrt"),
-    "plateau": Choice(".baselines:Plateau", metric=True),
-    "pytorch-optimizer-rex": Choice(".peers:rex"),
-    "warmup-cosine": Choice(".calibration:warmup_cosine"),
-}
-
-
-def chosen(name: str, known: Mapping[str, Choice], what: str) -> tuple[Choice, dict[str, Any]]:
-    """The entry and settings of "sgd[momentum=0.5]". Raises UnknownName."""
-    base, settings = split_settings(name)
-    if base not in known:
-        raise UnknownName(f"{what}='{base}': {nearest(base, known)}")
-    if "beta1" in settings or "beta2" in settings:
-        settings["betas"] = (settings.pop("beta1", 0.9), settings.pop("beta2", 0.999))
-    return known[base], settings
-
-
-def configured(choice: Choice, what: str, *args: Any, **settings: Any) -> Any:
-    """The optimiser or schedule; a setting that it does not have is an ArgumentError."""
-    try:
-        return choice.build(*args, **settings)
-    except TypeError as error:
-        raise ArgumentError(f"{what}: {error}") from error
-
-
 @dataclass(slots=True)
-class State:
-    """Where training stands.  checked: held-out loss that the schedule was told last."""
+class RecipeState:
+    """Where training stands.
+
+    Attributes:
+        model: The network, with the weights that are trained.
+        optimizer: A torch optimiser of its parameters.
+        scheduler: The schedule of its rate.
+        batches: Where in the data the next batch is.
+        loss: Training loss of the last step, NaN before the first.
+        steps: Steps made.
+        checked: Held-out loss that a steered schedule was told last.
+    """
 
     model: nn.Module
     optimizer: Any
@@ -131,13 +50,29 @@ class State:
 
 @dataclass(frozen=True)
 class Recipe(Method):
-    """Train with an optimiser and a schedule, both by name, with settings as "sgd[momentum=0.95]"
-    and "uba[phi=5]".
+    """Train with an optimiser and a schedule, both by name, for the steps of the budget.
 
-    lr: peak rate; None: the optimiser's usual.  warmup: share of the steps in which the rate rises,
-      for schedules that take `warmup_steps`.
-    weight_decay: None: the optimiser's own. The schedule plans for the steps of the budget (see
-      `TrainingProblem.horizon`); then the run is done.
+    Minimises the mean loss over the training data, from a new model, by steps on batches; the
+    schedule plans for the steps of the budget (see `TrainingProblem.horizon`), and when these are
+    made the run is done.
+
+    Attributes:
+        optimizer: Name in `parts.OPTIMIZERS`, with settings as in ``"sgd[momentum=0.95]"``.
+        schedule: Name in `parts.SCHEDULES`, with settings as in ``"uba[phi=5]"``.
+        lr: Peak rate, > 0; None for the optimiser's usual.
+        warmup: Share of the steps in which the rate rises, in [0, 1), for schedules that take
+            ``warmup_steps``.
+        weight_decay: >= 0; None for the optimiser's own.
+
+    Raises:
+        UnknownName: No optimiser or schedule has this name.
+        ArgumentError: A number out of its range.
+
+    Example:
+        >>> import feasible
+        >>> recipe = Recipe("sgd[momentum=0.95,nesterov=true]", "uba[phi=5]", lr=0.1)
+        >>> feasible.solve("moons-mlp", recipe, budget="steps=50").steps
+        50
     """
 
     solves: ClassVar[type[Problem]] = TrainingProblem
@@ -152,32 +87,31 @@ class Recipe(Method):
     def __post_init__(self) -> None:
         chosen(self.optimizer, OPTIMIZERS, "optimizer")
         chosen(self.schedule, SCHEDULES, "schedule")
-        for name, value, low, high in (
-            ("lr", self.lr, 0.0, math.inf),
-            ("warmup", self.warmup, -1e-300, 1.0),
-            ("weight_decay", self.weight_decay, -1e-300, math.inf),
-        ):
-            if value is None:
-                continue
-            if not is_number(value):
-                raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a number")
-            if not low < value < high:
-                raise ArgumentError(
-                    f"{name}={value:g}: expected a number {'> 0' if low == 0 else '>= 0'}"
-                    f"{' and < 1' if high == 1 else ', finite'}"
-                )
+        if self.lr is not None:
+            real("lr", self.lr, above=0)
+        real("warmup", self.warmup, least=0, below=1)
+        if self.weight_decay is not None:
+            real("weight_decay", self.weight_decay, least=0)
 
     @property
     def rate(self) -> float:
         """The peak rate."""
-        return (
-            chosen(self.optimizer, OPTIMIZERS, "optimizer")[0].lr
-            if self.lr is None
-            else float(self.lr)
-        )
+        optimizer, _ = chosen(self.optimizer, OPTIMIZERS, "optimizer")
+        return float(optimizer.settings["lr"] if self.lr is None else self.lr)
 
     def tools(self, parameters: Any, steps: int) -> tuple[Any, Any]:
-        """The optimiser and the scheduler for these parameters."""
+        """The optimiser and the scheduler for these parameters.
+
+        Args:
+            parameters: What a torch optimiser takes: tensors, or groups of them.
+            steps: Steps that the schedule plans for.
+
+        Returns:
+            The optimiser, and the scheduler that sets its rate.
+
+        Raises:
+            ArgumentError: A setting in brackets that the optimiser or schedule does not have.
+        """
         optimizer, settings = chosen(self.optimizer, OPTIMIZERS, "optimizer")
         if self.weight_decay is not None:
             settings = {"weight_decay": self.weight_decay, **settings}
@@ -191,21 +125,21 @@ class Recipe(Method):
             schedule, f"schedule={self.schedule!r}", made, total_steps=steps, **settings
         )
 
-    def init(self, problem: TrainingProblem, rng: np.random.Generator) -> State:
+    def init(self, problem: TrainingProblem, rng: np.random.Generator) -> RecipeState:
         """A new model, optimiser and schedule."""
         model, batches = problem.begin(rng)
         optimizer, scheduler = self.tools(model.parameters(), problem.horizon())
-        return State(model, optimizer, scheduler, batches)
+        return RecipeState(model, optimizer, scheduler, batches)
 
-    def step(self, problem: TrainingProblem, state: State) -> State:
+    def step(self, problem: TrainingProblem, state: RecipeState) -> RecipeState:
         """One step of the optimiser, then of the schedule."""
         loss = problem.gradient(state.model, problem.batch(state.batches))
-        if OPTIMIZERS[split_settings(self.optimizer)[0]].loss:
+        if OPTIMIZERS[split_settings(self.optimizer)[0]].needs_loss:
             state.optimizer.step(loss=loss)
         else:
             state.optimizer.step()
         state.steps += 1
-        if not SCHEDULES[split_settings(self.schedule)[0]].metric:
+        if not SCHEDULES[split_settings(self.schedule)[0]].steered:
             state.scheduler.step()
         elif state.steps % max(1, problem.horizon() // CHECKS) == 0:
             state.checked = problem.held_out(state.model)
@@ -213,13 +147,13 @@ class Recipe(Method):
         state.loss = float(loss)
         return state
 
-    def answer(self, problem: TrainingProblem, state: State) -> Trained:
+    def answer(self, problem: TrainingProblem, state: RecipeState) -> Trained:
         """The weights; where the optimiser keeps a point for evaluation beside the one it trains,
         those.
         """
         return evaluation_point(state.model, state.optimizer)
 
-    def done(self, problem: TrainingProblem, state: State) -> str | None:
+    def done(self, problem: TrainingProblem, state: RecipeState) -> str | None:
         """After the steps that the schedule planned for, or where the loss is no longer finite."""
         if state.steps and not math.isfinite(state.loss):
             return f"the loss is {state.loss:g} after {state.steps} steps: a smaller lr may help"
@@ -262,7 +196,7 @@ def curves(recipe: Recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
     A schedule that steers by the held-out loss stays where it starts.
     """
-    steered = SCHEDULES[split_settings(recipe.schedule)[0]].metric
+    steered = SCHEDULES[split_settings(recipe.schedule)[0]].steered
     optimizer, scheduler = recipe.tools([nn.Parameter(torch.zeros(1))], steps)
     found = np.zeros((2, steps))
     for t in range(steps):

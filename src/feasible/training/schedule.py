@@ -22,7 +22,9 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..core.checks import whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
+from .optimizer import number
 from .profiles import Profile, of
 
 SLACK = 10
@@ -58,7 +60,7 @@ class Sampling:
     @classmethod
     def epoch(cls, steps_per_epoch: int) -> Sampling:
         """At the start of each epoch. Raises ArgumentError."""
-        return cls(whole("steps_per_epoch", steps_per_epoch, 1))
+        return cls(whole("steps_per_epoch", steps_per_epoch, least=1, floats=True))
 
     @classmethod
     def every(cls, share: float) -> Sampling:
@@ -121,21 +123,6 @@ def _fraction(name: str, value: Any, most: int) -> tuple[int, int]:
     return found.numerator, found.denominator
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number >= least. Raises ArgumentError, ArgumentTypeError."""
-    if isinstance(value, bool) or not (
-        isinstance(value, (int, np.integer)) or (isinstance(value, float) and value.is_integer())
-    ):
-        if isinstance(value, float):
-            raise ArgumentError(f"{name}={value}: expected a whole number >= {least}")
-        raise ArgumentTypeError(
-            f"{name}: got {type(value).__name__}, expected a whole number >= {least}"
-        )
-    if value < least:
-        raise ArgumentError(f"{name}={value}: expected a whole number >= {least}")
-    return int(value)
-
-
 # -- the scheduler ---------------------------------------------------------------------------------
 
 
@@ -189,8 +176,8 @@ class ProfileLR(LRScheduler):
             raise ArgumentTypeError(
                 f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
             )
-        self.total_steps = whole("total_steps", total_steps, 1)
-        self.warmup_steps = whole("warmup_steps", warmup_steps, 0)
+        self.total_steps = whole("total_steps", total_steps, least=1, floats=True)
+        self.warmup_steps = whole("warmup_steps", warmup_steps, least=0, floats=True)
         if self.warmup_steps >= self.total_steps:
             raise ArgumentError(
                 f"warmup_steps={warmup_steps}: expected fewer than the total_steps={total_steps}"
@@ -310,7 +297,7 @@ class ProfileLR(LRScheduler):
         """Stretch the profile over a new horizon, from the next rate on. Raises ArgumentError where
         it is over already.
         """
-        steps = whole("total_steps", total_steps, 1)
+        steps = whole("total_steps", total_steps, least=1, floats=True)
         if steps < max(self.last_epoch, self.warmup_steps + 1):
             raise ArgumentError(
                 f"total_steps={steps}: expected at least the "
@@ -429,13 +416,10 @@ class ProfileLR(LRScheduler):
 
 
 def rate(name: str, value: Any) -> float:
-    """A learning rate: finite, >= 0. Raises ArgumentError, ArgumentTypeError, NotFinite."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a number") from None
-    if not math.isfinite(found):
-        raise NotFinite(f"{name}={found}: expected a finite number >= 0")
-    if found < 0:
-        raise ArgumentError(f"{name}={found:g}: expected a number >= 0")
-    return found
+    """A learning rate, a number or a tensor of one: finite, >= 0.
+
+    Raises:
+        ArgumentTypeError: No number.
+        ArgumentError: Below 0, NaN or infinite.
+    """
+    return number(name, value, least=0)

@@ -15,8 +15,9 @@ from torch import nn
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
 from ...core.registry import split_settings
+from ..parts import OPTIMIZERS, chosen, configured
 from ..problem import Batches, TrainingProblem
-from ..recipe import OPTIMIZERS, chosen, configured, evaluation_point
+from ..recipe import evaluation_point
 from ..trained import Trained
 from .autolrs import AutoLRS
 
@@ -140,7 +141,7 @@ class AutoLRSRecipe(Method):
         """One step of the optimiser, of a candidate or of training."""
         loss = problem.gradient(state.model, problem.batch(state.batches))
         state.optimizer.step(
-            **({"loss": loss} if OPTIMIZERS[split_settings(self.optimizer)[0]].loss else {})
+            **({"loss": loss} if OPTIMIZERS[split_settings(self.optimizer)[0]].needs_loss else {})
         )
         state.steps += 1
         state.loss = float(loss)

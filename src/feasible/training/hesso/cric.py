@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, NotFinite
-from ..optimizer import evaluated, number, whole_number, with_gradients
+from ..optimizer import evaluated, with_gradients
 from .groups import Groups
 from .hesso import HESSO, IMPORTANT
 
@@ -68,14 +69,14 @@ class HESSOCRIC(HESSO):
                     f"{name}: HESSOCRIC has sampling_steps and hybrid_training_steps in its place"
                 )
         self.sampling_steps, self.cycles_most = (
-            whole_number(sampling_steps, "sampling_steps"),
-            whole_number(max_cycles, "max_cycles"),
+            whole("sampling_steps", sampling_steps, least=1),
+            whole("max_cycles", max_cycles, least=1),
         )
         self.tolerance, self.trial_weight = (
-            whole_number(tolerance, "tolerance", 0),
-            number(trial_weight, "trial_weight", 0),
+            whole("tolerance", tolerance, least=0),
+            real("trial_weight", trial_weight, least=0),
         )
-        self.trials = tuple(number(s, "trials", 0, 1, above=True, below=True) for s in trials)
+        self.trials = tuple(real("trials", s, above=0, below=1) for s in trials)
         super().__init__(
             model,
             groups,
@@ -83,7 +84,7 @@ class HESSOCRIC(HESSO):
             lr,
             start_pruning_step=start_pruning_step,
             pruning_periods=1,
-            pruning_steps=whole_number(hybrid_training_steps, "hybrid_training_steps"),
+            pruning_steps=whole("hybrid_training_steps", hybrid_training_steps, least=1),
             **settings,
         )
         n = len(self.groups)

@@ -29,8 +29,9 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
-from ..optimizer import NamedState, evaluated, number, whole_number, with_gradients
+from ..optimizer import NamedState, evaluated, number, with_gradients
 from ..trained import shrink
 from .cutting import cutting_plan
 from .groups import Groups, by_hand, entries
@@ -188,12 +189,12 @@ class HESSO(NamedState, Optimizer):
         self.groups = groups if isinstance(groups, Groups) else by_hand(model, groups)
         self.model, self.limits, self.example_input = model, dict(limits or {}), example_input
         self.start, self.periods = (
-            whole_number(start_pruning_step, "start_pruning_step", 0),
-            whole_number(pruning_periods, "pruning_periods"),
+            whole("start_pruning_step", start_pruning_step, least=0),
+            whole("pruning_periods", pruning_periods, least=1),
         )
         self.pruning_steps, self.divisible = (
-            whole_number(pruning_steps, "pruning_steps"),
-            whole_number(group_divisible, "group_divisible"),
+            whole("pruning_steps", pruning_steps, least=1),
+            whole("group_divisible", group_divisible, least=1),
         )
         if self.pruning_steps < self.periods:
             raise ArgumentError(
@@ -212,7 +213,7 @@ class HESSO(NamedState, Optimizer):
         self.criteria = (
             dict.fromkeys(CRITERIA, 0.2)
             if criteria is None
-            else {k: number(v, f"criteria['{k}']", 0) for k, v in criteria.items()}
+            else {k: real(f"criteria['{k}']", v, least=0) for k, v in criteria.items()}
         )
         unknown = self.criteria.keys() - set(CRITERIA)
         if unknown or not any(self.criteria.values()):
@@ -225,16 +226,16 @@ class HESSO(NamedState, Optimizer):
         decay = (
             (1e-2 if variant == "adamw" else 0.0)
             if weight_decay is None
-            else number(weight_decay, "weight_decay", 0)
+            else real("weight_decay", weight_decay, least=0)
         )
         more: dict[str, Any] = (
-            {"momentum": number(momentum, "momentum", 0, 1, below=True)}
+            {"momentum": real("momentum", momentum, least=0, below=1)}
             if variant == "sgd"
             else {"betas": tuple(betas)}
         )
         kinds: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
         self.base: Any = kinds[variant](
-            model.named_parameters(), lr=number(lr, "lr", 0), weight_decay=decay, **more
+            model.named_parameters(), lr=number("lr", lr, least=0), weight_decay=decay, **more
         )
         super().__init__(self.base.param_groups, dict(self.base.defaults))
         self._join()
@@ -248,7 +249,7 @@ class HESSO(NamedState, Optimizer):
             raise ArgumentError("expected either target_group_sparsity or limits")
         if share is None:
             for name, most in self.limits.items():
-                number(most, f"limits['{name}']", 0, above=True)
+                real(f"limits['{name}']", most, above=0)
             whole = measured(self.model, self.example_input, self.limits)
             if all(whole[name] <= most for name, most in self.limits.items()):
                 raise ArgumentError(
@@ -258,7 +259,7 @@ class HESSO(NamedState, Optimizer):
                 )
             return None
         target = math.floor(
-            number(share, "target_group_sparsity", 0, 1, below=True) * len(self.groups) + 1e-9
+            real("target_group_sparsity", share, least=0, below=1) * len(self.groups) + 1e-9
         )
         most = int(
             self._lowest(

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, LimitError
 from ...core.problem import Problem
-from ..optimizer import number, whole_number
+from ..optimizer import number
+from ..parts import SCHEDULES, chosen
 from ..problem import TrainingProblem
 from ..pruning import Pruned, TrainedWithPruning, scheduled
-from ..recipe import SCHEDULES, chosen
 from ..trained import PLAN, Trained
 from .cric import HESSOCRIC
 from .find import find_zero_invariant_groups
@@ -72,11 +73,11 @@ class GroupPruning(TrainedWithPruning):
     divisible: int = 1
 
     def __post_init__(self) -> None:
-        number(self.lr, "lr", 0)
+        number("lr", self.lr, least=0)
         for name in ("warmup", "pruning", "sampling"):
-            number(getattr(self, name), name, 0, 1)
-        whole_number(self.periods, "periods")
-        whole_number(self.divisible, "divisible")
+            real(name, getattr(self, name), least=0, most=1)
+        whole("periods", self.periods, least=1)
+        whole("divisible", self.divisible, least=1)
         chosen(self.schedule, SCHEDULES, "schedule")
         for name, value, known in (
             ("variant", self.variant, VARIANTS),

@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
 from ...core.registry import split_settings
-from ..optimizer import number, whole_number
 from .balls import capped, on_lq_ball, p_norm
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Kappa:
 
 
 def _positive(kappa: Kappa, setting: str) -> None:
-    object.__setattr__(kappa, setting, number(getattr(kappa, setting), setting, 0, above=True))
+    object.__setattr__(kappa, setting, real(setting, getattr(kappa, setting), above=0))
 
 
 # -- separable: the box ----------------------------------------------------------------------------
@@ -301,7 +301,7 @@ class Lp(Coupled):
     p: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "p", number(self.p, "p", 1, above=True))
+        object.__setattr__(self, "p", real("p", self.p, above=1))
 
     def value(self, v: Tensor) -> Tensor:
         return p_norm(v, self.p)
@@ -363,7 +363,7 @@ class TopK(Coupled):
     k: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "k", whole_number(self.k, "k"))
+        object.__setattr__(self, "k", whole("k", self.k, least=1))
 
     def check(self, shape: torch.Size, name: str) -> None:
         if self.k > shape.numel():

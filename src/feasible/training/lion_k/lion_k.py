@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from ...core.checks import real
 from ...core.errors import ArgumentError
 from ..optimizer import NamedState, evaluated, number, parameter_name, with_gradients
 from .kappas import L1, Kappa, kappa_of
@@ -158,13 +159,13 @@ class LionK(NamedState, torch.optim.Optimizer):
                 "optimiser's"
             )
         checked = {**self.defaults, **group}
-        number(checked["lr"], "lr", 0, above=True)
+        number("lr", checked["lr"], above=0)
         if len(checked["betas"]) != 2:
             raise ArgumentError(f"betas={checked['betas']!r}: expected two numbers")
         group["betas"] = tuple(
-            number(b, f"betas[{i}]", 0, 1, below=True) for i, b in enumerate(checked["betas"])
+            real(f"betas[{i}]", b, least=0, below=1) for i, b in enumerate(checked["betas"])
         )
-        group["weight_decay"] = number(checked["weight_decay"], "weight_decay", 0)
+        group["weight_decay"] = real("weight_decay", checked["weight_decay"], least=0)
         for name, known in (("decay", DECAYS), ("vectors", ("l1", "same", None))):
             if checked[name] not in known:
                 raise ArgumentError(
@@ -367,13 +368,13 @@ def _move(group: Mapping[str, Any], params: list[Tensor], moves: list[Tensor]) -
 def _decay(weight_decay: Any, bound: Any) -> float:
     """lam, from it or from 1/lam."""
     if bound is None:
-        return number(weight_decay, "weight_decay", 0)
+        return real("weight_decay", weight_decay, least=0)
     if weight_decay:
         raise ArgumentError(
             f"bound={bound!r} and weight_decay={weight_decay!r}: expected one of them, as bound = "
             "1 / weight_decay"
         )
-    return 1 / number(bound, "bound", 0, above=True)
+    return 1 / real("bound", bound, above=0)
 
 
 def _contracts(group: Mapping[str, Any]) -> None:

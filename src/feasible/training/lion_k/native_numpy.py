@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
-from ..optimizer import number, whole_number
+from ..optimizer import number
 from .kappas import Kappa, kappa_of
 from .lion_k import LionK
 
@@ -81,16 +82,16 @@ def lion_k_minimize(
     start = np.array(x0, dtype=float)
     if not np.isfinite(start).all():
         raise NotFinite("x0: expected finite numbers")
-    steps, check_every = whole_number(steps, "steps"), whole_number(check_every, "check_every")
+    steps, check_every = whole("steps", steps, least=1), whole("check_every", check_every, least=1)
     rates = np.asarray(lr, dtype=float)
     if rates.ndim and rates.shape != (steps,):
         raise ShapeError(
             f"lr has shape {rates.shape}, expected one rate or ({steps},), one for each step"
         )
     rates = np.broadcast_to(rates, (steps,))
-    lam, tol = number(lam, "lam", 0, above=True), number(tol, "tol", 0)
+    lam, tol = real("lam", lam, above=0), real("tol", tol, least=0)
     for rate in (rates.min(), rates.max()):
-        number(float(rate), "lr", 0, above=True)
+        number("lr", float(rate), above=0)
     kappa = kappa_of(kappa)
     x = torch.nn.Parameter(torch.from_numpy(start.copy()))
     optimizer = LionK(

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
-from ..optimizer import number, whole_number
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -72,10 +72,10 @@ class StaticFisher:
             raise ShapeError(
                 f"gradients has shape {tuple(gradients.shape)}, expected (m, d), at least (1, 1)"
             )
-        self.damp = number(damp, "damp", 0, above=True)
+        self.damp = real("damp", damp, above=0)
         self.m, self.d = (int(n) for n in gradients.shape)
         self.blocksize = (
-            self.d if blocksize is None else min(whole_number(blocksize, "blocksize"), self.d)
+            self.d if blocksize is None else min(whole("blocksize", blocksize, least=1), self.d)
         )
         self.blocks = math.ceil(self.d / self.blocksize)
         self._numpy = not isinstance(gradients, torch.Tensor)
@@ -95,7 +95,7 @@ class StaticFisher:
             .mul(self.damp)
             .repeat(self.blocks, 1, 1)
         )
-        for start in range(0, self.m, whole_number(page, "page")):
+        for start in range(0, self.m, whole("page", page, least=1)):
             rows = self._rows(gradients, start, min(start + page, self.m))
             if small:
                 g = self._split(rows.T).double()
@@ -194,7 +194,7 @@ class StaticFisher:
         for an index outside [0, d).
         """
         for name, index in (("j", j), ("k", k)):
-            if not 0 <= whole_number(index, name, 0) < self.d:
+            if not 0 <= whole(name, index, least=0) < self.d:
                 raise ArgumentError(f"{name}={index}: expected an index below d = {self.d}")
         (block, at), (other, to) = divmod(j, self.blocksize), divmod(k, self.blocksize)
         if block != other:
@@ -300,8 +300,8 @@ class SlidingFisher:
         device: Any = "cpu",
         rows: Float[Tensor, "m d"] | None = None,
     ):
-        self.m, self.d = whole_number(ngrads, "ngrads"), whole_number(dim, "dim")
-        self.damp, self.relative = number(damp, "damp", 0, above=True), bool(relative)
+        self.m, self.d = whole("ngrads", ngrads, least=1), whole("dim", dim, least=1)
+        self.damp, self.relative = real("damp", damp, above=0), bool(relative)
         if method not in METHODS:
             raise ArgumentError(
                 f"method={method!r}: expected {' or '.join(repr(m) for m in METHODS)}"

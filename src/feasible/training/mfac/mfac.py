@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, FeasibleError, NotFinite, ShapeError
-from ..optimizer import NamedState, _in_order, evaluated, number, whole_number, with_gradients
+from ..optimizer import NamedState, _in_order, evaluated, number, with_gradients
 from .fisher import METHODS, SlidingFisher
 
 if TYPE_CHECKING:
@@ -81,15 +82,15 @@ class MFAC(NamedState, Optimizer):
         delay: int = 0,
         max_bytes: float = 8e9,
     ):
-        self.ngrads, self.damp = whole_number(ngrads, "ngrads"), number(damp, "damp", 0, above=True)
+        self.ngrads, self.damp = whole("ngrads", ngrads, least=1), real("damp", damp, above=0)
         if method not in METHODS:
             raise ArgumentError(
                 f"method={method!r}: expected {' or '.join(repr(m) for m in METHODS)}"
             )
         self.method, self.relative, self.sparse = method, bool(relative), bool(sparse)
         self.delay, self.max_bytes = (
-            whole_number(delay, "delay", 0),
-            number(max_bytes, "max_bytes", 0, above=True),
+            whole("delay", delay, least=0),
+            real("max_bytes", max_bytes, above=0),
         )
         self.window: SlidingFisher | None = None
         """The last gradients; made at the first step."""
@@ -108,9 +109,9 @@ class MFAC(NamedState, Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            number(group["lr"], "lr", 0)
-            number(group["momentum"], "momentum", 0, 1, below=True)
-            number(group["weight_decay"], "weight_decay", 0)
+            number("lr", group["lr"], least=0)
+            real("momentum", group["momentum"], least=0, below=1)
+            real("weight_decay", group["weight_decay"], least=0)
             for p in group["params"]:
                 if not p.is_floating_point():
                     raise ArgumentError(

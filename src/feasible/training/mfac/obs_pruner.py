@@ -21,8 +21,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError, UnknownName, nearest
-from ..optimizer import number, whole_number
 from .fisher import StaticFisher
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Masks:
         """How many weights must go to reach a sparsity. Raises ArgumentError where it is not in [0,
         1), or is below the present one.
         """
-        share = number(sparsity, "sparsity", 0, 1, below=True)
+        share = real("sparsity", sparsity, least=0, below=1)
         if share < self.sparsity - 0.5 / self.total:
             raise ArgumentError(
                 f"sparsity={share:g} is below the present {self.sparsity:.6g}: pruned weights do "
@@ -201,12 +201,12 @@ class OBSPruner(Masks):
             folder,
         )
         self.ngrads, self.recomputations = (
-            whole_number(ngrads, "ngrads"),
-            whole_number(recomputations, "recomputations"),
+            whole("ngrads", ngrads, least=1),
+            whole("recomputations", recomputations, least=1),
         )
-        self.damp = number(damp, "damp", 0, above=True)
+        self.damp = real("damp", damp, above=0)
         self.blocksize = (
-            None if blocksize is None or blocksize == -1 else whole_number(blocksize, "blocksize")
+            None if blocksize is None or blocksize == -1 else whole("blocksize", blocksize, least=1)
         )
         self.rounds: list[Round] = []
 
@@ -328,14 +328,14 @@ def gradual(start: float, target: float, events: int) -> list[float]:
     ArgumentError.
     """
     first, last = (
-        number(start, "start", 0, 1, below=True),
-        number(target, "target", 0, 1, below=True),
+        real("start", start, least=0, below=1),
+        real("target", target, least=0, below=1),
     )
     if last < first:
         raise ArgumentError(
             f"target={last:g} is below start={first:g}: pruned weights do not come back"
         )
-    n = whole_number(events, "events")
+    n = whole("events", events, least=1)
     return [
         last if j == n else 1 - (1 - first) * math.exp(j / n * math.log((1 - last) / (1 - first)))
         for j in range(1, n + 1)

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from ...core.budget import spend
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, Infeasible, LimitError
 from ...core.problem import Problem
-from ..optimizer import number, whole_number
 from ..problem import TrainingProblem
 from ..pruning import Pruned, TrainedWithPruning, scheduled
 from ..recipe import Recipe
@@ -60,13 +60,13 @@ class WeightPruning(TrainedWithPruning):
         if self.criterion not in ("obs", "magnitude"):
             raise ArgumentError(f"criterion={self.criterion!r}: expected 'obs' or 'magnitude'")
         if self.sparsity is not None:
-            number(self.sparsity, "sparsity", 0, 1, above=True, below=True)
-        number(self.dense, "dense", 0, 1)
-        number(self.last, "last", 0, 1)
-        number(self.damp, "damp", 0, above=True)
+            real("sparsity", self.sparsity, above=0, below=1)
+        real("dense", self.dense, least=0, most=1)
+        real("last", self.last, least=0, most=1)
+        real("damp", self.damp, above=0)
         for name in ("events", "ngrads", "recomputations", "batch"):
-            whole_number(getattr(self, name), name)
-        whole_number(self.blocksize, "blocksize", 0)
+            whole(name, getattr(self, name), least=1)
+        whole("blocksize", self.blocksize, least=0)
         self._recipe()
 
     def _recipe(self) -> Recipe:

@@ -24,9 +24,10 @@ import torch
 from scipy.ndimage import median_filter
 from torch.optim import Optimizer
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, nearest
 from .. import profiles
-from ..schedule import ProfileLR, whole
+from ..schedule import ProfileLR
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,7 +149,7 @@ def refine_schedule(
             f"floor_ratio={floor_ratio:g}: expected a share of at least 0 and below 1"
         )
     if total_steps is not None:
-        t = np.linspace(0, 1, whole("total_steps", total_steps, 2))
+        t = np.linspace(0, 1, whole("total_steps", total_steps, least=2, floats=True))
         g = np.interp(t, np.linspace(0, 1, len(g)), g)
     g = median_filter(
         g, size=2 * (int(tau * len(g)) // 2) + 1, mode=mode

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...core.errors import ArgumentError, is_number
 from ..problem import TrainingProblem
-from ..recipe import Recipe, State
+from ..recipe import Recipe, RecipeState
 from .refined import GradNormLogger, Refined, kind_of, refine_schedule
 
 
 @dataclass(slots=True)
-class Refining(State):
+class Refining(RecipeState):
     """log: norms of the logged run so far.  rng: draws the second run.  logging: the first model is
     still trained.
     """

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError
-from ..optimizer import number, whole_number
+from ..optimizer import number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +100,7 @@ class GD:
     lr: float
 
     def __post_init__(self) -> None:
-        number(self.lr, "lr", 0, above=True)
+        number("lr", self.lr, above=0)
 
     def solve(self, params: Sequence[Tensor], surrogate: Evaluator, m: int) -> Inner:
         """m steps."""
@@ -128,12 +129,12 @@ class ArmijoGD:
     tol: float = 1e-6
 
     def __post_init__(self) -> None:
-        number(self.c, "c", 0, 1, above=True, below=True)
-        number(self.beta, "beta", 0, 1, above=True, below=True)
-        number(self.expand, "expand", 1)
-        number(self.first, "first", 0, above=True)
-        whole_number(self.tries, "tries")
-        number(self.tol, "tol", 0)
+        real("c", self.c, above=0, below=1)
+        real("beta", self.beta, above=0, below=1)
+        real("expand", self.expand, least=1)
+        real("first", self.first, above=0)
+        whole("tries", self.tries, least=1)
+        real("tol", self.tol, least=0)
 
     def solve(self, params: Sequence[Tensor], surrogate: Evaluator, m: int) -> Inner:
         """At most m steps; each lowers g."""
@@ -181,9 +182,9 @@ class GaussNewton:
     def __post_init__(self) -> None:
         if self.solver not in ("dense", "cg"):
             raise ArgumentError(f"solver={self.solver!r}: expected 'dense' or 'cg'")
-        number(self.damping, "damping", 0)
-        whole_number(self.iterations, "iterations")
-        number(self.tol, "tol", 0)
+        real("damping", self.damping, least=0)
+        whole("iterations", self.iterations, least=1)
+        real("tol", self.tol, least=0)
 
     def solve(self, params: Sequence[Tensor], surrogate: Evaluator, m: int) -> Inner:
         """At most m steps, each on a new linearisation."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
-from ..optimizer import number, whole_number
 from .sso import TargetSurrogate
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def target_surrogate_minimize(
     start = np.array(theta0, dtype=float)
     if not np.isfinite(start).all():
         raise NotFinite("theta0: expected finite numbers")
-    steps, tol = whole_number(steps, "steps"), number(tol, "tol", 0)
+    steps, tol = whole("steps", steps, least=1), real("tol", tol, least=0)
     theta = torch.nn.Parameter(torch.from_numpy(start))
     optimizer = TargetSurrogate(
         [theta],

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 from ...core.budget import spend
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from ..optimizer import number, whole_number
 from ..problem import Arrays, Batches
 from ..trained import Trained
 
@@ -67,10 +67,10 @@ class TargetProblem(Problem):
         if not isinstance(self.data, Arrays):
             self.data = Arrays(self.data, "data", "cpu")
         self.smooth, self.delay = (
-            number(self.smooth, "smooth", 0, above=True),
-            number(self.delay, "delay", 0),
+            real("smooth", self.smooth, above=0),
+            real("delay", self.delay, least=0),
         )
-        if self.batch_size is not None and whole_number(self.batch_size, "batch_size") > len(
+        if self.batch_size is not None and whole("batch_size", self.batch_size, least=1) > len(
             self.data
         ):
             raise ArgumentError(

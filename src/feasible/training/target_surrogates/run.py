@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...core.checks import real
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
 from ...core.run import active_run
@@ -73,11 +74,7 @@ class SSO(Method):
     def _optimizer(
         self, parameters: Any, points: int, steps: int, smooth: float
     ) -> TargetSurrogate:
-        eta = (
-            self.eta
-            if isinstance(self.eta, str)
-            else number(self.eta, "eta", 0, above=True) / smooth
-        )
+        eta = self.eta if isinstance(self.eta, str) else real("eta", self.eta, above=0) / smooth
         inner = self.inner if self.inner_lr is None else GD(self.inner_lr)
         return TargetSurrogate(
             parameters,
@@ -144,7 +141,7 @@ class Parametric(Method):
             raise ArgumentError(
                 f"schedule={self.schedule!r}: expected {', '.join(repr(n) for n in SCHEDULES)}"
             )
-        number(self.lr, "lr", 0, above=True)
+        number("lr", self.lr, above=0)
 
     def init(self, problem: TargetProblem, rng: np.random.Generator) -> State:
         """A new model."""

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
-from ..optimizer import NamedState, number, whole_number
+from ..optimizer import NamedState
 from .inner_solvers import ArmijoGD, Evaluator, solver_of
 from .metrics import METRICS, proximity
 
@@ -125,20 +126,20 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             raise ArgumentError(
                 "schedule='exponential' needs total_steps, the number of outer steps"
             )
-        rate = 1.0 if isinstance(eta, str) else number(eta, "eta", 0, above=True)
+        rate = 1.0 if isinstance(eta, str) else real("eta", eta, above=0)
         defaults = {
             "lr": rate,
             "linesearch": isinstance(eta, str),
-            "m": whole_number(m, "m"),
+            "m": whole("m", m, least=1),
             "schedule": schedule,
             "metric": metric,
             "total_steps": None
             if total_steps is None
-            else whole_number(total_steps, "total_steps"),
-            "points": None if points is None else whole_number(points, "points"),
+            else whole("total_steps", total_steps, least=1),
+            "points": None if points is None else whole("points", points, least=1),
             "proximity": proximity,
             "reduction": reduction,
-            "l2": number(l2, "l2", 0),
+            "l2": real("l2", l2, least=0),
             "t": 0,
             "target_calls": 0,
             "loss_calls": 0,

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from torch.optim import Optimizer
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, ShapeError
 from .. import profiles
-from ..schedule import ProfileLR, rate, whole
+from ..schedule import ProfileLR, rate
 from .phi import Phi
 
 
@@ -109,7 +110,13 @@ class UBA(ProfileLR):
             steps, high, low = self.phases[-1]
             longer = [
                 *self.phases[:-1],
-                [steps + whole("total_steps", total_steps, 1) - self.total_steps, high, low],
+                [
+                    steps
+                    + whole("total_steps", total_steps, least=1, floats=True)
+                    - self.total_steps,
+                    high,
+                    low,
+                ],
             ]
             _read(longer, total_steps - self.warmup_steps)
             before, self.phases = self.phases, longer
@@ -130,7 +137,7 @@ def _read(phases: Sequence[Sequence[float]], steps: int) -> list[list[Any]]:
                 f"phases[{i}] has {len(phase)} entries, expected (steps, eta_max, eta_min)"
             )
         length, high, low = (
-            whole(f"phases[{i}] steps", phase[0], 1),
+            whole(f"phases[{i}] steps", phase[0], least=1, floats=True),
             rate(f"phases[{i}] eta_max", phase[1]),
             rate(f"phases[{i}] eta_min", phase[2]),
         )
@@ -149,7 +156,7 @@ def uba_profile(k: Any, total_steps: int, phi: float) -> Any:
     """(n,) shares of the peak at the steps k = 0, ..., total_steps - 1, in (0, 1). Raises
     ArgumentError.
     """
-    steps, at = whole("total_steps", total_steps, 1), np.asarray(k)
+    steps, at = whole("total_steps", total_steps, least=1, floats=True), np.asarray(k)
     if at.size and (at.min() < 0 or at.max() >= steps):
         raise ArgumentError(
             f"k goes from {at.min():g} to {at.max():g}, expected steps 0 to {steps - 1}"
