@@ -261,7 +261,7 @@ def cli_page() -> str:
         "explained in one sentence on standard error, 130 interrupted.\n",
         _help(root),
     ]
-    for name in root.commands:
+    for name in root.list_commands(None):
         parts += [f"## feasible {name}\n", _help(root, name)]
     return "\n".join(parts)
 
@@ -272,7 +272,7 @@ def _help(root: Any, name: str | None = None) -> str:
     width = {"max_content_width": 100, "terminal_width": 100}
     command, context = root, root.context_class(root, info_name="feasible", **width)
     if name is not None:
-        command = root.commands[name]
+        command = root.get_command(context, name)
         context = command.context_class(command, info_name=name, parent=context, **width)
     return f"```text\n{command.get_help(context).rstrip()}\n```\n"
 

@@ -13,13 +13,14 @@ import typer
 
 from .common import fail
 from .listings import explain, methods, papers, problems, reproduce
-from .pfn import pfn
 from .races import race, report
+from .rooms import Commands
 from .runs import resume, show, solve
 from .studies import ask, tell
 
 app = typer.Typer(
     name="feasible",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -42,7 +43,6 @@ for command in (
     explain,
 ):
     app.command()(command)
-app.add_typer(pfn)
 
 
 @app.callback(invoke_without_command=True)

@@ -211,7 +211,7 @@ def resume(
         from .studies import open_study
 
         study = open_study(where, row)
-        if study.problem.fun is not None:
+        if study.experiments.automatic:
             made = study.work(timeout=evaluation_timeout)
             out.print(f"{made} evaluations made by this worker", markup=False)
         result = study.result()

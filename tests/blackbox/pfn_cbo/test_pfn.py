@@ -371,10 +371,10 @@ def test_the_package_holds_less_than_3_megabytes_and_a_card():
 def test_the_command_trains_resumes_and_exports(tmp_path):
     from typer.testing import CliRunner
 
-    from feasible.cli import app
+    from feasible.blackbox.commands import pfn
 
     def call(*arguments):
-        return CliRunner().invoke(app, ["pfn", *arguments])
+        return CliRunner().invoke(pfn, list(arguments))
 
     folder = str(tmp_path / "t")
     assert call("train", folder, "--steps", "2", "--tiny").exit_code == 0

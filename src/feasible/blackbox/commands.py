@@ -1,4 +1,7 @@
-"""pfn train and pfn export: the packaged prior-fitted network can be trained again from nothing."""
+"""The room's own commands, brought in by the entry points `feasible.commands`.
+
+pfn train, pfn export: the packaged prior-fitted network can be trained again from nothing.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +45,10 @@ def train(
     ] = False,
 ) -> None:
     """Train on draws from the prior; stop it at any time and go on with --resume."""
-    from ..blackbox.pfn_cbo.network import Shape
-    from ..blackbox.pfn_cbo.prior import Prior
-    from ..blackbox.pfn_cbo.train import Recipe, load, train as run
     from ..core.errors import ArgumentError
+    from .pfn_cbo.network import Shape
+    from .pfn_cbo.prior import Prior
+    from .pfn_cbo.train import Recipe, load, train as run
 
     if resume:
         from dataclasses import replace
@@ -95,6 +98,6 @@ def export(
     """Write the averaged weights of the last checkpoint as safetensors, with their sha256 and a
     model card.
     """
-    from ..blackbox.pfn_cbo.train import export as write
+    from .pfn_cbo.train import export as write
 
     typer.echo(f"wrote {write(folder, to, name)}")
