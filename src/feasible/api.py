@@ -211,7 +211,8 @@ def race(
 
     Args:
         problems: Names or Problems, one or several.
-        methods: Names, Methods, or a mapping from labels to either.
+        methods: Names, Methods, or a mapping from labels to either. "default" is, on each problem,
+            the method that `solve` would choose; the trials say which and why.
         budget: As in `solve`, for every trial.
         seeds: A number of seeds, or the seeds themselves.
         store: A path or URL where every trial is kept.

@@ -413,6 +413,10 @@ class BlackBox(Problem):
             )
         return self.reader.verdict(seen, self.tolerance)
 
+    def about(self) -> str:
+        """What its function says."""
+        return inspect.getdoc(self if self.fun is None else self.fun) or ""
+
     def experiments(self) -> BlackBoxExperiments:
         """How people and workers run its experiments."""
         return BlackBoxExperiments(self)

@@ -28,7 +28,10 @@ def race(
     methods: Annotated[
         str,
         typer.Option(
-            "--methods", "-m", help="Methods, separated by commas; settings as cbo[n_particles=50]."
+            "--methods",
+            "-m",
+            help="Methods, separated by commas; settings as cbo[n_particles=50]; default is what "
+            "the room chooses for each problem.",
         ),
     ],
     budget: Annotated[
@@ -140,6 +143,7 @@ def print_race(out: Any, found: Race, *, json: bool) -> None:
                         "seconds": t.seconds,
                         "error": t.error,
                         "run": t.run,
+                        "chosen": t.chosen,
                     }
                     for t in found.trials
                 ],

@@ -8,33 +8,26 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..core.active import check_options
 from ..core.budget import Budget, Meter
 from ..core.checks import real, whole
-from ..core.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    RunBusy,
-    StoreError,
-    UnknownName,
-    nearest,
-)
-from ..core.evaluating import RACING, InProcess, RunOptions
+from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
+from ..core.evaluating import RACING, InProcess
 from ..core.plain import number, plain
-from ..core.problem import Method, Problem
-from ..core.registry import load_method, load_problem
+from ..core.problem import Problem
+from ..core.registry import load_problem
 from ..core.result import Result
-from ..core.run import Run, check_seed, run
+from ..core.run import Run, run
 from ..core.trail import Point
 from ..core.versions import versions
+from .choices import read_choices
 from .engines import LocalProcesses, cpu_count, report
 from .owner import identity
+from .plan import Plan, given_plan, stored_plan
 from .rows import RunRow
 from .store import Store
-from .stored import build_method, drive, method_label, method_spec, result_data
+from .stored import drive, result_data
 from .trials import Contest, Race, Trial
 
 Key = tuple[str, str, int]
@@ -51,17 +44,6 @@ class RaceObserver(Protocol):
 
     def on_trial(self, trial: Trial) -> None:
         """A trial ended."""
-
-
-@dataclass(slots=True)
-class _Plan:
-    problems: dict[str, Problem]
-    methods: dict[str, Method]
-    seeds: list[int]
-    budget: Budget
-    options: RunOptions
-    specs: dict[str, Any]
-    references: dict[str, Any]
 
 
 def run_race(
@@ -81,7 +63,7 @@ def run_race(
     jobs = whole("jobs", jobs, least=1)
     if trial_timeout is not None:
         trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
-    plan = _plan(problems, methods, budget, seeds, on_failure)
+    plan = given_plan(problems, methods, budget, seeds, on_failure)
     where = None if store is None else store if isinstance(store, Store) else Store(store)
     if where is None:
         return _run(plan, None, None, name or "race", jobs, observers, trial_timeout)
@@ -103,6 +85,7 @@ def run_race(
                     f"race '{name}' in the store has {what} {its}, got {mine}: give it the same, "
                     "or another name"
                 )
+        plan.chosen = read_choices(found["spec"]["methods"])
     return _run(plan, where, race_id, label, jobs, observers, trial_timeout)
 
 
@@ -131,25 +114,7 @@ def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers:
             f"race '{reference}' is not in {store.url}: "
             f"{nearest(str(reference), [r['name'] for r in store.races()])}"
         )
-    spec = found["spec"]
-    missing = [n for n, ref in spec["problems"].items() if ref is None] + [
-        n for n, ref in spec["methods"].items() if ref is None
-    ]
-    if missing:
-        raise StoreError(
-            f"race '{found['name']}': {', '.join(missing)} was given as an object that only its "
-            "program can build: resume from that "
-            "program, with feasible.race(..., store=..., name=...)"
-        )
-    plan = _Plan(
-        {n: load_problem(ref) for n, ref in spec["problems"].items()},
-        {n: build_method(ref, n) for n, ref in spec["methods"].items()},
-        spec["seeds"],
-        Budget(**spec["budget"]),
-        RunOptions(on_failure=spec["on_failure"]),
-        spec["methods"],
-        spec["problems"],
-    )
+    plan = stored_plan(found["spec"], found["name"])
     return _run(plan, store, found["id"], found["name"], jobs, observers, None)
 
 
@@ -187,75 +152,8 @@ def load_race(store: Store, reference: str | int) -> Race:
     )
 
 
-def _plan(
-    problems: Any, methods: Any, budget: Budget, seeds: int | Sequence[int], on_failure: str
-) -> _Plan:
-    if not isinstance(problems, (str, Problem, Iterable)):
-        raise ArgumentTypeError(
-            f"problems: got {type(problems).__name__}, expected names or Problems"
-        )
-    given = [problems] if isinstance(problems, (str, Problem)) else list(problems)
-    if not given:
-        raise ArgumentError("problems are empty: a race needs at least one problem")
-    by_name: dict[str, Problem] = {}
-    references: dict[str, Any] = {}
-    for p in given:
-        problem = load_problem(p)
-        if problem.name in by_name:
-            raise ArgumentError(
-                f"problems: '{problem.name}' stands twice; give one of them another name"
-            )
-        by_name[problem.name] = problem
-        references[problem.name] = p if isinstance(p, str) else None
-    if isinstance(methods, (str, Method, type)):
-        methods = [methods]
-    if not isinstance(methods, Iterable):
-        raise ArgumentTypeError(
-            f"methods: got {type(methods).__name__}, expected names, Methods, or a mapping from "
-            "labels to either"
-        )
-    if not isinstance(methods, Mapping):
-        many = list(methods)
-        methods = {(m if isinstance(m, str) else method_label(load_method(m))): m for m in many}
-        if len(methods) < len(many):
-            raise ArgumentError(
-                "methods: one of them stands twice; give a mapping from labels to methods to race "
-                "its settings"
-            )
-    if not methods:
-        raise ArgumentError("methods are empty: a race needs at least one method")
-    loaded = {label: load_method(m) for label, m in methods.items()}
-    for label, m in loaded.items():
-        for n, p in by_name.items():
-            if not isinstance(p, m.solves):
-                raise ArgumentError(
-                    f"method {label} solves {m.solves.__name__}, but '{n}' is a {type(p).__name__}"
-                )
-    if (
-        isinstance(seeds, bool)
-        or not isinstance(seeds, (int, Iterable))
-        or (isinstance(seeds, int) and seeds < 1)
-    ):
-        raise ArgumentError(f"seeds={seeds!r}: expected a number >= 1, or the seeds themselves")
-    chosen = list(range(seeds)) if isinstance(seeds, int) else [check_seed(s) for s in seeds]
-    if not chosen or len(set(chosen)) != len(chosen):
-        raise ArgumentError(f"seeds={seeds!r}: expected one or more different seeds")
-    options = RunOptions(on_failure=on_failure)
-    for p in by_name.values():
-        check_options(options, p, RACING)
-    return _Plan(
-        by_name,
-        loaded,
-        chosen,
-        budget,
-        options,
-        {label: method_spec(m, methods[label]) for label, m in loaded.items()},
-        references,
-    )
-
-
 def _run(
-    plan: _Plan,
+    plan: Plan,
     store: Store | None,
     race_id: int | None,
     name: str,
@@ -375,7 +273,7 @@ class _Share:
 
 
 def _trial(
-    plan: _Plan,
+    plan: Plan,
     store: Store | None,
     race_id: int | None,
     name: str,
@@ -383,7 +281,7 @@ def _trial(
     row: RunRow | None,
     say: Callable[[float], None],
 ) -> Trial:
-    problem, method = plan.problems[key[0]], plan.methods[key[1]]
+    problem, (method, spec, chosen) = plan.problems[key[0]], plan.method(key[0], key[1])
     observers = (_Share(say),)
     started = time.perf_counter()
     try:
@@ -400,7 +298,10 @@ def _trial(
                 )
             )
         else:
-            row = _row(plan, store, race_id, name, key) if row is None else store.run(row.id)
+            if row is None:
+                row = _row(plan, store, race_id, name, key, {"method": spec, "chosen": chosen})
+            else:
+                row = store.run(row.id)
             while (
                 row.state != "finished"
             ):  # another process may run the same race: wait for the trials that it has in hand
@@ -422,13 +323,22 @@ def _trial(
             error=f"{type(error).__name__}: {error}\n{trace}",
             seconds=time.perf_counter() - started,
             run=row.name if row else None,
+            chosen=chosen,
         )
     if result.stopped.startswith("interrupted"):
         raise KeyboardInterrupt
-    return _trial_from(result, key)
+    return _trial_from(result, key, chosen)
 
 
-def _row(plan: _Plan, store: Store, race_id: int | None, name: str, key: Key) -> RunRow:
+def _row(
+    plan: Plan,
+    store: Store,
+    race_id: int | None,
+    name: str,
+    key: Key,
+    method: Mapping[str, Any],
+) -> RunRow:
+    """Return the stored run of a trial, which another process may have begun meanwhile."""
     label = f"{name}/{key[0]}/{key[1]}/{key[2]}"
     try:
         return store.create_run(
@@ -441,7 +351,7 @@ def _row(plan: _Plan, store: Store, race_id: int | None, name: str, key: Key) ->
             name=label,
             spec={
                 "problem": plan.references[key[0]],
-                "method": plan.specs[key[1]],
+                **method,
                 "fingerprint": plain(plan.problems[key[0]].fingerprint()),
                 "options": {"on_failure": plan.options.on_failure},
             },
@@ -453,7 +363,8 @@ def _row(plan: _Plan, store: Store, race_id: int | None, name: str, key: Key) ->
         return row
 
 
-def _trial_from(result: Result, key: Key) -> Trial:
+def _trial_from(result: Result, key: Key, chosen: str | None) -> Trial:
+    """Return the trial of a run that just ended."""
     data = result_data(result)
     objective = data["objective"]
     return Trial(
@@ -469,14 +380,17 @@ def _trial_from(result: Result, key: Key) -> Trial:
         answer=data["answer"],
         stopped=result.stopped,
         run=result.run,
+        chosen=chosen,
     )
 
 
 def _trial_of(store: Store, row: RunRow, key: Key) -> Trial:
-    result = row.result or {}
+    """Return the trial of a stored run as it stands."""
+    result, chosen = row.result or {}, row.spec.get("chosen")
     if row.state != "finished":
         error = result.get("error")
-        return Trial(*key, status="failed" if error else "pending", error=error, run=row.name)
+        status = "failed" if error else "pending"
+        return Trial(*key, status=status, error=error, run=row.name, chosen=chosen)
     return Trial(
         *key,
         status="done",
@@ -490,6 +404,7 @@ def _trial_of(store: Store, row: RunRow, key: Key) -> Trial:
         answer=result["answer"],
         stopped=result["stopped"],
         run=row.name,
+        chosen=chosen,
     )
 
 

@@ -29,6 +29,8 @@ class Trial:
     stopped: str = ""
     error: str | None = None
     run: str | None = None
+    chosen: str | None = None
+    """Of the contestant `default`: the method that the room chose for this problem, and why."""
 
 
 @dataclass(slots=True)
