@@ -88,8 +88,7 @@ def race(
             )
         finally:
             watching.stop()
-    print_race(out, found, json=json)
-    at = f" --store {store}" if store else ""
+    print_race(out, found, json=json, store=store)
     if report is not None:
         from ..lab.report import write_report
 
@@ -100,8 +99,6 @@ def race(
             f"--seeds {seeds}",
         )
         out.print(f"report:   {path}", markup=False)
-    elif not json:
-        out.print(f"report:   feasible report {found.name}{at} --output report.html", markup=False)
 
 
 def split_methods(text: str) -> list[str]:
@@ -116,9 +113,10 @@ def split_methods(text: str) -> list[str]:
     return [p.strip() for p in parts if p.strip()]
 
 
-def print_race(out: Any, found: Race, *, json: bool) -> None:
-    """The standings of a race on the terminal, or as JSON."""
-    from ..lab.standings import format_standings, standings
+def print_race(out: Any, found: Race, *, json: bool, store: str | None) -> None:
+    """Print the standings of a race, who won in plain words, and what to type next; or as JSON."""
+    from ..lab.standings import format_standings, printable, standings
+    from ..lab.words import chosen_in_words, in_words, what_next
 
     table = standings(found)
     if json:
@@ -129,6 +127,7 @@ def print_race(out: Any, found: Race, *, json: bool) -> None:
                 "seconds": found.seconds,
                 "versions": found.versions,
                 "notes": list(table.notes),
+                "words": [*in_words(table), *chosen_in_words(found)],
                 "standings": table.to_frame().to_dict(orient="records"),
                 "trials": [
                     {
@@ -153,8 +152,10 @@ def print_race(out: Any, found: Race, *, json: bool) -> None:
     shown = format_standings(table)
     for part in shown if isinstance(shown, (list, tuple)) else [shown]:
         out.print(part)
-    for note in table.notes:
-        out.print(note, markup=False)
+    for sentence in (*in_words(table), *chosen_in_words(found), *table.notes):
+        out.print(printable(sentence), markup=False)
+    for i, command in enumerate(what_next(found, store)):
+        out.print(f"{'next:' if i == 0 else '':9} {command}", markup=False)
 
 
 def report(

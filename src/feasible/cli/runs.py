@@ -202,7 +202,7 @@ def resume(
                 race = resume_race(where, reference, jobs=jobs, observers=watching)
             finally:
                 watching.stop()
-        print_race(out, race, json=json)
+        print_race(out, race, json=json, store=store)
         return
     row = where.run(reference)
     if add:
@@ -272,7 +272,7 @@ def show(
         from ..lab.race import load_race
         from .races import print_race
 
-        print_race(out, load_race(where, reference), json=json)
+        print_race(out, load_race(where, reference), json=json, store=store)
         return
     row = where.run(reference)
     if rows or csv:
