@@ -413,10 +413,6 @@ class BlackBox(Problem):
             )
         return self.reader.verdict(seen, self.tolerance)
 
-    def about(self) -> str:
-        """What its function says."""
-        return inspect.getdoc(self if self.fun is None else self.fun) or ""
-
     def experiments(self) -> BlackBoxExperiments:
         """How people and workers run its experiments."""
         return BlackBoxExperiments(self)
@@ -450,7 +446,7 @@ class BlackBox(Problem):
 
     def about(self) -> str:
         """What its function says of itself."""
-        return inspect.getdoc(self.fun) or ""
+        return inspect.getdoc(self if self.fun is None else self.fun) or ""
 
     def outline(self) -> list[str]:
         """Its variables and limits."""

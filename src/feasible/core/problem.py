@@ -125,10 +125,6 @@ class Problem:
         """
         return []
 
-    def about(self) -> str:
-        """What it is, for `feasible explain`; by default what its class says."""
-        return inspect.getdoc(type(self)) or ""
-
     def facts(self) -> dict[str, Any]:
         """What `feasible explain --json` and `problems --json` say of it, as plain data."""
         return {}
