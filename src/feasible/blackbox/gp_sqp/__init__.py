@@ -1,12 +1,14 @@
-"""Sequential programming on Gaussian-process interpolants, a method of our own from published
-parts.
+"""Sequential programming on Gaussian-process interpolants: a method of this library, put together
+from published parts.
 
-- `gp_sqp`: Sequential programming on Gaussian-process interpolants, in a trust region with global
-  steps: the room's default for smooth functions.
-- `interpolant`: Gaussian-process interpolants of several outputs at once, for few points and no
-  noise: means, gradients and deviations in microseconds.
-- `step`: One step on surrogates: minimise the model of the objective subject to the models of the
-  constraints, in a box.
+It minimises a smooth, expensive function under constraints, all known by evaluations only, and is
+the room's default for them. Begin to read at `gp_sqp.py`, whose docstring has the algorithm.
+
+- `gp_sqp.py`: `GPSQP`, the Method: its settings, its state, asking and telling.
+- `view.py`: the models about a centre, as a step sees them.
+- `interpolant.py`: `Interpolants`, the models themselves.
+- `step.py`: minimising a model subject to models, in a box.
+- `entries.py`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

@@ -6,26 +6,25 @@ continuous and 20 to 300 evaluations may be spent.
 
     repeat  centre   = the point of least merit f + sum_j nu_j max(g_j, 0)
             model    = interpolants of f - f_c and of g_j; of their asinh, which keeps signs and
-            order, where that predicts left-out points better
+                       order, where that predicts left-out points better
             local    : minimise the model of f subject to the models of g <= -margin in the box of
-              radius D about the centre, on the
-                       points nearest to it; where no point of that box satisfies the models, to
-                       their least total violation first
-            global   : the same over the whole box on all points, from several starts; taken after a
-              local step that failed
+                       radius D about the centre, on the points nearest to it; where no point of
+                       that box satisfies the models, to their least total violation first
+            global   : the same over the whole box on all points, from several starts; taken after
+                       a local step that failed
             D doubles after a local step that the model foresaw, halves after repeated failures;
-            nu_j follows the multipliers
-            margin_j = half of the last error of the model of g_j
+            nu_j follows the multipliers; margin_j = half of the last error of the model of g_j
     when D falls below `resolution` the local search has converged, and another starts where the
     models know least.
 
-The parts are published; their combination is this library's. The subproblem on the surrogates'
-means: SEGO (M. Sasena, P. Papalambros, P.
-Goovaerts, Engineering Optimization 34, 2002) and COBRA with its margins (R. Regis, Engineering
-Optimization 46, 2014). The trust region
-between global steps: TREGO (Y. Diouane, V. Picheny, R. Le Riche, A. Scotto Di Perrotolo, J. Global
-  Optimization, 2022). The composite step
-to least violation: R. Byrd, E. Omojokun (1989).
+The parts are published; their combination is this library's.
+
+References:
+    The subproblem on the surrogates' means: SEGO (M. Sasena, P. Papalambros, P. Goovaerts,
+    Engineering Optimization 34, 2002) and COBRA with its margins (R. Regis, Engineering
+    Optimization 46, 2014). The trust region between global steps: TREGO (Y. Diouane, V. Picheny,
+    R. Le Riche, A. Scotto Di Perrotolo, J. Global Optimization, 2022). The composite step to least
+    violation: R. Byrd, E. Omojokun (1989).
 """
 
 from __future__ import annotations
@@ -44,15 +43,16 @@ from ..sampling import draw, first_start
 from ..space import Space, sample_allowed
 from .interpolant import Interpolants
 from .step import least
+from .view import Evidence, OutputScale, View, spread, typical
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from ...core.ledger import Observations
     from ..problem import BlackBox
 
 DESIGN, LOCAL, GLOBAL, GEOMETRY = range(4)
 """Kinds of proposals; the last one is for the models' sake."""
-PRECISION = 1e-10
-"""Gain, in units of the outputs' scale, that is too small to go for."""
 TRUST = 1e-7
 """Error of the models at a step, in units of the outputs' spread, up to which they are believed
 when they see nothing better.
@@ -74,18 +74,29 @@ class Pending(NamedTuple):
 
 
 @dataclass(slots=True)
-class Search:
+class SQPState:
     """State of a search.
 
-    u, f, g: rows seen so far, (n, d) in the unit cube, (n,), (n, m); f is NaN where an evaluation
-      failed or only constraints are known.
-    design: points of the initial design that are still to be asked.  radius: D.  penalty: (m,) nu.
-      error: (m,) last errors of the
-    models of the constraints.  trusted: the last step came out as foreseen, to TRUST.  since: first
-    row of the present local search.
-    fails: local steps that failed in a row.  lengths, wide_lengths: (1 + m, d) log-lengthscales of
-      the last local and global models.
-    fitted: (2, 2) rows and unit when those of the global and the local models were fitted last.
+    Attributes:
+        rng: Of everything random.
+        u: (n, d) rows seen so far, in the unit cube.
+        f: (n,) their objectives, NaN where an evaluation failed or only constraints are known.
+        g: (n, m) their constraints.
+        design: (k, d) points of the initial design that are still to be asked.
+        radius: D, in units of the box.
+        penalty: (m,) nu.
+        error: (m,) last errors of the models of the constraints.
+        since: First row of the present local search.
+        fails: Local steps that failed in a row.
+        local_last: Whether the last step was a local one.
+        searches: Local searches so far.
+        lengths: (1 + m, d) log-lengthscales of the last local models.
+        wide_lengths: (1 + m, d) log-lengthscales of the last global models.
+        fitted: (2, 2) rows and unit when those of the global and the local models were fitted.
+        pending: Proposals that are out, by tag.
+        asked: Proposals so far.
+        notes: Warnings given.
+        trusted: Whether the last step came out as foreseen, to TRUST.
     """
 
     rng: np.random.Generator
@@ -113,17 +124,26 @@ class Search:
 class GPSQP(AskTell):
     """Sequential programming on Gaussian-process interpolants.
 
-    design: points of the initial Sobol design; None: 2 d + 1, or d + 2 in more than 10 inputs.
-    radius: first half-width D of the trust region, in units of the box.  resolution: D below which
-      a local search has converged.
-    neighbours: points of a local model for each input (at least 10 in all).  most: points of any
-      model at most.
-    margin: share of the constraints' last model errors that the next step stays away from the
-      limits.
-    tame: ratio of an output's largest to its median size beyond which a model of its asinh is tried
-      too.
-    refit: growth of the rows after which lengthscales are fitted again (its cube: of the unit of a
-      local model); 1: for every proposal.
+    It minimises f(x) over a box, subject to g_j(x) <= 0, all known by evaluations only.
+
+    Attributes:
+        design: Points of the initial Sobol design; None: 2 d + 1, or d + 2 in more than 10 inputs.
+        radius: First half-width D of the trust region, in units of the box.
+        resolution: D below which a local search has converged.
+        neighbours: Points of a local model for each input (at least 10 in all).
+        most: Points of any model at most.
+        margin: Share of the constraints' last model errors that the next step stays away from the
+            limits.
+        tame: Ratio of an output's largest to its median size beyond which a model of its asinh is
+            tried too.
+        refit: Growth of the rows after which lengthscales are fitted again (its cube: of the unit
+            of a local model); 1: for every proposal.
+
+    Raises:
+        ArgumentError: A setting makes no sense.
+
+    References:
+        The parts are published, see the module; their combination is this library's.
     """
 
     name: ClassVar[str] = "gp-sqp"
@@ -154,7 +174,7 @@ class GPSQP(AskTell):
         d = problem.space.d
         return self.design or (d + 2 if d > 10 else 2 * d + 1)
 
-    def init(self, problem: BlackBox, rng: np.random.Generator) -> Search:
+    def init(self, problem: BlackBox, rng: np.random.Generator) -> SQPState:
         """The initial design: x0 where there is one, then scrambled Sobol points that the known
         constraints allow.
         """
@@ -168,7 +188,7 @@ class GPSQP(AskTell):
             x = sample_allowed(space, problem.known, self._design(problem), sobol.random)
         start = first_start(problem)
         u = space.unit(x if start is None else np.vstack([start, x[:-1]]))
-        return Search(
+        return SQPState(
             rng,
             np.empty((0, space.d)),
             np.empty(0),
@@ -181,7 +201,7 @@ class GPSQP(AskTell):
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def ask(self, problem: BlackBox, state: Search, n: int | None = None) -> Proposals:
+    def ask(self, problem: BlackBox, state: SQPState, n: int | None = None) -> Proposals:
         """The rest of the initial design, then one point, or n points of which each believes what
         the models foresee for the others.
         """
@@ -206,157 +226,141 @@ class GPSQP(AskTell):
             state.asked += 1
         return Proposals(np.array(points).reshape(-1, space.d), np.array(tags, dtype=int))
 
-    def _propose(self, problem: BlackBox, state: Search) -> Pending:
-        """A local or a global step on the models of everything that is known or believed."""
+    def _propose(self, problem: BlackBox, state: SQPState) -> Pending:
+        """Return a local or a global step on the models of everything that is known or believed."""
+        known = self._known(state)
+        m = known.g.shape[1]
+        if len(state.penalty) != m:
+            ratio = [math.log(spread(known.f)) - math.log(spread(c)) for c in known.g.T]
+            state.penalty, state.error = np.exp(np.clip(ratio, -690, 690)).reshape(m), np.zeros(m)
+        mine = np.flatnonzero(known.rows >= state.since)
+        mine = mine if len(mine) else np.arange(len(known.f))
+        with np.errstate(over="ignore", invalid="ignore"):
+            merit = known.f[mine] + np.maximum(known.g[mine], 0) @ state.penalty
+        centre = int(mine[np.argmin(np.nan_to_num(merit, nan=np.inf))])
+        wide = state.radius < self.resolution or (state.local_last and state.fails > 0)
+        state.local_last = not wide
+        return self._step(problem, state, known, centre, GLOBAL if wide else LOCAL)
+
+    def _known(self, state: SQPState) -> Evidence:
+        """Return the measured rows, and the proposals that are out as the models foresaw them."""
         seen = np.isfinite(state.f)
         believed = [
             p
             for p in map(Pending._make, state.pending.values())
             if p.kind != DESIGN and math.isfinite(p.objective)
         ]
-        m = state.g.shape[1]
-        u = np.vstack([state.u[seen], *[p.u[None] for p in believed]])
         f = np.concatenate([state.f[seen], [p.objective for p in believed]])
-        g = np.vstack([state.g[seen], *[p.constraints[None] for p in believed]]).reshape(len(f), m)
-        rows = np.concatenate([np.flatnonzero(seen), np.full(len(believed), -1)])
-        if len(state.penalty) != m:
-            ratio = [math.log(_spread(f)) - math.log(_spread(c)) for c in g.T]
-            state.penalty, state.error = np.exp(np.clip(ratio, -690, 690)).reshape(m), np.zeros(m)
-        mine = np.flatnonzero(rows >= state.since)
-        mine = mine if len(mine) else np.arange(len(f))
-        with np.errstate(over="ignore", invalid="ignore"):
-            i = int(
-                mine[
-                    np.argmin(
-                        np.nan_to_num(f[mine] + np.maximum(g[mine], 0) @ state.penalty, nan=np.inf)
-                    )
-                ]
-            )
-        kind = (
-            GLOBAL
-            if state.radius < self.resolution or (state.local_last and state.fails > 0)
-            else LOCAL
+        g = np.vstack([state.g[seen], *[p.constraints[None] for p in believed]])
+        return Evidence(
+            u=np.vstack([state.u[seen], *[p.u[None] for p in believed]]),
+            f=f,
+            g=g.reshape(len(f), state.g.shape[1]),
+            rows=np.concatenate([np.flatnonzero(seen), np.full(len(believed), -1)]),
         )
-        state.local_last = kind == LOCAL
-        return self._step(problem, state, kind, u, f, g, i, int(rows[i]))
 
     def _step(
-        self,
-        problem: BlackBox,
-        state: Search,
-        kind: int,
-        u: np.ndarray,
-        f: np.ndarray,
-        g: np.ndarray,
-        i: int,
-        row: int,
+        self, problem: BlackBox, state: SQPState, known: Evidence, i: int, kind: int
     ) -> Pending:
-        d, m = u.shape[1], g.shape[1]
-        centre = u[i]
-        gap = np.abs(u - centre).max(axis=1)
-        order = np.argsort(gap, kind="stable")
-        reach = state.radius if kind == LOCAL else 1.0
-        count = len(order)
-        if kind == LOCAL:
-            count = min(
-                count, max(int(self.neighbours * d), 10, int(np.count_nonzero(gap <= 2 * reach)))
-            )
-        near = order[: min(count, self.most)]
-        unit = max(float(gap[near[-1]]), 1e-9) if kind == LOCAL else 1.0
-        z, first = np.unique((u[near] - centre) / unit, axis=0, return_index=True)
-        keep = near[first]
+        """Return a step from row i of what is known: model, minimise the model, and look where it
+        knows least if it sees nothing better.
+        """
         local = kind == LOCAL
-        known = state.lengths if local else state.wide_lengths
-        last = state.fitted[int(local)]
-        old = (
-            known is not None
-            and len(f) < last[0] * self.refit
-            and 1 / self.refit**3 < unit / last[1] < self.refit**3
-        )
-        if not old:
-            state.fitted[int(local)] = np.array([len(f), unit])
-        model, scales = self._model(
-            state, z, np.column_stack([f[keep] - f[i], g[keep]]), local, known, 0 if old else 12
-        )
-        sf, sg = scales[0].unit, np.array([s.unit for s in scales[1:]])
-        if local:
-            state.lengths = model.log_lengths
-        else:
-            state.wide_lengths = model.log_lengths
-        low, high = np.maximum(-reach, -centre) / unit, np.minimum(reach, 1 - centre) / unit
-        margin = np.minimum(state.error / sg * self.margin, 0.05 * reach)
-        cloud = low + (high - low) * state.rng.random((300, d))
-        means = model.means(cloud)
-        merit = means[:, 0] + 3 * np.maximum(means[:, 1:] + margin, 0).sum(axis=1)
-        best = cloud[np.argsort(merit, kind="stable")[: 1 if local else 3]]
-        restart = kind == GLOBAL and state.radius < self.resolution
-        found = None if restart else least(model, [np.zeros(d), *best], low, high, margin)
+        view = self._view(state, known, i, local)
+        restart = not local and state.radius < self.resolution
+        best = view.promising(1 if local else 3)
+        starts = [np.zeros(len(view.centre)), *best]
+        found = None if restart else least(view.model, starts, view.low, view.high, view.margin)
         target = best[0] if found is None else found.z
-        point = np.clip(centre + unit * target, 0, 1)
-        if local and found is not None and m:
-            ratio = np.exp(np.clip(math.log(sf) - np.log(sg), -600, 600))
-            multipliers, most = 1.5 * found.multipliers * ratio, 1e3 * ratio
-            if len(multipliers) == m and np.isfinite(multipliers).all():
-                state.penalty = np.clip(
-                    np.maximum(np.minimum(multipliers, most), 0.8 * state.penalty), 1e-300, 1e300
-                )
-        explore = restart or (kind == GLOBAL and np.abs(point - centre).max() < state.radius)
-        if explore:
-            # local steps look after this place: the global one goes where the models leave most to
-            # hope for
-            sd = model.deviations(cloud)
-            hope = (
-                means[:, 0]
-                - 2 * sd[:, 0]
-                + 3 * np.maximum(means[:, 1:] - 2 * sd[:, 1:], 0).sum(axis=1)
-            )
-            point = np.clip(centre + unit * cloud[int(np.argmin(hope))], 0, 1)
+        point = view.point(target)
+        if local and found is not None:
+            self._follow(state, view, found.multipliers)
+        explore = restart or (not local and np.abs(point - view.centre).max() < state.radius)
+        if (
+            explore
+        ):  # local steps look after this place: the global one goes where most may be hoped
+            point = view.point(view.hopeful())
         if restart:
-            state.since, state.radius, state.searches = (
-                len(state.f),
-                self.radius,
-                state.searches + 1,
-            )
-            state.fails, state.lengths = 0, None
+            state.since, state.radius = len(state.f), self.radius
+            state.searches, state.fails, state.lengths = state.searches + 1, 0, None
         elif not explore and (
-            self._nothing_to_gain(model, target, margin)
-            or np.abs(u - point).max(axis=1).min() < 1e-10
+            not view.gains(target) or np.abs(known.u - point).max(axis=1).min() < 1e-10
         ):
             # the models see nothing better: look closer, at the place they know least
             if local:
                 state.radius = (
                     0.5 * self.resolution if state.trusted else max(0.1 * state.radius, 1e-9)
                 )
-                cloud = np.clip(cloud * 0.1, low, high)
-            kind = GEOMETRY
-            point = np.clip(
-                centre + unit * cloud[int(np.argmax(model.deviations(cloud).sum(axis=1)))], 0, 1
-            )
+            kind, point = GEOMETRY, view.point(view.unknown(near=local))
         if problem.known is not None and not problem.known(_points(problem.space, point[None]))[0]:
-            point = self._allowed(problem, state, model, centre, point, unit, reach)
-        values = [
-            s.back(v)
-            for s, v in zip(scales, model.at((point - centre) / unit)[0].tolist(), strict=True)
-        ]
-        return Pending(point, kind, row, float(f[i]) + values[0], np.array(values[1:]))
+            point = self._allowed(problem, state, view, point)
+        objective, *constraints = view.foreseen(point)
+        row = int(known.rows[i])
+        return Pending(point, kind, row, float(known.f[i]) + objective, np.array(constraints))
+
+    def _view(self, state: SQPState, known: Evidence, i: int, local: bool) -> View:
+        """Return the models about row i: of the points nearest to it, or of all."""
+        u, d = known.u, known.u.shape[1]
+        centre, reach = u[i], state.radius if local else 1.0
+        gap = np.abs(u - centre).max(axis=1)
+        near = np.argsort(gap, kind="stable")
+        if local:
+            inside = int(np.count_nonzero(gap <= 2 * reach))
+            near = near[: max(int(self.neighbours * d), 10, inside)]
+        near = near[: self.most]
+        unit = max(float(gap[near[-1]]), 1e-9) if local else 1.0
+        z, first = np.unique((u[near] - centre) / unit, axis=0, return_index=True)
+        keep = near[first]
+        y = np.column_stack([known.f[keep] - known.f[i], known.g[keep]])
+        lengths = state.lengths if local else state.wide_lengths
+        rows, old_unit = state.fitted[int(local)]
+        fresh = (
+            lengths is not None
+            and len(known.f) < rows * self.refit
+            and 1 / self.refit**3 < unit / old_unit < self.refit**3
+        )
+        if not fresh:
+            state.fitted[int(local)] = np.array([len(known.f), unit])
+        model, scales = self._model(state, z, y, local, lengths, 0 if fresh else 12)
+        if local:
+            state.lengths = model.log_lengths
+        else:
+            state.wide_lengths = model.log_lengths
+        low, high = np.maximum(-reach, -centre) / unit, np.minimum(reach, 1 - centre) / unit
+        sizes = np.array([s.unit for s in scales[1:]])
+        margin = np.minimum(state.error / sizes * self.margin, 0.05 * reach)
+        cloud = low + (high - low) * state.rng.random((300, d))
+        means = model.means(cloud)
+        return View(centre, unit, reach, model, scales, low, high, margin, cloud, means)
+
+    @staticmethod
+    def _follow(state: SQPState, view: View, multipliers: Float[np.ndarray, " m"]) -> None:
+        """Let the weights nu of the constraints follow the multipliers of a local step."""
+        m = len(view.scales) - 1
+        if not m or len(multipliers) != m or not np.isfinite(multipliers).all():
+            return
+        sizes = np.log(np.array([s.unit for s in view.scales[1:]]))
+        ratio = np.exp(np.clip(math.log(view.scales[0].unit) - sizes, -600, 600))
+        wanted = np.minimum(1.5 * multipliers * ratio, 1e3 * ratio)
+        state.penalty = np.clip(np.maximum(wanted, 0.8 * state.penalty), 1e-300, 1e300)
 
     def _model(
         self,
-        state: Search,
+        state: SQPState,
         z: np.ndarray,
         y: np.ndarray,
         local: bool,
         lengths: np.ndarray | None,
         iterations: int,
-    ) -> tuple[Interpolants, list[Scale]]:
+    ) -> tuple[Interpolants, list[OutputScale]]:
         """Interpolants of y (n, k) at z (n, d), each output plain or curved: whichever predicts the
         points near the centre better.
         """
         d, k = z.shape[1], y.shape[1]
-        units = [_typical(column) for column in y.T]
+        units = [typical(column) for column in y.T]
         wild = [j for j in range(k) if np.abs(y[:, j]).max() > self.tame * units[j]]
-        scales = [Scale(unit, False) for unit in units] + [
-            Scale(min(3 * units[j], 1e300), True) for j in wild
+        scales = [OutputScale(unit, False) for unit in units] + [
+            OutputScale(min(3 * units[j], 1e300), True) for j in wild
         ]
         source = [*range(k), *wild]
         values = np.column_stack([s.into(y[:, j]) for s, j in zip(scales, source, strict=True)])
@@ -388,58 +392,30 @@ class GPSQP(AskTell):
         return model.only(chosen), [scales[c] for c in chosen]
 
     def _allowed(
-        self,
-        problem: BlackBox,
-        state: Search,
-        model: Interpolants,
-        centre: np.ndarray,
-        target: np.ndarray,
-        unit: float,
-        reach: float,
-    ) -> np.ndarray:
-        """(d,) in the unit cube: the best by the models of random allowed points about the centre
-        and the target, at many scales.
+        self, problem: BlackBox, state: SQPState, view: View, target: Float[np.ndarray, " d"]
+    ) -> Float[np.ndarray, " d"]:
+        """Return the best by the models of random allowed points about the centre and the target,
+        at many scales.
         """
         assert problem.known is not None
-        scales = np.repeat(reach * 0.5 ** np.arange(30), 100)[:, None]
+        centre = view.centre
+        scales = np.repeat(view.reach * 0.5 ** np.arange(30), 100)[:, None]
         step = scales * state.rng.standard_normal((len(scales), len(target)))
-        cloud = np.clip(
-            np.vstack(
-                [
-                    centre + step,
-                    target + step,
-                    centre + (target - centre) * state.rng.random((300, 1)),
-                ]
-            ),
-            0,
-            1,
-        )
-        cloud = cloud[np.abs(cloud - centre).max(axis=1) <= reach]
+        between = centre + (target - centre) * state.rng.random((300, 1))
+        cloud = np.clip(np.vstack([centre + step, target + step, between]), 0, 1)
+        cloud = cloud[np.abs(cloud - centre).max(axis=1) <= view.reach]
         x = _points(problem.space, cloud)
         x = x[problem.known(x)]
         if not len(x):
             return np.asarray(problem.space.unit(draw(problem, state.rng))[0])
         cloud = problem.space.unit(x)
-        means = model.means((cloud - centre) / unit)
-        return np.asarray(
-            cloud[int(np.argmin(means[:, 0] + 10 * np.maximum(means[:, 1:], 0).sum(axis=1)))]
-        )
-
-    @staticmethod
-    def _nothing_to_gain(model: Interpolants, target: np.ndarray, margin: np.ndarray) -> bool:
-        """True if the step from the centre (the origin) promises no better objective and no smaller
-        violation.
-        """
-        here, there = model.at(np.zeros_like(target))[0], model.at(target)[0]
-        now, then = (float(np.maximum(v[1:], 0).sum()) for v in (here, there))
-        return bool(
-            now - then <= PRECISION
-            and here[0] - there[0] <= PRECISION * max(1.0, abs(float(here[0])))
-        )
+        means = view.model.means((cloud - centre) / view.unit)
+        merit = means[:, 0] + 10 * np.maximum(means[:, 1:], 0).sum(axis=1)
+        return np.asarray(cloud[int(np.argmin(merit))])
 
     # -- telling -----------------------------------------------------------------------------------
 
-    def tell(self, problem: BlackBox, state: Search, seen: Observations) -> None:
+    def tell(self, problem: BlackBox, state: SQPState, seen: Observations) -> None:
         """Add the rows; a local step adapts the trust region. Failed rows count as failed steps and
         are not modelled.
         """
@@ -460,20 +436,20 @@ class GPSQP(AskTell):
             if one.kind != DESIGN and one.centre >= 0:
                 self._learn(state, one, bool(whole))
 
-    def _learn(self, state: Search, one: Pending, whole: bool) -> None:
+    def _learn(self, state: SQPState, one: Pending, whole: bool) -> None:
         """Compare what the models foresaw with what came: trust region and margins."""
         new = len(state.f) - 1
         step = float(np.abs(state.u[new] - state.u[one.centre]).max())
         worked, foresaw = False, 0.0
         if whole:
             finite = np.isfinite(state.f)
-            spread = np.array([_spread(c) for c in (state.f[finite], *state.g[finite].T)])
+            sizes = np.array([spread(c) for c in (state.f[finite], *state.g[finite].T)])
             with np.errstate(over="ignore"):
                 miss = np.abs(
                     np.append(one.objective, one.constraints)
                     - np.append(state.f[new], state.g[new])
                 )
-            state.trusted = bool((miss <= TRUST * spread).all())
+            state.trusted = bool((miss <= TRUST * sizes).all())
             state.error = np.nan_to_num(
                 np.abs(one.constraints - state.g[new]), nan=0.0, posinf=1e300
             )
@@ -493,42 +469,6 @@ class GPSQP(AskTell):
             state.fails += 1
             if state.fails > 1:
                 state.radius = max(0.5 * min(state.radius, max(step, 0.2 * state.radius)), 1e-8)
-
-
-def _typical(differences: np.ndarray) -> float:
-    """A scale for values: the median of their sizes, or the largest where that is 0, or 1."""
-    sizes = np.abs(differences)
-    sizes = sizes[np.isfinite(sizes)]
-    if not len(sizes):
-        return 1.0
-    return max(float(np.median(sizes)) or float(sizes.max()) or 1.0, 1e-300)
-
-
-def _spread(values: np.ndarray) -> float:
-    return _typical(values - np.median(values))
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How an output enters its model: divided by `unit`, and then by asinh where it is `curved`.
-
-    Both forms keep the sign and the order of the values and have the slope 1 / unit at 0.
-    """
-
-    unit: float
-    curved: bool
-
-    def into(self, values: np.ndarray) -> np.ndarray:
-        """Values of the model."""
-        if not self.curved:
-            return np.asarray(values / self.unit)
-        with np.errstate(over="ignore"):
-            return np.arcsinh(np.clip(values / self.unit, -1e300, 1e300))
-
-    def back(self, value: float) -> float:
-        """The output that a value of the model stands for."""
-        value = math.sinh(min(max(value, -690.0), 690.0)) if self.curved else value
-        return min(max(self.unit * value, -1e300), 1e300)
 
 
 def _points(space: Space, u: np.ndarray) -> np.ndarray:

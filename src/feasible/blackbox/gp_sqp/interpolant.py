@@ -1,19 +1,22 @@
 """Gaussian-process interpolants of several outputs at once, for few points and no noise: means,
 gradients and deviations in microseconds.
 
-Each output has the kernel s^2 (exp(-1/2 sum_i (z_i - z'_i)^2 / l_i^2) + T (1 + z.z')^2): a
-quadratic trend with a wide prior, of least
-norm while there are too few points for it, and what it does not explain with a lengthscale for each
-input. There is no noise but a
-jitter. The scale s is profiled out of the likelihood, the lengthscales maximise it times a
-log-normal prior. For noisy data, other
-kernels or averages over hyperparameters use `gp.py`, which is GPyTorch; this one exists because a
-method that proposes in milliseconds
-cannot fit there (docs/decisions/010).
-References: C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006),
-  sections 2.2 and 5.4; T. J. Santner, B. J.
-Williams, W. I. Notz, The Design and Analysis of Computer Experiments (2003), section 3.3, for the
-profile likelihood.
+Each output has the kernel
+
+    s^2 (exp(-1/2 sum_i (z_i - z'_i)^2 / l_i^2) + T (1 + z.z')^2),
+
+a quadratic trend with a wide prior, of least norm while there are too few points for it, and what
+it does not explain with a lengthscale for each input. There is no noise but a jitter. The scale s
+is profiled out of the likelihood, the lengthscales maximise it times a log-normal prior. For noisy
+data, other kernels or averages over hyperparameters use `bo_tutorial/gp.py`, which is GPyTorch;
+this one exists because a method that proposes in milliseconds cannot fit there
+(docs/decisions/010). Its kernel is apart from `blackbox/kernels.py` for the same reason: values,
+gradients and the trend share their squares here.
+
+References:
+    C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning (2006), sections 2.2
+    and 5.4; T. J. Santner, B. J. Williams, W. I. Notz, The Design and Analysis of Computer
+    Experiments (2003), section 3.3, for the profile likelihood.
 """
 
 from __future__ import annotations
@@ -44,11 +47,24 @@ REACH = 4.0
 class Interpolants:
     """k interpolants over the same n points.
 
-    z: (n, d) different points.  y: (n, k) finite values.  centre, width: of the normal prior on the
-      log of every lengthscale.
-    start: (k, d) log-lengthscales to start the fit from.  iterations: of L-BFGS; 0 keeps `start`.
-    log_lengths: (k, d) as fitted.  fallbacks: outputs whose fit failed and that keep the prior's
-      lengthscale.
+    Args:
+        z: (n, d) different points.
+        y: (n, k) finite values.
+        centre: Centre of the normal prior on the log of every lengthscale.
+        width: Its standard deviation.
+        start: (k, d) log-lengthscales to start the fit from.
+        iterations: Iterations of L-BFGS; 0 keeps `start`.
+
+    Attributes:
+        log_lengths: (k, d) log-lengthscales as fitted.
+        fallbacks: Outputs whose fit failed and that keep the prior's lengthscale.
+
+    Example:
+        >>> import numpy as np
+        >>> z = np.array([[-1.0], [0.0], [1.0], [2.0]])
+        >>> model = Interpolants(z, z**2, centre=0.0, width=1.0)
+        >>> np.round(model.means(np.array([[1.5]])), 3)
+        array([[2.25]])
     """
 
     def __init__(
@@ -98,6 +114,7 @@ class Interpolants:
     def _fit(
         self, t: np.ndarray, w: np.ndarray, squares: np.ndarray, iterations: int
     ) -> tuple[np.ndarray, float]:
+        """Return the log-lengthscales of one output and the loss there."""
         reach = [(self.centre - REACH, self.centre + REACH)] * len(t)
         t, value, _ = fmin_l_bfgs_b(
             self._loss,
@@ -110,7 +127,7 @@ class Interpolants:
         return t, float(value)
 
     def _factor(self, t: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cholesky factor with a jitter, and the kernel without."""
+        """Return the Cholesky factor with a jitter, and the kernel without."""
         kernel = np.exp(-0.5 * (squares @ np.exp(-2 * t))).reshape(self.n, self.n) + self._trend
         for jitter in JITTERS:
             try:
@@ -120,7 +137,7 @@ class Interpolants:
         return np.linalg.cholesky(kernel + 1e-2 * np.eye(self.n)), kernel
 
     def _loss(self, t: np.ndarray, w: np.ndarray, squares: np.ndarray) -> tuple[float, np.ndarray]:
-        """Negative log of the profile posterior of log-lengthscales t, and its gradient."""
+        """Return the loss, minus the log of the profile posterior, at t, and its gradient."""
         n = self.n
         inverse = np.exp(-2 * t)
         kernel = np.exp(-0.5 * (squares @ inverse)).reshape(n, n)
@@ -196,7 +213,7 @@ class Interpolants:
 
 
 def _refined(factor: np.ndarray, kernel: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Solution of kernel a = w by iterative refinement, which takes back most of what the jitter in
+    """Solve kernel a = w by iterative refinement, which takes back most of what the jitter in
     `factor` changed.
     """
     a = cho_solve((factor, True), w)

@@ -22,8 +22,12 @@ CLOSE = 1e-9
 
 @dataclass(slots=True)
 class Step:
-    """z: (d,) the minimiser.  multipliers: (m,) of the constraints, >= 0.  violation: total of the
-    models there.
+    """A minimiser on the surrogates.
+
+    Attributes:
+        z: (d,) the point.
+        multipliers: (m,) of the constraints, >= 0.
+        violation: Total violation of the models there, in their scaled units.
     """
 
     z: Float[np.ndarray, " d"]
@@ -38,12 +42,20 @@ def least(
     high: Float[np.ndarray, " d"],
     margin: Float[np.ndarray, " m"],
 ) -> Step | None:
-    """The best of the minimisers found from `starts` by SciPy's SLSQP; None where every one of them
-    failed.
+    """Minimise the model of f(z) subject to the models of g_j(z) <= -margin_j, low <= z <= high.
 
-    model: output 0 is the objective, the others are constraints, to be at most -margin. Where that
-      cannot be met from a start, the
-    total excess is minimised first and then kept (Byrd and Omojokun's composite step).
+    Where the constraints cannot be met from a start, the total excess is minimised first and then
+    kept (Byrd and Omojokun's composite step).
+
+    Args:
+        model: Output 0 is the objective, the others are the constraints.
+        starts: Points (d,) from which SciPy's SLSQP is started.
+        low: (d,) the box.
+        high: (d,) the box.
+        margin: (m,) margins, in the models' units.
+
+    Returns:
+        The best of the minimisers found; None where every start failed.
     """
     m = model.k - 1
     bounds = [*zip(low.tolist(), high.tolist(), strict=True)]
@@ -111,7 +123,7 @@ def _towards_feasible(
     bounds: list[tuple[float, float]],
     margin: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The point of least total excess near z, by slack variables, and the excess there."""
+    """Return the point of least total excess near z, by slack variables, and the excess there."""
     d, m = len(z), len(excess)
     found = minimize(
         lambda q: (q[d:].sum(), np.concatenate([np.zeros(d), np.ones(m)])),
