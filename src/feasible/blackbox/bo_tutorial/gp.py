@@ -29,6 +29,8 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from linear_operator.utils.cholesky import psd_safe_cholesky
 
+from ..kernels import matern32, matern52, rbf
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -298,15 +300,11 @@ def _stationary(scaled: ScaleKernel) -> Callable[[Tensor, Tensor], Tensor]:
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         r2 = ((x / length).unsqueeze(-2) - (y / length).unsqueeze(-3)).square().sum(-1)
         if nu is None:
-            return out * torch.exp(-0.5 * r2)
+            return rbf(r2, out)
         r = r2.clamp_min(1e-30).sqrt()
         if nu == 2.5:
-            return out * (1 + math.sqrt(5) * r + 5 / 3 * r2) * torch.exp(-math.sqrt(5) * r)
-        return (
-            out * (1 + math.sqrt(3) * r) * torch.exp(-math.sqrt(3) * r)
-            if nu == 1.5
-            else out * torch.exp(-r)
-        )
+            return matern52(r, out, r2)
+        return matern32(r, out) if nu == 1.5 else out * torch.exp(-r)
 
     return kernel
 

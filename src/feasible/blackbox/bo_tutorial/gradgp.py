@@ -32,6 +32,7 @@ from gpytorch.priors import GammaPrior, LogNormalPrior
 from linear_operator.utils.cholesky import psd_safe_cholesky
 
 from ...core.errors import ShapeError
+from ..kernels import rbf_with_slopes
 from .gp import OUTPUT_PRIOR, length_prior, own_randomness
 
 if TYPE_CHECKING:
@@ -129,14 +130,7 @@ class GradBeliefs:
         """
         w = self.model.covar_module.base_kernel.lengthscale.detach().reshape(-1) ** -2
         out = self.model.covar_module.outputscale.detach()
-        gap = x.unsqueeze(1) - y
-        scaled = gap * w
-        k = out * torch.exp(-0.5 * (gap * scaled).sum(-1))
-        top = torch.cat([torch.ones_like(k)[..., None], scaled], -1)
-        rest = torch.cat(
-            [-scaled[..., None], torch.diag(w) - scaled[..., :, None] * scaled[..., None, :]], -1
-        )
-        block = k[..., None, None] * torch.cat([top.unsqueeze(-2), rest], -2)
+        block = rbf_with_slopes(x.unsqueeze(1) - y, w, out)
         return block.permute(0, 2, 1, 3).reshape(len(x) * (self.d + 1), len(y) * (self.d + 1))
 
     def _half(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from ..kernels import matern32, matern52, rbf
 from .gp import (
     LEAST_NOISE,
     NOISE_PRIOR,
@@ -55,12 +56,7 @@ def log_posterior(
     z = x / length
     r2 = np.maximum((z**2).sum(1)[:, None] + (z**2).sum(1) - 2 * z @ z.T, 0.0)
     r = np.sqrt(r2)
-    if kernel == "rbf":
-        c = np.exp(-0.5 * r2)
-    elif kernel == "matern32":
-        c = (1 + math.sqrt(3) * r) * np.exp(-math.sqrt(3) * r)
-    else:
-        c = (1 + math.sqrt(5) * r + 5 / 3 * r2) * np.exp(-math.sqrt(5) * r)
+    c = rbf(r2) if kernel == "rbf" else matern32(r) if kernel == "matern32" else matern52(r, r2=r2)
     c = out * c
     c[np.diag_indices_from(c)] += variance + 1e-10 * out
     try:

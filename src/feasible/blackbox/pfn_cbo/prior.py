@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..kernels import matern32, matern52, rbf
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
@@ -159,12 +161,8 @@ class Prior:
         r = torch.cdist(u, u, compute_mode="use_mm_for_euclid_dist")
         r = torch.where(torch.eye(r.shape[1], dtype=torch.bool), 0.0, r)
         kind = uniform(b)[:, None, None]
-        a3, a5 = math.sqrt(3) * r, math.sqrt(5) * r
-        k = torch.where(
-            kind < 0.35,
-            (1 + a3) * torch.exp(-a3),
-            torch.where(kind < 0.7, (1 + a5 + a5**2 / 3) * torch.exp(-a5), torch.exp(-0.5 * r**2)),
-        )
+        smooth = torch.where(kind < 0.7, matern52(r), rbf(r**2))
+        k = torch.where(kind < 0.35, matern32(r), smooth)
         centred = (x - 0.5) * math.sqrt(12) * on.sqrt()[:, None]
         slopes = uniform(b, D) * on
         slopes = slopes / slopes.sum(dim=1, keepdim=True).clamp_min(1e-9)
