@@ -1,21 +1,18 @@
 """AutoLRS (Jin, Zhou, Zhao, Zhu, Guo, Canini, Krishnamurthy, "AutoLRS: Automatic Learning-Rate
-Schedule by Bayesian Optimization on the Fly",
-ICLR 2021, arXiv 2105.10762): no schedule is given, only an interval of rates; training finds its
-rates on the way.
+Schedule by Bayesian Optimization on the Fly", ICLR 2021, arXiv 2105.10762): no schedule is given,
+only an interval of rates; training finds its rates on the way.
 
-    eta* = argmin over eta in [lr_min, lr_max] of the loss after tau more steps at rate eta,   then
-    train tau steps at eta*, and again, tau doubled
+    eta* = argmin over eta in [lr_min, lr_max] of the loss after tau more steps at rate eta
+    then train tau steps at eta*, and again, tau doubled
 
 Each of k candidates is run for tau' = tau_ratio tau steps from the same point, and its loss after
-tau steps is forecast. So k tau_ratio times as
-many steps are spent on searching as on training: with the paper's settings, in all twice the steps
-  of the schedule that comes out. Take it where no
+tau steps is forecast. So k tau_ratio times as many steps are spent on searching as on training:
+with the paper's settings, in all twice the steps of the schedule that comes out. Take it where no
 rate is known and there is no time for tuning.
 
 Unlike the authors' code, candidates all get exactly tau' steps, one that diverges is infinite
-(their code fails), and when the search of a stage ends
-the random numbers are where the stage found them, so training is what it would have been had the
-rates been known.
+(their code fails), and when the search of a stage ends the random numbers are where the stage found
+them, so training is what it would have been had the rates been known.
 """
 
 from __future__ import annotations
@@ -23,15 +20,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from ...core.errors import ArgumentError, ArgumentTypeError, StopRun, is_number
+from ...core.checks import one_of, real, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, StopRun
 from .forecast import LEAST, METHODS, exp_forecast
-from .search import LRSearch
+from .search import LRSearch, LRSearchSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,8 +40,12 @@ SHORTEST = 8
 
 
 class AllDiverged(StopRun):
-    """Every candidate of a stage gave losses that are not finite. `rates`: those that were
-    tried."""
+    """Every candidate of a stage gave losses that are not finite.
+
+    Args:
+        stage: Its number, from 1.
+        rates: The rates that were tried.
+    """
 
     def __init__(self, stage: int, rates: Iterable[float]):
         self.stage, self.rates = stage, tuple(rates)
@@ -55,38 +58,135 @@ class AllDiverged(StopRun):
         return type(self), (self.stage, self.rates)
 
 
+@dataclass(frozen=True)
+class AutoLRSSettings(LRSearchSettings):
+    """Settings of AutoLRS. The defaults are the paper's but for the forecast, see `paper`.
+
+    Attributes:
+        tau: Steps of the first stage, >= 20.
+        tau_ratio: tau'/tau, in (0, 0.5]; a candidate has at least 8 steps.
+        tau_max: Steps up to which tau is doubled, >= tau; None for 8 tau.
+        val_from: Stage, counted from 1, from which held-out losses are used; 0: never; None: from
+            the stage after tau has reached tau_max, where there are any.
+        val_points: About how many held-out losses a candidate gets, >= 5.
+        forecast: "grid" or "spline", see `exp_forecast`.
+        replay: Every candidate of a stage sees the same random numbers, and data, where they are
+            among `stateful`, which compares them with less noise.
+        warmup_steps: Steps in which rates rise evenly to warmup_lr before the first search.
+        warmup_lr: Rate at the end of the warm-up, > 0 where there is one.
+    """
+
+    tau: int = 1000
+    tau_ratio: float = 0.1
+    tau_max: int | None = None
+    val_from: int | None = None
+    val_points: int = 16
+    forecast: str = "grid"
+    replay: bool = False
+    warmup_steps: int = 0
+    warmup_lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("tau", self.tau, least=20)
+        if self.tau_max is not None:
+            whole("tau_max", self.tau_max, least=self.tau)
+        real("tau_ratio", self.tau_ratio, above=0, most=0.5)
+        if round(self.tau * self.tau_ratio) < SHORTEST:
+            raise ArgumentError(
+                f"tau={self.tau} and tau_ratio={self.tau_ratio:g} give candidates "
+                f"{round(self.tau * self.tau_ratio)} steps, expected at least {SHORTEST}"
+            )
+        if self.val_from is not None:
+            whole("val_from", self.val_from, least=0)
+        whole("val_points", self.val_points, least=LEAST)
+        one_of("forecast", self.forecast, METHODS)
+        if whole("warmup_steps", self.warmup_steps, least=0):
+            real("warmup_lr", self.warmup_lr, above=0, note=" with warmup_steps")
+
+    @classmethod
+    def paper(cls, lr_min: float, lr_max: float) -> AutoLRSSettings:
+        """The paper's: its stages of 1,000 to 8,000 steps, a tenth of them for each of 10
+        candidates, and forecasts through its spline.
+        """
+        return cls(lr_min, lr_max, forecast="spline")
+
+    @classmethod
+    def short(cls, lr_min: float, lr_max: float) -> AutoLRSSettings:
+        """For runs of a thousand steps: shorter stages, held-out losses from the first, the same
+        batches for every candidate and a kappa that heeds what was told; chosen on small networks.
+        """
+        return cls(
+            lr_min,
+            lr_max,
+            k=8,
+            kappa=2.0,
+            tau=100,
+            tau_ratio=0.2,
+            tau_max=400,
+            val_from=1,
+            replay=True,
+        )
+
+
 class AutoLRS(LRScheduler):
     """Drives a training loop, in the same process: call `step(loss)` (or `after_step`) after each
     optimiser step, until `done`.
 
-        tuner = AutoLRS(model, optimizer, lr_min=1e-4, lr_max=1.0, tau=100, tau_ratio=0.2, k=8,
-        tau_max=400, val_fn=val_loss)
-        while not tuner.done(max_train_steps=1500):
-            loss = train_step()             # forward, backward, optimizer.step()
-            tuner.after_step(loss)
-
-    lr_min, lr_max: the interval.  tau: steps of the first stage, doubled up to tau_max.  tau_ratio:
-      tau'/tau.  k: candidates in a stage.
-    val_fn: () -> held-out loss. It is used from stage `val_from` on (counted from 1; None: from the
-      stage after tau has reached tau_max, the paper's
-    rule), at about `val_points` places of a candidate; before that, and without it, the losses
-    given to `step` are.
-    kappa, proposals: of `LRSearch`.  forecast: "grid" or "spline", see `exp_forecast`.
-    warmup_steps, warmup_lr: rates rise evenly to warmup_lr before the first search.
-    stateful: what else draws random numbers or moves on with the data: `torch.Generator`s, and
-      objects with `state_dict` and `load_state_dict`.
-    replay: every candidate of a stage sees the same random numbers (and data, where they are among
-      `stateful`), which compares them with less noise.
-
     Groups keep the ratios of their rates; the largest gets the rate of the search. A rate that
-    diverges in training is undone, and the next best is
-    taken. `history`: the stages; `lr_trace`: (train_steps,) the schedule that came out;
-    `train_steps` and `search_steps`: what was spent.
-    It is an LRScheduler as ReduceLROnPlateau is: its `state_dict` is plain data and tensors, the
-      model at the start of the stage included.
+    diverges in training is undone, and the next best is taken. It is an LRScheduler as
+    ReduceLROnPlateau is: its `state_dict` is plain data and tensors, the model at the start of the
+    stage included.
 
-    Raises ArgumentError, ArgumentTypeError; AllDiverged where no rate of a stage gave a finite
-    loss.
+    Args:
+        model: The network; its weights and buffers are restored between candidates.
+        optimizer: Of its parameters; its state is restored too.
+        lr_min: As in `AutoLRSSettings`, and so all that is not listed here.
+        lr_max: Largest rate.
+        tau: Steps of the first stage.
+        tau_ratio: tau'/tau.
+        k: Candidates in a stage.
+        tau_max: Steps up to which tau is doubled.
+        val_fn: () -> held-out loss, used from stage `val_from` on, at about `val_points` places of
+            a candidate; before that, and without it, the losses given to `step` are.
+        val_from: First stage that uses held-out losses.
+        val_points: Held-out losses of a candidate.
+        kappa: Of `LRSearch`.
+        proposals: Of `LRSearch`.
+        forecast: Of `exp_forecast`.
+        warmup_steps: Steps before the first search.
+        warmup_lr: Rate at their end.
+        replay: The same random numbers for every candidate.
+        stateful: What else draws random numbers or moves on with the data: `torch.Generator`s, and
+            objects with `state_dict` and `load_state_dict`.
+        seed: From which the search's random numbers derive.
+
+    Attributes:
+        settings: The `AutoLRSSettings`.
+        history: The stages: tau, rates, series, forecasts, the rate chosen.
+        train_steps: Steps of training that were made.
+        search_steps: Steps of searching that were made.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        AllDiverged: At a step, where no rate of a stage gave a finite loss.
+
+    Example:
+        >>> x = torch.nn.Linear(1, 1, bias=False).double()
+        >>> optimizer = torch.optim.SGD(x.parameters(), lr=1.0)
+        >>> tuner = AutoLRS(x, optimizer, 1e-4, 1.0, tau=40, tau_ratio=0.2, k=3)
+        >>> while not tuner.done(max_train_steps=40):
+        ...     optimizer.zero_grad()
+        ...     loss = x.weight.square().sum()
+        ...     loss.backward()
+        ...     _ = optimizer.step()
+        ...     tuner.after_step(loss)
+        >>> tuner.train_steps, tuner.search_steps, len(tuner.history[0]["rates"])
+        (40, 24, 3)
+
+    References:
+        Jin et al., arXiv 2105.10762.
     """
 
     def __init__(
@@ -96,64 +196,46 @@ class AutoLRS(LRScheduler):
         lr_min: float,
         lr_max: float,
         *,
-        tau: int = 1000,
-        tau_ratio: float = 0.1,
-        k: int = 10,
-        tau_max: int | None = None,
+        tau: int = AutoLRSSettings.tau,
+        tau_ratio: float = AutoLRSSettings.tau_ratio,
+        k: int = AutoLRSSettings.k,
+        tau_max: int | None = AutoLRSSettings.tau_max,
         val_fn: Callable[[], Any] | None = None,
-        val_from: int | None = None,
-        val_points: int = 16,
-        kappa: float = 1000.0,
-        proposals: str = "gp",
-        forecast: str = "grid",
-        warmup_steps: int = 0,
-        warmup_lr: float = 0.0,
-        replay: bool = False,
+        val_from: int | None = AutoLRSSettings.val_from,
+        val_points: int = AutoLRSSettings.val_points,
+        kappa: float = AutoLRSSettings.kappa,
+        proposals: str = AutoLRSSettings.proposals,
+        forecast: str = AutoLRSSettings.forecast,
+        warmup_steps: int = AutoLRSSettings.warmup_steps,
+        warmup_lr: float = AutoLRSSettings.warmup_lr,
+        replay: bool = AutoLRSSettings.replay,
         stateful: Iterable[Any] = (),
         seed: int = 0,
     ):
-        tau_max = 8 * tau if tau_max is None else tau_max
-        for name, value, least in (
-            ("tau", tau, 20),
-            ("tau_max", tau_max, tau),
-            ("warmup_steps", warmup_steps, 0),
-            ("val_points", val_points, LEAST),
-            ("val_from", 1 if val_from is None else val_from, 1),
-        ):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ArgumentError(f"{name}={value!r}: expected a whole number >= {least}")
-        for name, number in (("tau_ratio", tau_ratio), ("warmup_lr", warmup_lr)):
-            if not is_number(number):
-                raise ArgumentTypeError(f"{name}: got {type(number).__name__}, expected a number")
-        if not 0 < tau_ratio <= 0.5:
-            raise ArgumentError(f"tau_ratio={tau_ratio:g}: expected a number in (0, 0.5]")
-        if round(tau * tau_ratio) < SHORTEST:
-            raise ArgumentError(
-                f"tau={tau} and tau_ratio={tau_ratio:g} give candidates {round(tau * tau_ratio)} "
-                f"steps, expected at least {SHORTEST}"
-            )
-        if warmup_steps and not 0 < warmup_lr < math.inf:
-            raise ArgumentError(
-                f"warmup_lr={warmup_lr:g}: expected a finite rate > 0 with "
-                f"warmup_steps={warmup_steps}"
-            )
-        if forecast not in METHODS:
-            raise ArgumentError(
-                f"forecast={forecast!r}: expected {' or '.join(repr(m) for m in METHODS)}"
-            )
-        if val_from is not None and val_fn is None:
+        self.settings = AutoLRSSettings(
+            lr_min=lr_min,
+            lr_max=lr_max,
+            k=k,
+            kappa=kappa,
+            proposals=proposals,
+            tau=tau,
+            tau_ratio=tau_ratio,
+            tau_max=tau_max,
+            val_from=val_from,
+            val_points=val_points,
+            forecast=forecast,
+            replay=replay,
+            warmup_steps=warmup_steps,
+            warmup_lr=warmup_lr,
+        )
+        if val_from and val_fn is None:
             raise ArgumentError(
                 f"val_from={val_from}: it needs val_fn, a function that returns the held-out loss"
             )
-        LRSearch(
-            lr_min, lr_max, k, kappa, proposals
-        )  # refuses wrong settings now, not at the first stage
-        self.model, self.optimizer, self.val_fn, self.stateful = (
-            model,
-            optimizer,
-            val_fn,
-            tuple(stateful),
-        )
+        self.model, self.optimizer, self.seed = model, optimizer, seed
+        self.val_fn = None if val_from == 0 else val_fn
+        self.stateful = tuple(stateful)
+        self.tau_max = 8 * tau if tau_max is None else tau_max
         for thing in self.stateful:
             if not isinstance(thing, torch.Generator) and not (
                 hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
@@ -163,41 +245,16 @@ class AutoLRS(LRScheduler):
                     "with state_dict and "
                     "load_state_dict"
                 )
-        self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, self.seed = (
-            lr_min,
-            lr_max,
-            k,
-            kappa,
-            proposals,
-            seed,
-        )
-        self.tau_ratio, self.tau_max, self.val_from, self.val_points = (
-            tau_ratio,
-            int(tau_max),
-            val_from,
-            val_points,
-        )
-        self.forecast, self.warmup_steps, self.warmup_lr, self.replay = (
-            forecast,
-            warmup_steps,
-            warmup_lr,
-            replay,
-        )
         top = max(float(g["lr"]) for g in optimizer.param_groups)
         self.ratios = [float(g["lr"]) / top if top > 0 else 1.0 for g in optimizer.param_groups]
-        self.phase, self.tau, self.at, self.train_steps, self.search_steps = (
-            "warmup",
-            int(tau),
-            0,
-            0,
-            0,
-        )
+        self.phase, self.tau, self.at = "warmup", int(tau), 0
+        self.train_steps, self.search_steps = 0, 0
         self.validation, self.initial_loss = False, math.nan
         self.history: list[dict[str, Any]] = []
         self._runs: list[list[float]] = []
         self._series: list[float] = []
         self._start: dict[str, Any] = {}
-        self._search = LRSearch(lr_min, lr_max, k, kappa, proposals, (seed, 0))
+        self._search = self._new_search(0)
         if warmup_steps:
             self._set(warmup_lr / warmup_steps)
         else:
@@ -206,8 +263,16 @@ class AutoLRS(LRScheduler):
     # -- what a training loop uses -----------------------------------------------------------------
 
     def step(self, loss: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
-        """After an optimiser step, with its training loss: sets the next rate; at the end of a
-        candidate, restores the model.
+        """Go on after an optimiser step: set the next rate; at the end of a candidate, restore the
+        model.
+
+        Args:
+            loss: Training loss of the step, one number.
+            epoch: Not used; schedulers have it.
+
+        Raises:
+            ArgumentError: The loss is not one number.
+            AllDiverged: No rate of the stage gave a finite loss.
         """
         value = _scalar(loss)
         if self.phase == "search":
@@ -252,14 +317,15 @@ class AutoLRS(LRScheduler):
     @property
     def candidate_steps(self) -> int:
         """tau', the steps of a candidate."""
-        return round(self.tau * self.tau_ratio)
+        return round(self.tau * self.settings.tau_ratio)
 
     @property
     def every(self) -> int:
         """v: steps between two values of a candidate's series."""
-        return max(1, self.candidate_steps // self.val_points) if self.validation else 1
+        return max(1, self.candidate_steps // self.settings.val_points) if self.validation else 1
 
     def _set(self, rate: float) -> None:
+        """Set the rate of every group."""
         self.rate = rate
         for group, ratio in zip(self.optimizer.param_groups, self.ratios, strict=True):
             if isinstance(group["lr"], torch.Tensor):
@@ -267,11 +333,16 @@ class AutoLRS(LRScheduler):
             else:
                 group["lr"] = rate * ratio
 
+    def _new_search(self, stage: int) -> LRSearch:
+        """An empty search for a stage, with random numbers of its own."""
+        its = self.settings
+        return LRSearch(its.lr_min, its.lr_max, its.k, its.kappa, its.proposals, (self.seed, stage))
+
     def _begin_stage(self) -> None:
-        """Step 1: remember everything, and start with an empty search."""
+        """Remember everything, and start with an empty search."""
         number = len(self.history) + 1
-        if self.val_fn is not None and self.val_from is not None:
-            self.validation = number >= self.val_from
+        if self.val_fn is not None and self.settings.val_from is not None:
+            self.validation = number >= self.settings.val_from
         self._start = {
             "model": copy.deepcopy(self.model.state_dict()),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
@@ -280,9 +351,7 @@ class AutoLRS(LRScheduler):
         if self.val_fn is not None and math.isnan(self.initial_loss):
             self.initial_loss = _scalar(self.val_fn())
             self._restore_random()
-        self._search = LRSearch(
-            self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, (self.seed, number)
-        )
+        self._search = self._new_search(number)
         self.history.append(
             {
                 "tau": self.tau,
@@ -297,7 +366,7 @@ class AutoLRS(LRScheduler):
         self._set(self._search.ask())
 
     def _observe(self, loss: float) -> None:
-        """Step 2b: one step of a candidate. One that diverges ends there."""
+        """One step of a candidate. One that diverges ends there."""
         self.at += 1
         if self.validation and self.at % self.every == 0 and math.isfinite(loss):
             self._series.append(_scalar(self.val_fn()))  # type: ignore[misc]
@@ -309,14 +378,14 @@ class AutoLRS(LRScheduler):
             self._tell()
 
     def _tell(self) -> None:
-        """Steps 2c to 2e, and after the last candidate step 3."""
+        """Forecast the candidate's loss, tell the search, restore; after the last one, choose."""
         value, stage = self._expected(), self.history[-1]
         stage["rates"].append(self.rate)
         stage["series"].append(self._series)
         stage["forecasts"].append(value)
         self._search.tell(self.rate, value)
         self.at, self._series = 0, []
-        self._restore(random=self.replay or self._search.done)
+        self._restore(random=self.settings.replay or self._search.done)
         if self._search.done:
             self._choose()
         else:
@@ -332,11 +401,14 @@ class AutoLRS(LRScheduler):
         if self.validation and max(y) >= self.initial_loss:
             return y[-1]
         return exp_forecast(
-            y, self.tau // self.every, self.forecast, iterations=1 if self.validation else 10
+            y,
+            self.tau // self.every,
+            self.settings.forecast,
+            iterations=1 if self.validation else 10,
         )[0]
 
     def _choose(self) -> None:
-        """Step 3: train on with the rate that promised least."""
+        """Train on with the rate that promised least."""
         rate, value = self._search.best
         if not math.isfinite(value):
             raise AllDiverged(len(self.history), self._search.rates)
@@ -346,14 +418,16 @@ class AutoLRS(LRScheduler):
         self._set(rate)
 
     def _trained(self, loss: float) -> None:
-        """One step of training or warm-up, and step 5 at the end of a stage."""
+        """One step of training or warm-up; at the end of a stage, tau doubled, the next one."""
         self.train_steps += 1
         if self.phase == "warmup":
             self._runs.append([self.rate, 1])
-            if self.train_steps == self.warmup_steps:
+            if self.train_steps == self.settings.warmup_steps:
                 self._begin_stage()
             else:
-                self._set(self.warmup_lr * (self.train_steps + 1) / self.warmup_steps)
+                self._set(
+                    self.settings.warmup_lr * (self.train_steps + 1) / self.settings.warmup_steps
+                )
             return
         self.at += 1
         self._runs[-1][1] += 1
@@ -367,13 +441,14 @@ class AutoLRS(LRScheduler):
         elif self.at == self.tau:
             if self.tau < self.tau_max:
                 self.tau = min(2 * self.tau, self.tau_max)
-            elif self.val_fn is not None and self.val_from is None:
+            elif self.val_fn is not None and self.settings.val_from is None:
                 self.validation = True
             self._begin_stage()
 
     # -- what is remembered ------------------------------------------------------------------------
 
     def _random(self) -> dict[str, Any]:
+        """The random numbers' states, as `_restore_random` takes them."""
         return {
             "cpu": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -384,6 +459,7 @@ class AutoLRS(LRScheduler):
         }
 
     def _restore_random(self) -> None:
+        """Restore the random numbers' states of the stage's start."""
         random = self._start["random"]
         torch.set_rng_state(random["cpu"])
         if random["cuda"]:
@@ -395,8 +471,8 @@ class AutoLRS(LRScheduler):
                 thing.load_state_dict(copy.deepcopy(state))
 
     def _restore(self, random: bool) -> None:
-        """Parameters, buffers and the optimiser as they were when the stage began, and, if asked,
-        the random numbers.
+        """Restore parameters, buffers and the optimiser of the stage's start, and, if asked, the
+        random numbers.
         """
         self.model.load_state_dict(self._start["model"])
         self.optimizer.load_state_dict(
@@ -431,7 +507,11 @@ class AutoLRS(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was made. Raises ArgumentError where it is of something else."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ArgumentError: The state of something else.
+        """
         missing = [name for name in (*self._KEPT, "search") if name not in state_dict]
         if missing:
             raise ArgumentError(
@@ -440,19 +520,13 @@ class AutoLRS(LRScheduler):
             )
         for name in self._KEPT:
             setattr(self, name, copy.deepcopy(state_dict[name]))
-        self._search = LRSearch(
-            self.lr_min,
-            self.lr_max,
-            self.k,
-            self.kappa,
-            self.proposals,
-            (self.seed, len(self.history)),
-        )
+        self._search = self._new_search(len(self.history))
         self._search.load_state_dict(state_dict["search"])
         self._set(self.rate)
 
 
 def _scalar(loss: Any) -> float:
+    """The loss as one number; an ArgumentError where it is not."""
     if isinstance(loss, torch.Tensor):
         loss = loss.detach()
     try:

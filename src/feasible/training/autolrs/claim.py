@@ -94,7 +94,7 @@ def baselines(
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The sheet's bars, in held-out losses after the steps of training, medians over seeds."""
+    """Whether it holds, in held-out losses after the steps of training, medians over seeds."""
     trials = [(t, race.budget["steps"]) for race in races.values() for t in race.trials]
     used = max(
         t.spent["steps"] / budget if t.status == "done" else math.inf for t, budget in trials

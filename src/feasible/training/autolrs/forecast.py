@@ -1,9 +1,8 @@
 """Where a loss curve will be: y ~ a exp(b x) + c with b < 0, fitted to the first steps and read off
 at a later one.
 
-Step 4 of AutoLRS (Jin et al., "AutoLRS: Automatic Learning-Rate Schedule by Bayesian Optimization
-on the Fly", ICLR 2021, arXiv 2105.10762), and a
-variant without its spline. A forecast from noisy losses is good for ranking rates, not as a figure.
+The exponential forecast of AutoLRS (Jin et al., ICLR 2021, arXiv 2105.10762), and a variant without
+its spline. A forecast from noisy losses is good for ranking rates, not as a figure.
 """
 
 from __future__ import annotations
@@ -16,12 +15,15 @@ import numpy as np
 from scipy.interpolate import UnivariateSpline
 from scipy.optimize import minimize, minimize_scalar
 
+from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 METHODS = ("grid", "spline")
+ITERATIONS, FILTER_RATIO, DEGREE = 10, 0.03, 2
+"""Of the paper's spline: how often outliers are dropped, what share of the points, its degree."""
 LEAST = 5
 """Fewest points that a curve of three parameters is fitted to."""
 RATES = 200
@@ -35,23 +37,41 @@ def exp_forecast(
     horizon: float,
     method: str = "grid",
     *,
-    iterations: int = 10,
-    filter_ratio: float = 0.03,
-    degree: int = 2,
+    iterations: int = ITERATIONS,
+    filter_ratio: float = FILTER_RATIO,
+    degree: int = DEGREE,
 ) -> tuple[float, tuple[float, float, float]]:
-    """The value at x = horizon of a exp(b x) + c fitted to series (n,) at x = 0 .. n-1, and (a, b,
-    c).
+    """Fit a exp(b x) + c, b < 0, to a series at x = 0 .. n-1, and read it off at x = horizon.
 
-    method: "grid" searches the rate on a grid, then by golden section, with a >= 0; where nothing
-      decays it gives the mean of the last tenth, and
-    the forecast never leaves [low - 2 (high - low), high] of the series. "spline" is the paper's:
-    outliers of a smoothing spline are dropped
-    `iterations` times (10 for training losses, 1 for validation losses), then Nelder-Mead on
-    log(-b); nothing bounds it.
-    filter_ratio: share dropped each time, at least one point, in the first half only.  degree: of
-      the spline.
+    "grid" searches the rate of decay -b on a grid, then by golden section, with a >= 0; where
+    nothing decays it gives the mean of the last tenth, and the forecast never leaves
+    [low - 2 (high - low), high] of the series. "spline" is the paper's: outliers of a smoothing
+    spline are dropped, then Nelder-Mead on log(-b); nothing bounds it.
 
-    Raises ArgumentError (method, fewer than 5 points, a horizon < 0), ShapeError, NotFinite.
+    Args:
+        series: (n,) losses, n >= 5, one a step.
+        horizon: Where to read it off, in steps from the first loss, >= 0.
+        method: "grid" or "spline".
+        iterations: How often outliers are dropped: 10 for training losses, 1 for held-out ones.
+        filter_ratio: Share dropped each time, at least one point, in the first half only.
+        degree: Of the spline.
+
+    Returns:
+        The forecast, and (a, b, c).
+
+    Raises:
+        ArgumentError: An unknown method, fewer than 5 points, a horizon below 0.
+        ShapeError: More than one axis.
+        NotFinite: A loss that is NaN or infinite.
+
+    Example:
+        >>> losses = 1.5 * np.exp(-0.01 * np.arange(100)) + 0.4
+        >>> value, _ = exp_forecast(losses, horizon=1000)
+        >>> round(value, 4)
+        0.4001
+
+    References:
+        Jin et al., arXiv 2105.10762, the exponential forecast.
     """
     try:
         y = np.asarray(series, dtype=float)
@@ -65,10 +85,8 @@ def exp_forecast(
         raise NotFinite(
             f"series[{int(np.flatnonzero(~np.isfinite(y))[0])}] is not finite, expected losses"
         )
-    if not (math.isfinite(horizon) and horizon >= 0):
-        raise ArgumentError(f"horizon={horizon!r}: expected a finite number of steps >= 0")
-    if method not in METHODS:
-        raise ArgumentError(f"method={method!r}: expected {' or '.join(repr(m) for m in METHODS)}")
+    real("horizon", horizon, least=0)
+    one_of("method", method, METHODS)
     if method == "grid":
         return _by_grid(y, float(horizon))
     x = np.arange(len(y), dtype=float)
@@ -82,6 +100,7 @@ def exp_forecast(
 def _by_grid(
     y: Float[np.ndarray, " n"], horizon: float
 ) -> tuple[float, tuple[float, float, float]]:
+    """The forecast by a search of the rate of decay on a grid, then by golden section."""
     n, spread = len(y), float(y.std())
     tail = float(y[-max(1, n // 10) :].mean())
     if spread <= 1e-12 * max(1.0, float(np.abs(y).max())):
@@ -130,10 +149,13 @@ def _by_grid(
 
 
 def denoised(
-    y: Float[np.ndarray, " n"], iterations: int = 10, filter_ratio: float = 0.03, degree: int = 2
+    y: Float[np.ndarray, " n"],
+    iterations: int = ITERATIONS,
+    filter_ratio: float = FILTER_RATIO,
+    degree: int = DEGREE,
 ) -> Float[np.ndarray, " n"]:
-    """Steps 4a and 4b: a smoothing spline at all points, fitted to those that are left when the
-    first half's outliers are dropped.
+    """A smoothing spline at all points, fitted to those that are left when the first half's
+    outliers are dropped.
 
     SciPy's default smoothing is meant: knots are added until the sum of squares is at most the
     number of points.
@@ -155,7 +177,7 @@ def denoised(
 def _by_simplex(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]
 ) -> tuple[float, float, float]:
-    """Step 4c: b = -exp(beta) by Nelder-Mead from beta = 0; a and c by least squares."""
+    """b = -exp(beta) by Nelder-Mead from beta = 0; a and c by least squares."""
 
     def linear(beta: float) -> tuple[Float[np.ndarray, " 2"], float]:
         basis = np.column_stack([np.exp(-math.exp(min(beta, 700.0)) * x), np.ones_like(x)])

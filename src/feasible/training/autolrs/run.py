@@ -5,21 +5,21 @@ is what training has reached.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from ...core.errors import ArgumentError
+from ...core.checks import whole
 from ...core.problem import Method, Problem
 from ...core.registry import split_settings
 from ..parts import OPTIMIZERS, chosen, configured
 from ..problem import Batches, TrainingProblem
 from ..recipe import evaluation_point
 from ..trained import Trained
-from .autolrs import AutoLRS
+from .autolrs import AutoLRS, AutoLRSSettings
 
 
 class Place:
@@ -37,15 +37,22 @@ class Place:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go back there."""
+        """Restore the place that `state_dict` returned."""
         self.batches.order, self.batches.at = state_dict["order"], state_dict["at"]
         self.batches.generator.set_state(state_dict["generator"])
 
 
 @dataclass(slots=True)
 class Driven:
-    """Where training stands. tuner: an `AutoLRS`, which holds the weights at the start of its stage
-    too.
+    """Where training stands.
+
+    Attributes:
+        model: The network, with the weights of the candidate or of training.
+        optimizer: A torch optimiser of its parameters.
+        batches: Where in the data the next batch is.
+        tuner: An `AutoLRS`, which holds the weights at the start of its stage too.
+        loss: Training loss of the last step, NaN before the first.
+        steps: Steps made, of both kinds.
     """
 
     model: nn.Module
@@ -56,77 +63,67 @@ class Driven:
     steps: int = 0
 
 
+SHORT = AutoLRSSettings.short(1e-4, 1.0)
+
+
 @dataclass(frozen=True)
-class AutoLRSRecipe(Method):
-    """Train with an optimiser, its rates found by AutoLRS on the way.
+class AutoLRSRecipe(AutoLRSSettings, Method):
+    """Train with an optimiser, its rates found by AutoLRS on the way. Held-out losses are charged
+    as evaluations.
 
-    optimizer: as in `Recipe`.  lr_min, lr_max: the interval.  tau, tau_ratio, k, tau_max, val_from,
-      val_points, kappa, proposals, forecast, replay:
-    see `AutoLRS`; val_from=0: training losses only. Held-out losses are charged as evaluations.
-    train_steps: steps of training after which it is done; None: it goes on until the budget is
-      used.
-
-    Defaults are for runs of a thousand steps: held-out losses from the first stage, and a kappa
-      that heeds what was told. The paper's are
+    The defaults are `AutoLRSSettings.short`, for runs of a thousand steps. The paper's are
     autolrs[tau=1000,tau_ratio=0.1,k=10,tau_max=8000,kappa=1000,val_from=none,replay=false,
-    forecast=spline].
+    forecast=spline], which is `AutoLRSSettings.paper`.
+
+    Attributes:
+        optimizer: As in `Recipe`.
+        train_steps: Steps of training after which it is done; None: it goes on until the budget is
+            used.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        UnknownName: No optimiser has this name.
+
+    References:
+        Jin et al., arXiv 2105.10762.
     """
 
     solves: ClassVar[type[Problem]] = TrainingProblem
     name: ClassVar[str] = "autolrs"
 
+    lr_min: float = SHORT.lr_min
+    lr_max: float = SHORT.lr_max
+    k: int = SHORT.k
+    kappa: float = SHORT.kappa
+    tau: int = SHORT.tau
+    tau_ratio: float = SHORT.tau_ratio
+    tau_max: int | None = SHORT.tau_max
+    val_from: int | None = SHORT.val_from
+    replay: bool = SHORT.replay
     optimizer: str = "sgd"
-    lr_min: float = 1e-4
-    lr_max: float = 1.0
-    tau: int = 100
-    tau_ratio: float = 0.2
-    k: int = 8
-    tau_max: int = 400
-    val_from: int | None = 1
-    val_points: int = 16
-    kappa: float = 2.0
-    proposals: str = "gp"
-    forecast: str = "grid"
-    replay: bool = True
     train_steps: int | None = None
 
     def __post_init__(self) -> None:
-        chosen(self.optimizer, OPTIMIZERS, "optimizer")
-        if self.train_steps is not None and self.train_steps < 1:
-            raise ArgumentError(
-                f"train_steps={self.train_steps}: expected a whole number >= 1, or None"
-            )
+        super().__post_init__()
+        if self.train_steps is not None:
+            whole("train_steps", self.train_steps, least=1, note=", or None")
         self._driver(nn.Linear(1, 1), lambda: 0.0)
 
     def _driver(
         self, model: nn.Module, held_out: Any, stateful: tuple[Any, ...] = (), seed: int = 0
     ) -> tuple[Any, AutoLRS]:
-        choice, settings = chosen(self.optimizer, OPTIMIZERS, "optimizer")
+        """The optimiser of a model, and what drives its rates."""
+        part, settings = chosen(self.optimizer, OPTIMIZERS, "optimizer")
         optimizer = configured(
-            choice,
+            part,
             f"optimizer={self.optimizer!r}",
             model.parameters(),
             **{"lr": self.lr_max, **settings},
         )
-        measured = self.val_from != 0
+        mine = {f.name: getattr(self, f.name) for f in fields(AutoLRSSettings)}
         return optimizer, AutoLRS(
-            model,
-            optimizer,
-            self.lr_min,
-            self.lr_max,
-            tau=self.tau,
-            tau_ratio=self.tau_ratio,
-            k=self.k,
-            tau_max=self.tau_max,
-            val_fn=held_out if measured else None,
-            val_from=self.val_from if measured else None,
-            val_points=self.val_points,
-            kappa=self.kappa,
-            proposals=self.proposals,
-            forecast=self.forecast,
-            replay=self.replay,
-            stateful=stateful,
-            seed=seed,
+            model, optimizer, **mine, val_fn=held_out, stateful=stateful, seed=seed
         )
 
     def init(self, problem: TrainingProblem, rng: np.random.Generator) -> Driven:

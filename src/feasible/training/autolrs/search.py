@@ -1,10 +1,8 @@
 """Which learning rate to try next: Bayesian optimisation of log(rate) by a Gaussian process and its
 lower confidence bound. Ask and tell.
 
-Steps 1 and 2 of AutoLRS (Jin et al., ICLR 2021, arXiv 2105.10762). Values are standardised, so
-kappa has no unit. With the paper's kappa of 1000 the
-rates all but fill the log interval evenly, whatever was told; 2 weighs what was told. On small
-networks rates drawn at random did as well as either.
+The search of a stage of AutoLRS (Jin et al., ICLR 2021, arXiv 2105.10762). Values are standardised,
+so kappa has no unit. On small networks rates drawn at random did as well as either kappa.
 """
 
 from __future__ import annotations
@@ -12,11 +10,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.errors import ArgumentError, ArgumentTypeError, is_number
+from ...core.checks import one_of, real, whole
+from ...core.errors import ArgumentError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -30,57 +30,81 @@ least.
 """
 
 
+@dataclass(frozen=True)
+class LRSearchSettings:
+    """How a stage's rates are searched; kappa, k and the interval are the paper's.
+
+    Attributes:
+        lr_min: Least rate of the interval, > 0.
+        lr_max: Largest rate, above lr_min.
+        k: Candidates of a stage, >= 2.
+        kappa: Weight of the deviation in the lower confidence bound, >= 0, in standard deviations
+            of the told values. With the paper's 1000 the rates all but fill the log interval
+            evenly, whatever was told; 2 weighs what was told.
+        proposals: "gp", or "random" for rates drawn log-uniformly, the baseline.
+    """
+
+    lr_min: float
+    lr_max: float
+    k: int = 10
+    kappa: float = 1000.0
+    proposals: str = "gp"
+
+    def __post_init__(self) -> None:
+        real("lr_min", self.lr_min, above=0)
+        real("lr_max", self.lr_max, above=0)
+        if self.lr_min >= self.lr_max:
+            raise ArgumentError(
+                f"lr_min={self.lr_min:g}, lr_max={self.lr_max:g}: expected lr_min < lr_max"
+            )
+        whole("k", self.k, least=2)
+        real("kappa", self.kappa, least=0)
+        one_of("proposals", self.proposals, PROPOSALS)
+
+
 class LRSearch:
     """Propose `k` rates in [lr_min, lr_max]: the first at random, then where mu(x) - kappa sigma(x)
-    is least, x = log rate, Matern 5/2.
+    is least, x = log rate, mu and sigma of a Gaussian process with a Matern 5/2 kernel.
 
-    proposals: "gp", or "random" for rates drawn log-uniformly, the baseline.  A rate that was tried
-      is not asked for again.
-    told values: the lower the better; one that is not finite is a rate that diverged, and counts as
-      the worst seen.
+    A rate that was tried is not asked for again. Told values: the lower the better; one that is not
+    finite is a rate that diverged, and counts as the worst seen.
 
-    >>> search = LRSearch(1e-4, 1.0, k=8, kappa=2.0)
-    >>> while not search.done:
-    ...     rate = search.ask()
-    ...     search.tell(rate, (math.log10(rate) + 2) ** 2)
-    >>> 3e-3 < search.best[0] < 3e-2
-    True
+    Args:
+        lr_min: As in `LRSearchSettings`, and so the next four.
+        lr_max: Largest rate.
+        k: Candidates.
+        kappa: Weight of the deviation.
+        proposals: "gp" or "random".
+        seed: One whole number or several, from which what is drawn derives.
 
-    Raises ArgumentError, ArgumentTypeError.
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting that is no number.
+
+    Example:
+        >>> search = LRSearch(1e-4, 1.0, k=8, kappa=2.0)
+        >>> while not search.done:
+        ...     rate = search.ask()
+        ...     search.tell(rate, (math.log10(rate) + 2) ** 2)
+        >>> 3e-3 < search.best[0] < 3e-2
+        True
+
+    References:
+        Jin et al., arXiv 2105.10762, the search of a stage.
     """
 
     def __init__(
         self,
         lr_min: float,
         lr_max: float,
-        k: int = 10,
-        kappa: float = 1000.0,
-        proposals: str = "gp",
+        k: int = LRSearchSettings.k,
+        kappa: float = LRSearchSettings.kappa,
+        proposals: str = LRSearchSettings.proposals,
         seed: int | Sequence[int] = 0,
     ):
-        for name, value in (("lr_min", lr_min), ("lr_max", lr_max), ("kappa", kappa)):
-            if not is_number(value):
-                raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a number")
-        if not 0 < lr_min < lr_max < math.inf:
-            raise ArgumentError(
-                f"lr_min={lr_min:g}, lr_max={lr_max:g}: expected 0 < lr_min < lr_max, finite"
-            )
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 2:
-            raise ArgumentError(f"k={k!r}: expected a whole number of candidates >= 2")
-        if not 0 <= kappa < math.inf:
-            raise ArgumentError(f"kappa={kappa:g}: expected a finite number >= 0")
-        if proposals not in PROPOSALS:
-            raise ArgumentError(
-                f"proposals={proposals!r}: expected {' or '.join(repr(p) for p in PROPOSALS)}"
-            )
-        self.lr_min, self.lr_max, self.k, self.kappa, self.proposals, self.seed = (
-            float(lr_min),
-            float(lr_max),
-            int(k),
-            float(kappa),
-            proposals,
-            seed,
-        )
+        LRSearchSettings(lr_min, lr_max, k, kappa, proposals)  # refuses settings without sense
+        self.lr_min, self.lr_max, self.k = float(lr_min), float(lr_max), int(k)
+        self.kappa, self.proposals, self.seed = float(kappa), proposals, seed
         self.rates: list[float] = []
         self.values: list[float] = []
 
@@ -92,7 +116,10 @@ class LRSearch:
     @property
     def best(self) -> tuple[float, float]:
         """The rate with the smallest told value, and that value; infinite where every rate
-        diverged. Raises ArgumentError where none was told.
+        diverged.
+
+        Raises:
+            ArgumentError: No rate was told.
         """
         if not self.values:
             raise ArgumentError("best: no rate has been told yet")
@@ -113,11 +140,16 @@ class LRSearch:
         return min(max(math.exp(x), self.lr_min), self.lr_max)
 
     def tell(self, rate: float, value: float) -> None:
-        """What a rate gave: any rate of the interval, asked for or not."""
-        if not is_number(rate) or not self.lr_min <= rate <= self.lr_max:
-            raise ArgumentError(
-                f"rate={rate!r}: expected a number in [{self.lr_min:g}, {self.lr_max:g}]"
-            )
+        """Say what a rate gave.
+
+        Args:
+            rate: Any rate of the interval, asked for or not.
+            value: Its loss; infinite or NaN where it diverged.
+
+        Raises:
+            ArgumentError: A rate outside the interval.
+        """
+        real("rate", rate, least=self.lr_min, most=self.lr_max)
         self.rates.append(float(rate))
         self.values.append(float(value) if math.isfinite(value) else math.inf)
 
