@@ -438,7 +438,7 @@ def test_targets_without_sense_are_refused():
         ({"eta": 0}, ArgumentError, "eta=0"),
         ({"eta": "search"}, ArgumentError, "eta='search'"),
         ({"m": 0}, ArgumentError, "m=0"),
-        ({"m": 1.5}, ArgumentTypeError, "m: got 1.5"),
+        ({"m": 1.5}, ArgumentError, "m=1.5"),
         ({"schedule": "cosine"}, ArgumentError, "schedule='cosine'"),
         ({"metric": "l1"}, ArgumentError, "metric='l1'"),
         ({"schedule": "exponential"}, ArgumentError, "needs total_steps"),

@@ -13,19 +13,27 @@ import torch
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
-from .sso import TargetSurrogate
+from .sso import SurrogateSettings, TargetSurrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+EXPENSIVE = SurrogateSettings.expensive()
+
 
 @dataclass(frozen=True)
 class SurrogateResult:
-    """x: of theta0's shape.  z: f(x).  target_calls: gradients of the loss used.  n_iter: outer
-    steps.  converged: by the gradient's norm.
+    """What `target_surrogate_minimize` found.
 
-    message: why it ended.  history: "grad_norm", "eta" and "inner_steps", each (n_iter,); "loss"
-      too where it was given.
+    Attributes:
+        x: The last parameters, of theta0's shape.
+        z: f(x).
+        target_calls: Gradients of the loss used.
+        n_iter: Outer steps.
+        converged: Whether the gradient's norm is within tol.
+        message: Why it ended.
+        history: "grad_norm", "eta" and "inner_steps", each (n_iter,); "loss" too where it was
+            given.
     """
 
     x: np.ndarray
@@ -43,33 +51,58 @@ def target_surrogate_minimize(
     grad_l: Callable[[np.ndarray], Any],
     theta0: np.ndarray,
     *,
-    eta: float | str = 1.0,
-    m: int = 10,
-    inner: Any = "armijo",
+    eta: float | str = EXPENSIVE.eta,
+    m: int = EXPENSIVE.m,
+    inner: Any = EXPENSIVE.inner,
     steps: int = 100,
     tol: float = 0.0,
-    metric: str = "euclidean",
-    schedule: str = "constant",
+    metric: str = EXPENSIVE.metric,
+    schedule: str = EXPENSIVE.schedule,
     loss: Callable[[np.ndarray], float] | None = None,
 ) -> SurrogateResult:
     """Minimise loss(f(theta)) with one gradient of the loss an outer step (full batch).
 
-    f: theta -> outputs (n,) or (n, p).  jac_f: theta -> their derivative, of the outputs' shape and
-      then theta's.  grad_l: outputs -> gradient of
-    the loss, of their shape, the loss being a sum over the n points.  eta, m, inner, metric,
-    schedule: of `TargetSurrogate`; inner="lstsq" is exact
-    for models linear in theta.  loss: its value, needed for eta="linesearch" only.
-    tol: end where the norm of the gradient of loss(f(theta))/n is within it; 0: make all steps.
+    Args:
+        f: theta -> outputs (n,) or (n, p).
+        jac_f: theta -> their derivative, of the outputs' shape and then theta's.
+        grad_l: Outputs -> gradient of the loss, of their shape, the loss being a sum over the n
+            points.
+        theta0: Where to begin, of any shape.
+        eta: As in `SurrogateSettings.expensive`, and so m, inner, metric and schedule.
+        m: Inner steps.
+        inner: Inner solver; "lstsq" is exact for models linear in theta.
+        steps: Most outer steps.
+        tol: End where the norm of the gradient of loss(f(theta))/n is within it; 0: make all steps.
+        metric: Distance in the target space.
+        schedule: Of eta.
+        loss: The loss's value, needed for eta="linesearch" only.
 
-    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
+    Returns:
+        The last parameters, and how it went.
 
-    >>> import numpy as np
-    >>> from feasible.training import target_surrogate_minimize
-    >>> X, y = np.array([[1.0, 0], [1, 1], [1, 2]]), np.array([1.0, 3, 5])
-    >>> found = target_surrogate_minimize(lambda w: X @ w, lambda w: X, lambda z: z - y,
-    np.zeros(2), inner="lstsq", m=1, steps=1)
-    >>> found.x.round(6), found.target_calls
-    (array([1., 2.]), 1)
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: f, jac_f or grad_l is no function.
+        ShapeError: A derivative of another shape.
+        NotFinite: theta0, an output or a gradient with a NaN or an infinity.
+
+    Example:
+        >>> import numpy as np
+        >>> X, y = np.array([[1.0, 0], [1, 1], [1, 2]]), np.array([1.0, 3, 5])
+        >>> found = target_surrogate_minimize(
+        ...     lambda w: X @ w,
+        ...     lambda w: X,
+        ...     lambda z: z - y,
+        ...     np.zeros(2),
+        ...     inner="lstsq",
+        ...     m=1,
+        ...     steps=1,
+        ... )
+        >>> found.x.round(6), found.target_calls
+        (array([1., 2.]), 1)
+
+    References:
+        Lavington et al., arXiv 2302.02607.
     """
     for name, call in (("f", f), ("jac_f", jac_f), ("grad_l", grad_l)):
         if not callable(call):

@@ -5,14 +5,14 @@ each step of the weights.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from ...core.checks import real
+from ...core.checks import one_of
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
 from ...core.run import active_run
@@ -21,14 +21,24 @@ from ..problem import Batches
 from ..trained import Trained
 from .inner_solvers import GD, ArmijoGD
 from .problem import TargetProblem
-from .sso import SCHEDULES, TargetSurrogate, schedule_factor
+from .sso import SCHEDULES, SurrogateSettings, TargetSurrogate, schedule_factor
 
 PARAMETRIC = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
 
 
 @dataclass(slots=True)
-class State:
-    """Where training stands.  s: of the line search in the weights.  lr: before the schedule."""
+class TargetState:
+    """Where training stands.
+
+    Attributes:
+        model: The network.
+        optimizer: A `TargetSurrogate`, or a torch optimiser.
+        batches: Where in the data the next batch is.
+        loss: Training loss of the last step, NaN before the first.
+        s: Step of the line search in the weights.
+        lr: Rate before the schedule.
+        steps: Steps made.
+    """
 
     model: nn.Module
     optimizer: Any
@@ -49,55 +59,56 @@ def horizon() -> int:
 
 
 @dataclass(frozen=True)
-class SSO(Method):
-    """Stochastic surrogate optimisation (Lavington et al., ICML 2023); the settings are those of
-    `TargetSurrogate`.
+class SSO(SurrogateSettings, Method):
+    """Stochastic surrogate optimisation, with the settings of `SurrogateSettings.expensive`.
 
-    eta: step in the target space, as a multiple of 1/L; "linesearch" finds it.  inner_lr: plain
-      gradient steps of this length instead of `inner`.
+    Minimises h(w) = (1/N) sum_i l_i(f_i(w)); each gradient of the loss in the outputs f pays for m
+    steps of the weights w.
+
+    Attributes:
+        eta: Step in the target space, as a multiple of 1/L; "linesearch" finds it.
+        inner_lr: Plain gradient steps of this length, > 0, instead of `inner`.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        Lavington et al., arXiv 2302.02607.
     """
 
     solves: ClassVar[type[Problem]] = TargetProblem
     name: ClassVar[str] = "sso"
 
-    eta: float | str = 1.0
-    m: int = 10
-    inner: str = "armijo"
+    m: int = SurrogateSettings.expensive().m
     inner_lr: float | None = None
-    schedule: str = "constant"
-    metric: str = "euclidean"
-    proximity: str = "batch"
 
     def __post_init__(self) -> None:
-        self._optimizer([nn.Parameter(torch.zeros(1))], 1, 1, 1.0)
+        super().__post_init__()
+        if self.inner_lr is not None:
+            GD(self.inner_lr)  # refuses a step that is not above 0
 
     def _optimizer(
         self, parameters: Any, points: int, steps: int, smooth: float
     ) -> TargetSurrogate:
-        eta = self.eta if isinstance(self.eta, str) else real("eta", self.eta, above=0) / smooth
-        inner = self.inner if self.inner_lr is None else GD(self.inner_lr)
-        return TargetSurrogate(
-            parameters,
-            eta,
-            self.m,
-            inner,
-            schedule=self.schedule,
-            total_steps=steps,
-            metric=self.metric,
-            points=points,
-            proximity=self.proximity,
-        )
+        """The native form, for a loss of this smoothness."""
+        mine = {f.name: getattr(self, f.name) for f in fields(SurrogateSettings)}
+        if not isinstance(self.eta, str):
+            mine["eta"] = self.eta / smooth
+        if self.inner_lr is not None:
+            mine["inner"] = GD(self.inner_lr)
+        return TargetSurrogate(parameters, **mine, total_steps=steps, points=points)
 
-    def init(self, problem: TargetProblem, rng: np.random.Generator) -> State:
+    def init(self, problem: TargetProblem, rng: np.random.Generator) -> TargetState:
         """A new model."""
         model, batches = problem.begin(rng)
-        return State(
+        return TargetState(
             model,
             self._optimizer(model.named_parameters(), len(problem.data), horizon(), problem.smooth),
             batches,
         )
 
-    def step(self, problem: TargetProblem, state: State) -> State:
+    def step(self, problem: TargetProblem, state: TargetState) -> TargetState:
         """One gradient of the loss, and the inner steps that it buys."""
         rows = problem.rows(state.batches)
         seen = None if self.proximity == "full" else rows
@@ -109,7 +120,7 @@ class SSO(Method):
         state.loss, state.steps = float(info.loss) / len(rows), state.steps + 1
         return state
 
-    def answer(self, problem: TargetProblem, state: State) -> Trained:
+    def answer(self, problem: TargetProblem, state: TargetState) -> Trained:
         """The weights."""
         return Trained.of(state.model)
 
@@ -119,9 +130,11 @@ class Parametric(Method):
     """One gradient of the loss for one step in the weights: torch's optimisers, gradient descent
     with 1/(L lambda), or with Armijo's rule (SLS).
 
-    optimizer: "sgd", "adam", "adagrad", "armijo", or "gd" with lr as a multiple of one over the
-      smoothness of h, for models linear in their weights.
-    schedule: of lr, as in `SSO`.
+    Attributes:
+        optimizer: "sgd", "adam", "adagrad", "armijo", or "gd" with lr as a multiple of one over the
+            smoothness of h, for models linear in their weights.
+        lr: Rate, > 0.
+        schedule: Of lr, as in `SSO`.
     """
 
     solves: ClassVar[type[Problem]] = TargetProblem
@@ -132,18 +145,11 @@ class Parametric(Method):
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
-        if self.optimizer not in (*PARAMETRIC, "gd", "armijo"):
-            raise ArgumentError(
-                f"optimizer={self.optimizer!r}: expected "
-                f"{', '.join(repr(n) for n in (*PARAMETRIC, 'gd', 'armijo'))}"
-            )
-        if self.schedule not in SCHEDULES:
-            raise ArgumentError(
-                f"schedule={self.schedule!r}: expected {', '.join(repr(n) for n in SCHEDULES)}"
-            )
+        one_of("optimizer", self.optimizer, (*PARAMETRIC, "gd", "armijo"))
+        one_of("schedule", self.schedule, SCHEDULES)
         number("lr", self.lr, above=0)
 
-    def init(self, problem: TargetProblem, rng: np.random.Generator) -> State:
+    def init(self, problem: TargetProblem, rng: np.random.Generator) -> TargetState:
         """A new model."""
         model, batches = problem.begin(rng)
         lr = self.lr
@@ -157,9 +163,9 @@ class Parametric(Method):
             x = x if model.bias is None else torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1)
             lr = self.lr / (problem.smooth * float(torch.linalg.eigvalsh(x.T @ x / len(x))[-1]))
         made = PARAMETRIC.get(self.optimizer, torch.optim.SGD)(model.parameters(), lr=lr)
-        return State(model, made, batches, s=ArmijoGD.first, lr=lr)
+        return TargetState(model, made, batches, s=ArmijoGD.first, lr=lr)
 
-    def step(self, problem: TargetProblem, state: State) -> State:
+    def step(self, problem: TargetProblem, state: TargetState) -> TargetState:
         """One gradient, one step."""
         rows = problem.rows(state.batches)
         state.optimizer.zero_grad()
@@ -190,11 +196,11 @@ class Parametric(Method):
                 torch._foreach_copy_(params, before)
         return state
 
-    def answer(self, problem: TargetProblem, state: State) -> Trained:
+    def answer(self, problem: TargetProblem, state: TargetState) -> Trained:
         """The weights."""
         return Trained.of(state.model)
 
-    def done(self, problem: TargetProblem, state: State) -> str | None:
+    def done(self, problem: TargetProblem, state: TargetState) -> str | None:
         """Where the loss is no longer finite."""
         return (
             None

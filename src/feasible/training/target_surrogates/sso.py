@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from ...core.checks import real, whole
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ..optimizer import NamedState
-from .inner_solvers import ArmijoGD, Evaluator, solver_of
+from .inner_solvers import Evaluator, solver_of
 from .metrics import METRICS, proximity
 
 if TYPE_CHECKING:
@@ -44,13 +44,18 @@ SEARCH = {"c": 0.5, "beta": 0.9, "expand": 1.8, "tries": 100, "least": 1e-4, "mo
 
 @dataclass(frozen=True)
 class SurrogateStep:
-    """loss: l(z), or None where only its gradient was given.  surrogate: l(z)/B + g at the end
-    (without l(z) where that is None).
+    """What an outer step saw and spent.
 
-    grad_norm: norm of the surrogate's gradient at the start, which is that of l(f(w))/B (euclidean
-      metric).  eta: of this step.
-    inner_steps: made.  target_calls: gradients of l so far.  loss_calls: values of l so far.  why:
-      the inner solver ended.
+    Attributes:
+        loss: l(z), or None where only its gradient was given.
+        surrogate: l(z)/B + g at the end (without l(z) where that is None).
+        grad_norm: Norm of the surrogate's gradient at the start, which is that of l(f(w))/B
+            (euclidean metric).
+        eta: Of this step.
+        inner_steps: Inner steps made.
+        target_calls: Gradients of l so far.
+        loss_calls: Values of l so far.
+        why: Why the inner solver ended.
     """
 
     loss: float | None
@@ -63,34 +68,86 @@ class SurrogateStep:
     why: str
 
 
+@dataclass(frozen=True)
+class SurrogateSettings:
+    """Settings of target surrogates; the defaults are the authors' code's.
+
+    Attributes:
+        eta: Step in the target space, 1/L of the loss (per point), > 0; or "linesearch", Armijo's
+            rule on the loss in the target space.
+        m: Inner steps on each surrogate, >= 1.
+        inner: "armijo" (`ArmijoGD`), "lstsq", "gauss-newton", "cg", "lbfgs", a solver, or a
+            function (parameters) -> torch optimiser.
+        schedule: "constant", "stochastic" (eta / sqrt t) or "exponential" (eta (1/T)^(t/T), T the
+            number of outer steps).
+        metric: Distance in the target space: "euclidean", "ada", "diagada", "adam", "newton",
+            "mirror" or "gulf2".
+        proximity: "batch": points outside the batch may move; "full": `target` gives all outputs
+            and none moves unnoticed.
+    """
+
+    eta: float | str = 1.0
+    m: int = 5
+    inner: Any = "armijo"
+    schedule: str = "constant"
+    metric: str = "euclidean"
+    proximity: str = "batch"
+
+    def __post_init__(self) -> None:
+        one_of("schedule", self.schedule, SCHEDULES)
+        one_of("metric", self.metric, METRICS)
+        one_of("proximity", self.proximity, ("batch", "full"))
+        if self.eta != "linesearch":
+            if isinstance(self.eta, str):
+                raise ArgumentError(f"eta={self.eta!r}: expected a number > 0 or 'linesearch'")
+            real("eta", self.eta, above=0)
+        whole("m", self.m, least=1)
+        solver_of(self.inner)
+
+    @classmethod
+    def expensive(cls) -> SurrogateSettings:
+        """For gradients that cost much: 10 inner steps, of the 1, 5, 10 and 100 that the paper
+        studies.
+        """
+        return cls(m=10)
+
+
 class TargetSurrogate(NamedState, torch.optim.Optimizer):
     """A `torch.optim.Optimizer` whose step takes the target and the loss instead of a closure.
 
-    params: the model's parameters, in one group.
-    eta: step in the target space, 1/L of the loss (per point); or "linesearch": Armijo's rule on
-      the loss in the target space.
-    m: >= 1, inner steps.  inner: "armijo" (`ArmijoGD`), "lstsq", "gauss-newton", "cg", "lbfgs", a
-      solver, or a function (params) -> torch optimiser.
-    schedule: "constant", "stochastic" (eta / sqrt t) or "exponential" (eta (1/T)^(t/T), T =
-      total_steps). group["lr"] is eta: schedulers may set it.
-    metric: see `feasible.training.target_surrogates.metrics`.  points: how many there are in all,
-      for metrics
-      with a state for each.
-    proximity: "batch": points outside the batch may move; "full": `target` gives all outputs and
-      none moves unnoticed.
-    reduction: "sum": the loss is the sum over the batch's points; "mean": it is their mean.  l2:
-      weight of |w|^2.
+    Minimises l(f(w)) over the weights w, f the outputs of the model, by m steps on the surrogate
+    l(z) + <G, f(w) - z> + |f(w) - z|^2 / 2 eta for each gradient G of l. group["lr"] is eta:
+    schedulers may set it.
 
-    Raises ArgumentError and ArgumentTypeError for settings; see `step`.
+    Args:
+        params: The model's parameters, in one group.
+        eta: As in `SurrogateSettings`, and so all that is not listed below.
+        m: Inner steps.
+        inner: Inner solver.
+        schedule: Of eta.
+        total_steps: Outer steps T, for schedule="exponential".
+        metric: Distance in the target space.
+        points: How many points there are in all, for metrics with a state for each.
+        proximity: "batch" or "full".
+        reduction: "sum": the loss is the sum over the batch's points; "mean": it is their mean.
+        l2: Weight of |w|^2, >= 0.
 
-    >>> import torch
-    >>> from feasible.training import TargetSurrogate
-    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
-    >>> model = torch.nn.Linear(1, 1, bias=False)
-    >>> opt = TargetSurrogate(model.parameters(), eta=1.0, m=1, inner="lstsq")
-    >>> info = opt.step(lambda: model(x), loss=lambda z: ((z - y) ** 2).sum() / 2)
-    >>> round(model.weight.item(), 4), info.target_calls
-    (2.0, 1)
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from feasible.training import TargetSurrogate
+        >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
+        >>> model = torch.nn.Linear(1, 1, bias=False)
+        >>> opt = TargetSurrogate(model.parameters(), eta=1.0, m=1, inner="lstsq")
+        >>> info = opt.step(lambda: model(x), loss=lambda z: ((z - y) ** 2).sum() / 2)
+        >>> round(model.weight.item(), 4), info.target_calls
+        (2.0, 1)
+
+    References:
+        Lavington et al., arXiv 2302.02607.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ()
@@ -98,39 +155,30 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        eta: float | str = 1.0,
-        m: int = 5,
-        inner: Any = None,
+        eta: float | str = SurrogateSettings.eta,
+        m: int = SurrogateSettings.m,
+        inner: Any = SurrogateSettings.inner,
         *,
-        schedule: str = "constant",
+        schedule: str = SurrogateSettings.schedule,
         total_steps: int | None = None,
-        metric: str = "euclidean",
+        metric: str = SurrogateSettings.metric,
         points: int | None = None,
-        proximity: str = "batch",
+        proximity: str = SurrogateSettings.proximity,
         reduction: str = "sum",
         l2: float = 0.0,
     ):
-        for name, value, known in (
-            ("schedule", schedule, SCHEDULES),
-            ("metric", metric, METRICS),
-            ("proximity", proximity, ("batch", "full")),
-            ("reduction", reduction, ("sum", "mean")),
-        ):
-            if value not in known:
-                raise ArgumentError(
-                    f"{name}={value!r}: expected {', '.join(repr(k) for k in known)}"
-                )
-        if isinstance(eta, str) and eta != "linesearch":
-            raise ArgumentError(f"eta={eta!r}: expected a number > 0 or 'linesearch'")
+        inner = SurrogateSettings.inner if inner is None else inner
+        settings = SurrogateSettings(eta, m, inner, schedule, metric, proximity)
+        one_of("reduction", reduction, ("sum", "mean"))
         if schedule == "exponential" and total_steps is None:
             raise ArgumentError(
                 "schedule='exponential' needs total_steps, the number of outer steps"
             )
-        rate = 1.0 if isinstance(eta, str) else real("eta", eta, above=0)
+        rate = 1.0 if isinstance(eta, str) else float(eta)
         defaults = {
             "lr": rate,
             "linesearch": isinstance(eta, str),
-            "m": whole("m", m, least=1),
+            "m": settings.m,
             "schedule": schedule,
             "metric": metric,
             "total_steps": None
@@ -146,7 +194,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             "memory": {},
         }
         super().__init__(params, defaults)
-        self.inner = solver_of(ArmijoGD() if inner is None else inner)
+        self.inner = solver_of(settings.inner)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickles and copies."""
@@ -173,16 +221,23 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
     ) -> SurrogateStep:
         """One outer step: one gradient of the loss, at most m inner steps.
 
-        target: () -> outputs (B, ...) of the model, differentiable, the same at each call with the
-          same weights (dropout off).
-        loss: outputs -> scalar, differentiated at the outputs only.  target_grad: outputs ->
-          gradient of their shape, instead of it.
-        rows: (B,) numbers of the batch's points, for metrics with a state for each and for
-          proximity="full"; then target gives all n outputs, and
-        loss or target_grad get those of the batch.
+        Args:
+            target: () -> outputs (B, ...) of the model, differentiable, the same at each call with
+                the same weights (dropout off).
+            loss: Outputs -> scalar, differentiated at the outputs only.
+            target_grad: Outputs -> gradient of their shape, instead of `loss`.
+            rows: (B,) numbers of the batch's points, for metrics with a state for each and for
+                proximity="full"; then target gives all n outputs, and loss or target_grad get those
+                of the batch.
 
-        Raises ArgumentError (no or two oracles, outputs without gradient or that change),
-        ShapeError, NotFinite; the weights are then as before.
+        Returns:
+            What the step saw and spent.
+
+        Raises:
+            ArgumentError: No or two oracles, outputs without gradient or that change; the weights
+                are then as before, as with the next two.
+            ShapeError: A gradient, a loss or rows of another shape.
+            NotFinite: Outputs, a loss or weights with a NaN or an infinity.
         """
         group = self.param_groups[0]
         if (loss is None) == (target_grad is None):
