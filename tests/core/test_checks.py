@@ -9,13 +9,13 @@ import math
 import numpy as np
 import pytest
 
-from feasible.core import checks, plain
+from feasible.core import budget, checks, limits, plain, registry
 from feasible.core.checks import flag, fraction, one_of, real, whole
 from feasible.core.errors import ArgumentError, ArgumentTypeError, FeasibleError, NotFinite
 from feasible.core.verdict import Verdict
 
 
-@pytest.mark.parametrize("module", [checks, plain])
+@pytest.mark.parametrize("module", [budget, checks, limits, plain, registry])
 def test_the_examples_in_the_docstrings_print_what_they_say(module):
     assert doctest.testmod(module).failed == 0
 

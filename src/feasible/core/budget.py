@@ -87,8 +87,16 @@ _MOST = 1e18
 class Budget(Mapping[str, float]):
     """Limits by resource, for example ``Budget(evaluations=200, seconds=60)``.
 
-    Raises BudgetError for no limit at all, an unknown resource, or a limit that is not a positive
-    finite number.
+    Args:
+        **limits: Units by resource; whole numbers where the resource is counted.
+
+    Raises:
+        BudgetError: No limit at all, an unknown resource, or a limit that is not a positive finite
+            number.
+
+    Example:
+        >>> Budget(evaluations=200, cost=2.5)
+        Budget(evaluations=200, cost=2.5)
     """
 
     def __init__(self, **limits: float):
@@ -119,7 +127,14 @@ class Budget(Mapping[str, float]):
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read ``"evaluations=200,seconds=60"`` (also separated by blanks)."""
+        """Read text.
+
+        Args:
+            text: ``"evaluations=200,seconds=60"``, also separated by blanks.
+
+        Raises:
+            BudgetError: It cannot be read.
+        """
         limits: dict[str, float] = {}
         for part in text.replace(",", " ").split():
             name, sign, value = part.partition("=")
@@ -139,7 +154,14 @@ class Budget(Mapping[str, float]):
 
     @classmethod
     def of(cls, budget: Budget | Mapping[str, float] | str | int) -> Budget:
-        """Take a Budget, a mapping, ``"evaluations=200"``, or a bare number of evaluations."""
+        """Take a budget as a user gives it.
+
+        Args:
+            budget: A Budget, a mapping, ``"evaluations=200"``, or a bare number of evaluations.
+
+        Raises:
+            BudgetError: It is none of these, or malformed.
+        """
         if isinstance(budget, Budget):
             return budget
         if isinstance(budget, str):
@@ -171,8 +193,11 @@ class Budget(Mapping[str, float]):
 class Meter:
     """Counts what a run spends. The clock stands still while the run judges or stores.
 
-    `spent` starts from what an earlier part of the same run spent, so that a budget belongs to the
-    run, not the call.
+    Args:
+        limits: Units by resource.
+        spent: What an earlier part of the same run spent, so that a budget belongs to the run, not
+            the call.
+        clock: Seconds, from any start.
     """
 
     __slots__ = ("_clock", "_paused", "_slack", "_started", "limits", "spent")

@@ -24,7 +24,15 @@ FORMAT = "feasible-checkpoint-1"
 
 
 def encode(state: Any) -> bytes:
-    """The state as bytes. Raises CheckpointError naming the field that cannot be saved."""
+    """The state as bytes.
+
+    Args:
+        state: A dataclass of arrays, tensors, random generators, torch modules and optimisers, and
+            plain data.
+
+    Raises:
+        CheckpointError: A field cannot be saved; names it.
+    """
     arrays: dict[str, np.ndarray] = {}
     try:
         tree = _encode(state, "state", arrays)
@@ -34,8 +42,15 @@ def encode(state: Any) -> bytes:
 
 
 def decode(blob: bytes, template: Any) -> Any:
-    """Restore what `encode` wrote, in the shape of `template`. Raises CheckpointError naming the
-    damaged field.
+    """Restore what `encode` wrote.
+
+    Args:
+        blob: The bytes.
+        template: A state of the same shape, as `init` makes it; it is filled in place where it can
+            be.
+
+    Raises:
+        CheckpointError: The file is damaged, or does not fit the template; names the field.
     """
     try:
         size = int.from_bytes(blob[:8], "little")
@@ -69,8 +84,14 @@ def decode(blob: bytes, template: Any) -> Any:
 
 
 def decode_as(blob: bytes, types: Sequence[type]) -> Any:
-    """Restore what `encode` wrote of plain data, or of the first of these dataclasses that has its
-    fields.
+    """Restore what `encode` wrote of plain data or of a dataclass.
+
+    Args:
+        blob: The bytes.
+        types: Dataclasses; the first that has the fields is taken. Empty for plain data.
+
+    Raises:
+        CheckpointError: The file is damaged, or fits none of them.
     """
     error: CheckpointError | None = None
     for cls in types or (None,):

@@ -30,13 +30,17 @@ stage told, objective open.
 class Observations:
     """Outcomes of n proposals, one row each.
 
-    x: (n, d) the points as evaluated (codes for categorical variables).
-    objective: (n,) to be minimised; NaN where there is none.
-    constraints: (n, m) signed and scaled, <= 0 is feasible; NaN where unknown.
-    values: (n, k) raw metrics in the user's sense and units, named by `columns`.
-    status: (n,) codes of STATUS.  id: (n,) row number in the ledger.  tag: (n,) the method's own
-      label of the proposal.
-    reason: why row i failed.  seconds: (n,) what the evaluation took.
+    Attributes:
+        x: (n, d) the points as evaluated (codes for categorical variables).
+        objective: (n,) to be minimised; NaN where there is none.
+        constraints: (n, m) signed and scaled, <= 0 is feasible; NaN where unknown.
+        values: (n, k) raw metrics in the user's sense and units, named by `columns`.
+        columns: k names of metrics.
+        status: (n,) codes of STATUS.
+        id: (n,) row number in the ledger.
+        tag: (n,) the method's own label of the proposal.
+        reason: Why row i failed.
+        seconds: (n,) what the evaluation took.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -80,7 +84,12 @@ class Observations:
         return (self.observation(i) for i in range(len(self)))
 
     def observation(self, i: int, names: Sequence[str] = ()) -> Observation:
-        """Row i on its own."""
+        """Row i on its own.
+
+        Args:
+            i: Number of the row in this batch.
+            names: Names of the variables, by which the row can then be indexed.
+        """
         metrics = {
             c: v for c, v in zip(self.columns, self.values[i].tolist(), strict=True) if v == v
         }
@@ -100,11 +109,17 @@ class Observations:
 def violations(
     g: Float[np.ndarray, "n m"], status: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """(n,) largest violation of each row, >= 0; infinite for a row that failed or is open, or an
-    unknown constraint.
+    """The largest violation of each row, in the unit of the constraints, >= 0.
 
     Where an evaluation ended early (infeasible, checked), the constraints that it did measure
     count.
+
+    Args:
+        g: (n, m) signed constraints, <= 0 is feasible; NaN where unknown.
+        status: (n,) codes of STATUS.
+
+    Returns:
+        (n,) infinite for a row that failed or is open, or an unknown constraint.
     """
     lost = (status == FAILED) | (status == PENDING) | (status == ABANDONED)
     if g.shape[1] == 0:
@@ -119,7 +134,14 @@ def violations(
 
 
 def concatenate(parts: Sequence[Observations]) -> Observations:
-    """Join batches; every column that holds a value is kept, what is missing becomes NaN."""
+    """Join batches.
+
+    Args:
+        parts: At least one batch.
+
+    Returns:
+        One batch; every column that holds a value is kept, what is missing becomes NaN.
+    """
     if len(parts) == 1:
         return parts[0]
     columns = max((p.columns for p in parts), key=len)
@@ -172,6 +194,18 @@ def _aligned(p: Observations, columns: tuple[str, ...]) -> np.ndarray:
 class Observation:
     """One evaluated point. Works as a vector (`obs[0]`, `numpy.asarray(obs)`), and by variable name
     (`obs["h"]`).
+
+    Attributes:
+        id: Row number in the ledger.
+        x: (d,) the point as evaluated.
+        objective: To be minimised; NaN where there is none.
+        constraints: (m,) signed and scaled, <= 0 is feasible.
+        violation: The largest violation, >= 0.
+        status: One of STATUS.
+        metrics: Raw metrics by name, in the user's sense and units.
+        names: Names of the variables.
+        reason: Why it failed.
+        choices: Of each variable, what its codes mean; empty where there are no categories.
     """
 
     id: int
@@ -184,7 +218,6 @@ class Observation:
     names: tuple[str, ...] = ()
     reason: str | None = None
     choices: tuple[tuple[Any, ...], ...] = ()
-    """Of each variable, what its codes mean; empty where there are no categories."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.x, dtype=dtype) if copy or dtype is not None else self.x
@@ -229,11 +262,25 @@ PASSING = 8
 
 
 class Ledger:
-    """Rows in memory, with an optional `sink` that makes each batch durable before the method sees
+    """Rows in memory, with an optional sink that makes each batch durable before the method sees
     it.
 
     A resumed run fills `replay` with the stored rows by id: evaluations that were paid for are then
     answered from there.
+
+    Args:
+        sink: Called with every fresh batch before it is kept.
+
+    Attributes:
+        batches: The rows that are kept, batch by batch.
+        count: All rows, also those that are not kept.
+        replay: Stored rows by id.
+        times: Seconds of the run at which a stored row was recorded.
+        fresh: Rows that were really evaluated in this process (not replayed).
+        keep: Most rows kept in memory (None: all); rows beyond are only counted and compared with
+            the best. Not used beside a sink.
+        tolerance: Largest violation that counts as feasible.
+        names: Names of the variables.
     """
 
     def __init__(self, sink: Callable[[Observations], None] | None = None):
@@ -242,13 +289,8 @@ class Ledger:
         self.sink = sink
         self.replay: dict[int, Observations] = {}
         self.times: dict[int, float] = {}
-        """Seconds of the run at which a stored row was recorded."""
         self.fresh = 0
-        """Rows that were really evaluated in this process (not replayed)."""
         self.keep: int | None = None
-        """Most rows kept in memory (None: all); rows beyond are only counted and compared with the
-        best. Not used beside a sink.
-        """
         self.tolerance = 0.0
         self.names: tuple[str, ...] = ()
         self._known: dict[bytes, tuple[int, int]] = {}
@@ -287,7 +329,12 @@ class Ledger:
         return found
 
     def append(self, batch: Observations, *, stored: bool = False) -> None:
-        """Take a batch; it must not be changed afterwards."""
+        """Take a batch; it must not be changed afterwards.
+
+        Args:
+            batch: The rows.
+            stored: They are durable already.
+        """
         if not stored:
             self.fresh += len(batch)
             if self.sink is not None:
@@ -329,7 +376,15 @@ class Ledger:
         return self.batches[0]
 
     def best(self, tolerance: float, names: Sequence[str] = ()) -> Observation | None:
-        """The row that no other row beats; looks only at what came since the last call."""
+        """The row that no other row beats; looks only at what came since the last call.
+
+        Args:
+            tolerance: Largest violation that counts as feasible.
+            names: Names of the variables, by which the row can then be indexed.
+
+        Returns:
+            None where there is no row.
+        """
         fresh = self.batches[self._judged :]
         self._judged = len(self.batches)
         old = self._best

@@ -26,7 +26,19 @@ _YES = re.compile(r"^\s*(?:is|==)\s*(true|false|yes|no)\s*$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """low <= metric <= high.  scale divides the violation (default 1: the metric's own unit)."""
+    """low <= metric <= high.
+
+    Attributes:
+        name: Of the metric.
+        low: In the metric's unit; -inf for none.
+        high: In the metric's unit; inf for none.
+        unit: For people.
+        scale: The violation is divided by it (default 1: the metric's own unit).
+        yes_no: The metric is true or false.
+
+    Raises:
+        LimitError: The sides cross, both are infinite, or the scale is not positive.
+    """
 
     name: str
     low: float = -math.inf
@@ -50,8 +62,20 @@ class Limit:
 
     @classmethod
     def of(cls, name: str, given: Any, scale: float = 1.0) -> Limit:
-        """Read text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``, ``"is
-        true"``) or (low, high).
+        """Read one limit.
+
+        Args:
+            name: Of the metric.
+            given: Text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``,
+                ``"is true"``), (low, high), (low, high, unit), or a Limit.
+            scale: The violation is divided by it.
+
+        Raises:
+            LimitError: It cannot be read.
+
+        Example:
+            >>> Limit.of("stress", "<= 250 MPa")
+            Limit(name='stress', low=-inf, high=250.0, unit='MPa', scale=1.0, yes_no=False)
         """
         if isinstance(given, Limit):
             return (
@@ -119,7 +143,14 @@ class Limit:
 
 class Limits:
     """All limits of a problem, in order, as signed constraint columns: <= 0 is feasible, one column
-    for each finite side.
+    for
+    each finite side.
+
+    Args:
+        limits: Of different metrics.
+
+    Raises:
+        LimitError: A metric is limited twice.
     """
 
     def __init__(self, limits: Sequence[Limit]):
@@ -145,13 +176,24 @@ class Limits:
         return len(self._column)
 
     def signed(self, values: np.ndarray) -> np.ndarray:
-        """(n, limits) raw metrics -> (n, m) signed and scaled constraint values."""
+        """Signed and scaled constraint values.
+
+        Args:
+            values: (n, limits) raw metrics.
+
+        Returns:
+            (n, m), <= 0 is feasible.
+        """
         if self._plain:
             return values
         return values[:, self._column] * self._sign - self._offset
 
     def violations(self, constraints: np.ndarray) -> dict[str, float]:
-        """(m,) signed values of one point -> violation by limit name."""
+        """Violation by limit name.
+
+        Args:
+            constraints: (m,) signed values of one point; NaN counts as infinite.
+        """
         found = dict.fromkeys(self.names, 0.0)
         for j, g in zip(self._column.tolist(), constraints.tolist(), strict=True):
             name = self.names[j]
@@ -163,7 +205,16 @@ class Limits:
 def read_limits(
     limits: Mapping[str, Any] | Sequence[Any] | None, scales: Mapping[str, float] | None = None
 ) -> list[Limit]:
-    """A mapping name -> limit, or a sequence of limits that are then named g1, g2, ..."""
+    """All limits as a user gives them.
+
+    Args:
+        limits: A mapping from metrics to limits, or a sequence of limits that are then named g1,
+            g2, ...
+        scales: By what violations are divided, by metric.
+
+    Raises:
+        LimitError: One cannot be read, or a scale has no limit.
+    """
     if limits is None:
         return []
     if isinstance(limits, str):

@@ -218,7 +218,17 @@ def read_study(table: Mapping[str, Any]) -> StudyFile:
 
 
 def load_problem(reference: Any) -> Problem:
-    """A Problem from an object, a registered name, `file.py:name` or `package.module:name`."""
+    """A Problem as a user names it.
+
+    Args:
+        reference: A Problem, a registered name, `file.py:name` or `package.module:name`. What is
+            named may be a function or class that makes one when it is called without arguments.
+
+    Raises:
+        UnknownName: Nothing has that name.
+        ArgumentTypeError: What has it is no Problem.
+        ArgumentError: The function that should make it failed.
+    """
     if isinstance(reference, Problem):
         return reference
     if not isinstance(reference, str):
@@ -255,8 +265,16 @@ def _wraps() -> str:
 
 
 def load_method(reference: Any) -> Method:
-    """A Method from an object or class, a registered name with settings (`cbo[n_particles=50]`), or
-    `file.py:Name`.
+    """A Method as a user names it.
+
+    Args:
+        reference: A Method or its class, a registered name with settings (`cbo[n_particles=50]`),
+            or `file.py:Name`.
+
+    Raises:
+        UnknownName: Nothing has that name.
+        ArgumentTypeError: What has it is no Method.
+        ArgumentError: A setting is unknown or refused.
     """
     if isinstance(reference, Method):
         return reference
@@ -278,7 +296,16 @@ def load_method(reference: Any) -> Method:
 
 
 def configure(cls: type[Method], settings: Mapping[str, Any], name: str) -> Method:
-    """A method with settings. Raises ArgumentError with the nearest known setting."""
+    """A method with settings.
+
+    Args:
+        cls: Its class.
+        settings: Values by field.
+        name: What people call it, for errors.
+
+    Raises:
+        ArgumentError: A setting is unknown (the nearest known one is offered) or refused.
+    """
     known = [f.name for f in dataclasses.fields(cls)]
     for key in settings:
         if key not in known:
@@ -292,8 +319,14 @@ def configure(cls: type[Method], settings: Mapping[str, Any], name: str) -> Meth
 
 
 def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
-    """`cbo[n_particles=50,noise=isotropic]` -> ("cbo", {"n_particles": 50, "noise": "isotropic"}).
-    Settings may have settings of their own.
+    """Split a name from its settings, which may have settings of their own.
+
+    Args:
+        reference: As on the command line.
+
+    Example:
+        >>> split_settings("cbo[n_particles=50,noise=isotropic]")
+        ('cbo', {'n_particles': 50, 'noise': 'isotropic'})
     """
     match = re.fullmatch(r"(.+?)\[(.*)\]", reference.strip())
     if match is None:
@@ -305,11 +338,12 @@ def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
             raise ArgumentError(
                 f"method '{reference}': cannot read '{part}', expected SETTING=VALUE"
             )
-        settings[key.strip()] = _plain(value.strip())
+        settings[key.strip()] = _value(value.strip())
     return match.group(1), settings
 
 
-def _plain(text: str) -> Any:
+def _value(text: str) -> Any:
+    """Read a setting of the command line: a truth value, None, a number or text."""
     lowered = text.lower()
     if lowered in ("true", "false", "none"):
         return {"true": True, "false": False, "none": None}[lowered]
@@ -346,7 +380,15 @@ def _from_reference(
 
 
 def resolve_target(target: str) -> Any:
-    """The object that "module:attribute" or "file.py:attribute" names."""
+    """The object that "module:attribute" or "file.py:attribute" names.
+
+    Args:
+        target: A file that was changed since is read again.
+
+    Raises:
+        UnknownName: There is no such module, file or attribute.
+        MissingExtra: The module needs a package that is not installed.
+    """
     path, _, attribute = target.rpartition(":")
     module = _file_module(path) if path.endswith(".py") else _module(path)
     value: Any = module

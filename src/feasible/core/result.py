@@ -23,10 +23,23 @@ if TYPE_CHECKING:
 class Result:
     """The best answer a run found.
 
-    answer: for a black box an Observation (works as the vector x); else what the problem's answers
-      are.
-    verdict: the independent measurement of it.  spent: units by resource.  trail: list of Point.
-    stopped: why, in a sentence.  run: its name in the store, if it was stored.
+    Attributes:
+        problem: What was solved.
+        method: What people call the method.
+        answer: For a black box an Observation (works as the vector x); else what the problem's
+            answers are. None where there is none.
+        verdict: The independent measurement of it.
+        spent: Units by resource, seconds included.
+        trail: What the run would have answered, judged on a geometric grid.
+        stopped: Why it ended, in a sentence.
+        seed: From which all its randomness derived.
+        budget: What it might spend.
+        steps: That the method finished.
+        versions: Of everything that was imported.
+        ledger: Every evaluation that was paid for, where the problem keeps one.
+        run: Its name in the store, if it was stored.
+        chosen: Why this method was chosen, where the room chose it.
+        notes: Warnings and failures worth knowing, one sentence each.
     """
 
     problem: Problem
@@ -43,9 +56,7 @@ class Result:
     ledger: Ledger
     run: str | None = None
     chosen: str | None = None
-    """Why this method was chosen, where the room chose it."""
     notes: list[str] = field(default_factory=list)
-    """Warnings and failures worth knowing, one sentence each."""
 
     @property
     def best(self) -> Any:

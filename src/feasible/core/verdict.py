@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 class Verdict:
     """What judging an answer found. Objectives are minimised.
 
-    objective: a float. Of several objectives it is one figure, see `front.front_verdict`.
-    violation: largest constraint violation (>= 0), in the constraint's own units after the
-      problem's scaling.
-    tolerance: the violation up to which the answer counts as feasible.
-    residual: a computable optimality measure where there is one (KKT residual, duality gap, ...).
-    violations: violation by constraint name.
-    metrics: named figures, in the user's own sense and units.
+    Attributes:
+        objective: A float. Of several objectives it is one figure, see `front.front_verdict`.
+        violation: Largest constraint violation (>= 0), in the constraint's own units after the
+            problem's scaling.
+        tolerance: The violation up to which the answer counts as feasible.
+        residual: A computable optimality measure where there is one (KKT residual, duality gap,
+            ...).
+        violations: Violation by constraint name.
+        metrics: Named figures, in the user's own sense and units.
+
+    Raises:
+        ArgumentTypeError: The objective is no number.
     """
 
     objective: float
@@ -94,7 +99,13 @@ class Verdict:
 def best_index(
     objective: Float[np.ndarray, " n"], violation: Float[np.ndarray, " n"], tolerance: float
 ) -> int:
-    """Index of the first row that no other row beats: `Verdict.beats` over arrays."""
+    """Index of the first row that no other row beats: `Verdict.beats` over arrays.
+
+    Args:
+        objective: (n,) to be minimised; NaN where there is none.
+        violation: (n,) largest violation of each row.
+        tolerance: The violation up to which a row counts as feasible.
+    """
     missing = np.isnan(objective)
     feasible = (violation <= tolerance) & ~missing
     if feasible.any():

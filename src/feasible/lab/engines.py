@@ -34,6 +34,9 @@ _channel: tuple[Connection, int] | None = None
 def report(note: Any) -> None:
     """From inside a worker: send a note to the `on_note` of the map call that runs it; outside a
     worker nothing happens.
+
+    Args:
+        note: Anything that can be pickled.
     """
     if _channel is not None:
         with contextlib.suppress(OSError):
@@ -58,8 +61,13 @@ class LocalProcesses:
     children too.
 
     The function is inherited by the fork, never pickled: lambdas and closures work. Items and
-      results cross a pipe of our own.
-    Workers die with the driver.
+    results cross a pipe of our own. Workers die with the driver.
+
+    Args:
+        workers: Most processes at once.
+
+    Raises:
+        ArgumentError: The number is not positive, or this system cannot fork.
     """
 
     def __init__(self, workers: int):
@@ -81,8 +89,13 @@ class LocalProcesses:
         timeout: float | None = None,
         on_note: Callable[[int, Any], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        """Yield (index, result or exception) as calls finish. A call over `timeout` seconds has its
-        process group killed.
+        """Yield (index, result or exception) as calls finish.
+
+        Args:
+            function: Called with one item, in a worker.
+            items: What it is called with.
+            timeout: Seconds after which a call has its process group killed.
+            on_note: Called with (index, note) for what a call sends by `report`.
         """
         if function != self._function:
             self.close()

@@ -34,7 +34,7 @@ Key = tuple[str, str, int]
 
 
 class RaceObserver(Protocol):
-    """Told of a race's progress."""
+    """Told of a race's progress. Any of the three functions may be missing."""
 
     def on_race(self, race: Race, total: int, finished: int) -> None:
         """The race begins; `finished` trials were there already."""
@@ -107,7 +107,18 @@ def _find_or_create(
 
 
 def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers: Any = ()) -> Race:
-    """Run the trials of a stored race that are not finished."""
+    """Run the trials of a stored race that are not finished.
+
+    Args:
+        store: Where it is.
+        reference: Its name or number.
+        jobs: Local processes that run trials in parallel.
+        observers: As in `feasible.race`.
+
+    Raises:
+        UnknownName: It is not in the store.
+        StoreError: A problem or a method was given as an object that only its program can build.
+    """
     found = store.find_race(reference)
     if found is None:
         raise UnknownName(
@@ -119,7 +130,15 @@ def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers:
 
 
 def load_race(store: Store, reference: str | int) -> Race:
-    """A stored race as it stands, finished or not. Runs nothing."""
+    """A stored race as it stands, finished or not. Runs nothing.
+
+    Args:
+        store: Where it is.
+        reference: Its name or number.
+
+    Raises:
+        UnknownName: It is not in the store.
+    """
     found = store.find_race(reference)
     if found is None:
         raise UnknownName(

@@ -50,8 +50,15 @@ def engine_of(options: RunOptions) -> Engine:
 
 
 def method_spec(method: Method, reference: Any = None) -> dict[str, Any] | None:
-    """How to build a method again, by public names: a registered name with settings, or a class
-    that is not registered and its settings. None where that cannot be said.
+    """How to build a method again, by public names.
+
+    Args:
+        method: The method.
+        reference: The name it was given by, if it was.
+
+    Returns:
+        A registered name with settings, or a class that is not registered and its settings; None
+        where that cannot be said.
     """
     if isinstance(reference, str):
         return {"name": reference}
@@ -76,8 +83,14 @@ def _entries_of(cls: type[Method]) -> Iterator[Entry]:
 
 
 def method_label(method: Method, reference: Any = None) -> str:
-    """What people call a method: the name it was given by, or the registered name that has its
-    settings.
+    """What people call a method.
+
+    Args:
+        method: The method.
+        reference: The name it was given by, if it was.
+
+    Returns:
+        The name it was given by, or the registered name that has its settings.
     """
     if isinstance(reference, str) and split_settings(reference)[0] in methods():
         return reference
@@ -90,7 +103,12 @@ def method_label(method: Method, reference: Any = None) -> str:
 
 
 def check_same(row: RunRow, problem: Problem) -> None:
-    """Raise ArgumentError where the problem is not the one that a stored run began with."""
+    """Raise ArgumentError where the problem is not the one that a stored run began with.
+
+    Args:
+        row: The stored run, with the problem's fingerprint of then.
+        problem: The problem of now.
+    """
     before, now = row.spec.get("fingerprint") or {}, plain(problem.fingerprint())
     if not before or not now:
         return
@@ -110,8 +128,12 @@ def check_same(row: RunRow, problem: Problem) -> None:
 
 
 def check_method(row: RunRow, method: Method, label: str) -> None:
-    """Raise ArgumentError where the method or its settings are not those that a stored run began
-    with.
+    """Raise ArgumentError where the method or its settings are not those of a stored run.
+
+    Args:
+        row: The stored run.
+        method: The method of now.
+        label: What people call it.
     """
     try:
         same = build_method(row.spec.get("method"), row.method) == method
@@ -126,7 +148,16 @@ def check_method(row: RunRow, method: Method, label: str) -> None:
 
 
 def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:
-    """The method of a stored run."""
+    """The method of a stored run.
+
+    Args:
+        spec: What `method_spec` made.
+        name: What people call it.
+
+    Raises:
+        StoreError: It was given as an object that only its program can build.
+        ArgumentError: A setting is unknown or refused now.
+    """
     if spec is None:
         raise StoreError(
             f"method '{name}' was given as an object that only its program can build: resume from "
@@ -142,7 +173,15 @@ def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:
 
 
 def build_problem(row: RunRow) -> Problem:
-    """The problem of a stored run."""
+    """The problem of a stored run.
+
+    Args:
+        row: The stored run.
+
+    Raises:
+        StoreError: It was given as an object that only its program can build.
+        UnknownName: Nothing has its name now.
+    """
     reference = row.spec.get("problem")
     if reference is None:
         raise StoreError(
@@ -160,17 +199,21 @@ class _Checkpoints:
         self.store, self.run, self.last, self.off = store, run, time.monotonic(), False
 
     def load(self) -> bytes | None:
+        """Return the newest checkpoint, if there is one."""
         found = self.store.checkpoint(self.run)
         return None if found is None else found[0]
 
     def due(self) -> bool:
+        """Return True when the last one is long enough ago."""
         return not self.off and time.monotonic() - self.last > CHECKPOINT_SECONDS
 
     def save(self, blob: bytes) -> None:
+        """Keep this one."""
         self.store.save_checkpoint(self.run, blob)
         self.last = time.monotonic()
 
     def refuse(self, reason: str) -> None:
+        """Make no more of them: the state cannot be saved."""
         self.off = True
 
 
@@ -180,14 +223,13 @@ class _TrailWriter:
     def __init__(self, store: Store, run: int):
         self.store, self.run, self.written, self.last = store, run, 0, time.monotonic()
 
-    def on_start(self, current: Run) -> None:
-        pass
-
     def on_point(self, current: Run, point: Point) -> None:
+        """Write now and then."""
         if time.monotonic() - self.last > FLUSH_SECONDS:
             self._write(current)
 
     def on_finish(self, current: Run, result: Result) -> None:
+        """Write what is left."""
         self._write(current)
 
     def _write(self, current: Run) -> None:
@@ -197,7 +239,12 @@ class _TrailWriter:
 
 
 def observations(rows: Sequence[EvaluationRow], columns: Sequence[str] = ()) -> Observations:
-    """Stored rows as a batch."""
+    """Stored rows as a batch.
+
+    Args:
+        rows: At least one.
+        columns: Names of the metrics; empty for all that a row has.
+    """
     names = tuple(columns) or tuple(dict.fromkeys(c for r in rows for c in r.metrics))
     m = max((len(r.constraints) for r in rows), default=0)
     nan = float("nan")
@@ -228,8 +275,20 @@ def drive(
     observers: Sequence[Any] = (),
     notes: Sequence[str] = (),
 ) -> Result:
-    """Run a stored run to its end from wherever it stands. Raises RunBusy while another live
-    process drives it.
+    """Run a stored run to its end from wherever it stands.
+
+    Args:
+        store: Where it is.
+        row: The run.
+        problem: Of the run.
+        method: Of the run.
+        observers: As in `feasible.solve`.
+        notes: Sentences for the result.
+
+    Raises:
+        RunBusy: Another live process drives it.
+        ArgumentError: The problem is not the one that it began with.
+        Diverged: The method proposes other points than the stored ones.
     """
     check_same(row, problem)
     store.claim_run(row.id)
@@ -299,8 +358,10 @@ def _columns(problem: Problem, row: EvaluationRow) -> tuple[str, ...]:
 
 
 def result_data(result: Result) -> dict[str, Any]:
-    """A result as plain data: what `show`, the standings and the report need, without the problem
-    at hand.
+    """A result as plain data: what `show`, the standings and the report need without the problem.
+
+    Args:
+        result: Of a run that ended.
     """
     answer = result.answer
     seen = isinstance(answer, Observation)
@@ -324,7 +385,13 @@ def result_data(result: Result) -> dict[str, Any]:
 
 
 def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
-    """The result of a stored run as it stands, read back without running anything."""
+    """The result of a stored run as it stands, read back without running anything.
+
+    Args:
+        store: Where it is.
+        row: The run, in any state.
+        problem: Of the run.
+    """
     done = (
         row.result
         if row.result is not None
@@ -345,21 +412,21 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
     trail, budget = store.trail(row.id), Budget(**row.budget)
     if done is not None:
         return Result(
-            problem,
-            row.method,
-            answer,
-            verdict_of(done["verdict"]),
-            done["spent"],
-            trail,
-            done["stopped"],
-            row.seed,
-            budget,
-            done["steps"],
-            done["versions"],
-            ledger,
-            row.name,
-            done["chosen"],
-            done["notes"],
+            problem=problem,
+            method=row.method,
+            answer=answer,
+            verdict=verdict_of(done["verdict"]),
+            spent=done["spent"],
+            trail=trail,
+            stopped=done["stopped"],
+            seed=row.seed,
+            budget=budget,
+            steps=done["steps"],
+            versions=done["versions"],
+            ledger=ledger,
+            run=row.name,
+            chosen=done["chosen"],
+            notes=done["notes"],
         )
     verdict = LOST if answer is None else problem.judge(answer)
     spent: dict[str, float] = {
@@ -374,26 +441,35 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
         else f"{'failed' if notes else 'not finished'}; 'feasible resume {row.name}' goes on"
     )
     return Result(
-        problem,
-        row.method,
-        answer,
-        verdict,
-        spent,
-        trail,
-        stopped,
-        row.seed,
-        budget,
-        trail[-1].step if trail else 0,
-        versions(),
-        ledger,
-        row.name,
-        row.spec.get("chosen"),
-        notes,
+        problem=problem,
+        method=row.method,
+        answer=answer,
+        verdict=verdict,
+        spent=spent,
+        trail=trail,
+        stopped=stopped,
+        seed=row.seed,
+        budget=budget,
+        steps=trail[-1].step if trail else 0,
+        versions=versions(),
+        ledger=ledger,
+        run=row.name,
+        chosen=row.spec.get("chosen"),
+        notes=notes,
     )
 
 
 def extend(store: Store, row: RunRow, more: Mapping[str, float]) -> RunRow:
-    """Add to a run's budget; `resume` then goes on as if it had been so large from the start."""
+    """Add to a run's budget; `resume` then goes on as if it had been so large from the start.
+
+    Args:
+        store: Where it is.
+        row: The run.
+        more: Units to add, by resource.
+
+    Raises:
+        ArgumentError: The run has no limit on such a resource.
+    """
     budget = Budget(**more)
     new = dict(row.budget)
     for resource, amount in budget.items():
