@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ..core.checks import whole
 from ..core.errors import ArgumentError, EvaluationFailed
@@ -210,19 +211,11 @@ class LocalProcesses:
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes started by `pid`, and by those (empty where the system does not tell)."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            parents.setdefault(int(entry.read_text().rpartition(")")[2].split()[1]), []).append(
-                int(entry.parent.name)
-            )
-    found, todo = [], [pid]
-    while todo:
-        children = parents.get(todo.pop(), [])
-        found += children
-        todo += children
-    return found
+    """Return the processes started by `pid`, and by those; none where it is gone."""
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _serve(
