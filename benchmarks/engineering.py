@@ -20,8 +20,8 @@ import numpy as np
 from feasible import race
 from feasible.blackbox.instances.named import ENGINEERING
 from feasible.core.errors import FeasibleError
+from feasible.lab.outcomes import average_ranks, solved
 from feasible.lab.race import load_race
-from feasible.lab.standings import average_ranks, solved
 from feasible.lab.store import Store
 from feasible.lab.trials import Race, Trial
 

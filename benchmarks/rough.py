@@ -18,8 +18,8 @@ import numpy as np
 from feasible import race
 from feasible.blackbox import BlackBox, Integer, noisy
 from feasible.blackbox.instances.named import get
+from feasible.lab.outcomes import average_ranks, outcome
 from feasible.lab.race import load_race
-from feasible.lab.standings import average_ranks, outcome
 from feasible.lab.store import Store
 
 from .common import RESULTS, Figure, write

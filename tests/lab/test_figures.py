@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from races import HOSTILE, make_race, race_of, trial
 
-from feasible.lab import figures
+from feasible.lab import drawing, figures
 from feasible.lab.standings import standings
 from feasible.lab.trials import Contest, Race
 
@@ -91,7 +91,7 @@ def test_height_is_the_gap_where_it_is_known_else_the_objective_in_the_users_sen
 
 def test_optimum_itself_stands_at_the_floor_of_the_logarithmic_axis():
     race = race_of([trial("p", "a", 0, 1.0, trail=[(10, 1.0)])], 1.0)
-    assert (line(figures.convergence(race, "p"), "a")[1] == figures.FLOOR).all()
+    assert (line(figures.convergence(race, "p"), "a")[1] == drawing.FLOOR).all()
 
 
 def test_curves_are_steps():
@@ -108,10 +108,10 @@ def test_feasible_rate_counts_failures_as_infeasible():
 
 
 def test_colours_are_the_same_in_all_figures_and_distinct_for_twelve_methods():
-    styles = figures.method_styles([f"m{i}" for i in range(30)])
+    styles = drawing.method_styles([f"m{i}" for i in range(30)])
     assert len({s.colour for s in list(styles.values())[:12]}) == 12
     assert len({(s.colour, s.dash) for s in styles.values()}) == 30
-    assert figures.method_styles(["m0", "m1"])["m1"] == styles["m1"]
+    assert drawing.method_styles(["m0", "m1"])["m1"] == styles["m1"]
     race = make_race(3)
     colours = {
         (t.name, t.line.color) for f in every(race)[:4] for t in f.data if t.name in race.methods

@@ -14,16 +14,11 @@ from scipy.stats import wilcoxon
 
 from feasible.core.verdict import Verdict
 from feasible.lab import profiles
+from feasible.lab.outcomes import average_ranks, best_trial, compare, outcome, quantile, reference
 from feasible.lab.standings import (
-    average_ranks,
-    best_trial,
-    compare,
     format_standings,
     holm,
-    outcome,
     percent,
-    quantile,
-    reference,
     signed_rank,
     signed_rank_p,
     standings,
@@ -525,7 +520,7 @@ def test_ties_between_methods_are_neither_won_nor_lost():
 
 
 def test_trials_that_solved_a_problem_share_a_rank_and_others_do_not():
-    from feasible.lab.standings import solved
+    from feasible.lab.outcomes import solved
 
     contest = Contest("p", best_known=10.0)
 

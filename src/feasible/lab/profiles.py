@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.verdict import Verdict
-from .standings import Reference, finished, outcome, reference
+from .outcomes import Reference, finished, outcome, reference
 from .trials import Contest, Race, Trial
 
 if TYPE_CHECKING:

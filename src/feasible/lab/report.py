@@ -23,18 +23,11 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from ..core.errors import ArgumentError
-from . import figures, profiles
-from .standings import (
-    Standings,
-    best_trial,
-    format_p,
-    outcome,
-    percent,
-    reference,
-    standings,
-    user_value,
-)
+from . import drawing, figures, profiles
+from .outcomes import best_trial, outcome, reference, user_value
+from .standings import Standings, format_p, percent, standings
 from .trials import Contest, Race
+from .words import chosen_in_words, in_words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -91,7 +84,7 @@ def report_html(race: Race, command: str = "") -> str:
         details=_detail_rows(race, result),
         pictures=_overall_pictures(race, result),
         failures=[t for t in race.trials if t.status == "failed"],
-        summary=_summary(race, result),
+        summary=" ".join((*in_words(result), *chosen_in_words(race))),
         library=library,
         counts={s: sum(t.status == s for t in race.trials) for s in ("done", "failed", "pending")}
         | {"infeasible": sum(t.status == "done" and not outcome(t).feasible for t in race.trials)},
@@ -99,27 +92,8 @@ def report_html(race: Race, command: str = "") -> str:
     )
 
 
-def _summary(race: Race, result: Standings) -> str:
-    """The outcome in one or two sentences."""
-    if result.leader is None:
-        return "No standings yet: no (problem, seed) has been finished by every method."
-    first = result.ranks.iloc[0]
-    several = len(race.methods) > 1
-    text = f"{result.leader} " + (
-        f"leads with an average rank of {first['rank']:.2f} among "
-        f"{len(result.ranks['rank'].dropna())} methods, "
-        if several
-        else "ran alone: "
-    )
-    text += f"feasible in {100 * first['feasible_rate']:.0f} % of its trials."
-    close = result.ranks[(result.ranks["p"] > 0.05)]["method"].tolist()
-    if several and close:
-        text += f" The difference to {', '.join(map(str, close))} may be luck (p > 0.05)."
-    return text
-
-
 def _overall_rows(race: Race, result: Standings) -> list[dict[str, Any]]:
-    styles = figures.method_styles(race.methods)
+    styles = drawing.method_styles(race.methods)
     return [
         {
             "method": r.method,
@@ -137,7 +111,7 @@ def _overall_rows(race: Race, result: Standings) -> list[dict[str, Any]]:
 
 
 def _detail_rows(race: Race, result: Standings) -> list[dict[str, Any]]:
-    styles = figures.method_styles(race.methods)
+    styles = drawing.method_styles(race.methods)
     return [
         {
             "problem": r.problem,

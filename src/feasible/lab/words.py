@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .standings import Standings, best_trial, outcome, percent
+from .outcomes import best_trial, outcome
+from .standings import Standings, percent
 from .trials import Race
 
 SAME = 1e-9
