@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 V := .venv/bin
 READY := .venv/.ready
-CODE := src tests benchmarks docs examples
+CODE := src tests benchmarks docs examples tools
 FAST := not slow and not kill
 
 # Any Python from 3.11 on; `make setup PYTHON=...` names another.
@@ -53,8 +53,8 @@ lock:
 
 demo: $(READY)
 	$(V)/feasible race welded-beam pressure-vessel speed-reducer \
-	  --methods cbo,cbo-memory,differential-evolution,cobyqa,cma-es,random-search \
-	  --seeds 5 --budget evaluations=400 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
+	  --methods default,cbo-memory,cobyqa,cma-es,differential-evolution,optuna-tpe \
+	  --seeds 3 --budget evaluations=100 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
 
 lint: $(READY)
 	$(V)/ruff check $(CODE)
