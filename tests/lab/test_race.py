@@ -325,7 +325,7 @@ def test_a_method_that_does_not_solve_the_problem_is_named_before_anything_runs(
         name = "other"
 
     with pytest.raises(
-        errors.FeasibleError, match="random-search solves BlackBox, but 'other' is a Other"
+        errors.FeasibleError, match="random-search solves BlackBox, got the Other 'other'"
     ):
         feasible.race([Other()], "random-search", 5)
 

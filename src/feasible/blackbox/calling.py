@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from ..core.ledger import Observations
+    from ..core.verdict import Verdict
 
 
 class Evaluable(Protocol):
@@ -49,6 +50,9 @@ class Evaluable(Protocol):
     @property
     def known(self) -> Known | None:
         """The test of all known constraints."""
+
+    def reached(self, verdict: Verdict) -> str:
+        """What a feasible answer reached."""
 
     def allowed(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """Where the known constraints let a point through."""

@@ -15,6 +15,8 @@ from .space import Categorical, Integer, Real, Variable
 _KNOWN = (
     "name",
     "objective",
+    "objectives",
+    "reference",
     "unit",
     "maximize",
     "target",
@@ -37,6 +39,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         name = "mix"
         objective = "yield"
         maximize = true                           # or: target = 80
+        # several: objectives = {yield = "max", cost = "min"}, reference = {yield = 20, cost = 9}
         command = "simulate {input} {output}"     # optional; without it people run the experiments
         [variables]
         temperature = {low = 20, high = 90, unit = "degC"}
@@ -52,7 +55,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
     for key in data:
         if key not in _KNOWN:
             raise ArgumentError(f"study file has the unknown key '{key}': {nearest(key, _KNOWN)}")
-    for key in ("variables", "limits", "scales"):
+    for key in ("variables", "limits", "scales", "objectives", "reference"):
         if not isinstance(data.get(key, {}), Mapping):
             raise ArgumentError(
                 f"study file: [{key}] is {data[key]!r:.60}, expected a table of lines NAME = ..."
@@ -62,9 +65,11 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
             "study file has no [variables]: expected lines such as temperature = {low = 20, high = "
             "90}"
         )
-    if not data.get("objective"):
+    several = "objectives" in data or "reference" in data
+    if not several and not data.get("objective"):
         raise ArgumentError(
-            'study file has no objective: expected a line such as objective = "cost"'
+            'study file has no objective: expected a line such as objective = "cost", or '
+            'objectives = {cost = "min", strength = "max"} and a reference point'
         )
     function: Any = None
     if data.get("command"):
@@ -74,7 +79,9 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
     return BlackBox(
         function,
         variables=[_variable(name, v) for name, v in data["variables"].items()],
-        objective=str(data["objective"]),
+        objective=None if several and "objective" not in data else str(data["objective"]),
+        objectives=data.get("objectives"),
+        reference=data.get("reference"),
         limits=dict(data.get("limits", {})),
         scales=data.get("scales"),
         name=str(data.get("name", "study")),

@@ -14,6 +14,7 @@ from ..core.experiments import Column, Ran
 from ..core.ledger import CHECKED, INFEASIBLE, PENDING, Observation, Observations
 from ..core.verdict import Verdict
 from .calling import Evaluable
+from .fronts import ObservedFront
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -119,20 +120,36 @@ class BlackBoxExperiments:
         return self.problem.from_metrics(x, metrics, failed, row)
 
     def waiting(self, metrics: Mapping[str, float]) -> int:
-        """CHECKED where all limits are known and only the objective is not, else PENDING."""
+        """CHECKED where all limits are known and only the objectives are not, else PENDING."""
         missing = [c for c in self.problem.columns if c not in metrics]
-        return CHECKED if missing == [self.problem.columns[0]] else PENDING
+        return CHECKED if missing == list(self.problem.reader.objectives) else PENDING
 
     def run(self, x: Float[np.ndarray, " d"]) -> Ran:
         """Evaluate the function at a point."""
         outcome = self.problem.outcome(x)
         if outcome.failed:
             return Ran(outcome.metrics, "failed", outcome.failed)
-        stopped = self.problem.columns[0] not in outcome.metrics
+        stopped = any(c not in outcome.metrics for c in self.problem.reader.objectives)
         return Ran(outcome.metrics, "infeasible" if stopped else "")
 
-    def headline(self, best: Observation, verdict: Verdict) -> str:
-        """The objective's value, or by how much the point is infeasible."""
+    def numbers(self, best: Any) -> int | list[int]:
+        """The best row's number, or those of a front."""
+        if isinstance(best, ObservedFront):
+            rows: list[int] = best.rows.id.tolist()
+            return rows
+        number: int = best.id
+        return number
+
+    def headline(self, best: Any, verdict: Verdict) -> str:
+        """The objective's value and the row, or by how much the point is infeasible; of a front
+        what it reached.
+        """
+        if isinstance(best, ObservedFront):
+            return self.problem.reached(verdict)
+        return f"id {best.id}, {self._value(best, verdict)}"
+
+    def _value(self, best: Observation, verdict: Verdict) -> str:
+        """Return the objective's value, or by how much it is infeasible."""
         objective = self.problem.columns[0]
         if verdict.feasible:
             return f"{objective} {best.metrics[objective]:.8g}"

@@ -8,7 +8,6 @@ x in a box.
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,27 +17,27 @@ import numpy as np
 
 from ..core.checks import one_of, real, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, NotMeasured, is_number
-from ..core.ledger import Observation, Observations
+from ..core.ledger import Ledger, Observation, Observations
 from ..core.limits import Limit as Limit, Limits, read_limits
-from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
-from . import showing
+from . import fronts
 from .calling import call, call_vectorized
 from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run
 from .experiments import BlackBoxExperiments
-from .objective import Checks, Objective, check_noise
+from .fronts import ObservedFront
+from .objective import Checks, Objective, Objectives, check_noise, one_objective, several_objectives
 from .outcome import Outcome
 from .reading import Reader
+from .showing import Shown
 from .space import Known, Space, known_constraint
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jaxtyping import Bool, Float, Int
 
 
-class BlackBox(Problem):
+class BlackBox(Shown):
     """An expensive function under limits.
 
     minimise f(x)  subject to  low_j <= c_j(x) <= high_j  (known only by evaluating),
@@ -59,6 +58,11 @@ class BlackBox(Problem):
         scales: Units in which violations are measured, by limit.
         objective: Name of the metric to optimise, or an `Objective`, which also holds `maximize`,
             `target`, `unit` and `noise`.
+        objectives: Several at once, {"mass": "min", "strength": "max"} or a list of `Objective`;
+            fun then returns a mapping, (objectives, values), or both in one sequence. The answer is
+            a front (`ObservedFront`), its objective minus the hypervolume.
+        reference: With `objectives`: of each, by name, a value worse than all that is worth having,
+            up to which the hypervolume counts.
         known: Constraints on the inputs alone, free: a function (n, d) -> (n,) bool, SciPy's
             constraint objects, or several.
         check: A cheap first stage, check(x) -> mapping of limits, charged as `checks`; fun runs
@@ -114,6 +118,8 @@ class BlackBox(Problem):
         limits: Any = None,
         scales: Mapping[str, float] | None = None,
         objective: str | Objective | None = None,
+        objectives: Any = None,
+        reference: Mapping[str, float] | None = None,
         known: Any = None,
         check: Callable[..., Any] | Checks | None = None,
         name: str | None = None,
@@ -144,9 +150,21 @@ class BlackBox(Problem):
                 "Categorical)"
             )
         check_noise("simulated_noise", simulated_noise)
-        wanted = _objective(objective, bool(maximize), target, unit, noise)
-        if simulated_noise and not wanted.noise:
-            wanted = replace(wanted, noise=True)
+        if objectives is None and reference is None:
+            noise = noise or bool(simulated_noise)
+            goals = one_objective(objective, bool(maximize), target, unit, noise)
+        else:
+            alone = {
+                "objective": objective,
+                "maximize": maximize,
+                "target": target is not None,
+                "unit": unit,
+                "simulated_noise": simulated_noise,
+                "keep": keep,
+                "best_point": best_point is not None,
+            }
+            goals = several_objectives(objectives, reference, noise, alone)
+        self.several = isinstance(goals, Objectives)
         if not isinstance(check, Checks):
             check = Checks(check, known)
         elif known is not None:
@@ -166,7 +184,8 @@ class BlackBox(Problem):
         )
         self.tolerance = real("tolerance", tolerance, least=0, infinite=True)
         self.simulated_noise = float(simulated_noise)
-        repeats = repeats or ("charged" if wanted.noise else "free")
+        noisy = any(o.noise for o in (goals.parts if isinstance(goals, Objectives) else (goals,)))
+        repeats = repeats or ("charged" if noisy else "free")
         self.free_repeats = one_of("repeats", repeats, ("free", "charged")) == "free"
         if keep is not None and self.free_repeats:
             raise ArgumentError(
@@ -184,75 +203,11 @@ class BlackBox(Problem):
                 functions.append(f)
         declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, scales)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
-        self.reader = Reader(wanted, functions, declared, self.check is not None)
+        self.reader = Reader(goals, functions, declared, self.check is not None)
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:
             raise ArgumentError(
                 f"x0 = {self.space.mapping(self.x0)}: the known constraints forbid this design"
             )
-
-    # -- what it is --------------------------------------------------------------------------------
-
-    @property
-    def goal(self) -> Objective:
-        """What is optimised."""
-        return self.reader.objective
-
-    @property
-    def objective(self) -> str | None:
-        """Name of the metric that is optimised; None until it is known."""
-        return self.reader.objective.name
-
-    @property
-    def maximize(self) -> bool:
-        """True if large values of the objective are good."""
-        return self.reader.objective.maximize
-
-    @property
-    def target(self) -> float | None:
-        """The value that the objective should have, if any."""
-        return self.reader.objective.target
-
-    @property
-    def unit(self) -> str:
-        """The objective's unit."""
-        return self.reader.objective.unit
-
-    @property
-    def noise(self) -> float | bool:
-        """Standard deviation of the objective, 0 where it repeats, True where it is unknown."""
-        return self.reader.objective.noise
-
-    @property
-    def sign(self) -> float:  # type: ignore[override]
-        """-1 where the objective is maximised, else 1."""
-        return self.reader.objective.sign
-
-    @property
-    def limits(self) -> Limits:
-        """What is limited."""
-        return self.reader.limits
-
-    @property
-    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Metrics that every row has: the objective, then what is limited."""
-        return self.reader.columns
-
-    @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the variables."""
-        return self.space.names
-
-    @property
-    def metric_titles(self) -> dict[str, str]:
-        """Column heading by metric, with units."""
-        return showing.metric_titles(self.reader)
-
-    @property
-    def objective_title(self) -> str:  # type: ignore[override]
-        """Heading of what is minimised or maximised, with its unit; with a target, its distance
-        from it.
-        """
-        return showing.objective_title(self.reader)
 
     @property
     def deterministic(self) -> bool:
@@ -399,6 +354,8 @@ class BlackBox(Problem):
             NotMeasured: The answer is not an observation, and only evaluating can tell what it is
                 worth.
         """
+        if self.several and isinstance(answer, ObservedFront):
+            return self._judge_front(answer)
         if self.truth and (self.noise or not isinstance(answer, Observation)):
             x = self.space.vector(
                 answer.x if isinstance(answer, Observation) else answer, what="answer"
@@ -413,77 +370,42 @@ class BlackBox(Problem):
             )
         return self.reader.verdict(seen, self.tolerance)
 
+    def _judge_front(self, front: ObservedFront) -> Verdict:
+        """Return the verdict on a front, recomputed from raw metrics or, where the truth is known
+        and the values are not, from its points.
+        """
+        rows = front.rows
+        if self.truth and self.noise:
+            rows = self.measure(rows.x, rows.id, rows.tag)
+        return fronts.judged(self.reader, self.tolerance, rows)
+
+    def incumbent(self, ledger: Ledger) -> Any:
+        """The best row; of several objectives the front, or the least infeasible row."""
+        rows = ledger.all() if self.several else None
+        if rows is not None:
+            front = fronts.observed_front(self.space, self.reader, self.tolerance, rows)
+            if front is not None:
+                return front
+        return ledger.best(self.tolerance, self.names)
+
+    def objectives_of(self, rows: Observations) -> Float[np.ndarray, "n m"]:
+        """(n, m) the objectives of rows as they are minimised; NaN where there is no value."""
+        return fronts.minimised(self.reader, rows) if self.several else rows.objective[:, None]
+
+    @property
+    def reference(self) -> Float[np.ndarray, " m"] | None:
+        """(m,) the reference point of several objectives, as it is minimised."""
+        return self.reader.several.corner if self.reader.several else None
+
     def experiments(self) -> BlackBoxExperiments:
         """How people and workers run its experiments."""
         return BlackBoxExperiments(self)
-
-    def present(self, answer: Any) -> Any:
-        """An observation that gives categories by their choice: ``answer["solvent"]`` is "DMAc",
-        not its code.
-        """
-        choices = tuple(v.choices for v in self.space.variables)
-        return (
-            replace(answer, choices=choices)
-            if isinstance(answer, Observation) and any(choices)
-            else answer
-        )
-
-    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
-        """The design and its constraints one by one, as rows of text."""
-        return showing.describe(self.space, self.reader, answer, verdict)
-
-    def design(self, answer: Any) -> dict[str, Any] | None:
-        """The design by variable name."""
-        return self.space.mapping(answer.x) if isinstance(answer, Observation) else None
-
-    def best_answer(self) -> Any:
-        """The literature's best point, where the truth of a point is known."""
-        return self.best_point if self.truth else None
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Its variables with their bounds, its sense or target, its limits."""
-        return showing.fingerprint(self.space, self.reader)
-
-    def about(self) -> str:
-        """What its function says of itself."""
-        return inspect.getdoc(self if self.fun is None else self.fun) or ""
-
-    def outline(self) -> list[str]:
-        """Its variables and limits."""
-        return showing.outline(self.space, self.reader)
-
-    def facts(self) -> dict[str, Any]:
-        """Its variables and limits; constraints: the number of their finite sides."""
-        return showing.facts(self.space, self.reader)
-
-    def frame(self, rows: Observations) -> pd.DataFrame:
-        """One row per evaluation: id, variables, raw metrics, violation, feasible, status, reason,
-        best so far (feasible only).
-        """
-        return showing.frame(self.space, self.reader, self.tolerance, rows)
 
     def __repr__(self) -> str:
         return (
             f"BlackBox('{self.name}', d={self.space.d}, "
             f"limits={[q.name + ' ' + q.text for q in self.limits.limits]})"
         )
-
-
-def _objective(
-    given: str | Objective | None,
-    maximize: bool,
-    target: float | None,
-    unit: str,
-    noise: float | bool,
-) -> Objective:
-    """The objective from the arguments of a BlackBox."""
-    rest = {"maximize": maximize, "target": target, "unit": unit, "noise": noise}
-    if not isinstance(given, Objective):
-        return Objective(given, **rest)  # type: ignore[arg-type]
-    twice = [k for k, v in rest.items() if v != getattr(Objective, k)]
-    if twice:
-        raise ArgumentError(f"{twice[0]}: given twice, in objective=Objective(...) and beside it")
-    return given
 
 
 def noisy(problem: BlackBox, sd: float) -> BlackBox:

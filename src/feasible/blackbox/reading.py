@@ -16,7 +16,7 @@ from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, Observation, Observ
 from ..core.limits import Limit, Limits
 from ..core.verdict import Verdict
 from .constraints import SciPyConstraint
-from .objective import Objective
+from .objective import Objective, Objectives
 from .outcome import Outcome, column_of, numbers, numeric, why
 
 if TYPE_CHECKING:
@@ -28,22 +28,24 @@ class Reader:
     function has, from the first outcomes that show them.
 
     Attributes:
-        objective: What is optimised.
+        objective: What is optimised; of several objectives the first.
+        several: The objectives, where they are several.
         limits: All limits, those of constraint functions first.
-        columns: Metrics that every row has: the objective, then what is limited.
+        columns: Metrics that every row has: the objectives, then what is limited.
         named: False until it is known which metric is the objective.
         staged: True where a cheap check comes before the function, so that a row may end early.
     """
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Objective | Objectives,
         functions: Sequence[SciPyConstraint],
         declared: Sequence[Limit],
         staged: bool,
     ):
-        self.objective = objective
-        self.named = objective.name is not None
+        self.several = objective if isinstance(objective, Objectives) else None
+        self.objective = objective.parts[0] if isinstance(objective, Objectives) else objective
+        self.named = self.objective.name is not None
         self.staged = staged
         self._functions = list(functions)
         self._declared = list(declared)
@@ -52,14 +54,21 @@ class Reader:
     def _lay_out(self) -> None:
         """Set the limits and columns from what is known by now."""
         limits = [limit for f in self._functions for limit in f.limits()] + self._declared
-        name = self.objective.name
-        if name in {q.name for q in limits}:
-            raise ArgumentError(
-                f"objective '{name}' is also a limit: limit another metric, or return it under two "
-                "names"
-            )
+        names = self.several.names if self.several else (self.objective.name or _NAME,)
+        if self.named:
+            for name in {q.name for q in limits} & set(names):
+                raise ArgumentError(
+                    f"objective '{name}' is also a limit: limit another metric, or return it under "
+                    "two names"
+                )
         self.limits = Limits(limits)
-        self.columns = (name or "objective", *self.limits.names)
+        self.objectives = names
+        self.columns = (*names, *self.limits.names)
+
+    @property
+    def parts(self) -> tuple[Objective, ...]:
+        """The objectives."""
+        return self.several.parts if self.several else (self.objective,)
 
     # -- which metric is which ---------------------------------------------------------------------
 
@@ -92,6 +101,14 @@ class Reader:
             if k not in self.limits.names and not any(f.owns(str(k)) for f in self._functions)
         ]
 
+    def minimised(self, values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        """(n,) what is minimised, from the metrics in the order of `columns`; of several objectives
+        minus the hypervolume of each point on its own.
+        """
+        if self.several is None:
+            return np.asarray(self.objective.minimised(values[:, 0]))
+        return self.several.alone(values[:, : len(self.objectives)])
+
     # -- one point ---------------------------------------------------------------------------------
 
     def metrics(self, raw: Any) -> dict[str, float]:
@@ -99,7 +116,7 @@ class Reader:
 
         Args:
             raw: A number, (objective, values), the objective and the values in one sequence, or a
-                mapping.
+                mapping; of several objectives (objectives, values), or all in one sequence.
         """
         if isinstance(raw, Mapping):
             found = numbers(raw)
@@ -109,22 +126,32 @@ class Reader:
         if (
             isinstance(raw, (tuple, list))
             and len(raw) == 2
-            and np.ndim(raw[0]) == 0
+            and np.ndim(raw[0]) == (0 if self.several is None else 1)
             and np.ndim(raw[1]) == 1
         ):
-            raw = [raw[0], *raw[1]]
+            raw = [*np.atleast_1d(raw[0]), *raw[1]]
         values, names = numeric(raw), self._in_order
         if values.size != len(names) or values.ndim > 1:
             raise EvaluationFailed(
                 f"wrong shape: the function returned shape {values.shape}, expected "
-                f"{_expected(names)}"
+                f"{self._expected()}"
             )
         return dict(zip(names, values.ravel().tolist(), strict=True))
 
     @property
     def _in_order(self) -> tuple[str, ...]:
         """What a function that gives no names returns, in this order."""
-        return (self.columns[0], *(q.name for q in self._declared))
+        return (*self.objectives, *(q.name for q in self._declared))
+
+    def _expected(self) -> str:
+        """What a function that gives no names should return, in words."""
+        limited = [q.name for q in self._declared]
+        values = f" and {len(limited)} values for {', '.join(limited)}" if limited else ""
+        if self.several:
+            return f"the objectives {', '.join(self.objectives)}{values}"
+        if limited:
+            return f"the objective{values}"
+        return "one number (several objectives are declared by name: objectives={...})"
 
     def add_constraints(self, x: Float[np.ndarray, " d"], outcome: Outcome) -> None:
         """Add the values of SciPy's constraint objects, or why they failed."""
@@ -149,7 +176,8 @@ class Reader:
             self.infer(seen.metrics)
         if seen.status == "done":
             by_name = self.limits.violations(self._signed(seen.metrics)[0])
-            objective = self.objective.minimised(seen.metrics.get(self.columns[0], math.nan))
+            metrics = [seen.metrics.get(name, math.nan) for name in self.objectives]
+            objective = float(self.minimised(np.array([metrics]))[0])
             violation = max(by_name.values(), default=0.0)
         else:
             ended = seen.status in ("infeasible", "checked")
@@ -184,14 +212,15 @@ class Reader:
         values = np.array(
             [[o.metrics.get(c, math.nan) for c in columns] for o in outcomes]
         ).reshape(n, len(columns))
-        constraints = self.limits.signed(values[:, 1 : 1 + len(self.limits.names)])
+        k = len(self.objectives)
+        constraints = self.limits.signed(values[:, k : k + len(self.limits.names)])
         status = np.full(n, DONE, dtype=np.int8)
         reason: dict[int, str] = {}
         for i, o in enumerate(outcomes):
             status[i], note = self._status(o, values[i])
             if note:
                 reason[i] = note
-        objective = np.where(status == DONE, self.objective.minimised(values[:, 0]), math.nan)
+        objective = np.where(status == DONE, self.minimised(values), math.nan)
         seconds = np.array([o.seconds for o in outcomes])
         return Observations(
             x, objective, constraints, values, columns, status, ids, tag, reason, seconds
@@ -208,12 +237,13 @@ class Reader:
         ]
         if bad:
             return FAILED, f"not finite: {bad[0]} is {values[self.columns.index(bad[0])]:g}"
-        if math.isnan(values[0]):
+        open_ = [c for c in self.objectives if c not in o.metrics]
+        if open_:
             if self.limit_violation(o.metrics) > 0:
                 return INFEASIBLE, None
             if self.staged and o.metrics:
                 return CHECKED, None
-            return FAILED, f"no value for the objective '{self.columns[0]}'"
+            return FAILED, f"no value for the objective '{open_[0]}'"
         absent = [n for n in self.limits.names if n not in o.metrics]
         if absent:
             return FAILED, f"no value for the limit '{absent[0]}'"
@@ -238,8 +268,8 @@ class Reader:
             for row, outcome in zip(x, outcomes, strict=True):
                 self.add_constraints(row, outcome)
             return self.rows(x, outcomes, ids, tag)
-        objective = self.objective.minimised(values[:, 0])
-        g, status = self.limits.signed(values[:, 1:k]), np.zeros(len(x), dtype=np.int8)
+        objective, first = self.minimised(values), len(self.objectives)
+        g, status = self.limits.signed(values[:, first:k]), np.zeros(len(x), dtype=np.int8)
         return Observations(x, objective, g, values, columns, status, ids, tag)
 
     def table(self, raw: Any, n: int) -> tuple[tuple[str, ...], np.ndarray]:
@@ -261,16 +291,23 @@ class Reader:
             isinstance(raw, (tuple, list))
             and len(raw) == 2
             and (np.ndim(raw[1]) == 2 or len(names) == 2)
-            and np.ndim(raw[0]) == 1
+            and np.ndim(raw[0]) == (1 if self.several is None else 2)
         ):
-            table = np.asarray(raw[1], dtype=float)
+            first, table = numeric(raw[0]), np.asarray(raw[1], dtype=float)
             table = table[:, None] if table.ndim == 1 else table
-            if table.shape != (n, len(names) - 1):
+            k = len(self.objectives)
+            if table.shape != (n, len(names) - k):
                 raise EvaluationFailed(
                     f"wrong shape: values have shape {table.shape}, expected ({n}, "
-                    f"{len(names) - 1})"
+                    f"{len(names) - k})"
                 )
-            return names, np.column_stack([column_of(raw[0], n, "the objective"), table])
+            if self.several is None:
+                first = column_of(first, n, "the objective")
+            elif first.shape != (n, k):
+                raise EvaluationFailed(
+                    f"wrong shape: the objectives have shape {first.shape}, expected ({n}, {k})"
+                )
+            return names, np.column_stack([first, table])
         values = numeric(raw)
         if values.shape == (n,) and len(names) == 1:
             return names, values[:, None].copy()
@@ -278,17 +315,10 @@ class Reader:
             one = len(names) == 1
             raise EvaluationFailed(
                 f"wrong shape: the function returned shape {values.shape} for {n} points, expected "
-                + (f"({n},)" if one else f"({n}, {len(names)}): {_expected(names)}")
+                + (f"({n},)" if one else f"({n}, {len(names)}): {self._expected()}")
             )
         return names, values.copy()
 
 
 _NAME = "objective"
 """The metric that is the objective where the user says nothing else."""
-
-
-def _expected(names: Sequence[str]) -> str:
-    """What a function that gives no names should return, in words."""
-    if len(names) == 1:
-        return "one number (several objectives are declared by name: objectives={...})"
-    return f"the objective and {len(names) - 1} values for {', '.join(names[1:])}"

@@ -4,126 +4,269 @@ lines.
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.ledger import STATUS, Observations
+from ..core.ledger import STATUS, Observation, Observations
+from ..core.limits import Limits
+from ..core.pareto import Cloud
 from ..core.plain import plain
+from ..core.problem import Problem
 from ..core.verdict import Verdict
+from . import fronts
+from .fronts import ObservedFront
+from .objective import Objective
 from .reading import Reader
 from .space import Space
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..core.ledger import Observation
-
-OWN = ("violation", "feasible", "status", "reason", "best")
+OWN = ("violation", "feasible", "status", "reason", "best", "front")
 """Columns of a frame that are not the user's."""
 
 
-def metric_titles(reader: Reader) -> dict[str, str]:
-    """Column heading by metric, with units."""
-    objective = reader.columns[0]
-    limited = {q.name: f"{q.name} [{q.unit}]" if q.unit else q.name for q in reader.limits.limits}
-    return {objective: reader.objective.titled(objective)} | limited
+class Shown(Problem):
+    """The part of a `BlackBox` that people see.
 
-
-def objective_title(reader: Reader) -> str:
-    """Heading of what is minimised or maximised, with its unit; with a target, its distance from
-    it.
+    Attributes:
+        fun: The user's function.
+        space: The variables.
+        reader: The objectives and limits.
+        tolerance: Largest violation that counts as feasible.
+        best_point: From the literature.
+        truth: True if fun is the truth.
     """
-    title, target = next(iter(metric_titles(reader).values())), reader.objective.target
-    return title if target is None else f"distance of {title} from {target:g}"
 
+    fun: Callable[..., Any] | None
+    space: Space
+    reader: Reader
+    best_point: Any
+    truth: bool
 
-def describe(
-    space: Space, reader: Reader, answer: Observation | None, verdict: Verdict
-) -> list[tuple[str, ...]]:
-    """A design and its constraints one by one, as rows of text."""
-    if answer is None:
-        return [("variable", "value", "unit"), ("(none)", "nothing was evaluated", "")]
-    rows: list[tuple[str, ...]] = [("variable", "value", "unit")]
-    rows += [
-        (v.name, v.show(float(a)), v.unit) for v, a in zip(space.variables, answer, strict=True)
-    ]
-    rows.append(("metric", "value", "limit", "slack", "unit"))
-    objective, name = reader.objective, reader.columns[0]
-    value = (
-        objective.sign * verdict.objective
-        if objective.target is None
-        else verdict.metrics.get(name, math.nan)
-    )
-    rows.append((name, f"{value:.8g}", objective.sense, "", objective.unit))
-    for q in reader.limits.limits:
-        value = verdict.metrics.get(q.name, math.nan)
-        text = ("yes" if value else "no") if q.yes_no and value == value else f"{value:.8g}"
-        rows.append((q.name, text, q.text, "" if q.yes_no else f"{q.slack(value):.3g}", q.unit))
-    return rows
+    @property
+    def goal(self) -> Objective:
+        """What is optimised."""
+        return self.reader.objective
 
+    @property
+    def objective(self) -> str | None:
+        """Name of the metric that is optimised; None until it is known, or where several are."""
+        return None if self.several else self.reader.objective.name
 
-def frame(space: Space, reader: Reader, tolerance: float, rows: Observations) -> pd.DataFrame:
-    """One row per evaluation: id, variables, raw metrics, violation, feasible, status, reason, best
-    so far (feasible only).
-    """
-    import pandas as pd
+    @property
+    def maximize(self) -> bool:
+        """True if large values of the objective are good."""
+        return self.reader.objective.maximize
 
-    data: dict[str, Any] = {"id": rows.id}
-    for j, v in enumerate(space.variables):
-        x = rows.x[:, j]
-        whole = x.astype(int) if v.integer else x
-        data[v.title] = [v.choices[round(c)] for c in x] if v.choices else whole
-    titles = metric_titles(reader)
-    for j, c in enumerate(rows.columns):
-        title, column = titles.get(c, c), rows.values[:, j]
-        if c in reader.columns or not np.isnan(column).all():
-            data[title if title not in {*data, *OWN} else f"{title} (metric)"] = column
-    good = (rows.violation <= tolerance) & ~np.isnan(rows.objective)
-    best = np.fmin.accumulate(np.where(good, rows.objective, np.nan))
-    data |= {
-        "violation": rows.violation,
-        "feasible": good,
-        "status": [STATUS[s] for s in rows.status],
-        "reason": [rows.reason.get(i, "") for i in range(len(rows))],
-        "best": reader.objective.sign * best,
-    }
-    return pd.DataFrame(data)
+    @property
+    def target(self) -> float | None:
+        """The value that the objective should have, if any."""
+        return self.reader.objective.target
 
+    @property
+    def unit(self) -> str:
+        """The objective's unit."""
+        return self.reader.objective.unit
 
-def fingerprint(space: Space, reader: Reader) -> dict[str, Any]:
-    """Variables with their bounds, sense or target, limits: what a stored run relies on."""
-    return {
-        "maximize": reader.objective.maximize,
-        "target": reader.objective.target,
-        "variables": {
-            v.name: [
-                plain(float(v.low)),
-                plain(float(v.high)),
-                v.integer,
-                v.log,
-                [str(c) for c in v.choices],
-            ]
-            for v in space.variables
-        },
-        "limits": {q.name: q.text for q in reader.limits.limits},
-    }
+    @property
+    def noise(self) -> float | bool:
+        """Standard deviation of the objective, 0 where it repeats, True where it is unknown; of
+        several objectives the largest.
+        """
+        return max(o.noise for o in self.reader.parts)
 
+    @property
+    def sign(self) -> float:  # type: ignore[override]
+        """-1 where the objective is maximised, as the hypervolume of several is, else 1."""
+        return -1.0 if self.several else self.reader.objective.sign
 
-def outline(space: Space, reader: Reader) -> list[str]:
-    """Variables and limits, as lines."""
-    lines = ["variables:", *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in space.variables)]
-    limits = reader.limits.limits
-    return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
+    @property
+    def limits(self) -> Limits:
+        """What is limited."""
+        return self.reader.limits
 
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Metrics that every row has: the objective, then what is limited."""
+        return self.reader.columns
 
-def facts(space: Space, reader: Reader) -> dict[str, Any]:
-    """Variables and limits as plain data; constraints: the number of their finite sides."""
-    return {
-        "variables": [
-            {"name": v.name, "low": v.low, "high": v.high, "unit": v.unit} for v in space.variables
-        ],
-        "limits": {q.name: q.text for q in reader.limits.limits},
-        "constraints": reader.limits.m,
-    }
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the variables."""
+        return self.space.names
+
+    @property
+    def metric_titles(self) -> dict[str, str]:
+        """Column heading by metric, with units."""
+        titles = {
+            c: o.titled(c) for c, o in zip(self.reader.objectives, self.reader.parts, strict=True)
+        }
+        limited = {
+            q.name: f"{q.name} [{q.unit}]" if q.unit else q.name for q in self.reader.limits.limits
+        }
+        return titles | limited
+
+    @property
+    def objective_title(self) -> str:  # type: ignore[override]
+        """Heading of what is minimised or maximised, with its unit; with a target, its distance
+        from it; of several objectives the hypervolume.
+        """
+        if self.reader.several:
+            return "hypervolume"
+        title, target = next(iter(self.metric_titles.values())), self.reader.objective.target
+        return title if target is None else f"distance of {title} from {target:g}"
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """The design and its constraints one by one, as rows of text; of a front its points."""
+        if isinstance(answer, ObservedFront):
+            return fronts.table(answer, self.metric_titles, fronts.SHOWN)
+        if answer is None:
+            return [("variable", "value", "unit"), ("(none)", "nothing was evaluated", "")]
+        rows: list[tuple[str, ...]] = [("variable", "value", "unit")]
+        rows += [
+            (v.name, v.show(float(a)), v.unit)
+            for v, a in zip(self.space.variables, answer, strict=True)
+        ]
+        rows.append(("metric", "value", "limit", "slack", "unit"))
+        for name, objective in zip(self.reader.objectives, self.reader.parts, strict=True):
+            value = verdict.metrics.get(name, math.nan)
+            if self.reader.several is None and objective.target is None:
+                value = objective.sign * verdict.objective
+            rows.append((name, f"{value:.8g}", objective.sense, "", objective.unit))
+        for q in self.reader.limits.limits:
+            value = verdict.metrics.get(q.name, math.nan)
+            text = ("yes" if value else "no") if q.yes_no and value == value else f"{value:.8g}"
+            rows.append((q.name, text, q.text, "" if q.yes_no else f"{q.slack(value):.3g}", q.unit))
+        return rows
+
+    def frame(self, rows: Observations) -> pd.DataFrame:
+        """One row per evaluation: id, variables, raw metrics, violation, feasible, status, reason,
+        best so far (feasible only; of several objectives the hypervolume, and which rows are the
+        front).
+        """
+        import pandas as pd
+
+        data: dict[str, Any] = {"id": rows.id}
+        for j, v in enumerate(self.space.variables):
+            x = rows.x[:, j]
+            whole = x.astype(int) if v.integer else x
+            data[v.title] = [v.choices[round(c)] for c in x] if v.choices else whole
+        titles = self.metric_titles
+        for j, c in enumerate(rows.columns):
+            title, column = titles.get(c, c), rows.values[:, j]
+            if c in self.reader.columns or not np.isnan(column).all():
+                data[title if title not in {*data, *OWN} else f"{title} (metric)"] = column
+        good = fronts.feasible_rows(rows, self.tolerance)
+        data |= {
+            "violation": rows.violation,
+            "feasible": good,
+            "status": [STATUS[s] for s in rows.status],
+            "reason": [rows.reason.get(i, "") for i in range(len(rows))],
+        }
+        if self.reader.several:
+            data["best"], data["front"] = fronts.best_so_far(self.reader, self.tolerance, rows)
+        else:
+            best = np.fmin.accumulate(np.where(good, rows.objective, np.nan))
+            data["best"] = self.reader.objective.sign * best
+        return pd.DataFrame(data)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Variables with their bounds, sense or target, limits: what a stored run relies on."""
+        several = self.reader.several
+        aims = several and {
+            o.name: [o.maximize, o.target, r]
+            for o, r in zip(several.parts, several.reference, strict=True)
+        }
+        return {
+            **({"objectives": aims} if aims else {}),
+            "maximize": self.reader.objective.maximize,
+            "target": self.reader.objective.target,
+            "variables": {
+                v.name: [
+                    plain(float(v.low)),
+                    plain(float(v.high)),
+                    v.integer,
+                    v.log,
+                    [str(c) for c in v.choices],
+                ]
+                for v in self.space.variables
+            },
+            "limits": {q.name: q.text for q in self.reader.limits.limits},
+        }
+
+    def outline(self) -> list[str]:
+        """Variables, several objectives and limits, as lines."""
+        lines = [
+            "variables:",
+            *(f"  {v.title} in [{v.low:g}, {v.high:g}]" for v in self.space.variables),
+        ]
+        if several := self.reader.several:
+            lines += ["objectives:"]
+            for o, r in zip(several.parts, several.reference, strict=True):
+                lines += [f"  {o.sense} {o.titled(str(o.name))}, reference {r:g}"]
+        limits = self.reader.limits.limits
+        return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
+
+    def facts(self) -> dict[str, Any]:
+        """Variables and limits as plain data; constraints: the number of their finite sides."""
+        return {
+            "variables": [
+                {"name": v.name, "low": v.low, "high": v.high, "unit": v.unit}
+                for v in self.space.variables
+            ],
+            "limits": {q.name: q.text for q in self.reader.limits.limits},
+            "constraints": self.reader.limits.m,
+            **({"objectives": list(self.reader.objectives)} if self.reader.several else {}),
+        }
+
+    def present(self, answer: Any) -> Any:
+        """An observation that gives categories by their choice: ``answer["solvent"]`` is "DMAc",
+        not its code.
+        """
+        choices = tuple(v.choices for v in self.space.variables)
+        return (
+            replace(answer, choices=choices)
+            if isinstance(answer, Observation) and any(choices)
+            else answer
+        )
+
+    def design(self, answer: Any) -> dict[str, Any] | None:
+        """The design by variable name; of a front the points' values of each variable and
+        objective.
+        """
+        if isinstance(answer, ObservedFront):
+            names = (*self.names, *self.reader.objectives)
+            return {"id": answer.rows.id.tolist()} | {n: answer[n].tolist() for n in names}
+        return self.space.mapping(answer.x) if isinstance(answer, Observation) else None
+
+    def reached(self, verdict: Verdict) -> str:
+        """The objective's value; of several the hypervolume and the number of points."""
+        if not self.several:
+            return super().reached(verdict)
+        count = verdict.metrics.get("points", 0)
+        return f"hypervolume {-verdict.objective:.8g} by {count:g} points"
+
+    def listing(self, answer: Any) -> list[str]:
+        """The front's objectives, some of them where they are many."""
+        front = isinstance(answer, ObservedFront)
+        return fronts.lines(answer, self.metric_titles) if front else []
+
+    def cloud(self, rows: Observations) -> Cloud | None:
+        """The rows by their objectives, where these are several."""
+        if not self.several:
+            return None
+        return fronts.cloud(self.reader, self.tolerance, rows, self.metric_titles)
+
+    def best_answer(self) -> Any:
+        """The literature's best point, where the truth of a point is known."""
+        return self.best_point if self.truth else None
+
+    def about(self) -> str:
+        """What its function says of itself."""
+        return inspect.getdoc(self if self.fun is None else self.fun) or ""

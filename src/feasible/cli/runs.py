@@ -146,7 +146,7 @@ def _print(out: Any, result: Result) -> None:
 
     show_design(out, result.table())
     out.print()
-    out.print(str(result), markup=False)
+    out.print(result.text(), markup=False)
 
 
 def _as_json(result: Result) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def tell(
                 "unchanged": told.unchanged,
                 "warnings": [*warnings, *told.warnings],
                 "left": opened.left(),
-                "best": None if best is None else best.id,
+                "best": None if best is None else opened.experiments.numbers(best),
             }
         )
         return
@@ -225,7 +225,7 @@ def tell(
     )
     if best is not None:
         reached = opened.experiments.headline(best, opened.problem.judge(best))
-        out.print(f"best:     id {best.id}, {reached}", markup=False)
+        out.print(f"best:     {reached}", markup=False)
 
 
 def open_study(store: Store, row: RunRow) -> Study:

@@ -87,8 +87,8 @@ class Run:
         return np.random.default_rng([self.seed, *key])
 
     def incumbent(self) -> Any:
-        """The best row of the ledger, or None."""
-        return self.ledger.best(self.problem.tolerance, self.problem.names)
+        """The answer that the ledger's rows support, or None."""
+        return self.problem.incumbent(self.ledger)
 
     def stop_if_asked(self) -> None:
         """Raise GoalReached if an observer asked the run to stop."""

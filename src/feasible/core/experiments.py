@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .ledger import Observation, Observations
+from .ledger import Observations
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -109,5 +109,8 @@ class Experiments(Protocol):
     def run(self, x: Float[np.ndarray, " d"]) -> Ran:
         """Run an experiment. Never raises what the user's function raises."""
 
-    def headline(self, best: Observation, verdict: Verdict) -> str:
-        """What the best experiment reached, in a few words."""
+    def numbers(self, best: Any) -> int | list[int]:
+        """The row number of the best experiment, or of those of a front."""
+
+    def headline(self, best: Any, verdict: Verdict) -> str:
+        """What the best experiment, or the front, reached, in a few words."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import ArgumentError, WrongProblem
 from .trail import GROWTH
 from .verdict import Verdict
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .experiments import Experiments
-    from .ledger import Observations
+    from .ledger import Ledger, Observations
+    from .pareto import Cloud
 
 
 class Problem:
@@ -63,6 +64,10 @@ class Problem:
     """True where a run's answer is its last one, because it is judged on data that must not choose
     (held-out data); an earlier one counts only where it keeps to the limits and the last does not.
     """
+    several: bool = False
+    """True where it has several objectives, so that its answers are fronts; only methods that say
+    the same of themselves solve it.
+    """
     answers: ClassVar[tuple[type, ...]] = ()
     """Dataclasses of its answers, so that a stored one can be read back; none where they are plain
     data, arrays or tensors.
@@ -71,6 +76,12 @@ class Problem:
     def judge(self, answer: Any) -> Verdict:
         """Measure an answer. Must not trust anything the method says about it."""
         raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")
+
+    def incumbent(self, ledger: Ledger) -> Any:
+        """The answer that the rows of a ledger support; None where there are none. By default the
+        best row.
+        """
+        return ledger.best(self.tolerance, self.names)
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies it: plain data that must stay as it is while a stored run goes on.
@@ -98,6 +109,18 @@ class Problem:
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """An answer and its constraints, as rows of text for people."""
         return [("answer", str(answer))]
+
+    def reached(self, verdict: Verdict) -> str:
+        """What a feasible answer reached, in a few words."""
+        return f"objective {self.sign * verdict.objective:.8g}"
+
+    def listing(self, answer: Any) -> list[str]:
+        """An answer as a few lines of text, where it has more to say than its verdict."""
+        return []
+
+    def cloud(self, rows: Observations) -> Cloud | None:
+        """The rows of a ledger by their objectives, where it has several."""
+        return None
 
     def design(self, answer: Any) -> dict[str, Any] | None:
         """An answer's components by name, as plain data for scripts; None where it has none."""
@@ -162,10 +185,25 @@ class Method:
 
     solves: ClassVar[type[Problem]] = Problem
     name: ClassVar[str] = "method"
+    several: ClassVar[bool] = False
+    """True if it takes problems with several objectives."""
     asks: ClassVar[bool] = False
     """True if it also has ask(problem, state, n) and tell(problem, state, seen), so that others may
     make the evaluations.
     """
+
+    def check_problem(self, problem: Problem) -> None:
+        """Raise WrongProblem where it does not solve this problem."""
+        if not isinstance(problem, self.solves):
+            raise WrongProblem(
+                f"method {self.name} solves {self.solves.__name__}, got the "
+                f"{type(problem).__name__} '{problem.name}'"
+            )
+        if problem.several and not self.several:
+            raise WrongProblem(
+                f"method {self.name} takes one objective, got '{problem.name}', which has several; "
+                "without a method named, one that takes several is chosen"
+            )
 
     def least(self, problem: Any) -> int:
         """Evaluations that it needs to do more than start; with fewer a run warns."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .budget import Budget
 from .ledger import Ledger
+from .pareto import pareto, plotted
 from .problem import Problem
 from .trail import Point
 from .verdict import Verdict
@@ -17,6 +18,10 @@ from .verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
+
+
+HEADERS = ("variable", "metric", "point")
+"""First cells of the header rows in a table of an answer."""
 
 
 @dataclass(slots=True)
@@ -91,9 +96,13 @@ class Result:
         )
 
     def plot(self) -> go.Figure:
-        """Convergence: best objective against what was spent; infeasible stretches are drawn by
-        their violation.
+        """Of one objective, convergence: its best value against what was spent; infeasible
+        stretches are drawn by their violation. Of several, all evaluations by their objectives,
+        and the front.
         """
+        rows = self.ledger.all() if self.problem.several else None
+        if rows is not None and (cloud := self.problem.cloud(rows)) is not None:
+            return pareto({self.method: cloud}, f"{self.problem.name}: {self.method}")
         import plotly.graph_objects as go
 
         axis = next((r for r in self.budget if r != "seconds"), "seconds")
@@ -124,17 +133,18 @@ class Result:
             figure.update_layout(yaxis2={"title": "violation", "overlaying": "y", "side": "right"})
         title = f"{self.problem.name}: {self.method}"
         figure.update_layout(
-            title=_plotted(title),
+            title=plotted(title),
             xaxis_title=axis,
-            yaxis_title=_plotted(f"best {self.problem.objective_title}"),
+            yaxis_title=plotted(f"best {self.problem.objective_title}"),
             template="plotly_white",
         )
         return figure
 
-    def __str__(self) -> str:
+    def text(self) -> str:
+        """The answer's verdict, why the run stopped and what was spent, as a few lines."""
         head = f"{self.problem.name} by {self.method}: "
         if self.verdict.feasible:
-            head += f"objective {self.problem.sign * self.verdict.objective:.8g}, feasible"
+            head += f"{self.problem.reached(self.verdict)}, feasible"
         elif self.answer is None:
             head += "no answer"
         else:
@@ -146,6 +156,9 @@ class Result:
         )
         lines = [head, f"stopped: {self.stopped}", f"spent: {spent}", *self.notes]
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return "\n".join([self.text(), *self.problem.listing(self.answer)])
 
     __repr__ = __str__
 
@@ -160,10 +173,5 @@ class Result:
             )
 
         rows = self.table()
-        body = "".join(row(r, "th" if r[0] in ("variable", "metric") else "td") for r in rows)
+        body = "".join(row(r, "th" if r[0] in HEADERS else "td") for r in rows)
         return f"<pre>{html.escape(str(self))}</pre><table>{body}</table>"
-
-
-def _plotted(text: str) -> str:
-    """Text that Plotly shows as it stands: no markup, no mathematics."""
-    return html.escape(text).replace("$", "&#36;")

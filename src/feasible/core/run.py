@@ -11,7 +11,7 @@ from typing import Any
 from .active import Run as Run, active_run as active_run, stop as stop
 from .budget import CLOCK, active_meter
 from .checks import whole
-from .errors import Stalled, StopRun, WrongProblem
+from .errors import Stalled, StopRun
 from .result import Result
 from .resume import Checkpoints, restore, save
 from .trail import next_point
@@ -75,11 +75,7 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             KeyboardInterrupt ends the run in order.
     """
     problem, method, meter = current.problem, current.method, current.meter
-    if not isinstance(problem, method.solves):
-        raise WrongProblem(
-            f"method {method.name} solves {method.solves.__name__}, got the "
-            f"{type(problem).__name__} '{problem.name}'"
-        )
+    method.check_problem(problem)
     meter.spent.setdefault("steps", 0)
     stopped, settled = "", False
     with _active(current):

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ..core.result import Result
+from ..core.result import HEADERS, Result
 from ..core.run import Run
 from ..core.trail import Point
 from .trials import Race, Trial
@@ -159,10 +159,12 @@ class RaceProgress:
 def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]]) -> None:
     """A design and its constraints, as two tables."""
     table: Table | None = None
+    kind = ""
     for row in rows:
-        if row[0] in ("variable", "metric") and len(row) >= 3 and row[1] == "value":
+        if row[0] == "point" or (row[0] in HEADERS and len(row) >= 3 and row[1] == "value"):
             if table is not None:
                 console.print(table)
+            kind = row[0]
             table = Table(box=None, header_style="bold", pad_edge=False)
             for i, cell in enumerate(row):
                 table.add_column(
@@ -174,7 +176,7 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
             table = Table(box=None, show_header=False)
             table.add_row(*(escape(c) for c in row))
         else:
-            bad = len(row) == 5 and row[3].startswith("-")
+            bad = kind == "metric" and row[3].startswith("-")
             table.add_row(*(escape(c) for c in row), style="red" if bad else None)
     if table is not None:
         console.print(table)

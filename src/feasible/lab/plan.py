@@ -63,13 +63,10 @@ def given_plan(
     by_name, references = _problems(problems)
     given = _methods(methods)
     loaded = {label: None if m == DEFAULT else load_method(m) for label, m in given.items()}
-    for label, method in loaded.items():
-        for name, p in by_name.items():
-            if method is not None and not isinstance(p, method.solves):
-                raise ArgumentError(
-                    f"method {label} solves {method.solves.__name__}, but '{name}' is a "
-                    f"{type(p).__name__}"
-                )
+    for method in loaded.values():
+        for p in by_name.values():
+            if method is not None:
+                method.check_problem(p)
     numbers = _seeds(seeds)
     options = RunOptions(on_failure=on_failure)
     for p in by_name.values():

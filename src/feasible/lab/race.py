@@ -14,6 +14,7 @@ from ..core.budget import Budget, Meter
 from ..core.checks import real, whole
 from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
 from ..core.evaluating import RACING, InProcess
+from ..core.pareto import Cloud
 from ..core.plain import number, plain
 from ..core.problem import Problem
 from ..core.registry import load_problem
@@ -397,6 +398,7 @@ def _trial_from(result: Result, key: Key, chosen: str | None) -> Trial:
         trail=result.trail,
         design=result.table(),
         answer=data["answer"],
+        cloud=Cloud.read(data["cloud"]),
         stopped=result.stopped,
         run=result.run,
         chosen=chosen,
@@ -421,6 +423,7 @@ def _trial_of(store: Store, row: RunRow, key: Key) -> Trial:
         trail=store.trail(row.id),
         design=[tuple(r) for r in result["design"]],
         answer=result["answer"],
+        cloud=Cloud.read(result.get("cloud")),
         stopped=result["stopped"],
         run=row.name,
         chosen=chosen,

@@ -23,18 +23,16 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from ..core.errors import ArgumentError
+from ..core.pareto import Cloud, pareto
+from ..core.result import HEADERS
 from . import drawing, figures, profiles
 from .outcomes import best_trial, outcome, reference, user_value
 from .standings import Standings, format_p, percent, standings
-from .trials import Contest, Race
+from .trials import Contest, Race, Trial
 from .words import chosen_in_words, in_words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-HEADERS = ("variable", "metric")
-"""First cells of the header rows in a design table."""
-
 
 # --------------------------------------------------------------------------------------------------
 # the race report
@@ -190,6 +188,12 @@ def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[st
             picture(f"feasible-{i}", figures.feasible_rate(race, contest.name), height=360)
         )
     pictures.append(picture(f"final-{i}", figures.final_values(race, contest.name)))
+    clouds = _clouds(trials, race.methods)
+    if clouds:
+        colours = {m: s.colour for m, s in drawing.method_styles(race.methods).items()}
+        figure = pareto(clouds, f"Fronts on {contest.name}", colours)
+        note = "Of each method the trial with the largest hypervolume."
+        pictures.append(picture(f"front-{i}", figure, note))
     return {
         "contest": contest,
         "id": f"problem-{i}",
@@ -200,6 +204,13 @@ def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[st
         "design": beside(best.design if best is not None else [], contest.best_design),
         "has_known_design": bool(contest.best_design),
     }
+
+
+def _clouds(trials: Sequence[Trial], methods: Sequence[str]) -> dict[str, Cloud]:
+    """Return the evaluations of each method's best trial, where there are several objectives."""
+    drawn = [t for t in trials if t.cloud is not None and t.cloud.front.any()]
+    best = {m: best_trial([t for t in drawn if t.method == m]) for m in methods}
+    return {m: t.cloud for m, t in best.items() if t is not None and t.cloud is not None}
 
 
 def _overall_pictures(race: Race, result: Standings) -> list[Picture]:
@@ -276,7 +287,7 @@ def _sections(
     """Header and rows by name. A design without header rows is one section of names and values."""
     found: list[tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = []
     for row in (tuple(str(c) for c in r) for r in design):
-        if row and row[0] in HEADERS and row[1:2] == ("value",):
+        if row and row[0] in HEADERS and (row[1:2] == ("value",) or row[0] == "point"):
             found.append((row, {}))
         elif row:
             if not found:

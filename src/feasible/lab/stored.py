@@ -366,6 +366,8 @@ def result_data(result: Result) -> dict[str, Any]:
     answer = result.answer
     seen = isinstance(answer, Observation)
     x = [float(v) for v in answer] if seen else None
+    rows = result.ledger.all() if result.problem.several else None
+    cloud = None if rows is None else result.problem.cloud(rows)
     return {
         "verdict": verdict_data(result.verdict),
         "feasible": result.verdict.feasible,
@@ -378,7 +380,8 @@ def result_data(result: Result) -> dict[str, Any]:
         "notes": result.notes,
         "seconds": result.spent.get("seconds", 0.0),
         "versions": versions(),
-        "text": str(result),
+        "text": result.text(),
+        "cloud": None if cloud is None else cloud.plain(),
         "chosen": result.chosen,
         "objective": finite(result.verdict.objective),
     }
@@ -406,7 +409,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
             observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))),
             stored=True,
         )
-    answer = problem.present(ledger.best(problem.tolerance, problem.names))
+    answer = problem.present(problem.incumbent(ledger))
     if (blob := store.answer(row.id)) is not None:
         answer = decode_as(blob, problem.answers)
     trail, budget = store.trail(row.id), Budget(**row.budget)

@@ -24,7 +24,7 @@ from ..core.checks import whole
 from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, Pending, StoreError
 from ..core.evaluating import RunOptions
 from ..core.experiments import Experiments, Ran
-from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observation, Observations
+from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observations
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.verdict import Verdict
@@ -367,8 +367,8 @@ class Study:
         widest = max(stored, key=lambda r: len(r.metrics))
         return observations(stored, _columns(self.problem, widest))
 
-    def best(self) -> Observation | None:
-        """Return the best row by verdict, among all that were told."""
+    def best(self) -> Any:
+        """Return the answer that all rows support that were told."""
         ledger = Ledger()
         rows = self.rows()
         if rows is None:
@@ -376,7 +376,7 @@ class Study:
         told = rows.rows(~np.isin(rows.status, (PENDING, ABANDONED)))
         if len(told):
             ledger.append(told, stored=True)
-        return self.problem.present(ledger.best(self.problem.tolerance, self.problem.names))
+        return self.problem.present(self.problem.incumbent(ledger))
 
     def result(self) -> Result:
         """Return the study as a Result."""

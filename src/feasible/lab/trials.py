@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..core.pareto import Cloud
 from ..core.trail import Point
 
 
@@ -29,6 +30,8 @@ class Trial:
     stopped: str = ""
     error: str | None = None
     run: str | None = None
+    cloud: Cloud | None = None
+    """Its evaluations by their objectives, where these are several."""
     chosen: str | None = None
     """Of the contestant `default`: the method that the room chose for this problem, and why."""
 

@@ -50,6 +50,7 @@ class RandomSearch(AskTell):
     """
 
     name: ClassVar[str] = "random-search"
+    several: ClassVar[bool] = True
     batch: int = 1
 
     def __post_init__(self) -> None:
