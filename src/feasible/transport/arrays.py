@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, is_number
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -108,24 +108,6 @@ def cost_matrix(value: Any, name: str = "cost") -> Float[np.ndarray, "n m"]:
             f"{name} has shape {array.shape}: expected at least one row and one column"
         )
     return array
-
-
-def positive(value: Any, name: str) -> float:
-    """A positive finite float. Raises ArgumentError, ArgumentTypeError."""
-    if not is_number(value):
-        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a positive number")
-    if not 0 < value < np.inf:
-        raise ArgumentError(f"{name}={float(value):g}: expected a positive finite number")
-    return float(value)
-
-
-def whole(value: Any, name: str, least: int = 1) -> int:
-    """An int >= least. Raises ArgumentError, ArgumentTypeError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ArgumentTypeError(f"{name}: got {type(value).__name__}, expected a whole number")
-    if value < least:
-        raise ArgumentError(f"{name}={int(value)}: expected a whole number >= {least}")
-    return int(value)
 
 
 def whole_numbers(

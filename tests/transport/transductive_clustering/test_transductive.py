@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -14,7 +17,7 @@ import feasible
 from feasible.core.budget import Budget
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods, problems
-from feasible.transport import FewShot, TransductiveClustering
+from feasible.transport import FewShot, FewShotClustering, TransductiveClustering
 from feasible.transport.transductive_clustering import compiled as clustering_kernels, episodes
 from feasible.transport.transductive_clustering.compiled import (
     bound,
@@ -24,7 +27,7 @@ from feasible.transport.transductive_clustering.compiled import (
     squared_distances,
 )
 from feasible.transport.transductive_clustering.iterations import (
-    Settings,
+    ClusteringSettings,
     affinity,
     normalized,
     prepare,
@@ -56,6 +59,23 @@ def few(truth, shots=1, seed=0):
 
 
 # -- the estimator ---------------------------------------------------------------------------------
+
+
+def test_the_estimator_and_the_method_have_the_settings_defaults():
+    settings = dataclasses.asdict(ClusteringSettings())
+    signature = inspect.signature(TransductiveClustering).parameters
+    named = {"pin": "pin_support"}
+    assert settings == {s: signature[named.get(s, s)].default for s in settings}
+    method = dataclasses.asdict(FewShotClustering())
+    assert method == {**settings, "normalize": "problem"}
+
+
+def test_only_a_run_may_leave_the_normalisation_to_its_problem():
+    assert FewShotClustering(normalize="problem").of(load_problem("moons-few-labels")) == (
+        FewShotClustering(normalize=None)
+    )
+    with pytest.raises(ArgumentError, match="normalize"):
+        TransductiveClustering(normalize="problem").fit([[0.0, 1.0], [1.0, 0.0]], [0, 1])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -339,7 +359,7 @@ def test_the_blocked_search_for_neighbours_is_exact(case, monkeypatch):
 
 def test_the_kernel_width_is_the_codes():
     x, truth = blobs()
-    task = prepare(x, few(truth), 3, Settings(normalize=None, shift=False))
+    task = prepare(x, few(truth), 3, ClusteringSettings(normalize=None, shift=False))
     near = NearestNeighbors(n_neighbors=2).fit(x).kneighbors()[0]
     assert task.sigma2 == pytest.approx((near**2).sum() / (5 * len(x)))
     assert start(task).z.shape == (90, 3)
@@ -348,7 +368,7 @@ def test_the_kernel_width_is_the_codes():
 def test_the_shift_moves_the_free_rows_mean_onto_the_supports():
     x, truth = blobs()
     y = few(truth, 4)
-    task = prepare(x, y, 3, Settings(lam=0.0, mode="means"))
+    task = prepare(x, y, 3, ClusteringSettings(lam=0.0, mode="means"))
     assert np.allclose(task.points[y >= 0].mean(0), task.points[y < 0].mean(0))
     assert np.array_equal(task.points[y >= 0], normalized(x, None, "l2")[y >= 0])
 

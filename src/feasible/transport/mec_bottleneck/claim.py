@@ -36,9 +36,7 @@ def cells(scale: str) -> dict[str, tuple[float, float]]:
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
-    """smoke: one cell, few episodes. desk: the sheet's 15 cells with 200 episodes. paper: 1,000
-    episodes.
-    """
+    """smoke: one cell, few episodes. desk: 15 cells with 200 episodes. paper: 1,000 episodes."""
     smoke = scale == "smoke"
     episodes = 20 if smoke else 1000 if scale == "paper" else 200
     games = []
@@ -91,7 +89,7 @@ def apart(race: Race, problem: str, method: str, other: str) -> float:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The bars of the sheet; accuracies are means over seeds and messages."""
+    """The bars of the statement; accuracies are means over seeds and messages."""
     game, couplings = races["coding game"], races["couplings"]
     names = [c.name for c in game.contests]
     accuracy = {

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, MissingExtra
-from ..arrays import whole
 from .coding_game import Code, Episode, World, play
 
 try:
@@ -58,7 +58,7 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
         discount: float = 0.95,
     ):
         self.world, self.code = world, Code(policy, prior, rate_bits, blocks, encoder, compress)
-        self.max_steps, self.discount = whole(max_steps, "max_steps"), discount
+        self.max_steps, self.discount = whole("max_steps", max_steps, least=1), discount
         states, actions = world.transitions.shape[:2]
         self.action_space = gymnasium.spaces.Discrete(actions)
         self.observation_space = gymnasium.spaces.Dict(

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
+from ...core.checks import real, whole
 from ...core.compiled import compiled
 from ...core.errors import ArgumentError, ShapeError, is_number
-from ..arrays import plain, positive, whole, whole_numbers
+from ..arrays import plain, whole_numbers
 from .compiled_coupling import couple, entropy
 from .compiled_encoders import column_masses, encode, mixed_rows
 from .entropy_coupling import check_rate, law
@@ -63,7 +64,7 @@ class World:
                 raise ShapeError(
                     f"{name} has shape {np.shape(getattr(self, name))}, expected ({t.shape[0]},)"
                 )
-        if not 0 <= whole(self.start, "start", 0) < t.shape[0]:
+        if not 0 <= whole("start", self.start, least=0) < t.shape[0]:
             raise ArgumentError(f"start={self.start}: expected a state below {t.shape[0]}")
         object.__setattr__(self, "transitions", t)
         object.__setattr__(self, "reward", plain(self.reward, "reward"))
@@ -91,7 +92,7 @@ def grid_world(
     """
     if not (is_number(noise) and 0 <= noise <= 0.5):
         raise ArgumentError(f"noise={noise!r}: expected a probability of at most 0.5 to each side")
-    size = whole(rows, "rows") * whole(columns, "columns")
+    size = whole("rows", rows, least=1) * whole("columns", columns, least=1)
     named = [
         ("goal", goal),
         ("start", start),
@@ -147,7 +148,7 @@ def soft_value_iteration(
         raise ArgumentError(f"discount={discount!r}: expected a number in (0, 1]")
     value = np.zeros(len(world.reward))
     q = np.zeros(world.transitions.shape[:2])
-    for _ in range(whole(sweeps, "sweeps")):
+    for _ in range(whole("sweeps", sweeps, least=1)):
         q = world.reward[:, None] + discount * np.where(
             world.terminal[:, None], 0.0, world.transitions @ value
         )
@@ -296,7 +297,7 @@ class Code:
         object.__setattr__(self, "policy", policy / policy.sum(1, keepdims=True))
         object.__setattr__(self, "prior", law(self.prior, "prior"))
         object.__setattr__(self, "rate_bits", check_rate(self.rate_bits))
-        whole(self.blocks, "blocks")
+        whole("blocks", self.blocks, least=1)
         check_method(self.encoder, tuple(ENCODERS), "encoder")
 
     @property
@@ -412,8 +413,8 @@ def play(
             f"policy has shape {code.policy.shape}, the world has {world.transitions.shape[:2]} "
             "states and actions"
         )
-    positive(discount, "discount")
-    uniforms = np.random.default_rng(rng).random((whole(max_steps, "max_steps"), 2))
+    real("discount", discount, above=0)
+    uniforms = np.random.default_rng(rng).random((whole("max_steps", max_steps, least=1), 2))
     return played(world, code, code.message(message), uniforms, discount)
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import active_meter
+from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from ..arrays import whole, whole_numbers
+from ..arrays import whole_numbers
 from .coding_game import Code, Episode, World, discounted, played, soft_value_iteration
 from .entropy_coupling import check_rate, entropy_bits, law
 
@@ -81,7 +82,7 @@ class CodingGame(Problem):
                 f"world: got {type(self.world).__name__}, expected a World, such as grid_world()"
             )
         for name in ("messages", "blocks", "episodes", "max_steps"):
-            whole(getattr(self, name), name)
+            whole(name, getattr(self, name), least=1)
         self.prior = (
             np.full(self.messages, 1 / self.messages)
             if self.prior is None
@@ -108,7 +109,7 @@ class CodingGame(Problem):
         """Play an episode; its steps are reserved before and given back after. Raises
         BudgetExhausted where it does not end within the budget.
         """
-        if not 0 <= whole(episode, "episode", 0) < self.episodes:
+        if not 0 <= whole("episode", episode, least=0) < self.episodes:
             raise ArgumentError(f"episode={episode}: expected a number below {self.episodes}")
         meter = active_meter.get()
         granted = self.max_steps if meter is None else int(meter.grant("env_steps", self.max_steps))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.checks import real, whole
 from ...core.errors import UnknownName, nearest
-from ..arrays import positive, whole
 from .coding_game import grid_world
 from .coding_problem import CodingGame
 from .problem import RateLimitedCoupling
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def zipf_law(n: int, exponent: float = 1.0) -> Float[np.ndarray, " n"]:
     """p_i proportional to 1 / i^exponent, i = 1 .. n."""
-    p = np.arange(1, whole(n, "n") + 1) ** -positive(exponent, "exponent")
+    p = np.arange(1, whole("n", n, least=1) + 1) ** -real("exponent", exponent, above=0)
     return p / p.sum()
 
 
@@ -32,7 +32,7 @@ def dirichlet_law(n: int, concentration: float = 1.0, seed: int = 0) -> Float[np
     more uneven.
     """
     return np.random.default_rng(seed).dirichlet(
-        np.full(whole(n, "n"), positive(concentration, "concentration"))
+        np.full(whole("n", n, least=1), real("concentration", concentration, above=0))
     )
 
 
@@ -66,7 +66,7 @@ def coding_grid(
     return CodingGame(
         grid_world(),
         math.exp(log_beta),
-        positive(compression, "compression") * math.log2(whole(messages, "messages", 2)),
+        real("compression", compression, above=0) * math.log2(whole("messages", messages, least=2)),
         messages,
         episodes=episodes,
         seed=seed,

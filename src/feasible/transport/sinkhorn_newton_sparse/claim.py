@@ -97,8 +97,8 @@ def figures(race: Race, method: str) -> tuple[float, float, int]:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The sheet's bars: iterations at most a twentieth and time at most 0.3 of Sinkhorn's on
-    assignments; time at most Sinkhorn's on W2; eta 1200.
+    """The bars, at eta = 1200: iterations at most a twentieth and time at most 0.3 of Sinkhorn's on
+    assignments; time at most Sinkhorn's on W2.
     """
     parts = []
     for name, race in races.items():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, UnknownName, nearest
-from ..arrays import positive, whole
 from ..photographs import photograph
 from .point_clouds import cost_of_points
 from .problem import EntropicTransport
@@ -24,9 +24,9 @@ def random_assignment(n: int = 500, eta: float = 1200.0, seed: int = 0) -> Entro
     """The paper's random linear assignment: n x n costs uniform in [0, 1], scaled to a largest of
     1, uniform masses, reg = 1 / eta.
     """
-    cost = np.random.default_rng(seed).random((whole(n, "n"), n))
+    cost = np.random.default_rng(seed).random((whole("n", n, least=1), n))
     return EntropicTransport(
-        None, None, cost / cost.max(), 1 / positive(eta, "eta"), name="random-assignment"
+        None, None, cost / cost.max(), 1 / real("eta", eta, above=0), name="random-assignment"
     )
 
 
@@ -41,9 +41,9 @@ def planted_assignment(n: int = 200, eta: float = 1e4, seed: int = 0) -> Entropi
     """Costs of at most 0.01 on the diagonal and at least 1 elsewhere: the plan is I / n to within
     exp(-0.99 eta).
     """
-    noise = np.random.default_rng(seed).random((whole(n, "n"), n)) * 0.01
+    noise = np.random.default_rng(seed).random((whole("n", n, least=1), n)) * 0.01
     cost = 1 - np.eye(n) + noise
-    reg = 1 / positive(eta, "eta")
+    reg = 1 / real("eta", eta, above=0)
     return EntropicTransport(
         None,
         None,
@@ -85,7 +85,7 @@ def image_pair(
     """
     rng = np.random.default_rng(seed)
     return _images(
-        density(whole(side, "side", 2), rng), density(side, rng), ground, eta, "image-pair"
+        density(whole("side", side, least=2), rng), density(side, rng), ground, eta, "image-pair"
     )
 
 
@@ -132,7 +132,7 @@ def _images(
     points = np.stack([i.ravel() for i in np.indices(p.shape)], axis=1) / len(p)
     cost = cost_of_points(points, points, ground)
     return EntropicTransport(
-        p.ravel(), q.ravel(), cost / cost.max(), 1 / positive(eta, "eta"), name=name
+        p.ravel(), q.ravel(), cost / cost.max(), 1 / real("eta", eta, above=0), name=name
     )
 
 
@@ -145,7 +145,7 @@ def point_clouds(
     ring = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.2 * rng.normal(size=(m, 2))
     cost = cost_of_points(rng.normal(size=(n, 2)), ring)
     return EntropicTransport(
-        None, None, cost / cost.max(), 1 / positive(eta, "eta"), name="point-clouds"
+        None, None, cost / cost.max(), 1 / real("eta", eta, above=0), name="point-clouds"
     )
 
 
@@ -165,9 +165,9 @@ def colour_transfer(n: int = 600, eta: float = 400.0, seed: int = 0) -> Entropic
     """Colours of 600 pixels of scikit-learn's photograph of a temple to 600 of that of a flower,
     squared distances with largest 1.
     """
-    cost = cost_of_points(*colours(whole(n, "n"), seed))
+    cost = cost_of_points(*colours(whole("n", n, least=1), seed))
     return EntropicTransport(
-        None, None, cost / cost.max(), 1 / positive(eta, "eta"), name="colour-transfer"
+        None, None, cost / cost.max(), 1 / real("eta", eta, above=0), name="colour-transfer"
     )
 
 

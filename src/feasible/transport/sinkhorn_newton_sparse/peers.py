@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import active_meter, spend
+from ...core.checks import whole
 from ...core.errors import ArgumentError, BudgetExhausted, MissingExtra
 from ...core.problem import Method, Problem
-from ..arrays import whole
 from ..plan import SparsePlan
 from .problem import EntropicTransport, Potentials
 
@@ -48,7 +48,7 @@ class _Sweeps(Method):
     chunk: int = 20
 
     def __post_init__(self) -> None:
-        whole(self.chunk, "chunk")
+        whole("chunk", self.chunk, least=1)
         if not 0 < self.tol < 1:
             raise ArgumentError(f"tol={self.tol!r}: expected an L1 error in (0, 1)")
 
@@ -274,7 +274,7 @@ class GeomlossSinkhorn(_Once):
     max_iter: int = 1000
 
     def __post_init__(self) -> None:
-        whole(self.max_iter, "max_iter")
+        whole("max_iter", self.max_iter, least=1)
 
     def _solve(self, problem: EntropicTransport, state: Outcome, iterations: int) -> None:
         s = problem.scaled

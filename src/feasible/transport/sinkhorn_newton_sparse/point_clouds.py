@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...core.checks import real
 from ...core.errors import ArgumentError, ShapeError, nearest
-from ..arrays import is_torch, plain, positive
+from ..arrays import is_torch, plain
 from .coupling import Coupling, Couplings
 from .sinkhorn_newton import sinkhorn_newton
 
@@ -192,9 +193,9 @@ def _wasserstein(
     if shapes[0] != shapes[1]:
         raise ShapeError(f"p has shape {shapes[0]} and q {shapes[1]}: expected one shape")
     laws = _law(p, "p"), _law(q, "q")
-    points = _grid(shapes[0], positive(spacing, "spacing"))
+    points = _grid(shapes[0], real("spacing", spacing, above=0))
     cost = cost_of_points(points, points, ground)
-    weight = positive(reg, "reg") * max(float(cost.max()), np.finfo(float).tiny)
+    weight = real("reg", reg, above=0) * max(float(cost.max()), np.finfo(float).tiny)
     value = _entropic(*laws, cost, weight, tol)
     if debias:
         value = (

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
+from ...core.checks import real
 from ...core.errors import ArgumentError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from ..arrays import cost_matrix, marginals, positive
+from ..arrays import cost_matrix, marginals
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class EntropicTransport(Problem):
 
     def __post_init__(self) -> None:
         self.cost = cost_matrix(self.cost)
-        self.reg = positive(self.reg, "reg")
+        self.reg = real("reg", self.reg, above=0)
         if self.relative:
             top = float(np.abs(self.cost).max())
             if not top > 0:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...core.budget import spend
+from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, is_number
-from ..arrays import whole
 from . import compiled as kernels
 from .kernel import NOTHING, Kernel, kernel_at
 from .small import LENGTH, NEWTON, SIDE, solve_small
@@ -66,9 +66,9 @@ class Settings:
                     f"density={self.density:g}: expected 'auto' or a share in (0, 1]"
                 )
         if self.n_sinkhorn is not None:
-            whole(self.n_sinkhorn, "n_sinkhorn", 0)
+            whole("n_sinkhorn", self.n_sinkhorn, least=0)
         for name in ("max_newton", "max_cg", "max_sinkhorn"):
-            whole(getattr(self, name), name, 0)
+            whole(name, getattr(self, name), least=0)
         if not is_number(self.tol) or not 0 < self.tol < 1:
             raise ArgumentError(f"tol={self.tol!r}: expected an L1 error in (0, 1)")
 

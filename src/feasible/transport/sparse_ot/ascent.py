@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError
-from ..arrays import positive, whole
 from .compiled import newton, two_loops
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class Settings:
         ):
             if value not in known:
                 raise ArgumentError(f"{name}={value!r}: expected {' or '.join(map(repr, known))}")
-        positive(self.tol, "tol")
-        positive(self.learning_rate, "learning_rate")
-        whole(self.memory, "memory")
+        real("tol", self.tol, above=0)
+        real("learning_rate", self.learning_rate, above=0)
+        whole("memory", self.memory, least=1)
         if self.max_iter is not None:
-            whole(self.max_iter, "max_iter")
+            whole("max_iter", self.max_iter, least=1)
 
     @property
     def most(self) -> int:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, MissingExtra, StopRun
 from ...core.problem import Method, Problem
-from ..arrays import positive, whole
 from ..plan import SparsePlan
 from .ascent import FORMULATIONS
 from .problem import SparseTransport
@@ -129,8 +129,8 @@ class PotSmooth(Method):
             raise ArgumentError(
                 f"formulation={self.formulation!r}: expected {' or '.join(map(repr, FORMULATIONS))}"
             )
-        whole(self.max_iter, "max_iter")
-        positive(self.tol, "tol")
+        whole("max_iter", self.max_iter, least=1)
+        real("tol", self.tol, above=0)
 
     def init(self, problem: SparseTransport, rng: np.random.Generator) -> Found:
         """No plan, zero potential."""

@@ -16,10 +16,11 @@ import numpy as np
 from scipy import sparse
 
 from ...core.budget import spend
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from ..arrays import cost_matrix, is_torch, marginals, positive, whole
+from ..arrays import cost_matrix, is_torch, marginals
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class SparseTransport(Problem):
     def __post_init__(self) -> None:
         self.cost = cost_matrix(self.cost)
         self.a, self.b = marginals(self.a, self.b, *self.cost.shape)
-        self.k, self.gamma = whole(self.k, "k"), positive(self.gamma, "gamma")
+        self.k, self.gamma = whole("k", self.k, least=1), real("gamma", self.gamma, above=0)
         if self.axis not in AXES:
             raise ArgumentError(
                 f"axis={self.axis!r}: expected 'columns' or 'rows', whichever has at most k "

@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..arrays import positive, whole
 
 VARIANTS = ("items-per-expert", "experts-per-item")
 
@@ -96,10 +96,10 @@ class Router(nn.Module):  # type: ignore[misc, unused-ignore]
     ) -> None:
         super().__init__()
         self.num_selected, self.multiple_of = (
-            whole(num_selected, "num_selected"),
-            whole(multiple_of, "multiple_of"),
+            whole("num_selected", num_selected, least=1),
+            whole("multiple_of", multiple_of, least=1),
         )
-        self.capacity_factor = positive(capacity_factor, "capacity_factor")
+        self.capacity_factor = real("capacity_factor", capacity_factor, above=0)
 
     def capacity(self, tokens: int, experts: int) -> int:
         """Places of each expert."""
@@ -181,10 +181,10 @@ class SparseRouter(Router):
             raise ArgumentError(f"variant={variant!r}: expected {' or '.join(map(repr, VARIANTS))}")
         self.variant = variant
         self.gamma, self.learning_rate = (
-            positive(gamma, "gamma"),
-            positive(learning_rate, "learning_rate"),
+            real("gamma", gamma, above=0),
+            real("learning_rate", learning_rate, above=0),
         )
-        self.iterations = whole(iterations, "iterations")
+        self.iterations = whole("iterations", iterations, least=1)
 
     def plan(
         self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]
@@ -310,7 +310,10 @@ class SinkhornRouter(Router):
         iterations: int = 20,
     ) -> None:
         super().__init__(num_selected, capacity_factor, multiple_of)
-        self.reg, self.iterations = positive(reg, "reg"), whole(iterations, "iterations")
+        self.reg, self.iterations = (
+            real("reg", reg, above=0),
+            whole("iterations", iterations, least=1),
+        )
 
     def plan(
         self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]

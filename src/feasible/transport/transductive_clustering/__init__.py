@@ -1,22 +1,26 @@
-"""Transductive Few-Shot Learning: Clustering is All You Need? (arXiv 2106.09516).
+"""Transductive Few-Shot Learning: Clustering is All You Need?
 
-- `claim`: The claim of arXiv 2106.09516: clustering all points, labels pinned, beats the nearest
-  prototype and LaplacianShot at one label a class.
-- `compiled`: The inner loops of transductive clustering: the bound iteration, mean shift,
-  distances, and an exact neighbour search for many points.
-- `episodes`: Few-shot episodes: from arrays of one's own, and ready-made ones on digits,
-  sentences, blobs and moons.
-- `features`: Features of frozen networks, for few-shot episodes: MiniLM for sentences, and a
-  small convolutional network that learned on other classes.
-- `iterations`: The iterations of transductive clustering (Ziko et al. 2021, arXiv 2106.09516;
-  steps as there): prepare, start, advance until `why` is set.
-- `peers`: scikit-learn's classifiers and K-means on few-shot problems, with the features prepared
-  as the published methods prepare theirs.
-- `problem`: FewShot: points of which a few have labels; find the labels of the others.
-- `transductive`: Transductive clustering with a few labels (Ziko, Boudiaf, Dolz, Granger, Ben
-  Ayed, "Transductive Few-Shot Learning: Clustering is All You Need?", 2021, arXiv 2106.09516):
-  K-means, K-modes, SLK-Means and SLK-MS with pinned support, and LaplacianShot (Ziko et al., ICML
-  2020).
+Imtiaz Masud Ziko, Malik Boudiaf, Jose Dolz, Eric Granger, Ismail Ben Ayed, 2021, arXiv 2106.09516.
+
+Features of N points of K classes are given, and labels of a few of the points (the support); the
+other points (the queries) are labelled by clustering all of them together:
+
+    minimise    sum_pk z_pk F(x_p, m_k) - (lam/2) sum_pq w_pq z_p' z_q
+    subject to  z_p in the simplex,  z_p one-hot at its label on the support
+
+Begin with `transductive.TransductiveClustering`, the scikit-learn classifier; the algorithm is
+`iterations.advance`.
+
+- `iterations`: the settings, and the algorithm step by step: features prepared, a graph of
+  neighbours, prototypes, assignments.
+- `transductive`: the classifier, and the method of a run.
+- `compiled`: the inner loops: the bound's iteration, mean shift, distances, nearest neighbours.
+- `problem`: `FewShot`, the problem of a run.
+- `episodes`: few-shot episodes of arrays of one's own, and ready-made ones.
+- `features`: features of frozen networks, of sentences and of small images.
+- `peers`: scikit-learn's classifiers and K-means.
+- `claim`: the paper's statement as an experiment.
+- `entries`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

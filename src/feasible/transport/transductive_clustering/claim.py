@@ -15,14 +15,14 @@ from ...lab.claim import Claim, Experiment, Part
 from ...lab.trials import Race
 from .episodes import Episode, digits, digits_episode, embedded_sentences, fewshot_episodes
 from .features import convnet_features
-from .iterations import Settings, cluster, prepare, start
+from .iterations import ClusteringSettings, cluster, prepare, start
 
 METHODS = {
-    "laplacianshot": Settings("fixed"),
-    "k-means": Settings("means", 0.0),
-    "k-modes": Settings("modes", 0.0),
-    "slk-means": Settings("means"),
-    "slk-ms": Settings("modes"),
+    "laplacianshot": ClusteringSettings("fixed"),
+    "k-means": ClusteringSettings("means", 0.0),
+    "k-modes": ClusteringSettings("modes", 0.0),
+    "slk-means": ClusteringSettings("means"),
+    "slk-ms": ClusteringSettings("modes"),
 }
 RACED = (
     "slk-ms",
@@ -79,7 +79,11 @@ def accuracies(episode: Episode, shift: bool = True) -> dict[str, float]:
     found = {}
     for name, moved in (("prototype", False), ("prototype, shifted", True)):
         task = prepare(
-            episode.X, support, len(values), Settings("means", 0.0, shift=moved), episode.base_mean
+            episode.X,
+            support,
+            len(values),
+            ClusteringSettings("means", 0.0, shift=moved),
+            episode.base_mean,
         )
         found[name] = share(start(task).labels)
     for name, settings in METHODS.items():
@@ -175,7 +179,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
         Part(
             f"digits, 5 labels: accuracy of {m} minus that of the best ({best})",
             float((five[m] - five[best]).mean()),
-            "reported (sheet: within 2 points)",
+            "reported (expected: within 2 points)",
             None,
         )
         for m in METHODS

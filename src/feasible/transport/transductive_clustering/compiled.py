@@ -1,5 +1,6 @@
-"""The inner loops of transductive clustering: the bound iteration, mean shift, distances, and an
-exact neighbour search for many points.
+"""The inner loops of transductive clustering.
+
+The bound's iteration, mean shift, distances, and an exact neighbour search for many points.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ precision can settle the order.
 
 
 def _squared_distances(x: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """Squared distances of all rows of x and m."""
     out = np.empty((len(x), len(m)))
     for p in range(len(x)):
         for k in range(len(m)):
@@ -51,6 +53,7 @@ def _bound(
     most: int,
     tol: float,
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The loop of `bound`; `z` is overwritten."""
     n, classes = unary.shape
     out = z.copy()
     history = np.empty(most + 1)
@@ -110,13 +113,20 @@ def bound(
     most: int,
     tol: float,
 ) -> tuple[Float[np.ndarray, "N K"], Float[np.ndarray, " iterations"]]:
-    """z_p <- softmax(-a_p + lam sum_q w_pq z_q) for all free p at once, from z, until its function
-    moves by no more than `tol` of itself.
+    """Iterate z_p <- softmax(-a_p + lam sum_q w_pq z_q) for all free p at once.
 
-    graph: (indptr, indices, weights) of the symmetric W.  support: (N,) class of a pinned row,
-      whose z must be one-hot already, or -1.
-    Returns z and the values of sum z log z + sum a z - (lam/2) sum z Wz, which never rises where W
-    is symmetric and positive semidefinite.
+    Args:
+        unary: (N, K) the dissimilarities a.
+        graph: (indptr, indices, weights) of the symmetric W.
+        lam: Weight of the graph.
+        support: (N,) class of a pinned row, whose z must be one-hot already, or -1.
+        z: (N, K) where to start.
+        most: Iterations at most.
+        tol: Relative change of the function that ends them.
+
+    Returns:
+        z, and the values of sum z log z + sum a z - (lam/2) sum z Wz, which never rise where W is
+        symmetric and positive semidefinite.
     """
     return _bound_compiled(unary, *graph, lam, support, z.copy(), most, tol)
 
@@ -124,6 +134,7 @@ def bound(
 def _shift(
     x: np.ndarray, members: np.ndarray, start: np.ndarray, sigma2: float, most: int, tol: float
 ) -> np.ndarray:
+    """The loop of `mean_shift`."""
     m, new = start.copy(), np.empty(len(start))
     far = np.empty(len(members))
     for _ in range(most):
@@ -162,6 +173,7 @@ kernel reaches from `start` over x[members].
 
 
 def _nearest_label(z: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """The loop of `likeliest`."""
     out = np.empty(len(z), np.int64)
     for p in range(len(z)):
         best = 0
@@ -182,6 +194,7 @@ prototype, then the first.
 
 
 def _insert(far: np.ndarray, who: np.ndarray, worst: np.ndarray, p: int, q: int, d: float) -> None:
+    """Put q at distance d into the sorted candidates of p, in place of the farthest."""
     at = far.shape[1] - 1
     while at > 0 and far[p, at - 1] > d:
         far[p, at], who[p, at] = far[p, at - 1], who[p, at - 1]
@@ -274,9 +287,16 @@ def neighbours(
     """Indices of the `wanted` nearest other rows of each row (Euclidean), exact.
 
     scikit-learn's search; beyond some thousand rows of many columns, products of blocks in single
-    precision that use the symmetry of the distances:
-    their candidates are put in order in double precision, and a row whose candidates could be wrong
-    by rounding is searched by scikit-learn.
+    precision that use the symmetry of the distances: their candidates are put in order in double
+    precision, and a row whose candidates could be wrong by rounding is searched by scikit-learn.
+
+    Args:
+        x: (N, D) points.
+        wanted: Neighbours of each point, itself not counted.
+        n_jobs: Threads of scikit-learn's search.
+
+    Returns:
+        (N, wanted) row numbers, the nearest first.
     """
     from sklearn.neighbors import NearestNeighbors
 

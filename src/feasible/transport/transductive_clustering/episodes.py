@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...core.checks import real, whole
 from ...core.errors import ArgumentError
-from ..arrays import plain, positive, whole, whole_numbers
+from ..arrays import plain, whole_numbers
 from .features import embed
 from .problem import FewShot
 
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class Episode(NamedTuple):
-    """X: (N, D) features, the support first.  y: (N,) labels, -1 for the queries.  truth: (N,) all
-    labels.  rows: (N,) their rows in the data.
+    """A few-shot episode, the support first.
 
-    base_mean: (D,) mean of the rows of all classes that are not in the episode; None where it has
-      them all.
+    Attributes:
+        X: (N, D) features.
+        y: (N,) labels, -1 for the queries.
+        truth: (N,) all labels.
+        rows: (N,) their rows in the data.
+        base_mean: (D,) mean of the rows of all classes that are not in the episode; None where it
+            has them all.
     """
 
     X: Float[np.ndarray, "N D"]
@@ -51,30 +56,44 @@ def fewshot_episodes(
 ) -> Iterator[Episode]:
     """Draw few-shot episodes: n_way classes, of each n_shot labelled rows and n_query others.
 
-    X: (n, D).  y: (n,) whole numbers >= 0.  imbalance: alpha of a Dirichlet law of the classes'
-      shares of the n_way * n_query queries (2 is
-    usual, small is uneven); None for equal shares.  Episode i depends on (seed, i) only.
+    Args:
+        X: (n, D) features.
+        y: (n,) whole numbers >= 0.
+        n_way: Classes of an episode, at least two.
+        n_shot: Labelled rows of each class.
+        n_query: Unlabelled rows of each class, on average.
+        seed: Episode i depends on (seed, i) only.
+        imbalance: alpha of a Dirichlet law of the classes' shares of the n_way * n_query queries (2
+            is usual, small is uneven); None for equal shares.
+        n_episodes: How many; the official code's 600.
 
-    Raises ArgumentError (fewer than n_way classes with n_shot + n_query rows; with imbalance n_shot
-    + 1), ShapeError, NotFinite.
+    Returns:
+        An iterator over `Episode`.
 
-    >>> import numpy as np
-    >>> from feasible.transport import fewshot_episodes
-    >>> X, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
-    >>> episode = next(fewshot_episodes(X, y, n_way=2, n_shot=1, n_query=5, seed=0))
-    >>> episode.X.shape, int((episode.y >= 0).sum())
-    ((12, 4), 2)
+    Raises:
+        ArgumentError: Fewer than n_way classes with n_shot + n_query rows (with imbalance n_shot +
+            1); negative labels; numbers out of range.
+        ShapeError: Lengths that differ.
+        NotFinite: X with NaN or infinities.
+
+    Example:
+        >>> import numpy as np
+        >>> from feasible.transport import fewshot_episodes
+        >>> X, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
+        >>> episode = next(fewshot_episodes(X, y, n_way=2, n_shot=1, n_query=5, seed=0))
+        >>> episode.X.shape, int((episode.y >= 0).sum())
+        ((12, 4), 2)
     """
     X, y = plain(X, "X"), whole_numbers(y, "y", len(X))
     n_way, n_shot, n_query = (
-        whole(n_way, "n_way", 2),
-        whole(n_shot, "n_shot"),
-        whole(n_query, "n_query"),
+        whole("n_way", n_way, least=2),
+        whole("n_shot", n_shot, least=1),
+        whole("n_query", n_query, least=1),
     )
-    whole(seed, "seed", 0)
+    whole("seed", seed, least=0)
     if y.min(initial=0) < 0:
         raise ArgumentError("y has negative labels: expected whole numbers >= 0")
-    alpha = None if imbalance is None else positive(imbalance, "imbalance")
+    alpha = None if imbalance is None else real("imbalance", imbalance, above=0)
     need = n_shot + (n_query if alpha is None else 1)
     values, counts = np.unique(y, return_counts=True)
     able = values[counts >= need]
@@ -86,7 +105,7 @@ def fewshot_episodes(
     members = {int(v): np.flatnonzero(y == v) for v in able}
     return (
         _episode(X, y, members, n_way, n_shot, n_query, alpha, np.random.default_rng([seed, i]))
-        for i in range(whole(n_episodes, "n_episodes"))
+        for i in range(whole("n_episodes", n_episodes, least=1))
     )
 
 
@@ -100,6 +119,7 @@ def _episode(
     alpha: float | None,
     rng: np.random.Generator,
 ) -> Episode:
+    """Draw one episode; `members` lists the rows of each class."""
     chosen = rng.choice(list(members), n_way, replace=False)
     counts = np.full(n_way, n_query)
     if alpha is not None:
@@ -253,10 +273,19 @@ ASIDES = (
 
 @cache
 def sentences(per_topic: int = 60, seed: int = 0) -> tuple[tuple[str, ...], Int[np.ndarray, " n"]]:
-    """Messages to a help desk about 12 topics, `per_topic` different ones of each (at most 500),
-    and the topic's number: drawn from templates.
+    """Messages to a help desk about 12 topics, drawn from templates.
+
+    Args:
+        per_topic: Different messages of each topic, at most 540.
+        seed: Of the draw.
+
+    Returns:
+        The texts, and (n,) the topic's number of each.
+
+    Raises:
+        ArgumentError: More than the templates give.
     """
-    whole(per_topic, "per_topic")
+    whole("per_topic", per_topic, least=1)
     most = 5 * len(FRAMES) * len(ASIDES)
     if per_topic > most:
         raise ArgumentError(f"per_topic={per_topic}: the templates give {most} sentences a topic")
@@ -279,12 +308,14 @@ def embedded_sentences(
 
 
 def _blobs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Three overlapping Gaussian blobs of n points in all, and the blob of each."""
     rng = np.random.default_rng([seed, 3])
     truth = np.arange(n) % 3
     return np.array([[0.0, 0.0], [3.0, 0.0], [1.5, 2.6]])[truth] + rng.normal(size=(n, 2)), truth
 
 
 def _moons(n: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two interleaved half circles of n points in all with noise, and the half circle of each."""
     rng = np.random.default_rng([seed, 2])
     truth, angle = np.arange(n) % 2, np.pi * rng.random(n)
     x = np.stack(
@@ -298,6 +329,7 @@ def _moons(n: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _some_labels(x: np.ndarray, truth: np.ndarray, shots: int, seed: int, name: str) -> FewShot:
+    """A problem in which `shots` points of each class, drawn at random, have labels."""
     rng = np.random.default_rng([seed, 1])
     labels = np.full(len(truth), -1)
     for k in np.unique(truth):

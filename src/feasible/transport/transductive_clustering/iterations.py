@@ -1,45 +1,62 @@
-"""The iterations of transductive clustering (Ziko et al. 2021, arXiv 2106.09516; steps as there):
-prepare, start, advance until `why` is set.
+"""The iterations of transductive clustering: prepare, start, advance until `why` is set.
 
-See `transductive` for the problem, for whom it is, and its native form.
+    minimise    E(Z, M) = sum_pk z_pk F(x_p, m_k) - (lam/2) sum_pq w_pq z_p' z_q
+    subject to  z_p in the simplex,  z_p one-hot at its label on the support
+
+F is |x - m|^2 (means) or -exp(-|x - m|^2 / 2 sigma^2) (modes). The Laplacian term is concave for a
+positive semidefinite W; with the barrier sum z log z each bound has a minimiser in closed form, and
+all points move at once. `lam` is that of the official code, twice the paper's lambda.
+
+References:
+    Ziko, Boudiaf, Dolz, Granger, Ben Ayed, "Transductive Few-Shot Learning: Clustering is All You
+    Need?", 2021, arXiv 2106.09516, and its official code (imtiazziko/SLK-few-shot), from which the
+    defaults are.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 from scipy.special import softmax
 
-from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, is_number
-from ..arrays import positive, whole
+from ...core.checks import one_of, real, whole
+from ...core.errors import ArgumentError, NotFinite, ShapeError
 from .compiled import bound, likeliest, mean_shift, neighbours, squared_distances
+from .problem import NORMS, FewShot
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 MODES = ("modes", "means", "fixed")
-NORMS = ("l2", None)
 SHIFTS, SHIFT_TOL = 1000, 1e-5
 """Mean-shift iterations, and the relative move that ends them (the code's)."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """mode: "modes", "means", or "fixed" (prototypes stay the means of the support: LaplacianShot,
-    with the graph on the free points only).
+class ClusteringSettings:
+    """What is clustered, and how long.
 
-    lam: >= 0, weight of the graph.  n_neighbors: >= 2, the point itself counted.
-    sigma: width of the modes' kernel; None: the code's estimate, sigma^2 = sum_pq w_pq |x_p -
-      x_q|^2 / (5 N).
-    normalize: "l2" or None.  shift: move the free points' mean onto the support's.  pin: the
-      support keeps its labels.
-    max_iter, tol: outer iterations, and the relative change of the energy that ends them.
-    max_inner, inner_tol: the same of the bound's; None: 600 and 1e-7 (20 and 1e-6 where mode is
-      "fixed").
+    Attributes:
+        mode: "modes" (SLK-MS), "means" (SLK-Means), or "fixed": prototypes stay the means of the
+            support and the graph joins the queries only (LaplacianShot).
+        lam: Weight of the graph, >= 0, in units of F; 0 makes K-modes and K-means. The code's 0.7;
+            the code tunes it on validation classes from 0.05 to 1.
+        n_neighbors: Neighbours of a point in the graph, itself counted, >= 2; the code's 3.
+        sigma: Width of the modes' kernel, in units of the prepared features; None: the code's
+            estimate, sigma^2 = sum_pq w_pq |x_p - x_q|^2 / (5 N).
+        normalize: "l2" puts rows on the unit sphere, None leaves them.
+        shift: Move the queries' mean onto the support's, which assumes classes of about equal size.
+        pin: The support keeps its labels in every iteration, as in the paper's problem.
+        max_iter: Outer iterations at most; the code's 100.
+        tol: Relative change of the energy that ends them; the code's 1e-4.
+        max_inner: Iterations of each bound at most; None: the code's 600, or 20 where mode is
+            "fixed".
+        inner_tol: Relative change of the bound that ends it; None: the code's 1e-7, or 1e-6 where
+            mode is "fixed".
     """
 
     mode: str = "modes"
@@ -53,33 +70,22 @@ class Settings:
     tol: float = 1e-4
     max_inner: int | None = None
     inner_tol: float | None = None
-    n_jobs: int | None = None
+
+    norms: ClassVar[tuple[str | None, ...]] = NORMS
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("mode", self.mode, MODES),
-            ("normalize", self.normalize, NORMS),
-        ):
-            if value not in known:
-                raise ArgumentError(
-                    f"{name}={value!r}: expected {' or '.join(repr(k) for k in known)}"
-                )
-        for name in ("lam", "tol", "inner_tol"):
-            value = getattr(self, name)
-            if value is None and name == "inner_tol":
-                continue
-            if not is_number(value):
-                raise ArgumentTypeError(
-                    f"{name}: got {type(value).__name__}, expected a number >= 0"
-                )
-            if not 0 <= value < math.inf:
-                raise ArgumentError(f"{name}={float(value):g}: expected a finite number >= 0")
-        whole(self.n_neighbors, "n_neighbors", 2)
-        whole(self.max_iter, "max_iter")
+        one_of("mode", self.mode, MODES)
+        one_of("normalize", self.normalize, self.norms)
+        real("lam", self.lam, least=0)
+        real("tol", self.tol, least=0)
+        whole("n_neighbors", self.n_neighbors, least=2)
+        whole("max_iter", self.max_iter, least=1)
         if self.max_inner is not None:
-            whole(self.max_inner, "max_inner")
+            whole("max_inner", self.max_inner, least=1, note=", or None")
+        if self.inner_tol is not None:
+            real("inner_tol", self.inner_tol, least=0, note=", or None")
         if self.sigma is not None:
-            positive(self.sigma, "sigma")
+            real("sigma", self.sigma, above=0, note=", or None")
 
     @property
     def inner(self) -> tuple[int, float]:
@@ -95,14 +101,47 @@ class Settings:
         return self.lam > 0 or (self.mode == "modes" and self.sigma is None)
 
 
+@dataclass(frozen=True)
+class RunSettings(ClusteringSettings):
+    """`ClusteringSettings` in a run, where the problem says what its features need.
+
+    Attributes:
+        normalize: "l2", None, or "problem" for what the problem says of its features.
+    """
+
+    normalize: str | None = "problem"
+
+    norms: ClassVar[tuple[str | None, ...]] = ("problem", *NORMS)
+
+    def of(self, problem: FewShot) -> RunSettings:
+        """The settings with the problem's own normalisation put in where they leave it to it."""
+        if self.normalize != "problem":
+            return self
+        return replace(self, normalize=problem.normalize)
+
+    def task(self, problem: FewShot) -> Task:
+        """The problem prepared by these settings, once for each problem and settings."""
+        settings = self.of(problem)
+        return problem.cached(
+            settings,
+            lambda: prepare(
+                problem.features, problem.support, problem.classes, settings, problem.base_mean
+            ),
+        )
+
+
 @dataclass
 class Task:
     """What stays as it is while labels and prototypes move.
 
-    points: (N, D) prepared.  support: (N,) class of a labelled row, or -1.  pinned: the same where
-      the support is pinned, else all -1.
-    graph: (indptr, indices, weights) of W.  sigma2: squared width of the kernel (nan where none is
-      needed).  moved: (D,) the shift.
+    Attributes:
+        points: (N, D) prepared features.
+        support: (N,) class of a labelled row, or -1.
+        pinned: (N,) as `support` where the support is pinned, else all -1.
+        classes: K.
+        graph: (indptr, indices, weights) of the symmetric W.
+        sigma2: Squared width of the kernel; nan where none is needed.
+        moved: (D,) what was added to the queries.
     """
 
     points: Float[np.ndarray, "N D"]
@@ -115,9 +154,16 @@ class Task:
 
 
 @dataclass
-class State:
-    """labels: (N,).  prototypes: (K, D).  z: (N, K) rows in the simplex.  energy: after each outer
-    iteration.  inner: iterations of each bound.
+class ClusteringState:
+    """Where the iterations stand.
+
+    Attributes:
+        labels: (N,) class of each point.
+        prototypes: (K, D).
+        z: (N, K) assignments, rows in the simplex.
+        energy: E after each outer iteration.
+        inner: Iterations of each bound.
+        why: Why it is over; None where it is not.
     """
 
     labels: Int[np.ndarray, " N"]
@@ -131,8 +177,16 @@ class State:
 def normalized(
     x: Float[np.ndarray, "N D"], base_mean: Any, norm: str | None
 ) -> Float[np.ndarray, "N D"]:
-    """CL2N (base mean and "l2"), L2N (no base mean) or UN (neither): rows minus the mean of the
-    base classes, on the unit sphere. Zero rows stay.
+    """Rows less the mean of the base classes, on the unit sphere where asked for (CL2N, L2N or UN).
+
+    Args:
+        x: (N, D) features.
+        base_mean: (D,) mean of the classes that the features were learned on; None for none.
+        norm: "l2", or None. Rows of zeros stay.
+
+    Raises:
+        ShapeError: A mean of another length.
+        NotFinite: A mean with NaN or infinities.
     """
     if base_mean is not None:
         mean = np.asarray(base_mean, dtype=float)
@@ -150,8 +204,17 @@ def normalized(
 def affinity(
     x: Float[np.ndarray, "N D"], n_neighbors: int, n_jobs: int | None = None
 ) -> sparse.csr_array:
-    """W (step 1): (A + A')/2 with a_pq = 1 where q is among the n_neighbors - 1 nearest other
-    points of p.
+    """The graph of neighbours W = (A + A')/2, a_pq = 1 where q is one of the nearest others of p.
+
+    The code leaves A as it is; the bound needs a symmetric W.
+
+    Args:
+        x: (N, D) prepared features.
+        n_neighbors: Neighbours of a point, itself counted.
+        n_jobs: Threads of scikit-learn's search.
+
+    Raises:
+        ArgumentError: Not fewer neighbours than points.
     """
     n = len(x)
     if n_neighbors >= n:
@@ -169,10 +232,28 @@ def prepare(
     x: Float[np.ndarray, "N D"],
     support: Int[np.ndarray, " N"],
     classes: int,
-    settings: Settings,
+    settings: ClusteringSettings,
     base_mean: Any = None,
+    n_jobs: int | None = None,
 ) -> Task:
-    """Normalise, shift, and join neighbours. Raises ArgumentError, ShapeError, NotFinite."""
+    """Normalise, shift, and join neighbours.
+
+    Args:
+        x: (N, D) features.
+        support: (N,) class numbers from 0, -1 for the queries.
+        classes: K.
+        settings: What to do.
+        base_mean: (D,) mean of the classes that the features were learned on; None for none.
+        n_jobs: Threads of the search for neighbours.
+
+    Returns:
+        What `start` and `advance` work on.
+
+    Raises:
+        ArgumentError: Not fewer neighbours than points.
+        ShapeError: A base mean of another length.
+        NotFinite: A base mean with NaN or infinities.
+    """
     points = normalized(x, base_mean, settings.normalize)
     labelled, free = support >= 0, support < 0
     moved = np.zeros(points.shape[1])
@@ -183,12 +264,12 @@ def prepare(
     w = sparse.csr_array((n, n))
     if settings.needs_graph and settings.mode == "fixed" and free.any():
         rows = np.flatnonzero(free)
-        part = affinity(points[rows], settings.n_neighbors, settings.n_jobs).tocoo()
+        part = affinity(points[rows], settings.n_neighbors, n_jobs).tocoo()
         w = sparse.csr_array(
             (part.data, (rows[part.coords[0]], rows[part.coords[1]])), shape=(n, n)
         )
     elif settings.needs_graph and settings.mode != "fixed":
-        w = affinity(points, settings.n_neighbors, settings.n_jobs)
+        w = affinity(points, settings.n_neighbors, n_jobs)
         if settings.sigma is None:
             p, q = w.tocoo().coords
             gap = np.concatenate(
@@ -224,25 +305,27 @@ def class_means(
     return np.ascontiguousarray((member @ points) / np.maximum(count, 1)[:, None])
 
 
-def start(task: Task, seeds: Float[np.ndarray, "K D"] | None = None) -> State:
-    """Steps 2 and 3: prototypes at the support's means (or at `seeds`, where there is no support),
-    every point to its nearest one.
-    """
+def start(task: Task, seeds: Float[np.ndarray, "K D"] | None = None) -> ClusteringState:
+    """Put prototypes at the support's means, or at `seeds` (K, D), and points to the nearest."""
     prototypes = class_means(task.points, task.support, task.classes) if seeds is None else seeds
     far = squared_distances(task.points, prototypes)
     labels = np.where(task.pinned >= 0, task.pinned, far.argmin(1))
-    return State(labels, prototypes, np.eye(task.classes)[labels])
+    return ClusteringState(labels, prototypes, np.eye(task.classes)[labels])
 
 
 def dissimilarity(
     far: Float[np.ndarray, "N K"], mode: str, sigma2: float
 ) -> Float[np.ndarray, "N K"]:
-    """F of squared distances: themselves, or -exp(-far / 2 sigma^2)."""
+    """F of squared distances (N, K): themselves, or -exp(-far / 2 sigma^2) for the modes."""
     return -np.exp(-far / (2 * sigma2)) if mode == "modes" else far
 
 
-def advance(task: Task, state: State, settings: Settings) -> None:
-    """One outer iteration (step 4), in place; `state.why` says when it was the last."""
+def advance(task: Task, state: ClusteringState, settings: ClusteringSettings) -> None:
+    """Make one outer iteration, in place; `state.why` says when it was the last.
+
+    Prototypes from the labels; F; assignments, in closed form or by the bound; labels; the energy.
+    A class that would lose all its points ends it, at the iteration before.
+    """
     prototypes = state.prototypes
     if settings.mode != "fixed":  # a
         if np.bincount(state.labels, minlength=task.classes).min() == 0:
@@ -303,8 +386,8 @@ def advance(task: Task, state: State, settings: Settings) -> None:
         state.why = f"{made} iterations were made"
 
 
-def cluster(task: Task, state: State, settings: Settings) -> State:
-    """All outer iterations."""
+def cluster(task: Task, state: ClusteringState, settings: ClusteringSettings) -> ClusteringState:
+    """Make all outer iterations."""
     while state.why is None:
         advance(task, state, settings)
     return state

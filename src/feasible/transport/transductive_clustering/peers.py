@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import active_meter
-from ...core.errors import ArgumentError, BudgetExhausted
+from ...core.checks import fraction, whole
+from ...core.errors import BudgetExhausted
 from ...core.problem import Method, Problem
-from ..arrays import whole
 from .compiled import squared_distances
-from .iterations import Settings, Task, class_means, prepare, start
+from .iterations import RunSettings, Task, class_means, start
 from .problem import FewShot
 
 if TYPE_CHECKING:
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Found:
-    """labels: (N,) class numbers.  centers: (K, D) where there are some.  why: set when it is
-    over."""
+class PeerLabels:
+    """Where a peer stands.
+
+    Attributes:
+        labels: (N,) class numbers.
+        centers: (K, D) prototypes, where the peer has some.
+        why: Why it is over; None where it is not.
+    """
 
     labels: Int[np.ndarray, " N"]
     centers: Float[np.ndarray, "K D"]
@@ -33,74 +38,61 @@ class Found:
 
 @dataclass(frozen=True)
 class _Prepared(Method):
-    """A peer on the prepared features (normalize: "l2", None, or "problem" for what the problem
-    says).
+    """A peer on the prepared features.
 
     Its first answer, before anything is spent, labels all free points with the first class.
+
+    Attributes:
+        normalize: "l2", None, or "problem" for what the problem says of its features.
+        shift: Move the queries' mean onto the support's.
     """
 
     solves: ClassVar[type[Problem]] = FewShot
 
-    normalize: str | None = "problem"
-    shift: bool = True
+    normalize: str | None = RunSettings.normalize
+    shift: bool = RunSettings.shift
 
     def __post_init__(self) -> None:
-        self._settings(None)
+        self._settings()
 
-    def _settings(self, problem: FewShot | None) -> Settings:
-        norm = (
-            self.normalize
-            if self.normalize != "problem"
-            else problem.normalize
-            if problem is not None
-            else None
-        )
-        return Settings("means", 0.0, normalize=norm, shift=self.shift)
+    def _settings(self) -> RunSettings:
+        """The settings by which the features are prepared; no graph is made."""
+        return RunSettings("means", 0.0, normalize=self.normalize, shift=self.shift)
 
-    def _task(self, problem: FewShot) -> Task:
-        settings = self._settings(problem)
-        return problem.cached(
-            settings,
-            lambda: prepare(
-                problem.features, problem.support, problem.classes, settings, problem.base_mean
-            ),
-        )
-
-    def init(self, problem: FewShot, rng: np.random.Generator) -> Found:
+    def init(self, problem: FewShot, rng: np.random.Generator) -> PeerLabels:
         """The means of the support."""
-        task = self._task(problem)
-        return Found(
+        task = self._settings().task(problem)
+        return PeerLabels(
             np.maximum(task.support, 0), class_means(task.points, task.support, task.classes)
         )
 
-    def step(self, problem: FewShot, state: Found) -> Found:
+    def step(self, problem: FewShot, state: PeerLabels) -> PeerLabels:
         """All of it, or one pass."""
-        self._advance(problem, self._task(problem), state)
+        self._advance(problem, self._settings().task(problem), state)
         return state
 
-    def _advance(self, problem: FewShot, task: Task, state: Found) -> None:
+    def _advance(self, problem: FewShot, task: Task, state: PeerLabels) -> None:
+        """Do all of it, or one pass; `state.why` says when it is over."""
         raise TypeError(f"{type(self).__name__} does not define _advance(problem, task, state)")
 
-    def answer(self, problem: FewShot, state: Found) -> Int[np.ndarray, " N"]:
+    def answer(self, problem: FewShot, state: PeerLabels) -> Int[np.ndarray, " N"]:
         """Labels of all points."""
         return problem.named(state.labels)
 
-    def done(self, problem: FewShot, state: Found) -> str | None:
+    def done(self, problem: FewShot, state: PeerLabels) -> str | None:
         """When there is nothing left to do."""
         return state.why
 
 
 @dataclass(frozen=True)
 class NearestPrototype(_Prepared):
-    """Every point gets the class whose support has the nearest mean, in the prepared space. One
-    pass.
-    """
+    """Every point gets the class whose support has the nearest mean, in one pass."""
 
     name: ClassVar[str] = "nearest-prototype"
 
     shift: bool = False
 
-    def _advance(self, problem: FewShot, task: Task, state: Found) -> None:
+    def _advance(self, problem: FewShot, task: Task, state: PeerLabels) -> None:
         problem.passes(1)
         state.labels = start(task).labels
         state.why = "every point has its nearest prototype"
@@ -117,7 +109,7 @@ class NearestCentroidPeer(_Prepared):
     normalize: str | None = None
     shift: bool = False
 
-    def _advance(self, problem: FewShot, task: Task, state: Found) -> None:
+    def _advance(self, problem: FewShot, task: Task, state: PeerLabels) -> None:
         from sklearn.neighbors import NearestCentroid
 
         problem.passes(1)
@@ -132,10 +124,12 @@ class NearestCentroidPeer(_Prepared):
 
 @dataclass(frozen=True)
 class KMeansPeer(_Prepared):
-    """sklearn.cluster.KMeans from the support's means (n_init=1, Lloyd); a step is one of its
-    iterations.
+    """sklearn.cluster.KMeans from the support's means (n_init=1, Lloyd); a step is one iteration.
 
     The support is not pinned while it iterates; in the answer it keeps its labels.
+
+    Attributes:
+        max_iter: Iterations at most.
     """
 
     name: ClassVar[str] = "sklearn-kmeans"
@@ -143,10 +137,10 @@ class KMeansPeer(_Prepared):
     max_iter: int = 100
 
     def __post_init__(self) -> None:
-        whole(self.max_iter, "max_iter")
+        whole("max_iter", self.max_iter, least=1)
         super().__post_init__()
 
-    def _advance(self, problem: FewShot, task: Task, state: Found) -> None:
+    def _advance(self, problem: FewShot, task: Task, state: PeerLabels) -> None:
         import warnings
 
         from sklearn.cluster import KMeans
@@ -171,11 +165,16 @@ class KMeansPeer(_Prepared):
 
 @dataclass(frozen=True)
 class LabelSpreadingPeer(_Prepared):
-    """sklearn.semi_supervised.LabelSpreading over nearest neighbours, in the prepared space; one
-    evaluation is one of its iterations.
+    """sklearn.semi_supervised.LabelSpreading over nearest neighbours, in the prepared space.
 
-    It is given as many iterations as the budget has left, `max_iter` at most; those that it does
-    not need are given back.
+    One evaluation is one of its iterations. It owns its loop and has no callback, so it has one
+    point: it is given as many iterations as the budget has left, `max_iter` at most, and those that
+    it does not need are given back.
+
+    Attributes:
+        n_neighbors: Neighbours in its graph; scikit-learn's 7.
+        alpha: Share of its neighbours' labels that a point takes, in (0, 1); scikit-learn's 0.2.
+        max_iter: Iterations at most; scikit-learn's 30.
     """
 
     name: ClassVar[str] = "sklearn-label-spreading"
@@ -185,15 +184,12 @@ class LabelSpreadingPeer(_Prepared):
     max_iter: int = 30
 
     def __post_init__(self) -> None:
-        whole(self.n_neighbors, "n_neighbors")
-        whole(self.max_iter, "max_iter")
-        if not 0 < self.alpha < 1:
-            raise ArgumentError(
-                f"alpha={self.alpha!r}: expected a number between 0 and 1, both excluded"
-            )
+        whole("n_neighbors", self.n_neighbors, least=1)
+        whole("max_iter", self.max_iter, least=1)
+        fraction("alpha", self.alpha, zero=False, one=False)
         super().__post_init__()
 
-    def _advance(self, problem: FewShot, task: Task, state: Found) -> None:
+    def _advance(self, problem: FewShot, task: Task, state: PeerLabels) -> None:
         import warnings
 
         from sklearn.exceptions import ConvergenceWarning

@@ -1,7 +1,7 @@
 """FewShot: points of which a few have labels; find the labels of the others.
 
-    minimise  share of the unlabelled points that get a wrong label   where the labelled ones keep
-    theirs
+    minimise    share of the unlabelled points that get a wrong label
+    subject to  labelled points keep their labels
 
 A method sees the features and the given labels; the true labels are for the judge alone.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import spend
+from ...core.checks import one_of
 from ...core.errors import ArgumentError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
@@ -23,23 +24,36 @@ from ..arrays import plain, whole_numbers
 if TYPE_CHECKING:
     from jaxtyping import Int
 
+NORMS = ("l2", None)
+"""What rows of features are divided by: their length, or nothing."""
+
 
 @dataclass
 class FewShot(Problem):
-    """features: (N, D), finite.  labels: (N,) whole numbers, -1 where there is none; every class
-    that `truth` names needs at least one label.
+    """Points of which a few have labels.
 
-    truth: (N,) the true labels.  base_mean: (D,) mean of the features of other classes, for methods
-      that centre with it; None where unknown.
-    normalize: "l2" where only the direction of a feature vector tells (embeddings, images), None
-      where its length does (coordinates).
-    An answer is (N,) labels of all points, or (n,) of the unlabelled ones in their order. It is
-    judged: the share of unlabelled points that are
-    wrong; violation "support": the share of labelled points whose label was not kept. One
-    evaluation is one pass over all points.
+        minimise    share of the unlabelled points that get a wrong label
+        subject to  labelled points keep their labels
 
-    Raises ArgumentError (no labelled point, a class without support, nothing to label), ShapeError,
-    NotFinite, ArgumentTypeError.
+    An answer is (N,) labels of all points, or (n,) of the unlabelled ones in their order. The
+    violation "support" is the share of labelled points whose label was not kept. One evaluation is
+    one pass over all points.
+
+    Attributes:
+        features: (N, D), finite.
+        labels: (N,) whole numbers, -1 where there is none; every class that `truth` names needs at
+            least one label.
+        truth: (N,) the true labels.
+        base_mean: (D,) mean of the features of other classes, for methods that centre with it; None
+            where unknown.
+        normalize: "l2" where only the direction of a feature vector tells (embeddings, images),
+            None where its length does (coordinates).
+
+    Raises:
+        ArgumentError: No labelled point, a class without support, nothing to label.
+        ArgumentTypeError: Labels that are no whole numbers.
+        ShapeError: Lengths that differ.
+        NotFinite: Features with NaN or infinities.
     """
 
     features: Any
@@ -70,8 +84,7 @@ class FewShot(Problem):
                     f"base_mean has shape {self.base_mean.shape}, expected "
                     f"{self.features.shape[1:]}"
                 )
-        if self.normalize not in ("l2", None):
-            raise ArgumentError(f"normalize={self.normalize!r}: expected 'l2' or None")
+        one_of("normalize", self.normalize, NORMS)
         given = self.labels >= 0
         if not given.any():
             raise ArgumentError("labels has no labelled point: all are -1")

@@ -1,28 +1,29 @@
-"""Transductive clustering with a few labels (Ziko, Boudiaf, Dolz, Granger, Ben Ayed, "Transductive
-Few-Shot Learning: Clustering is All You Need?",
-2021, arXiv 2106.09516): K-means, K-modes, SLK-Means and SLK-MS with pinned support, and
-LaplacianShot (Ziko et al., ICML 2020).
+"""Transductive clustering with a few labels.
 
-    minimise  sum_pk z_pk F(x_p, m_k) - (lam/2) sum_pq w_pq z_p'z_q   over z_p in the simplex and
-    prototypes m;   z_p = its label on the support
+K-means, K-modes, SLK-Means and SLK-MS with pinned support, and LaplacianShot:
+
+    minimise    sum_pk z_pk F(x_p, m_k) - (lam/2) sum_pq w_pq z_p' z_q   over z and prototypes m
+    subject to  z_p in the simplex,  z_p one-hot at its label on the support
 
 F is |x - m|^2 (means) or -exp(-|x - m|^2 / 2 sigma^2) (modes, by mean shift); W joins nearest
-neighbours. Take it where all points to be labelled
-are there at once, classes have about as many of them, and the features were learned on other
-  classes: then it beats the nearest prototype by far
-at one or two labels a class. Where classes differ much in size, or are no blobs, it can be worse.
+neighbours. Take it where all points to be labelled are there at once, classes have about as many of
+them, and the features were learned on other classes: then it beats the nearest prototype by far at
+one or two labels a class. Where classes differ much in size, or are no blobs, it can be worse.
 
 lam is that of the official code, whose update z <- softmax(-a + lam W z) minimises the above with
-lam/2: it is twice the paper's lambda. Unlike the
-code, W is symmetrised (the bound needs it) and the support is pinned in every iteration, as in the
-paper's problem.
+lam/2: it is twice the paper's lambda. Unlike the code, W is symmetrised (the bound needs it) and
+the support is pinned in every iteration, as in the paper's problem.
+
+References:
+    Ziko, Boudiaf, Dolz, Granger, Ben Ayed, "Transductive Few-Shot Learning: Clustering is All You
+    Need?", 2021, arXiv 2106.09516. LaplacianShot: Ziko, Dolz, Granger, Ben Ayed, ICML 2020.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,13 +33,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
-from ..arrays import whole
 from .compiled import squared_distances
 from .iterations import (
-    Settings,
-    State,
+    ClusteringSettings,
+    ClusteringState,
+    RunSettings,
     Task,
     advance,
     cluster,
@@ -54,54 +56,75 @@ if TYPE_CHECKING:
 
 
 class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Label all rows of X from a few labels, by clustering them together. A scikit-learn
-    classifier.
+    """A scikit-learn classifier that labels all rows of X from a few labels, by clustering them.
 
-    mode: "modes" (SLK-MS; K-modes where lam is 0), "means" (SLK-Means; K-means) or "fixed"
-      (LaplacianShot).
-    lam: >= 0, weight of the neighbour graph (the code's convention, twice the paper's); 0.05 to 2
-      are usual.
-    n_neighbors: >= 2, with the point itself, as in the official code: 3 joins each point to its two
-      nearest.
-    normalize: "l2" puts rows on the unit sphere, after `base_mean` (D,), the mean of the classes
-      the features were learned on, is subtracted; None
-    leaves them. shift: move the unlabelled rows' mean onto the labelled ones'; turn it off where
-    class sizes differ much.
-    n_clusters: for y without any label (k-means++ starts, from `random_state`); else the labels say
-      it. pin_support: labels stay.
-    sigma: width of the modes' kernel, estimated where None.  max_iter, tol, max_inner, inner_tol:
-      see `clustering.Settings`.
+        minimise    sum_pk z_pk F(x_p, m_k) - (lam/2) sum_pq w_pq z_p' z_q
+        subject to  z_p in the simplex,  z_p one-hot at its label on the support
 
-    After fit(X, y) with y = -1 for rows without label: classes_, transduction_ (N,),
-    label_distributions_ (N, K), cluster_centers_ (K, D) in the
-    normalised space, energy_history_, n_iter_, sigma_ (nan where unused).  y in {-1, 1} alone is
-    taken as scikit-learn's coding of two classes, with
-    a warning. Raises ArgumentError (a ValueError): no labelled row, a class without support,
-    n_neighbors >= N, settings.
+    Args:
+        mode: "modes" (SLK-MS; K-modes where lam is 0), "means" (SLK-Means; K-means) or "fixed"
+            (LaplacianShot).
+        lam: Weight of the neighbour graph, >= 0 (the code's convention, twice the paper's); 0.05 to
+            2 are usual.
+        n_neighbors: Neighbours of a point, itself counted, >= 2: 3 joins each point to its two
+            nearest.
+        normalize: "l2" puts rows on the unit sphere, after `base_mean` is subtracted; None leaves
+            them.
+        base_mean: (D,) mean of the classes that the features were learned on; None for none.
+        shift: Move the unlabelled rows' mean onto the labelled ones'; turn it off where class sizes
+            differ much.
+        n_clusters: K, for y without any label (k-means++ starts from `random_state`); else the
+            labels say it.
+        pin_support: Labelled rows keep their labels.
+        sigma: Width of the modes' kernel; None: estimated.
+        max_iter: Outer iterations at most.
+        tol: Relative change of the energy that ends them.
+        max_inner: Iterations of each bound at most; None: 600, or 20 for "fixed".
+        inner_tol: Relative change of the bound that ends it; None: 1e-7, or 1e-6 for "fixed".
+        random_state: Of the starts where there is no label.
+        n_jobs: Threads of the search for neighbours.
 
-    >>> import numpy as np
-    >>> from feasible.transport import TransductiveClustering
-    >>> X = np.array([[1, 0.1], [1, 0.2], [1, 0.3], [0.1, 1], [0.2, 1], [0.3, 1]])
-    >>> TransductiveClustering().fit(X, [0, -1, -1, 1, -1, -1]).transduction_
-    array([0, 0, 0, 1, 1, 1])
+    Attributes:
+        classes_: (K,) the labels.
+        transduction_: (N,) label of each row of X.
+        label_distributions_: (N, K) assignments z.
+        cluster_centers_: (K, D) prototypes in the normalised space.
+        energy_history_: The energy after each outer iteration.
+        n_iter_: Outer iterations made.
+        sigma_: Width of the kernel; nan where unused.
+        shift_: (D,) what was added to the unlabelled rows.
+        stopped_: Why it ended, in a sentence.
+
+    Raises:
+        ArgumentError: Settings; no labelled row; a class without support; n_neighbors >= N.
+
+    Example:
+        >>> import numpy as np
+        >>> from feasible.transport import TransductiveClustering
+        >>> X = np.array([[1, 0.1], [1, 0.2], [1, 0.3], [0.1, 1], [0.2, 1], [0.3, 1]])
+        >>> TransductiveClustering().fit(X, [0, -1, -1, 1, -1, -1]).transduction_
+        array([0, 0, 0, 1, 1, 1])
+
+    References:
+        Ziko et al. 2021, arXiv 2106.09516.
     """
 
     def __init__(
         self,
         *,
-        mode: str = "modes",
-        lam: float = 0.7,
-        n_neighbors: int = 3,
-        normalize: str | None = "l2",
+        mode: str = ClusteringSettings.mode,
+        lam: float = ClusteringSettings.lam,
+        n_neighbors: int = ClusteringSettings.n_neighbors,
+        normalize: str | None = ClusteringSettings.normalize,
         base_mean: Any = None,
-        shift: bool = True,
+        shift: bool = ClusteringSettings.shift,
         n_clusters: int | None = None,
-        pin_support: bool = True,
-        sigma: float | None = None,
-        max_iter: int = 100,
-        tol: float = 1e-4,
-        max_inner: int | None = None,
-        inner_tol: float | None = None,
+        pin_support: bool = ClusteringSettings.pin,
+        sigma: float | None = ClusteringSettings.sigma,
+        max_iter: int = ClusteringSettings.max_iter,
+        tol: float = ClusteringSettings.tol,
+        max_inner: int | None = ClusteringSettings.max_inner,
+        inner_tol: float | None = ClusteringSettings.inner_tol,
         random_state: Any = 0,
         n_jobs: int | None = None,
     ):
@@ -121,25 +144,21 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _settings(self) -> Settings:
-        return Settings(
-            self.mode,
-            self.lam,
-            self.n_neighbors,
-            self.sigma,
-            self.normalize,
-            self.shift,
-            self.pin_support,
-            self.max_iter,
-            self.tol,
-            self.max_inner,
-            self.inner_tol,
-            self.n_jobs,
-        )
+    def _settings(self) -> ClusteringSettings:
+        """Collect what was given as checked settings; only `pin` has another name here."""
+        own = {f.name: getattr(self, f.name) for f in fields(ClusteringSettings) if f.name != "pin"}
+        return ClusteringSettings(pin=self.pin_support, **own)
 
     def fit(self, X: Any, y: Any = None) -> TransductiveClustering:
-        """Cluster the rows of X (N, D) around the labelled ones. y: (N,) labels, -1 where there is
-        none; None for none at all.
+        """Cluster the rows of X around the labelled ones.
+
+        Args:
+            X: (N, D) features.
+            y: (N,) labels, -1 where there is none; None for none at all. y in {-1, 1} alone is
+                taken as scikit-learn's coding of two classes, with a warning.
+
+        Returns:
+            The estimator itself.
         """
         settings = self._settings()
         if y is None:
@@ -157,7 +176,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             check_classification_targets(y)
         support = self._support(y)
         classes = len(self.classes_)
-        task = prepare(X, support, classes, settings, self.base_mean)
+        task = prepare(X, support, classes, settings, self.base_mean, self.n_jobs)
         seeds = None if (support >= 0).any() else self._seeds(task, classes)
         state = cluster(task, start(task, seeds), settings)
         self.transduction_ = self.classes_[state.labels]
@@ -171,6 +190,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return self
 
     def _support(self, y: Any) -> Int[np.ndarray, " N"]:
+        """Read y: the class number of each labelled row, -1 for the others; sets `classes_`."""
         values = np.unique(y)
         numeric = y.dtype.kind in "iuf"
         if numeric and values.tolist() == [-1, 1] and (self.n_clusters or 2) <= 2:
@@ -188,7 +208,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                     "y has no labelled point: all labels are -1; give one label a class, or "
                     "n_clusters to cluster without any"
                 )
-            whole(self.n_clusters, "n_clusters", 2)
+            whole("n_clusters", self.n_clusters, least=2)
             if self.n_clusters > len(y):
                 raise ArgumentError(
                     f"n_clusters={self.n_clusters}: expected no more than the {len(y)} points"
@@ -209,6 +229,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return np.where(y == -1, -1, found) if numeric else found
 
     def _seeds(self, task: Task, classes: int) -> Float[np.ndarray, "K D"]:
+        """Choose starting prototypes by k-means++ where no row is labelled."""
         from sklearn.cluster import kmeans_plusplus
 
         state = (
@@ -219,6 +240,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return np.ascontiguousarray(kmeans_plusplus(task.points, classes, random_state=state)[0])
 
     def _distances(self, X: Any) -> Float[np.ndarray, "n K"]:
+        """Squared distances to the prototypes of new rows, prepared as those of `fit`."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return squared_distances(
@@ -227,14 +249,26 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         )
 
     def predict(self, X: Any) -> np.ndarray:
-        """(n,) class of the nearest prototype, for rows that were not there in `fit`; they are
-        moved as the unlabelled rows were.
+        """Label rows that were not there in `fit`, each with the class of its nearest prototype.
+
+        Args:
+            X: (n, D) features; they are moved as the unlabelled rows were.
+
+        Returns:
+            (n,) labels.
         """
         nearest = self._distances(X).argmin(1)
         return self.classes_[nearest]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n K"]:
-        """(n, K) softmax(-F) over the prototypes."""
+        """Assign rows that were not there in `fit` by softmax(-F) over the prototypes.
+
+        Args:
+            X: (n, D) features.
+
+        Returns:
+            (n, K) assignments, rows of sum 1.
+        """
         far = self._distances(X)
         unary = dissimilarity(far, self.mode, self.sigma_**2)
         unary[np.arange(len(far)), far.argmin(1)] -= (
@@ -247,79 +281,37 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
 
 @dataclass(frozen=True)
-class FewShotClustering(Method):
-    """Transductive clustering in a run; a step is an outer iteration and one evaluation. Settings
-    as of `Settings`.
+class FewShotClustering(RunSettings, Method):
+    """Transductive clustering in a run; a step is an outer iteration and one evaluation.
 
-    normalize: "l2", None, or "problem" for what the problem says of its features.
     slk-ms is mode="modes", slk-means mode="means", k-modes-few-shot and k-means-few-shot have
-    lam=0, laplacianshot is mode="fixed". All are
-    deterministic: the seed changes nothing.
+    lam=0, laplacianshot is mode="fixed". All are deterministic: the seed changes nothing.
+
+    Attributes:
+        normalize: "l2", None, or "problem" for what the problem says of its features; the other
+            settings are those of `iterations.ClusteringSettings`.
+
+    References:
+        Ziko et al. 2021, arXiv 2106.09516.
     """
 
     solves: ClassVar[type[Problem]] = FewShot
     name: ClassVar[str] = "few-shot-clustering"
 
-    mode: str = "modes"
-    lam: float = 0.7
-    n_neighbors: int = 3
-    sigma: float | None = None
-    normalize: str | None = "problem"
-    shift: bool = True
-    pin: bool = True
-    max_iter: int = 100
-    tol: float = 1e-4
-    max_inner: int | None = None
-    inner_tol: float | None = None
-
-    def __post_init__(self) -> None:
-        self._settings(None)  # checked here, not in a run
-
-    def _settings(self, problem: FewShot | None) -> Settings:
-        norm = (
-            self.normalize
-            if self.normalize != "problem"
-            else problem.normalize
-            if problem is not None
-            else None
-        )
-        return Settings(
-            self.mode,
-            self.lam,
-            self.n_neighbors,
-            self.sigma,
-            norm,
-            self.shift,
-            self.pin,
-            self.max_iter,
-            self.tol,
-            self.max_inner,
-            self.inner_tol,
-        )
-
-    def _task(self, problem: FewShot) -> Task:
-        settings = self._settings(problem)
-        return problem.cached(
-            settings,
-            lambda: prepare(
-                problem.features, problem.support, problem.classes, settings, problem.base_mean
-            ),
-        )
-
-    def init(self, problem: FewShot, rng: np.random.Generator) -> State:
+    def init(self, problem: FewShot, rng: np.random.Generator) -> ClusteringState:
         """Prototypes from the support, every point to the nearest one."""
-        return start(self._task(problem))
+        return start(self.task(problem))
 
-    def step(self, problem: FewShot, state: State) -> State:
+    def step(self, problem: FewShot, state: ClusteringState) -> ClusteringState:
         """One outer iteration."""
         problem.passes(1)
-        advance(self._task(problem), state, self._settings(problem))
+        advance(self.task(problem), state, self.of(problem))
         return state
 
-    def answer(self, problem: FewShot, state: State) -> Int[np.ndarray, " N"]:
+    def answer(self, problem: FewShot, state: ClusteringState) -> Int[np.ndarray, " N"]:
         """Labels of all points, in the problem's own numbers."""
         return problem.named(state.labels)
 
-    def done(self, problem: FewShot, state: State) -> str | None:
+    def done(self, problem: FewShot, state: ClusteringState) -> str | None:
         """When the energy stands still, or a class would be empty."""
         return state.why
