@@ -4,6 +4,8 @@ batches, gradients, clouds, images, runs.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import signal
 import warnings
@@ -20,6 +22,8 @@ from feasible.core.errors import ArgumentError, ArgumentTypeError, Infeasible, N
 from feasible.lab import stored as stored_module
 from feasible.lab.store import Store
 from feasible.transport import (
+    EntropicTransport,
+    SinkhornNewton,
     instances,
     sinkhorn_newton,
     sinkhorn_newton_points,
@@ -29,9 +33,13 @@ from feasible.transport import (
 from feasible.transport.sinkhorn_newton_sparse import (
     compiled as kernels,
     kernel as sinkhorn_kernel,
+    paper,
+    small,
     stages,
+    state as states,
 )
 from feasible.transport.sinkhorn_newton_sparse.point_clouds import COSTS, cost_of_points
+from feasible.transport.sinkhorn_newton_sparse.settings import SinkhornNewtonSettings
 
 
 def clouds(n=30, m=20, seed=100):
@@ -102,11 +110,11 @@ def test_marginals_and_duality_gap_close_for_any_problem(n, m, seed, log_eta, em
 
 def test_the_dual_rises_in_every_iteration_at_one_eta():
     problem = instances.random_assignment(120, 300.0, 100)
-    s, options = problem.scaled, stages.Settings(tol=1e-12)
-    state = stages.start(s.cost, s.a, s.b, 300.0, options)
+    s, options = problem.scaled, SinkhornNewtonSettings(tol=1e-12)
+    state = states.start(s, 300.0, options)
     values = [state.value]
     while not state.why:
-        stages.advance(s.cost, s.a, s.b, state, options)
+        stages.advance(s, state, options)
         if len(set(state.etas)) > 1:
             pytest.fail("this problem needs no second eta")
         values.append(state.value)
@@ -127,7 +135,7 @@ def test_the_newton_matrix_is_the_second_derivative_of_the_dual():
         return a @ (plan / plan.sum(1, keepdims=True)) - b
 
     v = rng.normal(size=5)
-    kernel, cols = stages.kernel_at(cost, eta, v, a, b, 1e-10)
+    kernel, cols = sinkhorn_kernel.kernel_at(cost, eta, v, a, b, 1e-10)
     assert cols - b == pytest.approx(slope(v), abs=1e-14)
     assert check_grad(dual, slope, v) < 1e-6
     plan = kernel.whole
@@ -155,7 +163,7 @@ def test_the_kept_entries_are_the_largest_and_what_is_dropped_is_within_its_boun
     rng = np.random.default_rng(100)
     cost, eta = rng.random((90, 80)), 5.0 if keep == "whole" else 700.0
     a, b = np.full(90, 1 / 90), np.full(80, 1 / 80)
-    kernel, _ = stages.kernel_at(cost, eta, np.zeros(80), a, b, 1e-10)
+    kernel, _ = sinkhorn_kernel.kernel_at(cost, eta, np.zeros(80), a, b, 1e-10)
     assert (kernel.whole is not None) == (keep == "whole")
     plan = np.exp(kernel.u[:, None] + kernel.v - eta * cost)
     ptr, idx, val = kernel.keep(np.ones(90), np.ones(80), 0.0, 300)
@@ -351,7 +359,7 @@ def test_masses_scale_the_plan_and_the_value_follows_its_formula():
         ({"reg": -1.0}, ArgumentError, "reg=-1"),
         ({"reg": None}, ArgumentError, "exactly one of reg and eta"),
         ({"eta": 3.0}, ArgumentError, "exactly one"),
-        ({"reg": None, "eta": -2.0}, ArgumentError, "eta=-2.0"),
+        ({"reg": None, "eta": -2.0}, ArgumentError, "eta=-2"),
         ({"density": 0.0}, ArgumentError, "density=0"),
         ({"density": 1.5}, ArgumentError, "density=1.5"),
         ({"density": "dense"}, ArgumentTypeError, "density"),
@@ -422,24 +430,21 @@ def test_a_batch_is_its_problems_one_by_one(kind, shared):
 
 
 def test_small_problems_solved_at_once_are_those_of_the_general_solver():
-    options = stages.Settings(tol=1e-12)
+    options = SinkhornNewtonSettings(tol=1e-12)
     for seed, eta in ((100, 5.0), (101, 300.0), (102, 5000.0)):
         a, b, cost = clouds(30, 20, seed)
-        at_once, general = (
-            stages.solve_at_once(cost, a, b, eta, options),
-            stages.solve_scaled(cost, a, b, eta, options),
-        )
+        scaled = EntropicTransport(a, b, cost, 1 / eta).scaled
+        at_once = small.solve_at_once(scaled, eta, options)
+        general = stages.solve_scaled(scaled, eta, options)
         assert at_once is not None
         assert at_once[0].best[2] <= 1e-12
-        assert at_once[1:] == pytest.approx(stages.values(cost, a, general), abs=1e-11)
+        assert at_once[1:] == pytest.approx(states.values(scaled, general), abs=1e-11)
         plan, other = (
             np.exp(u[:, None] + v - eta * cost) for u, v, _ in (at_once[0].best, general.best)
         )
         assert plan == pytest.approx(other, abs=1e-11)
-    assert (
-        stages.solve_at_once(np.zeros((65, 2)), np.full(65, 1 / 65), np.full(2, 0.5), 1.0, options)
-        is None
-    )
+    large = EntropicTransport(None, None, np.zeros((65, 2)), 1.0).scaled
+    assert small.solve_at_once(large, 1.0, options) is None
 
 
 def test_a_batch_of_differing_sizes_is_refused():
@@ -641,7 +646,7 @@ def test_a_run_killed_by_sigkill_resumes_to_the_uninterrupted_answer(tmp_path, m
                 os.kill(os.getpid(), signal.SIGKILL)
             spend(**amounts)
 
-        stages.spend = sinkhorn_kernel.spend = deadly
+        stages.spend = paper.spend = sinkhorn_kernel.spend = deadly
         feasible.solve(problem, method, budget=budget, store=db, name="r")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
@@ -652,3 +657,14 @@ def test_a_run_killed_by_sigkill_resumes_to_the_uninterrupted_answer(tmp_path, m
     assert (resumed.answer.g == whole.answer.g).all()
     assert resumed.steps == whole.steps
     assert resumed.spent["gradients"] == whole.spent["gradients"]
+
+
+def test_the_functions_and_the_method_have_the_settings_defaults():
+    settings = dataclasses.asdict(SinkhornNewtonSettings())
+    assert dataclasses.asdict(SinkhornNewton()) == settings
+    for function, names in (
+        (sinkhorn_newton, settings),
+        (sinkhorn_newton_points, ("tol", "density")),
+    ):
+        signature = inspect.signature(function).parameters
+        assert {n: settings[n] for n in names} == {n: signature[n].default for n in names}

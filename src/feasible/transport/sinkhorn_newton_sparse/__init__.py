@@ -1,25 +1,32 @@
-"""Accelerating Sinkhorn Algorithm with Sparse Newton Iterations (SNS) (arXiv 2401.12253).
+"""Accelerating Sinkhorn Algorithm with Sparse Newton Iterations (SNS).
 
-- `claim`: The claim of arXiv 2401.12253: sparse Newton steps reach machine precision where
-  Sinkhorn needs tens of thousands of iterations.
-- `compiled`: Compiled passes over a cost matrix and over the kernel K_ij = exp(u_i + v_j - C_ij /
-  reg) of base potentials u, v.
-- `coupling`: What `sinkhorn_newton` returns: a coupling, or those of a batch.
-- `instances`: Ready-made problems of entropic transport: random assignments, pairs of images,
-  point clouds, colours of two photographs.
-- `kernel`: The kernel exp(u + v - eta C), kept whole, or where few entries matter as compressed
-  rows, and the plan that scalings make of it.
-- `peers`: POT, OTT-JAX, geomloss and exact solvers on problems of entropic transport; their
-  errors are measured by the problem, not by their own rules.
-- `point_clouds`: Entropic transport between point clouds, and Wasserstein distances between
-  images or histograms, by `sinkhorn_newton`.
-- `problem`: EntropicTransport: couplings of two distributions that pay for the entropy they lack.
-- `sinkhorn_newton`: Sinkhorn-Newton-Sparse (Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil,
-  Xiao, Ying, ICLR 2024, arXiv 2401.12253).
-- `small`: Both stages for problems of at most SIDE rows and columns, compiled as one function:
-  there, Python's overhead for an iteration exceeds its work.
-- `stages`: The two stages of Sinkhorn-Newton-Sparse on positive masses that sum to 1;
-  `sinkhorn_newton_sparse.py` says what they are for.
+Xun Tang, Michael Shavlovsky, Holakou Rahmanian, Elisa Tardini, Kiran Koshy Thekumparampil, Tesi
+Xiao, Lexing Ying, ICLR 2024, arXiv 2401.12253.
+
+Entropic optimal transport to machine precision, also where the entropy has so little weight that
+Sinkhorn's iteration needs tens of thousands of sweeps:
+
+    minimise    sum P C + reg sum P log P
+    subject to  P >= 0,  P 1 = a,  P' 1 = b
+
+Begin with `sinkhorn_newton.sinkhorn_newton`; the algorithm is `stages.advance`, and the paper's own
+Newton step `paper.newton_of_the_paper`.
+
+- `settings`: what the two stages may do.
+- `state`: where the solver stands, and what its potentials are worth.
+- `stages`: Sinkhorn's iteration, the choice of what follows, Newton's step.
+- `paper`: Newton's step without our additions.
+- `small`: both stages for problems of at most 64 x 64, as one compiled function.
+- `kernel`: the kernel exp(u + v - eta C), whole or as compressed rows.
+- `compiled`: the compiled passes over costs and kernels, and the conjugate gradients.
+- `sinkhorn_newton`: the function for arrays, and the method of a run.
+- `coupling`: what the function returns.
+- `point_clouds`: transport between point clouds, Wasserstein distances of images.
+- `problem`: `EntropicTransport`, the problem of a run.
+- `instances`: ready-made problems.
+- `peers`: POT, OTT-JAX, geomloss and exact solvers.
+- `claim`: the paper's statement as an experiment.
+- `entries`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

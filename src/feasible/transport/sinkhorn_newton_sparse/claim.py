@@ -1,5 +1,6 @@
-"""The claim of arXiv 2401.12253: sparse Newton steps reach machine precision where Sinkhorn needs
-tens of thousands of iterations.
+"""The claim of arXiv 2401.12253.
+
+Sparse Newton steps reach machine precision where Sinkhorn needs tens of thousands of iterations.
 """
 
 from __future__ import annotations

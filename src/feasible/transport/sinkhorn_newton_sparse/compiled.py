@@ -1,10 +1,8 @@
-"""Compiled passes over a cost matrix and over the kernel K_ij = exp(u_i + v_j - C_ij / reg) of base
-potentials u, v.
+"""Compiled passes over a cost matrix and over the kernel K_ij = exp(u_i + v_j - C_ij / reg).
 
-The kernel is kept whole, or where few entries matter, as compressed rows (ptr, idx, val). Scalings
-alpha, beta change its plan,
-P = diag(alpha) K diag(beta), without another exponential; u + log alpha and v + log beta are
-absorbed before they leave the range in which the
+The kernel of base potentials u, v is kept whole, or where few entries matter, as compressed rows
+(ptr, idx, val). Scalings alpha, beta change its plan, P = diag(alpha) K diag(beta), without another
+exponential; u + log alpha and v + log beta are absorbed before they leave the range in which the
 entries that were left out stay negligible.
 """
 
@@ -27,13 +25,15 @@ lowest bits.
 
 
 def _fast(function):  # type: ignore[no-untyped-def]
+    """Compile with the floating-point freedom of FAST."""
     return compiled(function, fastmath=FAST)
 
 
 @partial(compiled, fastmath={"contract", "nsz"})
 def _exponentials(row, power):  # type: ignore[no-untyped-def]
-    """exp in place, of numbers in [-700, 700]: a polynomial on [-ln 2 / 2, ln 2 / 2] and a power of
-    two, as vector instructions (error 2e-15).
+    """exp in place, of numbers in [-700, 700], as vector instructions (error 2e-15).
+
+    A polynomial on [-ln 2 / 2, ln 2 / 2], times a power of two.
     """
     bits, shift = row.view(np.int64), power.view(np.int64)
     for j in range(len(row)):
@@ -96,8 +96,9 @@ def sweep_dense(cost, eta, v, a, u, cols, out):  # type: ignore[no-untyped-def]
 
 @_fast
 def sweep_sparse(cost, eta, v, a, low, u, cols, ptr, room):  # type: ignore[no-untyped-def]
-    """`sweep_dense` with the entries above exp(low) alone, as compressed rows; `room`: for how many
-    there is space at first. Returns (idx, val).
+    """`sweep_dense` with the entries above exp(low) alone, as compressed rows.
+
+    `room` says for how many there is space at first. Returns (idx, val).
     """
     n, m = cost.shape
     buffer, near = np.empty(m), np.empty(m, np.int32)
@@ -137,9 +138,7 @@ def sweep_sparse(cost, eta, v, a, low, u, cols, ptr, room):  # type: ignore[no-u
 
 @_fast
 def column_potentials(cost, eta, u, b, which, v):  # type: ignore[no-untyped-def]
-    """v_j such that column j of exp(u + v - eta C) sums to b_j, in the log domain, for j in
-    `which`.
-    """
+    """v_j for j in `which` such that column j of exp(u + v - eta C) sums to b_j (log domain)."""
     for j in which:
         top = -np.inf
         for i in range(len(u)):
@@ -186,8 +185,9 @@ def rows_sparse(ptr, idx, val, beta, a, alpha, cols):  # type: ignore[no-untyped
 
 @compiled
 def halves_dense(kernel, alpha, beta, mass, number):  # type: ignore[no-untyped-def]
-    """Mass and number of the plan's entries by half binade: at index e for exponent-and-leading-bit
-    e.
+    """Mass and number of the plan's entries by half binade.
+
+    At index e: those whose exponent and leading bit make e.
     """
     n, m = kernel.shape
     word = np.empty(1)
@@ -267,6 +267,7 @@ def keep_sparse(ptr, idx, val, alpha, beta, least):  # type: ignore[no-untyped-d
 
 @_fast
 def _schur(ptr, idx, val, inverse_rows, diagonal, z, out):  # type: ignore[no-untyped-def]
+    """out = (diag(diagonal) - P' diag(inverse_rows) P) z."""
     for j in range(len(z)):
         out[j] = diagonal[j] * z[j]
     for i in range(len(inverse_rows)):
@@ -282,12 +283,11 @@ def _schur(ptr, idx, val, inverse_rows, diagonal, z, out):  # type: ignore[no-un
 def conjugate_gradients(  # type: ignore[no-untyped-def]
     ptr, idx, val, inverse_rows, columns, ridge, right, tolerance, most, x
 ):
-    """Solve (diag(columns + ridge) - P' diag(inverse_rows) P) x = right, the Newton system after
-    its first block was eliminated.
+    """Solve (diag(columns + ridge) - P' diag(inverse_rows) P) x = right by conjugate gradients.
 
-    Preconditioned by its diagonal. Returns the iterations; x holds the last iterate. Stops at a
-    relative residual of `tolerance`, after `most`
-    iterations, or where rounding has made the matrix indefinite.
+    That is the Newton system after its first block was eliminated, preconditioned by its diagonal.
+    Returns the iterations; x holds the last iterate. Stops at a relative residual of `tolerance`,
+    after `most` iterations, or where rounding has made the matrix indefinite.
     """
     m = len(right)
     diagonal = columns + ridge

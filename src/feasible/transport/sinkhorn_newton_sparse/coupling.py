@@ -25,16 +25,19 @@ if TYPE_CHECKING:
 class Coupling:
     """A coupling. Arrays are of the kind that was given (NumPy or torch, dtype, device).
 
-    potentials: (f, g) of shapes (n,), (m,) with plan = exp((f + g - cost) / reg); -inf where there
-      is no mass.
-    value: sum plan * cost + reg * sum plan * log plan; for torch arguments that require a gradient
-      it has one (envelope theorem).
-    value_linear: sum plan * cost.  marginal_error: L1 over both marginals, divided by the mass.
-    converged: marginal_error <= tol.  status: why it stopped.  n_iter: Sinkhorn iterations and
-      Newton steps.
-    history: one entry an iteration: "stage", "error", "step_length", "cg", "kept" (entries of the
-      Newton matrix), "reg".
-    exact: the potentials in double precision.
+    Attributes:
+        value: sum plan * cost + reg * sum plan * log plan, in units of cost times mass; for torch
+            arguments that require a gradient it has one (envelope theorem).
+        value_linear: sum plan * cost.
+        marginal_error: L1 over both marginals, divided by the mass.
+        converged: marginal_error <= tol.
+        status: Why it stopped.
+        n_iter: Sinkhorn iterations and Newton steps.
+        history: One entry an iteration: "stage", "error", "step_length", "cg", "kept" (entries of
+            the Newton matrix), "reg".
+        exact: The potentials in double precision.
+        problem: What was solved.
+        given: An argument whose kind the arrays take.
     """
 
     value: Any
@@ -55,7 +58,7 @@ class Coupling:
 
     @cached_property
     def potentials(self) -> tuple[Any, Any]:
-        """(f, g)."""
+        """(f, g) of shapes (n,), (m,), with plan = exp((f + g - cost) / reg)."""
         return like(self.exact.f, self.given), like(self.exact.g, self.given)
 
     @cached_property
@@ -64,19 +67,17 @@ class Coupling:
         return like(self.problem.plan(self.exact), self.given)
 
     def rows(self, begin: int, end: int) -> Any:
-        """Rows begin to end of the plan, without the others."""
+        """Rows `begin` to `end` of the plan, without the others."""
         return like(self.problem.plan(self.exact, slice(begin, end)), self.given)
 
     def apply(self, vectors: Any) -> Any:
-        """plan @ vectors, for (m,) or (m, k), in blocks of rows: the plan is never whole in
-        memory."""
+        """plan @ vectors, for (m,) or (m, k), in blocks of rows: the plan is never whole."""
         right = np.asarray(vectors.detach().cpu() if is_torch(vectors) else vectors, dtype=float)
         blocks = [self.problem.plan(self.exact, part) @ right for part in self.problem.blocks()]
         return like(np.concatenate(blocks), self.given)
 
     def sparse_plan(self, least: float = 1e-12) -> scipy.sparse.csr_array:
-        """The entries above `least` times the mass, as a SciPy CSR array, made in blocks of
-        rows."""
+        """The entries above `least` times the mass, made in blocks of rows."""
         import scipy.sparse
 
         floor = least * float(self.problem.masses[0].sum())
@@ -87,18 +88,24 @@ class Coupling:
         return scipy.sparse.csr_array(scipy.sparse.vstack(parts, format="csr"))
 
     def rounded(self) -> Any:
-        """The plan moved onto the marginals exactly (Altschuler, Weed, Rigollet 2017, algorithm 2),
-        by at most twice its marginal error.
+        """The plan moved onto the marginals exactly, by at most twice its marginal error.
+
+        References:
+            Altschuler, Weed, Rigollet, NeurIPS 2017, algorithm 2.
         """
         return like(rounded(self.problem.plan(self.exact), *self.problem.masses), self.given)
 
     def unregularised(self, least: float = 1e-9) -> Unregularised:
-        """The transport without entropy, by linear programs: the entries of the plan above `least`
-        times the mass at first, then those
-        too that the last program's prices ask for, until no other could make it cheaper by 1e-9 of
-        the largest cost (HiGHS, dual simplex).
+        """The transport without entropy, by linear programs (HiGHS, dual simplex).
 
-        Raises Infeasible where the entries do not reach the marginals: take a smaller `least`.
+        The entries of the plan above `least` times the mass at first, then those too that the last
+        program's prices ask for, until no other could make it cheaper by 1e-9 of the largest cost.
+
+        Args:
+            least: Share of the mass above which an entry of the plan is a variable at first.
+
+        Raises:
+            Infeasible: The entries do not reach the marginals; take a smaller `least`.
         """
         import scipy.sparse
         from scipy.optimize import linprog
@@ -148,8 +155,12 @@ class Coupling:
 
 @dataclass
 class Unregularised:
-    """plan: (n, m), a SciPy CSR array.  value: sum plan * cost.  gap: how much cheaper another plan
-    can be at most.
+    """A transport without entropy.
+
+    Attributes:
+        plan: (n, m), a SciPy CSR array.
+        value: sum plan * cost.
+        gap: How much cheaper another plan can be at most.
     """
 
     plan: scipy.sparse.csr_array
@@ -159,8 +170,12 @@ class Unregularised:
 
 @dataclass
 class Couplings:
-    """The couplings of a batch, by index or iteration; `plan`, `value`, `value_linear`,
-    `potentials` and `marginal_error` are stacked.
+    """The couplings of a batch, by index or iteration.
+
+    `plan`, `value`, `value_linear`, `potentials` and `marginal_error` are stacked.
+
+    Attributes:
+        each: The couplings.
     """
 
     each: list[Coupling]
@@ -175,6 +190,7 @@ class Couplings:
         return iter(self.each)
 
     def _stacked(self, values: list[Any]) -> Any:
+        """One array or tensor of the values."""
         if is_torch(values[0]):
             import torch
 
@@ -223,9 +239,7 @@ def value_of(
     kind: torch.dtype,
     device: torch.device,
 ) -> torch.Tensor:
-    """The value of an entropic transport as a tensor, with a gradient where an argument requires
-    one.
-    """
+    """The value of an entropic transport as a tensor, with a gradient where one is required."""
     problem, potentials = found.problem, found.exact
     return differentiable(
         value,

@@ -1,5 +1,6 @@
-"""Ready-made problems of entropic transport: random assignments, pairs of images, point clouds,
-colours of two photographs.
+"""Ready-made problems of entropic transport.
+
+Random assignments, pairs of images, point clouds, colours of two photographs.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.checks import real, whole
-from ...core.errors import ArgumentError, UnknownName, nearest
+from ...core.checks import one_of, real, whole
+from ...core.errors import UnknownName, nearest
 from ..photographs import photograph
 from .point_clouds import cost_of_points
 from .problem import EntropicTransport
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 
 def random_assignment(n: int = 500, eta: float = 1200.0, seed: int = 0) -> EntropicTransport:
-    """The paper's random linear assignment: n x n costs uniform in [0, 1], scaled to a largest of
-    1, uniform masses, reg = 1 / eta.
+    """The paper's random linear assignment: costs uniform in [0, 1] and uniform masses.
+
+    Args:
+        n: Rows and columns; the paper's 500.
+        eta: 1 / reg, with costs scaled to a largest of 1; the paper's 1200.
+        seed: Of the costs.
     """
     cost = np.random.default_rng(seed).random((whole("n", n, least=1), n))
     return EntropicTransport(
@@ -38,8 +43,9 @@ def random_assignment_2000(eta: float = 1200.0, seed: int = 0) -> EntropicTransp
 
 
 def planted_assignment(n: int = 200, eta: float = 1e4, seed: int = 0) -> EntropicTransport:
-    """Costs of at most 0.01 on the diagonal and at least 1 elsewhere: the plan is I / n to within
-    exp(-0.99 eta).
+    """Costs of at most 0.01 on the diagonal and at least 1 elsewhere.
+
+    The plan is I / n to within exp(-0.99 eta).
     """
     noise = np.random.default_rng(seed).random((whole("n", n, least=1), n)) * 0.01
     cost = 1 - np.eye(n) + noise
@@ -55,9 +61,7 @@ def planted_assignment(n: int = 200, eta: float = 1e4, seed: int = 0) -> Entropi
 
 
 def additive_cost(n: int = 40, m: int = 30, eta: float = 50.0, seed: int = 0) -> EntropicTransport:
-    """Cost u_i + v_j and random masses: the plan is a b' at every eta, and the value known in
-    closed form.
-    """
+    """Cost u_i + v_j and random masses: the plan is a b' at every eta, the value a closed form."""
     rng = np.random.default_rng(seed)
     u, v, a, b = rng.random(n), rng.random(m), rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
     value = a @ u + b @ v + (a @ np.log(a) + b @ np.log(b)) / eta
@@ -67,8 +71,9 @@ def additive_cost(n: int = 40, m: int = 30, eta: float = 50.0, seed: int = 0) ->
 
 
 def density(side: int, rng: np.random.Generator) -> Float[np.ndarray, "side side"]:
-    """A generated image of mass 1: noise under a Gaussian filter of a tenth of the side, scaled to
-    [0, 1], cubed, shifted by 0.01.
+    """A generated image of mass 1.
+
+    Noise under a Gaussian filter of a tenth of the side, scaled to [0, 1], cubed, shifted by 0.01.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -80,8 +85,14 @@ def density(side: int, rng: np.random.Generator) -> Float[np.ndarray, "side side
 def image_pair(
     side: int = 28, ground: str = "sqeuclidean", eta: float = 1200.0, seed: int = 0
 ) -> EntropicTransport:
-    """Two generated 28 x 28 images; distances of pixels with the side as unit, scaled to a largest
-    of 1 (the size of the paper's MNIST pairs).
+    """Two generated 28 x 28 images, of the size of the paper's MNIST pairs.
+
+    Args:
+        side: Pixels of a side.
+        ground: Distance of pixels: "sqeuclidean", "cityblock" or "euclidean", with the side as
+            unit, scaled to a largest of 1.
+        eta: 1 / reg; the paper's 1200.
+        seed: Of the images.
     """
     rng = np.random.default_rng(seed)
     return _images(
@@ -125,10 +136,8 @@ def photo_pair(
 def _images(
     p: Float[np.ndarray, "s s"], q: Float[np.ndarray, "s s"], ground: str, eta: float, name: str
 ) -> EntropicTransport:
-    if ground not in ("sqeuclidean", "cityblock", "euclidean"):
-        raise ArgumentError(
-            f"ground={ground!r}: expected 'sqeuclidean', 'cityblock' or 'euclidean'"
-        )
+    """The transport of one image to another under a distance of their pixels."""
+    one_of("ground", ground, ("sqeuclidean", "cityblock", "euclidean"))
     points = np.stack([i.ravel() for i in np.indices(p.shape)], axis=1) / len(p)
     cost = cost_of_points(points, points, ground)
     return EntropicTransport(
@@ -150,8 +159,10 @@ def point_clouds(
 
 
 def colours(n: int, seed: int = 0) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    """Colours of n pixels, without replacement, of scikit-learn's photographs of a temple and of a
-    flower; red, green, blue in [0, 1].
+    """Colours of n pixels, without replacement, of scikit-learn's two photographs.
+
+    Returns:
+        (n, 3) red, green and blue in [0, 1], of a temple and of a flower.
     """
     rng = np.random.default_rng(seed)
     found = []
@@ -162,8 +173,9 @@ def colours(n: int, seed: int = 0) -> tuple[Float[np.ndarray, "n 3"], Float[np.n
 
 
 def colour_transfer(n: int = 600, eta: float = 400.0, seed: int = 0) -> EntropicTransport:
-    """Colours of 600 pixels of scikit-learn's photograph of a temple to 600 of that of a flower,
-    squared distances with largest 1.
+    """Colours of 600 pixels of a photograph of a temple to 600 of that of a flower.
+
+    Squared distances with largest 1; the photographs are scikit-learn's.
     """
     cost = cost_of_points(*colours(whole("n", n, least=1), seed))
     return EntropicTransport(
@@ -186,7 +198,15 @@ PROBLEMS: dict[str, Callable[..., EntropicTransport]] = {
 
 
 def get(name: str, **options: object) -> EntropicTransport:
-    """A ready-made problem by name: ``get("random-assignment", n=200)``. Raises UnknownName."""
+    """A ready-made problem by name: ``get("random-assignment", n=200)``.
+
+    Args:
+        name: As in `PROBLEMS`.
+        **options: Arguments of its factory.
+
+    Raises:
+        UnknownName: No problem of this name.
+    """
     if name not in PROBLEMS:
         raise UnknownName(
             f"no problem of entropic transport is called {name!r}: {nearest(name, PROBLEMS)}"

@@ -1,5 +1,6 @@
-"""The kernel exp(u + v - eta C), kept whole, or where few entries matter as compressed rows, and
-the plan that scalings make of it.
+"""The kernel exp(u + v - eta C), and the plan that scalings make of it.
+
+It is kept whole, or where few entries matter as compressed rows.
 """
 
 from __future__ import annotations
@@ -35,7 +36,16 @@ NOTHING = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0)
 
 @dataclass(slots=True)
 class Kernel:
-    """exp(u + v - eta C), whole, or above exp(low) as compressed rows."""
+    """exp(u + v - eta C), whole, or above exp(low) as compressed rows.
+
+    Attributes:
+        u: (n,) base potentials of the rows, multiplied by eta.
+        v: (m,) base potentials of the columns, multiplied by eta.
+        whole: (n, m), or None where there are compressed rows.
+        ptr: (n + 1,) where each row begins.
+        idx: (k,) columns.
+        val: (k,) entries.
+    """
 
     u: Float[np.ndarray, " n"]
     v: Float[np.ndarray, " m"]
@@ -67,9 +77,18 @@ class Kernel:
         drop: float,
         count: int | None,
     ) -> tuple[Any, Any, Any]:
-        """The plan's largest entries as compressed rows: `count` of them, or all but a mass of at
-        most `drop`; of more than
-        `LARGE` entries half at most, for memory. No row is left empty."""
+        """The plan's largest entries as compressed rows. No row is left empty.
+
+        Args:
+            alpha: (n,) scalings of the rows.
+            beta: (m,) scalings of the columns.
+            drop: Mass that is left out at most.
+            count: How many entries, in place of `drop`; None: of more than `LARGE` entries half at
+                most, for memory.
+
+        Returns:
+            (ptr, idx, val).
+        """
         mass, number = np.zeros(BINS), np.zeros(BINS, np.int64)
         if self.whole is None:
             kernels.halves_sparse(self.ptr, self.idx, self.val, alpha, beta, mass, number)
@@ -97,6 +116,7 @@ class Kernel:
     def _above(
         self, alpha: Float[np.ndarray, " n"], beta: Float[np.ndarray, " m"], least: float
     ) -> tuple[Any, Any, Any]:
+        """The plan's entries >= least, and each row's largest, as compressed rows."""
         if self.whole is None:
             return kernels.keep_sparse(self.ptr, self.idx, self.val, alpha, beta, least)
         return kernels.keep_dense(self.whole, alpha, beta, least)
@@ -110,8 +130,17 @@ def kernel_at(
     b: Float[np.ndarray, " m"],
     tol: float,
 ) -> tuple[Kernel, Float[np.ndarray, " m"]]:
-    """The kernel of v with rows of sums a, and its column sums. v changes in columns that would get
-    no mass at all (one Sinkhorn update).
+    """The kernel of v with rows of sums a, and its column sums.
+
+    v changes in columns that would get no mass at all (one Sinkhorn update).
+
+    Args:
+        cost: (n, m).
+        eta: 1 / reg.
+        v: (m,) potentials, multiplied by eta.
+        a: (n,) positive masses of sum 1.
+        b: (m,) positive masses of sum 1.
+        tol: L1 error that is aimed at; entries too small to matter for it are left out.
     """
     n, m = cost.shape
     u, cols, v = np.empty(n), np.empty(m), v.copy()
@@ -140,8 +169,9 @@ def _share(
     v: Float[np.ndarray, " m"],
     low: Float[np.ndarray, " n"],
 ) -> float:
-    """Share of the entries that a compressed kernel would hold, from some of its rows; 1 for a
-    small matrix.
+    """Share of the entries that a compressed kernel would hold, from some of its rows.
+
+    1 for a small matrix.
     """
     n, m = cost.shape
     if n * m <= SMALL:

@@ -1,5 +1,6 @@
-"""POT, OTT-JAX, geomloss and exact solvers on problems of entropic transport; their errors are
-measured by the problem, not by their own rules.
+"""POT, OTT-JAX, geomloss and exact solvers on problems of entropic transport.
+
+Their errors are measured by the problem, not by their own rules.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import active_meter, spend
-from ...core.checks import whole
+from ...core.checks import fraction, one_of, real, whole
 from ...core.errors import ArgumentError, BudgetExhausted, MissingExtra
 from ...core.problem import Method, Problem
 from ..plan import SparsePlan
 from .problem import EntropicTransport, Potentials
+from .settings import SinkhornNewtonSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -25,9 +27,14 @@ SOLVERS = ("sinkhorn_log", "sinkhorn_stabilized", "sinkhorn")
 
 
 @dataclass
-class Standing:
-    """u (n,), v (m,): logarithms of the scalings, for the problem without empty rows and columns.
-    error: L1, of the mass.  why: it is over.
+class SweepState:
+    """Where a peer stands that goes on from potentials; rows and columns without mass are left out.
+
+    Attributes:
+        u: (n,) logarithms of the scalings.
+        v: (m,) the same of the columns.
+        error: L1 error of the marginals, of the mass.
+        why: Why it is over; empty where it is not.
     """
 
     u: Float[np.ndarray, " n"]
@@ -38,25 +45,27 @@ class Standing:
 
 @dataclass(frozen=True)
 class _Sweeps(Method):
-    """A peer that goes on from given potentials; a step is `chunk` of its iterations. Stops at an
-    L1 error of both marginals of `tol`.
+    """A peer that goes on from given potentials; a step is `chunk` of its iterations.
+
+    Attributes:
+        tol: L1 error of both marginals at which it stops, relative to the mass.
+        chunk: Iterations of a step.
     """
 
     solves: ClassVar[type[Problem]] = EntropicTransport
 
-    tol: float = 1e-10
+    tol: float = SinkhornNewtonSettings.tol
     chunk: int = 20
 
     def __post_init__(self) -> None:
         whole("chunk", self.chunk, least=1)
-        if not 0 < self.tol < 1:
-            raise ArgumentError(f"tol={self.tol!r}: expected an L1 error in (0, 1)")
+        fraction("tol", self.tol, zero=False, one=False)
 
-    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> Standing:
+    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> SweepState:
         """Potentials zero."""
-        return Standing(np.zeros(len(problem.scaled.a)), np.zeros(len(problem.scaled.b)))
+        return SweepState(np.zeros(len(problem.scaled.a)), np.zeros(len(problem.scaled.b)))
 
-    def step(self, problem: EntropicTransport, state: Standing) -> Standing:
+    def step(self, problem: EntropicTransport, state: SweepState) -> SweepState:
         """Some iterations, then the error is measured."""
         spend(gradients=self.chunk)
         u, v = self._go_on(problem, state.u, state.v)
@@ -74,21 +83,25 @@ class _Sweeps(Method):
     def _go_on(
         self, problem: EntropicTransport, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " m"]
     ) -> tuple[Any, Any]:
+        """Make `chunk` iterations from logarithms u, v of the scalings."""
         raise TypeError(f"{type(self).__name__} does not define _go_on(problem, u, v)")
 
-    def answer(self, problem: EntropicTransport, state: Standing) -> Potentials:
+    def answer(self, problem: EntropicTransport, state: SweepState) -> Potentials:
         """The potentials."""
         return problem.unscaled(state.u, state.v)
 
-    def done(self, problem: EntropicTransport, state: Standing) -> str | None:
+    def done(self, problem: EntropicTransport, state: SweepState) -> str | None:
         """When the error is within tol, or the numbers break down."""
         return state.why or None
 
 
 @dataclass(frozen=True)
 class PotSinkhorn(_Sweeps):
-    """ot.sinkhorn; solver: "sinkhorn_log", "sinkhorn_stabilized" or "sinkhorn" (which breaks down
-    where exp(-cost / reg) underflows).
+    """ot.sinkhorn, in pieces of `chunk` iterations.
+
+    Attributes:
+        solver: "sinkhorn_log", "sinkhorn_stabilized" or "sinkhorn" (which breaks down where
+            exp(-cost / reg) underflows).
     """
 
     name: ClassVar[str] = "pot-sinkhorn-log"
@@ -97,8 +110,7 @@ class PotSinkhorn(_Sweeps):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.solver not in SOLVERS:
-            raise ArgumentError(f"solver={self.solver!r}: expected one of {', '.join(SOLVERS)}")
+        one_of("solver", self.solver, SOLVERS)
 
     def _go_on(
         self, problem: EntropicTransport, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " m"]
@@ -117,8 +129,20 @@ def pot_sinkhorn(
     threshold: float,
     start: tuple[Any, Any] | None = None,
 ) -> tuple[Any, Any]:
-    """Logarithms of the scalings that POT finds. threshold: on its own error, the L2 norm of the
-    columns'. Raises MissingExtra.
+    """Logarithms of the scalings that POT finds.
+
+    Args:
+        a: (n,) positive masses.
+        b: (m,) positive masses.
+        cost: (n, m).
+        reg: Weight of the entropy.
+        solver: A name of ot.sinkhorn.
+        iterations: At most.
+        threshold: On its own error, the L2 norm of the columns'.
+        start: Logarithms of the scalings to go on from; None: zero.
+
+    Raises:
+        MissingExtra: POT is not installed.
     """
     import warnings
 
@@ -140,11 +164,14 @@ def pot_sinkhorn(
 
 @dataclass(frozen=True)
 class OttSinkhorn(_Sweeps):
-    """ott.solvers.linear.sinkhorn.Sinkhorn in double precision, compiled once for a shape.
+    """ott.solvers.linear.sinkhorn.Sinkhorn in double precision, in pieces of `chunk` iterations.
 
-    momentum: over-relaxation (1.0: none; at 1.5 random assignments of 2,000 took a third of the
-      iterations).
-    lse: False iterates on the kernel itself, which is faster and underflows where reg is small.
+    It is compiled once for a shape.
+
+    Attributes:
+        momentum: Over-relaxation (1.0: none; at 1.5 random assignments of 2,000 took a third of the
+            iterations).
+        lse: False iterates on the kernel itself, which is faster and underflows where reg is small.
     """
 
     name: ClassVar[str] = "ott-sinkhorn"
@@ -154,10 +181,7 @@ class OttSinkhorn(_Sweeps):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.momentum < 2:
-            raise ArgumentError(
-                f"momentum={self.momentum!r}: expected a number between 0 and 2, both excluded"
-            )
+        real("momentum", self.momentum, above=0, below=2)
 
     def _go_on(
         self, problem: EntropicTransport, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " m"]
@@ -173,8 +197,17 @@ class OttSinkhorn(_Sweeps):
 def ott_sinkhorn(
     iterations: int, threshold: float, momentum: float = 1.0, lse: bool = True, many: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """A compiled function (a, b, cost, reg, f, g) -> (f, g). threshold: on OTT's L1 error.  many:
-    costs in a batch. Raises MissingExtra.
+    """A compiled function (a, b, cost, reg, f, g) -> (f, g).
+
+    Args:
+        iterations: At most.
+        threshold: On OTT's L1 error.
+        momentum: Over-relaxation; 1.0: none.
+        lse: In the log domain.
+        many: Costs in a batch.
+
+    Raises:
+        MissingExtra: OTT-JAX is not installed.
     """
     try:
         import jax
@@ -211,8 +244,17 @@ def ott_sinkhorn(
 
 
 @dataclass
-class Outcome:
-    """A plan by its entries, or potentials f, g.  why: set when it is there."""
+class OnceState:
+    """What a peer found that does everything in one step: a plan by its entries, or potentials.
+
+    Attributes:
+        rows: (e,) of the entries.
+        columns: (e,) of the entries.
+        masses: (e,) of the entries.
+        f: (n,) potential, where there is no plan.
+        g: (m,) potential, where there is no plan.
+        why: Why it is over; empty before the step.
+    """
 
     rows: Int[np.ndarray, " e"] = field(default_factory=lambda: np.zeros(0, np.int64))
     columns: Int[np.ndarray, " e"] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -224,17 +266,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Once(Method):
-    """A peer that does everything in one step: `max_iter` iterations where it has that setting, or
-    as many as the budget has left.
+    """A peer that does everything in one step and has no callback, so that its trail has one point.
+
+    `max_iter` iterations where it has that setting, or as many as the budget has left.
     """
 
     solves: ClassVar[type[Problem]] = EntropicTransport
 
-    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> Outcome:
+    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> OnceState:
         """Nothing was computed yet."""
-        return Outcome()
+        return OnceState()
 
-    def step(self, problem: EntropicTransport, state: Outcome) -> Outcome:
+    def step(self, problem: EntropicTransport, state: OnceState) -> OnceState:
         """All of it."""
         meter, most = active_meter.get(), getattr(self, "max_iter", 1)
         granted = most if meter is None else int(meter.grant("gradients", most))
@@ -245,10 +288,13 @@ class _Once(Method):
         self._solve(problem, state, granted)
         return state
 
-    def _solve(self, problem: EntropicTransport, state: Outcome, iterations: int) -> None:
+    def _solve(self, problem: EntropicTransport, state: OnceState, iterations: int) -> None:
+        """Solve in so many iterations, and write what was found into the state."""
         raise TypeError(f"{type(self).__name__} does not define _solve(problem, state, iterations)")
 
-    def answer(self, problem: EntropicTransport, state: Outcome) -> Potentials | SparsePlan | None:
+    def answer(
+        self, problem: EntropicTransport, state: OnceState
+    ) -> Potentials | SparsePlan | None:
         """What was found; None before the step."""
         if not state.why:
             return None
@@ -258,15 +304,20 @@ class _Once(Method):
             else Potentials(state.f, state.g)
         )
 
-    def done(self, problem: EntropicTransport, state: Outcome) -> str | None:
+    def done(self, problem: EntropicTransport, state: OnceState) -> str | None:
         """After the step."""
         return state.why or None
 
 
 @dataclass(frozen=True)
 class GeomlossSinkhorn(_Once):
-    """geomloss.ot.solve, which anneals reg over all of its `max_iter` iterations: the error falls
-    as 1 / max_iter. It takes no start.
+    """geomloss.ot.solve, which anneals reg over all of its iterations.
+
+    Its error falls as 1 / max_iter. It takes neither a start nor a callback, so it cannot be called
+    in pieces.
+
+    Attributes:
+        max_iter: Iterations.
     """
 
     name: ClassVar[str] = "geomloss-sinkhorn"
@@ -276,7 +327,7 @@ class GeomlossSinkhorn(_Once):
     def __post_init__(self) -> None:
         whole("max_iter", self.max_iter, least=1)
 
-    def _solve(self, problem: EntropicTransport, state: Outcome, iterations: int) -> None:
+    def _solve(self, problem: EntropicTransport, state: OnceState, iterations: int) -> None:
         s = problem.scaled
         found = problem.unscaled(*geomloss_sinkhorn(s.a, s.b, s.cost, problem.reg, iterations))
         state.f, state.g, state.why = found.f, found.g, f"{iterations} iterations were made"
@@ -289,7 +340,18 @@ def geomloss_sinkhorn(
     reg: float,
     iterations: int,
 ) -> tuple[Any, Any]:
-    """Logarithms of the scalings that geomloss finds, computed by torch. Raises MissingExtra."""
+    """Logarithms of the scalings that geomloss finds, computed by torch.
+
+    Args:
+        a: (n,) positive masses.
+        b: (m,) positive masses.
+        cost: (n, m).
+        reg: Weight of the entropy.
+        iterations: Over which it anneals.
+
+    Raises:
+        MissingExtra: geomloss is not installed.
+    """
     try:
         from geomloss import ot
     except ImportError as error:
@@ -306,13 +368,14 @@ def geomloss_sinkhorn(
 
 @dataclass(frozen=True)
 class NetworkSimplex(_Once):
-    """ot.emd: the exact plan of the problem without entropy, in one step that is charged as one
-    gradient.
+    """ot.emd: the exact plan of the problem without entropy, in one call without a callback.
+
+    It is charged as one gradient.
     """
 
     name: ClassVar[str] = "pot-network-simplex"
 
-    def _solve(self, problem: EntropicTransport, state: Outcome, iterations: int) -> None:
+    def _solve(self, problem: EntropicTransport, state: OnceState, iterations: int) -> None:
         try:
             import ot
         except ImportError as error:
@@ -324,14 +387,19 @@ class NetworkSimplex(_Once):
 
 @dataclass(frozen=True)
 class LinearSumAssignment(_Once):
-    """scipy.optimize.linear_sum_assignment, for n = m and uniform masses: the exact assignment,
-    charged as one gradient.
+    """scipy.optimize.linear_sum_assignment: the exact assignment, for n = m and uniform masses.
+
+    It is one call without a callback, charged as one gradient.
     """
 
     name: ClassVar[str] = "scipy-assignment"
 
-    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> Outcome:
-        """Raises ArgumentError where the problem is no assignment."""
+    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> OnceState:
+        """Nothing was computed yet.
+
+        Raises:
+            ArgumentError: The problem is no assignment.
+        """
         n, m = problem.shape
         if (
             n != m
@@ -342,9 +410,9 @@ class LinearSumAssignment(_Once):
                 f"{problem.name}: linear_sum_assignment needs as many rows as columns and uniform "
                 f"masses, got {n} x {m}"
             )
-        return Outcome()
+        return OnceState()
 
-    def _solve(self, problem: EntropicTransport, state: Outcome, iterations: int) -> None:
+    def _solve(self, problem: EntropicTransport, state: OnceState, iterations: int) -> None:
         from scipy.optimize import linear_sum_assignment
 
         rows, columns = linear_sum_assignment(problem.cost)

@@ -1,12 +1,14 @@
-"""Entropic transport between point clouds, and Wasserstein distances between images or histograms,
-by `sinkhorn_newton`.
+"""Entropic transport between point clouds, and Wasserstein distances between images or histograms.
 
-    OT_reg(p, q) = min  sum P C + reg KL(P | p q'),      S(p, q) = OT_reg(p, q) - OT_reg(p, p) / 2 -
-    OT_reg(q, q) / 2
+    OT_reg(p, q) = min  sum P C + reg KL(P | p q')   over P >= 0 with P 1 = p,  P' 1 = q
+    S(p, q)      = OT_reg(p, q) - OT_reg(p, p) / 2 - OT_reg(q, q) / 2
 
-S is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018; Feydy et al. 2019): zero for p = q, and
-nearer to the
-unregularised cost than OT_reg, which is always above it.
+S is the Sinkhorn divergence: zero for p = q, and nearer to the unregularised cost than OT_reg,
+which is always above it. All are solved by `sinkhorn_newton`.
+
+References:
+    Genevay, Peyré, Cuturi, AISTATS 2018; Feydy, Séjourné, Vialard, Amari, Trouvé, Peyré, AISTATS
+    2019.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...core.checks import real
+from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, ShapeError, nearest
 from ..arrays import is_torch, plain
 from .coupling import Coupling, Couplings
+from .settings import SinkhornNewtonSettings
 from .sinkhorn_newton import sinkhorn_newton
 
 if TYPE_CHECKING:
@@ -26,14 +29,32 @@ if TYPE_CHECKING:
 
 COSTS = ("sqeuclidean", "euclidean", "cityblock", "chebyshev", "cosine")
 """Cost names, as SciPy has them."""
+REG, TOL = 1e-4, 1e-9
+"""Of Wasserstein distances: the entropy's weight as a share of the largest cost, and the error of
+the marginals.
+"""
 Ground = Literal["sqeuclidean", "euclidean", "cityblock", "chebyshev", "cosine"]
 
 
 def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
-    """(n, m) costs of points x (n, d) and y (m, d), or (batch, n, m); of torch tensors a tensor in
-    double precision, with a gradient.
+    """Costs of points; of torch tensors a tensor in double precision, with a gradient.
 
-    Raises ArgumentError (cost), ShapeError, NotFinite.
+    Args:
+        x: (n, d), or (batch, n, d).
+        y: (m, d), or (batch, m, d).
+        cost: One of `COSTS`.
+
+    Returns:
+        (n, m), or (batch, n, m).
+
+    Raises:
+        ArgumentError: Another cost.
+        ShapeError: Dimensions or batches that differ.
+        NotFinite: Points with NaN or infinities.
+
+    Example:
+        >>> cost_of_points([[0.0], [1.0]], [[3.0]]).tolist()
+        [[9.0], [4.0]]
     """
     if cost not in COSTS:
         raise ArgumentError(f"cost={cost!r}: {nearest(str(cost), COSTS)}")
@@ -65,6 +86,7 @@ def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
 
 
 def _torch_cost(x: Any, y: Any, cost: str) -> Any:
+    """`cost_of_points` of tensors."""
     import torch
 
     device = x.device if is_torch(x) else y.device
@@ -95,24 +117,45 @@ def sinkhorn_newton_points(
     reg: float | None = None,
     eta: float | None = None,
     relative: bool = False,
-    tol: float = 1e-10,
-    density: float | Literal["auto"] = "auto",
+    tol: float = SinkhornNewtonSettings.tol,
+    density: float | Literal["auto"] = SinkhornNewtonSettings.density,
     warmstart: tuple[Any, Any] | None = None,
 ) -> Coupling | Couplings:
-    """Entropic transport between points x (n, d) and y (m, d) with masses a (n,) and b (m,),
-    uniform where None; the rest as in `sinkhorn_newton`.
+    """Entropic transport between two point clouds.
 
-    cost: one of `COSTS`.  reg is in its unit.  A leading axis of x and y makes a batch.
-    Torch tensors: `value` has a gradient with respect to x, y, a and b where they require one.
+        minimise    sum P C(x, y) + reg sum P log P
+        subject to  P >= 0,  P 1 = a,  P' 1 = b
 
-    Raises ArgumentError, ShapeError, NotFinite, ArgumentTypeError.
+    Args:
+        x: (n, d) points; a leading axis of x and y makes a batch.
+        y: (m, d) points.
+        a: (n,) masses of x; None for uniform ones.
+        b: (m,) masses of y; None for uniform ones.
+        cost: One of `COSTS`.
+        reg: Weight of the entropy, in the cost's unit.
+        eta: 1 / reg, in its place.
+        relative: reg is a share of the largest cost.
+        tol: As in `sinkhorn_newton`.
+        density: As in `sinkhorn_newton`.
+        warmstart: As in `sinkhorn_newton`.
 
-    >>> import numpy as np
-    >>> from feasible.transport import sinkhorn_newton_points
-    >>> x = np.array([[0.0], [1.0]])
-    >>> sinkhorn_newton_points(x, x + 3.0, reg=0.01).plan.round(3)
-    array([[0.5, 0. ],
-           [0. , 0.5]])
+    Returns:
+        As `sinkhorn_newton`. Of torch tensors, `value` has a gradient with respect to x, y, a and b
+        where they require one.
+
+    Raises:
+        ArgumentError: Another cost; settings; masses.
+        ArgumentTypeError: What is no number.
+        ShapeError: Shapes that do not fit.
+        NotFinite: Points or masses with NaN or infinities.
+
+    Example:
+        >>> import numpy as np
+        >>> from feasible.transport import sinkhorn_newton_points
+        >>> x = np.array([[0.0], [1.0]])
+        >>> sinkhorn_newton_points(x, x + 3.0, reg=0.01).plan.round(3)
+        array([[0.5, 0. ],
+               [0. , 0.5]])
     """
     found = sinkhorn_newton(
         a,
@@ -189,6 +232,7 @@ def _entropic(p: Any, q: Any, cost: Float[np.ndarray, "n n"], reg: float, tol: f
 def _wasserstein(
     p: Any, q: Any, ground: Ground, reg: float, spacing: float, debias: bool, tol: float
 ) -> Any:
+    """OT_reg, or S where `debias`, of two images under a distance of their cells."""
     shapes = [tuple(v.shape) if is_torch(v) else np.shape(v) for v in (p, q)]
     if shapes[0] != shapes[1]:
         raise ShapeError(f"p has shape {shapes[0]} and q {shapes[1]}: expected one shape")
@@ -214,23 +258,39 @@ def wasserstein_1(
     q: Any,
     *,
     ground: Literal["euclidean", "cityblock", "chebyshev"] = "euclidean",
-    reg: float = 1e-4,
+    reg: float = REG,
     spacing: float = 1.0,
     debias: bool = True,
-    tol: float = 1e-9,
+    tol: float = TOL,
 ) -> Any:
-    """Least mean distance over which the mass of p must be moved to make q, in units of `spacing`,
-    the distance of neighbouring cells.
+    """Least mean distance over which the mass of p must be moved to make q.
 
-    p, q: histograms (n,), images (height, width) or volumes of one shape; each is divided by its
-      sum.  reg: as a share of the largest distance.
-    debias: the Sinkhorn divergence S; False: OT_reg, an upper bound.  Cost and time are those of a
-    (cells x cells) matrix.  Torch: a float64 tensor with a gradient with respect to p and q.
+        minimise    sum_ij P_ij d(i, j)   over P >= 0 with P 1 = p,  P' 1 = q
 
-    Raises ArgumentError, ShapeError, NotFinite.
+    with a little entropy. Cost and time are those of a (cells x cells) matrix.
+
+    Args:
+        p: Histogram (n,), image (height, width) or volume; it is divided by its sum.
+        q: The same, of one shape.
+        ground: Distance of two cells: "euclidean", "cityblock" or "chebyshev".
+        reg: Weight of the entropy, as a share of the largest distance.
+        spacing: Distance of neighbouring cells, in the answer's unit.
+        debias: The Sinkhorn divergence S; False: OT_reg, an upper bound.
+        tol: L1 error of the marginals.
+
+    Returns:
+        A float; of torch tensors a float64 tensor with a gradient with respect to p and q.
+
+    Raises:
+        ArgumentError: Masses below zero, or none; settings.
+        ShapeError: Shapes that differ, or of more than three axes.
+        NotFinite: Masses with NaN or infinities.
+
+    Example:
+        >>> round(wasserstein_1([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]), 6)
+        2.0
     """
-    if ground not in ("euclidean", "cityblock", "chebyshev"):
-        raise ArgumentError(f"ground={ground!r}: expected 'euclidean', 'cityblock' or 'chebyshev'")
+    one_of("ground", ground, ("euclidean", "cityblock", "chebyshev"))
     return _wasserstein(p, q, ground, reg, spacing, debias, tol)
 
 
@@ -238,17 +298,32 @@ def wasserstein_2(
     p: Any,
     q: Any,
     *,
-    reg: float = 1e-4,
+    reg: float = REG,
     spacing: float = 1.0,
     debias: bool = True,
     squared: bool = False,
-    tol: float = 1e-9,
+    tol: float = TOL,
 ) -> Any:
-    """Root of the least mean squared distance over which the mass of p must be moved to make q, in
-    units of `spacing`.
+    """Root of the least mean squared distance over which the mass of p must be moved to make q.
 
-    Arguments are those of `wasserstein_1`.  reg: as a share of the largest squared distance.
-    squared: without the root, which has no gradient at p = q.
+        minimise    sum_ij P_ij |i - j|^2   over P >= 0 with P 1 = p,  P' 1 = q
+
+    Args:
+        p: As in `wasserstein_1`.
+        q: As in `wasserstein_1`.
+        reg: Weight of the entropy, as a share of the largest squared distance.
+        spacing: As in `wasserstein_1`.
+        debias: As in `wasserstein_1`.
+        squared: Without the root, which has no gradient at p = q.
+        tol: As in `wasserstein_1`.
+
+    Returns:
+        As `wasserstein_1`.
+
+    Raises:
+        ArgumentError: As `wasserstein_1`.
+        ShapeError: As `wasserstein_1`.
+        NotFinite: As `wasserstein_1`.
     """
     value = _wasserstein(p, q, "sqeuclidean", reg, spacing, debias, tol)
     if is_torch(value):

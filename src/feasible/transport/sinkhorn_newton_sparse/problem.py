@@ -1,6 +1,7 @@
 """EntropicTransport: couplings of two distributions that pay for the entropy they lack.
 
-minimise  sum P C + reg sum P log P   over P >= 0 with row sums a and column sums b
+minimise    sum P C + reg sum P log P
+subject to  P >= 0,  P 1 = a,  P' 1 = b
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ BLOCK = 4_000_000
 
 @dataclass(slots=True)
 class Potentials:
-    """An answer: f (n,), g (m,) in the cost's unit, with plan = exp((f + g - cost) / reg); -inf
-    where there is no mass.
+    """An answer: potentials, with plan = exp((f + g - cost) / reg).
+
+    Attributes:
+        f: (n,) in the cost's unit; -inf where there is no mass.
+        g: (m,) likewise.
     """
 
     f: Float[np.ndarray, " n"]
@@ -39,7 +43,15 @@ class Potentials:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """The problem without empty rows and columns, of mass 1. rows, columns: which are left."""
+    """The problem without empty rows and columns, of mass 1.
+
+    Attributes:
+        a: (n,) positive masses of sum 1.
+        b: (m,) positive masses of sum 1.
+        cost: (n, m).
+        rows: (n,) which of the problem's rows are left.
+        columns: (m,) which of its columns are.
+    """
 
     a: Float[np.ndarray, " n"]
     b: Float[np.ndarray, " m"]
@@ -50,19 +62,30 @@ class Scaled:
 
 @dataclass
 class EntropicTransport(Problem):
-    """Couple the masses a (n,) and b (m,) under the cost (n, m), with the weight `reg` > 0 on the
-    negative entropy, in the cost's unit.
+    """Couple masses a and b under a cost, with a weight on the negative entropy.
 
-    a, b: non-negative, of one sum; None for uniform. relative=True: reg is a share of the largest
-      absolute cost.
+        minimise    sum P C + reg sum P log P
+        subject to  P >= 0,  P 1 = a,  P' 1 = b
+
     An answer is a pair of `Potentials`, or a `SparsePlan`; its plan is judged. The objective is
-    what is minimised, after
-    the plan was moved onto the marginals; the violations are the L1 errors of the marginals before,
-    divided by the mass; the residual is the distance
-    from the dual value, below which no plan is. A gradient is one pass over
-    the plan: a Sinkhorn iteration, or a trial point of a line search.
+    what is minimised, after the plan was moved onto the marginals; the violations are the L1 errors
+    of the marginals before, divided by the mass; the residual is the distance from the dual value,
+    below which no plan is. A gradient is one pass over the plan: a Sinkhorn iteration, or a trial
+    point of a line search.
 
-    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
+    Attributes:
+        a: (n,) masses >= 0; None for uniform ones.
+        b: (m,) masses >= 0 of the same sum; None for uniform ones.
+        cost: (n, m), finite.
+        reg: Weight of the negative entropy, > 0, in the cost's unit.
+        relative: reg is a share of the largest absolute cost.
+        tolerance: Violation up to which a plan counts as feasible.
+
+    Raises:
+        ArgumentError: Negative masses, masses that differ, reg <= 0.
+        ArgumentTypeError: What is no number.
+        ShapeError: Shapes that do not fit.
+        NotFinite: NaN or infinities.
     """
 
     a: Any
@@ -97,9 +120,7 @@ class EntropicTransport(Problem):
 
     @cached_property
     def scaled(self) -> Scaled:
-        """Without empty rows and columns, of mass 1. The cost is copied only where something is
-        left out.
-        """
+        """The problem without empty rows and columns, of mass 1."""
         rows, columns = np.flatnonzero(self.a > 0), np.flatnonzero(self.b > 0)
         cost = (
             self.cost
@@ -110,8 +131,9 @@ class EntropicTransport(Problem):
         return Scaled(a / a.sum(), b / b.sum(), cost, rows, columns)
 
     def unscaled(self, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " m"]) -> Potentials:
-        """The potentials of exp(u + v - cost / reg) on the scaled problem. Their gauge: f has mean
-        zero where it is finite.
+        """The potentials of exp(u + v - cost / reg) on the scaled problem.
+
+        Their gauge: f has mean zero where it is finite.
         """
         f, g = np.full(self.shape[0], -np.inf), np.full(self.shape[1], -np.inf)
         shift = u.mean()
@@ -120,8 +142,10 @@ class EntropicTransport(Problem):
         return Potentials(f, g)
 
     def values(self, linear: float, total: float) -> tuple[float, float]:
-        """(sum P C, sum P C + reg sum P log P) of the plan with mass, given those of the scaled
-        problem, whose mass is 1.
+        """The values of the plan with its mass, given those of the scaled problem, whose mass is 1.
+
+        Returns:
+            (sum P C, sum P C + reg sum P log P).
         """
         mass = float(self.a.sum())
         return mass * linear, mass * total + self.reg * mass * np.log(mass)
@@ -141,8 +165,9 @@ class EntropicTransport(Problem):
             yield slice(begin, min(begin + size, n))
 
     def extended(self, answer: Potentials, side: int) -> Float[np.ndarray, " n"]:
-        """f (side 0) or g (side 1), and where there is no mass the soft minimum of the cost minus
-        the other: the price of a first unit.
+        """f (side 0) or g (side 1), also where there is no mass.
+
+        There it is the soft minimum of the cost minus the other: the price of a first unit.
         """
         own, other, mass = (
             (answer.f, answer.g, self.a) if side == 0 else (answer.g, answer.f, self.b)
@@ -173,13 +198,14 @@ class EntropicTransport(Problem):
         ) / mass
 
     def judge(self, answer: Any) -> Verdict:
-        """Value of the plan after it was moved onto the marginals (`rounded`), errors of the
-        marginals before; residual: distance from the dual.
+        """Value of the plan moved onto its marginals (`rounded`), and the marginals' errors before.
 
-        So a plan that misses its marginals gains nothing by it, and the residual bounds what can be
-        gained at all.
-        answer: `Potentials`, or a `SparsePlan` (the solvers of linear programs), which is judged as
-          it is and has no residual.
+        So a plan that misses its marginals gains nothing by it, and the residual, the distance from
+        the dual, bounds what can be gained at all.
+
+        Args:
+            answer: `Potentials`, or a `SparsePlan` (of the solvers of linear programs), which is
+                judged as it is and has no residual; None: nothing was found.
         """
         if answer is None:
             return Verdict(float("nan"), float("inf"), self.tolerance)
@@ -226,6 +252,7 @@ class EntropicTransport(Problem):
 
     @staticmethod
     def _named(rows: float, columns: float, negative: float) -> dict[str, float]:
+        """The violations by name."""
         return {
             "row marginals": float(rows),
             "column marginals": float(columns),
@@ -235,6 +262,7 @@ class EntropicTransport(Problem):
     def _verdict(
         self, linear: float, entropy: float, errors: dict[str, float], dual: float | None
     ) -> Verdict:
+        """The verdict of a plan with these values, errors and dual value."""
         objective = linear + self.reg * entropy
         if not np.isfinite(objective):
             return Verdict(float("nan"), float("inf"), self.tolerance, violations=errors)
@@ -262,8 +290,10 @@ class EntropicTransport(Problem):
 def rounded(
     plan: Float[np.ndarray, "n m"], a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]
 ) -> Float[np.ndarray, "n m"]:
-    """A plan with exactly these marginals, near a plan that nearly has them (Altschuler, Weed,
-    Rigollet 2017, algorithm 2). Made in place.
+    """A plan with exactly these marginals, near a plan that nearly has them; made in place.
+
+    References:
+        Altschuler, Weed, Rigollet, NeurIPS 2017, algorithm 2.
     """
     rows = plan.sum(1)
     plan *= np.minimum(1.0, np.divide(a, rows, out=np.ones_like(a), where=rows > 0))[:, None]

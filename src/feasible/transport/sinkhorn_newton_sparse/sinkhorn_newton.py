@@ -1,25 +1,25 @@
-"""Sinkhorn-Newton-Sparse (Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao, Ying, ICLR
-2024, arXiv 2401.12253).
+"""Sinkhorn-Newton-Sparse: entropic transport to machine precision.
 
-    minimise  sum P C + reg sum P log P   over P >= 0 with row sums a and column sums b
+    minimise    sum P C + reg sum P log P
+    subject to  P >= 0,  P 1 = a,  P' 1 = b
 
-to machine precision, also where `reg` is so small that Sinkhorn's iteration needs tens of thousands
-of sweeps. With eta = 1/reg and the
-potentials of P = exp(u + v - eta C), both stages maximise the concave dual (its gradient is the
-error of the marginals):
+also where `reg` is so small that Sinkhorn's iteration needs tens of thousands of sweeps. With eta =
+1/reg and the potentials of P = exp(u + v - eta C), both stages maximise the concave dual (its
+gradient is the error of the marginals):
 
 1. Sinkhorn: exact maximisation over u, then over v.
 2. Newton: -Hessian = [[diag(P 1), P], [P', diag(P' 1)]], with P sparsified and the diagonal exact,
-  solved by conjugate gradients.
+   solved by conjugate gradients.
 
 What differs from the paper where `mode` is not "paper": u is always the exact maximiser for v (so
-the line search needs no guard against overflow);
-the least set of entries is kept whose complement has little mass; a damping of the order of the
-error keeps directions short that the sparse
-matrix does not determine; sweeps and Newton steps touch only entries that can matter; a start at
-smaller eta where the sweeps stand still;
-Newton is not begun where Sinkhorn is about to be done; and problems of at most 64 x 64 are solved
-by one compiled function with the whole matrix.
+the line search needs no guard against overflow); the least set of entries is kept whose complement
+has little mass; a damping of the order of the error keeps directions short that the sparse matrix
+does not determine; sweeps and Newton steps touch only entries that can matter; a start at smaller
+eta where the sweeps stand still; Newton is not begun where Sinkhorn is about to be done; and
+problems of at most 64 x 64 are solved by one compiled function with the whole matrix.
+
+References:
+    Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao, Ying, ICLR 2024, arXiv 2401.12253.
 """
 
 from __future__ import annotations
@@ -30,22 +30,16 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from ...core.checks import real
 from ...core.errors import ArgumentError, ShapeError
 from ...core.problem import Method, Problem
 from ..arrays import is_torch
 from .coupling import Coupling, Couplings
 from .problem import EntropicTransport, Potentials
-from .stages import (
-    Settings,
-    State,
-    advance,
-    finished,
-    potentials,
-    solve_at_once,
-    solve_scaled,
-    start,
-    values,
-)
+from .settings import SinkhornNewtonSettings
+from .small import solve_at_once
+from .stages import advance, solve_scaled
+from .state import SinkhornNewtonState, best_potentials, start, values
 
 
 def sinkhorn_newton(
@@ -55,56 +49,73 @@ def sinkhorn_newton(
     reg: float | None = None,
     *,
     eta: float | None = None,
-    mode: Literal["auto", "paper"] = "auto",
-    density: float | Literal["auto"] = "auto",
-    n_sinkhorn: int | None = None,
-    max_newton: int = 200,
-    max_cg: int = 500,
-    max_sinkhorn: int = 10_000,
-    tol: float = 1e-10,
+    mode: Literal["auto", "paper"] = SinkhornNewtonSettings.mode,
+    density: float | Literal["auto"] = SinkhornNewtonSettings.density,
+    n_sinkhorn: int | None = SinkhornNewtonSettings.n_sinkhorn,
+    max_newton: int = SinkhornNewtonSettings.max_newton,
+    max_cg: int = SinkhornNewtonSettings.max_cg,
+    max_sinkhorn: int = SinkhornNewtonSettings.max_sinkhorn,
+    tol: float = SinkhornNewtonSettings.tol,
     warmstart: tuple[Any, Any] | None = None,
     relative: bool = False,
 ) -> Coupling | Couplings:
     """Entropic optimal transport to machine precision, also at small `reg`.
 
-    a: (n,) and b: (m,) masses >= 0 of one sum; None or [] for uniform ones. Entries of zero are
-      dropped inside.  cost: (n, m), finite.
-    reg: weight of the entropy, in the cost's unit; relative=True: as a share of the largest cost.
-      eta: documented alias, 1 / reg.
-    A leading axis of a, b or cost makes it a batch (what has none is shared) and the answer
-    `Couplings`.
-    warmstart: potentials (f, g), for example those of a neighbouring problem; only g is used.  The
-      other settings: see `Settings`.
-    Torch tensors give torch tensors on their device; the work is done on the CPU in double
-    precision, so single precision limits the answer
-    (about 1e-7 relative), not the iteration. If one requires a gradient, `value` has it with
-    respect to a, b and cost.
-    Where tol is not reached: RuntimeWarning, the best iterate, converged=False and the reason in
-      status.
+        minimise    sum P C + reg sum P log P
+        subject to  P >= 0,  P 1 = a,  P' 1 = b
 
-    Raises ArgumentError (negative masses, masses that differ, reg <= 0, settings), ShapeError,
-    NotFinite, ArgumentTypeError.
+    A leading axis of a, b or cost makes it a batch (what has none is shared). Torch tensors give
+    torch tensors on their device; the work is done on the CPU in double precision, so single
+    precision limits the answer (about 1e-7 relative), not the iteration. If one requires a
+    gradient, `value` has it with respect to a, b and cost. Where tol is not reached:
+    RuntimeWarning, the best iterate, converged=False and the reason in `status`.
 
-    >>> import numpy as np
-    >>> from feasible.transport import sinkhorn_newton
-    >>> found = sinkhorn_newton([0.5, 0.5], [0.5, 0.5], np.array([[0.0, 1.0], [1.0, 0.0]]), reg=0.5)
-    >>> np.round(found.plan, 4)
-    array([[0.4404, 0.0596],
-           [0.0596, 0.4404]])
+    Args:
+        a: (n,) masses >= 0; None or [] for uniform ones. Entries of zero are dropped inside.
+        b: (m,) masses >= 0 of the same sum; None or [] for uniform ones.
+        cost: (n, m), finite.
+        reg: Weight of the entropy, in the cost's unit.
+        eta: 1 / reg, in its place.
+        mode: "auto", or "paper": the paper's two stages without our additions.
+        density: Share of the n x m entries that Newton keeps; "auto": 2/n in mode "paper", else as
+            few as the error allows.
+        n_sinkhorn: Sweeps before Newton may begin; None: 20 in mode "paper", else 10.
+        max_newton: Newton steps at most.
+        max_cg: Conjugate gradients in each at most.
+        max_sinkhorn: Sweeps at most, in all.
+        tol: L1 error of the marginals at which it ends, relative to the mass.
+        warmstart: Potentials (f, g), for example those of a neighbouring problem; only g is used.
+        relative: reg is a share of the largest cost.
+
+    Returns:
+        A `Coupling`, for a batch `Couplings`.
+
+    Raises:
+        ArgumentError: Negative masses, masses that differ, reg <= 0, settings.
+        ArgumentTypeError: What is no number.
+        ShapeError: Shapes that do not fit.
+        NotFinite: NaN or infinities.
+
+    Example:
+        >>> import numpy as np
+        >>> from feasible.transport import sinkhorn_newton
+        >>> found = sinkhorn_newton([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], reg=0.5)
+        >>> np.round(found.plan, 4)
+        array([[0.4404, 0.0596],
+               [0.0596, 0.4404]])
+
+    References:
+        Tang et al., ICLR 2024, arXiv 2401.12253.
     """
-    settings = Settings(mode, density, n_sinkhorn, max_newton, max_cg, max_sinkhorn, tol)
+    settings = SinkhornNewtonSettings(
+        mode, density, n_sinkhorn, max_newton, max_cg, max_sinkhorn, tol
+    )
     if (reg is None) == (eta is None):
         raise ArgumentError("reg: expected exactly one of reg and eta (eta = 1 / reg)")
     if eta is not None:
         if relative:
             raise ArgumentError("relative=True goes with reg, not with eta")
-        if (
-            isinstance(eta, bool)
-            or not isinstance(eta, (int, float, np.number))
-            or not 0 < eta < np.inf
-        ):
-            raise ArgumentError(f"eta={eta!r}: expected a positive finite number")
-        reg = 1 / float(eta)
+        reg = 1 / real("eta", eta, above=0)
     shapes = [np.ndim(x) if not is_torch(x) else x.ndim for x in (a, b, cost)]
     if shapes[2] == 3 or 2 in shapes[:2]:
         return _batch(a, b, cost, shapes, reg, settings, warmstart, relative)
@@ -117,10 +128,11 @@ def _batch(
     cost: Any,
     axes: list[int],
     reg: Any,
-    settings: Settings,
+    settings: SinkhornNewtonSettings,
     warm: Any,
     relative: bool,
 ) -> Couplings:
+    """Solve each problem of a batch; `axes` are those of a, b and cost."""
     batched = [x for x, n, base in zip((a, b, cost), axes, (1, 1, 2), strict=True) if n > base]
     sizes = {len(x) for x in batched}
     if len(sizes) != 1 or 0 in sizes:
@@ -150,8 +162,9 @@ def _batch(
 
 
 def _single(
-    a: Any, b: Any, cost: Any, reg: Any, settings: Settings, warm: Any, relative: bool
+    a: Any, b: Any, cost: Any, reg: Any, settings: SinkhornNewtonSettings, warm: Any, relative: bool
 ) -> Coupling:
+    """Solve one problem, and give it back in kind."""
     given = next((x for x in (cost, a, b) if is_torch(x)), cost)
     problem = EntropicTransport(a, b, cost, reg, relative=relative)
     scaled = problem.scaled
@@ -161,13 +174,13 @@ def _single(
         if g.shape != (problem.shape[1],):
             raise ShapeError(f"warmstart: g has shape {g.shape}, expected ({problem.shape[1]},)")
         v = np.where(np.isfinite(g), g, 0.0)[scaled.columns] / problem.reg
-    small = solve_at_once(scaled.cost, scaled.a, scaled.b, 1 / problem.reg, settings, v)
+    small = solve_at_once(scaled, 1 / problem.reg, settings, v)
     if small is not None:
         state, *sums = small
     else:
-        state = solve_scaled(scaled.cost, scaled.a, scaled.b, 1 / problem.reg, settings, v)
-        sums = list(values(scaled.cost, scaled.a, state))
-    u, v, error = potentials(state)
+        state = solve_scaled(scaled, 1 / problem.reg, settings, v)
+        sums = list(values(scaled, state))
+    u, v, error = best_potentials(state)
     linear, value = problem.values(*sums)
     if not state.converged:
         warnings.warn(
@@ -210,52 +223,32 @@ def _single(
 
 
 @dataclass(frozen=True)
-class SinkhornNewton(Method):
-    """Sinkhorn-Newton-Sparse in a run; one step is a Sinkhorn iteration or a Newton step. Settings
-    as of `Settings`.
+class SinkhornNewton(SinkhornNewtonSettings, Method):
+    """Sinkhorn-Newton-Sparse in a run; a step is a Sinkhorn iteration or a Newton step.
+
+    The settings are those of `settings.SinkhornNewtonSettings`.
+
+    References:
+        Tang et al., ICLR 2024, arXiv 2401.12253.
     """
 
     solves: ClassVar[type[Problem]] = EntropicTransport
     name: ClassVar[str] = "sinkhorn-newton"
 
-    mode: Literal["auto", "paper"] = "auto"
-    density: float | Literal["auto"] = "auto"
-    n_sinkhorn: int | None = None
-    max_newton: int = 200
-    max_cg: int = 500
-    max_sinkhorn: int = 10_000
-    tol: float = 1e-10
-
-    def __post_init__(self) -> None:
-        self._settings()
-
-    def _settings(self) -> Settings:
-        return Settings(
-            self.mode,
-            self.density,
-            self.n_sinkhorn,
-            self.max_newton,
-            self.max_cg,
-            self.max_sinkhorn,
-            self.tol,
-        )
-
-    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> State:
+    def init(self, problem: EntropicTransport, rng: np.random.Generator) -> SinkhornNewtonState:
         """The state at potentials zero."""
-        s = problem.scaled
-        return start(s.cost, s.a, s.b, 1 / problem.reg, self._settings())
+        return start(problem.scaled, 1 / problem.reg, self)
 
-    def step(self, problem: EntropicTransport, state: State) -> State:
+    def step(self, problem: EntropicTransport, state: SinkhornNewtonState) -> SinkhornNewtonState:
         """One iteration."""
-        s = problem.scaled
-        advance(s.cost, s.a, s.b, state, self._settings())
+        advance(problem.scaled, state, self)
         return state
 
-    def answer(self, problem: EntropicTransport, state: State) -> Potentials:
+    def answer(self, problem: EntropicTransport, state: SinkhornNewtonState) -> Potentials:
         """The potentials of the least error at the problem's `reg`."""
-        u, v, _ = potentials(state)
+        u, v, _ = best_potentials(state)
         return problem.unscaled(u, v)
 
-    def done(self, problem: EntropicTransport, state: State) -> str | None:
+    def done(self, problem: EntropicTransport, state: SinkhornNewtonState) -> str | None:
         """When the marginal error is within tol, or nothing moves any more."""
-        return finished(state)
+        return state.why or None

@@ -1,32 +1,45 @@
-"""Both stages for problems of at most SIDE rows and columns, compiled as one function: there,
-Python's overhead for an iteration exceeds its work.
+"""Both stages for problems of at most SIDE rows and columns, compiled as one function.
 
-The whole matrix of Newton's system is made and factorised; the rest is as in `sinkhorn_stages.py`.
+There, Python's overhead for an iteration exceeds its work. The whole matrix of Newton's system is
+made and factorised; the rest is as in `stages`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.compiled import compiled
 from .compiled import FAST, column_potentials, linear_dense, sweep_dense
+from .kernel import NOTHING, Kernel
+from .settings import SinkhornNewtonSettings
+from .stages import LEVEL
+from .state import QUIET, SinkhornNewtonState, levels, reached
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from .problem import Scaled
 
 SIDE = 64
+"""Rows and columns of a small problem at most."""
 SINKHORN, NEWTON = 0, 1
 LENGTH = 512
 """Iterations at most; what has not converged by then is left to the general solver."""
 
 
 def _fast(function):  # type: ignore[no-untyped-def]
+    """Compile with the floating-point freedom of FAST."""
     return compiled(function, fastmath=FAST)
 
 
 @_fast
 def _at(cost, eta, v, a, b, u, cols, plan):  # type: ignore[no-untyped-def]
-    """The plan of v with exact rows; v changes in columns that would get no mass at all. Returns
-    (L1 error of the columns, eta times the dual).
+    """The plan of v with exact rows; v changes in columns that would get no mass at all.
+
+    Returns (L1 error of the columns, eta times the dual).
     """
     m = len(b)
     which = np.empty(m, np.int64)
@@ -50,9 +63,7 @@ def _at(cost, eta, v, a, b, u, cols, plan):  # type: ignore[no-untyped-def]
 
 @_fast
 def _direction(plan, a, b, cols, ridge):  # type: ignore[no-untyped-def]
-    """Newton's step of v: the second derivative of the dual with u eliminated, ridge added to its
-    diagonal.
-    """
+    """Newton's step of v: the second derivative of the dual with u eliminated, plus a ridge."""
     n, m = plan.shape
     matrix = np.zeros((m, m))
     for i in range(n):
@@ -74,18 +85,19 @@ def _direction(plan, a, b, cols, ridge):  # type: ignore[no-untyped-def]
 
 @_fast
 def _note(row, stage, error, length, eta):  # type: ignore[no-untyped-def]
+    """Write an iteration into a row of the history."""
     row[0], row[1], row[2], row[3] = stage, error, length, eta
 
 
 @_fast
-def solve_small(  # type: ignore[no-untyped-def]
+def _solve_small(  # type: ignore[no-untyped-def]
     cost, levels, near, v, a, b, tol, most, u, cols, plan, history
 ):
-    """Solve at each eta of `levels` in turn, to an error of `near` and at the last to `tol`, from
-    the potential v, in place, in `most` iterations.
+    """Solve at each eta of `levels` in turn, from the potential v, in place.
 
-    history (at least most + 1, 4): stage, error, step length and eta of each iteration.
-    Returns (iterations, error, sum P C, eta sum P C + sum P log P).
+    To an error of `near` and at the last to `tol`, in `most` iterations. history (at least most +
+    1, 4): stage, error, step length and eta of each iteration. Returns (iterations, error, sum P C,
+    eta sum P C + sum P log P).
     """
     m = len(b)
     done, last = 0, len(levels) - 1
@@ -146,3 +158,67 @@ def solve_small(  # type: ignore[no-untyped-def]
     for j in range(m):
         total += cols[j] * v[j]
     return done, error, linear, total
+
+
+def solve_at_once(
+    problem: Scaled,
+    eta: float,
+    settings: SinkhornNewtonSettings,
+    v: Float[np.ndarray, " m"] | None = None,
+) -> tuple[SinkhornNewtonState, float, float] | None:
+    """Solve a small problem by one compiled function.
+
+    Args:
+        problem: Positive masses of sum 1 and their costs.
+        eta: 1 / reg.
+        settings: Only `tol` may differ from the defaults.
+        v: (m,) where to start; None: at zero, and at smaller etas where that does not converge.
+
+    Returns:
+        (state, sum P C, sum P C + sum P log P / eta); None where that does not apply, or did not
+        converge.
+    """
+    cost = problem.cost
+    n, m = cost.shape
+    if max(n, m) > SIDE or settings != SinkhornNewtonSettings(tol=settings.tol):
+        return None
+    reach = eta * float(cost.max() - cost.min())
+    starts = (
+        [([eta], LENGTH)]
+        if v is not None or reach < QUIET
+        else [([eta], 1), (levels(eta, reach / eta), LENGTH)]
+    )
+    u, cols, plan, history = np.empty(n), np.empty(m), np.empty((n, m)), np.empty((LENGTH + 1, 4))
+    for etas, most in starts:
+        at = np.zeros(m) if v is None else v.copy()
+        room = u, cols, plan, history
+        try:
+            done, error, linear, total = _solve_small(
+                cost, np.array(etas), LEVEL, at, problem.a, problem.b, settings.tol, most, *room
+            )
+        except np.linalg.LinAlgError:
+            return None
+        if error <= settings.tol:
+            break
+    else:
+        return None
+    newton = history[:done, 0] == NEWTON
+    state = SinkhornNewtonState(
+        [eta],
+        Kernel(u, at, plan, *NOTHING),
+        np.ones(n),
+        np.ones(m),
+        cols,
+        0.0,
+        error,
+        converged=True,
+        why=reached(error, settings.tol),
+        best=(u, at, error),
+        errors=list(history[:done, 1]),
+        stages=["newton" if k else "sinkhorn" for k in newton],
+        lengths=list(history[:done, 2]),
+        gradients=[0] * done,
+        kept=list(np.where(newton, n * m, 0)),
+        etas=list(history[:done, 3]),
+    )
+    return state, linear, total / eta
