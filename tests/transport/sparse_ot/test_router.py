@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from feasible.transport import SinkhornRouter, SparseRouter, TopKRouter, sparse_ot
+from feasible.transport.sparse_ot.router import Router
 
 ROUTERS = (
     SparseRouter(),
@@ -233,3 +235,9 @@ def test_logits_that_are_not_numbers_reach_the_loss():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("router", [SparseRouter, TopKRouter, SinkhornRouter])
+def test_routers_have_the_defaults_of_their_base(router):
+    base, own = (inspect.signature(r.__init__).parameters for r in (Router, router))
+    assert {n: p.default for n, p in base.items()} == {n: own[n].default for n in base}

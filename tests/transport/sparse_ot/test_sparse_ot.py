@@ -4,6 +4,8 @@ repair.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 
 import numpy as np
@@ -19,6 +21,8 @@ from feasible.transport.sparse_ot.capped import Capped
 from feasible.transport.sparse_ot.compiled import dual, largest, simplex_plan
 from feasible.transport.sparse_ot.peers import smooth
 from feasible.transport.sparse_ot.problem import bound
+from feasible.transport.sparse_ot.settings import SparseOTSettings
+from feasible.transport.sparse_ot.sparse_ot import SparseOTMethod
 
 FORMULATIONS = ("semidual", "dual")
 
@@ -384,10 +388,10 @@ def test_a_result_is_where_the_next_one_starts():
         ({"cost": np.zeros(3)}, ShapeError, r"cost has shape \(3,\)"),
         ({"cost": [["x"]]}, ArgumentTypeError, "expected real numbers"),
         ({"k": 0}, ArgumentError, "k=0: expected a whole number >= 1"),
-        ({"k": 2.0}, ArgumentTypeError, "k: got float"),
-        ({"k": True}, ArgumentTypeError, "k: got bool"),
-        ({"gamma": 0}, ArgumentError, "gamma=0: expected a positive"),
-        ({"gamma": "much"}, ArgumentTypeError, "gamma: got str"),
+        ({"k": 2.0}, ArgumentError, "k=2.0: expected a whole number"),
+        ({"k": True}, ArgumentTypeError, "k=True: expected"),
+        ({"gamma": 0}, ArgumentError, "gamma=0: expected a number > 0"),
+        ({"gamma": "much"}, ArgumentTypeError, "gamma='much': expected"),
         ({"axis": "both"}, ArgumentError, "axis='both': expected 'columns' or 'rows'"),
         ({"solver": "newton"}, ArgumentError, "solver='newton': expected 'lbfgs' or 'adam'"),
         (
@@ -513,3 +517,10 @@ def test_gradients_of_a_batch_are_those_of_its_problems():
     ones = [sparse_ot(a, b, c, 4, 0.7) for c in (cost, 1 - cost)]
     assert np.allclose(costs.grad, [ones[0].plan, 2 * ones[1].plan])
     assert np.allclose(masses.grad, ones[0].potentials[0] + 2 * ones[1].potentials[0])
+
+
+def test_the_function_and_the_method_have_the_settings_defaults():
+    settings = dataclasses.asdict(SparseOTSettings())
+    assert dataclasses.asdict(SparseOTMethod()) == settings
+    signature = inspect.signature(sparse_ot).parameters
+    assert settings == {s: signature[s].default for s in settings}

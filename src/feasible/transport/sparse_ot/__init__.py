@@ -1,27 +1,29 @@
-"""Sparsity-Constrained Optimal Transport (arXiv 2209.15466).
+"""Sparsity-Constrained Optimal Transport.
 
-- `ascent`: Ascent on the dual or the semi-dual of sparsity-constrained transport: L-BFGS with
-  Newton steps on a settled support, and Adam.
-- `capped`: A capped transport problem as the kernels have it: normalised, its capped side as
-  rows, nothing without mass; and the way back.
-- `claim`: The claim of arXiv 2209.15466: a cap on the nonzeros of a plan interpolates between
-  linear and quadratic transport, and routes tokens to experts under a capacity at least as well
-  as the top expert or an entropic plan.
-- `compiled`: Compiled columns of sparsity-constrained transport: k-sparse maxima, objectives with
-  gradients, plans.
-- `instances`: Ready-made transport problems with a cap: point clouds, histograms, colours of two
-  photographs, tokens and experts.
-- `peers`: POT's smooth transport on capped problems: its sparsity-constrained and its quadratic
-  regularisation, by semi-dual and by dual.
-- `problem`: SparseTransport: couplings of two histograms of which every column (or every row) has
-  at most k nonzeros.
-- `repair`: Plans that meet their marginals and their cap where those of the best potentials do
-  not, because the k-th and the next largest entry tie.
-- `result`: What `sparse_ot` returns.
-- `router`: Routing of tokens to experts with a capacity, by sparsity-constrained transport (Liu,
-  Puigcerver, Blondel, ICLR 2023, section 6 and appendix).
-- `sparse_ot`: Sparsity-constrained optimal transport (Liu, Puigcerver, Blondel, ICLR 2023, arXiv
-  2209.15466).
+Tianlin Liu, Joan Puigcerver, Mathieu Blondel, ICLR 2023, arXiv 2209.15466.
+
+Transport between two histograms whose plan has at most k nonzeros in every column (or row):
+
+    minimise    <T, C> + gamma/2 |T|^2
+    subject to  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every column
+
+Begin with `sparse_ot.sparse_ot`; the maxima of a column, where the cap comes in, are
+`compiled._simplex_column` and `compiled._orthant_column`, and the ascent on the dual is
+`ascent.advance`.
+
+- `settings`: how the dual is maximised.
+- `sparse_ot`: the function for arrays, and the method of a run.
+- `ascent`: L-BFGS with Newton steps on a settled support, and Adam.
+- `compiled`: k-sparse maxima, objectives with gradients, plans.
+- `capped`: the normalised problem that the kernels have, and the way back.
+- `repair`: plans that meet their marginals where the k-th and the next largest entry tie.
+- `result`: what the function returns.
+- `router`: routing of tokens to experts with a capacity.
+- `problem`: `SparseTransport`, the problem of a run.
+- `instances`: ready-made problems.
+- `peers`: POT's smooth transport.
+- `claim`: the paper's statement as an experiment.
+- `entries`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

@@ -1,20 +1,20 @@
-"""Ascent on the dual or the semi-dual of sparsity-constrained transport: L-BFGS with Newton steps
-on a settled support, and Adam.
+"""Ascent on the dual or the semi-dual of sparsity-constrained transport.
 
-The objective is concave and piecewise quadratic, and its gradient jumps where the k-th and the next
-largest entry of a column tie. So the line search
-is that of Lewis and Overton ("Nonsmooth optimization via quasi-Newton methods", Mathematical
-Programming 141, 2013), which asks for a descent and
-a slope only, and where function values no longer differ in double precision the slope alone decides
-(Hager and Zhang, SIAM J. Optim. 16, 2005).
+L-BFGS with Newton steps on a settled support, and Adam. The objective is concave and piecewise
+quadratic, and its gradient jumps where the k-th and the next largest entry of a column tie. So the
+line search asks for a descent and a slope only (Lewis and Overton), and where function values no
+longer differ in double precision the slope alone decides (Hager and Zhang).
 
 Where the support of the plan has settled the marginals are linear in the potentials: one Newton
-  step is exact. It is tried now and then and taken
-where it at least halves the marginal error.
+step is exact. It is tried now and then and taken where it at least halves the marginal error.
 
 L-BFGS first maximises without the cap, which is smooth, until the marginals are roughly met: the
-cap only raises the value of a potential, and from
-there the ascent ends higher (up to 0.2 % at k = 2) than from zero.
+cap only raises the value of a potential, and from there the ascent ends higher (up to 0.2 % at k =
+2) than from zero.
+
+References:
+    Lewis, Overton, "Nonsmooth optimization via quasi-Newton methods", Mathematical Programming 141,
+    2013. Hager, Zhang, SIAM J. Optim. 16, 2005. Kingma, Ba, "Adam", ICLR 2015.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ...core.checks import real, whole
-from ...core.errors import ArgumentError
 from .compiled import newton, two_loops
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from .capped import Capped
+    from .settings import SparseOTSettings
 
 DECREASE, SLOPE = 1e-4, 0.9
 """Constants of the weak Wolfe conditions."""
@@ -48,41 +47,6 @@ FIRST_TRY, CG = 20, 2000
 """Iteration of the first Newton step; conjugate gradients a Newton step takes at most."""
 
 
-FORMULATIONS, SOLVERS = ("semidual", "dual"), ("lbfgs", "adam")
-MOST = {"lbfgs": 500, "adam": 20}
-"""Iterations unless told otherwise, as POT and the authors' router have them."""
-
-
-@dataclass(slots=True, frozen=True)
-class Settings:
-    """How the dual is maximised; the same for the function and the method."""
-
-    formulation: str = "semidual"
-    solver: str = "lbfgs"
-    tol: float = 1e-9
-    max_iter: int | None = None
-    learning_rate: float = 1e-2
-    memory: int = 10
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("formulation", self.formulation, FORMULATIONS),
-            ("solver", self.solver, SOLVERS),
-        ):
-            if value not in known:
-                raise ArgumentError(f"{name}={value!r}: expected {' or '.join(map(repr, known))}")
-        real("tol", self.tol, above=0)
-        real("learning_rate", self.learning_rate, above=0)
-        whole("memory", self.memory, least=1)
-        if self.max_iter is not None:
-            whole("max_iter", self.max_iter, least=1)
-
-    @property
-    def most(self) -> int:
-        """Iterations at most."""
-        return MOST[self.solver] if self.max_iter is None else self.max_iter
-
-
 class Oracle(Protocol):
     """What an ascent calls: value and gradient; a run's problem charges for it."""
 
@@ -94,12 +58,22 @@ class Oracle(Protocol):
 class Ascent:
     """Where an ascent stands.
 
-    z: potential.  value: -S(z), +inf before the first evaluation.  gradient: of it.  moves,
-      changes: the ring of L-BFGS pairs (first and second
-    moments in row 0 for Adam).  used, head: of the ring.  iteration, evaluations: so far.
-    next_newton: when it is tried again.
-    values, errors: by iteration, S(z) and the largest marginal error, normalised.  stalled: why it
-      cannot go on.  relaxed: the cap is not on yet.
+    Attributes:
+        z: (d,) potential, normalised.
+        gradient: (d,) of -S at it.
+        moves: (h, d) ring of L-BFGS moves; for Adam the first moment in row 0.
+        changes: (h, d) ring of the gradient's changes; for Adam the second moment in row 0.
+        value: -S(z); +inf before the first evaluation.
+        used: Pairs in the ring.
+        head: Where the next pair goes.
+        iteration: Iterations so far.
+        evaluations: Values and gradients so far.
+        next_newton: Iteration at which a Newton step is tried again.
+        wait: Iterations between two trials.
+        values: S(z) after each iteration.
+        errors: Largest error of a marginal after each iteration, normalised.
+        stalled: Why it cannot go on; empty where it can.
+        relaxed: The cap is not on yet.
     """
 
     z: Float[np.ndarray, " d"]
@@ -132,7 +106,9 @@ class Ascent:
         self.errors.append(self.error)
 
 
-def begin(problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None = None) -> Ascent:
+def begin(
+    problem: Capped, settings: SparseOTSettings, z: Float[np.ndarray, " d"] | None = None
+) -> Ascent:
     """The state at a potential, or at zero; nothing is evaluated yet."""
     relaxed = z is None and settings.solver == "lbfgs" and problem.k < len(problem.a)
     z = problem.start() if z is None else z.copy()
@@ -148,14 +124,16 @@ def begin(problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None
 def _evaluate(
     state: Ascent, oracle: Oracle, z: Float[np.ndarray, " d"]
 ) -> tuple[float, Float[np.ndarray, " d"]]:
+    """Value and gradient at z, counted."""
     value, gradient = oracle(z)
     state.evaluations += 1
     return value, gradient
 
 
 def lbfgs_step(state: Ascent, problem: Capped, oracle: Oracle) -> None:
-    """One iteration of L-BFGS, or a Newton step where one is due and good. Sets `stalled` where no
-    step helps.
+    """Make one iteration of L-BFGS, or a Newton step where one is due and good.
+
+    Sets `stalled` where no step helps.
     """
     if state.value == np.inf:
         state.settle(state.z, *_evaluate(state, oracle, state.z))
@@ -193,7 +171,8 @@ def lbfgs_step(state: Ascent, problem: Capped, oracle: Oracle) -> None:
 def line_search(
     state: Ascent, oracle: Oracle, direction: Float[np.ndarray, " d"], slope: float
 ) -> tuple[Float[np.ndarray, " d"], float, Float[np.ndarray, " d"]] | None:
-    """A point along `direction` that meets the weak Wolfe conditions, by doubling and bisection;
+    """A point along `direction` that meets the weak Wolfe conditions, by doubling and bisection.
+
     None where there is none in `TRIALS` points.
     """
     low, high, t = 0.0, np.inf, 1.0
@@ -216,8 +195,9 @@ def line_search(
 
 
 def newton_step(state: Ascent, problem: Capped, oracle: Oracle) -> bool:
-    """Move the potential as if the support stayed; taken, and True, where the marginal error is at
-    least halved.
+    """Move the potential as if the support stayed, where that at least halves the marginal error.
+
+    Returns whether it was taken.
     """
     m = len(problem.a)
     plan = problem.plan(state.z)[0]
@@ -240,8 +220,9 @@ def newton_step(state: Ascent, problem: Capped, oracle: Oracle) -> bool:
 
 
 def adam_step(state: Ascent, oracle: Oracle, rate: float) -> None:
-    """One step of Adam (Kingma and Ba, 2015; the usual 0.9, 0.999, 1e-8) with a constant rate, in
-    units of the normalised potential.
+    """Make one step of Adam with a constant rate, in units of the normalised potential.
+
+    With the usual 0.9, 0.999 and 1e-8.
     """
     if state.value == np.inf:
         state.settle(state.z, *_evaluate(state, oracle, state.z))
@@ -257,9 +238,19 @@ def adam_step(state: Ascent, oracle: Oracle, rate: float) -> None:
 
 
 def advance(
-    state: Ascent, problem: Capped, settings: Settings, charge: Callable[[], None] | None = None
+    state: Ascent,
+    problem: Capped,
+    settings: SparseOTSettings,
+    charge: Callable[[], None] | None = None,
 ) -> None:
-    """One step of the chosen solver. charge: called before each value and gradient."""
+    """Make one step of the chosen solver.
+
+    Args:
+        state: Where the ascent stands; changed in place.
+        problem: The normalised problem.
+        settings: How it is maximised.
+        charge: Called before each value and gradient.
+    """
     if state.relaxed and (
         state.error <= ROUGH or state.stalled or state.iteration >= settings.most // 2
     ):
@@ -276,6 +267,7 @@ def advance(
 
 
 def _paid(problem: Capped, charge: Callable[[], None] | None) -> Oracle:
+    """The problem's gradient, charged for."""
     if charge is None:
         return problem.gradient
 
@@ -286,7 +278,7 @@ def _paid(problem: Capped, charge: Callable[[], None] | None) -> Oracle:
     return oracle
 
 
-def finished(state: Ascent, problem: Capped, settings: Settings) -> str | None:
+def finished(state: Ascent, problem: Capped, settings: SparseOTSettings) -> str | None:
     """Why the ascent is over, in a sentence; None where it is not."""
     if state.value == np.inf or state.relaxed:
         return None
@@ -315,9 +307,13 @@ def finished(state: Ascent, problem: Capped, settings: Settings) -> str | None:
 
 
 def maximise(
-    problem: Capped, settings: Settings, z: Float[np.ndarray, " d"] | None = None
+    problem: Capped, settings: SparseOTSettings, z: Float[np.ndarray, " d"] | None = None
 ) -> tuple[Ascent, str]:
-    """Ascend until it is over, from z or from zero; and why it is."""
+    """Ascend until it is over, from z or from zero.
+
+    Returns:
+        The ascent, and why it is over.
+    """
     state = begin(problem, settings, z)
     while (why := finished(state, problem, settings)) is None:
         advance(state, problem, settings)

@@ -1,5 +1,6 @@
-"""A capped transport problem as the kernels have it: normalised, its capped side as rows, nothing
-without mass; and the way back.
+"""A capped transport problem as the kernels have it, and the way back.
+
+It is normalised, its capped side lies as rows, and nothing without mass is left.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Capped:
-    """The normalised problem: masses of mean 1, strength gamma = 1, `c` one capped vector a row
-    (+inf: never used), at most k nonzeros in each.
+    """The normalised problem: masses of mean 1, strength gamma = 1.
 
-    A potential z is alpha (m,) for the semi-dual (C), and (alpha, beta) (m + n,) for the dual (B).
-    `scale` is what one unit of mass is in the
-    user's, `gamma` the user's strength.
+    A potential z is alpha (m,) for the semi-dual S, and (alpha, beta) (m + n,) for the dual D.
+
+    Attributes:
+        a: (m,) masses of the free side.
+        b: (n,) masses of the capped side.
+        c: (n, m) costs, one capped vector a row; +inf: never used.
+        k: Nonzeros of a capped vector at most.
+        dual: The dual is maximised, not the semi-dual.
+        scale: The user's mass of one unit of mass.
+        gamma: The user's strength.
     """
 
     a: Float[np.ndarray, " m"]
@@ -58,7 +65,11 @@ class Capped:
         return np.zeros(len(self.a) + len(self.b) * self.dual)
 
     def gradient(self, z: Float[np.ndarray, " d"]) -> tuple[float, Float[np.ndarray, " d"]]:
-        """-D(z) or -S(z), and its gradient: the marginals of the plan less those asked for."""
+        """-D(z) or -S(z), and its gradient: the marginals of the plan less those asked for.
+
+        D(alpha, beta) = <alpha, a> + <beta, b> - sum_j Omega*_+(alpha + beta_j - c_j)
+        S(alpha)       = <alpha, a> - sum_j Omega*_{b_j}(alpha - c_j)
+        """
         m = len(self.a)
         g = np.empty(len(z))
         if self.dual:
@@ -82,17 +93,19 @@ class Capped:
         return sparse.csr_array((masses, indices, starts), shape=self.c.shape), beta
 
     def misses(self, plan: sparse.csr_array) -> tuple[float, float]:
-        """(L1 over both marginals, largest of one mass) by which a plan misses them, as shares of
-        all mass.
-        """
+        """How far a plan misses its marginals, as shares of all mass: L1 over both, and most."""
         errors = np.concatenate([plan.sum(axis=0) - self.a, plan.sum(axis=1) - self.b])
         return float(np.abs(errors).sum()) / self.mass, float(np.abs(errors).max()) / self.mass
 
 
 @dataclass(slots=True)
 class Oriented:
-    """`capped`, and how it lies in the user's problem. keep: indices of the free and of the capped
-    side that have mass.
+    """`capped`, and how it lies in the user's problem.
+
+    Attributes:
+        problem: The user's.
+        capped: The normalised one.
+        keep: Indices of the free and of the capped side that have mass.
     """
 
     problem: SparseTransport
@@ -130,8 +143,11 @@ class Oriented:
         return sparse.csr_array((coo.data * self.capped.scale, at), shape=self.problem.cost.shape)
 
     def warm(self, init: Any) -> Float[np.ndarray, " d"]:
-        """The normalised potential that two potentials of a former result are. Raises
-        ShapeError."""
+        """The normalised potential that two potentials of a former result are.
+
+        Raises:
+            ShapeError: Potentials of other lengths.
+        """
         parts = [np.asarray(p.detach().cpu() if is_torch(p) else p, dtype=float) for p in init]
         m, n = self.problem.cost.shape
         if [p.shape for p in parts] != [(m,), (n,)]:
@@ -146,11 +162,10 @@ class Oriented:
     def potentials(
         self, z: Float[np.ndarray, " d"]
     ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-        """Potentials of the user's rows and columns, also where there is no mass; the free side has
-        mean zero.
+        """Potentials of the user's rows and columns, also where there is no mass.
 
-        An entry without mass gets the largest potential with which it still has none: the slope of
-          the value in its mass.
+        The free side has mean zero. An entry without mass gets the largest potential with which it
+        still has none: the slope of the value in its mass.
         """
         length, (free, caps) = self.capped.length, self.keep
         plan, beta = self.capped.plan(z)

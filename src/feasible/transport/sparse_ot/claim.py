@@ -1,6 +1,8 @@
-"""The claim of arXiv 2209.15466: a cap on the nonzeros of a plan interpolates between linear and
-quadratic transport, and routes tokens to experts
-under a capacity at least as well as the top expert or an entropic plan."""
+"""The claim of arXiv 2209.15466.
+
+A cap on the nonzeros of a plan interpolates between linear and quadratic transport, and routes
+tokens to experts under a capacity at least as well as the top expert or an entropic plan.
+"""
 
 from __future__ import annotations
 

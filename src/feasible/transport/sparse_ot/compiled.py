@@ -1,9 +1,14 @@
-"""Compiled columns of sparsity-constrained transport: k-sparse maxima, objectives with gradients,
-plans.
+"""Compiled columns of sparsity-constrained transport: k-sparse maxima, objectives, plans.
 
 Everything here is the *normalised* problem: strength gamma = 1, and `c` holds one capped vector a
-  row, c[j] = column j of the cost where columns are
-capped. Ties go to the smallest index. A cost may be +inf: the pair is never used.
+row, c[j] = column j of the cost where columns are capped. Ties go to the smallest index. A cost may
+be +inf: the pair is never used.
+
+    Omega*_+(x)   = max { <x, t> - |t|^2/2 :  t >= 0,  at most k nonzeros }
+    Omega*_b(x)   = max { <x, t> - |t|^2/2 :  t >= 0,  sum t = b,  at most k nonzeros }
+
+References:
+    Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466.
 """
 
 from __future__ import annotations
@@ -28,8 +33,7 @@ largest.
 
 
 def _largest(x: Float[np.ndarray, " m"], index: Int[np.ndarray, " m"], count: int, k: int) -> int:
-    # index[:count] -> index[:k], the k largest of x[index[:count]], the smallest index first among
-    # equals
+    """Make index[:k] the k largest of x[index[:count]], the smallest index first among equals."""
     if k <= SHORT:
         least = -np.inf  # of the k, once there are k
         for s in range(count):
@@ -75,8 +79,10 @@ def _simplex_column(
     index: Int[np.ndarray, " m"],
     peaks: Float[np.ndarray, " p"],
 ) -> tuple[int, float]:
-    # (A2) argmax of <x, t> - |t|^2/2 over t >= 0, sum t = b, at most k nonzeros; x = alpha - c. The
-    # answer is t_i = x_i - theta on index[:count].
+    """Find the argmax of Omega*_b at x = alpha - c: t_i = x_i - theta on index[:count].
+
+    Returns (count, theta).
+    """
     # theta >= max x - b, and the k-th largest of the maxima of blocks is at most the k-th largest
     # of all: what is below either is in no support.
     blocks, top = len(peaks), -np.inf
@@ -135,8 +141,7 @@ def _orthant_column(
     x: Float[np.ndarray, " m"],
     index: Int[np.ndarray, " m"],
 ) -> int:
-    # (A1) argmax of <x, t> - |t|^2/2 over t >= 0, at most k nonzeros; x = alpha + beta - c. The
-    # answer is t_i = x_i on index[:count].
+    """Find the argmax of Omega*_+ at x = alpha + beta - c: t_i = x_i on index[:count]."""
     count = 0
     for i in range(len(x)):
         v = alpha[i] + beta - c[i]
@@ -153,7 +158,7 @@ def _semidual(
     k: int,
     flow: Float[np.ndarray, " m"],
 ) -> float:
-    # sum_j Omega*_{b_j}(alpha - c_j); flow becomes T 1_n
+    """sum_j Omega*_{b_j}(alpha - c_j); flow becomes T 1_n."""
     n, m = c.shape
     x, index, peaks = np.empty(m), np.empty(m, np.int64), np.empty(-(-m // BLOCK))
     flow[:] = 0.0
@@ -176,7 +181,7 @@ def _dual(
     flow: Float[np.ndarray, " m"],
     into: Float[np.ndarray, " n"],
 ) -> float:
-    # sum_j Omega*_+(alpha + beta_j - c_j); flow becomes T 1_n and into T' 1_m
+    """sum_j Omega*_+(alpha + beta_j - c_j); flow becomes T 1_n and into T' 1_m."""
     n, m = c.shape
     x, index = np.empty(m), np.empty(m, np.int64)
     flow[:] = 0.0
@@ -198,7 +203,7 @@ def _simplex_plan(
 ) -> tuple[
     Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"], Float[np.ndarray, " n"]
 ]:
-    # (starts, indices, masses) of T, row by row of c, and beta_j = -theta_j
+    """(starts, indices, masses) of T, row by row of c, and beta_j = -theta_j."""
     n, m = c.shape
     x, index, peaks = np.empty(m), np.empty(m, np.int64), np.empty(-(-m // BLOCK))
     starts, beta = np.zeros(n + 1, np.int64), np.empty(n)
@@ -227,6 +232,7 @@ def _orthant_plan(
     beta: Float[np.ndarray, " n"],
     k: int,
 ) -> tuple[Int[np.ndarray, " n1"], Int[np.ndarray, " e"], Float[np.ndarray, " e"]]:
+    """(starts, indices, masses) of T, row by row of c."""
     n, m = c.shape
     x, index = np.empty(m), np.empty(m, np.int64)
     starts = np.zeros(n + 1, np.int64)
@@ -270,10 +276,11 @@ def _newton(
     damping: float,
     most: int,
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-    # on a fixed support t_ij = alpha_i + beta_j - c_ij, so the changes (u, v) of the potentials
-    # that move the marginals by (row, column) solve
-    # D_1 u + B v = row,   B' u + D_2 v = column,   B the support as a 0/1 matrix, D the degrees:
-    # conjugate gradients, Jacobi preconditioned
+    """The changes (u, v) of the potentials that move the marginals by (row, column).
+
+    On a fixed support t_ij = alpha_i + beta_j - c_ij, so D_1 u + B v = row, B' u + D_2 v = column,
+    B the support as a 0/1 matrix, D the degrees: conjugate gradients, preconditioned by D.
+    """
     m, n = len(row), len(column)
     size = m + n
     degree = np.full(size, damping)
@@ -319,7 +326,7 @@ def _two_loops(
     used: int,
     head: int,
 ) -> Float[np.ndarray, " d"]:
-    # -H g of L-BFGS; the pairs are in a ring, the newest at head - 1
+    """-H g of L-BFGS; the pairs are in a ring, the newest at head - 1."""
     h = len(moves)
     q = gradient.copy()
     share, curvature = np.empty(used), np.empty(used)

@@ -1,5 +1,6 @@
-"""Ready-made transport problems with a cap: point clouds, histograms, colours of two photographs,
-tokens and experts.
+"""Ready-made transport problems with a cap.
+
+Point clouds, histograms, colours of two photographs, tokens and experts.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 
 def _squared(x: Float[np.ndarray, "m d"], y: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m n"]:
+    """Squared distances with largest 1."""
     cost = ((x[:, None] - y) ** 2).sum(2)
     return cost / cost.max()
 
 
 def sparse_clouds(n: int = 32, k: int = 4, gamma: float = 1.0, seed: int = 0) -> SparseTransport:
-    """Two standard normal clouds of 32 points in the plane, squared distances with largest 1, at
-    most 4 partners a point.
+    """Two standard normal clouds of 32 points in the plane, at most 4 partners a point.
+
+    The costs are squared distances with largest 1.
     """
     rng = np.random.default_rng(seed)
     return SparseTransport(
@@ -41,9 +44,11 @@ def sparse_clouds(n: int = 32, k: int = 4, gamma: float = 1.0, seed: int = 0) ->
 def sparse_histograms(
     n: int = 32, k: int = 8, gamma: float = 1.0, seed: int = 0
 ) -> SparseTransport:
-    """One hump on 32 bins to two, centred as in POT's examples, of random widths, over a floor of 1
-    % of the mass; squared distances
-    with largest 1, at most 8 partners a bin."""
+    """One hump on 32 bins to two, at most 8 partners a bin.
+
+    Centred as in POT's examples, of random widths, over a floor of 1 % of the mass; squared
+    distances with largest 1.
+    """
     rng = np.random.default_rng(seed)
     bins = np.linspace(0, 1, n)
 
@@ -64,8 +69,9 @@ def sparse_histograms(
 def sparse_routing(
     tokens: int = 256, experts: int = 8, gamma: float = 1.0, seed: int = 0
 ) -> SparseTransport:
-    """256 tokens to 8 experts of 32 places: the cost is minus the softmax of random logits in which
-    some experts are likelier than others.
+    """256 tokens to 8 experts of 32 places.
+
+    The cost is minus the softmax of random logits in which some experts are likelier than others.
     """
     rng = np.random.default_rng(seed)
     logits = 1.5 * rng.normal(size=(tokens, experts)) + 0.7 * rng.normal(size=experts)
@@ -82,8 +88,9 @@ def sparse_routing(
 
 
 def sparse_colours(n: int = 64, k: int = 8, gamma: float = 1.0) -> SparseTransport:
-    """From the colours of scikit-learn's photograph of a flower to those of a temple, 64 of each,
-    at most 8 partners a colour.
+    """Colours of a photograph of a flower to those of a temple, at most 8 partners a colour.
+
+    64 colours of each; the photographs are scikit-learn's.
     """
     (x, a), (y, b) = (palette(photograph(name), n) for name in ("flower.jpg", "china.jpg"))
     return SparseTransport(a, b, _squared(x, y), k, gamma, name="sparse-colours")
@@ -92,7 +99,15 @@ def sparse_colours(n: int = 64, k: int = 8, gamma: float = 1.0) -> SparseTranspo
 def palette(
     image: Float[np.ndarray, "height width 3"], n: int
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
-    """n colours of an image and the share of the pixels that are nearest to each, by K-means."""
+    """n colours of an image, by K-means, and the share of the pixels that are nearest to each.
+
+    Args:
+        image: (height, width, 3).
+        n: How many.
+
+    Returns:
+        (n, 3) colours and (n,) shares.
+    """
     from sklearn.cluster import KMeans
 
     found = KMeans(n, n_init=1, random_state=0).fit(image.reshape(-1, 3))
@@ -109,7 +124,15 @@ PROBLEMS: dict[str, Callable[..., SparseTransport]] = {
 
 
 def get(name: str, **options: object) -> SparseTransport:
-    """A ready-made problem by name: ``get("sparse-clouds", k=4)``. Raises UnknownName."""
+    """A ready-made problem by name: ``get("sparse-clouds", k=4)``.
+
+    Args:
+        name: As in `PROBLEMS`.
+        **options: Arguments of its factory.
+
+    Raises:
+        UnknownName: No problem of this name.
+    """
     if name not in PROBLEMS:
         raise UnknownName(
             f"no problem of capped transport is called {name!r}: {nearest(name, PROBLEMS)}"

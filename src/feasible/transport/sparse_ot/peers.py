@@ -1,5 +1,6 @@
-"""POT's smooth transport on capped problems: its sparsity-constrained and its quadratic
-regularisation, by semi-dual and by dual.
+"""POT's smooth transport on capped problems.
+
+Its sparsity-constrained and its quadratic regularisation, by semi-dual and by dual.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import real, whole
-from ...core.errors import ArgumentError, MissingExtra, StopRun
+from ...core.checks import one_of, real, whole
+from ...core.errors import MissingExtra, StopRun
 from ...core.problem import Method, Problem
 from ..plan import SparsePlan
-from .ascent import FORMULATIONS
 from .problem import SparseTransport
+from .settings import FORMULATIONS, MOST, SparseOTSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Found:
-    """The plan and potential so far, oriented as the user's; why: set when it is over."""
+class SmoothState:
+    """The plan and the potential so far, oriented as the user's.
+
+    Attributes:
+        plan: (m, n).
+        potential: (m,) of the free side.
+        why: Why it is over; None before the step.
+    """
 
     plan: Float[np.ndarray, "m n"]
     potential: Float[np.ndarray, " m"]
@@ -40,17 +47,30 @@ def smooth(
     cost: Float[np.ndarray, "m n"],
     k: int | None,
     gamma: float,
-    formulation: str = "semidual",
-    max_iter: int = 500,
-    tol: float = 1e-9,
+    formulation: str = SparseOTSettings.formulation,
+    max_iter: int = MOST["lbfgs"],
+    tol: float = SparseOTSettings.tol,
     charge: Callable[[], None] | None = None,
 ) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, " m"], str]:
-    """POT's plan with at most k nonzeros a column (None: quadratic regularisation), its potential,
-    and its solver's message.
+    """POT's plan, its potential, and its solver's message. What POT prints is not shown.
 
-    charge: called before each value and gradient; where it stops the run, the plan and potential
-      are those that were evaluated last. What POT prints
-    is not shown. Raises MissingExtra.
+    Args:
+        a: (m,) positive masses.
+        b: (n,) positive masses.
+        cost: (m, n).
+        k: Nonzeros a column at most; None: quadratic regularisation.
+        gamma: Strength of the quadratic term.
+        formulation: "semidual" or "dual".
+        max_iter: Iterations of its L-BFGS at most.
+        tol: Its tolerance.
+        charge: Called before each value and gradient; where it stops the run, the plan and
+            potential are those that were evaluated last.
+
+    Returns:
+        (plan, alpha, message).
+
+    Raises:
+        MissingExtra: POT is not installed.
     """
     try:
         from ot import smooth as pot
@@ -109,36 +129,38 @@ def smooth(
 
 @dataclass(frozen=True)
 class PotSmooth(Method):
-    """ot.smooth on a capped problem, in one step. A gradient is one value and gradient of its
-    L-BFGS.
+    """ot.smooth on a capped problem, in one step.
 
-    formulation: "semidual" or "dual".  capped: its sparsity-constrained regularisation; False: its
-      quadratic one, which ignores the cap.
+    A gradient is one value and gradient of its L-BFGS.
+
+    Attributes:
+        formulation: "semidual" or "dual".
+        capped: Its sparsity-constrained regularisation; False: its quadratic one, which ignores the
+            cap.
+        max_iter: Iterations at most.
+        tol: Its tolerance.
     """
 
     solves: ClassVar[type[Problem]] = SparseTransport
     name: ClassVar[str] = "pot-sparse"
 
-    formulation: str = "semidual"
+    formulation: str = SparseOTSettings.formulation
     capped: bool = True
-    max_iter: int = 500
-    tol: float = 1e-9
+    max_iter: int = MOST["lbfgs"]
+    tol: float = SparseOTSettings.tol
 
     def __post_init__(self) -> None:
-        if self.formulation not in FORMULATIONS:
-            raise ArgumentError(
-                f"formulation={self.formulation!r}: expected {' or '.join(map(repr, FORMULATIONS))}"
-            )
+        one_of("formulation", self.formulation, FORMULATIONS)
         whole("max_iter", self.max_iter, least=1)
         real("tol", self.tol, above=0)
 
-    def init(self, problem: SparseTransport, rng: np.random.Generator) -> Found:
+    def init(self, problem: SparseTransport, rng: np.random.Generator) -> SmoothState:
         """No plan, zero potential."""
-        return Found(
+        return SmoothState(
             np.zeros(problem.cost.shape), np.zeros(len(problem.sided(problem.a, problem.b)[0]))
         )
 
-    def step(self, problem: SparseTransport, state: Found) -> Found:
+    def step(self, problem: SparseTransport, state: SmoothState) -> SmoothState:
         """All of it, on what has mass."""
         a, b = problem.sided(problem.a, problem.b)
         cost = problem.cost.T if problem.rows else problem.cost
@@ -162,11 +184,11 @@ class PotSmooth(Method):
         state.potential[free] = alpha
         return state
 
-    def answer(self, problem: SparseTransport, state: Found) -> SparsePlan:
+    def answer(self, problem: SparseTransport, state: SmoothState) -> SparsePlan:
         """The plan, with its potential."""
         rows, columns = np.nonzero(state.plan)
         return SparsePlan(rows, columns, state.plan[rows, columns], state.potential.copy())
 
-    def done(self, problem: SparseTransport, state: Found) -> str | None:
+    def done(self, problem: SparseTransport, state: SmoothState) -> str | None:
         """After its one step."""
         return state.why

@@ -1,8 +1,7 @@
-"""SparseTransport: couplings of two histograms of which every column (or every row) has at most k
-nonzeros.
+"""SparseTransport: couplings of which every column (or every row) has at most k nonzeros.
 
-minimise  <T, C> + gamma/2 |T|^2   over T >= 0 with T 1 = a, T' 1 = b and at most k nonzeros in
-every column (axis="rows": row)
+minimise    <T, C> + gamma/2 |T|^2
+subject to  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every column (or row)
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from ...core.budget import spend
-from ...core.checks import real, whole
-from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ...core.checks import one_of, real, whole
+from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals
@@ -37,10 +36,18 @@ def bound(
     gamma: float,
     alpha: Float[np.ndarray, " m"],
 ) -> float:
-    """The semi-dual (C) at alpha, where columns are capped: no plan with the cap is cheaper.
+    """The semi-dual at alpha, where columns are capped: no plan with the cap is cheaper.
 
-    S = <alpha, a> - sum_j max { <alpha - c_j, t> - gamma/2 |t|^2 :  t >= 0, sum t = b_j, at most k
-    nonzeros }
+        S(alpha) = <alpha, a> - sum_j max { <alpha - c_j, t> - gamma/2 |t|^2 :
+                                            t >= 0,  sum t = b_j,  at most k nonzeros }
+
+    Args:
+        a: (m,) masses.
+        b: (n,) masses.
+        cost: (m, n).
+        k: Nonzeros of a column at most.
+        gamma: Strength of the quadratic term.
+        alpha: (m,) potential.
     """
     keep = np.flatnonzero(b)
     x = alpha[:, None] - cost[:, keep]
@@ -57,22 +64,33 @@ def bound(
 
 @dataclass
 class SparseTransport(Problem):
-    """Couple the masses a (m,) and b (n,) under the cost (m, n) with at most k nonzeros in every
-    column, or row, of the plan.
+    """Couple masses under a cost with at most k nonzeros in every column, or row, of the plan.
 
-    a, b: non-negative, of one sum; None for uniform.  gamma > 0: strength of the quadratic term, in
-      units of cost per unit of mass.
-    An answer is a `SparsePlan`, a matrix (dense or scipy.sparse), or what `sparse_ot` returns.
-    Judged: <T, C> + gamma/2 |T|^2; violations are the L1
-    errors of both marginals, negative mass, and the mass outside the k largest entries of each
-    capped vector, as shares of all mass; the residual is
-    the distance from the semi-dual's value at the answer's potential, below which no plan with the
-    cap is. A gradient is one value and gradient of
-    the dual or the semi-dual.
+        minimise    <T, C> + gamma/2 |T|^2
+        subject to  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every column (or row)
 
-    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite; Infeasible where n k is less
-    than the number of masses that must be reached,
-    with the smallest k that may do. That check is necessary, not sufficient.
+    An answer is a `SparsePlan`, a matrix (dense or scipy.sparse), or what `sparse_ot` returns. The
+    violations are the L1 errors of both marginals, negative mass, and the mass outside the k
+    largest entries of each capped vector, as shares of all mass; the residual is the distance from
+    the semi-dual's value at the answer's potential, below which no plan with the cap is. A gradient
+    is one value and gradient of the dual or the semi-dual.
+
+    Attributes:
+        a: (m,) masses >= 0; None for uniform ones.
+        b: (n,) masses >= 0 of the same sum; None for uniform ones.
+        cost: (m, n), finite.
+        k: Nonzeros of a capped vector at most.
+        gamma: Strength of the quadratic term, > 0, in units of cost per unit of mass.
+        axis: "columns" or "rows", whichever is capped.
+        tolerance: Violation up to which a plan counts as feasible.
+
+    Raises:
+        ArgumentError: Negative masses, masses that differ, k < 1, gamma <= 0.
+        ArgumentTypeError: What is no number.
+        ShapeError: Shapes that do not fit.
+        NotFinite: NaN or infinities.
+        Infeasible: n k is less than the number of masses that must be reached; with the smallest k
+            that may do. That check is necessary, not sufficient.
     """
 
     a: Any
@@ -93,11 +111,7 @@ class SparseTransport(Problem):
         self.cost = cost_matrix(self.cost)
         self.a, self.b = marginals(self.a, self.b, *self.cost.shape)
         self.k, self.gamma = whole("k", self.k, least=1), real("gamma", self.gamma, above=0)
-        if self.axis not in AXES:
-            raise ArgumentError(
-                f"axis={self.axis!r}: expected 'columns' or 'rows', whichever has at most k "
-                "nonzeros each"
-            )
+        one_of("axis", self.axis, AXES, note=", whichever has at most k nonzeros each")
         free, caps = (np.count_nonzero(x) for x in self.sided(self.a, self.b))
         least = -(-free // caps)
         if self.k < least:
@@ -137,7 +151,11 @@ class SparseTransport(Problem):
         return linear, linear + self.gamma / 2 * float(coo.data @ coo.data)
 
     def matrix(self, answer: Any) -> sparse.csr_array:
-        """The plan of an answer. Raises ShapeError."""
+        """The plan of an answer.
+
+        Raises:
+            ShapeError: Another shape than the cost's.
+        """
         if isinstance(answer, SparsePlan):
             return sparse.csr_array(
                 (answer.masses, (answer.rows, answer.columns)), shape=self.cost.shape
@@ -151,8 +169,9 @@ class SparseTransport(Problem):
         return plan
 
     def judge(self, answer: Any) -> Verdict:
-        """Value of the plan, errors of its marginals, mass beyond the cap; residual: distance from
-        the bound of its potential.
+        """Value of the plan, errors of its marginals, mass beyond the cap.
+
+        The residual is the distance from the bound of its potential.
         """
         if answer is None:
             return Verdict(float("nan"), float("inf"), self.tolerance)

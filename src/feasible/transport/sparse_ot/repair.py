@@ -1,11 +1,9 @@
-"""Plans that meet their marginals and their cap where those of the best potentials do not, because
-the k-th and the next largest entry tie.
+"""Plans that meet their marginals and their cap where those of the best potentials do not.
 
-k = 1 has an exact answer: each capped vector carries its whole mass at one place, so the quadratic
-term is constant, and the semi-dual is that of
-the linear program. For other k a mixed-integer program picks the support among the entries nearest
-to the threshold, and quadratically
-regularised transport on that support picks the masses.
+That happens where the k-th and the next largest entry tie. k = 1 has an exact answer: each capped
+vector carries its whole mass at one place, so the quadratic term is constant, and the semi-dual is
+that of the linear program. For other k a mixed-integer program picks the support among the entries
+nearest to the threshold, and quadratically regularised transport on that support picks the masses.
 """
 
 from __future__ import annotations
@@ -16,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import optimize, sparse
 
-from .ascent import Settings, maximise
+from .ascent import maximise
+from .settings import SparseOTSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -41,8 +40,12 @@ MET = 1e-8
 
 @dataclass(frozen=True)
 class One:
-    """k = 1. alpha: (m,) normalised potentials of the linear program.  plan: (n, m) where its
-    solution has one nonzero in each capped vector.
+    """The answer for k = 1.
+
+    Attributes:
+        alpha: (m,) normalised potentials of the linear program.
+        plan: (n, m) where its solution has one nonzero in each capped vector; else None.
+        status: What happened.
     """
 
     alpha: Float[np.ndarray, " m"]
@@ -87,8 +90,14 @@ def exact_one(problem: Capped) -> One:
 def repaired(
     problem: Capped, alpha: Float[np.ndarray, " m"]
 ) -> tuple[sparse.csr_array | None, str]:
-    """A plan (n, m), normalised, with the cap and exact marginals near that of alpha; None where
-    none was found. And what was done, in words.
+    """A plan with the cap and exact marginals near that of alpha.
+
+    Args:
+        problem: The normalised problem.
+        alpha: (m,) potential of the free side.
+
+    Returns:
+        (n, m) plan, or None where none was found; and what was done, in words.
     """
     n, m = problem.c.shape
     per = min(problem.k + EXTRA, m)
@@ -101,7 +110,7 @@ def repaired(
         support = _support(problem, alpha, per)
         if support is not None:
             inner = replace(problem, c=np.where(support, problem.c, np.inf), k=m, dual=False)
-            best, _ = maximise(inner, Settings(), alpha)
+            best, _ = maximise(inner, SparseOTSettings(), alpha)
             plan = inner.plan(best.z)[0]
             error = problem.misses(plan)[1]
             if error <= MET:
@@ -123,8 +132,10 @@ def repaired(
 def _support(
     problem: Capped, alpha: Float[np.ndarray, " m"], per: int
 ) -> Bool[np.ndarray, "n m"] | None:
-    """Entries of a feasible plan that is about the cheapest, found by branch and bound; None where
-    there is none among the candidates.
+    """Entries of a feasible plan that is about the cheapest, found by branch and bound.
+
+    Of the `per` entries of each capped vector that are nearest to its threshold; None where there
+    is no feasible plan among them.
     """
     n, m = problem.c.shape
     k, size = problem.k, n * per

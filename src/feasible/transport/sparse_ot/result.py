@@ -17,21 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass
 class SparseOT:
-    """A capped plan, its potentials and what they prove. Arrays are of the kind that was given
-    (NumPy or torch, dtype, device).
+    """A capped plan, its potentials and what they prove.
 
-    value: of the dual or semi-dual, a lower bound on every plan with the cap; for torch arguments
-      that require a gradient it has one (envelope
-    theorem: its slopes in a, b and cost are the potentials and the plan).  value_plan: <T, C> +
-      gamma/2 |T|^2 of the plan.  value_linear: <T, C>.
-    sparse_plan: (m, n).  potentials: of rows (m,) and of columns (n,); where columns are capped the
-      first has mean zero, else the second.
-    marginal_error: L1 over both marginals, divided by the mass.  certified_optimal: the plan meets
-      the marginals (to 1e-6) and the cap, and its
-    value is within 1e-6 of the bound, relatively: no plan is better by more.  converged: every
-    marginal is met to `tol`.  status: why it ended.
-    history: "value" and "marginal_error" (largest of one mass) by iteration.  repaired: the plan is
-      the one that `repair` found.
+    Arrays are of the kind that was given (NumPy or torch, dtype, device).
+
+    Attributes:
+        value: Of the dual or semi-dual, a lower bound on every plan with the cap; for torch
+            arguments that require a gradient it has one (envelope theorem: its slopes in a, b and
+            cost are the potentials and the plan).
+        value_plan: <T, C> + gamma/2 |T|^2 of the plan.
+        value_linear: <T, C>.
+        sparse_plan: (m, n).
+        potentials: Of rows (m,) and of columns (n,); where columns are capped the first has mean
+            zero, else the second.
+        marginal_error: L1 over both marginals, divided by the mass.
+        certified_optimal: The plan meets the marginals (to 1e-6) and the cap, and its value is
+            within 1e-6 of the bound, relatively: no plan is better by more.
+        converged: Every marginal is met to `tol`.
+        status: Why it ended.
+        n_iter: Iterations.
+        evaluations: Values and gradients.
+        history: "value" and "marginal_error" (largest of one mass) by iteration.
+        repaired: The plan is the one that `repair` found.
+        given: An argument whose kind the arrays take.
     """
 
     value: Any
@@ -51,9 +59,7 @@ class SparseOT:
 
     @property
     def gap(self) -> float:
-        """Value of the plan less the bound; may be negative where the plan does not meet its
-        marginals.
-        """
+        """Value of the plan less the bound; may be negative where a marginal is missed."""
         return self.value_plan - (self.value.item() if is_torch(self.value) else self.value)
 
     @cached_property
@@ -64,7 +70,11 @@ class SparseOT:
 
 @dataclass
 class SparseOTBatch:
-    """The results of a batch of B problems. value: (B,).  potentials: (B, m) and (B, n)."""
+    """The results of a batch of B problems, by index.
+
+    Attributes:
+        results: One a problem.
+    """
 
     results: list[SparseOT]
 
@@ -113,6 +123,7 @@ class SparseOTBatch:
 
 
 def _stacked(parts: list[Any]) -> Any:
+    """One array or tensor of the parts."""
     if is_torch(parts[0]):
         import torch
 

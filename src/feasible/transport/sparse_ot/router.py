@@ -1,16 +1,17 @@
-"""Routing of tokens to experts with a capacity, by sparsity-constrained transport (Liu, Puigcerver,
-Blondel, ICLR 2023, section 6 and appendix).
+"""Routing of tokens to experts with a capacity, by sparsity-constrained transport.
 
-    maximise  <T, P> - gamma/2 |T|^2,   P = softmax(logits) over the experts,   T >= 0,  T 1 = 1,
-    T' 1 = N/E,
+    maximise    <T, P> - gamma/2 |T|^2,   P = softmax(logits) over the experts
+    subject to  T >= 0,  T 1 = 1,  T' 1 = N/E
 
 with at most `capacity` tokens in every column of T (items-per-expert), or at most `num_selected`
-experts in every row (experts-per-item), by some
-steps of Adam on the semi-dual. T says which token goes where; the softmax says with which weight,
-so that gradients reach the gate through it.
-The transport itself is not differentiated, and no balancing loss is needed.
+experts in every row (experts-per-item), by some steps of Adam on the semi-dual. T says which token
+goes where; the softmax says with which weight, so that gradients reach the gate through it. The
+transport itself is not differentiated, and no balancing loss is needed.
 
 `TopKRouter` and `SinkhornRouter` are the routers that the paper compares with.
+
+References:
+    Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466, section 6 and appendix.
 """
 
 from __future__ import annotations
@@ -22,20 +23,23 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ...core.checks import real, whole
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from .settings import MOST, SparseOTSettings
 
 VARIANTS = ("items-per-expert", "experts-per-item")
 
 
 @dataclass
 class Routing:
-    """Where the tokens of each group go. G groups of N tokens, E experts of `capacity` = C places.
+    """Where the tokens of each group go: G groups of N tokens, E experts of C places.
 
-    dispatch: (G, N, E).  combine: (G, N, E) weights, 0 where a token does not go; the gate's
-      gradient comes through them.
-    slots: (G, E, C) tokens of each expert, heaviest first, -1 where a place is empty.  plan: (G, N,
-      E) that decided, without gradient.
+    Attributes:
+        dispatch: (G, N, E) whether a token goes to an expert.
+        combine: (G, N, E) weights, 0 where a token does not go; the gate's gradient comes through
+            them.
+        slots: (G, E, C) tokens of each expert, heaviest first, -1 where a place is empty.
+        plan: (G, N, E) that decided, without gradient.
     """
 
     dispatch: Bool[Tensor, "G N E"]
@@ -50,9 +54,13 @@ class Routing:
 
     @property
     def stats(self) -> dict[str, Tensor]:
-        """dropped: share of the tokens that no expert gets.  several: share that more than one
-        gets.  max_load: of the fullest expert, over capacity.
-        imbalance: L1 distance of the loads from equal ones, over their sum."""
+        """Figures of the routing.
+
+        Returns:
+            "dropped": share of the tokens that no expert gets; "several": share that more than one
+            gets; "max_load": of the fullest expert, over capacity; "imbalance": L1 distance of the
+            loads from equal ones, over their sum.
+        """
         times, load = self.dispatch.sum(2), self.load.to(torch.float32)
         total = load.sum().clamp(min=1)
         return {
@@ -63,14 +71,26 @@ class Routing:
         }
 
     def gather(self, tokens: Float[Tensor, "G N D"]) -> Float[Tensor, "G E C D"]:
-        """What each expert gets; zeros in empty places."""
+        """What each expert gets; zeros in empty places.
+
+        Args:
+            tokens: (G, N, D).
+
+        Returns:
+            (G, E, C, D).
+        """
         g, e, c = self.slots.shape
         index = self.slots.clamp(min=0).reshape(g, e * c, 1).expand(-1, -1, tokens.shape[2])
         return torch.gather(tokens, 1, index).reshape(g, e, c, -1) * (self.slots >= 0).unsqueeze(3)
 
     def scatter(self, outputs: Float[Tensor, "G E C D"]) -> Float[Tensor, "G N D"]:
-        """Outputs of the experts back at their tokens, weighted by `combine` and summed; zeros for
-        dropped tokens.
+        """Outputs of the experts back at their tokens, weighted by `combine` and summed.
+
+        Args:
+            outputs: (G, E, C, D).
+
+        Returns:
+            (G, N, D); zeros for dropped tokens.
         """
         g, e, c = self.slots.shape
         at = self.slots.clamp(min=0)
@@ -83,12 +103,21 @@ class Routing:
 
 
 class Router(nn.Module):  # type: ignore[misc, unused-ignore]
-    """logits (G, N, E) -> `Routing`. A subclass says by `plan` which tokens go where; each expert
-    takes the heaviest of its column.
+    """logits (G, N, E) -> `Routing`.
 
+    A subclass says by `plan` which tokens go where; each expert takes the heaviest of its column.
     capacity = ceil(capacity_factor num_selected N / E), rounded up to a multiple of `multiple_of`.
-    Logits that are NaN make weights that are NaN, so
-    they reach the loss. Raises ShapeError, ArgumentError, ArgumentTypeError.
+    Logits that are NaN make weights that are NaN, so they reach the loss.
+
+    Args:
+        num_selected: Experts of a token.
+        capacity_factor: Places per token that must be placed; the authors' 1.
+        multiple_of: Places of an expert are a multiple of it; the authors' 4.
+
+    Raises:
+        ArgumentError: Settings; more experts a token than there are.
+        ArgumentTypeError: Logits that are no tensor of floats.
+        ShapeError: Logits of other than three axes.
     """
 
     def __init__(
@@ -109,7 +138,15 @@ class Router(nn.Module):  # type: ignore[misc, unused-ignore]
     def plan(
         self, logits: Float[Tensor, "G N E"], probabilities: Float[Tensor, "G N E"]
     ) -> Float[Tensor, "G N E"]:
-        """Where tokens want to go: positive entries, the largest first."""
+        """Where tokens want to go: positive entries, the largest first.
+
+        Args:
+            logits: (G, N, E).
+            probabilities: (G, N, E) their softmax over the experts.
+
+        Returns:
+            (G, N, E).
+        """
         raise TypeError(f"{type(self).__name__} does not define plan(logits, probabilities)")
 
     def forward(self, logits: Float[Tensor, "G N E"]) -> Routing:
@@ -154,16 +191,22 @@ class Router(nn.Module):  # type: ignore[misc, unused-ignore]
 class SparseRouter(Router):
     """Tokens to experts by sparsity-constrained transport.
 
-    variant: "items-per-expert": an expert gets at most `capacity` tokens, by the plan itself.
-      "experts-per-item": a token goes to at most
-    `num_selected` experts; where an expert is wanted by more tokens than it has places, those with
-    the least mass are dropped.
-    gamma, iterations, learning_rate: of the transport and of Adam on its semi-dual, from zero
-      potentials; the defaults are the authors'.
+    Args:
+        variant: "items-per-expert": an expert gets at most `capacity` tokens, by the plan itself.
+            "experts-per-item": a token goes to at most `num_selected` experts; where an expert is
+            wanted by more tokens than it has places, those with the least mass are dropped.
+        num_selected: As in `Router`.
+        capacity_factor: As in `Router`.
+        multiple_of: As in `Router`.
+        gamma: Strength of the transport's quadratic term; the authors' 1.
+        iterations: Steps of Adam on the semi-dual, from zero potentials; the authors' 20.
+        learning_rate: Of Adam; the authors' 1e-2.
 
-    >>> routing = SparseRouter()(torch.randn(2, 16, 4, generator=torch.Generator().manual_seed(0)))
-    >>> routing.dispatch.shape, int(routing.load.max())
-    (torch.Size([2, 16, 4]), 4)
+    Example:
+        >>> draw = torch.Generator().manual_seed(0)
+        >>> routing = SparseRouter()(torch.randn(2, 16, 4, generator=draw))
+        >>> routing.dispatch.shape, int(routing.load.max())
+        (torch.Size([2, 16, 4]), 4)
     """
 
     def __init__(
@@ -173,13 +216,11 @@ class SparseRouter(Router):
         capacity_factor: float = 1.0,
         multiple_of: int = 4,
         gamma: float = 1.0,
-        iterations: int = 20,
-        learning_rate: float = 1e-2,
+        iterations: int = MOST["adam"],
+        learning_rate: float = SparseOTSettings.learning_rate,
     ) -> None:
         super().__init__(num_selected, capacity_factor, multiple_of)
-        if variant not in VARIANTS:
-            raise ArgumentError(f"variant={variant!r}: expected {' or '.join(map(repr, VARIANTS))}")
-        self.variant = variant
+        self.variant = one_of("variant", variant, VARIANTS)
         self.gamma, self.learning_rate = (
             real("gamma", gamma, above=0),
             real("learning_rate", learning_rate, above=0),
@@ -230,8 +271,19 @@ def capped_plan(
     iterations: int,
     learning_rate: float,
 ) -> Float[Tensor, "G n m"]:
-    """Plans of mass b in each of n rows of at most k nonzeros, and about mass a in each of m
-    columns: Adam on the semi-dual (C) with zero start.
+    """Plans of at most k nonzeros a row, by Adam on the semi-dual from zero.
+
+    Args:
+        similarity: (G, n, m) minus the costs.
+        a: Mass of each of the m columns, met approximately.
+        b: Mass of each of the n rows, met exactly.
+        k: Nonzeros of a row at most.
+        gamma: Strength of the quadratic term.
+        iterations: Steps.
+        learning_rate: Of Adam.
+
+    Returns:
+        (G, n, m).
     """
     g, _, m = similarity.shape
     alpha, first, second = (similarity.new_zeros(g, m) for _ in range(3))
@@ -253,8 +305,10 @@ def capped_plan(
 def _k_sparse(
     x: Float[Tensor, "G n m"], b: float, k: int, gamma: float, count: Float[Tensor, " k"]
 ) -> tuple[Int[Tensor, "G n k"], Float[Tensor, "G n k"]]:
-    # (A2) argmax of <x, t> - gamma/2 |t|^2 over t >= 0, sum t = b, at most k nonzeros: where the k
-    # largest are, and t there
+    """The k-sparse maxima of rows on the simplex: where the masses are, and the masses.
+
+    argmax <x, t> - gamma/2 |t|^2   over t >= 0,  sum t = b,  at most k nonzeros
+    """
     top, index = x.topk(k, 2)
     below = top - top[..., :1]
     excess = (below.cumsum(2) - gamma * b) / count
@@ -263,11 +317,17 @@ def _k_sparse(
 
 
 class TopKRouter(Router):
-    """Each token goes to its `num_selected` likeliest experts (Shazeer et al. 2017; V-MoE, 2021).
-    An expert that is full drops the rest.
+    """Each token goes to its `num_selected` likeliest experts; a full one drops the rest.
 
-    priority: True, the least likely tokens are dropped (batch prioritised routing); False, the last
-      ones of the group.
+    Args:
+        num_selected: As in `Router`.
+        capacity_factor: As in `Router`.
+        multiple_of: As in `Router`.
+        priority: True: the least likely tokens are dropped (batch prioritised routing); False: the
+            last ones of the group.
+
+    References:
+        Shazeer et al., ICLR 2017; Riquelme et al. (V-MoE), NeurIPS 2021.
     """
 
     def __init__(
@@ -294,11 +354,19 @@ class TopKRouter(Router):
 
 
 class SinkhornRouter(Router):
-    """S-BASE (Clark et al. 2022): each token goes to the `num_selected` heaviest experts of the
-    entropic plan of its logits.
+    """S-BASE: each token goes to the `num_selected` heaviest experts of an entropic plan.
 
-    reg, iterations: of Sinkhorn's algorithm, in the logits' unit; 1 and 20, as the paper has them.
-      A full expert drops those of least mass.
+    A full expert drops those of least mass.
+
+    Args:
+        num_selected: As in `Router`.
+        capacity_factor: As in `Router`.
+        multiple_of: As in `Router`.
+        reg: Weight of the entropy, in the logits' unit; the paper's 1.
+        iterations: Of Sinkhorn's algorithm; the paper's 20.
+
+    References:
+        Clark et al., ICML 2022.
     """
 
     def __init__(

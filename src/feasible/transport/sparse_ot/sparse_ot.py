@@ -1,21 +1,25 @@
-"""Sparsity-constrained optimal transport (Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466).
+"""Sparsity-constrained optimal transport.
 
-    min_T  <T, C> + gamma/2 |T|^2   s.t.  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every
-    column (or in every row)
+    minimise    <T, C> + gamma/2 |T|^2
+    subject to  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every column (or row)
 
 Take it where a plan must be sparse with a known cap: at most k tokens for an expert, at most k
-  partners in a matching. k = m is quadratically
-regularised transport, a small k comes near the linear program. The problem is not convex, so its
-concave dual or semi-dual is maximised:
+partners in a matching. k = m is quadratically regularised transport, a small k comes near the
+linear program. The problem is not convex, so its concave dual or semi-dual is maximised:
 
-    D(alpha, beta) = <alpha, a> + <beta, b> - sum_j max { <alpha + beta_j - c_j, t> - gamma/2 |t|^2
-    :  t >= 0, at most k nonzeros }            (B)
-    S(alpha)       = <alpha, a> - sum_j max { <alpha - c_j, t> - gamma/2 |t|^2 :  t >= 0, sum t =
-    b_j, at most k nonzeros }                    (C)
+    D(alpha, beta) = <alpha, a> + <beta, b>
+                     - sum_j max { <alpha + beta_j - c_j, t> - gamma/2 |t|^2 :
+                                   t >= 0,  at most k nonzeros }
+    S(alpha)       = <alpha, a>
+                     - sum_j max { <alpha - c_j, t> - gamma/2 |t|^2 :
+                                   t >= 0,  sum t = b_j,  at most k nonzeros }
 
 Their value bounds every plan with the cap from below; where the plan of the best potentials meets
-the marginals it is a global optimum, and the
-result says so (`certified_optimal`). Small k has ties, and then it may not: see `repair`.
+the marginals it is a global optimum, and the result says so (`certified_optimal`). Small k has
+ties, and then it may not: see `repair`.
+
+References:
+    Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466.
 """
 
 from __future__ import annotations
@@ -30,11 +34,12 @@ from ...core.errors import ShapeError
 from ...core.problem import Method, Problem
 from ..arrays import is_torch, like
 from ..plan import SparsePlan
-from .ascent import Ascent, Settings, advance, begin, finished, maximise
+from .ascent import Ascent, advance, begin, finished, maximise
 from .capped import Capped, Oriented
 from .problem import SparseTransport
 from .repair import exact_one, repaired
 from .result import SparseOT, SparseOTBatch
+from .settings import SparseOTSettings
 
 CERTIFIED = 1e-6
 """Share of the mass that may miss its marginals where a plan counts as feasible, and so as optimal.
@@ -50,51 +55,68 @@ def sparse_ot(
     b: Any,
     cost: Any,
     k: int,
-    gamma: float = 0.1,
+    gamma: float = SparseTransport.gamma,
     *,
-    axis: str = "columns",
-    formulation: str = "semidual",
-    solver: str = "lbfgs",
-    repair: bool = False,
-    tol: float = 1e-9,
-    max_iter: int | None = None,
-    learning_rate: float = 1e-2,
-    memory: int = 10,
+    axis: str = SparseTransport.axis,
+    formulation: str = SparseOTSettings.formulation,
+    solver: str = SparseOTSettings.solver,
+    repair: bool = SparseOTSettings.repair,
+    tol: float = SparseOTSettings.tol,
+    max_iter: int | None = SparseOTSettings.max_iter,
+    learning_rate: float = SparseOTSettings.learning_rate,
+    memory: int = SparseOTSettings.memory,
     init: Any = None,
 ) -> Any:
-    """Transport between histograms a (m,) and b (n,) with at most k nonzeros in every column
-    (axis="rows": row) of the plan.
+    """Transport between histograms with at most k nonzeros in every column (or row) of the plan.
 
-    cost: (m, n), or (B, m, n) for a batch, then a and b may be (B, m) and (B, n). None or []:
-      uniform masses. NumPy in, NumPy out; torch likewise.
-    gamma: strength of the quadratic term, in cost per unit of mass: with masses of 1/n and costs of
-      about 1, values from 0.1 to n make sense.
-    formulation: "semidual" (one side's marginals are exact) or "dual".  solver: "lbfgs", or "adam"
-      with `learning_rate` in units of cost, as the
-    authors' router has it.  tol: error of a marginal, as a share of the mass, at which it stops;
-    max_iter: 500, with Adam 20.  init: potentials to
-    start from (those of a former result).  memory: pairs that L-BFGS keeps.
-    repair: where the plan misses its marginals, look for one nearby that meets them and the cap
-      (mixed-integer search, seconds to minutes, then
-    quadratically regularised transport on its support); `gap` says how far from optimal it is at
-    most.
+        minimise    <T, C> + gamma/2 |T|^2
+        subject to  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every column (or row)
 
     k >= m is quadratically regularised transport. With k = 1 the bound is that of the linear
-    program, which is solved instead where it is small
-    (<= 40,000 entries), and its plan is returned where it has one nonzero a column.
+    program, which is solved instead where it is small (<= 40,000 entries), and its plan is returned
+    where it has one nonzero a column. NumPy in, NumPy out; torch likewise.
 
-    Returns a `SparseOT`, for a batch a `SparseOTBatch`.
-    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite, and Infeasible with the smallest
-    k that may do; that check is necessary, not
-    sufficient.
+    Args:
+        a: (m,) masses >= 0, or (B, m) for a batch; None or [] for uniform ones.
+        b: (n,) masses >= 0 of the same sum, or (B, n); None or [] for uniform ones.
+        cost: (m, n), or (B, m, n) for a batch.
+        k: Nonzeros of a column at most.
+        gamma: Strength of the quadratic term, in cost per unit of mass: with masses of 1/n and
+            costs of about 1, values from 0.1 to n make sense.
+        axis: "columns", or "rows" where these are capped.
+        formulation: "semidual" (one side's marginals are exact) or "dual".
+        solver: "lbfgs", or "adam" as the authors' router has it.
+        repair: Where the plan misses its marginals, look for one nearby that meets them and the cap
+            (mixed-integer search, seconds to minutes, then quadratically regularised transport on
+            its support); `gap` says how far from optimal it is at most.
+        tol: Error of a marginal at which it stops, as a share of the mass.
+        max_iter: Iterations at most; None: 500, with Adam 20.
+        learning_rate: Of Adam, in units of cost.
+        memory: Pairs that L-BFGS keeps.
+        init: Potentials to start from (those of a former result).
 
-    >>> result = sparse_ot([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], k=1)
-    >>> result.plan.tolist(), result.certified_optimal
-    ([[0.5, 0.0], [0.0, 0.5]], True)
+    Returns:
+        A `SparseOT`, for a batch a `SparseOTBatch`.
+
+    Raises:
+        ArgumentError: Negative masses, masses that differ, settings.
+        ArgumentTypeError: What is no number.
+        ShapeError: Shapes that do not fit.
+        NotFinite: NaN or infinities.
+        Infeasible: n k is less than the number of masses that must be reached; with the smallest k
+            that may do. That check is necessary, not sufficient.
+
+    Example:
+        >>> result = sparse_ot([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], k=1)
+        >>> result.plan.tolist(), result.certified_optimal
+        ([[0.5, 0.0], [0.0, 0.5]], True)
+
+    References:
+        Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466.
     """
-    settings = Settings(formulation, solver, tol, max_iter, learning_rate, memory)
+    settings = SparseOTSettings(formulation, solver, tol, max_iter, learning_rate, memory, repair)
     if len(getattr(cost, "shape", ())) != 3:
-        return _solve(a, b, cost, k, gamma, axis, settings, repair, init)
+        return _solve(a, b, cost, k, gamma, axis, settings, init)
     size = cost.shape[0]
     if not size:
         raise ShapeError(
@@ -106,13 +128,14 @@ def sparse_ot(
         raise ShapeError(f"init has potentials of {len(starts)} problems, expected {size}")
     return SparseOTBatch(
         [
-            _solve(p, q, c, k, gamma, axis, settings, repair, z)
+            _solve(p, q, c, k, gamma, axis, settings, z)
             for p, q, c, z in zip(of_rows, of_columns, cost, starts, strict=True)
         ]
     )
 
 
 def _each(masses: Any, name: str, size: int) -> list[Any]:
+    """The masses of each problem of a batch."""
     if masses is None or len(getattr(masses, "shape", ())) != 2:
         return [masses] * size
     if masses.shape[0] != size:
@@ -130,10 +153,10 @@ def _solve(
     k: int,
     gamma: float,
     axis: str,
-    settings: Settings,
-    repair: bool,
+    settings: SparseOTSettings,
     init: Any,
 ) -> SparseOT:
+    """Solve one problem, and give it back in kind."""
     problem = SparseTransport(a, b, cost, k, gamma, axis)
     oriented = Oriented.of(problem, settings.formulation == "dual")
     capped = oriented.capped
@@ -146,7 +169,7 @@ def _solve(
     of_potentials = capped.plan(state.z)[0]
     plan = of_potentials if plan is None else plan
     mended = False
-    if repair and capped.misses(plan)[1] > settings.tol:
+    if settings.repair and capped.misses(plan)[1] > settings.tol:
         better, words = repaired(capped, state.z[: len(capped.a)])
         status += f"; repair: {words}"
         mended = better is not None
@@ -199,7 +222,7 @@ def _solve(
     )
 
 
-def is_program(problem: Capped, settings: Settings) -> bool:
+def is_program(problem: Capped, settings: SparseOTSettings) -> bool:
     """True where k = 1 and the linear program is small."""
     return (
         problem.k == 1
@@ -210,12 +233,14 @@ def is_program(problem: Capped, settings: Settings) -> bool:
 
 
 def program(problem: Capped, state: Ascent) -> tuple[str, sparse.csr_array | None]:
-    """k = 1: the ascent put to the potentials of the linear program; what happened, and the plan
-    where it keeps the cap.
+    """Put the ascent of k = 1 to the potentials of the linear program.
+
+    Returns:
+        What happened, and the plan where it keeps the cap.
     """
     exact = exact_one(problem)
     z = exact.alpha
-    if problem.dual:  # the best beta of (B): where the largest of alpha + beta_j - c_j is b_j
+    if problem.dual:  # the best beta of the dual: where the largest of alpha + beta_j - c_j is b_j
         z = np.concatenate([z, problem.b - (z - problem.c).max(axis=1)])
     state.settle(z, *problem.gradient(z))
     state.iteration = state.evaluations = 1
@@ -228,7 +253,13 @@ def program(problem: Capped, state: Ascent) -> tuple[str, sparse.csr_array | Non
 
 @dataclass(slots=True)
 class Entries:
-    """A plan of the normalised problem that a linear program or a repair found; empty before."""
+    """A plan of the normalised problem that a linear program or a repair found; empty before.
+
+    Attributes:
+        rows: (e,) of the entries.
+        columns: (e,) of the entries.
+        masses: (e,) of the entries.
+    """
 
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     columns: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -245,9 +276,13 @@ class Entries:
 
 
 @dataclass(slots=True)
-class State:
-    """ascent: on the potentials.  found: a plan that is not that of the potentials.  over: why a
-    linear program or a repair ended.
+class SparseOTState:
+    """Where a run stands.
+
+    Attributes:
+        ascent: On the potentials.
+        found: A plan that is not that of the potentials.
+        over: Why a linear program or a repair ended; empty where none has.
     """
 
     ascent: Ascent
@@ -256,66 +291,50 @@ class State:
 
 
 @dataclass(frozen=True)
-class SparseOTMethod(Method):
-    """Ascent on the semi-dual (or dual) of a capped transport problem. A step is an iteration; a
-    gradient is one value and gradient of it.
+class SparseOTMethod(SparseOTSettings, Method):
+    """Ascent on the semi-dual (or dual) of a capped transport problem.
 
-    formulation, solver, tol, max_iter, learning_rate, memory, repair: as for `sparse_ot`. The
-      linear program of k = 1 is one step and is charged as
-    one gradient; a repair is a step of its own.
+    A step is an iteration; a gradient is one value and gradient of it. The linear program of k = 1
+    is one step and is charged as one gradient; a repair is a step of its own. The settings are
+    those of `settings.SparseOTSettings`.
+
+    References:
+        Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466.
     """
 
     solves: ClassVar[type[Problem]] = SparseTransport
     name: ClassVar[str] = "sparse-ot"
 
-    formulation: str = "semidual"
-    solver: str = "lbfgs"
-    tol: float = 1e-9
-    max_iter: int | None = None
-    learning_rate: float = 1e-2
-    memory: int = 10
-    repair: bool = False
-
-    def __post_init__(self) -> None:
-        self.settings  # checks them  # noqa: B018
-
-    @property
-    def settings(self) -> Settings:
-        """Of the ascent."""
-        return Settings(
-            self.formulation, self.solver, self.tol, self.max_iter, self.learning_rate, self.memory
-        )
-
     def _oriented(self, problem: SparseTransport) -> Oriented:
+        """The problem as the kernels have it, made once."""
         dual = self.formulation == "dual"
         found: Oriented = problem.cached(("oriented", dual), lambda: Oriented.of(problem, dual))
         return found
 
-    def init(self, problem: SparseTransport, rng: np.random.Generator) -> State:
+    def init(self, problem: SparseTransport, rng: np.random.Generator) -> SparseOTState:
         """Zero potentials; nothing is evaluated."""
-        return State(begin(self._oriented(problem).capped, self.settings))
+        return SparseOTState(begin(self._oriented(problem).capped, self))
 
-    def step(self, problem: SparseTransport, state: State) -> State:
+    def step(self, problem: SparseTransport, state: SparseOTState) -> SparseOTState:
         """One iteration, the linear program, or the repair."""
         capped = self._oriented(problem).capped
-        if is_program(capped, self.settings) and not state.ascent.iteration:
+        if is_program(capped, self) and not state.ascent.iteration:
             problem.charge()
             state.over, plan = program(capped, state.ascent)
-        elif state.over or finished(state.ascent, capped, self.settings):
+        elif state.over or finished(state.ascent, capped, self):
             plan, words = repaired(capped, state.ascent.z[: len(capped.a)])
-            state.over = (
-                f"{state.over or finished(state.ascent, capped, self.settings)}; repair: {words}"
-            )
+            state.over = f"{state.over or finished(state.ascent, capped, self)}; repair: {words}"
         else:
             plan = None
-            advance(state.ascent, capped, self.settings, problem.charge)
+            advance(state.ascent, capped, self, problem.charge)
         if plan is not None:
             state.found.keep(plan)
         return state
 
-    def answer(self, problem: SparseTransport, state: State) -> SparsePlan:
-        """The plan of the potentials, or that of the linear program or the repair; and the
-        potential of the side without a cap.
+    def answer(self, problem: SparseTransport, state: SparseOTState) -> SparsePlan:
+        """The plan of the potentials, or that of the linear program or the repair.
+
+        With the potential of the side without a cap.
         """
         oriented = self._oriented(problem)
         found, z = state.found, state.ascent.z
@@ -334,12 +353,13 @@ class SparseOTMethod(Method):
             problem.sided(*oriented.potentials(z))[0],
         )
 
-    def done(self, problem: SparseTransport, state: State) -> str | None:
-        """When the marginals are met, nothing moves any more, or the iterations are over; with
-        `repair` after it.
+    def done(self, problem: SparseTransport, state: SparseOTState) -> str | None:
+        """When the marginals are met, nothing moves any more, or the iterations are over.
+
+        With `repair` after it.
         """
         capped = self._oriented(problem).capped
-        why = state.over or finished(state.ascent, capped, self.settings)
+        why = state.over or finished(state.ascent, capped, self)
         wants = (
             self.repair
             and "; repair: " not in state.over
