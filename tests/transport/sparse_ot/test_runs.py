@@ -108,3 +108,19 @@ def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resum
     assert resumed.verdict == whole.verdict
     assert np.array_equal(resumed.answer.masses, whole.answer.masses)
     assert resumed.spent["gradients"] == whole.spent["gradients"]
+
+
+class Teller:
+    def on_point(self, run, point):
+        print(point.spent["gradients"])
+
+
+@pytest.mark.parametrize("method", PEERS)
+def test_pots_plans_are_judged_while_it_runs_and_only_what_it_prints_is_hidden(method, capsys):
+    result = feasible.solve("sparse-clouds", method, budget={"gradients": 60}, observers=[Teller()])
+    spent = [point.spent["gradients"] for point in result.trail]
+    assert len(spent) > 10
+    assert spent == sorted(spent)
+    assert capsys.readouterr().out.split() == [str(s) for s in spent]
+    late, early = (result.trail[i].verdict.residual for i in (-1, 3))
+    assert late < early

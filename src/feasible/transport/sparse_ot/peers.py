@@ -6,6 +6,7 @@ Its sparsity-constrained and its quadratic regularisation, by semi-dual and by d
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from ...core.checks import one_of, real, whole
 from ...core.errors import MissingExtra, StopRun
 from ...core.problem import Method, Problem
+from ...core.run import offer
 from ..plan import SparsePlan
 from .problem import SparseTransport
 from .settings import FORMULATIONS, MOST, SparseOTSettings
@@ -51,6 +53,7 @@ def smooth(
     max_iter: int = MOST["lbfgs"],
     tol: float = SparseOTSettings.tol,
     charge: Callable[[], None] | None = None,
+    seen: Callable[[Any, Any], None] | None = None,
 ) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, " m"], str]:
     """POT's plan, its potential, and its solver's message. What POT prints is not shown.
 
@@ -83,10 +86,20 @@ def smooth(
     )
     last = -cost  # alpha - C, for the dual alpha + beta - C
 
+    screen = sys.stdout
+
     class Charged:
-        """POT's regularisation, paid for."""
+        """POT's regularisation, paid for and shown."""
 
         gamma = inner.gamma
+
+        def delta_Omega(self, x: Any) -> Any:  # noqa: N802
+            value, plan = inner.delta_Omega(self.paid(x))
+            return self.shown(value, plan)
+
+        def max_Omega(self, x: Any, b: Any) -> Any:  # noqa: N802
+            value, plan = inner.max_Omega(self.paid(x), b)
+            return self.shown(value, plan, b)
 
         def paid(self, x: Any) -> Any:
             nonlocal last
@@ -95,11 +108,15 @@ def smooth(
             last = x.copy()
             return x
 
-        def delta_Omega(self, x: Any) -> Any:  # noqa: N802
-            return inner.delta_Omega(self.paid(x))
+        def shown(self, value: Any, plan: Any, b: Any = 1.0) -> Any:
+            if seen is not None:
+                with redirect_stdout(screen):
+                    seen(plan * b, potential())
+            return value, plan
 
-        def max_Omega(self, x: Any, b: Any) -> Any:  # noqa: N802
-            return inner.max_Omega(self.paid(x), b)
+    def potential() -> Any:
+        # for the dual with beta_0 in it, a shift of all, which changes no bound
+        return last[:, 0] + cost[:, 0]
 
     with (
         open(os.devnull, "w") as nowhere,
@@ -120,16 +137,12 @@ def smooth(
                 if formulation == "dual"
                 else inner.max_Omega(last.copy(), b)[1] * b
             )
-            return (
-                plan,
-                last[:, 0] + cost[:, 0],
-                str(over),
-            )  # for the dual with beta_0 in it, a shift of all, which changes no bound
+            return plan, potential(), str(over)
 
 
 @dataclass(frozen=True)
 class PotSmooth(Method):
-    """ot.smooth on a capped problem, in one step.
+    """ot.smooth on a capped problem, in one step that offers the plan of each value and gradient.
 
     A gradient is one value and gradient of its L-BFGS.
 
@@ -166,6 +179,18 @@ class PotSmooth(Method):
         cost = problem.cost.T if problem.rows else problem.cost
         free, caps = np.flatnonzero(a), np.flatnonzero(b)
         k = problem.k if self.capped else None
+
+        def put(plan: Any, alpha: Any) -> None:
+            full = np.zeros(cost.shape)
+            full[np.ix_(free, caps)] = plan
+            state.plan = full.T if problem.rows else full
+            state.potential = np.full(len(a), alpha.min())
+            state.potential[free] = alpha
+
+        def seen(plan: Any, alpha: Any) -> None:
+            put(plan, alpha)
+            offer(self.answer(problem, state))
+
         plan, alpha, state.why = smooth(
             a[free],
             b[caps],
@@ -176,12 +201,9 @@ class PotSmooth(Method):
             self.max_iter,
             self.tol,
             problem.charge,
+            seen,
         )
-        full = np.zeros(cost.shape)
-        full[np.ix_(free, caps)] = plan
-        state.plan = full.T if problem.rows else full
-        state.potential = np.full(len(a), alpha.min())
-        state.potential[free] = alpha
+        put(plan, alpha)
         return state
 
     def answer(self, problem: SparseTransport, state: SmoothState) -> SparsePlan:
