@@ -1,12 +1,6 @@
 from .mec_bottleneck.coding_agent import CodingAgent as CodingAgent
 from .mec_bottleneck.coding_env import MarkovCodingGame as MarkovCodingGame
-from .mec_bottleneck.coding_game import (
-    Code as Code,
-    World as World,
-    grid_world as grid_world,
-    play as play,
-    soft_value_iteration as soft_value_iteration,
-)
+from .mec_bottleneck.coding_game import Code as Code, play as play
 from .mec_bottleneck.coding_problem import CodingGame as CodingGame
 from .mec_bottleneck.entropy_coupling import (
     EntropyCoupling as EntropyCoupling,
@@ -21,6 +15,11 @@ from .mec_bottleneck.mec_bottleneck import (
     mec_bottleneck as mec_bottleneck,
 )
 from .mec_bottleneck.problem import RateLimitedCoupling as RateLimitedCoupling
+from .mec_bottleneck.world import (
+    World as World,
+    grid_world as grid_world,
+    soft_value_iteration as soft_value_iteration,
+)
 from .plan import SparsePlan as SparsePlan
 from .sinkhorn_newton_sparse import instances as instances, peers as peers
 from .sinkhorn_newton_sparse.coupling import Coupling as Coupling, Couplings as Couplings

@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import itertools
 import math
 import os
@@ -21,6 +23,10 @@ from feasible.core.errors import (
 from feasible.core.registry import default_method, load_method, load_problem
 from feasible.core.run import Run, run
 from feasible.transport import (
+    Code,
+    CodingAgent,
+    CodingGame,
+    MarkovCodingGame,
     RateLimitedCoupling,
     dirichlet_law,
     entropy_bits,
@@ -28,11 +34,17 @@ from feasible.transport import (
     mec_bottleneck,
     meet,
     min_entropy_coupling,
+    play,
     zipf_law,
 )
+from feasible.transport.mec_bottleneck.coding_game import CodeSettings
 from feasible.transport.mec_bottleneck.compiled_encoders import drop
 from feasible.transport.mec_bottleneck.entropy_coupling import GREEDY_GAP_BITS
-from feasible.transport.mec_bottleneck.mec_bottleneck import METHODS, MECBottleneck
+from feasible.transport.mec_bottleneck.mec_bottleneck import (
+    METHODS,
+    BottleneckSettings,
+    MECBottleneck,
+)
 
 
 def h(p):
@@ -532,3 +544,17 @@ def test_a_sum_that_is_off_by_rounding_is_divided_out():
     p = np.full(3, 1 / 3) * (1 + 5e-9)
     assert min_entropy_coupling(p, [1.0]).joint.sum() == pytest.approx(1, abs=1e-15)
     assert entropy_bits(np.full(8, 0.125)) == 3
+
+
+def test_functions_methods_and_games_have_the_settings_defaults():
+    assert dataclasses.asdict(MECBottleneck()) == dataclasses.asdict(BottleneckSettings())
+    assert dataclasses.asdict(CodingAgent()) == dataclasses.asdict(CodeSettings())
+    encoder, compress = dataclasses.astuple(CodeSettings())
+    for function in (mec_bottleneck, entropy_bottleneck_encoder):
+        assert inspect.signature(function).parameters["method"].default == encoder
+    for game in (Code, MarkovCodingGame):
+        signature = inspect.signature(game).parameters
+        assert (signature["encoder"].default, signature["compress"].default) == (encoder, compress)
+    for name in ("discount", "max_steps"):
+        found = {inspect.signature(f).parameters[name].default for f in (CodingGame, play)}
+        assert found == {inspect.signature(MarkovCodingGame).parameters[name].default}

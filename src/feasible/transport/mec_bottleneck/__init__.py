@@ -1,24 +1,26 @@
-"""Minimum Entropy Coupling with Bottleneck (MEC-B) (arXiv 2410.21666).
+"""Minimum Entropy Coupling with Bottleneck (MEC-B).
 
-- `claim`: The claim of arXiv 2410.21666: the greedy encoder keeps within its bound, and in coding
-  games beats uniform quantisation, at no cost of reward.
-- `coding_agent`: The coding agent of MEC-B (arXiv 2410.21666) in a run: it sends the messages of
-  a Markov coding game, and reads them.
-- `coding_env`: The Markov coding game as a gymnasium environment, for agents of one's own.
-- `coding_game`: Markov coding games: messages sent through what an agent does (Sokota et al.,
-  ICML 2022), with the rate limit of MEC-B (arXiv 2410.21666).
-- `coding_problem`: CodingGame: messages that a receiver should read off an agent's actions.
-- `compiled_coupling`: Compiled loops of greedy minimum entropy coupling. Logarithms are to base
-  2; ties go to the lower index.
-- `compiled_encoders`: Compiled loops of encoders that keep to a rate. All logarithms are to base
-  2; ties go to the lower index everywhere.
-- `entropy_coupling`: Greedy minimum entropy coupling (Kocaoglu, Dimakis, Vishwanath, Hassibi,
-  AAAI 2017).
-- `instances`: Ready-made laws and games: Zipf and Dirichlet laws, and the grid world of the paper
-  on minimum entropy coupling with bottleneck.
-- `mec_bottleneck`: Minimum entropy coupling with bottleneck, MEC-B (M. Reza Ebrahimi, Jun Chen,
-  Ashish Khisti, NeurIPS 2024, arXiv 2410.21666).
-- `problem`: RateLimitedCoupling: two laws, and a code between them that may say only so much.
+M. Reza Ebrahimi, Jun Chen, Ashish Khisti, NeurIPS 2024, arXiv 2410.21666.
+
+Two laws are coupled through a code that may say only so much:
+
+    maximise    I(X; Y)   over Markov chains X - T - Y
+    subject to  X ~ p_X,  Y ~ p_Y,  H(T) <= R bits
+
+Begin with `mec_bottleneck.mec_bottleneck`; its two halves are `entropy_bottleneck_encoder` in the
+same file (Algorithm 1) and `entropy_coupling.min_entropy_coupling`.
+
+- `entropy_coupling`: greedy minimum entropy coupling of two laws, and what bounds it.
+- `mec_bottleneck`: the encoder, the chain, and the method of a run.
+- `compiled_coupling`, `compiled_encoders`: their compiled loops.
+- `problem`: `RateLimitedCoupling`, the problem of a run.
+- `world`: a decision process as tables, the paper's grid, and its policy of most entropy.
+- `coding_game`: Markov coding games: a code, an episode.
+- `coding_problem`, `coding_agent`, `coding_env`: such games as a problem and a method of a run, and
+  as a gymnasium environment.
+- `instances`: ready-made laws and games.
+- `claim`: the paper's statement as an experiment.
+- `entries`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

@@ -1,12 +1,6 @@
 from .coding_agent import CodingAgent as CodingAgent
 from .coding_env import MarkovCodingGame as MarkovCodingGame
-from .coding_game import (
-    Code as Code,
-    World as World,
-    grid_world as grid_world,
-    play as play,
-    soft_value_iteration as soft_value_iteration,
-)
+from .coding_game import Code as Code, play as play
 from .coding_problem import CodingGame as CodingGame
 from .entropy_coupling import (
     EntropyCoupling as EntropyCoupling,
@@ -21,3 +15,8 @@ from .mec_bottleneck import (
     mec_bottleneck as mec_bottleneck,
 )
 from .problem import RateLimitedCoupling as RateLimitedCoupling
+from .world import (
+    World as World,
+    grid_world as grid_world,
+    soft_value_iteration as soft_value_iteration,
+)

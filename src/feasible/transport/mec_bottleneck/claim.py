@@ -1,5 +1,7 @@
-"""The claim of arXiv 2410.21666: the greedy encoder keeps within its bound, and in coding games
-beats uniform quantisation, at no cost of reward.
+"""The claim of arXiv 2410.21666.
+
+The greedy encoder keeps within its bound, and in coding games beats uniform quantisation, at no
+cost of reward.
 """
 
 from __future__ import annotations

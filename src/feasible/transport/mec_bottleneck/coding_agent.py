@@ -1,5 +1,6 @@
-"""The coding agent of MEC-B (arXiv 2410.21666) in a run: it sends the messages of a Markov coding
-game, and reads them.
+"""The coding agent of MEC-B (arXiv 2410.21666) in a run.
+
+It sends the messages of a Markov coding game, and reads them.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
-from .coding_game import COMPRESSED
+from .coding_game import CodeSettings
 from .coding_problem import UNREAD, CodingGame, Transcript
-from .mec_bottleneck import ENCODERS, check_method
 
 if TYPE_CHECKING:
     from jaxtyping import Int
 
 
 @dataclass(slots=True)
-class State:
-    """run: seeds the chances of each episode, with its number.  decoded, lengths, states, actions:
-    of the episodes before `episode`.
+class CodingState:
+    """Where a run stands.
+
+    Attributes:
+        run: Seeds the chances of each episode, with its number.
+        decoded: (episodes, blocks) of the episodes before `episode`; -1 for the others.
+        lengths: (episodes,) actions of each.
+        states: Those of each episode.
+        actions: Those of each episode.
+        episode: The next one.
     """
 
     run: int
@@ -34,32 +40,23 @@ class State:
 
 
 @dataclass(frozen=True)
-class CodingAgent(Method):
-    """Sends each message by the joint law of its belief and the policy's action; the receiver reads
-    the states and actions alone.
+class CodingAgent(CodeSettings, Method):
+    """Sends each message by the joint law of its belief and the policy's action.
 
-    A step is an episode. With one seed every agent meets the same chances.
-    encoder: of the code, "greedy+interp", "greedy" (the paper's), "quantizer" (its baseline),
-      "quantizer-identity".
-    compress: "belief", or "policy" (the reverse variant: the action's law is coded, and the code
-      coupled with the belief).
+    The receiver reads the states and actions alone. A step is an episode. With one seed every agent
+    meets the same chances. The settings are those of `coding_game.CodeSettings`.
+
+    References:
+        Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666.
     """
 
     solves: ClassVar[type[Problem]] = CodingGame
     name: ClassVar[str] = "coding-agent"
 
-    encoder: str = "greedy+interp"
-    compress: str = "belief"
-
-    def __post_init__(self) -> None:
-        check_method(self.encoder, tuple(ENCODERS), "encoder")
-        if self.compress not in COMPRESSED:
-            raise ArgumentError(f"compress={self.compress!r}: expected 'belief' or 'policy'")
-
-    def init(self, problem: CodingGame, rng: np.random.Generator) -> State:
+    def init(self, problem: CodingGame, rng: np.random.Generator) -> CodingState:
         """Nothing is sent yet."""
         run = int(rng.integers(2**62))
-        return State(
+        return CodingState(
             run,
             np.full((problem.episodes, problem.blocks), UNREAD),
             np.zeros(problem.episodes, np.int64),
@@ -67,7 +64,7 @@ class CodingAgent(Method):
             [],
         )
 
-    def step(self, problem: CodingGame, state: State) -> State:
+    def step(self, problem: CodingGame, state: CodingState) -> CodingState:
         """Send the next message, and read it."""
         code = problem.code(self.encoder, self.compress)
         uniforms = np.random.default_rng([state.run, state.episode]).random((problem.max_steps, 2))
@@ -79,7 +76,7 @@ class CodingAgent(Method):
         state.episode += 1
         return state
 
-    def answer(self, problem: CodingGame, state: State) -> Transcript:
+    def answer(self, problem: CodingGame, state: CodingState) -> Transcript:
         """What was received so far."""
         join = [
             np.concatenate([np.zeros(0, np.int64), *parts])
@@ -87,7 +84,7 @@ class CodingAgent(Method):
         ]
         return Transcript(state.decoded.copy(), join[0], join[1], state.lengths.copy())
 
-    def done(self, problem: CodingGame, state: State) -> str | None:
+    def done(self, problem: CodingGame, state: CodingState) -> str | None:
         """When all messages were sent."""
         return (
             f"all {problem.episodes} messages were sent"

@@ -8,7 +8,8 @@ import numpy as np
 
 from ...core.checks import whole
 from ...core.errors import ArgumentError, MissingExtra
-from .coding_game import Code, Episode, World, play
+from .coding_game import Code, CodeSettings, Episode, play
+from .world import DISCOUNT, MAX_STEPS, World
 
 try:
     import gymnasium
@@ -25,21 +26,32 @@ if TYPE_CHECKING:
 class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
     """An agent moves through a world and sends a message to whoever watches it.
 
-    world: tables.  policy: (S, A), what the actions follow over all messages.  prior: (M,) of each
-      of `blocks` symbols.
-    rate_bits, encoder, compress: see `Code`.
     Observations: {"state", "message" (blocks,), "coding_policy" (A,)}. An agent that draws its
-      actions from coding_policy sends the message; any
-    other is understood as if it did. Rewards are r(s'), not discounted. info: {"beliefs": (blocks,
-    M), "guess": (blocks,)} of the receiver.
-    reset(options={"message": [...]}) sends that message, else one is drawn from the prior.
+    actions from coding_policy sends the message; any other is understood as if it did. Rewards are
+    r(s'), not discounted. info: {"beliefs": (blocks, M), "guess": (blocks,)} of the receiver.
 
-    >>> from feasible.transport import grid_world, soft_value_iteration
-    >>> world = grid_world()
-    >>> game = MarkovCodingGame(world, soft_value_iteration(world, beta=0.05)[1], [1 / 8] * 8,
-    rate_bits=2.0)
-    >>> game.play(message=5, seed=100).finished
-    True
+    Args:
+        world: Tables of states and actions.
+        policy: (S, A), what the actions follow over all messages.
+        prior: (M,) of each of `blocks` symbols.
+        rate_bits: Entropy of the code of each step at most, in bits.
+        blocks: Symbols of a message.
+        encoder: As in `Code`.
+        compress: As in `Code`.
+        max_steps: Actions of an episode at most.
+        discount: Of the rewards that `play` counts.
+
+    Raises:
+        ArgumentError: Settings; probabilities that are none.
+        ShapeError: Shapes that do not fit.
+
+    Example:
+        >>> from feasible.transport import grid_world, soft_value_iteration
+        >>> world = grid_world()
+        >>> policy = soft_value_iteration(world, beta=0.05)[1]
+        >>> game = MarkovCodingGame(world, policy, [1 / 8] * 8, rate_bits=2.0)
+        >>> game.play(message=5, seed=100).decoded.tolist()
+        [5]
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
@@ -52,10 +64,10 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
         rate_bits: float,
         *,
         blocks: int = 1,
-        encoder: str = "greedy+interp",
-        compress: str = "belief",
-        max_steps: int = 1000,
-        discount: float = 0.95,
+        encoder: str = CodeSettings.encoder,
+        compress: str = CodeSettings.compress,
+        max_steps: int = MAX_STEPS,
+        discount: float = DISCOUNT,
     ):
         self.world, self.code = world, Code(policy, prior, rate_bits, blocks, encoder, compress)
         self.max_steps, self.discount = whole("max_steps", max_steps, least=1), discount
@@ -74,8 +86,17 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Begin an episode. options: {"message": (blocks,)}. Raises ArgumentError for other
-        options.
+        """Begin an episode.
+
+        Args:
+            seed: Of the chances and of the messages that are drawn.
+            options: {"message": (blocks,)} sends that message; else one is drawn from the prior.
+
+        Returns:
+            (observation, info).
+
+        Raises:
+            ArgumentError: Other options.
         """
         super().reset(seed=seed)
         options = options or {}
@@ -111,15 +132,18 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
         )
 
     def play(self, message: Any, seed: int) -> Episode:
-        """A whole episode by the coding agent, in compiled code. The environment's own episode is
-        left as it is.
+        """Play a whole episode by the coding agent, in compiled code.
+
+        The environment's own episode is left as it is.
         """
         return play(self.world, self.code, message, seed, self.max_steps, self.discount)
 
     def _coding(self) -> Float[np.ndarray, " A"]:
+        """The sender's law of the next action."""
         return np.clip(self.code.coding_policy(self._state, self._beliefs, self._message), 0.0, 1.0)
 
     def _seen(self) -> dict[str, Any]:
+        """The observation."""
         return {
             "state": np.int64(self._state),
             "message": self._message.copy(),
@@ -127,4 +151,5 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
         }
 
     def _info(self) -> dict[str, Any]:
+        """What the receiver believes."""
         return {"beliefs": self._beliefs.copy(), "guess": self.code.guess(self._beliefs)}

@@ -1,172 +1,67 @@
-"""Markov coding games: messages sent through what an agent does (Sokota et al., ICML 2022), with
-the rate limit of MEC-B (arXiv 2410.21666).
+"""Markov coding games: messages sent through what an agent does, with the rate limit of MEC-B.
 
 An agent acts in a Markov decision process by a fixed stochastic policy pi; a receiver watches
-states and actions. Sender and receiver keep the same
-belief over the message. In each step the belief is compressed to `rate_bits` bits, the code is
-coupled with pi(.|state), the action is drawn from
-that joint law given the message, and the belief becomes the joint law given the action. Over
-messages the actions follow pi exactly, so reward is not
-paid for communication: only the entropy of pi is. `rate_bits=inf` is the game without a bottleneck.
+states and actions. Sender and receiver keep the same belief over the message. In each step the
+belief is compressed to `rate_bits` bits, the code is coupled with pi(.|state), the action is drawn
+from that joint law given the message, and the belief becomes the joint law given the action. Over
+messages the actions follow pi exactly, so reward is not paid for communication: only the entropy of
+pi is. `rate_bits=inf` is the game without a bottleneck.
+
+References:
+    Sokota, de Witt, Igl, Zintgraf, Torr, Strohmeier, Kolter, Whiteson, Foerster, ICML 2022.
+    Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
 
-from ...core.checks import real, whole
+from ...core.checks import one_of, real, whole
 from ...core.compiled import compiled
-from ...core.errors import ArgumentError, ShapeError, is_number
+from ...core.errors import ArgumentError, ShapeError
 from ..arrays import plain, whole_numbers
 from .compiled_coupling import couple, entropy
 from .compiled_encoders import column_masses, encode, mixed_rows
 from .entropy_coupling import check_rate, law
-from .mec_bottleneck import ENCODERS, check_method
+from .mec_bottleneck import ENCODERS, BottleneckSettings
+from .world import DISCOUNT, MAX_STEPS, World, discounted
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
-MOVES = (("up", -1, 0), ("right", 0, 1), ("down", 1, 0), ("left", 0, -1))
 COMPRESSED = ("belief", "policy")
-
-
-# -- the decision process --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class World:
-    """A Markov decision process as tables. transitions: (S, A, S), each row of sum 1.  reward: (S,)
-    on arrival.  terminal: (S,).  start: a state.
-
-    Raises ShapeError, NotFinite, ArgumentError.
-    """
-
-    transitions: Float[np.ndarray, "S A S"]
-    reward: Float[np.ndarray, " S"]
-    terminal: Bool[np.ndarray, " S"]
-    start: int = 0
-    actions: tuple[str, ...] = field(default=(), compare=False)
-
-    def __post_init__(self) -> None:
-        t = plain(self.transitions, "transitions")
-        if t.ndim != 3 or t.shape[0] != t.shape[2] or not t.size:
-            raise ShapeError(f"transitions has shape {t.shape}, expected (states, actions, states)")
-        if t.min() < 0 or np.abs(t.sum(2) - 1).max() > 1e-8:
-            raise ArgumentError("transitions: expected probabilities, of sum 1 over the last axis")
-        for name in ("reward", "terminal"):
-            if np.shape(getattr(self, name)) != t.shape[:1]:
-                raise ShapeError(
-                    f"{name} has shape {np.shape(getattr(self, name))}, expected ({t.shape[0]},)"
-                )
-        if not 0 <= whole("start", self.start, least=0) < t.shape[0]:
-            raise ArgumentError(f"start={self.start}: expected a state below {t.shape[0]}")
-        object.__setattr__(self, "transitions", t)
-        object.__setattr__(self, "reward", plain(self.reward, "reward"))
-        object.__setattr__(self, "terminal", np.asarray(self.terminal, dtype=bool))
-
-    @cached_property
-    def cumulated(self) -> Float[np.ndarray, "S A S"]:
-        """Cumulative transition probabilities."""
-        return np.cumsum(self.transitions, axis=2)
-
-
-def grid_world(
-    rows: int = 8,
-    columns: int = 8,
-    goal: tuple[int, int] = (0, 7),
-    trap: tuple[int, int] | None = (1, 7),
-    obstacles: tuple[tuple[int, int], ...] = tuple((i, i) for i in range(1, 8)),
-    start: tuple[int, int] = (5, 4),
-    noise: float = 0.1,
-) -> World:
-    """The paper's grid: +1 at the goal, -1 in the trap, both terminal; a move slips to each side
-    with probability `noise`; blocked moves stay.
-
-    Cells are (row, column) from the upper left; state = row * columns + column.
-    """
-    if not (is_number(noise) and 0 <= noise <= 0.5):
-        raise ArgumentError(f"noise={noise!r}: expected a probability of at most 0.5 to each side")
-    size = whole("rows", rows, least=1) * whole("columns", columns, least=1)
-    named = [
-        ("goal", goal),
-        ("start", start),
-        *([("trap", trap)] if trap is not None else []),
-        *(("obstacle", cell) for cell in obstacles),
-    ]
-    for name, cell in named:
-        if not (0 <= cell[0] < rows and 0 <= cell[1] < columns):
-            raise ArgumentError(f"{name} {cell} is outside the grid of {rows} x {columns}")
-    for name, cell in named[: 3 if trap is not None else 2]:
-        if cell in obstacles:
-            raise ArgumentError(f"{name} {cell} is an obstacle")
-    transitions = np.zeros((size, 4, size))
-    for state in range(size):
-        r, c = divmod(state, columns)
-        ends = []
-        for _, down, right in MOVES:
-            there = (r + down, c + right)
-            free = 0 <= there[0] < rows and 0 <= there[1] < columns and there not in obstacles
-            ends.append(there[0] * columns + there[1] if free else state)
-        for a in range(4):
-            for side, probability in (
-                (a, 1 - 2 * noise),
-                ((a + 1) % 4, noise),
-                ((a - 1) % 4, noise),
-            ):
-                transitions[state, a, ends[side]] += probability
-    reward, terminal = np.zeros(size), np.zeros(size, bool)
-    for end, value in ((goal, 1.0), (trap, -1.0)):
-        if end is not None:
-            reward[end[0] * columns + end[1]], terminal[end[0] * columns + end[1]] = value, True
-    return World(
-        transitions,
-        reward,
-        terminal,
-        start[0] * columns + start[1],
-        tuple(name for name, _, _ in MOVES),
-    )
-
-
-def soft_value_iteration(
-    world: World, beta: float, discount: float = 0.95, sweeps: int = 100
-) -> tuple[Float[np.ndarray, "S A"], Float[np.ndarray, "S A"]]:
-    """Q and the maximum-entropy policy softmax(Q / beta) after `sweeps` sweeps from 0; beta = 0:
-    the greedy policy, ties shared.
-
-    Q(s, a) = r(s) + discount sum_s' T(s'|s, a) V(s'),   V(s) = beta log sum_a exp(Q(s, a) / beta);
-    Q(s, .) = r(s) in a terminal state
-    """
-    if not (is_number(beta) and 0 <= beta < math.inf):
-        raise ArgumentError(f"beta={beta!r}: expected a finite temperature >= 0")
-    if not (is_number(discount) and 0 < discount <= 1):
-        raise ArgumentError(f"discount={discount!r}: expected a number in (0, 1]")
-    value = np.zeros(len(world.reward))
-    q = np.zeros(world.transitions.shape[:2])
-    for _ in range(whole("sweeps", sweeps, least=1)):
-        q = world.reward[:, None] + discount * np.where(
-            world.terminal[:, None], 0.0, world.transitions @ value
-        )
-        value = beta * logsumexp(q / beta, axis=1) if beta > 0 else q.max(1)
-    if beta > 0:
-        policy = np.exp(q / beta - logsumexp(q / beta, axis=1, keepdims=True))
-    else:
-        policy = (q == q.max(1, keepdims=True)).astype(float)
-    return q, policy / policy.sum(1, keepdims=True)
 
 
 # -- the code --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class CodeSettings:
+    """How an agent codes.
+
+    Attributes:
+        encoder: "greedy+interp", "greedy" (the paper's), "quantizer" (its baseline), or
+            "quantizer-identity".
+        compress: "belief", or "policy" (the paper's reverse variant: the action's law is coded, and
+            the code coupled with the belief).
+    """
+
+    encoder: str = BottleneckSettings.encoder
+    compress: str = "belief"
+
+    def __post_init__(self) -> None:
+        one_of("encoder", self.encoder, ENCODERS)
+        one_of("compress", self.compress, COMPRESSED)
+
+
 @compiled
 def _joint(belief, policy, rate, kind, reverse, out):  # type: ignore[no-untyped-def]
-    """out (M, A): joint law of message and action by MEC-B, of the belief compressed, or (reverse)
-    of the policy.
+    """out (M, A) = the joint law of message and action by MEC-B.
+
+    Of the belief compressed, or (reverse) of the policy.
     """
     source, target = (policy, belief) if reverse else (belief, policy)
     n, m = len(source), len(target)
@@ -270,21 +165,27 @@ def _received(  # type: ignore[no-untyped-def]
 class Code:
     """What sender and receiver agreed on.
 
-    policy: (S, A), rows of sum 1.  prior: (M,) of each block of a message.  rate_bits: of the code
-      in each step; inf: no bottleneck.
-    blocks: a message is so many symbols; each step speaks of the one whose belief has most entropy.
-    encoder: "greedy+interp", "greedy", "quantizer", "quantizer-identity".  compress: "belief", or
-      "policy" (the paper's reverse variant).
+    Attributes:
+        policy: (S, A), rows of sum 1.
+        prior: (M,) of each block of a message.
+        rate_bits: Entropy of the code of each step at most, in bits; inf: no bottleneck.
+        blocks: Symbols of a message; each step speaks of the one whose belief has most entropy.
+        encoder: As in `CodeSettings`.
+        compress: As in `CodeSettings`.
 
-    Raises ShapeError, NotFinite, ArgumentError, ArgumentTypeError.
+    Raises:
+        ArgumentError: Probabilities that are none; settings.
+        ArgumentTypeError: What is no number.
+        ShapeError: Shapes that do not fit.
+        NotFinite: NaN or infinities.
     """
 
     policy: Float[np.ndarray, "S A"]
     prior: Float[np.ndarray, " M"]
     rate_bits: float
     blocks: int = 1
-    encoder: str = "greedy+interp"
-    compress: str = "belief"
+    encoder: str = CodeSettings.encoder
+    compress: str = CodeSettings.compress
 
     def __post_init__(self) -> None:
         policy = plain(self.policy, "policy")
@@ -292,13 +193,11 @@ class Code:
             raise ShapeError(f"policy has shape {policy.shape}, expected (states, actions)")
         if policy.min() < 0 or np.abs(policy.sum(1) - 1).max() > 1e-8:
             raise ArgumentError("policy: expected probabilities, of sum 1 in each row")
-        if self.compress not in COMPRESSED:
-            raise ArgumentError(f"compress={self.compress!r}: expected 'belief' or 'policy'")
         object.__setattr__(self, "policy", policy / policy.sum(1, keepdims=True))
         object.__setattr__(self, "prior", law(self.prior, "prior"))
         object.__setattr__(self, "rate_bits", check_rate(self.rate_bits))
         whole("blocks", self.blocks, least=1)
-        check_method(self.encoder, tuple(ENCODERS), "encoder")
+        CodeSettings(self.encoder, self.compress)
 
     @property
     def rules(self) -> tuple[float, int, bool]:
@@ -339,11 +238,19 @@ class Code:
         return out
 
     def receive(self, states: Any, actions: Any) -> Float[np.ndarray, "blocks M"]:
-        """The receiver's beliefs after the actions (n,) in the states (n,) or (n + 1,), of which
-        the last is not needed.
+        """The receiver's beliefs after the actions in the states.
 
-        Raises ArgumentTypeError, ShapeError, ArgumentError (a state or action that the policy does
-        not have).
+        Args:
+            states: (n,) or (n + 1,), of which the last is not needed.
+            actions: (n,).
+
+        Returns:
+            (blocks, M).
+
+        Raises:
+            ArgumentTypeError: What is no whole number.
+            ShapeError: Lengths that do not fit.
+            ArgumentError: A state or an action that the policy does not have.
         """
         seen = whole_numbers(states, "states", below=self.policy.shape[0])
         made = whole_numbers(actions, "actions", below=self.policy.shape[1])
@@ -361,7 +268,12 @@ class Code:
         return beliefs.argmax(1)
 
     def message(self, message: Any) -> Int[np.ndarray, " blocks"]:
-        """A message as (blocks,) whole numbers below M. Raises ShapeError, ArgumentError."""
+        """A message as (blocks,) whole numbers below M.
+
+        Raises:
+            ShapeError: Another length, or no whole numbers.
+            ArgumentError: A symbol that the prior does not have.
+        """
         given = np.atleast_1d(np.asarray(message))
         if given.dtype.kind not in "iu" or given.shape != (self.blocks,):
             raise ShapeError(
@@ -377,8 +289,15 @@ class Code:
 
 @dataclass(frozen=True)
 class Episode:
-    """states: (n + 1,).  actions: (n,).  beliefs: (blocks, M) at the end.  decoded: (blocks,).
-    finished: a terminal state was reached.
+    """What happened.
+
+    Attributes:
+        states: (n + 1,).
+        actions: (n,).
+        beliefs: (blocks, M) of the receiver at the end.
+        decoded: (blocks,) the likeliest symbols then.
+        reward: Discounted.
+        finished: A terminal state was reached.
     """
 
     states: Int[np.ndarray, " n1"]
@@ -389,24 +308,38 @@ class Episode:
     finished: bool
 
 
-def discounted(world: World, states: Int[np.ndarray, " n1"], discount: float) -> float:
-    """sum_i discount^i r(s_i) over the states after the first."""
-    return float(world.reward[states[1:]] @ discount ** np.arange(1, len(states)))
-
-
 def play(
     world: World,
     code: Code,
     message: Any,
     rng: np.random.Generator | int,
-    max_steps: int = 1000,
-    discount: float = 0.95,
+    max_steps: int = MAX_STEPS,
+    discount: float = DISCOUNT,
 ) -> Episode:
-    """One episode: the agent sends the message (blocks,) by its actions until a terminal state or
-    max_steps. rng: a generator or a seed.
+    """Play one episode: the agent sends the message by its actions.
 
-    Draws two uniforms a step, all of them at the start: with one seed every code meets the same
-      chances.
+    Two uniforms a step are drawn, all of them at the start: with one seed every code meets the same
+    chances.
+
+    Args:
+        world: Tables of states and actions.
+        code: What sender and receiver agreed on.
+        message: (blocks,) symbols.
+        rng: A generator or a seed.
+        max_steps: Actions at most; it ends before in a terminal state.
+        discount: Of the rewards.
+
+    Raises:
+        ShapeError: A policy of another world; a message of another length.
+        ArgumentError: A symbol that the prior does not have; settings.
+
+    Example:
+        >>> from feasible.transport import grid_world, soft_value_iteration
+        >>> world = grid_world()
+        >>> policy = soft_value_iteration(world, beta=0.05)[1]
+        >>> code = Code(policy, [1 / 8] * 8, rate_bits=2.0)
+        >>> play(world, code, message=5, rng=100).decoded.tolist()
+        [5]
     """
     if len(code.policy) != len(world.reward) or code.policy.shape[1] != world.transitions.shape[1]:
         raise ShapeError(

@@ -1,7 +1,7 @@
 """CodingGame: messages that a receiver should read off an agent's actions.
 
-minimise  the receiver's error rate   over codes whose actions follow the policy pi and whose code
-words have at most R bits of entropy
+minimise    the receiver's error rate
+subject to  actions follow the policy pi, code words have at most R bits of entropy
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import numpy as np
 
 from ...core.budget import active_meter
 from ...core.checks import whole
-from ...core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, ShapeError
+from ...core.errors import ArgumentTypeError, BudgetExhausted, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import whole_numbers
-from .coding_game import Code, Episode, World, discounted, played, soft_value_iteration
+from .coding_game import Code, Episode, played
 from .entropy_coupling import check_rate, entropy_bits, law
+from .world import DISCOUNT, MAX_STEPS, World, discounted, soft_value_iteration
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -30,10 +31,13 @@ UNREAD = -1
 
 @dataclass(slots=True)
 class Transcript:
-    """An answer. decoded: (episodes, blocks), -1 where nothing was played.  states: of all episodes
-    one after the other, n + 1 of each.
+    """An answer: what was received, and what was seen.
 
-    actions: likewise, n of each.  lengths: (episodes,) n of each; 0 where nothing was played.
+    Attributes:
+        decoded: (episodes, blocks), -1 where nothing was played.
+        states: Of all episodes one after the other, n + 1 of each.
+        actions: Likewise, n of each.
+        lengths: (episodes,) n of each; 0 where nothing was played.
     """
 
     decoded: Int[np.ndarray, "episodes blocks"]
@@ -46,17 +50,31 @@ class Transcript:
 class CodingGame(Problem):
     """So many messages are sent through the actions of an agent in a world.
 
-    beta, discount: of the maximum-entropy policy that the actions must follow.  messages: M,
-      uniform symbols of a block, or a law `prior` (M,).
-    blocks: symbols of a message.  rate_bits: of the code in each step.  seed: of the messages that
-      are sent.
+        minimise    the receiver's error rate
+        subject to  actions follow the policy pi, code words have at most R bits of entropy
 
     `transmit` plays one episode and charges its env_steps. An answer is a `Transcript`; symbols
-    that were not received count as errors. The reward,
-    the mean over the played episodes, discounted, is measured on the states. Moves that the world
-    or the policy cannot make are a violation.
+    that were not received count as errors. The reward, the mean over the played episodes,
+    discounted, is measured on the states. Moves that the world or the policy cannot make are a
+    violation.
 
-    Raises ShapeError, NotFinite, ArgumentError, ArgumentTypeError.
+    Attributes:
+        world: Tables of states and actions.
+        beta: Temperature of the maximum-entropy policy that the actions must follow.
+        rate_bits: Entropy of the code of each step at most, in bits.
+        messages: M, uniform symbols of a block.
+        blocks: Symbols of a message.
+        episodes: Messages that are sent.
+        discount: Of the policy and of the reward.
+        max_steps: Actions of an episode at most.
+        seed: Of the messages that are sent.
+        prior: (M,) a law of the symbols, in place of `messages`.
+
+    Raises:
+        ArgumentError: Settings; probabilities that are none.
+        ArgumentTypeError: What is no number, or no world.
+        ShapeError: Shapes that do not fit.
+        NotFinite: NaN or infinities.
     """
 
     world: World
@@ -65,8 +83,8 @@ class CodingGame(Problem):
     messages: int = 50
     blocks: int = 1
     episodes: int = 200
-    discount: float = 0.95
-    max_steps: int = 1000
+    discount: float = DISCOUNT
+    max_steps: int = MAX_STEPS
     seed: int = 0
     prior: Any = None
     name: str = "coding-game"
@@ -106,11 +124,17 @@ class CodingGame(Problem):
     def transmit(
         self, episode: int, code: Code, uniforms: Float[np.ndarray, "max_steps 2"]
     ) -> Episode:
-        """Play an episode; its steps are reserved before and given back after. Raises
-        BudgetExhausted where it does not end within the budget.
+        """Play an episode; its steps are reserved before and given back after.
+
+        Args:
+            episode: Its number, which says its message.
+            code: Of sender and receiver.
+            uniforms: (max_steps, 2) chances of action and of transition.
+
+        Raises:
+            BudgetExhausted: It does not end within the budget.
         """
-        if not 0 <= whole("episode", episode, least=0) < self.episodes:
-            raise ArgumentError(f"episode={episode}: expected a number below {self.episodes}")
+        whole("episode", episode, least=0, most=self.episodes - 1)
         meter = active_meter.get()
         granted = self.max_steps if meter is None else int(meter.grant("env_steps", self.max_steps))
         found = played(self.world, code, self.sent[episode], uniforms[:granted], self.discount)
@@ -123,8 +147,12 @@ class CodingGame(Problem):
         return found
 
     def judge(self, answer: Any) -> Verdict:
-        """The share of symbols that were not received, and the reward. Raises ShapeError,
-        ArgumentTypeError, ArgumentError.
+        """The share of symbols that were not received, and the reward.
+
+        Raises:
+            ShapeError: A transcript whose parts do not fit.
+            ArgumentTypeError: What is no whole number.
+            ArgumentError: States or actions that there are not.
         """
         if answer is None:
             return Verdict(float("nan"), float("inf"))

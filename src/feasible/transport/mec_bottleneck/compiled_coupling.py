@@ -1,5 +1,6 @@
-"""Compiled loops of greedy minimum entropy coupling. Logarithms are to base 2; ties go to the lower
-index.
+"""Compiled loops of greedy minimum entropy coupling.
+
+Logarithms are to base 2; ties go to the lower index.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def falling(p):  # type: ignore[no-untyped-def]
 
 @compiled
 def _ahead(keys, i, j):  # type: ignore[no-untyped-def]
+    """Whether i comes before j: a larger key, or the lower index of equals."""
     return keys[i] > keys[j] or (keys[i] == keys[j] and i < j)
 
 
@@ -69,16 +71,15 @@ def _rise(heap, i, keys):  # type: ignore[no-untyped-def]
 
 @compiled
 def _from_heap(order, at, n, heap, size, left):  # type: ignore[no-untyped-def]
-    """Whether the largest mass is that of a symbol that was paired before, and not the next of the
-    untouched ones.
-    """
+    """Whether the largest mass is that of a symbol that was paired before."""
     return size > 0 and (at == n or _ahead(left, heap[0], order[at]))
 
 
 @compiled
 def _after(order, at, heap, size, left, paired):  # type: ignore[no-untyped-def]
-    """The next untouched symbol and the heap's size, once the largest mass was paired: what is left
-    of it is kept in the heap.
+    """The next untouched symbol and the heap's size, once the largest mass was paired.
+
+    What is left of it is kept in the heap.
     """
     if not paired:
         i = order[at]
@@ -97,12 +98,11 @@ def _after(order, at, heap, size, left, paired):  # type: ignore[no-untyped-def]
 
 @compiled
 def couple(p, q, rows, columns, masses):  # type: ignore[no-untyped-def]
-    """Greedy minimum entropy coupling: pair the largest masses until one side is used up. Writes at
-    most n + m cells; returns how many.
+    """Greedy minimum entropy coupling: pair the largest masses until one side is used up.
 
-    Untouched symbols wait in falling order, those with something left in a heap. Sums that differ
-    by rounding leave some mass on one side: a symbol
-    of it that is untouched gets the partner that came last.
+    Writes at most n + m cells; returns how many. Untouched symbols wait in falling order, those
+    with something left in a heap. Sums that differ by rounding leave some mass on one side: a
+    symbol of it that is untouched gets the partner that came last.
     """
     left, right = p.copy(), q.copy()
     first, n = falling(left)

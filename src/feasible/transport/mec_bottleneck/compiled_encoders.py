@@ -1,9 +1,11 @@
-"""Compiled loops of encoders that keep to a rate. All logarithms are to base 2; ties go to the
-lower index everywhere.
+"""Compiled loops of encoders that keep to a rate.
 
-An encoder of X is an array of labels, X -> T, in which at most one symbol is split: `row` sends the
-mass `moved` to the column `to`, and the rest to
-its label. row = -1: nothing is split, the encoder is a function.
+All logarithms are to base 2; ties go to the lower index everywhere. An encoder of X is an array of
+labels, X -> T, in which at most one symbol is split: `row` sends the mass `moved` to the column
+`to`, and the rest to its label. row = -1: nothing is split, the encoder is a function.
+
+References:
+    Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666, Algorithm 1 and Theorem 3.
 """
 
 from __future__ import annotations
@@ -38,11 +40,11 @@ def split_cost(a, moved):  # type: ignore[no-untyped-def]
 
 @compiled
 def cut(source, target, a, rest, rate, rising):  # type: ignore[no-untyped-def]
-    """The mass to move from a column of mass `source` into one of mass `target`, at most a, such
-    that the entropy of T is `rate`.
+    """The mass to move between two columns such that the entropy of T is `rate`, by bisection.
 
-    rest: entropy terms of the other columns. The entropy is monotone on [0, a]: rising or falling.
-      The answer never exceeds the rate.
+    From a column of mass `source` into one of mass `target`, at most a. rest: entropy terms of the
+    other columns. The entropy is monotone on [0, a]: rising or falling. The answer never exceeds
+    the rate.
     """
     low, high = 0.0, a
     best = 0.0 if rising else a
@@ -64,11 +66,11 @@ def cut(source, target, a, rest, rate, rising):  # type: ignore[no-untyped-def]
 
 @compiled
 def greedy(p, order, k, rate):  # type: ignore[no-untyped-def]
-    """Algorithm 1 on the k positive masses, in falling order. Returns (big, pair): the `big`
-    largest share a column, and, if pair, the two smallest.
+    """Algorithm 1 on the k positive masses, in falling order.
 
-    The merged largest stays the largest and the smallest are only merged last, so the search is a
-    walk along the sorted masses.
+    Returns (big, pair): the `big` largest share a column, and, if pair, the two smallest. The
+    merged largest stays the largest and the smallest are only merged last, so the search is a walk
+    along the sorted masses.
     """
     top = p[order[0]]
     h = 0.0
@@ -88,8 +90,9 @@ def greedy(p, order, k, rate):  # type: ignore[no-untyped-def]
 
 @compiled
 def label_by(order, k, big, low, pair, labels):  # type: ignore[no-untyped-def]
-    """Labels of the map that merges the `big` largest and `low` smallest into column 0, and, if
-    pair, the two smallest. Returns columns.
+    """Labels of the map that merges the `big` largest and the `low` smallest into column 0.
+
+    And, if pair, the two smallest. Returns how many columns.
     """
     labels[:] = 0
     columns = 1
@@ -104,12 +107,11 @@ def label_by(order, k, big, low, pair, labels):  # type: ignore[no-untyped-def]
 
 @compiled
 def interpolate(p, order, k, rate, big, pair, labels):  # type: ignore[no-untyped-def]
-    """The best near-functional encoder around the maps that the greedy search passed (Theorem 3,
-    with finite masses).
+    """The best encoder with one split symbol around the maps that the greedy search passed.
 
-    Writes labels; returns (columns, row, to, moved). Where H(T) = R, R - I(X;T) = H(T|X), which is
-    what splitting one symbol costs: the candidate of
-    least cost is taken.
+    Theorem 3, with finite masses. Writes labels; returns (columns, row, to, moved). Where H(T) = R,
+    R - I(X;T) = H(T|X), which is what splitting one symbol costs: the candidate of least cost is
+    taken.
     """
     tail = np.zeros(k + 1)
     for i in range(k - 1, -1, -1):
@@ -199,8 +201,9 @@ def interpolate(p, order, k, rate, big, pair, labels):  # type: ignore[no-untype
 
 @compiled
 def quantise(p, rate, labels):  # type: ignore[no-untyped-def]
-    """The uniform scalar quantiser: floor(2^R) cells of consecutive symbols. Returns columns; cells
-    without mass are left out.
+    """The uniform scalar quantiser: floor(2^R) cells of consecutive symbols.
+
+    Returns how many columns; cells without mass are left out.
     """
     n = len(p)
     cells = n if rate >= np.log2(n) else int(np.floor(2.0**rate + 1e-9))
@@ -220,10 +223,9 @@ def quantise(p, rate, labels):  # type: ignore[no-untyped-def]
 
 @compiled
 def encode(p, rate, kind, labels):  # type: ignore[no-untyped-def]
-    """An encoder of p (n,), of sum 1, with H(T) <= rate. Writes labels (n,); returns (columns, row,
-    to, moved).
+    """An encoder of p (n,), of sum 1, with H(T) <= rate.
 
-    Symbols without mass go to column 0.
+    Writes labels (n,); returns (columns, row, to, moved). Symbols without mass go to column 0.
     """
     order, k = falling(p)
     if kind == QUANTISER or (kind == QUANTISER_IDENTITY and entropy(p) > rate + SLACK):
@@ -249,13 +251,11 @@ def column_masses(p, labels, columns, row, to, moved):  # type: ignore[no-untype
 
 @compiled
 def best_partition(p, rate, labels):  # type: ignore[no-untyped-def]
-    """The best of all maps, and of all that split one symbol in two, for few positive masses p
-    (n,).
+    """The best of all maps, and of all that split one symbol in two, for few positive masses.
 
     Writes labels; returns (columns, row, to, moved). Every map within the rate is visited; from it
-    every symbol moves towards every other column, and
-    towards a new one, as far as the entropy rises and the rate allows. Movements that lower it are
-    the same ones seen from their other end.
+    every symbol moves towards every other column, and towards a new one, as far as the entropy
+    rises and the rate allows. Movements that lower it are the same ones seen from their other end.
     """
     n = len(p)
     partition, tops = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -309,8 +309,7 @@ def best_partition(p, rate, labels):  # type: ignore[no-untyped-def]
 def mixed_rows(  # type: ignore[no-untyped-def]
     p, labels, row, to, moved, masses, t_of, y_of, mass_of, count, joint
 ):
-    """joint (n, m) of X and Y through an encoder of X and the coupling of T and Y in `count`
-    cells."""
+    """joint (n, m) of X and Y through an encoder of X and the coupling of T and Y."""
     joint[:] = 0.0
     conditional = np.zeros((len(masses), joint.shape[1]))
     for c in range(count):

@@ -1,17 +1,18 @@
-"""Greedy minimum entropy coupling (Kocaoglu, Dimakis, Vishwanath, Hassibi, AAAI 2017).
+"""Greedy minimum entropy coupling.
 
-    minimise  H(X, Y)   over joint laws of X ~ p and Y ~ q,    which is to maximise I(X; Y) = H(p) +
-    H(q) - H(X, Y)
+    minimise  H(X, Y)   over joint laws of X ~ p and Y ~ q
 
-The largest remaining masses are paired, again and again: with heaps in O((n + m) log (n + m)) time
-  and linear memory. The entropy is at most
-log2(e) / e = 0.531 bits above the least possible one (Compton, Katz, Qi, Greenewald, Kocaoglu,
-AISTATS 2023), and at most 1 bit above that of the
-meet of p and q, below which no coupling comes (Cicalese, Gargano, Vaccaro, IEEE Trans. Inf. Theory
-2019). Take it where two laws are given and one
-variable should tell as much as possible of the other: causal direction, steganography, codes whose
-  output law is prescribed. It takes no cost: for
-that there is `sinkhorn_newton`.
+which is to maximise I(X; Y) = H(p) + H(q) - H(X, Y). The largest remaining masses are paired, again
+and again: with heaps in O((n + m) log (n + m)) time and linear memory. The entropy is at most
+log2(e) / e = 0.531 bits above the least possible one (Compton et al.), and at most 1 bit above that
+of the meet of p and q, below which no coupling comes (Cicalese et al.). Take it where two laws are
+given and one variable should tell as much as possible of the other: causal direction,
+steganography, codes whose output law is prescribed. It takes no cost: for that there is
+`sinkhorn_newton`.
+
+References:
+    Kocaoglu, Dimakis, Vishwanath, Hassibi, AAAI 2017. Compton, Katz, Qi, Greenewald, Kocaoglu,
+    AISTATS 2023. Cicalese, Gargano, Vaccaro, IEEE Trans. Inf. Theory 2019.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse as sp
 
-from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, is_number
+from ...core.checks import flag, real
+from ...core.errors import ArgumentError
 from ..arrays import histogram, is_torch, like, tolerance_of
 from . import compiled_coupling as kernels
 
@@ -38,10 +40,17 @@ GREEDY_GAP_BITS = math.log2(math.e) / math.e
 
 
 def law(value: Any, name: str) -> Float[np.ndarray, " n"]:
-    """A probability vector (n,); a sum that differs from 1 by rounding (1e-8; 1e-5 in single
-    precision) is divided out.
+    """A probability vector; a sum that differs from 1 by rounding is divided out.
 
-    Raises ShapeError, NotFinite, ArgumentTypeError, ArgumentError (negative masses, another sum).
+    Args:
+        value: (n,) masses >= 0 whose sum is 1 to 1e-8 (1e-5 in single precision).
+        name: The argument, as its user knows it.
+
+    Raises:
+        ArgumentError: Negative masses, another sum.
+        ArgumentTypeError: What is no number.
+        ShapeError: Empty, or more than one axis.
+        NotFinite: NaN or infinities.
     """
     p = histogram(
         value if is_torch(value) or isinstance(value, np.ndarray) else np.asarray(value), name
@@ -58,27 +67,23 @@ def law(value: Any, name: str) -> Float[np.ndarray, " n"]:
 
 
 def check_rate(rate_bits: Any) -> float:
-    """A rate in bits, or ArgumentError (negative), NotFinite (NaN), ArgumentTypeError."""
-    if not is_number(rate_bits):
-        raise ArgumentTypeError(
-            f"rate_bits: got {type(rate_bits).__name__}, expected a number of bits >= 0"
-        )
-    if math.isnan(rate_bits):
-        raise NotFinite("rate_bits is nan: expected a number of bits >= 0")
-    if rate_bits < 0:
-        raise ArgumentError(f"rate_bits={float(rate_bits):g}: expected a number of bits >= 0")
-    return float(rate_bits)
+    """A rate in bits, >= 0; infinity is one.
+
+    Raises:
+        ArgumentError: Negative.
+        NotFinite: NaN.
+        ArgumentTypeError: No number.
+    """
+    return real("rate_bits", rate_bits, least=0, infinite=True, note=", in bits")
 
 
 def as_sparse(sparse: Any) -> bool | None:
-    """The setting `sparse`: True, False, or None for what the size suggests. Raises
-    ArgumentTypeError.
+    """The setting `sparse`: True, False, or None for what the size suggests.
+
+    Raises:
+        ArgumentTypeError: Something else.
     """
-    if sparse is not None and not isinstance(sparse, (bool, np.bool_)):
-        raise ArgumentTypeError(
-            f"sparse: got {type(sparse).__name__}, expected True, False or None"
-        )
-    return None if sparse is None else bool(sparse)
+    return None if sparse is None else flag("sparse", sparse)
 
 
 def entropy_bits(p: Float[np.ndarray, " n"]) -> float:
@@ -87,8 +92,16 @@ def entropy_bits(p: Float[np.ndarray, " n"]) -> float:
 
 
 def meet(p: Float[np.ndarray, " n"], q: Float[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
-    """The largest law that both p and q majorise, in falling order, k = max(n, m): no coupling's
-    entropy is below its entropy (Cicalese et al.).
+    """The largest law that both p and q majorise, in falling order.
+
+    No coupling's entropy is below its entropy (Cicalese et al.).
+
+    Args:
+        p: (n,) probabilities.
+        q: (m,) probabilities.
+
+    Returns:
+        (max(n, m),) probabilities.
     """
     k = max(len(p), len(q))
     sums = [np.cumsum(np.pad(np.sort(v)[::-1], (0, k - len(v)))) for v in (p, q)]
@@ -98,16 +111,15 @@ def meet(p: Float[np.ndarray, " n"], q: Float[np.ndarray, " m"]) -> Float[np.nda
 def information_bound(
     p_x: Float[np.ndarray, " n"], p_y: Float[np.ndarray, " m"], rate_bits: float
 ) -> float:
-    """Bits of I(X; Y) that no chain of rate R exceeds: min(R, H(X) + H(Y) - H(p_X meet p_Y)); the
-    second is at most H(X), and at most H(Y).
+    """Bits of I(X; Y) that no chain of rate R exceeds: min(R, H(X) + H(Y) - H(p_X meet p_Y)).
+
+    The second is at most H(X), and at most H(Y).
     """
     return min(rate_bits, entropy_bits(p_x) + entropy_bits(p_y) - entropy_bits(meet(p_x, p_y)))
 
 
 def delivered(joint: sp.coo_array, sparse: bool | None, given: Any) -> Any:
-    """A joint law as the caller wants it: dense where it is small, else COO; torch where `given` is
-    torch.
-    """
+    """A joint law as the caller wants it: dense where it is small, else COO, in kind."""
     if sparse or (sparse is None and joint.shape[0] * joint.shape[1] > DENSE_CELLS):
         if not is_torch(given):
             return joint
@@ -127,10 +139,16 @@ def delivered(joint: sp.coo_array, sparse: bool | None, given: Any) -> Any:
 
 @dataclass(frozen=True)
 class EntropyCoupling:
-    """A joint law of X ~ p (n,) and Y ~ q (m,), as its cells: at most n + m. All figures are in
-    bits.
+    """A joint law of X ~ p and Y ~ q, as its cells: at most n + m. All figures are in bits.
 
-    rows, columns, masses: (cells,). lower_bound: H of the meet; no coupling has less entropy.
+    Attributes:
+        rows: (cells,).
+        columns: (cells,).
+        masses: (cells,).
+        p: (n,) law of X.
+        q: (m,) law of Y.
+        sparse: Whether `joint` is a COO array; None: from 2^18 cells on.
+        given: An argument whose kind the arrays take.
     """
 
     rows: Int[np.ndarray, " cells"]
@@ -169,26 +187,42 @@ class EntropyCoupling:
 
     @property
     def gap_bound(self) -> float:
-        """How far the entropy may be above the least possible one: what the meet leaves open, and
-        never more than log2(e) / e.
+        """How far the entropy may be above the least possible one.
+
+        What the meet leaves open, and never more than log2(e) / e.
         """
         return min(max(self.entropy - self.lower_bound, 0.0), GREEDY_GAP_BITS)
 
 
 def min_entropy_coupling(p: Any, q: Any, sparse: bool | None = None) -> EntropyCoupling:
-    """Couple X ~ p (n,) and Y ~ q (m,) with little joint entropy; p, q: probabilities, zeros
-    allowed, NumPy, torch or lists.
+    """Couple X ~ p and Y ~ q with little joint entropy.
 
-    sparse: whether `.joint` is a COO array; None: from 2^18 cells on. Ties go to the lower index,
-      so that sender and receiver agree on it.
-    Marginals are those given to rounding (1e-15); every symbol with mass keeps some.
+        minimise  H(X, Y)   over joint laws of X ~ p and Y ~ q
 
-    Raises ShapeError (empty, wrong axes), NotFinite, ArgumentTypeError, ArgumentError (negative,
-    sum not 1).
+    Ties go to the lower index, so that sender and receiver agree on it. Marginals are those given
+    to rounding (1e-15); every symbol with mass keeps some.
 
-    >>> coupling = min_entropy_coupling([0.5, 0.25, 0.25], [0.5, 0.5])
-    >>> coupling.entropy, coupling.information
-    (1.5, 1.0)
+    Args:
+        p: (n,) probabilities, zeros allowed; NumPy, torch or a list.
+        q: (m,) probabilities.
+        sparse: Whether `.joint` is a COO array; None: from 2^18 cells on.
+
+    Returns:
+        The joint law, and how far from the best it can be.
+
+    Raises:
+        ArgumentError: Negative masses, a sum that is not 1.
+        ArgumentTypeError: What is no number.
+        ShapeError: Empty, or more than one axis.
+        NotFinite: NaN or infinities.
+
+    Example:
+        >>> coupling = min_entropy_coupling([0.5, 0.25, 0.25], [0.5, 0.5])
+        >>> coupling.entropy, coupling.information
+        (1.5, 1.0)
+
+    References:
+        Kocaoglu et al., AAAI 2017.
     """
     a, b = law(p, "p"), law(q, "q")
     keep = as_sparse(sparse)

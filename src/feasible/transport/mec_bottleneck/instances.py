@@ -1,6 +1,4 @@
-"""Ready-made laws and games: Zipf and Dirichlet laws, and the grid world of the paper on minimum
-entropy coupling with bottleneck.
-"""
+"""Ready-made laws and games: Zipf and Dirichlet laws, and the paper's grid world."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ import numpy as np
 
 from ...core.checks import real, whole
 from ...core.errors import UnknownName, nearest
-from .coding_game import grid_world
 from .coding_problem import CodingGame
 from .problem import RateLimitedCoupling
+from .world import grid_world
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -28,8 +26,12 @@ def zipf_law(n: int, exponent: float = 1.0) -> Float[np.ndarray, " n"]:
 
 
 def dirichlet_law(n: int, concentration: float = 1.0, seed: int = 0) -> Float[np.ndarray, " n"]:
-    """A law drawn from the symmetric Dirichlet distribution: the smaller the concentration, the
-    more uneven.
+    """A law drawn from the symmetric Dirichlet distribution.
+
+    Args:
+        n: Symbols.
+        concentration: The smaller, the more uneven.
+        seed: Of the draw.
     """
     return np.random.default_rng(seed).dirichlet(
         np.full(whole("n", n, least=1), real("concentration", concentration, above=0))
@@ -42,8 +44,9 @@ def zipf_bottleneck(n: int = 1000, rate_bits: float = 4.0) -> RateLimitedCouplin
 
 
 def dirichlet_bottleneck(n: int = 7, rate_bits: float = 1.5, seed: int = 0) -> RateLimitedCoupling:
-    """Two laws of 7 symbols from a flat Dirichlet distribution, and a code of 1.5 bits: small
-    enough for all functions to be visited.
+    """Two laws of 7 symbols from a flat Dirichlet distribution, and a code of 1.5 bits.
+
+    Small enough for all functions to be visited.
     """
     return RateLimitedCoupling(
         dirichlet_law(n, 1.0, seed),
@@ -60,8 +63,14 @@ def coding_grid(
     messages: int = 50,
     seed: int = 0,
 ) -> CodingGame:
-    """One of 50 messages sent through a walk to the goal of the paper's 8 x 8 grid; codes of 0.9 of
-    the message's entropy, temperature exp(-6).
+    """One of 50 messages sent through a walk to the goal of the paper's 8 x 8 grid.
+
+    Args:
+        compression: Entropy of the code, as a share of the message's.
+        log_beta: Logarithm of the policy's temperature.
+        episodes: Messages that are sent.
+        messages: Symbols there are.
+        seed: Of the messages.
     """
     return CodingGame(
         grid_world(),
@@ -83,7 +92,15 @@ PROBLEMS: dict[str, Callable[..., RateLimitedCoupling | CodingGame]] = {
 
 
 def get(name: str, **options: object) -> RateLimitedCoupling | CodingGame:
-    """A ready-made problem by name: ``get("coding-grid", compression=0.4)``. Raises UnknownName."""
+    """A ready-made problem by name: ``get("coding-grid", compression=0.4)``.
+
+    Args:
+        name: As in `PROBLEMS`.
+        **options: Arguments of its factory.
+
+    Raises:
+        UnknownName: No problem of this name.
+    """
     if name not in PROBLEMS:
         raise UnknownName(f"no problem of couplings is called {name!r}: {nearest(name, PROBLEMS)}")
     return partial(PROBLEMS[name], **options)()

@@ -1,27 +1,29 @@
-"""Minimum entropy coupling with bottleneck, MEC-B (M. Reza Ebrahimi, Jun Chen, Ashish Khisti,
-NeurIPS 2024, arXiv 2410.21666).
+"""Minimum entropy coupling with bottleneck, MEC-B.
 
-    maximise  I(X; Y)   over Markov chains X - T - Y   with  X ~ p_X,  Y ~ p_Y,  H(T) <= R bits
+    maximise    I(X; Y)   over Markov chains X - T - Y
+    subject to  X ~ p_X,  Y ~ p_Y,  H(T) <= R bits
 
 Lossy compression where the law of the output is prescribed: steganography, coded control policies,
-  retrieval under a shift of the distribution.
-I(X; Y) >= I(X; T) + I(T; Y) - R, and the two terms are maximised one after the other: an encoder by
-a greedy search over functions (EBIM,
-Algorithm 1), refined by splitting one symbol (Theorem 3), and a decoder by greedy minimum entropy
-coupling. That is a lower bound, not always the
-joint optimum.
+retrieval under a shift of the distribution. I(X; Y) >= I(X; T) + I(T; Y) - R, and the two terms are
+maximised one after the other: an encoder by a greedy search over functions (EBIM, Algorithm 1),
+refined by splitting one symbol (Theorem 3), and a decoder by greedy minimum entropy coupling. That
+is a lower bound, not always the joint optimum.
+
+References:
+    Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import sparse as sp
 
-from ...core.errors import ArgumentError, nearest
+from ...core.checks import one_of
+from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
 from ..arrays import is_torch
 from . import compiled_encoders as kernels
@@ -54,21 +56,38 @@ PRODUCT_MOST = 50_000_000
 """Cells of a joint law of X and Y that are worth holding at once."""
 
 
-def check_method(method: Any, known: tuple[str, ...] = METHODS, name: str = "method") -> str:
-    """The name of an encoder, or ArgumentError."""
-    if method not in known:
-        raise ArgumentError(f"{name}={method!r}: {nearest(str(method), known)}")
-    return str(method)
+@dataclass(frozen=True)
+class BottleneckSettings:
+    """How the encoder is found.
+
+    Attributes:
+        encoder: "greedy" (Algorithm 1), "greedy+interp" (also splits one symbol, Theorem 3),
+            "exact" (at most 8 symbols with mass), "quantizer" (the paper's baseline), or
+            "quantizer-identity".
+    """
+
+    encoder: str = "greedy+interp"
+
+    def __post_init__(self) -> None:
+        one_of("encoder", self.encoder, METHODS)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """X -> T. At most one symbol is split between two columns: all others have a label. All figures
-    are in bits.
+    """X -> T. At most one symbol is split between two columns: all others have a label.
 
-    labels: (n,) column of each symbol, of its larger part where it is split.  split: the symbol
-      that is, else -1.  split_to: the column that has the
-    mass split_mass of it.  masses: (k,) p_T.
+    All figures are in bits.
+
+    Attributes:
+        labels: (n,) column of each symbol, of its larger part where it is split.
+        masses: (k,) p_T.
+        p: (n,) law of X.
+        rate_bits: The rate that was allowed.
+        split: The symbol that is split, else -1.
+        split_to: The column that has the mass `split_mass` of it.
+        split_mass: See `split_to`.
+        sparse: Whether `joint` is a COO array; None: from 2^18 cells on.
+        given: An argument whose kind the arrays take.
     """
 
     labels: Int[np.ndarray, " n"]
@@ -97,8 +116,9 @@ class Encoder:
 
     @cached_property
     def joint(self) -> Any:
-        """(n, k) joint law of X and T: dense where that is small, else a SciPy COO array; torch
-        where p was torch.
+        """(n, k) joint law of X and T: dense where that is small, else a SciPy COO array.
+
+        torch where p was torch.
         """
         rows, columns, masses = self.cells
         return delivered(
@@ -128,25 +148,40 @@ class Encoder:
 
 
 def entropy_bottleneck_encoder(
-    p: Any, rate_bits: float, method: str = "greedy+interp", sparse: bool | None = None
+    p: Any, rate_bits: float, method: str = BottleneckSettings.encoder, sparse: bool | None = None
 ) -> Encoder:
-    """EBIM: maximise I(X; T) over encoders of X ~ p (n,) with H(T) <= rate_bits.
+    """Encode X ~ p by a code of limited entropy (EBIM).
 
-    method: "greedy" (Algorithm 1, a function of X, O(n log n)); "greedy+interp" (also splits one
-      symbol, so that the rate is used; never worse);
-    "exact" (all functions and all of their single splits, for at most 8 symbols with mass);
-    "quantizer" (blocks of consecutive symbols, the paper's
-    baseline); "quantizer-identity" (the same, but X itself where the rate allows it).
-    sparse: whether `.joint` is a COO array; None: from 2^18 cells on.
+        maximise  I(X; T)   over p(t|x)   subject to  H(T) <= R bits
 
-    Raises ShapeError (empty, wrong axes), NotFinite, ArgumentTypeError, ArgumentError (negative
-    masses, sum not 1, rate < 0, too many for "exact").
+    Args:
+        p: (n,) probabilities, zeros allowed; NumPy, torch or a list.
+        rate_bits: R >= 0, in bits; inf: no limit.
+        method: "greedy" (Algorithm 1, a function of X, O(n log n)); "greedy+interp" (also splits
+            one symbol, so that the rate is used; never worse); "exact" (all functions and all of
+            their single splits, for at most 8 symbols with mass); "quantizer" (blocks of
+            consecutive symbols, the paper's baseline); "quantizer-identity" (the same, but X itself
+            where the rate allows it).
+        sparse: Whether `.joint` is a COO array; None: from 2^18 cells on.
 
-    >>> entropy_bottleneck_encoder([0.25] * 4, rate_bits=1.0).information
-    1.0
+    Returns:
+        The encoder, and how far from the best it can be.
+
+    Raises:
+        ArgumentError: Negative masses, a sum that is not 1, rate < 0, too many symbols for "exact".
+        ArgumentTypeError: What is no number.
+        ShapeError: Empty, or more than one axis.
+        NotFinite: NaN or infinities.
+
+    Example:
+        >>> entropy_bottleneck_encoder([0.25] * 4, rate_bits=1.0).information
+        1.0
+
+    References:
+        Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666, Algorithm 1 and Theorem 3.
     """
     law_, rate, keep = law(p, "p"), check_rate(rate_bits), as_sparse(sparse)
-    check_method(method)
+    one_of("method", method, METHODS)
     labels = np.zeros(len(law_), np.int64)
     if method == "exact":
         support = np.flatnonzero(law_ > 0)
@@ -169,8 +204,13 @@ def entropy_bottleneck_encoder(
 
 @dataclass(frozen=True)
 class BottleneckCoupling:
-    """A Markov chain X - T - Y: the encoder, and the coupling of T and Y. All figures are in
-    bits."""
+    """A Markov chain X - T - Y. All figures are in bits.
+
+    Attributes:
+        encoder: Of X into T.
+        decoder: The coupling of T and Y.
+        sparse: Whether joint laws are COO arrays; None: from 2^18 cells on.
+    """
 
     encoder: Encoder
     decoder: EntropyCoupling
@@ -188,8 +228,10 @@ class BottleneckCoupling:
 
     @cached_property
     def joint_xy(self) -> Any:
-        """(n, m) joint law of X and Y, J_XT diag(1 / p_T) J_TY. Raises ArgumentError where it has
-        more than 5e7 cells: take `rows` then.
+        """(n, m) joint law of X and Y, J_XT diag(1 / p_T) J_TY.
+
+        Raises:
+            ArgumentError: It has more than 5e7 cells; take `rows` then.
         """
         xt, ty = self._factors
         held = int(np.diff(xt.tocsc().indptr) @ np.diff(ty.indptr))
@@ -207,6 +249,7 @@ class BottleneckCoupling:
 
     @cached_property
     def _factors(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """J_XT, and J_TY with rows divided by p_T."""
         rows, columns, masses = self.encoder.cells
         n, k, m = len(self.encoder.p), len(self.encoder.masses), len(self.decoder.q)
         given = self.decoder
@@ -258,46 +301,49 @@ class BottleneckCoupling:
 
 
 def mec_bottleneck(
-    p_x: Any, p_y: Any, rate_bits: float, method: str = "greedy+interp", sparse: bool | None = None
+    p_x: Any,
+    p_y: Any,
+    rate_bits: float,
+    method: str = BottleneckSettings.encoder,
+    sparse: bool | None = None,
 ) -> BottleneckCoupling:
-    """MEC-B: couple X ~ p_x (n,) and Y ~ p_y (m,) through a code T of at most `rate_bits` bits of
-    entropy, with as much I(X; Y) as can be found.
+    """Couple X ~ p_x and Y ~ p_y through a code of limited entropy (MEC-B).
 
-    method, sparse: as in `entropy_bottleneck_encoder`. Marginals are those given, to 1e-12. From
-      rate_bits >= H(X) on it is `min_entropy_coupling`.
+        maximise    I(X; Y)   over Markov chains X - T - Y
+        subject to  X ~ p_x,  Y ~ p_y,  H(T) <= R bits
 
-    Raises ShapeError, NotFinite, ArgumentTypeError, ArgumentError as the two functions it is made
-    of.
+    Marginals are those given, to 1e-12. From R >= H(X) on it is `min_entropy_coupling`.
 
-    >>> chain = mec_bottleneck([0.5, 0.25, 0.25], [0.5, 0.5], rate_bits=1.0)
-    >>> chain.mutual_information, chain.rate
-    (1.0, 1.0)
+    Args:
+        p_x: (n,) probabilities.
+        p_y: (m,) probabilities.
+        rate_bits: R >= 0, in bits.
+        method: Of the encoder, as in `entropy_bottleneck_encoder`.
+        sparse: Whether joint laws are COO arrays; None: from 2^18 cells on.
+
+    Returns:
+        The chain, and how far from the best it can be.
+
+    Raises:
+        ArgumentError: Negative masses, a sum that is not 1, rate < 0.
+        ArgumentTypeError: What is no number.
+        ShapeError: Empty, or more than one axis.
+        NotFinite: NaN or infinities.
+
+    Example:
+        >>> chain = mec_bottleneck([0.5, 0.25, 0.25], [0.5, 0.5], rate_bits=1.0)
+        >>> chain.mutual_information, chain.rate
+        (1.0, 1.0)
+
+    References:
+        Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666.
     """
     target = law(p_y, "p_y")
     encoder = entropy_bottleneck_encoder(law(p_x, "p_x"), rate_bits, method, sparse)
-    encoder = Encoder(
-        encoder.labels,
-        encoder.masses,
-        encoder.p,
-        encoder.rate_bits,
-        encoder.split,
-        encoder.split_to,
-        encoder.split_mass,
-        encoder.sparse,
-        p_x,
-    )
     decoder = min_entropy_coupling(encoder.masses, target, sparse)
     return BottleneckCoupling(
-        encoder,
-        EntropyCoupling(
-            decoder.rows,
-            decoder.columns,
-            decoder.masses,
-            decoder.p,
-            decoder.q,
-            decoder.sparse,
-            p_x if is_torch(p_x) else p_y,
-        ),
+        replace(encoder, given=p_x),
+        replace(decoder, given=p_x if is_torch(p_x) else p_y),
         encoder.sparse,
     )
 
@@ -306,9 +352,17 @@ def mec_bottleneck(
 
 
 @dataclass(slots=True)
-class State:
-    """chain: the best so far.  stage: steps made.  The others: the encoder that waits for its
-    decoder, as in `Encoder`.
+class BottleneckState:
+    """Where a run stands.
+
+    Attributes:
+        chain: The best so far.
+        labels: (n,) of the encoder that waits for its decoder, as in `Encoder`.
+        masses: (k,) of it.
+        split: Of it.
+        split_to: Of it.
+        split_mass: Of it.
+        stage: Steps made.
     """
 
     chain: Chain
@@ -321,25 +375,20 @@ class State:
 
 
 @dataclass(frozen=True)
-class MECBottleneck(Method):
-    """MEC-B in a run: the first step finds the encoder, the second couples its code with the
-    output's law.
+class MECBottleneck(BottleneckSettings, Method):
+    """MEC-B in a run: a step for the encoder, and one that couples its code with the output.
 
-    encoder: "greedy+interp", "greedy" (Algorithm 1), "exact" (at most 8 symbols with mass),
-      "quantizer", "quantizer-identity"; see
-    `entropy_bottleneck_encoder`. Before the first step the answer is the chain whose code says
-    nothing.
+    Before the first step the answer is the chain whose code says nothing. The settings are those of
+    `BottleneckSettings`.
+
+    References:
+        Ebrahimi, Chen, Khisti, NeurIPS 2024, arXiv 2410.21666.
     """
 
     solves: ClassVar[type[Problem]] = RateLimitedCoupling
     name: ClassVar[str] = "mec-bottleneck"
 
-    encoder: str = "greedy+interp"
-
-    def __post_init__(self) -> None:
-        check_method(self.encoder, METHODS, "encoder")
-
-    def init(self, problem: RateLimitedCoupling, rng: np.random.Generator) -> State:
+    def init(self, problem: RateLimitedCoupling, rng: np.random.Generator) -> BottleneckState:
         """A code of one word, from which Y is independent."""
         n, m = len(problem.p_x), len(problem.p_y)
         alone = Chain(
@@ -353,9 +402,9 @@ class MECBottleneck(Method):
             1,
             m,
         )
-        return State(alone, np.zeros(n, np.int64), np.ones(1))
+        return BottleneckState(alone, np.zeros(n, np.int64), np.ones(1))
 
-    def step(self, problem: RateLimitedCoupling, state: State) -> State:
+    def step(self, problem: RateLimitedCoupling, state: BottleneckState) -> BottleneckState:
         """The encoder, then the decoder."""
         if state.stage == 0:
             e = entropy_bottleneck_encoder(problem.p_x, problem.rate_bits, self.encoder)
@@ -383,10 +432,10 @@ class MECBottleneck(Method):
         state.stage += 1
         return state
 
-    def answer(self, problem: RateLimitedCoupling, state: State) -> Chain:
+    def answer(self, problem: RateLimitedCoupling, state: BottleneckState) -> Chain:
         """The chain so far; steps replace it whole."""
         return state.chain
 
-    def done(self, problem: RateLimitedCoupling, state: State) -> str | None:
+    def done(self, problem: RateLimitedCoupling, state: BottleneckState) -> str | None:
         """After the decoder."""
         return "the encoder and its decoder are found" if state.stage >= 2 else None

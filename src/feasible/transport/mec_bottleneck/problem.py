@@ -1,6 +1,7 @@
 """RateLimitedCoupling: two laws, and a code between them that may say only so much.
 
-minimise  -I(X; Y)   over chains X - T - Y   with  X ~ p_X,  Y ~ p_Y,  H(T) <= R bits
+minimise    -I(X; Y)   over Markov chains X - T - Y
+subject to  X ~ p_X,  Y ~ p_Y,  H(T) <= R bits
 """
 
 from __future__ import annotations
@@ -26,8 +27,18 @@ CHUNK = 4_000_000
 
 @dataclass(slots=True)
 class Chain:
-    """An answer: the joint laws of X and T and of T and Y, as cells. n, k, m: how many values X, T
-    and Y have.
+    """An answer: the joint laws of X and T and of T and Y, as cells.
+
+    Attributes:
+        rows_xt: (c,) of the cells of X and T.
+        columns_xt: (c,) of them.
+        masses_xt: (c,) of them.
+        rows_ty: (e,) of the cells of T and Y.
+        columns_ty: (e,) of them.
+        masses_ty: (e,) of them.
+        n: Values of X.
+        k: Values of T.
+        m: Values of Y.
     """
 
     rows_xt: Int[np.ndarray, " c"]
@@ -42,20 +53,21 @@ class Chain:
 
     @property
     def joint_xt(self) -> sp.coo_array:
-        """(n, k)."""
+        """(n, k) joint law of X and T."""
         return sp.coo_array(
             (self.masses_xt, (self.rows_xt, self.columns_xt)), shape=(self.n, self.k)
         )
 
     @property
     def joint_ty(self) -> sp.coo_array:
-        """(k, m)."""
+        """(k, m) joint law of T and Y."""
         return sp.coo_array(
             (self.masses_ty, (self.rows_ty, self.columns_ty)), shape=(self.k, self.m)
         )
 
 
 def _rows(joint: Any, name: str) -> sp.csr_array:
+    """A joint law of any kind as compressed rows."""
     if is_torch(joint):
         joint = (joint.to_dense() if joint.is_sparse else joint).detach().cpu().numpy()
     try:
@@ -66,16 +78,28 @@ def _rows(joint: Any, name: str) -> sp.csr_array:
 
 @dataclass
 class RateLimitedCoupling(Problem):
-    """Couple X ~ p_x (n,) and Y ~ p_y (m,) through a code T with H(T) <= rate_bits.
+    """Couple X ~ p_x and Y ~ p_y through a code T of limited entropy.
+
+        minimise    -I(X; Y)   over Markov chains X - T - Y
+        subject to  X ~ p_x,  Y ~ p_y,  H(T) <= R bits
 
     An answer is anything with `joint_xt` (n, k) and `joint_ty` (k, m): a `Chain`, or what
-    `mec_bottleneck` returns. From these two the verdict
-    measures -I(X; Y) in bits, and as violations the L1 errors of both laws, the difference of the
-    two laws of T, bits above the rate, and negative
-    mass. The residual is the distance of I(X; Y) from min(R, H(X) + H(Y) - H(p_X meet p_Y)), which
-    no chain exceeds.
+    `mec_bottleneck` returns. From these two the verdict measures -I(X; Y) in bits, and as
+    violations the L1 errors of both laws, the difference of the two laws of T, bits above the rate,
+    and negative mass. The residual is the distance of I(X; Y) from min(R, H(X) + H(Y) - H(p_X meet
+    p_Y)), which no chain exceeds.
 
-    Raises ShapeError, NotFinite, ArgumentError, ArgumentTypeError.
+    Attributes:
+        p_x: (n,) probabilities.
+        p_y: (m,) probabilities.
+        rate_bits: R >= 0, in bits.
+        tolerance: Violation up to which a chain counts as feasible.
+
+    Raises:
+        ArgumentError: Negative masses, a sum that is not 1, rate < 0.
+        ArgumentTypeError: What is no number.
+        ShapeError: Empty, or more than one axis.
+        NotFinite: NaN or infinities.
     """
 
     p_x: Any
@@ -93,8 +117,11 @@ class RateLimitedCoupling(Problem):
         self.rate_bits = check_rate(self.rate_bits)
 
     def judge(self, answer: Any) -> Verdict:
-        """-I(X; Y), measured on the two joint laws alone. Raises ShapeError where they do not
-        fit."""
+        """-I(X; Y), measured on the two joint laws alone.
+
+        Raises:
+            ShapeError: Joint laws that do not fit.
+        """
         if answer is None:
             return Verdict(float("nan"), float("inf"), self.tolerance)
         xt, ty = _rows(answer.joint_xt, "joint_xt"), _rows(answer.joint_ty, "joint_ty")
@@ -136,8 +163,9 @@ class RateLimitedCoupling(Problem):
     def _information(
         self, xt: sp.csr_array, ty: sp.csr_array, p_t: Float[np.ndarray, " k"]
     ) -> float:
-        """I(X; Y) = H(Y) - sum_x p(x) H(Y | x), in blocks of rows; a symbol with one code word has
-        its H(Y | t).
+        """I(X; Y) = H(Y) - sum_x p(x) H(Y | x), in blocks of rows.
+
+        A symbol with one code word has its H(Y | t).
         """
         decoder = sp.diags_array(np.divide(1.0, p_t, out=np.zeros_like(p_t), where=p_t > 0)) @ ty
         decoder = sp.csr_array(decoder)
