@@ -9,14 +9,15 @@ from .cbo.hopping import Hopping as Hopping, hop as hop, smoothed_gradient as sm
 from .cbo.in_torch import CBOptimizer as CBOptimizer
 from .cbo.minimize import cbo_minimize as cbo_minimize
 from .cbo.swarm import Swarm as Swarm
-from .ccbo.ccbo import CCBO as CCBO, CompositeBO as CompositeBO
+from .ccbo.ccbo import CompositeBO as CompositeBO
+from .ccbo.native import CCBO as CCBO
 from .command import Command as Command
 from .gp_sqp.gp_sqp import GPSQP as GPSQP
 from .gp_sqp.interpolant import Interpolants as Interpolants
 from .peers.optuna_sampler import OptunaSampler as OptunaSampler
 from .pfn_cbo.botorch import PFNModel as PFNModel
+from .pfn_cbo.native import ConstrainedBO as ConstrainedBO
 from .pfn_cbo.pfn import PFN as PFN
-from .pfn_cbo.search import ConstrainedBO as ConstrainedBO
 from .problem import BlackBox as BlackBox, noisy as noisy
 from .space import (
     Categorical as Categorical,

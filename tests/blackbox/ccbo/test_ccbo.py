@@ -28,8 +28,9 @@ from feasible.blackbox.ccbo.acquisition import (
     maximise,
     normal_samples,
 )
-from feasible.blackbox.ccbo.ccbo import CCBO, CompositeBO, layout
+from feasible.blackbox.ccbo.ccbo import CompositeBO, layout
 from feasible.blackbox.ccbo.models import Mixed, elbo, exact_loss, fit_classifier, fit_exact
+from feasible.blackbox.ccbo.native import CCBO
 from feasible.blackbox.declared import from_table
 from feasible.blackbox.instances.electrospray import FIRST_ROWS, electrospray
 from feasible.blackbox.problem import BlackBox

@@ -12,9 +12,10 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import yeojohnson
 
-from feasible.blackbox.pfn_cbo import claim, search as pfn_cbo
+from feasible.blackbox.pfn_cbo import claim, native
 from feasible.blackbox.pfn_cbo.botorch import PFNModel
 from feasible.blackbox.pfn_cbo.by_network import NetworkSurrogate
+from feasible.blackbox.pfn_cbo.candidates import merit
 from feasible.blackbox.pfn_cbo.columns import (
     Columns,
     constrained,
@@ -24,16 +25,10 @@ from feasible.blackbox.pfn_cbo.columns import (
     penalised,
     psi,
 )
+from feasible.blackbox.pfn_cbo.native import ConstrainedBO
 from feasible.blackbox.pfn_cbo.pfn import PFN
-from feasible.blackbox.pfn_cbo.search import (
-    ACQUISITIONS,
-    ConstrainedBO,
-    NetworkSearch,
-    ProcessSearch,
-    begin,
-    merit,
-    record,
-)
+from feasible.blackbox.pfn_cbo.search import NetworkSearch, ProcessSearch, begin, record
+from feasible.blackbox.pfn_cbo.settings import ACQUISITIONS
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
@@ -551,7 +546,7 @@ def test_the_doctest_of_the_native_form_holds():
 
     from feasible.blackbox.pfn_cbo import botorch as pfn_botorch
 
-    for module in (pfn_cbo, pfn_botorch):
+    for module in (native, pfn_botorch):
         assert doctest.testmod(module).failed == 0
         assert doctest.testmod(module).attempted > 0
 

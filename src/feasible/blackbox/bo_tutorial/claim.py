@@ -267,7 +267,7 @@ def check(races: Mapping[str, Race]) -> list[Part]:
 
 
 def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]:
-    """Parts A to D of the sheet's protocol, with the native form."""
+    """Parts A to D of the protocol, with the native form."""
     used = list(seeds)[:1] if scale == "smoke" else list(seeds)
     noise = noise_part(scale, used)
     if scale == "smoke":

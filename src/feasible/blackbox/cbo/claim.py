@@ -20,7 +20,7 @@ from .hopping import Hopping
 
 CANYON = "grand-canyon"
 SOLVED = 0.25
-"""Energy below which the sheet's protocol counts a landscape as solved; the best value is 0."""
+"""Energy below which the protocol counts a landscape as solved; the best value is 0."""
 
 
 def canyon() -> BlackBox:
@@ -42,7 +42,7 @@ def landscape(name: str, d: int) -> BlackBox:
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     """smoke: seconds. desk: the canyon in full; landscapes with fewer evaluations for the peers.
-    paper: the sheet's full protocol.
+    paper: the full protocol.
     """
     smoke, paper = scale == "smoke", scale == "paper"
     seeds = tuple(seeds)[:2] if smoke else tuple(seeds)
@@ -122,8 +122,8 @@ def solved(t: Trial) -> bool:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The bars of the sheet's protocol 1 and 2. The gradient baselines and the comparison with cbx
-    are read off only where they were run.
+    """The bars of the canyon and of the landscapes. The gradient baselines and the comparison with
+    cbx are read off only where they were run.
     """
     parts: list[Part] = []
 

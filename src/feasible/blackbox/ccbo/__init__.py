@@ -1,14 +1,14 @@
-"""Constrained composite Bayesian optimization for rational synthesis of polymeric particles (arXiv
-2411.10471).
+"""Constrained composite Bayesian optimization for rational synthesis of polymeric particles (F.
+Wang, A. Parhizkar, A. Harker, M. Edirisinghe, 2024, arXiv 2411.10471).
 
-- `acquisition`: The acquisition of CCBO: constrained, composite expected improvement of a batch,
-  chosen one point after the other.
-- `ccbo`: Constrained composite Bayesian optimisation (CCBO): hit a target value, where some
-  experiments fail and only say so.
-- `claim`: The claim of arXiv 2411.10471: modelling the value instead of its distance from the
-  target, and where experiments fail, saves experiments.
-- `models`: The two models of CCBO in plain torch: an exact Gaussian process, and a variational
-  Gaussian-process classifier, on mixed inputs.
+It hits a target value with few experiments, some of which fail and only say so. Begin to read at
+`ccbo.py`.
+
+- `ccbo.py`: `CompositeBO`, the Method. `settings.py`: its settings.
+- `native.py`: `CCBO`, asked and told by hand.
+- `acquisition.py`: the constrained, composite expected improvement of a batch.
+- `models.py`: the exact Gaussian process and the classifier, on mixed inputs.
+- `claim.py`: the paper's claim. `entries.py`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

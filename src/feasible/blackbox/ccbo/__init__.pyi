@@ -1,1 +1,2 @@
-from .ccbo import CCBO as CCBO, CompositeBO as CompositeBO
+from .ccbo import CompositeBO as CompositeBO
+from .native import CCBO as CCBO

@@ -1,67 +1,47 @@
 """Constrained composite Bayesian optimisation (CCBO): hit a target value, where some experiments
 fail and only say so.
 
-    min_x (h(x) - t)^2   subject to  c(x) = 1,     h and c known only by experiments, c yes or no, x
-    mixed, several experiments at a time.
+    min_x (h(x) - t)^2   subject to  c(x) = 1,
 
-F. Wang, A. Parhizkar, A. Harker, M. Edirisinghe: Constrained composite Bayesian optimization for
-rational synthesis of polymeric particles
-(2024, arXiv 2411.10471).
+h and c known only by experiments, c yes or no, x mixed, several experiments at a time.
 
 Use it for tens of expensive experiments whose product should have a given size, viscosity, band
 gap, and some of which clog, gel or crash.
 The Gaussian process models h itself, not the distance from the target, and a classifier learns
 where experiments succeed.
 
-Two forms of the same functions (the models are in `ccbo_models.py`, the acquisition in
-`ccbo_acquisition.py`):
-  opt = CCBO(space, target=18.0)     X = opt.ask(2); opt.tell(X, y, feasible); opt.best();
-  opt.predict(X)
-  CompositeBO()                      the Method, for runs, races and studies, on a BlackBox with a
-  `target`.
+Two forms of the same functions (the models are in `models.py`, the acquisition in
+`acquisition.py`): `CCBO(space, target=18.0)` in `native.py`, asked and told by hand, and
+`CompositeBO()`, the Method, for runs, races and studies, on a BlackBox with a `target`.
+
+References:
+    F. Wang, A. Parhizkar, A. Harker, M. Edirisinghe: Constrained composite Bayesian optimization
+    for rational synthesis of polymeric particles (2024, arXiv 2411.10471).
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
-from ...core.errors import ArgumentError, NotFinite, ShapeError, is_number
+from ...core.errors import ArgumentError
 from ...core.ledger import CHECKED, DONE, Observations
 from ..asktell import AskTell, Proposals
-from ..outcome import Outcome
 from ..problem import BlackBox
 from ..sampling import first_start
 from ..space import Space, sample_allowed
-from .acquisition import (
-    Acquisition,
-    Joint,
-    Region,
-    key_of,
-    log_probability,
-    maximise,
-    normal_samples,
-    sobol,
-)
+from .acquisition import Acquisition, Joint, Region, key_of, maximise, normal_samples, sobol
 from .models import Latent, Mixed, fit_classifier, fit_exact
+from .settings import STRATEGIES, CompositeSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-Strategy = Literal["ccbo", "constrained", "qEI", "random"]
-STRATEGIES = {
-    "ccbo": "ccbo",
-    "constrained": "ccbo-constrained",
-    "qEI": "ccbo-qei",
-    "random": "ccbo-random",
-}
-"""Strategy -> the name it is registered under."""
 DESIGN, BATCH, FILL, RANDOM = range(4)
 """What a stream of random numbers is for."""
 
@@ -70,12 +50,18 @@ DESIGN, BATCH, FILL, RANDOM = range(4)
 class Experiments:
     """What is known so far. The models are built again from it at every ask.
 
-    x: (n, d) points told.  y: (n,) the measured metric, NaN where there is none.  label: (n,) True
-      where all limits held.
-    tag: (n,) labels of proposals, -1 for foreign points.  waiting, waiting_tag: (p, d), (p,)
-      proposals whose result is out.
-    asked: proposals made.  objective, classifier: what was fitted last, where the next fit starts.
-    full: True when every point that may be tried was proposed.
+    Attributes:
+        seed: Of everything random.
+        x: (n, d) points told.
+        y: (n,) the measured metric, NaN where there is none.
+        label: (n,) True where all limits held.
+        tag: (n,) labels of proposals, -1 for foreign points.
+        waiting: (p, d) proposals whose result is out.
+        waiting_tag: (p,) their labels.
+        asked: Proposals made.
+        objective: (k,) hyperparameters fitted last, where the next fit starts.
+        classifier: (k,) the same of the classifier.
+        full: True when every point that may be tried was proposed.
     """
 
     seed: int
@@ -92,8 +78,14 @@ class Experiments:
 
 
 class Outcomes(NamedTuple):
-    """What the objective model is fitted to. rows: (m,) of the experiments.  h: (m,) standardised
-    values.  target: in the same unit.
+    """What the objective model is fitted to.
+
+    Attributes:
+        rows: (m,) of the experiments.
+        h: (m,) standardised values.
+        target: In the same unit.
+        mean: Of the values, in their unit.
+        sd: Their standard deviation.
     """
 
     rows: Int[np.ndarray, " m"]
@@ -104,76 +96,24 @@ class Outcomes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CompositeBO(AskTell):
+class CompositeBO(CompositeSettings, AskTell):
     """CCBO and the baselines of its paper. It needs a BlackBox with a target: `BlackBox(...,
     objective="diameter", target=18)`.
 
-    strategy: "ccbo"; "constrained": a Gaussian process on -(h - t)^2 itself, with the classifier;
-      "qEI": the same without one (its u* is the
-      best of all measured rows); "random": uniform in the box in its original units.
-    batch_size: experiments in one round.  n_initial: Sobol points before the models are used; told
-      experiments count, x0 is the first.
-    log_output: model log h, for h > 0; values that are not positive are then left out of the model
-      of h.
-    mc_samples, num_restarts, raw_samples, maxiter: of the acquisition and its optimiser; the
-      official code has 512, 10, 512, 400.
-      raw_samples and num_restarts are for every combination of categories.
-    eta: None weighs by the probability of feasibility ("soft"); a number by sigmoid(-g / eta) of a
-      sample: 1 is the probability of the
-      sample, and BoTorch's 1e-3 the indicator that it is above one half.
-    official: as the official code: improvement offset by 10, u* over infeasible rows too, eta =
-      1e-3; for comparison only.
-    tol: done when a feasible experiment is at most this far from the target, in its unit; 0: never.
+    It minimises (h(x) - t)^2 subject to c(x) = 1, h and c known only by experiments. A violated
+    limit of any kind, a failed evaluation and an infeasible one are all "no" to the classifier; a
+    value that was measured beside a violated limit is used. Abandoned experiments teach nothing.
+    Hyperparameters have wide priors that the paper's do not. Settings: `CompositeSettings`.
 
-    A violated limit of any kind, a failed evaluation and an infeasible one are all "no" to the
-    classifier; a value that was measured beside
-    a violated limit is used. Abandoned experiments teach nothing. Hyperparameters have wide priors
-    that the paper's do not.
-    Raises ArgumentError; naming `target` where the problem has none, or one that is not positive
-    beside log_output.
-    Source: section 2 of the paper and its code; where u* is concerned, the definition instead of
-      the code (which counts infeasible rows).
+    References:
+        arXiv 2411.10471, section 2, and its code; where u* is concerned, the definition instead of
+        the code (which counts infeasible rows).
     """
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """ "ccbo", "ccbo-constrained", "ccbo-qei" or "ccbo-random"."""
         return STRATEGIES[self.strategy]
-
-    strategy: Strategy = "ccbo"
-    batch_size: int = 2
-    n_initial: int = 5
-    log_output: bool = True
-    mc_samples: int = 128
-    num_restarts: int = 4
-    raw_samples: int = 128
-    maxiter: int = 100
-    eta: float | None = None
-    official: bool = False
-    tol: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ArgumentError(
-                f"strategy={self.strategy!r}: expected one of {', '.join(map(repr, STRATEGIES))}"
-            )
-        for name in (
-            "batch_size",
-            "n_initial",
-            "mc_samples",
-            "num_restarts",
-            "raw_samples",
-            "maxiter",
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ArgumentError(f"{name}={value!r}: expected a whole number >= 1")
-        if self.eta is not None and not (is_number(self.eta) and 0 < self.eta < math.inf):
-            raise ArgumentError(f"eta={self.eta!r}: expected None or a number > 0")
-        if not (is_number(self.tol) and 0 <= self.tol < math.inf):
-            raise ArgumentError(
-                f"tol={self.tol!r}: expected a number >= 0, in the unit of the target"
-            )
 
     # -- the contract ------------------------------------------------------------------------------
 
@@ -350,7 +290,7 @@ class CompositeBO(AskTell):
     def _simple(
         self, problem: BlackBox, state: Experiments, region: Region, number: int
     ) -> np.ndarray:
-        """Proposal `number` without a model: of the Sobol design, or random; x0 first."""
+        """Return proposal `number` without a model: of the Sobol design, or random; x0 first."""
         start = first_start(problem)
         if number == 0 and start is not None and region.free(start[None])[0]:
             region.taken.add(key_of(start))
@@ -373,8 +313,8 @@ class CompositeBO(AskTell):
     def _other(
         self, problem: BlackBox, state: Experiments, region: Region, number: int
     ) -> np.ndarray:
-        """A point that was not proposed yet; where 2048 random ones hold none, there is (almost)
-        none left.
+        """Return a point that was not proposed yet; where 2048 random ones hold none, there is
+        (almost) none left.
         """
         x = sample_allowed(
             problem.space, problem.known, 2048, sobol(problem.space.d, [state.seed, FILL, number])
@@ -386,8 +326,8 @@ class CompositeBO(AskTell):
     def _batch(
         self, problem: BlackBox, state: Experiments, region: Region, waiting: np.ndarray, n: int
     ) -> list[np.ndarray]:
-        """n proposals by the models: one after the other, each given those before it and the points
-        that are out.
+        """Return n proposals by the models: one after the other, each given those before it and the
+        points that are out.
         """
         a = self.acquisition(problem, state, len(waiting) + n)
         blind = a.best is None and a.feasibility is None
@@ -436,166 +376,6 @@ def layout(space: Space) -> Mixed:
 
 
 def _same_rows(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Bool[np.ndarray, " n"]:
+    """Return which rows of a are also rows of b."""
     keys = {key_of(r) for r in b}
     return np.array([key_of(r) in keys for r in a], dtype=bool)
-
-
-# -- native ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The feasible experiment nearest to the target."""
-
-    x: dict[str, Any]
-    y: float
-    distance: float
-
-
-class CCBO:
-    """Ask for experiments by name, tell what came out.
-
-    space: a list of Real, Integer, Categorical, or bounds as a BlackBox takes them.  target: the
-      value that y should have.
-    known: constraints on the inputs alone.  method: settings, instead of log_output and strategy.
-
-        opt = CCBO([Real("conc", .05, 5), Real("flow", .01, 60, log=True), Categorical("solvent",
-        ["DMAc", "CHCl3"])], target=18.0)
-        X = opt.ask(2)                                     # [{"conc": ..., "flow": ..., "solvent":
-        "DMAc"}, ...]
-        opt.tell(X, y=[14.2, nan], feasible=[True, False])
-
-    Raises ArgumentError (a ValueError), BoundsError naming the variable, NotFinite, ShapeError.
-    """
-
-    def __init__(
-        self,
-        space: Any,
-        target: float,
-        *,
-        log_output: bool = True,
-        strategy: Strategy = "ccbo",
-        seed: int = 0,
-        known: Any = None,
-        method: CompositeBO | None = None,
-    ):
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ArgumentError(f"seed={seed!r}: expected a whole number >= 0")
-        if target is None:
-            raise ArgumentError("target=None: expected the value that y should have")
-        variables = list(Space.of(space).variables)
-        self.method = (
-            CompositeBO(strategy=strategy, log_output=log_output) if method is None else method
-        )
-        self.problem = BlackBox(
-            None,
-            variables=variables,
-            objective="y",
-            limits={"feasible": "is true"},
-            target=target,
-            known=known,
-            name="ccbo",
-        )
-        self.state = self.method.init(self.problem, np.random.default_rng(seed))
-
-    def ask(self, n: int = 2) -> list[dict[str, Any]]:
-        """n experiments by variable name. Raises ArgumentError for n < 1."""
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ArgumentError(f"n={n!r}: expected a whole number >= 1")
-        return [
-            self.problem.space.mapping(row)
-            for row in self.method.ask(self.problem, self.state, int(n)).x
-        ]
-
-    def tell(self, X: Any, y: Any, feasible: Any) -> None:
-        """Results of n experiments, proposed or not: mappings or an (n, d) array, n values (NaN or
-        None where there is none), n yes or no.
-
-        A value beside feasible=False is used by the model of y. Nothing is taken where one row is
-        refused.
-        """
-        x = self._points(X)
-        values = np.array(
-            [math.nan if v is None else v for v in np.atleast_1d(np.asarray(y, dtype=object))],
-            dtype=float,
-        )
-        if feasible is None:
-            raise ArgumentError("feasible is missing: expected yes or no for every experiment")
-        flags = np.atleast_1d(np.asarray(feasible))
-        if values.shape != (len(x),) or flags.shape != (len(x),):
-            raise ShapeError(
-                f"y has {values.size} and feasible {flags.size} entries, expected {len(x)}: one "
-                "for each experiment"
-            )
-        if not np.isin(flags, (0, 1)).all():
-            raise ArgumentError(
-                f"feasible={flags.tolist()!r:.60}: expected True or False for every experiment"
-            )
-        for i, (value, fine) in enumerate(zip(values.tolist(), flags.tolist(), strict=True)):
-            if math.isinf(value) or (math.isnan(value) and fine):
-                raise NotFinite(
-                    f"y[{i}] = {value:g} beside feasible={bool(fine)}: expected a finite number"
-                    + ("" if fine else ", or NaN")
-                )
-            if self.method.log_output and value <= 0:
-                raise ArgumentError(
-                    f"y[{i}] = {value:g}: expected a number > 0 beside log_output=True; set "
-                    "log_output=False"
-                )
-        outcomes = [
-            Outcome({"feasible": float(bool(c))} | ({} if math.isnan(v) else {"y": v}))
-            for v, c in zip(values.tolist(), flags.tolist(), strict=True)
-        ]
-        none = np.full(len(x), -1)
-        self.method.tell(self.problem, self.state, self.problem.batch(x, outcomes, none, none))
-
-    def best(self) -> Best | None:
-        """The feasible experiment nearest to the target; None while nothing is feasible."""
-        state, t = self.state, self.problem.target
-        if t is None or not state.label.any():
-            return None
-        rows = np.flatnonzero(state.label)
-        i = rows[int(np.argmin(np.abs(state.y[rows] - t)))]
-        return Best(
-            self.problem.space.mapping(state.x[i]), float(state.y[i]), float(abs(state.y[i] - t))
-        )
-
-    def predict(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(n,) mean and (n,) standard deviation of y in its unit, and (n,) P(feasible), from the
-        composite model.
-
-        Where all told experiments had one label, P is the prior's 1/2. Raises ArgumentError before
-        any value was told.
-        """
-        x = torch.from_numpy(self.problem.space.unit(self._points(X)))
-        found = self.method.outcomes(self.problem, self.state)
-        if found is None:
-            raise ArgumentError("predict: no value of y was told yet")
-        kept = self.state.objective, self.state.classifier
-        try:
-            model, classifier = (
-                self.method.objective(self.problem, self.state, found),
-                self.method.feasibility(self.problem, self.state),
-            )
-        finally:
-            self.state.objective, self.state.classifier = kept  # looking changes nothing
-        with torch.no_grad():
-            m, v = (a.numpy() for a in model.marginal(x))
-            p = (
-                np.full(len(x), 0.5)
-                if classifier is None
-                else log_probability(classifier, x).exp().numpy()
-            )
-        m, sd = found.mean + found.sd * m, found.sd * np.sqrt(v)
-        if not self.method.log_output:
-            return m, sd, p
-        mean = np.exp(m + sd**2 / 2)  # of a log-normal variable
-        return mean, mean * np.sqrt(np.expm1(sd**2)), p
-
-    def _points(
-        self, given: Mapping[str, Any] | Sequence[Any] | Float[np.ndarray, "n d"]
-    ) -> Float[np.ndarray, "n d"]:
-        rows: list[Any] = [given] if isinstance(given, Mapping) else list(given)
-        return np.array(
-            [self.problem.space.vector(r, what=f"X[{i}]") for i, r in enumerate(rows)]
-        ).reshape(-1, self.problem.space.d)

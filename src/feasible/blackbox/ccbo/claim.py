@@ -124,7 +124,7 @@ def area(t: Trial, evaluations: int) -> float:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The sheet's bars, of the median area under the curve and the final distance."""
+    """The bars, of the median area under the curve and the final distance."""
     parts: list[Part] = []
     for name, race in races.items():
         problem, n = race.contests[0].name, int(race.budget["evaluations"])

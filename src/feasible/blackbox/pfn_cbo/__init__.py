@@ -1,26 +1,19 @@
 """Fast and Accurate Bayesian Optimization with Pre-trained Transformers for Constrained Engineering
-Problems (arXiv 2404.04495).
+Problems (R. T.-Y. Yu, C. Picard, F. Ahmed, 2024, arXiv 2404.04495).
 
-- `bars`: The bar distribution of prior-fitted networks: a histogram whose first and last bar are
-  half-normal tails, with everything in closed form.
-- `botorch`: A prior-fitted network as a BoTorch model, so that BoTorch's acquisition functions
-  and optimisers can use it.
-- `by_network`: The acquisition of constrained Bayesian optimisation under a prior-fitted network:
-  one pass for the objective and all constraints.
-- `by_process`: The acquisition of constrained Bayesian optimisation under Gaussian processes of
-  BoTorch: the baseline of arXiv 2404.04495, made fair.
-- `claim`: The claim of arXiv 2404.04495: a pre-trained network replaces fitted Gaussian
-  processes, about ten times faster and no worse.
-- `columns`: What a surrogate of constrained Bayesian optimisation learns: observed outputs,
-  brought near a normal shape, with the thresholds to pass.
-- `pfn`: A prior-fitted network: a small transformer that predicts like a Gaussian process,
-  without fitting anything at hand.
-- `prior`: The prior that a prior-fitted network learns: Gaussian processes like those of HEBO, on
-  contexts like those of Bayesian optimisation.
-- `search`: Constrained Bayesian optimisation with a prior-fitted network, or with Gaussian
-  processes, as the surrogate.
-- `train`: Training of a prior-fitted network on its prior. A training can be stopped at any time
-  and resumed.
+A transformer that was trained on draws of Gaussian processes takes their place as the surrogate of
+constrained Bayesian optimisation: a proposal is one pass and needs no fitting. Begin to read at
+`search.py`, and for the network at `pfn.py`.
+
+- `search.py`: the Methods `NetworkSearch` and `ProcessSearch`. `native.py`: `ConstrainedBO`, asked
+  and told by hand.
+- `columns.py`: what a surrogate learns. `candidates.py`: the points that it judges.
+- `by_network.py`, `by_process.py`: the acquisition under the network, and under Gaussian processes.
+- `pfn.py`: the trained network, `PFN`. `network.py`: its transformer and the file of its weights
+  (`weights/`). `bars.py`: the distribution that it answers with.
+- `prior.py`, `train.py`: what it learned from, and how.
+- `botorch.py`: `PFNModel`, for BoTorch's own acquisitions.
+- `claim.py`: the paper's claim. `entries.py`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

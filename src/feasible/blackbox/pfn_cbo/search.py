@@ -1,41 +1,43 @@
 """Constrained Bayesian optimisation with a prior-fitted network, or with Gaussian processes, as the
 surrogate.
 
-R. T.-Y. Yu, C. Picard and F. Ahmed, "Fast and Accurate Bayesian Optimization with Pre-trained
-Transformers for Constrained Engineering
-Problems" (arXiv 2404.04495).  minimise f(x) subject to g_j(x) <= 0 in a box, f and all g_j observed
-together at each evaluation.
-
+Minimise f(x) subject to g_j(x) <= 0 in a box, f and all g_j observed together at each evaluation.
 After `n_initial` random points each proposal maximises, over candidates, the expected improvement
 of f over the best feasible value times
-  cei       prod_j P(g_j <= 0);
-  cei+      prod_j min(1, 2 P(g_j <= 0)), which lets points through that are feasible with
-  probability 1/2;
-  penalty   nothing, but f + rho sum_j max(0, g_j)^2 takes the place of f, and rho grows by one half
-  after every five steps in which
-            the feasible best did not improve.
+
+    cei       prod_j P(g_j <= 0);
+    cei+      prod_j min(1, 2 P(g_j <= 0)), which lets points through that are feasible with
+              probability 1/2;
+    penalty   nothing, but f + rho sum_j max(0, g_j)^2 takes the place of f, and rho grows by one
+              half after every five steps in which the feasible best did not improve.
+
 While nothing is feasible, the probabilities alone are maximised. With the network a proposal is one
-pass and needs no fitting.
-Other than published: 512 Sobol points and clouds around good points are the candidates, the
-  incumbent is feasible, and outputs are
-standardised before their power transform; `.published()` gives the paper's way.
+pass and needs no fitting. Other than published: 512 Sobol points and clouds around good points are
+the candidates, the incumbent is feasible, and outputs are standardised before their power
+transform; `.published()` gives the paper's way.
+
+References:
+    R. T.-Y. Yu, C. Picard, F. Ahmed: Fast and Accurate Bayesian Optimization with Pre-trained
+    Transformers for Constrained Engineering Problems (2024, arXiv 2404.04495).
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from ...core.errors import ArgumentError, NotFinite, ShapeError, WrongProblem, nearest
+from ...core.errors import WrongProblem
 from ..asktell import AskTell, Proposals
 from ..sampling import first_start, lost, seed_from
-from ..space import Known, Space, known_constraint, sample_allowed
+from ..space import Known, Space, sample_allowed
+from .candidates import candidates, cloud, merit, new_points
 from .columns import Columns, constrained, feasible_rows, fill_failures, penalised
+from .settings import ConstrainedSettings
 
 if TYPE_CHECKING:
     from typing import Self
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from ..problem import BlackBox
     from .pfn import PFN
 
-ACQUISITIONS = ("cei", "cei+", "penalty")
 PATIENCE, GROWTH = 5, 1.5
 
 
@@ -62,8 +63,23 @@ class Surrogate(Protocol):
 
 @dataclass(slots=True)
 class Searching:
-    """seed: of the candidates. asked: proposals so far. u, f, g: what was told, in the unit cube.
-    out: proposals without a result, by tag.
+    """Where a search stands.
+
+    Attributes:
+        seed: Of the candidates.
+        rng: Of the random points.
+        start: (k, d) points that are proposed first.
+        u: (n, d) told points, in the unit cube.
+        f: (n,) their objectives, NaN where they failed.
+        g: (n, m) their constraints.
+        failed: (n,) which failed.
+        tags: (p,) labels of the proposals without a result.
+        out: (p, d) these proposals, in the unit cube.
+        asked: Proposals so far.
+        rho: Weight of the constraints ("penalty").
+        stalls: Steps without a better feasible point.
+        best: Least feasible objective.
+        said: Whether the warning was given that the network reads a part of the observations only.
     """
 
     seed: int
@@ -80,40 +96,18 @@ class Searching:
     stalls: int = 0
     best: float = math.inf
     said: bool = False
-    """The warning that the network reads a part of the observations only was given."""
 
 
 @dataclass(frozen=True)
-class ConstrainedSearch(AskTell):
-    """Settings. acq: "cei", "cei+" or "penalty". n_initial: random points at the start.
-
-    candidates: Sobol points in the box (uniform ones with official=True).
-    local: points of a cloud around the best observations, and as many again around the best
-      candidates.
-    official: the paper's way: uniform candidates alone, the incumbent is the best of all points,
-      standardised only where values are large.
-    """
+class ConstrainedSearch(ConstrainedSettings, AskTell):
+    """Constrained Bayesian optimisation under a surrogate: minimise f(x) subject to g_j(x) <= 0."""
 
     surrogate: ClassVar[str] = "pfn"
-
-    acq: str = "cei"
-    n_initial: int = 20
-    candidates: int = 512
-    local: int = 128
-    official: bool = False
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """The surrogate and the acquisition: "pfn-cei-plus"."""
         return f"{self.surrogate}-{self.acq.replace('+', '-plus')}"
-
-    def __post_init__(self) -> None:
-        if self.acq not in ACQUISITIONS:
-            raise ArgumentError(f"acq={self.acq!r}: {nearest(str(self.acq), ACQUISITIONS)}")
-        for what, least in (("n_initial", 0), ("candidates", 1), ("local", 0)):
-            value = getattr(self, what)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ArgumentError(f"{what}={value!r}: expected a whole number >= {least}")
 
     @classmethod
     def published(cls, acq: str = "cei") -> Self:
@@ -190,8 +184,17 @@ def record(
     failed: np.ndarray,
     tags: np.ndarray,
 ) -> None:
-    """Add outcomes. u (n, d), f (n,), g (n, m). The penalty grows after PATIENCE steps without a
-    better feasible point (counted one by one).
+    """Add outcomes. The penalty grows after PATIENCE steps without a better feasible point, counted
+    one by one.
+
+    Args:
+        method: The settings.
+        state: Changed in place.
+        u: (n, d) points of the unit cube.
+        f: (n,) objectives.
+        g: (n, m) constraints.
+        failed: (n,) which failed.
+        tags: (n,) labels, -1 for foreign points.
     """
     m = max(g.shape[1], state.g.shape[1])
     wide = [np.pad(a, ((0, 0), (0, m - a.shape[1])), constant_values=np.nan) for a in (state.g, g)]
@@ -245,6 +248,7 @@ def _by_model(
     state: Searching,
     rng: np.random.Generator,
 ) -> np.ndarray | None:
+    """Return the best candidate under the surrogate; None where there is nothing to learn from."""
     f, g = fill_failures(state.f, state.g, state.failed)
     order = merit(f, g)
     rows = _kept(method, state, order, len(state.out))
@@ -260,14 +264,14 @@ def _by_model(
     taken = np.concatenate([state.u, state.out])
     climbed = model.climb(int(rng.integers(2**31 - 1)))
     if climbed is not None:
-        x = _allowed(space, known, climbed[None], taken)
+        x = new_points(space, known, climbed[None], taken)
         if len(x):
             return x[0]
     best_u = state.u[order[:5]]
-    pool = _candidates(method, space, known, rng, best_u, taken)
+    pool = candidates(method, space, known, rng, best_u, taken)
     scores = model.score(space.unit(pool))
     if method.local and not method.official:
-        again = _allowed(
+        again = new_points(
             space,
             known,
             cloud(
@@ -283,25 +287,11 @@ def _by_model(
     return pool[int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))]
 
 
-def merit(f: Float[np.ndarray, " n"], g: Float[np.ndarray, "n m"]) -> np.ndarray:
-    """Row numbers from the best: feasible ones by objective, then by their violations, each in
-    units of its constraint's spread.
-    """
-    good = feasible_rows(f, g)
-    if not g.shape[1]:
-        return np.argsort(np.where(np.isfinite(f), f, np.inf), kind="stable")
-    size = np.abs(np.where(np.isfinite(g), g, 0.0)).max(axis=0)
-    worse = np.maximum(np.where(np.isfinite(g), g, np.inf), 0.0) / np.where(size > 0, size, 1.0)
-    return np.lexsort(
-        (np.where(np.isfinite(f), f, np.inf), np.where(good, 0.0, worse.sum(axis=1)), ~good)
-    )
-
-
 def _kept(
     method: ConstrainedSearch, state: Searching, order: np.ndarray, pending: int
 ) -> np.ndarray:
-    """Rows for the surrogate: all, or where there are too many the best third and those nearest to
-    the best point.
+    """Return the rows for the surrogate: all, or where there are too many the best third and those
+    nearest to the best point.
     """
     most = method.most()
     if most is None or len(order) + pending <= most:
@@ -323,70 +313,6 @@ def _kept(
     return np.array(sorted(kept))
 
 
-def cloud(
-    parents: Float[np.ndarray, "k d"], n: int, reach: float, rng: np.random.Generator
-) -> Float[np.ndarray, "n d"]:
-    """n points around parents: normal steps of sizes from 0.005 to 1 times `reach`, in some of the
-    coordinates, clipped to the unit cube.
-    """
-    d = parents.shape[1]
-    chosen = parents[rng.integers(len(parents), size=n)]
-    size = reach * 0.005 ** rng.random((n, 1))
-    moved = (rng.random((n, d)) < rng.choice([1.0, 0.5, 2.0 / max(d, 2)], size=(n, 1))) | (
-        np.arange(d) == rng.integers(d, size=(n, 1))
-    )
-    return np.clip(chosen + np.where(moved, size * rng.standard_normal((n, d)), 0.0), 0.0, 1.0)
-
-
-def _candidates(
-    method: ConstrainedSearch,
-    space: Space,
-    known: Known | None,
-    rng: np.random.Generator,
-    best: np.ndarray,
-    taken: np.ndarray,
-) -> np.ndarray:
-    if method.official:
-        u = rng.random((method.candidates, space.d))
-    else:
-        from scipy.stats import qmc
-
-        power = max(math.ceil(math.log2(method.candidates)), 0)
-        sobol = qmc.Sobol(
-            space.d, scramble=True, rng=np.random.default_rng(int(rng.integers(2**31 - 1)))
-        ).random_base2(power)
-        u = sobol[: method.candidates]
-    x = _allowed(space, known, u, taken)
-    if method.local and not method.official:
-        x = np.concatenate([x, _allowed(space, known, cloud(best, method.local, 0.3, rng), taken)])
-    return x if len(x) else sample_allowed(space, known, 16, lambda k: rng.random((k, space.d)))
-
-
-def _allowed(
-    space: Space, known: Known | None, u: np.ndarray, taken: np.ndarray
-) -> Float[np.ndarray, "k d"]:
-    """Points of the box at u that are allowed and have not been proposed before."""
-    x = to_box(space, u)
-    if known is not None and len(x):
-        x = x[known(x)]
-    if space.integer.any() or len(u) < 16:
-        old = {row.tobytes() for row in to_box(space, taken)}
-        x = x[[row.tobytes() not in old for row in x]] if len(x) else x
-    return x
-
-
-def to_box(space: Space, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """The inverse of `space.unit`, rounded to what the box allows (from_unit gives whole numbers
-    equal shares instead).
-    """
-    span = space.high - space.low
-    x = space.low + u * span
-    for j, v in enumerate(space.variables):
-        if v.log:
-            x[:, j] = v.low * (v.high / v.low) ** u[:, j]
-    return space.snap(x)
-
-
 @cache
 def network(name: str) -> PFN:
     """A network, read once."""
@@ -397,7 +323,11 @@ def network(name: str) -> PFN:
 
 @dataclass(frozen=True)
 class NetworkSearch(ConstrainedSearch):
-    """model: name of a packaged network, or a .safetensors file."""
+    """Constrained Bayesian optimisation with a prior-fitted network.
+
+    Attributes:
+        model: Name of a packaged network, or a .safetensors file.
+    """
 
     model: str = "small"
 
@@ -427,8 +357,11 @@ class NetworkSearch(ConstrainedSearch):
 
 @dataclass(frozen=True)
 class ProcessSearch(ConstrainedSearch):
-    """Gaussian processes of BoTorch. restarts, raw: of its optimiser of the acquisition.
-    published(): 1 and 3.
+    """Constrained Bayesian optimisation with Gaussian processes of BoTorch.
+
+    Attributes:
+        restarts: Of its optimiser of the acquisition; published: 1.
+        raw: Points among which these are chosen; published: 3.
     """
 
     surrogate: ClassVar[str] = "gp"
@@ -457,88 +390,4 @@ class ProcessSearch(ConstrainedSearch):
             restarts=self.restarts,
             raw=self.raw,
             seed=seed,
-        )
-
-
-@dataclass(eq=False)
-class ConstrainedBO:
-    """The same search outside a run.
-
-    >>> opt = ConstrainedBO([(0, 1), (0, 1)], n_constraints=1, n_initial=2, seed=0)
-    >>> for _ in range(4):
-    ...     x = opt.ask()
-    ...     opt.tell(x, (x[0] - 0.5) ** 2 + x[1], [0.3 - x[1]])
-    >>> len(opt.f), opt.ask().shape
-    (4, (2,))
-
-    bounds: as `BlackBox` takes them. n_constraints: length of g in tell, g <= 0 is feasible.
-      surrogate: "pfn" or "gp".
-    acq: "cei", "cei+" or "penalty". known: constraints on the inputs alone. method: settings; None:
-      the defaults with n_initial.
-    Raises ArgumentError, WrongProblem (more inputs than the network takes), BoundsError,
-    ShapeError, NotFinite.
-    """
-
-    bounds: Any
-    n_constraints: int = 0
-    surrogate: str = "pfn"
-    acq: str = "cei"
-    seed: int = 0
-    n_initial: int = 20
-    known: Any = None
-    method: ConstrainedSearch | None = None
-    state: Searching = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        searches: dict[str, type[ConstrainedSearch]] = {"pfn": NetworkSearch, "gp": ProcessSearch}
-        if self.surrogate not in searches:
-            raise ArgumentError(f"surrogate={self.surrogate!r}: expected 'pfn' or 'gp'")
-        if not isinstance(self.n_constraints, int) or self.n_constraints < 0:
-            raise ArgumentError(
-                f"n_constraints={self.n_constraints!r}: expected a whole number >= 0"
-            )
-        self.space = Space.of(self.bounds)
-        self.space.needs_bounds("ConstrainedBO")
-        self.method = self.method or searches[self.surrogate](self.acq, n_initial=self.n_initial)
-        self.method.check_inputs(self.space.d)
-        self._known = None if self.known is None else known_constraint(self.known, self.space.d)
-        self.state = begin(self.space.d, self.n_constraints, np.random.default_rng(self.seed), None)
-
-    @property
-    def f(self) -> Float[np.ndarray, " n"]:
-        """Objectives told so far."""
-        return self.state.f
-
-    @property
-    def best(self) -> tuple[np.ndarray, float] | None:
-        """The best feasible point told, and its objective; None while there is none."""
-        good = feasible_rows(self.state.f, self.state.g)
-        if not good.any():
-            return None
-        i = int(np.argmin(np.where(good, self.state.f, np.inf)))
-        return to_box(self.space, self.state.u[i : i + 1])[0], float(self.state.f[i])
-
-    def ask(self) -> Float[np.ndarray, " d"]:
-        """The next point to evaluate. Asking again before telling takes the model's mean for the
-        open ones.
-        """
-        assert self.method is not None
-        return propose(self.method, self.space, self._known, self.state)
-
-    def tell(self, x: Any, f: float, g: Any = ()) -> None:
-        """Tell the outcome at a point of the box, proposed or not."""
-        assert self.method is not None
-        point = self.space.vector(x, what="x")
-        values = np.atleast_1d(np.asarray(g, dtype=float))
-        if values.shape != (self.n_constraints,):
-            raise ShapeError(f"g has shape {values.shape}, expected ({self.n_constraints},)")
-        if not (math.isfinite(f) and np.isfinite(values).all()):
-            raise NotFinite(
-                f"f={f!r}, g={values.tolist()}: got NaN or an infinity, expected finite numbers"
-            )
-        u = self.space.unit(point[None])
-        same = np.flatnonzero(np.abs(self.state.out - u).max(axis=1, initial=0.0) < 1e-12)
-        tag = self.state.tags[same[:1]] if len(same) else np.array([-1])
-        record(
-            self.method, self.state, u, np.array([float(f)]), values[None], np.array([False]), tag
         )

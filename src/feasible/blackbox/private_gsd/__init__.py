@@ -1,27 +1,18 @@
-"""Generating Private Synthetic Data with Genetic Algorithms (arXiv 2306.03257).
+"""Generating Private Synthetic Data with Genetic Algorithms (T. Liu, J. Tang, G. Vietri, Z. S. Wu,
+ICML 2023, arXiv 2306.03257).
 
-- `accounting`: Zero-concentrated differential privacy: what (epsilon, delta) allows, and
-  mechanisms that keep to it.
-- `claim`: The claim of arXiv 2306.03257: a genetic algorithm matches graphical models and relaxed
-  projection on marginals, and wins where no gradient is.
-- `domain`: What a table may hold, said in advance: categories and bounds are public, never read
-  off the private rows.
-- `genetic`: The genetic optimisers of Private-GSD: find a table whose answers are near given
-  ones, by mutations and crossovers of single cells.
-- `gsd`: Private-GSD: private synthetic data by a genetic algorithm (Liu, Tang, Vietri, Wu, ICML
-  2023, arXiv 2306.03257).
-- `instances`: Ready-made private tables: a generated one like the American Community Survey, and
-  UCI Adult from an installed package.
-- `kernels`: Compiled inner loops of the genetic optimisers. Counts are integers and are moved by
-  what a change touches, never recomputed.
-- `peers`: The graphical-model baseline: Gaussian measurements of marginals, and `mbi`'s
-  estimation of a Markov random field from them (PGM).
-- `problem`: PrivateTable: a private table, what of it should survive, and oracles that answer
-  with noise and charge for it.
-- `queries`: Statistical queries on tables: marginals, ranges, prefixes and halfspaces, all counts
-  of rows of which a predicate is true.
-- `rap`: Relaxed adaptive projection (RAP) and its continuous form (RAP++), the gradient baselines
-  of Private-GSD, in own code.
+It makes a synthetic table whose answers to a workload of counting queries are near those of a
+private table, under zero-concentrated differential privacy. Begin to read at `gsd.py`.
+
+- `gsd.py`: `GSD`, the Method, and `PrivateGSD`, as data scientists call it.
+- `genetic.py`: the optimisers, their settings and a fit's state; `evolution.py` and `kernels.py`:
+  their compiled loops; `layout.py`: queries as arrays.
+- `queries.py`: marginals, ranges, prefixes and halfspaces. `domain.py`: what a table may hold.
+- `problem.py`: `PrivateTable`, the problem and its oracles. `accounting.py`: budgets and exact
+  noise. `privacy.py`: what a method may spend.
+- `rap.py`: the gradient baselines of the paper. `peers.py`: the graphical model of `mbi`.
+- `instances.py`: ready-made tables; `data/`: UCI Adult. `claim.py`: the paper's claim.
+- `entries.py`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

@@ -36,8 +36,8 @@ def mixed(n: int, count: int) -> PrivateTable:
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
-    """smoke: seconds, small tables, small workloads. desk: the sheet's experiments A and B. paper:
-    more rows, more time.
+    """smoke: seconds, small tables, small workloads. desk: marginals, and prefixes with halfspaces,
+    of 5000 rows. paper: more rows, more time.
     """
     smoke, paper = scale == "smoke", scale == "paper"
     seeds = tuple(seeds)[:1] if smoke else tuple(seeds)
@@ -88,7 +88,7 @@ def median(race: Race, method: str, metric: str = "average_error") -> float:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The bars of the sheet; at smoke scale, where no graphical model was run, that of the budget
+    """The bars of the claim; at smoke scale, where no graphical model was run, that of the budget
     alone.
     """
     parts: list[Part] = []

@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 class Domain:
     """Columns in order, each with its categories or its bounds.
 
-    names: the columns.  values: by column the categories, empty for a numeric one.  bounds: by
-      column (low, high), (0, 0) for a categorical one.
+    Inside, a table is an array (n, d): codes 0 to |values| - 1, or numbers scaled to [0, 1].
 
-    Inside, a table is an array (n, d): codes 0..|values|-1, or numbers scaled to [0, 1].
+    Attributes:
+        names: The columns.
+        values: By column the categories, empty for a numeric one.
+        bounds: By column (low, high), (0, 0) for a categorical one.
+
+    Example:
+        >>> domain = Domain.of({"sex": ["f", "m"]}, {"age": (0, 100)})
+        >>> domain.names, domain.sizes
+        (('sex', 'age'), (2, 0))
     """
 
     names: tuple[str, ...]
@@ -39,10 +46,16 @@ class Domain:
         numeric: Mapping[str, tuple[float, float]] | None = None,
         order: Sequence[str] = (),
     ) -> Domain:
-        """categorical: name -> the values, or how many (0, 1, ...).  numeric: name -> (low, high).
-        order: of the columns.
+        """A domain from its columns.
 
-        Raises ArgumentError, BoundsError.
+        Args:
+            categorical: Name -> the values, or how many (0, 1, ...).
+            numeric: Name -> (low, high).
+            order: Of the columns; () for the order in which they are declared.
+
+        Raises:
+            ArgumentError: A column is declared twice, or none is, or the order names others.
+            BoundsError: Bounds are infinite or cross.
         """
         categorical, numeric = dict(categorical or {}), dict(numeric or {})
         both = set(categorical) & set(numeric)
@@ -70,7 +83,14 @@ class Domain:
         numeric: Mapping[str, tuple[float, float]] | None = None,
     ) -> Domain:
         """The declared columns in the order of `frame`, of which the column names alone are read.
-        Raises ArgumentError for an undeclared column.
+
+        Args:
+            frame: A table.
+            categorical: As in `of`.
+            numeric: As in `of`.
+
+        Raises:
+            ArgumentError: A column is undeclared, or declared and absent.
         """
         declared = [*(categorical or {}), *(numeric or {})]
         missing = [c for c in frame.columns if c not in declared]
@@ -108,8 +128,13 @@ class Domain:
         return tuple(j for j, v in enumerate(self.values) if not v)
 
     def encode(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
-        """The rows as codes and numbers in [0, 1]. Raises ArgumentError for a missing or undeclared
-        value, naming column and row.
+        """The rows as codes and numbers in [0, 1].
+
+        Args:
+            frame: A table with these columns.
+
+        Raises:
+            ArgumentError: A value is missing or undeclared; the error names column and row.
         """
         import pandas as pd
 
@@ -162,6 +187,7 @@ class Domain:
 
 
 def _values(name: str, given: Any) -> tuple[Any, ...]:
+    """Return the categories of a column, from them or their number."""
     if is_number(given):
         if given != int(given) or given < 1:
             raise ArgumentError(
@@ -182,6 +208,7 @@ def _values(name: str, given: Any) -> tuple[Any, ...]:
 
 
 def _bounds(name: str, given: Any) -> tuple[float, float]:
+    """Return the bounds of a column as numbers."""
     try:
         low, high = (float(v) for v in given)
     except (TypeError, ValueError):
@@ -198,6 +225,7 @@ def _bounds(name: str, given: Any) -> tuple[float, float]:
 
 
 def _codes(name: str, values: tuple[Any, ...], column: pd.Series) -> np.ndarray:
+    """Return the codes of a categorical column."""
     where = {v: k for k, v in enumerate(values)}
     try:
         codes = column.map(lambda v: where.get(v, -1)).to_numpy().astype(int)
@@ -214,6 +242,7 @@ def _codes(name: str, values: tuple[Any, ...], column: pd.Series) -> np.ndarray:
 
 
 def _scaled(name: str, bounds: tuple[float, float], column: pd.Series) -> np.ndarray:
+    """Return a numeric column scaled to [0, 1]."""
     low, high = bounds
     try:
         values = column.to_numpy(dtype=float)

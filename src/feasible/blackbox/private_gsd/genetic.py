@@ -1,14 +1,15 @@
 """The genetic optimisers of Private-GSD: find a table whose answers are near given ones, by
 mutations and crossovers of single cells.
 
-minimise  L(S) = sum_q weight_q (count_q(S) - target_q)^2,   target_q = rows * noisy answer of q
+    minimise  L(S) = sum_q weight_q (count_q(S) - target_q)^2,  target_q = rows * noisy answer of q
 
-`"elite"` is the optimiser of the paper (Liu, Tang, Vietri, Wu, ICML 2023, Section 4): 50 mutations
-and 50 crossovers of the best table a generation,
-the crossovers taking values from an archive of the best tables. The archive starts with a single
-random table: others would leave it in the first
-generation. `"bandit"` is the one of the authors' current release: operators chosen by what they
-earned.
+"elite" is the optimiser of the paper: 50 mutations and 50 crossovers of the best table a
+generation, the crossovers taking values from an archive of the best tables. The archive starts with
+a single random table: others would leave it in the first generation. "bandit" is the one of the
+authors' current release: operators chosen by what they earned.
+
+References:
+    T. Liu, J. Tang, G. Vietri, Z. S. Wu (ICML 2023, arXiv 2306.03257), section 4.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError
 from .domain import Domain
 from .evolution import (
@@ -51,13 +53,17 @@ INTERVALS = 31
 
 @dataclass(frozen=True)
 class Optimiser:
-    """Settings of a fit. kind: "bandit" or "elite".
+    """Settings of a fit; the numbers are the published ones, but for numeric_noise.
 
-    population: candidates of a generation (bandit).  mutations, crossovers, elite: the published
-      optimiser's.
-    numeric_noise: standard deviation added to a numeric value that is crossed over, on [0, 1]; the
-      authors' code has 1.
-    tolerance: a fit ends when L fell by less than this share over max(100, rows) generations.
+    Attributes:
+        kind: "bandit" or "elite".
+        population: Candidates of a generation (bandit).
+        mutations: Of a generation (elite).
+        crossovers: Of a generation (elite).
+        elite: Tables in the archive (elite).
+        numeric_noise: Standard deviation added to a numeric value that is crossed over, on [0, 1];
+            the authors' code has 1.
+        tolerance: A fit ends when L fell by less than this share over max(100, rows) generations.
     """
 
     kind: str = "bandit"
@@ -69,31 +75,35 @@ class Optimiser:
     tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
-        if self.kind not in ("bandit", "elite"):
-            raise ArgumentError(f"optimiser={self.kind!r}: expected 'bandit' or 'elite'")
+        one_of("optimiser", self.kind, ("bandit", "elite"))
         for name in ("population", "elite"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name}={getattr(self, name)!r}: expected an integer >= 1")
+            whole(name, getattr(self, name), least=1)
         if min(self.mutations, self.crossovers) < 0 or self.mutations + self.crossovers < 1:
             raise ArgumentError(
                 f"mutations={self.mutations}, crossovers={self.crossovers}: expected integers >= "
                 "0, not both 0"
             )
-        if not self.numeric_noise >= 0 or not self.tolerance >= 0:
-            raise ArgumentError(
-                f"numeric_noise={self.numeric_noise!r}, tolerance={self.tolerance!r}: expected "
-                "numbers >= 0"
-            )
+        real("numeric_noise", self.numeric_noise, least=0)
+        real("tolerance", self.tolerance, least=0)
 
 
 @dataclass(slots=True)
 class Fit:
     """Where a fit stands.
 
-    table: (rows, d).  counts: (Q,) of it.  target, weight: (Q,) what they should be, and which
-      matter (0: never measured).
-    bits: (1,) state of the random stream.  loss: L.  last: L a check ago.  generation: of this fit.
-    power: log weights of the operators.  kept ... values: the archive of the published optimiser.
+    Attributes:
+        table: (rows, d).
+        counts: (Q,) of it.
+        target: (Q,) what they should be.
+        weight: (Q,) which matter; 0: never measured.
+        bits: (1,) state of the random stream.
+        power: (K,) log weights of the operators (bandit).
+        kept, above, length, rows, cols, values: As in `Archive` (elite).
+        loss: L.
+        last: L a check ago.
+        generation: Of this fit.
+        trace: (generation of the whole run, L / rows^2) after each block.
+        total: Generations of the whole run.
     """
 
     table: Float[np.ndarray, "rows d"]
@@ -112,9 +122,7 @@ class Fit:
     last: float = math.inf
     generation: int = 0
     trace: list[tuple[int, float]] = field(default_factory=list)
-    """(generation of the whole run, L / rows^2) after each block."""
     total: int = 0
-    """Generations of the whole run."""
 
     @property
     def goal(self) -> Goal:
@@ -163,7 +171,13 @@ def start(
 
 
 def aim(fit: Fit, answers: Float[np.ndarray, " k"], cells: Int[np.ndarray, " k"]) -> None:
-    """Take measured answers (shares of rows) of some cells as targets, and begin a fit."""
+    """Take measured answers as targets, and begin a fit.
+
+    Args:
+        fit: Changed in place.
+        answers: (k,) shares of rows.
+        cells: (k,) the counts that they are of.
+    """
     fit.target[cells] = len(fit.table) * answers
     fit.weight[cells] = 1.0
     fit.loss = loss(fit)
@@ -201,8 +215,17 @@ def block(rows: int) -> int:
 def advance(
     fit: Fit, domain: Domain, queries: Queries, settings: Optimiser, generations: int
 ) -> bool:
-    """Go on for at most one block of generations, in place. False where the fit is over: L has
-    converged, or is 0.
+    """Go on for at most one block of generations.
+
+    Args:
+        fit: Changed in place.
+        domain: The columns.
+        queries: What is counted.
+        settings: The optimiser.
+        generations: At most.
+
+    Returns:
+        False where the fit is over: L has converged, or is 0.
     """
     n = min(block(len(fit.table)), generations)
     sizes = np.array(domain.sizes, dtype=np.int64)

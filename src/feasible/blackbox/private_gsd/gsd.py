@@ -1,11 +1,13 @@
-"""Private-GSD: private synthetic data by a genetic algorithm (Liu, Tang, Vietri, Wu, ICML 2023,
-arXiv 2306.03257).
+"""Private-GSD: private synthetic data by a genetic algorithm.
 
 Measure the workloads with noise, then search for a table whose answers are near the noisy ones, by
-  a genetic algorithm that needs no gradient: so the
-predicates may be of any kind, halfspaces and prefixes included. Take it where queries are not
-differentiable or the data have mixed columns; where
-all columns are categorical and few, a graphical model (`pgm`) is as good or better.
+a genetic algorithm that needs no gradient: so the predicates may be of any kind, halfspaces and
+prefixes included. Take it where queries are not differentiable or the data have mixed columns;
+where all columns are categorical and few, a graphical model (`pgm`) is as good or better.
+
+References:
+    T. Liu, J. Tang, G. Vietri, Z. S. Wu: Generating Private Synthetic Data with Genetic Algorithms
+    (ICML 2023, arXiv 2306.03257).
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.budget import active_meter
-from ...core.errors import ArgumentError, BudgetExhausted, is_number
+from ...core.checks import one_of, real, whole
 from ...core.problem import Method, Problem
 from .accounting import Noise, cdp_epsilon, noise_key, warn_not_private
 from .domain import Domain
 from .genetic import Fit, Optimiser, advance, aim, block, refresh, start
+from .privacy import PrivacySettings
 from .problem import Measured, PrivateTable, Synthetic
 from .queries import Workload
 
@@ -29,10 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float
 
-KEEP = 1 - 1e-9
-"""Share of what is left of a budget's rho that is spent: a run ends when a budget is used up, and
-the table is still to be fitted then.
-"""
 MODES = ("oneshot", "adaptive", "hybrid")
 STOPS = ("thinned", "discrepancy", "plateau")
 HELD = 0.1
@@ -43,56 +41,25 @@ PATIENCE = 3
 """Blocks without a table nearer to the held-out answers, after which a fit is over."""
 
 
-def rho_total(
-    problem: PrivateTable, epsilon: float | None, delta: float | None, rho: float | None
-) -> float:
-    """What a method may spend: its own setting or what the run's budget has left of rho, whichever
-    is less; epsilon = 1 where neither is given.
-    """
-    if rho is not None:
-        own: float | None = rho
-    else:
-        own = None if epsilon is None else problem.rho_of(epsilon, delta)
-    meter = active_meter.get()
-    left = math.inf if meter is None else meter.left("rho")
-    if math.isinf(left):
-        return problem.rho_of(1.0, delta) if own is None else own
-    if left <= 0:
-        limit, spent = meter.limits["rho"], meter.spent.get("rho", 0.0)  # type: ignore[union-attr]
-        raise BudgetExhausted("rho", limit, spent, own or 0.0)
-    return left * KEEP if own is None else min(own, left * KEEP)
-
-
-def check_privacy(
-    epsilon: float | None, delta: float | None, rho: float | None, noise_seed: int | None
-) -> None:
-    """Raise ArgumentError for epsilon or rho <= 0, delta outside (0, 1), both epsilon and rho."""
-    for name, value in (("epsilon", epsilon), ("rho", rho)):
-        if value is not None and not (is_number(value) and value > 0):
-            raise ArgumentError(f"{name}={value!r}: expected a number > 0")
-    if delta is not None and not (is_number(delta) and 0 < delta < 1):
-        raise ArgumentError(f"delta={delta!r}: expected a number between 0 and 1, both excluded")
-    if epsilon is not None and rho is not None:
-        raise ArgumentError(f"epsilon={epsilon!r} and rho={rho!r}: expected one of the two")
-    if noise_seed is not None and (
-        isinstance(noise_seed, bool) or not isinstance(noise_seed, (int, np.integer))
-    ):
-        raise ArgumentError(
-            f"noise_seed={noise_seed!r}: expected an integer, or None for the operating system's "
-            "entropy"
-        )
-
-
 @dataclass(slots=True)
-class State:
-    """fit: the table.  chosen: (W,) workloads measured so far.  spent_on, sigma: (W,) rho and noise
-    of each, 0 where it was not measured.
+class GSDState:
+    """Where a run stands.
 
-    held: (Q,) answers that say when to stop: held out by thinning, or the measured ones, not
-      clipped.
-    best, least, waited: the table nearest to them in this fit, its squared distance, blocks since.
-    rho: in all.  selecting: rho spent on selections.  round: measured so far; 0, nothing yet.  run:
-      names the noise of this run.
+    Attributes:
+        fit: The table.
+        chosen: (W,) workloads measured so far.
+        spent_on: (W,) rho of each, 0 where it was not measured.
+        sigma: (W,) noise of each, of shares of rows, 0 where it was not measured.
+        held: (Q,) answers that say when to stop: held out by thinning, or the measured ones, not
+            clipped.
+        best: (rows, d) the table nearest to them in this fit.
+        rho: In all.
+        run: Names the noise of this run.
+        least: Squared distance of `best`.
+        waited: Blocks since.
+        selecting: rho spent on selections.
+        round: Rounds measured so far; 0: nothing yet.
+        fitting: Whether a fit goes on.
     """
 
     fit: Fit
@@ -111,57 +78,47 @@ class State:
 
 
 @dataclass(frozen=True)
-class GSD(Method):
-    """Private-GSD: noisy answers of the workloads, and a genetic algorithm that fits a table to
-    them.
+class GSDSettings(PrivacySettings):
+    """Settings of Private-GSD; the privacy is in `PrivacySettings`.
 
-    A step measures, or is a block of generations: a checkpoint can follow a measurement before
-      anything depends on it.
+    Attributes:
+        rows: Of the synthetic table.
+        generations: Over the whole run.
+        mode: "oneshot" measures every workload; "adaptive" measures in each of `rounds` rounds the
+            `per_round` workloads that the table answers worst, half of the round's rho going into
+            their selection; "hybrid" measures the workload's first summand at once, then goes on
+            as "adaptive" with the others.
+        rounds: Rounds.
+        per_round: Workloads measured in a round.
+        optimiser: "elite" (the paper's) or "bandit" (the authors' current release, which stayed
+            with one operator for thousands of generations on prefixes and halfspaces of
+            development tables).
+        population: Candidates of a generation. Published: 100 ("elite") and 50 ("bandit"); with 20
+            the fit of prefixes and halfspaces took a fifth of the time, and its errors were the
+            same or smaller (development tables).
+        elite: See `Optimiser`.
+        numeric_noise: See `Optimiser`.
+        tolerance: See `Optimiser`.
+        stop: When a fit is over before its generations are used up. "thinned": the measured answers
+            a, of noise sigma, are split into a + sqrt(0.1) sigma z, which are fitted, and
+            a - sigma z / sqrt(0.1), whose noise is independent of theirs (z standard normal); the
+            table nearest to the latter is kept, and the fit is over when 3 blocks brought none
+            nearer. "discrepancy": sum (a - q(S))^2 over the measured answers has fallen to `tau`
+            times the noise that is expected, sum sigma^2. "plateau": it has converged, which ends
+            the other two as well; see `tolerance`. All of this is post-processing of measured
+            answers and costs no privacy.
+        tau: Of "discrepancy"; Morozov has tau >= 1, but a table that fits thousands of answers
+            takes up some of their noise, so less was better on development seeds.
+        clip: Noisy answers are clipped to [0, 1] first, as in the paper. Where the noise is large
+            that biases small answers upwards: on prefixes and halfspaces of a development table
+            the error doubled.
+        sparse: Of a measured workload only the `rows` largest noisy cells are fitted.
 
-    epsilon, delta (1/n^2 unless given), or rho: the privacy that may be spent. In a run with a
-    budget of rho it is the smaller of this and what the
-    budget has left, and all that is left (but a billionth) where neither is set; outside of any,
-    epsilon = 1.
-    rows: of the synthetic table.  generations: over the whole run.
-    mode: "oneshot" measures every workload; "adaptive" measures in each of `rounds` rounds the
-      `per_round` workloads that the table answers worst,
-    half of the round's rho going into their selection; "hybrid" measures the workload's first
-    summand at once, then goes on as "adaptive" with
-    the others.
-    optimiser: "elite" (the paper's) or "bandit" (the authors' current release, which stayed with
-      one operator for thousands of generations on
-    prefixes and halfspaces of development tables).  population: candidates of a generation.
-    Published: 100 and 50; with 20 the
-    fit of prefixes and halfspaces took a fifth of the time, and its errors were the same or smaller
-    (development tables).
-    elite, numeric_noise, tolerance: see `Optimiser`.
-    stop: when a fit is over before its generations are used up. "thinned": the measured answers a,
-      of noise sigma, are split into
-    a + sqrt(0.1) sigma z, which are fitted, and a - sigma z / sqrt(0.1), whose noise is independent
-    of theirs (z standard normal; Neufeld,
-    Dharamshi, Gao, Witten, "Data thinning", JMLR 2024); the table nearest to the latter is kept,
-    and the fit is over when 3 blocks brought
-    none nearer. "discrepancy": sum (a - q(S))^2 over the measured answers has fallen to `tau` times
-    the noise that is expected, sum sigma^2
-    (V. A. Morozov, Soviet Mathematics Doklady 7, 1966, with tau >= 1; a table that fits thousands
-    of answers takes up some of their noise,
-    so less was better on development seeds). "plateau": it has converged, which ends the other two
-    as well; see `tolerance`. All of this is
-    post-processing of measured answers and costs no privacy.
-    clip: noisy answers are clipped to [0, 1] first, as in the paper. Where the noise is large that
-      biases small answers upwards: on
-    prefixes and halfspaces of a development table the error doubled.
-    sparse: of a measured workload only the `rows` largest noisy cells are fitted.
-    noise_seed: None draws the noise from the operating system. A number makes runs repeatable, and
-      the answer NOT private (a warning says so).
+    References:
+        A. Neufeld, A. Dharamshi, L. L. Gao, D. Witten: Data thinning for convolution-closed
+        distributions (JMLR 2024); V. A. Morozov, Soviet Mathematics Doklady 7 (1966).
     """
 
-    solves: ClassVar[type[Problem]] = PrivateTable
-    name: ClassVar[str] = "private-gsd"
-
-    epsilon: float | None = None
-    delta: float | None = None
-    rho: float | None = None
     rows: int = 2000
     generations: int = 50_000
     mode: str = "oneshot"
@@ -169,27 +126,21 @@ class GSD(Method):
     per_round: int = 10
     optimiser: str = "elite"
     population: int = 20
-    elite: int = 5
-    numeric_noise: float = 0.05
-    tolerance: float = 1e-4
+    elite: int = Optimiser.elite
+    numeric_noise: float = Optimiser.numeric_noise
+    tolerance: float = Optimiser.tolerance
     stop: str = "thinned"
     tau: float = 0.97
     clip: bool = False
     sparse: bool = True
-    noise_seed: int | None = None
 
     def __post_init__(self) -> None:
-        check_privacy(self.epsilon, self.delta, self.rho, self.noise_seed)
+        super().__post_init__()
         for name in ("rows", "generations", "rounds", "per_round"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ArgumentError(f"{name}={value!r}: expected an integer >= 1")
-        if self.mode not in MODES:
-            raise ArgumentError(f"mode={self.mode!r}: expected {', '.join(MODES)}")
-        if self.stop not in STOPS:
-            raise ArgumentError(f"stop={self.stop!r}: expected {', '.join(STOPS)}")
-        if not (is_number(self.tau) and self.tau > 0):
-            raise ArgumentError(f"tau={self.tau!r}: expected a number > 0")
+            whole(name, getattr(self, name), least=1)
+        one_of("mode", self.mode, MODES)
+        one_of("stop", self.stop, STOPS)
+        real("tau", self.tau, above=0)
         self.settings  # checked here, not in a run  # noqa: B018
 
     @property
@@ -197,16 +148,33 @@ class GSD(Method):
         """The optimiser's settings."""
         half = max(self.population // 2, 1)
         return Optimiser(
-            self.optimiser,
-            self.population,
-            half,
-            half,
-            self.elite,
-            self.numeric_noise,
-            self.tolerance,
+            kind=self.optimiser,
+            population=self.population,
+            mutations=half,
+            crossovers=half,
+            elite=self.elite,
+            numeric_noise=self.numeric_noise,
+            tolerance=self.tolerance,
         )
 
-    def init(self, problem: PrivateTable, rng: np.random.Generator) -> State:
+
+@dataclass(frozen=True)
+class GSD(GSDSettings, Method):
+    """Private-GSD: noisy answers of the workloads, and a genetic algorithm that fits a table to
+    them.
+
+    It minimises sum_q (q(S) - a_q)^2 over tables S, a_q the noisy answers, by a search that needs
+    no gradient. A step measures, or is a block of generations: a checkpoint can follow a
+    measurement before anything depends on it.
+
+    References:
+        arXiv 2306.03257, section 4.
+    """
+
+    solves: ClassVar[type[Problem]] = PrivateTable
+    name: ClassVar[str] = "private-gsd"
+
+    def init(self, problem: PrivateTable, rng: np.random.Generator) -> GSDState:
         """A random table. Spends nothing."""
         run = int(
             rng.integers(2**62)
@@ -214,7 +182,7 @@ class GSD(Method):
         warn_not_private(self.noise_seed)
         w = problem.queries.w
         fit = start(problem.domain, problem.queries, self.rows, self.settings, rng)
-        return State(
+        return GSDState(
             fit,
             np.zeros(w, bool),
             np.zeros(w),
@@ -225,11 +193,11 @@ class GSD(Method):
             run,
         )
 
-    def step(self, problem: PrivateTable, state: State) -> State:
+    def step(self, problem: PrivateTable, state: GSDState) -> GSDState:
         """Measure if a fit is over, else one block of generations."""
         if not state.fitting:
             if state.round == 0:
-                state.rho = rho_total(problem, self.epsilon, self.delta, self.rho)
+                state.rho = self.rho_total(problem)
             self._measure(problem, state)
             state.round += 1
             state.fitting = True
@@ -245,14 +213,14 @@ class GSD(Method):
             refresh(state.fit, problem.queries)
         return state
 
-    def answer(self, problem: PrivateTable, state: State) -> Synthetic:
+    def answer(self, problem: PrivateTable, state: GSDState) -> Synthetic:
         """The table as it stands, of a thinned fit the one nearest to what was held out; without
         rows before anything was measured.
         """
         table = state.best if self._thins(state) else state.fit.table
         return Synthetic(table.copy() if state.round else table[:0].copy())
 
-    def done(self, problem: PrivateTable, state: State) -> str | None:
+    def done(self, problem: PrivateTable, state: GSDState) -> str | None:
         """When every round's fit is over."""
         if state.round < self._rounds(problem) or state.fitting:
             return None
@@ -263,18 +231,18 @@ class GSD(Method):
 
     # -- when to stop ------------------------------------------------------------------------------
 
-    def _thins(self, state: State) -> bool:
+    def _thins(self, state: GSDState) -> bool:
         """False where another rule was asked for, or there is no noise to be thinned."""
         return self.stop == "thinned" and bool((state.sigma > 0).any())
 
-    def _distance(self, problem: PrivateTable, state: State) -> float:
+    def _distance(self, problem: PrivateTable, state: GSDState) -> float:
         """sum (held - q(S))^2 over the measured cells."""
         cells = problem.queries.cells(np.flatnonzero(state.chosen).tolist())
         return float(
             np.sum((state.held[cells] - state.fit.counts[cells] / len(state.fit.table)) ** 2)
         )
 
-    def _enough(self, problem: PrivateTable, state: State) -> bool:
+    def _enough(self, problem: PrivateTable, state: GSDState) -> bool:
         """True where the rule `stop` ends the fit after this block."""
         if self.stop == "discrepancy":
             width = np.diff(problem.queries.arrays.base)
@@ -310,7 +278,7 @@ class GSD(Method):
             else np.ones(w, bool)
         )
 
-    def _measure(self, problem: PrivateTable, state: State) -> None:
+    def _measure(self, problem: PrivateTable, state: GSDState) -> None:
         """Spend a round's share of rho. All that is charged is charged before the noise is
         drawn."""
         noise = Noise(noise_key(self.noise_seed, state.run, state.round))
@@ -334,7 +302,10 @@ class GSD(Method):
             problem, state, which, problem.measure(which, rho / 2 / max(len(which), 1), noise)
         )
 
-    def _take(self, problem: PrivateTable, state: State, which: list[int], found: Measured) -> None:
+    def _take(
+        self, problem: PrivateTable, state: GSDState, which: list[int], found: Measured
+    ) -> None:
+        """Note noisy answers, and begin to fit them."""
         answers, held = found.answers, found.answers
         state.chosen[which] = True
         state.spent_on[which] = found.rho
@@ -365,23 +336,31 @@ class GSD(Method):
 
 
 class PrivateGSD:
-    """Private synthetic data as data scientists call it:
-    ``PrivateGSD(epsilon=1.0).fit_sample(frame, domain, workload)``.
+    """Private synthetic data as data scientists call it.
 
-    settings: those of `GSD`, of which `method` is one.  seed: of the optimiser's randomness (not of
-      the noise).
-    After `fit_sample`, `report_` has rho, epsilon and delta, rho and noise by workload, what the
-    selections cost, generations and the fitness trace;
-    nothing in it depends on the private table but through the mechanisms.
+    Args:
+        epsilon: The privacy that may be spent.
+        delta: None: 1 / n^2.
+        rho: Instead of epsilon.
+        seed: Of the optimiser's randomness, not of the noise.
+        settings: Further ones of `GSDSettings`.
 
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"smoker": [0, 1, 1, 0] * 50, "sex": ["f", "m"] * 100})
-    >>> domain = Domain.from_frame(frame, categorical={"smoker": 2, "sex": ["f", "m"]})
-    >>> from feasible.blackbox.private_gsd import Marginals
-    >>> synthetic = PrivateGSD(epsilon=1.0, rows=100, generations=2000).fit_sample(frame, domain,
-    Marginals(2))
-    >>> synthetic.shape
-    (100, 2)
+    Attributes:
+        report_: After `fit_sample`: rho, epsilon and delta, rho and noise by workload, what the
+            selections cost, generations and the fitness trace; nothing in it depends on the
+            private table but through the mechanisms.
+
+    Example:
+        >>> import pandas as pd
+        >>> from feasible.blackbox.private_gsd import Marginals
+        >>> frame = pd.DataFrame({"smoker": [0, 1, 1, 0] * 50, "sex": ["f", "m"] * 100})
+        >>> domain = Domain.from_frame(frame, categorical={"smoker": 2, "sex": ["f", "m"]})
+        >>> gsd = PrivateGSD(epsilon=1.0, rows=100, generations=2000)
+        >>> gsd.fit_sample(frame, domain, Marginals(2)).shape
+        (100, 2)
+
+    References:
+        arXiv 2306.03257.
     """
 
     def __init__(
@@ -402,8 +381,13 @@ class PrivateGSD:
     def fit_sample(self, frame: pd.DataFrame, domain: Domain, workload: Workload) -> pd.DataFrame:
         """A synthetic table with the columns of `domain`.
 
-        Raises ArgumentError for missing or undeclared values, an empty workload, settings that make
-        no sense.
+        Args:
+            frame: The private rows.
+            domain: What they may hold, said in advance.
+            workload: What should survive.
+
+        Raises:
+            ArgumentError: Values are missing or undeclared, or the workload is empty.
         """
         problem, method = PrivateTable(frame, domain, workload), self.method
         state = method.init(problem, np.random.default_rng(self.seed))

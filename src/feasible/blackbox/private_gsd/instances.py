@@ -25,9 +25,13 @@ def acs_table(n: int = 5000, seed: int = 0) -> tuple[pd.DataFrame, Domain]:
     """A generated table like a census sample: eight categorical columns and two numeric ones,
     driven by three hidden factors z ~ N(0, I).
 
-    Categorical j: w_j . z + 0.7 e, w_j ~ N(0, I), cut at the quantiles of cumulated Dirichlet(2,
-      ..., 2) shares.
-    income: sigmoid(z_1 + 0.5 x_3 - 1 + 0.3 e).  hours: exp(-2 |z_2|) with probability 0.8, else 0.
+    Categorical j: w_j . z + 0.7 e, w_j ~ N(0, I), cut at the quantiles of cumulated
+    Dirichlet(2, ..., 2) shares. income: sigmoid(z_1 + 0.5 x_3 - 1 + 0.3 e). hours: exp(-2 |z_2|)
+    with probability 0.8, else 0.
+
+    Args:
+        n: Rows.
+        seed: Of the draws.
     """
     import pandas as pd
 
@@ -56,10 +60,14 @@ def acs_like(
     name: str = "acs-like",
     columns: str = "all",
 ) -> PrivateTable:
-    """A generated census-like table (5000 rows, 8 categorical and 2 numeric columns) and all its
-    2-way marginals, 16 bins for a numeric column.
+    """A generated census-like table: 8 categorical and 2 numeric columns.
 
-    columns: "all", or "categorical" to leave the numeric ones out.
+    Args:
+        n: Rows.
+        seed: Of the draws.
+        workload: None: all 2-way marginals, 16 bins for a numeric column.
+        name: Of the problem.
+        columns: "all", or "categorical" to leave the numeric ones out.
     """
     frame, domain = acs_table(n, seed)
     if columns == "categorical":
@@ -139,8 +147,18 @@ PROBLEMS: dict[str, Callable[..., PrivateTable]] = {
 
 
 def get(name: str, **options: object) -> PrivateTable:
-    """A ready-made private table by name: ``get("acs-like", n=20_000, seed=1)``. Raises
-    UnknownName.
+    """A ready-made private table by name.
+
+    Args:
+        name: A key of `PROBLEMS`.
+        options: Of its factory.
+
+    Raises:
+        UnknownName: There is none of that name.
+
+    Example:
+        >>> get("acs-like", n=200, seed=1).n
+        200
     """
     if name not in PROBLEMS:
         raise UnknownName(f"no private table is called {name!r}: {nearest(name, PROBLEMS)}")

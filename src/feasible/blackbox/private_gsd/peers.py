@@ -1,8 +1,9 @@
 """The graphical-model baseline: Gaussian measurements of marginals, and `mbi`'s estimation of a
 Markov random field from them (PGM).
 
-McKenna, Sheldon, Miklau, "Graphical-model based estimation and inference for differential privacy"
-(ICML 2019).
+References:
+    McKenna, Sheldon, Miklau, Graphical-model based estimation and inference for differential
+    privacy (ICML 2019).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ...core.problem import Method, Problem
 from ..peers.frame import require
 from ..sampling import seed_from
 from .accounting import Noise, noise_key, warn_not_private
-from .gsd import check_privacy, rho_total
+from .privacy import PrivacySettings
 from .problem import PrivateTable, Synthetic
 
 if TYPE_CHECKING:
@@ -40,8 +41,13 @@ many, and longer in proportion.
 
 @dataclass(slots=True)
 class PGMState:
-    """rows: (n, d) of the answer, empty at first.  rho: spent.  run: names the noise.  seed: of the
-    sampling.
+    """Where a run stands.
+
+    Attributes:
+        rows: (n, d) of the answer, empty at first.
+        rho: Spent.
+        run: Names the noise.
+        seed: Of the sampling.
     """
 
     rows: Float[np.ndarray, "n d"]
@@ -51,30 +57,26 @@ class PGMState:
 
 
 @dataclass(frozen=True)
-class PGM(Method):
+class PGM(PrivacySettings, Method):
     """Every marginal of the workload measured once with noise, a graphical model by mirror descent
-    (`mbi`), and a table drawn from it.
+    (`mbi`), and a table drawn from it. The privacy is in `PrivacySettings`.
 
-    epsilon, delta, rho, noise_seed: as for `private-gsd`.  iterations: of mirror descent.  rows: of
-      the answer; None, as many as the private table.
+    Attributes:
+        iterations: Of mirror descent.
+        rows: Of the answer; None: as many as the private table.
     """
 
     solves: ClassVar[type[Problem]] = PrivateTable
     name: ClassVar[str] = "pgm"
 
-    epsilon: float | None = None
-    delta: float | None = None
-    rho: float | None = None
     iterations: int = 1000
     rows: int | None = None
-    noise_seed: int | None = None
-
-    def __post_init__(self) -> None:
-        check_privacy(self.epsilon, self.delta, self.rho, self.noise_seed)
 
     def init(self, problem: PrivateTable, rng: np.random.Generator) -> PGMState:
-        """Raises ArgumentError where the workload is not of marginals, or the model would be too
-        large.
+        """Nothing measured yet.
+
+        Raises:
+            ArgumentError: The workload is not of marginals, or the model would be too large.
         """
         run = int(rng.integers(2**62))
         _shape(problem)
@@ -87,7 +89,7 @@ class PGM(Method):
             require("mbi", self.name)
         bins = _shape(problem)
         w = problem.queries.w
-        state.rho = rho_total(problem, self.epsilon, self.delta, self.rho)
+        state.rho = self.rho_total(problem)
         found = problem.measure(
             range(w), state.rho / w, Noise(noise_key(self.noise_seed, state.run, 0))
         )
@@ -120,7 +122,7 @@ class PGM(Method):
         bins: Int[np.ndarray, " d"],
         rng: np.random.Generator,
     ) -> Float[np.ndarray, "n d"]:
-        """Codes as they are, numbers uniform in their bin; columns that no query names are
+        """Return codes as they are, numbers uniform in their bin; columns that no query names are
         uniform."""
         n = len(next(iter(drawn.values())))
         columns = []
@@ -149,7 +151,7 @@ class PGM(Method):
 
 
 def _shape(problem: PrivateTable) -> Int[np.ndarray, " d"]:
-    """Bins by column, 0 where no query names it."""
+    """Return the bins by column, 0 where no query names it."""
     a = problem.queries.arrays
     if len(a.conditions.col) or (a.planes.of >= 0).any():
         raise ArgumentError(
@@ -186,8 +188,20 @@ def apart(
     """`estimated` in a Python process of its own: JAX's threads do not survive a process that
     forks, as races and workers do.
 
-    marginals: columns, noisy counts (k,), and standard deviation of each.  names, sizes: columns of
-      the model and their bins.
+    Args:
+        marginals: Columns, noisy counts (k,), and standard deviation of each.
+        names: Columns of the model.
+        sizes: Their bins.
+        total: Rows of the private table.
+        iterations: Of mirror descent.
+        rows: To be drawn.
+        seed: Of the sampling.
+
+    Returns:
+        The columns drawn, by name.
+
+    Raises:
+        EvaluationFailed: mbi failed.
     """
     plan = {
         "marginals": [[columns, sigma] for columns, _, sigma in marginals],
@@ -243,7 +257,7 @@ def estimated(
     rows: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Columns drawn from the graphical model that mirror descent finds."""
+    """Columns drawn from the graphical model that mirror descent finds; arguments as of `apart`."""
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Synthetic:
-    """An answer: the rows of a synthetic table, encoded as its domain says. No rows: nothing was
-    measured yet.
+    """An answer.
+
+    Attributes:
+        rows: (n, d) rows of a synthetic table, encoded as its domain says; none before anything
+            was measured.
     """
 
     rows: Float[np.ndarray, "n d"]
@@ -43,11 +46,10 @@ class Synthetic:
 
 @dataclass(frozen=True, slots=True)
 class Errors(Verdict):
-    """The true errors of a synthetic table. It never beats another one: choosing among tables by
-    their true errors would publish what no
-    noise covers.
+    """The true errors of a synthetic table.
 
-    So a run returns the method's last table, not the best of its trail.
+    It never beats another one: choosing among tables by their true errors would publish what no
+    noise covers. So a run returns the method's last table, not the best of its trail.
     """
 
     def beats(self, other: Verdict | None) -> bool:
@@ -59,8 +61,11 @@ class Errors(Verdict):
 class Measured:
     """Noisy answers of some workloads.
 
-    cells: (k,) which counts.  answers: (k,) shares of rows with noise, not clipped.  sigma: by
-      workload, the noise of a share.  rho: by workload.
+    Attributes:
+        cells: (k,) which counts.
+        answers: (k,) shares of rows with noise, not clipped.
+        sigma: (w,) by workload, the noise of a share.
+        rho: Spent on each workload.
     """
 
     cells: Int[np.ndarray, " k"]
@@ -85,6 +90,8 @@ class _Columns:
 
 @dataclass(frozen=True, slots=True)
 class _NoLimits:
+    """What says that there are no constraints."""
+
     limits: tuple[Any, ...] = ()
     m: int = 0
 
@@ -93,13 +100,20 @@ class _NoLimits:
 class PrivateTable(Problem):
     """A private table and the queries whose answers a synthetic table should keep.
 
-    data: DataFrame with the columns of `domain`.  objective: "average" or "max" absolute error over
-      all queries, of shares of rows.
-    Neighbouring tables differ in one row; the number of rows is public.
+    It asks to minimise mean_q |q(D) - q(S)| (or the largest) over tables S. Neighbouring tables
+    differ in one row; the number of rows is public. The verdict is measured on the private rows: it
+    is for those who may see them, and is not private.
 
-    The verdict is measured on the private rows: it is for those who may see them, and is not
-      private.
-    Raises ArgumentError for an empty workload, values outside the domain, missing values.
+    Attributes:
+        data: The private rows, with the columns of `domain`.
+        domain: What they may hold.
+        workload: The queries.
+        name: Of the problem.
+        objective: "average" or "max" absolute error over all queries, of shares of rows.
+        best_known: Least error known.
+
+    Raises:
+        ArgumentError: The workload is empty, or values are missing or outside the domain.
     """
 
     data: pd.DataFrame
@@ -159,10 +173,13 @@ class PrivateTable(Problem):
     # -- oracles -----------------------------------------------------------------------------------
 
     def measure(self, which: Sequence[int], rho: float, noise: Noise) -> Measured:
-        """Noisy answers of the workloads `which`, each rho-zCDP, by the discrete Gaussian mechanism
-        on their counts.
+        """Noisy answers of some workloads, by the discrete Gaussian mechanism on their counts.
 
-        Charges len(which) * rho before anything is drawn. rho = inf: the exact answers.
+        Args:
+            which: Numbers of the workloads.
+            rho: Of each, in zero-concentrated differential privacy; inf: the exact answers.
+                len(which) * rho is charged before anything is drawn.
+            noise: Where the noise comes from.
         """
         spend(rho=len(which) * rho)
         cells = self.queries.cells(which)
@@ -194,10 +211,18 @@ class PrivateTable(Problem):
         rho: float,
         noise: Noise,
     ) -> list[int]:
-        """The `draws` open workloads on which `answers` (shares of rows) are worst, by the
-        exponential mechanism: rho-zCDP in all, charged first.
+        """The workloads that are answered worst, by the exponential mechanism. The score of a
+        workload is its largest error, which one row moves by at most 1 / n.
 
-        The score of a workload is its largest error, which one row moves by at most 1/n.
+        Args:
+            answers: (q,) what a table answers, as shares of rows.
+            open_: (w,) workloads to choose from.
+            draws: How many are chosen.
+            rho: Of the whole selection, charged before anything is drawn; inf: the worst ones.
+            noise: Where the noise comes from.
+
+        Returns:
+            Numbers of workloads.
         """
         draws = min(draws, int(open_.sum()))
         if draws == 0:

@@ -2,9 +2,11 @@
 which a predicate is true.
 
 A *workload* is a set of disjoint predicates (the cells of one marginal, one halfspace by the values
-of one column), so that replacing a row moves
-its counts by at most sqrt(2) in L2, by at most 1 where it has a single cell. Workloads add up:
-``Marginals(2) + Halfspaces(2000)``.
+of one column), so that replacing a row moves its counts by at most sqrt(2) in L2, by at most 1
+where it has a single cell. Workloads add up: ``Marginals(2) + Halfspaces(2000)``.
+
+References:
+    arXiv 2306.03257.
 """
 
 from __future__ import annotations
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
 class Queries:
     """A workload compiled for a domain.
 
-    part: (w,) which summand of the workload each belongs to; titles: of the summands.
-      sensitivity2: (w,) squared, in counts.
+    Attributes:
+        arrays: As the kernels read it.
+        part: (w,) which summand of the workload each belongs to.
+        titles: Of the summands.
+        sensitivity2: (w,) squared L2 sensitivity, in counts.
     """
 
     arrays: Arrays
@@ -86,7 +91,14 @@ class Workload:
         return Sum((*self.parts, *other.parts))
 
     def compile(self, domain: Domain) -> Queries:
-        """The workloads as arrays. Raises ArgumentError where there are none."""
+        """The workloads as arrays.
+
+        Args:
+            domain: The columns.
+
+        Raises:
+            ArgumentError: There are none.
+        """
         found = [(i, one) for i, part in enumerate(self.parts) for one in part.ones(domain)]
         if not found:
             raise ArgumentError(
@@ -122,8 +134,11 @@ class Sum(Workload):
 
 @dataclass(frozen=True)
 class Marginals(Workload):
-    """All k-way marginals: one cell for each combination of values. bins: equal bins of a numeric
-    column; 0 leaves numeric columns out.
+    """All k-way marginals: one cell for each combination of values.
+
+    Attributes:
+        k: Columns of a marginal.
+        bins: Equal bins of a numeric column; 0 leaves numeric columns out.
     """
 
     k: int = 2
@@ -146,8 +161,10 @@ class Marginals(Workload):
 
 @dataclass(frozen=True)
 class Ranges(Workload):
-    """Binary-tree marginals: pairs of columns of which one at least is numeric, at each level in 2,
-    4, ..., 2^depth equal bins.
+    """Binary-tree marginals: pairs of columns of which one at least is numeric.
+
+    Attributes:
+        depth: Levels; numeric columns are cut in 2, 4, ..., 2^depth equal bins.
     """
 
     depth: int = 5
@@ -226,8 +243,12 @@ class Halfspaces(Workload):
     """`count` random halfspaces a . x > b of the numeric columns in [0, 1], each by the values of
     one random categorical column.
 
-    a ~ N(0, I) / sqrt(number of numeric columns), b ~ N(0, 1).  binary: take columns of two values
-    only, where there are any, as the paper does.
+    a ~ N(0, I) / sqrt(number of numeric columns), b ~ N(0, 1).
+
+    Attributes:
+        count: Halfspaces.
+        seed: Of the draws.
+        binary: Take columns of two values only, where there are any, as the paper does.
     """
 
     count: int = 2000

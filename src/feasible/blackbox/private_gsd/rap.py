@@ -1,11 +1,13 @@
 """Relaxed adaptive projection (RAP) and its continuous form (RAP++), the gradient baselines of
 Private-GSD, in own code.
 
-Aydore et al., "Differentially private query release through adaptive projection" (ICML 2021);
-Vietri et al., "Private synthetic data for multitask
-learning and marginal queries" (NeurIPS 2022). A table of softmax rows and numbers is moved by Adam
-until its relaxed answers are near the noisy ones;
-a threshold is a sigmoid whose slope grows from 2^0 to 2^10 (RAP++).
+A table of softmax rows and numbers is moved by Adam until its relaxed answers are near the noisy
+ones; a threshold is a sigmoid whose slope grows from 2^0 to 2^10 (RAP++).
+
+References:
+    Aydore et al., Differentially private query release through adaptive projection (ICML 2021);
+    Vietri et al., Private synthetic data for multitask learning and marginal queries (NeurIPS
+    2022).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import torch
 from ...core.budget import active_meter
 from ...core.problem import Method, Problem
 from .accounting import Noise, noise_key, warn_not_private
-from .gsd import check_privacy, rho_total
+from .privacy import PrivacySettings
 from .problem import PrivateTable, Synthetic
 
 if TYPE_CHECKING:
@@ -32,11 +34,18 @@ SLOPES = 11
 
 @dataclass(slots=True)
 class RAPState:
-    """table: by column the logits (rows, size) of a categorical one, (rows, 1) of a number in [0,
-    1] through a sigmoid.
+    """Where a run stands.
 
-    target, weight: (Q,) noisy answers and which matter.  steps: of Adam, so far.  run, seed: name
-      the noise and the sampling.
+    Attributes:
+        table: By column the logits (rows, size) of a categorical one, (rows, 1) of a number in
+            [0, 1] through a sigmoid.
+        adam: Moves them.
+        target: (Q,) noisy answers.
+        run: Names the noise.
+        seed: Of the sampling.
+        rho: Spent; 0 before anything was measured.
+        steps: Of Adam, so far.
+        loss: After each step of the run.
     """
 
     table: list[Tensor]
@@ -50,23 +59,27 @@ class RAPState:
 
 
 @dataclass(frozen=True)
-class RAP(Method):
+class RAP(PrivacySettings, Method):
     """Relaxed projection: noisy answers of every workload, and a relaxed table fitted by Adam;
     prefixes and halfspaces by annealed sigmoids (RAP++).
 
-    epsilon, delta, rho, noise_seed, clip: as for `private-gsd`.  rows: of the relaxed table.
-      iterations: of Adam, shared out over the slopes.
-    timed: in a run with a budget of seconds, share the seconds out over the slopes instead, and go
-      on until they are used up.
-    batch: iterations in a step of a run.  copies: rows drawn from each relaxed row for the answer.
+    It minimises sum_q (q(S) - a_q)^2 over relaxed tables S, a_q the noisy answers. The privacy is
+    in `PrivacySettings`.
+
+    Attributes:
+        rows: Of the relaxed table.
+        iterations: Of Adam, shared out over the slopes.
+        lr: Its learning rate.
+        batch: Iterations in a step of a run.
+        copies: Rows drawn from each relaxed row for the answer.
+        clip: Noisy answers are clipped to [0, 1] first.
+        timed: In a run with a budget of seconds, share the seconds out over the slopes instead,
+            and go on until they are used up.
     """
 
     solves: ClassVar[type[Problem]] = PrivateTable
     name: ClassVar[str] = "rap"
 
-    epsilon: float | None = None
-    delta: float | None = None
-    rho: float | None = None
     rows: int = 1000
     iterations: int = 1100
     lr: float = 0.1
@@ -74,10 +87,6 @@ class RAP(Method):
     copies: int = 10
     clip: bool = False
     timed: bool = False
-    noise_seed: int | None = None
-
-    def __post_init__(self) -> None:
-        check_privacy(self.epsilon, self.delta, self.rho, self.noise_seed)
 
     def init(self, problem: PrivateTable, rng: np.random.Generator) -> RAPState:
         """A random relaxed table. Spends nothing."""
@@ -100,7 +109,7 @@ class RAP(Method):
     def step(self, problem: PrivateTable, state: RAPState) -> RAPState:
         """Measure if that is still to be done, then `batch` iterations of Adam."""
         if state.rho == 0:
-            state.rho = rho_total(problem, self.epsilon, self.delta, self.rho)
+            state.rho = self.rho_total(problem)
             w = problem.queries.w
             found = problem.measure(
                 range(w), state.rho / w, Noise(noise_key(self.noise_seed, state.run, 0))
@@ -121,7 +130,7 @@ class RAP(Method):
         return state
 
     def _share(self, state: RAPState) -> float:
-        """How much of the iterations, or of the run's seconds, is used up."""
+        """Return how much of the iterations, or of the run's seconds, is used up."""
         meter = active_meter.get()
         if self.timed and meter is not None and "seconds" in meter.limits:
             return meter.seconds / meter.limits["seconds"]
@@ -159,7 +168,10 @@ class Relaxed:
     averaged over the rows.
 
     Workloads of one shape are answered together: marginals of the same columns' bins one by one,
-      conditions and halfspaces in batches.
+    conditions and halfspaces in batches.
+
+    Args:
+        problem: The workload's problem; its private rows are not looked at.
     """
 
     def __init__(self, problem: PrivateTable):
@@ -186,7 +198,7 @@ class Relaxed:
         )
 
     def __call__(self, table: list[Tensor], slope: float) -> Tensor:
-        """(Q,) relaxed answers of a relaxed table."""
+        """Relaxed answers (Q,) of a relaxed table, thresholds as sigmoids of this slope."""
         a, sizes = self.problem.queries.arrays, self.problem.domain.sizes
         soft = [
             torch.softmax(t, dim=1) if size else torch.sigmoid(t)
@@ -240,8 +252,8 @@ class Relaxed:
         return out
 
     def _conditions(self, soft: list[Tensor], at: np.ndarray, slope: float) -> Tensor:
-        """(rows, len(at)) relaxed truth of the conditions `at`: x = v of a category, x < t of a
-        number.
+        """Return the relaxed truth (rows, len(at)) of the conditions `at`: x = v of a category,
+        x < t of a number.
         """
         a, sizes = self.problem.queries.arrays, self.problem.domain.sizes
         columns = a.conditions.col[at]
