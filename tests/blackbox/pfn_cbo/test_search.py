@@ -455,7 +455,8 @@ def test_a_design_to_start_from_is_the_first_proposal():
     [{"acq": "ei"}, {"n_initial": -1}, {"candidates": 0}, {"local": 1.5}, {"n_initial": True}],
 )
 def test_settings_are_checked(wrong):
-    with pytest.raises(errors.ArgumentError, match=next(iter(wrong))):
+    wrong_kind = (errors.ArgumentError, errors.ArgumentTypeError)
+    with pytest.raises(wrong_kind, match=next(iter(wrong))):
         NetworkSearch(**wrong)
 
 
