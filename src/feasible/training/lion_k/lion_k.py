@@ -29,7 +29,9 @@ import torch
 from ...core.checks import real
 from ...core.errors import ArgumentError
 from ..optimizer import NamedState, evaluated, number, parameter_name, with_gradients
-from .kappas import L1, Kappa, kappa_of
+from .kappa import Kappa
+from .kappas import kappa_of
+from .separable import L1
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,8 @@ import torch
 from ...core.checks import real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from ..optimizer import number
-from .kappas import Kappa, kappa_of
+from .kappa import Kappa
+from .kappas import kappa_of
 from .lion_k import LionK
 
 
