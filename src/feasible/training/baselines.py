@@ -19,9 +19,24 @@ class OneCycle(ProfileLR):
     """One linear rise to each group's `lr` and a fall to nearly nothing, momentum moving the other
     way (Smith and Topin, arXiv 1708.07120).
 
-    rise: share of the run that rises.  start, end: rates over the peak.  low, high: momentum, or
-      the first of Adam's betas, at the peak and at both
-    ends; None for high: it stays as it is. Raises ArgumentError, ArgumentTypeError, NotFinite.
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps of the optimiser that the schedule plans for, >= 1.
+        rise: Share of the run that rises.
+        start: Rate at the start over the peak.
+        end: Rate at the end over the peak.
+        low: Momentum, or the first of Adam's betas, at the peak.
+        high: The same at both ends; None: it stays as it is.
+        min_lr: Rate where the profile is 0.
+        last_epoch: Steps that are over, less one, as in torch.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
+
+    References:
+        Smith, Topin, arXiv 1708.07120.
     """
 
     _keep = ("rise", "start", "end", "low", "high")
@@ -46,6 +61,7 @@ class OneCycle(ProfileLR):
         super().__init__(optimizer, shape, total_steps, min_lr=min_lr, last_epoch=last_epoch)
 
     def _rebuild(self) -> None:
+        """Make the profile from its three settings."""
         self._s = profiles.onecycle(self.rise, self.start, self.end)
 
     def momentum_at(self, k: int) -> float | None:
@@ -58,6 +74,7 @@ class OneCycle(ProfileLR):
         )
 
     def _write(self) -> None:
+        """Set the rates, and the momenta that move against them."""
         super()._write()
         momentum = self.momentum_at(self.last_epoch)
         if momentum is None:
@@ -105,10 +122,20 @@ class Plateau(ProfileLR):
     """The rate times `factor` whenever the metric has not improved for `patience` evaluations:
     `step(metric)` after each.
 
-    evaluations: how many a run makes; patience is 5 % of them, at least 1, unless it is given.
-      total_steps: kept for its users, not needed.
-    The rate is peak x factor^decays, a closed form as in `ProfileLR`. Raises ArgumentError,
-    ArgumentTypeError, NotFinite.
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps of the run; not needed, as the rate is peak x factor^decays, a closed
+            form as in `ProfileLR`.
+        evaluations: How many a run makes, >= 1.
+        patience: Evaluations without a better metric, >= 1; None for 5 % of `evaluations`.
+        factor: What the rate is multiplied by, in (0, 1).
+        min_lr: Least rate.
+        last_epoch: Steps that are over, less one, as in torch.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
     """
 
     _keep = ("decays", "best", "bad", "factor", "patience")
@@ -138,11 +165,15 @@ class Plateau(ProfileLR):
         )
 
     def _scaled(self, k: int, s: float, peak: float) -> float:
+        """The peak rate after the decays so far."""
         return max(self.min_lr, peak * self.factor**self.decays)
 
     def step(self, metric: Any = None) -> None:
-        """Tell a metric (smaller is better). Raises ArgumentTypeError without one, NotFinite for a
-        NaN.
+        """Tell a metric (smaller is better).
+
+        Raises:
+            ArgumentTypeError: No metric.
+            NotFinite: A metric that is NaN.
         """
         if not self._is_initial:
             if metric is None:

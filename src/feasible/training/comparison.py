@@ -37,9 +37,15 @@ class Comparison:
     """Held-out figures by (problem, optimiser, budget, schedule, rate, seed); NaN where training
     diverged.
 
-    budgets: steps.  lrs: optimiser -> rates, as many for each.  choosing, seeds: that chose the
-      rate, and that are reported.
-    values: metric -> (problems, optimisers, budgets, schedules, rates, choosing + seeds).
+    Attributes:
+        problems: Names of the problems.
+        optimizers: Names of the optimisers.
+        budgets: Steps of each budget.
+        schedules: Names of the schedules.
+        lrs: Optimiser -> rates, as many for each.
+        choosing: Seeds that chose the rate.
+        seeds: Seeds that are reported.
+        values: Metric -> (problems, optimisers, budgets, schedules, rates, choosing + seeds).
     """
 
     problems: tuple[str, ...]
@@ -130,6 +136,7 @@ class Comparison:
         self.to_frame(metric).to_csv(path, index=False)
 
     def _values(self, metric: str) -> np.ndarray:
+        """The chosen rates' values by seed."""
         if metric not in self.values:
             raise UnknownName(f"metric='{metric}': {nearest(metric, self.values)}")
         return self.values[metric]
@@ -148,14 +155,23 @@ def budgeted_compare(
     """Train every schedule at every budget, rate and seed, and rank the schedules with their rates
     tuned.
 
-    schedules, optimizers: names of `parts.SCHEDULES` and `OPTIMIZERS`, with settings as
-      "uba[phi=5]".
-    budgets: shares of the problem's `steps` as floats up to 1, or whole numbers of steps.  lrs:
-      rates, or optimiser -> as many rates.
-    seeds: reported, a number or a list.  choosing: seeds that choose the rate, apart from those.
+    Members that `train_many` can train are trained at once, others one by one.
 
-    Members that `train_many` can train are trained at once, others one by one. Raises
-    ArgumentError, UnknownName.
+    Args:
+        problems: One `TrainingProblem`, or several.
+        schedules: Names of `parts.SCHEDULES`, with settings as "uba[phi=5]".
+        budgets: Shares of the problem's `steps` as floats up to 1, or whole numbers of steps.
+        lrs: Rates, or optimiser -> as many rates.
+        optimizers: Names of `parts.OPTIMIZERS`.
+        seeds: Seeds that are reported, a number of them or a list.
+        choosing: Seeds that choose the rate, others than those.
+
+    Returns:
+        All held-out figures, from which ranks and tables are made.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        UnknownName: A name that is not known.
     """
     tasks = [problems] if isinstance(problems, TrainingProblem) else list(problems)
     reported = (
@@ -219,6 +235,7 @@ def budgeted_compare(
 
 
 def _steps(budget: float, problem: TrainingProblem) -> int:
+    """The steps of a budget on a problem."""
     if isinstance(budget, float) and not 0 < budget <= 1:
         raise ArgumentError(
             f"budgets: got {budget:g}, expected shares of the {problem.steps} steps, above 0 and "

@@ -35,10 +35,12 @@ members.
 class Ensemble:
     """What `train_many` found, by (recipe, seed).
 
-    loss: held-out loss of the last weights, NaN where it is not finite.  metrics: the problem's,
-      each of that shape.
-    weights: name -> (recipes, seeds, ...) tensors.  curve: (recipes, seeds, checks) held-out losses
-      after the steps `at`.
+    Attributes:
+        loss: Held-out loss of the last weights, NaN where it is not finite.
+        metrics: The problem's, each of that shape.
+        weights: Name -> (recipes, seeds, ...) tensors.
+        curve: (recipes, seeds, checks) held-out losses after the steps `at`.
+        at: Steps after which `curve` was measured.
     """
 
     loss: Float[np.ndarray, "recipes seeds"]
@@ -55,13 +57,29 @@ def train_many(
     steps: int,
     at: Sequence[int] = (),
 ) -> Ensemble:
-    """Train every recipe from every seed for `steps` steps. All recipes must use one optimiser of
-    `TOGETHER`, with any rate, decay and schedule.
+    """Train every recipe from every seed for `steps` steps.
 
-    at: steps after which the held-out loss is noted.
-    Schedules that steer by the held-out loss are told each member's own, as often as `Recipe` tells
-    it.
-    Raises ArgumentError for other optimisers, and for models with buffers or random numbers.
+    All recipes must use one optimiser of `TOGETHER`, with any rate, decay and schedule. Schedules
+    that steer by the held-out loss are told each member's own, as often as `Recipe` tells it.
+
+    Args:
+        problem: What is trained.
+        recipes: One row of members each.
+        seeds: One column of members each.
+        steps: Steps that every member makes.
+        at: Steps after which the held-out loss is noted.
+
+    Returns:
+        Losses, metrics and weights by recipe and seed.
+
+    Raises:
+        ArgumentError: Another optimiser, or a model with buffers or random numbers.
+
+    Example:
+        >>> from feasible.training.instances import moons_mlp
+        >>> recipes = [Recipe("sgd", "rex", lr=lr) for lr in (0.01, 0.1)]
+        >>> train_many(moons_mlp(), recipes, seeds=range(3), steps=20).loss.shape
+        (2, 3)
     """
     kinds = {split_settings(r.optimizer)[0] for r in recipes}
     if len(kinds) != 1 or not kinds <= set(TOGETHER):
@@ -217,6 +235,7 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 def _held_out(
     problem: TrainingProblem, base: torch.nn.Module, names: list[str], params: list[Tensor]
 ) -> dict[str, np.ndarray]:
+    """Held-out loss and metrics of every member, by name."""
     measures = {"loss": problem.loss, **(problem.metrics or {})}
     inputs, targets = problem.valid.take(torch.arange(len(problem.valid)))
 

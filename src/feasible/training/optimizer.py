@@ -75,10 +75,14 @@ def parameter_name(group: Mapping[str, Any], i: int) -> str:
 def with_gradients(
     groups: Iterable[Mapping[str, Any]], method: str, *, finite: bool = True
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """For each group the parameters that have a gradient, and these gradients. All groups are
-    looked at before the first is given back, so that
-    nothing has changed when one is refused. Raises ArgumentError (sparse) and NotFinite with the
-    parameter's name.
+    """For each group the parameters that have a gradient, and these gradients.
+
+    All groups are looked at before the first is given back, so that nothing has changed when one is
+    refused.
+
+    Raises:
+        ArgumentError: sparse.
+        NotFinite: With the parameter's name.
     """
     found = []
     for group in groups:
@@ -111,8 +115,10 @@ def _all_finite(sums: Sequence[Tensor]) -> bool:
 
 
 class NamedState:
-    """Checkpoints by name. like_parameter: the keys of a parameter's state whose tensors have the
-    parameter's shape.
+    """Checkpoints by name.
+
+    Attributes:
+        like_parameter: The keys of a parameter's state whose tensors have the parameter's shape.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ()
@@ -135,7 +141,8 @@ class NamedState:
         """Read a state; by name where both sides have names (then the order of groups and
         parameters may differ), else by place.
 
-        Raises ShapeError where names or shapes are another model's; nothing is changed then.
+        Raises:
+            ShapeError: Where names or shapes are another model's.
         """
         saved = [dict(group) for group in state_dict["param_groups"]]
         groups = self.param_groups  # type: ignore[attr-defined]

@@ -104,7 +104,9 @@ class Batches:
     """Where a run stands in its data: a new order each epoch, the last examples that fill no batch
     left out.
 
-    order: (N,) rows of this epoch.  at: the next one.
+    Attributes:
+        order: (N,) rows of this epoch.
+        at: The next one.
     """
 
     generator: torch.Generator
@@ -126,23 +128,30 @@ class Batches:
 class TrainingProblem(Problem):
     """Train a model for a number of steps.
 
-    model: a function without arguments that makes it; it is called under a seed of the run.
-    train, valid: (inputs, targets), arrays or tensors with N examples each, or a
-      `torch.utils.data.Dataset` of such pairs.
-    loss: (outputs, targets) -> scalar tensor, a mean over the examples.  batch_size: examples of a
-      gradient.
-    steps: optimiser steps that schedules plan for; a budget of steps takes its place.
-    metrics: name -> (outputs, targets) -> scalar, a mean over the examples; None: "error" where the
-      loss is cross-entropy.
-    limits: on "sparsity" (share of zeros in weights of two axes or more), "parameters" or "macs"
-      (multiply-adds for one example), as ">= 0.9".
-    initial: weights to start from.  device: of model and batches.
-    stochastic: the forward pass draws random numbers, and each step is given a seed of its own;
-      None: looked for (dropout).
-
     An answer is `Trained`. Judged by its loss on `valid`. One gradient is one pass over a batch.
 
-    Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite, LimitError.
+    Attributes:
+        model: A function without arguments that makes it; it is called under a seed of the run.
+        train: (inputs, targets), arrays or tensors with N examples each, or a
+            `torch.utils.data.Dataset` of such pairs.
+        valid: As `train`.
+        loss: (outputs, targets) -> scalar tensor, a mean over the examples.
+        batch_size: Examples of a gradient.
+        steps: Optimiser steps that schedules plan for; a budget of steps takes its place.
+        metrics: Name -> (outputs, targets) -> scalar, a mean over the examples; None: "error" where
+            the loss is cross-entropy.
+        limits: On "sparsity" (share of zeros in weights of two axes or more), "parameters" or
+            "macs" (multiply-adds for one example), as ">= 0.9".
+        initial: Weights to start from.
+        device: Of model and batches.
+        stochastic: The forward pass draws random numbers, and each step is given a seed of its own;
+            None: looked for (dropout).
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
     """
 
     model: Callable[[], nn.Module]

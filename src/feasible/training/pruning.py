@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def scheduled(name: str, optimizer: Any, steps: int) -> Any:
-    """The schedule of this name. Raises ArgumentError for one that steers by the held-out loss."""
+    """The schedule of this name.
+
+    Raises:
+        ArgumentError: For one that steers by the held-out loss.
+    """
     schedule, settings = chosen(name, SCHEDULES, "schedule")
     if schedule.steered:
         raise ArgumentError(
@@ -37,8 +41,13 @@ def scheduled(name: str, optimizer: Any, steps: int) -> Any:
 
 @dataclass(slots=True)
 class Pruned:
-    """Where training and pruning stand.  masks: what stays of single weights, by name, once
-    something was pruned.
+    """Where training and pruning stand.
+
+    Attributes:
+        model: The network.
+        optimizer: A torch optimiser.
+        steps: Steps of the optimiser.
+        masks: What stays of single weights, by name, once something was pruned.
     """
 
     model: nn.Module

@@ -42,10 +42,13 @@ class HorizonWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Sampling:
-    """When the rate is renewed; between these points it stays. Compared in whole numbers.
+    """When the rate is renewed; between these points it stays.
 
-    steps: every so many steps (1: each).  shares: or at these shares of the run, as (numerator,
-      denominator).
+    Compared in whole numbers.
+
+    Attributes:
+        steps: Every so many steps (1: each).
+        shares: Or at these shares of the run, as (numerator, denominator).
     """
 
     steps: int = 1
@@ -59,18 +62,28 @@ class Sampling:
 
     @classmethod
     def epoch(cls, steps_per_epoch: int) -> Sampling:
-        """At the start of each epoch. Raises ArgumentError."""
+        """At the start of each epoch.
+
+        Raises:
+            ArgumentError: A setting out of its range.
+        """
         return cls(whole("steps_per_epoch", steps_per_epoch, least=1, floats=True))
 
     @classmethod
     def every(cls, share: float) -> Sampling:
-        """Every `share` of the run, 0.05 for each 5 %. Raises ArgumentError."""
+        """Every `share` of the run, 0.05 for each 5 %.
+
+        Raises:
+            ArgumentError: A setting out of its range.
+        """
         return cls(share=_fraction("share", share, 1))
 
     @classmethod
     def milestones(cls, *shares: float) -> Sampling:
-        """At these shares of the run, and at its start. Raises ArgumentError unless they increase
-        strictly within (0, 1).
+        """At these shares of the run, and at its start.
+
+        Raises:
+            ArgumentError: Unless they increase strictly within (0.
         """
         found = tuple(_fraction("milestones", m, 0) for m in shares)
         if not found or any(Fraction(*b) <= Fraction(*a) for a, b in pairwise(found)):
@@ -138,22 +151,29 @@ class Steps:
 
 
 class ProfileLR(LRScheduler):
-    """A learning rate that follows a profile over `total_steps` steps of the optimiser. Call
-    `step()` after each `optimizer.step()`.
+    """A learning rate that follows a profile over `total_steps` steps of the optimiser.
 
-    profile: a function of z in [0, 1] (see `profiles`) or the name of one.
-    sampling: how often the rate follows it, a `Sampling` or a share of the run.
-    min_lr: the rate where the profile is 0.  warmup_steps: steps in which the rate rises to its
-      peak first, lr (k + 1)/warmup_steps; the profile
-    takes the rest.  last_epoch: steps that are over, less one, as in torch.
+    Call `step()` after each `optimizer.step()`.
 
     Each group keeps its own `lr` as its peak, a float or a tensor. Past the horizon the last rate
-    stays and one HorizonWarning is given; another
-    tells of an optimiser that makes more or fewer steps than the schedule. `extend` sets a new
-    horizon. One schedule has the rate: after another
+    stays and one HorizonWarning is given; another tells of an optimiser that makes more or fewer
+    steps than the schedule. `extend` sets a new horizon. One schedule has the rate: after another
     one by `SequentialLR`, never two at once, as with torch's LambdaLR.
 
-    Raises ArgumentError, ArgumentTypeError, NotFinite.
+    Args:
+        optimizer: A torch optimiser.
+        profile: A function of z in [0, 1] (see `profiles`) or the name of one.
+        total_steps: Steps of the optimiser that the schedule plans for, >= 1.
+        sampling: How often the rate follows it, a `Sampling` or a share of the run.
+        min_lr: The rate where the profile is 0.
+        warmup_steps: Steps in which the rate rises to its peak first, lr (k + 1)/warmup_steps; the
+            profile takes the rest.
+        last_epoch: Steps that are over, less one, as in torch.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
     """
 
     base_lrs: list[float]
@@ -207,8 +227,10 @@ class ProfileLR(LRScheduler):
         return a / b
 
     def share(self, k: int) -> float:
-        """Rate over peak rate at step k, above min_lr; k past the horizon counts as its end. Raises
-        NotFinite where the profile has no value.
+        """Rate over peak rate at step k, above min_lr; k past the horizon counts as its end.
+
+        Raises:
+            NotFinite: Where the profile has no value.
         """
         if k < self.warmup_steps:
             return (k + 1) / self.warmup_steps
@@ -294,8 +316,10 @@ class ProfileLR(LRScheduler):
                 group["lr"] = value
 
     def extend(self, total_steps: int) -> None:
-        """Stretch the profile over a new horizon, from the next rate on. Raises ArgumentError where
-        it is over already.
+        """Stretch the profile over a new horizon, from the next rate on.
+
+        Raises:
+            ArgumentError: Where it is over already.
         """
         steps = whole("total_steps", total_steps, least=1, floats=True)
         if steps < max(self.last_epoch, self.warmup_steps + 1):
@@ -351,8 +375,10 @@ class ProfileLR(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, its horizon included, and set the rates of the optimiser. Raises
-        ArgumentError naming what does not fit.
+        """Go on from a state, its horizon included, and set the rates of the optimiser.
+
+        Raises:
+            ArgumentError: Naming what does not fit.
         """
         missing = {
             "last_epoch",

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trained:
-    """weights: the state dict, name -> tensor.  plan: how channels were removed, as plain data (see
-    `feasible.training.hesso.subnet`), or None.
+    """XXXX.
+
+    Attributes:
+        weights: The state dict, name -> tensor.
+        plan: How channels were removed, as plain data (see `feasible.training.hesso.subnet`), or
+            None.
     """
 
     weights: dict[str, Any]
@@ -39,8 +43,10 @@ class Trained:
         )
 
     def into(self, model: nn.Module) -> nn.Module:
-        """The model with these weights, made smaller first where there is a plan. Raises ShapeError
-        naming what does not fit.
+        """The model with these weights, made smaller first where there is a plan.
+
+        Raises:
+            ShapeError: Naming what does not fit.
         """
         if self.plan is not None:
             model = shrink(model, self.plan)
@@ -80,8 +86,12 @@ class Trained:
 
     @classmethod
     def load(cls, path: str | Path) -> Trained:
-        """Read what `save` wrote. Runs no code of the file. Raises ArgumentError where it is no
-        such file.
+        """Read what `save` wrote.
+
+        Runs no code of the file.
+
+        Raises:
+            ArgumentError: Where it is no such file.
         """
         try:
             with safe_open(str(path), framework="pt") as file:
@@ -124,8 +134,10 @@ PLAN = "pruning_plan"
 
 
 def shrink(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
-    """Cut a model down to a plan, in place, and return it. Raises ShapeError where the plan is
-    another model's.
+    """Cut a model down to a plan, in place, and return it.
+
+    Raises:
+        ShapeError: Where the plan is another model's.
     """
     for name, axes in plan["tensors"].items():
         path, _, leaf = name.rpartition(".")

@@ -32,19 +32,31 @@ WAITING, TRYING, SAMPLING, CUTTING = 0, 1, 2, 3
 
 
 class HESSOCRIC(HESSO):
-    """As `HESSO`, with other phases after `start_pruning_step`. `step(loss)` needs the loss whose
-    gradients are stored, or a closure.
+    """As `HESSO`, with other phases after `start_pruning_step`.
 
-    sampling_steps: S, steps of a cycle.  hybrid_training_steps: steps in which the chosen groups
-      are shrunk.
-    max_cycles, tolerance: cycles end after so many, or when no more than `tolerance` new groups
-      turned out low.
-    trials: shares of each layer that are set to zero to see what the loss does, as in the official
-      code; () leaves that out.
-    trial_weight: of the mean loss ratio, divided by the layer's number of groups, in the final
-      score.
+    `step(loss)` needs the loss whose gradients are stored, or a closure.
 
-    Raises as HESSO does.
+    Args:
+        model: The network.
+        groups: As in `HESSO`, and so variant, lr, start_pruning_step and **settings.
+        variant: "sgd", "adam" or "adamw".
+        lr: Rate.
+        sampling_steps: S, steps of a cycle, >= 1.
+        hybrid_training_steps: Steps in which the chosen groups are shrunk.
+        max_cycles: Most cycles, >= 1.
+        tolerance: Cycles end too when no more than so many new groups turned out low, >= 0.
+        trials: Shares of each layer that are set to zero to see what the loss does, as in the
+            official code; () leaves that out.
+        trial_weight: Weight of the mean loss ratio, divided by the layer's number of groups, in the
+            final score.
+        start_pruning_step: Plain steps before.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        T. Chen et al., arXiv 2409.09085.
     """
 
     def __init__(
@@ -101,8 +113,14 @@ class HESSOCRIC(HESSO):
 
     @torch.no_grad()
     def step(self, loss: Any = None) -> Any:  # type: ignore[override]
-        """One step. loss: a number, a tensor of one, or a closure. Raises ArgumentError without
-        one, NotFinite.
+        """One step.
+
+        Args:
+            loss: The loss of the step: a number, a tensor of one, or a closure.
+
+        Raises:
+            ArgumentError: No loss.
+            NotFinite: A loss or a gradient with a NaN or an infinity.
         """
         if callable(loss):
             loss = evaluated(loss)
@@ -132,9 +150,11 @@ class HESSOCRIC(HESSO):
         return loss
 
     def _parameters(self) -> list[Tensor]:
+        """The parameters that belong to groups, and their values of the start."""
         return [p for group in self.param_groups for p in group["params"]]
 
     def _restore(self) -> None:
+        """Put the parameters of the cycle's start back."""
         torch._foreach_copy_(self._parameters(), self._reference)
 
     def _try(self, loss: float) -> None:
@@ -197,6 +217,7 @@ class HESSOCRIC(HESSO):
             self._decide()
 
     def _decide(self) -> None:
+        """Choose the groups to cut by the mean of their sampled scores."""
         scores = self._sum / self._samples
         size = torch.bincount(self.groups.layer).double()
         scores = (scores + self.trial_weight * (self._ratios / size)[self.groups.layer]).numpy()
@@ -222,6 +243,7 @@ class HESSOCRIC(HESSO):
     )
 
     def _progress(self) -> dict[str, Any]:
+        """What `state_dict` holds of the cycles."""
         names = [name for name, _ in self.model.named_parameters()]
         more = {
             key: value.clone() if isinstance(value, torch.Tensor) else value
@@ -234,6 +256,7 @@ class HESSOCRIC(HESSO):
         }
 
     def _resume(self, progress: Mapping[str, Any]) -> None:
+        """Restore what `_progress` returned."""
         super()._resume(progress)
         for key in self._KEPT:
             value = progress[key]

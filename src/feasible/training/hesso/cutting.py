@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 
 
 def cutting_plan(model: nn.Module, groups: Groups, cut: Bool[Tensor, " n"]) -> dict[str, Any]:
-    """The plan that cuts these groups. Raises ArgumentError where the groups are made by hand, or a
-    layer would lose all of its groups.
+    """The plan that cuts these groups.
+
+    Args:
+        model: The network.
+        groups: Its groups.
+        cut: (n,) which of them go.
+
+    Returns:
+        The plan as plain data, for `trained.shrink`.
+
+    Raises:
+        ArgumentError: The groups are made by hand.
     """
     if not groups.cuts:
         raise ArgumentError(

@@ -31,19 +31,32 @@ def find_zero_invariant_groups(
     heads: Mapping[str, str] | None = None,
     backend: str = "torch-pruning",
 ) -> Groups:
-    """The groups of any network that can be traced: by torch-pruning, or with backend="fx" by
-    torch.fx, which knows fewer layers (`groups_fx`).
+    """The groups of any network that can be traced.
 
-    example_input: a tensor, or a tuple of the model's inputs.  ignore: layers that stay whole; the
-      layers that make the outputs always do.
-    heads: name of an attention layer's projection -> dotted name of the attribute that counts the
-      heads, such as
-    {"blocks.0.query": "blocks.0.n_heads"}; then heads are cut as a whole. Without, attention stays
-    whole.
+    A group is a set of variables that can be zero together without any effect on what other layers
+    get, such as the weights and the bias into one channel and its normalisation. `Groups.ungrouped`
+    says why other layers are left out.
 
-    `Groups.ungrouped` says why other layers are left out.
-    Raises MissingExtra, UnknownName, ArgumentTypeError, ArgumentError (nothing can be cut; the
-    model cannot be traced).
+    Args:
+        model: The network.
+        example_input: A tensor, or a tuple of the model's inputs.
+        ignore: Layers that stay whole; the layers that make the outputs always do.
+        heads: Name of an attention layer's projection -> dotted name of the attribute that counts
+            the heads, such as {"blocks.0.query": "blocks.0.n_heads"}; then heads are cut as a
+            whole. Without, attention stays whole.
+        backend: "torch-pruning", or "fx" for torch.fx, which knows fewer layers (`groups_fx`).
+
+    Returns:
+        The groups, in order of the layers.
+
+    Raises:
+        MissingExtra: torch-pruning is not installed.
+        UnknownName: `ignore` or `heads` names what the model does not have.
+        ArgumentTypeError: `model` is no module.
+        ArgumentError: Nothing can be cut; the model cannot be traced.
+
+    References:
+        T. Chen et al., arXiv 2409.09085, zero-invariant groups.
     """
     if backend not in BACKENDS:
         raise ArgumentError(f"backend={backend!r}: expected {' or '.join(map(repr, BACKENDS))}")
@@ -162,6 +175,7 @@ def _propose(
     uses: Mapping[str, int],
     frozen: set[str],
 ) -> Groups:
+    """The groups of the layers that a backend found."""
     owners: dict[int, list[str]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(p), []).append(name)

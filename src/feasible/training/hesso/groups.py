@@ -45,7 +45,12 @@ ACROSS = (
 
 @dataclass(frozen=True)
 class ZIG:
-    """One group. slices: (parameter name, axis, indices along it) of its variables."""
+    """One group.
+
+    Attributes:
+        name: Layer and channel.
+        slices: (parameter name, axis, indices along it) of its variables.
+    """
 
     name: str
     slices: tuple[tuple[str, int, tuple[int, ...]], ...]
@@ -53,8 +58,13 @@ class ZIG:
 
 @dataclass(frozen=True)
 class Cut:
-    """What is deleted of a module with a group. prune: (module, indices), in place.  index: entries
-    along the axis.  group: (same) whose they are.
+    """What is deleted of a module with a group.
+
+    Attributes:
+        module: Whose it is.
+        prune: (module, indices) -> None, deletes in place.
+        index: Entries along the axis.
+        group: Of the same length, whose they are.
     """
 
     module: str
@@ -67,10 +77,13 @@ class Cut:
 class Groups:
     """The groups of a network, in order: a sequence of `ZIG`.
 
-    layers: names of the coupled structures.  layer: (n,) which one each group is of.
-    rows: parameter name -> (axis, (size of the axis,) the group of each entry, n for none).
-    cuts: what to delete.  heads: (module, attribute) that counts the heads -> their layer.
-      ungrouped: layer name -> why it is not in a group.
+    Attributes:
+        layers: Names of the coupled structures.
+        layer: (n,) which one each group is of.
+        rows: Parameter name -> (axis, (size of the axis,) the group of each entry, n for none).
+        cuts: What to delete.
+        heads: (module, attribute) that counts the heads -> their layer.
+        ungrouped: Layer name -> why it is not in a group.
     """
 
     layers: tuple[str, ...]
@@ -100,8 +113,11 @@ class Groups:
         return ZIG(f"{self.layers[layer]}[{at}]", tuple(slices))
 
     def tensors(self, model: nn.Module) -> list[tuple[Tensor, int, Tensor]]:
-        """(parameter, axis, group of each entry) of a model. Raises UnknownName, ArgumentError
-        where it is another model.
+        """(parameter, axis, group of each entry) of a model.
+
+        Raises:
+            UnknownName: A parameter that the model does not have.
+            ArgumentError: The groups are another model's.
         """
         known = dict(model.named_parameters())
         found = []
@@ -161,11 +177,17 @@ def entries(t: Tensor, axis: int) -> Tensor:
 
 
 def by_hand(model: nn.Module, groups: Mapping[str, Sequence[tuple[str, int, Any]]]) -> Groups:
-    """Groups from {name: [(parameter name, axis, index or indices)]}; all are of one layer. They
-    can be trained to zero, not cut out.
+    """Groups from {name: [(parameter name, axis, index or indices)]}; all are of one layer.
 
-    Raises UnknownName, ArgumentError (an index outside, groups that overlap, one parameter on two
-    axes, no group).
+    They can be trained to zero, not cut out.
+
+    Args:
+        model: The network.
+        groups: Name -> [(parameter name, axis, index or indices)].
+
+    Raises:
+        UnknownName: A parameter that the model does not have.
+        ArgumentError: An index outside, groups that overlap, one parameter on two axes, no group.
     """
     if not groups:
         raise ArgumentError("groups is empty: expected at least one")

@@ -158,7 +158,8 @@ def coupled(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[list[Any]],
     """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the
     layers that stay whole, with the reason.
 
-    Raises ArgumentError where torch.fx cannot trace the model.
+    Raises:
+        ArgumentError: torch.fx cannot trace the model.
     """
     try:
         traced = fx.symbolic_trace(model)
@@ -176,6 +177,7 @@ def coupled(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[list[Any]],
 
 
 def _shape(node: Any) -> tuple[int, ...]:
+    """The shape that a node of the graph gave."""
     meta = node.meta.get("tensor_meta") if isinstance(node, fx.Node) else None
     return tuple(getattr(meta, "shape", ()))
 
@@ -241,6 +243,7 @@ def _made(
 
 
 def _flat(given: list[int], shape: tuple[int, ...]) -> list[int]:
+    """The tensors in nested arguments."""
     return [c for c in given for _ in range(shape[1] // len(given))]
 
 

@@ -149,21 +149,38 @@ def lowest(
 class HESSO(NamedState, Optimizer):
     """torch's SGD, Adam or AdamW on all weights, with groups that are shrunk to zero on the way.
 
-    model: its parameters are trained.  groups: of `find_zero_invariant_groups`, or by hand as
-      {name: [(parameter name, axis, index)]}.
-    lr, momentum (sgd), betas (adam, adamw), weight_decay (None: 0, for adamw 1e-2): torch's.
-    target_group_sparsity: share of the groups to cut, K = floor(share n).  limits: in its place the
-      most "parameters" and "macs" that the
-    cut network may have; macs are counted on `example_input`. Then K is what these need, found on
-    the network as it would be cut.
-    start_pruning_step: T_w, plain steps before.  pruning_steps, pruning_periods: K/P groups are
-      chosen at the start of each of P periods and shrunk
-    in its pruning_steps/P steps. The authors advise a tenth of training, half of it, and 10.
-    criteria: weight by name of `CRITERIA`.  cosine_sign: "descent" or "official".  group_divisible:
-      layers keep a multiple of it.
+    Minimises f(x) subject to K groups of variables being zero. After the last period
+    `construct_subnet(model, groups)` cuts.
 
-    After the last period `construct_subnet(model, groups)` cuts. Raises ArgumentError,
-    ArgumentTypeError, Infeasible (limits below what can be cut).
+    Args:
+        model: Its parameters are trained.
+        groups: Of `find_zero_invariant_groups`, or by hand as {name: [(parameter name, axis,
+            index)]}.
+        variant: "sgd", "adam" or "adamw".
+        lr: torch's, >= 0.
+        target_group_sparsity: Share of the groups to cut, K = floor(share n).
+        limits: In its place the most "parameters" and "macs" that the cut network may have; macs
+            are counted on `example_input`. Then K is what these need, found on the network as it
+            would be cut.
+        example_input: What macs are counted on, where they are limited.
+        start_pruning_step: T_w, plain steps before, >= 0; the authors advise a tenth of training.
+        pruning_steps: Steps of all periods together; the authors advise half of training.
+        pruning_periods: P, >= 1; K/P groups are chosen at the start of each period and shrunk in
+            its pruning_steps/P steps. The authors advise 10.
+        momentum: torch's, of sgd, in [0, 1).
+        betas: torch's, of adam and adamw.
+        weight_decay: torch's, >= 0; None: 0, for adamw 1e-2.
+        criteria: Weight by name of `CRITERIA`.
+        cosine_sign: "descent" or "official".
+        group_divisible: Layers keep a multiple of it.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        Infeasible: Limits that no cut can keep.
+
+    References:
+        T. Chen et al., arXiv 2409.09085.
     """
 
     def __init__(
@@ -245,6 +262,7 @@ class HESSO(NamedState, Optimizer):
         self.steps = 0
 
     def _target(self, share: float | None) -> int | None:
+        """K, from the share of the groups or from the limits; checked."""
         if (share is None) == (not self.limits):
             raise ArgumentError("expected either target_group_sparsity or limits")
         if share is None:
@@ -331,6 +349,7 @@ class HESSO(NamedState, Optimizer):
         return saliency(sums[:, :-1], self.criteria, self.cosine_sign)
 
     def _lowest(self, scores: Any, count: int, status: Tensor) -> Tensor:
+        """The groups of lowest score, as a mask."""
         layer, gone = self.groups.layer.numpy(), (status != IMPORTANT).numpy()
         return torch.from_numpy(lowest(np.asarray(scores), count, gone, layer, self.divisible))
 
@@ -397,6 +416,7 @@ class HESSO(NamedState, Optimizer):
             self.status[self.status == SHRINKING] = GONE
 
     def _scale(self, which: Bool[Tensor, " n"], factor: float) -> None:
+        """What the chosen groups are multiplied by in this step."""
         if not bool(which.any()):
             return
         factors = torch.ones(len(which) + 1)
@@ -418,9 +438,11 @@ class HESSO(NamedState, Optimizer):
     # -- saving ------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
+        """For pickles and copies."""
         return {k: v for k, v in self.__dict__.items() if "hook" not in k and k != "step"}
 
     def _progress(self) -> dict[str, Any]:
+        """What `state_dict` holds of the periods."""
         return {
             "steps": self.steps,
             "status": self.status.clone(),
@@ -428,6 +450,7 @@ class HESSO(NamedState, Optimizer):
         }
 
     def _resume(self, progress: Mapping[str, Any]) -> None:
+        """Restore what `_progress` returned."""
         self.steps, self.status = int(progress["steps"]), progress["status"].clone()
         self.target = None if progress["target"] < 0 else int(progress["target"])
 
@@ -436,7 +459,11 @@ class HESSO(NamedState, Optimizer):
         return {**super().state_dict(), "hesso": self._progress()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Raises ShapeError where it is another model's or has other groups."""
+        """Restore what `state_dict` returned, the base optimiser's state included.
+
+        Raises:
+            ShapeError: The state is another model's or has other groups.
+        """
         progress = state_dict.get("hesso")
         if progress is None or len(progress["status"]) != len(self.groups):
             raise ShapeError(

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
 def magnitude_choice(model: nn.Module, groups: Groups, example_input: Any, ratio: float) -> Tensor:
     """(n,) the groups that `torch_pruning.pruner.MagnitudePruner` cuts: 2-norm, ranked over all
-    layers. Raises MissingExtra.
+    layers.
+
+    Args:
+        model: The network.
+        groups: Its groups.
+        example_input: What the model is traced on.
+        ratio: Share of the groups to cut, in (0, 1).
+
+    Raises:
+        MissingExtra: torch-pruning is not installed.
     """
     try:
         import torch_pruning as tp
@@ -62,6 +71,7 @@ class _Chosen(HESSO):
     """
 
     def _choose(self, period: int) -> None:
+        """Take torch-pruning's choice once."""
         n = len(self.groups)
         if self.target is not None:
             picked = magnitude_choice(self.model, self.groups, self.example, self.target / n)
@@ -88,6 +98,7 @@ class _Chosen(HESSO):
     example: Any = None
 
     def _keeps(self, cut: Tensor) -> bool:
+        """Whether the network, cut so, keeps the limits."""
         if any(
             bool(cut[self.groups.layer == layer].all()) for layer in range(len(self.groups.layers))
         ):

@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 
 
 def most_allowed(problem: TrainingProblem, method: str) -> dict[str, float]:
-    """Upper limits on parameters and macs. Raises LimitError for a limit that cutting channels does
-    not serve.
+    """Upper limits on parameters and macs.
+
+    Args:
+        problem: The problem with its limits.
+        method: Its name, for the error.
+
+    Raises:
+        LimitError: A limit that cutting channels does not serve.
     """
     for q in problem.limits.limits:
         if q.name == "sparsity":
@@ -45,14 +51,28 @@ def most_allowed(problem: TrainingProblem, method: str) -> dict[str, float]:
 class GroupPruning(TrainedWithPruning):
     """Train a network and cut channels in one run.
 
-    variant: "adam", "adamw" or "sgd".  lr: peak rate.  schedule: any of the room's that takes no
-      metric.
-    group_sparsity: share of the groups to cut; None: what the problem's limits on parameters and
-      macs need, and half where it has none.
-    warmup, pruning: shares of the steps before and in pruning.  periods: P.
-    corrective: HESSO-CRIC, whose cycles take `sampling` of the steps at most.
-    one_shot: cut at once after `warmup`, without shrinking.  criterion: "all" or one of the five.
-      cosine_sign, divisible: see `HESSO`.
+    Attributes:
+        variant: "adam", "adamw" or "sgd".
+        lr: Peak rate.
+        schedule: Any of `parts.SCHEDULES` that takes no metric.
+        group_sparsity: Share of the groups to cut; None: what the problem's limits on parameters
+            and macs need, and half where it has none.
+        warmup: Share of the steps before pruning.
+        pruning: Share of the steps in pruning.
+        periods: P, >= 1.
+        corrective: HESSO-CRIC.
+        sampling: Most of the steps that its cycles take, as a share.
+        one_shot: Cut at once after `warmup`, without shrinking.
+        criterion: "all" or one of `hesso.CRITERIA`.
+        cosine_sign: "descent" or "official", see `HESSO`.
+        divisible: Layers keep a multiple of it.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        T. Chen et al., arXiv 2409.09085.
     """
 
     solves: ClassVar[type[Problem]] = TrainingProblem
@@ -90,8 +110,10 @@ class GroupPruning(TrainedWithPruning):
             raise ArgumentError("one_shot and corrective: expected one of them at most")
 
     def init(self, problem: TrainingProblem, rng: np.random.Generator) -> Pruned:
-        """A new model, its groups, optimiser and schedule. Raises ArgumentError (nothing to cut;
-        too few steps), LimitError.
+        """A new model, its groups, optimiser and schedule.
+
+        Raises:
+            ArgumentError: Nothing to cut, or too few steps.
         """
         model, batches = problem.begin(rng)
         steps, example = problem.horizon(), problem.train.take(torch.arange(2))[0]

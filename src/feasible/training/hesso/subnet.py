@@ -36,9 +36,21 @@ def construct_subnet(
 ) -> nn.Module:
     """A copy of the model without the groups whose variables are all zero; its output is the same.
 
-    limits: most "parameters" and "macs" that the copy may have; macs are counted on
-      `example_input`.
-    Raises ArgumentError (no group is zero), Infeasible (a limit is not kept; says by how much).
+    Args:
+        model: The network.
+        groups: Its groups.
+        example_input: A tensor, or a tuple of the model's inputs.
+        limits: Most "parameters" and "macs" that the copy may have; macs are counted on
+            `example_input`.
+
+    Returns:
+        A network of its own, with its plan in `pruning_plan`.
+
+    Raises:
+        ArgumentError: No group is zero.
+
+    References:
+        T. Chen et al., arXiv 2409.09085.
     """
     cut = groups.zero(model)
     if not bool(cut.any()):
@@ -59,7 +71,16 @@ def construct_subnet(
 
 
 def measured(model: nn.Module, example_input: Any, names: Mapping[str, Any]) -> dict[str, float]:
-    """Of "parameters" and "macs" those named. Raises ArgumentError."""
+    """Of "parameters" and "macs" those named.
+
+    Args:
+        model: The network.
+        example_input: What macs are counted on.
+        names: Which to measure.
+
+    Raises:
+        ArgumentError: Macs without an example input.
+    """
     found = {}
     for name in names:
         if name == "parameters":
@@ -75,8 +96,12 @@ def measured(model: nn.Module, example_input: Any, names: Mapping[str, Any]) -> 
 
 @dataclass(frozen=True)
 class Comparison:
-    """before, after: parameters and multiply-adds.  difference: largest of the two outputs, in eval
-    mode.
+    """A network before and after it was cut.
+
+    Attributes:
+        before: Parameters and multiply-adds before.
+        after: The same after.
+        difference: Largest difference of the two outputs, in eval mode.
     """
 
     before: dict[str, float]
@@ -94,7 +119,11 @@ class Comparison:
 
 
 def compare(model: nn.Module, small: nn.Module, example_input: Tensor) -> Comparison:
-    """Counts before and after, and how far the outputs are apart on an input."""
+    """Counts before and after, and how far the outputs are apart on an input.
+
+    Args:
+
+    """
     modes = model.training, small.training
     with torch.no_grad():
         pairs = list(
@@ -113,8 +142,14 @@ def compare(model: nn.Module, small: nn.Module, example_input: Tensor) -> Compar
 
 
 def save_subnet(small: nn.Module, path: str | Path) -> None:
-    """Write weights and plan as a safetensors file. Raises ArgumentError for a network that nothing
-    was cut from.
+    """Write weights and plan as a safetensors file.
+
+    Args:
+        small: Of `construct_subnet`.
+        path: The file.
+
+    Raises:
+        ArgumentError: Nothing was cut from this network.
     """
     plan = getattr(small, PLAN, None)
     if plan is None:
@@ -123,7 +158,19 @@ def save_subnet(small: nn.Module, path: str | Path) -> None:
 
 
 def load_subnet(model_fn: Callable[[], nn.Module], path: str | Path) -> nn.Module:
-    """The network of a file, from the function that makes the whole one. Runs no code of the file.
-    Raises ArgumentError, ShapeError.
+    """The network of a file, from the function that makes the whole one.
+
+    Runs no code of the file.
+
+    Args:
+        model_fn: () -> the whole network.
+        path: The file.
+
+    Returns:
+        The smaller network with its weights.
+
+    Raises:
+        ArgumentError: No such file, or one without a plan.
+        ShapeError: Another model's plan or weights.
     """
     return Trained.load(path).into(model_fn())

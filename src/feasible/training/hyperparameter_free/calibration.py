@@ -48,10 +48,14 @@ WARMUPS, HORIZONS = (0.02, 0.05, 0.1), (0.33, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched of a method. optimizer: as recipes name it.  scheduled: warm-up and cosine
-    decay are.  betas: Adam's two are.
-    lr: interval of the rate, where the method has one.  default: the rate of its literature, with
-      the optimiser's own other settings.
+    """What is searched of a method.
+
+    Attributes:
+        optimizer: As recipes name it.
+        scheduled: Warm-up and cosine decay are.
+        betas: Adam's two are.
+        lr: Interval of the rate, where the method has one.
+        default: The rate of its literature, with the optimiser's own other settings.
     """
 
     optimizer: str
@@ -184,7 +188,10 @@ def steps_to_target(
     problem: TrainingProblem, recipe: Recipe, seed: int, steps: int, every: int = EVERY
 ) -> float:
     """Steps until the held-out loss is at most the problem's `best_known`; infinite where it never
-    is. Raises ArgumentError without a target.
+    is.
+
+    Raises:
+        ArgumentError: Without a target.
     """
     if problem.best_known is None or not math.isfinite(problem.best_known):
         raise ArgumentError(
@@ -225,12 +232,14 @@ def with_target(
 
 @dataclass
 class Calibration:
-    """What a search found. recipe: the frozen configuration.
+    """What a search found.
 
-    table: a row for each point: its recipe, the median steps to each workload's target (infinite
-      where missed), and "mean", the geometric mean over
-    workloads of steps over the fewest steps of any point.  final: the same for the best few, run
-    again with fresh seeds.
+    Attributes:
+        recipe: The frozen configuration.
+        table: A row for each point: its recipe, the median steps to each workload's target
+            (infinite where missed), and "mean", the geometric mean over workloads of steps over the
+            fewest steps of any point.
+        final: The same for the best few, run again with fresh seeds.
     """
 
     method: str
@@ -254,10 +263,18 @@ def calibrate(
     """The one configuration of `method` that reaches the targets of all workloads soonest.
 
     Every method is tried at the same n_points points (see `points`; `seed` scrambles them), `seeds`
-    times each; the `rerun` best are run again,
-    and the best of these is kept. A missed target counts 3 `steps`.  steps: most steps of a
-    training; None: the workload's own.
-    progress: told of each recipe that is done. Raises ArgumentError, UnknownName.
+    times each; the `rerun` best are run again, and the best of these is kept. A missed target
+    counts 3 `steps`.
+
+    Args:
+        seeds: Seeds of the runs.
+        steps: Most steps of a training; None: the workload's own.
+        seed: From which random numbers derive.
+        progress: Told of each recipe that is done.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        UnknownName: A name that is not known.
     """
     if method not in SPACES:
         raise UnknownName(f"method='{method}': {nearest(method, SPACES)}")
@@ -311,15 +328,17 @@ def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Ser
     """AlgoPerf's score of each submission, in [0, 1]: the normalised area under its performance
     profile.
 
-    times: submissions x workloads (a DataFrame, a mapping of mappings, or rows), time to the target
-      > 0, infinite where it was missed.
-    B_s = 1/(r_max - 1) times the integral from 1 to r_max of the share of workloads with time <=
-    tau times the fastest submission's. "exact" is its
-    closed form, mean over workloads of (r_max - r)_+ / (r_max - 1); "trapezoid" the official code's
-    rule with 100 points.
-    A workload whose target nobody reached is left out, with a warning. The score depends on who
-    takes part.
-    Raises ArgumentError, ShapeError.
+    Args:
+        times: Submissions x workloads (a DataFrame, a mapping of mappings, or rows), time to the
+            target > 0, infinite where it was missed. B_s = 1/(r_max - 1) times the integral from 1
+            to r_max of the share of workloads with time <= tau times the fastest submission's.
+            "exact" is its closed form, mean over workloads of (r_max - r)_+ / (r_max - 1);
+            "trapezoid" the official code's rule with 100 points. A workload whose target nobody
+            reached is left out, with a warning. The score depends on who takes part.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ShapeError: An array of another shape.
     """
     import pandas as pd
 

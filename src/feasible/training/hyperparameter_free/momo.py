@@ -38,8 +38,12 @@ class _Model(NamedState, Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None, loss: Any = None) -> Any:
-        """One step. It needs the loss that the gradients are of: as `loss`, or from a closure.
-        Raises ArgumentTypeError without.
+        """One step.
+
+        It needs the loss that the gradients are of: as `loss`, or from a closure.
+
+        Raises:
+            ArgumentTypeError: without.
         """
         name = type(self).__name__
         if (closure is None) == (loss is None):
@@ -120,11 +124,16 @@ def _dots(xs: list[Any], ys: list[Any]) -> Any:
 
 
 class MoMo(_Model):
-    """lr: > 0, the longest step; large values are safe.  beta: momentum.  lb: lower bound of the
-    loss.  weight_decay: >= 0, proximal.
+    """XXXX.
 
-    bias_correction: averages begin at 0 and are corrected, else at the first values.  use_fstar:
-      estimate lb on the way (MoMo*), from `lb` up.
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        lr: > 0, the longest step; large values are safe.
+        weight_decay: >= 0, proximal.
+        beta: Momentum.
+        lb: Lower bound of the loss.
+        bias_correction: Averages begin at 0 and are corrected, else at the first values.
+        use_fstar: Estimate lb on the way (MoMo*), from `lb` up.
     """
 
     def __init__(
@@ -172,10 +181,16 @@ class MoMo(_Model):
 
 
 class MoMoAdam(_Model):
-    """lr: > 0, the largest rate.  betas, eps: Adam's.  lb: lower bound of the loss.  weight_decay:
-    >= 0; proximal, or with divide=False AdamW's.
+    """XXXX.
 
-    use_fstar: estimate lb on the way (MoMo-Adam*), from `lb` up.
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        lr: > 0, the largest rate.
+        betas: Adam's.
+        eps: As `betas`.
+        weight_decay: >= 0; proximal, or with divide=False AdamW's.
+        lb: Lower bound of the loss.
+        use_fstar: Estimate lb on the way (MoMo-Adam*), from `lb` up.
     """
 
     def __init__(

@@ -23,11 +23,20 @@ from ..optimizer import NamedState, evaluated, number, with_gradients
 
 
 class NAdamW(NamedState, Optimizer):
-    """lr: >= 0, also a tensor.  betas: in [0, 1).  eps: >= 0, outside the root.  weight_decay: >=
-    0, decoupled, times lr.
+    """XXXX.
 
-    Raises ArgumentError, ArgumentTypeError; at a step ArgumentError (sparse gradient) and NotFinite
-    with the parameter's name.
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        lr: >= 0, also a tensor.
+        betas: In [0, 1).
+        eps: >= 0, outside the root.
+        weight_decay: >= 0, decoupled, times lr.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        ArgumentError: Sparse gradient.
+        NotFinite: With the parameter's name.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")

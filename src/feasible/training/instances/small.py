@@ -45,8 +45,11 @@ def standardised(
 def split(
     x: np.ndarray, y: np.ndarray, share: float = 0.7, noise: float = 0.0, seed: int = SPLIT
 ) -> tuple[Any, Any]:
-    """((inputs, targets) to train, held out). noise: share of training labels drawn again
-    uniformly.
+    """((inputs, targets) to train, held out).
+
+    Args:
+        noise: Share of training labels drawn again uniformly.
+        seed: From which random numbers derive.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 def _lion_step(
     x: np.ndarray, g: np.ndarray, m: np.ndarray, keep: float, h: float, new1: float, new2: float
 ) -> None:
-    """x, g, m: (n,) of one dtype, the numbers too. x <- keep x - h sign(m + new1 (g - m)); m <- m +
-    new2 (g - m); in place.
+    """XXXX.
+
+    Args:
+        x: (n,) of one dtype, the numbers too. x <- keep x - h sign(m + new1 (g - m)); m <- m + new2
+            (g - m); in place.
+        g: As `x`.
+        m: As `x`.
     """
     for i in range(x.size):
         change = g[i] - m[i]

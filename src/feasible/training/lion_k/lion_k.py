@@ -46,8 +46,11 @@ KEY = "exp_avg"
 
 @dataclass(frozen=True)
 class Block:
-    """The parameters on which a kappa acts together. settings: their group, or the first of several
-    that agree.
+    """The parameters on which a kappa acts together.
+
+    Attributes:
+        settings: Their group, or the first of several that agree.
+        params: Parameters, named parameters, or groups of them.
     """
 
     kappa: Kappa
@@ -81,36 +84,44 @@ class Block:
 class LionK(NamedState, torch.optim.Optimizer):
     """A `torch.optim.Optimizer`; one buffer for each parameter.
 
-    params: parameters, named parameters, or groups of them; a group may have each of the settings
-      below but `scope`.
-    lr: h, > 0.  betas: (b1, b2) in [0, 1); the theory is for b1 <= b2.
-    weight_decay: lam >= 0.  bound: 1/lam instead, e.g. 0.5 for abs x_i <= 0.5 where kappa is l1.
-    kappa: a name, with settings as "lp[p=1.6]" or as e, a, k, p; or an object of
-      `feasible.training.lion_k.kappas`. A group's kappa brings its own settings.
-    scope: where kappa couples entries (lp, linf, topk, group): "tensor", each tensor by itself;
-      "group", the group as one vector; "all", everything.
-    vectors: by scope "tensor", what such a kappa is for tensors with fewer than two axes (biases,
-      norms): "l1", "same", or None: "l1" in a group
-    that also holds tensors with more, else "same".
-    decay: "explicit", as Lion, or "implicit": x <- (x - h s) / (1 + h lam).
-    fused: one pass over memory by a compiled kernel, where kappa is l1 and the tensors are
-      contiguous, of float32 or float64 and on the CPU; None:
-    where it can be. Otherwise multi-tensor kernels do the same.
+    lr is read at each step, so any scheduler fits.
 
-    lr is read at each step, so any scheduler fits. Raises ArgumentError (a ValueError) and
-    ArgumentTypeError for settings; in a step ArgumentError
-    for a sparse gradient, NotFinite for a NaN or infinite one (the step is then not made).
+    Args:
+        params: Parameters, named parameters, or groups of them; a group may have each of the
+            settings below but `scope`.
+        lr: h, > 0.
+        betas: (b1, b2) in [0, 1); the theory is for b1 <= b2.
+        weight_decay: Lam >= 0.
+        kappa: A name, with settings as "lp[p=1.6]" or as e, a, k, p; or an object of
+            `feasible.training.lion_k.kappas`. A group's kappa brings its own settings.
+        bound: 1/lam instead, e.g. 0.5 for abs x_i <= 0.5 where kappa is l1.
+        scope: Where kappa couples entries (lp, linf, topk, group): "tensor", each tensor by itself;
+            "group", the group as one vector; "all", everything.
+        vectors: By scope "tensor", what such a kappa is for tensors with fewer than two axes
+            (biases, norms): "l1", "same", or None: "l1" in a group that also holds tensors with
+            more, else "same".
+        decay: "explicit", as Lion, or "implicit": x <- (x - h s) / (1 + h lam).
+        fused: One pass over memory by a compiled kernel, where kappa is l1 and the tensors are
+            contiguous, of float32 or float64 and on the CPU; None: where it can be. Otherwise
+            multi-tensor kernels do the same.
 
-    >>> import torch
-    >>> from feasible.training import LionK
-    >>> x = torch.nn.Parameter(torch.zeros(2))
-    >>> opt = LionK([x], lr=0.01, bound=1.0)
-    >>> for _ in range(1000):
-    ...     opt.zero_grad()
-    ...     ((x - torch.tensor([3.0, 0.5])) ** 2).sum().backward()
-    ...     opt.step()
-    >>> x.detach().round(decimals=1)
-    tensor([1.0000, 0.5000])
+    Raises:
+        ArgumentError: A ValueError.
+        ArgumentTypeError: For settings.
+        ArgumentError: For a sparse gradient.
+        NotFinite: For a NaN or infinite one (the step is then not made).
+
+    Example:
+        >>> import torch
+        >>> from feasible.training import LionK
+        >>> x = torch.nn.Parameter(torch.zeros(2))
+        >>> opt = LionK([x], lr=0.01, bound=1.0)
+        >>> for _ in range(1000):
+        ...     opt.zero_grad()
+        ...     ((x - torch.tensor([3.0, 0.5])) ** 2).sum().backward()
+        ...     opt.step()
+        >>> x.detach().round(decimals=1)
+        tensor([1.0000, 0.5000])
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = (KEY,)
@@ -148,7 +159,12 @@ class LionK(NamedState, torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, its settings checked. Raises ArgumentError, ArgumentTypeError."""
+        """Add a group, its settings checked.
+
+        Raises:
+            ArgumentError: A setting out of its range.
+            ArgumentTypeError: A setting of the wrong type.
+        """
         group = dict(param_group)
         given = {name: group.pop(name) for name in SETTINGS if name in group}
         if "kappa" in group or given:
@@ -197,7 +213,9 @@ class LionK(NamedState, torch.optim.Optimizer):
 
     def blocks(self, params: Sequence[Sequence[Tensor]]) -> list[Block]:
         """How these parameters (of each group, in order) fall into blocks on which a kappa acts.
-        Raises ArgumentError where groups must agree.
+
+        Raises:
+            ArgumentError: Where groups must agree.
         """
         found = []
         if self.defaults["scope"] == "all":
@@ -244,7 +262,11 @@ class LionK(NamedState, torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """One step. closure: evaluates the loss and its gradient anew; its loss is returned."""
+        """One step.
+
+        Args:
+            closure: Evaluates the loss and its gradient anew; its loss is returned.
+        """
         loss = evaluated(closure)
         found = list(with_gradients(self.param_groups, "Lion-K"))
         for group in self.param_groups:

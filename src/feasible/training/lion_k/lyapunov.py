@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 class LyapunovMonitor:
     """Measures a `LionK` optimiser on a fixed loss.
 
-    loss_fn: () -> scalar, on fixed data: the full data, or one batch. On changing batches H does
-      not fall. It must use the model that is trained.
-
     measure() changes nothing: neither parameters nor .grad nor momenta. `rows` keeps what it gave.
+
+    Args:
+        optimizer: A torch optimiser.
+        loss_fn: () -> scalar, on fixed data: the full data, or one batch. On changing batches H
+            does not fall. It must use the model that is trained.
     """
 
     def __init__(self, optimizer: LionK, loss_fn: Callable[[], Tensor]):

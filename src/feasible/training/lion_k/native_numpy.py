@@ -21,13 +21,18 @@ from .lion_k import LionK
 
 @dataclass(frozen=True)
 class LionKResult:
-    """x: of x0's shape.  value: F(x) = f(x) + kappa*(lam x)/lam, infinite outside the set.  f:
-    f(x).
+    """XXXX.
 
-    fenchel_gap: 0 where x is stationary for F.  violation: (gauge(lam x) - 1) / lam, where
-      positive.  n_iter: steps made.
-    converged: the gap is within the tolerance.  message: why it ended.  history: "step", "f",
-      "value" and "fenchel_gap", each (n,).
+    Attributes:
+        x: Of x0's shape.
+        value: F(x) = f(x) + kappa*(lam x)/lam, infinite outside the set.
+        f: f(x).
+        fenchel_gap: 0 where x is stationary for F.
+        violation: (gauge(lam x) - 1) / lam, where positive.
+        n_iter: Steps made.
+        converged: The gap is within the tolerance.
+        message: Why it ended.
+        history: "step", "f", "value" and "fenchel_gap", each (n,).
     """
 
     x: np.ndarray
@@ -57,23 +62,31 @@ def lion_k_minimize(
 ) -> LionKResult:
     """Minimise f(x) + kappa*(lam x)/lam by Lion-K.
 
-    f, grad: of an array of x0's shape; grad gives an array of that shape.  lam: > 0.  kappa: a name
-      such as "soft[e=0.1]", or an object.
-    lr: one rate for all steps, or one for each (the limit of a constant rate is a tube of its
-      width: let it fall).
-    tol: end where the Fenchel gap, measured every `check_every` steps, is <= tol (1 + abs F); 0:
-      make all steps.
+    Args:
+        f: Of an array of x0's shape; grad gives an array of that shape.
+        grad: As `f`.
+        lam: > 0.
+        kappa: A name such as "soft[e=0.1]", or an object.
+        lr: One rate for all steps, or one for each (the limit of a constant rate is a tube of its
+            width: let it fall).
+        steps: Steps of the optimiser.
+        tol: End where the Fenchel gap, measured every `check_every` steps, is <= tol (1 + abs F);
+            0: make all steps.
 
-    Raises ArgumentError, ArgumentTypeError, ShapeError, and NotFinite where a gradient is not
-    finite.
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        ShapeError: An array of another shape.
+        NotFinite: Where a gradient is not finite.
 
-    >>> import numpy as np
-    >>> from feasible.training import lion_k_minimize
-    >>> c = np.array([3.0, 0.2])
-    >>> found = lion_k_minimize(lambda x: ((x - c) ** 2).sum() / 2, lambda x: x - c, np.zeros(2),
-    lr=0.5 / np.arange(5, 2005), steps=2000)
-    >>> found.x.round(3)
-    array([1. , 0.2])
+    Example:
+        >>> import numpy as np
+        >>> from feasible.training import lion_k_minimize
+        >>> c = np.array([3.0, 0.2])
+        >>> found = lion_k_minimize(lambda x: ((x - c) ** 2).sum() / 2, lambda x: x - c, np.zeros(2),
+        lr=0.5 / np.arange(5, 2005), steps=2000)
+        >>> found.x.round(3)
+        array([1. , 0.2])
     """
     for name, call in (("f", f), ("grad", grad)):
         if not callable(call):

@@ -38,23 +38,30 @@ of row by row.
 class StaticFisher:
     """The inverse of lambda I + G'G/m for a fixed G.
 
-    gradients: (m, d) array or tensor, one gradient a row; read a page of rows at a time, so a NumPy
-      memory map stays on disk.
-    damp: lambda > 0.  blocksize: B, coordinates of a block of the block-diagonal F; None: one
-      block, the full matrix; 1: the diagonal one. Blocks of
-    less than m coordinates are factorised as B x B matrices, which takes less than the recursion
-    and gives the same numbers.
-    page: rows that are finished together.  folder: where the d m numbers of the factors are kept,
-      one file a page; None: in memory.
-
     Computes in the gradients' dtype (float16 and bfloat16 in float32). NumPy in gives NumPy out.
-    Raises ArgumentTypeError, ArgumentError, ShapeError, NotFinite.
 
-    >>> import numpy as np
-    >>> from feasible.training import StaticFisher
-    >>> G = np.array([[1.0, 2.0], [0.0, 1.0]])
-    >>> StaticFisher(G, damp=0.5).ihvp(np.array([1.0, 1.0])).round(12).tolist()
-    [1.0, 0.0]
+    Args:
+        gradients: (m, d) array or tensor, one gradient a row; read a page of rows at a time, so a
+            NumPy memory map stays on disk.
+        damp: Lambda > 0.
+        blocksize: B, coordinates of a block of the block-diagonal F; None: one block, the full
+            matrix; 1: the diagonal one. Blocks of less than m coordinates are factorised as B x B
+            matrices, which takes less than the recursion and gives the same numbers.
+        page: Rows that are finished together.
+        folder: Where the d m numbers of the factors are kept, one file a page; None: in memory.
+
+    Raises:
+        ArgumentTypeError: A setting of the wrong type.
+        ArgumentError: A setting out of its range.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
+
+    Example:
+        >>> import numpy as np
+        >>> from feasible.training import StaticFisher
+        >>> G = np.array([[1.0, 2.0], [0.0, 1.0]])
+        >>> StaticFisher(G, damp=0.5).ihvp(np.array([1.0, 1.0])).round(12).tolist()
+        [1.0, 0.0]
     """
 
     def __init__(
@@ -166,8 +173,11 @@ class StaticFisher:
         self._q.append(q)
 
     def ihvp(self, x: Any) -> Any:
-        """F^-1 x = x/lambda - V'((V x)/q) for x (d,), or for each column of x (d, k). Raises
-        ShapeError, NotFinite.
+        """F^-1 x = x/lambda - V'((V x)/q) for x (d,), or for each column of x (d, k).
+
+        Raises:
+            ShapeError: An array of another shape.
+            NotFinite: A NaN or an infinity.
         """
         given = torch.as_tensor(
             np.array(x) if not isinstance(x, torch.Tensor) else x, device=self.device
@@ -190,8 +200,10 @@ class StaticFisher:
         return self._kind(self._join(out).reshape(given.shape), x)
 
     def element(self, j: int, k: int) -> float:
-        """(F^-1)_jk = [j = k]/lambda - sum_i V_ij V_ik / q_i; 0 across blocks. Raises ArgumentError
-        for an index outside [0, d).
+        """(F^-1)_jk = [j = k]/lambda - sum_i V_ij V_ik / q_i; 0 across blocks.
+
+        Raises:
+            ArgumentError: For an index outside [0.
         """
         for name, index in (("j", j), ("k", k)):
             if not 0 <= whole(name, index, least=0) < self.d:
@@ -277,15 +289,19 @@ class SlidingFisher:
     """The inverse of lambda I + G'G/m for the last m gradients that were pushed; rows not yet
     filled are zero, and m is the window's size all along.
 
-    ngrads: m.  dim: d.  damp: lambda > 0; with `relative` it is this share of the mean eigenvalue
-      tr(G'G/m)/d (itself while G is zero),
-    which keeps steps bounded where gradients vanish.
-    method: "woodbury", F^-1 x = (x - G'(m lambda I + GG')^-1 G x)/lambda by one Cholesky
-      factorisation; "dp", the paper's dynamic programme.
-    Both compute the m x m part in float64.  rows: (m, d) memory for the window, zeros; made where
-    None.
+    Args:
+        ngrads: m.
+        dim: d.
+        damp: Lambda > 0; with `relative` it is this share of the mean eigenvalue tr(G'G/m)/d
+            (itself while G is zero), which keeps steps bounded where gradients vanish.
+        method: "woodbury", F^-1 x = (x - G'(m lambda I + GG')^-1 G x)/lambda by one Cholesky
+            factorisation; "dp", the paper's dynamic programme. Both compute the m x m part in
+            float64.
+        rows: (m, d) memory for the window, zeros; made where None.
 
-    Raises ArgumentTypeError, ArgumentError.
+    Raises:
+        ArgumentTypeError: A setting of the wrong type.
+        ArgumentError: A setting out of its range.
     """
 
     def __init__(
@@ -326,8 +342,13 @@ class SlidingFisher:
         return self.damp * trace / (self.m * self.d) if self.relative and trace > 0 else self.damp
 
     def push(self, g: Float[Tensor, " d"]) -> None:
-        """Replace the oldest gradient: O(d m). One that is not finite is refused, and the window
-        stays as it is. Raises ShapeError, NotFinite.
+        """Replace the oldest gradient: O(d m).
+
+        One that is not finite is refused, and the window stays as it is.
+
+        Raises:
+            ShapeError: An array of another shape.
+            NotFinite: A NaN or an infinity.
         """
         g = torch.as_tensor(g, dtype=self.rows.dtype, device=self.rows.device)
         if g.shape != (self.d,):
@@ -376,7 +397,11 @@ class SlidingFisher:
         return b.T @ (t / q)
 
     def ihvp(self, x: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """F^-1 x: two passes over the window. Raises ShapeError."""
+        """F^-1 x: two passes over the window.
+
+        Raises:
+            ShapeError: An array of another shape.
+        """
         x = torch.as_tensor(x, dtype=self.rows.dtype, device=self.rows.device)
         if x.shape != (self.d,):
             raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({self.d},)")

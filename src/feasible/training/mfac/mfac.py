@@ -36,34 +36,42 @@ def memory_bytes(dim: int, ngrads: int, itemsize: int = 4) -> int:
 
 
 class MFAC(NamedState, Optimizer):
-    """The M-FAC optimiser. One window for all parameter groups; lr, momentum, weight_decay and
-    decoupled are a group's own.
+    """The M-FAC optimiser.
 
-    params: parameters, groups, or `model.named_parameters()`.  lr: 1e-3 is the paper's for vision,
-      1e-4 for BERT.
-    ngrads: m, gradients in the window (paper: 512 to 1024).  damp: lambda; `relative`: as a share
-      of the mean eigenvalue of G'G/m. Take it, or a
-    larger damp, where gradients vanish (a model that fits its data exactly): there an absolute
-    lambda lets steps grow towards lr g/lambda.
-    momentum: mu in v <- mu v + (1 - mu) F^-1 g.  weight_decay: added to the gradient, so that F
-      sees it (the paper's code), or with `decoupled` taken
-    off the weights directly.  method: "woodbury" or "dp", see `SlidingFisher`.
-    sparse: only weights that are not zero now are seen and moved, so that a pruned model stays
-      pruned.
-    delay: gradients that are collected before the first step; while the window is nearly empty,
-      steps are up to m/|g|^2 too long.
-    max_bytes: a window that needs more memory is refused.
+    One window for all parameter groups; lr, momentum, weight_decay and decoupled are a group's own.
 
     A gradient that is not finite is refused with the parameter's name, and the window stays as it
     was.
-    Raises ArgumentError, ArgumentTypeError, NotFinite.
 
-    >>> import torch
-    >>> from feasible.training import MFAC
-    >>> model = torch.nn.Linear(3, 1)
-    >>> optimizer = MFAC(model.named_parameters(), lr=0.1, ngrads=8, damp=1e-3)
-    >>> model(torch.ones(4, 3)).square().mean().backward()
-    >>> optimizer.step()
+    Args:
+        params: Parameters, groups, or `model.named_parameters()`.
+        lr: 1e-3 is the paper's for vision, 1e-4 for BERT.
+        ngrads: m, gradients in the window (paper: 512 to 1024).
+        damp: Lambda; `relative`: as a share of the mean eigenvalue of G'G/m. Take it, or a larger
+            damp, where gradients vanish (a model that fits its data exactly): there an absolute
+            lambda lets steps grow towards lr g/lambda.
+        momentum: Mu in v <- mu v + (1 - mu) F^-1 g.
+        weight_decay: Added to the gradient, so that F sees it (the paper's code), or with
+            `decoupled` taken off the weights directly.
+        method: "woodbury" or "dp", see `SlidingFisher`.
+        sparse: Only weights that are not zero now are seen and moved, so that a pruned model stays
+            pruned.
+        delay: Gradients that are collected before the first step; while the window is nearly empty,
+            steps are up to m/|g|^2 too long.
+        max_bytes: A window that needs more memory is refused.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
+
+    Example:
+        >>> import torch
+        >>> from feasible.training import MFAC
+        >>> model = torch.nn.Linear(3, 1)
+        >>> optimizer = MFAC(model.named_parameters(), lr=0.1, ngrads=8, damp=1e-3)
+        >>> model(torch.ones(4, 3)).square().mean().backward()
+        >>> optimizer.step()
     """
 
     def __init__(
@@ -227,8 +235,13 @@ class MFAC(NamedState, Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take the gradients into the window, then move. Returns what the closure gave. Raises
-        ArgumentError (sparse gradients), NotFinite.
+        """Take the gradients into the window, then move.
+
+        Returns what the closure gave.
+
+        Raises:
+            ArgumentError: Sparse gradients.
+            NotFinite: A NaN or an infinity.
         """
         loss = evaluated(closure)
         if not any(grads for _, grads in with_gradients(self.param_groups, "MFAC", finite=False)):
@@ -302,7 +315,11 @@ class MFAC(NamedState, Optimizer):
         return {**saved, "window": window}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Raises ShapeError where it is another model's or has another window."""
+        """XXXX.
+
+        Raises:
+            ShapeError: Where it is another model's or has another window.
+        """
         window, groups = state_dict.get("window"), list(state_dict["param_groups"])
         if window is not None and tuple(window["gram"].shape) != (self.ngrads, self.ngrads):
             raise ShapeError(

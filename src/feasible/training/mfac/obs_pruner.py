@@ -34,10 +34,14 @@ PRUNED = (nn.modules.conv._ConvNd, nn.Linear)
 
 @dataclass(frozen=True)
 class Round:
-    """What one recomputation saw. sparsity: after it.  damped: share of weights for which F is
-    damping alone ((F^-1)_jj above 0.99/lambda): where
-    that is 1, the order is that of the magnitudes, and more or smaller batches, or a smaller damp,
-    are needed.  gradient: mean norm of the gradients.
+    """What one recomputation saw.
+
+    Attributes:
+        sparsity: After it.
+        damped: Share of weights for which F is damping alone ((F^-1)_jj above 0.99/lambda): where
+            that is 1, the order is that of the magnitudes, and more or smaller batches, or a
+            smaller damp, are needed.
+        gradient: Mean norm of the gradients.
     """
 
     sparsity: float
@@ -49,7 +53,11 @@ def prunable_weights(
     model: nn.Module, skip: Sequence[nn.Module | str] = ()
 ) -> dict[str, nn.Parameter]:
     """Weights of linear and convolutional layers by name, shared ones once; no biases and no
-    normalisation. Raises UnknownName, ArgumentError.
+    normalisation.
+
+    Raises:
+        UnknownName: A name that is not known.
+        ArgumentError: A setting out of its range.
     """
     names = {m: n for n, m in model.named_modules()}
     for item in skip:
@@ -120,8 +128,10 @@ class Masks:
         return optimizer.register_step_post_hook(lambda *_: self.apply_masks())
 
     def count(self, sparsity: float) -> int:
-        """How many weights must go to reach a sparsity. Raises ArgumentError where it is not in [0,
-        1), or is below the present one.
+        """How many weights must go to reach a sparsity.
+
+        Raises:
+            ArgumentError: Where it is not in [0.
         """
         share = real("sparsity", sparsity, least=0, below=1)
         if share < self.sparsity - 0.5 / self.total:
@@ -148,7 +158,11 @@ class Masks:
         return {name: mask.clone() for name, mask in self.masks.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Raises ShapeError for masks of another model."""
+        """XXXX.
+
+        Raises:
+            ShapeError: For masks of another model.
+        """
         for name in sorted(self.masks.keys() | state_dict.keys()):
             found, expected = (
                 tuple(masks[name].shape) if name in masks else None
@@ -166,17 +180,25 @@ class OBSPruner(Masks):
     """Prune a trained model to a sparsity in one event; train in between for a gradual schedule,
     with `apply_masks` after each step.
 
-    model, loss_fn: loss_fn(outputs, targets) is a mean over the batch.  loader: an iterable of
-      (inputs, targets), gone through as often as needed.
-    ngrads: m, gradients of F.  blocksize: B, None for the full matrix.  damp: lambda.
-      recomputations: R, in each of which F is made anew and
-    1 - ((1 - s1)/(1 - s0))^(1/R) of what stays is removed.  per_sample: gradients of single
-    examples (by torch.func) instead of batch means.
-    skip: layers that stay whole.  folder: keep gradients and factors on disk there, see
-      `StaticFisher`.
+    Gradients are taken in eval mode, of the weights that stay. `rounds` says what was seen.
 
-    Gradients are taken in eval mode, of the weights that stay. `rounds` says what was seen. Raises
-    ArgumentError, NotFinite, UnknownName.
+    Args:
+        model: loss_fn(outputs, targets) is a mean over the batch.
+        loss_fn: As `model`.
+        loader: An iterable of (inputs, targets), gone through as often as needed.
+        ngrads: m, gradients of F.
+        blocksize: B, None for the full matrix.
+        damp: Lambda.
+        recomputations: R, in each of which F is made anew and 1 - ((1 - s1)/(1 - s0))^(1/R) of what
+            stays is removed.
+        per_sample: Gradients of single examples (by torch.func) instead of batch means.
+        skip: Layers that stay whole.
+        folder: Keep gradients and factors on disk there, see `StaticFisher`.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        NotFinite: A NaN or an infinity.
+        UnknownName: A name that is not known.
     """
 
     def __init__(
@@ -212,7 +234,10 @@ class OBSPruner(Masks):
 
     def prune(self, sparsity: float) -> dict[str, Bool[Tensor, ...]]:
         """Remove weights until `sparsity` is reached, to the nearest weight; returns the masks.
-        Raises ArgumentError, NotFinite.
+
+        Raises:
+            ArgumentError: A setting out of its range.
+            NotFinite: A NaN or an infinity.
         """
         total, start = self.count(sparsity), sum(int(m.sum()) for m in self.masks.values())
         self.apply_masks()
@@ -324,8 +349,10 @@ class OBSPruner(Masks):
 
 
 def gradual(start: float, target: float, events: int) -> list[float]:
-    """Sparsities of a gradual schedule: each event removes the same share of what is left. Raises
-    ArgumentError.
+    """Sparsities of a gradual schedule: each event removes the same share of what is left.
+
+    Raises:
+        ArgumentError: A setting out of its range.
     """
     first, last = (
         real("start", start, least=0, below=1),

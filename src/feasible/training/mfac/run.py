@@ -30,13 +30,17 @@ class WeightPruning(TrainedWithPruning):
     """Train a network, and set its least needed weights to zero in `events`; in between, and after,
     train on with the masks held.
 
-    criterion: "obs", the optimal brain surgeon with M-FAC's inverse Fisher, or "magnitude".
-    sparsity: to reach; None: the problem's limit, and 0.9 where it has none.  optimizer, schedule,
-      lr: of the room.
-    dense: share of the steps before the first event; 1 with one event: one shot at the end, without
-      training after.  last: share before the last.
-    ngrads, blocksize (0: the full matrix), damp, recomputations: see `OBSPruner`.
-    batch: examples of each of its gradients; a pass is charged for each.
+    Attributes:
+        criterion: "obs", the optimal brain surgeon with M-FAC's inverse Fisher, or "magnitude".
+        sparsity: To reach; None: the problem's limit, and 0.9 where it has none.  optimizer,
+            schedule,.
+        optimizer: A torch optimiser.
+        lr: Of the room.
+        dense: Share of the steps before the first event; 1 with one event: one shot at the end,
+            without training after.
+        last: Share before the last. ngrads, blocksize (0: the full matrix), damp, recomputations:
+            see `OBSPruner`.
+        batch: Examples of each of its gradients; a pass is charged for each.
     """
 
     solves: ClassVar[type[Problem]] = TrainingProblem

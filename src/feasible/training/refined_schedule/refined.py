@@ -45,8 +45,15 @@ class DegenerateScheduleWarning(UserWarning):
 
 
 class LinearDecay(ProfileLR):
-    """lr (1 - k/total_steps). Call `step()` after each `optimizer.step()`. sampling, min_lr,
-    warmup_steps, last_epoch: see `ProfileLR`.
+    """lr (1 - k/total_steps).
+
+    Call `step()` after each `optimizer.step()`. sampling, min_lr,
+
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps of the optimiser that the schedule plans for, >= 1.
+        warmup_steps: See `ProfileLR`.
+        last_epoch: As `warmup_steps`.
     """
 
     def __init__(
@@ -77,8 +84,13 @@ def linear_to_last(weights: Any) -> np.ndarray:
     """(T,) rates eta_t = w_t W_{t+1:T} / W_{1:T} under which the last iterate keeps the guarantee
     of the w-weighted average (theorem 1).
 
-    weights: (T,) >= 0, not all zero. The last rate is 0. Raises ArgumentError, ShapeError,
-      NotFinite.
+    Args:
+        weights: (T,) >= 0, not all zero. The last rate is 0.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
     """
     w = _row("weights", weights)
     return w * (np.cumsum(w[::-1])[::-1] - w) / w.sum()
@@ -88,7 +100,15 @@ def last_iterate_bound(weights: Any, norms: Any, distance: float) -> float:
     """(D^2/2 + 1/2 sum_t w_t^2 G_t^2) / W_{1:T}, a bound on E f(x_T) - f(u) under the rates of
     `linear_to_last`.
 
-    weights, norms: (T,).  distance: D = |x_1 - u|. Raises ArgumentError, ShapeError, NotFinite.
+    Args:
+        weights: (T,).
+        norms: As `weights`.
+        distance: D = |x_1 - u|.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
     """
     w, g = _row("weights", weights), _row("norms", norms)
     if w.shape != g.shape:
@@ -100,7 +120,10 @@ def last_iterate_bound(weights: Any, norms: Any, distance: float) -> float:
 
 def optimal_weights(norms: Any, distance: float) -> np.ndarray:
     """(T,) the weights D G_t^-2 / sqrt(sum_p G_p^-2) that minimise `last_iterate_bound`, to D /
-    sqrt(sum_p G_p^-2). norms: (T,) > 0.
+    sqrt(sum_p G_p^-2).
+
+    Args:
+        norms: (T,) > 0.
     """
     g = _row("norms", norms)
     if (g == 0).any():
@@ -124,16 +147,20 @@ def refine_schedule(
     """(T,) shares of the peak rate, from the gradient norms of a finished run; the largest is 1 and
     the last 0.
 
-    norms: (T,) of minibatch gradients, before clipping.  kind: "l2" for SGD (2-norms, weights
-      G^-2), "l1" for Adam and its kin (1-norms, G^-1).
-    tau: width of the median filter as a share of the run, in (0, 0.5].  mode: its edges, "nearest"
-      or "reflect".  floor_ratio: norms below so much of
-    the largest are lifted to it.  total_steps: of the next run, where it is not T: norms are
-    interpolated first.
-    fallback: linear decay where the result degenerates (peak in the last tenth, or under 2 %
-      half-way), with a DegenerateScheduleWarning either way.
+    Args:
+        norms: (T,) of minibatch gradients, before clipping.
+        kind: "l2" for SGD (2-norms, weights G^-2), "l1" for Adam and its kin (1-norms, G^-1).
+        tau: Width of the median filter as a share of the run, in (0, 0.5].
+        mode: Its edges, "nearest" or "reflect".
+        floor_ratio: Norms below so much of the largest are lifted to it.
+        fallback: Linear decay where the result degenerates (peak in the last tenth, or under 2 %
+            half-way), with a DegenerateScheduleWarning either way.
+        total_steps: Of the next run, where it is not T: norms are interpolated first.
 
-    Raises ArgumentError, ShapeError, NotFinite.
+    Raises:
+        ArgumentError: A setting out of its range.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
     """
     g = _row("norms", norms)
     if len(g) < 2:
@@ -204,16 +231,26 @@ def _row(name: str, values: Any) -> np.ndarray:
 
 
 class Refined(ProfileLR):
-    """A refined schedule as a scheduler; the rate is schedule[k] times each group's own `lr`. Call
-    `step()` after each `optimizer.step()`.
+    """A refined schedule as a scheduler; the rate is schedule[k] times each group's own `lr`.
 
-    schedule: (T,) from `refine_schedule`, or any shares of the peak.  total_steps: T where None,
-      else the schedule is interpolated.
-    sampling, min_lr, warmup_steps, last_epoch: see `ProfileLR`; a refined schedule has its own
-      warm-up.
+    Call `step()` after each `optimizer.step()`.
 
-    Tune the peak rate again: the mean of the schedule is not that of linear decay. Raises
-      ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
+    Tune the peak rate again: the mean of the schedule is not that of linear decay.
+
+    Args:
+        optimizer: A torch optimiser.
+        schedule: (T,) from `refine_schedule`, or any shares of the peak.
+        total_steps: T where None, else the schedule is interpolated.
+        sampling: See `ProfileLR`; a refined schedule has its own warm-up.
+        min_lr: As `sampling`.
+        warmup_steps: As `sampling`.
+        last_epoch: As `sampling`.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
     """
 
     _keep = ("schedule",)
@@ -253,8 +290,12 @@ class Refined(ProfileLR):
         fallback: bool = True,
         **settings: Any,
     ) -> Refined:
-        """Refine the norms of a logger or of the file that it saved. kind: None, by the optimiser
-        (see `kind_of`).
+        """Refine the norms of a logger or of the file that it saved.
+
+        Args:
+            optimizer: A torch optimiser.
+            total_steps: Steps of the optimiser that the schedule plans for, >= 1.
+            kind: None, by the optimiser (see `kind_of`).
         """
         found = log if isinstance(log, GradNormLogger) else GradNormLogger.load(log)
         kind = kind_of(optimizer) if kind is None else kind
@@ -282,13 +323,17 @@ class Refined(ProfileLR):
 
 
 class GradNormLogger:
-    """Keeps the 1-norm and 2-norm of the whole gradient at each step. Call `record()` after
-    `backward()`, before clipping.
+    """Keeps the 1-norm and 2-norm of the whole gradient at each step.
+
+    Call `record()` after `backward()`, before clipping.
 
     In a trainer that does not clip it can be a hook: `optimizer.register_step_pre_hook(log)`.
 
-    params: of the model, all of them. Nothing is copied from a GPU but every 256 steps. Raises
-      ArgumentError.
+    Args:
+        params: Of the model, all of them. Nothing is copied from a GPU but every 256 steps.
+
+    Raises:
+        ArgumentError: A setting out of its range.
     """
 
     def __init__(self, params: Iterable[Tensor]):
@@ -302,8 +347,11 @@ class GradNormLogger:
         return len(self._done) + len(self._new) // 2
 
     def record(self, *_: Any) -> None:
-        """Log the norms of the gradients that are there now. Raises ArgumentError where there is
-        none, ArgumentTypeError for a sparse one.
+        """Log the norms of the gradients that are there now.
+
+        Raises:
+            ArgumentError: Where there is none.
+            ArgumentTypeError: For a sparse one.
         """
         grads = [p.grad for p in self._params if p.grad is not None]
         if not grads:
@@ -355,8 +403,10 @@ class GradNormLogger:
 
     @classmethod
     def load(cls, path: str | Path) -> GradNormLogger:
-        """A logger with the norms of a file, to read, not to record. Raises ArgumentError where it
-        is no such file.
+        """A logger with the norms of a file, to read, not to record.
+
+        Raises:
+            ArgumentError: Where it is no such file.
         """
         log = cls([torch.zeros(1, requires_grad=True)])
         try:

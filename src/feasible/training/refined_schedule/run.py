@@ -16,8 +16,12 @@ from .refined import GradNormLogger, Refined, kind_of, refine_schedule
 
 @dataclass(slots=True)
 class Refining(RecipeState):
-    """log: norms of the logged run so far.  rng: draws the second run.  logging: the first model is
-    still trained.
+    """XXXX.
+
+    Attributes:
+        log: Norms of the logged run so far.
+        rng: Draws the second run.
+        logging: The first model is still trained.
     """
 
     log: GradNormLogger | None = None
@@ -30,11 +34,13 @@ class RefinedRecipe(Recipe):
     """Spend a share of the budget on a run with linear decay that logs gradient norms, then train
     anew with the schedule refined from them.
 
-    logging: that share of the steps.  norms: (T,) norms of an earlier run, or the file that a
-      `GradNormLogger` saved; then nothing is logged.
-    tau: of the median filter. Where the refined schedule degenerates, linear decay takes its place
-      with a DegenerateScheduleWarning.
-    The answer is the weights of the second run, from its first step on.
+    Attributes:
+        logging: That share of the steps.
+        norms: (T,) norms of an earlier run, or the file that a `GradNormLogger` saved; then nothing
+            is logged.
+        tau: Of the median filter. Where the refined schedule degenerates, linear decay takes its
+            place with a DegenerateScheduleWarning. The answer is the weights of the second run,
+            from its first step on.
     """
 
     name: ClassVar[str] = "refined-recipe"

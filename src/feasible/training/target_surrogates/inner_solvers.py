@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Inner:
-    """steps: made.  value: of the surrogate at the end.  start: norm of its gradient at the
-    beginning.  why: it ended.
+    """XXXX.
+
+    Attributes:
+        steps: Made.
+        value: Of the surrogate at the end.
+        start: Norm of its gradient at the beginning.
+        why: It ended.
     """
 
     steps: int
@@ -52,8 +57,10 @@ class Evaluator:
         self.seen = False
 
     def outputs(self) -> Tensor:
-        """f at the weights, with its graph. Raises ArgumentError where it is another than before at
-        the same weights.
+        """f at the weights, with its graph.
+
+        Raises:
+            ArgumentError: Where it is another than before at the same weights.
         """
         with torch.enable_grad():
             f = self.target()
@@ -117,8 +124,9 @@ class ArmijoGD:
     """Gradient steps with backtracking: s accepted where g(w - s g') <= g(w) - c s |g'|^2, else s
     <- beta s; the next trial is expand s.
 
-    first: s at the start of each outer step.  Ends early where |g'| <= tol (1 + |w|), or after
-      `tries` refusals.
+    Attributes:
+        first: s at the start of each outer step.  Ends early where |g'| <= tol (1 + |w|), or after
+            `tries` refusals.
     """
 
     c: float = 0.1
@@ -170,8 +178,10 @@ class GaussNewton:
     """Least squares on the outputs linearised at the weights, halved until g falls; one step is
     exact where outputs are linear in the weights.
 
-    solver: "dense" (the Jacobian as a matrix, of outputs x weights) or "cg" (products with it,
-      `iterations` at most).  damping: >= 0, times |d|^2/2.
+    Attributes:
+        solver: "dense" (the Jacobian as a matrix, of outputs x weights) or "cg" (products with it,
+            `iterations` at most).
+        damping: >= 0, times |d|^2/2.
     """
 
     solver: str = "dense"
@@ -329,7 +339,10 @@ class Stepped:
 
 def solver_of(given: Any) -> Any:
     """An inner solver from an object that has `solve`, a name, or a function that makes an
-    optimiser. Raises ArgumentError.
+    optimiser.
+
+    Raises:
+        ArgumentError: A setting out of its range.
     """
     named: dict[str, Any] = {
         "armijo": ArmijoGD(),

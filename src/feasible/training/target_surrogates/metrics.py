@@ -50,8 +50,10 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 class Proximity:
     """One step's proximity term.
 
-    slope: (B, ...) what multiplies f - z.  weight: its curvature, a number or (B, ...), of a
-      quadratic D; None for newton, mirror and gulf2.
+    Attributes:
+        slope: (B, ...) what multiplies f - z.
+        weight: Its curvature, a number or (B, ...), of a quadratic D; None for newton, mirror and
+            gulf2.
     """
 
     metric: str
@@ -66,7 +68,11 @@ class Proximity:
     loss_at_z: float = 0.0
 
     def curvature(self, f: Tensor) -> Tensor | float:
-        """Weight of (f - z)^2 / 2. Raises ArgumentError where D is no quadratic."""
+        """Weight of (f - z)^2 / 2.
+
+        Raises:
+            ArgumentError: Where D is no quadratic.
+        """
         if self.metric == "newton":
             p = torch.sigmoid(f.detach())
             return (p * (1 - p) + NEWTON) / self.eta
@@ -113,9 +119,10 @@ def proximity(
 ) -> Proximity:
     """The term for this step; `memory`, the metric's state as plain data, is brought up to date.
 
-    z: (B, ...) outputs of the batch or, where full, (n, ...) of all points.  gradient: (B, ...) of
-      the loss at the batch's.
-    rows: (B,) which points these are, needed for per-point metrics and where full.
+    Args:
+        z: (B, ...) outputs of the batch or, where full, (n, ...) of all points.
+        gradient: (B, ...) of the loss at the batch's.
+        rows: (B,) which points these are, needed for per-point metrics and where full.
     """
     if metric == "mirror" and not bool((z > 0).all()):
         raise ArgumentError(

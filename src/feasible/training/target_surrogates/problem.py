@@ -34,14 +34,21 @@ if TYPE_CHECKING:
 class TargetProblem(Problem):
     """A model of fixed data.
 
-    model: a function without arguments that makes it; called under a seed of the run.  data:
-      (inputs, targets), arrays or tensors of N points.
-    loss: (outputs, targets) -> scalar tensor, a SUM over the points.  smooth: L, its smoothness in
-      the outputs.
-    batch_size: points of a gradient; None: all.  delay: seconds that a gradient is made to take, to
-      stand for a simulator or an expert.
+    An answer is `Trained`.
 
-    An answer is `Trained`. Raises ArgumentError, ArgumentTypeError, ShapeError, NotFinite.
+    Attributes:
+        model: A function without arguments that makes it; called under a seed of the run.
+        data: (inputs, targets), arrays or tensors of N points.
+        loss: (outputs, targets) -> scalar tensor, a SUM over the points.
+        smooth: L, its smoothness in the outputs.
+        batch_size: Points of a gradient; None: all.
+        delay: Seconds that a gradient is made to take, to stand for a simulator or an expert.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        ShapeError: An array of another shape.
+        NotFinite: A NaN or an infinity.
     """
 
     model: Callable[[], nn.Module]

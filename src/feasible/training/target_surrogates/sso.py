@@ -201,8 +201,10 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         return {**super().__getstate__(), "inner": self.inner}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """One group only: eta belongs to the target, not to weights. Raises ArgumentError for a
-        second.
+        """One group only: eta belongs to the target, not to weights.
+
+        Raises:
+            ArgumentError: For a second.
         """
         if self.param_groups:
             raise ArgumentError(

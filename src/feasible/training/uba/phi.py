@@ -29,8 +29,11 @@ LOW, LEAST, MOST = 1e-3, 0.25, 20.0
 
 @dataclass(frozen=True)
 class Phi:
-    """A chosen phi; float(phi) is the number.  route: how.  found: figures behind it (kappa, or the
-    loss of each candidate).
+    """A chosen phi; float(phi) is the number.
+
+    Attributes:
+        route: How.
+        found: Figures behind it (kappa, or the loss of each candidate).
     """
 
     value: float
@@ -55,15 +58,20 @@ def choose_phi(
 ) -> Phi:
     """Choose phi for `UBA`.
 
-    method: "preset": by the name of the optimiser.
-    "curvature": phi = 2 kappa, kappa the condition number of the Hessian of the mean of
-    loss_fn(batch) over `batches` (a few) in `params`, by
-    `iterations` Hessian-vector products; clipped to [0.25, 20]. Gradients in `.grad` are left
-    alone.
-    "sweep": the candidate with the smallest train(phi), for example the held-out loss after a tenth
-    of the steps.
+    Args:
+        params: Parameters, named parameters, or groups of them.
+        method: "preset": by the name of the optimiser. "curvature": phi = 2 kappa, kappa the
+            condition number of the Hessian of the mean of loss_fn(batch) over `batches` (a few) in
+            `params`, by `iterations` Hessian-vector products; clipped to [0.25, 20]. Gradients in
+            `.grad` are left alone. "sweep": the candidate with the smallest train(phi), for example
+            the held-out loss after a tenth of the steps.
+        optimizer: A torch optimiser.
+        seed: From which random numbers derive.
 
-    Raises ArgumentError, ArgumentTypeError, NotFinite.
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
     """
     if method == "preset":
         if optimizer not in PRESETS:

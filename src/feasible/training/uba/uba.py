@@ -28,16 +28,28 @@ from .phi import Phi
 
 
 class UBA(ProfileLR):
-    """UBA over `total_steps` steps of the optimiser. Call `step()` after each `optimizer.step()`.
+    """UBA over `total_steps` steps of the optimiser.
 
-    phi: the shape, >= 0 (see `choose_phi`).  min_lr: eta_min; eta_max is each group's own `lr`.
-      warmup_steps: linear warm-up before.
-    phases: [(steps, eta_max, eta_min), ...], restarts with rates of the first group, which the
-      others follow in the ratio of their own; the steps
-    sum to total_steps - warmup_steps, and min_lr is not used.  sampling, last_epoch: see
-    `ProfileLR`.
+    Call `step()` after each `optimizer.step()`.
 
-    Past the horizon the last rate stays. Raises ArgumentError, ArgumentTypeError, NotFinite.
+    Past the horizon the last rate stays.
+
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps of the optimiser that the schedule plans for, >= 1.
+        phi: The shape, >= 0 (see `choose_phi`).
+        min_lr: eta_min; eta_max is each group's own `lr`.
+        warmup_steps: Linear warm-up before.
+        phases: [(steps, eta_max, eta_min), ...], restarts with rates of the first group, which the
+            others follow in the ratio of their own; the steps sum to total_steps - warmup_steps,
+            and min_lr is not used.
+        sampling: See `ProfileLR`.
+        last_epoch: As `sampling`.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
     """
 
     _keep = ("phi", "phases")
@@ -105,7 +117,11 @@ class UBA(ProfileLR):
         return ratio * (low + (high - low) * s)
 
     def extend(self, total_steps: int) -> None:
-        """Stretch the profile, or the last phase, over a new horizon. Raises ArgumentError."""
+        """Stretch the profile, or the last phase, over a new horizon.
+
+        Raises:
+            ArgumentError: A setting out of its range.
+        """
         if self.phases is not None:
             steps, high, low = self.phases[-1]
             longer = [
@@ -153,8 +169,10 @@ def _read(phases: Sequence[Sequence[float]], steps: int) -> list[list[Any]]:
 
 
 def uba_profile(k: Any, total_steps: int, phi: float) -> Any:
-    """(n,) shares of the peak at the steps k = 0, ..., total_steps - 1, in (0, 1). Raises
-    ArgumentError.
+    """(n,) shares of the peak at the steps k = 0, ..., total_steps - 1, in (0, 1).
+
+    Raises:
+        ArgumentError: A setting out of its range.
     """
     steps, at = whole("total_steps", total_steps, least=1, floats=True), np.asarray(k)
     if at.size and (at.min() < 0 or at.max() >= steps):
@@ -168,9 +186,12 @@ def worst_contraction(rates: Any, low: float, high: float) -> float:
     """max over curvatures lam in [low, high] of |prod_t (1 - eta_t lam)|, what T steps of gradient
     descent leave of the error at worst.
 
-    rates: (T,). Exact to the rounding of the product: the maximum lies at an end or at a stationary
-      point between two roots 1/eta_t, found by golden
-    section. Raises ArgumentError.
+    Args:
+        rates: (T,). Exact to the rounding of the product: the maximum lies at an end or at a
+            stationary point between two roots 1/eta_t, found by golden section.
+
+    Raises:
+        ArgumentError: A setting out of its range.
     """
     from scipy.optimize import minimize_scalar
 
