@@ -12,7 +12,7 @@ from .common import Figure, in_turns, ratio, write
 
 
 def run() -> list[Figure]:
-    """The bars of the issue and of the sheet."""
+    """What the paper claims, measured."""
     import torch
 
     from feasible.training import MFAC, SlidingFisher, StaticFisher

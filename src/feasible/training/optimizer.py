@@ -30,8 +30,16 @@ Gradients = tuple[list["Tensor"], list["Tensor"]]
 
 
 def number(name: str, value: Any, **bounds: Any) -> float:
-    """A finite number within bounds, as `core.checks.real` has it; a tensor of one number, as rates
-    may be, counts as one.
+    """A finite number within bounds; a tensor of one number, as rates may be, counts as one.
+
+    Args:
+        name: The argument, for the error.
+        value: What was given.
+        **bounds: As `core.checks.real` has them.
+
+    Raises:
+        ArgumentTypeError: No number.
+        ArgumentError: Out of range; NotFinite, which is one, for a NaN or an infinity.
     """
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = float(value)
@@ -39,8 +47,11 @@ def number(name: str, value: Any, **bounds: Any) -> float:
 
 
 def total_dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """The inner product of two lists of tensors, each product in its own dtype, summed in double
-    precision.
+    """The inner product of two lists of tensors, summed in double precision.
+
+    Args:
+        first: Tensors.
+        second: As many, each of the same shape and dtype; each product is taken in that dtype.
     """
     products = [torch.dot(a.reshape(-1), b.reshape(-1)) for a, b in zip(first, second, strict=True)]
     return float(torch.stack(products).double().sum())
@@ -56,8 +67,9 @@ def unhooked(base: type[torch.optim.Optimizer]) -> Any:
 
 
 def evaluated(closure: Callable[[], Any] | None) -> Any:
-    """What a closure gives, with gradients enabled; None without one. `step` takes one even where
-    it needs none, as trainers pass one to all.
+    """What a closure gives, with gradients enabled; None without one.
+
+    `step` takes one even where it needs none, as trainers pass one to all.
     """
     if closure is None:
         return None
@@ -80,9 +92,17 @@ def with_gradients(
     All groups are looked at before the first is given back, so that nothing has changed when one is
     refused.
 
+    Args:
+        groups: Parameter groups of an optimiser.
+        method: Its name, for the error.
+        finite: Look for NaN and infinities.
+
+    Returns:
+        For each group its parameters and their gradients.
+
     Raises:
-        ArgumentError: sparse.
-        NotFinite: With the parameter's name.
+        ArgumentError: A sparse gradient.
+        NotFinite: A gradient with a NaN or an infinity, by the parameter's name.
     """
     found = []
     for group in groups:
@@ -109,6 +129,7 @@ def with_gradients(
 
 
 def _all_finite(sums: Sequence[Tensor]) -> bool:
+    """Whether all sums are finite."""
     if len({(s.dtype, s.device) for s in sums}) == 1:
         return math.isfinite(float(torch.stack(list(sums)).sum()))
     return all(bool(torch.isfinite(s)) for s in sums)
@@ -142,7 +163,7 @@ class NamedState:
         parameters may differ), else by place.
 
         Raises:
-            ShapeError: Where names or shapes are another model's.
+            ShapeError: Names or shapes are another model's; nothing is changed then.
         """
         saved = [dict(group) for group in state_dict["param_groups"]]
         groups = self.param_groups  # type: ignore[attr-defined]
@@ -213,6 +234,7 @@ def _in_order(
 
 
 def _few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     return (
         ", ".join(f"'{n}'" for n in names[:3])
         + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -44,8 +44,11 @@ BLOCK = 1024
 
 
 def error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of wrong classes: outputs (..., K) or, as `cross_entropy` has it, (B, K, ...); targets
-    of class numbers.
+    """Share of wrong classes.
+
+    Args:
+        outputs: (..., K) scores or, as `cross_entropy` has it, (B, K, ...).
+        targets: Class numbers.
     """
     axis = 1 if outputs.ndim > 2 and outputs.shape[:1] + outputs.shape[2:] == targets.shape else -1
     return (outputs.argmax(axis) != targets).double().mean()
@@ -105,8 +108,9 @@ class Batches:
     left out.
 
     Attributes:
+        generator: Draws the orders.
         order: (N,) rows of this epoch.
-        at: The next one.
+        at: Where in the order the next batch begins.
     """
 
     generator: torch.Generator
@@ -128,16 +132,18 @@ class Batches:
 class TrainingProblem(Problem):
     """Train a model for a number of steps.
 
-    An answer is `Trained`. Judged by its loss on `valid`. One gradient is one pass over a batch.
+    Minimises the mean loss over the training data; judged by the loss on `valid`. An answer is
+    `Trained`, the last weights. One gradient is one pass over a batch.
 
     Attributes:
         model: A function without arguments that makes it; it is called under a seed of the run.
         train: (inputs, targets), arrays or tensors with N examples each, or a
             `torch.utils.data.Dataset` of such pairs.
-        valid: As `train`.
+        valid: The same, held out.
         loss: (outputs, targets) -> scalar tensor, a mean over the examples.
         batch_size: Examples of a gradient.
         steps: Optimiser steps that schedules plan for; a budget of steps takes its place.
+        name: For tables.
         metrics: Name -> (outputs, targets) -> scalar, a mean over the examples; None: "error" where
             the loss is cross-entropy.
         limits: On "sparsity" (share of zeros in weights of two axes or more), "parameters" or
@@ -146,12 +152,13 @@ class TrainingProblem(Problem):
         device: Of model and batches.
         stochastic: The forward pass draws random numbers, and each step is given a seed of its own;
             None: looked for (dropout).
+        best_known: Lowest known held-out loss, or a target.
 
     Raises:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
-        ShapeError: An array of another shape.
-        NotFinite: A NaN or an infinity.
+        ShapeError: Data whose lengths differ.
+        NotFinite: Data with a NaN or an infinity.
     """
 
     model: Callable[[], nn.Module]
@@ -201,6 +208,7 @@ class TrainingProblem(Problem):
         self._judge_model: nn.Module | None = None
 
     def _data(self, given: Any, name: str) -> Arrays | Mapped:
+        """Data as this room reads it."""
         if isinstance(given, (tuple, list)):
             return Arrays(tuple(given), name, self.device)
         if isinstance(given, torch.utils.data.TensorDataset):
@@ -267,6 +275,7 @@ class TrainingProblem(Problem):
             return self._loss(model(batch[0]), batch[1])
 
     def _loss(self, outputs: Any, targets: Any) -> Tensor:
+        """The loss as a scalar; a ShapeError where it is none."""
         loss = self.loss(outputs, targets)
         if loss.ndim:
             raise ShapeError(
@@ -282,6 +291,7 @@ class TrainingProblem(Problem):
     # -- judging -----------------------------------------------------------------------------------
 
     def _measure(self, model: nn.Module) -> dict[str, float]:
+        """Mean loss and metrics of a model on the held-out data."""
         training = model.training
         model.eval()
         totals = dict.fromkeys(("loss", *(self.metrics or {})), 0.0)
@@ -359,8 +369,10 @@ class TrainingProblem(Problem):
 
 
 def _positive(value: Any) -> bool:
+    """Whether this is a number above 0."""
     return isinstance(value, (int, float)) and value > 0
 
 
 def _blocks(n: int) -> Iterator[Tensor]:
+    """Rows 0 to n - 1 in blocks for judging."""
     return iter(torch.arange(n).split(BLOCK))

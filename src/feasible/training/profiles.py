@@ -44,8 +44,13 @@ def rational(beta: float) -> Profile:
     """s(z) = (1 - z) / ((1 - beta) + beta (1 - z)): 0 is linear, 1/2 REX, towards 1 constant, below
     0 under linear. Its own inverse.
 
-    Mean over a run: (beta + (1 - beta) ln(1 - beta)) / beta^2. Raises ArgumentError unless beta <
-      1.
+    Mean over a run: (beta + (1 - beta) ln(1 - beta)) / beta^2.
+
+    Args:
+        beta: < 1.
+
+    Raises:
+        ArgumentError: beta >= 1, or no finite number.
     """
     beta = _number("beta", beta)
     if not beta < 1:
@@ -54,6 +59,7 @@ def rational(beta: float) -> Profile:
 
 
 def _rational(z: Any, beta: float) -> Any:
+    """The profile of `rational`."""
     return (1.0 - z) / ((1.0 - beta) + beta * (1.0 - z))
 
 
@@ -63,12 +69,20 @@ def cosine(z: Any) -> Any:
 
 
 def uba(phi: float) -> Profile:
-    """s(z) = 1 / (1 + (phi/2) tan^2(pi z/2)), UBA's profile (arXiv 2505.24452): phi = 2 is cosine,
-    0 constant, larger falls sooner.
+    """s(z) = 1 / (1 + (phi/2) tan^2(pi z/2)), UBA's profile: phi = 2 is cosine, 0 constant, larger
+    falls sooner.
 
     Equal to 2(1 + cos(pi z)) / (2 phi + (2 - phi)(1 + cos(pi z))), without its 0/0. Mean over a run
     1/(1 + sqrt(phi/2)).
-    Raises ArgumentError unless phi >= 0.
+
+    Args:
+        phi: >= 0.
+
+    Raises:
+        ArgumentError: phi < 0, or no finite number.
+
+    References:
+        Tang et al., arXiv 2505.24452.
     """
     phi = _number("phi", phi)
     if not phi >= 0:
@@ -77,6 +91,7 @@ def uba(phi: float) -> Profile:
 
 
 def _uba(z: Any, phi: float) -> Any:
+    """The profile of `uba`."""
     c2, s2 = np.cos(0.5 * np.pi * z) ** 2, np.sin(0.5 * np.pi * z) ** 2
     return c2 / (c2 + 0.5 * phi * s2) if phi else constant(z)
 
@@ -87,15 +102,22 @@ def exponential(gamma: float = -5.0) -> Profile:
 
 
 def _exponential(z: Any, gamma: float) -> Any:
+    """The profile of `exponential`."""
     return np.exp(gamma * z)
 
 
 def step(milestones: Sequence[float] = (0.5, 0.75), factor: float = 0.1) -> Profile:
-    """Multiplied by `factor` at each milestone, a share of the run: (0.5, 0.75) by default; (1/3,
-    2/3) of a 90-epoch recipe.
+    """Multiplied by `factor` at each milestone.
 
     A quotient of whole numbers is rounded once, as the milestone was, so z >= milestone holds at
-    the very step. Raises ArgumentError.
+    the very step.
+
+    Args:
+        milestones: Shares of the run; (1/3, 2/3) is that of a 90-epoch recipe.
+        factor: What the rate is multiplied by.
+
+    Raises:
+        ArgumentError: Milestones that do not increase within the run, or a factor out of range.
     """
     at = tuple(_number("milestones", m) for m in milestones)
     if not at or any(not 0 < m < 1 for m in at) or any(b <= a for a, b in pairwise(at)):
@@ -109,14 +131,25 @@ def step(milestones: Sequence[float] = (0.5, 0.75), factor: float = 0.1) -> Prof
 
 
 def _step(z: Any, milestones: np.ndarray, factor: float) -> Any:
+    """The profile of `step`."""
     return factor ** milestones.searchsorted(z, side="right")
 
 
 def onecycle(rise: float = 0.3, start: float = 1 / 25, end: float = 1 / 25e4) -> Profile:
-    """Linear from `start` to 1 over the share `rise`, then linear to `end` (Smith and Topin 2018;
-    torch's OneCycleLR, two phases, linear).
+    """Linear from `start` to 1 over the share `rise`, then linear to `end`.
 
-    Raises ArgumentError unless 0 < rise < 1 and 0 <= start, end <= 1.
+    As torch's OneCycleLR with two linear phases.
+
+    Args:
+        rise: Share of the run that rises, in (0, 1).
+        start: Rate at the start over the peak, in [0, 1].
+        end: Rate at the end over the peak, in [0, 1].
+
+    Raises:
+        ArgumentError: A share out of its range.
+
+    References:
+        Smith, Topin, arXiv 1708.07120.
     """
     for name, value, low in (("rise", rise, 0.0), ("start", start, -1e-300), ("end", end, -1e-300)):
         if not low < _number(name, value) <= 1 or (name == "rise" and value == 1):
@@ -128,12 +161,20 @@ def onecycle(rise: float = 0.3, start: float = 1 / 25, end: float = 1 / 25e4) ->
 
 
 def _legs(z: Any, rise: float, start: float, end: float) -> Any:
+    """The profile of `onecycle`."""
     return np.minimum(start + (1 - start) * z / rise, 1 - (1 - end) * (z - rise) / (1 - rise))
 
 
 def table(values: Sequence[float]) -> Profile:
-    """Linear between n >= 2 given values that are spread evenly over [0, 1]. Raises ShapeError,
-    NotFinite, ArgumentError.
+    """Linear between n >= 2 given values that are spread evenly over [0, 1].
+
+    Args:
+        values: (n,) shares of the peak rate.
+
+    Raises:
+        ShapeError: Fewer than two values, or more than one axis.
+        NotFinite: A NaN or an infinity.
+        ArgumentError: A value below 0.
     """
     given = np.asarray(values, dtype=float)
     if given.ndim != 1 or len(given) < 2:
@@ -146,10 +187,12 @@ def table(values: Sequence[float]) -> Profile:
 
 
 def _table(z: Any, values: np.ndarray, at: np.ndarray) -> Any:
+    """The profile of `table`."""
     return np.interp(np.asarray(z) * at[-1], at, values)
 
 
 def _number(name: str, value: Any) -> float:
+    """A finite number; an error that names it where it is none."""
     try:
         found = float(value)
     except (TypeError, ValueError):

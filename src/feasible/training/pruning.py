@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 def scheduled(name: str, optimizer: Any, steps: int) -> Any:
     """The schedule of this name.
 
+    Args:
+        name: Of `parts.SCHEDULES`, with settings.
+        optimizer: A torch optimiser.
+        steps: Steps that it plans for.
+
     Raises:
-        ArgumentError: For one that steers by the held-out loss.
+        ArgumentError: A schedule that steers by the held-out loss.
+        UnknownName: No schedule has this name.
     """
     schedule, settings = chosen(name, SCHEDULES, "schedule")
     if schedule.steered:
@@ -45,8 +51,11 @@ class Pruned:
 
     Attributes:
         model: The network.
-        optimizer: A torch optimiser.
-        steps: Steps of the optimiser.
+        optimizer: Of its weights.
+        scheduler: The schedule of its rate.
+        batches: Where in the data the next batch is.
+        loss: Training loss of the last step, NaN before the first.
+        steps: Steps made.
         masks: What stays of single weights, by name, once something was pruned.
     """
 

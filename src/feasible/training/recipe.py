@@ -168,6 +168,10 @@ class Recipe(Method):
 def at_evaluation_point(model: nn.Module, optimizer: Any) -> Iterator[None]:
     """Inside, the model has the weights to evaluate: schedule-free optimisers and averages switch
     to them by `eval()`. After, bit for bit its own.
+
+    Args:
+        model: The network.
+        optimizer: Its optimiser, with or without `eval` and `train`.
     """
     to, back = (getattr(optimizer, name, None) for name in ("eval", "train"))
     if not (callable(to) and callable(back)):
@@ -191,10 +195,16 @@ def evaluation_point(model: nn.Module, optimizer: Any) -> Trained:
 
 
 def curves(recipe: Recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(steps,) rates and (steps,) momenta (Adam's first beta) at each step, found by stepping the
-    schedule without a model.
+    """Rates and momenta at each step, found by stepping the schedule without a model.
 
     A schedule that steers by the held-out loss stays where it starts.
+
+    Args:
+        recipe: The recipe.
+        steps: T, steps of the run.
+
+    Returns:
+        (T,) rates and (T,) momenta (Adam's first beta).
     """
     steered = SCHEDULES[split_settings(recipe.schedule)[0]].steered
     optimizer, scheduler = recipe.tools([nn.Parameter(torch.zeros(1))], steps)

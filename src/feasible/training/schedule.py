@@ -48,7 +48,8 @@ class Sampling:
 
     Attributes:
         steps: Every so many steps (1: each).
-        shares: Or at these shares of the run, as (numerator, denominator).
+        shares: At these shares of the run, as (numerator, denominator), where there are any.
+        share: Every such share of the run, as (numerator, denominator).
     """
 
     steps: int = 1
@@ -65,7 +66,7 @@ class Sampling:
         """At the start of each epoch.
 
         Raises:
-            ArgumentError: A setting out of its range.
+            ArgumentError: No whole number >= 1.
         """
         return cls(whole("steps_per_epoch", steps_per_epoch, least=1, floats=True))
 
@@ -74,7 +75,7 @@ class Sampling:
         """Every `share` of the run, 0.05 for each 5 %.
 
         Raises:
-            ArgumentError: A setting out of its range.
+            ArgumentError: No share in (0, 1].
         """
         return cls(share=_fraction("share", share, 1))
 
@@ -83,7 +84,7 @@ class Sampling:
         """At these shares of the run, and at its start.
 
         Raises:
-            ArgumentError: Unless they increase strictly within (0.
+            ArgumentError: They do not increase strictly within (0, 1).
         """
         found = tuple(_fraction("milestones", m, 0) for m in shares)
         if not found or any(Fraction(*b) <= Fraction(*a) for a, b in pairwise(found)):
@@ -124,6 +125,7 @@ class Sampling:
 
 
 def _fraction(name: str, value: Any, most: int) -> tuple[int, int]:
+    """A share of the run as numerator and denominator."""
     try:
         found = Fraction(value).limit_denominator(10**6)
     except (TypeError, ValueError, OverflowError):
@@ -153,7 +155,8 @@ class Steps:
 class ProfileLR(LRScheduler):
     """A learning rate that follows a profile over `total_steps` steps of the optimiser.
 
-    Call `step()` after each `optimizer.step()`.
+    The rate of step k is min_lr + (lr - min_lr) s(z), z the share of the run that is over. Call
+    `step()` after each `optimizer.step()`.
 
     Each group keeps its own `lr` as its peak, a float or a tensor. Past the horizon the last rate
     stays and one HorizonWarning is given; another tells of an optimiser that makes more or fewer
@@ -174,6 +177,12 @@ class ProfileLR(LRScheduler):
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
         NotFinite: A NaN or an infinity.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.zeros(1))
+        >>> schedule = ProfileLR(torch.optim.SGD([x], lr=0.4), "cosine", total_steps=4)
+        >>> [round(rate, 3) for rate in schedule.profile().tolist()]
+        [0.4, 0.341, 0.2, 0.059]
     """
 
     base_lrs: list[float]
@@ -230,7 +239,7 @@ class ProfileLR(LRScheduler):
         """Rate over peak rate at step k, above min_lr; k past the horizon counts as its end.
 
         Raises:
-            NotFinite: Where the profile has no value.
+            NotFinite: The profile has no value there.
         """
         if k < self.warmup_steps:
             return (k + 1) / self.warmup_steps
@@ -247,6 +256,7 @@ class ProfileLR(LRScheduler):
         return self._scaled(k, self.share(k), peak)
 
     def _scaled(self, k: int, s: float, peak: float) -> float:
+        """The rate of a group with this peak, s being the profile's value."""
         if not self.min_lr or k < self.warmup_steps:
             return peak * s
         return self.min_lr + (peak - self.min_lr) * s
@@ -260,16 +270,19 @@ class ProfileLR(LRScheduler):
 
     def profile(self, group: int = 0) -> np.ndarray:
         """(total_steps,) the rates of a group over the whole run, bit for bit those that it
-        gets."""
+        gets.
+        """
         return np.array([self.lr_at(k, self.base_lrs[group]) for k in range(self.total_steps)])
 
     # -- stepping ----------------------------------------------------------------------------------
 
     def _initial_step(self) -> None:
+        """Begin with peaks as floats."""
         self.base_lrs = [float(peak) for peak in self.base_lrs]
         super()._initial_step()
 
     def _update_lr(self, epoch: int | None = None) -> None:
+        """Count a step, and set the rates."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if epoch is None and not self._is_initial:
             self._asked += 1
@@ -285,6 +298,7 @@ class ProfileLR(LRScheduler):
         self._write()
 
     def _compare(self) -> None:
+        """Warn where the optimiser's steps are not those of the schedule."""
         made, asked = self._made.n, self._asked
         if (
             made
@@ -300,10 +314,12 @@ class ProfileLR(LRScheduler):
             )
 
     def _warn(self, what: str, text: str) -> None:
+        """Warn, once of each thing."""
         self._warned[what] = True
         warnings.warn(f"{type(self).__name__}: {text}", HorizonWarning, stacklevel=5)
 
     def _write(self) -> None:
+        """Set the rates of all groups, those added since included."""
         groups = self.optimizer.param_groups
         for group in groups[len(self.base_lrs) :]:  # groups that were added since
             group.setdefault("initial_lr", float(group["lr"]))
@@ -318,8 +334,11 @@ class ProfileLR(LRScheduler):
     def extend(self, total_steps: int) -> None:
         """Stretch the profile over a new horizon, from the next rate on.
 
+        Args:
+            total_steps: The new horizon.
+
         Raises:
-            ArgumentError: Where it is over already.
+            ArgumentError: The new horizon is over already.
         """
         steps = whole("total_steps", total_steps, least=1, floats=True)
         if steps < max(self.last_epoch, self.warmup_steps + 1):
@@ -349,6 +368,7 @@ class ProfileLR(LRScheduler):
     # -- state -------------------------------------------------------------------------------------
 
     def _print(self) -> list[float]:
+        """The profile at 17 points, by which it is known again."""
         return [float(self._s(i / 16)) for i in range(17)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -378,7 +398,7 @@ class ProfileLR(LRScheduler):
         """Go on from a state, its horizon included, and set the rates of the optimiser.
 
         Raises:
-            ArgumentError: Naming what does not fit.
+            ArgumentError: A state of another scheduler, profile or number of groups.
         """
         missing = {
             "last_epoch",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trained:
-    """XXXX.
+    """Trained weights, and how the network was made smaller where it was.
 
     Attributes:
         weights: The state dict, name -> tensor.
@@ -45,8 +45,11 @@ class Trained:
     def into(self, model: nn.Module) -> nn.Module:
         """The model with these weights, made smaller first where there is a plan.
 
+        Args:
+            model: A new network, changed in place.
+
         Raises:
-            ShapeError: Naming what does not fit.
+            ShapeError: Weights or a plan of another model.
         """
         if self.plan is not None:
             model = shrink(model, self.plan)
@@ -91,7 +94,7 @@ class Trained:
         Runs no code of the file.
 
         Raises:
-            ArgumentError: Where it is no such file.
+            ArgumentError: No file of trained weights.
         """
         try:
             with safe_open(str(path), framework="pt") as file:
@@ -136,8 +139,12 @@ PLAN = "pruning_plan"
 def shrink(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
     """Cut a model down to a plan, in place, and return it.
 
+    Args:
+        model: The network.
+        plan: Of `Trained.plan`.
+
     Raises:
-        ShapeError: Where the plan is another model's.
+        ShapeError: The plan is another model's.
     """
     for name, axes in plan["tensors"].items():
         path, _, leaf = name.rpartition(".")

@@ -186,5 +186,5 @@ class LRSearch:
         return {"rates": list(self.rates), "values": list(self.values)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where `state_dict` was made."""
+        """Restore what `state_dict` returned."""
         self.rates, self.values = list(state_dict["rates"]), list(state_dict["values"])

@@ -117,7 +117,7 @@ def accuracy(race: Race) -> dict[str, np.ndarray]:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The bars of the sheet, on medians over seeds."""
+    """Whether it holds, on medians over seeds."""
     parts = []
     medians = {
         name: {m: float(np.median(a)) for m, a in accuracy(race).items()}

@@ -110,6 +110,7 @@ class _Channels:
         """(module, prune, out, entry, channel)."""
 
     def new(self, n: int, fixed: str | None = None) -> list[int]:
+        """Numbers for n new channels, perhaps fixed for a reason."""
         made = list(range(len(self.parent), len(self.parent) + n))
         self.parent += made
         if fixed is not None:
@@ -117,16 +118,19 @@ class _Channels:
         return made
 
     def root(self, c: int) -> int:
+        """The channel that stands for all that c is joined with."""
         while self.parent[c] != c:
             self.parent[c] = self.parent[self.parent[c]]
             c = self.parent[c]
         return c
 
     def join(self, a: int, b: int) -> None:
+        """Join two channels: they go or stay together."""
         a, b = self.root(a), self.root(b)
         self.parent[b] = a
 
     def fix(self, channels: list[int] | None, why: str) -> None:
+        """Keep channels, for a reason."""
         for c in channels or ():
             self.fixed.setdefault(c, why)
 

@@ -80,6 +80,7 @@ class PolynomialAverager:
         return bool(self.optimizer.param_groups[0]["train_mode"])
 
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        """Refuse a step in evaluation mode."""
         if not self.training:
             raise ArgumentError(
                 "step: the parameters are the average; call train() before training goes on"
@@ -87,6 +88,7 @@ class PolynomialAverager:
 
     @torch.no_grad()
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        """Bring the average up to date after a step."""
         for group in optimizer.param_groups:
             group["averaged"] += 1
             weight = (group["averaging"] + 1) / (group["averaging"] + group["averaged"])
@@ -101,6 +103,7 @@ class PolynomialAverager:
 
     @torch.no_grad()
     def _swap(self, training: bool) -> None:
+        """Exchange parameters and averages, where the mode changes."""
         if self.training == training:
             return
         for group in self.optimizer.param_groups:
@@ -123,6 +126,7 @@ class PolynomialAverager:
         self._swap(True)
 
     def _saving(self, module: Any, prefix: str, keep_vars: bool) -> None:
+        """Warn where weights are saved that are not their average."""
         if self.training and not self.warned and self.optimizer.param_groups[0]["averaged"]:
             self.warned = True
             warnings.warn(

@@ -52,10 +52,10 @@ class Space:
 
     Attributes:
         optimizer: As recipes name it.
-        scheduled: Warm-up and cosine decay are.
-        betas: Adam's two are.
+        scheduled: Whether it takes a warm-up and a cosine decay.
+        betas: Whether Adam's two are searched.
         lr: Interval of the rate, where the method has one.
-        default: The rate of its literature, with the optimiser's own other settings.
+        default: Rate of its literature, with the optimiser's own other settings.
     """
 
     optimizer: str
@@ -89,6 +89,7 @@ class Space:
         return Recipe(self.optimizer, self._schedule(0.05, 1.0), self.default)
 
     def _schedule(self, warmup: float, horizon: float) -> str:
+        """The text of the schedule."""
         return (
             f"warmup-cosine[warmup={warmup:g},horizon={horizon:g}]"
             if self.scheduled
@@ -110,15 +111,22 @@ SPACES: dict[str, Space] = {
 
 
 def _log(u: float, low: float, high: float) -> float:
+    """The point u of [0, 1] on a logarithmic scale from low to high."""
     return math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
 
 
 def _pick(u: float, of: Sequence[float]) -> float:
+    """The entry of a list at the point u of [0, 1]."""
     return of[min(int(u * len(of)), len(of) - 1)]
 
 
 def points(n: int, seed: int = 0) -> Float[np.ndarray, "n axes"]:
-    """n points of the unit cube of AXES, scrambled Sobol: the same for every method."""
+    """Points of the unit cube of AXES, scrambled Sobol: the same for every method.
+
+    Args:
+        n: How many.
+        seed: Of the scrambling.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # n need not be a power of two
         return np.asarray(qmc.Sobol(len(AXES), rng=np.random.default_rng(seed)).random(n))
@@ -131,6 +139,19 @@ def warmup_cosine(
     total_steps, then a cosine to 0 at H, and 0 after.
 
     The first rate is 1/W of the peak, not 0: methods that estimate their rate divide by it.
+
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps of the run.
+        warmup: Share of H in which the rate rises, in [0, 1).
+        horizon: H over the steps of the run, in (0, 1].
+
+    Returns:
+        torch's LambdaLR.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
     """
     from torch.optim.lr_scheduler import LambdaLR
 
@@ -158,9 +179,22 @@ def held_out_curve(
     every: int = EVERY,
     target: float = -math.inf,
 ) -> Float[np.ndarray, " looks"]:
-    """Held-out losses after every, 2 every, ... steps, at the point that should be evaluated; it
-    ends where the target is reached, the loss is no
-    longer finite, or the rate has come to 0 for good."""
+    """Held-out losses after every, 2 every, ... steps, at the point that should be evaluated.
+
+    It ends where the target is reached, the loss is no longer finite, or the rate has come to 0 for
+    good.
+
+    Args:
+        problem: The workload.
+        recipe: How it is trained.
+        seed: Of the run.
+        steps: Most steps.
+        every: Steps between two looks.
+        target: Held-out loss at which it ends.
+
+    Returns:
+        (looks,) losses.
+    """
     problem = copy.copy(problem)
     problem.steps = steps
     state = recipe.init(problem, np.random.default_rng([seed]))
@@ -181,6 +215,7 @@ def held_out_curve(
 
 
 def _over(optimizer: Any) -> bool:
+    """Whether every group's rate is 0."""
     return all(float(g["lr"]) == 0 for g in optimizer.param_groups)
 
 
@@ -190,8 +225,15 @@ def steps_to_target(
     """Steps until the held-out loss is at most the problem's `best_known`; infinite where it never
     is.
 
+    Args:
+        problem: The workload, with a target.
+        recipe: How it is trained.
+        seed: Of the run.
+        steps: Most steps.
+        every: Steps between two looks.
+
     Raises:
-        ArgumentError: Without a target.
+        ArgumentError: The problem has no target.
     """
     if problem.best_known is None or not math.isfinite(problem.best_known):
         raise ArgumentError(
@@ -212,6 +254,20 @@ def with_target(
 ) -> TrainingProblem:
     """A copy with the target `slack` times the best recipe's lowest held-out loss, median over
     `seeds` (take others than will be scored).
+
+    Args:
+        problem: A problem.
+        recipes: Of which the best sets the target.
+        seeds: Seeds, others than will be scored.
+        steps: Steps of each training.
+        slack: >= 1.
+
+    Returns:
+        The copy, its target in `best_known`.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
     """
     real("slack", slack, least=1)
     if not recipes or not seeds:
@@ -235,7 +291,8 @@ class Calibration:
     """What a search found.
 
     Attributes:
-        recipe: The frozen configuration.
+        method: Name in SPACES.
+        recipe: The configuration that was chosen.
         table: A row for each point: its recipe, the median steps to each workload's target
             (infinite where missed), and "mean", the geometric mean over workloads of steps over the
             fewest steps of any point.
@@ -262,19 +319,29 @@ def calibrate(
 ) -> Calibration:
     """The one configuration of `method` that reaches the targets of all workloads soonest.
 
-    Every method is tried at the same n_points points (see `points`; `seed` scrambles them), `seeds`
-    times each; the `rerun` best are run again, and the best of these is kept. A missed target
-    counts 3 `steps`.
+    Every method is tried at the same points (see `points`), and the best few are run again; the
+    best of these is kept. A missed target counts 3 `steps`.
 
     Args:
-        seeds: Seeds of the runs.
+        method: Name in SPACES.
+        workloads: Problems with targets.
+        n_points: Points that are tried, >= 1.
+        seeds: Runs of each point, >= 1.
         steps: Most steps of a training; None: the workload's own.
-        seed: From which random numbers derive.
+        rerun: How many of the best are run again, >= 1.
+        rerun_seeds: Fresh runs of each of these, >= 1.
+        seed: Scrambles the points.
         progress: Told of each recipe that is done.
 
+    Returns:
+        The configuration, and every figure behind it.
+
     Raises:
-        ArgumentError: A setting out of its range.
-        UnknownName: A name that is not known.
+        ArgumentError: No workload, or one without a target; a number below 1.
+        UnknownName: No method has this name.
+
+    References:
+        Kasimbeg et al., arXiv 2505.24005; the space, the penalty and the second round are our own.
     """
     if method not in SPACES:
         raise UnknownName(f"method='{method}': {nearest(method, SPACES)}")
@@ -306,6 +373,7 @@ def _times(
     steps: int | None,
     progress: Callable[[str], None] | None,
 ) -> pd.DataFrame:
+    """Median steps to each target by recipe, and their geometric mean over the fewest."""
     import pandas as pd
 
     columns: dict[str, Any] = {"recipe": list(recipes)}
@@ -328,17 +396,30 @@ def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Ser
     """AlgoPerf's score of each submission, in [0, 1]: the normalised area under its performance
     profile.
 
+    B_s = 1/(r_max - 1) times the integral from 1 to r_max of the share of workloads with time <=
+    tau times the fastest submission's. A workload whose target nobody reached is left out, with a
+    warning. The score depends on who takes part.
+
     Args:
         times: Submissions x workloads (a DataFrame, a mapping of mappings, or rows), time to the
-            target > 0, infinite where it was missed. B_s = 1/(r_max - 1) times the integral from 1
-            to r_max of the share of workloads with time <= tau times the fastest submission's.
-            "exact" is its closed form, mean over workloads of (r_max - r)_+ / (r_max - 1);
-            "trapezoid" the official code's rule with 100 points. A workload whose target nobody
-            reached is left out, with a warning. The score depends on who takes part.
+            target > 0, infinite where it was missed.
+        r_max: Largest ratio that counts, > 1.
+        how: "exact", the closed form, mean over workloads of (r_max - r)_+ / (r_max - 1); or
+            "trapezoid", the official code's rule with 100 points.
+
+    Returns:
+        A score for each submission.
 
     Raises:
-        ArgumentError: A setting out of its range.
-        ShapeError: An array of another shape.
+        ArgumentError: A time that is no number > 0, or a setting out of its range.
+        ShapeError: No submission or no workload.
+
+    Example:
+        >>> algoperf_score([[10, 20], [20, 10]]).round(5).tolist()
+        [0.83333, 0.83333]
+
+    References:
+        Dahl et al., arXiv 2306.07179.
     """
     import pandas as pd
 

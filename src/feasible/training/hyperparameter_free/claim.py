@@ -97,7 +97,7 @@ def times(race: Race) -> pd.DataFrame:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The sheet's bars, as signs, on the workloads that were calibrated on."""
+    """Whether the signs of the claim hold, on the workloads that were calibrated on."""
     parts = []
     for name, race in races.items():
         bars = name == "calibration workloads"

@@ -78,6 +78,7 @@ class COCOB(Estimating, Optimizer):
             group.update({**self.defaults, **group})
 
     def _move(self, found: list[Gradients]) -> None:
+        """Make the step: bring the bets up to date, coordinate by coordinate."""
         for group, (params, grads) in zip(self.param_groups, found, strict=True):
             for p, g in zip(params, grads, strict=True):
                 if group["weight_decay"]:

@@ -121,6 +121,7 @@ class DAdaptAdam(_DAdapt):
         watch(self)
 
     def _move(self, found: list[Gradients]) -> None:
+        """Raise the estimate, then move by the new averages."""
         first = self.param_groups[0]
         (b1, b2), t = first["betas"], first["k"] + 1
         q, step = math.sqrt(b2), first["d"] * max(float(g["lr"]) for g in self.param_groups)
@@ -204,6 +205,7 @@ class DAdaptSGD(_DAdapt):
         watch(self)
 
     def _move(self, found: list[Gradients]) -> None:
+        """Move from the start by the weighted sum of gradients, and raise the estimate."""
         first = self.param_groups[0]
         active = [
             (group, params, grads)

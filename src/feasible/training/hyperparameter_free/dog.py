@@ -182,6 +182,7 @@ class DoG(NamedState, Optimizer):
         store["eta"] = group["lr"] * store["distance"]
 
     def _move(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        """Move the parameters of a group at its rate."""
         torch._foreach_sub_(params, torch._foreach_mul(grads, group["eta"].to(params[0].device)))
 
     def effective_lr(self) -> list[float]:
@@ -218,6 +219,7 @@ class LDoG(DoG):
         super().__init__(params, reps_rel, lr, weight_decay, eps)
 
     def _set_rates(self, found: list[Any]) -> None:
+        """Rates of each tensor by itself, and their mean as "eta"."""
         for group, _, _, (far, slope, start) in found:
             at = [i for i, p in enumerate(group["params"]) if p.grad is not None]
             if "rbars" not in group:
@@ -236,6 +238,7 @@ class LDoG(DoG):
             group["eta"], group["rbar"] = group["etas"].mean(), group["rbars"].max()
 
     def _move(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        """Move each tensor at its own rate."""
         torch._foreach_sub_(params, torch._foreach_mul(grads, list(group["etas"].unbind())))
 
 
@@ -285,6 +288,7 @@ class DoWG(DoG):
         slope: Tensor,
         start: Tensor,
     ) -> None:
+        """Update the distance and the weighted sum of squares in `store`, and the rate."""
         store["rbar"] = torch.maximum(
             store.get("rbar", torch.full_like(far, group["reps_rel"])), far
         )

@@ -125,6 +125,9 @@ class EstimateWatch:
 
     An estimate that has found its level stays there, and in the first 500 steps it grows by many
       powers of ten: neither is warned of.
+
+    Args:
+        name: Of the optimiser, for the warning.
     """
 
     def __init__(self, name: str):
@@ -163,6 +166,7 @@ class EstimateWatch:
         record["seen"] = [*earlier[1:], value]
 
     def _say(self, what: str, text: str) -> None:
+        """Warn, once of each thing."""
         if what not in self.said:
             self.said.add(what)
             warnings.warn(text, EstimateWarning, stacklevel=5)

@@ -171,6 +171,7 @@ def _once_known(loss: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _fresh(n: int, device: Any) -> dict[str, Any]:
+    """The tuner's state before the first step."""
     return {
         "s": torch.zeros(n, device=device),
         "reward": torch.zeros(n, device=device),
@@ -190,4 +191,5 @@ def _bet(tuner: dict[str, Any], h: Any, betas: Any, s_init: float, eps: float) -
 
 
 def _norm(tensors: Sequence[Any]) -> Any:
+    """The 2-norm of all tensors together."""
     return torch.stack(torch._foreach_norm(tensors)).norm()

@@ -38,12 +38,20 @@ class _Model(NamedState, Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None, loss: Any = None) -> Any:
-        """One step.
+        """Make one step.
 
-        It needs the loss that the gradients are of: as `loss`, or from a closure.
+        Args:
+            closure: Evaluates the loss and its gradients.
+            loss: The loss that the gradients are of, a number or a tensor of one; this or a
+                closure.
+
+        Returns:
+            The loss.
 
         Raises:
-            ArgumentTypeError: without.
+            ArgumentTypeError: Neither a loss nor a closure, or both.
+            ArgumentError: A sparse gradient.
+            NotFinite: A loss or a gradient with a NaN or an infinity.
         """
         name = type(self).__name__
         if (closure is None) == (loss is None):
@@ -87,9 +95,11 @@ class _Model(NamedState, Optimizer):
         return loss
 
     def _beta(self, group: dict[str, Any]) -> float:
+        """The memory of the averages."""
         return group["betas"][0] if "betas" in group else group["beta"]
 
     def _from_zero(self, group: dict[str, Any]) -> bool:
+        """Whether averages begin at 0."""
         return "betas" in group or group["bias_correction"]
 
     def effective_lr(self) -> list[float]:
@@ -100,6 +110,7 @@ class _Model(NamedState, Optimizer):
 def _checked(
     lr: float, weight_decay: float, lb: float, betas: dict[str, float], use_fstar: bool
 ) -> dict[str, Any]:
+    """The settings that both share, checked, as a group holds them."""
     number("lr", lr, above=0)
     real("weight_decay", weight_decay, least=0)
     real("lb", lb)
@@ -124,16 +135,32 @@ def _dots(xs: list[Any], ys: list[Any]) -> Any:
 
 
 class MoMo(_Model):
-    """XXXX.
+    """SGD with momentum at the rate that its model of the loss gives, at most lr.
 
     Args:
         params: Parameters, named parameters, or groups of them.
-        lr: > 0, the longest step; large values are safe.
+        lr: Longest step, > 0; large values are safe.
         weight_decay: >= 0, proximal.
-        beta: Momentum.
+        beta: Momentum, in [0, 1).
         lb: Lower bound of the loss.
         bias_correction: Averages begin at 0 and are corrected, else at the first values.
         use_fstar: Estimate lb on the way (MoMo*), from `lb` up.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+        >>> optimizer = MoMo([x], lr=1e9, beta=0.0)
+        >>> loss = (x**2).sum()
+        >>> loss.backward()
+        >>> _ = optimizer.step(loss=loss)
+        >>> (x**2).sum().item()  # Polyak's step halves x
+        3.5
+
+    References:
+        Schaipp et al., arXiv 2305.07583.
     """
 
     def __init__(
@@ -159,6 +186,7 @@ class MoMo(_Model):
     def _lengths(
         self, group: dict[str, Any], params: list[Any], grads: list[Any]
     ) -> tuple[Any, ...]:
+        """<m, x>, the average of <g, x>, <m, m> and m."""
         beta = group["beta"]
         for p, g in zip(params, grads, strict=True):
             if "grad_avg" not in self.state[p]:
@@ -181,16 +209,24 @@ class MoMo(_Model):
 
 
 class MoMoAdam(_Model):
-    """XXXX.
+    """Adam at the rate that its model of the loss gives, at most lr.
 
     Args:
         params: Parameters, named parameters, or groups of them.
-        lr: > 0, the largest rate.
-        betas: Adam's.
-        eps: As `betas`.
-        weight_decay: >= 0; proximal, or with divide=False AdamW's.
+        lr: Largest rate, > 0.
+        betas: Adam's, each in [0, 1).
+        eps: Adam's, >= 0.
+        weight_decay: >= 0.
         lb: Lower bound of the loss.
+        divide: Proximal decay; False for AdamW's.
         use_fstar: Estimate lb on the way (MoMo-Adam*), from `lb` up.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        Schaipp et al., arXiv 2305.07583.
     """
 
     def __init__(
@@ -220,6 +256,7 @@ class MoMoAdam(_Model):
     def _lengths(
         self, group: dict[str, Any], params: list[Any], grads: list[Any]
     ) -> tuple[Any, ...]:
+        """<m, x>, the average of <g, x>, <m, m / D> and m / D."""
         b1, b2 = group["betas"]
         for p, g in zip(params, grads, strict=True):
             if "grad_avg" not in self.state[p]:

@@ -23,20 +23,25 @@ from ..optimizer import NamedState, evaluated, number, with_gradients
 
 
 class NAdamW(NamedState, Optimizer):
-    """XXXX.
+    """AdamW with Nesterov's momentum.
+
+    Minimises a loss of the parameters, given gradients at batches.
 
     Args:
         params: Parameters, named parameters, or groups of them.
-        lr: >= 0, also a tensor.
-        betas: In [0, 1).
+        lr: Rate, >= 0, also a tensor.
+        betas: Each in [0, 1).
         eps: >= 0, outside the root.
         weight_decay: >= 0, decoupled, times lr.
 
     Raises:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
-        ArgumentError: Sparse gradient.
-        NotFinite: With the parameter's name.
+        NotFinite: At a step, for a gradient with a NaN or an infinity, by the parameter's name;
+            nothing has changed then.
+
+    References:
+        Kasimbeg et al., arXiv 2505.24005; Dahl et al., arXiv 2306.07179.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")

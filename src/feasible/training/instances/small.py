@@ -48,8 +48,11 @@ def split(
     """((inputs, targets) to train, held out).
 
     Args:
+        x: (N, D) inputs.
+        y: (N,) classes or targets.
+        share: Share of the rows to train on.
         noise: Share of training labels drawn again uniformly.
-        seed: From which random numbers derive.
+        seed: Of the split and of the labels.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))
@@ -64,6 +67,7 @@ def split(
 
 @cache
 def _bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of a data set that scikit-learn ships."""
     from sklearn import datasets
 
     found: tuple[np.ndarray, np.ndarray] = getattr(datasets, f"load_{name}")(return_X_y=True)

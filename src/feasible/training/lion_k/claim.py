@@ -36,7 +36,7 @@ DECAYS = (0.1, 1.0, 3.0, 10.0)
 
 
 def digits() -> TrainingProblem:
-    """The sheet's network: digits, MLP 64-128-10, batch 64, 20 epochs."""
+    """The network: digits, MLP 64-128-10, batch 64, 20 epochs."""
     problem = digits_mlp(noise=0.0, batch_size=64)
     problem.model, problem.name, problem.steps = (
         lambda: mlp(64, 128, 10),

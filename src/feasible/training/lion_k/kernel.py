@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 def _lion_step(
     x: np.ndarray, g: np.ndarray, m: np.ndarray, keep: float, h: float, new1: float, new2: float
 ) -> None:
-    """XXXX.
+    """x <- keep x - h sign(m + new1 (g - m)); m <- m + new2 (g - m); in place.
 
     Args:
-        x: (n,) of one dtype, the numbers too. x <- keep x - h sign(m + new1 (g - m)); m <- m + new2
-            (g - m); in place.
-        g: As `x`.
-        m: As `x`.
+        x: (n,) parameters; all arrays and numbers are of one dtype.
+        g: (n,) gradient.
+        m: (n,) momentum.
+        keep: 1 - h lam.
+        h: Rate.
+        new1: 1 - b1.
+        new2: 1 - b2.
     """
     for i in range(x.size):
         change = g[i] - m[i]

@@ -49,8 +49,9 @@ class Block:
     """The parameters on which a kappa acts together.
 
     Attributes:
+        kappa: The function.
         settings: Their group, or the first of several that agree.
-        params: Parameters, named parameters, or groups of them.
+        params: The parameters, seen as one vector.
     """
 
     kappa: Kappa
@@ -59,8 +60,8 @@ class Block:
 
     @property
     def step(self) -> float:
-        """h of the explicit scheme: what x moves by is h (s - lam x) (sheet B: the implicit scheme
-        with h is the explicit one with h/(1 + h lam)).
+        """h of the explicit scheme: what x moves by is h (s - lam x); the implicit scheme with h is
+        the explicit one with h/(1 + h lam).
         """
         h, lam = float(self.settings["lr"]), self.settings["weight_decay"]
         return h / (1 + h * lam) if self.settings["decay"] == "implicit" else h
@@ -82,19 +83,24 @@ class Block:
 
 
 class LionK(NamedState, torch.optim.Optimizer):
-    """A `torch.optim.Optimizer`; one buffer for each parameter.
+    """Lion-K, a `torch.optim.Optimizer` with one buffer for each parameter.
 
-    lr is read at each step, so any scheduler fits.
+    Minimises f(x) + kappa*(lam x) / lam, f the loss and lam the weight decay. lr is read at each
+    step, so any scheduler fits.
 
     Args:
         params: Parameters, named parameters, or groups of them; a group may have each of the
             settings below but `scope`.
-        lr: h, > 0.
+        lr: Rate h, > 0; lr * weight_decay < 1 with decay="explicit".
         betas: (b1, b2) in [0, 1); the theory is for b1 <= b2.
-        weight_decay: Lam >= 0.
+        weight_decay: lam, >= 0.
         kappa: A name, with settings as "lp[p=1.6]" or as e, a, k, p; or an object of
             `feasible.training.lion_k.kappas`. A group's kappa brings its own settings.
         bound: 1/lam instead, e.g. 0.5 for abs x_i <= 0.5 where kappa is l1.
+        e: Setting of a kappa given by name, and so a, k and p.
+        a: Its scale.
+        k: Its number of entries.
+        p: Its norm.
         scope: Where kappa couples entries (lp, linf, topk, group): "tensor", each tensor by itself;
             "group", the group as one vector; "all", everything.
         vectors: By scope "tensor", what such a kappa is for tensors with fewer than two axes
@@ -106,10 +112,10 @@ class LionK(NamedState, torch.optim.Optimizer):
             multi-tensor kernels do the same.
 
     Raises:
-        ArgumentError: A ValueError.
-        ArgumentTypeError: For settings.
-        ArgumentError: For a sparse gradient.
-        NotFinite: For a NaN or infinite one (the step is then not made).
+        ArgumentError: A setting out of its range; at a step a sparse gradient.
+        ArgumentTypeError: A setting of the wrong type.
+        UnknownName: No kappa has this name.
+        NotFinite: At a step, for a gradient with a NaN or an infinity; the step is then not made.
 
     Example:
         >>> import torch
@@ -122,6 +128,9 @@ class LionK(NamedState, torch.optim.Optimizer):
         ...     opt.step()
         >>> x.detach().round(decimals=1)
         tensor([1.0000, 0.5000])
+
+    References:
+        Chen, Liu, Liang, Liu, arXiv 2310.05898.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = (KEY,)
@@ -215,7 +224,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         """How these parameters (of each group, in order) fall into blocks on which a kappa acts.
 
         Raises:
-            ArgumentError: Where groups must agree.
+            ArgumentError: Groups differ that a kappa joins.
         """
         found = []
         if self.defaults["scope"] == "all":
@@ -262,10 +271,17 @@ class LionK(NamedState, torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """One step.
+        """Make one step.
 
         Args:
             closure: Evaluates the loss and its gradient anew; its loss is returned.
+
+        Returns:
+            The closure's loss; None without one.
+
+        Raises:
+            ArgumentError: A sparse gradient.
+            NotFinite: A gradient with a NaN or an infinity.
         """
         loss = evaluated(closure)
         found = list(with_gradients(self.param_groups, "Lion-K"))
@@ -295,6 +311,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         return loss
 
     def _fuses(self, group: Mapping[str, Any], p: Tensor, g: Tensor, m: Tensor) -> bool:
+        """Whether the compiled kernel takes this tensor."""
         if group["kappa"] != "l1" or group["fused"] is False:
             return False
         return (
@@ -316,6 +333,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         grads: list[Tensor],
         moments: list[Tensor],
     ) -> None:
+        """A step of tensors by the compiled kernel."""
         from .kernel import lion_step
 
         h, lam, (b1, b2) = Block(L1(), group, params).step, group["weight_decay"], group["betas"]
@@ -340,6 +358,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         grads: list[Tensor],
         moments: list[Tensor],
     ) -> None:
+        """A step of a group's tensors by torch's multi-tensor kernels."""
         b1, b2 = group["betas"]
         u = dict(zip(params, torch._foreach_lerp(moments, grads, 1 - b1), strict=True))
         torch._foreach_lerp_(moments, grads, 1 - b2)
@@ -354,6 +373,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         _move(group, params, [moves[p] for p in params])
 
     def _joint(self, found: list[tuple[list[Tensor], list[Tensor]]]) -> None:
+        """A step in which kappa acts on several groups together."""
         averages: dict[Tensor, Tensor] = {}
         for group, (params, grads) in zip(self.param_groups, found, strict=True):
             if params:
@@ -402,6 +422,7 @@ def _decay(weight_decay: Any, bound: Any) -> float:
 
 
 def _contracts(group: Mapping[str, Any]) -> None:
+    """Refuse a rate and a decay whose product is 1 or more, where the scheme is explicit."""
     product = float(group["lr"]) * group["weight_decay"]
     if group["decay"] == "explicit" and product >= 1:
         raise ArgumentError(f"lr * weight_decay = {product:g}: expected < 1, or decay='implicit'")

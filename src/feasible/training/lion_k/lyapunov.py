@@ -38,9 +38,12 @@ class LyapunovMonitor:
     measure() changes nothing: neither parameters nor .grad nor momenta. `rows` keeps what it gave.
 
     Args:
-        optimizer: A torch optimiser.
+        optimizer: A `LionK`.
         loss_fn: () -> scalar, on fixed data: the full data, or one batch. On changing batches H
             does not fall. It must use the model that is trained.
+
+    References:
+        Chen, Liu, Liang, Liu, arXiv 2310.05898.
     """
 
     def __init__(self, optimizer: LionK, loss_fn: Callable[[], Tensor]):
@@ -57,13 +60,14 @@ class LyapunovMonitor:
     def measure(self) -> dict[str, Any]:
         """Where the run stands.
 
-        phase: 1 outside the set (F, H and fenchel_gap are infinite then), 2 inside.  violation: how
-          far the constraint is passed, in the unit of x
-        (largest over the blocks of (gauge(lam x) - 1) / lam).  distance: 2-norm of lam x to the
-        set.  inside_fraction: share of the entries that
-        keep to it.  f, F, H, fenchel_gap, delta1, delta2: as above.  descent: the bound's first two
-        terms, what a step takes off H but for the last.
-        comparable: False where lr, decay or betas changed since the last row, and H with them.
+        Returns:
+            A row by name. "phase": 1 outside the set (F, H and fenchel_gap are infinite then), 2
+            inside. "violation": how far the constraint is passed, in the unit of x, the largest
+            over the blocks of (gauge(lam x) - 1) / lam. "distance": 2-norm of lam x to the set.
+            "inside_fraction": share of the entries that keep to it. "f", "F", "H", "fenchel_gap",
+            "delta1", "delta2": as in the module's docstring. "descent": the bound's first two
+            terms, what a step takes off H but for the last. "comparable": False where lr, decay or
+            betas changed since the last row, and H with them.
         """
         groups = self.optimizer.param_groups
         params = [[p for p in g["params"] if p.requires_grad] for g in groups]

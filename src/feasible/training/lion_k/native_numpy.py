@@ -21,16 +21,16 @@ from .lion_k import LionK
 
 @dataclass(frozen=True)
 class LionKResult:
-    """XXXX.
+    """What `lion_k_minimize` found.
 
     Attributes:
-        x: Of x0's shape.
+        x: The last point, of x0's shape.
         value: F(x) = f(x) + kappa*(lam x)/lam, infinite outside the set.
         f: f(x).
         fenchel_gap: 0 where x is stationary for F.
         violation: (gauge(lam x) - 1) / lam, where positive.
         n_iter: Steps made.
-        converged: The gap is within the tolerance.
+        converged: Whether the gap is within the tolerance.
         message: Why it ended.
         history: "step", "f", "value" and "fenchel_gap", each (n,).
     """
@@ -63,30 +63,45 @@ def lion_k_minimize(
     """Minimise f(x) + kappa*(lam x)/lam by Lion-K.
 
     Args:
-        f: Of an array of x0's shape; grad gives an array of that shape.
-        grad: As `f`.
-        lam: > 0.
+        f: Array of x0's shape -> number.
+        grad: Its gradient, of the same shape.
+        x0: Where to begin.
+        lam: Weight decay, > 0.
         kappa: A name such as "soft[e=0.1]", or an object.
         lr: One rate for all steps, or one for each (the limit of a constant rate is a tube of its
             width: let it fall).
-        steps: Steps of the optimiser.
+        steps: Most steps, >= 1.
+        betas: As in `LionK`.
+        decay: "explicit" or "implicit", as in `LionK`.
         tol: End where the Fenchel gap, measured every `check_every` steps, is <= tol (1 + abs F);
             0: make all steps.
+        check_every: Steps between two looks at the gap, >= 1.
+
+    Returns:
+        The last point, and how it went.
 
     Raises:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
-        ShapeError: An array of another shape.
-        NotFinite: Where a gradient is not finite.
+        ShapeError: Rates or gradients of another shape.
+        NotFinite: A gradient with a NaN or an infinity.
 
     Example:
         >>> import numpy as np
         >>> from feasible.training import lion_k_minimize
         >>> c = np.array([3.0, 0.2])
-        >>> found = lion_k_minimize(lambda x: ((x - c) ** 2).sum() / 2, lambda x: x - c, np.zeros(2),
-        lr=0.5 / np.arange(5, 2005), steps=2000)
+        >>> found = lion_k_minimize(
+        ...     lambda x: ((x - c) ** 2).sum() / 2,
+        ...     lambda x: x - c,
+        ...     np.zeros(2),
+        ...     lr=2.0 / np.arange(5, 2005),
+        ...     steps=2000,
+        ... )
         >>> found.x.round(3)
         array([1. , 0.2])
+
+    References:
+        Chen, Liu, Liang, Liu, arXiv 2310.05898.
     """
     for name, call in (("f", f), ("grad", grad)):
         if not callable(call):

@@ -125,7 +125,7 @@ def excess(race: Race) -> dict[str, float]:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The bars of the sheet."""
+    """Whether it holds, on medians over seeds."""
     parts = []
     medians = {
         name: {m: float(np.median(a)) for m, a in accuracy(race).items()}

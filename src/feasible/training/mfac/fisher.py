@@ -36,25 +36,25 @@ of row by row.
 
 
 class StaticFisher:
-    """The inverse of lambda I + G'G/m for a fixed G.
+    """The inverse of F = lambda I + G'G/m for a fixed G.
 
     Computes in the gradients' dtype (float16 and bfloat16 in float32). NumPy in gives NumPy out.
 
     Args:
         gradients: (m, d) array or tensor, one gradient a row; read a page of rows at a time, so a
             NumPy memory map stays on disk.
-        damp: Lambda > 0.
+        damp: lambda, > 0.
         blocksize: B, coordinates of a block of the block-diagonal F; None: one block, the full
             matrix; 1: the diagonal one. Blocks of less than m coordinates are factorised as B x B
             matrices, which takes less than the recursion and gives the same numbers.
-        page: Rows that are finished together.
+        page: Rows that are finished together, >= 1.
         folder: Where the d m numbers of the factors are kept, one file a page; None: in memory.
 
     Raises:
-        ArgumentTypeError: A setting of the wrong type.
+        ArgumentTypeError: Gradients that are no real numbers, or a setting of the wrong type.
         ArgumentError: A setting out of its range.
-        ShapeError: An array of another shape.
-        NotFinite: A NaN or an infinity.
+        ShapeError: Not two axes.
+        NotFinite: A gradient with a NaN or an infinity.
 
     Example:
         >>> import numpy as np
@@ -62,6 +62,9 @@ class StaticFisher:
         >>> G = np.array([[1.0, 2.0], [0.0, 1.0]])
         >>> StaticFisher(G, damp=0.5).ihvp(np.array([1.0, 1.0])).round(12).tolist()
         [1.0, 0.0]
+
+    References:
+        Frantar, Kurtic, Alistarh, arXiv 2107.03356, the static algorithm.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class StaticFisher:
 
     @staticmethod
     def _rows(gradients: Any, start: int, end: int) -> Tensor:
+        """A page of the gradients, as float tensors."""
         part = gradients[start:end]
         if not isinstance(part, torch.Tensor):
             array = np.asarray(part)
@@ -145,6 +149,7 @@ class StaticFisher:
         return x.reshape(self.blocks, self.blocksize, x.shape[-1])
 
     def _join(self, x: Float[Tensor, "b B k"]) -> Float[Tensor, "d k"]:
+        """The blocks put together again."""
         return x.reshape(self.blocks * self.blocksize, x.shape[-1])[: self.d]
 
     def _finish(self, rows: Float[Tensor, "p d"], start: int) -> None:
@@ -176,8 +181,8 @@ class StaticFisher:
         """F^-1 x = x/lambda - V'((V x)/q) for x (d,), or for each column of x (d, k).
 
         Raises:
-            ShapeError: An array of another shape.
-            NotFinite: A NaN or an infinity.
+            ShapeError: Another length than d.
+            NotFinite: A NaN or an infinity in x.
         """
         given = torch.as_tensor(
             np.array(x) if not isinstance(x, torch.Tensor) else x, device=self.device
@@ -203,7 +208,7 @@ class StaticFisher:
         """(F^-1)_jk = [j = k]/lambda - sum_i V_ij V_ik / q_i; 0 across blocks.
 
         Raises:
-            ArgumentError: For an index outside [0.
+            ArgumentError: An index outside [0, d).
         """
         for name, index in (("j", j), ("k", k)):
             if not 0 <= whole(name, index, least=0) < self.d:
@@ -223,6 +228,7 @@ class StaticFisher:
         )
 
     def _diag(self, block: int) -> Float[Tensor, " B"]:
+        """The diagonal of a block, put back into its range."""
         total = torch.full(
             (self.blocksize,), 1 / self.damp, dtype=torch.float64, device=self.device
         )
@@ -234,9 +240,11 @@ class StaticFisher:
         return torch.maximum(total, 1 / (self.damp + squares / self.m)).clamp(max=1 / self.damp)
 
     def diag(self) -> Any:
-        """(d,) diagonal of F^-1, in float64 from the factors. Rounding in float32 can make 1/lambda
-        - sum negative; (F^-1)_jj lies between 1/F_jj and
-        1/lambda for every positive definite F, so it is put back into that range."""
+        """(d,) diagonal of F^-1, in float64 from the factors.
+
+        Rounding in float32 can make 1/lambda - sum negative; (F^-1)_jj lies between 1/F_jj and
+        1/lambda for every positive definite F, so it is put back into that range.
+        """
         if self._inverse is not None:
             return self._kind(
                 self._inverse.diagonal(dim1=1, dim2=2).reshape(-1)[: self.d].to(self.dtype), None
@@ -262,6 +270,7 @@ class StaticFisher:
         )
 
     def _kind(self, value: Tensor, given: Any) -> Any:
+        """NumPy where NumPy was given."""
         numpy = self._numpy if given is None else not isinstance(given, torch.Tensor)
         return value.cpu().numpy() if numpy else value
 
@@ -269,9 +278,19 @@ class StaticFisher:
 def programme(
     a: Float[Tensor, "*b m m"], m: int
 ) -> tuple[Float[Tensor, "*b m m"], Float[Tensor, "*b m m"], Float[Tensor, "*b m"]]:
-    """The paper's dynamic programme on a_ij = g_i'F_0^-1 g_j alone: D with D_ij = g_i'F_{i-1}^-1
-    g_j for j >= i; C with
-    F_{i-1}^-1 g_i = sum_k C_ik F_0^-1 g_k; and q_i = m + D_ii."""
+    """The paper's dynamic programme, on the inner products of the gradients alone.
+
+    Args:
+        a: (..., m, m) with a_ij = g_i'F_0^-1 g_j.
+        m: Gradients of the window.
+
+    Returns:
+        D with D_ij = g_i'F_{i-1}^-1 g_j for j >= i; C with F_{i-1}^-1 g_i = sum_k C_ik F_0^-1 g_k;
+        and q_i = m + D_ii.
+
+    References:
+        Frantar, Kurtic, Alistarh, arXiv 2107.03356, the dynamic algorithm.
+    """
     d, n = a.clone(), a.shape[-1]
     q = d.new_empty(d.shape[:-1])
     c = torch.eye(n, dtype=d.dtype, device=d.device).expand(d.shape).clone()
@@ -290,18 +309,24 @@ class SlidingFisher:
     filled are zero, and m is the window's size all along.
 
     Args:
-        ngrads: m.
-        dim: d.
-        damp: Lambda > 0; with `relative` it is this share of the mean eigenvalue tr(G'G/m)/d
+        ngrads: m, >= 1.
+        dim: d, >= 1.
+        damp: lambda, > 0; with `relative` it is this share of the mean eigenvalue tr(G'G/m)/d
             (itself while G is zero), which keeps steps bounded where gradients vanish.
         method: "woodbury", F^-1 x = (x - G'(m lambda I + GG')^-1 G x)/lambda by one Cholesky
             factorisation; "dp", the paper's dynamic programme. Both compute the m x m part in
             float64.
+        relative: Whether damp is such a share.
+        dtype: Of the window.
+        device: Of the window.
         rows: (m, d) memory for the window, zeros; made where None.
 
     Raises:
-        ArgumentTypeError: A setting of the wrong type.
         ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        Frantar, Kurtic, Alistarh, arXiv 2107.03356, the dynamic algorithm.
     """
 
     def __init__(
@@ -347,7 +372,7 @@ class SlidingFisher:
         One that is not finite is refused, and the window stays as it is.
 
         Raises:
-            ShapeError: An array of another shape.
+            ShapeError: Another shape than (d,).
             NotFinite: A NaN or an infinity.
         """
         g = torch.as_tensor(g, dtype=self.rows.dtype, device=self.rows.device)
@@ -400,7 +425,7 @@ class SlidingFisher:
         """F^-1 x: two passes over the window.
 
         Raises:
-            ShapeError: An array of another shape.
+            ShapeError: Another shape than (d,).
         """
         x = torch.as_tensor(x, dtype=self.rows.dtype, device=self.rows.device)
         if x.shape != (self.d,):
@@ -409,9 +434,11 @@ class SlidingFisher:
         return torch.addmv(x, self.rows.T, c.to(self.rows), beta=1 / self.level, alpha=-1.0)
 
     def ihvp_of_last(self, out: Tensor | None = None) -> Float[Tensor, " d"]:
-        """F^-1 g of the gradient pushed last: one pass over the window. Being a row of G, it needs
-        neither the pass for Gx nor the
-        difference of two large vectors: with x = G'e, F^-1 x = m G'(m lambda I + S)^-1 e."""
+        """F^-1 g of the gradient pushed last: one pass over the window.
+
+        Being a row of G, it needs neither the pass for Gx nor the difference of two large vectors:
+        with x = G'e, F^-1 x = m G'(m lambda I + S)^-1 e.
+        """
         slot = (self.pushed - 1) % self.m
         if self.method == "woodbury":
             c = self.m * self._solve(torch.eye(self.m, dtype=torch.float64)[slot], self.level)

@@ -73,6 +73,7 @@ def rotated_logistic(seed: int = 0, steps: int = 600) -> TrainingProblem:
 
 
 def _name(kind: str, seed: int) -> str:
+    """The name of an instance."""
     return f"{kind}-{seed}" if seed else kind
 
 

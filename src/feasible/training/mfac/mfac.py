@@ -36,24 +36,26 @@ def memory_bytes(dim: int, ngrads: int, itemsize: int = 4) -> int:
 
 
 class MFAC(NamedState, Optimizer):
-    """The M-FAC optimiser.
+    """M-FAC: gradient descent preconditioned by the inverse of the empirical Fisher matrix of the
+    last m gradients.
 
-    One window for all parameter groups; lr, momentum, weight_decay and decoupled are a group's own.
-
-    A gradient that is not finite is refused with the parameter's name, and the window stays as it
-    was.
+    v <- mu v + (1 - mu) F^-1 g and x <- x - lr v, F = lambda I + G'G/m. One window for all
+    parameter groups; lr, momentum, weight_decay and decoupled are a group's own. A gradient that is
+    not finite is refused with the parameter's name, and the window stays as it was.
 
     Args:
         params: Parameters, groups, or `model.named_parameters()`.
-        lr: 1e-3 is the paper's for vision, 1e-4 for BERT.
+        lr: Rate, >= 0; 1e-3 is the paper's for vision, 1e-4 for BERT.
         ngrads: m, gradients in the window (paper: 512 to 1024).
-        damp: Lambda; `relative`: as a share of the mean eigenvalue of G'G/m. Take it, or a larger
-            damp, where gradients vanish (a model that fits its data exactly): there an absolute
-            lambda lets steps grow towards lr g/lambda.
-        momentum: Mu in v <- mu v + (1 - mu) F^-1 g.
-        weight_decay: Added to the gradient, so that F sees it (the paper's code), or with
-            `decoupled` taken off the weights directly.
+        damp: lambda, > 0.
+        momentum: mu, in [0, 1).
+        weight_decay: >= 0.
+        decoupled: Decay taken off the weights directly; else added to the gradient, so that F sees
+            it (the paper's code).
         method: "woodbury" or "dp", see `SlidingFisher`.
+        relative: damp as a share of the mean eigenvalue of G'G/m. Take it, or a larger damp, where
+            gradients vanish (a model that fits its data exactly): there an absolute lambda lets
+            steps grow towards lr g/lambda.
         sparse: Only weights that are not zero now are seen and moved, so that a pruned model stays
             pruned.
         delay: Gradients that are collected before the first step; while the window is nearly empty,
@@ -63,7 +65,8 @@ class MFAC(NamedState, Optimizer):
     Raises:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
-        NotFinite: A NaN or an infinity.
+        NotFinite: At a step, for a gradient with a NaN or an infinity, by the parameter's name;
+            nothing has changed then.
 
     Example:
         >>> import torch
@@ -72,6 +75,9 @@ class MFAC(NamedState, Optimizer):
         >>> optimizer = MFAC(model.named_parameters(), lr=0.1, ngrads=8, damp=1e-3)
         >>> model(torch.ones(4, 3)).square().mean().backward()
         >>> optimizer.step()
+
+    References:
+        Frantar, Kurtic, Alistarh, arXiv 2107.03356, the dynamic algorithm.
     """
 
     def __init__(
@@ -185,6 +191,7 @@ class MFAC(NamedState, Optimizer):
 
     @staticmethod
     def _parts(rows: Tensor, sizes: list[int]) -> list[Tensor]:
+        """Rows cut into the parameters' pieces."""
         return list(rows.split(sizes, dim=-1))
 
     def _adopt(
@@ -215,6 +222,7 @@ class MFAC(NamedState, Optimizer):
         )
 
     def _gradient(self) -> Float[Tensor, " d"]:
+        """The joint gradient, zero where there is none."""
         pieces = []
         for group, p, kept, place in self._parameters():
             if p.grad is None:
@@ -237,11 +245,15 @@ class MFAC(NamedState, Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take the gradients into the window, then move.
 
-        Returns what the closure gave.
+        Args:
+            closure: Evaluates the loss and its gradients.
+
+        Returns:
+            The closure's loss; None without one.
 
         Raises:
-            ArgumentError: Sparse gradients.
-            NotFinite: A NaN or an infinity.
+            ArgumentError: A sparse gradient.
+            NotFinite: A gradient with a NaN or an infinity.
         """
         loss = evaluated(closure)
         if not any(grads for _, grads in with_gradients(self.param_groups, "MFAC", finite=False)):
@@ -271,6 +283,7 @@ class MFAC(NamedState, Optimizer):
         return loss
 
     def _move(self, direction: Float[Tensor, " d"]) -> None:
+        """Move every parameter along its piece of the direction."""
         moves: dict[int, tuple[dict[str, Any], list[Tensor], list[Tensor]]] = {}
         for group, p, kept, place in self._parameters():
             if p.grad is None:
@@ -290,6 +303,7 @@ class MFAC(NamedState, Optimizer):
     # -- saving ------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
+        """For pickles and copies."""
         return {k: v for k, v in self.__dict__.items() if "hook" not in k and k != "step"}
 
     def state_dict(self) -> dict[str, Any]:
@@ -315,10 +329,10 @@ class MFAC(NamedState, Optimizer):
         return {**saved, "window": window}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """XXXX.
+        """Restore what `state_dict` returned.
 
         Raises:
-            ShapeError: Where it is another model's or has another window.
+            ShapeError: The state is another model's or has another window.
         """
         window, groups = state_dict.get("window"), list(state_dict["param_groups"])
         if window is not None and tuple(window["gram"].shape) != (self.ngrads, self.ngrads):

@@ -37,7 +37,7 @@ class Round:
     """What one recomputation saw.
 
     Attributes:
-        sparsity: After it.
+        sparsity: Share of zeros after it.
         damped: Share of weights for which F is damping alone ((F^-1)_jj above 0.99/lambda): where
             that is 1, the order is that of the magnitudes, and more or smaller batches, or a
             smaller damp, are needed.
@@ -55,9 +55,13 @@ def prunable_weights(
     """Weights of linear and convolutional layers by name, shared ones once; no biases and no
     normalisation.
 
+    Args:
+        model: The network.
+        skip: Layers to leave out, or their names.
+
     Raises:
-        UnknownName: A name that is not known.
-        ArgumentError: A setting out of its range.
+        UnknownName: `skip` names what the model does not have.
+        ArgumentError: Nothing is left to prune.
     """
     names = {m: n for n, m in model.named_modules()}
     for item in skip:
@@ -80,8 +84,15 @@ def prunable_weights(
 
 
 class Masks:
-    """Which weights of a model stay. weights: of `prunable_weights`.  masks: name -> bool tensor,
-    True where a weight stays.
+    """Which weights of a model stay.
+
+    Args:
+        model: The network.
+        skip: Layers that stay whole, or their names.
+
+    Attributes:
+        weights: Of `prunable_weights`.
+        masks: Name -> bool tensor, True where a weight stays.
     """
 
     def __init__(self, model: nn.Module, skip: Sequence[nn.Module | str] = ()):
@@ -117,21 +128,30 @@ class Masks:
     @torch.no_grad()
     def apply_masks(self) -> None:
         """Set pruned weights to zero. Call it after each step of an optimiser, or let `hold` do
-        so."""
+        so.
+        """
         for name, mask in self.masks.items():
             self.weights[name].mul_(mask)
 
     def hold(self, optimizer: torch.optim.Optimizer) -> Any:
-        """Apply the masks after each of the optimiser's steps; `.remove()` of what is returned ends
-        it.
+        """Apply the masks after each of the optimiser's steps.
+
+        Args:
+            optimizer: A torch optimiser of the model.
+
+        Returns:
+            A handle whose `remove()` ends it.
         """
         return optimizer.register_step_post_hook(lambda *_: self.apply_masks())
 
     def count(self, sparsity: float) -> int:
         """How many weights must go to reach a sparsity.
 
+        Args:
+            sparsity: Share of zeros, in [0, 1).
+
         Raises:
-            ArgumentError: Where it is not in [0.
+            ArgumentError: It is not in [0, 1), or below what was reached.
         """
         share = real("sparsity", sparsity, least=0, below=1)
         if share < self.sparsity - 0.5 / self.total:
@@ -158,10 +178,10 @@ class Masks:
         return {name: mask.clone() for name, mask in self.masks.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """XXXX.
+        """Restore what `state_dict` returned.
 
         Raises:
-            ShapeError: For masks of another model.
+            ShapeError: Masks of another model.
         """
         for name in sorted(self.masks.keys() | state_dict.keys()):
             found, expected = (
@@ -180,15 +200,17 @@ class OBSPruner(Masks):
     """Prune a trained model to a sparsity in one event; train in between for a gradual schedule,
     with `apply_masks` after each step.
 
-    Gradients are taken in eval mode, of the weights that stay. `rounds` says what was seen.
+    Removes the weights of least w_j^2 / (2 (F^-1)_jj), F = lambda I + G'G/m, and moves the others
+    as the optimal brain surgeon does. Gradients are taken in eval mode, of the weights that stay.
+    `rounds` says what was seen.
 
     Args:
-        model: loss_fn(outputs, targets) is a mean over the batch.
-        loss_fn: As `model`.
+        model: The trained network.
+        loss_fn: (outputs, targets) -> mean over the batch.
         loader: An iterable of (inputs, targets), gone through as often as needed.
-        ngrads: m, gradients of F.
+        ngrads: m, gradients of F, >= 1.
         blocksize: B, None for the full matrix.
-        damp: Lambda.
+        damp: lambda, > 0.
         recomputations: R, in each of which F is made anew and 1 - ((1 - s1)/(1 - s0))^(1/R) of what
             stays is removed.
         per_sample: Gradients of single examples (by torch.func) instead of batch means.
@@ -196,9 +218,12 @@ class OBSPruner(Masks):
         folder: Keep gradients and factors on disk there, see `StaticFisher`.
 
     Raises:
-        ArgumentError: A setting out of its range.
-        NotFinite: A NaN or an infinity.
-        UnknownName: A name that is not known.
+        ArgumentError: A setting out of its range, or an empty loader.
+        NotFinite: A gradient with a NaN or an infinity.
+        UnknownName: `skip` names what the model does not have.
+
+    References:
+        Frantar, Kurtic, Alistarh, arXiv 2107.03356, the static algorithm.
     """
 
     def __init__(
@@ -233,11 +258,17 @@ class OBSPruner(Masks):
         self.rounds: list[Round] = []
 
     def prune(self, sparsity: float) -> dict[str, Bool[Tensor, ...]]:
-        """Remove weights until `sparsity` is reached, to the nearest weight; returns the masks.
+        """Remove weights until a sparsity is reached, to the nearest weight.
+
+        Args:
+            sparsity: Share of zeros, in [0, 1).
+
+        Returns:
+            The masks.
 
         Raises:
-            ArgumentError: A setting out of its range.
-            NotFinite: A NaN or an infinity.
+            ArgumentError: A share outside [0, 1).
+            NotFinite: A gradient with a NaN or an infinity.
         """
         total, start = self.count(sparsity), sum(int(m.sum()) for m in self.masks.values())
         self.apply_masks()
@@ -258,6 +289,7 @@ class OBSPruner(Masks):
         return self.masks
 
     def _round(self, due: int) -> None:
+        """Remove `due` weights by one Fisher matrix, and move the others."""
         gradients = self.gradients()
         fisher = StaticFisher(gradients, self.damp, self.blocksize, folder=self.folder)
         diagonal = fisher.diag()
@@ -351,8 +383,17 @@ class OBSPruner(Masks):
 def gradual(start: float, target: float, events: int) -> list[float]:
     """Sparsities of a gradual schedule: each event removes the same share of what is left.
 
+    Args:
+        start: Sparsity before the first event, in [0, 1).
+        target: Sparsity after the last, in [0, 1).
+        events: How many, >= 1.
+
     Raises:
         ArgumentError: A setting out of its range.
+
+    Example:
+        >>> gradual(0.0, 0.75, 2)
+        [0.5, 0.75]
     """
     first, last = (
         real("start", start, least=0, below=1),

@@ -32,15 +32,26 @@ class WeightPruning(TrainedWithPruning):
 
     Attributes:
         criterion: "obs", the optimal brain surgeon with M-FAC's inverse Fisher, or "magnitude".
-        sparsity: To reach; None: the problem's limit, and 0.9 where it has none.  optimizer,
-            schedule,.
-        optimizer: A torch optimiser.
-        lr: Of the room.
+        sparsity: To reach, in (0, 1); None: the problem's limit, and 0.9 where it has none.
+        optimizer: As in `Recipe`.
+        schedule: As in `Recipe`, none that takes a metric.
+        lr: As in `Recipe`.
         dense: Share of the steps before the first event; 1 with one event: one shot at the end,
             without training after.
-        last: Share before the last. ngrads, blocksize (0: the full matrix), damp, recomputations:
-            see `OBSPruner`.
+        last: Share of the steps before the last event.
+        events: How often weights are removed, >= 1.
+        ngrads: As in `OBSPruner`.
+        blocksize: As in `OBSPruner`; 0: the full matrix.
+        damp: As in `OBSPruner`.
+        recomputations: As in `OBSPruner`.
         batch: Examples of each of its gradients; a pass is charged for each.
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        Frantar, Kurtic, Alistarh, arXiv 2107.03356.
     """
 
     solves: ClassVar[type[Problem]] = TrainingProblem
@@ -74,6 +85,7 @@ class WeightPruning(TrainedWithPruning):
         self._recipe()
 
     def _recipe(self) -> Recipe:
+        """The recipe of the training in between."""
         return Recipe(self.optimizer, self.schedule, self.lr)
 
     def when(self, steps: int) -> list[int]:
@@ -128,6 +140,7 @@ class WeightPruning(TrainedWithPruning):
         return state
 
     def _masks(self, problem: TrainingProblem, state: Pruned) -> Masks:
+        """What prunes the state's model, with the masks so far."""
         if self.criterion == "magnitude":
             masks = Masks(state.model)
         else:
@@ -146,6 +159,7 @@ class WeightPruning(TrainedWithPruning):
         return masks
 
     def _small_batches(self, problem: TrainingProblem, state: Pruned) -> Iterator[tuple[Any, Any]]:
+        """Batches for gradients, each charged."""
         while True:
             spend(gradients=1)
             yield problem.train.take(state.batches.next(min(self.batch, len(problem.train))))

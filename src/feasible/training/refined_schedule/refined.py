@@ -47,13 +47,18 @@ class DegenerateScheduleWarning(UserWarning):
 class LinearDecay(ProfileLR):
     """lr (1 - k/total_steps).
 
-    Call `step()` after each `optimizer.step()`. sampling, min_lr,
+    Call `step()` after each `optimizer.step()`.
 
     Args:
         optimizer: A torch optimiser.
         total_steps: Steps of the optimiser that the schedule plans for, >= 1.
-        warmup_steps: See `ProfileLR`.
-        last_epoch: As `warmup_steps`.
+        sampling: As in `ProfileLR`.
+        min_lr: As in `ProfileLR`.
+        warmup_steps: As in `ProfileLR`.
+        last_epoch: As in `ProfileLR`.
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
 
     def __init__(
@@ -81,16 +86,27 @@ class LinearDecay(ProfileLR):
 
 
 def linear_to_last(weights: Any) -> np.ndarray:
-    """(T,) rates eta_t = w_t W_{t+1:T} / W_{1:T} under which the last iterate keeps the guarantee
-    of the w-weighted average (theorem 1).
+    """Rates under which the last iterate keeps the guarantee of the w-weighted average.
+
+    eta_t = w_t W_{t+1:T} / W_{1:T}; equal weights give linear decay.
 
     Args:
-        weights: (T,) >= 0, not all zero. The last rate is 0.
+        weights: (T,) >= 0, not all zero.
+
+    Returns:
+        (T,) rates; the last is 0.
 
     Raises:
         ArgumentError: A setting out of its range.
-        ShapeError: An array of another shape.
+        ShapeError: Not (T,).
         NotFinite: A NaN or an infinity.
+
+    Example:
+        >>> linear_to_last([1, 1, 1, 1]).tolist()
+        [0.75, 0.5, 0.25, 0.0]
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831, theorem 1.
     """
     w = _row("weights", weights)
     return w * (np.cumsum(w[::-1])[::-1] - w) / w.sum()
@@ -101,14 +117,17 @@ def last_iterate_bound(weights: Any, norms: Any, distance: float) -> float:
     `linear_to_last`.
 
     Args:
-        weights: (T,).
-        norms: As `weights`.
+        weights: (T,) w_t, >= 0.
+        norms: (T,) G_t, of the gradients.
         distance: D = |x_1 - u|.
 
     Raises:
         ArgumentError: A setting out of its range.
-        ShapeError: An array of another shape.
+        ShapeError: Not (T,).
         NotFinite: A NaN or an infinity.
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
     w, g = _row("weights", weights), _row("norms", norms)
     if w.shape != g.shape:
@@ -123,7 +142,11 @@ def optimal_weights(norms: Any, distance: float) -> np.ndarray:
     sqrt(sum_p G_p^-2).
 
     Args:
-        norms: (T,) > 0.
+        norms: (T,) G_t > 0.
+        distance: D > 0.
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
     g = _row("norms", norms)
     if (g == 0).any():
@@ -144,8 +167,8 @@ def refine_schedule(
     fallback: bool = True,
     total_steps: int | None = None,
 ) -> np.ndarray:
-    """(T,) shares of the peak rate, from the gradient norms of a finished run; the largest is 1 and
-    the last 0.
+    """A schedule from the gradient norms of a finished run: weights as `optimal_weights` has them,
+    rates as `linear_to_last`, after a median filter.
 
     Args:
         norms: (T,) of minibatch gradients, before clipping.
@@ -157,10 +180,20 @@ def refine_schedule(
             half-way), with a DegenerateScheduleWarning either way.
         total_steps: Of the next run, where it is not T: norms are interpolated first.
 
+    Returns:
+        (T,) shares of the peak rate; the largest is 1 and the last 0.
+
     Raises:
         ArgumentError: A setting out of its range.
-        ShapeError: An array of another shape.
+        ShapeError: Not (T,).
         NotFinite: A NaN or an infinity.
+
+    Example:
+        >>> refine_schedule([1.0] * 5, total_steps=5).tolist()
+        [1.0, 0.75, 0.5, 0.25, 0.0]
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
     g = _row("norms", norms)
     if len(g) < 2:
@@ -214,6 +247,7 @@ def kind_of(optimizer: Optimizer) -> str:
 
 
 def _row(name: str, values: Any) -> np.ndarray:
+    """(T,) finite numbers; an error that names them where they are none."""
     row = np.asarray(values, dtype=float)
     if row.ndim != 1 or not len(row):
         raise ShapeError(f"{name} have shape {row.shape}, expected (T,)")
@@ -241,16 +275,19 @@ class Refined(ProfileLR):
         optimizer: A torch optimiser.
         schedule: (T,) from `refine_schedule`, or any shares of the peak.
         total_steps: T where None, else the schedule is interpolated.
-        sampling: See `ProfileLR`; a refined schedule has its own warm-up.
-        min_lr: As `sampling`.
-        warmup_steps: As `sampling`.
-        last_epoch: As `sampling`.
+        sampling: As in `ProfileLR`; a refined schedule has its own warm-up.
+        min_lr: As in `ProfileLR`.
+        warmup_steps: As in `ProfileLR`.
+        last_epoch: As in `ProfileLR`.
 
     Raises:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
         ShapeError: An array of another shape.
         NotFinite: A NaN or an infinity.
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
 
     _keep = ("schedule",)
@@ -293,9 +330,12 @@ class Refined(ProfileLR):
         """Refine the norms of a logger or of the file that it saved.
 
         Args:
+            log: A `GradNormLogger`, or the file that it saved.
             optimizer: A torch optimiser.
-            total_steps: Steps of the optimiser that the schedule plans for, >= 1.
-            kind: None, by the optimiser (see `kind_of`).
+            total_steps: Of the next run; None: as many as were logged.
+            kind: As in `refine_schedule`; None: by the optimiser (see `kind_of`).
+            tau: As in `refine_schedule`.
+            fallback: As in `refine_schedule`.
         """
         found = log if isinstance(log, GradNormLogger) else GradNormLogger.load(log)
         kind = kind_of(optimizer) if kind is None else kind
@@ -312,9 +352,11 @@ class Refined(ProfileLR):
         )
 
     def _rebuild(self) -> None:
+        """Make the profile from the schedule."""
         self._s = profiles.table(self.schedule)
 
     def _z(self, k: int, steps: int) -> float:
+        """The share of the profile at step k: that of schedule[k]."""
         a, b = self.sampling.point(k, steps)
         return min(a / b * steps / max(steps - 1, 1), 1.0)  # schedule[k] at step k
 
@@ -325,15 +367,14 @@ class Refined(ProfileLR):
 class GradNormLogger:
     """Keeps the 1-norm and 2-norm of the whole gradient at each step.
 
-    Call `record()` after `backward()`, before clipping.
-
-    In a trainer that does not clip it can be a hook: `optimizer.register_step_pre_hook(log)`.
+    Call `record()` after `backward()`, before clipping; in a trainer that does not clip it can be a
+    hook: `optimizer.register_step_pre_hook(log)`. Nothing is copied from a GPU but every 256 steps.
 
     Args:
-        params: Of the model, all of them. Nothing is copied from a GPU but every 256 steps.
+        params: Of the model, all of them.
 
     Raises:
-        ArgumentError: A setting out of its range.
+        ArgumentError: No parameters.
     """
 
     def __init__(self, params: Iterable[Tensor]):
@@ -350,8 +391,8 @@ class GradNormLogger:
         """Log the norms of the gradients that are there now.
 
         Raises:
-            ArgumentError: Where there is none.
-            ArgumentTypeError: For a sparse one.
+            ArgumentError: No parameter has a gradient.
+            ArgumentTypeError: A sparse gradient.
         """
         grads = [p.grad for p in self._params if p.grad is not None]
         if not grads:
@@ -382,6 +423,7 @@ class GradNormLogger:
     __call__ = record
 
     def _settle(self) -> np.ndarray:
+        """(n, 2) norms so far, fetched from the device."""
         if self._new:
             new = torch.stack([n.double() for n in self._new]).reshape(-1, 2).cpu().numpy()
             self._done, self._new = np.concatenate([self._done, new]), []
@@ -406,7 +448,7 @@ class GradNormLogger:
         """A logger with the norms of a file, to read, not to record.
 
         Raises:
-            ArgumentError: Where it is no such file.
+            ArgumentError: No such file.
         """
         log = cls([torch.zeros(1, requires_grad=True)])
         try:

@@ -16,12 +16,12 @@ from .refined import GradNormLogger, Refined, kind_of, refine_schedule
 
 @dataclass(slots=True)
 class Refining(RecipeState):
-    """XXXX.
+    """Where training stands, and what was logged.
 
     Attributes:
         log: Norms of the logged run so far.
         rng: Draws the second run.
-        logging: The first model is still trained.
+        logging: Whether the first model is still trained.
     """
 
     log: GradNormLogger | None = None
@@ -34,13 +34,22 @@ class RefinedRecipe(Recipe):
     """Spend a share of the budget on a run with linear decay that logs gradient norms, then train
     anew with the schedule refined from them.
 
+    Where the refined schedule degenerates, linear decay takes its place with a
+    DegenerateScheduleWarning. The answer is the weights of the second run, from its first step on.
+
     Attributes:
-        logging: That share of the steps.
+        schedule: "linear", under which norms are logged.
+        logging: That share of the steps, in (0, 1).
         norms: (T,) norms of an earlier run, or the file that a `GradNormLogger` saved; then nothing
             is logged.
-        tau: Of the median filter. Where the refined schedule degenerates, linear decay takes its
-            place with a DegenerateScheduleWarning. The answer is the weights of the second run,
-            from its first step on.
+        tau: Of the median filter, in (0, 0.5].
+
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+
+    References:
+        Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
 
     name: ClassVar[str] = "refined-recipe"

@@ -22,10 +22,22 @@ from ..schedule import ProfileLR
 class REX(ProfileLR):
     """REX over `total_steps` steps of the optimiser. Call `step()` after each `optimizer.step()`.
 
-    beta: of the rational profile (1 - z)/((1 - beta) + beta(1 - z)), < 1: 0.5 is REX, 0 linear.
-    sampling, min_lr, warmup_steps, last_epoch: see `ProfileLR`.
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps that the schedule plans for, >= 1.
+        beta: Of the rational profile (1 - z)/((1 - beta) + beta(1 - z)), < 1: 0.5 is REX, 0 linear.
+        sampling: As in `ProfileLR`, and so the rest.
+        min_lr: Rate where the profile is 0.
+        warmup_steps: Steps in which the rate rises first.
+        last_epoch: Steps that are over, less one, as in torch.
 
-    Raises ArgumentError, ArgumentTypeError, NotFinite.
+    Raises:
+        ArgumentError: A setting out of its range.
+        ArgumentTypeError: A setting of the wrong type.
+        NotFinite: A NaN or an infinity.
+
+    References:
+        Chen, Wolfe, Kyrillidis, arXiv 2107.04197.
     """
 
     _keep = ("beta",)
@@ -54,4 +66,5 @@ class REX(ProfileLR):
         )
 
     def _rebuild(self) -> None:
+        """Make the profile from beta."""
         self._s = profiles.rational(self.beta)

@@ -122,7 +122,7 @@ def medians(race: Race, residual: bool = False) -> dict[str, float]:
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
-    """The sheet's bars (a) to (c), and what the tuned step does on the logistic loss."""
+    """Whether it holds in its three parts, and what the tuned step does on the logistic loss."""
     norms, losses = medians(races["squares"], residual=True), medians(races["logistic"])
     batches = medians(races["batches"])
     best = min(norms[n] for n in ("gd, tuned", "armijo"))

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Inner:
-    """XXXX.
+    """What an inner solver did.
 
     Attributes:
-        steps: Made.
+        steps: Steps made.
         value: Of the surrogate at the end.
         start: Norm of its gradient at the beginning.
-        why: It ended.
+        why: Why it ended.
     """
 
     steps: int
@@ -42,8 +42,14 @@ class Inner:
 
 
 class Evaluator:
-    """The surrogate as a function of the weights where they stand. first: the outputs that the
-    first evaluation must give again.
+    """The surrogate as a function of the weights where they stand.
+
+    Args:
+        params: The weights.
+        target: () -> outputs of the model.
+        proximity: The surrogate as a function of the outputs; its z is what the first evaluation
+            must give again.
+        l2: Weight of |w|^2.
     """
 
     def __init__(
@@ -60,7 +66,7 @@ class Evaluator:
         """f at the weights, with its graph.
 
         Raises:
-            ArgumentError: Where it is another than before at the same weights.
+            ArgumentError: Other outputs than before at the same weights.
         """
         with torch.enable_grad():
             f = self.target()
@@ -96,13 +102,17 @@ class Evaluator:
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:
+    """The 2-norm of all tensors together."""
     return float(torch.stack(torch._foreach_norm(list(tensors))).norm())
 
 
 @dataclass(frozen=True)
 class GD:
-    """Plain gradient steps. With m = 1 they are those of SGD on the loss itself, whatever eta
-    is."""
+    """Plain gradient steps. With m = 1 they are those of SGD on the loss itself, whatever eta is.
+
+    Attributes:
+        lr: Length of a step, > 0.
+    """
 
     lr: float
 
@@ -124,9 +134,18 @@ class ArmijoGD:
     """Gradient steps with backtracking: s accepted where g(w - s g') <= g(w) - c s |g'|^2, else s
     <- beta s; the next trial is expand s.
 
+    Ends early where |g'| <= tol (1 + |w|), or after `tries` refusals.
+
     Attributes:
-        first: s at the start of each outer step.  Ends early where |g'| <= tol (1 + |w|), or after
-            `tries` refusals.
+        c: Share of the linear decrease that is asked for, in (0, 1).
+        beta: What a refused s is multiplied by, in (0, 1).
+        expand: What the next trial is, over the accepted s, >= 1.
+        first: s at the start of each outer step, > 0.
+        tries: Most refusals, >= 1.
+        tol: Relative tolerance of the gradient, >= 0.
+
+    References:
+        Lavington et al., arXiv 2302.02607.
     """
 
     c: float = 0.1
@@ -182,6 +201,8 @@ class GaussNewton:
         solver: "dense" (the Jacobian as a matrix, of outputs x weights) or "cg" (products with it,
             `iterations` at most).
         damping: >= 0, times |d|^2/2.
+        iterations: Of "cg", >= 1.
+        tol: As in `ArmijoGD`.
     """
 
     solver: str = "dense"
@@ -246,6 +267,7 @@ class GaussNewton:
         ]
 
     def _dense(self, weights: list[Tensor], f: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
+        """The change, with the Jacobian as a matrix."""
         eye = torch.eye(f.numel(), dtype=f.dtype, device=f.device).view(-1, *f.shape)
         rows = torch.autograd.grad(f, weights, eye, is_grads_batched=True, allow_unused=True)
         jacobian = torch.cat(
@@ -270,6 +292,7 @@ class GaussNewton:
         return -(v.T[:, keep] @ ((v[keep] @ slope) / s[keep].square()))
 
     def _conjugate(self, weights: list[Tensor], f: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
+        """The change, by conjugate gradients on products with the Jacobian."""
         dual = torch.zeros_like(f, requires_grad=True)
         back = torch.autograd.grad(
             f, weights, dual, create_graph=True, allow_unused=True, materialize_grads=True
@@ -310,8 +333,11 @@ class GaussNewton:
 
 @dataclass
 class Stepped:
-    """Any torch optimiser: make(params) gives it, anew in each outer step, as its state belongs to
-    one surrogate. L-BFGS too, by its closure.
+    """Any torch optimiser, made anew in each outer step, as its state belongs to one surrogate.
+    L-BFGS too, by its closure.
+
+    Attributes:
+        make: Parameters -> optimiser.
     """
 
     make: Callable[[list[Tensor]], Any]
@@ -338,11 +364,13 @@ class Stepped:
 
 
 def solver_of(given: Any) -> Any:
-    """An inner solver from an object that has `solve`, a name, or a function that makes an
-    optimiser.
+    """An inner solver.
+
+    Args:
+        given: An object that has `solve`, a name, or a function that makes a torch optimiser.
 
     Raises:
-        ArgumentError: A setting out of its range.
+        ArgumentError: None of these.
     """
     named: dict[str, Any] = {
         "armijo": ArmijoGD(),

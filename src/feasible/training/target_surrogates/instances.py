@@ -41,6 +41,7 @@ def _breast_cancer(
     batch_size: int | None,
     delay: float,
 ) -> TargetProblem:
+    """The data with a linear model and this loss."""
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)

@@ -51,9 +51,19 @@ class Proximity:
     """One step's proximity term.
 
     Attributes:
+        metric: One of METRICS.
+        eta: Step in the target space.
+        z: Outputs at which the gradient was taken.
         slope: (B, ...) what multiplies f - z.
         weight: Its curvature, a number or (B, ...), of a quadratic D; None for newton, mirror and
             gulf2.
+        loss: Outputs -> loss, for gulf2.
+        rows: Where the batch stands in z, when z holds all points; slope is then 0 elsewhere.
+        batch: Points of the batch.
+        loss_at_z: For gulf2.
+
+    References:
+        Lavington et al., arXiv 2302.02607.
     """
 
     metric: str
@@ -71,7 +81,7 @@ class Proximity:
         """Weight of (f - z)^2 / 2.
 
         Raises:
-            ArgumentError: Where D is no quadratic.
+            ArgumentError: D is no quadratic.
         """
         if self.metric == "newton":
             p = torch.sigmoid(f.detach())
@@ -120,9 +130,21 @@ def proximity(
     """The term for this step; `memory`, the metric's state as plain data, is brought up to date.
 
     Args:
+        metric: One of METRICS.
+        eta: Step in the target space, > 0.
         z: (B, ...) outputs of the batch or, where full, (n, ...) of all points.
         gradient: (B, ...) of the loss at the batch's.
+        memory: The metric's state, plain data, empty at first.
         rows: (B,) which points these are, needed for per-point metrics and where full.
+        full: Whether z holds all points.
+        points: How many there are in all.
+        loss: Outputs -> loss, for gulf2.
+        loss_at_z: For gulf2.
+
+    Raises:
+        ArgumentError: mirror: outputs that are no probabilities; per-point metrics: rows or points
+            are missing.
+        ShapeError: Outputs of another shape than before.
     """
     if metric == "mirror" and not bool((z > 0).all()):
         raise ArgumentError(
@@ -158,6 +180,9 @@ def _weight(
     rows: Tensor | None,
     points: int | None,
 ) -> Tensor | float | None:
+    """The weight of (f - z)^2 / 2, for metrics that are quadratic; their state is brought up to
+    date.
+    """
     if metric == "euclidean":
         return 1 / eta
     if metric == "ada":
@@ -195,6 +220,7 @@ def _weight(
 def _adam(
     eta: float, gradient: Tensor, memory: dict[str, Any], rows: Tensor | None
 ) -> tuple[Tensor, Tensor]:
+    """Adam's average and weight for these rows; its state is brought up to date."""
     memory["count"][rows] += 1
     found = []
     for name, beta, value in (

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class TargetProblem(Problem):
-    """A model of fixed data.
+    """A model of fixed data, where the loss's gradient in the model's outputs is what costs.
 
-    An answer is `Trained`.
+    Minimises h(w) = (1/N) sum_i l_i(f_i(w)). An answer is `Trained`.
 
     Attributes:
         model: A function without arguments that makes it; called under a seed of the run.
@@ -43,6 +43,8 @@ class TargetProblem(Problem):
         smooth: L, its smoothness in the outputs.
         batch_size: Points of a gradient; None: all.
         delay: Seconds that a gradient is made to take, to stand for a simulator or an expert.
+        name: For tables.
+        best_known: Lowest known h.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -109,8 +111,9 @@ class TargetProblem(Problem):
         return found
 
     def target_loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        """Sum of l_i over these points. Charges one gradient where one can be taken, and nothing
-        for a value.
+        """Sum of l_i over these points.
+
+        Charges one gradient where one can be taken, and nothing for a value.
         """
         if torch.is_grad_enabled() and outputs.requires_grad:
             spend(gradients=1)
@@ -119,6 +122,7 @@ class TargetProblem(Problem):
         return self._summed(outputs, self.data.targets[rows])
 
     def _summed(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss as a scalar; a ShapeError where it is none."""
         loss = self.loss(outputs, targets)
         if loss.ndim:
             raise ShapeError(

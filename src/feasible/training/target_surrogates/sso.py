@@ -326,6 +326,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         )
 
     def _called(self, name: str, call: Callable[[], Any]) -> Any:
+        """Count a call, and make it."""
         self.param_groups[0][name] += 1
         return call()
 

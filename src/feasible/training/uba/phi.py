@@ -32,7 +32,8 @@ class Phi:
     """A chosen phi; float(phi) is the number.
 
     Attributes:
-        route: How.
+        value: phi.
+        route: How it was chosen.
         found: Figures behind it (kappa, or the loss of each candidate).
     """
 
@@ -58,20 +59,32 @@ def choose_phi(
 ) -> Phi:
     """Choose phi for `UBA`.
 
+    "preset": by the name of the optimiser. "curvature": phi = 2 kappa, kappa the condition number
+    of the Hessian of the mean loss at the start, clipped to [0.25, 20]; gradients in `.grad` are
+    left alone. "sweep": the candidate with the smallest train(phi).
+
     Args:
-        params: Parameters, named parameters, or groups of them.
-        method: "preset": by the name of the optimiser. "curvature": phi = 2 kappa, kappa the
-            condition number of the Hessian of the mean of loss_fn(batch) over `batches` (a few) in
-            `params`, by `iterations` Hessian-vector products; clipped to [0.25, 20]. Gradients in
-            `.grad` are left alone. "sweep": the candidate with the smallest train(phi), for example
-            the held-out loss after a tenth of the steps.
-        optimizer: A torch optimiser.
-        seed: From which random numbers derive.
+        loss_fn: Batch -> loss, for "curvature".
+        params: What the Hessian is in, for "curvature".
+        batches: A few batches, for "curvature".
+        method: "preset", "curvature" or "sweep".
+        optimizer: Name of the optimiser, for "preset".
+        train: phi -> for example the held-out loss after a tenth of the steps, for "sweep".
+        candidates: Values of phi, for "sweep".
+        iterations: Hessian-vector products, for "curvature".
+        seed: Of the first Lanczos vector.
+
+    Returns:
+        phi, and the figures behind it.
 
     Raises:
-        ArgumentError: A setting out of its range.
-        ArgumentTypeError: A setting of the wrong type.
-        NotFinite: A NaN or an infinity.
+        ArgumentError: What the method needs is missing or out of range.
+        ArgumentTypeError: Something that cannot be called.
+        NotFinite: A loss or a product that is not finite.
+
+    Example:
+        >>> float(choose_phi(optimizer="sgd"))
+        5.0
     """
     if method == "preset":
         if optimizer not in PRESETS:
@@ -114,8 +127,16 @@ def ritz_values(
     iterations: int,
     seed: int = 0,
 ) -> np.ndarray:
-    """(m,) Ritz values of the Hessian of the mean loss over the batches: Lanczos with full
-    reorthogonalisation, m <= iterations.
+    """(m,) Ritz values of the Hessian of the mean loss over the batches.
+
+    Lanczos with full reorthogonalisation, m <= iterations.
+
+    Args:
+        loss_fn: Batch -> loss.
+        params: What the Hessian is in.
+        batches: A few batches.
+        iterations: Most Hessian-vector products.
+        seed: Of the first vector.
     """
     params = [p for p in params if p.requires_grad]
     if not params or not batches:

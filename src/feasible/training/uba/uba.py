@@ -30,9 +30,7 @@ from .phi import Phi
 class UBA(ProfileLR):
     """UBA over `total_steps` steps of the optimiser.
 
-    Call `step()` after each `optimizer.step()`.
-
-    Past the horizon the last rate stays.
+    Call `step()` after each `optimizer.step()`. Past the horizon the last rate stays.
 
     Args:
         optimizer: A torch optimiser.
@@ -43,13 +41,16 @@ class UBA(ProfileLR):
         phases: [(steps, eta_max, eta_min), ...], restarts with rates of the first group, which the
             others follow in the ratio of their own; the steps sum to total_steps - warmup_steps,
             and min_lr is not used.
-        sampling: See `ProfileLR`.
-        last_epoch: As `sampling`.
+        sampling: As in `ProfileLR`.
+        last_epoch: As in `ProfileLR`.
 
     Raises:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
         NotFinite: A NaN or an infinity.
+
+    References:
+        Tang, Dong, Zeng, Zhou, Lin, arXiv 2505.24452.
     """
 
     _keep = ("phi", "phases")
@@ -89,9 +90,11 @@ class UBA(ProfileLR):
         )
 
     def _rebuild(self) -> None:
+        """Make the profile from phi."""
         self._s = profiles.uba(self.phi)
 
     def _z(self, k: int, steps: int) -> float:
+        """The share of the profile at the middle of step k."""
         a, b = self.sampling.point(min(k, steps - 1), steps)
         return (2 * a * steps + b) / (2 * b * steps)  # theta_t / pi at the middle of the step
 
@@ -110,6 +113,7 @@ class UBA(ProfileLR):
         return float(self._s(self._z(k, steps)))
 
     def _scaled(self, k: int, s: float, peak: float) -> float:
+        """The rate of a group with this peak, in its phase."""
         if self.phases is None or k < self.warmup_steps:
             return super()._scaled(k, s, peak)
         _, high, low = self._phase(k, self.phases)[1]
@@ -119,8 +123,11 @@ class UBA(ProfileLR):
     def extend(self, total_steps: int) -> None:
         """Stretch the profile, or the last phase, over a new horizon.
 
+        Args:
+            total_steps: The new horizon.
+
         Raises:
-            ArgumentError: A setting out of its range.
+            ArgumentError: The new horizon is over already.
         """
         if self.phases is not None:
             steps, high, low = self.phases[-1]
@@ -146,6 +153,7 @@ class UBA(ProfileLR):
 
 
 def _read(phases: Sequence[Sequence[float]], steps: int) -> list[list[Any]]:
+    """The phases, checked to sum to `steps`."""
     found = []
     for i, phase in enumerate(phases):
         if len(phase) != 3:
@@ -169,10 +177,25 @@ def _read(phases: Sequence[Sequence[float]], steps: int) -> list[list[Any]]:
 
 
 def uba_profile(k: Any, total_steps: int, phi: float) -> Any:
-    """(n,) shares of the peak at the steps k = 0, ..., total_steps - 1, in (0, 1).
+    """UBA's shares of the peak rate.
+
+    Args:
+        k: (n,) steps, of 0, ..., total_steps - 1.
+        total_steps: Steps of the run, >= 1.
+        phi: The shape, >= 0.
+
+    Returns:
+        (n,) shares in (0, 1).
 
     Raises:
-        ArgumentError: A setting out of its range.
+        ArgumentError: A step outside the run, or a setting out of its range.
+
+    Example:
+        >>> uba_profile([0, 1, 2, 3], total_steps=4, phi=2.0).round(3).tolist()
+        [0.962, 0.691, 0.309, 0.038]
+
+    References:
+        Tang, Dong, Zeng, Zhou, Lin, arXiv 2505.24452.
     """
     steps, at = whole("total_steps", total_steps, least=1, floats=True), np.asarray(k)
     if at.size and (at.min() < 0 or at.max() >= steps):
@@ -183,15 +206,19 @@ def uba_profile(k: Any, total_steps: int, phi: float) -> Any:
 
 
 def worst_contraction(rates: Any, low: float, high: float) -> float:
-    """max over curvatures lam in [low, high] of |prod_t (1 - eta_t lam)|, what T steps of gradient
-    descent leave of the error at worst.
+    """What T steps of gradient descent leave of the error at worst: the largest |prod_t (1 - eta_t
+    lam)| over curvatures lam in [low, high].
+
+    Exact to the rounding of the product: the maximum lies at an end or at a stationary point
+    between two roots 1/eta_t, found by golden section.
 
     Args:
-        rates: (T,). Exact to the rounding of the product: the maximum lies at an end or at a
-            stationary point between two roots 1/eta_t, found by golden section.
+        rates: (T,) eta_t.
+        low: Least curvature.
+        high: Largest curvature.
 
     Raises:
-        ArgumentError: A setting out of its range.
+        ArgumentError: Rates or curvatures out of range.
     """
     from scipy.optimize import minimize_scalar
 
