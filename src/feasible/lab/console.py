@@ -176,7 +176,7 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
             table = Table(box=None, show_header=False)
             table.add_row(*(escape(c) for c in row))
         else:
-            bad = kind == "metric" and row[3].startswith("-")
+            bad = kind == "metric" and len(row) > 3 and row[3].startswith("-")
             table.add_row(*(escape(c) for c in row), style="red" if bad else None)
     if table is not None:
         console.print(table)
