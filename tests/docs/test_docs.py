@@ -39,6 +39,7 @@ PAGES = [
     "docs/blackbox/private-gsd.md",
     "docs/transport/index.md",
     "docs/transport/mec-bottleneck.md",
+    "docs/transport/sinkhorn-newton-sparse.md",
     "docs/transport/sparse-ot.md",
     "docs/transport/transductive-clustering.md",
     "docs/training/index.md",
