@@ -1,5 +1,6 @@
-"""Couplings and assignments: entropic and sparse optimal transport, couplings under a rate limit,
-clustering with a few labels.
+"""Couplings and assignments.
+
+Entropic and sparse optimal transport, couplings under a rate limit, clustering with a few labels.
 """
 
 import sys

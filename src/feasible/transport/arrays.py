@@ -1,5 +1,6 @@
-"""What users hand over (NumPy or torch, any float type, lists, read-only, strided) as checked
-float64 arrays, and answers given back in kind.
+"""What users hand over as checked float64 arrays, and answers given back in kind.
+
+NumPy or torch, any float type, lists, read-only, strided.
 """
 
 from __future__ import annotations
@@ -22,8 +23,15 @@ def is_torch(value: Any) -> bool:
 
 
 def plain(value: Any, name: str) -> np.ndarray:
-    """A float64 array of what was given, C-contiguous; copied only where it must be. Raises
-    ArgumentTypeError and NotFinite (NaN; infinite).
+    """A float64 array of what was given, C-contiguous; copied only where it must be.
+
+    Args:
+        value: NumPy or torch, of numbers, or nested lists.
+        name: The argument, as its user knows it.
+
+    Raises:
+        ArgumentTypeError: What is no array of real numbers.
+        NotFinite: NaN or infinities; the first one is named.
     """
     if is_torch(value):
         value = value.detach().cpu().numpy()
@@ -41,10 +49,20 @@ def plain(value: Any, name: str) -> np.ndarray:
 
 
 def histogram(value: Any, name: str, n: int | None = None) -> Float[np.ndarray, " n"]:
-    """Masses (n,) >= 0 with a positive sum. None or an empty list: uniform over `n`. Zero masses
-    are legal; the sum is the caller's to compare.
+    """Masses >= 0 with a positive sum; zero masses are legal.
 
-    Raises ShapeError, NotFinite, ArgumentError (negative masses, nothing but zeros).
+    Args:
+        value: (n,); None or an empty list: uniform over `n`.
+        name: The argument, as its user knows it.
+        n: How many there must be; None: any number.
+
+    Returns:
+        (n,). The sum is the caller's to compare.
+
+    Raises:
+        ShapeError: Empty, another length, more than one axis.
+        NotFinite: NaN or infinities.
+        ArgumentError: Negative masses, or nothing but zeros.
     """
     if value is None or (isinstance(value, (list, tuple)) and not value):
         if not n:
@@ -66,8 +84,9 @@ def histogram(value: Any, name: str, n: int | None = None) -> Float[np.ndarray, 
 
 
 def tolerance_of(*values: Any) -> float:
-    """Relative difference of two masses that is forgiven as rounding: 1e-8, and 1e-5 where
-    something is given in half or single precision.
+    """Relative difference of two masses that is forgiven as rounding.
+
+    1e-8, and 1e-5 where something is given in half or single precision.
     """
 
     def narrow(value: Any) -> bool:
@@ -83,10 +102,19 @@ def tolerance_of(*values: Any) -> float:
 def marginals(
     a: Any, b: Any, n: int, m: int
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-    """Two histograms of one mass. b is rescaled to a's mass, by no more than the rounding that is
-    forgiven.
+    """Two histograms of one mass.
 
-    Raises as `histogram`, and ArgumentError where the masses differ.
+    Args:
+        a: (n,) masses; None for uniform ones.
+        b: (m,) masses; None for uniform ones. It is rescaled to a's mass, by no more than the
+            rounding that is forgiven.
+        n: Entries of a.
+        m: Entries of b.
+
+    Raises:
+        ArgumentError: Masses that differ; as `histogram`.
+        ShapeError: As `histogram`.
+        NotFinite: As `histogram`.
     """
     first, second = histogram(a, "a", n), histogram(b, "b", m)
     mass, other = first.sum(), second.sum()
@@ -99,7 +127,12 @@ def marginals(
 
 
 def cost_matrix(value: Any, name: str = "cost") -> Float[np.ndarray, "n m"]:
-    """A finite (n, m) matrix with at least one entry. Raises ShapeError, NotFinite."""
+    """A finite (n, m) matrix with at least one entry.
+
+    Raises:
+        ShapeError: Another number of axes, or an empty one.
+        NotFinite: NaN or infinities.
+    """
     array = plain(value, name)
     if array.ndim != 2:
         raise ShapeError(f"{name} has shape {array.shape}, expected (n, m)")
@@ -113,10 +146,18 @@ def cost_matrix(value: Any, name: str = "cost") -> Float[np.ndarray, "n m"]:
 def whole_numbers(
     value: Any, name: str, n: int | None = None, below: int | None = None
 ) -> Int[np.ndarray, " n"]:
-    """An integer array (n,), of floats too where they are whole; from 0 to below - 1 where that is
-    given.
+    """An array of whole numbers, of floats too where they are whole.
 
-    Raises ArgumentTypeError, ShapeError, ArgumentError.
+    Args:
+        value: (n,).
+        name: The argument, as its user knows it.
+        n: How many there must be; None: any number.
+        below: They must be from 0 to below - 1; None: any.
+
+    Raises:
+        ArgumentTypeError: What is no whole number.
+        ShapeError: Another length, or more than one axis.
+        ArgumentError: Out of range.
     """
     try:
         array = np.asarray(value)
@@ -136,8 +177,9 @@ def whole_numbers(
 
 
 def like(array: np.ndarray, given: Any) -> Any:
-    """`array` in kind: torch on the device of `given` where that is torch, in its dtype where that
-    is a float type; else NumPy likewise.
+    """`array` in kind: torch on the device of `given` where that is torch, else NumPy.
+
+    In the dtype of `given` where that is a float type.
     """
     if is_torch(given):
         import torch

@@ -39,5 +39,5 @@ DEFAULTS: dict[str, tuple[str, str]] = {
 
 
 def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
-    """The default method of a kind of problem: there is one published method for each here."""
+    """The default method of a kind of problem, and why; there is one for each here."""
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)

@@ -1,17 +1,15 @@
-"""Gradients of a transport's value by the envelope theorem: with respect to the cost, the plan; to
-the masses, the potentials.
+"""Gradients of a transport's value by the envelope theorem.
+
+With respect to the cost the plan, with respect to the masses the potentials.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
@@ -26,6 +24,7 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
         device: torch.device,
         *given: Any,
     ) -> torch.Tensor:
+        """Keep the slopes; the value is known."""
         ctx.slopes = slopes
         ctx.like = [x if isinstance(x, torch.Tensor) else None for x in given]
         return torch.tensor(value, dtype=kind, device=device)
@@ -33,6 +32,7 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
+        """Multiply each slope that is needed by the gradient of the value."""
         return (
             None,
             None,
@@ -56,7 +56,13 @@ def differentiable(
     kind: torch.dtype,
     device: torch.device,
 ) -> torch.Tensor:
-    """The value as a tensor, with a gradient where one of `given` requires it. slopes: its
-    derivatives, computed when needed.
+    """A value as a tensor, with a gradient where one of `given` requires it.
+
+    Args:
+        value: Of a problem that is already solved.
+        given: Its arguments.
+        slopes: Its derivative with respect to each, computed when needed.
+        kind: Data type of the tensor.
+        device: Where it is.
     """
     return _Value.apply(value, slopes, kind, device, *given)

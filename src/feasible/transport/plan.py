@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class SparsePlan:
-    """An answer: the entries of a plan, and a potential of the side that is not capped, from which
-    the problem takes its bound (None: no bound).
+    """An answer: the entries of a plan.
+
+    Attributes:
+        rows: (e,) of the entries.
+        columns: (e,) of the entries.
+        masses: (e,) of the entries.
+        potential: (m,) of the side that is not capped, from which the problem takes its bound;
+            None: no bound.
     """
 
     rows: Int[np.ndarray, " e"]
