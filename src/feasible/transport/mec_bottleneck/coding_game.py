@@ -211,7 +211,15 @@ class Code:
     def joint(
         self, state: int, beliefs: Float[np.ndarray, "blocks M"]
     ) -> tuple[int, Float[np.ndarray, "M A"]]:
-        """The block that is spoken of, and the joint law of its symbol and the action."""
+        """The block that is spoken of, and the joint law of its symbol and the action.
+
+        Args:
+            state: Of the world.
+            beliefs: (blocks, M) that sender and receiver share.
+
+        Returns:
+            The block, and (M, A) probabilities.
+        """
         block = int(_block(beliefs))
         out = np.empty((len(self.prior), self.policy.shape[1]))
         _joint(beliefs[block], self.policy[state], *self.rules, out)
@@ -223,7 +231,16 @@ class Code:
         beliefs: Float[np.ndarray, "blocks M"],
         message: Int[np.ndarray, " blocks"],
     ) -> Float[np.ndarray, " A"]:
-        """The sender's law of the next action."""
+        """The sender's law of the next action.
+
+        Args:
+            state: Of the world.
+            beliefs: (blocks, M) that sender and receiver share.
+            message: (blocks,) symbols.
+
+        Returns:
+            (A,) probabilities.
+        """
         block, joint = self.joint(state, beliefs)
         own = joint[message[block]]
         return own / own.sum() if own.sum() > 0 else self.policy[state].copy()
@@ -231,7 +248,16 @@ class Code:
     def update(
         self, state: int, action: int, beliefs: Float[np.ndarray, "blocks M"]
     ) -> Float[np.ndarray, "blocks M"]:
-        """The beliefs after an action in a state."""
+        """The beliefs after an action in a state.
+
+        Args:
+            state: Before the action.
+            action: What was done.
+            beliefs: (blocks, M) before it.
+
+        Returns:
+            (blocks, M).
+        """
         block, joint = self.joint(state, beliefs)
         out = beliefs.copy()
         _told(joint, action, out[block])
@@ -358,7 +384,7 @@ def played(
     uniforms: Float[np.ndarray, "n 2"],
     discount: float,
 ) -> Episode:
-    """An episode of at most len(uniforms) steps, all chances given."""
+    """Play an episode of at most len(uniforms) steps, all chances given."""
     beliefs = code.beliefs()
     states, actions = np.empty(len(uniforms) + 1, np.int64), np.empty(len(uniforms), np.int64)
     n = _episode(

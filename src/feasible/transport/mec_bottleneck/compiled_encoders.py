@@ -79,9 +79,10 @@ def greedy(p, order, k, rate):  # type: ignore[no-untyped-def]
     if h <= rate + SLACK:
         return 1, False
     for big in range(1, k):
-        if big <= k - 2 and h - drop(p[order[k - 1]], p[order[k - 2]]) <= rate + SLACK:  # step a
+        # would merging the two smallest do?
+        if big <= k - 2 and h - drop(p[order[k - 1]], p[order[k - 2]]) <= rate + SLACK:
             return big, True
-        h -= drop(top, p[order[big]])  # step b
+        h -= drop(top, p[order[big]])  # merge the two largest
         top += p[order[big]]
         if h <= rate + SLACK:
             return big + 1, False

@@ -114,6 +114,11 @@ def information_bound(
     """Bits of I(X; Y) that no chain of rate R exceeds: min(R, H(X) + H(Y) - H(p_X meet p_Y)).
 
     The second is at most H(X), and at most H(Y).
+
+    Args:
+        p_x: (n,) probabilities.
+        p_y: (m,) probabilities.
+        rate_bits: R, in bits.
     """
     return min(rate_bits, entropy_bits(p_x) + entropy_bits(p_y) - entropy_bits(meet(p_x, p_y)))
 

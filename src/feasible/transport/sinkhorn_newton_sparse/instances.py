@@ -46,6 +46,11 @@ def planted_assignment(n: int = 200, eta: float = 1e4, seed: int = 0) -> Entropi
     """Costs of at most 0.01 on the diagonal and at least 1 elsewhere.
 
     The plan is I / n to within exp(-0.99 eta).
+
+    Args:
+        n: Rows and columns.
+        eta: 1 / reg.
+        seed: Of the costs.
     """
     noise = np.random.default_rng(seed).random((whole("n", n, least=1), n)) * 0.01
     cost = 1 - np.eye(n) + noise
@@ -61,7 +66,14 @@ def planted_assignment(n: int = 200, eta: float = 1e4, seed: int = 0) -> Entropi
 
 
 def additive_cost(n: int = 40, m: int = 30, eta: float = 50.0, seed: int = 0) -> EntropicTransport:
-    """Cost u_i + v_j and random masses: the plan is a b' at every eta, the value a closed form."""
+    """Cost u_i + v_j and random masses: the plan is a b' at every eta, the value a closed form.
+
+    Args:
+        n: Rows.
+        m: Columns.
+        eta: 1 / reg.
+        seed: Of costs and masses.
+    """
     rng = np.random.default_rng(seed)
     u, v, a, b = rng.random(n), rng.random(m), rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
     value = a @ u + b @ v + (a @ np.log(a) + b @ np.log(b)) / eta
@@ -110,7 +122,13 @@ def image_pair_l1(side: int = 28, eta: float = 1200.0, seed: int = 0) -> Entropi
 def photo_pair(
     side: int = 28, ground: str = "sqeuclidean", eta: float = 1200.0
 ) -> EntropicTransport:
-    """scikit-learn's two photographs, in grey, averaged to 28 x 28 pixels."""
+    """scikit-learn's two photographs, in grey, averaged to 28 x 28 pixels.
+
+    Args:
+        side: Pixels of a side.
+        ground: Distance of pixels, as in `image_pair`.
+        eta: 1 / reg.
+    """
     from scipy.ndimage import zoom
 
     def grey(name: str) -> Float[np.ndarray, "side side"]:
@@ -148,7 +166,14 @@ def _images(
 def point_clouds(
     n: int = 400, m: int = 300, eta: float = 400.0, seed: int = 0
 ) -> EntropicTransport:
-    """A normal cloud and a ring in the plane, squared distances with largest 1."""
+    """A normal cloud and a ring in the plane, squared distances with largest 1.
+
+    Args:
+        n: Points of the cloud.
+        m: Points of the ring.
+        eta: 1 / reg.
+        seed: Of the points.
+    """
     rng = np.random.default_rng(seed)
     angle = 2 * np.pi * rng.random(m)
     ring = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.2 * rng.normal(size=(m, 2))
@@ -176,6 +201,11 @@ def colour_transfer(n: int = 600, eta: float = 400.0, seed: int = 0) -> Entropic
     """Colours of 600 pixels of a photograph of a temple to 600 of that of a flower.
 
     Squared distances with largest 1; the photographs are scikit-learn's.
+
+    Args:
+        n: Pixels of each.
+        eta: 1 / reg.
+        seed: Of the pixels.
     """
     cost = cost_of_points(*colours(whole("n", n, least=1), seed))
     return EntropicTransport(

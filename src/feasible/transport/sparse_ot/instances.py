@@ -29,6 +29,12 @@ def sparse_clouds(n: int = 32, k: int = 4, gamma: float = 1.0, seed: int = 0) ->
     """Two standard normal clouds of 32 points in the plane, at most 4 partners a point.
 
     The costs are squared distances with largest 1.
+
+    Args:
+        n: Points of each.
+        k: Partners at most.
+        gamma: Strength of the quadratic term.
+        seed: Of the points.
     """
     rng = np.random.default_rng(seed)
     return SparseTransport(
@@ -48,6 +54,12 @@ def sparse_histograms(
 
     Centred as in POT's examples, of random widths, over a floor of 1 % of the mass; squared
     distances with largest 1.
+
+    Args:
+        n: Bins.
+        k: Partners at most.
+        gamma: Strength of the quadratic term.
+        seed: Of the widths.
     """
     rng = np.random.default_rng(seed)
     bins = np.linspace(0, 1, n)
@@ -72,6 +84,12 @@ def sparse_routing(
     """256 tokens to 8 experts of 32 places.
 
     The cost is minus the softmax of random logits in which some experts are likelier than others.
+
+    Args:
+        tokens: How many.
+        experts: How many.
+        gamma: Strength of the quadratic term.
+        seed: Of the logits.
     """
     rng = np.random.default_rng(seed)
     logits = 1.5 * rng.normal(size=(tokens, experts)) + 0.7 * rng.normal(size=experts)

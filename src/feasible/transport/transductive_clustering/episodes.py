@@ -341,8 +341,14 @@ def _some_labels(x: np.ndarray, truth: np.ndarray, shots: int, seed: int, name: 
 
 
 def digits_episode(n_shot: int = 1, seed: int = 0, imbalance: float | None = None) -> FewShot:
-    """Five digits, `n_shot` labelled images of each and 75 others; features are raw pixels, centred
-    with the mean of the other five digits.
+    """Five digits, `n_shot` labelled images of each and 75 others.
+
+    Features are raw pixels, centred with the mean of the other five digits.
+
+    Args:
+        n_shot: Labelled images of each digit.
+        seed: Of the draw.
+        imbalance: alpha of the Dirichlet law of the others' digits; None for 15 of each.
     """
     name = f"digits-{n_shot}-shot" if imbalance is None else "digits-imbalanced"
     return next(fewshot_episodes(*digits(), 5, n_shot, 15, seed, imbalance=imbalance)).problem(name)

@@ -327,7 +327,7 @@ def advance(task: Task, state: ClusteringState, settings: ClusteringSettings) ->
     A class that would lose all its points ends it, at the iteration before.
     """
     prototypes = state.prototypes
-    if settings.mode != "fixed":  # a
+    if settings.mode != "fixed":  # prototypes of the labels
         if np.bincount(state.labels, minlength=task.classes).min() == 0:
             state.why = "a class began without points"
             return
@@ -350,15 +350,15 @@ def advance(task: Task, state: ClusteringState, settings: ClusteringSettings) ->
                 ]
             )
     far = squared_distances(task.points, prototypes)
-    unary = dissimilarity(far, settings.mode, task.sigma2)  # b
+    unary = dissimilarity(far, settings.mode, task.sigma2)  # a_pk = F(x_p, m_k)
     held = task.pinned >= 0
-    if settings.lam == 0 and settings.mode != "fixed":  # c
+    if settings.lam == 0 and settings.mode != "fixed":  # l_p = argmin_k a_pk
         labels = np.where(
             held, task.pinned, far.argmin(1)
         )  # F grows with the distance, which does not underflow
         z, count = np.eye(task.classes)[labels], 0
         energy = float(unary[np.arange(len(labels)), labels].sum())
-    else:
+    else:  # z_p <- softmax(-a_p + lam sum_q w_pq z_q), l_p = argmax_k z_pk
         z = softmax(-unary, axis=1)
         z[held] = np.eye(task.classes)[task.pinned[held]]
         z, values = bound(unary, task.graph, settings.lam, task.pinned, z, *settings.inner)
@@ -368,7 +368,7 @@ def advance(task: Task, state: ClusteringState, settings: ClusteringSettings) ->
             @ z
         )
         energy = float((z * (unary - settings.lam / 2 * field_)).sum())
-    if settings.mode != "fixed" and np.bincount(labels, minlength=task.classes).min() == 0:  # d
+    if settings.mode != "fixed" and np.bincount(labels, minlength=task.classes).min() == 0:
         state.why = "a class lost all its points, so the iteration before it stands"
         return
     state.labels, state.prototypes, state.z = labels, prototypes, z
@@ -378,7 +378,7 @@ def advance(task: Task, state: ClusteringState, settings: ClusteringSettings) ->
     made = len(state.energy)
     if settings.mode == "fixed":
         state.why = f"the prototypes are fixed: one bound of {count} iterations"
-    elif made > 2 and abs(energy - before) <= settings.tol * abs(before):  # e
+    elif made > 2 and abs(energy - before) <= settings.tol * abs(before):
         state.why = (
             f"the energy changed by no more than {settings.tol:g} of itself in iteration {made}"
         )
