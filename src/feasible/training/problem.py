@@ -322,7 +322,8 @@ class TrainingProblem(Problem):
         if answer is None:
             return Verdict(math.nan, math.inf)
         if self._judge_model is None or answer.plan is not None:
-            self._judge_model = self.model().to(self.device)
+            with torch.random.fork_rng(devices=[]):  # its weights are replaced: no draw is owed
+                self._judge_model = self.model().to(self.device)
         model = answer.into(self._judge_model)
         if answer.plan is not None:
             self._judge_model = None

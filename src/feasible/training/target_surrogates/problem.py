@@ -135,7 +135,8 @@ class TargetProblem(Problem):
         if answer is None:
             return Verdict(math.nan, math.inf)
         if self._judge_model is None:
-            self._judge_model = self.model()
+            with torch.random.fork_rng(devices=[]):  # its weights are replaced: no draw is owed
+                self._judge_model = self.model()
         model = answer.into(self._judge_model)
         with torch.enable_grad():
             h = self._summed(self.outputs(model), self.data.targets) / len(self.data)
