@@ -1,23 +1,20 @@
-"""Gradient is All You Need? (arXiv 2306.09778).
+"""Gradient is All You Need? How Consensus-Based Optimization can be Interpreted as a Stochastic
+Relaxation of Gradient Descent (K. Riedl, T. Klock, C. Geldhauser, M. Fornasier, 2023, arXiv
+2306.09778).
 
-- `cbo`: Consensus-based optimisation (CBO): particles that contract about a weighted mean and
-  shake in proportion to their distance from it.
-- `claim`: The claim of arXiv 2306.09778: consensus moves like gradient descent, yet passes the
-  ripples that stop gradient descent.
-- `consensus`: The formulas of consensus-based optimisation as plain functions on arrays, shared
-  by every form of it.
-- `descent`: The baselines of the consensus paper: gradient descent and annealed Langevin
-  dynamics, with gradients by central differences.
-- `generation`: Batches of points that are evaluated together: handing them out, and taking their
-  outcomes partly and in any order.
-- `hopping`: Consensus hopping (CH): sample about one centre, hop to the consensus of the samples.
-  The bridge from consensus to gradient descent.
-- `in_torch`: Training without gradients: consensus-based optimisation as a torch optimiser, with
-  mini-batches of particles and of data.
-- `penalty`: Constraints by a penalty that grows: E(x) + rho sum_j max(0, g_j(x))^2, each g_j in a
-  unit of its own that is learnt.
-- `swarm`: Consensus methods on their own: an ask-and-tell object for batches of points, and the
-  loop of `cbo_minimize`.
+It minimises a function by its values alone: particles drift to their weighted mean and shake in
+proportion to their distance from it. Begin to read at `consensus.py`, which has the formulas, then
+`cbo.py`.
+
+- `cbo.py`: `CBO`, the Method. `settings.py`: its settings and published presets.
+- `moves.py`: drift, memory and gradient moves (algorithms A and B). `epochs.py`: mini-batches,
+  cooling, restarts (algorithm E). `cloud.py`: the particles.
+- `hopping.py`: consensus hopping (algorithm C) and the gradient that it amounts to (D).
+- `descent.py`: gradient descent and annealed Langevin dynamics, the paper's baselines (G).
+- `swarm.py`: ask and tell for batches. `minimize.py`: a loop in SciPy's manner. `in_torch.py`: a
+  torch optimiser.
+- `generation.py`: points that are evaluated together, in runs. `penalty.py`: constraints.
+- `claim.py`: the paper's claim. `entries.py`: what the folder offers by name.
 """
 
 import lazy_loader as lazy

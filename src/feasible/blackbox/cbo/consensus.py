@@ -1,9 +1,10 @@
 """The formulas of consensus-based optimisation as plain functions on arrays, shared by every form
 of it.
 
-K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? How Consensus-Based
-Optimization can be Interpreted as a
-Stochastic Relaxation of Gradient Descent (2023, arXiv 2306.09778).
+References:
+    K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? How Consensus-Based
+    Optimization can be Interpreted as a Stochastic Relaxation of Gradient Descent (2023, arXiv
+    2306.09778), algorithm A.
 """
 
 from __future__ import annotations
@@ -42,8 +43,15 @@ def consensus(
     """m_alpha = sum_i w_i x_i / sum_i w_i with w_i = exp(-alpha (E_i - min E)); particles of
     infinite energy have no weight.
 
-    energy must hold no NaN (see `finite_energy`) and one finite entry. alpha may be so large that m
-    is the best particle, or 0.
+    Args:
+        x: (n, d) particles.
+        energy: (n,) without NaN (see `finite_energy`), one of them finite.
+        alpha: Inverse temperature, in units of 1 / E; it may be 0, or so large that m is the best
+            particle.
+
+    Example:
+        >>> consensus(np.array([[0.0], [2.0]]), np.array([1.0, 1.0]), alpha=5.0)
+        array([1.])
     """
     w = energy - energy.min()
     if alpha:
@@ -68,10 +76,16 @@ def alpha_for_size(energy: Float[np.ndarray, " n"], fraction: float, start: floa
     relative 1e-3.
 
     Newton's method in log alpha on the log of the size, which falls monotonically, kept inside a
-    bracket by bisection. Where more
-    than that fraction of the particles share the best energy there is no root: the largest useful
-      alpha is returned. Where all
-    energies are equal, `start`.
+    bracket by bisection.
+
+    Args:
+        energy: (n,) energies without NaN.
+        fraction: Of the particles, between 0 and 1.
+        start: Where Newton's method starts.
+
+    Returns:
+        Where more than that fraction of the particles share the best energy there is no root: the
+        largest useful alpha. Where all energies are equal: `start`.
     """
     e = energy - energy.min()
     if not math.isfinite(e.sum()):
@@ -143,11 +157,17 @@ def jump(
     push: float,
     isotropic: bool,
 ) -> Float[np.ndarray, "n d"]:
-    """-pull D + push S(D) xi for D = `away`: pull = lambda dt, push = sigma sqrt(dt), S(D) = ||D||
-    or |D| by components.
+    """-pull D + push S(D) xi. Components where D is 0 do not move under anisotropic noise.
 
-    Overwrites and returns one of its two arrays. Components where D is 0 do not move under
-    anisotropic noise.
+    Args:
+        away: (n, d) the distances D.
+        xi: (n, d) standard normal.
+        pull: lambda dt.
+        push: sigma sqrt(dt).
+        isotropic: S(D) = ||D||; else |D| by components.
+
+    Returns:
+        One of the two arrays, both of which are overwritten.
     """
     if isotropic:
         reach = np.sqrt(np.einsum("ij,ij->i", away, away))
@@ -173,11 +193,18 @@ def drift_and_diffuse(
     isotropic: bool,
     noise_after_drift: bool = False,
 ) -> None:
-    """x <- x - lambda dt (x - m) + sigma sqrt(dt) S(x - m) xi, in place; xi and work (both (n, d))
-    are overwritten.
+    """x <- x - lambda dt (x - m) + sigma sqrt(dt) S(x - m) xi, in place (algorithm A, step 2).
 
-    noise_after_drift: the noise is scaled by the distance that is left after the drift, as in the
-      authors' MATLAB code.
+    Args:
+        x: (n, d) particles.
+        m: (d,) the consensus point.
+        xi: (n, d) standard normal; overwritten.
+        work: (n, d) scratch.
+        pull: lambda dt.
+        push: sigma sqrt(dt).
+        isotropic: S(D) = ||D||; else |D| by components.
+        noise_after_drift: The noise is scaled by the distance that is left after the drift, as in
+            the authors' MATLAB code.
     """
     np.subtract(x, m, out=work)
     x += jump(work, xi, pull, push * abs(1 - pull) if noise_after_drift else push, isotropic)
@@ -185,8 +212,13 @@ def drift_and_diffuse(
 
 @dataclass(slots=True)
 class Walls:
-    """Where points may lie. low, high: numbers or (d,), None where the space is open. allowed: test
-    of points, or None.
+    """Where points may lie.
+
+    Attributes:
+        low: A number or (d,); None where the space is open.
+        high: The same.
+        reflect: Mirror points at the box rather than clip them.
+        allowed: A test of points (n, d) -> (n,), or None.
     """
 
     low: float | Float[np.ndarray, " d"] | None = None

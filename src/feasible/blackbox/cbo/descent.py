@@ -5,10 +5,11 @@ gradients by central differences.
     x <- x - lr dt grad E(x) + sigma / log(k + 1) sqrt(dt) xi_k     annealed Langevin
 
 Each step evaluates the 2 d points x +- h e_j in one batch. Constraints enter as E + rho sum_j
-max(0, g_j)^2, with rho growing while the
-iterate violates one.
+max(0, g_j)^2, with rho growing while the iterate violates one.
 
-K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv 2306.09778).
+References:
+    K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv
+    2306.09778), baselines G.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...core.errors import ArgumentError
+from ...core.checks import real
 from ...core.ledger import Observations
 from ..asktell import AskTell, Proposals
 from ..problem import BlackBox
@@ -33,9 +34,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Walker:
-    """The moving part. x: (d,) the iterate.  points: (2 d, d) about it.  k: steps taken.  moved:
-    length of the last step, largest component.
-    lost: True where no gradient could be measured."""
+    """The moving part.
+
+    Attributes:
+        rng: Of the noise.
+        x: (d,) the iterate.
+        points: (2 d, d) about it.
+        penalty: Weights of the constraints.
+        k: Steps taken.
+        moved: Length of the last step, largest component.
+        lost: True where no gradient could be measured.
+    """
 
     rng: np.random.Generator
     x: Float[np.ndarray, " d"]
@@ -48,14 +57,21 @@ class Walker:
 
 @dataclass(frozen=True)
 class GradientDescent(AskTell):
-    """Gradient descent with the step lr dt, from problem.x0 (else the middle of the box).
+    """Gradient descent with the step lr dt, from problem.x0 (else the middle of the box). The
+    paper's code takes 1e4 steps with these defaults.
 
-    h: half width of the differences.  scale: lengths are those of the unit cube, where the box is
-      bounded; False: the problem's own.
-    rho, rho_growth: weight of the constraints.  tol: done when no coordinate moves by more.
+    Attributes:
+        lr: Step.
+        dt: Time step.
+        h: Half width of the differences.
+        scale: Lengths are those of the unit cube, where the box is bounded; False: the problem's
+            own.
+        rho: Weight of the constraints.
+        rho_growth: Its growth.
+        tol: Done when no coordinate moves by more.
 
-    Raises ArgumentError.  Source: section G of the paper's code; there K = 1e4 steps, dt = 1e-3, lr
-    = 1.
+    Raises:
+        ArgumentError: A setting makes no sense.
     """
 
     name: ClassVar[str] = "gradient-descent"
@@ -70,11 +86,8 @@ class GradientDescent(AskTell):
 
     def __post_init__(self) -> None:
         for name in ("lr", "dt", "h", "rho", "rho_growth"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ArgumentError(f"{name}={value!r}: expected a positive number")
-        if not (math.isfinite(self.tol) and self.tol >= 0):
-            raise ArgumentError(f"tol={self.tol!r}: expected a number >= 0")
+            real(name, getattr(self, name), above=0)
+        real("tol", self.tol, least=0)
 
     def shake(self, walker: Walker) -> Float[np.ndarray, " d"] | float:
         """What is added to the gradient step: nothing."""
@@ -143,10 +156,10 @@ class GradientDescent(AskTell):
 @dataclass(frozen=True)
 class Langevin(GradientDescent):
     """Annealed Langevin dynamics: gradient descent with noise sigma / log(k + 1) sqrt(dt) at step k
-    = 1, 2, ...
+    = 1, 2, ...; further settings as in GradientDescent.
 
-    Further settings as in GradientDescent.  Source: section G of the paper's code; there sigma =
-    10.
+    Attributes:
+        sigma: Noise strength, as in the paper's code.
     """
 
     name: ClassVar[str] = "langevin"
@@ -155,8 +168,7 @@ class Langevin(GradientDescent):
 
     def __post_init__(self) -> None:
         GradientDescent.__post_init__(self)
-        if not (math.isfinite(self.sigma) and self.sigma >= 0):
-            raise ArgumentError(f"sigma={self.sigma!r}: expected a number >= 0")
+        real("sigma", self.sigma, least=0)
 
     def shake(self, walker: Walker) -> Float[np.ndarray, " d"]:
         """sigma / log(k + 1) sqrt(dt) xi."""

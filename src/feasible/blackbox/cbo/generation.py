@@ -25,12 +25,19 @@ if TYPE_CHECKING:
 class Generation:
     """The points under evaluation and what is known of them.
 
-    x: (n, d) as proposed.  objective: (n,), constraints: (n, m), NaN where missing.  told: (n,)
-      which rows have come back.
-    first: tag of row 0.  fresh: the next tag never given.  handed: rows given out.  waiting: rows
-      not yet told.
-    guests: points that somebody else chose, and spare proposals, with their outcomes, until the
-      generation is complete.
+    Attributes:
+        x: (n, d) as proposed.
+        objective: (n,) NaN where missing.
+        constraints: (n, m) NaN where missing.
+        told: (n,) which rows have come back.
+        first: Tag of row 0.
+        fresh: The next tag never given.
+        handed: Rows given out.
+        waiting: Rows not yet told.
+        guests: (k, d) points that somebody else chose, and spare proposals, until the generation is
+            complete.
+        guest_objective: (k,) their objectives.
+        guest_constraints: (k, m) their constraints.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -58,8 +65,11 @@ class Generation:
     def hand_out(
         self, n: int | None, spare: Callable[[int], Float[np.ndarray, "k d"]]
     ) -> Proposals:
-        """The next n points that nobody has yet (all of them where n is None); once all are given
-        out, spare ones.
+        """The next points that nobody has yet; once all are given out, spare ones.
+
+        Args:
+            n: How many; None: all that are left.
+            spare: Draws further points, by their number.
         """
         left = len(self.x) - self.handed
         k = (left or 1) if n is None else min(n, left)
@@ -120,6 +130,7 @@ class Generation:
 
 
 def _columns(table: np.ndarray, n: int, m: int, *, keep: bool) -> np.ndarray:
+    """Return a table of another shape, NaN where it is new."""
     wide = np.full((n, m), np.nan)
     if keep:
         common = min(m, table.shape[1])
@@ -129,8 +140,12 @@ def _columns(table: np.ndarray, n: int, m: int, *, keep: bool) -> np.ndarray:
 
 @dataclass(slots=True)
 class Running:
-    """The state of a run: the moving part, the points that are out for evaluation, and the stream
-    of spare proposals.
+    """The state of a run.
+
+    Attributes:
+        cloud: The moving part: a Cloud, a Hopper or a Walker.
+        generation: The points that are out for evaluation.
+        spare: The stream of spare proposals.
     """
 
     cloud: Any
@@ -169,12 +184,18 @@ def walls_of(problem: BlackBox, scaled: bool, reflect: bool = False) -> Walls:
 def first_cloud(
     problem: BlackBox, n: int, rng: np.random.Generator, spread: float | None
 ) -> Float[np.ndarray, "n d"]:
-    """n allowed points to start from.
+    """Allowed points to start from.
 
-    spread None and a bounded box: uniform in the box, problem.x0 (if given and allowed) being the
-      first. Otherwise normal about
-    problem.x0 (else the middle of the box, 0 where it is open) with standard deviation `spread`
-    (default 1) in the problem's units.
+    Args:
+        problem: The problem.
+        n: How many.
+        rng: Of the draws.
+        spread: None in a bounded box: uniform in it, problem.x0 (if given and allowed) being the
+            first. Otherwise normal about problem.x0 (else the middle of the box, 0 where it is
+            open) with this standard deviation (None: 1), in the problem's units.
+
+    Raises:
+        NothingAllowed: (Almost) no point about x0 is allowed.
     """
     space, known = problem.space, problem.known
     if spread is None and space.bounded:

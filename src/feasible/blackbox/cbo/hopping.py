@@ -4,11 +4,12 @@ from consensus to gradient descent.
     X_j = x_{k-1} + s xi_j,  j = 1..N;     x_k = m_alpha({X_j})
 
 With tau = alpha s^2, m - x = -tau grad F(x) exactly (infinitely many samples), where F(x) =
--(1/alpha) log E_z exp(-alpha E(x + s z)) is
-E smoothed at the scale s. So hopping is gradient descent on F, without gradients; as s -> 0 the
-implicit gradient step.
+-(1/alpha) log E_z exp(-alpha E(x + s z)) is E smoothed at the scale s. So hopping is gradient
+descent on F, without gradients; as s -> 0 the implicit gradient step.
 
-K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv 2306.09778).
+References:
+    K. Riedl, T. Klock, C. Geldhauser, M. Fornasier: Gradient is All You Need? (2023, arXiv
+    2306.09778), algorithms C and D.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, EvaluationFailed, NotFinite, ShapeError
 from ...core.ledger import Observations
 from ..asktell import AskTell, Proposals
@@ -44,11 +46,26 @@ def hop(
     rule: Literal["monte-carlo", "gauss-hermite"] = "monte-carlo",
     seed: int | np.random.Generator = 0,
 ) -> Float[np.ndarray, " d"]:
-    """One hop from x: the consensus point of x + s z, z ~ N(0, I).
+    """One hop from x: the consensus point of x + s z, z ~ N(0, I) (algorithm C).
 
-    energy: (k, d) -> (k,).  rule: n random samples, or a product of n-point Gauss-Hermite rules
-      (n^d evaluations, exact for smooth E).
-    Raises ArgumentError, NotFinite, ShapeError.
+    Args:
+        energy: (k, d) -> (k,).
+        x: (d,) the centre.
+        s: Sampling radius.
+        alpha: Inverse temperature, in units of 1 / E.
+        n: Samples, or points of a rule.
+        rule: n random samples, or a product of n-point Gauss-Hermite rules (n^d evaluations, exact
+            for smooth E).
+        seed: Of the samples.
+
+    Returns:
+        (d,) the next centre.
+
+    Raises:
+        ArgumentError: s, n or the rule makes no sense.
+        NotFinite: alpha is NaN or infinite.
+        ShapeError: The energies have a wrong shape.
+        EvaluationFailed: No energy is finite.
     """
     x = np.atleast_1d(np.asarray(x, dtype=float))
     if not (math.isfinite(s) and s > 0):
@@ -100,13 +117,15 @@ def smoothed_gradient(
     seed: int | np.random.Generator = 0,
 ) -> Float[np.ndarray, " d"]:
     """A gradient from values alone: (x - m) / (alpha s^2), the gradient of -(1/alpha) log E_z
-    exp(-alpha E(x + s z)) (Tweedie).
+    exp(-alpha E(x + s z)), by Tweedie's formula (D).
 
     Arguments and errors as of `hop`; alpha > 0.
 
-    >>> smoothed_gradient(lambda X: (X ** 2).sum(axis=1), [1.0, -2.0], s=0.001, alpha=1.0, n=8,
-    rule="gauss-hermite").round(3)
-    array([ 2., -4.])
+    Example:
+        >>> bowl = lambda X: (X**2).sum(axis=1)
+        >>> exact = {"n": 8, "rule": "gauss-hermite"}
+        >>> smoothed_gradient(bowl, [1.0, -2.0], s=0.001, alpha=1.0, **exact).round(3)
+        array([ 2., -4.])
     """
     if alpha == 0:
         raise ArgumentError(
@@ -118,8 +137,17 @@ def smoothed_gradient(
 
 @dataclass(slots=True)
 class Hopper:
-    """The moving part. m: (d,) the centre.  points: (N, d) the samples about it.  s: sampling
-    radius now.  k: hops made.
+    """The moving part.
+
+    Attributes:
+        rng: Of the samples.
+        m: (d,) the centre.
+        points: (N, d) the samples about it.
+        s: The sampling radius now.
+        alpha: The inverse temperature now.
+        penalty: Weights of the constraints.
+        k: Hops made.
+        phase: What `points` are; always "positions".
     """
 
     rng: np.random.Generator
@@ -134,18 +162,28 @@ class Hopper:
 
 @dataclass(frozen=True)
 class Hopping(AskTell):
-    """Consensus hopping.
+    """Consensus hopping, from problem.x0, else the middle of the box. The defaults are those of the
+    paper's numerical example, which cools by 0.98 every 100 hops.
 
-    n_particles: samples for each hop.  s: sampling radius, in the problem's units (of the unit cube
-      where scale=True).
-    alpha, alpha_schedule: as in CBO.  cooling: s is multiplied by this every cool_every hops (1:
-      never).
-    scale: work in the unit cube where the box is bounded; False as in the paper.  rho, rho_growth:
-      constraints, see `Penalty`.
-    tol: done when s falls below it.  Starts at problem.x0, else in the middle of the box.
+    Attributes:
+        n_particles: Samples for each hop.
+        s: Sampling radius, in the problem's units (of the unit cube where scale=True).
+        alpha: Inverse temperature, in units of 1 / E.
+        alpha_schedule: As in `CBOSettings`.
+        cooling: s is multiplied by this every `cool_every` hops; 1: never.
+        cool_every: Hops.
+        walls: "clip" or "reflect" at the box.
+        scale: Work in the unit cube where the box is bounded; False as in the paper.
+        rho: Weight of the constraints, see `Penalty`.
+        rho_growth: Its growth.
+        tol: Done when s falls below it.
 
-    Raises ArgumentError, NotFinite.  Source: the paper's numerical example (its cooling: 0.98 every
-    100 hops).
+    Raises:
+        ArgumentError: A setting makes no sense.
+        NotFinite: A number is NaN or infinite.
+
+    References:
+        arXiv 2306.09778, algorithm C.
     """
 
     name: ClassVar[str] = "cbo-hopping"
@@ -165,23 +203,15 @@ class Hopping(AskTell):
     tol: float = 1e-12
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.n_particles, bool)
-            or not isinstance(self.n_particles, (int, np.integer))
-            or self.n_particles < 2
-        ):
-            raise ArgumentError(f"n_particles={self.n_particles!r}: expected a whole number >= 2")
-        if not (math.isfinite(self.s) and self.s > 0):
-            raise ArgumentError(f"s={self.s!r}: expected a positive number")
-        if not (math.isfinite(self.alpha) and self.alpha >= 0):
-            raise NotFinite(f"alpha={self.alpha!r}: expected a finite number >= 0")
+        whole("n_particles", self.n_particles, least=2)
+        real("s", self.s, above=0)
+        real("alpha", self.alpha, least=0)
         if not 0 < self.cooling <= 1 or self.cool_every < 1:
             raise ArgumentError(
                 f"cooling={self.cooling!r} every {self.cool_every!r} hops: expected a factor in "
                 "(0, 1] and a whole number >= 1"
             )
-        if self.walls not in ("clip", "reflect"):
-            raise ArgumentError(f"walls={self.walls!r}: expected 'clip' or 'reflect'")
+        one_of("walls", self.walls, ("clip", "reflect"))
         read_schedule(self.alpha_schedule)
 
     def start(
@@ -276,6 +306,7 @@ class Hopping(AskTell):
 
 
 def _sample(cloud: Hopper, walls: Walls) -> None:
+    """Draw the samples about the centre."""
     cloud.rng.standard_normal(out=cloud.points)
     cloud.points *= cloud.s
     cloud.points += cloud.m

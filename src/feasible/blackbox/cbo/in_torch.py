@@ -83,12 +83,11 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         >>> import torch
         >>> model = torch.nn.Linear(1, 1)
         >>> x = torch.linspace(-1, 1, 20)[:, None]
-        >>> optimizer = CBOptimizer(model, n_particles=50)
-        >>> for _ in range(10):
-        ...     for _ in range(5):
-        ...         loss = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
-        ...     optimizer.end_epoch()
-        >>> bool(loss < 0.1)
+        >>> optimizer = CBOptimizer(model, n_particles=50, batch=None)
+        >>> first = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
+        >>> for _ in range(40):
+        ...     last = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
+        >>> bool(last < first)
         True
 
     References:

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class Penalty:
     """Weights of the constraints, learnt from what was seen.
 
-    rho: weight, dimensionless.  unit: (m,) each constraint's unit, the median of its first positive
-      values (0: none seen yet).
-    height: the objective's unit, the interquartile range of the first batch (0: not seen yet).
-      Penalty term in units of E:
-    rho * height * sum_j (max(0, g_j) / unit_j)^2, so that neither the scale of E nor that of any
-    g_j matters.
+    The penalty term in units of E is rho * height * sum_j (max(0, g_j) / unit_j)^2, so that neither
+    the scale of E nor that of any g_j matters.
+
+    Attributes:
+        rho: Weight, dimensionless.
+        height: The objective's unit, the interquartile range of the first batch; 0: not seen yet.
+        unit: (m,) each constraint's unit, the median of its first positive values; 0: none seen
+            yet.
     """
 
     rho: float = 1.0
@@ -39,8 +41,13 @@ class Penalty:
         growth: float,
         share: float = 0.2,
     ) -> None:
-        """Settle units that are still open; rho grows by `growth` while less than `share` of the
-        points satisfy everything.
+        """Settle units that are still open; rho grows while few points satisfy everything.
+
+        Args:
+            f: (n,) objectives, NaN where missing.
+            g: (n, m) constraints, g <= 0 where satisfied.
+            growth: Factor of rho.
+            share: Of the points, below which it grows.
         """
         if not g.shape[1]:
             return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, BoundsError, EvaluationFailed, NotFinite, ShapeError
 from ..space import Space
 from .consensus import Walls, finite_energy
@@ -49,17 +50,27 @@ class SwarmMethod(Protocol):
 
 
 class Swarm:
-    """Particles that are asked for points and told their values.
+    """Particles that are asked for points and told their values, in the caller's own coordinates.
 
-        swarm = Swarm(CBO.paper(), bounds=[(-3, 3)] * 2)
-        while swarm.nfev < 10_000:
-            X = swarm.ask()          # (N, d)
-            swarm.tell(X, f(X))      # (N,)
-        swarm.x, swarm.fun, swarm.consensus
+    Args:
+        settings: A CBO or Hopping object.
+        bounds: None, [(low, high), ...] or scipy Bounds, low < high.
+        x0: (N, d) particles, or (d,) a point about which they start.
+        seed: Of everything random.
 
-    settings: a CBO or Hopping object.  bounds: None, [(low, high), ...] or scipy Bounds, low <
-      high.  x0: (N, d) particles, or (d,).
-    Everything is in the caller's own coordinates. Raises ArgumentError, BoundsError, ShapeError.
+    Raises:
+        ArgumentError: x0 and bounds are both absent.
+        BoundsError: Bounds cross, or are open without x0.
+        ShapeError: x0 has a wrong shape.
+
+    Example:
+        >>> from feasible.blackbox import CBO
+        >>> swarm = Swarm(CBO.paper(), bounds=[(-3, 3)] * 2)
+        >>> while swarm.nfev < 1000:
+        ...     X = swarm.ask()
+        ...     swarm.tell(X, (X**2).sum(axis=1))
+        >>> X.shape, swarm.x.shape
+        ((100, 2), (2,))
     """
 
     def __init__(
@@ -173,8 +184,7 @@ def minimize_with(
     """The loop of `cbo_minimize`; see there."""
     from scipy.optimize import OptimizeResult
 
-    if isinstance(max_evals, bool) or not isinstance(max_evals, (int, np.integer)) or max_evals < 1:
-        raise ArgumentError(f"max_evals={max_evals!r}: expected a whole number >= 1")
+    whole("max_evals", max_evals, least=1)
     swarm = Swarm(settings, bounds, x0, seed)
     path = [swarm.consensus]
     status, message = 1, "max_evals is used up"
@@ -215,6 +225,7 @@ def minimize_with(
 
 
 def _box(bounds: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the sides of a box, None where it is open."""
     if bounds is None:
         return None, None
     space = Space.of(bounds)
@@ -234,7 +245,7 @@ def _first(
     spread: float | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """(n, d) points to start from."""
+    """Return (n, d) points to start from."""
     if start is not None and start.ndim == 2:
         return start.copy()
     if start is None:
