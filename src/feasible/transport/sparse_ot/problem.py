@@ -7,8 +7,7 @@ subject to  T >= 0,  T 1 = a,  T' 1 = b,  at most k nonzeros in every column (or
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals
+from ..cached import Cached
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def bound(
 
 
 @dataclass
-class SparseTransport(Problem):
+class SparseTransport(Cached, Problem):
     """Couple masses under a cost with at most k nonzeros in every column, or row, of the plan.
 
         minimise    <T, C> + gamma/2 |T|^2
@@ -102,7 +102,6 @@ class SparseTransport(Problem):
     name: str = "sparse-transport"
     tolerance: float = 1e-6
     best_known: float | None = None
-    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     answers: ClassVar[tuple[type, ...]] = (SparsePlan,)
     example_budget: ClassVar[str] = "gradients=2000"
@@ -134,15 +133,6 @@ class SparseTransport(Problem):
     def charge(self) -> None:
         """Charge one gradient, before it is computed."""
         spend(gradients=1)
-
-    def cached(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What depends on the data and `key` alone, made once."""
-        if key not in self._cache:
-            self._cache[key] = make()
-        return self._cache[key]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": {}}
 
     def values(self, plan: sparse.csr_array) -> tuple[float, float]:
         """(<T, C>, <T, C> + gamma/2 |T|^2)."""

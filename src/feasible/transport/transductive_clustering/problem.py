@@ -8,8 +8,7 @@ A method sees the features and the given labels; the true labels are for the jud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from ...core.errors import ArgumentError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import plain, whole_numbers
+from ..cached import Cached
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -29,7 +29,7 @@ NORMS = ("l2", None)
 
 
 @dataclass
-class FewShot(Problem):
+class FewShot(Cached, Problem):
     """Points of which a few have labels.
 
         minimise    share of the unlabelled points that get a wrong label
@@ -63,7 +63,6 @@ class FewShot(Problem):
     base_mean: Any = None
     normalize: str | None = "l2"
     best_known: float | None = None
-    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     example_budget: ClassVar[str] = "evaluations=100"
     objective_title: ClassVar[str] = "error rate"
@@ -124,20 +123,9 @@ class FewShot(Problem):
         """Charge n passes over all points, before they are made."""
         spend(evaluations=n)
 
-    def cached(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What depends on the data and `key` alone (prepared features, a graph of neighbours), made
-        once.
-        """
-        if key not in self._cache:
-            self._cache[key] = make()
-        return self._cache[key]
-
     def named(self, numbers: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
         """Labels of class numbers 0..K-1."""
         return self.values[numbers]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": {}}
 
     # -- answers -----------------------------------------------------------------------------------
 
