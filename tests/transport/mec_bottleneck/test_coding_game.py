@@ -233,6 +233,7 @@ def test_an_action_that_no_message_makes_tells_nothing():
 def test_a_missing_gymnasium_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     monkeypatch.delitem(sys.modules, "feasible.transport.mec_bottleneck.coding_env")
+    monkeypatch.delitem(vars(feasible.transport), "MarkovCodingGame", raising=False)
     with pytest.raises(MissingExtra, match=r"feasible\[transport\]"):
         _ = feasible.transport.MarkovCodingGame
 
