@@ -48,9 +48,15 @@ PAGES = [
     "docs/transport/transductive-clustering.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
+    "docs/training/autolrs.md",
+    "docs/training/hesso.md",
     "docs/training/hyperparameter-free.md",
-    "docs/training/optimizers.md",
-    "docs/training/pruning.md",
+    "docs/training/lion-k.md",
+    "docs/training/mfac.md",
+    "docs/training/refined-schedule.md",
+    "docs/training/rex.md",
+    "docs/training/target-surrogates.md",
+    "docs/training/uba.md",
 ]
 FENCE = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$",
