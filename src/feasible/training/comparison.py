@@ -2,9 +2,8 @@
 the tables of REX's paper.
 
 Every budget is a run of its own with the schedule scaled to it, never a longer run cut short. The
-rate of a (problem, optimiser, budget, schedule)
-is chosen on some seeds and the figures come from others (J. Chen, C. Wolfe, A. Kyrillidis, arXiv
-2107.04197, section 4).
+rate of a (problem, optimiser, budget, schedule) is chosen on some seeds and the figures come from
+others (J. Chen, C. Wolfe, A. Kyrillidis, arXiv 2107.04197, section 4).
 """
 
 from __future__ import annotations

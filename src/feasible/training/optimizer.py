@@ -2,9 +2,9 @@
 that fit only the model they are of.
 
 A class derives from `NamedState` and `torch.optim.Optimizer`, in this order, and gets `state_dict`
-and `load_state_dict` that match state by
-parameter name where names were given (`model.named_parameters()`), and refuse the state of another
-model with the names and shapes that differ.
+and `load_state_dict` that match state by parameter name where names were given
+(`model.named_parameters()`), and refuse the state of another model with the names and shapes that
+differ.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 of the peak rate.
 
 A schedule is a profile and a rule how often the rate follows it (`Sampling`); `ProfileLR` joins the
-two. All of these take a float or an array and
-return the same. Profile and sampling as two choices: J. Chen, C. Wolfe, A. Kyrillidis, REX (MLSys
-2022, arXiv 2107.04197), section 3.
+two. All of these take a float or an array and return the same. Profile and sampling as two choices:
+J. Chen, C. Wolfe, A. Kyrillidis, REX (MLSys 2022, arXiv 2107.04197), section 3.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 the limits of the problem.
 
 `GroupPruning` (HESSO, HESSO-CRIC, and a hard one-shot cut as baseline) answers with a smaller
-network, for limits on parameters and macs.
-`WeightPruning` (the optimal brain surgeon with M-FAC, and magnitudes as baseline) answers with
-zeros, for limits on sparsity.
+network, for limits on parameters and macs. `WeightPruning` (the optimal brain surgeon with M-FAC,
+and magnitudes as baseline) answers with zeros, for limits on sparsity.
 """
 
 from __future__ import annotations

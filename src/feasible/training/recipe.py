@@ -1,5 +1,5 @@
-"""A recipe: an optimiser and a schedule, by name. The run wraps the native classes; any optimiser
-and schedule of this room may be combined.
+"""A recipe: an optimiser and a schedule, by name. The run wraps the native classes; any
+optimiser and schedule of this room may be combined.
 """
 
 from __future__ import annotations

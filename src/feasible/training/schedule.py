@@ -1,11 +1,12 @@
 """ProfileLR: one learning-rate scheduler for every profile and sampling rule.
 
-    rate of step k = 0, 1, ...:  min_lr + (lr - min_lr) s(z),  z the sampled share of the run that
-    is over,  lr the group's own peak
+    rate of step k = 0, 1, ...:  min_lr + (lr - min_lr) s(z)
+
+with z the sampled share of the run that is over and lr the group's own peak.
 
 The rate is a closed form of (k, the group's peak), never of the rate before, so a resumed run goes
-on bit for bit, whichever of optimiser and
-scheduler was built or loaded first. Profile x sampling: arXiv 2107.04197 (REX), section 3.
+on bit for bit, whichever of optimiser and scheduler was built or loaded first. Profile x sampling:
+arXiv 2107.04197 (REX), section 3.
 """
 
 from __future__ import annotations

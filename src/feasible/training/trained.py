@@ -1,5 +1,5 @@
-"""Trained weights: plain tensors and, for a smaller network than the model function makes, the plan
-that shrinks it. No pickles.
+"""Trained weights: plain tensors and, for a smaller network than the model function makes, the
+plan that shrinks it. No pickles.
 """
 
 from __future__ import annotations

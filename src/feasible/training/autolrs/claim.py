@@ -1,6 +1,6 @@
-"""The claim of arXiv 2105.10762: a schedule found on the way, from an interval of rates alone, is
-as good as the best constant rate, and forecasts of
-short trials rank the rates."""
+"""The claim of arXiv 2105.10762: a schedule found on the way, from an interval of rates alone,
+is as good as the best constant rate, and forecasts of short trials rank the rates.
+"""
 
 from __future__ import annotations
 

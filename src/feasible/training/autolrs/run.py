@@ -1,5 +1,5 @@
-"""AutoLRS in a run: its steps of searching are charged as steps, like those of training; the answer
-is what training has reached.
+"""AutoLRS in a run: its steps of searching are charged as steps, like those of training; the
+answer is what training has reached.
 """
 
 from __future__ import annotations

@@ -1,18 +1,21 @@
-"""HESSO: Towards Automatic Efficient and User Friendly Any Neural Network Training and Pruning
-(arXiv 2409.09085).
+"""HESSO: train and cut a network in one run.
 
-- `claim`: The claim of arXiv 2409.09085: one training run gives a smaller network with the same
-  output, and shrinking in periods beats cutting at once.
-- `cric`: HESSO-CRIC: HESSO that looks several times before it decides, so that a structure that
-  only seems redundant is not cut.
-- `groups`: Zero-invariant groups: the parts of a network that can be cut out without changing its
-  output, once their variables are zero.
-- `groups_fx`: Coupled channels by torch.fx: the proposal of
-  `find_zero_invariant_groups(backend="fx")`, for installations without torch-pruning.
-- `hesso`: HESSO: train and cut a network in one run, by shrinking redundant groups of variables
-  to zero while the others learn to do without them.
-- `subnet`: Smaller networks: cut channels whose variables are zero out of a network, keep what
-  was cut as plain data, and build it again from there.
+T. Chen, X. Qu, D. Aponte, C. Banbury, J. Ko, T. Ding, Y. Ma, V. Lyapunov, I. Zharkov, L. Liang,
+"HESSO: Towards Automatic Efficient and User Friendly Any Neural Network Training and Pruning",
+2024, arXiv 2409.09085. Groups of variables that can be cut without changing the output shrink to
+zero while the others learn.
+
+Begin with `hesso`, class `HESSO`.
+
+- `groups`: What a zero-invariant group is.
+- `find`, `groups_fx`: Groups found in a network, by torch-pruning or torch.fx.
+- `hesso`: The optimiser; `cric` looks several times before it decides.
+- `cutting`: What to cut, as plain data.
+- `subnet`: The smaller network: made, compared, saved, loaded.
+- `run`: Its methods for runs, `GroupPruning`.
+- `peers`: torch-pruning's own choice of channels in the same run.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

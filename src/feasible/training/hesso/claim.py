@@ -1,5 +1,5 @@
-"""The claim of arXiv 2409.09085: one training run gives a smaller network with the same output, and
-shrinking in periods beats cutting at once.
+"""The claim of arXiv 2409.09085: one training run gives a smaller network with the same output,
+and shrinking in periods beats cutting at once.
 """
 
 from __future__ import annotations

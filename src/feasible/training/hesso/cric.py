@@ -2,13 +2,12 @@
 redundant is not cut.
 
 Corrective redundant identification cycles: the groups of lowest score are shrunk to zero on trial
-  while the others train; whatever turns out low
-meanwhile is tried in the next cycle, from the same weights. A group's score is the mean over all of
-these samples. Then one phase of HESSO cuts.
+while the others train; whatever turns out low meanwhile is tried in the next cycle, from the same
+weights. A group's score is the mean over all of these samples. Then one phase of HESSO cuts.
 
 T. Chen et al., arXiv 2409.09085 (see `hesso`). It takes 6 steps a layer, then sampling_steps a
-cycle, that do not train the network; take it where a
-few small weights may carry everything, such as bottlenecks.
+cycle, that do not train the network; take it where a few small weights may carry everything, such
+as bottlenecks.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Zero-invariant groups found in a network: layers that are coupled are proposed by torch-pruning's
-graph or by torch.fx, and those stay whose cutting changes nothing.
+"""Zero-invariant groups found in a network: layers that are coupled are proposed by
+torch-pruning's graph or by torch.fx, and those stay whose cutting changes nothing.
 """
 
 from __future__ import annotations

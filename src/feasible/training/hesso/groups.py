@@ -2,17 +2,15 @@
 once their variables are zero.
 
 A group is one channel, hidden unit or attention head: the rows of every layer that make it (weight
-  row, bias, normalisation), coupled over residual
-additions, concatenations and depthwise convolutions by torch-pruning's dependency graph (G. Fang et
-al., DepGraph, CVPR 2023). T. Chen et al. (HESSO,
-arXiv 2409.09085; OTO, 2107.07467) name the condition: all variables of a group zero implies that
-its output is zero.
+row, bias, normalisation), coupled over residual additions, concatenations and depthwise
+convolutions by torch-pruning's dependency graph (G. Fang et al., DepGraph, CVPR 2023). T. Chen et
+al. (HESSO, arXiv 2409.09085; OTO, 2107.07467) name the condition: all variables of a group zero
+implies that its output is zero.
 
 What the graph proposes is tried before it is believed: on a copy with random weights each set of
-  groups is zeroed and cut out, and the two outputs
-are compared. Where they differ (outputs of the model, sigmoids, normalisation without weights,
-attention without its heads), the layers are left out,
-with the reason.
+groups is zeroed and cut out, and the two outputs are compared. Where they differ (outputs of the
+model, sigmoids, normalisation without weights, attention without its heads), the layers are left
+out, with the reason.
 """
 
 from __future__ import annotations

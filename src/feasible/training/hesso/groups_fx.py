@@ -2,10 +2,9 @@
 installations without torch-pruning.
 
 Every channel that a layer makes gets a number; additions join numbers, concatenations and
-flattening carry them along. Known are linear layers,
-convolutions (depthwise ones too), batch normalisation, activations, pooling, dropout, additions,
-concatenations and flattening; channels that reach
-anything else stay whole, and so do the model's inputs and outputs.
+flattening carry them along. Known are linear layers, convolutions (depthwise ones too), batch
+normalisation, activations, pooling, dropout, additions, concatenations and flattening; channels
+that reach anything else stay whole, and so do the model's inputs and outputs.
 """
 
 from __future__ import annotations

@@ -1,19 +1,16 @@
 """HESSO: train and cut a network in one run, by shrinking redundant groups of variables to zero
 while the others learn to do without them.
 
-    minimise f(x)   s.t.   K groups of variables are zero,      groups as in
-    `feasible.training.hesso.groups`
+    minimise f(x)   s.t.   K groups of variables are zero
 
 T. Chen, X. Qu, D. Aponte, C. Banbury, J. Ko, T. Ding, Y. Ma, V. Lyapunov, I. Zharkov, L. Liang:
-HESSO: Towards Automatic Efficient and User Friendly
-Any Neural Network Training and Pruning. 2024, arXiv 2409.09085. Take it when a smaller network is
-wanted from one training run;
-`hesso_cric` costs more steps and looks longer before it decides.
+HESSO: Towards Automatic Efficient and User Friendly Any Neural Network Training and Pruning. 2024,
+arXiv 2409.09085. Take it when a smaller network is wanted from one training run; `cric` costs
+more steps and looks longer before it decides.
 
 Two things differ from the official code, which are mistakes there: a group in whose direction
-  training shrinks it anyway counts as redundant
-(cosine_sign="descent"; "official" has the opposite sign), and groups already chosen are out of the
-ranking instead of being ranked with others.
+training shrinks it anyway counts as redundant (cosine_sign="descent"; "official" has the opposite
+sign), and groups already chosen are out of the ranking instead of being ranked with others.
 """
 
 from __future__ import annotations

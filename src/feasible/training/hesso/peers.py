@@ -1,5 +1,5 @@
-"""torch-pruning's own magnitude pruner in a run: which channels go is its choice; training and the
-cut are the same as for HESSO.
+"""torch-pruning's own magnitude pruner in a run: which channels go is its choice; training and
+the cut are the same as for HESSO.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from ...core.errors import Infeasible, MissingExtra
-from ..hesso.cutting import cutting_plan
-from ..hesso.groups import Groups
-from ..hesso.hesso import HESSO
-from ..hesso.run import GroupPruning
-from ..hesso.subnet import measured
 from ..trained import shrink
+from .cutting import cutting_plan
+from .groups import Groups
+from .hesso import HESSO
+from .run import GroupPruning
+from .subnet import measured
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from .find import find_zero_invariant_groups
 from .groups import Groups
 from .hesso import CRITERIA, HESSO, SIGNS, VARIANTS
 from .subnet import construct_subnet
-
-if TYPE_CHECKING:
-    pass
 
 
 def most_allowed(problem: TrainingProblem, method: str) -> dict[str, float]:

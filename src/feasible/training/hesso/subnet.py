@@ -2,9 +2,8 @@
 plain data, and build it again from there.
 
 A plan is {"tensors": {name: {axis: entries that stay}}, "attributes": {module: {name: value}}}:
-lists of whole numbers, as JSON has them. With the
-weights beside it in a safetensors file, `load_subnet(model_fn, file)` rebuilds the network without
-a pickle.
+lists of whole numbers, as JSON has them. With the weights beside it in a safetensors file,
+`load_subnet(model_fn, file)` rebuilds the network without a pickle.
 """
 
 from __future__ import annotations

@@ -2,15 +2,14 @@
 came out as AlgoPerf does.
 
 Kasimbeg, Roulet, Agarwal, Medapati, Pedregosa, Agarwala, Dahl, "How far away are truly
-hyperparameter-free learning algorithms?" (2025, arXiv
-2505.24005): a submission is an optimiser with all its settings and its schedule, the same for all
-workloads. Who reaches the targets first?
+hyperparameter-free learning algorithms?" (2025, arXiv 2505.24005): a submission is an optimiser
+with all its settings and its schedule, the same for all workloads. Who reaches the targets first?
 The published abstract gives the question and the finding; the details of the search here (space,
 penalty, re-run) are our own.
 
 A workload is a `TrainingProblem` whose `best_known` is its target, a held-out loss (`with_target`
-makes one). So a race over workloads is what
-`feasible.lab.profiles` draws performance profiles of, with tau = 0.
+makes one). So a race over workloads is what `feasible.lab.profiles` draws performance profiles of,
+with tau = 0.
 """
 
 from __future__ import annotations

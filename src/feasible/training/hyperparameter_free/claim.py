@@ -1,6 +1,7 @@
-"""The claim of arXiv 2505.24005: learning-rate-free methods as published are poor with one setting
-for all workloads, calibration helps much, and the
-best calibrated one does not pass a calibrated NadamW."""
+"""The claim of arXiv 2505.24005: learning-rate-free methods as published are poor with one
+setting for all workloads, calibration helps much, and the best calibrated one does not pass a
+calibrated NadamW.
+"""
 
 from __future__ import annotations
 

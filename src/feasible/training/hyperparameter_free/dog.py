@@ -1,17 +1,16 @@
 """Distance over gradients: DoG and LDoG (Ivgi, Hinder, Carmon, "DoG is SGD's Best Friend", ICML
-2023, arXiv 2302.12022), and DoWG (Khaled,
-Mishchenko, Jin, NeurIPS 2023, arXiv 2305.16284). Gradient steps without a rate:
+2023, arXiv 2302.12022), and DoWG (Khaled, Mishchenko, Jin, NeurIPS 2023, arXiv 2305.16284).
+Gradient steps without a rate:
 
-    DoG    rbar = max |x - x0|, at first reps_rel (1 + |x0|);   G = sum |g|^2 + eps;            x -=
-    lr rbar / sqrt(G) g
+    DoG    rbar = max |x - x0|, at first reps_rel (1 + |x0|);   G = sum |g|^2 + eps
+           x <- x - lr rbar / sqrt(G) g
     LDoG   the same for each tensor by itself
-    DoWG   d2 = max |x - x0|^2, at first 1e-4;   V = sum d2 |g|^2;                              x -=
-    lr d2 / (sqrt(V) + 1e-4) g
+    DoWG   d2 = max |x - x0|^2, at first 1e-4;   V = sum d2 |g|^2
+           x <- x - lr d2 / (sqrt(V) + 1e-4) g
 
 They want no decay of the rate, but an average of the iterates: `PolynomialAverager`. Written here
-  because dog-optimizer 1.0.3 fails where a parameter
-has no gradient, and measures each parameter group by itself; with one group the numbers are the
-same.
+because dog-optimizer 1.0.3 fails where a parameter has no gradient, and measures each parameter
+group by itself; with one group the numbers are the same.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What optimisers share that estimate their own rate: a step that looks before it moves, the rate
-that a step has, and a watch on the estimate.
+"""What optimisers share that estimate their own rate: a step that looks before it moves, the
+rate that a step has, and a watch on the estimate.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Mechanic (Cutkosky, Defazio, Mehta, "Mechanic: A Learning Rate Tuner", NeurIPS 2023, arXiv
-2306.00144): any optimiser's steps, times a scale that
-is learned by betting on <gradient, displacement>.
+2306.00144): any optimiser's steps, times a scale that is learned by betting on <gradient,
+displacement>.
 
-    Delta <- sum of the base optimiser's steps u;   x = x0 + S Delta,   S = sum of s_i, one for each
-    beta_i
-    h = <g + s_decay S |g| / |x| x, Delta>;   m = max(beta m, |h|);   v = beta^2 v + h^2;   r =
-    (beta r - s h)_+;   s = (s_init m / n + r) / sqrt(v)
+    Delta <- sum of the base optimiser's steps u;   x = x0 + S Delta
+    S = sum of s_i, one for each beta_i
+    h = <g + s_decay S |g| / |x| x, Delta>
+    m <- max(beta m, |h|);   v <- beta^2 v + h^2;   r <- (beta r - s h)_+
+    s <- (s_init m / n + r) / sqrt(v)
 
 Written here because mechanic-pytorch 0.0.1 cannot go on from its own state_dict (it is keyed by the
-parameters of the process that wrote it), and
-evaluates closures without gradients. The numbers are the same.
+parameters of the process that wrote it), and evaluates closures without gradients. The numbers are
+the same.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """MoMo and MoMo-Adam (Schaipp, Ohana, Eickenberg, Defazio, Gower, "MoMo: Momentum Models for
-Adaptive Learning Rates", ICML 2024, arXiv 2305.07583):
-the rate of a step from the loss, lr being its upper bound.
+Adaptive Learning Rates", ICML 2024, arXiv 2305.07583): the rate of a step from the loss, lr being
+its upper bound.
 
-    m, fbar, gam: averages of g, f, <g, x>;     tau = min(lr / rho, ((1 + lr wd)(fbar - rho lb -
-      gam) + <m, x>)_+ / <m, m / D>)
+    m, fbar, gam: averages of g, f, <g, x>
+    tau = min(lr / rho, ((1 + lr wd)(fbar - rho lb - gam) + <m, x>)_+ / <m, m / D>)
     x <- (x - tau m / D) / (1 + lr wd)
 
 D = 1 in MoMo and sqrt(v / (1 - b2^t)) + eps in MoMo-Adam; rho = 1 - b1^t where averages begin at 0.
-lb is a lower bound of the loss.
-Written here because momo-opt 0.1.0 keeps fbar, t and lb outside its state_dict, so that a resumed
-run is another one.
+lb is a lower bound of the loss. Written here because momo-opt 0.1.0 keeps fbar, t and lb outside
+its state_dict, so that a resumed run is another one.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from torch.optim import Optimizer
 
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
-from ..optimizer import NamedState, evaluated, number, with_gradients
+from ..optimizer import NamedState, evaluated, number, total_dot, with_gradients
 
 
 class _Model(NamedState, Optimizer):
@@ -128,12 +127,6 @@ def _checked(
     }
 
 
-def _dots(xs: list[Any], ys: list[Any]) -> Any:
-    return torch.stack(
-        [torch.vdot(x.reshape(-1), y.reshape(-1)).double() for x, y in zip(xs, ys, strict=True)]
-    ).sum()
-
-
 class MoMo(_Model):
     """SGD with momentum at the rate that its model of the loss gives, at most lr.
 
@@ -201,9 +194,9 @@ class MoMo(_Model):
         m = [self.state[p]["grad_avg"] for p in params]
         torch._foreach_lerp_(m, grads, 1 - beta)
         return (
-            _dots(params, m),
+            total_dot(params, m),
             sum(self.state[p]["grad_dot_w"].double() for p in params),
-            _dots(m, m),
+            total_dot(m, m),
             m,
         )
 
@@ -280,8 +273,8 @@ class MoMoAdam(_Model):
         torch._foreach_add_(d, group["eps"])
         directions = torch._foreach_div(m, d)
         return (
-            _dots(params, m),
+            total_dot(params, m),
             sum(self.state[p]["grad_dot_w"].double() for p in params),
-            _dots(m, directions),
+            total_dot(m, directions),
             directions,
         )

@@ -1,10 +1,10 @@
 """NadamW: AdamW with Nesterov's momentum, as AlgoPerf's baselines have it (Kasimbeg et al., "How
-far away are truly hyperparameter-free learning
-algorithms?", 2025, arXiv 2505.24005; Dahl et al., "Benchmarking Neural Network Training
-Algorithms", 2023, arXiv 2306.07179).
+far away are truly hyperparameter-free learning algorithms?", 2025, arXiv 2505.24005; Dahl et al.,
+"Benchmarking Neural Network Training Algorithms", 2023, arXiv 2306.07179).
 
-    m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,   x -= lr wd x,   x -= lr (b1 m + (1 - b1) g)
-    / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+    m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2
+    x <- x - lr wd x
+    x <- x - lr (b1 m + (1 - b1) g) / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
 
 `torch.optim.NAdam` is another method: its momentum follows a schedule of its own. The first step is
 (1 + b1) lr long, not lr.

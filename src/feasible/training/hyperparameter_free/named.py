@@ -1,7 +1,7 @@
 """Optimisers as recipes name them: with what they need beside them, and watched.
 
-DoG and its kin come with the average of their iterates, bases of Mechanic with the first bet that
-a few hundred steps need.
+DoG and its kin come with the average of their iterates, bases of Mechanic with the first bet that a
+few hundred steps need.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Ready-made training problems that need no download: scikit-learn's bundled sets, generated sets,
-and text that ships with Python.
+"""Ready-made training problems that need no download: scikit-learn's bundled sets, generated
+sets, and text that ships with Python.
 """
 
 from __future__ import annotations

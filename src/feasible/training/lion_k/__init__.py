@@ -1,17 +1,21 @@
-"""Lion Secretly Solves Constrained Optimization: As Lyapunov Predicts (arXiv 2310.05898).
+"""Lion-K: weight decay as a constraint, and what Lion's momentum then minimises.
 
-- `balls`: Nearest points of the unit balls of p-norms, and of a box with a bound on the sum.
-- `claim`: The claim of arXiv 2310.05898: Lion's decay is a constraint, and each kappa solves its
-  composite problem.
-- `kappas`: The convex functions kappa of Lion-K, each with what the theory asks of it (Chen, Liu,
-  Liang, Liu, ICLR 2024, arXiv 2310.05898, table 1).
+Chen, Liu, Liang, Liu, "Lion Secretly Solves Constrained Optimization: As Lyapunov Predicts", ICLR
+2024, arXiv 2310.05898. With a convex function kappa, momentum and decoupled decay lam minimise
+f(x) + kappa*(lam x) / lam.
+
+Begin with `lion_k`, class `LionK`.
+
+- `lion_k`: The optimiser.
+- `kappa`: What the theory asks of a kappa.
+- `separable`, `coupled`: The kappas, by entry and of several entries together.
+- `kappas`: The kappas by name.
+- `balls`: Nearest points of the sets that they stand for.
 - `kernel`: Lion's step in one pass over memory.
-- `lion_k`: Lion-K (Chen, Liu, Liang, Liu, "Lion Secretly Solves Constrained Optimization: As
-  Lyapunov Predicts", ICLR 2024, arXiv 2310.05898).
-- `lyapunov`: Where a Lion-K run stands: in which phase, and how far from optimal (Chen et al.,
-  ICLR 2024, arXiv 2310.05898, sections 3 and 4).
-- `native_numpy`: Lion-K on a function of a NumPy vector: small problems, and the solutions that
-  the composite problem has.
+- `lyapunov`: Where a run stands: in which phase, and how far from optimal.
+- `native_numpy`: The method on a function of a NumPy vector.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

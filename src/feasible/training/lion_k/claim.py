@@ -1,5 +1,5 @@
-"""The claim of arXiv 2310.05898: Lion's decay is a constraint, and each kappa solves its composite
-problem.
+"""The claim of arXiv 2310.05898: Lion's decay is a constraint, and each kappa solves its
+composite problem.
 """
 
 from __future__ import annotations

@@ -1,18 +1,19 @@
 """Lion-K (Chen, Liu, Liang, Liu, "Lion Secretly Solves Constrained Optimization: As Lyapunov
 Predicts", ICLR 2024, arXiv 2310.05898).
 
-    minimise  f(x) + kappa*(lam x) / lam,    lam the weight decay and kappa* the conjugate of kappa
-    (see `feasible.training.lion_k.kappas`)
+    minimise  f(x) + kappa*(lam x) / lam
 
+with lam the weight decay and kappa* the conjugate of kappa (see `feasible.training.lion_k.kappas`).
 With kappa = l1 this is Lion, and lam a bound: abs x_i <= 1/lam. A step with gradient g, rate h, and
 momentum m (an average of gradients):
 
-    u = b1 m + (1 - b1) g;    x <- (1 - h lam) x - h s,  s in d kappa(u);    m <- b2 m + (1 - b2) g
+    u = b1 m + (1 - b1) g
+    x <- (1 - h lam) x - h s,   s in d kappa(u)
+    m <- b2 m + (1 - b2) g
 
 m has the sign of Lion's codes, the opposite of the paper's: every kappa here is even, so both are
-the same method. Take it where weights must keep to
-a box, a ball, a number of moving entries or a row norm without a projection, or to see what the
-decay of Lion does. The weights enter the set as
+the same method. Take it where weights must keep to a box, a ball, a number of moving entries or a
+row norm without a projection, or to see what the decay of Lion does. The weights enter the set as
 (1 - h lam)^t, whatever the gradients are, and stay. Without decay there is no set. lr *
 weight_decay must be below 1.
 """

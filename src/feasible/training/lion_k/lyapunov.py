@@ -5,15 +5,14 @@ Outside the set of kappa* (phase 1) the distance to it shrinks by 1 - h lam a st
 2), with full gradients, a function H falls:
 
     F(x)    = f(x) + kappa*(lam x) / lam
-    H(x, m) = F(x) + c (kappa*(lam x) + kappa(m) - lam x'm),      c = h b1 / (h lam (1 - b1) + 1 -
-    b2)
-    H(next) - H <= -h (1 + c lam) delta1 - c (1 - b2) / (b2 - b1) delta2 + L h^2 / 2 |s - lam
-    x_next|^2
+    H(x, m) = F(x) + c (kappa*(lam x) + kappa(m) - lam x'm)
+    c       = h b1 / (h lam (1 - b1) + 1 - b2)
+    H(next) - H <= -h (1 + c lam) delta1 - c (1 - b2) / (b2 - b1) delta2
+                   + L h^2 / 2 |s - lam x_next|^2
 
 for the implicit scheme with step h, to which the explicit one with h' is equal at h = h' / (1 - lam
-h'); m is here the average of NEGATIVE gradients.
-The Fenchel gap (kappa(-grad f) + kappa*(lam x) + lam x'grad f) / lam is >= 0, and 0 exactly where x
-is stationary for F; no step is needed for it.
+h'); m is here the average of NEGATIVE gradients. The Fenchel gap (kappa(-grad f) + kappa*(lam x) +
+lam x'grad f) / lam is >= 0, and 0 exactly where x is stationary for F; no step is needed for it.
 """
 
 from __future__ import annotations

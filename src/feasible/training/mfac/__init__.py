@@ -1,15 +1,18 @@
-"""M-FAC: Efficient Matrix-Free Approximations of Second-Order Information (arXiv 2107.03356).
+"""M-FAC: products with the inverse Fisher matrix of m gradients, without any d x d matrix.
 
-- `claim`: The claim of arXiv 2107.03356: exact inverse-Fisher products in O(dm), that prune
-  trained networks far further, and precondition training.
-- `fisher`: The damped empirical Fisher matrix of m gradients g_i in R^d, and its inverse, without
-  any d x d matrix.
-- `instances`: Regressions whose directions differ in scale by a hundred and are mixed by a
-  rotation: what no rescaling of single weights can mend.
-- `mfac`: M-FAC: gradient steps preconditioned by the inverse empirical Fisher matrix of the last
-  m gradients.
-- `obs_pruner`: Pruning of single weights by the optimal brain surgeon, with M-FAC's inverse
-  Fisher matrix.
+Frantar, Kurtic, Alistarh, "M-FAC: Efficient Matrix-Free Approximations of Second-Order
+Information", NeurIPS 2021, arXiv 2107.03356. For pruning of trained networks, and as a
+preconditioner in training.
+
+Begin with `fisher`, class `StaticFisher`.
+
+- `fisher`: The inverse, of fixed gradients and of the last m that were pushed.
+- `obs_pruner`: Pruning of single weights by the optimal brain surgeon.
+- `mfac`: The optimiser.
+- `run`: Pruning as a method for runs, `WeightPruning`.
+- `instances`: Rotated regressions, where preconditioning counts.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

@@ -4,11 +4,10 @@ matrix.
     F = lambda I + (1/m) sum_i g_i g_i'           F^-1 x,   (F^-1)_jk,   diag(F^-1)
 
 E. Frantar, E. Kurtic, D. Alistarh: M-FAC: Efficient Matrix-Free Approximations of Second-Order
-Information. NeurIPS 2021, arXiv 2107.03356.
-`StaticFisher` is its static algorithm (section 3.1: O(d m^2) once, then O(d m) a product and O(m)
-an entry), `SlidingFisher` its dynamic one
-(section 3.2: a window of the last m gradients, O(d m + m^3) to replace one). Curvature of a loss at
-one point wants the first, training the second.
+Information. NeurIPS 2021, arXiv 2107.03356. `StaticFisher` is its static algorithm (section 3.1:
+O(d m^2) once, then O(d m) a product and O(m) an entry), `SlidingFisher` its dynamic one (section
+3.2: a window of the last m gradients, O(d m + m^3) to replace one). Curvature of a loss at one
+point wants the first, training the second.
 """
 
 from __future__ import annotations

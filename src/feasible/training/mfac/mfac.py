@@ -5,11 +5,10 @@ gradients.
     included
 
 E. Frantar, E. Kurtic, D. Alistarh: M-FAC: Efficient Matrix-Free Approximations of Second-Order
-Information. NeurIPS 2021, arXiv 2107.03356
-(section 3.2). Take it where directions differ in scale by orders of magnitude and are mixed by a
-rotation, so that no diagonal rescaling helps; it
-needs runs of several windows, and m copies of the weights in memory. On short, well-scaled runs
-Adam and SGD with momentum are better.
+Information. NeurIPS 2021, arXiv 2107.03356 (section 3.2). Take it where directions differ in scale
+by orders of magnitude and are mixed by a rotation, so that no diagonal rescaling helps; it needs
+runs of several windows, and m copies of the weights in memory. On short, well-scaled runs Adam and
+SGD with momentum are better.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@
       e_j w_j / (F^-1)_jj,  then w_Q = 0
 
 E. Frantar, E. Kurtic, D. Alistarh: M-FAC, NeurIPS 2021, arXiv 2107.03356 (section 4); B. Hassibi,
-D. Stork: Optimal Brain Surgeon, 1993. The other
-weights move to make up for those that go, so a trained network keeps its accuracy far longer than
-when its smallest weights are set to zero.
+D. Stork: Optimal Brain Surgeon, 1993. The other weights move to make up for those that go, so a
+trained network keeps its accuracy far longer than when its smallest weights are set to zero.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,9 +20,6 @@ from ..pruning import Pruned, TrainedWithPruning, scheduled
 from ..recipe import Recipe
 from ..trained import Trained
 from .obs_pruner import Masks, OBSPruner, gradual
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Peers: optimisers and schedules of other libraries, as recipes name them. The only file of this
-room that imports them.
+"""Peers: optimisers and schedules of other libraries, as recipes name them. The only file of
+this room that imports them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""torch's own schedulers under this room's call: (optimizer, total_steps=...). They are what ours
-are raced against.
+"""torch's own schedulers under this room's call: (optimizer, total_steps=...). They are what
+ours are raced against.
 """
 
 from __future__ import annotations

@@ -1,10 +1,15 @@
-"""When, Why and How Much? Adaptive Learning Rate Scheduling by Refinement (arXiv 2310.07831).
+"""Linear decay, and schedules refined from the gradient norms of an earlier run.
 
-- `claim`: The claim of arXiv 2310.07831: linear decay matches or beats cosine for the last
-  iterate, and refinement by gradient norms gives more.
-- `refined`: Linear decay, and a schedule refined from the gradient norms of an earlier run.
-- `run`: RefinedRecipe: linear decay refined by gradient norms, as a run (arXiv 2310.07831,
-  section 3).
+Defazio, Cutkosky, Mehta, Mishchenko, "When, Why and How Much? Adaptive Learning Rate Scheduling by
+Refinement", arXiv 2310.07831. Rates under which the last iterate keeps the guarantee of a weighted
+average, and the weights that make that guarantee best for known norms.
+
+Begin with `refined`: `linear_to_last`, then `LinearDecay` and `Refined`.
+
+- `refined`: The theory as functions, the schedulers, and what logs the norms.
+- `run`: Its method for runs, `RefinedRecipe`.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

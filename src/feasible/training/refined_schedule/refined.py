@@ -4,12 +4,11 @@
     |g_t|_1^-1 for Adam and its kin
 
 A. Defazio, A. Cutkosky, H. Mehta, K. Mishchenko: When, why and how much? Adaptive learning rate
-scheduling by refinement (arXiv 2310.07831). For the
-last iterate of a convex problem linear decay is worst-case optimal; norms from a finished run give
-rates fitted to it, warm-up and annealing
+scheduling by refinement (arXiv 2310.07831). For the last iterate of a convex problem linear decay
+is worst-case optimal; norms from a finished run give rates fitted to it, warm-up and annealing
 included. Log a run with linear decay, refine, tune the peak rate again, train. Where gradients
-vanish (a model that fits every example) the refined
-schedule degenerates, and the guards fall back to linear decay.
+vanish (a model that fits every example) the refined schedule degenerates, and the guards fall back
+to linear decay.
 """
 
 from __future__ import annotations

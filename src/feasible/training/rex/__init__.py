@@ -1,9 +1,13 @@
-"""REX: Revisiting Budgeted Training with an Improved Schedule (arXiv 2107.04197).
+"""REX: a schedule that stays high for longer than linear decay, whatever the budget.
 
-- `claim`: The claim of arXiv 2107.04197: over budgets, REX has the best average rank among the
-  common schedules.
-- `rex`: REX: high for longer than linear decay, then faster to zero, refreshed at every step,
-  whatever the budget.
+Chen, Wolfe, Kyrillidis, "REX: Revisiting Budgeted Training with an Improved Schedule", MLSys 2022,
+arXiv 2107.04197. A profile of the share of the run that is over, renewed at every step.
+
+Begin with `rex`, class `REX`.
+
+- `rex`: The scheduler.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

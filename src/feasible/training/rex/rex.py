@@ -4,9 +4,8 @@ the budget.
     eta_t = eta_0 s(t/T),   s(z) = (1 - z) / (1/2 + (1 - z)/2)
 
 J. Chen, C. Wolfe, A. Kyrillidis: REX: Revisiting budgeted training with an improved schedule (MLSys
-2022, arXiv 2107.04197). No setting beside the
-peak rate, which is best tuned for the budget at hand: about 0.8 times that of linear decay.
-  `budgeted_compare` repeats the paper's tables.
+2022, arXiv 2107.04197). No setting beside the peak rate, which is best tuned for the budget at
+hand: about 0.8 times that of linear decay. `budgeted_compare` repeats the paper's tables.
 """
 
 from __future__ import annotations

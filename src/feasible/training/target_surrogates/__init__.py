@@ -1,21 +1,20 @@
-"""Target-based Surrogates for Stochastic Optimization (arXiv 2302.02607).
+"""Target surrogates: many steps for each gradient of an expensive loss.
 
-- `claim`: The claim of arXiv 2302.02607: many steps on a target surrogate make more of each
-  gradient of an expensive loss.
-- `inner_solvers`: How a target surrogate is lowered over the weights, without another gradient of
-  the expensive loss.
-- `instances`: Problems where the gradient of the loss in the outputs costs: breast cancer by
-  squares and logistic regression, digits, a factorisation.
-- `metrics`: The proximity term of a target surrogate: which distance in the space of model
-  outputs keeps a step close to where the gradient was taken.
-- `native_numpy`: Target surrogates on functions of NumPy vectors: a model f, its Jacobian, and
-  the gradient of an expensive loss of its outputs.
-- `problem`: TargetProblem: train a model where the loss's gradient in the model's outputs is what
-  costs.
-- `run`: Methods for a `TargetProblem`: target surrogates, and what spends one gradient of the
-  loss for each step of the weights.
-- `sso`: Target surrogates, SSO (Lavington, Vaswani, Babanezhad, Schmidt, Le Roux, "Target-based
-  Surrogates for Stochastic Optimization", ICML 2023, arXiv 2302.02607).
+Lavington, Vaswani, Babanezhad, Schmidt, Le Roux, "Target-based Surrogates for Stochastic
+Optimization", ICML 2023, arXiv 2302.02607. One gradient of the loss in the model's outputs gives an
+upper bound of the loss, which is then lowered over the weights.
+
+Begin with `sso`, class `TargetSurrogate`.
+
+- `sso`: The settings and the optimiser.
+- `metrics`: The distance in the space of outputs.
+- `inner_solvers`: How a surrogate is lowered over the weights.
+- `native_numpy`: The method on functions of NumPy vectors.
+- `problem`: `TargetProblem`, where gradients of the loss are what costs.
+- `run`: Methods for such problems, SSO and those that step once a gradient.
+- `instances`: Ready-made problems.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

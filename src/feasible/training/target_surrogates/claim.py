@@ -1,5 +1,5 @@
-"""The claim of arXiv 2302.02607: many steps on a target surrogate make more of each gradient of an
-expensive loss.
+"""The claim of arXiv 2302.02607: many steps on a target surrogate make more of each gradient of
+an expensive loss.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ The metrics, their D and (in brackets) their state:
   needs the loss's gradient [none].
 
 gulf2 is a baseline: GULF2 of Johnson and Zhang (ICML 2020) minimises l(f) - (1 - alpha) <G, f>,
-  which is eta g(f) at eta = alpha.
+which is eta g(f) at eta = alpha.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Target surrogates on functions of NumPy vectors: a model f, its Jacobian, and the gradient of an
-expensive loss of its outputs.
+"""Target surrogates on functions of NumPy vectors: a model f, its Jacobian, and the gradient of
+an expensive loss of its outputs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """TargetProblem: train a model where the loss's gradient in the model's outputs is what costs.
 
-    minimise  h(w) = (1/N) sum_i l_i(f_i(w))   over the weights w;   one gradient charged for each
-    batch whose d l / d f is asked for
+    minimise  h(w) = (1/N) sum_i l_i(f_i(w))   over the weights w
 
-Passes through the model are free. Judged by h on all points, and its gradient's norm.
+One gradient is charged for each batch whose d l / d f is asked for. Passes through the model are
+free. Judged by h on all points, and its gradient's norm.
 """
 
 from __future__ import annotations

@@ -1,21 +1,19 @@
 """Target surrogates, SSO (Lavington, Vaswani, Babanezhad, Schmidt, Le Roux, "Target-based
-Surrogates for Stochastic Optimization", ICML 2023,
-arXiv 2302.02607).
+Surrogates for Stochastic Optimization", ICML 2023, arXiv 2302.02607).
 
-    minimise  h(w) = l(f(w)),   f the cheap outputs of a model (the target), the gradient of l
-    expensive: a simulator, an expert, a label
+    minimise  h(w) = l(f(w))
 
-One gradient G of l at z = f(w) buys m steps on a surrogate that is l's upper bound where l is
-L-smooth and eta <= 1/L:
+with f the cheap outputs of a model (the target) and a gradient of l expensive: a simulator, an
+expert, a label. One gradient G of l at z = f(w) buys m steps on a surrogate that is l's upper bound
+where l is L-smooth and eta <= 1/L:
 
     g(w) = l(z) + <G, f(w) - z> + |f(w) - z|^2 / 2 eta
 
 Take it where a gradient of l costs much more than a pass through the model. For the squared loss L
-is 1, for the logistic one 1/4, for softmax
-cross-entropy 1/2. On the logistic loss of nearly separable data eta = 1/L is too careful: try
-eta="linesearch", or tune eta. On small batches 1/L is
+is 1, for the logistic one 1/4, for softmax cross-entropy 1/2. On the logistic loss of nearly
+separable data eta = 1/L is too careful: try eta="linesearch", or tune eta. On small batches 1/L is
 too large, as points outside the batch may move anywhere: try 0.1/L, a falling schedule, or
-  proximity="full".
+proximity="full".
 """
 
 from __future__ import annotations

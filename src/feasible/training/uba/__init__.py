@@ -1,12 +1,15 @@
-"""Stepsize anything: A unified learning rate schedule for budgeted-iteration training (arXiv
-2505.24452).
+"""UBA: a learning-rate schedule of one shape parameter.
 
-- `claim`: The claim of arXiv 2505.24452: UBA solves its min-max problem, and is at least as good
-  as cosine over budgets.
-- `phi`: choose_phi: UBA's shape parameter (arXiv 2505.24452) by a preset for the optimiser, the
-  curvature at the start, or a small sweep.
-- `uba`: UBA: a learning-rate schedule of one shape parameter, from a min-max problem over unknown
-  curvature.
+Tang, Dong, Zeng, Zhou, Lin, "Stepsize anything: A unified learning rate schedule for
+budgeted-iteration training", NeurIPS 2025, arXiv 2505.24452. The profile solves a min-max problem
+over curvatures that are not known, for a fixed number of steps.
+
+Begin with `uba`, class `UBA`.
+
+- `uba`: The scheduler, its profile and the problem that it solves.
+- `phi`: Its shape parameter, by a preset, the curvature at the start or a sweep.
+- `claim`: The paper's claim as an experiment.
+- `entries`: What the folder offers by name.
 """
 
 import lazy_loader as lazy

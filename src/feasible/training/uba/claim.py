@@ -1,5 +1,5 @@
-"""The claim of arXiv 2505.24452: UBA solves its min-max problem, and is at least as good as cosine
-over budgets.
+"""The claim of arXiv 2505.24452: UBA solves its min-max problem, and is at least as good as
+cosine over budgets.
 """
 
 from __future__ import annotations

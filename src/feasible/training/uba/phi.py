@@ -1,5 +1,5 @@
-"""choose_phi: UBA's shape parameter (arXiv 2505.24452) by a preset for the optimiser, the curvature
-at the start, or a small sweep.
+"""choose_phi: UBA's shape parameter (arXiv 2505.24452) by a preset for the optimiser, the
+curvature at the start, or a small sweep.
 """
 
 from __future__ import annotations

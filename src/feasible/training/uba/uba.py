@@ -5,9 +5,8 @@ curvature.
     theta_t = (2t - 1) pi / (2T),  t = 1..T
 
 A. Tang, Y. Dong, Y. Zeng, X. Zhou, Z. Lin: Stepsize anything (NeurIPS 2025, arXiv 2505.24452). On
-quadratics with curvature in [l, u] these rates,
-with eta_max = 1/l, eta_min = 1/u and phi = 2u/l, minimise the worst contraction over T steps of
-gradient descent. With networks eta_max stays the
+quadratics with curvature in [l, u] these rates, with eta_max = 1/l, eta_min = 1/u and phi = 2u/l,
+minimise the worst contraction over T steps of gradient descent. With networks eta_max stays the
 tuned rate and phi only shapes: phi = 2 is cosine annealing, smaller stays high for longer.
 """
 
