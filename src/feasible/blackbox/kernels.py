@@ -53,7 +53,7 @@ def matern52(r: Values, scale: float | Values = 1.0, r2: Values | None = None) -
     Example:
         >>> import numpy as np
         >>> np.round(matern52(np.array([0.0, 1.0])), 4)
-        array([1.    , 0.524 ])
+        array([1.   , 0.524])
     """
     square = (ROOT5 * r) ** 2 / 3 if r2 is None else 5 / 3 * r2
     return scale * (1 + ROOT5 * r + square) * _exp(-ROOT5 * r)

@@ -1,23 +1,19 @@
-"""A Tutorial on Bayesian Optimization (arXiv 1807.02811).
+"""A Tutorial on Bayesian Optimization (P. I. Frazier, 2018, arXiv 1807.02811).
 
-- `acq`: Acquisition functions that BoTorch lacks: exact discrete knowledge gradient, the
-  tutorial's noisy expected improvement, and their kin.
-- `belief`: What Bayesian optimisation believes of a problem, and the acquisitions of the tutorial
-  on top of it, as scores to be maximised.
-- `bo`: Bayesian optimisation as P. I. Frazier's tutorial treats it: one loop, one family of
-  acquisitions.
-- `claim`: The claim of arXiv 1807.02811: what plain expected improvement lacks, and that noisy
-  EI, KG and their kin have, measured.
-- `gp`: Gaussian processes for the methods of this room: one factory over BoTorch's SingleTaskGP,
-  with warm starts and a fallback.
-- `gradgp`: A Gaussian process of a function and its gradient, and the acquisitions d-EI and d-KG
-  that use it.
-- `instances`: Functions on which Bayesian optimisation is judged: draws from a Gaussian process,
-  noise, fidelities, environments, gradients, limits.
-- `native`: Bayesian optimisation asked and told by hand: `BayesOpt`, the native form of the
-  methods in `bayes.py` (arXiv 1807.02811).
-- `search`: Maximising an acquisition over the allowed points of a box: features of points,
-  candidates, and a local search that stays inside.
+Expensive functions, with noise, limits, fidelities, tasks, environments or gradients, by Gaussian
+processes and acquisitions. Begin to read at `bo.py`.
+
+- `bo.py`: `BO`, the Method and its loop. `settings.py`: its settings, and the table that picks an
+  acquisition by its text. `native.py`: `BayesOpt`, asked and told by hand.
+- `acquisition.py`: what an acquisition is, and those in closed form; `sampled.py`: those that are
+  sampled or searched in a way of their own.
+- `belief.py`: the models fitted to what was told. `gp.py`: their factory; `slices.py`:
+  hyperparameters by slice sampling; `gradgp.py`: a model that knows gradients.
+- `posterior.py`, `lines.py`, `ascent.py`, `entropy.py`: the mathematics of the acquisitions that
+  BoTorch lacks; `acq.py` offers them for models of one's own.
+- `search.py`: the box as the models see it, and maximising an acquisition over it.
+- `instances.py`: functions to judge by. `claim.py`: the tutorial's claim. `entries.py`: what the
+  folder offers by name.
 """
 
 import lazy_loader as lazy

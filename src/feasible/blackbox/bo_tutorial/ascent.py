@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 def kg_gradient(
     beliefs: Beliefs, x: Float[Tensor, "r d"], z: Float[Tensor, " r"], best: Float[Tensor, "r d"]
 ) -> Float[Tensor, "r d"]:
-    """d/dx [mu_n(x^) + sigma~(x^, x) z] with x^ = `best` held fixed: the envelope theorem's
-    gradient of the sampled KG.
+    """d/dx [mu_n(x^) + sigma~(x^, x) z], x^ held fixed: the envelope theorem's gradient of the
+    sampled KG.
+
+    Args:
+        beliefs: The posterior.
+        x: (r, d) where an observation is considered.
+        z: (r,) its standard normal draw.
+        best: (r, d) the argmax x^ of the mean that follows.
     """
     x = x.detach().clone().requires_grad_(True)
     slope = beliefs.cov(best.unsqueeze(1), x.unsqueeze(1)).reshape(-1) / beliefs.spread(x)
@@ -42,8 +48,8 @@ def _inner(
     generator: torch.Generator,
     rounds: int = 4,
 ) -> Tensor:
-    """(r, d) argmax of mu_{n+1}(. ; x_r, z_r): the best of the points and x, then of clouds about
-    it that shrink.
+    """Return (r, d), the argmax of mu_{n+1}(. ; x_r, z_r): the best of the points and x, then of
+    clouds about it that shrink.
     """
     spread = beliefs.spread(x)
     values = mean + cross(x) / spread[:, None] * z[:, None]
@@ -88,13 +94,28 @@ def kg_sga(
     """Multistart stochastic gradient ascent of the knowledge gradient: x_t = Proj(x_{t-1} + a_t G),
     a_t = a / (a + t).
 
-    points: (m, d) that seed the inner maximisation (evaluated points and a covering set).  The
-      steps are taken in the unit cube and
-    scaled by the typical size of G, so that a means the same whatever the units of f.  allowed: x
-    (r, d) -> (r,) bool; a step that would
-    leave the set is not taken.  score(x, kg): what the ends are ranked by.
-    Returns the ends (r, d), best first, and their scores (KG by `final` draws of Z, common to all
-    ends).
+    The steps are taken in the unit cube and scaled by the typical size of G, so that a means the
+    same whatever the units of f.
+
+    Args:
+        model: A BoTorch model with one output, or its posterior.
+        bounds: (2, d) the box.
+        points: (m, d) that seed the inner maximisation (evaluated points and a covering set).
+        restarts: Starts R.
+        steps: Steps T of each.
+        a: Of the step sizes.
+        samples: Draws of Z for one gradient.
+        final: Draws of Z, common to all ends, by which their KG is estimated.
+        allowed: x (r, d) -> (r,) bool; a step that would leave the set is not taken.
+        starts: (r, d) where the ascents start; None: uniform in the box.
+        score: (x, kg) -> (r,), what the ends are ranked by; None: kg.
+        generator: Of the draws.
+
+    Returns:
+        The ends (r, d), best first, and their scores (r,).
+
+    References:
+        arXiv 1807.02811, section 4 (knowledge gradient).
     """
     beliefs = model if isinstance(model, Beliefs) else Beliefs(model)
     generator = generator or torch.Generator().manual_seed(0)

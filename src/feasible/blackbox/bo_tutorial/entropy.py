@@ -29,13 +29,21 @@ def entropy_search(
     nodes: int = 5,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " m"]:
-    """ES_n(x) = H(P(x*)) - E_y[H(P(x* | x, y))] for every x of the points, x* the best of the
-    points; in nats.
+    """ES_n(x) = H(P(x*)) - E_y[H(P(x* | x, y))] for every x of the points, x* the best of them.
 
-    P(x*) is the share of `samples` joint posterior draws that each point wins. Conditioning on y
-    moves every draw by Matheron's rule,
-    f + sigma~(., x) (Z - U), with U the draw's own standardised observation at x; y runs over
-    `nodes` Gauss-Hermite values.
+    P(x*) is the share of joint posterior draws that each point wins. Conditioning on y moves every
+    draw by Matheron's rule, f + sigma~(., x) (Z - U), with U the draw's own standardised
+    observation at x.
+
+    Args:
+        model: A BoTorch model with one output, or its posterior.
+        points: (m, d) the discretisation.
+        samples: Joint draws.
+        nodes: Gauss-Hermite values of y.
+        generator: Of the draws.
+
+    Returns:
+        (m,) in nats.
     """
     beliefs = model if isinstance(model, Beliefs) else Beliefs(model)
     generator = generator or torch.Generator().manual_seed(0)
@@ -72,8 +80,13 @@ class PredictiveEntropy(AcquisitionFunction):  # type: ignore[misc]
     posterior draws over `points`.
 
     Knowing x* is taken as f(x*) >= the best posterior mean of the points and then f(x*) >= f(x),
-    each by matching the moments of the
-    truncated normal: one pass of expectation propagation.
+    each by matching the moments of the truncated normal: one pass of expectation propagation.
+
+    Args:
+        model: A BoTorch model with one output, or its posterior.
+        points: (m, d) among which x* is drawn.
+        samples: Draws of x*.
+        generator: Of the draws.
     """
 
     def __init__(
@@ -128,12 +141,13 @@ class PredictiveEntropy(AcquisitionFunction):  # type: ignore[misc]
 
 
 def _truncated(beta: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean, and variance, of a standard normal Z given Z > -beta."""
+    """Return mean and variance of a standard normal Z given Z > -beta."""
     ratio = torch.exp(-0.5 * beta**2 - 0.5 * math.log(2 * math.pi) - torch.special.log_ndtr(beta))
     return ratio, (1 - ratio * (ratio + beta)).clamp(1e-9, 1.0)
 
 
 def _hermite(nodes: int, dtype: Any) -> tuple[Tensor, Tensor]:
+    """Return the nodes and weights of a Gauss-Hermite rule under N(0, 1)."""
     import numpy as np
 
     z, w = np.polynomial.hermite_e.hermegauss(nodes)
@@ -141,6 +155,7 @@ def _hermite(nodes: int, dtype: Any) -> tuple[Tensor, Tensor]:
 
 
 def _entropy(p: Tensor) -> Tensor:
+    """Return the entropy of distributions (*b, n), in nats."""
     return torch.special.entr(p).sum(-1)
 
 

@@ -3,9 +3,10 @@ warm starts and a fallback.
 
 Inputs live in the unit cube, outputs are standardised here and not by the model. All outputs of one
 set of rows share one batched model.
-References: P. I. Frazier (arXiv 1807.02811), section 3; C. Hvarfner, E. Hellsten, L. Nardi (ICML
-  2024) for the lengthscale's prior, which
-widens with the dimension; R. M. Neal, Slice sampling (Annals of Statistics 2003).
+
+References:
+    P. I. Frazier (arXiv 1807.02811), section 3; C. Hvarfner, E. Hellsten, L. Nardi (ICML 2024) for
+    the lengthscale's prior, which widens with the dimension.
 """
 
 from __future__ import annotations
@@ -70,8 +71,13 @@ def own_randomness(seed: int) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Standardised = (value / size - shift) / spread, by output (m,); with `bilog`, value / size
-    goes through sign(v) log(1 + |v|) first.
+    """Standardised = (value / size - shift) / spread, by output.
+
+    Attributes:
+        size: (m,) what values are divided by first.
+        shift: (m,) their mean then.
+        spread: (m,) their standard deviation then.
+        bilog: value / size goes through sign(v) log(1 + |v|) first.
     """
 
     size: Float[np.ndarray, " m"]
@@ -85,8 +91,18 @@ class Scale:
         y: Float[np.ndarray, "n m"],
         kind: Literal["standardize", "bilog", "none"] = "standardize",
     ) -> Scale:
-        """From finite values. A constant column keeps spread 1; values up to 1e300 do not
-        overflow."""
+        """The scale of finite values. A constant column keeps spread 1; values up to 1e300 do not
+        overflow.
+
+        Args:
+            y: (n, m) values.
+            kind: "standardize", "bilog" (for heavy tails) or "none".
+
+        Example:
+            >>> y = np.array([[1.0], [3.0]])
+            >>> Scale.of(y).apply(y).round(4).tolist()
+            [[-0.7071], [0.7071]]
+        """
         m = y.shape[1]
         if kind == "none" or not len(y):
             return cls(np.ones(m), np.zeros(m), np.ones(m))
@@ -129,9 +145,16 @@ def build(
     """An unfitted GP of standardised outputs: ARD kernel times an output scale, independent over
     the m outputs.
 
-    noise: fixed variance, or None to learn it.  task: column that holds a task's code, which gets
-      an intrinsic coregionalisation
-    kernel B = W W^T + diag v.
+    Args:
+        x: (n, k) features.
+        y: (n, m) standardised outputs.
+        kernel: "matern52", "matern32" or "rbf".
+        priors: Whether hyperparameters have priors.
+        noise: Fixed variance, one or by output (m,); None to learn it.
+        mean: "constant" or "linear".
+        task: Column that holds a task's code, which gets an intrinsic coregionalisation kernel
+            B = W W^T + diag v (section 5).
+        tasks: Number of tasks.
     """
     X, Y = torch.as_tensor(x, dtype=torch.float64), torch.as_tensor(y, dtype=torch.float64)
     k, m = X.shape[1], Y.shape[1]
@@ -199,10 +222,16 @@ def fit(
     seed: int = 0,
     steps: int = 75,
 ) -> str | None:
-    """Maximise the posterior (or likelihood) of the hyperparameters, from `warm` where the shapes
-    agree.
+    """Maximise the posterior (or likelihood) of the hyperparameters.
 
-    Returns None, or why the fit failed; the model then keeps the warm or the first hyperparameters.
+    Args:
+        model: Fitted in place.
+        warm: Hyperparameters to start from, where the shapes agree.
+        seed: Of what BoTorch draws.
+        steps: Iterations at most.
+
+    Returns:
+        None, or why the fit failed; the model then keeps the warm or the first hyperparameters.
     """
     set_parameters(model, warm)
     start = parameters(model)
@@ -256,11 +285,11 @@ def set_known(
 
 
 def kernel_of(model: SingleTaskGP) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prior covariance (x (*b, p, k), y (*b, n, k)) -> (*b, p, n), (m, p, n) for a batched
-    model.
+    """The prior covariance, for this factory's own kernels in plain torch, without gradients of the
+    hyperparameters; it is several times faster than GPyTorch's.
 
-    For this factory's own kernels in plain torch, without gradients of the hyperparameters; it is
-    several times faster than GPyTorch's.
+    Returns:
+        (x (*b, p, k), y (*b, n, k)) -> (*b, p, n), or (m, p, n) for a batched model.
     """
     scaled = model.covar_module
     parts = list(getattr(scaled, "kernels", []))
@@ -291,6 +320,7 @@ def kernel_of(model: SingleTaskGP) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _stationary(scaled: ScaleKernel) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the covariance of a stationary kernel with its output scale."""
     base: Any = scaled.base_kernel
     length = base.lengthscale.detach()
     out = scaled.outputscale.detach()

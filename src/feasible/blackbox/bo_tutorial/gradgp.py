@@ -1,14 +1,17 @@
 """A Gaussian process of a function and its gradient, and the acquisitions d-EI and d-KG that use
 it.
 
-J. Wu, M. Poloczek, A. G. Wilson, P. I. Frazier: Bayesian Optimization with Gradients (NeurIPS
-2017); section 5.6 of P. I. Frazier's
-tutorial (arXiv 1807.02811). The joint kernel is that of a Gaussian kernel and its derivatives,
-cov(f(x), d_j f(x')) = d/dx'_j k(x, x'), cov(d_i f(x), d_j f(x')) = d2/dx_i dx'_j k(x, x'):
-GPyTorch's RBFKernelGrad.
+The joint kernel is that of a Gaussian kernel and its derivatives,
 
-The acquisitions maximise. Use them where a gradient comes with the value at little cost (adjoints,
-automatic differentiation).
+    cov(f(x), d_j f(x')) = d/dx'_j k(x, x'),
+    cov(d_i f(x), d_j f(x')) = d2/dx_i dx'_j k(x, x'),
+
+GPyTorch's RBFKernelGrad. The acquisitions maximise. Use them where a gradient comes with the value
+at little cost (adjoints, automatic differentiation).
+
+References:
+    J. Wu, M. Poloczek, A. G. Wilson, P. I. Frazier: Bayesian Optimization with Gradients (NeurIPS
+    2017); P. I. Frazier (arXiv 1807.02811), section 5.6.
 """
 
 from __future__ import annotations
@@ -43,9 +46,13 @@ if TYPE_CHECKING:
 class GradGP(ExactGP, GPyTorchModel):  # type: ignore[misc]
     """A BoTorch model with 1 + d outputs: f and its partial derivatives.
 
-    x: (n, d).  y: (n, 1 + d), the value and the gradient at each row.  noise: variance of all
-      entries, fixed, or None to learn
-    one for each output.  Raises ShapeError.
+    Args:
+        x: (n, d) points.
+        y: (n, 1 + d) the value and the gradient at each.
+        noise: Variance of all entries, fixed, or None to learn one for each output.
+
+    Raises:
+        ShapeError: y does not fit x.
     """
 
     def __init__(
@@ -85,8 +92,14 @@ class GradGP(ExactGP, GPyTorchModel):  # type: ignore[misc]
         return MultitaskMultivariateNormal(self.mean_module(x), self.covar_module(x))
 
     def fit(self, seed: int = 0, steps: int = 75) -> str | None:
-        """Maximise the posterior of the hyperparameters. Returns None, or why it failed; then the
-        old ones are kept.
+        """Maximise the posterior of the hyperparameters.
+
+        Args:
+            seed: Of what BoTorch draws.
+            steps: Iterations at most.
+
+        Returns:
+            None, or why it failed; then the old ones are kept.
         """
         before = {k: v.clone() for k, v in self.state_dict().items()}
         with own_randomness(seed), warnings.catch_warnings():
@@ -134,7 +147,7 @@ class GradBeliefs:
         return block.permute(0, 2, 1, 3).reshape(len(x) * (self.d + 1), len(y) * (self.d + 1))
 
     def _half(self, x: Tensor) -> Tensor:
-        """L^{-1} K(X, x), columns (point, output)."""
+        """Return L^{-1} K(X, x), columns by (point, output)."""
         return torch.linalg.solve_triangular(self.l, self.kernel(x, self.x).T, upper=False)
 
     def mean(self, x: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
@@ -153,8 +166,15 @@ class GradBeliefs:
     def joint(
         self, x: Float[Tensor, "b d"], points: Float[Tensor, "m d"]
     ) -> tuple[Float[Tensor, "b m k"], Float[Tensor, "b k k"]]:
-        """Covariances of f at the points with (f, grad f) at each x, k = 1 + d, and of the
-        observation at x, noise included.
+        """Posterior covariances, with k = 1 + d.
+
+        Args:
+            x: (b, d) where f and its gradient would be observed.
+            points: (m, d) where f matters.
+
+        Returns:
+            Of f at the points with (f, grad f) at each x, (b, m, k), and of the observation at x,
+            noise included, (b, k, k).
         """
         k = self.d + 1
         hx, hp = self._half(x), self._half(points)[:, ::k]
@@ -170,10 +190,12 @@ class GradBeliefs:
 
 class DKG(AcquisitionFunction):  # type: ignore[misc]
     """log d-KG: the expected rise of the best posterior mean over the points and x once f and its
-    gradient are observed at x.
+    gradient are observed at x: mu_{n+1}(x') = mu_n(x') + C(x', x) L^{-T} Z, Z ~ N(0, I_{1+d}).
 
-    mu_{n+1}(x') = mu_n(x') + C(x', x) L^{-T} Z with Z ~ N(0, I_{1+d}), by `normal` (s, 1 + d),
-    fixed draws of Z (quasi-random in `d_kg`).
+    Args:
+        model: The model.
+        points: (m, d) where the best mean is looked for.
+        normal: (s, 1 + d) fixed draws of Z (quasi-random in `d_kg`).
     """
 
     def __init__(self, model: GradGP, points: Float[Tensor, "m d"], normal: Float[Tensor, "s d+1"]):
@@ -201,15 +223,20 @@ class DKG(AcquisitionFunction):  # type: ignore[misc]
 
 
 def normal_points(n: int, k: int, seed: int) -> Float[Tensor, "n k"]:
-    """n quasi-random standard normal vectors, in antithetic pairs, so that their mean is exactly
-    0."""
+    """Quasi-random standard normal vectors, in antithetic pairs, so that their mean is exactly 0.
+
+    Args:
+        n: How many; an odd number is rounded up.
+        k: Their length.
+        seed: Of the sequence.
+    """
     engine = torch.quasirandom.SobolEngine(k, scramble=True, seed=seed)
     half = torch.special.ndtri(engine.draw((n + 1) // 2, dtype=torch.float64).clamp(1e-9, 1 - 1e-9))
     return torch.cat([half, -half])[: 2 * ((n + 1) // 2)]
 
 
 def d_kg(model: GradGP, points: Float[Tensor, "m d"], *, samples: int = 64, seed: int = 0) -> DKG:
-    """d-KG over a set of points with quasi-random draws."""
+    """d-KG over a set of points with quasi-random draws; arguments as of `DKG`."""
     return DKG(model, points, normal_points(samples, model.num_outputs, seed))
 
 

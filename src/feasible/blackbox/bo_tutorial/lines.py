@@ -47,12 +47,13 @@ def log_f(z: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 
 
 def _phi(z: Tensor) -> Tensor:
+    """Return the standard normal density."""
     return torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
 
 
 def _by_pairs(a: Tensor, b: Tensor) -> Tensor:
-    """(k, n) True for the lines of the upper envelope; rows sorted by (b, a). O(n^2), over all rows
-    at once.
+    """Return (k, n) True for the lines of the upper envelope; rows sorted by (b, a). O(n^2), over
+    all rows at once.
     """
     n = a.shape[1]
     later = torch.ones(n, n, dtype=torch.bool).triu(1)
@@ -70,7 +71,7 @@ def _by_pairs(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _by_scan(a: list[float], b: list[float]) -> list[int]:
-    """Indices of the envelope's lines; the lines are sorted by (b, a)."""
+    """Return the indices of the envelope's lines; the lines are sorted by (b, a)."""
     kept: list[int] = []
     start: list[float] = []
     for j in range(len(a)):
@@ -89,11 +90,17 @@ def _by_scan(a: list[float], b: list[float]) -> list[int]:
 
 
 def log_gain(a: Float[Tensor, "*k n"], b: Float[Tensor, "*k n"]) -> Float[Tensor, "*k"]:
-    """log h(a, b), h = E[max_i a_i + b_i Z] - max_i a_i, exact, differentiable, -inf where no line
-    overtakes another.
+    """log h(a, b), h = E[max_i a_i + b_i Z] - max_i a_i, exact and differentiable.
 
     h = sum_i (b_{i+1} - b_i) F(-|c_i|) over the upper envelope, c_i = (a_i - a_{i+1}) / (b_{i+1} -
-    b_i) increasing.
+    b_i) increasing (Frazier, Powell, Dayanik 2009).
+
+    Args:
+        a: (*k, n) levels of the lines.
+        b: (*k, n) their slopes.
+
+    Returns:
+        (*k,), -inf where no line overtakes another.
     """
     shape, n = a.shape[:-1], a.shape[-1]
     a, b = a.reshape(-1, n), b.reshape(-1, n)
@@ -121,11 +128,22 @@ def log_gain(a: Float[Tensor, "*k n"], b: Float[Tensor, "*k n"]) -> Float[Tensor
 
 
 def discrete_kg(a: Any, b: Any) -> float:
-    """h(a, b) = E[max_i a_i + b_i Z] - max_i a_i for lines a, b (n,), Z ~ N(0, 1), exactly. Raises
-    ShapeError, NotFinite.
+    """h(a, b) = E[max_i a_i + b_i Z] - max_i a_i, Z ~ N(0, 1), exactly.
 
-    >>> round(discrete_kg([0, 0], [0, 1]), 7)
-    0.3989423
+    Args:
+        a: (n,) levels of the lines.
+        b: (n,) their slopes.
+
+    Raises:
+        ShapeError: The two are no vectors of one length.
+        NotFinite: An entry is NaN or infinite.
+
+    Example:
+        >>> round(discrete_kg([0, 0], [0, 1]), 7)
+        0.3989423
+
+    References:
+        arXiv 1807.02811, section 4; Frazier, Powell, Dayanik (2009).
     """
     level, slope = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
     if level.ndim != 1 or level.shape != slope.shape or not len(level):
@@ -145,14 +163,20 @@ class LineGain(AcquisitionFunction):  # type: ignore[misc]
     """log (E[max of G_{n+1} over the points and x] - max of G_n over the points), G the posterior
     mean, or a weighted sum of it.
 
-    points: (m, d) where the maximum is looked for; the evaluated points give the tutorial's noisy
-      EI, a finer set gives discrete KG.
-    contexts: (W, d) and weights (W,): G(x) = sum_w p(w) mu(x, w); `columns` of x are replaced by
-      each context in turn (the random
-      environment, the target fidelity, or the target task; section 9).
-    own: x itself, once observed, is among the points.  cost: x (b, d) -> (b,), by which the gain is
-      divided.
-    Raises ShapeError, ArgumentError.
+    Args:
+        model: A BoTorch model with one output, or its posterior.
+        points: (m, d) where the maximum is looked for; the evaluated points give the tutorial's
+            noisy EI, a finer set gives discrete KG.
+        columns: Columns of x that are replaced by each context in turn (the random environment, the
+            target fidelity, or the target task; section 5).
+        contexts: (W, c) values of these columns: G(x) = sum_w p(w) mu(x, w).
+        weights: (W,) p(w); None: equal.
+        own: x itself, once observed, is among the points.
+        cost: x (b, d) -> (b,), by which the gain is divided.
+
+    Raises:
+        ShapeError: The points or the weights have a wrong shape.
+        ArgumentError: One of columns and contexts is given alone.
     """
 
     def __init__(
@@ -226,10 +250,18 @@ def noisy_ei(
     model: Model, X: Float[Tensor, "b d"], points: Float[Tensor, "m d"] | None = None
 ) -> Float[Tensor, " b"]:
     """The tutorial's expected improvement with noise, E[max_{i <= n+1} mu_{n+1}(x_i)] - max_{i <=
-    n} mu_n(x_i), exactly.
+    n} mu_n(x_i), exactly. Without noise it is EI.
 
-    points: the evaluated points; absent, the model's training inputs. Without noise it is EI.
-      Raises ShapeError.
+    Args:
+        model: A BoTorch model with one output, which is maximised.
+        X: (b, d) where an observation is considered.
+        points: (m, d) the evaluated points; None: the model's training inputs.
+
+    Raises:
+        ShapeError: X has another number of columns.
+
+    References:
+        arXiv 1807.02811, section 5 (noisy evaluations).
     """
     if points is None:
         points = model.train_inputs[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from ..space import Space, known_constraint
 from .belief import BeliefData, Surrogate, learn
@@ -93,19 +94,26 @@ class BayesOpt:
 
     def ask(self, n: int = 1) -> Float[np.ndarray, "n d"]:
         """n points to evaluate next; asking again before telling is legal."""
-        if n < 1:
-            raise ArgumentError(f"n={n!r}: expected a whole number >= 1")
+        n = whole("n", n, least=1)
         x = self.settings.propose(self._domain, self._memory, n, self.noise, self.tolerance)
         memory = self._memory
         memory.out = np.concatenate([memory.out, x])
         return x.copy()
 
     def tell(self, X: Any, y: Any, constraints: Any = None, grad: Any = None) -> None:
-        """Values (n,) at points (n, d). constraints: (n, m), <= 0 is feasible.  grad: (n, d) of y.
-        A NaN in y is refused.
+        """Take values at points, proposed or not.
 
-        Raises ShapeError, BoundsError (outside the box), NotFinite, ArgumentError (exact repeats
-        with different values where noise=0).
+        Args:
+            X: (n, d) points.
+            y: (n,) values.
+            constraints: (n, m), feasible where <= 0.
+            grad: (n, d) gradients of y.
+
+        Raises:
+            ShapeError: The shapes do not fit.
+            BoundsError: A point lies outside the box.
+            NotFinite: A point or a value is NaN or infinite; failed evaluations are left out.
+            ArgumentError: Repeats have different values although noise=0.
         """
         if getattr(X, "dtype", None) in (np.dtype("float32"), torch.float32):
             warnings.warn(

@@ -36,8 +36,13 @@ class Beliefs:
 
     An exact GP without transforms is solved once, in closed form; any other model is asked for
     joint posteriors.
-    noise: lambda, the variance of an observation about f; read from the model's likelihood unless
-      given.
+
+    Args:
+        model: A BoTorch model with one output.
+        noise: lambda, the variance of an observation about f; None: the model's likelihood's.
+
+    Raises:
+        ShapeError: The model has several outputs.
     """
 
     def __init__(self, model: Model, noise: float | None = None):
@@ -77,7 +82,7 @@ class Beliefs:
         return self.model.mean_module(x) + self._kernel(x, self.x) @ self.alpha
 
     def _half(self, x: Tensor) -> Tensor:
-        """L^{-1} k(X, x), (*b, n, k)."""
+        """Return L^{-1} k(X, x), (*b, n, k)."""
         k = self._kernel(self.x, x) if x.ndim == 2 else self._kernel(x, self.x).transpose(-1, -2)
         return torch.linalg.solve_triangular(self.l, k, upper=False)
 

@@ -2,10 +2,9 @@
 local search that stays inside.
 
 Candidates are drawn in the box and near the best points, kept where the known constraints allow
-them, and the most promising are improved
-by L-BFGS over the real variables (whole numbers and categories held), then by neighbours in the
-others. What leaves the allowed set is
-pulled back toward the start, which is inside.
+them, and the most promising are improved by L-BFGS over the real variables (whole numbers and
+categories held), then by neighbours in the others. What leaves the allowed set is pulled back
+toward the start, which is inside.
 """
 
 from __future__ import annotations
@@ -32,8 +31,16 @@ class Domain:
     """The box as a model sees it: real and whole variables scaled to [0, 1], categories as
     indicator columns, a task as its code.
 
-    task: index of the variable that counts as a task.  fixed: variables that a search must leave at
-      given values, {index: value}.
+    Args:
+        space: The box.
+        known: Constraints on the inputs alone.
+        task: Index of the variable that counts as a task.
+
+    Attributes:
+        k: Number of features.
+        columns: By variable, its features.
+        real: Features of the real variables.
+        whole: Indices of the whole numbers and categories.
     """
 
     def __init__(self, space: Space, known: Known | None = None, task: int | None = None):
@@ -93,8 +100,13 @@ class Domain:
     def covering(
         self, n: int, rng: np.random.Generator, known: bool = True
     ) -> Float[np.ndarray, "n d"]:
-        """n points that cover the allowed part of the box: a scrambled Sobol sequence, thinned by
+        """Points that cover the allowed part of the box: a scrambled Sobol sequence, thinned by
         rejection.
+
+        Args:
+            n: How many.
+            rng: Of the scrambling.
+            known: Whether the known constraints count.
         """
         engine = qmc.Sobol(
             self.space.d, scramble=True, rng=np.random.default_rng(int(rng.integers(2**31)))
@@ -112,12 +124,17 @@ class Domain:
 
 @dataclass(slots=True)
 class AcquisitionSearch:
-    """How hard an acquisition is searched. raw: candidates; starts: how many are improved; steps:
-    iterations of L-BFGS.
+    """How an acquisition is searched.
 
-    held: (index of a variable, value) that proposals must keep.  seen: bytes of points that may not
-      come again.
-    filter: a further test of points (n, d) -> (n,) bool, such as what is left of a budget.
+    Attributes:
+        domain: The box as the models see it.
+        rng: Of the candidates.
+        raw: Candidates.
+        starts: How many of them are improved.
+        steps: Iterations of L-BFGS.
+        held: Index of a variable -> the value that proposals must keep.
+        seen: Bytes of points that may not come again.
+        filter: A further test of points (n, d) -> (n,) bool, such as what is left of a budget.
     """
 
     RAW: ClassVar[int] = 128
@@ -174,8 +191,15 @@ class AcquisitionSearch:
         near: Float[np.ndarray, "m d"],
         extra: Float[np.ndarray, "e d"] | None = None,
     ) -> Float[np.ndarray, "n d"]:
-        """Distinct allowed points, best first; those that were seen come last, and only where there
-        is nothing else.
+        """Search the allowed points for the largest score.
+
+        Args:
+            score: Features (b, k) -> (b,).
+            near: (m, d) good points, best first.
+            extra: (e, d) further points to be looked at.
+
+        Returns:
+            Distinct allowed points, best first; those that were seen come last.
         """
         pool = self.candidates(near)
         if extra is not None and len(extra):

@@ -36,8 +36,14 @@ def log_posterior(
     noise: float | None,
     kernel: str = "matern52",
 ) -> float:
-    """log p(y, theta) for theta = (log lengthscales, log output scale[, log noise variance]) with
-    the factory's priors, mean 0; up to a constant.
+    """log p(y, theta) with the factory's priors and mean 0, up to a constant.
+
+    Args:
+        theta: (log lengthscales (k,), log output scale[, log noise variance]).
+        x: (n, k) features.
+        y: (n,) standardised output.
+        noise: Its fixed variance; None: the last entry of theta.
+        kernel: "matern52", "matern32" or "rbf".
     """
     k = x.shape[1]
     loc, scale = length_prior(k)
@@ -77,8 +83,19 @@ def slice_sample(
     burn: int = 10,
     thin: int = 2,
 ) -> Float[np.ndarray, "n p"]:
-    """n draws by coordinate-wise slice sampling with stepping out (Neal 2003), after `burn` sweeps,
-    every `thin`-th kept.
+    """Draws by coordinate-wise slice sampling with stepping out (Neal 2003).
+
+    Args:
+        log_density: theta (p,) -> float, up to a constant.
+        start: (p,) where the chain begins.
+        n: Draws.
+        rng: Of the chain.
+        width: Of the first interval.
+        burn: Sweeps before the first draw.
+        thin: Sweeps for each draw.
+
+    Returns:
+        (n, p) draws.
     """
     theta, level = start.copy(), float(log_density(start))
     kept = []
@@ -119,8 +136,16 @@ def sampled(
     rng: np.random.Generator,
     kernel: Literal["matern52", "matern32", "rbf"] = "matern52",
 ) -> list[SingleTaskGP]:
-    """n models whose hyperparameters are drawn from their posterior by slice sampling, begun at a
-    fitted model's; means stay as fitted.
+    """Models whose hyperparameters are drawn from their posterior; means stay as fitted.
+
+    Args:
+        model: The fitted model, at whose hyperparameters the chains begin.
+        x: (r, k) its features.
+        y: (r, m) its outputs.
+        noise: Fixed variance; None: drawn too.
+        n: Models.
+        rng: Of the chains.
+        kernel: The model's.
     """
     m, k = y.shape[1], x.shape[1]
     fitted = model.covar_module

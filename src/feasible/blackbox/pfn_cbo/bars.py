@@ -1,10 +1,13 @@
 """The bar distribution of prior-fitted networks: a histogram whose first and last bar are
 half-normal tails, with everything in closed form.
 
-Müller et al. (2022) call it the Riemann distribution. Bar k = 1..K-2 is uniform on [b_k, b_{k+1}].
-The first bar is a half-normal that
-goes down from b_1, the last one goes up from b_{K-1}; their scale s = width / 0.67449 puts one half
-of the mass inside the bar's width.
+Bar k = 1..K-2 is uniform on [b_k, b_{k+1}]. The first bar is a half-normal that goes down from b_1,
+the last one goes up from b_{K-1}; their scale s = width / 0.67449 puts one half of the mass inside
+the bar's width.
+
+References:
+    Müller et al., Transformers can do Bayesian inference (2022), who call it the Riemann
+    distribution.
 """
 
 from __future__ import annotations
@@ -27,8 +30,19 @@ HALF = 0.6744897501960817
 
 @dataclass(frozen=True)
 class Bars:
-    """borders: (K + 1,) increasing. tails=False makes all bars uniform, the first and the last one
-    too.
+    """The bars of a distribution; logits say how likely each is.
+
+    Attributes:
+        borders: (K + 1,) increasing.
+        tails: False makes all bars uniform, the first and the last one too.
+
+    Raises:
+        ArgumentError: The borders are no four or more increasing, finite numbers.
+
+    Example:
+        >>> bars = Bars(torch.tensor([-1.0, 0.0, 1.0, 2.0]), tails=False)
+        >>> bars.mean(torch.zeros(3)).item()
+        0.5
     """
 
     borders: Float[Tensor, " K1"]
@@ -99,7 +113,7 @@ class Bars:
         return (_p(logits) @ second - self.mean(logits) ** 2).clamp_min(0.0)
 
     def ei_parts(self, tau: Float[Tensor, " *b"]) -> Float[Tensor, "*b K"]:
-        """E (y - tau)+ inside each bar. tau: any shape; bars come last."""
+        """E (y - tau)+ inside each bar, for tau of any shape; bars come last."""
         b, t = self.borders.double(), torch.as_tensor(tau, dtype=torch.float64)[..., None]
         c = torch.minimum(torch.maximum(t, b[:-1]), b[1:])
         parts = ((b[1:] ** 2 - c**2) / 2 - t * (b[1:] - c)) / (b[1:] - b[:-1])
@@ -166,15 +180,16 @@ _ROOT = math.sqrt(2 / math.pi)
 
 
 def _p(logits: Tensor) -> Tensor:
+    """Return the probabilities of the bars."""
     return torch.softmax(logits.double(), dim=-1)
 
 
 def _excess(s: Tensor, v: Tensor) -> Tensor:
-    """h(s, v) = E (s |N| - v)+ = 2 s (phi(v / s) - (v / s) Phi(-v / s)) for v >= 0."""
+    """Return h(s, v) = E (s |N| - v)+ = 2 s (phi(v / s) - (v / s) Phi(-v / s)) for v >= 0."""
     r = v / s
     return 2 * s * (torch.exp(-0.5 * r**2) / math.sqrt(2 * math.pi) - r * torch.special.ndtr(-r))
 
 
 def _log_half_normal(r: Tensor, s: Tensor) -> Tensor:
-    """log of 2 phi(r / s) / s."""
+    """Return the log of 2 phi(r / s) / s."""
     return 0.5 * math.log(2 / math.pi) - torch.log(s) - 0.5 * (r / s) ** 2

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 class BarPosterior(BoTorchPosterior):  # type: ignore[misc]
     """Independent bar distributions at the points of a `b x q` batch, one output each in the last
     axis (`b x q x m`).
+
+    Args:
+        predicted: The distributions.
+        batch: The shape `b x q`.
     """
 
     def __init__(self, predicted: Prediction, batch: torch.Size):
@@ -77,11 +81,16 @@ class BarPosterior(BoTorchPosterior):  # type: ignore[misc]
 
 
 class PFNModel(Model):  # type: ignore[misc]
-    """train_X (n, d) in the unit cube, train_Y (n, m): each output is standardised by itself.
-    model: the packaged network by default.
+    """A prior-fitted network as a BoTorch model. Points of a q-batch are predicted independently,
+    so use it with analytic acquisition functions (q = 1).
 
-    Points of a q-batch are predicted independently, so use it with analytic acquisition functions
-    (q = 1).
+    Args:
+        train_X: (n, d) points of the unit cube.
+        train_Y: (n, m) outputs; each is standardised by itself.
+        model: None: the packaged network.
+
+    Raises:
+        ShapeError: The shapes do not fit.
     """
 
     def __init__(

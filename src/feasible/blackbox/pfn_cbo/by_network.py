@@ -21,8 +21,13 @@ TINY = 1e-300
 
 @dataclass(slots=True)
 class NetworkSurrogate:
-    """parts: posteriors with the numbers of their columns; columns known at the same points share a
-    pass.
+    """The acquisition under the network.
+
+    Attributes:
+        columns: What was learned.
+        parts: Posteriors with the numbers of their columns; columns known at the same points share
+            a pass.
+        plus: Whether probabilities are min(1, 2 P).
     """
 
     columns: Columns
@@ -38,8 +43,15 @@ class NetworkSurrogate:
         pending: Float[np.ndarray, "p d"],
         plus: bool,
     ) -> NetworkSurrogate:
-        """Read the observations. pending: points whose outcomes are open; they count as observed at
-        the predicted mean.
+        """Read the observations.
+
+        Args:
+            model: The network.
+            columns: The outputs.
+            u: (n, d) where they were observed, in the unit cube.
+            pending: (p, d) points whose outcomes are open; they count as observed at the predicted
+                mean.
+            plus: Whether probabilities are min(1, 2 P).
         """
         seen = ~np.isnan(columns.values)
         groups: dict[bytes, list[int]] = {}

@@ -2,9 +2,8 @@
 baseline of arXiv 2404.04495, made fair.
 
 One SingleTaskGP for each output, fitted by maximum a posteriori; log expected improvement (Ament et
-al., 2023) with the logarithms of
-the probabilities of feasibility, optimised by BoTorch's multistart L-BFGS-B. Outputs are
-transformed as for the network.
+al., 2023) with the logarithms of the probabilities of feasibility, optimised by BoTorch's
+multistart L-BFGS-B. Outputs are transformed as for the network.
 """
 
 from __future__ import annotations
@@ -26,7 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ProcessSurrogate:
-    """acquisition: BoTorch's, in logarithms."""
+    """The acquisition under Gaussian processes.
+
+    Attributes:
+        acquisition: BoTorch's, in logarithms.
+        d: Number of inputs.
+        restarts: Starts of its optimiser.
+        raw: Points among which these are chosen.
+    """
 
     acquisition: Any
     d: int
@@ -46,11 +52,19 @@ class ProcessSurrogate:
         raw: int,
         seed: int,
     ) -> ProcessSurrogate:
-        """Fit the processes. pending: points whose outcomes are open; they count as observed at the
-        predicted mean.
+        """Fit the processes. Where a fit fails, that process keeps the hyperparameters that it
+        starts from, and a warning says so.
 
-        Where a fit fails, that process keeps the hyperparameters that it starts from, and a warning
-        says so.
+        Args:
+            method: Name of the method, for warnings.
+            columns: The outputs.
+            u: (n, d) where they were observed, in the unit cube.
+            pending: (p, d) points whose outcomes are open; they count as observed at the predicted
+                mean.
+            plus: Whether probabilities are min(1, 2 P).
+            restarts: Starts of the acquisition's optimiser.
+            raw: Points among which these are chosen.
+            seed: Of what BoTorch draws.
         """
         require("botorch", method)
         models = []
@@ -97,6 +111,7 @@ class ProcessSurrogate:
 
 
 def _fitted(method: str, u: np.ndarray, values: np.ndarray, pending: np.ndarray) -> Any:
+    """Return the process of one output."""
     models, fit, mlls = (
         require("botorch.models", method),
         require("botorch.fit", method),
@@ -138,6 +153,7 @@ def _fitted(method: str, u: np.ndarray, values: np.ndarray, pending: np.ndarray)
 
 
 def _acquisition(models: list[Any], columns: Columns, plus: bool) -> Any:
+    """Return BoTorch's acquisition of these processes."""
     analytic = require("botorch.acquisition.analytic", "gp-cei")
     tau = columns.thresholds.tolist()
     if columns.objective and len(models) == 1:
@@ -154,8 +170,8 @@ def _acquisition(models: list[Any], columns: Columns, plus: bool) -> Any:
 
 
 def _class() -> Any:
-    """The sum of log EI and log PF (or log min(1, 2 PF)) over separate models; BoTorch is imported
-    only where it is used.
+    """Return the class that sums log EI and log PF (or log min(1, 2 PF)) over separate models;
+    BoTorch is imported only where it is used.
     """
     acquisition, analytic = (
         require("botorch.acquisition", "gp-cei"),

@@ -32,7 +32,17 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Shape:
-    """Size of a network. d_max: most inputs; rows: most observed points that it was trained on."""
+    """Size of a network.
+
+    Attributes:
+        d_max: Most inputs.
+        rows: Most observed points that it was trained on.
+        width: Of a token.
+        layers: Layers.
+        heads: Heads of the attention.
+        hidden: Width of the feed-forward nets.
+        bars: Bars of the answer.
+    """
 
     d_max: int = 18
     rows: int = 300
@@ -105,8 +115,12 @@ class Network(nn.Module):  # type: ignore[misc]
     def embed(
         self, x: Float[Tensor, "b n D"], d: Int[Tensor, " b"], n: int
     ) -> Float[Tensor, "b n w"]:
-        """Tokens of points in the unit cube; columns from d on must be 0.5. Inputs are standardised
-        and scaled by sqrt(d_max / d).
+        """Tokens of points. Inputs are standardised and scaled by sqrt(d_max / d).
+
+        Args:
+            x: (b, n, D) points of the unit cube; columns from d on must be 0.5.
+            d: (b,) number of inputs.
+            n: Observed points.
         """
         v = (x - 0.5) * math.sqrt(12.0)
         stretch = (self.shape.d_max / d.to(x.dtype)).sqrt()[:, None, None]

@@ -1,15 +1,14 @@
 """A prior-fitted network: a small transformer that predicts like a Gaussian process, without
 fitting anything at hand.
 
-Müller et al. (Transformers can do Bayesian inference, 2022; PFNs4BO, 2023); as a surrogate for
-constrained engineering problems: Yu, Picard
-and Ahmed, "Fast and Accurate Bayesian Optimization with Pre-trained Transformers for Constrained
-Engineering Problems" (arXiv 2404.04495).
 Every observed point is a token; every token attends to the observed points only, so predictions
-depend neither on the order of the
-observations nor on what else is asked. The answer is a distribution over bars (a histogram with
-half-normal tails).
-The packaged network was trained here, on the prior of `pfn_prior`; see weights/pfn.md.
+depend neither on the order of the observations nor on what else is asked. The answer is a
+distribution over bars (a histogram with half-normal tails). The packaged network was trained here,
+on the prior of `prior.py`; see weights/pfn.md.
+
+References:
+    Müller et al., Transformers can do Bayesian inference (2022) and PFNs4BO (2023); as a surrogate
+    for constrained engineering problems: Yu, Picard and Ahmed (arXiv 2404.04495).
 """
 
 from __future__ import annotations
@@ -38,8 +37,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictive distributions at q query points for s outputs, in the outputs' own units: bars
-    times `scale` plus `shift`.
+    """Predictive distributions at q query points for s outputs, in the outputs' own units.
+
+    Attributes:
+        logits: (s, q, K) of the bars.
+        bars: The bars, of standardised outputs.
+        shift: (s, 1) an output is `scale` times the bars plus this.
+        scale: (s, 1) see `shift`.
     """
 
     logits: Float[Tensor, "s q K"]
@@ -79,8 +83,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Posterior:
-    """A network that has read its observations: the keys and values of s outputs at n common
-    points.
+    """A network that has read its observations of s outputs at n common points.
+
+    Attributes:
+        model: The network with its bars.
+        cache: Keys and values by layer.
+        d: Number of inputs.
+        shift: (s, 1) means of the outputs.
+        scale: (s, 1) their standard deviations.
     """
 
     model: PFN
@@ -90,8 +100,11 @@ class Posterior:
     scale: Float[Tensor, "s 1"]
 
     def predict(self, x: Float[Tensor, "q d"], chunk: int = 8192) -> Prediction:
-        """Distributions at points of the unit cube. chunk: most tokens at a time, which bounds the
-        memory.
+        """Distributions at points.
+
+        Args:
+            x: (q, d) points of the unit cube.
+            chunk: Most tokens at a time, which bounds the memory.
         """
         model, s = self.model, len(self.shift)
         query = model.padded(x, self.d)
@@ -107,6 +120,17 @@ class Posterior:
 class PFN:
     """A trained network with its bars. `PFN.load("small")` is the packaged one; `PFN.train` makes
     another.
+
+    Attributes:
+        network: The transformer.
+        bars: What its logits stand for.
+
+    Example:
+        >>> model = PFN.load("small")
+        >>> x = torch.linspace(0, 1, 9)[:, None]
+        >>> found = model.predict(x, (x[:, 0] ** 2)[None], torch.tensor([[0.5]]))
+        >>> bool(abs(found.mean[0, 0] - 0.25) < 0.05)
+        True
     """
 
     network: Network
@@ -123,11 +147,16 @@ class PFN:
         return self.network.shape.rows
 
     def condition(self, x: Float[Tensor, "n d"], y: Float[Tensor, "s n"]) -> Posterior:
-        """Read n observations of s outputs at points of the unit cube; each output is standardised
-        by its own mean and spread.
+        """Read n observations of s outputs; each is standardised by its own mean and spread. A
+        constant output is predicted around that constant, with spread 1.
 
-        Raises ShapeError, NotFinite. A constant output is predicted around that constant, with
-        spread 1.
+        Args:
+            x: (n, d) points of the unit cube.
+            y: (s, n) outputs.
+
+        Raises:
+            ShapeError: The shapes do not fit, or there are more rows than the network takes.
+            NotFinite: A number is NaN or infinite.
         """
         x, y = torch.as_tensor(x), torch.as_tensor(y)
         if (
@@ -178,8 +207,14 @@ class PFN:
         shape: Shape | None = None,
         **settings: Any,
     ) -> PFN:
-        """Train a network; the same arguments give the same network. settings: those of
-        `pfn_train.Recipe`.
+        """Train a network; the same arguments give the same network.
+
+        Args:
+            prior: What it learns from; None: the packaged network's.
+            steps: Of the training.
+            seed: Of everything random.
+            shape: Size of the network; None: the packaged one's.
+            settings: Further ones of `train.Recipe`.
         """
         from . import prior as pfn_prior, train as pfn_train
 
@@ -199,11 +234,14 @@ class PFN:
 
     @classmethod
     def load(cls, name: str | Path = "small") -> PFN:
-        """The packaged network of that name, or one that `save` wrote to a .safetensors file.
-        Nothing in a file is executed.
+        """Read a network. Nothing in a file is executed.
 
-        Raises UnknownName; CheckpointError where the bytes are not those whose sha256 the JSON
-        beside them records.
+        Args:
+            name: Of a packaged network, or a .safetensors file that `save` wrote.
+
+        Raises:
+            UnknownName: There is no packaged network of that name.
+            CheckpointError: The bytes are not those whose sha256 the JSON beside them records.
         """
         text = str(name)
         packaged = not text.endswith(".safetensors")
@@ -218,6 +256,7 @@ class PFN:
 
 
 def _loaded(file: Path) -> PFN:
+    """Read the weights and the JSON beside them."""
     try:
         note = json.loads(file.with_suffix(".json").read_text())
         data = file.read_bytes()

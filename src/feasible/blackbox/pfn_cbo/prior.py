@@ -1,12 +1,13 @@
 """The prior that a prior-fitted network learns: Gaussian processes like those of HEBO, on contexts
 like those of Bayesian optimisation.
 
-After Müller, Feurer, Hollmann and Hutter (PFNs4BO, 2023) as used by Yu, Picard and Ahmed (arXiv
-2404.04495), widened for engineering
-functions: Matérn-3/2, Matérn-5/2 or squared-exponential kernels with one lengthscale per input,
-  mostly little noise, linear and quadratic
-trends, Kumaraswamy-warped inputs, inputs without effect, skewed outputs; points uniform in the unit
-cube or gathered around a centre.
+Widened for engineering functions: Matérn-3/2, Matérn-5/2 or squared-exponential kernels with one
+lengthscale per input, mostly little noise, linear and quadratic trends, Kumaraswamy-warped inputs,
+inputs without effect, skewed outputs; points uniform in the unit cube or gathered around a centre.
+
+References:
+    Müller, Feurer, Hollmann and Hutter, PFNs4BO (2023), as used by Yu, Picard and Ahmed (arXiv
+    2404.04495).
 """
 
 from __future__ import annotations
@@ -28,21 +29,27 @@ JITTER = 1e-6
 
 @dataclass(slots=True)
 class Batch:
-    """b functions: a context of n points, and q points where they are to be predicted. y is
-    standardised by its context's mean and spread.
+    """b functions: a context of n points, and q points where they are to be predicted.
+
+    Attributes:
+        d: (b,) number of inputs of each function; columns from d on are 0.5 and mean nothing.
+        x: (b, n, D) the context's points.
+        y: (b, n) its values, standardised by their mean and spread.
+        x_query: (b, q, D) where the functions are to be predicted.
+        y_query: (b, q) what they are there, in the same units.
+        oracle: (b, q) negative log density of y_query under the Gaussian process with its true
+            hyperparameters.
+        oracle_mean: (b, q) that process's mean; NaN for functions with a skewed output, whose mean
+            has no closed form.
     """
 
     d: Int[Tensor, " b"]
-    """Number of inputs of each function; columns from d on are 0.5 and mean nothing."""
     x: Float[Tensor, "b n D"]
     y: Float[Tensor, "b n"]
     x_query: Float[Tensor, "b q D"]
     y_query: Float[Tensor, "b q"]
     oracle: Float[Tensor, "b q"] | None = None
-    """Negative log density of y_query under the Gaussian process with its true hyperparameters."""
     oracle_mean: Float[Tensor, "b q"] | None = None
-    """That process's mean; NaN for functions with a skewed output, whose mean has no closed form.
-    """
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,14 @@ class Prior:
     def sample(
         self, b: int, n: int, q: int, generator: torch.Generator, oracle: bool = False
     ) -> Batch:
-        """b functions with n context and q query points, in float32. The numbers come from
-        `generator` alone.
+        """Functions and points, in float32.
+
+        Args:
+            b: Functions.
+            n: Points of each context.
+            q: Points where each is to be predicted.
+            generator: Where all random numbers come from.
+            oracle: Whether the exact process's density and mean are computed too.
         """
 
         def uniform(*shape: int) -> Tensor:

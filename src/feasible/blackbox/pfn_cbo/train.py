@@ -2,9 +2,8 @@
 resumed.
 
 Loss: negative log density under the bars, averaged over query points. AdamW, gradient norm clipped
-  at 1, warm-up, a constant rate, and a
-cosine tail; an exponential average of the weights is what gets exported. Every step draws from a
-stream of its own (seed, step).
+at 1, warm-up, a constant rate, and a cosine tail; an exponential average of the weights is what
+gets exported. Every step draws from a stream of its own (seed, step).
 """
 
 from __future__ import annotations
@@ -84,8 +83,14 @@ class Training:
 
 
 def begin(recipe: Recipe, bars: Bars | None = None) -> Training:
-    """A training at step 0. The global random state of torch is left as it was. bars: None takes
-    the prior's own.
+    """A training at step 0. The global random state of torch is left as it was.
+
+    Args:
+        recipe: How to train.
+        bars: None: the prior's own.
+
+    Raises:
+        ArgumentError: Both or none of steps and minutes are given.
     """
     if (recipe.steps is None) == (recipe.minutes is None):
         raise ArgumentError(
@@ -111,9 +116,16 @@ def borders(
     prior: Prior, shape: Shape, generator: torch.Generator, draws: int = 100_000
 ) -> Float[Tensor, " K1"]:
     """Borders with equal mass under a mixture: 2/3 the prior's standardised values, 1/3 uniform on
-    [-4, 4], where improvements are looked for.
+    [-4, 4], where improvements are looked for. The outermost borders are moved out by 0.5.
 
-    The outermost borders are moved out by 0.5.
+    Args:
+        prior: The prior.
+        shape: Size of the network.
+        generator: Of the draws.
+        draws: Values of the prior.
+
+    Returns:
+        (K + 1,) borders.
     """
     found: list[Tensor] = []
     q = 50
@@ -180,9 +192,20 @@ def examine(
     seed: int = 99_991,
 ) -> dict[str, dict[str, float]]:
     """Loss on functions never trained on, beside the Gaussian process with its true
-    hyperparameters, by size of context.
+    hyperparameters.
 
-    mean_r: correlation of predicted and exact means, over the functions without a skewed output.
+    Args:
+        network: The network.
+        bars: Its bars.
+        prior: Where the functions come from.
+        sizes: Sizes of context; those that the network does not take are left out.
+        functions: Functions for each.
+        queries: Points of each where it is predicted.
+        seed: Of the draws.
+
+    Returns:
+        By size of context: "nll", "oracle", their difference "gap", and "mean_r", the correlation
+        of predicted and exact means over the functions without a skewed output.
     """
     found = {}
     for n in sizes:
@@ -221,8 +244,14 @@ def train(
     every: float = 240.0,
     say: Callable[[str], None] | None = None,
 ) -> Training:
-    """Train to the end. folder: where a checkpoint is written every so many seconds and at the end;
-    resume: go on from there.
+    """Train to the end.
+
+    Args:
+        recipe: How to train.
+        folder: Where a checkpoint is written; None: nowhere.
+        resume: Go on from that checkpoint.
+        every: Seconds between checkpoints.
+        say: Told how it goes.
     """
     training = load(Path(folder), recipe) if resume and folder is not None else begin(recipe)
     if recipe.compiled:
@@ -282,8 +311,14 @@ def save(training: Training, folder: Path) -> None:
 
 
 def load(folder: Path, recipe: Recipe | None = None) -> Training:
-    """Read what `save` wrote. recipe: how to go on (its length may differ); None: as it was. Raises
-    CheckpointError.
+    """Read what `save` wrote.
+
+    Args:
+        folder: Where it is.
+        recipe: How to go on (its length may differ); None: as it was.
+
+    Raises:
+        CheckpointError: It is no training, or of another network or prior.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -323,10 +358,15 @@ def load(folder: Path, recipe: Recipe | None = None) -> Training:
 
 def export(folder: str | Path, to: str | Path | None = None, name: str = "small") -> Path:
     """Write the averaged weights of a training's last checkpoint as pfn-<name>.safetensors with
-    JSON, and the model card pfn.md.
+    JSON, and the model card pfn.md. The training may go on meanwhile.
 
-    to: a folder; None: the package's own. The training may go on meanwhile. Returns the path of the
-      weights.
+    Args:
+        folder: Of the checkpoint.
+        to: A folder; None: the package's own.
+        name: Of the network.
+
+    Returns:
+        The path of the weights.
     """
     training = load(Path(folder))
     target = WEIGHTS if to is None else Path(to)
