@@ -5,12 +5,13 @@ after the other.
     or   u_s(x) = h_s(x)   (plain)
 
 over joint Sobol-normal samples h_s of the model at the batch and at all points whose results are
-still out, with the weight
-w = P(feasible) ("soft"; eta None), or sigmoid(-g_s / eta) with g_s = log(1 - p_s) - log p_s, p_s =
-Phi(f_s) ("sampled"). What is maximised is
-log a with max(., 0) replaced by a smooth function with a fat tail, so that there is a slope
-everywhere (S. Ament et al., Unexpected
-improvements to expected improvement for Bayesian optimization, NeurIPS 2023).
+still out, with the weight w = P(feasible) ("soft"; eta None), or sigmoid(-g_s / eta) with
+g_s = log(1 - p_s) - log p_s, p_s = Phi(f_s) ("sampled"). What is maximised is log a with max(., 0)
+replaced by a smooth function with a fat tail, so that there is a slope everywhere.
+
+References:
+    arXiv 2411.10471, section 2; S. Ament et al., Unexpected improvements to expected improvement
+    for Bayesian optimization (NeurIPS 2023).
 """
 
 from __future__ import annotations
@@ -94,8 +95,12 @@ class Joint:
     """Joint samples of a latent function at points that are fixed one after the other, and at one
     that moves.
 
-    eps: (s, q) base samples, a column for each point.  x: (p, d) the fixed points, with a: (p, n)
-      and factor: (p, p) of their covariance.
+    Attributes:
+        latent: The function.
+        eps: (s, q) base samples, a column for each point.
+        x: (p, d) the fixed points.
+        a: (p, n) their rows a(x), see `Latent`.
+        factor: (p, p) Cholesky factor of their covariance.
     """
 
     latent: Latent
@@ -118,6 +123,7 @@ class Joint:
         )
 
     def _parts(self, x: Float[Tensor, "b d"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return means, rows a(x), regressions on the fixed points, and deviations given them."""
         mean, a = self.latent.project(x)
         variance = self.latent.variances(a)
         cross = self.latent.covariance(self.x, self.a, x, a)
@@ -150,13 +156,16 @@ class Joint:
 class Acquisition:
     """What a further point is worth, given the points that are fixed.
 
-    objective: samples of the modelled value, standardised; None where nothing was measured.
-      target: t in the same unit, or None for u = h.
-    best: u*, or None while nothing is feasible: then the probability of feasibility is maximised.
-      scale: the unit of an improvement.
-    feasibility: samples of the classifier, or None where it is not used.  eta: None for the soft
-      weight.
-    held: (s,) log of the largest improvement among the fixed points.
+    Attributes:
+        objective: Samples of the modelled value, standardised; None where nothing was measured.
+        target: t in the same unit, or None for u = h.
+        best: u*, or None while nothing is feasible: then the probability of feasibility is
+            maximised.
+        scale: The unit of an improvement.
+        feasibility: Samples of the classifier, or None where it is not used.
+        eta: None for the soft weight.
+        held: (s,) log of the largest improvement among the fixed points.
+        held_exact: (s,) that improvement itself, not smoothed.
     """
 
     objective: Joint | None
@@ -173,7 +182,7 @@ class Acquisition:
         return h if self.target is None else -(h - self.target).square()
 
     def _gains(self, x: Float[Tensor, "b d"]) -> tuple[Tensor, Tensor]:
-        """(s, b) improvements over u* in units of `scale`, and logs of their weights, which
+        """Return (s, b) improvements over u* in units of `scale`, and logs of their weights, which
         broadcast against them.
         """
         if self.objective is None or self.best is None:
@@ -226,7 +235,13 @@ class Acquisition:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where proposals may lie. taken: bytes of points that must not be proposed again."""
+    """Where proposals may lie.
+
+    Attributes:
+        space: The box.
+        known: Constraints on the inputs alone.
+        taken: Bytes of points that must not be proposed again.
+    """
 
     space: Space
     known: Known | None
@@ -251,7 +266,12 @@ class Region:
         return space.snap(x)
 
     def raw(self, n: int, seed: Sequence[int]) -> Float[np.ndarray, "m d"]:
-        """About n Sobol points for every combination of categories, those that are free."""
+        """Sobol points that are free.
+
+        Args:
+            n: About how many for every combination of categories.
+            seed: Of the sequence.
+        """
         space = self.space
         cats = [j for j, v in enumerate(space.variables) if v.choices]
         draw = sobol(space.d, seed)
@@ -294,8 +314,18 @@ def maximise(
     combination of categories.
 
     Categories stay as they are in a start, whole numbers are rounded at the end, and a path that
-    leaves the known constraints is
-    followed as far as halving finds it free. None where no raw sample is free.
+    leaves the known constraints is followed as far as halving finds it free.
+
+    Args:
+        a: The acquisition.
+        region: Where proposals may lie.
+        restarts: Starts for every combination of categories.
+        raw_samples: Points among which these are chosen.
+        maxiter: Iterations of the optimiser.
+        seed: Of the raw samples.
+
+    Returns:
+        (d,) the point; None where no raw sample is free.
     """
     space = region.space
     x = region.raw(raw_samples, seed)
@@ -336,7 +366,9 @@ def maximise(
 def _climb(
     a: Acquisition, begin: Float[np.ndarray, "r d"], free: list[int], maxiter: int
 ) -> Float[np.ndarray, "r d"]:
-    """All starts at once: the sum of log a over them, by one L-BFGS-B in the free coordinates."""
+    """Return the ends of all starts at once: the sum of log a over them, by one L-BFGS-B in the
+    free coordinates.
+    """
     fixed = torch.from_numpy(begin)
     shape = (len(begin), len(free))
 

@@ -7,11 +7,13 @@ ordinal. The kernel is BoTorch's mixed one,
     k = s1 (M(x_o, x_o') + s2 C(x_c, x_c')) + s3 M'(x_o, x_o') C'(x_c, x_c'),
 
 M Matern-5/2 with a lengthscale for each column, C = exp(-mean_j 1[x_j != x_j'] / l_j).
-Hyperparameters are logarithms in one vector, fitted by
-L-BFGS-B with a wide Gaussian prior on each (the paper has none): with five rows the likelihood
-alone is unbounded or flat in some of them.
+Hyperparameters are logarithms in one vector, fitted by L-BFGS-B with a wide Gaussian prior on each
+(the paper has none): with five rows the likelihood alone is unbounded or flat in some of them.
 GPyTorch has the same models; here a posterior is three small matrix products, which the acquisition
 evaluates some hundred times.
+
+References:
+    arXiv 2411.10471, section 2.
 """
 
 from __future__ import annotations
@@ -39,11 +41,14 @@ NODES, WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegaus
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """The mixed kernel's layout: which columns are ordinal and which categorical. theta holds its
-    log hyperparameters, in this order:
+    """The mixed kernel's layout.
 
-    lengthscales of M, then with categories: of M', of C, of C', then log s1, and with both kinds s2
-      and s3.
+    theta holds its log hyperparameters in this order: lengthscales of M, with both kinds of columns
+    of M', then of C, with both kinds of C', then s1, and with both kinds s2 and s3.
+
+    Attributes:
+        ords: The ordinal columns.
+        cats: The categorical columns.
     """
 
     ords: tuple[int, ...]
@@ -92,7 +97,13 @@ class Mixed:
     def matrix(
         self, theta: Tensor, x: Float[Tensor, "n d"], z: Float[Tensor, "m d"]
     ) -> Float[Tensor, "n m"]:
-        """Covariances of the rows of x with those of z."""
+        """Covariances of the rows of x with those of z, (n, m).
+
+        Args:
+            theta: Log hyperparameters.
+            x: (n, d) points of the unit cube.
+            z: (m, d) the same.
+        """
         parts = self.split(theta)
         if not self.both:
             one = (
@@ -117,7 +128,7 @@ class Mixed:
 def _matern(
     x: Tensor, z: Tensor, lengths: Float[Tensor, "k o"], columns: Sequence[int]
 ) -> Float[Tensor, "k n m"]:
-    """Matern-5/2 for k choices of lengthscales at once."""
+    """Return Matern-5/2 for k choices of lengthscales at once."""
     square = (
         x[:, columns].unsqueeze(-2) - z[:, columns]
     ).square() @ lengths.square().reciprocal().mT
@@ -128,7 +139,7 @@ def _matern(
 def _same(
     x: Tensor, z: Tensor, lengths: Float[Tensor, "k c"], columns: Sequence[int]
 ) -> Float[Tensor, "k n m"]:
-    """The kernel of categories for k choices of lengthscales at once."""
+    """Return the kernel of categories for k choices of lengthscales at once."""
     other = ((x[:, columns].unsqueeze(-2) - z[:, columns]).abs() > 1e-9).to(x.dtype)
     return (-(other @ lengths.reciprocal().mT) / len(columns)).exp().movedim(-1, 0)
 
@@ -151,8 +162,18 @@ def fit(
     what: str,
     maxiter: int,
 ) -> tuple[np.ndarray, bool]:
-    """The best minimiser of `loss` from several starts, by L-BFGS-B; where every start fails the
-    last one is kept, with a warning.
+    """The best minimiser of a loss from several starts, by L-BFGS-B.
+
+    Args:
+        loss: (k,) -> scalar, with gradients.
+        starts: (k,) where it is started.
+        bounds: By parameter.
+        what: Is fitted, for the warning.
+        maxiter: Iterations at most.
+
+    Returns:
+        The minimiser, and whether there is one; where every start fails the last one is kept, with
+        a warning.
     """
 
     def value(p: np.ndarray) -> tuple[float, np.ndarray]:
@@ -193,10 +214,18 @@ def fit(
 
 @dataclass(slots=True)
 class Latent:
-    """A posterior over a latent function, conditional on data: mean(x) = mean0 + a(x) m, cov(x, x')
-    = k(x, x') - a(x) B a(x')^T,
-    with a(x) = k(x, X) L^-T, L the Cholesky factor of the data's covariance.  m: (n,).  B: (n, n),
-    or None for the identity.
+    """A posterior over a latent function, conditional on data: mean(x) = mean0 + a(x) m,
+    cov(x, x') = k(x, x') - a(x) B a(x')^T, with a(x) = k(x, X) L^-T.
+
+    Attributes:
+        kernel: The kernel.
+        theta: Its log hyperparameters.
+        x: (n, d) the data's points X.
+        factor: (n, n) the Cholesky factor L of the data's covariance.
+        m: (n,) see above.
+        b: (n, n) B, or None for the identity.
+        mean0: Mean of the prior.
+        params: What was fitted, to start the next fit from.
     """
 
     kernel: Mixed
@@ -207,7 +236,6 @@ class Latent:
     b: Float[Tensor, "n n"] | None
     mean0: Tensor
     params: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """What was fitted, to start the next fit from."""
 
     def project(self, x: Float[Tensor, "b d"]) -> tuple[Float[Tensor, " b"], Float[Tensor, "b n"]]:
         """(b,) means and (b, n) rows a(x)."""
@@ -251,6 +279,7 @@ def exact_loss(kernel: Mixed, p: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _noisy_factor(kernel: Mixed, p: Tensor, x: Tensor) -> Tensor:
+    """Return the Cholesky factor of the data's covariance with noise."""
     return cholesky(
         kernel.matrix(p[: kernel.size], x, x) + p[-2].exp() * torch.eye(len(x), dtype=x.dtype)
     )
@@ -264,8 +293,15 @@ def fit_exact(
     *,
     maxiter: int = 100,
 ) -> Latent:
-    """The Gaussian process on standardised values y (n,), hyperparameters by the marginal
-    likelihood times their prior.
+    """The Gaussian process on standardised values, hyperparameters by the marginal likelihood times
+    their prior.
+
+    Args:
+        kernel: The kernel.
+        x: (n, d) points of the unit cube.
+        y: (n,) values.
+        warm: An earlier result's `params`, where the fit starts; empty for the prior's centre.
+        maxiter: Iterations at most.
     """
     centre = np.append(kernel.centre(), [math.log(1e-4), 0.0])
     bounds = [*kernel.bounds(), (math.log(1e-6), 0.0), (-5.0, 5.0)]
@@ -292,8 +328,8 @@ def fit_exact(
 
 
 def _lower(n: int, p: Tensor) -> Tensor:
-    """A lower triangular matrix from its n logarithms of the diagonal and the n (n - 1) / 2 entries
-    below.
+    """Return a lower triangular matrix from its n logarithms of the diagonal and the n (n - 1) / 2
+    entries below.
     """
     at = torch.tril_indices(n, n, -1)
     return torch.diag(p[:n].exp()).index_put((at[0], at[1]), p[n:])
@@ -301,10 +337,13 @@ def _lower(n: int, p: Tensor) -> Tensor:
 
 def elbo(kernel: Mixed, p: Tensor, x: Float[Tensor, "n d"], sign: Float[Tensor, " n"]) -> Tensor:
     """Evidence lower bound of probit classification with all inputs as inducing points, f = mean +
-    L v, q(v) = N(m, T T^T).
+    L v, q(v) = N(m, T T^T): sum_i E_q[log Phi(s_i f_i)] - KL(q(v) || N(0, I)).
 
-    sum_i E_q[log Phi(s_i f_i)] - KL(q(v) || N(0, I));  p = (theta, mean, m (n,), T by `_lower`),
-    sign (n,) is +-1.
+    Args:
+        kernel: The kernel.
+        p: (theta, mean, m (n,), T by `_lower`).
+        x: (n, d) points of the unit cube.
+        sign: (n,) labels s, +1 or -1.
     """
     n, k = len(x), kernel.size
     m, t = p[k + 1 : k + 1 + n], _lower(n, p[k + 1 + n :])
@@ -325,10 +364,17 @@ def fit_classifier(
     *,
     maxiter: int = 200,
 ) -> Latent | None:
-    """The latent function f with P(feasible | f) = Phi(f), from labels (n,) bool; None where all
-    labels are the same.
+    """The latent function f with P(feasible | f) = Phi(f).
 
-    warm: an earlier result's `params`, its rows being the first of x (else they are not used).
+    Args:
+        kernel: The kernel.
+        x: (n, d) points of the unit cube.
+        feasible: (n,) labels.
+        warm: An earlier result's `params`, its rows being the first of x (else it is not used).
+        maxiter: Iterations at most.
+
+    Returns:
+        None where all labels are the same.
     """
     n, k = len(x), kernel.size
     if feasible.all() or not feasible.any():
@@ -360,8 +406,8 @@ def fit_classifier(
 
 
 def _grown(warm: np.ndarray, k: int, n: int) -> np.ndarray | None:
-    """Parameters of the classifier of the first rows of x as a start for all n rows: new rows have
-    the prior's v.
+    """Return parameters of the classifier of the first rows of x as a start for all n rows: new
+    rows have the prior's v.
     """
     old = (math.isqrt(9 + 8 * max(len(warm) - k - 1, 0)) - 3) // 2
     if len(warm) < k + 3 or len(warm) != k + 1 + 2 * old + old * (old - 1) // 2 or old > n:

@@ -1,8 +1,9 @@
 """What a surrogate of constrained Bayesian optimisation learns: observed outputs, brought near a
 normal shape, with the thresholds to pass.
 
-Yeo and Johnson (Biometrika, 2000): a power transform for values of both signs, its power chosen by
-maximum likelihood.
+References:
+    Yeo and Johnson (Biometrika, 2000): a power transform for values of both signs, its power chosen
+    by maximum likelihood.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ POWERS = (-2.0, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class YeoJohnson:
-    """v -> (psi((v / unit - centre) / spread) - mean) / sd, increasing in v. power: of psi."""
+    """v -> (psi((v / unit - centre) / spread) - mean) / sd, increasing in v.
+
+    Attributes:
+        unit, centre, spread: What makes values standard before the transform.
+        power: Of psi.
+        mean, sd: What makes them standard after it.
+    """
 
     unit: float
     centre: float
@@ -52,13 +59,14 @@ def psi(
 
 
 def fit_map(v: Float[np.ndarray, " n"], *, always: bool = True) -> YeoJohnson:
-    """The map that makes v standard, as normal as a power allows. A constant v is only shifted, and
-    scaled by its size.
+    """The map that makes values standard, as normal as a power allows. Constant values are only
+    shifted, and scaled by their size.
 
-    always: standardise before the power transform, so that units do not matter; False, as
-      published: only where the mean or the
-    standard deviation is above 1000 (or where the spread is below 1e-6, too small for a power to
-    see).
+    Args:
+        v: (n,) values.
+        always: Standardise before the power transform, so that units do not matter; False, as
+            published: only where the mean or the standard deviation is above 1000 (or where the
+            spread is below 1e-6, too small for a power to see).
     """
     unit = float(np.abs(v).max(initial=0.0)) or 1.0
     scaled = v / unit
@@ -84,6 +92,7 @@ def fit_map(v: Float[np.ndarray, " n"], *, always: bool = True) -> YeoJohnson:
 def _likelihood(
     z: Float[np.ndarray, " n"], lams: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
+    """Return the log likelihood of powers, up to a constant."""
     t = psi(z, lams[:, None])
     with np.errstate(over="ignore", invalid="ignore"):
         variance = t.var(axis=1)
@@ -94,11 +103,13 @@ def _likelihood(
 
 @dataclass(slots=True)
 class Columns:
-    """Outputs to model, all to be maximised. values: (s, n) transformed, NaN where unknown.
-    thresholds: (s,) to be passed.
+    """Outputs to model, all to be maximised.
 
-    objective: whether row 0 is the objective, whose expected improvement over its threshold counts;
-      the other rows are constraints.
+    Attributes:
+        values: (s, n) transformed, NaN where unknown.
+        thresholds: (s,) to be passed.
+        objective: Whether row 0 is the objective, whose expected improvement over its threshold
+            counts; the other rows are constraints.
     """
 
     values: Float[np.ndarray, "s n"]
@@ -139,7 +150,11 @@ def constrained(
     """-f over its best feasible value, and -g_j over 0. Without a feasible point there is no
     objective.
 
-    anywhere: the incumbent is the best of all points, feasible or not, as in the official code.
+    Args:
+        f: (n,) objectives.
+        g: (n, m) constraints.
+        always: As in `fit_map`.
+        anywhere: The incumbent is the best of all points, feasible or not, as in the official code.
     """
     rows, thresholds = [], []
     good = np.isfinite(f) if anywhere else feasible_rows(f, g)
