@@ -536,6 +536,31 @@ def test_a_race_prints_standings_and_writes_a_report(ok, tmp_path):
     assert "<html" in Path("out.html").read_text().lower()
 
 
+def test_a_race_ends_with_who_won_and_what_to_type_next(ok):
+    out = ok(
+        "race",
+        "sphere",
+        "--methods",
+        "default,random-search",
+        "-b",
+        "evaluations=12",
+        "-r",
+        2,
+        "--name",
+        "r",
+    )
+    assert "default won" in out or "random-search won" in out or "A tie between" in out
+    assert "default on sphere: " in out
+    assert "next:     feasible report r --output report.html" in out
+    assert "feasible show r/sphere/" in out
+    told = ok("show", "r", "--json")
+    assert told["words"][0] in out.replace("\n", " ")
+    assert {t["method"]: t["chosen"] is None for t in told["trials"]} == {
+        "default": False,
+        "random-search": True,
+    }
+
+
 def test_a_race_can_be_shown_resumed_and_reported(ok):
     ran = ok(*RACE, "--name", "r", "--json")
     assert {"race", "budget", "standings", "trials", "notes", "versions"} <= set(ran)
