@@ -66,7 +66,7 @@ class Claim:
 
 
 def evidence_folder() -> Path:
-    """`evidence/` of the checkout, or the copy inside an installed package."""
+    """Return `evidence/` of the checkout, or the copy inside an installed package."""
     here = Path(__file__).resolve()
     checkout = here.parents[3] / "evidence"
     return (
@@ -75,7 +75,7 @@ def evidence_folder() -> Path:
 
 
 def read_evidence(slug: str) -> dict[str, Any] | None:
-    """The committed evidence of a paper, or None."""
+    """Return the committed evidence of a paper, None where there is none."""
     file = evidence_folder() / f"{slug}.json"
     if not file.exists():
         return None
@@ -138,7 +138,12 @@ def run_claim(
 
 
 def write_evidence(evidence: Mapping[str, Any], folder: Path | None = None) -> Path:
-    """Write evidence/<slug>.json."""
+    """Write evidence/<slug>.json and return its path.
+
+    Args:
+        evidence: What `run_claim` returned.
+        folder: Where; `evidence_folder()` without one.
+    """
     folder = folder or evidence_folder()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{evidence['slug']}.json"
@@ -147,7 +152,9 @@ def write_evidence(evidence: Mapping[str, Any], folder: Path | None = None) -> P
 
 
 def commit() -> str | None:
-    """The commit that the code is at, '+' appended where the tree was changed."""
+    """Return the commit that the code is at, '+' appended where the tree was changed; None outside
+    a checkout.
+    """
     root = Path(__file__).resolve().parents[3]
     try:
         head = subprocess.run(

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 class SolveProgress:
     """Observer of one run: a bar of the budget with the best so far. On a plain pipe it prints a
     line now and then.
+
+    Args:
+        console: Where it prints.
     """
 
     def __init__(self, console: Console):
@@ -84,7 +87,12 @@ class SolveProgress:
 
 
 def best_text(point: Point, sign: float = 1.0) -> str:
-    """Best so far in a few words."""
+    """Return the best so far in a few words.
+
+    Args:
+        point: A point of the trail.
+        sign: -1 where people maximise.
+    """
     v = point.verdict
     if v.feasible:
         return f"best {sign * v.objective:.6g}"
@@ -92,7 +100,11 @@ def best_text(point: Point, sign: float = 1.0) -> str:
 
 
 class RaceProgress:
-    """Observer of a race: one bar for all trials, and the running ones by name."""
+    """Observer of a race: one bar for all trials, and the running ones by name.
+
+    Args:
+        console: Where it prints.
+    """
 
     def __init__(self, console: Console):
         self.console, self.live = console, console.is_terminal
@@ -157,7 +169,12 @@ class RaceProgress:
 
 
 def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]]) -> None:
-    """A design and its constraints, as two tables."""
+    """Print a design and its constraints, as two tables.
+
+    Args:
+        console: Where.
+        rows: What `Problem.describe` returned.
+    """
     table: Table | None = None
     kind = ""
     for row in rows:
@@ -183,7 +200,14 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
 
 
 def listing(console: Console, title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """A plain listing."""
+    """Print a plain listing.
+
+    Args:
+        console: Where.
+        title: Its heading.
+        columns: Headings of the columns.
+        rows: One list of cells a row; None is an empty cell.
+    """
     table = Table(
         title=escape(title), box=None, header_style="bold", title_justify="left", pad_edge=False
     )

@@ -19,8 +19,8 @@ BEATEN = 1e-6
 
 
 def outcome(trial: Trial) -> Verdict:
-    """The verdict on a trial's best answer; a failed or pending trial has none to show and is
-    beaten by all that have.
+    """Return the verdict on a trial's best answer; a failed or pending trial has none to show and
+    is beaten by all that have.
     """
     if trial.status != "done":
         return Verdict(math.nan, math.inf, -1.0)
@@ -31,8 +31,8 @@ def outcome(trial: Trial) -> Verdict:
 
 
 def solved(trial: Trial, contest: Contest) -> Verdict:
-    """`outcome`, with every feasible objective within BEATEN (relative) of the best known value, or
-    better, taken as that value.
+    """Return `outcome`, with every feasible objective within BEATEN (relative) of the best known
+    value, or better, taken as that value.
 
     Differences that small, some below what the tolerance on violations lets an answer gain, are no
     reason to rank one method above another.
@@ -49,12 +49,17 @@ def solved(trial: Trial, contest: Contest) -> Verdict:
 
 
 def compare(a: Verdict, b: Verdict) -> int:
-    """-1 where a beats b, 1 where b beats a, 0 for a tie: for `functools.cmp_to_key`."""
+    """Return -1 where a beats b, 1 where b beats a, 0 for a tie: for `functools.cmp_to_key`."""
     return -1 if a.beats(b) else 1 if b.beats(a) else 0
 
 
 def average_ranks(verdicts: Sequence[Verdict]) -> list[float]:
-    """Rank of each verdict, 1 for the best; equals share the average of their ranks."""
+    """Return the rank of each verdict, 1 for the best; equals share the average of their ranks.
+
+    Example:
+        >>> average_ranks([Verdict(2.0), Verdict(1.0), Verdict(2.0)])
+        [2.5, 1.0, 2.5]
+    """
     order = sorted(range(len(verdicts)), key=lambda i: cmp_to_key(compare)(verdicts[i]))
     ranks = [0.0] * len(verdicts)
     start = 0
@@ -67,14 +72,24 @@ def average_ranks(verdicts: Sequence[Verdict]) -> list[float]:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The finished trial that no other one beats (the first of equals)."""
+    """Return the finished trial that no other one beats (the first of equals), None where none is
+    finished.
+    """
     done = [t for t in trials if t.status == "done"]
     return min(done, key=lambda t: cmp_to_key(compare)(outcome(t))) if done else None
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """Quantile of values among which +inf stands for "nothing feasible"; interpolates linearly,
-    never out of an infinity.
+    """Return a quantile of values among which +inf stands for "nothing feasible"; it interpolates
+    linearly, never out of an infinity.
+
+    Args:
+        values: The values; NaN for none.
+        q: From 0 to 1.
+
+    Example:
+        >>> quantile([1.0, 2.0, math.inf], 0.5), quantile([1.0, math.inf], 0.5)
+        (2.0, inf)
     """
     ordered = sorted(values)
     if not ordered:
@@ -92,14 +107,16 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The objective value that gaps and targets of a problem are measured from (to be
-    minimised)."""
+    """The objective value that gaps and targets of a problem are measured from.
+
+    Attributes:
+        value: To be minimised.
+        known: True: the best known value, which comes with the problem. False: only the best found
+            in this race.
+    """
 
     value: float
     known: bool
-    """True: the best known value, which comes with the problem. False: only the best found in this
-    race.
-    """
 
     @property
     def absolute(self) -> bool:
@@ -107,12 +124,12 @@ class Reference:
         return abs(self.value) < 1e-9
 
     def gap(self, objective: float) -> float:
-        """(objective - value) / |value|, or the difference where the value is zero."""
+        """Return (objective - value) / |value|, or the difference where the value is zero."""
         return (objective - self.value) / (1.0 if self.absolute else abs(self.value))
 
 
 def reference(race: Race, contest: Contest) -> Reference | None:
-    """The best known value, else the best feasible one of this race, else None."""
+    """Return the best known value, else the best feasible one of this race, else None."""
     if contest.best_known is not None and math.isfinite(contest.best_known):
         return Reference(float(contest.best_known), True)
     best = best_trial([t for t in race.trials if t.problem == contest.name])
@@ -122,13 +139,14 @@ def reference(race: Race, contest: Contest) -> Reference | None:
 
 
 def user_value(contest: Contest, objective: float) -> float:
-    """An objective in the user's own sense."""
+    """Return an objective in the user's own sense."""
     return -objective if contest.maximize else objective
 
 
 def finished(race: Race) -> dict[tuple[str, str], dict[int, Trial]]:
-    """(problem, method) -> seed -> trial, for all pairs of the race; pending trials are left
-    out."""
+    """Return the trials by (problem, method), then by seed, for all pairs of the race; pending
+    trials are left out.
+    """
     groups: dict[tuple[str, str], dict[int, Trial]] = {
         (c.name, m): {} for c in race.contests for m in race.methods
     }

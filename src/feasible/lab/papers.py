@@ -11,8 +11,11 @@ from .claim import read_evidence
 
 
 def papers() -> list[dict[str, Any]]:
-    """One mapping a paper: slug, title, room, arxiv, methods, problems, built, holds (true, false
-    or null), figures, command.
+    """Return what each of the 46 papers brought, and the state of its evidence.
+
+    Returns:
+        One mapping a paper: slug, title, room, arxiv, methods, problems, built, state, holds (true,
+        false or null), figures, command.
     """
     listed = json.loads((Path(__file__).parent / "papers.json").read_text(encoding="utf-8"))
     found = []

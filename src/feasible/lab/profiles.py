@@ -33,8 +33,8 @@ TARGETS = np.logspace(1, -6, 71)
 
 
 def resource(race: Race) -> str:
-    """What the horizontal axes count: the budget's first resource other than seconds; seconds if
-    there is no other.
+    """Return what the horizontal axes count: the budget's first resource other than seconds;
+    seconds if there is no other.
     """
     return next(
         (name for name in race.budget if name != "seconds"),
@@ -43,7 +43,7 @@ def resource(race: Race) -> str:
 
 
 def limit(race: Race) -> float:
-    """The budget of that resource; the most that any trial spent where it is not limited."""
+    """Return the budget of that resource; the most that any trial spent where it is not limited."""
     axis = resource(race)
     if axis in race.budget:
         return float(race.budget[axis])
@@ -54,11 +54,18 @@ def limit(race: Race) -> float:
 
 
 def trajectory(trial: Trial, axis: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """(spent, best feasible objective so far) wherever it improved, and once more at the end. Empty
-    if nothing was feasible.
+    """Return how the best feasible objective of a trial fell.
 
     Infeasible points are skipped, `Verdict.beats` decides what improves, and the trial's final
     answer is the last point.
+
+    Args:
+        trial: A trial with its trail.
+        axis: The resource on the horizontal axis.
+
+    Returns:
+        What was spent, (n,), and the best feasible objective so far, (n,), wherever it improved,
+        and once more at the end. Empty if nothing was feasible.
     """
     spent, best = [], []
     held: Verdict | None = None
@@ -91,7 +98,14 @@ def trajectory(trial: Trial, axis: str) -> tuple[Float[np.ndarray, " n"], Float[
 
 
 def cost_to(trial: Trial, axis: str, ref: Reference | None, tau: float = TAU) -> float:
-    """Units of the resource until the gap was at most tau; infinite if it never was."""
+    """Return the units of the resource until the gap was at most tau; infinite if it never was.
+
+    Args:
+        trial: A trial with its trail.
+        axis: The resource.
+        ref: What the gap is measured from; None: nothing reaches it.
+        tau: A fraction of the reference.
+    """
     if ref is None:
         return math.inf
     spent, best = trajectory(trial, axis)
@@ -100,22 +114,23 @@ def cost_to(trial: Trial, axis: str, ref: Reference | None, tau: float = TAU) ->
 
 
 def first_feasible(trial: Trial, axis: str) -> float:
-    """Units of the resource until the first feasible answer; infinite if there was none."""
+    """Return the units spent until the first feasible answer; infinite if there was none."""
     spent, _ = trajectory(trial, axis)
     return float(spent[0]) if len(spent) else math.inf
 
 
 def dimension(race: Race, contest: Contest) -> int:
-    """Number of variables: from the problem's names, else from the answers; 0 where neither
-    says."""
+    """Return the number of variables: from the problem's names, else from the answers; 0 where
+    neither says.
+    """
     return len(contest.names) or max(
         (len(t.answer) for t in race.trials if t.problem == contest.name and t.answer), default=0
     )
 
 
 def costs(race: Race, tau: float = TAU) -> pd.DataFrame:
-    """One row per finished trial: problem, seed, method, cost to come within tau (infinite for a
-    failure), variables.
+    """Return one row per finished trial: problem, seed, method, cost to come within tau (infinite
+    for a failure), variables.
     """
     axis, trials = resource(race), finished(race)
     rows = []
@@ -130,11 +145,19 @@ def costs(race: Race, tau: float = TAU) -> pd.DataFrame:
 
 
 def performance_profile(race: Race, tau: float = TAU) -> pd.DataFrame:
-    """Dolan-Moré: index a, column per method: share of (problem, seed) that it solved at no more
-    than a times the cheapest cost.
+    """Return the performance profile of Dolan and Moré: how often each method needs at most a times
+    the cheapest cost.
 
-    Only pairs that every method has finished count; those that nobody solved count as unsolved.
-    Steps: constant from one index to the next.
+    With t(p, m) the cost of method m on the pair p of problem and seed, the share of pairs with
+    t(p, m) <= a min over m' of t(p, m'). Only pairs that every method has finished count; those
+    that nobody solved count as unsolved.
+
+    Args:
+        race: The race.
+        tau: Solved means a gap of at most this fraction of the best known value.
+
+    Returns:
+        Index a, a column per method; constant from one index to the next.
     """
     table = costs(race, tau).pivot(index=["problem", "seed"], columns="method", values="cost")
     table = table.reindex(columns=[m for m in race.methods if m in table.columns]).dropna()
@@ -146,8 +169,15 @@ def performance_profile(race: Race, tau: float = TAU) -> pd.DataFrame:
 
 
 def data_profile(race: Race, tau: float = TAU) -> pd.DataFrame:
-    """Moré-Wild: index k, column per method: share of its finished trials that were within tau
-    after k (d + 1) units, d variables.
+    """Return the data profile of Moré and Wild: the share of a method's finished trials that were
+    within tau after k (d + 1) units, with d variables.
+
+    Args:
+        race: The race.
+        tau: Solved means a gap of at most this fraction of the best known value.
+
+    Returns:
+        Index k, a column per method; constant from one index to the next.
     """
     table = costs(race, tau)
     table["cost"] = table["cost"] / (table["variables"] + 1)
@@ -170,10 +200,16 @@ def _shares(values: pd.DataFrame, name: str, first: float) -> pd.DataFrame:
 
 
 def ecdf(race: Race, fractions: Float[np.ndarray, " k"] | None = None) -> pd.DataFrame:
-    """Index: fraction of the budget; column per method: share of (trial, target) reached by then,
-    over its finished trials.
+    """Return the share of (trial, target) that each method reached, over its finished trials.
 
     Targets are the gaps TARGETS; problems without a reference count as not reached.
+
+    Args:
+        race: The race.
+        fractions: (k,) fractions of the budget; 0 to 1 in steps of 0.01 without them.
+
+    Returns:
+        Index: fraction of the budget; a column per method.
     """
     at = np.linspace(0.0, 1.0, 101) if fractions is None else np.asarray(fractions, dtype=float)
     axis, most, trials = resource(race), limit(race), finished(race)

@@ -66,7 +66,7 @@ def write_report(race: Race, path: str | Path, command: str = "") -> Path:
 
 
 def report_html(race: Race, command: str = "") -> str:
-    """The report as text."""
+    """Return the report of a race as one HTML page, see `write_report`."""
     from plotly.offline import get_plotlyjs
 
     result = standings(race)
@@ -316,7 +316,7 @@ def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Pa
 
 
 def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
-    """The gallery as text."""
+    """Return the gallery of papers as one HTML page, see `write_gallery`."""
     papers = sorted((_paper(e) for e in evidence), key=lambda p: (p["room"], p["title"]))
     return _page(
         "gallery.html.j2",
@@ -372,7 +372,14 @@ def _figure_text(figure: Any) -> str:
 
 
 def picture(name: str, figure: go.Figure, caption: str = "", height: int = 420) -> Picture:
-    """A figure ready for the page."""
+    """Return a figure ready for the page.
+
+    Args:
+        name: Its id on the page.
+        figure: The figure.
+        caption: A sentence under it.
+        height: In pixels.
+    """
     return Picture(
         name, script_data(figure.to_json()), caption, int(figure.layout.height or height)
     )

@@ -9,10 +9,12 @@ from ..core.plain import plain
 
 
 def dump(value: Any) -> str:
-    """JSON text; NaN becomes null and infinities a text that `core.plain.number` reads back."""
+    """Return a value as JSON text; NaN becomes null and infinities a text that `core.plain.number`
+    reads back.
+    """
     return json.dumps(plain(value))
 
 
 def load(text: str | None) -> Any:
-    """Read what `dump` wrote."""
+    """Return what `dump` wrote as a value, None for None."""
     return None if text is None else json.loads(text)

@@ -53,10 +53,18 @@ MOST_EXACT = 200
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the smallest of m p-values times m, the next times m - 1, ...,
-    kept monotone, at most 1.
+    """Return p-values with Holm's step-down correction: the smallest of m times m, the next
+    times m - 1, ..., kept monotone, at most 1.
 
-    A NaN is no test: it stays NaN and does not count.
+    Args:
+        p: The p-values. A NaN is no test: it stays NaN and does not count.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+
+    References:
+        S. Holm: A simple sequentially rejective multiple test procedure (1979).
     """
     tested = sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])
     adjusted = [math.nan] * len(p)
@@ -68,12 +76,20 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
-    """p-value (two-sided) and pairs of the Wilcoxon signed-rank test between two methods.
+    """Return the two-sided p-value and the number of pairs of the Wilcoxon signed-rank test between
+    two methods.
 
     Objectives of different problems cannot be subtracted, so on each problem the outcomes of both
-    methods over all seeds are ranked
-    together by verdict and the ranks are subtracted seed by seed. Zero differences are split
-    (`zsplit`).
+    methods over all seeds are ranked together by verdict and the ranks are subtracted seed by seed.
+    Zero differences are split (`zsplit`).
+
+    Args:
+        race: The race.
+        method: One method.
+        other: The other.
+
+    Returns:
+        p, NaN with fewer than FEWEST_PAIRS pairs, and the pairs.
     """
     differences: list[float] = []
     trials = finished(race)
@@ -92,12 +108,15 @@ def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
 
 
 def signed_rank_p(differences: Float[np.ndarray, " n"]) -> float:
-    """Two-sided p-value of the Wilcoxon signed-rank test, zeros split: exact up to MOST_EXACT
-    pairs, ties included; normal beyond.
+    """Return the two-sided p-value of the Wilcoxon signed-rank test, zeros split: exact up to
+    MOST_EXACT pairs, ties included; normal beyond.
 
     `scipy.stats.wilcoxon` is exact with ties only by trying all signs (3 s for 13 pairs), so the
-    distribution of the rank sum over all
-    signs is worked out here, rank by rank; a zero adds half its rank whatever its sign.
+    distribution of the rank sum over all signs is worked out here, rank by rank; a zero adds half
+    its rank whatever its sign.
+
+    Args:
+        differences: (n,) one a pair.
     """
     if not differences.any():
         return 1.0
@@ -119,14 +138,18 @@ def signed_rank_p(differences: Float[np.ndarray, " n"]) -> float:
 class Standings:
     """Who won.
 
-    table: one row per problem and method. median, q25, q75: of the final objective in the user's
-      sense, NaN where that quantile of the
-    seeds is not feasible; violation: median over the seeds; gap: of the median, a fraction of the
-    reference (infinite where infeasible).
-    ranks: one row per method, best first. rank: average over problems of the average over seeds. p:
-      signed-rank test against `leader`,
-    corrected by Holm; gap: median over problems of the median gaps.
-    notes: what a reader must know, one sentence each.
+    Attributes:
+        race: Name of the race.
+        table: One row per problem and method. median, q25, q75: of the final objective in the
+            user's sense, NaN where that quantile of the seeds is not feasible; violation: median
+            over the seeds; gap: of the median, a fraction of the reference (infinite where
+            infeasible).
+        ranks: One row per method, best first. rank: average over problems of the average over
+            seeds; p: signed-rank test against `leader`, corrected by Holm; gap: median over
+            problems of the median gaps.
+        leader: The method with the best rank; None while none is ranked.
+        notes: What a reader must know, one sentence each.
+        absolute: Problems whose gaps are differences, because the reference is zero.
     """
 
     race: str
@@ -135,10 +158,11 @@ class Standings:
     leader: str | None
     notes: list[str] = field(default_factory=list)
     absolute: frozenset[str] = frozenset()
-    """Problems whose gaps are differences, because the reference is zero."""
 
     def to_frame(self) -> pd.DataFrame:
-        """The table, with each method's average rank and p-value over all problems beside it."""
+        """Return the table, with each method's average rank and p-value over all problems beside
+        it.
+        """
         overall = self.ranks[["method", "rank", "p"]].rename(columns={"rank": "average_rank"})
         return self.table.merge(overall, on="method", how="left", sort=False)
 
@@ -146,6 +170,9 @@ class Standings:
 def standings(race: Race) -> Standings:
     """Work out who won. Unfinished trials are left out, and ranks use only the seeds that every
     method has finished.
+
+    Args:
+        race: The race, finished or not.
     """
     notes: list[str] = []
     trials = finished(race)
@@ -382,8 +409,12 @@ def _counts(race: Race) -> list[str]:
 
 
 def percent(gap: float, absolute: bool = False) -> str:
-    """A gap for people: `0.12 %`, `3.4e-05` where it is a difference, `infeasible` where it is
-    infinite, a dash where unknown.
+    """Return a gap for people: `0.12 %`, `3.4e-05` where it is a difference, `infeasible` where it
+    is infinite, a dash where unknown.
+
+    Example:
+        >>> percent(0.0012), percent(math.inf), percent(3.4e-05, absolute=True)
+        ('0.12 %', 'infeasible', '3.4e-05')
     """
     if math.isnan(gap):
         return "–"
@@ -402,20 +433,23 @@ def percent(gap: float, absolute: bool = False) -> str:
 
 
 def format_p(p: float) -> str:
-    """A p-value for people."""
+    """Return a p-value for people."""
     return "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}"
 
 
 def printable(text: str) -> str:
-    """Text without control characters, so that a name cannot steer a terminal."""
+    """Return text without control characters, so that a name cannot steer a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def format_standings(result: Standings, most: int = 4) -> Table:
-    """One row per method for the terminal: average rank, p, and median gap and feasible rate by
-    problem.
+    """Return one row per method for the terminal: average rank, p, and median gap and feasible rate
+    by problem.
 
-    With more than `most` problems, their columns are merged into one: the median over problems.
+    Args:
+        result: The standings.
+        most: With more problems than this their columns are merged into one: the median over
+            problems.
     """
     from rich.table import Table
     from rich.text import Text

@@ -10,15 +10,32 @@ from ..core.trail import Point
 
 @dataclass(slots=True)
 class Trial:
-    """One run of a race. objective and violation are of its best answer; design is a table of text
-    for people.
+    """One run of a race.
+
+    Attributes:
+        problem: Name of the problem.
+        method: Label of the contestant.
+        seed: Its seed.
+        status: done, failed or pending.
+        objective: Of its best answer, to be minimised.
+        violation: Largest violation of its best answer.
+        feasible: Whether that keeps to the limits.
+        spent: What was spent, by resource.
+        seconds: How long it took.
+        trail: Points on the way.
+        design: Its best answer as a table of text for people.
+        answer: Its best answer as numbers, where it is a point.
+        stopped: Why it ended.
+        error: Why it failed.
+        run: Name of the run in the store.
+        chosen: Of the contestant `default`: the method that the room chose for this problem, and
+            why.
     """
 
     problem: str
     method: str
     seed: int
     status: str = "done"
-    """done, failed or pending."""
     objective: float = float("nan")
     violation: float = float("inf")
     feasible: bool = False
@@ -33,27 +50,43 @@ class Trial:
     cloud: Cloud | None = None
     """Its evaluations by their objectives, where these are several."""
     chosen: str | None = None
-    """Of the contestant `default`: the method that the room chose for this problem, and why."""
 
 
 @dataclass(slots=True)
 class Contest:
-    """A problem of a race: what standings and figures need to know of it."""
+    """A problem of a race: what standings and figures need to know of it.
+
+    Attributes:
+        name: Its name.
+        best_known: Objective of the best known feasible answer, to be minimised like
+            Trial.objective.
+        best_design: The best known answer as a table of text for people.
+        maximize: Whether people see the negative of what is minimised.
+        objective: Heading of the objective, with its unit.
+        names: Names of its variables.
+    """
 
     name: str
     best_known: float | None = None
-    """To be minimised, like Trial.objective."""
     best_design: list[tuple[str, ...]] = field(default_factory=list)
     maximize: bool = False
     objective: str = "objective"
-    """Heading of the objective, with its unit."""
     names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Race:
-    """A finished or unfinished race. trials holds every (problem, method, seed); objectives are to
-    be minimised.
+    """A finished or unfinished race.
+
+    Attributes:
+        name: Its name.
+        contests: Its problems.
+        methods: Labels of its contestants.
+        seeds: One trial each.
+        budget: Limit by resource, of every trial.
+        trials: Every (problem, method, seed); objectives are to be minimised.
+        versions: What was installed, by distribution.
+        seconds: How long it took.
     """
 
     name: str
@@ -66,12 +99,12 @@ class Race:
     seconds: float = 0.0
 
     def of(self, problem: str, method: str) -> list[Trial]:
-        """The trials of one method on one problem, by seed."""
+        """Return the trials of one method on one problem, by seed."""
         return sorted(
             (t for t in self.trials if t.problem == problem and t.method == method),
             key=lambda t: t.seed,
         )
 
     def contest(self, problem: str) -> Contest:
-        """The problem of that name."""
+        """Return the problem of that name."""
         return next(c for c in self.contests if c.name == problem)
