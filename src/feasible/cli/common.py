@@ -38,7 +38,11 @@ def fail(error: Exception) -> NoReturn:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A Rich console; on a pipe lines are wide, so that nothing is cut."""
+    """Return a Rich console; on a pipe lines are wide, so that nothing is cut.
+
+    Args:
+        stderr: Print to standard error.
+    """
     from rich.console import Console
 
     made = Console(stderr=stderr, soft_wrap=False, highlight=False)
@@ -46,7 +50,15 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def open_store(where: str | None, *, existing: bool = False) -> Store:
-    """The store of a command. existing: one that only looks does not create an empty store."""
+    """Return the store of a command.
+
+    Args:
+        where: As given with --store; None for ./feasible.db.
+        existing: One that only looks does not create an empty store.
+
+    Raises:
+        StoreError: There is none, or it cannot be opened.
+    """
     from ..core.errors import StoreError
     from ..lab.store import Store, sqlite_file
 
@@ -76,7 +88,7 @@ def quiet_stdout() -> Iterator[None]:
 
 
 def engine_check(engine: str) -> None:
-    """Only the local engine is there."""
+    """Refuse an engine that is not there. Raises ArgumentError."""
     from ..core.errors import ArgumentError
 
     if engine != "local":

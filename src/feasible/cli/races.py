@@ -102,7 +102,12 @@ def race(
 
 
 def split_methods(text: str) -> list[str]:
-    """`a,b[x=1,y=2],c` -> ["a", "b[x=1,y=2]", "c"]."""
+    """Return the methods of --methods.
+
+    Example:
+        >>> split_methods("a,b[x=1,y=2],c")
+        ['a', 'b[x=1,y=2]', 'c']
+    """
     parts, depth = [""], 0
     for ch in text:
         depth += (ch == "[") - (ch == "]")

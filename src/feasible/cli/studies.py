@@ -229,7 +229,7 @@ def tell(
 
 
 def open_study(store: Store, row: RunRow) -> Study:
-    """A stored study with its problem and method."""
+    """Return a stored study, its problem and method built again. Raises ArgumentError for a run."""
     from ..core.errors import ArgumentError
     from ..core.registry import load_method, read_study
     from ..lab.stored import build_method, build_problem

@@ -22,22 +22,32 @@ SCALES = ("smoke", "desk", "paper")
 
 @dataclass(frozen=True)
 class Experiment:
-    """One race of a claim. problems and methods: names as on the command line, or objects (methods
-    then under `labels`).
+    """One race of a claim.
+
+    Attributes:
+        name: Its name in the claim.
+        problems: Names as on the command line, or Problems.
+        methods: Label in the standings -> registered method name or Method.
+        budget: Limit by resource, of every trial.
+        seeds: One trial each.
     """
 
     name: str
     problems: Sequence[Any]
     methods: Mapping[str, Any]
-    """Label in the standings -> registered method name or Method object."""
     budget: Mapping[str, float]
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One checkable statement: the measured figure, the bar, and whether it is met; None where the
-    figure is only reported.
+    """One checkable statement.
+
+    Attributes:
+        statement: What is claimed.
+        figure: What was measured.
+        bar: What it must be, as text.
+        holds: Whether that is met; None where the figure is only reported.
     """
 
     statement: str
@@ -48,11 +58,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """experiments(scale, seeds) -> races to run.  check(races by name) -> parts; the claim holds
-    when every part with a bar does.
+    """A paper's statement as an experiment. It holds when every part with a bar does.
 
-    extra(seeds, scale): figures that are not races (for example the accuracy of a trained network);
-    its parts count too.
+    Attributes:
+        slug: Of the paper.
+        statement: What the paper claims.
+        experiments: (scale, seeds) -> races to run.
+        check: Races by name -> parts.
+        extra: (scale, seeds) -> parts and figures that are not races (for example the accuracy of a
+            trained network).
+        why: What a reader must know of the result, for example why it does not hold here.
+        limits: By scale, what is smaller there than in the paper.
     """
 
     slug: str
@@ -61,7 +77,6 @@ class Claim:
     check: Callable[[Mapping[str, Race]], Sequence[Part]]
     extra: Callable[[str, Sequence[int]], tuple[Sequence[Part], dict[str, Any]]] | None = None
     why: str = ""
-    """What a reader must know of the result, for example why it does not hold here."""
     limits: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -90,7 +105,17 @@ def run_claim(
     *,
     race: Callable[[Experiment], Race],
 ) -> dict[str, Any]:
-    """Run a claim's experiments through `race` and return the evidence as plain data."""
+    """Run a claim's experiments and return the evidence as plain data.
+
+    Args:
+        claim: The claim.
+        scale: smoke, desk or paper.
+        seeds: One trial each.
+        race: What runs an experiment.
+
+    Raises:
+        UnknownName: There is no such scale.
+    """
     if scale not in SCALES:
         raise UnknownName(f"scale '{scale}': {nearest(scale, SCALES)}")
     races = {e.name: race(e) for e in claim.experiments(scale, seeds)}

@@ -98,21 +98,31 @@ _TEMPLATE = go.layout.Template(
 
 @dataclass(frozen=True)
 class Style:
-    """How a method is drawn."""
+    """How a method is drawn.
+
+    Attributes:
+        colour: As #rrggbb.
+        dash: Plotly's name of the line.
+        marker: Plotly's name of the point.
+    """
 
     colour: str
     dash: str
     marker: str
 
     def faint(self, alpha: float = 0.15) -> str:
-        """The colour for areas."""
+        """Return the colour for areas.
+
+        Args:
+            alpha: Opacity, from 0 to 1.
+        """
         red, green, blue = (int(self.colour[i : i + 2], 16) for i in (1, 3, 5))
         return f"rgba({red},{green},{blue},{alpha})"
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, Style]:
-    """Colour, dash and marker by method, by position: a method that is added at the end changes no
-    other.
+    """Return colour, dash and marker by method, by position: a method that is added at the end
+    changes no other.
     """
     return {
         m: Style(COLOURS[i % 12], DASHES[(i + i // 12) % 6], MARKERS[i % 12])

@@ -39,14 +39,18 @@ if TYPE_CHECKING:
 
 
 def convergence(race: Race, problem: str, log_x: bool | None = None) -> go.Figure:
-    """Median over the seeds of the best feasible answer so far, with the band between the
-    quartiles.
+    """Return the median over the seeds of the best feasible answer so far, with the band between
+    the quartiles.
 
-    Vertical: gap to the best known value (logarithmic); the objective in the user's sense where
-      that is unknown, beaten or maximised.
-    A seed with nothing feasible yet counts as worse than all others, so the median begins when half
-    of the seeds are feasible.
-    log_x: None chooses a logarithmic axis when it spans more than a factor of 500.
+    Vertical: the gap to the best known value (logarithmic); the objective in the user's sense where
+    that is unknown, beaten or maximised. A seed with nothing feasible yet counts as worse than all
+    others, so the median begins when half of the seeds are feasible.
+
+    Args:
+        race: The race.
+        problem: One of its problems.
+        log_x: Whether what was spent is drawn on a logarithmic axis; None: where it spans more than
+            a factor of 500.
     """
     contest, axis = race.contest(problem), profiles.resource(race)
     height, title, log_y = vertical(race, contest)
@@ -80,8 +84,12 @@ def convergence(race: Race, problem: str, log_x: bool | None = None) -> go.Figur
 
 
 def feasible_rate(race: Race, problem: str | None = None) -> go.Figure:
-    """Share of finished trials whose answer is feasible, over what was spent; of one problem or of
-    all. Failed trials count as infeasible.
+    """Return the share of finished trials whose answer is feasible, over what was spent. Failed
+    trials count as infeasible.
+
+    Args:
+        race: The race.
+        problem: One of its problems; None for all.
     """
     axis, groups, styles = profiles.resource(race), finished(race), method_styles(race.methods)
     figure = blank(
@@ -109,7 +117,13 @@ def feasible_rate(race: Race, problem: str | None = None) -> go.Figure:
 
 
 def performance_profile(race: Race, tau: float = profiles.TAU) -> go.Figure:
-    """Dolan-Moré: how often each method was at most so many times slower than the fastest."""
+    """Return the profile of Dolan and Moré: how often each method was at most so many times slower
+    than the fastest.
+
+    Args:
+        race: The race.
+        tau: Solved means a gap of at most this fraction of the reference.
+    """
     frame = profiles.performance_profile(race, tau)
     figure = _profile_figure(
         race,
@@ -126,7 +140,13 @@ def performance_profile(race: Race, tau: float = profiles.TAU) -> go.Figure:
 
 
 def data_profile(race: Race, tau: float = profiles.TAU) -> go.Figure:
-    """Moré-Wild: share of trials solved after so many groups of d + 1 evaluations."""
+    """Return the profile of Moré and Wild: the share of trials solved after so many groups of d + 1
+    units.
+
+    Args:
+        race: The race.
+        tau: Solved means a gap of at most this fraction of the reference.
+    """
     frame = profiles.data_profile(race, tau)
     return _profile_figure(
         race,
@@ -138,7 +158,7 @@ def data_profile(race: Race, tau: float = profiles.TAU) -> go.Figure:
 
 
 def ecdf(race: Race) -> go.Figure:
-    """Share of (trial, target) reached, over the fraction of the budget."""
+    """Return the share of (trial, target) reached, over the fraction of the budget."""
     figure = _profile_figure(
         race,
         profiles.ecdf(race),
@@ -177,8 +197,12 @@ def _tau(tau: float) -> str:
 
 
 def final_values(race: Race, problem: str) -> go.Figure:
-    """Final feasible answers of all seeds by method: box (from five seeds on) with every trial as a
-    point; how many are not there is said.
+    """Return the final feasible answers of all seeds by method: a box (from five seeds on) with
+    every trial as a point; how many are not there is said.
+
+    Args:
+        race: The race.
+        problem: One of its problems.
     """
     contest = race.contest(problem)
     height, title, log = vertical(race, contest)
@@ -231,7 +255,12 @@ def final_values(race: Race, problem: str) -> go.Figure:
 
 
 def ranks(result: Standings, methods: Sequence[str]) -> go.Figure:
-    """Average rank by method, best on top; `methods` as in the race, for the colours."""
+    """Return the average rank by method, best on top.
+
+    Args:
+        result: The standings.
+        methods: The methods as in the race, for the colours.
+    """
     frame, styles = result.ranks.dropna(subset=["rank"]), method_styles(methods)
     figure = blank("Average rank (1 is best)")
     figure.add_bar(

@@ -40,7 +40,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """A table of the best found design beside the best known one."""
+    """A table of the best found design beside the best known one.
+
+    Attributes:
+        header: Headings of the columns.
+        rows: Cells as text.
+    """
 
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
@@ -48,7 +53,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its place and its data."""
+    """A figure of the page.
+
+    Attributes:
+        id: Its place.
+        data: Its data as JSON for a script.
+        caption: A sentence under it.
+        height: In pixels.
+    """
 
     id: str
     data: Markup
@@ -57,10 +69,13 @@ class Picture:
 
 
 def write_report(race: Race, path: str | Path, command: str = "") -> Path:
-    """Write the report of a race to `path` (nothing but `path` decides where) and return it.
+    """Write the report of a race as one self-contained HTML file and return its path. The file
+    replaces an older one only when it is complete.
 
-    command: how to run the race again, shown as it stands. The file replaces an older one only when
-      it is complete.
+    Args:
+        race: The race.
+        path: The file; nothing but it decides where.
+        command: How to run the race again, shown as it stands.
     """
     return _write(Path(path), report_html(race, command))
 
@@ -241,10 +256,15 @@ def _overall_pictures(race: Race, result: Standings) -> list[Picture]:
 
 
 def beside(found: Sequence[tuple[str, ...]], known: Sequence[tuple[str, ...]]) -> list[Section]:
-    """The best found design with the best known one beside it, row by row under the same name.
+    """Return the best found design with the best known one beside it, row by row under the same
+    name.
 
     `value` and `slack` columns appear twice; other columns are taken from whichever design has the
     row.
+
+    Args:
+        found: The best found design, as `Problem.describe` returned it.
+        known: The best known one; empty for none.
     """
     if not known:
         return [Section(header, list(rows.values())) for header, rows in _sections(found)]
@@ -305,12 +325,13 @@ def _at(row: Sequence[str], i: int) -> str:
 
 
 def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Path:
-    """Write the gallery of papers: one card per evidence dict (as `claim.run_claim` writes them),
-    to `path`.
+    """Write the gallery of papers as one self-contained HTML file and return its path.
 
-    Keys: slug; and where there are: title, room, claim, holds (true, false or null), parts or
-      figures, why, command, scale, seeds,
-    versions, commit.
+    Args:
+        evidence: One mapping a paper, as `claim.run_claim` writes them: slug; and where there are:
+            title, room, claim, holds (true, false or null), parts or figures, why, command, scale,
+            seeds, versions, commit.
+        path: The file.
     """
     return _write(Path(path), gallery_html(evidence))
 
@@ -386,8 +407,8 @@ def picture(name: str, figure: go.Figure, caption: str = "", height: int = 420) 
 
 
 def script_data(json: str) -> Markup:
-    """JSON that can stand inside a script element: no `<`, `>`, `&` or line separators, which only
-    occur inside its strings.
+    """Return JSON that can stand inside a script element: no `<`, `>`, `&` or line separators,
+    which only occur in its strings.
     """
     for character in "<>&\u2028\u2029":
         json = json.replace(character, f"\\u{ord(character):04x}")
