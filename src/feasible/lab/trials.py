@@ -28,6 +28,7 @@ class Trial:
         stopped: Why it ended.
         error: Why it failed.
         run: Name of the run in the store.
+        cloud: Its evaluations by their objectives, where these are several.
         chosen: Of the contestant `default`: the method that the room chose for this problem, and
             why.
     """
@@ -48,7 +49,6 @@ class Trial:
     error: str | None = None
     run: str | None = None
     cloud: Cloud | None = None
-    """Its evaluations by their objectives, where these are several."""
     chosen: str | None = None
 
 
