@@ -8,21 +8,31 @@ import inspect
 import pytest
 
 from feasible.training import (
+    HESSO,
+    HESSOCRIC,
     AutoLRS,
     AutoLRSRecipe,
     DoG,
     DoWG,
+    GroupPruning,
     LDoG,
+    LionK,
     LRSearch,
+    OBSPruner,
     TargetSurrogate,
+    WeightPruning,
+    lion_k_minimize,
     mechanize,
     target_surrogate_minimize,
 )
 from feasible.training.autolrs.autolrs import AutoLRSSettings
 from feasible.training.autolrs.search import LRSearchSettings
+from feasible.training.hesso.hesso import HESSOSettings
 from feasible.training.hyperparameter_free.dog import DoGSettings
 from feasible.training.hyperparameter_free.mechanic import MechanicSettings
 from feasible.training.hyperparameter_free.named import mechanic_adamw, mechanic_sgd
+from feasible.training.lion_k.lion_k import LionKSettings
+from feasible.training.mfac.obs_pruner import OBSSettings
 from feasible.training.target_surrogates.run import SSO
 from feasible.training.target_surrogates.sso import SurrogateSettings
 
@@ -50,6 +60,13 @@ def defaults(form):
         (TargetSurrogate, SurrogateSettings()),
         (SSO, SurrogateSettings.expensive()),
         (target_surrogate_minimize, SurrogateSettings.expensive()),
+        (HESSO, HESSOSettings()),
+        (HESSOCRIC, HESSOSettings()),
+        (GroupPruning, HESSOSettings.short()),
+        (OBSPruner, OBSSettings()),
+        (WeightPruning, OBSSettings.gradual()),
+        (LionK, LionKSettings()),
+        (lion_k_minimize, LionKSettings.minimise()),
     ],
 )
 def test_the_defaults_are_those_of_the_settings(form, settings):
@@ -89,6 +106,15 @@ def test_presets_differ_from_the_defaults_where_they_say():
         "replay": (True, False),
     }
     assert differing(SurrogateSettings.expensive(), SurrogateSettings()) == {"m": (10, 5)}
+    assert differing(HESSOSettings.short(), HESSOSettings()) == {
+        "variant": ("adam", "adamw"),
+        "lr": (3e-3, 1e-3),
+    }
+    assert differing(OBSSettings.gradual(), OBSSettings()) == {"recomputations": (4, 16)}
+    assert differing(LionKSettings.minimise(), LionKSettings()) == {
+        "lr": (1e-2, 1e-4),
+        "weight_decay": (1.0, 0.0),
+    }
     assert differing(MechanicSettings.short(), MechanicSettings()) == {"s_init": (1e-6, 1e-8)}
     assert differing(DoGSettings.dowg(), DoGSettings()) == {
         "reps_rel": (1e-2, 1e-6),

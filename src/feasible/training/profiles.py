@@ -134,7 +134,11 @@ def _step(z: Any, milestones: np.ndarray, factor: float) -> Any:
     return factor ** milestones.searchsorted(z, side="right")
 
 
-def onecycle(rise: float = 0.3, start: float = 1 / 25, end: float = 1 / 25e4) -> Profile:
+RISE, START, END = 0.3, 1 / 25, 1 / 25e4
+"""Of `onecycle`: torch's defaults."""
+
+
+def onecycle(rise: float = RISE, start: float = START, end: float = END) -> Profile:
     """Linear from `start` to 1 over the share `rise`, then linear to `end`.
 
     As torch's OneCycleLR with two linear phases.

@@ -17,7 +17,7 @@ from feasible.training import (
     construct_subnet,
     find_zero_invariant_groups,
 )
-from feasible.training.hesso.hesso import direction, lowest, saliency
+from feasible.training.hesso.saliency import direction, lowest, saliency
 
 SETTINGS = {
     "sgd": {"variant": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01},

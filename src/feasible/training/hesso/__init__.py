@@ -10,6 +10,7 @@ Begin with `hesso`, class `HESSO`.
 - `groups`: What a zero-invariant group is.
 - `find`, `groups_fx`: Groups found in a network, by torch-pruning or torch.fx.
 - `hesso`: The optimiser; `cric` looks several times before it decides.
+- `saliency`: How redundant a group is, and which are lowest.
 - `cutting`: What to cut, as plain data.
 - `subnet`: The smaller network: made, compared, saved, loaded.
 - `run`: Its methods for runs, `GroupPruning`.

@@ -22,7 +22,7 @@ from ...core.checks import real, whole
 from ...core.errors import ArgumentError, NotFinite
 from ..optimizer import evaluated, with_gradients
 from .groups import Groups
-from .hesso import HESSO, IMPORTANT
+from .hesso import HESSO, IMPORTANT, HESSOSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,8 +62,8 @@ class HESSOCRIC(HESSO):
         self,
         model: nn.Module,
         groups: Groups | Mapping[str, Any],
-        variant: str = "adamw",
-        lr: float = 1e-3,
+        variant: str = HESSOSettings.variant,
+        lr: float = HESSOSettings.lr,
         *,
         sampling_steps: int = 10,
         hybrid_training_steps: int = 100,
@@ -71,7 +71,7 @@ class HESSOCRIC(HESSO):
         tolerance: int = 0,
         trials: tuple[float, ...] = (0.25, 0.5, 0.75),
         trial_weight: float = 1.0,
-        start_pruning_step: int = 0,
+        start_pruning_step: int = HESSOSettings.start_pruning_step,
         **settings: Any,
     ):
         for name in ("pruning_steps", "pruning_periods"):

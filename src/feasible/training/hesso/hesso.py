@@ -19,6 +19,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,121 +27,64 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ...core.checks import real, whole
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ..optimizer import NamedState, evaluated, number, with_gradients
 from ..trained import shrink
 from .cutting import cutting_plan
 from .groups import Groups, by_hand, entries
+from .saliency import CRITERIA, direction, lowest, saliency
 from .subnet import measured
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-CRITERIA = (
-    "magnitude",
-    "avg_magnitude",
-    "cosine_similarity",
-    "taylor_first_order",
-    "taylor_second_order",
-)
 SIGNS = ("descent", "official")
 VARIANTS = ("sgd", "adam", "adamw")
 IMPORTANT, SHRINKING, GONE = 0, 1, 2
 
 
-# -- saliency --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class HESSOSettings:
+    """Settings of HESSO.
 
-
-def direction(
-    p: Tensor, state: Mapping[str, Any], group: Mapping[str, Any], variant: str
-) -> Tensor:
-    """d, in x <- x - lr d, of the step that torch's optimiser is about to make; without AdamW's
-    decay. Zero without a gradient.
+    Attributes:
+        variant: Base optimiser, "sgd", "adam" or "adamw".
+        lr: Its rate, >= 0.
+        start_pruning_step: T_w, plain steps before, >= 0.
+        pruning_steps: Steps of all periods together, >= pruning_periods.
+        pruning_periods: P, >= 1.
+        cosine_sign: "descent" or "official", see the module's docstring.
+        group_divisible: Layers keep a multiple of it, >= 1.
     """
-    if p.grad is None:
-        return torch.zeros_like(p)
-    g = (
-        p.grad
-        if variant == "adamw" or not group["weight_decay"]
-        else p.grad.add(p, alpha=group["weight_decay"])
-    )
-    if variant == "sgd":
-        past = state.get("momentum_buffer")
-        return g if not group["momentum"] or past is None else past.mul(group["momentum"]).add_(g)
-    (b1, b2), t = group["betas"], float(state.get("step", 0)) + 1
-    first = g * (1 - b1) if "exp_avg" not in state else state["exp_avg"].lerp(g, 1 - b1)
-    second = (
-        g * g * (1 - b2)
-        if "exp_avg_sq" not in state
-        else (state["exp_avg_sq"] * b2).addcmul_(g, g, value=1 - b2)
-    )
-    return first / (1 - b1**t) / ((second / (1 - b2**t)).sqrt_() + group["eps"])
 
+    variant: str = "adamw"
+    lr: float = 1e-3
+    start_pruning_step: int = 0
+    pruning_steps: int = 1000
+    pruning_periods: int = 10
+    cosine_sign: str = "descent"
+    group_divisible: int = 1
 
-def saliency(
-    sums: Float[Tensor, "4 n"], weights: Mapping[str, float], cosine_sign: str
-) -> Float[Tensor, " n"]:
-    """Scores of groups from the sums of x^2, x d, d^2 and of the number of variables in each; a low
-    one is redundant.
+    def __post_init__(self) -> None:
+        number("lr", self.lr, least=0)
+        whole("start_pruning_step", self.start_pruning_step, least=0)
+        whole("pruning_periods", self.pruning_periods, least=1)
+        whole("pruning_steps", self.pruning_steps, least=1)
+        whole("group_divisible", self.group_divisible, least=1)
+        if self.pruning_steps < self.pruning_periods:
+            raise ArgumentError(
+                f"pruning_steps={self.pruning_steps} is less than "
+                f"pruning_periods={self.pruning_periods}: expected at least one step a period"
+            )
+        one_of("variant", self.variant, VARIANTS)
+        one_of("cosine_sign", self.cosine_sign, SIGNS)
 
-    Each criterion is divided by its norm over all groups, so that only its weight says how much it
-    counts.
-    """
-    xx, xd, dd, count = sums
-    size = xx.sqrt()
-    cosine = xd / (size * dd.sqrt() + 1e-30)
-    values = {
-        "magnitude": size,
-        "avg_magnitude": size / count,
-        "cosine_similarity": 1 - cosine if cosine_sign == "descent" else 1 + cosine,
-        "taylor_first_order": xd.abs(),
-        "taylor_second_order": 0.5 * xd**2,
-    }
-    total = torch.zeros_like(xx)
-    for name, weight in weights.items():
-        total += weight * values[name] / (values[name].norm() + 1e-8)
-    return total
-
-
-def lowest(
-    scores: Float[np.ndarray, " n"],
-    count: int,
-    gone: Bool[np.ndarray, " n"],
-    layer: Int[np.ndarray, " n"],
-    divisible: int = 1,
-) -> Bool[np.ndarray, " n"]:
-    """The `count` groups of lowest score that are not gone, so that each layer keeps a multiple of
-    `divisible` (or all it has), at least that many.
-
-    Surplus picks of a layer, those of highest score, are dropped; fewer than `count` are picked
-    where layers run out.
-    """
-    sizes = np.bincount(layer)
-    kept = np.bincount(layer[~gone], minlength=len(sizes))
-    room = np.maximum(kept - np.minimum(divisible, sizes), 0)
-    order = np.lexsort((np.arange(len(scores)), np.where(gone, math.inf, scores)))[
-        : int((~gone).sum())
-    ]
-    by_layer = np.argsort(layer[order], kind="stable")
-    rank = np.empty(len(order), dtype=int)
-    rank[by_layer] = (
-        np.arange(len(order)) - np.concatenate([[0], np.cumsum(kept)])[layer[order][by_layer]]
-    )
-    picked = order[rank < room[layer[order]]][:count]
-    left = kept - np.bincount(layer[picked], minlength=len(sizes))
-    surplus = np.minimum(-(-left // divisible) * divisible, kept) - left
-    chosen = np.zeros(len(scores), dtype=bool)
-    for g in picked[::-1]:
-        if surplus[layer[g]] > 0:
-            surplus[layer[g]] -= 1
-        else:
-            chosen[g] = True
-    return chosen
-
-
-# -- the optimiser ---------------------------------------------------------------------------------
+    @classmethod
+    def short(cls) -> HESSOSettings:
+        """For runs of some hundred steps of small networks: Adam at 3e-3."""
+        return cls(variant="adam", lr=3e-3)
 
 
 class HESSO(NamedState, Optimizer):
@@ -184,45 +128,35 @@ class HESSO(NamedState, Optimizer):
         self,
         model: nn.Module,
         groups: Groups | Mapping[str, Any],
-        variant: str = "adamw",
-        lr: float = 1e-3,
+        variant: str = HESSOSettings.variant,
+        lr: float = HESSOSettings.lr,
         *,
         target_group_sparsity: float | None = None,
         limits: Mapping[str, float] | None = None,
         example_input: Any = None,
-        start_pruning_step: int = 0,
-        pruning_steps: int = 1000,
-        pruning_periods: int = 10,
+        start_pruning_step: int = HESSOSettings.start_pruning_step,
+        pruning_steps: int = HESSOSettings.pruning_steps,
+        pruning_periods: int = HESSOSettings.pruning_periods,
         momentum: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float | None = None,
         criteria: Mapping[str, float] | None = None,
-        cosine_sign: str = "descent",
-        group_divisible: int = 1,
+        cosine_sign: str = HESSOSettings.cosine_sign,
+        group_divisible: int = HESSOSettings.group_divisible,
     ):
+        HESSOSettings(  # refuses settings without sense
+            variant,
+            lr,
+            start_pruning_step,
+            pruning_steps,
+            pruning_periods,
+            cosine_sign,
+            group_divisible,
+        )
         self.groups = groups if isinstance(groups, Groups) else by_hand(model, groups)
         self.model, self.limits, self.example_input = model, dict(limits or {}), example_input
-        self.start, self.periods = (
-            whole("start_pruning_step", start_pruning_step, least=0),
-            whole("pruning_periods", pruning_periods, least=1),
-        )
-        self.pruning_steps, self.divisible = (
-            whole("pruning_steps", pruning_steps, least=1),
-            whole("group_divisible", group_divisible, least=1),
-        )
-        if self.pruning_steps < self.periods:
-            raise ArgumentError(
-                f"pruning_steps={pruning_steps} is less than pruning_periods={pruning_periods}: "
-                "expected at least one step a period"
-            )
-        for what, value, known in (
-            ("variant", variant, VARIANTS),
-            ("cosine_sign", cosine_sign, SIGNS),
-        ):
-            if value not in known:
-                raise ArgumentError(
-                    f"{what}={value!r}: expected {' or '.join(repr(k) for k in known)}"
-                )
+        self.start, self.periods = start_pruning_step, pruning_periods
+        self.pruning_steps, self.divisible = pruning_steps, group_divisible
         self.variant, self.cosine_sign = variant, cosine_sign
         self.criteria = (
             dict.fromkeys(CRITERIA, 0.2)
@@ -248,9 +182,7 @@ class HESSO(NamedState, Optimizer):
             else {"betas": tuple(betas)}
         )
         kinds: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-        self.base: Any = kinds[variant](
-            model.named_parameters(), lr=number("lr", lr, least=0), weight_decay=decay, **more
-        )
+        self.base: Any = kinds[variant](model.named_parameters(), lr=lr, weight_decay=decay, **more)
         super().__init__(self.base.param_groups, dict(self.base.defaults))
         self._join()
         self.tensors = self.groups.tensors(model)

@@ -21,8 +21,11 @@ from ..trained import PLAN, Trained
 from .cric import HESSOCRIC
 from .find import find_zero_invariant_groups
 from .groups import Groups
-from .hesso import CRITERIA, HESSO, SIGNS, VARIANTS
+from .hesso import HESSO, SIGNS, VARIANTS, HESSOSettings
+from .saliency import CRITERIA
 from .subnet import construct_subnet
+
+SHORT = HESSOSettings.short()
 
 
 def most_allowed(problem: TrainingProblem, method: str) -> dict[str, float]:
@@ -60,7 +63,7 @@ class GroupPruning(TrainedWithPruning):
         corrective: HESSO-CRIC.
         sampling: Most of the steps that its cycles take, as a share.
         one_shot: Cut at once after `warmup`, without shrinking.
-        criterion: "all" or one of `hesso.CRITERIA`.
+        criterion: "all" or one of `saliency.CRITERIA`.
         cosine_sign: "descent" or "official", see `HESSO`.
         divisible: Layers keep a multiple of it.
 
@@ -75,19 +78,19 @@ class GroupPruning(TrainedWithPruning):
     solves: ClassVar[type[Problem]] = TrainingProblem
     name: ClassVar[str] = "hesso"
 
-    variant: str = "adam"
-    lr: float = 3e-3
+    variant: str = SHORT.variant
+    lr: float = SHORT.lr
     schedule: str = "linear"
     group_sparsity: float | None = None
     warmup: float = 0.1
     pruning: float = 0.5
-    periods: int = 10
+    periods: int = SHORT.pruning_periods
     corrective: bool = False
     sampling: float = 0.2
     one_shot: bool = False
     criterion: str = "all"
-    cosine_sign: str = "descent"
-    divisible: int = 1
+    cosine_sign: str = SHORT.cosine_sign
+    divisible: int = SHORT.group_divisible
 
     def __post_init__(self) -> None:
         number("lr", self.lr, least=0)

@@ -83,6 +83,32 @@ class Block:
         ]
 
 
+@dataclass(frozen=True)
+class LionKSettings:
+    """Settings of Lion-K; the defaults are those of Lion's code.
+
+    Attributes:
+        lr: Rate h, > 0.
+        betas: (b1, b2), each in [0, 1).
+        weight_decay: lam, >= 0.
+        kappa: Name of the convex function, or a `Kappa`.
+        decay: "explicit" or "implicit".
+    """
+
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    kappa: str | Kappa = "l1"
+    decay: str = "explicit"
+
+    @classmethod
+    def minimise(cls) -> LionKSettings:
+        """For functions of a vector: the set abs x_i <= 1, and a rate that gets there in 1,000
+        steps.
+        """
+        return cls(lr=1e-2, weight_decay=1.0)
+
+
 class LionK(NamedState, torch.optim.Optimizer):
     """Lion-K, a `torch.optim.Optimizer` with one buffer for each parameter.
 
@@ -139,10 +165,10 @@ class LionK(NamedState, torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: Any = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-        kappa: str | Kappa = "l1",
+        lr: Any = LionKSettings.lr,
+        betas: tuple[float, float] = LionKSettings.betas,
+        weight_decay: float = LionKSettings.weight_decay,
+        kappa: str | Kappa = LionKSettings.kappa,
         *,
         bound: float | None = None,
         e: float | None = None,
@@ -151,7 +177,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         p: float | None = None,
         scope: str = "tensor",
         vectors: str | None = None,
-        decay: str = "explicit",
+        decay: str = LionKSettings.decay,
         fused: bool | None = None,
     ):
         if scope not in SCOPES:

@@ -16,7 +16,9 @@ from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from ..optimizer import number
 from .kappa import Kappa
 from .kappas import kappa_of
-from .lion_k import LionK
+from .lion_k import LionK, LionKSettings
+
+MINIMISE = LionKSettings.minimise()
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ def lion_k_minimize(
     f: Callable[[np.ndarray], float],
     grad: Callable[[np.ndarray], Any],
     x0: np.ndarray,
-    lam: float = 1.0,
-    kappa: str | Kappa = "l1",
-    lr: float | Sequence[float] | np.ndarray = 1e-2,
+    lam: float = MINIMISE.weight_decay,
+    kappa: str | Kappa = MINIMISE.kappa,
+    lr: float | Sequence[float] | np.ndarray = MINIMISE.lr,
     steps: int = 1000,
     *,
-    betas: tuple[float, float] = (0.9, 0.99),
-    decay: str = "explicit",
+    betas: tuple[float, float] = MINIMISE.betas,
+    decay: str = MINIMISE.decay,
     tol: float = 0.0,
     check_every: int = 100,
 ) -> LionKResult:

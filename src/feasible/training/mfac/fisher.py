@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
     from torch import Tensor
 
+DAMP = 1e-5
+"""lambda where none is given, that of the authors' code."""
 METHODS = ("woodbury", "dp")
 PANEL = 32
 """Rows that are finished together: what came before them is subtracted by matrix products instead
@@ -69,7 +71,7 @@ class StaticFisher:
     def __init__(
         self,
         gradients: Any,
-        damp: float = 1e-5,
+        damp: float = DAMP,
         blocksize: int | None = None,
         *,
         page: int = PANEL,
@@ -332,7 +334,7 @@ class SlidingFisher:
         self,
         ngrads: int,
         dim: int,
-        damp: float = 1e-5,
+        damp: float = DAMP,
         *,
         method: str = "woodbury",
         relative: bool = False,

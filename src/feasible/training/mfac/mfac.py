@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, FeasibleError, NotFinite, ShapeError
 from ..optimizer import NamedState, _in_order, evaluated, number, with_gradients
-from .fisher import METHODS, SlidingFisher
+from .fisher import DAMP, METHODS, SlidingFisher
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -84,7 +84,7 @@ class MFAC(NamedState, Optimizer):
         params: Any,
         lr: float = 1e-3,
         ngrads: int = 64,
-        damp: float = 1e-5,
+        damp: float = DAMP,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         *,

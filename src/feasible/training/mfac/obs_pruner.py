@@ -22,7 +22,7 @@ from torch.func import functional_call, grad, vmap
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError, UnknownName, nearest
-from .fisher import StaticFisher
+from .fisher import DAMP, StaticFisher
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -195,6 +195,35 @@ class Masks:
         self.apply_masks()
 
 
+@dataclass(frozen=True)
+class OBSSettings:
+    """Settings of the optimal brain surgeon.
+
+    Attributes:
+        ngrads: m, gradients of the Fisher matrix, >= 1.
+        blocksize: B, coordinates of its blocks, >= 1; None for the full matrix.
+        damp: lambda, > 0.
+        recomputations: R, how often in an event the matrix is made anew, >= 1.
+    """
+
+    ngrads: int = 256
+    blocksize: int | None = 128
+    damp: float = DAMP
+    recomputations: int = 16
+
+    def __post_init__(self) -> None:
+        whole("ngrads", self.ngrads, least=1)
+        if self.blocksize is not None:
+            whole("blocksize", self.blocksize, least=1)
+        real("damp", self.damp, above=0)
+        whole("recomputations", self.recomputations, least=1)
+
+    @classmethod
+    def gradual(cls) -> OBSSettings:
+        """For events with training in between, each of which removes less: 4 recomputations."""
+        return cls(recomputations=4)
+
+
 class OBSPruner(Masks):
     """Prune a trained model to a sparsity in one event; train in between for a gradual schedule,
     with `apply_masks` after each step.
@@ -230,10 +259,10 @@ class OBSPruner(Masks):
         model: nn.Module,
         loss_fn: Callable[[Tensor, Tensor], Tensor],
         loader: Iterable[tuple[Tensor, Tensor]],
-        ngrads: int = 256,
-        blocksize: int | None = 128,
-        damp: float = 1e-5,
-        recomputations: int = 16,
+        ngrads: int = OBSSettings.ngrads,
+        blocksize: int | None = OBSSettings.blocksize,
+        damp: float = OBSSettings.damp,
+        recomputations: int = OBSSettings.recomputations,
         *,
         per_sample: bool = False,
         skip: Sequence[nn.Module | str] = (),
@@ -246,14 +275,10 @@ class OBSPruner(Masks):
             per_sample,
             folder,
         )
-        self.ngrads, self.recomputations = (
-            whole("ngrads", ngrads, least=1),
-            whole("recomputations", recomputations, least=1),
-        )
-        self.damp = real("damp", damp, above=0)
-        self.blocksize = (
-            None if blocksize is None or blocksize == -1 else whole("blocksize", blocksize, least=1)
-        )
+        blocksize = None if blocksize == -1 else blocksize
+        OBSSettings(ngrads, blocksize, damp, recomputations)  # refuses settings without sense
+        self.ngrads, self.recomputations = ngrads, recomputations
+        self.damp, self.blocksize = damp, blocksize
         self.rounds: list[Round] = []
 
     def prune(self, sparsity: float) -> dict[str, Bool[Tensor, ...]]:

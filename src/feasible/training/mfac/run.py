@@ -19,7 +19,9 @@ from ..problem import TrainingProblem
 from ..pruning import Pruned, TrainedWithPruning, scheduled
 from ..recipe import Recipe
 from ..trained import Trained
-from .obs_pruner import Masks, OBSPruner, gradual
+from .obs_pruner import Masks, OBSPruner, OBSSettings, gradual
+
+GRADUAL = OBSSettings.gradual()
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,10 @@ class WeightPruning(TrainedWithPruning):
     dense: float = 0.4
     last: float = 0.8
     events: int = 5
-    ngrads: int = 256
-    blocksize: int = 128
-    damp: float = 1e-5
-    recomputations: int = 4
+    ngrads: int = GRADUAL.ngrads
+    blocksize: int = GRADUAL.blocksize or 0
+    damp: float = GRADUAL.damp
+    recomputations: int = GRADUAL.recomputations
     batch: int = 16
 
     def __post_init__(self) -> None:
@@ -75,10 +77,9 @@ class WeightPruning(TrainedWithPruning):
             real("sparsity", self.sparsity, above=0, below=1)
         real("dense", self.dense, least=0, most=1)
         real("last", self.last, least=0, most=1)
-        real("damp", self.damp, above=0)
-        for name in ("events", "ngrads", "recomputations", "batch"):
+        OBSSettings(self.ngrads, self.blocksize or None, self.damp, self.recomputations)
+        for name in ("events", "batch"):
             whole(name, getattr(self, name), least=1)
-        whole("blocksize", self.blocksize, least=0)
         self._recipe()
 
     def _recipe(self) -> Recipe:

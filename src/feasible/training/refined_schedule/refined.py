@@ -31,6 +31,8 @@ from ..schedule import ProfileLR
 if TYPE_CHECKING:
     from torch import Tensor
 
+TAU = 0.1
+"""Width of the median filter, as a share of the run."""
 POWERS = {"l1": 1, "l2": 2}
 FLAT = 1 << 20
 """Up to so many gradient entries are copied into one vector first; kernels on many small tensors
@@ -160,7 +162,7 @@ def refine_schedule(
     norms: Any,
     kind: str = "l2",
     *,
-    tau: float = 0.1,
+    tau: float = TAU,
     mode: str = "nearest",
     floor_ratio: float = 1e-3,
     fallback: bool = True,
@@ -322,7 +324,7 @@ class Refined(ProfileLR):
         total_steps: int | None = None,
         *,
         kind: str | None = None,
-        tau: float = 0.1,
+        tau: float = TAU,
         fallback: bool = True,
         **settings: Any,
     ) -> Refined:

@@ -11,7 +11,7 @@ import numpy as np
 from ...core.errors import ArgumentError, is_number
 from ..problem import TrainingProblem
 from ..recipe import Recipe, RecipeState
-from .refined import GradNormLogger, Refined, kind_of, refine_schedule
+from .refined import TAU, GradNormLogger, Refined, kind_of, refine_schedule
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class RefinedRecipe(Recipe):
     schedule: str = "linear"
     logging: float = 0.5
     norms: str | Sequence[float] | None = None
-    tau: float = 0.1
+    tau: float = TAU
 
     def __post_init__(self) -> None:
         if self.schedule != "linear":
