@@ -232,6 +232,7 @@ def gradient_counts(seeds: Sequence[int], most: int) -> dict[str, list[float]]:
 
 
 def _best_curve(problem: BlackBox, settings: BO, steps: int, seed: int) -> np.ndarray:
+    """Return the best value so far after each evaluation."""
     opt = BayesOpt(problem.space, settings=settings, noise=0.0, seed=seed)
     for _ in range(steps):
         x = opt.ask()

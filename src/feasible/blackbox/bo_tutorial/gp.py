@@ -389,6 +389,7 @@ class Predictor:
             )
 
     def _kernel(self, x: Tensor) -> Tensor:
+        """Return the prior covariances of x with the data."""
         return self._cov(x, self.x)
 
     def __call__(

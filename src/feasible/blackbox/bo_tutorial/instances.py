@@ -50,6 +50,7 @@ HARTMANN_C = np.array([1.0, 1.2, 3.0, 3.2])
 
 
 def _branin(x: Points) -> Values:
+    """Return the Branin function."""
     a, b = x[:, 0], x[:, 1]
     return (
         (b - 5.1 / (4 * math.pi**2) * a * a + 5 / math.pi * a - 6) ** 2
@@ -75,6 +76,7 @@ def branin(noise: float = 0.0) -> BlackBox:
 
 
 def _hartmann6(x: Points) -> Values:
+    """Return the Hartmann function of six variables."""
     return -np.exp(-(HARTMANN_A * (x[:, None, :] - HARTMANN_P) ** 2).sum(2)) @ HARTMANN_C
 
 

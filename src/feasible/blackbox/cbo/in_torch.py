@@ -262,9 +262,11 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
     # -- inside ------------------------------------------------------------------------------------
 
     def _parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of all groups."""
         return [p for group in self.param_groups for p in group["params"]]
 
     def _variance(self) -> float:
+        """Return the variance of the particles, summed over all coordinates."""
         return float(
             sum(
                 self.state[p]["particles"].var(dim=0, correction=0).sum()
@@ -273,6 +275,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         )
 
     def _distance(self, means: dict[Any, Tensor], movers: Tensor | None) -> Float[Tensor, " n"]:
+        """Return each particle's distance from the consensus, over all parameters."""
         total: Any = 0.0
         for p, m in means.items():
             x = (
@@ -284,6 +287,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         return torch.sqrt(total)
 
     def _losses(self, closure: Callable[[], Any], turn: Tensor) -> Float[Tensor, " b"]:
+        """Return the losses of some particles."""
         if self._vectorized and self._model is not None:
             mine = {id(p) for p in self._parameters()}
             stacked = {
@@ -322,4 +326,5 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
 
 
 def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return standard normal numbers of the type and on the device of another tensor."""
     return torch.randn(shape, generator=generator, dtype=like.dtype).to(like.device)

@@ -114,6 +114,7 @@ def cbo_minimize(
 
 
 def _or(value: Any, default: Any) -> Any:
+    """Return a value, or the default where it is None."""
     return default if value is None else value
 
 

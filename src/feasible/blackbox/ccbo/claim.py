@@ -27,7 +27,12 @@ TARGETS = (18.0, 6.0)
 
 @dataclass(slots=True)
 class Begun:
-    """state: the inner method's.  begun: True when the first experiments were handed out."""
+    """Where a run stands.
+
+    Attributes:
+        state: The inner method's.
+        begun: True when the first experiments were handed out.
+    """
 
     state: Any
     begun: bool = False

@@ -171,6 +171,7 @@ class GPSQP(AskTell):
         return self._design(problem) + 1
 
     def _design(self, problem: BlackBox) -> int:
+        """Return the number of points of the initial design."""
         d = problem.space.d
         return self.design or (d + 2 if d > 10 else 2 * d + 1)
 

@@ -77,6 +77,7 @@ class BarPosterior(BoTorchPosterior):  # type: ignore[misc]
         return sample_shape + self._shape
 
     def _laid_out(self, value: Float[Tensor, "m k"]) -> Tensor:
+        """Return figures by output and point in BoTorch's shape."""
         return value.transpose(0, 1).reshape(self._shape)
 
 

@@ -74,6 +74,7 @@ def ranks(races: Sequence[Race], methods: Sequence[str]) -> dict[str, float]:
 
 
 def _key(t: Trial) -> tuple[bool, float]:
+    """Return what trials are sorted by: feasible ones by objective, others by violation."""
     if t.status != "done":
         return True, float("inf")
     return (False, t.objective) if t.feasible else (True, t.violation)
@@ -253,8 +254,7 @@ claim = Claim(
     "bar: the paper's baseline had one restart from "
     "three points and an incumbent in the wrong units. The oracle of the held-out figures knows "
     "the true hyperparameters, and our prior has less "
-    "noise than the published one, so the distance in negative log density is wider than the "
-    "sheet's 0.25.",
+    "noise than the published one, so the distance in negative log density is wider than 0.25.",
     limits={
         "desk": "40 proposals instead of 180; Gaussian processes on three problems and two seeds, "
         "without GP-CEI+.",

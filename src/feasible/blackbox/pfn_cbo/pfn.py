@@ -74,10 +74,12 @@ class Prediction:
         return self._mixed(self.bars.pi_parts(self._standard(tau)))
 
     def _standard(self, tau: Any) -> Float[Tensor, " s"]:
+        """Return thresholds in the bars' units."""
         given = torch.as_tensor(tau, dtype=torch.float64).expand(len(self.logits))
         return (given - self.shift[:, 0]) / self.scale[:, 0]
 
     def _mixed(self, parts: Float[Tensor, "s K"]) -> Float[Tensor, "s q"]:
+        """Return the mean over the bars of figures by bar."""
         return (torch.softmax(self.logits.double(), dim=-1) @ parts[..., None])[..., 0]
 
 

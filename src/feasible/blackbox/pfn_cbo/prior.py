@@ -139,6 +139,7 @@ class Prior:
     def _points(  # type: ignore[no-untyped-def]
         self, b: int, n: int, q: int, uniform, normal
     ) -> Float[Tensor, "b m D"]:
+        """Draw the contexts and the query points, half of these near a context point."""
         D = self.d_max
         context = uniform(b, n, D)
         centre, radius = uniform(b, 1, D), 0.02 * 20 ** uniform(b, 1, 1)
@@ -153,6 +154,7 @@ class Prior:
     def _kernel(  # type: ignore[no-untyped-def]
         self, points, d, used, uniform, normal
     ) -> tuple[Float[Tensor, "b m m"], Float[Tensor, " b"]]:  # type: ignore[no-untyped-def]
+        """Draw the kernels' matrices (b, m, m) and the noise variances (b,)."""
         b, _, D = points.shape
         concentrations = torch.exp(0.75 * normal(b, 2, D))
         warps = (uniform(b) < self.warped)[:, None, None]

@@ -24,22 +24,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.errors import ArgumentError, is_number
+from ...core.checks import real
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-
-def _positive(name: str, value: float) -> float:
-    if not is_number(value) or not value > 0:
-        raise ArgumentError(f"{name}={value!r}: expected a number > 0")
-    return float(value)
-
-
-def _probability(name: str, value: float) -> float:
-    if not is_number(value) or not 0 < value < 1:
-        raise ArgumentError(f"{name}={value!r}: expected a number between 0 and 1, both excluded")
-    return float(value)
 
 
 def cdp_delta(rho: float, epsilon: float) -> float:
@@ -66,13 +54,16 @@ def cdp_rho(epsilon: float, delta: float) -> float:
     """The largest rho such that rho-zCDP implies (epsilon, delta)-DP, rounded down. Raises
     ArgumentError for epsilon <= 0 or delta outside (0, 1).
     """
-    epsilon, delta = _positive("epsilon", epsilon), _probability("delta", delta)
+    epsilon, delta = (
+        real("epsilon", epsilon, above=0, infinite=True),
+        real("delta", delta, above=0, below=1),
+    )
     return _bisect(lambda rho: cdp_delta(rho, epsilon) <= delta, epsilon + 1)[0]
 
 
 def cdp_epsilon(rho: float, delta: float) -> float:
     """The least epsilon such that rho-zCDP implies (epsilon, delta)-DP, rounded up."""
-    rho, delta = _positive("rho", rho), _probability("delta", delta)
+    rho, delta = real("rho", rho, above=0, infinite=True), real("delta", delta, above=0, below=1)
     return _bisect(
         lambda epsilon: cdp_delta(rho, epsilon) > delta,
         rho + 2 * math.sqrt(rho * math.log(1 / delta)) + 1e-9,
@@ -142,6 +133,7 @@ def _laplace(t: int, below: Callable[[int], int]) -> int:
 
 
 def _gaussian(variance: Fraction, t: int, below: Callable[[int], int]) -> int:
+    """Draw from the discrete Gaussian by rejection from the discrete Laplace distribution."""
     p, q = variance.numerator, variance.denominator
     while True:
         y = _laplace(t, below)
@@ -156,7 +148,7 @@ def gaussian_variance(sensitivity2: int, rho: float) -> Fraction:
 
     sensitivity2: the largest squared L2 distance between the counts of two neighbouring tables.
     """
-    return Fraction(sensitivity2) / (2 * Fraction(_positive("rho", rho)))
+    return Fraction(sensitivity2) / (2 * Fraction(real("rho", rho, above=0, infinite=True)))
 
 
 def gumbel_scale(draws: int, rho: float) -> float:
@@ -167,7 +159,7 @@ def gumbel_scale(draws: int, rho: float) -> float:
     after the other; its range is bounded by epsilon,
     so it is epsilon^2/8-zCDP (Cesar and Rogers 2021): draws / (2 b^2) = rho.
     """
-    return math.sqrt(draws / (2 * _positive("rho", rho)))
+    return math.sqrt(draws / (2 * real("rho", rho, above=0, infinite=True)))
 
 
 def noise_key(noise_seed: int | None, run: int, part: int) -> str | None:

@@ -168,6 +168,7 @@ class PrivateTable(Problem):
 
     @cached_property
     def _counts(self) -> Int[np.ndarray, " q"]:
+        """What the private rows count."""
         return self.queries.count(self._rows)
 
     # -- oracles -----------------------------------------------------------------------------------
