@@ -1,5 +1,9 @@
 from . import instances as instances, peers as peers, profiles as profiles
-from .autolrs.autolrs import AllDiverged as AllDiverged, AutoLRS as AutoLRS
+from .autolrs.autolrs import (
+    AllDiverged as AllDiverged,
+    AutoLRS as AutoLRS,
+    AutoLRSSettings as AutoLRSSettings,
+)
 from .autolrs.forecast import exp_forecast as exp_forecast
 from .autolrs.run import AutoLRSRecipe as AutoLRSRecipe
 from .autolrs.search import LRSearch as LRSearch
@@ -9,7 +13,7 @@ from .ensemble import train_many as train_many
 from .hesso.cric import HESSOCRIC as HESSOCRIC
 from .hesso.find import find_zero_invariant_groups as find_zero_invariant_groups
 from .hesso.groups import ZIG as ZIG, Groups as Groups
-from .hesso.hesso import HESSO as HESSO
+from .hesso.hesso import HESSO as HESSO, HESSOSettings as HESSOSettings
 from .hesso.run import GroupPruning as GroupPruning
 from .hesso.subnet import (
     compare as compare,
@@ -27,22 +31,35 @@ from .hyperparameter_free.calibration import (
 )
 from .hyperparameter_free.cocob import COCOB as COCOB
 from .hyperparameter_free.dadapt import DAdaptAdam as DAdaptAdam, DAdaptSGD as DAdaptSGD
-from .hyperparameter_free.dog import DoG as DoG, DoWG as DoWG, LDoG as LDoG
+from .hyperparameter_free.dog import (
+    DoG as DoG,
+    DoGSettings as DoGSettings,
+    DoWG as DoWG,
+    LDoG as LDoG,
+)
 from .hyperparameter_free.estimate import (
     EstimateWarning as EstimateWarning,
     effective_lr as effective_lr,
 )
-from .hyperparameter_free.mechanic import mechanize as mechanize
+from .hyperparameter_free.mechanic import (
+    MechanicSettings as MechanicSettings,
+    mechanize as mechanize,
+)
 from .hyperparameter_free.momo import MoMo as MoMo, MoMoAdam as MoMoAdam
 from .hyperparameter_free.nadamw import NAdamW as NAdamW
 from .hyperparameter_free.prodigy import Prodigy as Prodigy
 from .lion_k import kappas as kappas
-from .lion_k.lion_k import LionK as LionK
+from .lion_k.lion_k import LionK as LionK, LionKSettings as LionKSettings
 from .lion_k.lyapunov import LyapunovMonitor as LyapunovMonitor
 from .lion_k.native_numpy import lion_k_minimize as lion_k_minimize
 from .mfac.fisher import SlidingFisher as SlidingFisher, StaticFisher as StaticFisher
 from .mfac.mfac import MFAC as MFAC
-from .mfac.obs_pruner import Masks as Masks, OBSPruner as OBSPruner, gradual as gradual
+from .mfac.obs_pruner import (
+    Masks as Masks,
+    OBSPruner as OBSPruner,
+    OBSSettings as OBSSettings,
+    gradual as gradual,
+)
 from .mfac.run import WeightPruning as WeightPruning
 from .problem import TrainingProblem as TrainingProblem
 from .recipe import Recipe as Recipe
@@ -61,7 +78,10 @@ from .schedule import HorizonWarning as HorizonWarning, ProfileLR as ProfileLR, 
 from .target_surrogates import inner_solvers as inner_solvers
 from .target_surrogates.native_numpy import target_surrogate_minimize as target_surrogate_minimize
 from .target_surrogates.problem import TargetProblem as TargetProblem
-from .target_surrogates.sso import TargetSurrogate as TargetSurrogate
+from .target_surrogates.sso import (
+    SurrogateSettings as SurrogateSettings,
+    TargetSurrogate as TargetSurrogate,
+)
 from .trained import Trained as Trained, shrink as shrink
 from .uba.phi import choose_phi as choose_phi
 from .uba.uba import UBA as UBA, uba_profile as uba_profile

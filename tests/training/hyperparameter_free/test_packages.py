@@ -2,6 +2,9 @@ import contextlib
 import copy
 import io
 import math
+import subprocess
+import sys
+import textwrap
 import warnings
 
 import dadaptation
@@ -246,7 +249,26 @@ def test_estimates_on_a_sum_of_absolute_values_are_the_formulas():
         assert (np.diff(estimates) >= 0).all()
 
 
-# -- why four are written anew ---------------------------------------------------------------------
+def test_no_optimiser_needs_the_package_of_another():
+    code = """
+        import sys
+        packages = "prodigyopt dadaptation parameterfree dog momo mechanic_pytorch"
+        sys.modules.update(dict.fromkeys(packages.split()))
+        import feasible.training as t
+        from feasible.core.errors import MissingExtra
+        t.COCOB, t.DAdaptAdam, t.DAdaptSGD, t.DoG, t.MoMo, t.mechanize, t.NAdamW
+        try:
+            t.Prodigy
+        except MissingExtra as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert "Prodigy needs the package prodigyopt" in done.stdout
+
+
+# -- why they are written anew ---------------------------------------------------------------------
 
 
 def test_dog_package_fails_where_a_parameter_has_no_gradient_and_ours_does_not():

@@ -8,9 +8,9 @@ from .calibration import (
 )
 from .cocob import COCOB as COCOB
 from .dadapt import DAdaptAdam as DAdaptAdam, DAdaptSGD as DAdaptSGD
-from .dog import DoG as DoG, DoWG as DoWG, LDoG as LDoG
+from .dog import DoG as DoG, DoGSettings as DoGSettings, DoWG as DoWG, LDoG as LDoG
 from .estimate import EstimateWarning as EstimateWarning, effective_lr as effective_lr
-from .mechanic import mechanize as mechanize
+from .mechanic import MechanicSettings as MechanicSettings, mechanize as mechanize
 from .momo import MoMo as MoMo, MoMoAdam as MoMoAdam
 from .nadamw import NAdamW as NAdamW
 from .prodigy import Prodigy as Prodigy
