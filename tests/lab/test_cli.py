@@ -179,6 +179,14 @@ def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     ]
 
 
+def test_explain_says_what_each_setting_means_those_of_its_bases_too(ok):
+    text = ok("explain", "slk-ms")
+    assert "  lam = 0.7\n      Weight of the graph" in text
+    assert '  normalize = \'problem\'\n      "l2", None, or "problem"' in text
+    assert "Attributes:" not in text
+    assert "\n\n\n" not in text
+
+
 def test_the_command_that_explain_prints_runs(ok):
     command = ok("explain", "cbo-memory").rsplit("\n  feasible ", 1)[1].split()
     assert "by cbo-memory" in ok(*command)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
+import textwrap
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from .common import JobsOption, JsonOption, StoreOption, console, emit
+
+ATTRIBUTES = re.compile(r"^(?:Attributes|Args):\n(?: .*\n?|\n(?= ))+", re.MULTILINE)
+"""What a docstring says of settings."""
 
 
 def problems(json: JsonOption = False) -> None:
@@ -170,13 +175,13 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
     lines = [
         f"{name}: {entry.summary}" if entry.summary else name,
         "",
-        inspect.getdoc(cls) or "",
+        ATTRIBUTES.sub("", inspect.getdoc(cls) or "").strip().replace("\n\n\n", "\n\n"),
         "",
         f"source: {source}",
         f"solves: {cls.solves.__name__}",
         "",
         "settings:",
-        *(f"  {k} = {v!r}" for k, v in settings.items()),
+        *_settings(cls, settings),
         "",
         "in Python:",
         "",
@@ -197,6 +202,20 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
         "text": inspect.getdoc(cls),
         "call": call,
     }
+
+
+def _settings(cls: type, settings: dict[str, Any]) -> list[str]:
+    """Each setting with its value, and what the class or one of its bases says of it."""
+    says: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        for section in ATTRIBUTES.findall(inspect.cleandoc(base.__doc__ or "")):
+            says |= re.findall(r"^    (\w+): (.+(?:\n {5,}.+)*)", section, re.MULTILINE)
+    lines = []
+    for name, value in settings.items():
+        lines.append(f"  {name} = {value!r}")
+        words = " ".join(says.get(name, "").split())
+        lines += textwrap.wrap(words, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return lines
 
 
 def _example(solves: str) -> str:

@@ -285,11 +285,8 @@ class FewShotClustering(RunSettings, Method):
     """Transductive clustering in a run; a step is an outer iteration and one evaluation.
 
     slk-ms is mode="modes", slk-means mode="means", k-modes-few-shot and k-means-few-shot have
-    lam=0, laplacianshot is mode="fixed". All are deterministic: the seed changes nothing.
-
-    Attributes:
-        normalize: "l2", None, or "problem" for what the problem says of its features; the other
-            settings are those of `iterations.ClusteringSettings`.
+    lam=0, laplacianshot is mode="fixed". All are deterministic: the seed changes nothing. The
+    settings are those of `iterations.ClusteringSettings` and `iterations.RunSettings`.
 
     References:
         Ziko et al. 2021, arXiv 2106.09516.
