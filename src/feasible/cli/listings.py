@@ -151,7 +151,7 @@ def explain(
 
 
 def _method(name: str) -> tuple[str, dict[str, Any]]:
-    from ..core.registry import load_method, methods as registered
+    from ..core.registry import load_method, methods as registered, public_target
     from ..lab.papers import papers as listed
 
     entry = registered()[name]
@@ -161,8 +161,9 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
     given = ", ".join(f"{k}={v!r}" for k, v in entry.settings.items())
     example = entry.example or _example(entry.solves or cls.solves.__name__)
     budget = cls.solves.example_budget
+    package = public_target(cls).partition(":")[0]
     call = (
-        f"import feasible\nfrom {cls.__module__} import {cls.__name__}\n"
+        f"import feasible\nfrom {package} import {cls.__name__}\n"
         f"result = feasible.solve({example!r}, {cls.__name__}({given}), "
         f"budget=feasible.Budget({budget}))\nprint(result)"
     )

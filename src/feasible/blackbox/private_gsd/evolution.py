@@ -106,7 +106,9 @@ class Variation(NamedTuple):
 
 
 @borrowing
-def evolve_bandit(q, table, goal, operators, bits, bets, scratch, ids):  # type: ignore[no-untyped-def]
+def evolve_bandit(  # type: ignore[no-untyped-def]
+    q, table, goal, operators, bits, bets, scratch, ids
+):
     """One generation for each entry of `bets`, all proposals of it by one operator, of which the
     best enters if it lowers L. scratch: (7, d). ids: (4,). Returns the change of L.
     """
