@@ -12,13 +12,16 @@ from .cbo.swarm import Swarm as Swarm
 from .ccbo.ccbo import CompositeBO as CompositeBO
 from .ccbo.native import CCBO as CCBO
 from .command import Command as Command
+from .fronts import ObservedFront as ObservedFront
 from .gp_sqp.gp_sqp import GPSQP as GPSQP
 from .gp_sqp.interpolant import Interpolants as Interpolants
+from .objective import Checks as Checks, Objective as Objective
 from .peers.optuna_sampler import OptunaSampler as OptunaSampler
 from .pfn_cbo.botorch import PFNModel as PFNModel
 from .pfn_cbo.native import ConstrainedBO as ConstrainedBO
 from .pfn_cbo.pfn import PFN as PFN
 from .problem import BlackBox as BlackBox, noisy as noisy
+from .qlognehvi.qlognehvi import QLogNEHVI as QLogNEHVI
 from .space import (
     Categorical as Categorical,
     Integer as Integer,

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 MANY = 500
 """Evaluations beyond which a proposal of gp-sqp (50 to 150 ms) costs more than it saves."""
+FEW = 300
+"""Evaluations up to which the models of bo-qlognehvi, refitted for each proposal, are worth their
+seconds.
+"""
 FIT, WIDE = 300, 18
 """Rows and inputs that the network of pfn-cei takes in."""
 
@@ -28,6 +32,8 @@ def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[st
             "were those of a graphical model",
         )
     evaluations, space = budget.get("evaluations"), problem.space
+    if problem.several:
+        return _several(problem, evaluations)
     if not space.bounded:
         return (
             "cobyqa",
@@ -83,4 +89,19 @@ def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[st
         "the inputs are continuous and the values repeat: on the thirteen engineering problems at "
         "100 evaluations (development seeds) "
         "it had the best rank and was feasible in every trial"
+    )
+
+
+def _several(problem: BlackBox, evaluations: float | None) -> tuple[str, str]:
+    """Return the default for several objectives."""
+    if evaluations is not None and evaluations <= FEW:
+        return (
+            "bo-qlognehvi",
+            f"{len(problem.reader.objectives)} objectives and {evaluations:g} evaluations: a model "
+            "of each chooses where the front grows most",
+        )
+    return (
+        "pymoo-nsga2",
+        f"{len(problem.reader.objectives)} objectives and many evaluations: a population covers "
+        "the front, and its cost does not grow with the evaluations",
     )

@@ -4,9 +4,13 @@ design, and which rows tell nothing.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import qmc
 
 from ..core.errors import NothingAllowed
 
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
 
     from ..core.ledger import Observations
     from .problem import BlackBox
+
+BLOCK = 128
+"""Points of a Sobol sequence that are drawn at once."""
 
 
 def seed_from(rng: np.random.Generator) -> int:
@@ -76,3 +83,31 @@ def first_start(problem: BlackBox) -> Float[np.ndarray, " d"] | None:
 def lost(seen: Observations) -> np.ndarray:
     """(n,) True for rows of which nothing can be learned: failed, or with an unknown constraint."""
     return ~np.isfinite(seen.violation)
+
+
+def sobol_point(problem: BlackBox, seed: int, number: int) -> Float[np.ndarray, " d"]:
+    """The point of a scrambled Sobol sequence with a proposal's number, or a random one where that
+    is forbidden.
+    """
+    block, row = divmod(number, BLOCK)
+    sequence = qmc.Sobol(problem.space.d, rng=np.random.default_rng([seed, 2**31, block]))
+    x = problem.space.from_unit(sequence.random(BLOCK))[row : row + 1]
+    if problem.allowed(x)[0]:
+        return np.asarray(x[0])
+    return draw(problem, np.random.default_rng([seed, number]))[0]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's and NumPy's global streams seeded, and put back afterwards; without warnings."""
+    import torch
+
+    before = np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(before)

@@ -4,6 +4,7 @@ from .named import (
     PROBLEMS as PROBLEMS,
     ackley as ackley,
     ackley_constrained as ackley_constrained,
+    binh_korn as binh_korn,
     cantilever_beam as cantilever_beam,
     car_side_impact as car_side_impact,
     compression_spring as compression_spring,
@@ -26,4 +27,6 @@ from .named import (
     sphere as sphere,
     three_bar_truss as three_bar_truss,
     welded_beam as welded_beam,
+    welded_beam_front as welded_beam_front,
+    zdt1 as zdt1,
 )

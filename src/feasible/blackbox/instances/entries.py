@@ -267,4 +267,28 @@ PROBLEMS = (
         "BlackBox",
         settings={"name": "electrospray-3"},
     ),
+    Entry(
+        "zdt1",
+        "feasible.blackbox.instances.named:get",
+        "blackbox",
+        None,
+        "BlackBox",
+        settings={"name": "zdt1"},
+    ),
+    Entry(
+        "binh-korn",
+        "feasible.blackbox.instances.named:get",
+        "blackbox",
+        None,
+        "BlackBox",
+        settings={"name": "binh-korn"},
+    ),
+    Entry(
+        "welded-beam-front",
+        "feasible.blackbox.instances.named:get",
+        "blackbox",
+        None,
+        "BlackBox",
+        settings={"name": "welded-beam-front"},
+    ),
 )

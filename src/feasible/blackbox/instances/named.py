@@ -18,6 +18,7 @@ from .machines import (
     pressure_vessel,
     speed_reducer,
 )
+from .several import binh_korn, welded_beam_front, zdt1
 from .structures import cantilever_beam, reinforced_concrete_beam, three_bar_truss, welded_beam
 from .synthetic import (
     ackley,
@@ -75,6 +76,9 @@ PROBLEMS: dict[str, Callable[..., BlackBox]] = {
     "griewank": griewank,
     "sphere": sphere,
     "electrospray": electrospray,
+    "zdt1": zdt1,
+    "binh-korn": binh_korn,
+    "welded-beam-front": welded_beam_front,
     "electrospray-6": _with(electrospray, target=6.0),
     "electrospray-3": _with(electrospray, target=3.0),
 }
@@ -154,6 +158,7 @@ __all__ = [
     "PROBLEMS",
     "ackley",
     "ackley_constrained",
+    "binh_korn",
     "cantilever_beam",
     "car_side_impact",
     "compression_spring",
@@ -176,4 +181,6 @@ __all__ = [
     "sphere",
     "three_bar_truss",
     "welded_beam",
+    "welded_beam_front",
+    "zdt1",
 ]

@@ -3,7 +3,7 @@ from .botorch import BoTorchSCBO as BoTorchSCBO, BoTorchTutorial as BoTorchTutor
 from .cbx import CBX as CBX
 from .cma import CMAES as CMAES
 from .nevergrad import PSO as PSO, NGOpt as NGOpt, TwoPointsDE as TwoPointsDE
-from .optuna import OptunaGP as OptunaGP, OptunaTPE as OptunaTPE
+from .optuna import OptunaGP as OptunaGP, OptunaNSGA2 as OptunaNSGA2, OptunaTPE as OptunaTPE
 from .pymoo import Pymoo as Pymoo
 from .scipy import (
     COBYQA as COBYQA,

@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -33,7 +32,7 @@ from scipy.stats import norm, qmc, rankdata
 
 from ...core.errors import ArgumentError
 from ..asktell import AskTell, Proposals
-from ..sampling import draw, first_start, lost, seed_from
+from ..sampling import draw, first_start, lost, seed_from, seeded, sobol_point
 from .frame import Frame, require
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from ...core.ledger import Observations
     from ..problem import BlackBox
 
-BLOCK = 128
-"""Points of the Sobol sequence that are drawn at once."""
 LARGEST = 1e100
 """Values beyond this are modelled as this: their squares must be doubles."""
 
@@ -123,9 +120,9 @@ class Modelled(AskTell):
         known = ~np.isnan(state.f[state.since :]) & ~state.nothing[state.since :]
         if state.planned > 0 or np.count_nonzero(known) < 2 or state.frame.k == 0:
             state.planned -= 1
-            return _sobol(problem, state)
+            return sobol_point(problem, state.seed, state.number)
         try:
-            with _seeded(int(rng.integers(2**31 - 1))):
+            with seeded(int(rng.integers(2**31 - 1))):
                 x = self._propose(problem, state, rng)
         except Exception as error:
             warnings.warn(
@@ -426,34 +423,3 @@ def _evaluated(model: Any, x: Tensor) -> Any:
 
 def _column(j: int) -> Callable[[Tensor], Tensor]:
     return lambda samples: samples[..., j]
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """torch's and NumPy's global streams seeded, and put back afterwards; without warnings."""
-    torch = require("torch", "botorch")
-    before = np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(seed)
-            np.random.seed(seed)
-            yield
-    finally:
-        np.random.set_state(before)
-
-
-def _sobol(problem: BlackBox, state: Learning) -> Float[np.ndarray, " d"]:
-    """The point of a scrambled Sobol sequence with the proposal's number, or a random one where
-    that is forbidden.
-    """
-    block, row = divmod(state.number, BLOCK)
-    u = qmc.Sobol(problem.space.d, rng=np.random.default_rng([state.seed, 2**31, block])).random(
-        BLOCK
-    )
-    x = problem.space.from_unit(u)[row : row + 1]
-    return (
-        x[0]
-        if problem.allowed(x)[0]
-        else draw(problem, np.random.default_rng([state.seed, state.number]))[0]
-    )

@@ -198,4 +198,23 @@ METHODS = (
         settings={"algorithm": "isres"},
         summary="pymoo: evolution strategy with stochastic ranking",
     ),
+    Entry(
+        "pymoo-nsga2",
+        "feasible.blackbox.peers:Pymoo",
+        "blackbox",
+        None,
+        "BlackBox",
+        peer=True,
+        settings={"algorithm": "nsga2"},
+        summary="pymoo: NSGA-II, for several objectives",
+    ),
+    Entry(
+        "optuna-nsga2",
+        "feasible.blackbox.peers:OptunaNSGA2",
+        "blackbox",
+        None,
+        "BlackBox",
+        peer=True,
+        summary="Optuna: NSGA-II, for several objectives",
+    ),
 )

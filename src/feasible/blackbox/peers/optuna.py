@@ -1,5 +1,5 @@
-"""Optuna's TPE and Gaussian-process samplers, asked and told, with Optuna's own constraints
-(`trial.set_constraint`).
+"""Optuna's TPE, Gaussian-process and NSGA-II samplers, asked and told, with Optuna's own
+constraints (`trial.set_constraint`).
 
 Variables keep their kind: floats, whole numbers, log scales, categories. A failed evaluation is
 told with the worst objective and the worst violations seen, since the samplers leave failed trials
@@ -41,27 +41,29 @@ class Studying:
     study: Any
     distributions: dict[str, Any]
     trials: dict[int, Any] = field(default_factory=dict)
-    worst: float | None = None
+    worst: np.ndarray | None = None
     excess: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
 class Optuna(AskTell):
-    """A sampler of Optuna. n_startup_trials: random trials at the start.
+    """A sampler of Optuna.
 
     tries: trials for one proposal, before one that the known constraints forbid is replaced by a
     random allowed point.
     """
 
     tries: ClassVar[int] = 50
-    n_startup_trials: int = 10
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Studying:
         """A study in memory; a design x0 is its first trial."""
         optuna = require("optuna", self.name)
         problem.space.needs_bounds(self.name)
         with _quiet():
-            study = optuna.create_study(sampler=self.sampler(problem, seed_from(rng)))
+            study = optuna.create_study(
+                sampler=self.sampler(problem, seed_from(rng)),
+                directions=["minimize"] * len(problem.reader.objectives),
+            )
             space: dict[str, Any] = {}
             for v, low, high in zip(
                 problem.space.variables,
@@ -116,7 +118,7 @@ class Optuna(AskTell):
 
     def tell(self, problem: BlackBox, state: Studying, seen: Observations) -> None:
         """Close trials; points that somebody else chose become trials of their own."""
-        nothing = lost(seen)
+        nothing, objectives = lost(seen), problem.objectives_of(seen)
         with _quiet():
             for i, tag in enumerate(seen.tag.tolist()):
                 trial = state.trials.pop(tag, None)
@@ -125,31 +127,34 @@ class Optuna(AskTell):
                         continue
                     state.study.enqueue_trial(_params(problem, seen.x[i]))
                     trial = state.study.ask(state.distributions)
-                f, g = float(seen.objective[i]), seen.constraints[i]
+                f, g = objectives[i], seen.constraints[i]
                 if nothing[i]:
                     if state.worst is None:
                         state.study.tell(trial, state=_failed())
                         continue
                     f, g = state.worst, np.maximum(state.excess, 1e-3)
-                elif f == f:
-                    state.worst = f if state.worst is None else max(state.worst, f)
+                elif not np.isnan(f).any():
+                    state.worst = f if state.worst is None else np.maximum(state.worst, f)
                 else:
-                    f = state.worst or 0.0
+                    f = np.zeros_like(f) if state.worst is None else state.worst
                 if len(state.excess) != len(g):
                     state.excess = np.zeros(len(g))
                 state.excess = np.maximum(state.excess, g)
                 for j, value in enumerate(g.tolist()):
                     trial.set_constraint(f"g{j + 1}", value)
-                state.study.tell(trial, f)
+                state.study.tell(trial, f.tolist())
 
 
 @dataclass(frozen=True)
 class OptunaTPE(Optuna):
-    """The tree-structured Parzen estimator. multivariate: one joint model instead of one for each
+    """The tree-structured Parzen estimator, for one objective or several. n_startup_trials: random
+    trials at the start. multivariate: one joint model instead of one for each
     variable (Optuna's default: off).
     """
 
     name: ClassVar[str] = "optuna-tpe"
+    several: ClassVar[bool] = True
+    n_startup_trials: int = 10
     multivariate: bool = False
     n_ei_candidates: int = 24
 
@@ -165,6 +170,24 @@ class OptunaTPE(Optuna):
 
 
 @dataclass(frozen=True)
+class OptunaNSGA2(Optuna):
+    """NSGA-II with Optuna's defaults.
+
+    Attributes:
+        population_size: Individuals of a generation; the first one is random.
+    """
+
+    name: ClassVar[str] = "optuna-nsga2"
+    several: ClassVar[bool] = True
+    population_size: int = 50
+
+    def sampler(self, problem: BlackBox, seed: int) -> Any:
+        """NSGAIISampler."""
+        samplers = require("optuna.samplers", self.name)
+        return samplers.NSGAIISampler(seed=seed, population_size=self.population_size)
+
+
+@dataclass(frozen=True)
 class OptunaGP(Optuna):
     """Gaussian processes with log constrained expected improvement. Slow: use it where an
     evaluation costs more than a second.
@@ -174,6 +197,7 @@ class OptunaGP(Optuna):
 
     name: ClassVar[str] = "optuna-gp"
     tries: ClassVar[int] = 3
+    n_startup_trials: int = 10
     deterministic: bool | None = None
 
     def sampler(self, problem: BlackBox, seed: int) -> Any:

@@ -1,4 +1,4 @@
-"""pymoo's single-objective algorithms, asked and told: GA, DE, PSO and ISRES.
+"""pymoo's algorithms, asked and told: GA, DE, PSO and ISRES, and NSGA-II for several objectives.
 
 Limits are handled as each algorithm has them: feasible first, then the smaller sum of violations,
 then the objective (GA, DE, PSO), or stochastic ranking (ISRES). They work in the unit cube, where
@@ -34,8 +34,15 @@ if TYPE_CHECKING:
     from ...core.ledger import Observations
     from ..problem import BlackBox
 
-Algorithm = Literal["ga", "de", "pso", "isres"]
-CLASSES = {"ga": "GA", "de": "DE", "pso": "PSO", "isres": "ISRES"}
+Algorithm = Literal["ga", "de", "pso", "isres", "nsga2"]
+CLASSES = {
+    "ga": "soo.nonconvex.ga:GA",
+    "de": "soo.nonconvex.de:DE",
+    "pso": "soo.nonconvex.pso:PSO",
+    "isres": "soo.nonconvex.isres:ISRES",
+    "nsga2": "moo.nsga2:NSGA2",
+}
+"""Where pymoo has them: module:class."""
 
 
 @dataclass(slots=True)
@@ -53,13 +60,13 @@ class Evolving:
     algorithm: Any = None
     candidates: Any = None
     shown: Float[np.ndarray, "n d"] = field(default_factory=lambda: np.empty((0, 0)))
-    f: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
+    f: Float[np.ndarray, "n k"] = field(default_factory=lambda: np.empty((0, 1)))
     g: Float[np.ndarray, "n m1"] = field(default_factory=lambda: np.empty((0, 1)))
     told: Bool[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, dtype=bool))
     queue: Int[np.ndarray, " q"] = field(default_factory=lambda: np.empty(0, dtype=int))
     first: int = 0
     handed: int = 0
-    worst: float = -np.inf
+    worst: Float[np.ndarray, " k"] = field(default_factory=lambda: np.full(1, -np.inf))
     started: bool = False
 
 
@@ -85,8 +92,13 @@ class Pymoo(AskTell):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """ "pymoo-ga", "pymoo-de", "pymoo-pso" or "pymoo-isres"."""
+        """ "pymoo-ga", "pymoo-de", "pymoo-pso", "pymoo-isres" or "pymoo-nsga2"."""
         return f"pymoo-{self.algorithm}"
+
+    @property
+    def several(self) -> bool:  # type: ignore[override]
+        """True for NSGA-II."""
+        return self.algorithm == "nsga2"
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Evolving:
         """Set the algorithm up. Nothing is evaluated; a design x0 takes the place of the first
@@ -94,19 +106,26 @@ class Pymoo(AskTell):
         """
         require("pymoo", self.name)
         problem.space.needs_bounds(self.name)
-        state = Evolving(rng, Frame.of(problem))
+        k = len(problem.reader.objectives)
+        worst = np.full(k, -np.inf)
+        state = Evolving(rng, Frame.of(problem), f=np.empty((0, k)), worst=worst)
         self._begin(problem, state)
         return state
 
     def _begin(self, problem: BlackBox, state: Evolving) -> None:
-        module = require(f"pymoo.algorithms.soo.nonconvex.{self.algorithm}", self.name)
+        path, _, kind = CLASSES[self.algorithm].partition(":")
+        module = require(f"pymoo.algorithms.{path}", self.name)
         core = require("pymoo.core.problem", self.name)
         frame, m = state.frame, state.g.shape[1]
         options: dict[str, Any] = {} if self.pop_size is None else {"pop_size": self.pop_size}
         with _quiet():
-            state.algorithm = getattr(module, CLASSES[self.algorithm])(**options)
+            state.algorithm = getattr(module, kind)(**options)
             stated = core.Problem(
-                n_var=frame.k, n_obj=1, n_ieq_constr=m, xl=np.zeros(frame.k), xu=np.ones(frame.k)
+                n_var=frame.k,
+                n_obj=state.f.shape[1],
+                n_ieq_constr=m,
+                xl=np.zeros(frame.k),
+                xu=np.ones(frame.k),
             )
             state.algorithm.setup(
                 stated,
@@ -149,7 +168,11 @@ class Pymoo(AskTell):
             0,
             np.flatnonzero(allowed),
         )
-        state.f, state.g, state.told = np.full(n, np.nan), np.zeros((n, state.g.shape[1])), ~allowed
+        state.f, state.g, state.told = (
+            np.full((n, state.f.shape[1]), np.nan),
+            np.zeros((n, state.g.shape[1])),
+            ~allowed,
+        )
         state.g[~allowed, -1] = 1.0
 
     def ask(self, problem: BlackBox, state: Evolving, n: int | None = None) -> Proposals:
@@ -168,7 +191,7 @@ class Pymoo(AskTell):
 
     def tell(self, problem: BlackBox, state: Evolving, seen: Observations) -> None:
         """Note outcomes; when the whole generation was told, the algorithm makes the next one."""
-        nothing, m = lost(seen), seen.constraints.shape[1]
+        nothing, m, objectives = lost(seen), seen.constraints.shape[1], problem.objectives_of(seen)
         if m + 1 != state.g.shape[1]:
             fewer = min(m, state.g.shape[1] - 1)
             wide = np.zeros((len(state.g), m + 1))
@@ -182,16 +205,15 @@ class Pymoo(AskTell):
             if nothing[i]:
                 state.g[j, -1] = 1.0
                 continue
-            f = float(seen.objective[i])
-            state.f[j] = f
-            state.worst = state.worst if f != f else max(state.worst, f)
+            state.f[j] = objectives[i]
+            state.worst = np.fmax(state.worst, objectives[i])
             state.g[j, :-1] = np.nan_to_num(seen.constraints[i], nan=0.0)
         if state.told.all():
             self._advance(problem, state)
 
     def _advance(self, problem: BlackBox, state: Evolving) -> None:
-        worst = state.worst if np.isfinite(state.worst) else 0.0
-        state.f[np.isnan(state.f)] = worst
+        worst = np.where(np.isfinite(state.worst), state.worst, 0.0)
+        state.f = np.where(np.isnan(state.f), worst, state.f)
         if state.g.shape[1] != state.algorithm.problem.n_ieq_constr:
             if state.algorithm.is_initialized:  # the number of constraints has changed under way
                 self._begin(problem, state)
@@ -199,7 +221,7 @@ class Pymoo(AskTell):
             state.algorithm.problem.n_ieq_constr = state.g.shape[1]
         evaluator = require("pymoo.core.evaluator", self.name).Evaluator()
         static = require("pymoo.problems.static", self.name).StaticProblem(
-            state.algorithm.problem, F=state.f[:, None], G=state.g
+            state.algorithm.problem, F=state.f, G=state.g
         )
         with _quiet():
             evaluator.eval(static, state.candidates)

@@ -1,0 +1,1 @@
+from .qlognehvi import QLogNEHVI as QLogNEHVI, QLogNEHVISettings as QLogNEHVISettings
