@@ -286,16 +286,15 @@ class Reader:
             if not columns:
                 return columns, np.empty((n, 0))
             return columns, np.stack([column_of(raw[c], n, c) for c in columns], axis=1)
-        names = self._in_order
+        names, k = self._in_order, len(self.objectives)
         if (
             isinstance(raw, (tuple, list))
             and len(raw) == 2
-            and (np.ndim(raw[1]) == 2 or len(names) == 2)
+            and (np.ndim(raw[1]) == 2 or len(names) == k + 1)
             and np.ndim(raw[0]) == (1 if self.several is None else 2)
         ):
             first, table = numeric(raw[0]), np.asarray(raw[1], dtype=float)
             table = table[:, None] if table.ndim == 1 else table
-            k = len(self.objectives)
             if table.shape != (n, len(names) - k):
                 raise EvaluationFailed(
                     f"wrong shape: values have shape {table.shape}, expected ({n}, "

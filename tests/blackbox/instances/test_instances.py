@@ -14,11 +14,10 @@ from scipy.optimize import brentq, minimize, nnls, rosen
 from feasible.blackbox import instances
 from feasible.core.errors import ArgumentError, ArgumentTypeError, UnknownName
 
-LIMITED = [
-    name for name, make in instances.PROBLEMS.items() if make().limits.m and make().target is None
-]
+SINGLE = {name: make for name, make in instances.PROBLEMS.items() if not make().several}
+LIMITED = [name for name, make in SINGLE.items() if make().limits.m and make().target is None]
 SOLVED = [name for name in LIMITED if name != "cantilever-beam-published"]
-LANDSCAPES = [name for name, make in instances.PROBLEMS.items() if not make().limits.m]
+LANDSCAPES = [name for name, make in SINGLE.items() if not make().limits.m]
 SMOOTH = [name for name in SOLVED if not name.startswith("ackley")]
 
 # -- the published formulas, one point at a time: x -> (f, [g]), g <= 0 is feasible ----------------
