@@ -15,6 +15,14 @@ MANY = 200_000
 def choose(problem: TrainingProblem, budget: Budget, batches: bool = False) -> tuple[str, str]:
     """The recommended recipe, by a race on development seeds
     (benchmarks/results/recipes-development.json).
+
+    Args:
+        problem: The problem, of which kind and size matter.
+        budget: Not used: the choice is the same for all budgets.
+        batches: Not used.
+
+    Returns:
+        A registered name, and the reason.
     """
     if "TargetProblem" in problem.kinds():
         return "sso", "each gradient of the expensive loss pays for many steps"

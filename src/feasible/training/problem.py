@@ -257,7 +257,12 @@ class TrainingProblem(Problem):
         return self.train.take(batches.next(self.batch_size))
 
     def gradient(self, model: nn.Module, batch: tuple[Any, Any]) -> Tensor:
-        """Loss of a batch, its gradient left in the parameters. Charges one gradient."""
+        """Loss of a batch, its gradient left in the parameters. Charges one gradient.
+
+        Args:
+            model: Its parameters get the gradients.
+            batch: Of `batch`.
+        """
         spend(gradients=1)
         for p in model.parameters():
             p.grad = None

@@ -112,6 +112,10 @@ class Sampling:
     def point(self, k: int, steps: int) -> tuple[int, int]:
         """The last sampled point at or before k of `steps`, as numerator and denominator of its
         share of the run.
+
+        Args:
+            k: Step, from 0.
+            steps: Of the run.
         """
         if self.share is not None:
             a, b = self.share
@@ -253,7 +257,12 @@ class ProfileLR(LRScheduler):
         return s
 
     def lr_at(self, k: int, peak: float) -> float:
-        """The rate at step k of a group with this peak."""
+        """The rate at step k of a group with this peak.
+
+        Args:
+            k: Step, from 0.
+            peak: Rate of the group at its peak.
+        """
         return self._scaled(k, self.share(k), peak)
 
     def _scaled(self, k: int, s: float, peak: float) -> float:

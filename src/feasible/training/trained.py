@@ -36,7 +36,12 @@ class Trained:
 
     @classmethod
     def of(cls, model: nn.Module, plan: Mapping[str, Any] | None = None) -> Trained:
-        """A copy of a model's weights and buffers."""
+        """A copy of a model's weights and buffers.
+
+        Args:
+            model: The network.
+            plan: How it was made smaller, where it was.
+        """
         return cls(
             {name: value.detach().clone() for name, value in model.state_dict().items()},
             None if plan is None else dict(plan),
@@ -114,7 +119,12 @@ def sparsity(model: nn.Module) -> float:
 
 
 def multiply_adds(model: nn.Module, inputs: Tensor) -> int:
-    """Multiply-adds of a forward pass, as torch counts floating-point operations, two for each."""
+    """Multiply-adds of a forward pass, as torch counts floating-point operations, two for each.
+
+    Args:
+        model: The network.
+        inputs: A batch, of which all multiply-adds are counted.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     training, fused = model.training, torch.backends.mha.get_fastpath_enabled()

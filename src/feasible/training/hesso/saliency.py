@@ -30,6 +30,15 @@ def direction(
 ) -> Tensor:
     """d, in x <- x - lr d, of the step that torch's optimiser is about to make; without AdamW's
     decay. Zero without a gradient.
+
+    Args:
+        p: A parameter with or without a gradient.
+        state: The optimiser's state of it.
+        group: Its parameter group.
+        variant: "sgd", "adam" or "adamw".
+
+    Returns:
+        d, of p's shape.
     """
     if p.grad is None:
         return torch.zeros_like(p)
@@ -59,6 +68,17 @@ def saliency(
 
     Each criterion is divided by its norm over all groups, so that only its weight says how much it
     counts.
+
+    Args:
+        sums: (4, n), by group the sums of x^2, x d, d^2 and the number of variables.
+        weights: Weight by name of CRITERIA.
+        cosine_sign: "descent" or "official".
+
+    Returns:
+        (n,) scores.
+
+    References:
+        T. Chen et al., arXiv 2409.09085.
     """
     xx, xd, dd, count = sums
     size = xx.sqrt()
@@ -88,6 +108,16 @@ def lowest(
 
     Surplus picks of a layer, those of highest score, are dropped; fewer than `count` are picked
     where layers run out.
+
+    Args:
+        scores: (n,) of `saliency`.
+        count: How many to pick.
+        gone: (n,) groups that are cut already.
+        layer: (n,) the layer of each group.
+        divisible: Layers keep a multiple of it.
+
+    Returns:
+        (n,) bool, which groups are picked.
     """
     sizes = np.bincount(layer)
     kept = np.bincount(layer[~gone], minlength=len(sizes))

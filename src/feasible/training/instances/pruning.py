@@ -36,6 +36,10 @@ def digits_sparse(sparsity: float | None = 0.9, steps: int = 1080) -> TrainingPr
 def digits_small(parameters: int | None = 8000, steps: int = 540) -> TrainingProblem:
     """MLP 64-128-128-10 (26,122 parameters) of which at most `parameters` may stay (None: no
     limit).
+
+    Args:
+        parameters: Most that may stay; None: no limit.
+        steps: Steps that schedules plan for.
     """
     train, valid = pixels(64)
     return TrainingProblem(
@@ -52,6 +56,10 @@ def digits_small(parameters: int | None = 8000, steps: int = 540) -> TrainingPro
 def digits_small_cnn(macs: int | None = 200_000, steps: int = 540) -> TrainingProblem:
     """Residual network of 16 channels and two blocks (600,000 multiply-adds an image) with at most
     `macs` of them (None: no limit).
+
+    Args:
+        macs: Most multiply-adds of an image; None: no limit.
+        steps: Steps that schedules plan for.
     """
     train, valid = pixels(1, 8, 8)
     return TrainingProblem(

@@ -37,6 +37,10 @@ def standardised(
 ) -> Float[np.ndarray, "N D"]:
     """Columns of mean 0 and deviation 1 on the training rows; a constant column is only centred
     (digits has such).
+
+    Args:
+        x: (N, D) inputs.
+        training: (n,) rows that are trained on.
     """
     mean, scale = x[training].mean(0), x[training].std(0)
     return (x - mean) / np.where(scale < 1e-6, 1.0, scale)
@@ -77,6 +81,11 @@ def _bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
 def digits_mlp(noise: float = 0.15, steps: int = 500, batch_size: int = 32) -> TrainingProblem:
     """scikit-learn's digits (1,797 of 8 x 8 pixels), 70 % to train with `noise` of the labels drawn
     again; MLP 64-64-10.
+
+    Args:
+        noise: Share of training labels drawn again.
+        steps: Steps that schedules plan for.
+        batch_size: Examples of a gradient.
     """
     train, valid = split(*_bundled("digits"), noise=noise)
     return TrainingProblem(
@@ -109,6 +118,10 @@ def digits_autoencoder(steps: int = 500) -> TrainingProblem:
 def breast_cancer_mlp(noise: float = 0.10, steps: int = 500) -> TrainingProblem:
     """Wisconsin breast cancer (569 rows, 30 features), 10 % of the training labels drawn again; MLP
     30-16-2.
+
+    Args:
+        noise: Share of training labels drawn again.
+        steps: Steps that schedules plan for.
     """
     train, valid = split(*_bundled("breast_cancer"), noise=noise)
     return TrainingProblem(
@@ -235,6 +248,11 @@ def documentation() -> str:
 def text_lm(context: int = 64, characters: int = 60_000, steps: int = 300) -> TrainingProblem:
     """Next character of Python's help topics: windows of 64 characters, the last tenth of the text
     held out.
+
+    Args:
+        context: Characters of a window.
+        characters: Of the text.
+        steps: Steps that schedules plan for.
     """
     text = documentation()[:characters]
     alphabet = {c: i for i, c in enumerate(sorted(set(text)))}

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def p_norm(v: Tensor, p: float) -> Tensor:
-    """p-norm; scaled, so that large p does not underflow."""
+    """p-norm; scaled, so that large p does not underflow.
+
+    Args:
+        v: Tensor of any shape.
+        p: > 1, finite.
+    """
     most = v.abs().amax() if v.numel() else v.new_zeros(())
     scale = most.where(most > 0, 1)
     return scale * (v / scale).abs().pow(p).sum().pow(1 / p)
@@ -23,6 +28,10 @@ def p_norm(v: Tensor, p: float) -> Tensor:
 def on_lq_ball(z: Tensor, q: float) -> Tensor:
     """Nearest point to z, which is outside, of the unit ball of the q-norm: y + t y^(q-1) = abs z,
     with the t at which the q-norm of y is 1.
+
+    Args:
+        z: A point outside the ball, of any shape.
+        q: > 1, finite.
     """
     size = z.detach().abs().double().cpu().numpy()
 
@@ -59,6 +68,11 @@ def on_lq_ball(z: Tensor, q: float) -> Tensor:
 def capped(z: Tensor, cap: float, total: float) -> Tensor:
     """Nearest point with abs entries <= cap and their sum <= total: shrink by the threshold where
     that sum, linear between breaks, is met.
+
+    Args:
+        z: Tensor of any shape.
+        cap: Largest absolute entry; infinite for none.
+        total: Largest sum of absolute entries.
     """
     size = z.abs().double().reshape(-1)
     if bool(size.clamp(max=cap).sum() <= total):

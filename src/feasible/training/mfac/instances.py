@@ -38,6 +38,10 @@ def logistic(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def rotated_regression(seed: int = 0, steps: int = 600) -> TrainingProblem:
     """Least squares without noise in 40 directions, 2,000 rows; judged on all of them, as it is the
     optimisation that counts. The optimum is 0.
+
+    Args:
+        seed: Of the rows and the rotation.
+        steps: Steps that schedules plan for.
     """
     x, t, _ = _rotated(seed)
     data = x, t[:, None].astype(np.float32)
@@ -56,6 +60,10 @@ def rotated_regression(seed: int = 0, steps: int = 600) -> TrainingProblem:
 def rotated_logistic(seed: int = 0, steps: int = 600) -> TrainingProblem:
     """Logistic regression on the same rows, labels drawn with their probabilities; the best known
     loss is the full-batch optimum.
+
+    Args:
+        seed: Of the rows, the rotation and the labels.
+        steps: Steps that schedules plan for.
     """
     x, t, rng = _rotated(seed)
     y = (rng.random(len(t)) < 1 / (1 + np.exp(-t))).astype(np.float32)

@@ -12,6 +12,11 @@ from ...core.errors import MissingExtra
 def schedule_free_adamw(params: Any, lr: float = 2.5e-3, **settings: Any) -> Any:
     """schedulefree's AdamW (Defazio et al., 2024, arXiv 2405.15682), set to train; `eval()` puts in
     the weights to evaluate. It wants no schedule.
+
+    Args:
+        params: What torch optimisers take.
+        lr: Rate.
+        **settings: The class's others.
     """
     try:
         import schedulefree
@@ -29,6 +34,11 @@ def schedule_free_adamw(params: Any, lr: float = 2.5e-3, **settings: Any) -> Any
 def rex(optimizer: Any, total_steps: int, min_lr: float = 0.0) -> Any:
     """pytorch-optimizer's REXScheduler, as it ships: one rate for all groups, and a first step at
     min_lr.
+
+    Args:
+        optimizer: A torch optimiser.
+        total_steps: Steps of the run.
+        min_lr: Rate at the first step and at the end.
     """
     try:
         from pytorch_optimizer import REXScheduler

@@ -60,6 +60,10 @@ def _breast_cancer(
 def breast_cancer_squares(batch_size: int | None = None, delay: float = 0.0) -> TargetProblem:
     """Wisconsin breast cancer (569 points, 30 standardised features and a bias), classes as -1 and
     1, squared loss, full gradients.
+
+    Args:
+        batch_size: Points of a gradient; None: all.
+        delay: Seconds that a gradient takes.
     """
     return _breast_cancer("breast-cancer-squares", half_squares, 1.0, batch_size, delay)
 
@@ -96,6 +100,10 @@ def digits_target(batch_size: int | None = 125) -> TargetProblem:
 def factorisation_target(condition: float = 1e-10, batch_size: int | None = None) -> TargetProblem:
     """Two-layer linear network on 1,000 points: outputs A x of 6 inputs and 10 outputs, A with
     singular values from 1 down to `condition`.
+
+    Args:
+        condition: Least singular value of A.
+        batch_size: Points of a gradient; None: all.
     """
     rng = np.random.default_rng(2302)
     u, v = (

@@ -106,7 +106,12 @@ class TargetProblem(Problem):
         )
 
     def outputs(self, model: nn.Module, rows: Tensor | None = None) -> Tensor:
-        """f of these points (of all); free."""
+        """f of these points (of all); free.
+
+        Args:
+            model: The network.
+            rows: Numbers of the points; None: all.
+        """
         found: Tensor = model(self.data.inputs if rows is None else self.data.inputs[rows])
         return found
 
@@ -114,6 +119,10 @@ class TargetProblem(Problem):
         """Sum of l_i over these points.
 
         Charges one gradient where one can be taken, and nothing for a value.
+
+        Args:
+            outputs: (B, ...) of the model.
+            rows: (B,) numbers of the points.
         """
         if torch.is_grad_enabled() and outputs.requires_grad:
             spend(gradients=1)

@@ -388,7 +388,13 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
 
 
 def schedule_factor(schedule: str, t: int, total: int | None) -> float:
-    """What a step is multiplied by at t = 1, 2, ...: 1, 1/sqrt t, or (1/T)^(t/T)."""
+    """What a step is multiplied by at t = 1, 2, ...: 1, 1/sqrt t, or (1/T)^(t/T).
+
+    Args:
+        schedule: One of SCHEDULES.
+        t: Outer step, from 1.
+        total: T, for "exponential".
+    """
     if schedule == "exponential":
         assert total is not None
         return float((1 / total) ** (t / total))
