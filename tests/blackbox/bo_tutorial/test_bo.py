@@ -1,9 +1,6 @@
-"""Bayesian optimisation: every acquisition obeys its problem, repeats itself, and goes on from a
-checkpoint; the models against closed forms.
-"""
+"""Bayesian optimisation: every acquisition obeys its problem and repeats itself."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -11,19 +8,15 @@ import torch
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 
 from feasible.blackbox.bo_tutorial import instances as instances_bayes
-from feasible.blackbox.bo_tutorial.acquisition import LogEI
-from feasible.blackbox.bo_tutorial.belief import BeliefData, learn
 from feasible.blackbox.bo_tutorial.bo import BO
-from feasible.blackbox.bo_tutorial.gp import Predictor, Scale, build, first_output, fit, parameters
 from feasible.blackbox.bo_tutorial.native import BayesOpt
 from feasible.blackbox.bo_tutorial.search import AcquisitionSearch, Domain
 from feasible.blackbox.bo_tutorial.settings import ACQUISITIONS
-from feasible.blackbox.bo_tutorial.slices import log_posterior, slice_sample
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real, Space
 from feasible.core.budget import Budget, Meter
 from feasible.core.checkpoint import decode, encode
-from feasible.core.errors import ArgumentError, BoundsError, NotFinite, ShapeError, UnknownName
+from feasible.core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
 
@@ -37,6 +30,8 @@ QUICK = {
     "sga_steps": 3,
     "n_init": 4,
 }
+
+
 PLAIN = [a for a in ACQUISITIONS if a not in ("mfkg", "multi-task", "env-kg")]
 
 
@@ -380,181 +375,3 @@ def test_the_native_form_names_what_is_wrong():
         opt.recommend()
     with pytest.warns(UserWarning, match="float32"):
         opt.tell(np.array([[0.1, 0.2]], dtype=np.float32), [1.0])
-
-
-# -- the models ------------------------------------------------------------------------------------
-
-
-def table(n=14, k=3, m=2, seed=0):
-    x = np.random.default_rng(seed).random((n, k))
-    return x, Scale.of(np.stack([np.sin((j + 2) * x).sum(1) for j in range(m)], 1)).apply(
-        np.stack([np.sin((j + 2) * x).sum(1) for j in range(m)], 1)
-    )
-
-
-@pytest.mark.parametrize("m", [1, 2])
-@pytest.mark.parametrize("noise", [1e-3, None])
-@pytest.mark.parametrize("kernel", ["matern52", "matern32", "rbf"])
-def test_the_predictor_is_botorchs_posterior(m, noise, kernel):
-    x, y = table(m=m)
-    model = build(x, y, noise=noise, kernel=kernel).eval()
-    q = torch.rand(9, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        mean, sd = Predictor(model)(q)
-        posterior = model.posterior(q.unsqueeze(1))
-        np.testing.assert_allclose(mean, posterior.mean.squeeze(1), atol=1e-8)
-        np.testing.assert_allclose(sd**2, posterior.variance.squeeze(1), atol=1e-8)
-        one = first_output(model)
-        np.testing.assert_allclose(
-            one.posterior(q.unsqueeze(1)).mean.reshape(-1), mean[:, 0], atol=1e-8
-        )
-
-
-def test_a_warm_start_is_a_fixed_point_and_a_fit_is_reproducible():
-    x, y = table()
-    first, second = build(x, y, noise=1e-6), build(x, y, noise=1e-6)
-    assert fit(first) is None
-    assert fit(second) is None
-    for name, value in parameters(first).items():
-        np.testing.assert_array_equal(value, parameters(second)[name])
-    fit(second, parameters(first))
-    with torch.no_grad():
-        q = torch.rand(9, 3, dtype=torch.float64)
-        np.testing.assert_allclose(Predictor(first)(q)[0], Predictor(second)(q)[0], atol=0.02)
-
-
-@pytest.mark.parametrize("kind", ["standardize", "bilog"])
-def test_outputs_are_scaled_and_back(kind):
-    y = np.random.default_rng(0).standard_normal((20, 3)) * np.array(
-        [1e-200, 1.0, 1e200]
-    ) + np.array([0, 5, 0])
-    scale = Scale.of(y, kind)
-    np.testing.assert_allclose(scale.undo(scale.apply(y)), y, rtol=1e-9)
-    np.testing.assert_allclose(scale.apply(y).std(axis=0, ddof=1), 1, rtol=1e-9)
-
-
-def test_slice_sampling_draws_from_its_density():
-    draws = slice_sample(
-        lambda t: -0.5 * float(((t - [1.0, -2.0]) / [0.5, 2.0]) @ ((t - [1.0, -2.0]) / [0.5, 2.0])),
-        np.zeros(2),
-        1500,
-        np.random.default_rng(0),
-    )
-    np.testing.assert_allclose(draws.mean(0), [1, -2], atol=0.17)
-    np.testing.assert_allclose(draws.std(0), [0.5, 2.0], rtol=0.1)
-
-
-def test_the_log_posterior_differs_as_the_marginal_likelihood_and_priors_do():
-    from scipy import stats
-
-    x, y = table(8, 2, 1)
-
-    def exact(theta):
-        length, out, noise = np.exp(theta[:2]), math.exp(theta[2]), math.exp(theta[3])
-        r = np.sqrt((((x[:, None] - x) / length) ** 2).sum(2))
-        c = out * (1 + math.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-math.sqrt(5) * r) + (
-            noise + 1e-6 + 1e-10 * out
-        ) * np.eye(8)
-        prior = stats.norm.logpdf(
-            theta[:2], math.sqrt(2) + 0.5 * math.log(2), math.sqrt(3)
-        ).sum() + stats.norm.logpdf(theta[3], -4, 1)
-        return (
-            stats.multivariate_normal.logpdf(y[:, 0], np.zeros(8), c)
-            + prior
-            + stats.gamma.logpdf(out, 2.0, scale=1 / 0.15)
-            + theta[2]
-        )
-
-    a, b = np.array([0.1, -0.3, 0.2, -3.0]), np.array([-0.5, 0.4, -0.6, -5.0])
-    assert log_posterior(a, x, y[:, 0], None) - log_posterior(b, x, y[:, 0], None) == pytest.approx(
-        exact(a) - exact(b), rel=1e-8
-    )
-
-
-def test_the_constrained_score_is_botorchs_constrained_log_ei():
-    from botorch.acquisition.analytic import LogConstrainedExpectedImprovement
-
-    x = np.random.default_rng(3).random((10, 2))
-    f, g = ((x - 0.3) ** 2).sum(1), (0.5 - x.sum(1))[:, None]
-    domain, how = Domain(Space.of([(0, 1)] * 2)), BO(acq="cei")
-    belief = learn(
-        how,
-        domain,
-        BeliefData(x, f, g, np.full_like(x, np.nan)),
-        {},
-        np.empty((0, 2)),
-        np.random.default_rng(0),
-    )
-    z = torch.rand(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    edge = float(belief.limits.apply(np.array([[1e-6]]))[0, 0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = LogConstrainedExpectedImprovement(
-            belief.parts[0].models[0], belief.best("observed"), 0, {1: (None, edge)}
-        )(z.unsqueeze(1))
-    with torch.no_grad():
-        np.testing.assert_allclose(LogEI().score(belief)(z), theirs.detach(), atol=1e-5)
-
-
-# -- instances and the claim -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", list(instances_bayes.PROBLEMS))
-def test_the_best_known_point_is_feasible_and_has_its_value(name):
-    problem = instances_bayes.get(name)
-    seen = problem.measure(
-        np.array([problem.best_point], dtype=float), np.array([-1]), np.array([-1])
-    )
-    assert seen.objective[0] == pytest.approx(problem.best_known, abs=1e-6)
-    assert seen.violation[0] <= 1e-6
-    others = problem.measure(
-        problem.space.from_unit(np.random.default_rng(0).random((500, problem.space.d))),
-        np.full(500, -1),
-        np.full(500, -1),
-    )
-    assert others.objective[others.violation <= 0].min(initial=np.inf) >= problem.best_known - 1e-9
-    with pytest.raises(UnknownName):
-        instances_bayes.get(name + "x")
-
-
-@pytest.mark.parametrize("name", ["rosenbrock", "ackley"])
-def test_gradients_are_finite_differences(name):
-    f = instances_bayes.with_gradient(name).fun
-    x, h = np.array([[0.3, -0.7]]), 1e-6
-    for j, e in enumerate(np.eye(2) * h):
-        assert f(x)[f"d_x{j + 1}"][0] == pytest.approx(
-            (f(x + e)["objective"][0] - f(x - e)["objective"][0]) / (2 * h), rel=1e-6
-        )
-
-
-def test_the_claim_is_read_off_its_figures():
-    from feasible.blackbox.bo_tutorial.claim import claim, parts_of
-
-    good = {
-        "noise": {
-            "prior draws 1-D, noise 0.5": {
-                "plug-in EI": [1.0, 1.0],
-                "noisy EI": [0.5, 0.4],
-                "discrete KG": [0.3, 0.4],
-            }
-        },
-        "fidelity": {"mfkg": [5.0, 6.0], "single fidelity KG": [9.0, 10.0]},
-        "environment": {"joint KG": [9, 10], "all environments": [20, 24]},
-        "gradients": {"rosenbrock": [0.3], "ackley": [0.4]},
-    }
-    bad = {
-        "noise": {
-            "prior draws 1-D, noise 0.5": {
-                "plug-in EI": [1.0, 1.0],
-                "noisy EI": [1.0, 1.0],
-                "discrete KG": [2.0, 2.0],
-            }
-        },
-        "fidelity": {"mfkg": [9.0], "single fidelity KG": [9.0]},
-        "environment": {"joint KG": [20], "all environments": [20]},
-        "gradients": {"rosenbrock": [1.0], "ackley": [0.6]},
-    }
-    assert [p.holds for p in parts_of(good)] == [True] * 5
-    assert [p.holds for p in parts_of(bad)] == [False] * 5
-    for scale in ("smoke", "desk", "paper"):
-        assert claim.experiments(scale, (0, 1, 2, 3, 4))
