@@ -1,6 +1,6 @@
 from .mec_bottleneck.coding_agent import CodingAgent as CodingAgent
 from .mec_bottleneck.coding_env import MarkovCodingGame as MarkovCodingGame
-from .mec_bottleneck.coding_game import Code as Code, play as play
+from .mec_bottleneck.coding_game import Code as Code, CodeSettings as CodeSettings, play as play
 from .mec_bottleneck.coding_problem import CodingGame as CodingGame
 from .mec_bottleneck.entropy_coupling import (
     EntropyCoupling as EntropyCoupling,
@@ -10,6 +10,7 @@ from .mec_bottleneck.entropy_coupling import (
 )
 from .mec_bottleneck.instances import dirichlet_law as dirichlet_law, zipf_law as zipf_law
 from .mec_bottleneck.mec_bottleneck import (
+    BottleneckSettings as BottleneckSettings,
     MECBottleneck as MECBottleneck,
     entropy_bottleneck_encoder as entropy_bottleneck_encoder,
     mec_bottleneck as mec_bottleneck,
@@ -32,6 +33,7 @@ from .sinkhorn_newton_sparse.problem import (
     EntropicTransport as EntropicTransport,
     Potentials as Potentials,
 )
+from .sinkhorn_newton_sparse.settings import SinkhornNewtonSettings as SinkhornNewtonSettings
 from .sinkhorn_newton_sparse.sinkhorn_newton import (
     SinkhornNewton as SinkhornNewton,
     sinkhorn_newton as sinkhorn_newton,
@@ -44,8 +46,10 @@ from .sparse_ot.router import (
     SparseRouter as SparseRouter,
     TopKRouter as TopKRouter,
 )
-from .sparse_ot.sparse_ot import sparse_ot as sparse_ot
+from .sparse_ot.settings import SparseOTSettings as SparseOTSettings
+from .sparse_ot.sparse_ot import SparseOTMethod as SparseOTMethod, sparse_ot as sparse_ot
 from .transductive_clustering.episodes import fewshot_episodes as fewshot_episodes
+from .transductive_clustering.iterations import ClusteringSettings as ClusteringSettings
 from .transductive_clustering.problem import FewShot as FewShot
 from .transductive_clustering.transductive import (
     FewShotClustering as FewShotClustering,

@@ -1,6 +1,6 @@
 from .coding_agent import CodingAgent as CodingAgent
 from .coding_env import MarkovCodingGame as MarkovCodingGame
-from .coding_game import Code as Code, play as play
+from .coding_game import Code as Code, CodeSettings as CodeSettings, play as play
 from .coding_problem import CodingGame as CodingGame
 from .entropy_coupling import (
     EntropyCoupling as EntropyCoupling,
@@ -10,6 +10,7 @@ from .entropy_coupling import (
 )
 from .instances import dirichlet_law as dirichlet_law, zipf_law as zipf_law
 from .mec_bottleneck import (
+    BottleneckSettings as BottleneckSettings,
     MECBottleneck as MECBottleneck,
     entropy_bottleneck_encoder as entropy_bottleneck_encoder,
     mec_bottleneck as mec_bottleneck,

@@ -6,4 +6,5 @@ from .point_clouds import (
     wasserstein_2 as wasserstein_2,
 )
 from .problem import EntropicTransport as EntropicTransport, Potentials as Potentials
+from .settings import SinkhornNewtonSettings as SinkhornNewtonSettings
 from .sinkhorn_newton import SinkhornNewton as SinkhornNewton, sinkhorn_newton as sinkhorn_newton

@@ -6,4 +6,5 @@ from .router import (
     SparseRouter as SparseRouter,
     TopKRouter as TopKRouter,
 )
+from .settings import SparseOTSettings as SparseOTSettings
 from .sparse_ot import SparseOTMethod as SparseOTMethod, sparse_ot as sparse_ot
