@@ -27,8 +27,6 @@ from feasible.transport import (
     instances,
     sinkhorn_newton,
     sinkhorn_newton_points,
-    wasserstein_1,
-    wasserstein_2,
 )
 from feasible.transport.sinkhorn_newton_sparse import (
     compiled as kernels,
@@ -38,7 +36,7 @@ from feasible.transport.sinkhorn_newton_sparse import (
     stages,
     state as states,
 )
-from feasible.transport.sinkhorn_newton_sparse.point_clouds import COSTS, cost_of_points
+from feasible.transport.sinkhorn_newton_sparse.point_clouds import cost_of_points
 from feasible.transport.sinkhorn_newton_sparse.settings import SinkhornNewtonSettings
 
 
@@ -450,167 +448,6 @@ def test_small_problems_solved_at_once_are_those_of_the_general_solver():
 def test_a_batch_of_differing_sizes_is_refused():
     with pytest.raises(ShapeError, match=r"leading axes of \[2, 3\]"):
         sinkhorn_newton(np.ones((3, 4)), None, np.ones((2, 4, 4)), 1.0)
-
-
-# -- gradients -------------------------------------------------------------------------------------
-
-
-def test_gradients_of_the_value_with_respect_to_masses_and_cost_are_its_derivatives():
-    rng = np.random.default_rng(100)
-    a, b, cost = (
-        torch.tensor(x, requires_grad=True)
-        for x in (
-            rng.dirichlet(np.ones(5)) + 0.1,
-            rng.dirichlet(np.ones(4)) + 0.1,
-            rng.random((5, 4)),
-        )
-    )
-
-    def value(a, b, cost):
-        return sinkhorn_newton(a / a.sum(), b / b.sum(), cost, 0.05, tol=1e-13).value
-
-    assert torch.autograd.gradcheck(value, (a, b, cost))
-
-
-def test_the_mass_itself_may_change_under_the_gradient():
-    rng = np.random.default_rng(100)
-    a, b, cost = (
-        rng.dirichlet(np.ones(5)),
-        rng.dirichlet(np.ones(4)),
-        torch.tensor(rng.random((5, 4))),
-    )
-    scale = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda s: (
-            sinkhorn_newton(s * torch.tensor(a), s * torch.tensor(b), cost, 0.05, tol=1e-13).value
-        ),
-        (scale,),
-    )
-
-
-def test_a_batch_has_gradients_too():
-    cost = torch.rand(
-        3,
-        4,
-        4,
-        dtype=torch.float64,
-        generator=torch.Generator().manual_seed(100),
-        requires_grad=True,
-    )
-    found = sinkhorn_newton(None, None, cost, 0.1)
-    found.value.sum().backward()
-    assert cost.grad == pytest.approx(found.plan, abs=1e-14)
-
-
-@pytest.mark.parametrize("cost", COSTS)
-def test_the_value_of_clouds_has_its_gradient_in_the_points(cost):
-    rng = np.random.default_rng(100)
-    x, y = (torch.tensor(rng.normal(size=(n, 3)), requires_grad=True) for n in (6, 5))
-    assert torch.autograd.gradcheck(
-        lambda x, y: sinkhorn_newton_points(x, y, cost=cost, reg=0.1, tol=1e-13).value, (x, y)
-    )
-
-
-def test_descending_the_value_moves_one_cloud_onto_the_other():
-    rng = np.random.default_rng(100)
-    y = torch.tensor(rng.normal(size=(12, 2)))
-    x = torch.tensor(rng.normal(size=(12, 2)) + 4, requires_grad=True)
-    descent = torch.optim.SGD([x], lr=6.0)
-    for _ in range(8):
-        descent.zero_grad()
-        sinkhorn_newton_points(x, y, reg=1e-3).value.backward()
-        descent.step()
-    near = torch.cdist(x.detach(), y).min(1).values
-    assert near.max() < 1e-3
-
-
-# -- points, images, histograms --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cost", COSTS)
-def test_torch_and_numpy_costs_of_points_are_scipys(cost):
-    rng = np.random.default_rng(100)
-    x, y = rng.normal(size=(2, 7, 3)) + 50, rng.normal(size=(2, 5, 3)) + 50
-    assert np.asarray(cost_of_points(torch.tensor(x), torch.tensor(y), cost)) == pytest.approx(
-        cost_of_points(x, y, cost), abs=1e-12
-    )
-    assert cost_of_points(x, y, cost)[0] == pytest.approx(cost_of_points(x[0], y[0], cost), abs=0)
-
-
-def test_points_keep_their_dtype_and_bad_ones_are_named():
-    x = torch.rand(6, 2, generator=torch.Generator().manual_seed(100))
-    found = sinkhorn_newton_points(x, x + 1, reg=0.1)
-    assert found.plan.dtype == found.value.dtype == found.potentials[0].dtype == torch.float32
-    for x, y, cost, error, words in (
-        (np.ones((3, 2)), np.ones((3, 4)), "euclidean", ShapeError, "same dimensions"),
-        (np.ones(3), np.ones((3, 1)), "euclidean", ShapeError, "x has shape"),
-        (np.ones((3, 2)), np.ones((3, 2)), "euclid", ArgumentError, "did you mean 'euclidean'"),
-        (np.full((3, 2), np.nan), np.ones((3, 2)), "euclidean", NotFinite, "x"),
-    ):
-        with pytest.raises(error, match=words):
-            sinkhorn_newton_points(x, y, reg=1.0, cost=cost)
-
-
-@pytest.mark.parametrize("debias", [True, False])
-def test_distances_of_histograms_are_the_closed_ones(debias):
-    import ot
-
-    rng = np.random.default_rng(100)
-    p, q = rng.random(40), rng.random(40) ** 3
-    law = p / p.sum(), q / q.sum()
-    first = np.abs(np.cumsum(law[0] - law[1])).sum()
-    second = np.sqrt(ot.emd2_1d(np.arange(40.0), np.arange(40.0), *law))
-    assert wasserstein_1(p, q, reg=1e-5, debias=debias, spacing=2.0) == pytest.approx(
-        2 * first, rel=1e-3
-    )
-    assert wasserstein_2(p, q, reg=1e-5, debias=debias, spacing=2.0) == pytest.approx(
-        2 * second, rel=2e-3
-    )
-
-
-def test_a_shifted_image_is_as_far_as_it_was_shifted_and_itself_is_at_zero():
-    image = np.zeros((12, 12))
-    image[2:5, 3:7] = np.random.default_rng(100).random((3, 4))
-    shifted = np.roll(image, (4, 3), axis=(0, 1))
-    assert wasserstein_2(image, shifted) == pytest.approx(5.0, rel=1e-9)
-    assert wasserstein_1(image, shifted, reg=1e-6) == pytest.approx(5.0, rel=1e-4)
-    assert wasserstein_1(image, shifted, ground="cityblock", reg=1e-6) == pytest.approx(
-        7.0, rel=1e-4
-    )
-    assert wasserstein_2(image, image) == 0.0
-
-
-@pytest.mark.parametrize("debias", [True, False])
-def test_distances_have_gradients_in_the_images_also_where_there_is_no_mass(debias):
-    rng = np.random.default_rng(100)
-    p, q = (torch.tensor(rng.random((3, 3)), requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(
-        lambda p, q: wasserstein_2(p, q, reg=0.05, debias=debias, tol=1e-13), (p, q)
-    )
-    p, q = (
-        torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64, requires_grad=True),
-        torch.ones(3, dtype=torch.float64),
-    )
-    value = wasserstein_1(p, q, reg=0.5, debias=debias, tol=1e-13)
-    value.backward()
-    ahead = wasserstein_1(
-        p.detach() + torch.tensor([1e-6, 0, 0], dtype=torch.float64),
-        q,
-        reg=0.5,
-        debias=debias,
-        tol=1e-13,
-    )
-    assert float(p.grad[0]) == pytest.approx(float(ahead - value.detach()) / 1e-6, rel=1e-4)
-
-
-def test_bad_images_are_named():
-    for p, q, words in (
-        (np.ones((2, 2)), np.ones(4), "one shape"),
-        (-np.ones(3), np.ones(3), "p has a negative entry"),
-        (np.ones(3), np.zeros(3), "q has no mass"),
-    ):
-        with pytest.raises(ArgumentError, match=words):
-            wasserstein_1(p, q)
 
 
 # -- in a run --------------------------------------------------------------------------------------
