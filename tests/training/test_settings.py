@@ -25,8 +25,8 @@ from feasible.training import (
     mechanize,
     target_surrogate_minimize,
 )
-from feasible.training.autolrs.autolrs import AutoLRSSettings
 from feasible.training.autolrs.search import LRSearchSettings
+from feasible.training.autolrs.settings import AutoLRSSettings
 from feasible.training.hesso.hesso import HESSOSettings
 from feasible.training.hyperparameter_free.dog import DoGSettings
 from feasible.training.hyperparameter_free.mechanic import MechanicSettings

@@ -1,12 +1,9 @@
 from . import instances as instances, peers as peers, profiles as profiles
-from .autolrs.autolrs import (
-    AllDiverged as AllDiverged,
-    AutoLRS as AutoLRS,
-    AutoLRSSettings as AutoLRSSettings,
-)
+from .autolrs.autolrs import AllDiverged as AllDiverged, AutoLRS as AutoLRS
 from .autolrs.forecast import exp_forecast as exp_forecast
 from .autolrs.run import AutoLRSRecipe as AutoLRSRecipe
 from .autolrs.search import LRSearch as LRSearch
+from .autolrs.settings import AutoLRSSettings as AutoLRSSettings
 from .baselines import InverseSqrt as InverseSqrt, OneCycle as OneCycle, Plateau as Plateau
 from .comparison import Comparison as Comparison, budgeted_compare as budgeted_compare
 from .ensemble import train_many as train_many

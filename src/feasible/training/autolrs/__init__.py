@@ -6,7 +6,8 @@ begins with short trials of a few rates, and the one whose forecast loss is leas
 
 Begin with `autolrs`, class `AutoLRS`.
 
-- `autolrs`: The settings, and the scheduler that drives a training loop.
+- `autolrs`: The scheduler that drives a training loop.
+- `settings`: Its settings, the paper's and those for short runs.
 - `search`: Which rate to try next: Bayesian optimisation of the logarithm of the rate.
 - `forecast`: Where a loss curve will be, from its first steps.
 - `run`: Its method for runs, `AutoLRSRecipe`.

@@ -19,7 +19,8 @@ from ..parts import OPTIMIZERS, chosen, configured
 from ..problem import Batches, TrainingProblem
 from ..recipe import evaluation_point
 from ..trained import Trained
-from .autolrs import AutoLRS, AutoLRSSettings
+from .autolrs import AutoLRS
+from .settings import AutoLRSSettings
 
 
 class Place:
