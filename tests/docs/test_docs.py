@@ -16,6 +16,7 @@ import sys
 import tomllib
 import traceback
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -259,10 +260,11 @@ def test_every_page_of_the_menu_exists_or_is_generated() -> None:
             f for part in (node if isinstance(node, list) else node.values()) for f in files(part)
         ]
 
-    nav = files(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    nav, hidden = files(menu["nav"]), menu["not_in_nav"].split()
     assert [f for f in nav if f not in generated and not (DOCS / f).exists()] == []
     pages = {f.relative_to(DOCS).as_posix() for f in DOCS.rglob("*.md")}
-    assert pages - set(nav) == set()
+    assert [p for p in pages - set(nav) if not any(fnmatch(p, h) for h in hidden)] == []
 
 
 def test_every_snippet_of_a_page_exists_or_is_generated() -> None:
