@@ -54,24 +54,30 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prior:
-    """Settings of the prior. d_max: most inputs. near: share of the query points that lie close to
-    a context point.
+    """Settings of the prior.
+
+    Attributes:
+        d_max: Most inputs.
+        favour: The number of inputs d is drawn with weights d^-favour.
+        near: Share of the query points that lie close to a context point.
+        gathered: Share of the contexts that gather around a centre.
+        warped: Share of the functions with warped inputs.
+        trend: Share of the functions with a linear trend; half as many have a quadratic one.
+        idle: Share of the functions with inputs without effect.
+        skewed: Share of the functions with a skewed output.
+        noise: Variance of the noise of every function, in parts of its kernel's; None: 1e-6 to
+            1e-4 for three functions of four, else about 0.01.
     """
 
     d_max: int = 18
     favour: float = 0.6
-    """d is drawn with weights d^-favour."""
     near: float = 0.5
     gathered: float = 0.5
-    """Share of the contexts that gather around a centre."""
     warped: float = 0.5
     trend: float = 0.5
     idle: float = 0.3
     skewed: float = 0.3
     noise: float | None = None
-    """Variance of the noise of every function, in parts of its kernel's; None: 1e-6 to 1e-4 for
-    three functions of four, else about 0.01.
-    """
 
     def sample(
         self, b: int, n: int, q: int, generator: torch.Generator, oracle: bool = False

@@ -36,7 +36,25 @@ NOISY = 0.1
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training. It lasts `steps`, or `minutes` of work where steps is None."""
+    """Settings of a training.
+
+    Attributes:
+        shape: Size of the network.
+        prior: What it learns from.
+        steps: How long it lasts; None: `minutes` of work.
+        minutes: See `steps`; exactly one of them is given.
+        seed: Of everything random.
+        tokens: Points per step, context and queries together, about.
+        queries: Points of each function that are to be predicted.
+        rate: Learning rate.
+        warmup: Steps in which it rises.
+        tail: Progress, from 0 to 1, at which its cosine tail begins.
+        average: Share of the averaged weights that each step keeps.
+        decay: Weight decay.
+        draws: Values of the prior from which the borders of the bars are taken.
+        compiled: Compile the network with torch.compile: needs a C++ compiler, and pays off after
+            some minutes.
+    """
 
     shape: Shape = field(default_factory=Shape)
     prior: Prior = field(default_factory=Prior)
@@ -44,25 +62,30 @@ class Recipe:
     minutes: float | None = None
     seed: int = 0
     tokens: int = 2500
-    """Points per step, context and queries together, about."""
     queries: int = 64
     rate: float = 1e-3
     warmup: int = 300
     tail: float = 0.4
-    """Progress, from 0 to 1, at which the cosine tail begins."""
     average: float = 0.999
     decay: float = 0.01
     draws: int = 100_000
-    """Values of the prior from which the borders of the bars are taken."""
     compiled: bool = False
-    """Compile the network with torch.compile: needs a C++ compiler, and pays off after some
-    minutes.
-    """
 
 
 @dataclass(slots=True)
 class Training:
-    """A training under way."""
+    """A training under way.
+
+    Attributes:
+        recipe: How it is done.
+        network: What is trained.
+        averaged: The average of its weights, which is what gets exported.
+        bars: The bars of its answers.
+        optimizer: AdamW.
+        step: Steps so far.
+        seconds: Of work so far.
+        log: A report for each checkpoint.
+    """
 
     recipe: Recipe
     network: Network

@@ -28,6 +28,8 @@ from .problem import Measured, PrivateTable, Synthetic
 from .queries import Workload
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     from jaxtyping import Bool, Float
 
@@ -142,6 +144,27 @@ class GSDSettings(PrivacySettings):
         one_of("stop", self.stop, STOPS)
         real("tau", self.tau, above=0)
         self.settings  # checked here, not in a run  # noqa: B018
+
+    @classmethod
+    def paper(cls, **settings: Any) -> Self:
+        """The settings of the paper's code: 50 mutations and 50 crossovers with noise of deviation
+        1 on numbers, clipped answers of all cells, and fits that go on until nothing improves.
+
+        Args:
+            settings: What is set otherwise.
+
+        Example:
+            >>> GSDSettings.paper().settings.mutations
+            50
+        """
+        published: dict[str, Any] = {
+            "population": 100,
+            "numeric_noise": 1.0,
+            "stop": "plateau",
+            "clip": True,
+            "sparse": False,
+        }
+        return cls(**published | settings)
 
     @property
     def settings(self) -> Optimiser:
