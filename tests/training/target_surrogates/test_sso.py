@@ -8,62 +8,14 @@ import itertools
 import math
 import pickle
 
-import numpy as np
 import pytest
 import torch
+from targets import LOSSES, SOLVERS, data, half_squares, linear, mlp, weights
 from torch import nn
-from torch.nn import functional as F
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
-from feasible.training import TargetSurrogate, target_surrogate_minimize
+from feasible.training import TargetSurrogate
 from feasible.training.target_surrogates.inner_solvers import GD, ArmijoGD, GaussNewton, Stepped
-
-SOLVERS = (
-    "armijo",
-    "lstsq",
-    "gauss-newton",
-    "cg",
-    "lbfgs",
-    GD(0.01),
-    lambda ps: torch.optim.Adam(ps, 0.01),
-)
-
-
-def data(n=20, d=4, k=None, seed=0):
-    rng = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, d, generator=rng, dtype=torch.float64)
-    return x, torch.randn(n, generator=rng, dtype=torch.float64) if k is None else torch.randint(
-        k, (n,), generator=rng
-    )
-
-
-def linear(d=4, out=1, seed=0):
-    torch.manual_seed(seed)
-    return nn.Linear(d, out, bias=False).double()
-
-
-def mlp(d=4, out=1, seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(d, 6), nn.Tanh(), nn.Linear(6, out)).double()
-
-
-def weights(model):
-    return torch.cat([p.detach().reshape(-1) for p in model.parameters()]).clone()
-
-
-def half_squares(y):
-    return lambda z: (z[:, 0] - y).square().sum() / 2
-
-
-LOSSES = {
-    "squared": (1.0, lambda z, y: (z[:, 0] - y).square().sum() / 2, 1),
-    "logistic": (
-        0.25,
-        lambda z, y: F.binary_cross_entropy_with_logits(z[:, 0], (y > 0).double(), reduction="sum"),
-        1,
-    ),
-    "softmax": (0.5, lambda z, y: F.cross_entropy(z, (y > 0).long(), reduction="sum"), 2),
-}
 
 
 def test_one_plain_inner_step_is_sgd_on_the_loss_whatever_eta_is():
@@ -245,96 +197,6 @@ def test_the_line_search_meets_armijos_rule_in_the_target_space_with_values_only
     assert info.loss_calls > 6
 
 
-# -- metrics ---------------------------------------------------------------------------------------
-
-
-def once(metric, eta=0.5, steps=1, prob=False, **more):
-    """The target after exact minimisation of the surrogate where outputs are free: 5 points,
-    identity features.
-    """
-    y = torch.linspace(-2, 2, 5, dtype=torch.float64)
-    model = linear(5)
-    with torch.no_grad():
-        model.weight.copy_(torch.linspace(0.5, 1, 5)[None])
-    opt = TargetSurrogate(
-        model.parameters(), eta=eta, m=1, inner="lstsq", metric=metric, points=5, **more
-    )
-    x, path = torch.eye(5, dtype=torch.float64), [model.weight[0].detach().clone()]
-    for _ in range(steps):
-        opt.step(lambda: model(x), loss=half_squares(y), rows=torch.arange(5))
-        path.append(model.weight[0].detach().clone())
-    return path, y
-
-
-def test_ada_is_scalar_adagrad_and_diagada_its_diagonal_in_the_target_space():
-    for metric in ("ada", "diagada"):
-        path, y = once(metric, steps=3)
-        s = torch.zeros(5, dtype=torch.float64)
-        for z, found in itertools.pairwise(path):
-            g = z - y
-            s = s + (g.square().sum() if metric == "ada" else g.square())
-            weight = s.sqrt() + 1e-6 if metric == "ada" else s.clamp(1e-5, 1e5).sqrt()
-            assert torch.allclose(found, z - 0.5 * g / weight, atol=1e-9)
-
-
-def test_adam_is_torchs_adam_on_the_targets():
-    path, y = once("adam", eta=0.1, steps=4)
-    z = nn.Parameter(path[0].clone())
-    adam = torch.optim.Adam([z], lr=0.1)
-    for found in path[1:]:
-        z.grad = z.detach() - y
-        adam.step()
-        assert torch.allclose(found, z.detach(), atol=1e-9)
-
-
-def test_the_online_newton_metric_takes_a_newton_step_on_the_logistic_loss():
-    x, y = torch.eye(3, dtype=torch.float64), torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
-    model = linear(3)
-    z = model.weight[0].detach().clone()
-    opt = TargetSurrogate(model.parameters(), eta=1.0, m=1, inner="lstsq", metric="newton")
-    opt.step(
-        lambda: model(x),
-        loss=lambda f: F.binary_cross_entropy_with_logits(f[:, 0], y, reduction="sum"),
-    )
-    p = torch.sigmoid(z)
-    assert torch.allclose(model.weight[0], z - (p - y) / (p * (1 - p) + 1e-5), atol=1e-8)
-
-
-def test_mirror_descent_multiplies_probabilities():
-    """The minimum of <G, f - z> + KL(f, z)/eta over positive f is z exp(-eta G); over softmax
-    outputs it is that, normalised.
-    """
-    logits, g = (
-        nn.Parameter(torch.tensor([[0.1, 0.5, -0.3]], dtype=torch.float64)),
-        torch.tensor([[1.0, -0.5, 0.2]], dtype=torch.float64),
-    )
-    z = logits.softmax(1).detach()
-    opt = TargetSurrogate([logits], eta=0.7, m=50, inner="lbfgs", metric="mirror")
-    opt.step(lambda: logits.softmax(1), target_grad=lambda f: g)
-    expected = z * torch.exp(-0.7 * g)
-    assert torch.allclose(logits.softmax(1).detach(), expected / expected.sum(), atol=1e-5)
-    with pytest.raises(ArgumentError, match="expected probabilities"):
-        opt.step(lambda: logits, target_grad=lambda f: g)
-    with pytest.raises(ArgumentError, match="no quadratic"):
-        TargetSurrogate([logits], metric="mirror", inner="lstsq").step(
-            lambda: logits.softmax(1), target_grad=lambda f: g
-        )
-
-
-def test_gulf2_steps_towards_the_loss_and_pays_for_each_inner_gradient():
-    """min l(f) - (1 - a) <G, f> for the squared loss: f = z - a G."""
-    path, y = once("euclidean", eta=0.2)
-    model = linear(5)
-    with torch.no_grad():
-        model.weight.copy_(path[0][None])
-    opt = TargetSurrogate(
-        model.parameters(), eta=0.2, m=60, metric="gulf2", inner=ArmijoGD(tol=1e-10)
-    )
-    info = opt.step(lambda: model(torch.eye(5, dtype=torch.float64)), loss=half_squares(y))
-    assert torch.allclose(model.weight[0], path[0] - 0.2 * (path[0] - y), atol=1e-6)
-    assert info.target_calls > info.inner_steps
-
-
 def test_l2_shrinks_the_weights():
     x, y = data()
     norms = []
@@ -512,86 +374,3 @@ def test_an_optimisers_own_state_is_new_in_each_outer_step():
         opt.step(lambda: model(x), loss=half_squares(y))
     assert len(made) == 2
     assert all(p.grad is None for p in model.parameters())
-
-
-# -- the NumPy form --------------------------------------------------------------------------------
-
-
-def test_the_numpy_form_is_the_torch_form():
-    x, y = data()
-    model = linear()
-    opt = TargetSurrogate(model.parameters(), eta=0.5, m=4)
-    start = model.weight.detach().numpy()[0].copy()
-    for _ in range(6):
-        info = opt.step(lambda: model(x), loss=half_squares(y))
-    xs, ys = x.numpy(), y.numpy()
-    found = target_surrogate_minimize(
-        lambda w: xs @ w,
-        lambda w: xs,
-        lambda z: z - ys,
-        start,
-        eta=0.5,
-        m=4,
-        steps=6,
-        loss=lambda z: ((z - ys) ** 2).sum() / 2,
-    )
-    assert np.allclose(found.x, model.weight.detach().numpy()[0])
-    assert found.history["loss"][-1] == pytest.approx(float(info.loss))
-    assert found.target_calls == found.n_iter == 6
-    assert np.allclose(found.z, xs @ found.x)
-
-
-def test_the_numpy_form_solves_ends_searches_and_takes_matrices():
-    rng = np.random.default_rng(0)
-    xs, ys = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
-
-    def jacobian(w):
-        found = np.zeros((12, 2, 3, 2))
-        for j in range(2):
-            found[:, j, :, j] = xs
-        return found
-
-    for inner in ("lstsq", "cg"):
-        found = target_surrogate_minimize(
-            lambda w: xs @ w,
-            jacobian,
-            lambda z: z - ys,
-            np.zeros((3, 2)),
-            inner=inner,
-            m=1,
-            steps=5,
-            tol=1e-8,
-        )
-        assert np.allclose(found.x, np.linalg.lstsq(xs, ys, rcond=None)[0], atol=1e-6)
-        assert found.converged
-        assert found.target_calls <= 3
-    calls = []
-    found = target_surrogate_minimize(
-        lambda w: xs @ w,
-        jacobian,
-        lambda z: calls.append(1) or z - ys,
-        np.zeros((3, 2)),
-        eta="linesearch",
-        steps=4,
-        loss=lambda z: ((z - ys) ** 2).sum() / 2,
-    )
-    assert len(calls) == found.target_calls == 4
-    for change, error, said in (
-        ({"jac_f": lambda w: xs}, ShapeError, "jac_f gave shape"),
-        ({"grad_l": lambda z: z[0]}, ShapeError, "grad_l gave shape"),
-        ({"theta0": [np.inf]}, NotFinite, "theta0"),
-        ({"f": 1}, ArgumentTypeError, "f: got int"),
-        ({"eta": -1}, ArgumentError, "eta=-1"),
-        ({"steps": 0}, ArgumentError, "steps=0"),
-        ({"eta": "linesearch"}, ArgumentError, "needs values"),
-    ):
-        with pytest.raises(error, match=said):
-            target_surrogate_minimize(
-                **{
-                    "f": lambda w: xs @ w,
-                    "jac_f": jacobian,
-                    "grad_l": lambda z: z - ys,
-                    "theta0": np.zeros((3, 2)),
-                    **change,
-                }
-            )
