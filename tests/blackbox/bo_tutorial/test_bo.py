@@ -1,6 +1,7 @@
 """Bayesian optimisation: every acquisition obeys its problem and repeats itself."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -67,6 +68,12 @@ def bowl(known=None, limits=True, **options):
 
 
 # -- every acquisition -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ACQUISITIONS.values(), ids=ACQUISITIONS)
+def test_the_settings_of_an_acquisition_are_settings_of_bo_with_the_same_defaults(kind):
+    for field in fields(kind):
+        assert getattr(BO(), field.name) == field.default
 
 
 @pytest.mark.parametrize("acq", PLAIN)
