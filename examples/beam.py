@@ -4,23 +4,17 @@ mm.
 
 from feasible.blackbox import BlackBox
 
+LENGTH, FORCE, MODULUS = 500.0, 2000.0, 210_000.0  # mm, N, MPa
+
 
 def beam(design):
-    """One simulation gives mass, stress and deflection together. Lengths in mm, force in N, modulus
-    in MPa.
-    """
-    width, height, length, force, modulus = (
-        design["width"],
-        design["height"],
-        500.0,
-        2000.0,
-        210_000.0,
-    )
+    """Simulate a cantilever once: mass in kg, stress in MPa, deflection in mm."""
+    width, height = design["width"], design["height"]
     inertia = width * height**3 / 12
     return {
-        "mass": 7.85e-6 * width * height * length,
-        "stress": force * length * height / 2 / inertia,
-        "deflection": force * length**3 / (3 * modulus * inertia),
+        "mass": 7.85e-6 * width * height * LENGTH,
+        "stress": FORCE * LENGTH * height / 2 / inertia,
+        "deflection": FORCE * LENGTH**3 / (3 * MODULUS * inertia),
     }
 
 
