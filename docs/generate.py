@@ -380,6 +380,35 @@ def convergence() -> str:
     )
 
 
+def fronts() -> str:
+    """Draw the fronts that methods reach on a problem with two objectives as fronts.svg, and return
+    their hypervolumes as a table.
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "feasible", "font.size": 9})
+    from matplotlib import pyplot as plt
+
+    import feasible
+
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    rows = []
+    for method in ("bo-qlognehvi", "pymoo-nsga2[pop_size=10]", "random-search"):
+        result = feasible.solve("binh-korn", method, budget=40, seed=0)
+        front = result.answer
+        axes.step(front["f1"], front["f2"], where="post", marker="o", ms=3, lw=1.2, label=method)
+        volume = -result.verdict.objective
+        share = volume / result.problem.best_known
+        rows.append([f"`{method}`", len(front), f"{volume:.5g}", f"{share:.1%}"])
+    axes.set(xlabel="f1", ylabel="f2", title="binh-korn: fronts after 40 evaluations")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(OUT / "fronts.svg", metadata={"Date": None})
+    plt.close(figure)
+    return table(["method", "points", "hypervolume", "of the best known"], rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page,
     "cli.md": cli_page,
@@ -393,6 +422,7 @@ PAGES: dict[str, Callable[[], str]] = {
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
     "standings.txt": convergence,
+    "fronts.txt": fronts,
     "solve.txt": lambda: transcript(
         "feasible solve beam.py:problem --budget evaluations=60", ["beam.py"]
     ),

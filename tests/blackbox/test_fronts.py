@@ -5,12 +5,14 @@ hypervolume they dominate decides.
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 import feasible
+from feasible import cli
 from feasible.blackbox import BlackBox, Categorical, Objective, ObservedFront, Real
 from feasible.core import errors
 from feasible.core.ledger import Ledger
@@ -297,3 +299,42 @@ def test_categories_are_given_by_their_choice():
     assert set(front["who"]) <= {"Anna", "Jo"}
     assert [o["who"] for o in front] == front["who"].tolist()
     assert {len(o["who"]) - o["x"] for o in front} == set(front["b"])
+
+
+STUDY = """
+name = "glue"
+objectives = {strength = "max", cost = "min"}
+reference = {strength = 5, cost = 12}
+[variables]
+t = {low = 20, high = 90, unit = "degC"}
+[limits]
+shrinkage = "<= 2 %"
+[budget]
+evaluations = 6
+"""
+
+
+def test_a_study_of_several_objectives_is_asked_told_from_a_table_and_shown(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "glue.toml").write_text(STUDY)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["feasible", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code in (0, None)
+        return "".join(capsys.readouterr())
+
+    asked = command("ask", "glue.toml", "-n", "3", "--format", "csv", "-o", "out.csv")
+    assert "bo-qlognehvi" in asked
+    head, *rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert head == "id,t [degC],strength,cost,shrinkage [%],status,note"
+    filled = [row.split(",")[:2] for row in rows]
+    results = [("6", "7", "1"), ("9", "9", "1"), ("9", "3", "4")]
+    lines = [",".join([*f, *r, "", ""]) for f, r in zip(filled, results, strict=True)]
+    (tmp_path / "in.csv").write_text("\n".join([head, *lines]) + "\n")
+    told = command("tell", "glue", "in.csv")
+    assert f"hypervolume {1 * 5 + 3 * 3:g} by 2 points" in told
+    assert "2 points, feasible" in command("show", "glue")

@@ -42,6 +42,7 @@ PAGES = [
     "docs/blackbox/ccbo.md",
     "docs/blackbox/optuna.md",
     "docs/blackbox/private-gsd.md",
+    "docs/blackbox/fronts.md",
     "docs/transport/index.md",
     "docs/transport/mec-bottleneck.md",
     "docs/transport/sinkhorn-newton-sparse.md",
