@@ -73,7 +73,7 @@ bench: $(READY)
 
 claims: $(READY)
 	$(V)/feasible reproduce --all --scale desk
-	FEASIBLE_TESTS=full $(V)/python -m pytest -n 2 -m "slow or kill" tests
+	FEASIBLE_TESTS=full $(V)/python -m pytest -n 2 -m "slow or kill or hypothesis" tests
 
 docs: $(READY)
 	$(V)/python docs/generate.py

@@ -15,7 +15,10 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-settings.register_profile("feasible", deadline=None)  # machines that run tests are busy
+FULL = os.environ.get("FEASIBLE_TESTS") == "full"  # as `make claims` sets it
+settings.register_profile(
+    "feasible", deadline=None, max_examples=1000 if FULL else 50
+)  # machines that run tests are busy
 settings.load_profile("feasible")
 
 
@@ -40,36 +43,32 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def killed_and_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[Any, Any]]:
-    """(problem, method, budget, at) -> (the uninterrupted result, that of a run killed by SIGKILL
-    at its checkpoint number `at` and resumed).
-    """
-    import feasible
-    from feasible.lab import stored
-    from feasible.lab.store import Store
+def checkpoint_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored runs write a checkpoint after every step."""
+    monkeypatch.setattr("feasible.lab.stored.CHECKPOINT_SECONDS", 0.0)
 
-    def run(problem: Any, method: str, budget: Any, at: int) -> tuple[Any, Any]:
-        monkeypatch.setattr(stored, "CHECKPOINT_SECONDS", 0.0)
-        whole = feasible.solve(problem, method, budget=budget, seed=100)
-        call = {"budget": budget, "seed": 100, "store": str(tmp_path / "killed.db"), "name": "r"}
+
+@pytest.fixture
+def killed_and_resumed(tmp_path: Path, checkpoint_each_step: None) -> Callable[..., Any]:
+    """(run, at) -> the result of a stored run that SIGKILL ended after `at` points of its trail,
+    resumed. run: takes what `feasible.solve` does of stores and observers.
+    """
+
+    def kill(run: Callable[..., Any], at: int) -> Any:
+        call = {"store": str(tmp_path / "killed.db"), "name": "r"}
         pid = os.fork()
         if pid == 0:
-            saved, seen = Store.save_checkpoint, []
+            points = iter(range(at))
 
-            def save(self: Store, run: int, blob: bytes, told: int = 0) -> None:
-                saved(self, run, blob, told)
-                seen.append(run)
-                if len(seen) == at:
+            def end(point: Any) -> None:
+                if next(points, None) is None:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            Store.save_checkpoint = save  # type: ignore[method-assign]
             try:
-                feasible.solve(problem, method, **call)
+                run(observers=[end], **call)
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-        return whole, feasible.solve(problem, method, **call)
+        return run(**call)
 
-    return run
+    return kill

@@ -4,13 +4,6 @@ at once are the same as one by one.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -92,34 +85,6 @@ def test_every_schedule_resumes_from_a_checkpoint_to_the_same_weights(
         ),
         whole,
     )
-
-
-CHILD = """
-    import feasible
-    from feasible.lab import stored
-    from feasible.training import Recipe
-    from feasible.training.instances import digits_cnn
-    stored.CHECKPOINT_SECONDS = 0.05
-    call = {{"budget": "steps=60", "store": {db!r}, "name": "r"}}
-    feasible.solve(digits_cnn(), Recipe("sgd", "torch-onecycle"), **call)
-"""
-
-
-def test_a_run_that_is_killed_resumes_to_the_weights_of_the_uninterrupted_one(tmp_path):
-    db = str(tmp_path / "k.db")
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD.format(db=db))])
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (
-        os.path.exists(db) and Store(db).find_run("r") and Store(db).checkpoint(1)
-    ):
-        time.sleep(0.05)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert Store(db).run("r").state != "finished"
-    resumed = feasible.solve(
-        digits_cnn(), Recipe("sgd", "torch-onecycle"), budget="steps=60", store=db, name="r"
-    )
-    equal(resumed, feasible.solve(digits_cnn(), Recipe("sgd", "torch-onecycle"), budget="steps=60"))
 
 
 def test_a_finished_run_gives_its_weights_back_from_the_store(tmp_path):

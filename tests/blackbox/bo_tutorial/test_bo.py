@@ -16,7 +16,6 @@ from feasible.blackbox.bo_tutorial.settings import ACQUISITIONS
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real, Space
 from feasible.core.budget import Budget, Meter
-from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
@@ -89,21 +88,6 @@ def test_budget_box_and_known_constraints_are_kept_and_a_seed_gives_one_ledger(a
     assert (rows.x >= [-1, 0]).all()
     assert (rows.x <= [1, 2]).all()
     assert len(np.unique(rows.x, axis=0)) == 5
-
-
-@pytest.mark.parametrize("acq", ["logei", "kg-sga", "es", "qei", "d-ei"])
-def test_a_checkpoint_goes_on_bit_for_bit(acq):
-    problem, how = bowl(), method(acq)
-
-    def steps(state, k):
-        for _ in range(k):
-            how.step(problem, state)
-        return state
-
-    whole = steps(how.init(problem, np.random.default_rng(4)), 3)
-    half = encode(steps(how.init(problem, np.random.default_rng(4)), 2))
-    resumed = steps(decode(half, how.init(problem, np.random.default_rng(99))), 1)
-    np.testing.assert_array_equal(how.ask(problem, whole).x, how.ask(problem, resumed).x)
 
 
 @pytest.mark.parametrize("acq", ["logei", "qnei", "kg-discrete"])

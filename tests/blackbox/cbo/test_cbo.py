@@ -12,7 +12,6 @@ from feasible.blackbox.cbo.hopping import Hopping
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Integer, Real
 from feasible.core.budget import Budget, Meter
-from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError
 from feasible.core.evaluating import RunOptions
 from feasible.core.ledger import concatenate
@@ -58,26 +57,6 @@ def test_every_method_improves_a_bowl_inside_its_budget(method):
     assert result.spent["evaluations"] <= 600
     assert result.verdict.objective < 0.27 or isinstance(method, (GradientDescent, Langevin))
     assert (np.abs(np.concatenate([b.x for b in result.ledger.batches])) <= 2).all()
-
-
-@pytest.mark.parametrize("method", METHODS, ids=repr)
-def test_a_checkpoint_goes_on_bit_for_bit(method):
-    problem = BlackBox(
-        lambda x: (bowl(x), 0.5 - x[:, :2].sum(axis=1)[:, None]),
-        bounds=[(-2, 2)] * 3,
-        limits=["<= 0"],
-        vectorized=True,
-    )
-
-    def steps(state, k):
-        for _ in range(k):
-            method.step(problem, state)
-        return state
-
-    whole = steps(method.init(problem, np.random.default_rng(4)), 12)
-    half = encode(steps(method.init(problem, np.random.default_rng(4)), 5))
-    resumed = steps(decode(half, method.init(problem, np.random.default_rng(99))), 7)
-    np.testing.assert_array_equal(method.ask(problem, whole).x, method.ask(problem, resumed).x)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)

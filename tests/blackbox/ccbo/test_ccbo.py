@@ -14,7 +14,6 @@ from feasible.blackbox.ccbo.native import CCBO
 from feasible.blackbox.instances.electrospray import electrospray
 from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real
-from feasible.core.checkpoint import decode, encode
 from feasible.core.errors import ArgumentError, ArgumentTypeError, BoundsError
 
 SMALL = {"mc_samples": 32, "num_restarts": 2, "raw_samples": 16, "maxiter": 8}
@@ -88,21 +87,6 @@ def test_a_target_is_hit_in_few_experiments():
     assert result.verdict.feasible
     assert result.verdict.objective < 0.3
     assert "tol" in result.stopped
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_checkpoint_goes_on_bit_for_bit(strategy):
-    problem, method = electrospray(), CompositeBO(strategy=strategy, **SMALL)
-
-    def steps(state, k):
-        for _ in range(k):
-            method.step(problem, state)
-        return state
-
-    whole = steps(method.init(problem, np.random.default_rng(4)), 3)
-    half = encode(steps(method.init(problem, np.random.default_rng(4)), 2))
-    resumed = steps(decode(half, method.init(problem, np.random.default_rng(99))), 1)
-    np.testing.assert_array_equal(method.ask(problem, whole).x, method.ask(problem, resumed).x)
 
 
 def test_box_known_constraints_and_whole_numbers_are_obeyed_by_every_proposal():

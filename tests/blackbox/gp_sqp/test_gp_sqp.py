@@ -225,25 +225,6 @@ def test_known_constraints_hold_at_every_point_and_the_optimum_on_them_is_found(
     )  # at (1.25, 0.25), the point of the line nearest to (2, 1)
 
 
-def test_a_checkpoint_goes_on_bit_for_bit():
-    problem, method = disc(), GPSQP()
-
-    def steps(state, k):
-        for _ in range(k):
-            asked = method.ask(problem, state)
-            method.tell(
-                problem, state, problem.measure(asked.x, np.arange(len(asked.x)), asked.tag)
-            )
-        return state
-
-    state = steps(method.init(problem, np.random.default_rng(1)), 6)
-    half = encode(state)
-    whole = steps(state, 5)
-    resumed = steps(decode(half, method.init(problem, np.random.default_rng(99))), 5)
-    np.testing.assert_array_equal(whole.u, resumed.u)
-    np.testing.assert_array_equal(method.ask(problem, whole).x, method.ask(problem, resumed).x)
-
-
 def test_a_checkpoint_with_open_proposals_takes_their_outcomes():
     problem, method = disc(), GPSQP()
     state = method.init(problem, np.random.default_rng(1))

@@ -18,7 +18,6 @@ from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.budget import Budget, Meter
-from feasible.core.checkpoint import decode, encode
 from feasible.core.evaluating import RunOptions
 from feasible.core.registry import load_method
 from feasible.core.run import Run, run
@@ -70,24 +69,6 @@ def disc(calls=None, fail=None, **options):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_name_is_the_one_of_the_catalogue(name):
     assert ALL[name].name == load_method(name).name == name
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_seed_gives_the_same_ledger_and_the_global_streams_are_left_alone(name):
-    import torch
-
-    np.random.seed(5)
-    torch.manual_seed(5)
-    before = np.random.random(3), torch.rand(3)
-    np.random.seed(5)
-    torch.manual_seed(5)
-    one = go(name, disc(), BUDGET[name]).ledger.all()
-    assert np.array_equal(np.random.random(3), before[0])
-    assert torch.equal(torch.rand(3), before[1])
-    two = go(name, disc(), BUDGET[name]).ledger.all()
-    assert np.array_equal(one.x, two.x)
-    assert np.array_equal(one.objective, two.objective)
-    assert not np.array_equal(one.x, go(name, disc(), 4, seed=104).ledger.all().x[: len(one.x)])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -178,22 +159,6 @@ def test_outcomes_may_come_back_in_any_order_and_from_others(name):
         for i in reversed(range(len(seen))):
             method.tell(problem, state, seen.rows(slice(i, i + 1)))
     assert method.ask(problem, state, 0).x.shape == (0, 2)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_checkpoint_goes_on_bit_for_bit(name):
-    problem, method = disc(), ALL[name]
-
-    def steps(state, k):
-        for _ in range(k):
-            method.step(problem, state)
-        return state
-
-    whole = steps(method.init(problem, np.random.default_rng(104)), 5)
-    half = encode(steps(method.init(problem, np.random.default_rng(104)), 4))
-    resumed = steps(decode(half, method.init(problem, np.random.default_rng(99))), 1)
-    assert np.array_equal(whole.x, resumed.x)
-    assert np.array_equal(whole.f, resumed.f)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,6 @@ from feasible.blackbox.problem import BlackBox
 from feasible.blackbox.space import Categorical, Integer, Real
 from feasible.core import errors
 from feasible.core.budget import Budget, Meter
-from feasible.core.checkpoint import decode, encode
 from feasible.core.evaluating import RunOptions
 from feasible.core.run import Run, run
 
@@ -69,35 +68,6 @@ def test_the_budget_is_used_and_never_passed_and_every_point_lies_in_the_box(met
     assert result.spent["evaluations"] == len(calls) <= n
     assert (np.array(calls) >= [-3, -2]).all()
     assert (np.array(calls) <= [3, 4]).all()
-
-
-@pytest.mark.parametrize("method", [*NETWORK, PROCESS[0], PROCESS[2]], ids=lambda m: m.name)
-def test_the_same_seed_gives_the_same_ledger_and_the_global_streams_are_left_alone(method):
-    np.random.seed(5)
-    before = np.random.random(3), torch.random.get_rng_state()
-    np.random.seed(5)
-    n = 10 if method.surrogate == "pfn" else 6
-    one, two, other = (go(disc(), method, n, s).ledger.all() for s in (103, 103, 104))
-    assert np.array_equal(np.random.random(3), before[0])
-    assert torch.equal(torch.random.get_rng_state(), before[1])
-    assert np.array_equal(one.x, two.x)
-    assert not np.array_equal(one.x, other.x)
-
-
-@pytest.mark.parametrize("method", [*NETWORK, PROCESS[1]], ids=lambda m: m.name)
-def test_a_checkpoint_goes_on_bit_for_bit(method):
-    problem, n = disc(), 9 if method.surrogate == "pfn" else 6
-
-    def steps(state, k):
-        for _ in range(k):
-            p = method.ask(problem, state)
-            method.tell(problem, state, problem.measure(p.x, np.array([-1]), p.tag))
-        return state
-
-    whole = steps(method.init(problem, np.random.default_rng(4)), n)
-    half = encode(steps(method.init(problem, np.random.default_rng(4)), 5))
-    resumed = steps(decode(half, method.init(problem, np.random.default_rng(99))), n - 5)
-    np.testing.assert_array_equal(method.ask(problem, whole).x, method.ask(problem, resumed).x)
 
 
 @pytest.mark.parametrize("method", [*NETWORK, PROCESS[0]], ids=lambda m: m.name)

@@ -5,6 +5,7 @@ import os
 import signal
 
 import numpy as np
+import pytest
 
 import feasible
 from feasible.blackbox.private_gsd.gsd import GSD
@@ -58,6 +59,7 @@ def drive(tmp_path, dies):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.kill
 def test_after_kill_9_no_charged_measurement_is_drawn_again_and_none_was_seen_unstored(
     tmp_path,
 ):

@@ -340,20 +340,6 @@ def test_autolrs_settings_without_sense_are_refused(change):
         AutoLRSRecipe(**change)
 
 
-@pytest.mark.parametrize(
-    "method",
-    ["autolrs[tau=40,tau_ratio=0.25,k=2,tau_max=40]", "dog", "mechanic-adamw", "momo-adam"],
-)
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed, method):
-    whole, resumed = killed_and_resumed("digits-logistic", method, feasible.Budget(steps=110), 65)
-    assert all(
-        torch.equal(resumed.answer.weights[n], whole.answer.weights[n])
-        for n in whole.answer.weights
-    )
-    assert {**resumed.spent, "seconds": 0} == {**whole.spent, "seconds": 0}
-    assert resumed.verdict == whole.verdict
-
-
 def test_the_claim_of_autolrs_pays_for_searching_and_compares_at_equal_totals():
     found = load_claim("autolrs").experiments("desk", (0, 1, 2, 3, 4))
     assert {e.name: [p.name for p in e.problems] for e in found} == {

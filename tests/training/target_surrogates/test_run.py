@@ -11,11 +11,7 @@ import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError, UnknownName
 from feasible.core.registry import load_method, load_problem, methods, problems
 from feasible.training import TargetProblem
-from feasible.training.target_surrogates.instances import (
-    breast_cancer_squares,
-    factorisation_target,
-    half_squares,
-)
+from feasible.training.target_surrogates.instances import factorisation_target, half_squares
 from feasible.training.target_surrogates.run import SSO, Parametric
 
 OURS = sorted(n for n, e in methods().items() if e.solves == "TargetProblem")
@@ -166,16 +162,3 @@ def test_settings_without_sense_are_refused():
             SSO(),
             budget={"gradients": 1},
         )
-
-
-@pytest.mark.parametrize(
-    "method", ["sso[m=3,schedule=exponential]", "sso-adam[m=2]", "target-adam"]
-)
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(method, killed_and_resumed):
-    whole, resumed = killed_and_resumed(breast_cancer_squares(100), method, {"gradients": 10}, 4)
-    assert resumed.spent["gradients"] == 10
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(resumed.answer.weights.values(), whole.answer.weights.values(), strict=True)
-    )
-    assert resumed.verdict == whole.verdict

@@ -323,6 +323,7 @@ def test_moves_that_cannot_be_made_are_a_violation(game):
         game.judge(answer)
 
 
+@pytest.mark.kill
 def test_a_killed_run_resumes_to_the_same_transcript_and_pays_for_no_stored_episode_again(tmp_path):
     call = {
         "budget": {"env_steps": 100_000},

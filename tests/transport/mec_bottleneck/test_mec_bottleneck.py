@@ -2,8 +2,6 @@ import dataclasses
 import inspect
 import itertools
 import math
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ import torch
 from hypothesis import given, settings, strategies as st
 from laws import any_law, h, information, laws
 
-import feasible
 from feasible.core.budget import Budget, Meter
 from feasible.core.errors import (
     ArgumentError,
@@ -339,31 +336,6 @@ def test_the_problems_and_methods_are_named_and_chosen():
     assert {"information bits", "rate"} <= shown
     with pytest.raises(WrongProblem):
         solve(problem, load_method("coding-agent"), steps=2)
-
-
-def test_a_run_that_is_killed_between_encoder_and_decoder_resumes_to_the_same_chain(tmp_path):
-    db = f"sqlite:///{tmp_path / 'lab.db'}"
-    call = {"budget": {"steps": 4}, "seed": 3, "store": db, "name": "r"}
-    pid = os.fork()
-    if pid == 0:
-        from feasible.lab import stored
-
-        stored.CHECKPOINT_SECONDS = -1.0
-        step = MECBottleneck.step
-
-        def dies(self, problem, state):
-            if state.stage == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return step(self, problem, state)
-
-        MECBottleneck.step = dies
-        feasible.solve("dirichlet-bottleneck", "mec-bottleneck", **call)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    resumed = feasible.solve("dirichlet-bottleneck", "mec-bottleneck", **call)
-    whole = feasible.solve("dirichlet-bottleneck", "mec-bottleneck", budget={"steps": 4}, seed=3)
-    assert np.array_equal(resumed.answer.masses_ty, whole.answer.masses_ty)
-    assert resumed.verdict == whole.verdict
 
 
 # -- bad input -------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from scipy.optimize import linear_sum_assignment
 import feasible
 from feasible.core.errors import ArgumentError
 from feasible.core.registry import load_method, methods
-from feasible.lab import stored as stored_module
 from feasible.transport import instances, sinkhorn_newton
 
 ITERATE = (
@@ -97,17 +96,6 @@ def test_peers_leave_empty_rows_empty():
         result = feasible.solve(problem, method, budget={"gradients": 2000})
         assert result.verdict.feasible
         assert result.answer.f[0] == -np.inf
-
-
-def test_a_resumed_peer_ends_where_the_uninterrupted_one_does(easy, tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    db = str(tmp_path / "lab.db")
-    whole = feasible.solve(easy, "pot-sinkhorn-log", budget={"gradients": 100})
-    feasible.solve(easy, "pot-sinkhorn-log", budget={"gradients": 40}, store=db, name="r")
-    resumed = feasible.solve(
-        easy, "pot-sinkhorn-log", budget={"gradients": 100}, store=db, name="r"
-    )
-    assert (resumed.answer.f == whole.answer.f).all()
 
 
 def test_settings_are_checked_and_every_entry_loads():

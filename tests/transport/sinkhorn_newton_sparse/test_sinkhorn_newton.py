@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
-import signal
 import warnings
 
 import numpy as np
@@ -19,8 +17,6 @@ from scipy.special import xlogy
 
 import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, Infeasible, NotFinite, ShapeError
-from feasible.lab import stored as stored_module
-from feasible.lab.store import Store
 from feasible.transport import (
     EntropicTransport,
     SinkhornNewton,
@@ -31,7 +27,6 @@ from feasible.transport import (
 from feasible.transport.sinkhorn_newton_sparse import (
     compiled as kernels,
     kernel as sinkhorn_kernel,
-    paper,
     small,
     stages,
     state as states,
@@ -463,37 +458,6 @@ def test_a_run_is_metered_and_ends_where_the_function_does():
     assert result.verdict.residual < 1e-9
     assert 0 < result.spent["gradients"] < 500
     assert feasible.solve(problem, budget={"gradients": 7}).spent["gradients"] == 7
-
-
-@pytest.mark.parametrize(
-    "method", ["sinkhorn-newton", "sinkhorn-newton-paper[density=0.2]", "sinkhorn"]
-)
-def test_a_run_killed_by_sigkill_resumes_to_the_uninterrupted_answer(tmp_path, method, monkeypatch):
-    problem = instances.random_assignment(40, 300.0, 100)
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    budget, db = {"gradients": 60}, str(tmp_path / "lab.db")
-    whole = feasible.solve(instances.random_assignment(40, 300.0, 100), method, budget=budget)
-    spend, calls = sinkhorn_kernel.spend, []
-    pid = os.fork()
-    if pid == 0:
-
-        def deadly(**amounts):
-            calls.append(1)
-            if len(calls) == 12:
-                os.kill(os.getpid(), signal.SIGKILL)
-            spend(**amounts)
-
-        stages.spend = paper.spend = sinkhorn_kernel.spend = deadly
-        feasible.solve(problem, method, budget=budget, store=db, name="r")
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    store = Store(db)
-    assert store.checkpoint(store.run("r").id) is not None
-    resumed = feasible.solve(problem, method, budget=budget, store=db, name="r")
-    assert (resumed.answer.f == whole.answer.f).all()
-    assert (resumed.answer.g == whole.answer.g).all()
-    assert resumed.steps == whole.steps
-    assert resumed.spent["gradients"] == whole.spent["gradients"]
 
 
 def test_the_functions_and_the_method_have_the_settings_defaults():

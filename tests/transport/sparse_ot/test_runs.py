@@ -10,7 +10,6 @@ from clouds import clouds
 import feasible
 from feasible.core.errors import ShapeError
 from feasible.core.registry import default_method, load_method, load_problem, methods
-from feasible.lab import stored as stored_module
 from feasible.transport import SparseTransport, sparse_ot
 from feasible.transport.plan import SparsePlan
 from feasible.transport.sparse_ot import instances as instances_sparse
@@ -86,28 +85,6 @@ def test_the_judge_believes_nothing():
     assert problem.judge(None).missing
     with pytest.raises(ShapeError, match="answer has shape"):
         problem.judge(np.ones((2, 2)))
-
-
-@pytest.mark.parametrize(
-    "method", ["sparse-ot[tol=1e-15]", "sparse-ot-dual", "sparse-ot-adam[max_iter=60]"]
-)
-def test_a_resumed_run_ends_where_the_uninterrupted_one_does(method, tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0)
-    db = str(tmp_path / "runs.db")
-    whole = feasible.solve("sparse-clouds", method, budget={"gradients": 60}, seed=100)
-    feasible.solve("sparse-clouds", method, budget={"gradients": 25}, seed=100, store=db, name="r")
-    resumed = feasible.solve(
-        "sparse-clouds", method, budget={"gradients": 60}, seed=100, store=db, name="r"
-    )
-    assert resumed.verdict == whole.verdict
-    assert resumed.spent["gradients"] == whole.spent["gradients"]
-
-
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed):
-    whole, resumed = killed_and_resumed("sparse-clouds", "sparse-ot", {"gradients": 60}, 20)
-    assert resumed.verdict == whole.verdict
-    assert np.array_equal(resumed.answer.masses, whole.answer.masses)
-    assert resumed.spent["gradients"] == whole.spent["gradients"]
 
 
 class Teller:

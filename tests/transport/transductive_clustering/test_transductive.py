@@ -479,11 +479,3 @@ def test_ready_made_problems_load_are_the_same_each_time_and_get_the_rooms_metho
 
 def test_all_registered_methods_are_tested_here():
     assert {n for n, e in methods().items() if e.solves == "FewShot"} == {*OURS, *PEERS}
-
-
-def test_after_kill_9_a_run_resumes_to_the_uninterrupted_answer(killed_and_resumed):
-    whole, resumed = killed_and_resumed("digits-5-shot", "slk-ms[tol=0,max_iter=12]", 50, 3)
-    assert whole.spent["evaluations"] > 4
-    assert np.array_equal(resumed.answer, whole.answer)
-    assert resumed.spent["evaluations"] == whole.spent["evaluations"]
-    assert resumed.verdict == whole.verdict

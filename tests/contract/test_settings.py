@@ -1,0 +1,127 @@
+"""Every setting of every registered method does something, or is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import cases
+import pytest
+from cases import FULL, MODELS, Case
+
+import feasible
+from feasible.core.problem import Method
+from feasible.core.registry import configure, load_method, methods
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:noise_seed:UserWarning")]
+
+NAMES: dict[str, list[str]] = {}
+for _name in sorted(methods()):
+    NAMES.setdefault(type(load_method(_name)).__name__, []).append(_name)
+SETTINGS = [
+    (cls, setting.name)
+    for cls, names in NAMES.items()
+    for setting in dataclasses.fields(load_method(names[0]))
+    if FULL or not (names[0].startswith(MODELS) or methods()[names[0]].room == "training")
+]
+
+REFUSALS = {False: feasible.errors.FeasibleError, True: Exception}
+"""What a method of ours, and a peer, raise at a value that they refuse."""
+
+WITH: dict[tuple[str, str], dict[str, Any]] = {
+    ("CBO", "sigma2"): {"memory": True, "lam2": 1.0},
+    ("CBO", "kappa"): {"memory": True, "lam2": 1.0, "beta": 10.0},
+    ("CBO", "lr"): {"gamma": 1.0},
+    ("CBO", "h"): {"gamma": 1.0},
+    ("CBO", "partial"): {"batch": 2},
+    ("CBO", "tol"): {"restart": None},
+    ("Hopping", "cooling"): {"cool_every": 2},
+    ("Hopping", "cool_every"): {"cooling": 0.5},
+}
+"""Settings that do something only together with others."""
+
+IDLE: dict[tuple[str, str], str] = {
+    ("CBO", "reduce"): "four particles are as few as there can be",
+    ("CBO", "restart"): "the particles have not met after 60 evaluations",
+    ("CBO", "rho_growth"): "the penalty's factor stays within 60 evaluations",
+    ("Hopping", "rho_growth"): "the penalty's factor stays within 60 evaluations",
+    ("Hopping", "tol"): "the particles have not met after 60 evaluations",
+    ("GradientDescent", "rho_growth"): "the penalty's factor stays within 60 evaluations",
+    ("Langevin", "rho"): "the noise of every step is larger than what the penalty adds",
+    ("Langevin", "rho_growth"): "the penalty's factor stays within 60 evaluations",
+    ("Langevin", "lr"): "the noise of every step is larger than the drift",
+    ("CBX", "spread"): "read by its adaptive schedules of alpha only",
+    ("CBX", "constraints"): "one limit: rank and penalty order these particles alike",
+    ("CBX", "penalty"): "read where constraints='penalty' only",
+    ("CMAES", "restarts"): "no restart within 60 evaluations",
+    ("COBYQA", "initial_tr_radius"): "the box is smaller than twice the radius, which is cut to it",
+    ("COBYQA", "feasibility_tol"): "not reached within 60 evaluations",
+    ("DifferentialEvolution", "tol"): "not reached within 60 evaluations",
+    ("DifferentialEvolution", "polish"): "comes after the last generation, beyond 60 evaluations",
+    ("AutoLRSRecipe", "kappa"): "one stage of 40 steps: both rates that it tries are drawn",
+    ("AutoLRSRecipe", "tau_max"): "one stage of 40 steps",
+    ("RefinedRecipe", "warmup"): "the refined schedule takes no warm-up",
+    ("KMeansPeer", "max_iter"): "the first iteration already assigns every point as the last",
+    ("GPSQP", "resolution"): "not reached within 60 evaluations",
+    ("GPSQP", "neighbours"): "60 evaluations of two inputs are all neighbours",
+    ("PSO", "budget"): "told to the optimiser, which reads it for restarts only",
+    ("PSO", "workers"): "told to the optimiser, which reads it where it chooses by budget",
+    ("PSO", "constraints"): "one limit: rank and penalty order these points alike",
+    ("TwoPointsDE", "budget"): "told to the optimiser, which reads it for its population only",
+    ("TwoPointsDE", "workers"): "told to the optimiser, which reads it for its population only",
+    ("TwoPointsDE", "constraints"): "one limit: rank and penalty order these points alike",
+}
+"""Settings that were not seen to do anything in these small runs, and why."""
+
+
+def others(case: Case, method: Method, setting: str) -> list[Any]:
+    """Other values of a setting; for a choice those that its refusal names."""
+    value = getattr(method, setting)
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, 2 * value + 2, max(value // 2, 1), 1]
+    if isinstance(value, float):
+        return [value / 2, 2 * value, value + 0.1]
+    if isinstance(value, tuple):
+        return [tuple(v / 2 for v in value), tuple(2 * v for v in value)]
+    if isinstance(value, str):
+        try:
+            case.run(dataclasses.replace(method, **{setting: "nonsense"}))
+        except REFUSALS[methods()[case.name].peer] as refused:
+            named = re.findall(r"[\w:.+-]+", str(refused).partition("nonsense")[2])
+            return [*(choice for choice in named if choice != value), None]
+        return [None]
+    return [1, 0.5, 3, True, "auto"]
+
+
+def run(case: Case, settings: dict[str, Any]) -> Any:
+    """What a run with these settings shows, or None where they are refused."""
+    try:
+        found = case.run(configure(type(load_method(case.name)), settings, case.name))
+    except REFUSALS[methods()[case.name].peer]:
+        return None
+    return cases.told(found), cases.digest(found.answer)
+
+
+def changes(cls: str, setting: str) -> Iterator[bool]:
+    """For each other value that is not refused: does the run change?"""
+    for name in NAMES[cls]:
+        case = cases.case(name)
+        method = load_method(case.method)
+        settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
+        settings |= WITH.get((cls, setting), {})
+        before = run(case, settings)
+        for value in others(case, method, setting):
+            after = run(case, settings | {setting: value})
+            if None not in (before, after):
+                yield after != before
+
+
+@pytest.mark.parametrize(("cls", "setting"), SETTINGS)
+def test_a_setting_changes_the_run_or_is_refused(cls, setting):
+    if (cls, setting) not in IDLE:
+        found = changes(cls, setting)
+        assert next(found, True) or any(found)

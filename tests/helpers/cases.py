@@ -1,0 +1,183 @@
+"""One small run of every registered method, for the tests of the contract.
+
+FULL is true in `make claims`, where every method, every cut and every setting is tried; otherwise
+a few are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+import labkit
+import numpy as np
+import pandas as pd
+
+import feasible
+from feasible.blackbox import BlackBox
+from feasible.blackbox.private_gsd.domain import Domain
+from feasible.blackbox.private_gsd.problem import PrivateTable
+from feasible.blackbox.private_gsd.queries import Marginals
+from feasible.core.checkpoint import encode
+from feasible.core.ledger import Observation
+from feasible.core.registry import load_method, load_problem, methods
+
+FULL = os.environ.get("FEASIBLE_TESTS") == "full"
+SEED = 100
+MOST = {"evaluations": 60, "steps": 40, "gradients": 60, "env_steps": 600}
+"""At most this much of a resource is spent in a run."""
+FEW = 6
+"""Evaluations of the methods whose proposals take tenths of a second."""
+MODELS = ("bo-", "gp-cei", "gp-penalty", "pfn-", "ccbo", "botorch-", "ax", "optuna-gp")
+"""The names of these methods begin so."""
+SMALLER = {
+    "n_initial": 4,
+    "n_init": 4,
+    "n_startup_trials": 4,
+    "n_particles": 4,
+    "popsize": 4,
+    "pop_size": 6,
+    "generations": 200,
+    "iterations": 50,
+    "noise_seed": 1,
+}
+"""Settings that bring a method past its beginning within a small budget."""
+OWN = {
+    "autolrs": ({"tau": 40, "tau_ratio": 0.25, "k": 2, "tau_max": 40}, 50),
+    "autolrs-adam": ({"tau": 40, "tau_ratio": 0.25, "k": 2, "tau_max": 40}, 50),
+    "hesso-cric": ({}, 60),
+}
+"""Settings and budgets of single methods."""
+
+
+def toy() -> BlackBox:
+    """A black box of two inputs, which differ in scale, with a limit that is active."""
+    return BlackBox(
+        labkit.bowl,
+        bounds=[(0.0, 1.0), (-1.0, 2.0)],
+        objective="cost",
+        limits={"load": ">= 1"},
+        name="toy",
+    )
+
+
+def table() -> PrivateTable:
+    """A private table of 300 rows and three columns of categories."""
+    rng = np.random.default_rng(SEED)
+    sizes = {"a": 2, "b": 3, "c": 4}
+    a = rng.integers(0, 2, 300)
+    columns = {"a": a, "b": rng.integers(0, 3, 300), "c": a + rng.integers(0, 3, 300)}
+    return PrivateTable(pd.DataFrame(columns), Domain.of(sizes), Marginals(2), "table")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A registered method on a small problem with a small budget."""
+
+    name: str
+    method: str
+    problem: str
+    resource: str
+    limit: float
+
+    def fresh(self) -> feasible.Problem:
+        """The problem, made anew."""
+        own = {"toy": toy, "table": table}
+        return own[self.problem]() if self.problem in own else load_problem(self.problem)
+
+    def run(self, method: Any = None, limit: float | None = None, **options: Any) -> Any:
+        """Solve the problem by the method, or by another one, within the budget, or less."""
+        budget = {self.resource: self.limit if limit is None else limit}
+        problem = options.pop("problem", None) or self.fresh()
+        return feasible.solve(problem, method or self.method, budget, SEED, **options)
+
+
+@cache
+def case(name: str) -> Case:
+    """The small run of a method."""
+    from feasible.cli.listings import _example
+
+    entry, method = methods()[name], load_method(name)
+    problem = entry.example or _example(entry.solves)
+    if entry.solves in ("BlackBox", "PrivateTable") and (name == "pgm" or not entry.example):
+        problem = {"BlackBox": "toy", "PrivateTable": "table"}[entry.solves]
+    ((resource, limit),) = feasible.Budget.parse(method.solves.example_budget).items()
+    most = FEW if name.startswith(MODELS) else MOST.get(resource, limit)
+    known = {f.name for f in dataclasses.fields(method)}
+    settings = {k: v for k, v in SMALLER.items() if k in known}
+    settings, most = OWN.get(name, (settings, most))
+    given = ",".join(f"{k}={v}" for k, v in settings.items())
+    return Case(
+        name,
+        f"{name}[{given}]" if given else name,
+        problem,
+        resource,
+        min(limit, most),
+    )
+
+
+@dataclass
+class Watched:
+    """A run, and every answer that was judged in it with its digest at that time."""
+
+    result: Any
+    judged: list[tuple[Any, Any]] = field(default_factory=list)
+
+
+@cache
+def watched(name: str) -> Watched:
+    """The uninterrupted run of a method, made once in a process."""
+    problem = case(name).fresh()
+    judge, seen = type(problem).judge, []
+
+    def noting(self: Any, answer: Any) -> Any:
+        seen.append((answer, digest(answer)))
+        return judge(self, answer)
+
+    with patch.object(type(problem), "judge", noting):
+        return Watched(case(name).run(problem=problem), seen)
+
+
+def whole(name: str) -> Any:
+    """The uninterrupted run of a method, made once in a process."""
+    return watched(name).result
+
+
+def told(result: Any) -> list[Any]:
+    """Steps, spending and verdicts of a run bit for bit, without what the clock says."""
+    points = [(p.step, p.spent, p.verdict) for p in result.trail]
+    points.append((result.steps, result.spent, result.verdict))
+    return [
+        (
+            step,
+            {k: float(v).hex() for k, v in spent.items() if k != "seconds"},
+            float(verdict.objective).hex(),
+            float(verdict.violation).hex(),
+        )
+        for step, spent, verdict in points
+    ]
+
+
+def digest(answer: Any) -> tuple[Any, bytes]:
+    """An answer bit for bit: what it is made of, and its numbers."""
+    if isinstance(answer, Observation):
+        return answer.id, answer.x.tobytes()
+    if isinstance(answer, pd.DataFrame):
+        return list(answer.columns), answer.to_numpy().tobytes()
+    blob = encode(answer)
+    start = 8 + int.from_bytes(blob[:8], "little")
+    return json.loads(blob[8:start]), blob[start:]
+
+
+def same(one: Any, other: Any) -> None:
+    """Assert that two runs are equal bit for bit: trail, answer, reason and ledger."""
+    assert told(one) == told(other)
+    assert digest(one.answer) == digest(other.answer)
+    assert one.stopped == other.stopped
+    if one.problem.keeps_ledger:
+        labkit.same_ledger(one.ledger.all(), other.ledger.all())
