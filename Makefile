@@ -39,7 +39,7 @@ $(READY): requirements-torch.txt requirements.lock pyproject.toml
 	  -r requirements.lock 2>&1 | $(call PROGRESS,requirements.lock)
 	@echo "4/4 feasible itself, editable"
 	@$(V)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(V)/python -m pip check || true
+	@$(V)/python -m pip check
 	@touch $(READY)
 
 # Pins for Python 3.11 and later on any platform, with the hash of every file that the index has of
