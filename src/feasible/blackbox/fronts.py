@@ -5,7 +5,7 @@ their verdict, and how people see them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..core.pareto import Cloud
 from ..core.verdict import Verdict
 from .objective import Objectives
 from .reading import Reader
-from .space import Space
+from .space import Space, Variable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class ObservedFront(Front):
         objectives: (n, m) what is minimised.
         violations: (n,) the largest constraint violation of each.
         rows: The observations as rows.
-        space: The variables.
+        variables: Of the designs.
         goals: The objectives, in the user's sense and units.
 
     Example:
@@ -59,7 +59,7 @@ class ObservedFront(Front):
     """
 
     rows: Observations
-    space: Space
+    variables: tuple[Variable, ...]
     goals: Objectives
 
     def __iter__(self) -> Iterator[Observation]:
@@ -69,28 +69,28 @@ class ObservedFront(Front):
         """Observation number `key`; or, of a variable or a metric by name, all its values."""
         if not isinstance(key, str):
             return self._observation(range(len(self))[key])
-        if key in self.space.names:
-            j = self.space.names.index(key)
-            choices = self.space.variables[j].choices
-            column = self.points[:, j]
+        if key in (names := self._names):
+            j = names.index(key)
+            choices, column = self.variables[j].choices, self.points[:, j]
             return np.array([choices[round(c)] for c in column]) if choices else column
         return self.rows.values[:, self.rows.columns.index(key)]
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of the variables."""
+        return tuple(v.name for v in self.variables)
+
     def _observation(self, i: int) -> Observation:
         """Return row i on its own."""
-        seen = self.rows.observation(i, self.space.names)
-        choices = tuple(v.choices for v in self.space.variables)
-        if not any(choices):
-            return seen
-        from dataclasses import replace
-
-        return replace(seen, choices=choices)
+        seen = self.rows.observation(i, self._names)
+        choices = tuple(v.choices for v in self.variables)
+        return replace(seen, choices=choices) if any(choices) else seen
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each point: id, variables, metrics."""
         import pandas as pd
 
-        named = {v.title: self[v.name] for v in self.space.variables}
+        named = {v.title: self[v.name] for v in self.variables}
         metrics = dict(zip(self.rows.columns, self.rows.values.T, strict=True))
         return pd.DataFrame({"id": self.rows.id, **named, **metrics})
 
@@ -125,7 +125,12 @@ def observed_front(
     order = np.lexsort(rows.values[good[kept]][:, : len(reader.objectives)].T[::-1])
     chosen = rows.rows(good[kept][order])
     return ObservedFront(
-        chosen.x, objectives[kept][order], chosen.violation, chosen, space, reader.several
+        chosen.x,
+        objectives[kept][order],
+        chosen.violation,
+        chosen,
+        space.variables,
+        reader.several,
     )
 
 
@@ -179,13 +184,13 @@ def cloud(reader: Reader, tolerance: float, rows: Observations, titles: dict[str
 def table(front: ObservedFront, titles: dict[str, str], most: int) -> list[tuple[str, ...]]:
     """The front as rows of text: id, objectives, variables, one row for each point."""
     names = front.goals.names
-    head = ("point", *(titles[c] for c in names), *(v.title for v in front.space.variables))
+    head = ("point", *(titles[c] for c in names), *(v.title for v in front.variables))
     every = np.unique(np.linspace(0, len(front) - 1, min(len(front), most)).round().astype(int))
     found = [head]
     for i in every.tolist():
         values = (f"{front[c][i]:.6g}" for c in names)
         x = front.points[i].tolist()
-        shown = (v.show(a) for v, a in zip(front.space.variables, x, strict=True))
+        shown = (v.show(a) for v, a in zip(front.variables, x, strict=True))
         found.append((str(front.rows.id[i]), *values, *shown))
     if len(every) < len(front):
         note = f"{len(every)} of {len(front)} points"
