@@ -54,7 +54,7 @@ class ObservedFront(Front):
         >>> front = result.answer
         >>> bool((np.diff(front["cost"]) > 0).all() and (np.diff(front["risk"]) < 0).all())
         True
-        >>> front[0]["x1"] == front["x1"][0] == front["cost"][0]
+        >>> bool(front[0]["x1"] == front["x1"][0] == front["cost"][0])
         True
     """
 

@@ -165,12 +165,18 @@ class Modelled(AskTell):
 
 @dataclass(frozen=True)
 class BoTorchTutorial(Modelled):
-    """BoTorch's loop for constrained problems. acquisition: "qlognei" (noisy, by Monte Carlo) or
-    "logcei" (analytic, deterministic).
+    """BoTorch's loop for constrained problems.
 
-    n_init: Sobol points at the start; None: 2 (d + 1). num_restarts, raw_samples, maxiter: of
-    `optimize_acqf`. mc_samples: for qLogNEI. LogCEI has no batches: the model's mean stands in for
-    open proposals. While nothing feasible was seen it is the probability of feasibility alone.
+    LogCEI has no batches: the model's mean stands in for open proposals. While nothing feasible was
+    seen it is the probability of feasibility alone.
+
+    Attributes:
+        acquisition: "qlognei" (noisy, by Monte Carlo) or "logcei" (analytic, deterministic).
+        n_init: Sobol points at the start; None: 2 (d + 1).
+        num_restarts: Starts of `optimize_acqf`.
+        raw_samples: Points of which these are chosen.
+        maxiter: Most iterations of each.
+        mc_samples: Samples of qLogNEI.
     """
 
     acquisition: Literal["qlognei", "logcei"] = "qlognei"
@@ -282,8 +288,10 @@ class BoTorchSCBO(Modelled):
     coordinate of the centre with probability 1 - min(1, 20 / d). The objective is modelled by its
     normal scores, each limit c by sign(c) log(1 + |c|).
 
-    n_init: Sobol points at the start of a region; None: 2 (d + 1). n_candidates: None: the paper's
-    number.
+    Attributes:
+        n_init: Sobol points at the start of a region; None: 2 (d + 1).
+        success_tolerance: Improvements in a row after which the region doubles.
+        n_candidates: Points of which one is chosen; None: the paper's number.
     """
 
     name: ClassVar[str] = "botorch-scbo"

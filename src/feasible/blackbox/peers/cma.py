@@ -75,13 +75,17 @@ class Evolving:
 
 @dataclass(frozen=True)
 class CMAES(AskTell):
-    """Covariance matrix adaptation. sigma0: first step size, in units of the box. popsize: None for
-    pycma's own.
+    """Covariance matrix adaptation.
 
-    constraints: "al" (augmented Lagrangian), or "rank". restarts: "bipop", "ipop" (population
-    doubled each time), or "none". A step is one generation. Asking for more than a generation draws
-    more points from the same distribution; outcomes are used in the order in which they are told.
-    Points that somebody else chose are not used. Constraints known beforehand: samples are redrawn.
+    A step is one generation. Asking for more than a generation draws more points from the same
+    distribution; outcomes are used in the order in which they are told. Points that somebody else
+    chose are not used. Constraints known beforehand: samples are redrawn.
+
+    Attributes:
+        sigma0: First step size, in units of the box.
+        popsize: Individuals of a generation; None for pycma's own number.
+        constraints: "al" (augmented Lagrangian) or "rank" (feasible first, then by violation).
+        restarts: "bipop", "ipop" (population doubled each time) or "none".
     """
 
     name: ClassVar[str] = "cma-es"

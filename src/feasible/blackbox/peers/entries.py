@@ -205,6 +205,7 @@ METHODS = (
         None,
         "BlackBox",
         peer=True,
+        example="binh-korn",
         settings={"algorithm": "nsga2"},
         summary="pymoo: NSGA-II, for several objectives",
     ),
@@ -215,6 +216,7 @@ METHODS = (
         None,
         "BlackBox",
         peer=True,
+        example="binh-korn",
         summary="Optuna: NSGA-II, for several objectives",
     ),
 )

@@ -49,8 +49,9 @@ class Studying:
 class Optuna(AskTell):
     """A sampler of Optuna.
 
-    tries: trials for one proposal, before one that the known constraints forbid is replaced by a
-    random allowed point.
+    Attributes:
+        tries: Trials for one proposal, before one that the known constraints forbid is replaced by
+            a random allowed point.
     """
 
     tries: ClassVar[int] = 50
@@ -147,9 +148,12 @@ class Optuna(AskTell):
 
 @dataclass(frozen=True)
 class OptunaTPE(Optuna):
-    """The tree-structured Parzen estimator, for one objective or several. n_startup_trials: random
-    trials at the start. multivariate: one joint model instead of one for each
-    variable (Optuna's default: off).
+    """The tree-structured Parzen estimator, for one objective or several.
+
+    Attributes:
+        n_startup_trials: Random trials at the start.
+        multivariate: One joint model instead of one for each variable (Optuna's default: off).
+        n_ei_candidates: Samples of which the best is taken.
     """
 
     name: ClassVar[str] = "optuna-tpe"
@@ -189,10 +193,14 @@ class OptunaNSGA2(Optuna):
 
 @dataclass(frozen=True)
 class OptunaGP(Optuna):
-    """Gaussian processes with log constrained expected improvement. Slow: use it where an
-    evaluation costs more than a second.
+    """Gaussian processes with log constrained expected improvement.
 
-    deterministic: fix the noise of the model near zero; None: where the problem is deterministic.
+    Slow: use it where an evaluation costs more than a second.
+
+    Attributes:
+        n_startup_trials: Random trials at the start.
+        deterministic: Fix the noise of the model near zero; None: where the problem is
+            deterministic.
     """
 
     name: ClassVar[str] = "optuna-gp"

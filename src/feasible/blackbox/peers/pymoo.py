@@ -72,11 +72,14 @@ class Evolving:
 
 @dataclass(frozen=True)
 class Pymoo(AskTell):
-    """An algorithm of pymoo with its defaults. algorithm: "ga", "de", "pso" or "isres".
+    """An algorithm of pymoo with its defaults.
 
-    pop_size: individuals; None: pymoo's default, 100 (PSO 25; ISRES 29 parents of 200 offspring),
-    which suits thousands of evaluations. Raises Pending when a whole generation is out and not all
-    of it was told.
+    Attributes:
+        algorithm: "ga", "de", "pso", "isres" or, for several objectives, "nsga2".
+        pop_size: Individuals, at least 5; None for pymoo's default, 100 (PSO 25; ISRES 29 parents
+            of 200 offspring), which suits thousands of evaluations.
+
+    Asking raises Pending when a whole generation is out and not all of it was told.
     """
 
     algorithm: Algorithm = "ga"

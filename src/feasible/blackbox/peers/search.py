@@ -45,8 +45,10 @@ class Searching:
 
 @dataclass(frozen=True)
 class RandomSearch(AskTell):
-    """Independent uniform points of the box that the known constraints allow. batch: points in one
-    step.
+    """Independent uniform points of the box that the known constraints allow.
+
+    Attributes:
+        batch: Points in one step.
     """
 
     name: ClassVar[str] = "random-search"
