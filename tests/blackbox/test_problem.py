@@ -15,7 +15,17 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 from scipy.sparse import csr_array
 from tiny import Listed, go, rows
 
-from feasible.blackbox import BlackBox, Categorical, Integer, Real, noisy
+from feasible.blackbox import (
+    BlackBox,
+    Categorical,
+    Checks,
+    Integer,
+    Limit,
+    Limits,
+    Objective,
+    Real,
+    noisy,
+)
 from feasible.core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -598,3 +608,35 @@ def test_an_answer_gives_categories_by_their_choice():
     answer = feasible.solve(problem, "random-search", 40).answer
     assert answer["solvent"] == "DMAc"
     assert answer[1] == 1.0
+
+
+def test_what_belongs_together_may_be_given_as_objects():
+    def run(x):
+        return {"mass": x[0], "stress": x[1]}
+
+    words = BlackBox(
+        run,
+        BOX,
+        objective="mass",
+        maximize=True,
+        unit="kg",
+        noise=0.1,
+        known=lambda x: x[:, 0] < 0.5,
+        limits={"stress": (-np.inf, 0.5, "MPa")},
+    )
+    objects = BlackBox(
+        run,
+        BOX,
+        objective=Objective("mass", maximize=True, unit="kg", noise=0.1),
+        check=Checks(known=lambda x: x[:, 0] < 0.5),
+        limits=Limits([Limit("stress", high=0.5, unit="MPa")]),
+    )
+    x = np.random.default_rng(0).random((5, 2))
+    assert np.array_equal(words.allowed(x), objects.allowed(x))
+    assert words.fingerprint() == objects.fingerprint()
+    assert words.metric_titles == objects.metric_titles
+    assert (words.noise, words.free_repeats) == (objects.noise, objects.free_repeats)
+    with pytest.raises(ArgumentError, match=r"maximize: given twice"):
+        BlackBox(run, BOX, objective=Objective("mass"), maximize=True)
+    with pytest.raises(ArgumentError, match=r"known: given twice"):
+        BlackBox(run, BOX, check=Checks(), known=lambda x: x[:, 0] < 0.5)

@@ -20,7 +20,7 @@ from .peers.optuna_sampler import OptunaSampler as OptunaSampler
 from .pfn_cbo.botorch import PFNModel as PFNModel
 from .pfn_cbo.native import ConstrainedBO as ConstrainedBO
 from .pfn_cbo.pfn import PFN as PFN
-from .problem import BlackBox as BlackBox, noisy as noisy
+from .problem import BlackBox as BlackBox, Limit as Limit, Limits as Limits, noisy as noisy
 from .qlognehvi.qlognehvi import QLogNEHVI as QLogNEHVI
 from .space import (
     Categorical as Categorical,

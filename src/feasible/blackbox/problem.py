@@ -18,7 +18,7 @@ import numpy as np
 from ..core.checks import one_of, real, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, NotMeasured, is_number
 from ..core.ledger import Ledger, Observation, Observations
-from ..core.limits import Limit as Limit, Limits, read_limits
+from ..core.limits import Limit as Limit, Limits as Limits, read_limits
 from ..core.run import active_run
 from ..core.verdict import Verdict
 from . import fronts
