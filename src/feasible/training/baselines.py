@@ -73,9 +73,9 @@ class OneCycle(ProfileLR):
             min(z / self.rise, (1 - z) / (1 - self.rise))
         )
 
-    def _write(self) -> None:
+    def _put(self) -> None:
         """Set the rates, and the momenta that move against them."""
-        super()._write()
+        super()._put()
         momentum = self.momentum_at(self.last_epoch)
         if momentum is None:
             return

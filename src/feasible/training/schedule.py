@@ -330,19 +330,38 @@ class ProfileLR(LRScheduler):
 
     def _write(self) -> None:
         """Set the rates of all groups, those added since included."""
-        groups = self.optimizer.param_groups
-        for group in groups[len(self.base_lrs) :]:  # groups that were added since
+        self._adopt()
+        self._last_lr = self.get_lr()
+        self._put()
+
+    def _adopt(self) -> None:
+        """Take in the groups that were added since, each with the rate that it came with."""
+        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
             group.setdefault("initial_lr", float(group["lr"]))
             self.base_lrs.append(rate("lr of an added group", group["initial_lr"]))
-        self._last_lr = self.get_lr()
-        for group, value in zip(groups, self._last_lr, strict=True):
+            self._last_lr.append(float(group["lr"]))
+
+    def _put(self) -> None:
+        """Give the groups the rates of `_last_lr`."""
+        for group, value in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(value)
             else:
                 group["lr"] = value
 
+    def _in_force(self) -> bool:
+        """Whether the groups have the rates that this schedule gave last; where another one of a
+        SequentialLR is at work they do not.
+        """
+        return self.last_epoch >= 0 and all(
+            float(group["lr"])
+            == (float(lr.new_tensor(v)) if isinstance(lr := group["lr"], torch.Tensor) else v)
+            for group, v in zip(self.optimizer.param_groups, self._last_lr, strict=True)
+        )
+
     def extend(self, total_steps: int) -> None:
-        """Stretch the profile over a new horizon, from the next rate on.
+        """Stretch the profile over a new horizon, from the present rate on; where another schedule
+        has the rate at present, from its own next one.
 
         Args:
             total_steps: The new horizon.
@@ -358,7 +377,9 @@ class ProfileLR(LRScheduler):
                 "needed for the warm-up"
             )
         self.total_steps, self._warned["past"] = steps, False
-        self._write()
+        self._adopt()
+        if self._in_force():
+            self._write()
 
     def finish(self) -> float:
         """Share of the horizon that was used, to be called after the last step; a HorizonWarning
@@ -383,14 +404,16 @@ class ProfileLR(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers: the step, the peaks, the horizon and its settings; of the profile its
-        values at 17 points.
+        values at 17 points; and whether the optimiser had its rates.
         """
         at = self.sampling
+        self._adopt()
         return {
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "base_lrs": list(self.base_lrs),
             "_last_lr": list(self._last_lr),
+            "in_force": self._in_force(),
             "total_steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
             "min_lr": self.min_lr,
@@ -405,7 +428,8 @@ class ProfileLR(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, its horizon included, and set the rates of the optimiser.
+        """Go on from a state, its horizon included, and set the rates of the optimiser, unless it
+        had those of another schedule.
 
         Raises:
             ArgumentError: A state of another scheduler, profile or number of groups.
@@ -414,6 +438,7 @@ class ProfileLR(LRScheduler):
             "last_epoch",
             "_step_count",
             "base_lrs",
+            "_last_lr",
             "total_steps",
             "warmup_steps",
             "min_lr",
@@ -458,8 +483,10 @@ class ProfileLR(LRScheduler):
         for name in ("last_epoch", "_step_count", "total_steps", "warmup_steps", "min_lr"):
             setattr(self, name, state_dict[name])
         self.base_lrs, self._warned = list(state_dict["base_lrs"]), dict(state_dict["warned"])
+        self._last_lr = list(state_dict["_last_lr"])
         self._asked, self._made.n = 0, 0
-        self._write()
+        if state_dict.get("in_force", self.last_epoch >= 0):
+            self._put()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy counts the steps of its own optimiser."""
