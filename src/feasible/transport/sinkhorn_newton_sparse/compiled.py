@@ -25,8 +25,8 @@ lowest bits.
 
 
 def _fast(function):  # type: ignore[no-untyped-def]
-    """Compile with the floating-point freedom of FAST."""
-    return compiled(function, fastmath=FAST)
+    """Compile with the floating-point freedom of FAST; a division by zero gives an infinity."""
+    return compiled(function, fastmath=FAST, error_model="numpy")
 
 
 @partial(compiled, fastmath={"contract", "nsz"})

@@ -146,7 +146,7 @@ def kernel_at(
     u, cols, v = np.empty(n), np.empty(m), v.copy()
     low = math.log(0.05 * tol / n / m) - MARGIN
     share = _share(cost, eta, v, low - np.log(a))
-    out = np.empty((n, m)) if share > FULL else None
+    out = None if share <= FULL else np.empty((n, m))
     ptr, idx, val = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0)
     for attempt in range(4):
         spend(gradients=1)
@@ -171,11 +171,13 @@ def _share(
 ) -> float:
     """Share of the entries that a compressed kernel would hold, from some of its rows.
 
-    1 for a small matrix.
+    1 for a small matrix, or one whose exponents overflow.
     """
     n, m = cost.shape
     if n * m <= SMALL:
         return 1.0
     some = np.linspace(0, n - 1, 16).astype(int)
-    exponents = v - eta * cost[some]
-    return float((exponents - exponents.max(axis=1, keepdims=True) > low[some, None]).mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponents = v - eta * cost[some]
+        exponents -= exponents.max(axis=1, keepdims=True)
+    return 1.0 if np.isnan(exponents).any() else float((exponents > low[some, None]).mean())

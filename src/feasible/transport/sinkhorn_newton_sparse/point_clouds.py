@@ -239,7 +239,7 @@ def _wasserstein(
     laws = _law(p, "p"), _law(q, "q")
     points = _grid(shapes[0], real("spacing", spacing, above=0))
     cost = cost_of_points(points, points, ground)
-    weight = real("reg", reg, above=0) * max(float(cost.max()), np.finfo(float).tiny)
+    weight = real("reg", reg, above=0) * (float(cost.max()) or 1.0)
     value = _entropic(*laws, cost, weight, tol)
     if debias:
         value = (

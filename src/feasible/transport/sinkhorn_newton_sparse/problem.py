@@ -19,6 +19,7 @@ from ...core.errors import ArgumentError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, marginals
+from ..cached import Cached
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 BLOCK = 4_000_000
 """Entries of the plan that are held at once where it is not wanted whole."""
+UNLIKE = 1e-6
+"""Least mass over the mean one, below which the smallest ones need care of their own."""
+NEGLIGIBLE = 1e-3
+"""Share of the tolerance that all masses together may miss which are taken for zero."""
 
 
 @dataclass(slots=True)
@@ -59,9 +64,17 @@ class Scaled:
     rows: Int[np.ndarray, " n"]
     columns: Int[np.ndarray, " m"]
 
+    def unlike(self, usual: float, least: float) -> float:
+        """An L1 error that also bounds what the smallest masses may be off: in [least, usual].
+
+        `usual` where no mass is below UNLIKE of the mean one.
+        """
+        small = min(float(x.min()) * len(x) for x in (self.a, self.b))
+        return usual if small >= UNLIKE else max(least, usual * small / len(self.b))
+
 
 @dataclass
-class EntropicTransport(Problem):
+class EntropicTransport(Cached, Problem):
     """Couple masses a and b under a cost, with a weight on the negative entropy.
 
         minimise    sum P C + reg sum P log P
@@ -121,7 +134,16 @@ class EntropicTransport(Problem):
     @cached_property
     def scaled(self) -> Scaled:
         """The problem without empty rows and columns, of mass 1."""
-        rows, columns = np.flatnonzero(self.a > 0), np.flatnonzero(self.b > 0)
+        return self.above(0.0)
+
+    def above(self, tol: float) -> Scaled:
+        """`scaled`, also without the masses that do not matter at an L1 error of tol.
+
+        Those are less than tol / 1000 of the mass on either side, all together.
+        """
+        rows, columns = (
+            np.flatnonzero(x > NEGLIGIBLE * tol / len(x) * x.sum()) for x in self.masses
+        )
         cost = (
             self.cost
             if (len(rows), len(columns)) == self.shape
@@ -130,15 +152,32 @@ class EntropicTransport(Problem):
         a, b = self.a[rows], self.b[columns]
         return Scaled(a / a.sum(), b / b.sum(), cost, rows, columns)
 
-    def unscaled(self, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " m"]) -> Potentials:
+    def unscaled(
+        self,
+        u: Float[np.ndarray, " n"],
+        v: Float[np.ndarray, " m"],
+        scaled: Scaled | None = None,
+    ) -> Potentials:
         """The potentials of exp(u + v - cost / reg) on the scaled problem.
 
-        Their gauge: f has mean zero where it is finite.
+        Their gauge: f has mean zero over the rows of `scaled`. Rows and columns that it left out
+        get the potential with which they have their mass.
+
+        Args:
+            u: (n,) of the scaled problem, multiplied by eta.
+            v: (m,) of the scaled problem, multiplied by eta.
+            scaled: The scaled problem; None: `self.scaled`.
         """
+        scaled = scaled or self.scaled
         f, g = np.full(self.shape[0], -np.inf), np.full(self.shape[1], -np.inf)
         shift = u.mean()
-        f[self.scaled.rows] = self.reg * (u - shift)
-        g[self.scaled.columns] = self.reg * (v + shift + np.log(self.a.sum()))
+        f[scaled.rows] = self.reg * (u - shift)
+        g[scaled.columns] = self.reg * (v + shift + np.log(self.a.sum()))
+        for own, other, mass, cost in ((f, g, self.a, self.cost), (g, f, self.b, self.cost.T)):
+            left = np.flatnonzero((mass > 0) & np.isneginf(own))
+            if len(left):
+                price = logsumexp((other - cost[left]) / self.reg, axis=1)
+                own[left] = self.reg * (np.log(mass[left]) - price)
         return Potentials(f, g)
 
     def values(self, linear: float, total: float) -> tuple[float, float]:

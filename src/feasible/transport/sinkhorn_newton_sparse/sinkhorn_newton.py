@@ -35,7 +35,7 @@ from ...core.errors import ArgumentError, ShapeError
 from ...core.problem import Method, Problem
 from ..arrays import is_torch
 from .coupling import Coupling, Couplings
-from .problem import EntropicTransport, Potentials
+from .problem import EntropicTransport, Potentials, Scaled
 from .settings import SinkhornNewtonSettings
 from .small import solve_at_once
 from .stages import advance, solve_scaled
@@ -71,7 +71,8 @@ def sinkhorn_newton(
     RuntimeWarning, the best iterate, converged=False and the reason in `status`.
 
     Args:
-        a: (n,) masses >= 0; None or [] for uniform ones. Entries of zero are dropped inside.
+        a: (n,) masses >= 0; None or [] for uniform ones. Entries of zero are dropped inside, and
+            of those that are tiny as many as have less than tol / 1000 of the mass together.
         b: (m,) masses >= 0 of the same sum; None or [] for uniform ones.
         cost: (n, m), finite.
         reg: Weight of the entropy, in the cost's unit.
@@ -167,19 +168,20 @@ def _single(
     """Solve one problem, and give it back in kind."""
     given = next((x for x in (cost, a, b) if is_torch(x)), cost)
     problem = EntropicTransport(a, b, cost, reg, relative=relative)
-    scaled = problem.scaled
+    scaled = problem.above(settings.tol)
     v = None
     if warm is not None:
         g = np.asarray(warm[1].detach().cpu() if is_torch(warm[1]) else warm[1], dtype=float)
         if g.shape != (problem.shape[1],):
             raise ShapeError(f"warmstart: g has shape {g.shape}, expected ({problem.shape[1]},)")
         v = np.where(np.isfinite(g), g, 0.0)[scaled.columns] / problem.reg
-    small = solve_at_once(scaled, 1 / problem.reg, settings, v)
-    if small is not None:
-        state, *sums = small
-    else:
-        state = solve_scaled(scaled, 1 / problem.reg, settings, v)
-        sums = list(values(scaled, state))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows ends with a status
+        small = solve_at_once(scaled, 1 / problem.reg, settings, v)
+        if small is not None:
+            state, *sums = small
+        else:
+            state = solve_scaled(scaled, 1 / problem.reg, settings, v)
+            sums = list(values(scaled, state))
     u, v, error = best_potentials(state)
     linear, value = problem.values(*sums)
     if not state.converged:
@@ -204,7 +206,7 @@ def _single(
         state.why,
         len(state.stages),
         history,
-        problem.unscaled(u, v),
+        problem.unscaled(u, v, scaled),
         problem,
         given,
     )
@@ -235,19 +237,24 @@ class SinkhornNewton(SinkhornNewtonSettings, Method):
     solves: ClassVar[type[Problem]] = EntropicTransport
     name: ClassVar[str] = "sinkhorn-newton"
 
+    def _scaled(self, problem: EntropicTransport) -> Scaled:
+        """The problem that the stages solve, made once."""
+        found: Scaled = problem.cached(("above", self.tol), lambda: problem.above(self.tol))
+        return found
+
     def init(self, problem: EntropicTransport, rng: np.random.Generator) -> SinkhornNewtonState:
         """The state at potentials zero."""
-        return start(problem.scaled, 1 / problem.reg, self)
+        return start(self._scaled(problem), 1 / problem.reg, self)
 
     def step(self, problem: EntropicTransport, state: SinkhornNewtonState) -> SinkhornNewtonState:
         """One iteration."""
-        advance(problem.scaled, state, self)
+        advance(self._scaled(problem), state, self)
         return state
 
     def answer(self, problem: EntropicTransport, state: SinkhornNewtonState) -> Potentials:
         """The potentials of the least error at the problem's `reg`."""
         u, v, _ = best_potentials(state)
-        return problem.unscaled(u, v)
+        return problem.unscaled(u, v, self._scaled(problem))
 
     def done(self, problem: EntropicTransport, state: SinkhornNewtonState) -> str | None:
         """When the marginal error is within tol, or nothing moves any more."""

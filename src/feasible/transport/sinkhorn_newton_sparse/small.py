@@ -31,8 +31,8 @@ LENGTH = 512
 
 
 def _fast(function):  # type: ignore[no-untyped-def]
-    """Compile with the floating-point freedom of FAST."""
-    return compiled(function, fastmath=FAST)
+    """Compile with the floating-point freedom of FAST; a division by zero gives an infinity."""
+    return compiled(function, fastmath=FAST, error_model="numpy")
 
 
 @_fast
@@ -183,6 +183,8 @@ def solve_at_once(
     if max(n, m) > SIDE or settings != SinkhornNewtonSettings(tol=settings.tol):
         return None
     reach = eta * float(cost.max() - cost.min())
+    if not math.isfinite(reach):
+        return None
     starts = (
         [([eta], LENGTH)]
         if v is not None or reach < QUIET

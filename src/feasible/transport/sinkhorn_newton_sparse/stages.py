@@ -34,6 +34,8 @@ a whole one.
 NEAR, LEVEL = 0.15, 0.02
 """L1 errors: up to which Newton begins where it stands, and to which an intermediate eta is solved.
 """
+STEP, FAR = 30.0, 300.0
+"""Change of a potential in a Newton step at most, and from which on each is cut by itself."""
 STALLS = 6
 """Line searches without success after which it is over."""
 
@@ -60,7 +62,13 @@ def advance(problem: Scaled, state: SinkhornNewtonState, settings: SinkhornNewto
         settings: What the stages may do.
     """
     last = len(state.levels) == 1
-    goal = settings.tol if last else LEVEL
+    goal = settings.tol if last else problem.unlike(LEVEL, settings.tol)
+    if not math.isfinite(state.error):
+        state.why = (
+            "the marginal error is no finite number: reg is too small for costs of this size to "
+            "be told apart in double precision"
+        )
+        return
     if state.error <= goal:
         if last:
             state.converged, state.why = True, reached(state.error, settings.tol)
@@ -187,8 +195,12 @@ def _newton(problem: Scaled, state: SinkhornNewtonState, settings: SinkhornNewto
         ptr, idx, val, 1 / problem.a, state.cols, ridge, right, accuracy, settings.max_cg, direction
     )
     direction -= (direction.max() + direction.min()) / 2
-    slope = float(right @ direction)
-    length = min(1.0, 30.0 / max(float(np.abs(direction).max()), 1e-300))
+    top = max(float(np.abs(direction).max()), 1e-300)
+    if top > FAR:  # some columns are so far off that the others would hardly move
+        direction = np.clip(direction - b @ direction, -STEP, STEP)
+        top = STEP
+    slope = max(float(right @ direction), 0.0)
+    length = min(1.0, STEP / top)
     slack = 4e-16 * max(1.0, abs(state.value))
     full = length
     for _ in range(30):

@@ -139,7 +139,7 @@ def start(
 def levels(eta: float, spread: float) -> list[float]:
     """Etas of an annealed start: eta / 4^j, down to the last above QUIET / 4 over the range."""
     found = [eta]
-    while found[0] / 4 >= QUIET / 4 / spread:
+    while math.isfinite(spread) and found[0] / 4 >= QUIET / 4 / spread:
         found.insert(0, found[0] / 4)
     return found
 

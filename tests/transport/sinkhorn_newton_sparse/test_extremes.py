@@ -1,0 +1,139 @@
+"""Masses, costs and regularisations at the ends of double precision."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from feasible.transport import (
+    EntropicTransport,
+    SinkhornNewton,
+    sinkhorn_newton,
+    sparse_ot,
+    wasserstein_1,
+    wasserstein_2,
+)
+
+TOL = 1e-10
+
+
+def line(n):
+    x = np.arange(float(n))
+    return x, (x[:, None] - x) ** 2
+
+
+def bell(x, mean, width):
+    mass = np.exp(-((x - mean) ** 2) / (2 * width**2))
+    return mass / mass.sum()
+
+
+def unlike(n, seed, kind):
+    draw = np.random.default_rng(seed)
+    mass = (
+        draw.dirichlet(np.full(n, 0.1))
+        if kind == "dirichlet"
+        else np.exp(10 * draw.normal(size=n))
+        if kind == "lognormal"
+        else draw.random(n)
+    )
+    if kind.startswith("1e"):
+        mass[::3] = float(kind)
+    return mass / mass.sum()
+
+
+def assert_solved(a, b, cost, reg, tol=TOL):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = sinkhorn_newton(a, b, cost, reg, relative=True, tol=tol)
+    assert found.converged
+    errors = np.abs(found.plan.sum(1) - a).sum(), np.abs(found.plan.sum(0) - b).sum()
+    assert sum(errors) <= 1.01 * tol + 1e-13
+    assert np.isfinite(found.value)
+    for potential, mass in zip(found.potentials, (a, b), strict=True):
+        assert np.isfinite(potential[mass > 0]).all()
+
+
+@pytest.mark.parametrize("reg", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("width", [1, 2, 5, 8])
+@pytest.mark.parametrize("n", [50, 100, 200, 500])
+def test_gaussian_histograms_are_coupled_to_tol(n, width, reg):
+    x, cost = line(n)
+    assert_solved(bell(x, 0.2 * n, width), bell(x, 0.7 * n, width), cost, reg)
+
+
+@pytest.mark.parametrize("reg", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("side", ["a", "b", "both"])
+@pytest.mark.parametrize(
+    "kind", ["dirichlet", "lognormal", "1e-20", "1e-100", "1e-290", "1e-308", "1e-320"]
+)
+def test_masses_of_any_range_are_coupled_to_tol(kind, side, reg):
+    for seed, n in enumerate((40, 100, 130)):
+        a = unlike(n, seed, kind if side != "b" else "even")
+        b = unlike(n, seed + 50, kind if side != "a" else "even")
+        assert_solved(a, b, line(n)[1], reg)
+        assert_solved(a, b, np.random.default_rng(seed).random((n, n)), reg)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(2, 90), st.integers(2, 90), st.integers(0, 10_000), st.sampled_from([1e-4, 1e-7])
+)
+def test_tiny_masses_are_coupled_at_other_tolerances_too(n, m, seed, tol):
+    draw = np.random.default_rng(seed)
+    a, b = (10.0 ** draw.uniform(-30, 0, size) for size in (n, m))
+    assert_solved(a / a.sum(), b / b.sum(), draw.random((n, m)), 1e-3, tol)
+
+
+def test_a_run_couples_tiny_masses_and_its_answer_is_judged_feasible():
+    x, cost = line(100)
+    problem = EntropicTransport(bell(x, 20, 5), bell(x, 70, 5), cost, 1e-3, relative=True)
+    method = SinkhornNewton()
+    state = method.init(problem, np.random.default_rng(0))
+    while method.done(problem, state) is None:
+        state = method.step(problem, state)
+    verdict = problem.judge(method.answer(problem, state))
+    assert verdict.feasible
+    assert verdict.residual <= 1e-6 * verdict.objective
+
+
+def test_the_distance_of_two_shifted_bells_is_their_shift():
+    x, _ = line(100)
+    assert wasserstein_2(bell(x, 20, 5), bell(x, 70, 5)) == pytest.approx(50.0, rel=1e-3)
+
+
+# -- nothing runs for ever -------------------------------------------------------------------------
+
+
+def test_the_distance_within_one_cell_is_zero():
+    assert wasserstein_2(np.ones(1), np.ones(1)) == 0
+    assert wasserstein_1(np.ones((1, 1)), np.ones((1, 1))) == 0
+
+
+@pytest.mark.parametrize("mode", ["auto", "paper"])
+@pytest.mark.parametrize("max_newton", [0, 200])
+@pytest.mark.parametrize("n", [3, 80])
+def test_what_overflows_ends_with_a_status(n, max_newton, mode):
+    cost = 1e300 * np.random.default_rng(0).random((n, n))
+    with pytest.warns(RuntimeWarning, match="no finite number"):
+        found = sinkhorn_newton(None, None, cost, 1e-300, mode=mode, max_newton=max_newton)
+    assert not found.converged
+    assert "no finite number" in found.status
+
+
+@pytest.mark.parametrize("n", [3, 80])
+def test_a_free_plan_is_found_at_the_least_regularisation(n):
+    found = sinkhorn_newton(None, None, 1e10 * np.eye(n), 1e-300)
+    assert found.converged
+    assert 0 <= found.value_linear <= 1e-280
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("formulation", ["semidual", "dual"])
+@pytest.mark.parametrize("k", [2, 5])
+def test_a_capped_plan_that_overflows_ends_unconverged(k, formulation):
+    cost = 1e307 * np.random.default_rng(0).random((5, 5))
+    found = sparse_ot(None, None, cost, k, 1e-300, formulation=formulation)
+    assert not found.converged
