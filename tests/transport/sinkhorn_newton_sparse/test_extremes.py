@@ -1,12 +1,14 @@
-"""Masses, costs and regularisations at the ends of double precision."""
+"""Masses, costs and regularisations at the ends of double precision, and no entropy at all."""
 
 from __future__ import annotations
 
 import warnings
 
 import numpy as np
+import ot
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.stats import wasserstein_distance
 
 from feasible.transport import (
     EntropicTransport,
@@ -137,3 +139,40 @@ def test_a_capped_plan_that_overflows_ends_unconverged(k, formulation):
     cost = 1e307 * np.random.default_rng(0).random((5, 5))
     found = sparse_ot(None, None, cost, k, 1e-300, formulation=formulation)
     assert not found.converged
+
+
+# -- without entropy -------------------------------------------------------------------------------
+
+
+def assert_exact(a, b, cost, value, reg=1e-3):
+    exact = sinkhorn_newton(a, b, cost, reg, relative=True).unregularised()
+    assert exact.value == pytest.approx(value, rel=1e-9, abs=1e-12 * cost.max())
+    assert np.abs(exact.plan.sum(1) - a).max() <= 1e-12
+    assert np.abs(exact.plan.sum(0) - b).max() <= 1e-12
+    assert exact.plan.data.min() > 0
+    assert -1e-12 <= exact.gap <= 2e-9 * cost.max()
+
+
+@pytest.mark.parametrize("reg", [1e-2, 1e-4])
+@pytest.mark.parametrize("floor", [0.0, 1e-8, 1e-12, 1e-20, 1e-300])
+def test_a_histogram_with_small_masses_has_the_exact_value(floor, reg):
+    x, cost = line(100)
+    a, b = bell(x, 20, 5) + floor, bell(x, 70, 9) + floor
+    a, b = a / a.sum(), b / b.sum()
+    assert_exact(a, b, cost, ot.emd2_1d(x, x, a, b), reg)
+    distance = np.sqrt(cost)
+    assert_exact(a, b, distance, wasserstein_distance(x, x, a, b), reg)
+
+
+@pytest.mark.parametrize("kind", ["dirichlet", "lognormal", "even", "1e-8", "1e-20", "1e-320"])
+@pytest.mark.parametrize("seed", range(3))
+def test_any_masses_have_the_value_of_the_network_simplex(kind, seed):
+    a, b = unlike(40, seed, kind), unlike(60, seed + 9, kind)
+    cost = np.random.default_rng(seed).random((40, 60))
+    assert_exact(a, b, cost, ot.emd2(a, b, cost))
+
+
+def test_masses_of_another_sum_keep_it():
+    a, b = 1e-6 * unlike(30, 1, "even"), 1e-6 * unlike(20, 2, "even")
+    cost = np.random.default_rng(3).random((30, 20))
+    assert_exact(a, b, cost, 1e-6 * ot.emd2(1e6 * a, 1e6 * b, cost))

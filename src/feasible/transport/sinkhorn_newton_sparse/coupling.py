@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     import scipy.sparse
     import torch
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
+
+MEAN = 1e3
+"""Mean mass in a linear program, whose solver knows absolute tolerances only."""
 
 
 @dataclass
@@ -105,37 +108,36 @@ class Coupling:
             least: Share of the mass above which an entry of the plan is a variable at first.
 
         Raises:
-            Infeasible: The entries do not reach the marginals; take a smaller `least`.
+            Infeasible: The linear program was not solved.
         """
         import scipy.sparse
         from scipy.optimize import linprog
 
         (a, b), cost = self.problem.masses, self.problem.cost
         (n, m), unit = cost.shape, float(np.abs(cost).max()) or 1.0
+        scale = MEAN / a.mean()
         i, j = self.sparse_plan(least).tocoo().coords
+        corner = filled(a, b)
+        i, j = np.unique(np.stack([np.r_[i, corner[0]], np.r_[j, corner[1]]]), axis=1)
         while True:
             number = np.arange(len(i))
             sums = scipy.sparse.csr_array(
                 (np.ones(2 * len(i)), (np.r_[i, n + j], np.r_[number, number])),
                 shape=(n + m, len(i)),
             )
-            found = (
-                linprog(
-                    cost[i, j] / unit,
-                    A_eq=sums,
-                    b_eq=np.r_[a, b],
-                    bounds=(0, None),
-                    method="highs-ds",
-                    options={"dual_feasibility_tolerance": 1e-10},
-                )
-                if len(i)
-                else None
+            found = linprog(
+                cost[i, j] / unit,
+                A_eq=sums,
+                b_eq=np.r_[a, b] * scale,
+                bounds=(0, None),
+                method="highs-ds",
+                options={
+                    "dual_feasibility_tolerance": 1e-10,
+                    "primal_feasibility_tolerance": 1e-10,
+                },
             )
-            if found is None or found.x is None:
-                raise Infeasible(
-                    f"least={least:g}: the {len(i)} entries of the plan above it do not reach the "
-                    "marginals; take a smaller one"
-                )
+            if found.x is None:
+                raise Infeasible(f"the linear program was not solved: {found.message}")
             f, g = np.split(unit * found.eqlin.marginals, [n])
             g[b == 0] = -np.inf
             best = np.concatenate(
@@ -144,13 +146,61 @@ class Coupling:
             lowest = cost[np.arange(n), best] - g[best]
             cheaper = np.flatnonzero((a > 0) & (lowest < f - 1e-9 * unit))
             if not len(cheaper):
-                value = unit * float(found.fun)
-                return Unregularised(
-                    scipy.sparse.csr_array((found.x, (i, j)), shape=(n, m)),
-                    value,
-                    value - float(lowest @ a + g[b > 0] @ b[b > 0]),
-                )
+                break
             i, j = np.r_[i, cheaper], np.r_[j, best[cheaper]]
+        plan = met(scipy.sparse.csr_array((found.x / scale, (i, j)), shape=(n, m)), a, b)
+        i, j = plan.tocoo().coords
+        value = float(plan.tocoo().data @ cost[i, j])
+        return Unregularised(plan, value, max(value - float(lowest @ a + g[b > 0] @ b[b > 0]), 0.0))
+
+
+def filled(
+    a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]
+) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"], Float[np.ndarray, " e"]]:
+    """Rows, columns and masses of a plan of at most n + m entries: the north-west corner rule.
+
+    Args:
+        a: (n,) masses >= 0.
+        b: (m,) masses >= 0, of about the same sum; what one side has more is left.
+    """
+    rows, columns, masses = [], [], []
+    i = j = 0
+    left, wanted = float(a[0]), float(b[0])
+    while True:
+        moved = min(left, wanted)
+        if moved > 0:
+            rows.append(i)
+            columns.append(j)
+            masses.append(moved)
+        left, wanted = left - moved, wanted - moved
+        if left <= 0:
+            i += 1
+        else:
+            j += 1
+        if i == len(a) or j == len(b):
+            return np.array(rows, int), np.array(columns, int), np.array(masses)
+        left, wanted = (float(a[i]), wanted) if left <= 0 else (left, float(b[j]))
+
+
+def met(
+    plan: scipy.sparse.csr_array, a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]
+) -> scipy.sparse.csr_array:
+    """A plan that meets its marginals, near one that nearly does; entries of zero are left out."""
+    import scipy.sparse
+
+    coo = plan.tocoo()
+    (i, j), p = coo.coords, np.maximum(coo.data, 0.0)
+    for at, mass in ((i, a), (j, b)):
+        sums = np.bincount(at, p, len(mass))
+        p = p * np.minimum(1.0, np.divide(mass, sums, out=np.ones_like(mass), where=sums > 0))[at]
+    gaps = (np.maximum(x - np.bincount(at, p, len(x)), 0.0) for at, x in ((i, a), (j, b)))
+    rows, columns, more = filled(*gaps)
+    met = scipy.sparse.csr_array(
+        (np.r_[p, more], (np.r_[i, rows], np.r_[j, columns])), shape=plan.shape
+    )
+    met.sum_duplicates()
+    met.eliminate_zeros()
+    return met
 
 
 @dataclass
