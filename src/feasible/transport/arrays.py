@@ -22,12 +22,13 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def plain(value: Any, name: str) -> np.ndarray:
+def plain(value: Any, name: str, infinite: bool = False) -> np.ndarray:
     """A float64 array of what was given, C-contiguous; copied only where it must be.
 
     Args:
         value: NumPy or torch, of numbers, or nested lists.
         name: The argument, as its user knows it.
+        infinite: Let +inf pass.
 
     Raises:
         ArgumentTypeError: What is no array of real numbers.
@@ -43,8 +44,11 @@ def plain(value: Any, name: str) -> np.ndarray:
         raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected real numbers")
     array = np.ascontiguousarray(array, dtype=np.float64)
     if array.size and not np.isfinite([array.min(), array.max()]).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise NotFinite(f"{name}{list(at)} is {array[at]}: expected finite numbers")
+        wrong = ~np.isfinite(array) & ~(infinite & (array == np.inf))
+        if wrong.any():
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            kind = "finite numbers, or inf" if infinite else "finite numbers"
+            raise NotFinite(f"{name}{list(at)} is {array[at]}: expected {kind}")
     return array
 
 
@@ -126,14 +130,14 @@ def marginals(
     return first, second * (mass / other)
 
 
-def cost_matrix(value: Any, name: str = "cost") -> Float[np.ndarray, "n m"]:
-    """A finite (n, m) matrix with at least one entry.
+def cost_matrix(value: Any, name: str = "cost", infinite: bool = False) -> Float[np.ndarray, "n m"]:
+    """A finite (n, m) matrix with at least one entry; with +inf too where `infinite`.
 
     Raises:
         ShapeError: Another number of axes, or an empty one.
         NotFinite: NaN or infinities.
     """
-    array = plain(value, name)
+    array = plain(value, name, infinite)
     if array.ndim != 2:
         raise ShapeError(f"{name} has shape {array.shape}, expected (n, m)")
     if 0 in array.shape:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import wasserstein_distance
 
+from feasible.core.errors import Infeasible, NotFinite
 from feasible.transport import (
     EntropicTransport,
     SinkhornNewton,
@@ -176,3 +177,75 @@ def test_masses_of_another_sum_keep_it():
     a, b = 1e-6 * unlike(30, 1, "even"), 1e-6 * unlike(20, 2, "even")
     cost = np.random.default_rng(3).random((30, 20))
     assert_exact(a, b, cost, 1e-6 * ot.emd2(1e6 * a, 1e6 * b, cost))
+
+
+# -- forbidden pairs -------------------------------------------------------------------------------
+
+
+def forbidding(n, m, share, seed):
+    """Costs with forbidden pairs, and masses that the others can carry."""
+    draw = np.random.default_rng(seed)
+    allowed = draw.random((n, m)) >= share
+    allowed[np.arange(n), draw.integers(m, size=n)] = True
+    allowed[draw.integers(n, size=m), np.arange(m)] = True
+    plan = np.where(allowed, draw.random((n, m)), 0.0)
+    plan /= plan.sum()
+    return plan.sum(1), plan.sum(0), np.where(allowed, draw.random((n, m)), np.inf)
+
+
+@pytest.mark.parametrize("reg", [1e-1, 1e-3, 1e-4])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("n", [20, 70, 100, 200])
+def test_forbidden_pairs_carry_exactly_nothing(n, share, reg):
+    for seed in range(3):
+        a, b, cost = forbidding(n, n + seed, share, seed)
+        assert_solved(a, b, cost, reg)
+        found = sinkhorn_newton(a, b, cost, reg)
+        assert (found.plan[cost == np.inf] == 0).all()
+        assert (found.rounded()[cost == np.inf] == 0).all()
+
+
+def test_the_only_allowed_plan_is_found():
+    half = np.full(2, 0.5)
+    found = sinkhorn_newton(half, half, [[1.0, 2.0], [np.inf, 1.0]], 1e-2)
+    assert found.plan == pytest.approx(np.eye(2) / 2, abs=1e-10)
+
+
+@pytest.mark.parametrize("n", [2, 70])
+def test_masses_that_allowed_pairs_cannot_carry_are_infeasible(n):
+    a, b = np.full(2 * n, 1.0), np.full(2 * n, 1.0)
+    a[:n] *= 1.001
+    a *= b.sum() / a.sum()
+    cost = np.random.default_rng(0).random((2 * n, 2 * n))
+    cost[:n, n:] = np.inf
+    with pytest.raises(Infeasible, match="cannot carry"):
+        sinkhorn_newton(a, b, cost, 1e-2)
+    cost[0] = np.inf
+    with pytest.raises(Infeasible, match=r"a\[0\]"):
+        sinkhorn_newton(a, b, cost, 1e-2)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_without_entropy_forbidden_pairs_carry_nothing_either(share):
+    a, b, cost = forbidding(40, 50, share, 1)
+    exact = sinkhorn_newton(a, b, cost, 1e-3).unregularised()
+    high = np.where(cost == np.inf, 1e3, cost)
+    assert exact.value == pytest.approx(ot.emd2(a, b, high), rel=1e-9)
+    assert (exact.plan.toarray()[cost == np.inf] == 0).all()
+
+
+def test_a_run_with_forbidden_pairs_is_judged_by_its_dual():
+    a, b, cost = forbidding(70, 80, 0.9, 2)
+    problem, method = EntropicTransport(a, b, cost, 1e-3), SinkhornNewton()
+    state = method.init(problem, np.random.default_rng(0))
+    while method.done(problem, state) is None:
+        state = method.step(problem, state)
+    verdict = problem.judge(method.answer(problem, state))
+    assert verdict.feasible
+    assert verdict.residual <= 1e-9
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+def test_other_infinities_are_refused(wrong):
+    with pytest.raises(NotFinite, match=r"cost\[0, 1\]"):
+        sinkhorn_newton(None, None, [[0.0, wrong], [np.inf, 0.0]], 0.1)

@@ -343,7 +343,7 @@ def test_masses_scale_the_plan_and_the_value_follows_its_formula():
         ({"a": [0.0, 0.0]}, ArgumentError, "no mass"),
         ({"a": [0.5, 0.6]}, ArgumentError, r"sum\(a\) = 1.1"),
         ({"a": [1.0]}, ShapeError, "a has 1 entries, expected 2"),
-        ({"cost": [[0.0, np.inf], [1.0, 0.0]]}, NotFinite, r"cost\[0, 1\] is inf"),
+        ({"cost": [[0.0, -np.inf], [1.0, 0.0]]}, NotFinite, r"cost\[0, 1\] is -inf"),
         ({"cost": [[0.0, np.nan], [1.0, 0.0]]}, NotFinite, "cost"),
         ({"cost": np.zeros((0, 2))}, ShapeError, "at least one row"),
         ({"cost": [1.0, 2.0]}, ShapeError, "cost has shape"),

@@ -93,10 +93,15 @@ class Coupling:
     def rounded(self) -> Any:
         """The plan moved onto the marginals exactly, by at most twice its marginal error.
 
+        Where pairs are forbidden they stay at 0, and the marginals may keep a part of that error.
+
         References:
             Altschuler, Weed, Rigollet, NeurIPS 2017, algorithm 2.
         """
-        return like(rounded(self.problem.plan(self.exact), *self.problem.masses), self.given)
+        plan = rounded(self.problem.plan(self.exact), *self.problem.masses)
+        if self.problem.forbids:
+            plan[self.problem.cost == np.inf] = 0.0
+        return like(plan, self.given)
 
     def unregularised(self, least: float = 1e-9) -> Unregularised:
         """The transport without entropy, by linear programs (HiGHS, dual simplex).
@@ -114,11 +119,11 @@ class Coupling:
         from scipy.optimize import linprog
 
         (a, b), cost = self.problem.masses, self.problem.cost
-        (n, m), unit = cost.shape, float(np.abs(cost).max()) or 1.0
+        (n, m), unit = cost.shape, float(np.abs(cost[np.isfinite(cost)]).max()) or 1.0
         scale = MEAN / a.mean()
         i, j = self.sparse_plan(least).tocoo().coords
-        corner = filled(a, b)
-        i, j = np.unique(np.stack([np.r_[i, corner[0]], np.r_[j, corner[1]]]), axis=1)
+        more = np.nonzero(np.isfinite(cost)) if self.problem.forbids else filled(a, b)[:2]
+        i, j = np.unique(np.stack([np.r_[i, more[0]], np.r_[j, more[1]]]), axis=1)
         while True:
             number = np.arange(len(i))
             sums = scipy.sparse.csr_array(
@@ -148,7 +153,10 @@ class Coupling:
             if not len(cheaper):
                 break
             i, j = np.r_[i, cheaper], np.r_[j, best[cheaper]]
-        plan = met(scipy.sparse.csr_array((found.x / scale, (i, j)), shape=(n, m)), a, b)
+        plan = scipy.sparse.csr_array((found.x / scale, (i, j)), shape=(n, m))
+        if not self.problem.forbids:
+            plan = met(plan, a, b)
+        plan.eliminate_zeros()
         i, j = plan.tocoo().coords
         value = float(plan.tocoo().data @ cost[i, j])
         return Unregularised(plan, value, max(value - float(lowest @ a + g[b > 0] @ b[b > 0]), 0.0))

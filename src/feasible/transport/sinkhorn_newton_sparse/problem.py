@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import logsumexp, xlogy
 
 from ...core.checks import real
-from ...core.errors import ArgumentError
+from ...core.errors import ArgumentError, Infeasible
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, marginals
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BLOCK = 4_000_000
 """Entries of the plan that are held at once where it is not wanted whole."""
+FORBIDDEN = 1e150
+"""Cost that stands for an infinite one: no potential makes up for it, and it times 0 is 0."""
 UNLIKE = 1e-6
 """Least mass over the mean one, below which the smallest ones need care of their own."""
 NEGLIGIBLE = 1e-3
@@ -53,9 +55,10 @@ class Scaled:
     Attributes:
         a: (n,) positive masses of sum 1.
         b: (m,) positive masses of sum 1.
-        cost: (n, m).
+        cost: (n, m); FORBIDDEN where a pair is.
         rows: (n,) which of the problem's rows are left.
         columns: (m,) which of its columns are.
+        forbids: Whether there are forbidden pairs.
     """
 
     a: Float[np.ndarray, " n"]
@@ -63,14 +66,23 @@ class Scaled:
     cost: Float[np.ndarray, "n m"]
     rows: Int[np.ndarray, " n"]
     columns: Int[np.ndarray, " m"]
+    forbids: bool = False
+
+    @property
+    def spread(self) -> float:
+        """Range of the costs of pairs that are not forbidden."""
+        allowed = self.cost[self.cost < FORBIDDEN] if self.forbids else self.cost
+        return float(allowed.max() - allowed.min())
 
     def unlike(self, usual: float, least: float) -> float:
         """An L1 error that also bounds what the smallest masses may be off: in [least, usual].
 
-        `usual` where no mass is below UNLIKE of the mean one.
+        `usual` where no mass is below UNLIKE of the mean one, and no pair is forbidden.
         """
         small = min(float(x.min()) * len(x) for x in (self.a, self.b))
-        return usual if small >= UNLIKE else max(least, usual * small / len(self.b))
+        if small >= UNLIKE and not self.forbids:
+            return usual
+        return max(least, usual * small / len(self.b) if small < UNLIKE else 1e-3 * usual)
 
 
 @dataclass
@@ -89,7 +101,7 @@ class EntropicTransport(Cached, Problem):
     Attributes:
         a: (n,) masses >= 0; None for uniform ones.
         b: (m,) masses >= 0 of the same sum; None for uniform ones.
-        cost: (n, m), finite.
+        cost: (n, m), finite, or inf where a pair is forbidden.
         reg: Weight of the negative entropy, > 0, in the cost's unit.
         relative: reg is a share of the largest absolute cost.
         tolerance: Violation up to which a plan counts as feasible.
@@ -98,7 +110,8 @@ class EntropicTransport(Cached, Problem):
         ArgumentError: Negative masses, masses that differ, reg <= 0.
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
-        NotFinite: NaN or infinities.
+        NotFinite: NaN or infinities other than forbidden pairs.
+        Infeasible: A mass all of whose pairs are forbidden.
     """
 
     a: Any
@@ -114,10 +127,11 @@ class EntropicTransport(Cached, Problem):
     example_budget: ClassVar[str] = "gradients=1000"
 
     def __post_init__(self) -> None:
-        self.cost = cost_matrix(self.cost)
+        self.cost = cost_matrix(self.cost, infinite=True)
+        self.forbids = bool(self.cost.max() == np.inf)
         self.reg = real("reg", self.reg, above=0)
         if self.relative:
-            top = float(np.abs(self.cost).max())
+            top = float(np.abs(self.cost[np.isfinite(self.cost)]).max(initial=0.0))
             if not top > 0:
                 raise ArgumentError(
                     "relative=True: the cost is zero everywhere, so reg has no unit"
@@ -125,6 +139,17 @@ class EntropicTransport(Cached, Problem):
             self.reg, self.relative = self.reg * top, False
         self.masses = marginals(self.a, self.b, *self.cost.shape)
         self.a, self.b = self.masses
+        if self.forbids:
+            allowed = np.isfinite(self.cost)
+            for name, stuck in (
+                ("a", (self.a > 0) & ~allowed[:, self.b > 0].any(axis=1)),
+                ("b", (self.b > 0) & ~allowed[self.a > 0].any(axis=0)),
+            ):
+                if stuck.any():
+                    at = int(stuck.argmax())
+                    raise Infeasible(
+                        f"{name}[{at}] has mass, but every pair of it is forbidden (cost inf)"
+                    )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -144,13 +169,18 @@ class EntropicTransport(Cached, Problem):
         rows, columns = (
             np.flatnonzero(x > NEGLIGIBLE * tol / len(x) * x.sum()) for x in self.masses
         )
+        if self.forbids:  # who is left with forbidden pairs alone has as little mass
+            allowed = np.isfinite(self.cost[np.ix_(rows, columns)])
+            rows, columns = rows[allowed.any(axis=1)], columns[allowed.any(axis=0)]
         cost = (
             self.cost
             if (len(rows), len(columns)) == self.shape
             else np.ascontiguousarray(self.cost[np.ix_(rows, columns)])
         )
+        if self.forbids:
+            cost = np.minimum(cost, FORBIDDEN)
         a, b = self.a[rows], self.b[columns]
-        return Scaled(a / a.sum(), b / b.sum(), cost, rows, columns)
+        return Scaled(a / a.sum(), b / b.sum(), cost, rows, columns, self.forbids)
 
     def unscaled(
         self,
@@ -177,8 +207,33 @@ class EntropicTransport(Cached, Problem):
             left = np.flatnonzero((mass > 0) & np.isneginf(own))
             if len(left):
                 price = logsumexp((other - cost[left]) / self.reg, axis=1)
-                own[left] = self.reg * (np.log(mass[left]) - price)
+                found = np.isfinite(price)
+                own[left[found]] = self.reg * (np.log(mass[left[found]]) - price[found])
         return Potentials(f, g)
+
+    def can_be_carried(self) -> bool:
+        """False where the pairs that are not forbidden cannot carry the mass (a maximum flow).
+
+        Masses are rounded up to 2^-30 of all, so what is short of less may pass.
+        """
+        import scipy.sparse
+        from scipy.sparse.csgraph import maximum_flow
+
+        n, m = self.shape
+        whole = 2**30
+        first, second = (np.ceil(x / x.sum() * whole).astype(np.int32) for x in self.masses)
+        i, j = np.nonzero(np.isfinite(self.cost) & (self.a > 0)[:, None] & (self.b > 0))
+        graph = scipy.sparse.csr_array(
+            (
+                np.concatenate([first, second, np.minimum(first[i], second[j])]),
+                (
+                    np.r_[np.full(n, n + m), n + np.arange(m), i],
+                    np.r_[np.arange(n), np.full(m, n + m + 1), n + j],
+                ),
+            ),
+            shape=(n + m + 2, n + m + 2),
+        )
+        return bool(maximum_flow(graph, n + m, n + m + 1).flow_value >= whole - 1)
 
     def values(self, linear: float, total: float) -> tuple[float, float]:
         """The values of the plan with its mass, given those of the scaled problem, whose mass is 1.
@@ -285,7 +340,11 @@ class EntropicTransport(Cached, Problem):
             for part in self.blocks():
                 block = self.plan(shrunk, part)
                 block += row_gap[part, None] * column_gap
-                linear += float((block * self.cost[part]).sum())
+                cost = self.cost[part]
+                if self.forbids:
+                    block[cost == np.inf] = 0.0
+                    cost = np.where(cost == np.inf, 0.0, cost)
+                linear += float((block * cost).sum())
                 entropy += float(xlogy(block, block).sum())
             return self._verdict(linear, entropy, errors, dual)
 

@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ...core.checks import real
-from ...core.errors import ArgumentError, ShapeError
+from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Method, Problem
 from ..arrays import is_torch
 from .coupling import Coupling, Couplings
@@ -74,7 +74,7 @@ def sinkhorn_newton(
         a: (n,) masses >= 0; None or [] for uniform ones. Entries of zero are dropped inside, and
             of those that are tiny as many as have less than tol / 1000 of the mass together.
         b: (m,) masses >= 0 of the same sum; None or [] for uniform ones.
-        cost: (n, m), finite.
+        cost: (n, m), finite, or inf where a pair is forbidden: the plan is exactly 0 there.
         reg: Weight of the entropy, in the cost's unit.
         eta: 1 / reg, in its place.
         mode: "auto", or "paper": the paper's two stages without our additions.
@@ -95,7 +95,8 @@ def sinkhorn_newton(
         ArgumentError: Negative masses, masses that differ, reg <= 0, settings.
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
-        NotFinite: NaN or infinities.
+        NotFinite: NaN or infinities other than forbidden pairs.
+        Infeasible: The pairs that are not forbidden cannot carry the mass.
 
     Example:
         >>> import numpy as np
@@ -184,6 +185,10 @@ def _single(
             sums = list(values(scaled, state))
     u, v, error = best_potentials(state)
     linear, value = problem.values(*sums)
+    if not state.converged and problem.forbids and not problem.can_be_carried():
+        raise Infeasible(
+            "cost: the pairs that are not forbidden (inf) cannot carry the mass of a to b"
+        )
     if not state.converged:
         warnings.warn(
             f"sinkhorn_newton did not converge: {state.why}; marginal error {error:.2g}",

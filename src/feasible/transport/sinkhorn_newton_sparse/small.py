@@ -182,7 +182,7 @@ def solve_at_once(
     n, m = cost.shape
     if max(n, m) > SIDE or settings != SinkhornNewtonSettings(tol=settings.tol):
         return None
-    reach = eta * float(cost.max() - cost.min())
+    reach = eta * problem.spread
     if not math.isfinite(reach):
         return None
     starts = (

@@ -150,7 +150,7 @@ def _stage(
     if left <= (PATIENCE if state.kernel.whole is None else PATIENCE_DENSE):
         return "sinkhorn"
     if state.error > NEAR and len(state.levels) == 1 and len(set(state.etas)) == 1:
-        state.spread = float(problem.cost.max() - problem.cost.min())
+        state.spread = problem.spread
         if state.levels[0] * state.spread >= QUIET:
             return "anneal"
     return "newton"
