@@ -50,6 +50,7 @@ class Evaluator:
         proximity: The surrogate as a function of the outputs; its z is what the first evaluation
             must give again.
         l2: Weight of |w|^2.
+        steepest: Largest norm of the surrogate's gradient in earlier outer steps, times `scale`.
     """
 
     def __init__(
@@ -58,9 +59,20 @@ class Evaluator:
         target: Callable[[], Tensor],
         proximity: Proximity,
         l2: float = 0.0,
+        steepest: float = 0.0,
     ):
+        self.steepest = steepest
         self.params, self.target, self.proximity, self.l2 = list(params), target, proximity, l2
         self.seen = False
+        weight = proximity.weight
+        self.scale: float = (
+            proximity.eta
+            if weight is None
+            else 1 / float(weight.mean() if isinstance(weight, torch.Tensor) else weight)
+        )
+        """One over the surrogate's mean curvature in the outputs, eta in the Euclidean metric: what
+        makes steps and tolerances independent of the unit of the loss.
+        """
 
     def outputs(self) -> Tensor:
         """f at the weights, with its graph.
@@ -100,6 +112,19 @@ class Evaluator:
             torch.zeros_like(p) if d is None else d for p, d in zip(self.params, found, strict=True)
         ]
 
+    def flat(self, size: float, tol: float) -> bool:
+        """Whether a gradient of norm `size` is within the tolerance, relative to the steepest so
+        far, or within rounding.
+        """
+        size *= self.scale
+        self.steepest = max(self.steepest, size)
+        rounding = torch.finfo(self.params[0].dtype).eps * (1 + _norm(self.params))
+        return size <= max(tol * self.steepest, rounding)
+
+
+LEAPS = 20
+"""Refusals of ArmijoGD after those by beta."""
+
 
 def _norm(tensors: Sequence[Tensor]) -> float:
     """The 2-norm of all tensors together."""
@@ -134,15 +159,18 @@ class ArmijoGD:
     """Gradient steps with backtracking: s accepted where g(w - s g') <= g(w) - c s |g'|^2, else s
     <- beta s; the next trial is expand s.
 
-    Ends early where |g'| <= tol (1 + |w|), or after `tries` refusals.
+    After `tries` refusals s falls to the least point of the parabola through what was seen, or to a
+    thousandth. Ends early where eta |g'| is within tol of the
+    largest so far, or where no step lowers g.
 
     Attributes:
         c: Share of the linear decrease that is asked for, in (0, 1).
         beta: What a refused s is multiplied by, in (0, 1).
         expand: What the next trial is, over the accepted s, >= 1.
-        first: s at the start of each outer step, > 0.
-        tries: Most refusals, >= 1.
-        tol: Relative tolerance of the gradient, >= 0.
+        first: s at the start of each outer step, in units of eta (of one over the mean weight in
+            metrics other than the Euclidean), > 0.
+        tries: Most refusals by beta, >= 1.
+        tol: Tolerance of the gradient, relative to the steepest so far, >= 0.
 
     References:
         Lavington et al., arXiv 2302.02607.
@@ -165,26 +193,30 @@ class ArmijoGD:
 
     def solve(self, params: Sequence[Tensor], surrogate: Evaluator, m: int) -> Inner:
         """At most m steps; each lowers g."""
-        weights, s, start = list(params), self.first, 0.0
+        weights, s, start = list(params), self.first * surrogate.scale, 0.0
         value, slope = surrogate.gradient()
         for k in range(m):
             size = _norm(slope)
             start = size if k == 0 else start
-            if size <= self.tol * (1 + _norm(weights)):
+            if surrogate.flat(size, self.tol):
                 return Inner(
                     k, value, start, f"the surrogate's gradient {size:.2g} is within the tolerance"
                 )
             before = [w.detach().clone() for w in weights]
-            for _ in range(self.tries):
+            for i in range(self.tries + LEAPS):
                 torch._foreach_copy_(weights, before)
                 torch._foreach_add_(weights, slope, alpha=-s)
                 found = surrogate.value()
                 if found <= value - self.c * s * size**2:
                     break
-                s *= self.beta
+                bend = found - value + s * size**2  # half the curvature along the step, times s^2
+                leap = max(s * size**2 / (2 * bend), 1e-9) if 0 < bend < math.inf else 1e-3
+                s *= self.beta if i < self.tries else min(leap, self.beta)
             else:
                 torch._foreach_copy_(weights, before)
-                return Inner(k, value, start, f"no step of {self.tries} lowered the surrogate")
+                return Inner(
+                    k, value, start, f"no step of {self.tries + LEAPS} lowered the surrogate"
+                )
             value = found
             if k + 1 < m:
                 s *= self.expand
@@ -224,7 +256,7 @@ class GaussNewton:
             value, slope = surrogate.gradient()
             size = _norm(slope)
             start = size if k == 0 else start
-            if size <= self.tol * (1 + _norm(weights)):
+            if surrogate.flat(size, self.tol):
                 return Inner(
                     k, value, start, f"the surrogate's gradient {size:.2g} is within the tolerance"
                 )
@@ -338,22 +370,26 @@ class Stepped:
 
     Attributes:
         make: Parameters -> optimiser.
+        scaled: Give it the surrogate over its curvature in the outputs, so that its own tolerances
+            and first step are in no unit.
     """
 
     make: Callable[[list[Tensor]], Any]
+    scaled: bool = False
 
     def solve(self, params: Sequence[Tensor], surrogate: Evaluator, m: int) -> Inner:
         """m of its steps."""
         weights, start = list(params), math.nan
         optimizer = self.make(weights)
+        scale = surrogate.scale if self.scaled else 1.0
 
         def closure() -> Tensor:
             nonlocal start
             value, slope = surrogate.gradient()
             start = _norm(slope) if math.isnan(start) else start
             for w, d in zip(weights, slope, strict=True):
-                w.grad = d
-            return torch.tensor(value)
+                w.grad = d * scale if self.scaled else d
+            return torch.tensor(value * scale)
 
         for _ in range(m):
             with torch.enable_grad():
@@ -377,7 +413,7 @@ def solver_of(given: Any) -> Any:
         "lstsq": GaussNewton(),
         "gauss-newton": GaussNewton(),
         "cg": GaussNewton("cg"),
-        "lbfgs": Stepped(lambda ps: torch.optim.LBFGS(ps, line_search_fn="strong_wolfe")),
+        "lbfgs": Stepped(lambda ps: torch.optim.LBFGS(ps, line_search_fn="strong_wolfe"), True),
     }
     if hasattr(given, "solve"):
         return given

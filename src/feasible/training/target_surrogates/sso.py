@@ -19,6 +19,7 @@ proximity="full".
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 SCHEDULES = ("constant", "stochastic", "exponential")
 SEARCH = {"c": 0.5, "beta": 0.9, "expand": 1.8, "tries": 100, "least": 1e-4, "most": 1e4}
 """Of eta="linesearch" (the code's)."""
+STEEP = 1e-3
+"""Of the steepest surrogate so far: below it a step that moves nothing has arrived."""
+
+
+class StandsStill(UserWarning):
+    """A step of a target surrogate paid for a gradient and moved nothing."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,8 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
                 of the batch.
 
         Returns:
-            What the step saw and spent.
+            What the step saw and spent; with a StandsStill warning where no weight moved and the
+            gradient is not small.
 
         Raises:
             ArgumentError: No or two oracles, outputs without gradient or that change; the weights
@@ -299,9 +307,8 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         before = [p.detach().clone() for p in params]
         try:
             with torch.no_grad():
-                inner = self.inner.solve(
-                    params, Evaluator(params, target, near, group["l2"]), group["m"]
-                )
+                surrogate = Evaluator(params, target, near, group["l2"], group.get("steepest", 0.0))
+                inner = self.inner.solve(params, surrogate, group["m"])
                 if not all(bool(torch.isfinite(p).all()) for p in params):
                     raise NotFinite(
                         "the inner steps ended at weights with a NaN or an infinity: expected a "
@@ -311,6 +318,16 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             with torch.no_grad():
                 torch._foreach_copy_(params, before)
             raise
+        size = surrogate.scale * inner.start
+        group["steepest"] = max(surrogate.steepest, size)
+        if size > STEEP * group["steepest"] and all(map(torch.equal, params, before)):
+            warnings.warn(
+                f"outer step {group['t']} moved no weight where the surrogate's gradient is "
+                f"{inner.start:.2g}: {inner.why}; a smaller eta, inputs nearer 1 or an inner "
+                "solver with a smaller tol may help",
+                StandsStill,
+                stacklevel=3,
+            )
         mean = (value or 0.0) / max(1, len(z) if z.ndim else 1)
         return SurrogateStep(
             None if value is None else value / scale,
