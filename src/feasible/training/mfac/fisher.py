@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 DAMP = 1e-5
 """lambda where none is given, that of the authors' code."""
 METHODS = ("woodbury", "dp")
+CANCELLED = 1e-8
+"""Below this share of the terms' size a sum's square has lost more than 1e-3 in float32."""
 PANEL = 32
 """Rows that are finished together: what came before them is subtracted by matrix products instead
 of row by row.
@@ -315,8 +317,8 @@ class SlidingFisher:
         damp: lambda, > 0; with `relative` it is this share of the mean eigenvalue tr(G'G/m)/d
             (itself while G is zero), which keeps steps bounded where gradients vanish.
         method: "woodbury", F^-1 x = (x - G'(m lambda I + GG')^-1 G x)/lambda by one Cholesky
-            factorisation; "dp", the paper's dynamic programme. Both compute the m x m part in
-            float64.
+            factorisation; "dp", the paper's dynamic programme. Both compute the m x m part, and the
+            products that it is made of, in float64.
         relative: Whether damp is such a share.
         dtype: Of the window.
         device: Of the window.
@@ -380,8 +382,8 @@ class SlidingFisher:
         if g.shape != (self.d,):
             raise ShapeError(f"g has shape {tuple(g.shape)}, expected ({self.d},)")
         slot = self.pushed % self.m
-        along = (self.rows @ g).cpu().double()
-        along[slot] = float(g @ g)
+        along = self._along(g)
+        along[slot] = torch.linalg.vector_norm(g, dtype=torch.float64) ** 2
         if not bool(torch.isfinite(along).all()):
             raise NotFinite(
                 "g holds a NaN or an infinity, or its square overflows; it was not taken into the "
@@ -390,6 +392,46 @@ class SlidingFisher:
         self.rows[slot] = g
         self.gram[slot] = self.gram[:, slot] = along
         self.pushed += 1
+
+    def _along(self, x: Float[Tensor, " d"]) -> Float[Tensor, " m"]:
+        """Gx, summed in float64: the solve divides its rounding by m lambda."""
+        if self.rows.dtype == torch.float64:
+            return (self.rows @ x).cpu()
+        if self.rows.device.type != "cpu":
+            return (self.rows.double() @ x.double()).cpu()
+        from .kernel import along
+
+        out = torch.empty(self.m, dtype=torch.float64)
+        along(self.rows.numpy(), x.contiguous().numpy(), out.numpy())
+        return out
+
+    def _combined(
+        self,
+        c: Float[Tensor, " m"],
+        x: Tensor | None = None,
+        t: Tensor | None = None,
+        scale: float = 0.0,
+        out: Tensor | None = None,
+    ) -> Float[Tensor, " d"]:
+        """scale x + G'c, with t = Gx; in float64 where terms cancel so far that float32 shows."""
+        squared, parts = float(c @ self.gram @ c), float(c.abs() @ self.gram.diagonal().sqrt())
+        if x is not None and t is not None:
+            size = float(torch.linalg.vector_norm(x, dtype=torch.float64)) ** 2
+            squared += scale * scale * size + 2 * scale * float(c @ t)
+            parts += abs(scale) * size**0.5
+        if self.rows.dtype == torch.float64 or CANCELLED * parts * parts <= squared:
+            if x is None:
+                return torch.mv(self.rows.T, c.to(self.rows), out=out)
+            return torch.addmv(x, self.rows.T, c.to(self.rows), beta=scale)
+        if self.rows.device.type != "cpu":
+            total = self.rows.double().T @ c.to(self.rows.device)
+            total = total if x is None else total + scale * x.double()
+            return total.float() if out is None else out.copy_(total)
+        from .kernel import combined
+
+        found = torch.zeros(self.d, dtype=torch.float32) if x is None else x.clone().contiguous()
+        combined(self.rows.numpy(), c.numpy(), found.numpy(), scale)
+        return found if out is None else out.copy_(found)
 
     def _solve(self, t: Float[Tensor, " m"], level: float) -> Float[Tensor, " m"]:
         """(m lambda I + S)^-1 t. Where rounding of float32 products has made it indefinite,
@@ -431,8 +473,8 @@ class SlidingFisher:
         x = torch.as_tensor(x, dtype=self.rows.dtype, device=self.rows.device)
         if x.shape != (self.d,):
             raise ShapeError(f"x has shape {tuple(x.shape)}, expected ({self.d},)")
-        c = self._coefficients((self.rows @ x).cpu().double())
-        return torch.addmv(x, self.rows.T, c.to(self.rows), beta=1 / self.level, alpha=-1.0)
+        t = self._along(x)
+        return self._combined(-self._coefficients(t.clone()), x, t, 1 / self.level)
 
     def ihvp_of_last(self, out: Tensor | None = None) -> Float[Tensor, " d"]:
         """F^-1 g of the gradient pushed last: one pass over the window.
@@ -446,4 +488,4 @@ class SlidingFisher:
         else:
             c = -self._coefficients(self.gram[slot].clone())
             c[slot] += 1 / self.level
-        return torch.mv(self.rows.T, c.to(self.rows), out=out)
+        return self._combined(c, out=out)
