@@ -89,8 +89,9 @@ class SparseTransport(Cached, Problem):
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
         NotFinite: NaN or infinities.
-        Infeasible: n k is less than the number of masses that must be reached; with the smallest k
-            that may do. That check is necessary, not sufficient.
+        Infeasible: n k is less than the number of masses that must be reached, or a capped mass is
+            more than the k largest of the other side; with the smallest k that may do. The checks
+            are necessary, not sufficient.
     """
 
     a: Any
@@ -113,12 +114,21 @@ class SparseTransport(Cached, Problem):
         one_of("axis", self.axis, AXES, note=", whichever has at most k nonzeros each")
         free, caps = (np.count_nonzero(x) for x in self.sided(self.a, self.b))
         least = -(-free // caps)
+        capped, other = ("row", "column") if self.rows else ("column", "row")
         if self.k < least:
-            capped, other = ("row", "column") if self.rows else ("column", "row")
             raise Infeasible(
                 f"k={self.k}: {caps} {capped}s of at most {self.k} nonzeros cannot reach the "
                 f"{free} {other}s that have mass; the "
                 f"smallest k that may is {least}"
+            )
+        masses, full = self.sided(self.a, self.b)
+        reach, heavy = np.cumsum(np.sort(masses)[::-1]), int(full.argmax())
+        needed = int((reach < full[heavy] * (1 - 1e-9)).sum()) + 1
+        if self.k < needed:
+            raise Infeasible(
+                f"k={self.k}: {capped} {heavy} has mass {full[heavy]:.6g}, and the {self.k} "
+                f"largest masses of {other}s have {reach[self.k - 1]:.6g} together; the smallest "
+                f"k that may do is {needed}"
             )
 
     @property

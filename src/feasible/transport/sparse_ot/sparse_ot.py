@@ -24,6 +24,7 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -74,7 +75,8 @@ def sparse_ot(
 
     k >= m is quadratically regularised transport. With k = 1 the bound is that of the linear
     program, which is solved instead where it is small (<= 40,000 entries), and its plan is returned
-    where it has one nonzero a column. NumPy in, NumPy out; torch likewise.
+    where it has one nonzero a column. NumPy in, NumPy out; torch likewise. Where the plan misses a
+    marginal by more than tol: RuntimeWarning, converged=False and the reason in `status`.
 
     Args:
         a: (m,) masses >= 0, or (B, m) for a batch; None or [] for uniform ones.
@@ -103,8 +105,9 @@ def sparse_ot(
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
         NotFinite: NaN or infinities.
-        Infeasible: n k is less than the number of masses that must be reached; with the smallest k
-            that may do. That check is necessary, not sufficient.
+        Infeasible: n k is less than the number of masses that must be reached, or a capped mass is
+            more than the k largest of the other side; with the smallest k that may do. The checks
+            are necessary, not sufficient.
 
     Example:
         >>> result = sparse_ot([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], k=1)
@@ -126,12 +129,10 @@ def sparse_ot(
     starts = [None] * size if init is None else list(zip(*init, strict=True))
     if len(starts) != size:
         raise ShapeError(f"init has potentials of {len(starts)} problems, expected {size}")
-    return SparseOTBatch(
-        [
-            _solve(p, q, c, k, gamma, axis, settings, z)
-            for p, q, c, z in zip(of_rows, of_columns, cost, starts, strict=True)
-        ]
-    )
+    found = []
+    for p, q, c, z in zip(of_rows, of_columns, cost, starts, strict=True):
+        found.append(_solve(p, q, c, k, gamma, axis, settings, z))
+    return SparseOTBatch(found)
 
 
 def _each(masses: Any, name: str, size: int) -> list[Any]:
@@ -175,6 +176,12 @@ def _solve(
         mended = better is not None
         plan = plan if better is None else better
     error, largest = capped.misses(plan)
+    if not largest <= settings.tol:
+        warnings.warn(
+            f"sparse_ot: {error:.2g} of the mass misses a marginal; {status}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     full = oriented.full(plan)
     linear, total = problem.values(full)
     value = -state.value * capped.unit
