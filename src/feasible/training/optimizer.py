@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from ..core.checks import real
-from ..core.errors import ArgumentError, NotFinite, ShapeError
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SHAPES = "param_shapes"
 """Key of a saved group: the shapes of its parameters, as lists of whole numbers."""
+
+
+class SparseGradient(ArgumentError, RuntimeError):
+    """A sparse gradient where a dense one is needed; a RuntimeError as torch's is."""
 
 
 Gradients = tuple[list["Tensor"], list["Tensor"]]
@@ -51,10 +55,19 @@ def total_dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
 
     Args:
         first: Tensors.
-        second: As many, each of the same shape and dtype; each product is taken in that dtype.
+        second: As many, each of the same shape and dtype; each product is taken in that dtype, in
+            float32 where that is a half one.
     """
-    products = [torch.dot(a.reshape(-1), b.reshape(-1)) for a, b in zip(first, second, strict=True)]
+    products = [
+        torch.dot(wide(a).reshape(-1), wide(b).reshape(-1))
+        for a, b in zip(first, second, strict=True)
+    ]
     return float(torch.stack(products).double().sum())
+
+
+def wide(t: Tensor) -> Tensor:
+    """The tensor, in float32 where it is of a half precision: sums of squares leave its range."""
+    return t.float() if t.dtype.itemsize < 4 else t
 
 
 def unhooked(base: type[torch.optim.Optimizer]) -> Any:
@@ -85,7 +98,11 @@ def parameter_name(group: Mapping[str, Any], i: int) -> str:
 
 
 def with_gradients(
-    groups: Iterable[Mapping[str, Any]], method: str, *, finite: bool = True
+    groups: Iterable[Mapping[str, Any]],
+    method: str,
+    *,
+    finite: bool = True,
+    maximize: bool = False,
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """For each group the parameters that have a gradient, and these gradients.
 
@@ -96,20 +113,33 @@ def with_gradients(
         groups: Parameter groups of an optimiser.
         method: Its name, for the error.
         finite: Look for NaN and infinities.
+        maximize: Whether the method takes that option of torch's optimisers.
 
     Returns:
         For each group its parameters and their gradients.
 
     Raises:
-        ArgumentError: A sparse gradient.
+        ArgumentError: A sparse gradient (SparseGradient, a RuntimeError too), or a group that asks
+            for `maximize`.
+        ArgumentTypeError: A complex gradient.
         NotFinite: A gradient with a NaN or an infinity, by the parameter's name.
     """
     found = []
     for group in groups:
+        if group.get("maximize") and not maximize:
+            raise ArgumentError(
+                f"maximize=True in a group: {method} minimises; expected the loss with its sign "
+                "changed"
+            )
         rows = [i for i, p in enumerate(group["params"]) if p.grad is not None]
         for i in rows:
+            if group["params"][i].is_complex():
+                raise ArgumentTypeError(
+                    f"parameter {parameter_name(group, i)} is complex, which {method} does not "
+                    "take: expected real ones, such as torch.view_as_real gives"
+                )
             if group["params"][i].grad.is_sparse:
-                raise ArgumentError(
+                raise SparseGradient(
                     f"parameter {parameter_name(group, i)} has a sparse gradient, which {method} "
                     "does not take: expected a dense "
                     "one, such as Embedding(sparse=False) gives"
@@ -140,9 +170,11 @@ class NamedState:
 
     Attributes:
         like_parameter: The keys of a parameter's state whose tensors have the parameter's shape.
+        along_group: The keys of a group whose tensors have an entry for each of its parameters.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ()
+    along_group: ClassVar[tuple[str, ...]] = ()
 
     def state_dict(self) -> dict[str, Any]:
         """Torch's, with the shapes of the parameters in each group. Tensors and plain data: torch
@@ -173,7 +205,7 @@ class NamedState:
             )
         named = all("param_names" in group for group in (*saved, *groups))
         if named:
-            saved = _in_order(saved, groups)
+            saved = _in_order(saved, groups, self.along_group)
         state = state_dict["state"]
         for g, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
             if len(theirs["params"]) != len(ours["params"]):
@@ -202,7 +234,9 @@ class NamedState:
 
 
 def _in_order(
-    saved: Sequence[dict[str, Any]], groups: Sequence[Mapping[str, Any]]
+    saved: Sequence[dict[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
+    along: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The saved groups in the order of `groups`, their parameters too, matched by name."""
     missing = sorted(
@@ -229,7 +263,13 @@ def _in_order(
         at = {name: i for i, name in enumerate(theirs["param_names"])}
         rows = [at[name] for name in group["param_names"]]
         listed = [key for key in ("params", "param_names", SHAPES) if key in theirs]
-        ordered.append({**theirs, **{key: [theirs[key][i] for i in rows] for key in listed}})
+        ordered.append(
+            {
+                **theirs,
+                **{key: [theirs[key][i] for i in rows] for key in listed},
+                **{key: theirs[key][rows] for key in along if key in theirs},
+            }
+        )
     return ordered
 
 

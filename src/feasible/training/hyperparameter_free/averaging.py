@@ -10,6 +10,7 @@ average into the parameters, `train()` takes it out.
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import Any
 
 import torch
@@ -24,15 +25,17 @@ GAMMA = 8.0
 class PolynomialAverager:
     """Average the parameters of an optimiser after each of its steps.
 
-    It lives in the optimiser: the average in ``optimizer.state[p]["average"]``, steps and mode in
-    the groups, so that the optimiser's `state_dict` holds it and a resumed run is in the mode that
-    was saved. The optimiser gets `eval` and `train` too. A step in evaluation mode is refused.
-    Buffers are not averaged: ``torch.optim.swa_utils.update_bn(loader, model)`` after `eval()`
-    renews the statistics of batch normalisation.
+    It refers to the optimiser weakly, and lives in it: the average in
+    ``optimizer.state[p]["average"]``, steps and mode in the groups, so that the optimiser's
+    `state_dict` holds it and a resumed run is in the mode that was saved, whichever of averager and
+    state comes first. The optimiser gets `eval` and `train` too. A step in evaluation mode is
+    refused. Buffers are not averaged: ``torch.optim.swa_utils.update_bn(loader, model)`` after
+    `eval()` renews the statistics of batch normalisation.
 
     Args:
         optimizer: Any torch optimiser.
-        gamma: Weight of late iterates, >= 0; 0 is the plain mean.
+        gamma: Weight of late iterates, >= 0; 0 is the plain mean. An optimiser whose state holds
+            an average goes on with it and with its gamma.
         model: Warn, once, when its state_dict is read while its parameters are not the average.
 
     Raises:
@@ -65,14 +68,23 @@ class PolynomialAverager:
                 f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
             )
         real("gamma", gamma, least=0)
-        self.optimizer, self.warned = optimizer, False
-        for group in optimizer.param_groups:
-            group.update(averaging=float(gamma), averaged=0, train_mode=True)
+        self.optimizer, self.warned = weakref.proxy(optimizer), False
+        for group in optimizer.param_groups:  # a state that was loaded goes on
+            group.setdefault("averaging", float(gamma))
+        self._adopt()
         optimizer.register_step_pre_hook(self._before)
         optimizer.register_step_post_hook(self._after)
         optimizer.eval, optimizer.train = self.eval, self.train  # type: ignore[attr-defined]
         if model is not None:
             model.register_state_dict_pre_hook(self._saving)
+
+    def _adopt(self) -> None:
+        """Begin with groups that were added since, in the mode of the first."""
+        first = self.optimizer.param_groups[0]
+        for group in self.optimizer.param_groups:
+            group.setdefault("averaging", first["averaging"])
+            group.setdefault("averaged", 0)
+            group.setdefault("train_mode", first.get("train_mode", True))
 
     @property
     def training(self) -> bool:
@@ -89,6 +101,7 @@ class PolynomialAverager:
     @torch.no_grad()
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Bring the average up to date after a step."""
+        self._adopt()
         for group in optimizer.param_groups:
             group["averaged"] += 1
             weight = (group["averaging"] + 1) / (group["averaging"] + group["averaged"])
@@ -106,6 +119,7 @@ class PolynomialAverager:
         """Exchange parameters and averages, where the mode changes."""
         if self.training == training:
             return
+        self._adopt()
         for group in self.optimizer.param_groups:
             group["train_mode"] = training
             for p in group["params"]:

@@ -120,8 +120,9 @@ class DoG(NamedState, Optimizer):
             for p in begins:
                 self.state[p]["x0"] = p.detach().clone()
             x0 = [self.state[p]["x0"] for p in params]
+            wide = {} if params[0].dtype.itemsize >= 4 else {"dtype": torch.float32}
             far, slope = (
-                torch.stack(torch._foreach_norm(of))
+                torch.stack(torch._foreach_norm(of, 2, **wide))
                 for of in (torch._foreach_sub(params, x0), grads)
             )
             found.append(
@@ -132,7 +133,9 @@ class DoG(NamedState, Optimizer):
                     (
                         far,
                         slope,
-                        torch.stack(torch._foreach_norm(x0)) if begins else torch.zeros_like(far),
+                        torch.stack(torch._foreach_norm(x0, 2, **wide))
+                        if begins
+                        else torch.zeros_like(far),
                     ),
                 )
             )
@@ -206,6 +209,8 @@ class LDoG(DoG):
     References:
         Ivgi, Hinder, Carmon, arXiv 2302.12022.
     """
+
+    along_group: ClassVar[tuple[str, ...]] = ("rbars", "Gs")
 
     def __init__(
         self,

@@ -177,6 +177,6 @@ def watch(optimizer: Any) -> None:
     that a resumed run goes on with it.
     """
     look = EstimateWatch(type(optimizer).__name__)
-    optimizer.register_step_post_hook(
-        lambda *_: look(optimizer.param_groups[0].setdefault("estimates", {}), optimizer.estimate)
+    optimizer.register_step_post_hook(  # refers to no optimiser, so that it is freed at once
+        lambda its, *_: look(its.param_groups[0].setdefault("estimates", {}), its.estimate)
     )

@@ -16,7 +16,8 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -96,7 +97,14 @@ def mechanize(
         raise ArgumentTypeError(
             f"base: got {base!r}, expected a class of optimisers, such as torch.optim.AdamW"
         )
-    MechanicSettings(s_decay, betas, s_init, eps)  # refuses settings without sense
+    settings = MechanicSettings(s_decay, tuple(betas), s_init, eps)
+    return _mechanized(base, settings)
+
+
+@cache
+def _mechanized(base: type[Optimizer], settings: MechanicSettings) -> type[Optimizer]:
+    """The subclass: one for each base and settings, so that copies are of the same."""
+    s_decay, betas, s_init, eps = astuple(settings)
     name = f"Mechanized{base.__name__}"
 
     class Mechanized(NamedState, base):  # type: ignore[misc, valid-type]
@@ -109,12 +117,18 @@ def mechanize(
         @torch.no_grad()
         def step(self, closure: Callable[[], Any] | None = None) -> Any:
             loss = evaluated(closure)
-            active = [p for params, _ in with_gradients(self.param_groups, name) for p in params]
+            groups = with_gradients(self.param_groups, name, maximize=True)
+            active = [p for params, _ in groups for p in params]
             if not active:
                 return loss
             before, grads = (
                 [p.detach().clone() for p in active],
-                [p.grad.detach().clone() for p in active],
+                [
+                    -p.grad if group.get("maximize") else p.grad.detach().clone()
+                    for group in self.param_groups
+                    for p in group["params"]
+                    if p.grad is not None
+                ],
             )
             with torch.enable_grad():
                 unhooked(base)(self, *([_once_known(loss, closure)] if closure is not None else []))
@@ -142,6 +156,9 @@ def mechanize(
             torch._foreach_copy_(active, torch._foreach_add(refs, delta))
             return loss
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _empty, (base, settings), self.__getstate__()
+
         def effective_lr(self) -> list[float]:
             """Scale times the base's rate, for each group; 0 before the first step."""
             return [
@@ -155,6 +172,12 @@ def mechanize(
 
     Mechanized.__name__ = Mechanized.__qualname__ = name
     return Mechanized
+
+
+def _empty(base: type[Optimizer], settings: MechanicSettings) -> Optimizer:
+    """A mechanised optimiser that takes its state from a pickle."""
+    kind = _mechanized(base, settings)
+    return kind.__new__(kind)
 
 
 def _once_known(loss: Any, closure: Callable[[], Any]) -> Callable[[], Any]:

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
-from ..optimizer import NamedState, evaluated, number, total_dot, with_gradients
+from ..optimizer import NamedState, evaluated, number, total_dot, wide, with_gradients
 
 
 class _Model(NamedState, Optimizer):
@@ -185,11 +185,12 @@ class MoMo(_Model):
             if "grad_avg" not in self.state[p]:
                 start = 0.0 if group["bias_correction"] else 1.0
                 self.state[p].update(
-                    grad_avg=g * start, grad_dot_w=start * torch.vdot(p.reshape(-1), g.reshape(-1))
+                    grad_avg=g * start,
+                    grad_dot_w=start * torch.dot(wide(p).reshape(-1), wide(g).reshape(-1)),
                 )
             state = self.state[p]
-            state["grad_dot_w"] = beta * state["grad_dot_w"] + (1 - beta) * torch.vdot(
-                p.reshape(-1), g.reshape(-1)
+            state["grad_dot_w"] = beta * state["grad_dot_w"] + (1 - beta) * torch.dot(
+                wide(p).reshape(-1), wide(g).reshape(-1)
             )
         m = [self.state[p]["grad_avg"] for p in params]
         torch._foreach_lerp_(m, grads, 1 - beta)
@@ -257,12 +258,12 @@ class MoMoAdam(_Model):
                     step=0,
                     grad_avg=torch.zeros_like(p),
                     grad_avg_sq=torch.zeros_like(p),
-                    grad_dot_w=torch.zeros((), dtype=p.dtype, device=p.device),
+                    grad_dot_w=torch.zeros((), dtype=wide(p).dtype, device=p.device),
                 )
             state = self.state[p]
             state["step"] += 1
-            state["grad_dot_w"] = b1 * state["grad_dot_w"] + (1 - b1) * torch.vdot(
-                p.reshape(-1), g.reshape(-1)
+            state["grad_dot_w"] = b1 * state["grad_dot_w"] + (1 - b1) * torch.dot(
+                wide(p).reshape(-1), wide(g).reshape(-1)
             )
         m, v = ([self.state[p][name] for p in params] for name in ("grad_avg", "grad_avg_sq"))
         torch._foreach_lerp_(m, grads, 1 - b1)
