@@ -98,7 +98,7 @@ def mechanize(
             f"base: got {base!r}, expected a class of optimisers, such as torch.optim.AdamW"
         )
     settings = MechanicSettings(s_decay, tuple(betas), s_init, eps)
-    return _mechanized(base, settings)
+    return _mechanized(base, settings)  # type: ignore[arg-type]
 
 
 @cache
@@ -176,8 +176,9 @@ def _mechanized(base: type[Optimizer], settings: MechanicSettings) -> type[Optim
 
 def _empty(base: type[Optimizer], settings: MechanicSettings) -> Optimizer:
     """A mechanised optimiser that takes its state from a pickle."""
-    kind = _mechanized(base, settings)
-    return kind.__new__(kind)
+    kind = _mechanized(base, settings)  # type: ignore[arg-type]
+    found: Optimizer = object.__new__(kind)
+    return found
 
 
 def _once_known(loss: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
