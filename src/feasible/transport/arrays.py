@@ -35,7 +35,8 @@ def plain(value: Any, name: str, infinite: bool = False) -> np.ndarray:
         NotFinite: NaN or infinities; the first one is named.
     """
     if is_torch(value):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -43,6 +44,8 @@ def plain(value: Any, name: str, infinite: bool = False) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ArgumentTypeError(f"{name}: got an array of {array.dtype}, expected real numbers")
     array = np.ascontiguousarray(array, dtype=np.float64)
+    if not array.flags.writeable:  # compiled functions would be made anew for it
+        array = array.copy()
     if array.size and not np.isfinite([array.min(), array.max()]).all():
         wrong = ~np.isfinite(array) & ~(infinite & (array == np.inf))
         if wrong.any():
@@ -50,6 +53,25 @@ def plain(value: Any, name: str, infinite: bool = False) -> np.ndarray:
             kind = "finite numbers, or inf" if infinite else "finite numbers"
             raise NotFinite(f"{name}{list(at)} is {array[at]}: expected {kind}")
     return array
+
+
+def scalar(value: Any) -> Any:
+    """A tensor without axes as a number; all else as it is."""
+    return value.item() if is_torch(value) and value.ndim == 0 else value
+
+
+def stacked(value: Any) -> Any:
+    """A list or tuple of tensors or arrays as one tensor or array; all else as it is."""
+    if not isinstance(value, (list, tuple)) or not len(value):
+        return value
+    if all(is_torch(v) for v in value):
+        import torch
+
+        return torch.stack(list(value))
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):  # `plain` says what is wrong with it
+        return value
 
 
 def histogram(value: Any, name: str, n: int | None = None) -> Float[np.ndarray, " n"]:

@@ -39,8 +39,9 @@ class Coupling:
         history: One entry an iteration: "stage", "error", "step_length", "cg", "kept" (entries of
             the Newton matrix), "reg".
         exact: The potentials in double precision.
-        problem: What was solved.
+        problem: What was solved; its costs are without `offset`.
         given: An argument whose kind the arrays take.
+        offset: What all costs have in common, where that is more than their range; else 0.
     """
 
     value: Any
@@ -53,6 +54,7 @@ class Coupling:
     exact: Potentials = field(repr=False)
     problem: EntropicTransport = field(repr=False)
     given: Any = field(default=None, repr=False)
+    offset: float = 0.0
 
     @property
     def reg(self) -> float:
@@ -62,7 +64,7 @@ class Coupling:
     @cached_property
     def potentials(self) -> tuple[Any, Any]:
         """(f, g) of shapes (n,), (m,), with plan = exp((f + g - cost) / reg)."""
-        return like(self.exact.f, self.given), like(self.exact.g, self.given)
+        return like(self.exact.f + self.offset, self.given), like(self.exact.g, self.given)
 
     @cached_property
     def plan(self) -> Any:
@@ -159,7 +161,10 @@ class Coupling:
         plan.eliminate_zeros()
         i, j = plan.tocoo().coords
         value = float(plan.tocoo().data @ cost[i, j])
-        return Unregularised(plan, value, max(value - float(lowest @ a + g[b > 0] @ b[b > 0]), 0.0))
+        common = self.offset * float(a.sum())
+        return Unregularised(
+            plan, value + common, max(value - float(lowest @ a + g[b > 0] @ b[b > 0]), 0.0)
+        )
 
 
 def filled(
@@ -303,7 +308,7 @@ def value_of(
         value,
         (a, b, cost),
         (
-            lambda: problem.extended(potentials, 0) + problem.reg / 2,
+            lambda: problem.extended(potentials, 0) + found.offset + problem.reg / 2,
             lambda: problem.extended(potentials, 1) + problem.reg / 2,
             lambda: problem.plan(potentials),
         ),

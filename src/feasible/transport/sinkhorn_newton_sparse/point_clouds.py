@@ -229,15 +229,60 @@ def _entropic(p: Any, q: Any, cost: Float[np.ndarray, "n n"], reg: float, tol: f
     )
 
 
+def _monotone(
+    p: Float[np.ndarray, " n"], q: Float[np.ndarray, " n"], spacing: float, power: int
+) -> tuple[float, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Least cost of moving p to q on a line under |x - y|^power, and its potentials.
+
+    The monotone coupling is optimal: its cells are met in the order in which the distribution
+    functions rise. Where both rise at once, the potentials are the mean of both orders.
+    """
+    n = len(p)
+    rises = np.concatenate([np.cumsum(p)[:-1], np.cumsum(q)[:-1]])
+    value, f, g = 0.0, np.zeros(n), np.zeros(n)
+    for first in (0, 1):
+        which = np.repeat([first, 1 - first], n - 1)
+        at = np.roll(rises, -first * (n - 1))
+        order = np.argsort(at, kind="stable")
+        down = np.concatenate([[False], which[order] == 0])
+        i, j = np.cumsum(down), np.arange(2 * n - 1) - np.cumsum(down)
+        cost = (spacing * np.abs(i - j)) ** power
+        mass = np.maximum(np.diff(np.concatenate([[0.0], at[order], [1.0]])), 0.0)
+        value += float(mass @ cost) / 2
+        step = np.diff(cost)
+        f[1:] += np.cumsum(step[down[1:]]) / 2
+        g[1:] += np.cumsum(step[~down[1:]]) / 2
+    return value, f, g
+
+
+def _on_a_line(p: Any, q: Any, spacing: float, power: int) -> Any:
+    """`_monotone` of two laws; of torch tensors a tensor with a gradient."""
+    first, second = (np.asarray(law.detach().cpu()) if is_torch(law) else law for law in (p, q))
+    value, f, g = _monotone(first, second, spacing, power)
+    if not is_torch(p) and not is_torch(q):
+        return value
+    import torch
+
+    from ..envelope import differentiable
+
+    device = p.device if is_torch(p) else q.device
+    return differentiable(value, (p, q), (lambda: f, lambda: g), torch.float64, device)
+
+
 def _wasserstein(
-    p: Any, q: Any, ground: Ground, reg: float, spacing: float, debias: bool, tol: float
+    p: Any, q: Any, ground: Ground, reg: float | None, spacing: float, debias: bool, tol: float
 ) -> Any:
     """OT_reg, or S where `debias`, of two images under a distance of their cells."""
     shapes = [tuple(v.shape) if is_torch(v) else np.shape(v) for v in (p, q)]
     if shapes[0] != shapes[1]:
         raise ShapeError(f"p has shape {shapes[0]} and q {shapes[1]}: expected one shape")
     laws = _law(p, "p"), _law(q, "q")
+    real("tol", tol, above=0, below=1)
     points = _grid(shapes[0], real("spacing", spacing, above=0))
+    if reg is None:
+        if len(shapes[0]) == 1:
+            return _on_a_line(*laws, spacing, 2 if ground == "sqeuclidean" else 1)
+        reg = REG
     cost = cost_of_points(points, points, ground)
     weight = real("reg", reg, above=0) * (float(cost.max()) or 1.0)
     value = _entropic(*laws, cost, weight, tol)
@@ -258,7 +303,7 @@ def wasserstein_1(
     q: Any,
     *,
     ground: Literal["euclidean", "cityblock", "chebyshev"] = "euclidean",
-    reg: float = REG,
+    reg: float | None = None,
     spacing: float = 1.0,
     debias: bool = True,
     tol: float = TOL,
@@ -273,7 +318,8 @@ def wasserstein_1(
         p: Histogram (n,), image (height, width) or volume; it is divided by its sum.
         q: The same, of one shape.
         ground: Distance of two cells: "euclidean", "cityblock" or "chebyshev".
-        reg: Weight of the entropy, as a share of the largest distance.
+        reg: Weight of the entropy, as a share of the largest distance; None: none for histograms
+            (n,), whose monotone coupling is exact, else `REG`.
         spacing: Distance of neighbouring cells, in the answer's unit.
         debias: The Sinkhorn divergence S; False: OT_reg, an upper bound.
         tol: L1 error of the marginals.
@@ -298,7 +344,7 @@ def wasserstein_2(
     p: Any,
     q: Any,
     *,
-    reg: float = REG,
+    reg: float | None = None,
     spacing: float = 1.0,
     debias: bool = True,
     squared: bool = False,
@@ -311,7 +357,8 @@ def wasserstein_2(
     Args:
         p: As in `wasserstein_1`.
         q: As in `wasserstein_1`.
-        reg: Weight of the entropy, as a share of the largest squared distance.
+        reg: Weight of the entropy, as a share of the largest squared distance; None as in
+            `wasserstein_1`.
         spacing: As in `wasserstein_1`.
         debias: As in `wasserstein_1`.
         squared: Without the root, which has no gradient at p = q.

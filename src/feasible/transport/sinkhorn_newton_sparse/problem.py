@@ -156,6 +156,15 @@ class EntropicTransport(Cached, Problem):
         """(n, m)."""
         return self.cost.shape[0], self.cost.shape[1]
 
+    @property
+    def offset(self) -> float:
+        """What all costs have in common where it is more than their range; else 0."""
+        low = float(self.cost.min())
+        if not self.forbids and 0 <= low <= float(self.cost[0, 0]) - low:  # far from common
+            return 0.0
+        high = float((self.cost[np.isfinite(self.cost)] if self.forbids else self.cost).max())
+        return low if abs(low) > high - low > 0 else 0.0
+
     @cached_property
     def scaled(self) -> Scaled:
         """The problem without empty rows and columns, of mass 1."""
@@ -203,6 +212,8 @@ class EntropicTransport(Cached, Problem):
         shift = u.mean()
         f[scaled.rows] = self.reg * (u - shift)
         g[scaled.columns] = self.reg * (v + shift + np.log(self.a.sum()))
+        if (len(scaled.a), len(scaled.b)) == self.shape:
+            return Potentials(f, g)
         for own, other, mass, cost in ((f, g, self.a, self.cost), (g, f, self.b, self.cost.T)):
             left = np.flatnonzero((mass > 0) & np.isneginf(own))
             if len(left):

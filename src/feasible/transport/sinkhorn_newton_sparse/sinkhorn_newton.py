@@ -33,7 +33,7 @@ import numpy as np
 from ...core.checks import real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Method, Problem
-from ..arrays import is_torch
+from ..arrays import is_torch, scalar, stacked
 from .coupling import Coupling, Couplings
 from .problem import EntropicTransport, Potentials, Scaled
 from .settings import SinkhornNewtonSettings
@@ -118,6 +118,8 @@ def sinkhorn_newton(
         if relative:
             raise ArgumentError("relative=True goes with reg, not with eta")
         reg = 1 / real("eta", eta, above=0)
+    reg = scalar(reg)
+    a, b, cost = (stacked(x) for x in (a, b, cost))
     shapes = [np.ndim(x) if not is_torch(x) else x.ndim for x in (a, b, cost)]
     if shapes[2] == 3 or 2 in shapes[:2]:
         return _batch(a, b, cost, shapes, reg, settings, warmstart, relative)
@@ -169,6 +171,9 @@ def _single(
     """Solve one problem, and give it back in kind."""
     given = next((x for x in (cost, a, b) if is_torch(x)), cost)
     problem = EntropicTransport(a, b, cost, reg, relative=relative)
+    offset = problem.offset
+    if offset:
+        problem = EntropicTransport(problem.a, problem.b, problem.cost - offset, problem.reg)
     scaled = problem.above(settings.tol)
     v = None
     if warm is not None:
@@ -185,6 +190,9 @@ def _single(
             sums = list(values(scaled, state))
     u, v, error = best_potentials(state)
     linear, value = problem.values(*sums)
+    if offset:
+        common = offset * float(problem.a.sum())
+        linear, value = linear + common, value + common
     if not state.converged and problem.forbids and not problem.can_be_carried():
         raise Infeasible(
             "cost: the pairs that are not forbidden (inf) cannot carry the mass of a to b"
@@ -214,6 +222,7 @@ def _single(
         problem.unscaled(u, v, scaled),
         problem,
         given,
+        offset,
     )
     if is_torch(given):
         import torch

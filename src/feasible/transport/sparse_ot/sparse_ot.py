@@ -33,7 +33,7 @@ from scipy import sparse
 
 from ...core.errors import ShapeError
 from ...core.problem import Method, Problem
-from ..arrays import is_torch, like
+from ..arrays import is_torch, like, scalar, stacked
 from ..plan import SparsePlan
 from .ascent import Ascent, advance, begin, finished, maximise
 from .capped import Capped, Oriented
@@ -118,6 +118,8 @@ def sparse_ot(
         Liu, Puigcerver, Blondel, ICLR 2023, arXiv 2209.15466.
     """
     settings = SparseOTSettings(formulation, solver, tol, max_iter, learning_rate, memory, repair)
+    gamma = scalar(gamma)
+    a, b, cost = (stacked(x) for x in (a, b, cost))
     if len(getattr(cost, "shape", ())) != 3:
         return _solve(a, b, cost, k, gamma, axis, settings, init)
     size = cost.shape[0]
