@@ -72,10 +72,10 @@ def find_zero_invariant_groups(
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     if not all(isinstance(x, torch.Tensor) for x in inputs):
         raise ArgumentTypeError("example_input: expected a tensor, or a tuple of tensors")
-    work = _quiet_copy(model)
+    work, computed = _quiet_copy(model)
     uses = _uses(work, inputs)
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    found = _propose(work, inputs, backend, ignored, heads or {}, uses, frozen)
+    found = _propose(work, inputs, backend, ignored, heads or {}, uses, frozen, computed)
     safe = [] if not found.layers else _safe(work, inputs, found, list(range(len(found.layers))))
     for name, module in work.named_modules():
         inside = any(c.module == name and hasattr(module, "weight") for c in found.cuts)
@@ -95,9 +95,54 @@ def find_zero_invariant_groups(
     return groups
 
 
-def _quiet_copy(model: nn.Module) -> nn.Module:
-    """A copy in eval mode, without hooks' memory of the old one."""
-    return copy.deepcopy(model).eval().requires_grad_(True)
+def _quiet_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
+    """A copy in eval mode whose weights are all parameters, and the modules that compute theirs
+    from others (weight_norm, spectral_norm and the like), with the reason to leave them whole.
+    """
+    held = {
+        id(value): value.detach()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
+    try:
+        work = copy.deepcopy(model, held).eval().requires_grad_(True)
+    except Exception as error:
+        raise ArgumentError(
+            f"the model cannot be copied: {type(error).__name__}: {_short(error)}"
+        ) from error
+    computed = {}
+    for name, module in work.named_modules():
+        names = list(getattr(module, "parametrizations", {}))
+        if names:  # by hand: remove_parametrizations changes the class, which the original has too
+            values = {tensor: getattr(module, tensor).detach().clone() for tensor in names}
+            module.__class__ = nn.utils.parametrize.type_before_parametrizations(module)
+            del module._modules["parametrizations"]
+            for tensor, value in values.items():
+                module.register_parameter(tensor, nn.Parameter(value))
+        for key, hook in list(module._forward_pre_hooks.items()):
+            tensor = getattr(hook, "name", None)
+            if isinstance(tensor, str) and f"{tensor}_orig" in module._parameters:
+                names.append(tensor)  # spectral_norm, pruning
+            elif isinstance(tensor, str) and f"{tensor}_g" in module._parameters:
+                names.append(tensor)  # weight_norm
+            else:
+                continue
+            value = getattr(module, tensor).detach().clone()
+            del module._forward_pre_hooks[key]
+            for end in ("_orig", "_g", "_v"):
+                module._parameters.pop(tensor + end, None)
+            vars(module).pop(tensor, None)
+            module._buffers.pop(tensor, None)
+            module.register_parameter(tensor, nn.Parameter(value))
+        if names:
+            computed[name] = f"the {names[0]} of '{name}' is computed from other parameters"
+    return work, computed
+
+
+def _short(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return f"{(str(error).splitlines() or [''])[0]:.80}"
 
 
 def _uses(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, int]:
@@ -144,7 +189,7 @@ def _by_torch_pruning(
             graph = tp.DependencyGraph().build_dependency(
                 model, example_inputs=inputs if len(inputs) > 1 else inputs[0]
             )
-            proposed = list(graph.get_all_groups(root_module_types=ROOTS))
+            proposed = _each(graph)
     except Exception as error:
         raise ArgumentError(
             f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}"
@@ -166,6 +211,26 @@ def _by_torch_pruning(
     return found
 
 
+def _each(graph: Any) -> list[Any]:
+    """The graph's sets of coupled layers; where one of them raises, those that do not."""
+    try:
+        return list(graph.get_all_groups(root_module_types=ROOTS))
+    except Exception:
+        found: list[Any] = []
+        seen: set[nn.Module] = set()
+        for module in graph.module2node:
+            if not isinstance(module, ROOTS) or module in seen:
+                continue
+            try:
+                channels = list(range(graph.get_out_channels(module)))
+                prune = graph.get_pruner_of_module(module).prune_out_channels
+                found.append(graph.get_pruning_group(module, prune, channels))
+            except Exception:  # stays whole: the graph does not reach it
+                continue
+            seen.update(item.dep.target.module for item in found[-1].items)
+        return found
+
+
 def _propose(
     model: nn.Module,
     inputs: tuple[Any, ...],
@@ -174,6 +239,7 @@ def _propose(
     heads: Mapping[str, str],
     uses: Mapping[str, int],
     frozen: set[str],
+    computed: Mapping[str, str],
 ) -> Groups:
     """The groups of the layers that a backend found."""
     owners: dict[int, list[str]] = {}
@@ -193,23 +259,25 @@ def _propose(
     sizes = {name: p.shape for name, p in model.named_parameters()}
     for members, bare in proposed:
         makers = [name for name, module, _, out, *_ in members if out and isinstance(module, ROOTS)]
-        why = _unfit(members, bare, ignored, uses, owners, frozen)
+        why = _unfit(members, bare, ignored, uses, owners, frozen) or next(
+            (computed[name] for name, *_ in members if name in computed), None
+        )
+        if why is None:
+            channels = max((max(roots, default=-1) for *_, roots in members), default=-1) + 1
+            split = next(((name, heads[name]) for name in makers if name in heads), None)
+            per = 1 if split is None else _per_head(model, split, channels)
+            first, count = len(layer), channels // per
+            taken, why = _taken(members, sizes, rows)
+            if count < 2:
+                why = "it has one channel, which cannot be cut"
         if why is not None:
             ungrouped.update(dict.fromkeys(makers, why))
             continue
-        channels = max(max(roots) for *_, roots in members) + 1
-        split = next(((name, heads[name]) for name in makers if name in heads), None)
-        per = 1 if split is None else _per_head(model, split, channels)
-        first, count = len(layer), channels // per
-        for name, module, prune, out, index, root in members:
-            ids = torch.tensor(root) // per + first
-            cuts.append(Cut(name, prune, torch.tensor(index), ids))
-            if not out:
-                continue
-            for parameter, axis in _rows_of(module, prune):
-                full = f"{name}.{parameter}" if name else parameter
-                _, mine = rows.setdefault(full, (axis, torch.full((sizes[full][axis],), -1)))
-                mine[torch.tensor(index)] = ids
+        for name, _, prune, _, index, root in members:
+            cuts.append(Cut(name, prune, torch.tensor(index), torch.tensor(root) // per + first))
+        for full, axis, index, root in taken:
+            _, mine = rows.setdefault(full, (axis, torch.full((sizes[full][axis],), -1)))
+            mine[torch.tensor(index)] = torch.tensor(root) // per + first
         if split is not None:
             path, _, attribute = split[1].rpartition(".")
             counted[path, attribute] = len(layers)
@@ -265,6 +333,27 @@ def _per_head(model: nn.Module, split: tuple[str, str], channels: int) -> int:
     return channels // count
 
 
+def _taken(
+    members: Sequence[Any], sizes: Mapping[str, torch.Size], rows: Mapping[str, Any]
+) -> tuple[list[tuple[str, int, list[int], list[int]]], str | None]:
+    """(parameter, axis, entries, channels) of what layers make, or why the set does not fit."""
+    taken = []
+    for name, module, prune, out, index, root in members:
+        try:
+            found = _rows_of(module, prune)
+        except Exception as error:
+            return [], f"'{name}' cannot be cut ({type(error).__name__}: {_short(error)})"
+        for parameter, axis in found:
+            full = f"{name}.{parameter}" if name else parameter
+            if not index or len(index) != len(root) or max(index) >= sizes[full][axis]:
+                return [], f"the graph's channels do not fit '{full}'"
+            if out and full in rows and rows[full][0] != axis:
+                return [], f"'{full}' is cut on axis {axis} and on another"
+            if out:
+                taken.append((full, axis, index, root))
+    return taken, None
+
+
 def _rows_of(
     module: nn.Module, prune: Callable[[nn.Module, list[int]], Any]
 ) -> list[tuple[str, int]]:
@@ -305,12 +394,13 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
     from ..trained import shrink
     from .cutting import cutting_plan
 
-    trial = copy.deepcopy(model).double()
     draw = torch.Generator().manual_seed(len(groups))
     cut = torch.zeros(len(groups), dtype=torch.bool)
     for layer in range(len(groups.layers)):
         own = (groups.layer == layer).nonzero()[:, 0]
         cut[own[torch.randperm(len(own), generator=draw)[: len(own) // 2]]] = True
+    trial = copy.deepcopy(model).double()
+    given = tuple(x.double() if x.is_floating_point() else x for x in inputs)
     with torch.no_grad():
         for p in trial.parameters():
             spread = float(p.std()) if p.numel() > 1 else 0.0
@@ -320,14 +410,16 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
                 b.copy_(torch.randn(b.shape, generator=draw, dtype=torch.float64))
         for p, axis, ids in groups.tensors(trial):
             p.movedim(axis, 0)[torch.cat([cut, cut.new_zeros(1)])[ids]] = 0
-        given = tuple(x.double() if x.is_floating_point() else x for x in inputs)
-        whole = tensors_of(trial(*given))
+        try:
+            whole = tensors_of(trial(*given))
+        except Exception as error:
+            return f"the network does not run in float64 ({type(error).__name__}: {_short(error)})"
         try:
             small = tensors_of(shrink(trial, cutting_plan(trial, groups, cut))(*given))
         except Exception as error:
             return (
                 "the network does not run without half of its channels "
-                f"({type(error).__name__}: {str(error).splitlines()[0]:.80})"
+                f"({type(error).__name__}: {_short(error)})"
             )
     if [t.shape for t in whole] != [t.shape for t in small]:
         return "its channels are outputs of the model"
