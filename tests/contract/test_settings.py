@@ -62,7 +62,6 @@ IDLE: dict[tuple[str, str], str] = {
     ("DifferentialEvolution", "polish"): "comes after the last generation, beyond 60 evaluations",
     ("AutoLRSRecipe", "kappa"): "one stage of 40 steps: both rates that it tries are drawn",
     ("AutoLRSRecipe", "tau_max"): "one stage of 40 steps",
-    ("RefinedRecipe", "warmup"): "the refined schedule takes no warm-up",
     ("KMeansPeer", "max_iter"): "the first iteration already assigns every point as the last",
     ("GPSQP", "resolution"): "not reached within 60 evaluations",
     ("GPSQP", "neighbours"): "60 evaluations of two inputs are all neighbours",

@@ -151,6 +151,10 @@ def test_the_command_writes_the_weights(tmp_path):
             Recipe("adamw", "torch-linear", lr=0.01, weight_decay=0.1),
             Recipe("adamw", "torch-onecycle", lr=0.003),
         ],
+        [
+            Recipe("sgd", "linear[warmup_steps=7]", lr=0.1),
+            Recipe("sgd", "cosine", lr=0.1, warmup=0.6),
+        ],
     ],
 )
 def test_many_at_once_end_where_each_by_itself_ends(recipes):

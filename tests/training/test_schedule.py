@@ -274,6 +274,24 @@ def stepped(opt, sched, rounds, made, asked):
             sched.step()
 
 
+def test_steps_that_a_gradient_scaler_skips_are_no_alarm():
+    p = nn.Parameter(torch.ones(3))
+    opt = torch.optim.SGD([p], lr=0.1)
+    sched = REX(opt, 1000)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+    scaler.scale(torch.zeros(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", HorizonWarning)
+        for _ in range(
+            200
+        ):  # float16's largest number is 65504, so some 17 scales overflow before one holds
+            p.grad = (torch.full((3,), scaler.get_scale()).half() * 8).float()
+            scaler.step(opt)
+            scaler.update()
+            sched.step()
+    assert sched._made.n < 200 - 14
+
+
 @pytest.mark.parametrize(
     ("made", "asked"), [(1, 4), (30, 1)], ids=["by several processes", "by epoch"]
 )

@@ -223,7 +223,7 @@ class _Update:
 def _plain(recipe: Recipe) -> dict[str, Any]:
     """The optimiser's settings, as its first parameter group has them where they tell."""
     part, given = chosen(recipe.optimizer, OPTIMIZERS, "optimizer")
-    optimizer, _ = recipe.tools([torch.nn.Parameter(torch.zeros(1))], 2)
+    optimizer = recipe.optimiser([torch.nn.Parameter(torch.zeros(1))])
     known = ("weight_decay", "eps", "betas", "nesterov", "dampening", "momentum")
     asked = {**part.settings, **given}
     return {

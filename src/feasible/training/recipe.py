@@ -99,6 +99,22 @@ class Recipe(Method):
         optimizer, _ = chosen(self.optimizer, OPTIMIZERS, "optimizer")
         return float(optimizer.settings["lr"] if self.lr is None else self.lr)
 
+    def optimiser(self, parameters: Any) -> Any:
+        """The optimiser for these parameters.
+
+        Args:
+            parameters: What a torch optimiser takes: tensors, or groups of them.
+
+        Raises:
+            ArgumentError: A setting in brackets that the optimiser does not have.
+        """
+        optimizer, settings = chosen(self.optimizer, OPTIMIZERS, "optimizer")
+        if self.weight_decay is not None:
+            settings = {"weight_decay": self.weight_decay, **settings}
+        return configured(
+            optimizer, f"optimizer={self.optimizer!r}", parameters, **{"lr": self.rate, **settings}
+        )
+
     def tools(self, parameters: Any, steps: int) -> tuple[Any, Any]:
         """The optimiser and the scheduler for these parameters.
 
@@ -112,12 +128,7 @@ class Recipe(Method):
         Raises:
             ArgumentError: A setting in brackets that the optimiser or schedule does not have.
         """
-        optimizer, settings = chosen(self.optimizer, OPTIMIZERS, "optimizer")
-        if self.weight_decay is not None:
-            settings = {"weight_decay": self.weight_decay, **settings}
-        made = configured(
-            optimizer, f"optimizer={self.optimizer!r}", parameters, **{"lr": self.rate, **settings}
-        )
+        made = self.optimiser(parameters)
         schedule, settings = chosen(self.schedule, SCHEDULES, "schedule")
         if self.warmup:
             settings = {"warmup_steps": round(self.warmup * steps), **settings}

@@ -28,9 +28,9 @@ from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from .optimizer import number
 from .profiles import Profile, of
 
-SLACK = 10
-"""Steps by which optimiser and schedule may differ, and 2 % more: a gradient scaler skips a few
-steps of the optimiser.
+SLACK, SKIPPED = 10, 40
+"""Steps that the optimiser may be ahead of the schedule or behind it, and 2 % more: a gradient
+scaler that starts at 2^16 skips up to 40 until float16 holds the scaled gradients.
 """
 
 
@@ -310,11 +310,8 @@ class ProfileLR(LRScheduler):
     def _compare(self) -> None:
         """Warn where the optimiser's steps are not those of the schedule."""
         made, asked = self._made.n, self._asked
-        if (
-            made
-            and abs(made - asked) > SLACK + 0.02 * max(made, asked)
-            and not self._warned["steps"]
-        ):
+        slack = (SLACK if made > asked else SKIPPED) + 0.02 * max(made, asked)
+        if made and abs(made - asked) > slack and not self._warned["steps"]:
             self._warn(
                 "steps",
                 f"the optimiser made {made} steps and the schedule {asked}: its "

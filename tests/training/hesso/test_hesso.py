@@ -321,6 +321,15 @@ def test_trials_compare_losses_of_projected_layers():
     assert off != first  # the first loss was that of the whole network
 
 
+def test_cric_takes_a_closure_by_name_as_torchs_optimisers_do():
+    model, x, _, optimizer = set_up(**CRIC)
+    loss = torch.nn.functional.cross_entropy(model(x), labels())
+    loss.backward()
+    assert optimizer.step(closure=lambda: loss) is loss
+    with pytest.raises(TypeError, match="a loss or a closure"):
+        optimizer.step(loss, closure=lambda: loss)
+
+
 def test_cric_meets_limits_too():
     model, x, how = made("residual")
     groups = find_zero_invariant_groups(model, x[:2], **how)

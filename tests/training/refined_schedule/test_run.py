@@ -97,6 +97,7 @@ def test_a_run_that_is_cut_in_either_half_goes_on_to_the_same_weights(cut, tmp_p
         ({"logging": 1.0}, "logging=1.0"),
         ({"tau": 0.9}, "tau=0.9"),
         ({"lr": -1.0}, "lr=-1"),
+        ({"warmup": 0.1}, "warmup=0.1: the refined schedule finds its warm-up"),
     ],
 )
 def test_bad_settings_are_named(settings, words):

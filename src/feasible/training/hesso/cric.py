@@ -12,14 +12,14 @@ as bottlenecks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from ...core.checks import real, whole
-from ...core.errors import ArgumentError, NotFinite
+from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from ..optimizer import evaluated, with_gradients
 from .groups import Groups
 from .hesso import HESSO, IMPORTANT, HESSOSettings
@@ -111,18 +111,22 @@ class HESSOCRIC(HESSO):
         )
 
     @torch.no_grad()
-    def step(self, loss: Any = None) -> Any:  # type: ignore[override]
+    def step(self, loss: Any = None, closure: Callable[[], Any] | None = None) -> Any:
         """One step.
 
         Args:
             loss: The loss of the step: a number, a tensor of one, or a closure.
+            closure: Evaluates the loss and its gradients, instead.
 
         Raises:
             ArgumentError: No loss.
+            ArgumentTypeError: A loss and a closure.
             NotFinite: A loss or a gradient with a NaN or an infinity.
         """
-        if callable(loss):
-            loss = evaluated(loss)
+        if closure is not None and loss is not None:
+            raise ArgumentTypeError("step takes a loss or a closure, one of both")
+        if closure is not None or callable(loss):
+            loss = evaluated(closure or loss)
         if loss is None:
             raise ArgumentError(
                 "HESSOCRIC compares losses, so it needs the present one: call step(loss) after "

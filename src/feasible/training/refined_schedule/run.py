@@ -39,6 +39,7 @@ class RefinedRecipe(Recipe):
 
     Attributes:
         schedule: "linear", under which norms are logged.
+        warmup: 0; the refined schedule finds its own.
         logging: That share of the steps, in (0, 1).
         norms: (T,) norms of an earlier run, or the file that a `GradNormLogger` saved; then nothing
             is logged.
@@ -64,6 +65,11 @@ class RefinedRecipe(Recipe):
             raise ArgumentError(
                 f"schedule='{self.schedule}': norms are logged under 'linear', whose guarantee the "
                 "refinement improves"
+            )
+        if self.warmup:
+            raise ArgumentError(
+                f"warmup={self.warmup!r}: the refined schedule finds its warm-up from the norms; "
+                "expected 0"
             )
         if not is_number(self.logging) or not 0 < self.logging < 1:
             raise ArgumentError(
