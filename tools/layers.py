@@ -28,7 +28,7 @@ def place(parts: list[str], folders: frozenset[str]) -> tuple[int, str]:
     if not parts:
         return CATALOGUE, ""
     if parts[-1] == "claim" or parts == ["commands"]:
-        return CLAIM, ""
+        return CLAIM, parts[0]
     if parts[0] in ("catalogue", "default"):
         return CATALOGUE, ""
     if parts[0] in ("peers", "instances"):

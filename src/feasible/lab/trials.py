@@ -108,3 +108,17 @@ class Race:
     def contest(self, problem: str) -> Contest:
         """Return the problem of that name."""
         return next(c for c in self.contests if c.name == problem)
+
+    def last_metric(self, name: str, failed: float = float("nan")) -> dict[str, list[float]]:
+        """Return a metric of the last verdict of every trial, by method, in the trials' order.
+
+        Args:
+            name: The metric, as the problem's judge calls it.
+            failed: What stands for a trial that failed or judged nothing.
+        """
+        found: dict[str, list[float]] = {m: [] for m in self.methods}
+        for trial in self.trials:
+            judged = trial.status == "done" and trial.trail
+            value = trial.trail[-1].verdict.metrics[name] if judged else failed
+            found.setdefault(trial.method, []).append(value)
+        return found
