@@ -11,8 +11,15 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from cli_kit import enter
 
 from feasible.core.registry import methods, problems
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    enter(tmp_path, monkeypatch)
+
 
 # -- listings --------------------------------------------------------------------------------------
 

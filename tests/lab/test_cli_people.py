@@ -11,6 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_kit import enter
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    enter(tmp_path, monkeypatch)
+
 
 # -- races -----------------------------------------------------------------------------------------
 

@@ -8,6 +8,15 @@ import re
 import textwrap
 from pathlib import Path
 
+import pytest
+from cli_kit import enter
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    enter(tmp_path, monkeypatch)
+
+
 # -- solve, show, resume ---------------------------------------------------------------------------
 
 
