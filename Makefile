@@ -16,7 +16,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # pytest keeps the test files that it compiled, unless this is set: then each start compiles all.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lock demo check lint test bench claims docs report format clean
+.PHONY: setup lock demo check lint test lowest bench claims docs report format clean
 
 setup: $(READY)
 
@@ -68,6 +68,15 @@ check: lint
 test: lint
 	$(V)/python -m pytest -n 2 tests
 
+# The lowest versions that pyproject.toml declares, beside the pinned torch, in an environment of
+# their own: the core and the command line.
+LOWEST := .venv-lowest/bin/python
+lowest: $(READY)
+	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
+	$(V)/uv pip install --python $(LOWEST) --resolution lowest-direct -r requirements-torch.txt \
+	  ".[blackbox,transport,training,text]" "optuna>=5.0" "pytest>=8" "hypothesis>=6.130" "mypy>=1.16" "pyyaml>=6"
+	$(LOWEST) -m pytest -k "not pasted" tests/core tests/lab/test_cli.py
+
 bench: $(READY)
 	$(V)/python -m benchmarks
 
@@ -87,4 +96,4 @@ format: $(READY)
 	$(V)/ruff format $(CODE)
 
 clean:
-	rm -rf .venv site demo.db demo.db-wal demo.db-shm report.html
+	rm -rf .venv .venv-lowest site demo.db demo.db-wal demo.db-shm report.html
