@@ -83,7 +83,8 @@ def test_an_interrupted_run_goes_on_to_the_answer_of_the_uninterrupted_one(
     call = {"store": str(tmp_path / "r.db"), "name": "r"}
     with suppress(KeyboardInterrupt):  # where it comes while the last point is judged
         case.run(load_method(case.method), observers=[interrupt], **call)
-    assert Store(call["store"]).run("r").state in ("interrupted", "failed")
+    ended = Store(call["store"]).run("r").state
+    assert ended in ("interrupted", "failed") or len(whole.trail) == 1  # judged at the end only
     cases.same(case.run(load_method(case.method), **call), whole)
 
 

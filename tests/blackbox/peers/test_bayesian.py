@@ -271,7 +271,7 @@ def test_the_initial_design_is_a_sobol_sequence():
 @pytest.mark.parametrize(
     ("kind", "bad"),
     [
-        (peers.Pymoo, {"algorithm": "nsga2"}),
+        (peers.Pymoo, {"algorithm": "nsga3"}),
         (peers.Pymoo, {"pop_size": 3}),
         (peers.Ax, {"method": "best"}),
         (peers.BoTorchTutorial, {"acquisition": "ei"}),
