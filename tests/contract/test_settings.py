@@ -84,10 +84,10 @@ IDLE: dict[tuple[str, str], str] = {
     ("GSD", "numeric_noise"): "the small table has no numeric column",
     ("GSD", "tolerance"): "was not seen to change the small table's run",
     ("GSD", "tau"): "was not seen to change the small table's run",
-    ("GSD", "sparse"): "a way to compute the same",
+    ("GSD", "sparse"): "the small table has fewer cells than rows",
     ("RAP", "delta"): "read beside epsilon only: the run's budget is in rho",
     ("RAP", "rho"): "the run's budget of rho comes first",
-    ("RAP", "timed"): "adds to what is reported only",
+    ("RAP", "timed"): "read in a run with a budget of seconds only",
 }
 """Settings that were not seen to do anything in these small runs, and why."""
 

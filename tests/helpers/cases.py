@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -148,14 +149,16 @@ def whole(name: str) -> Any:
     return watched(name).result
 
 
-def told(result: Any) -> list[Any]:
-    """Steps, spending and verdicts of a run bit for bit, without what the clock says."""
+def told(result: Any, left_out: Sequence[str] = ()) -> list[Any]:
+    """Steps, spending and verdicts of a run bit for bit, without what the clock says, nor the
+    resources that are left out.
+    """
     points = [(p.step, p.spent, p.verdict) for p in result.trail]
     points.append((result.steps, result.spent, result.verdict))
     return [
         (
             step,
-            {k: float(v).hex() for k, v in spent.items() if k != "seconds"},
+            {k: float(v).hex() for k, v in spent.items() if k not in ("seconds", *left_out)},
             float(verdict.objective).hex(),
             float(verdict.violation).hex(),
         )
@@ -174,9 +177,11 @@ def digest(answer: Any) -> tuple[Any, bytes]:
     return json.loads(blob[8:start]), blob[start:]
 
 
-def same(one: Any, other: Any) -> None:
-    """Assert that two runs are equal bit for bit: trail, answer, reason and ledger."""
-    assert told(one) == told(other)
+def same(one: Any, other: Any, left_out: Sequence[str] = ()) -> None:
+    """Assert that two runs are equal bit for bit: trail, answer, reason and ledger, without the
+    spending of the resources that are left out.
+    """
+    assert told(one, left_out) == told(other, left_out)
     assert digest(one.answer) == digest(other.answer)
     assert one.stopped == other.stopped
     if one.problem.keeps_ledger:
