@@ -12,6 +12,22 @@ import numpy as np
 import torch
 
 
+class _Slope(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
+    """A slope that says that it cannot be differentiated again, where autograd would take it for
+    a constant.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, slope: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        """The slope as it is."""
+        return slope.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
+        """There is no second derivative."""
+        raise RuntimeError("this value has first derivatives only (envelope theorem)")
+
+
 class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     """value(a, b, cost) of a problem that is already solved. Not differentiable twice."""
 
@@ -30,7 +46,6 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
         return torch.tensor(value, dtype=kind, device=device)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
         """Multiply each slope that is needed by the gradient of the value."""
         return (
@@ -39,7 +54,7 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
             None,
             None,
             *(
-                grad.to(x) * torch.from_numpy(np.ascontiguousarray(slope())).to(x)
+                _Slope.apply(grad.to(x) * torch.from_numpy(np.ascontiguousarray(slope())).to(x), x)
                 if x is not None and needed
                 else None
                 for x, slope, needed in zip(

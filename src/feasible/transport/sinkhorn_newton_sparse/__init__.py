@@ -21,6 +21,7 @@ Newton step `paper.newton_of_the_paper`.
 - `compiled`: the compiled passes over costs and kernels, and the conjugate gradients.
 - `sinkhorn_newton`: the function for arrays, and the method of a run.
 - `coupling`: what the function returns.
+- `implicit`: first and second derivatives of what was solved.
 - `point_clouds`: transport between point clouds, Wasserstein distances of images.
 - `problem`: `EntropicTransport`, the problem of a run.
 - `instances`: ready-made problems.

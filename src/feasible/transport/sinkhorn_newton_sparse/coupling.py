@@ -10,14 +10,12 @@ import numpy as np
 
 from ...core.errors import Infeasible
 from ..arrays import is_torch, like
-from ..envelope import differentiable
 from .problem import EntropicTransport, Potentials, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import scipy.sparse
-    import torch
     from jaxtyping import Float, Int
 
 MEAN = 1e3
@@ -41,6 +39,7 @@ class Coupling:
         exact: The potentials in double precision.
         problem: What was solved; its costs are without `offset`.
         given: An argument whose kind the arrays take.
+        through: Tensors a, b, cost and reg through which gradients flow; None: none is required.
         offset: What all costs have in common, where that is more than their range; else 0.
     """
 
@@ -55,6 +54,7 @@ class Coupling:
     problem: EntropicTransport = field(repr=False)
     given: Any = field(default=None, repr=False)
     offset: float = 0.0
+    through: tuple[Any, ...] | None = field(default=None, repr=False)
 
     @property
     def reg(self) -> float:
@@ -68,15 +68,28 @@ class Coupling:
 
     @cached_property
     def plan(self) -> Any:
-        """The (n, m) plan, made when it is asked for."""
+        """The (n, m) plan, made when it is asked for; it has a gradient where one is required."""
+        if self.through is not None:
+            from .implicit import plan_of
+
+            return plan_of(self, self.through).to(self.value)
         return like(self.problem.plan(self.exact), self.given)
 
     def rows(self, begin: int, end: int) -> Any:
-        """Rows `begin` to `end` of the plan, without the others."""
+        """Rows `begin` to `end` of the plan, without the others unless a gradient is required."""
+        if self.through is not None:
+            return self.plan[begin:end]
         return like(self.problem.plan(self.exact, slice(begin, end)), self.given)
 
     def apply(self, vectors: Any) -> Any:
-        """plan @ vectors, for (m,) or (m, k), in blocks of rows: the plan is never whole."""
+        """plan @ vectors, for (m,) or (m, k), in blocks of rows.
+
+        The plan is whole only where a gradient is required.
+        """
+        if self.through is not None or (is_torch(vectors) and vectors.requires_grad):
+            import torch
+
+            return self.plan @ torch.as_tensor(vectors).to(self.plan)
         right = np.asarray(vectors.detach().cpu() if is_torch(vectors) else vectors, dtype=float)
         blocks = [self.problem.plan(self.exact, part) @ right for part in self.problem.blocks()]
         return like(np.concatenate(blocks), self.given)
@@ -291,27 +304,3 @@ class Couplings:
     def converged(self) -> bool:
         """True if every problem converged."""
         return all(c.converged for c in self.each)
-
-
-def value_of(
-    found: Coupling,
-    a: Any,
-    b: Any,
-    cost: Any,
-    value: float,
-    kind: torch.dtype,
-    device: torch.device,
-) -> torch.Tensor:
-    """The value of an entropic transport as a tensor, with a gradient where one is required."""
-    problem, potentials = found.problem, found.exact
-    return differentiable(
-        value,
-        (a, b, cost),
-        (
-            lambda: problem.extended(potentials, 0) + found.offset + problem.reg / 2,
-            lambda: problem.extended(potentials, 1) + problem.reg / 2,
-            lambda: problem.plan(potentials),
-        ),
-        kind,
-        device,
-    )

@@ -67,8 +67,9 @@ def sinkhorn_newton(
     A leading axis of a, b or cost makes it a batch (what has none is shared). Torch tensors give
     torch tensors on their device; the work is done on the CPU in double precision, so single
     precision limits the answer (about 1e-7 relative), not the iteration. If one requires a
-    gradient, `value` has it with respect to a, b and cost. Where tol is not reached:
-    RuntimeWarning, the best iterate, converged=False and the reason in `status`.
+    gradient, `value` has it with respect to a, b and cost, twice, and `value_linear` and `plan`
+    once. Where tol is not reached: RuntimeWarning, the best iterate, converged=False and the
+    reason in `status`.
 
     Args:
         a: (n,) masses >= 0; None or [] for uniform ones. Entries of zero are dropped inside, and
@@ -227,11 +228,17 @@ def _single(
     if is_torch(given):
         import torch
 
-        from .coupling import value_of
-
         kind = given.dtype if given.dtype.is_floating_point else torch.float64
         found.value_linear = torch.tensor(linear, dtype=kind, device=given.device)
-        found.value = value_of(found, a, b, cost, value, kind, given.device)
+        found.value = torch.tensor(value, dtype=kind, device=given.device)
+        if torch.is_grad_enabled() and any(is_torch(x) and x.requires_grad for x in (a, b, cost)):
+            from . import implicit
+
+            share = float(reg) if relative else None
+            found.through = implicit.given_to(found, a, b, cost, share)
+            found.value = implicit.differentiable(found, value, found.through).to(found.value)
+            of_linear = implicit.linear(found, linear, found.through)
+            found.value_linear = of_linear.to(found.value_linear)
     return found
 
 

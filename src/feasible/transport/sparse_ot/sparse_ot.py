@@ -200,6 +200,14 @@ def _solve(
             lambda: potentials[1],
             lambda: oriented.full(of_potentials).toarray(),
         )
+        certified = error <= CERTIFIED and close
+        if not certified and any(is_torch(x) and x.requires_grad for x in (a, b, cost)):
+            warnings.warn(
+                "sparse_ot: the plan is not certified, so the gradient of `value` in the cost is "
+                "that of one of several plans of the potentials, a direction at best",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         bound: Any = differentiable(
             value,
             (a, b, cost),
