@@ -9,7 +9,7 @@ Of the value, the slopes are f + reg/2, g + reg/2, P and sum P K (envelope theor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -19,14 +19,28 @@ from ..arrays import is_torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .coupling import Coupling
+    from .problem import EntropicTransport, Potentials
+
+
+class Solved(Protocol):
+    """What is known of a solved problem: a `Coupling`.
+
+    Attributes:
+        problem: What was solved; its costs are without `offset`.
+        exact: The potentials in double precision.
+        offset: What all costs have in common.
+    """
+
+    problem: EntropicTransport
+    exact: Potentials
+    offset: float
 
 
 class _Potentials(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     """(f, g) of a, b, cost and reg; -inf where there is no mass."""
 
     @staticmethod
-    def forward(ctx: Any, found: Coupling, *given: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, found: Solved, *given: Tensor) -> tuple[Tensor, Tensor]:
         """Hand over what is solved."""
         ctx.found = found
         return torch.tensor(found.exact.f), torch.tensor(found.exact.g)
@@ -59,7 +73,7 @@ class _Potentials(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
         )
 
 
-def _logs(found: Coupling, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _logs(found: Solved, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(f, g, log P), as functions of what was given."""
     _, _, cost, reg = given
     f, g = _Potentials.apply(found, *given)
@@ -70,7 +84,7 @@ class _Value(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     """The value of a, b, cost and reg."""
 
     @staticmethod
-    def forward(ctx: Any, found: Coupling, value: float, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, found: Solved, value: float, *given: Tensor) -> Tensor:
         """The value is known."""
         ctx.found = found
         ctx.save_for_backward(*given)
@@ -98,7 +112,7 @@ class _Linear(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
     """sum P C of a, b, cost and reg."""
 
     @staticmethod
-    def forward(ctx: Any, found: Coupling, linear: float, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, found: Solved, linear: float, *given: Tensor) -> Tensor:
         """The sum is known."""
         ctx.found = found
         ctx.save_for_backward(*given)
@@ -119,7 +133,7 @@ class _Linear(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
         return None, None, *(next(found) if n else None for n in needed)
 
 
-def given_to(found: Coupling, a: Any, b: Any, cost: Any, share: float | None) -> tuple[Any, ...]:
+def given_to(found: Solved, a: Any, b: Any, cost: Any, share: float | None) -> tuple[Any, ...]:
     """a, b, cost and reg as tensors in double precision on the CPU, through which gradients flow.
 
     Args:
@@ -142,16 +156,16 @@ def given_to(found: Coupling, a: Any, b: Any, cost: Any, share: float | None) ->
     return masses, other, costs, reg
 
 
-def differentiable(found: Coupling, value: float, given: tuple[Any, ...]) -> Tensor:
+def differentiable(found: Solved, value: float, given: tuple[Any, ...]) -> Tensor:
     """The value as a tensor with first and second derivatives."""
     return _Value.apply(found, value, *given)
 
 
-def linear(found: Coupling, total: float, given: tuple[Any, ...]) -> Tensor:
+def linear(found: Solved, total: float, given: tuple[Any, ...]) -> Tensor:
     """sum P C as a tensor with a derivative."""
     return _Linear.apply(found, total, *given)
 
 
-def plan_of(found: Coupling, given: tuple[Any, ...]) -> Tensor:
+def plan_of(found: Solved, given: tuple[Any, ...]) -> Tensor:
     """The plan as a tensor with a derivative."""
     return _logs(found, *given)[2].exp()
