@@ -55,6 +55,14 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
+def _words(y: Any) -> Any:
+    """Labels among which are words, as words, so that -1 is "-1"; all others as they are."""
+    given = np.asarray(y)
+    if given.ndim == 1 and given.dtype.kind in "OU" and any(isinstance(v, str) for v in given):
+        return given.astype(str)
+    return y
+
+
 class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A scikit-learn classifier that labels all rows of X from a few labels, by clustering them.
 
@@ -154,8 +162,8 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
         Args:
             X: (N, D) features.
-            y: (N,) labels, -1 where there is none; None for none at all. y in {-1, 1} alone is
-                taken as scikit-learn's coding of two classes, with a warning.
+            y: (N,) labels, -1 (among words "-1" too) where there is none; None for none at all. y
+                in {-1, 1} alone is taken as scikit-learn's coding of two classes, with a warning.
 
         Returns:
             The estimator itself.
@@ -172,7 +180,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 np.full(len(X), -1),
             )
         else:
-            X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+            X, y = validate_data(self, X, _words(y), dtype=np.float64, ensure_min_samples=2)
             check_classification_targets(y)
         support = self._support(y)
         classes = len(self.classes_)
@@ -201,7 +209,8 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 stacklevel=3,
             )
             numeric = False
-        self.classes_ = values[values != -1] if numeric else values
+        missing = y == (-1 if numeric else "-1") if numeric or y.dtype.kind == "U" else None
+        self.classes_ = values if missing is None else np.unique(y[~missing])
         if not len(self.classes_):
             if self.n_clusters is None:
                 raise ArgumentError(
@@ -215,6 +224,13 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 )
             self.classes_ = np.arange(self.n_clusters)
             return np.full(len(y), -1)
+        if self.n_clusters is not None and self.n_clusters < len(self.classes_):
+            warnings.warn(
+                f"n_clusters={self.n_clusters}, but y labels {len(self.classes_)} classes, which "
+                "are the clusters",
+                UserWarning,
+                stacklevel=3,
+            )
         if self.n_clusters is not None and self.n_clusters > len(self.classes_):
             raise ArgumentError(
                 f"n_clusters={self.n_clusters}, but y labels {len(self.classes_)} classes only: "
@@ -226,7 +242,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 f"y labels one class only ({self.classes_[0]!r}): expected at least two"
             )
         found = np.searchsorted(self.classes_, y)
-        return np.where(y == -1, -1, found) if numeric else found
+        return found if missing is None else np.where(missing, -1, found)
 
     def _seeds(self, task: Task, classes: int) -> Float[np.ndarray, "K D"]:
         """Choose starting prototypes by k-means++ where no row is labelled."""
