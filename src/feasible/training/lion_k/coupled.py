@@ -10,6 +10,7 @@ import torch
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError
+from ..optimizer import wide
 from .balls import capped, on_lq_ball, p_norm
 from .kappa import Kappa, tolerance
 
@@ -82,7 +83,7 @@ class Linf(Coupled):
         return v.abs().amax() if v.numel() else v.sum()
 
     def subgrad(self, v: Tensor) -> Tensor:
-        found = torch.zeros_like(v)
+        found = torch.zeros_like(v, memory_format=torch.contiguous_format)
         if v.numel():
             first = v.abs().argmax()
             found.view(-1)[first] = v.reshape(-1)[first].sign()
@@ -124,7 +125,7 @@ class TopK(Coupled):
         return v.reshape(-1)[self._largest(v)].abs().sum()
 
     def subgrad(self, v: Tensor) -> Tensor:
-        found, rows = torch.zeros_like(v), self._largest(v)
+        found, rows = torch.zeros_like(v, memory_format=torch.contiguous_format), self._largest(v)
         found.view(-1)[rows] = v.reshape(-1)[rows].sign()
         return found
 
@@ -194,19 +195,20 @@ class Nuclear(Coupled):
     def _svd(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The singular value decomposition of v as a matrix."""
         self.check(v.shape, "the tensor")
-        return torch.linalg.svd(v.reshape(v.shape[0], -1), full_matrices=False)
+        return torch.linalg.svd(wide(v).reshape(v.shape[0], -1), full_matrices=False)
 
     def value(self, v: Tensor) -> Tensor:
-        return self._svd(v)[1].sum()
+        return self._svd(v)[1].sum().to(v.dtype)
 
     def subgrad(self, v: Tensor) -> Tensor:
         u, s, w = self._svd(v)
         most = s.amax() if s.numel() else s.sum()
-        return ((u * (s > most * torch.finfo(v.dtype).eps * max(v.shape))) @ w).view(v.shape)
+        kept = s > most * torch.finfo(s.dtype).eps * max(v.shape)
+        return ((u * kept) @ w).view(v.shape).to(v.dtype)
 
     def gauge(self, z: Tensor) -> Tensor:
-        return self._svd(z)[1].amax()
+        return self._svd(z)[1].amax().to(z.dtype)
 
     def project(self, z: Tensor) -> Tensor:
         u, s, w = self._svd(z)
-        return ((u * s.clamp(max=1)) @ w).view(z.shape)
+        return ((u * s.clamp(max=1)) @ w).view(z.shape).to(z.dtype)

@@ -29,7 +29,7 @@ import torch
 
 from ...core.checks import real
 from ...core.errors import ArgumentError
-from ..optimizer import NamedState, evaluated, number, parameter_name, with_gradients
+from ..optimizer import NamedState, evaluated, number, parameter_name, wide, with_gradients
 from .kappa import Kappa
 from .kappas import kappa_of
 from .separable import L1
@@ -394,7 +394,9 @@ class LionK(NamedState, torch.optim.Optimizer):
             p: s
             for b in blocks
             for p, s in zip(
-                b.params, b.parted(b.kappa.subgrad(b.joined([u[p] for p in b.params]))), strict=True
+                b.params,
+                b.parted(b.kappa.subgrad(wide(b.joined([u[p] for p in b.params])))),
+                strict=True,
             )
         }
         _move(group, params, [moves[p] for p in params])
@@ -418,7 +420,7 @@ class LionK(NamedState, torch.optim.Optimizer):
                 zip(
                     block.params,
                     block.parted(
-                        block.kappa.subgrad(block.joined([averages[p] for p in block.params]))
+                        block.kappa.subgrad(wide(block.joined([averages[p] for p in block.params])))
                     ),
                     strict=True,
                 )
