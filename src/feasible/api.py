@@ -69,7 +69,7 @@ def solve(
             EvaluationFailed unless on_failure="skip"; an option for paid evaluations on a problem
             that has none is an ArgumentError.
 
-    Example:
+    Examples:
         >>> import feasible
         >>> problem = feasible.blackbox.BlackBox(lambda x: (x[0] - 1) ** 2, bounds=[(0, 3)])
         >>> result = feasible.solve(problem, "cobyqa", budget=feasible.Budget(evaluations=30))

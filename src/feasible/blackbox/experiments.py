@@ -159,7 +159,7 @@ class BlackBoxExperiments:
 def number(text: str) -> float | None:
     """A number as people write it: decimal point or comma, yes and no; None for other text.
 
-    Example:
+    Examples:
         >>> number("1,5"), number("Yes"), number("n/a")
         (1.5, 1.0, None)
     """

@@ -42,7 +42,7 @@ class ObservedFront(Front):
         variables: Of the designs.
         goals: The objectives, in the user's sense and units.
 
-    Example:
+    Examples:
         >>> import feasible
         >>> problem = feasible.blackbox.BlackBox(
         ...     lambda x: (x[0], (1 - x[0]) ** 2 + x[1]),

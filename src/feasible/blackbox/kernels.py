@@ -50,7 +50,7 @@ def matern52(r: Values, scale: float | Values = 1.0, r2: Values | None = None) -
         r2: Their squares where they are at hand: a square that was not rooted first keeps its
             gradient at 0.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> np.round(matern52(np.array([0.0, 1.0])), 4)
         array([1.   , 0.524])

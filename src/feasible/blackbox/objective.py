@@ -36,7 +36,7 @@ class Objective:
     Raises:
         ArgumentError: A target that is not finite or stands beside `maximize`, a negative noise.
 
-    Example:
+    Examples:
         >>> Objective("thickness", target=3.0, unit="mm").minimised(2.5)
         0.5
     """

@@ -15,7 +15,7 @@ def part_of(kind: type[Part], settings: Any) -> Part:
         kind: A dataclass, every field of which is also one of the settings.
         settings: The method's settings.
 
-    Example:
+    Examples:
         >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True)
         ... class Drift:

@@ -93,7 +93,7 @@ class BlackBox(Shown):
         BoundsError: Bounds that cross or are no numbers.
         LimitError: A limit that cannot be read.
 
-    Example:
+    Examples:
         >>> problem = BlackBox(
         ...     lambda x: {"mass": x[0] * x[1], "stress": 10 / x[0]},
         ...     bounds={"width": (1, 5, "mm"), "height": (1, 5, "mm")},

@@ -104,7 +104,7 @@ def race(
 def split_methods(text: str) -> list[str]:
     """Return the methods of --methods.
 
-    Example:
+    Examples:
         >>> split_methods("a,b[x=1,y=2],c")
         ['a', 'b[x=1,y=2]', 'c']
     """

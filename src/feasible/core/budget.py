@@ -32,7 +32,7 @@ class Resource:
     Raises:
         ArgumentError: The name is no identifier, or another resource has it already.
 
-    Example:
+    Examples:
         >>> energy = Resource("kwh", "energy drawn from the grid, in kWh", counted=False)
         >>> Budget(kwh=2.5)
         Budget(kwh=2.5)
@@ -94,7 +94,7 @@ class Budget(Mapping[str, float]):
         BudgetError: No limit at all, an unknown resource, or a limit that is not a positive finite
             number.
 
-    Example:
+    Examples:
         >>> Budget(evaluations=200, cost=2.5)
         Budget(evaluations=200, cost=2.5)
     """

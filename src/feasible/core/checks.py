@@ -41,7 +41,7 @@ def whole(
         ArgumentTypeError: Not a whole number by type.
         ArgumentError: Out of range.
 
-    Example:
+    Examples:
         >>> whole("n", 3, least=1)
         3
         >>> whole("n", 0, least=1)
@@ -91,7 +91,7 @@ def real(
         NotFinite: A NaN, or an infinity where `infinite` is False.
         ArgumentError: Out of range.
 
-    Example:
+    Examples:
         >>> real("tau", 2, above=0)
         2.0
         >>> real("tau", -1.0, above=0)
@@ -140,7 +140,7 @@ def fraction(
 def one_of(name: str, value: T, choices: Iterable[T], *, note: str = "") -> T:
     """One of the choices, as it is. Raises ArgumentError that lists them.
 
-    Example:
+    Examples:
         >>> one_of("on_failure", "stop", ("raise", "skip"))
         Traceback (most recent call last):
         feasible.core.errors.ArgumentError: on_failure='stop': expected 'raise' or 'skip'

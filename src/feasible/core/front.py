@@ -85,7 +85,7 @@ def nondominated(objectives: Float[np.ndarray, "n m"]) -> Bool[np.ndarray, " n"]
     Raises:
         ShapeError: Not two axes.
 
-    Example:
+    Examples:
         >>> nondominated(np.array([[1.0, 3.0], [2.0, 2.0], [2.0, 3.0], [1.0, 3.0]])).tolist()
         [True, True, False, False]
     """
@@ -113,7 +113,7 @@ def hypervolume(objectives: Float[np.ndarray, "n m"], reference: Float[np.ndarra
         ShapeError: The shapes do not fit.
         NotFinite: The reference is not finite.
 
-    Example:
+    Examples:
         >>> hypervolume(np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([3.0, 3.0]))
         3.0
     """

@@ -73,7 +73,7 @@ class Limit:
         Raises:
             LimitError: It cannot be read.
 
-        Example:
+        Examples:
             >>> Limit.of("stress", "<= 250 MPa")
             Limit(name='stress', low=-inf, high=250.0, unit='MPa', scale=1.0, yes_no=False)
         """

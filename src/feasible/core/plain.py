@@ -18,7 +18,7 @@ def plain(value: Any) -> Any:
     Raises:
         FeasibleError: Something that is no data.
 
-    Example:
+    Examples:
         >>> plain({"x": (1, float("inf")), 2: float("nan")})
         {'x': [1, 'inf'], '2': None}
     """

@@ -324,7 +324,7 @@ def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
     Args:
         reference: As on the command line.
 
-    Example:
+    Examples:
         >>> split_settings("cbo[n_particles=50,noise=isotropic]")
         ('cbo', {'n_particles': 50, 'noise': 'isotropic'})
     """

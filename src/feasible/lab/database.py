@@ -52,7 +52,7 @@ class StoreWarning(UserWarning):
 def resolve(where: Any) -> str:
     """Return a database URL from a URL, a path, or None (./feasible.db).
 
-    Example:
+    Examples:
         >>> resolve("runs.db"), resolve(None)
         ('sqlite:///runs.db', 'sqlite:///feasible.db')
     """

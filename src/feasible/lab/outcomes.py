@@ -56,7 +56,7 @@ def compare(a: Verdict, b: Verdict) -> int:
 def average_ranks(verdicts: Sequence[Verdict]) -> list[float]:
     """Return the rank of each verdict, 1 for the best; equals share the average of their ranks.
 
-    Example:
+    Examples:
         >>> average_ranks([Verdict(2.0), Verdict(1.0), Verdict(2.0)])
         [2.5, 1.0, 2.5]
     """
@@ -87,7 +87,7 @@ def quantile(values: Sequence[float], q: float) -> float:
         values: The values; NaN for none.
         q: From 0 to 1.
 
-    Example:
+    Examples:
         >>> quantile([1.0, 2.0, math.inf], 0.5), quantile([1.0, math.inf], 0.5)
         (2.0, inf)
     """

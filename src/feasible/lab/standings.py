@@ -59,7 +59,7 @@ def holm(p: Sequence[float]) -> list[float]:
     Args:
         p: The p-values. A NaN is no test: it stays NaN and does not count.
 
-    Example:
+    Examples:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
 
@@ -412,7 +412,7 @@ def percent(gap: float, absolute: bool = False) -> str:
     """Return a gap for people: `0.12 %`, `3.4e-05` where it is a difference, `infeasible` where it
     is infinite, a dash where unknown.
 
-    Example:
+    Examples:
         >>> percent(0.0012), percent(math.inf), percent(3.4e-05, absolute=True)
         ('0.12 %', 'infeasible', '3.4e-05')
     """

@@ -75,7 +75,7 @@ def train_many(
     Raises:
         ArgumentError: Another optimiser, or a model with buffers or random numbers.
 
-    Example:
+    Examples:
         >>> from feasible.training.instances import moons_mlp
         >>> recipes = [Recipe("sgd", "rex", lr=lr) for lr in (0.01, 0.1)]
         >>> train_many(moons_mlp(), recipes, seeds=range(3), steps=20).loss.shape

@@ -111,7 +111,7 @@ def chosen(text: str, known: Mapping[str, Part], what: str) -> tuple[Part, dict[
     Raises:
         UnknownName: No row has this name.
 
-    Example:
+    Examples:
         >>> part, settings = chosen("adam[beta2=0.95]", OPTIMIZERS, "optimizer")
         >>> part.target, settings
         ('torch.optim:Adam', {'betas': (0.9, 0.95)})

@@ -68,7 +68,7 @@ class Recipe(Method):
         UnknownName: No optimiser or schedule has this name.
         ArgumentError: A number out of its range.
 
-    Example:
+    Examples:
         >>> import feasible
         >>> recipe = Recipe("sgd[momentum=0.95,nesterov=true]", "uba[phi=5]", lr=0.1)
         >>> feasible.solve("moons-mlp", recipe, budget="steps=50").steps

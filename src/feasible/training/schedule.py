@@ -183,7 +183,7 @@ class ProfileLR(LRScheduler):
         ArgumentTypeError: A setting of the wrong type.
         NotFinite: A NaN or an infinity.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.zeros(1))
         >>> schedule = ProfileLR(torch.optim.SGD([x], lr=0.4), "cosine", total_steps=4)
         >>> [round(rate, 3) for rate in schedule.profile().tolist()]

@@ -98,7 +98,7 @@ class Scale:
             y: (n, m) values.
             kind: "standardize", "bilog" (for heavy tails) or "none".
 
-        Example:
+        Examples:
             >>> y = np.array([[1.0], [3.0]])
             >>> Scale.of(y).apply(y).round(4).tolist()
             [[-0.7071], [0.7071]]

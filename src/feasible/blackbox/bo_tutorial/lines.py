@@ -138,7 +138,7 @@ def discrete_kg(a: Any, b: Any) -> float:
         ShapeError: The two are no vectors of one length.
         NotFinite: An entry is NaN or infinite.
 
-    Example:
+    Examples:
         >>> round(discrete_kg([0, 0], [0, 1]), 7)
         0.3989423
 

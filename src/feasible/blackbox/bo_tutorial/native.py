@@ -43,7 +43,7 @@ class BayesOpt:
         ArgumentError: A setting makes no sense.
         BoundsError: The bounds cross or are infinite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> opt = BayesOpt([(0, 1)] * 2, noise=0.0, n_init=4)
         >>> for _ in range(6):

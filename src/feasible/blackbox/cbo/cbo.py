@@ -47,7 +47,7 @@ class CBO(CBOSettings, AskTell):
     alone. Settings: `CBOSettings`; `CBO.paper()` has the paper's, `CBO.learning()` those of its
     companion code's learning mode.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> swarm = CBO().start(bounds=[(-3, 3)] * 2, seed=1)
         >>> for _ in range(60):

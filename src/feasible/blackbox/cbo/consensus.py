@@ -49,7 +49,7 @@ def consensus(
         alpha: Inverse temperature, in units of 1 / E; it may be 0, or so large that m is the best
             particle.
 
-    Example:
+    Examples:
         >>> consensus(np.array([[0.0], [2.0]]), np.array([1.0, 1.0]), alpha=5.0)
         array([1.])
     """

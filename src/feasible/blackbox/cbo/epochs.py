@@ -100,7 +100,7 @@ def remaining(n: int, batch: int | None, after: float, before: float, least: int
         before: Variance at the end of the one before.
         least: Particles that stay in any case.
 
-    Example:
+    Examples:
         >>> remaining(100, 10, after=0.0, before=1.0, least=10)
         80
     """

@@ -121,7 +121,7 @@ def smoothed_gradient(
 
     Arguments and errors as of `hop`; alpha > 0.
 
-    Example:
+    Examples:
         >>> bowl = lambda X: (X**2).sum(axis=1)
         >>> exact = {"n": 8, "rule": "gauss-hermite"}
         >>> smoothed_gradient(bowl, [1.0, -2.0], s=0.001, alpha=1.0, **exact).round(3)

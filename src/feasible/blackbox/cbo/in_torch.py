@@ -79,7 +79,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         ShapeError: The loss is no scalar.
         EvaluationFailed: Every loss is NaN or infinite; a single NaN counts as +inf.
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = torch.nn.Linear(1, 1)
         >>> x = torch.linspace(-1, 1, 20)[:, None]

@@ -64,7 +64,7 @@ def cbo_minimize(
         ShapeError: x0 or what f returned has a wrong shape.
         EvaluationFailed: Every value of a step is NaN or infinite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> bowl = lambda X: ((X - 0.5) ** 2).sum(axis=1)
         >>> result = cbo_minimize(bowl, bounds=[(-3, 3)] * 2, seed=1)

@@ -136,7 +136,7 @@ class CBOSettings:
         Args:
             settings: What is set otherwise.
 
-        Example:
+        Examples:
             >>> CBOSettings.paper(n_particles=200).alpha
             1000.0
         """
@@ -161,7 +161,7 @@ class CBOSettings:
         Args:
             settings: What is set otherwise.
 
-        Example:
+        Examples:
             >>> CBOSettings.learning().batch
             10
         """

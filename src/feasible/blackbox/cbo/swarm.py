@@ -63,7 +63,7 @@ class Swarm:
         BoundsError: Bounds cross, or are open without x0.
         ShapeError: x0 has a wrong shape.
 
-    Example:
+    Examples:
         >>> from feasible.blackbox import CBO
         >>> swarm = Swarm(CBO.paper(), bounds=[(-3, 3)] * 2)
         >>> while swarm.nfev < 1000:

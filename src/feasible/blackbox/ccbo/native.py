@@ -60,7 +60,7 @@ class CCBO:
         ArgumentError: A setting makes no sense, or the target is absent.
         BoundsError: Bounds cross; the error names the variable.
 
-    Example:
+    Examples:
         >>> from feasible.blackbox import Categorical, Real
         >>> space = [Real("flow", 0.01, 60, log=True), Categorical("solvent", ["DMAc", "CHCl3"])]
         >>> opt = CCBO(space, target=18.0)

@@ -79,7 +79,7 @@ class CompositeSettings:
         Args:
             settings: What is set otherwise.
 
-        Example:
+        Examples:
             >>> CompositeSettings.paper().mc_samples
             512
         """

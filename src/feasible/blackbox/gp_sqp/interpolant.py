@@ -59,7 +59,7 @@ class Interpolants:
         log_lengths: (k, d) log-lengthscales as fitted.
         fallbacks: Outputs whose fit failed and that keep the prior's lengthscale.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> z = np.array([[-1.0], [0.0], [1.0], [2.0]])
         >>> model = Interpolants(z, z**2, centre=0.0, width=1.0)

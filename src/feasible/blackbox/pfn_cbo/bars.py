@@ -39,7 +39,7 @@ class Bars:
     Raises:
         ArgumentError: The borders are no four or more increasing, finite numbers.
 
-    Example:
+    Examples:
         >>> bars = Bars(torch.tensor([-1.0, 0.0, 1.0, 2.0]), tails=False)
         >>> bars.mean(torch.zeros(3)).item()
         0.5

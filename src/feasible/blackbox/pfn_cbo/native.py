@@ -52,7 +52,7 @@ class ConstrainedBO:
         WrongProblem: There are more inputs than the network takes.
         BoundsError: The bounds cross or are infinite.
 
-    Example:
+    Examples:
         >>> opt = ConstrainedBO([(0, 1), (0, 1)], n_constraints=1, n_initial=2, seed=0)
         >>> for _ in range(4):
         ...     x = opt.ask()

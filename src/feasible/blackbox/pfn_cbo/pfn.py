@@ -127,7 +127,7 @@ class PFN:
         network: The transformer.
         bars: What its logits stand for.
 
-    Example:
+    Examples:
         >>> model = PFN.load("small")
         >>> x = torch.linspace(0, 1, 9)[:, None]
         >>> found = model.predict(x, (x[:, 0] ** 2)[None], torch.tensor([[0.5]]))

@@ -29,7 +29,7 @@ class Domain:
         values: By column the categories, empty for a numeric one.
         bounds: By column (low, high), (0, 0) for a categorical one.
 
-    Example:
+    Examples:
         >>> domain = Domain.of({"sex": ["f", "m"]}, {"age": (0, 100)})
         >>> domain.names, domain.sizes
         (('sex', 'age'), (2, 0))

@@ -153,7 +153,7 @@ class GSDSettings(PrivacySettings):
         Args:
             settings: What is set otherwise.
 
-        Example:
+        Examples:
             >>> GSDSettings.paper().settings.mutations
             50
         """
@@ -373,7 +373,7 @@ class PrivateGSD:
             selections cost, generations and the fitness trace; nothing in it depends on the
             private table but through the mechanisms.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> from feasible.blackbox.private_gsd import Marginals
         >>> frame = pd.DataFrame({"smoker": [0, 1, 1, 0] * 50, "sex": ["f", "m"] * 100})

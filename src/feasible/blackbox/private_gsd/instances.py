@@ -156,7 +156,7 @@ def get(name: str, **options: object) -> PrivateTable:
     Raises:
         UnknownName: There is none of that name.
 
-    Example:
+    Examples:
         >>> get("acs-like", n=200, seed=1).n
         200
     """

@@ -97,7 +97,7 @@ class AutoLRS(LRScheduler):
         ArgumentTypeError: A setting of the wrong type.
         AllDiverged: At a step, where no rate of a stage gave a finite loss.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Linear(1, 1, bias=False).double()
         >>> optimizer = torch.optim.SGD(x.parameters(), lr=1.0)
         >>> tuner = AutoLRS(x, optimizer, 1e-4, 1.0, tau=40, tau_ratio=0.2, k=3)

@@ -64,7 +64,7 @@ def exp_forecast(
         ShapeError: More than one axis.
         NotFinite: A loss that is NaN or infinite.
 
-    Example:
+    Examples:
         >>> losses = 1.5 * np.exp(-0.01 * np.arange(100)) + 0.4
         >>> value, _ = exp_forecast(losses, horizon=1000)
         >>> round(value, 4)

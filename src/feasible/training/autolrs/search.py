@@ -81,7 +81,7 @@ class LRSearch:
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting that is no number.
 
-    Example:
+    Examples:
         >>> search = LRSearch(1e-4, 1.0, k=8, kappa=2.0)
         >>> while not search.done:
         ...     rate = search.ask()

@@ -42,7 +42,7 @@ class PolynomialAverager:
         ArgumentTypeError: Not an optimiser.
         ArgumentError: gamma below 0.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.tensor([0.0]))
         >>> optimizer = torch.optim.SGD([x], lr=1.0)
         >>> averager = PolynomialAverager(optimizer, gamma=0.0)

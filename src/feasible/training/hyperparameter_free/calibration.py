@@ -413,7 +413,7 @@ def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Ser
         ArgumentError: A time that is no number > 0, or a setting out of its range.
         ShapeError: No submission or no workload.
 
-    Example:
+    Examples:
         >>> algoperf_score([[10, 20], [20, 10]]).round(5).tolist()
         [0.83333, 0.83333]
 

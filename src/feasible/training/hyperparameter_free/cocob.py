@@ -41,7 +41,7 @@ class COCOB(Estimating, Optimizer):
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting that is no number.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.zeros(2))
         >>> x.grad = torch.tensor([3e4, -2e-3])
         >>> COCOB([x]).step()

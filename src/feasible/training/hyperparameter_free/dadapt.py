@@ -75,7 +75,7 @@ class DAdaptAdam(_DAdapt):
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting that is no number.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.ones(10, dtype=torch.float64))
         >>> optimizer = DAdaptAdam([x])
         >>> for _ in range(500):

@@ -77,7 +77,7 @@ class DoG(NamedState, Optimizer):
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting that is no number.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
         >>> optimizer = DoG([x], reps_rel=1e-3)
         >>> (x**2).sum().backward()

@@ -106,7 +106,7 @@ def effective_lr(optimizer: torch.optim.Optimizer) -> list[float]:
         A rate for each group: estimate times factor for learning-rate-free methods, the scheduled
         rate otherwise.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.zeros(2))
         >>> effective_lr(torch.optim.SGD([x], lr=0.3))
         [0.3]

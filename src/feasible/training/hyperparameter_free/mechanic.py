@@ -85,7 +85,7 @@ def mechanize(
         ArgumentTypeError: `base` is no class of optimisers, or a setting no number.
         ArgumentError: A setting out of its range.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.zeros(2))
         >>> mechanize(torch.optim.AdamW)([x], lr=1.0).effective_lr()
         [0.0]

@@ -143,7 +143,7 @@ class MoMo(_Model):
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
 
-    Example:
+    Examples:
         >>> x = torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
         >>> optimizer = MoMo([x], lr=1e9, beta=0.0)
         >>> loss = (x**2).sum()

@@ -114,7 +114,7 @@ def kappa_of(given: Any, **settings: Any) -> Kappa:
         UnknownName: No kappa has this name.
         ArgumentError: A setting that it does not have, lacks, or has twice.
 
-    Example:
+    Examples:
         >>> str(kappa_of("lp", p=1.6))
         'lp[p=1.6]'
         >>> import torch

@@ -144,7 +144,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         UnknownName: No kappa has this name.
         NotFinite: At a step, for a gradient with a NaN or an infinity; the step is then not made.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from feasible.training import LionK
         >>> x = torch.nn.Parameter(torch.zeros(2))

@@ -88,7 +88,7 @@ def lion_k_minimize(
         ShapeError: Rates or gradients of another shape.
         NotFinite: A gradient with a NaN or an infinity.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from feasible.training import lion_k_minimize
         >>> c = np.array([3.0, 0.2])

@@ -59,7 +59,7 @@ class StaticFisher:
         ShapeError: Not two axes.
         NotFinite: A gradient with a NaN or an infinity.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from feasible.training import StaticFisher
         >>> G = np.array([[1.0, 2.0], [0.0, 1.0]])

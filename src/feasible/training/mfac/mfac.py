@@ -67,7 +67,7 @@ class MFAC(NamedState, Optimizer):
         NotFinite: At a step, for a gradient with a NaN or an infinity, by the parameter's name;
             nothing has changed then.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from feasible.training import MFAC
         >>> model = torch.nn.Linear(3, 1)

@@ -415,7 +415,7 @@ def gradual(start: float, target: float, events: int) -> list[float]:
     Raises:
         ArgumentError: A setting out of its range.
 
-    Example:
+    Examples:
         >>> gradual(0.0, 0.75, 2)
         [0.5, 0.75]
     """

@@ -102,7 +102,7 @@ def linear_to_last(weights: Any) -> np.ndarray:
         ShapeError: Not (T,).
         NotFinite: A NaN or an infinity.
 
-    Example:
+    Examples:
         >>> linear_to_last([1, 1, 1, 1]).tolist()
         [0.75, 0.5, 0.25, 0.0]
 
@@ -189,7 +189,7 @@ def refine_schedule(
         ShapeError: Not (T,).
         NotFinite: A NaN or an infinity.
 
-    Example:
+    Examples:
         >>> refine_schedule([1.0] * 5, total_steps=5).tolist()
         [1.0, 0.75, 0.5, 0.25, 0.0]
 

@@ -86,7 +86,7 @@ def target_surrogate_minimize(
         ShapeError: A derivative of another shape.
         NotFinite: theta0, an output or a gradient with a NaN or an infinity.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> X, y = np.array([[1.0, 0], [1, 1], [1, 2]]), np.array([1.0, 3, 5])
         >>> found = target_surrogate_minimize(

@@ -141,7 +141,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         ArgumentError: A setting out of its range.
         ArgumentTypeError: A setting of the wrong type.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from feasible.training import TargetSurrogate
         >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])

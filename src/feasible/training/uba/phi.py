@@ -82,7 +82,7 @@ def choose_phi(
         ArgumentTypeError: Something that cannot be called.
         NotFinite: A loss or a product that is not finite.
 
-    Example:
+    Examples:
         >>> float(choose_phi(optimizer="sgd"))
         5.0
     """

@@ -189,7 +189,7 @@ def uba_profile(k: Any, total_steps: int, phi: float) -> Any:
     Raises:
         ArgumentError: A step outside the run, or a setting out of its range.
 
-    Example:
+    Examples:
         >>> uba_profile([0, 1, 2, 3], total_steps=4, phi=2.0).round(3).tolist()
         [0.962, 0.691, 0.309, 0.038]
 

@@ -45,7 +45,7 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
         ArgumentError: Settings; probabilities that are none.
         ShapeError: Shapes that do not fit.
 
-    Example:
+    Examples:
         >>> from feasible.transport import grid_world, soft_value_iteration
         >>> world = grid_world()
         >>> policy = soft_value_iteration(world, beta=0.05)[1]

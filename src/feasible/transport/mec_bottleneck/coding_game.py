@@ -359,7 +359,7 @@ def play(
         ShapeError: A policy of another world; a message of another length.
         ArgumentError: A symbol that the prior does not have; settings.
 
-    Example:
+    Examples:
         >>> from feasible.transport import grid_world, soft_value_iteration
         >>> world = grid_world()
         >>> policy = soft_value_iteration(world, beta=0.05)[1]

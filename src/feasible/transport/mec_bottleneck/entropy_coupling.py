@@ -221,7 +221,7 @@ def min_entropy_coupling(p: Any, q: Any, sparse: bool | None = None) -> EntropyC
         ShapeError: Empty, or more than one axis.
         NotFinite: NaN or infinities.
 
-    Example:
+    Examples:
         >>> coupling = min_entropy_coupling([0.5, 0.25, 0.25], [0.5, 0.5])
         >>> coupling.entropy, coupling.information
         (1.5, 1.0)

@@ -173,7 +173,7 @@ def entropy_bottleneck_encoder(
         ShapeError: Empty, or more than one axis.
         NotFinite: NaN or infinities.
 
-    Example:
+    Examples:
         >>> entropy_bottleneck_encoder([0.25] * 4, rate_bits=1.0).information
         1.0
 
@@ -330,7 +330,7 @@ def mec_bottleneck(
         ShapeError: Empty, or more than one axis.
         NotFinite: NaN or infinities.
 
-    Example:
+    Examples:
         >>> chain = mec_bottleneck([0.5, 0.25, 0.25], [0.5, 0.5], rate_bits=1.0)
         >>> chain.mutual_information, chain.rate
         (1.0, 1.0)

@@ -52,7 +52,7 @@ def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
         ShapeError: Dimensions or batches that differ.
         NotFinite: Points with NaN or infinities.
 
-    Example:
+    Examples:
         >>> cost_of_points([[0.0], [1.0]], [[3.0]]).tolist()
         [[9.0], [4.0]]
     """
@@ -149,7 +149,7 @@ def sinkhorn_newton_points(
         ShapeError: Shapes that do not fit.
         NotFinite: Points or masses with NaN or infinities.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from feasible.transport import sinkhorn_newton_points
         >>> x = np.array([[0.0], [1.0]])
@@ -332,7 +332,7 @@ def wasserstein_1(
         ShapeError: Shapes that differ, or of more than three axes.
         NotFinite: Masses with NaN or infinities.
 
-    Example:
+    Examples:
         >>> round(wasserstein_1([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]), 6)
         2.0
     """

@@ -99,7 +99,7 @@ def sinkhorn_newton(
         NotFinite: NaN or infinities other than forbidden pairs.
         Infeasible: The pairs that are not forbidden cannot carry the mass.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from feasible.transport import sinkhorn_newton
         >>> found = sinkhorn_newton([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], reg=0.5)

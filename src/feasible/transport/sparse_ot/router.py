@@ -202,7 +202,7 @@ class SparseRouter(Router):
         iterations: Steps of Adam on the semi-dual, from zero potentials; the authors' 20.
         learning_rate: Of Adam; the authors' 1e-2.
 
-    Example:
+    Examples:
         >>> draw = torch.Generator().manual_seed(0)
         >>> routing = SparseRouter()(torch.randn(2, 16, 4, generator=draw))
         >>> routing.dispatch.shape, int(routing.load.max())

@@ -109,7 +109,7 @@ def sparse_ot(
             more than the k largest of the other side; with the smallest k that may do. The checks
             are necessary, not sufficient.
 
-    Example:
+    Examples:
         >>> result = sparse_ot([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], k=1)
         >>> result.plan.tolist(), result.certified_optimal
         ([[0.5, 0.0], [0.0, 0.5]], True)

@@ -76,7 +76,7 @@ def fewshot_episodes(
         ShapeError: Lengths that differ.
         NotFinite: X with NaN or infinities.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from feasible.transport import fewshot_episodes
         >>> X, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3

@@ -106,7 +106,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     Raises:
         ArgumentError: Settings; no labelled row; a class without support; n_neighbors >= N.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from feasible.transport import TransductiveClustering
         >>> X = np.array([[1, 0.1], [1, 0.2], [1, 0.3], [0.1, 1], [0.2, 1], [0.3, 1]])
