@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.errors import ArgumentError
+from ...core.checks import one_of
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
 from .frame import require
@@ -42,8 +42,15 @@ LARGEST = 1e100
 
 @dataclass(slots=True)
 class Trying:
-    """client: Ax's own. open: trials that were proposed and not told. m: number of outcome
-    constraints.
+    """What Ax knows of a run, and what is still to be told to it.
+
+    Attributes:
+        rng: Stream of the random points that replace a missing proposal.
+        seed: Seed of Ax's client and of the global streams while it works.
+        client: Ax's own `Client`.
+        m: Number of outcome constraints.
+        open: Numbers of the trials that were proposed and not told.
+        started: True after the first proposal, which is the user's x0 where there is one.
     """
 
     rng: np.random.Generator
@@ -56,11 +63,20 @@ class Trying:
 
 @dataclass(frozen=True)
 class Ax(AskTell):
-    """Ax's adaptive experimentation. method: "fast" (Ax's default), or "quality" (fully Bayesian,
-    slower).
+    """Minimise f(x) under g_j(x) <= 0 by Ax's adaptive experimentation.
 
-    tries: proposals for one point before one that the known constraints forbid is replaced by a
-    random allowed point.
+    Attributes:
+        tries: Proposals for one point, before one that the known constraints forbid is replaced by
+            a random allowed point.
+        method: How Ax chooses its models: "fast" (Ax's default) or "quality" (fully Bayesian,
+            slower).
+
+    Raises:
+        ArgumentError: Another `method`.
+
+    References:
+        E. Bakshy et al., AE: a domain-agnostic platform for adaptive experimentation (NeurIPS
+        workshop 2018); M. Olson et al., Ax: a platform for adaptive experimentation (AutoML 2025).
     """
 
     name: ClassVar[str] = "ax"
@@ -68,11 +84,22 @@ class Ax(AskTell):
     method: Literal["fast", "quality"] = "fast"
 
     def __post_init__(self) -> None:
-        if self.method not in ("fast", "quality"):
-            raise ArgumentError(f"method={self.method!r}: expected 'fast' or 'quality'")
+        one_of("method", self.method, ("fast", "quality"))
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Trying:
-        """A client with the experiment set up; nothing is evaluated."""
+        """Set the experiment up in a new client; nothing is evaluated.
+
+        Args:
+            problem: The problem, with finite bounds.
+            rng: Source of the seed and of random points.
+
+        Returns:
+            The state of a run that has no trial yet.
+
+        Raises:
+            BoundsError: A bound is infinite.
+            MissingExtra: Ax is not installed.
+        """
         problem.space.needs_bounds(self.name)
         seed, space = seed_from(rng), problem.space
         with _quiet(seed, importing=True):
@@ -112,7 +139,16 @@ class Ax(AskTell):
         return Trying(rng, seed, client, problem.limits.m)
 
     def ask(self, problem: BlackBox, state: Trying, n: int | None = None) -> Proposals:
-        """One trial, or n of them one after the other."""
+        """Propose points by Ax's next trials.
+
+        Args:
+            problem: The problem.
+            state: Changed in place: the trials become open.
+            n: Number of points; None for one.
+
+        Returns:
+            The points (n, d), tagged with Ax's trial numbers (-1 where no variable can vary).
+        """
         points, tags = [], []
         for _ in range(1 if n is None else n):
             x, tag = self._trial(problem, state)
@@ -121,6 +157,7 @@ class Ax(AskTell):
         return Proposals(np.array(points).reshape(-1, problem.space.d), np.array(tags, dtype=int))
 
     def _trial(self, problem: BlackBox, state: Trying) -> tuple[Float[np.ndarray, " d"], int]:
+        """Return the next point and its trial number."""
         start = None if state.started else first_start(problem)
         state.started = True
         if not _free(problem):
@@ -157,7 +194,13 @@ class Ax(AskTell):
         return x, tag
 
     def tell(self, problem: BlackBox, state: Trying, seen: Observations) -> None:
-        """Complete trials; points that somebody else chose become trials of their own."""
+        """Complete trials; points that somebody else chose become trials of their own.
+
+        Args:
+            problem: The problem.
+            state: Changed in place: the trials told are no longer open.
+            seen: Outcomes of n points; tag -1 for points that somebody else chose.
+        """
         if not _free(problem):
             return
         nothing, m = lost(seen), seen.constraints.shape[1]
@@ -191,17 +234,19 @@ class Ax(AskTell):
 
 
 def _free(problem: BlackBox) -> list[int]:
-    """The variables that can vary."""
+    """Return the numbers of the variables that can vary."""
     return np.flatnonzero(problem.space.high > problem.space.low).tolist()
 
 
 def _values(problem: BlackBox, x: Float[np.ndarray, " d"]) -> dict[str, float | int]:
+    """Return a point as Ax's parameters."""
     return {
         f"x{j}": round(x[j]) if problem.space.integer[j] else float(x[j]) for j in _free(problem)
     }
 
 
 def _point(problem: BlackBox, values: dict[str, Any]) -> Float[np.ndarray, " d"]:
+    """Return the point of Ax's parameters, snapped to the box."""
     x = problem.space.low.copy()
     for j in _free(problem):
         x[j] = float(values[f"x{j}"])
@@ -210,10 +255,9 @@ def _point(problem: BlackBox, values: dict[str, Any]) -> Float[np.ndarray, " d"]
 
 @contextmanager
 def _quiet(seed: int, *, importing: bool = False) -> Iterator[None]:
-    """Without Ax's messages and warnings; the global streams are seeded, and put back afterwards.
+    """Silence Ax, and seed the global random streams, which are put back afterwards.
 
-    importing: Ax is imported, which draws from these streams, and greets before its handlers can be
-    reached.
+    Where `importing`, all messages are off: Ax greets before its handlers can be reached.
     """
     disabled = logging.root.manager.disable
     torch, handlers = require("torch", "ax"), list(logging.getLogger("ax").handlers)

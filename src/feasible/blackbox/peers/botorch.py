@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from scipy.stats import norm, qmc, rankdata
 
-from ...core.errors import ArgumentError
+from ...core.checks import one_of, whole
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from, seeded, sobol_point
 from .frame import Frame, require
@@ -48,11 +48,23 @@ LARGEST = 1e100
 
 @dataclass(slots=True)
 class Learning:
-    """What was told: x (n, d), f (n,) NaN where unknown, g (n, m), nothing (n,) True where the row
-    failed. open: proposals by tag.
+    """What was told, what is open, and the trust region of SCBO.
 
-    The trust region (SCBO only): length, successes and failures in a row, restarts, rows before
-    `since` belong to earlier regions.
+    Attributes:
+        seed: Seed of all streams.
+        frame: Coordinates in which the models work.
+        x: (n, d) points told.
+        f: (n,) objectives, NaN where unknown.
+        g: (n, m) signed constraints, NaN where unknown.
+        nothing: (n,) True where the row failed.
+        open: Proposals (d,) that were not told yet, by tag.
+        number: Proposals made, the next one's tag.
+        length: Side of the trust region, in units of the box (SCBO, as what follows).
+        successes: Improvements in a row.
+        failures: Failures in a row.
+        restarts: Trust regions that ended.
+        since: Rows before this one belong to earlier regions.
+        planned: Sobol points still due, at the start or in the present trust region.
     """
 
     seed: int
@@ -69,22 +81,24 @@ class Learning:
     restarts: int = 0
     since: int = 0
     planned: int = 0
-    """Sobol points still due in the present trust region."""
 
 
 @dataclass(frozen=True)
 class Modelled(AskTell):
-    """What the loops share: the initial design, the table of outcomes, and the rules for what a
-    model may propose.
+    """What the loops share: initial design, table of outcomes, rules for what a model may propose.
+
+    Attributes:
+        n_init: Sobol points at the start, at least 2; None: 2 (d + 1).
+
+    Raises:
+        ArgumentError: `n_init` below 2.
     """
 
     n_init: int | None = None
 
     def __post_init__(self) -> None:
-        if self.n_init is not None and self.n_init < 2:
-            raise ArgumentError(
-                f"n_init={self.n_init!r}: expected None (2 (d + 1) points) or at least 2"
-            )
+        if self.n_init is not None:
+            whole("n_init", self.n_init, least=2, note=", or None (2 (d + 1) points)")
 
     def _initial(self, problem: BlackBox) -> int:
         return 2 * (problem.space.d + 1) if self.n_init is None else self.n_init
@@ -187,11 +201,9 @@ class BoTorchTutorial(Modelled):
 
     def __post_init__(self) -> None:
         super(BoTorchTutorial, self).__post_init__()  # noqa: UP008
-        if self.acquisition not in ("qlognei", "logcei"):
-            raise ArgumentError(f"acquisition={self.acquisition!r}: expected 'qlognei' or 'logcei'")
+        one_of("acquisition", self.acquisition, ("qlognei", "logcei"))
         for name in ("num_restarts", "raw_samples", "mc_samples", "maxiter"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name}={getattr(self, name)!r}: expected at least 1")
+            whole(name, getattr(self, name), least=1)
 
     @property
     def name(self) -> str:  # type: ignore[override]

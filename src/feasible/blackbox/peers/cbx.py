@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from ...core.checks import one_of, whole
 from ...core.errors import ArgumentError, Pending
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, lost
@@ -36,9 +37,23 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Ensemble:
-    """dynamic: cbx's object. energy, told: outcomes of this generation's particles. first: tag of
-    its first particle. handed: particles asked for. tags: the particle and generation of every
-    proposal that is open.
+    """The particles of cbx, and what was told of the present generation.
+
+    Attributes:
+        rng: Stream of the particles' starts and of their noise.
+        frame: Coordinates in which the particles move: [0, 1] where a variable has two bounds.
+        dynamic: cbx's own object, which holds the particles' coordinates (1, n, k).
+        scheduler: cbx's rule for alpha; None for a constant one.
+        f: (n,) objectives of this generation.
+        excess: (n, m) violations max(0, g_j) of this generation.
+        energy: (n,) what cbx minimises in place of f and the limits.
+        told: (n,) True for particles whose outcome is known, or that were lost.
+        shown: (n, d) the points at which the particles are evaluated.
+        queue: (q,), q <= n, the particles that are evaluated, in order.
+        generation: Steps taken; proposals are tagged generation * n + particle.
+        handed: How many of the queue were asked for.
+        worst: Largest objective seen, at least 0; it replaces an unknown one.
+        lost: Particles of this generation that are forbidden, or whose evaluation failed.
     """
 
     rng: np.random.Generator
@@ -59,16 +74,34 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class CBX(AskTell):
-    """cbx.dynamics.CBO. n_particles, dt, lamda, sigma, alpha, noise ("anisotropic", "isotropic"):
-    as in cbx.
+    """Minimise f(x) under g_j(x) <= 0 by `cbx.dynamics.CBO`; a step is one step of all particles.
 
-    alpha_schedule: None, "x1.05" (multiplied at each step, up to 1e5) or "ess:0.5" (effective
-    sample size). The defaults are those of our CBO, but for alpha, where 1e5 did best (development
-    seeds 100-104, 500 and 2000 evaluations); the paper's are n_particles=100, dt=0.01, sigma=1.265,
-    alpha=1e3. spread: particles start at x0 + spread * N(0, I); None: uniformly in the box. A step
-    is one step of all particles. constraints: "rank" or "penalty". diff_tol: cbx's own criterion of
-    convergence, after which fresh particles start; None: never. Raises Pending when all particles
-    of a generation are out and not all of them were told.
+    The defaults are those of this library's CBO, but for alpha, where 1e5 did best (development
+    seeds 100-104, 500 and 2000 evaluations); the paper's are n_particles=100, dt=0.01, sigma=1.265
+    and alpha=1e3.
+
+    Attributes:
+        n_particles: Particles, at least 2.
+        dt: Time step, as in cbx.
+        lamda: Strength of the drift to the consensus point, as in cbx.
+        sigma: Strength of the noise, as in cbx.
+        alpha: Inverse temperature of the consensus point's weights, as in cbx.
+        noise: "anisotropic" (each coordinate by its own distance) or "isotropic".
+        alpha_schedule: None for a constant alpha, "x1.05" (multiplied at each step, up to 1e5) or
+            "ess:0.5" (by the effective sample size).
+        spread: Particles start at x0 + spread * N(0, I), in the variables' own units; None, or a
+            problem without x0: uniformly in the box.
+        constraints: "rank" (Deb's rule) or "penalty" (f + penalty * sum max(0, g_j)^2).
+        penalty: Weight of the squared violations.
+        diff_tol: cbx's own criterion of convergence, the change of the particles in one step, below
+            which fresh particles start; None for never.
+
+    Raises:
+        ArgumentError: A setting outside these ranges.
+
+    References:
+        R. Bailo et al., CBX: Python and Julia packages for consensus-based interacting particle
+        methods (JOSS 2024).
     """
 
     name: ClassVar[str] = "cbx"
@@ -85,10 +118,8 @@ class CBX(AskTell):
     diff_tol: float | None = 1e-7
 
     def __post_init__(self) -> None:
-        if self.n_particles < 2:
-            raise ArgumentError(f"n_particles={self.n_particles!r}: expected at least 2")
-        if self.constraints not in ("rank", "penalty"):
-            raise ArgumentError(f"constraints={self.constraints!r}: expected 'rank' or 'penalty'")
+        whole("n_particles", self.n_particles, least=2)
+        one_of("constraints", self.constraints, ("rank", "penalty"))
         kind, _, value = (self.alpha_schedule or "x1").replace("x", "x:", 1).partition(":")
         if kind not in ("x", "ess") or not value.replace(".", "", 1).isdigit():
             raise ArgumentError(
@@ -96,7 +127,18 @@ class CBX(AskTell):
             )
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Ensemble:
-        """Place the particles. Nothing is evaluated."""
+        """Place the particles; nothing is evaluated.
+
+        Args:
+            problem: The problem.
+            rng: Source of the particles' starts and of their noise.
+
+        Returns:
+            The state of the first generation.
+
+        Raises:
+            MissingExtra: cbx is not installed.
+        """
         require("cbx", self.name)
         n, d = self.n_particles, problem.space.d
         state = Ensemble(
@@ -115,6 +157,7 @@ class CBX(AskTell):
         return state
 
     def _begin(self, problem: BlackBox, state: Ensemble) -> None:
+        """Start cbx with fresh particles."""
         dynamics, schedules = (
             require("cbx.dynamics", self.name),
             require("cbx.scheduler", self.name),
@@ -145,6 +188,7 @@ class CBX(AskTell):
         self._show(problem, state)
 
     def _schedule(self, schedules: Any) -> Any:
+        """Return cbx's rule for alpha, or None for a constant one."""
         if self.alpha_schedule is None:
             return None
         if self.alpha_schedule.startswith("x"):
@@ -152,9 +196,7 @@ class CBX(AskTell):
         return schedules.effective_sample_size(eta=float(self.alpha_schedule[4:]))
 
     def _show(self, problem: BlackBox, state: Ensemble) -> None:
-        """The points at which this generation's particles are evaluated; forbidden particles are
-        lost without asking.
-        """
+        """Set the points of this generation; forbidden particles are lost without asking."""
         state.shown = state.frame.x(problem, state.dynamic.x[0])
         state.told[:] = False
         allowed = (
@@ -173,8 +215,18 @@ class CBX(AskTell):
         state.handed = 0
 
     def ask(self, problem: BlackBox, state: Ensemble, n: int | None = None) -> Proposals:
-        """The particles of this generation that nobody has asked for yet, at most n. Raises Pending
-        where there are none.
+        """Propose the particles of this generation that nobody has asked for yet.
+
+        Args:
+            problem: The problem.
+            state: Changed in place: these particles are out.
+            n: Most points wanted; None for all that are left.
+
+        Returns:
+            At most n points, as rows (n, d).
+
+        Raises:
+            Pending: All particles of the generation are out, and not all of them were told.
         """
         left = len(state.queue) - state.handed
         if left == 0:
@@ -186,7 +238,14 @@ class CBX(AskTell):
         return Proposals(state.shown[which], which + state.generation * self.n_particles)
 
     def tell(self, problem: BlackBox, state: Ensemble, seen: Observations) -> None:
-        """Note outcomes; when all particles were told, they take their step."""
+        """Note outcomes; when all particles were told, they take their step.
+
+        Args:
+            problem: The problem.
+            state: Changed in place.
+            seen: Outcomes of n points; those of other generations, and those that somebody else
+                chose, are not used.
+        """
         nothing = lost(seen)
         for i, tag in enumerate(seen.tag.tolist()):
             particle = tag - state.generation * self.n_particles
@@ -206,6 +265,7 @@ class CBX(AskTell):
             self._move(problem, state)
 
     def _move(self, problem: BlackBox, state: Ensemble) -> None:
+        """Take one step of all particles, from the outcomes of this generation."""
         known = np.ones(self.n_particles, dtype=bool)
         known[state.lost] = False
         if known.any():
@@ -232,6 +292,8 @@ class CBX(AskTell):
 
 
 def _into_box(frame: Frame) -> Callable[[Any], None]:
+    """Return what cbx calls after each step, which clips the particles to the box."""
+
     def clip(dynamic: Any) -> None:
         np.clip(dynamic.x, frame.low, frame.high, out=dynamic.x)
 

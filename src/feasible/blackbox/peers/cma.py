@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.errors import ArgumentError
+from ...core.checks import one_of
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
 from .frame import Frame, has_equality, require
@@ -38,8 +38,13 @@ allowed point.
 
 @dataclass(slots=True)
 class CMAOutcome:
-    """One outcome: the coordinates, the objective and the signed constraints; nothing is known
-    where f is None.
+    """One outcome, as the strategy is told of it.
+
+    Attributes:
+        z: (k,) coordinates in the frame.
+        f: The objective; None where nothing is known.
+        g: (m,) signed constraints, <= 0 where met.
+        foreign: True where the point was not drawn from the distribution.
     """
 
     z: Float[np.ndarray, " k"]
@@ -50,10 +55,25 @@ class CMAOutcome:
 
 @dataclass(slots=True)
 class Evolving:
-    """es: pycma's strategy; fitness: its augmented Lagrangian, once a constraint was seen. asked:
-    coordinates by tag, with a mark where the point was not drawn from the distribution. small,
-    large: evaluations of the two regimes of BIPOP. stale: nothing was asked since the distribution
-    moved last.
+    """pycma's strategy, what was asked of it and what it was told.
+
+    Attributes:
+        rng: Source of the strategies' seeds and of random points.
+        frame: Coordinates z (k,) in which the strategy works.
+        es: pycma's own strategy.
+        fitness: pycma's augmented Lagrangian, once a constraint was seen.
+        asked: Coordinates (k,) by tag, with a mark where the point was not drawn from the
+            distribution.
+        told: Outcomes that the strategy has not used yet.
+        next_tag: Tag of the next proposal.
+        popsize: Individuals of a generation in the first run.
+        runs: Runs begun after the first.
+        small_runs: Those of them in BIPOP's regime of small populations.
+        small: Evaluations spent in that regime.
+        large: Evaluations spent in BIPOP's regime of large populations.
+        is_small: True while the present run counts for the small regime.
+        stale: True if nothing was asked since the distribution moved last.
+        row: Objective and constraints (m,) that pycma's augmented Lagrangian reads.
     """
 
     rng: np.random.Generator
@@ -95,10 +115,8 @@ class CMAES(AskTell):
     restarts: Literal["bipop", "ipop", "none"] = "bipop"
 
     def __post_init__(self) -> None:
-        if self.constraints not in ("al", "rank"):
-            raise ArgumentError(f"constraints={self.constraints!r}: expected 'al' or 'rank'")
-        if self.restarts not in ("bipop", "ipop", "none"):
-            raise ArgumentError(f"restarts={self.restarts!r}: expected 'bipop', 'ipop' or 'none'")
+        one_of("constraints", self.constraints, ("al", "rank"))
+        one_of("restarts", self.restarts, ("bipop", "ipop", "none"))
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Evolving:
         """The first strategy, around x0 or a random point."""

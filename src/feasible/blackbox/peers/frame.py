@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 
 def require(module: str, method: str) -> Any:
-    """Import a peer. Raises MissingExtra, which names the extra, where it is not installed."""
+    """Import a peer.
+
+    Args:
+        module: The module's full name.
+        method: The method that needs it, for the error.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingExtra: It is not installed; the error names the extra that brings it.
+    """
     try:
         return import_module(module)
     except ImportError as error:
@@ -31,13 +42,19 @@ def require(module: str, method: str) -> Any:
 
 @dataclass(slots=True)
 class Frame:
-    """Coordinates z (k,) for solvers that know reals only: every variable with two finite bounds
-    becomes [0, 1].
+    """Coordinates z (k,) for solvers that know reals only.
 
-    Variables whose bounds coincide are left out; variables without bounds keep their own unit; log
-    variables go by their logarithm. With codes=True whole numbers keep their own unit, and their
-    bounds are widened by one half: for solvers that round by themselves. dummies: coordinates
-    without meaning, so that a solver gets the dimension that it needs at least.
+    Every variable with two finite bounds becomes [0, 1]. Variables whose bounds coincide are left
+    out; variables without bounds keep their own unit; log variables go by their logarithm.
+
+    Attributes:
+        fixed: (d,) values of the variables that are left out, at their places.
+        free: Numbers of the variables that have a coordinate.
+        low: (k,) lower bounds of the coordinates.
+        high: (k,) upper bounds of the coordinates.
+        dummies: Coordinates without meaning, so that a solver gets the dimension that it needs.
+        codes: Whole numbers keep their own unit, and their bounds are widened by one half: for
+            solvers that round by themselves.
     """
 
     fixed: Float[np.ndarray, " d"]

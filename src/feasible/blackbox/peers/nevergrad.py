@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.errors import ArgumentError, Pending
+from ...core.checks import one_of, whole
+from ...core.errors import Pending
 from ...core.run import active_run
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
@@ -43,7 +44,16 @@ BEHIND = 1e12
 
 @dataclass(slots=True)
 class Searching:
-    """optimizer: Nevergrad's own. open: its candidates by tag."""
+    """Nevergrad's optimiser, and what is still to be told to it.
+
+    Attributes:
+        rng: Stream of the random points that replace forbidden candidates.
+        optimizer: Nevergrad's own object.
+        seed: Seed of its parametrisation, and of NumPy's global stream while it works.
+        open: Its candidates that were proposed and not told, by tag.
+        next_tag: Tag of the next proposal.
+        worst: Largest objective told, which replaces an unknown one; None before the first.
+    """
 
     rng: np.random.Generator
     optimizer: Any
@@ -55,11 +65,20 @@ class Searching:
 
 @dataclass(frozen=True)
 class Nevergrad(AskTell):
-    """An optimiser of Nevergrad. budget: evaluations it plans for; None: those of the active run,
-    else 1000.
+    """Minimise f(x) under g_j(x) <= 0 by an optimiser of Nevergrad's registry.
 
-    workers: proposals that may be open at once, by which Nevergrad chooses. constraints: "rank" or
-    "penalty".
+    Attributes:
+        optimizer: Its name in the registry.
+        sequential: True if at most `workers` proposals may be open at once.
+        budget: Evaluations that it plans for; None for those of the active run, else 1000.
+        workers: Proposals that may be open at once, at least 1, by which Nevergrad chooses.
+        constraints: "rank" (Deb's rule) or "penalty" (Nevergrad's own).
+
+    Raises:
+        ArgumentError: Another value of `constraints`, or `workers` below 1.
+
+    References:
+        J. Rapin, O. Teytaud, Nevergrad (2018).
     """
 
     optimizer: ClassVar[str] = ""
@@ -69,13 +88,22 @@ class Nevergrad(AskTell):
     constraints: Literal["rank", "penalty"] = "rank"
 
     def __post_init__(self) -> None:
-        if self.constraints not in ("rank", "penalty"):
-            raise ArgumentError(f"constraints={self.constraints!r}: expected 'rank' or 'penalty'")
-        if self.workers < 1:
-            raise ArgumentError(f"workers={self.workers!r}: expected at least 1")
+        one_of("constraints", self.constraints, ("rank", "penalty"))
+        whole("workers", self.workers, least=1)
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Searching:
-        """Build the parametrisation and the optimiser; a design x0 is suggested first."""
+        """Build the parametrisation and the optimiser; a design x0 is suggested first.
+
+        Args:
+            problem: The problem.
+            rng: Source of the seed and of random points.
+
+        Returns:
+            The state of a run that has no proposal yet.
+
+        Raises:
+            MissingExtra: Nevergrad is not installed.
+        """
         ng = require("nevergrad", self.name)
         run = active_run.get()
         planned = (
@@ -97,8 +125,19 @@ class Nevergrad(AskTell):
         return Searching(rng, optimizer, seed)
 
     def ask(self, problem: BlackBox, state: Searching, n: int | None = None) -> Proposals:
-        """One candidate, or n; at most `workers` are open at once where the optimiser is sequential
-        (then Pending).
+        """Propose points by Nevergrad's candidates.
+
+        Args:
+            problem: The problem.
+            state: Changed in place: the candidates become open.
+            n: Number of points; None for one. A sequential optimiser gives fewer where `workers`
+                leaves room for fewer.
+
+        Returns:
+            The points (n, d) and their tags (n,).
+
+        Raises:
+            Pending: The optimiser is sequential, and `workers` proposals are open.
         """
         n = 1 if n is None else n
         if self.sequential:
@@ -120,6 +159,7 @@ class Nevergrad(AskTell):
         return Proposals(np.array(points).reshape(-1, problem.space.d), np.array(tags, dtype=int))
 
     def _candidate(self, problem: BlackBox, state: Searching) -> tuple[Any, np.ndarray]:
+        """Return a candidate that the known constraints allow, and its point (d,)."""
         for _ in range(TRIES):
             candidate = state.optimizer.ask()
             x = _point(problem, candidate.value)
@@ -130,8 +170,13 @@ class Nevergrad(AskTell):
         return state.optimizer.parametrization.spawn_child(new_value=_value(problem, x)), x
 
     def tell(self, problem: BlackBox, state: Searching, seen: Observations) -> None:
-        """Pass losses and violations on; points that somebody else chose are told where the
-        optimiser takes them.
+        """Pass losses and violations on.
+
+        Args:
+            problem: The problem.
+            state: Changed in place: the candidates told are no longer open.
+            seen: Outcomes of n points; those that somebody else chose (tag -1) are told where the
+                optimiser takes them.
         """
         errors = require("nevergrad.common.errors", self.name)
         nothing = lost(seen)
@@ -166,8 +211,13 @@ class Nevergrad(AskTell):
 
 @dataclass(frozen=True)
 class NGOpt(Nevergrad):
-    """Nevergrad's automatic choice. What it chooses depends on the budget; with workers=1 one
-    proposal is open at a time.
+    """Nevergrad's automatic choice of an optimiser, by the budget, the variables and `workers`.
+
+    It is sequential: with workers=1 one proposal is open at a time. Its settings are those of
+    `Nevergrad`.
+
+    References:
+        L. Meunier et al., Black-box optimization revisited (arXiv 2010.04542).
     """
 
     name: ClassVar[str] = "nevergrad-ngopt"
@@ -177,7 +227,10 @@ class NGOpt(Nevergrad):
 
 @dataclass(frozen=True)
 class PSO(Nevergrad):
-    """Particle swarm."""
+    """Nevergrad's particle swarm, by default with Nevergrad's own penalty for the limits.
+
+    Its settings are those of `Nevergrad`.
+    """
 
     name: ClassVar[str] = "nevergrad-pso"
     optimizer: ClassVar[str] = "PSO"
@@ -186,15 +239,25 @@ class PSO(Nevergrad):
 
 @dataclass(frozen=True)
 class TwoPointsDE(Nevergrad):
-    """Differential evolution with two-points crossover."""
+    """Nevergrad's differential evolution with two-points crossover.
+
+    Its settings are those of `Nevergrad`.
+    """
 
     name: ClassVar[str] = "nevergrad-two-points-de"
     optimizer: ClassVar[str] = "TwoPointsDE"
 
 
 def parametrisation(ng: Any, problem: BlackBox) -> Any:
-    """Nevergrad's description of the space: one bounded array where all variables are real, else a
-    dictionary of parameters.
+    """Describe the space to Nevergrad.
+
+    Args:
+        ng: The module `nevergrad`.
+        problem: The problem whose space it is.
+
+    Returns:
+        One bounded array (d,) where all variables are real, vary, are bounded and have no
+        logarithmic scale; else a dictionary of parameters by variable name.
     """
     p, space = ng.p, problem.space
     if (
@@ -222,6 +285,7 @@ def parametrisation(ng: Any, problem: BlackBox) -> Any:
 
 
 def _point(problem: BlackBox, value: Any) -> np.ndarray:
+    """Return the point (d,) of a candidate's value, snapped to the box."""
     x = (
         np.array([value[n] for n in problem.space.names], dtype=float)
         if isinstance(value, dict)
@@ -231,6 +295,7 @@ def _point(problem: BlackBox, value: Any) -> np.ndarray:
 
 
 def _value(problem: BlackBox, x: np.ndarray) -> Any:
+    """Return a point (d,) as a candidate's value."""
     space = problem.space
     if (
         space.bounded
@@ -246,6 +311,8 @@ def _value(problem: BlackBox, x: np.ndarray) -> Any:
 
 
 def _cheap(problem: BlackBox) -> Callable[[Any], bool]:
+    """Return the test of the known constraints as Nevergrad takes it."""
+
     def allowed(value: Any) -> bool:
         return bool(problem.allowed(_point(problem, value)[None])[0])
 
@@ -254,9 +321,9 @@ def _cheap(problem: BlackBox) -> Callable[[Any], bool]:
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """Without Nevergrad's warnings; the global stream of NumPy, which some of its optimisers draw
-    from, is seeded and put back.
+    """Silence Nevergrad's warnings, and seed NumPy's global stream, which is put back afterwards.
 
+    Some of its optimisers draw from that stream.
     Nevergrad 1.0.12 calls float() on predictions of shape (1,), which NumPy 2.4 refuses; inside,
     its module finds one that takes them.
     """
@@ -274,4 +341,5 @@ def _quiet(seed: int) -> Iterator[None]:
 
 
 def _first(value: Any) -> float:
+    """Return a number, or the first one of an array, as a float."""
     return float(value.ravel()[0]) if isinstance(value, np.ndarray) else float(value)

@@ -33,8 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Studying:
-    """study: Optuna's study in memory. trials: those that are open, by number. worst, excess: the
-    largest objective and violations.
+    """Optuna's study, and what is still to be told to it.
+
+    Attributes:
+        rng: Stream of the random points that replace forbidden trials.
+        study: Optuna's study, in memory.
+        distributions: Optuna's distributions by variable name.
+        trials: Trials that are open, by number.
+        worst: (k,) largest objectives seen; None before the first.
+        excess: (m,) largest violations seen.
     """
 
     rng: np.random.Generator

@@ -72,11 +72,20 @@ LARGEST = 1e100
 
 @dataclass(slots=True)
 class Live:
-    """A method at work on one search space. asked: proposal (tag, x) by trial number, in order;
-    told: trials already told.
+    """A method at work on one search space.
 
-    names: the constraints known so far. worst: the largest signed value told. notes: what was told
-    before each proposal.
+    Attributes:
+        epoch: Digest of the seed, the settings and the search space, for which the notes are kept.
+        study: Name of the study.
+        seed: Seed of the method's randomness.
+        problem: What the method believes to solve.
+        method: The method that proposes.
+        state: Its state.
+        names: The constraints known so far, sorted.
+        asked: Proposal (tag, x (d,)) by trial number, in order; None where there was none.
+        told: Numbers of the trials that the method was told of.
+        notes: Numbers of the trials told before each proposal, in its order.
+        worst: Largest signed value told (sign +1 where the study minimises).
     """
 
     epoch: str
@@ -93,18 +102,10 @@ class Live:
 
 
 class OptunaSampler(BaseSampler):  # type: ignore[misc]
-    """Proposes trials by an ask/tell method of `feasible.blackbox`, under constraints, for one
-    objective.
+    """Propose trials by an ask/tell method of `feasible.blackbox`, under constraints.
 
-    method: a registered name ("cbo-memory", also with settings, "cbo[n_particles=30]"), an
-    `AskTell` object, or None: the room's default where several trials are out at once. seed: int >=
-    0; None draws one and keeps it in the study. Same seed and same outcomes told in the same order:
-    same proposals. constraints_func: trial -> sequence of numbers, <= 0 where met, as Optuna's own
-    samplers have it; `trial.set_constraint` works too. search_space: {name: distribution}, to let
-    the method choose from the first trial on. None: Optuna's usual inference, the parameters that
-    all completed trials share; trials before that, and parameters that only some trials have, are
-    drawn at random. noise: True where repeating a trial gives another value (Optuna's usual case),
-    else 0, or the standard deviation.
+    It minimises or maximises the study's one objective under c_j <= 0. The same seed, and the same
+    outcomes told in the same order, give the same proposals.
 
     Floats, whole numbers, logarithmic and stepped ranges and categories keep their kind. Failed
     trials are told as failed; a pruned trial counts as its last reported value, or as the worst
@@ -112,8 +113,23 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
     method starts anew and is told the old trials as points that somebody else chose. Rebuilding
     costs the method's own time for every trial so far; nothing is evaluated.
 
-    Raises ArgumentError, ArgumentTypeError, UnknownName; ArgumentError (a ValueError) for a study
-    with several objectives.
+    Args:
+        method: A registered name ("cbo-memory", also with settings, "cbo[n_particles=30]"), an
+            `AskTell` object, or None for this room's default where several trials are out at once.
+        seed: Whole number >= 0; None draws one and keeps it in the study.
+        constraints_func: Trial -> sequence of numbers, <= 0 where met, as Optuna's own samplers
+            have it; `trial.set_constraint` works too.
+        search_space: Distributions by parameter name, to let the method choose from the first trial
+            on. None for Optuna's usual inference, the parameters that all completed trials share;
+            trials before that, and parameters that only some trials have, are drawn at random.
+        noise: True where repeating a trial gives another value (Optuna's usual case), else 0, or
+            the standard deviation, in units of the objective.
+
+    Raises:
+        ArgumentError: The seed is negative, or (when it is used) the study has several objectives.
+        ArgumentTypeError: The method drives its own loop, `constraints_func` is no function, or a
+            distribution is not one of Optuna's three.
+        UnknownName: No method has that name.
     """
 
     def __init__(
@@ -139,7 +155,7 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what can be rebuilt, so that a sampler can be pickled and copied."""
+        """Return what cannot be rebuilt, so that a sampler can be pickled and copied."""
         return {**self.__dict__, "_live": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -147,13 +163,15 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
         self.__dict__.update(state, _lock=threading.RLock())
 
     def reseed_rng(self) -> None:
-        """Nothing to do: no stream is kept here, every draw derives from (seed, trial)."""
+        """Do nothing: no stream is kept here, since every draw derives from (seed, trial)."""
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The parameters that the method chooses together: those given, or those that all completed
-        trials have in common.
+        """Return the parameters that the method chooses together, by name.
+
+        They are those given, or those that all completed trials have in common, without those that
+        can take one value only. Raises ArgumentError for a study with several objectives.
         """
         _single(study)
         if self._space is not None:
@@ -163,8 +181,19 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The method's next proposal, by parameter; {} (then parameters are drawn at random) where
-        it waits for outcomes or has converged.
+        """Return the method's next proposal, and note it in the study's storage.
+
+        Args:
+            study: The study, with one objective.
+            trial: The trial that the proposal is for.
+            search_space: Distributions of the parameters that are chosen together.
+
+        Returns:
+            Values by parameter; {} where the method waits for outcomes or has converged, and then
+            Optuna draws the parameters by `sample_independent`.
+
+        Raises:
+            ArgumentError: The study has several objectives.
         """
         _single(study)
         if not search_space:
@@ -192,7 +221,10 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A random value; it depends on (seed, trial number, name) only."""
+        """Return a random value, which depends on (seed, trial number, name) only.
+
+        Raises ArgumentError for a study with several objectives.
+        """
         _single(study)
         rng = np.random.default_rng([self._seed_of(study), trial.number, *param_name.encode()])
         point = Space([_variable(param_name, param_distribution)]).from_unit(rng.random((1, 1)))
@@ -201,13 +233,14 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Store the values of `constraints_func`."""
+        """Store the values of `constraints_func` for a trial that ends."""
         if self._constraints_func is not None:
             _process_constraints_after_trial(self._constraints_func, study, trial, state)
 
     # -- the method behind it ----------------------------------------------------------------------
 
     def _seed_of(self, study: Study) -> int:
+        """Return the sampler's seed, or else the study's, which is drawn where it has none."""
         if self._seed is not None:
             return self._seed
         with self._lock:
@@ -222,8 +255,9 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
     def _current(
         self, study: Study, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution]
     ) -> Live:
-        """The method as the notes in the storage say it stands, from the one in memory where that
-        is on the same way.
+        """Return the method as the notes in the storage say it stands.
+
+        It goes on from the one in memory where the notes begin alike, else it is replayed.
         """
         maximize = study.direction == StudyDirection.MAXIMIZE
         seed = self._seed_of(study)
@@ -276,9 +310,7 @@ def _advance(
     trials: Mapping[int, FrozenTrial],
     search_space: Mapping[str, BaseDistribution],
 ) -> Float[np.ndarray, " d"] | None:
-    """Tell the method of the trials `news`, and ask it for trial `number`: the point, or None where
-    it has none to give.
-    """
+    """Tell the method of the trials `news`, and return its point for trial `number`, if any."""
     fresh = [k for k in news if k in trials and k not in live.told]
     names = {name for k in fresh for name in trials[k].constraints}
     if not names <= set(live.names):
@@ -302,8 +334,9 @@ def _advance(
 
 
 def _learn_constraints(live: Live, names: set[str], fresh: list[int]) -> list[int]:
-    """Limit these names too. Where the method was told of trials before, it starts anew. Returns
-    the trials to tell it of.
+    """Limit these names too, and return the trials to tell the method of.
+
+    Where it was told of trials before, it starts anew.
     """
     old = live.problem
     live.names = tuple(sorted({*live.names, *names}))
@@ -328,8 +361,9 @@ def _learn_constraints(live: Live, names: set[str], fresh: list[int]) -> list[in
 def _rows(
     live: Live, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
 ) -> list[Observations]:
-    """Outcomes of finished trials, as at most one batch. A proposal that the trial did not follow
-    is told as failed, beside the trial's own point.
+    """Return the outcomes of finished trials, as at most one batch.
+
+    A proposal that the trial did not follow is told as failed, beside the trial's own point.
     """
     x: list[np.ndarray] = []
     outcomes: list[Outcome] = []
@@ -355,7 +389,7 @@ def _rows(
 
 
 def _outcome(live: Live, t: FrozenTrial) -> Outcome:
-    """What a finished trial says: its value and its constraints, or that it failed."""
+    """Return what a finished trial says: its value and its constraints, or that it failed."""
     value = None if t.state == TrialState.FAIL else t.value
     if value is None or not np.isfinite(value):
         return Outcome({}, f"trial {t.number}: {t.state.name.lower()} without a finite value")
@@ -375,7 +409,7 @@ def _outcome(live: Live, t: FrozenTrial) -> Outcome:
 def _point(
     t: FrozenTrial, search_space: Mapping[str, BaseDistribution]
 ) -> Float[np.ndarray, " d"] | None:
-    """The trial's point in this search space; None where it lacks a parameter or lies outside."""
+    """Return the trial's point here, or None where it lacks a parameter or lies outside."""
     codes = []
     for name, d in search_space.items():
         if name not in t.params:
@@ -394,7 +428,7 @@ def _point(
 
 
 def _variable(name: str, d: BaseDistribution) -> Variable:
-    """The variable of a distribution. Categories and steps are whole numbers 0, 1, 2, ..."""
+    """Return the variable of a distribution; categories and steps are whole numbers 0, 1, ..."""
     if isinstance(d, CategoricalDistribution):
         return Variable(
             name, 0.0, len(d.choices) - 1.0, integer=True, choices=tuple(range(len(d.choices)))
@@ -413,11 +447,12 @@ def _variable(name: str, d: BaseDistribution) -> Variable:
 
 
 def _stepped(d: BaseDistribution) -> bool:
+    """Say whether the distribution has steps other than those of whole numbers."""
     return d.step is not None and not (isinstance(d, IntDistribution) and d.step == 1)
 
 
 def _value(d: BaseDistribution, code: float) -> Any:
-    """The parameter's value, in Python's own types."""
+    """Return the parameter's value of a code, in Python's own types."""
     if isinstance(d, CategoricalDistribution):
         return d.choices[round(code)]
     if isinstance(d, IntDistribution):
@@ -426,19 +461,21 @@ def _value(d: BaseDistribution, code: float) -> Any:
 
 
 def _code(d: BaseDistribution, value: Any) -> float:
+    """Return the code of a parameter's value, the inverse of `_value`."""
     if isinstance(d, CategoricalDistribution):
         return float(d.to_internal_repr(value))
     return float(round((value - d.low) / d.step)) if _stepped(d) else float(value)
 
 
 def _multiple(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
-    """The parameters that can take more than one value, by name."""
+    """Return the parameters that can take more than one value, sorted by name."""
     for name, d in space.items():
         _variable(name, d)
     return {name: d for name, d in sorted(space.items()) if not d.single()}
 
 
 def _single(study: Study) -> None:
+    """Refuse a study with several objectives."""
     if study._is_multi_objective():
         raise ArgumentError(
             f"study '{study.study_name}' has {len(study.directions)} objectives: OptunaSampler "
@@ -448,6 +485,7 @@ def _single(study: Study) -> None:
 
 
 def _asktell(method: Method) -> AskTell:
+    """Return the method where it is asked and told, and refuse any other."""
     if not isinstance(method, AskTell):
         raise ArgumentTypeError(
             f"method '{method.name}' drives its own loop, expected one that is asked and told (an "

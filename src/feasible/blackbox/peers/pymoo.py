@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ...core.errors import ArgumentError, Pending
+from ...core.checks import one_of, whole
+from ...core.errors import Pending
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
 from .frame import Frame, require
@@ -47,12 +48,22 @@ CLASSES = {
 
 @dataclass(slots=True)
 class Evolving:
-    """algorithm: pymoo's own. candidates: its generation, of which `shown` (n, d) are the points,
-    and `queue` those that are evaluated.
+    """pymoo's algorithm, and what was told of its present generation.
 
-    f: (n,) objectives. g: (n, m + 1) constraints, the last one positive where a candidate is
-    forbidden or lost. told: (n,). first: tag of candidate 0. handed: how many of the queue are out.
-    worst: the largest objective seen.
+    Attributes:
+        rng: Source of the algorithm's seed and of random points.
+        frame: Coordinates in which the algorithm works.
+        algorithm: pymoo's own object.
+        candidates: Its generation of n individuals.
+        shown: (n, d) the points at which they are evaluated.
+        f: (n, k) objectives.
+        g: (n, m + 1) constraints, the last one positive where a candidate is forbidden or lost.
+        told: (n,) True where nothing more is to be told.
+        queue: (q,) the candidates that are evaluated, in order.
+        first: Tag of candidate 0.
+        handed: How many of the queue are out.
+        worst: (k,) largest objectives seen.
+        started: True once the first generation is set up.
     """
 
     rng: np.random.Generator
@@ -86,12 +97,9 @@ class Pymoo(AskTell):
     pop_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.algorithm not in get_args(Algorithm):
-            raise ArgumentError(
-                f"algorithm={self.algorithm!r}: expected one of {', '.join(get_args(Algorithm))}"
-            )
-        if self.pop_size is not None and self.pop_size < 5:
-            raise ArgumentError(f"pop_size={self.pop_size!r}: expected None or at least 5")
+        one_of("algorithm", self.algorithm, get_args(Algorithm))
+        if self.pop_size is not None:
+            whole("pop_size", self.pop_size, least=5, note=", or None")
 
     @property
     def name(self) -> str:  # type: ignore[override]

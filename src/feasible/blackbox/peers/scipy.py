@@ -37,8 +37,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Restarting:
-    """What one solver run leaves to the next. restarts: runs finished. broken: runs that the solver
-    gave up with an error.
+    """What one solver run leaves to the next.
+
+    Attributes:
+        rng: Stream of the random starts.
+        restarts: Runs finished.
+        broken: Runs that the solver gave up with an error.
     """
 
     rng: np.random.Generator
@@ -48,10 +52,20 @@ class Restarting:
 
 @dataclass(slots=True)
 class Oracle:
-    """f and the limited metrics of a point from one evaluation; the last few points are remembered.
+    """The objective f and the limited metrics of a point, both from one evaluation.
 
-    infinite: a failed point has an infinite objective. scale_limits: choose units at the first
-    point that was measured.
+    Attributes:
+        problem: What is evaluated.
+        frame: The coordinates z (k,) in which the solver works.
+        keep: How many of the last points are remembered.
+        infinite: Give a failed point an infinite objective, instead of the worst one seen.
+        scale_limits: Choose the limits' units at the first point that was measured.
+        memory: Objective and scaled metrics of the last points, by the bytes of z.
+        worst: Largest objective seen.
+        excess: (limits,) largest violation seen of each limit, at least 1, in `units`.
+        measured: True once all limited metrics of a point are known.
+        units: (limits,) what the metrics are divided by before the solver sees them.
+        stopped: Why the run must stop; None while it goes on.
     """
 
     problem: BlackBox
@@ -67,7 +81,19 @@ class Oracle:
     stopped: StopRun | None = None
 
     def __call__(self, z: Float[np.ndarray, " k"]) -> tuple[float, Float[np.ndarray, " limits"]]:
-        """Objective and scaled metrics at z."""
+        """Evaluate a point, unless it is remembered.
+
+        Args:
+            z: (k,) coordinates in the frame.
+
+        Returns:
+            The objective, and the metrics (limits,) in `units`. What is unknown is replaced by the
+            worst values seen.
+
+        Raises:
+            StopRun: The budget ends, or the run is stopped; kept in `stopped` too, since solvers
+                may swallow it.
+        """
         z = np.ascontiguousarray(z, dtype=float)
         key = z.tobytes()
         found = self.memory.get(key)
@@ -82,6 +108,7 @@ class Oracle:
         return found
 
     def _values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Evaluate the point x (1, d)."""
         seen = self.problem.evaluate(x)
         limits = self.problem.limits.limits
         f, c = float(seen.objective[0]), seen.values[0, 1 : 1 + len(limits)]
@@ -115,39 +142,60 @@ class Oracle:
         return f, c
 
     def _bad(self) -> float:
+        """Return the worst objective seen, or 0 where there is none."""
         return self.worst if math.isfinite(self.worst) else 0.0
 
     def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper sides of the limits, in the units handed to the solver."""
+        """Return the lower and upper sides of the limits, (limits,) each, in `units`."""
         limits = self.problem.limits.limits
         return np.array([q.low for q in limits]) / self.units, np.array(
             [q.high for q in limits]
         ) / self.units
 
     def objective(self, z: np.ndarray) -> float:
-        """The objective alone."""
+        """Return the objective alone at z (k,)."""
         return self(z)[0]
 
     def constraints(self) -> tuple[optimize.NonlinearConstraint, ...]:
-        """The limits as SciPy takes them."""
+        """Return the limits as SciPy takes them: one constraint on all metrics, or none."""
         low, high = self.sides()
         return (optimize.NonlinearConstraint(lambda z: self(z)[1], low, high),) if len(low) else ()
 
 
 @dataclass(frozen=True)
 class Foreign(Method):
-    """A solver that owns its loop, restarted until the budget is used up."""
+    """Minimise f(x) under limits by a solver that owns its loop.
+
+    It is restarted until the budget is used up.
+
+    Attributes:
+        solves: The kind of problem.
+        global_search: True if the solver takes whole numbers in their own unit, and gives failed
+            points an infinite objective.
+        scale_limits: True if the limits are divided by their distance at the first point measured.
+    """
 
     solves: ClassVar[type[BlackBox]] = BlackBox
     global_search: ClassVar[bool] = False
     scale_limits: ClassVar[bool] = False
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Restarting:
-        """Keep the random stream of the starts."""
+        """Return a state that keeps the random stream of the starts; nothing is evaluated."""
         return Restarting(rng)
 
     def step(self, problem: BlackBox, state: Restarting) -> Restarting:
-        """One run of the solver, until it converges or the budget ends."""
+        """Run the solver once, until it converges or the budget ends.
+
+        Args:
+            problem: The problem.
+            state: Changed in place.
+
+        Returns:
+            The same state, with one more restart.
+
+        Raises:
+            StopRun: The budget ended, or the run was stopped, within the solver.
+        """
         frame = Frame.of(problem, codes=self.global_search)
         oracle = Oracle(problem, frame, 256 + 64 * frame.k, self.global_search, self.scale_limits)
         z0 = self._start(problem, state, oracle)
@@ -164,9 +212,7 @@ class Foreign(Method):
         return state
 
     def _start(self, problem: BlackBox, state: Restarting, oracle: Oracle) -> np.ndarray:
-        """A point where something could be measured: x0, then random ones. It shows how many
-        components the constraints have.
-        """
+        """Return a start (k,) where all limits could be measured: x0, else a random point."""
         x = first_start(problem) if state.restarts == 0 else None
         while True:
             z = oracle.frame.z(problem, draw(problem, state.rng) if x is None else x[None])[0]
@@ -176,23 +222,43 @@ class Foreign(Method):
             x = None
 
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """Run the foreign solver from z0."""
+        """Run the foreign solver once.
+
+        Args:
+            problem: The problem.
+            state: Its `rng` is the solver's source of randomness.
+            oracle: What the solver evaluates.
+            z0: (k,) the start, in the oracle's frame.
+
+        Raises:
+            TypeError: The class does not say which solver it is.
+        """
         raise TypeError(f"{type(self).__name__} does not define solver")
 
     def answer(self, problem: BlackBox, state: Any) -> Any:
-        """The best observation of the active run."""
+        """Return the best observation of the active run, or None outside a run."""
         run = active_run.get()
         return None if run is None else run.incumbent()
 
 
 @dataclass(frozen=True)
 class DifferentialEvolution(Foreign):
-    """SciPy's differential evolution: a population of popsize times the number of variables,
-    feasible points first.
+    """SciPy's differential evolution, in which feasible points come first.
 
-    strategy, popsize, tol, mutation, recombination, init, updating, polish: as in
-    scipy.optimize.differential_evolution. Whole numbers are passed as such (integrality). Needs
-    finite bounds.
+    Whole numbers are passed as such (SciPy's `integrality`). Bounds must be finite. The settings
+    are those of `scipy.optimize.differential_evolution`, with its defaults.
+
+    Attributes:
+        strategy: How a trial is made of the population.
+        popsize: Individuals for each variable.
+        tol: Relative spread of the population's energies at which a run has converged.
+        mutation: Range from which the differential weight is drawn for each generation.
+        recombination: Probability of crossover.
+        init_population: SciPy's `init`, how the first population is drawn.
+        polish: Improve the best point by a local solver at the end.
+
+    References:
+        R. Storn, K. Price, Differential evolution, J. Global Optimization 11 (1997).
     """
 
     name: ClassVar[str] = "differential-evolution"
@@ -206,12 +272,16 @@ class DifferentialEvolution(Foreign):
     polish: bool = True
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Restarting:
-        """Needs finite bounds."""
+        """Return a state that keeps the random stream; nothing is evaluated.
+
+        Raises:
+            BoundsError: A bound is infinite.
+        """
         problem.space.needs_bounds(self.name)
         return Restarting(rng)
 
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """One run of differential evolution."""
+        """Run differential evolution once; see `Foreign.solver`."""
         frame = oracle.frame
         whole = np.zeros(frame.k, dtype=bool)
         whole[frame.whole(problem)] = True
@@ -239,11 +309,17 @@ class DifferentialEvolution(Foreign):
 
 @dataclass(frozen=True)
 class COBYQA(Foreign):
-    """SciPy's COBYQA: a trust region with quadratic models, without derivatives. Bounds are always
-    respected.
+    """SciPy's COBYQA: a trust region with quadratic models, without derivatives.
 
-    initial_tr_radius is in units of the box (where bounded); final_tr_radius, feasibility_tol: as
-    in SciPy.
+    Bounds are always respected.
+
+    Attributes:
+        initial_tr_radius: First radius of the trust region, in units of the box (where bounded).
+        final_tr_radius: Radius at which a run has converged, in the same unit.
+        feasibility_tol: Largest violation that SciPy takes as feasible, in units of the limits.
+
+    References:
+        T. M. Ragonneau, Z. Zhang, COBYQA (2024).
     """
 
     name: ClassVar[str] = "cobyqa"
@@ -253,7 +329,7 @@ class COBYQA(Foreign):
     feasibility_tol: float = 1e-8
 
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """One run of COBYQA."""
+        """Run COBYQA once; see `Foreign.solver`."""
         frame = oracle.frame
         optimize.minimize(
             oracle.objective,
@@ -271,8 +347,15 @@ class COBYQA(Foreign):
 
 @dataclass(frozen=True)
 class SLSQP(Foreign):
-    """SciPy's SLSQP: sequential quadratic programming with forward differences. ftol, eps: as in
-    SciPy.
+    """SciPy's SLSQP: sequential quadratic programming with forward differences.
+
+    Attributes:
+        ftol: SciPy's tolerance on the objective, at which a run has converged.
+        eps: Absolute step of the forward differences, in units of the box (where bounded).
+        maxiter: Most iterations of a run.
+
+    References:
+        D. Kraft, SLSQP (1988).
     """
 
     name: ClassVar[str] = "slsqp"
@@ -281,7 +364,7 @@ class SLSQP(Foreign):
     maxiter: int = 100
 
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """One run of SLSQP."""
+        """Run SLSQP once; see `Foreign.solver`."""
         frame = oracle.frame
         optimize.minimize(
             oracle.objective,
@@ -295,8 +378,16 @@ class SLSQP(Foreign):
 
 @dataclass(frozen=True)
 class TrustConstr(Foreign):
-    """SciPy's trust-constr: a trust-region interior point with forward differences and BFGS. gtol,
-    xtol: as in SciPy.
+    """SciPy's trust-constr: a trust-region interior point with forward differences and BFGS.
+
+    Attributes:
+        gtol: Norm of the Lagrangian's gradient at which a run has converged.
+        xtol: Radius of the trust region at which a run has converged, in units of the box (where
+            bounded).
+        maxiter: Most iterations of a run.
+
+    References:
+        R. H. Byrd, M. E. Hribar, J. Nocedal (1999).
     """
 
     name: ClassVar[str] = "trust-constr"
@@ -306,7 +397,7 @@ class TrustConstr(Foreign):
     maxiter: int = 1000
 
     def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """One run of trust-constr, from a point strictly inside the box."""
+        """Run trust-constr once, from a point strictly inside the box; see `Foreign.solver`."""
         frame = oracle.frame
         room = np.where(np.isfinite(frame.high - frame.low), 1e-6 * (frame.high - frame.low), 0.0)
         inside = np.clip(z0, frame.low + room, frame.high - room)

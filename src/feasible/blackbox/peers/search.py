@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from scipy.stats import qmc
 
-from ...core.errors import ArgumentError
+from ...core.checks import whole
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, seed_from
 
@@ -32,8 +32,14 @@ BLOCK = 64
 
 @dataclass(slots=True)
 class Searching:
-    """number: proposals made. cursor: points of the sequence looked at (Sobol). points: the block,
-    or the beginning of the sequence.
+    """How far a search has come.
+
+    Attributes:
+        seed: Seed of all streams.
+        points: (k, d) the present block (random search), or the beginning of the sequence (Sobol).
+        block: Number of the present block; -1 before the first.
+        number: Proposals made.
+        cursor: Points of the sequence looked at (Sobol).
     """
 
     seed: int
@@ -56,8 +62,7 @@ class RandomSearch(AskTell):
     batch: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ArgumentError(f"batch={self.batch!r}: expected at least 1")
+        whole("batch", self.batch, least=1)
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Searching:
         """Draw the seed of all streams."""
