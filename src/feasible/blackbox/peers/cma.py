@@ -58,7 +58,7 @@ class Evolving:
     """pycma's strategy, what was asked of it and what it was told.
 
     Attributes:
-        rng: Source of the strategies' seeds and of random points.
+        rng: Stream of the starts, of the strategy's samples and of the restarts' sizes.
         frame: Coordinates z (k,) in which the strategy works.
         es: pycma's own strategy.
         fitness: pycma's augmented Lagrangian, once a constraint was seen.
