@@ -22,6 +22,52 @@ settings.register_profile(
 settings.load_profile("feasible")
 
 
+SLOW = (
+    "blackbox/bo_tutorial",
+    "blackbox/ccbo",
+    "blackbox/gp_sqp",
+    "blackbox/instances",
+    "blackbox/peers",
+    "blackbox/pfn_cbo",
+    "blackbox/private_gsd",
+    "blackbox/qlognehvi",
+    "blackbox/test_command.py",
+    "blackbox/test_evaluation.py",
+    "docs/test_docs.py::test_every_block_runs_as_pasted",
+    "house",
+    "lab/test_cli.py::test_the_call_that_explain_prints",
+    "lab/test_cli_people.py",
+    "lab/test_cli_runs.py",
+    "lab/test_race.py",
+    "lab/test_resume",
+    "lab/test_store_shared.py",
+    "lab/test_study_budget.py",
+    "training/autolrs",
+    "training/hesso",
+    "training/hyperparameter_free",
+    "training/lion_k",
+    "training/mfac",
+    "training/target_surrogates",
+    "training/test_conformance.py",
+    "training/test_integrations.py",
+    "training/test_optimizer_claims.py",
+    "training/test_recipe.py",
+    "transport/sinkhorn_newton_sparse/test_extremes.py",
+)
+"""Where tests take more than some seconds together: `make check` leaves them out, with those that
+are marked one by one.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests."""
+    here = Path(__file__).parent
+    for item in items:
+        place = f"{item.path.relative_to(here).as_posix()}::{item.name}"
+        if place.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 class Clock:
     """A clock that moves when told to."""
 
