@@ -71,7 +71,8 @@ from .refined_schedule.refined import (
 )
 from .refined_schedule.run import RefinedRecipe as RefinedRecipe
 from .rex.rex import REX as REX
-from .schedule import HorizonWarning as HorizonWarning, ProfileLR as ProfileLR, Sampling as Sampling
+from .sampling import Sampling as Sampling
+from .schedule import HorizonWarning as HorizonWarning, ProfileLR as ProfileLR
 from .target_surrogates import inner_solvers as inner_solvers
 from .target_surrogates.native_numpy import target_surrogate_minimize as target_surrogate_minimize
 from .target_surrogates.problem import TargetProblem as TargetProblem
