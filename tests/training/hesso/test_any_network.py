@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from feasible.core.errors import FeasibleError
 from feasible.training import find_zero_invariant_groups
 from feasible.training.hesso.cutting import cutting_plan
+from feasible.training.hesso.find import _each
 from feasible.training.trained import shrink
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -164,3 +165,23 @@ def test_looking_for_groups_leaves_the_network_as_it_was(name):
         assert find_zero_invariant_groups(model, given, backend=backend).layers == ("2",)
     assert torch.equal(model(given), before)
     assert [n for n, _ in model.named_parameters()] == names
+
+
+class Refusing:
+    """A dependency graph that knows one layer and cannot couple it."""
+
+    def __init__(self, layer):
+        self.module2node = {layer: None}
+
+    def get_all_groups(self, root_module_types):
+        raise KeyError("unknown operation")
+
+    def get_out_channels(self, module):
+        raise IndexError("of a channel")
+
+
+def test_a_layer_that_the_dependency_graph_refuses_stays_with_the_reason():
+    layer = nn.Linear(2, 3)
+    found, refused = _each(Refusing(layer))
+    assert found == []
+    assert refused == {layer: "torch-pruning cannot couple it: IndexError('of a channel')"}

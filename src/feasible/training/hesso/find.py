@@ -172,9 +172,9 @@ def _uses(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, int]:
 
 def _by_torch_pruning(
     model: nn.Module, inputs: tuple[Any, ...], owners: Mapping[int, list[str]]
-) -> list[tuple[list[Any], str | None]]:
+) -> tuple[list[tuple[list[Any], str | None]], dict[str, str]]:
     """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the
-    bare parameter among them.
+    bare parameter among them; and why a layer, by name, is in no set.
     """
     try:
         import torch_pruning as tp
@@ -189,7 +189,7 @@ def _by_torch_pruning(
             graph = tp.DependencyGraph().build_dependency(
                 model, example_inputs=inputs if len(inputs) > 1 else inputs[0]
             )
-            proposed = _each(graph)
+            proposed, refused = _each(graph)
     except Exception as error:
         raise ArgumentError(
             f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}"
@@ -208,14 +208,17 @@ def _by_torch_pruning(
                     (names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs))
                 )
         found.append((members, bare))
-    return found
+    return found, {names[module]: why for module, why in refused.items() if module in names}
 
 
-def _each(graph: Any) -> list[Any]:
-    """The graph's sets of coupled layers; where one of them raises, those that do not."""
+def _each(graph: Any) -> tuple[list[Any], dict[nn.Module, str]]:
+    """Return the graph's sets of coupled layers, and why a layer has none: torch-pruning raises
+    errors of any kind on networks that it does not know.
+    """
+    refused: dict[nn.Module, str] = {}
     try:
-        return list(graph.get_all_groups(root_module_types=ROOTS))
-    except Exception:
+        return list(graph.get_all_groups(root_module_types=ROOTS)), refused
+    except Exception:  # of which layer is found out one by one
         found: list[Any] = []
         seen: set[nn.Module] = set()
         for module in graph.module2node:
@@ -225,10 +228,11 @@ def _each(graph: Any) -> list[Any]:
                 channels = list(range(graph.get_out_channels(module)))
                 prune = graph.get_pruner_of_module(module).prune_out_channels
                 found.append(graph.get_pruning_group(module, prune, channels))
-            except Exception:  # stays whole: the graph does not reach it
+            except Exception as error:
+                refused[module] = f"torch-pruning cannot couple it: {error!r}"
                 continue
             seen.update(item.dep.target.module for item in found[-1].items)
-        return found
+        return found, {m: why for m, why in refused.items() if m not in seen}
 
 
 def _propose(
@@ -255,7 +259,7 @@ def _propose(
         sets, ungrouped = coupled(model, inputs)
         proposed: list[tuple[list[Any], str | None]] = [(members, None) for members in sets]
     else:
-        proposed = _by_torch_pruning(model, inputs, owners)
+        proposed, ungrouped = _by_torch_pruning(model, inputs, owners)
     sizes = {name: p.shape for name, p in model.named_parameters()}
     for members, bare in proposed:
         makers = [name for name, module, _, out, *_ in members if out and isinstance(module, ROOTS)]
