@@ -38,6 +38,7 @@ def solve(
     workers: int = RunOptions.workers,
     evaluation_timeout: float | None = RunOptions.evaluation_timeout,
     find_feasible: bool = RunOptions.find_feasible,
+    stop_at: float | None = RunOptions.stop_at,
 ) -> Result:
     """Find the best answer within the limits and the budget.
 
@@ -50,8 +51,9 @@ def solve(
         budget: ``Budget(evaluations=200)``, a mapping, "evaluations=200,seconds=60", or a number of
             evaluations.
         seed: From which all randomness derives.
-        observers: Objects with any of on_start, on_point and on_finish, or plain functions of a
-            trail point (StopIteration ends the run).
+        observers: Objects with any of on_start, on_evaluation (every evaluation, as it is made),
+            on_point (the trail's grid) and on_finish, or plain functions of a trail point
+            (StopIteration ends the run).
         store: A path or URL; every paid evaluation is then stored before the method sees it.
         name: Of the run in the store; a name that exists is resumed, or answered from the store if
             it is finished.
@@ -60,6 +62,9 @@ def solve(
         workers: Local processes that evaluate a batch in parallel.
         evaluation_timeout: Seconds after which an evaluation is killed.
         find_feasible: Stop at the first feasible point.
+        stop_at: Stop with the evaluation that is feasible and reaches this value of the objective,
+            in your own sense: at least it where the objective is maximised, at most it otherwise;
+            of an objective with a target, the distance from it; of several, the hypervolume.
 
     Returns:
         The best answer, its verdict, what was spent, the trail, and why the run stopped.
@@ -88,7 +93,7 @@ def solve(
             "budget=feasible.Budget(evaluations=200)"
         )
     budget = Budget.of(budget)
-    options = RunOptions(on_failure, retry, workers, evaluation_timeout, find_feasible)
+    options = RunOptions(on_failure, retry, workers, evaluation_timeout, find_feasible, stop_at)
     check_options(options, problem)
     if method is None:
         the_method, reason = default_method(problem, budget, batches=workers > 1)
@@ -178,7 +183,8 @@ def _solve_stored(
             [f"method chosen: {row.spec.get('chosen')}"],
         )
     check_same(row, problem)
-    stays = row.spec["options"]["find_feasible"] == spec["options"]["find_feasible"]
+    goals = ("find_feasible", "stop_at")
+    stays = all(row.spec["options"].get(g) == spec["options"][g] for g in goals)
     if (
         row.state == "finished"
         and stays
@@ -204,6 +210,7 @@ def race(
     observers: Any = (),
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
+    stop_at: float | Mapping[str, float] | None = None,
 ) -> Race:
     """Race methods on problems under one budget: every (problem, method, seed) is a run.
 
@@ -221,6 +228,7 @@ def race(
         observers: Objects with any of on_race, on_progress and on_trial.
         on_failure: "skip" lets a trial go on after a failed evaluation, "raise" ends it.
         trial_timeout: Seconds after which a trial is killed and counts as failed.
+        stop_at: As in `solve`, for every trial; or by problem.
 
     Returns:
         The race with all its trials; objectives are to be minimised.
@@ -241,6 +249,7 @@ def race(
         observers=observers,
         on_failure=on_failure,
         trial_timeout=trial_timeout,
+        stop_at=stop_at,
     )
 
 

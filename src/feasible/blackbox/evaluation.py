@@ -10,7 +10,16 @@ import numpy as np
 
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun
 from ..core.evaluating import InProcess
-from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations, concatenate
+from ..core.ledger import (
+    CHECKED,
+    DONE,
+    FAILED,
+    INFEASIBLE,
+    PENDING,
+    Ledger,
+    Observations,
+    concatenate,
+)
 from ..core.run import Run, stop
 from .calling import Evaluable
 from .outcome import Outcome
@@ -37,7 +46,9 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         ledger = run.ledger
         seen = problem.call_vectorized(x, np.arange(ledger.count, ledger.count + len(x)), tag)
         ledger.append(seen)
-        if seen.reason or ledger.count >= run.trail.next:
+        if run.trail.each:
+            _tell(run, seen)
+        if seen.reason or run.trail.each or ledger.count >= run.trail.next:
             _conclude(problem, run, seen, None)
         return seen
     keys = _keys(x) if problem.free_repeats else []
@@ -93,6 +104,20 @@ def _keys(x: np.ndarray) -> list[bytes]:
     rows = np.ascontiguousarray(x + 0.0)
     whole = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))
     return whole.ravel().tolist()  # type: ignore[return-value]
+
+
+def _tell(run: Run, seen: Observations) -> None:
+    """Let the observers hear of evaluations that were made now, while the clock stands still."""
+    if not run.observers.hear("on_evaluation"):
+        return
+    paused = run.meter.pause()
+    try:
+        for i in range(len(seen)):
+            one = run.problem.present(seen.observation(i, run.problem.names))
+            run.observers.tell("on_evaluation", run, one)
+    finally:
+        if paused:
+            run.meter.go_on()
 
 
 def _conclude(
@@ -164,6 +189,8 @@ def _recorded(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> O
             raise
         _add_noise(problem, run, seen)
         ledger.append(seen)
+        if run.trail.each:
+            _tell(run, seen)
     else:
         seen = _Batch(problem, run, x, ids, tag).evaluate(stored or [None] * n)
     if problem.free_repeats:
@@ -260,10 +287,27 @@ class _Batch:
             self.run.meter.set_clock(ledger.times.get(int(self.ids[i]), 0.0))
         return checks
 
-    def enough(self, row: Observations | None) -> bool:
-        """True if the rest of a batch is not worth starting: the seconds are used up, or the
-        feasible point that was asked for is there.
+    def _meets(self, row: Observations) -> bool:
+        """Return whether with this row the run's best answer so far reaches its goal, as the trail
+        will judge it.
         """
+        run = self.run
+        problem = run.problem
+        if run.goal is None or row.status[0] != DONE:
+            return False
+        if not problem.several and not row.objective[0] <= run.goal:
+            return False
+        ledger = Ledger()
+        ledger.batches = [*run.ledger.batches, *(r for r in self.rows if r is not None)]
+        best = problem.incumbent(ledger)
+        return best is not None and run.reached(problem.judge(best))
+
+    def enough(self, row: Observations | None) -> bool:
+        """True if the rest of a batch is not worth starting: the seconds are used up, what was
+        asked for is there, or an observer asked the run to stop.
+        """
+        if self.run.observers.asked or (row is not None and self._meets(row)):
+            return True
         if (
             self.run.options.find_feasible
             and row is not None
@@ -287,6 +331,8 @@ class _Batch:
         self.rows[i] = row
         if run.ledger.sink is not None:
             run.ledger.sink(row)
+        if run.trail.each:
+            _tell(run, row)
         if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
             raise EvaluationFailed(
                 f"evaluation {self.ids[i]} of '{problem.name}' failed: {row.reason[0]}"

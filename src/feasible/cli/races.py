@@ -58,6 +58,14 @@ def race(
         float | None,
         typer.Option("--trial-timeout", help="Seconds after which a trial is killed and recorded."),
     ] = None,
+    stop_at: Annotated[
+        float | None,
+        typer.Option(
+            "--stop-at",
+            help="End a trial with the evaluation that is feasible and reaches this value of the "
+            "objective.",
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="Where trials run: local.")] = "local",
     json: JsonOption = False,
 ) -> None:
@@ -85,6 +93,7 @@ def race(
                 jobs=jobs,
                 observers=watching,
                 trial_timeout=trial_timeout,
+                stop_at=stop_at,
             )
         finally:
             watching.stop()

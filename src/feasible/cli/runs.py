@@ -69,6 +69,14 @@ def solve(
     find_feasible: Annotated[
         bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")
     ] = RunOptions.find_feasible,
+    stop_at: Annotated[
+        float | None,
+        typer.Option(
+            "--stop-at",
+            help="Stop with the evaluation that is feasible and reaches this value of the "
+            "objective.",
+        ),
+    ] = RunOptions.stop_at,
     output: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +124,7 @@ def solve(
                 workers=workers,
                 evaluation_timeout=evaluation_timeout,
                 find_feasible=find_feasible,
+                stop_at=stop_at,
             )
         finally:
             progress.stop()

@@ -25,10 +25,15 @@ from .verdict import Verdict
 
 
 class Observer(Protocol):
-    """Told of a run's progress. Any of the three functions may be missing."""
+    """Told of a run's progress. Any of the four functions may be missing."""
 
     def on_start(self, run: Run) -> None:
         """The run is about to begin."""
+
+    def on_evaluation(self, run: Run, seen: Any) -> None:
+        """An evaluation was made and recorded, an `Observation`; one that the store answers is not
+        told again.
+        """
 
     def on_point(self, run: Run, point: Point) -> None:
         """A trail point was judged."""
@@ -49,14 +54,16 @@ class Run:
         meter: Counts what is spent.
         ledger: Every evaluation that was paid for, where the problem keeps one.
         engine: Where evaluations run.
-        observers: Observers (any of on_start, on_point, on_finish) or plain functions of a trail
-            point.
+        observers: Observers (any of on_start, on_evaluation, on_point, on_finish) or plain
+            functions of a trail point.
         options: How evaluations are made.
         label: The run's name in a store.
         notes: Warnings and failures worth knowing, one sentence each.
         step: Steps that the method has finished.
         idle: Steps, or calls of an oracle, in a row that charged nothing.
         state: The method's state after the last finished step; None before `init` has returned.
+        met: Why it may end, once what was asked for is there.
+        goal: What is minimised at which it ends, see `RunOptions.stop_at`; None without one.
         trail: What was judged.
     """
 
@@ -74,12 +81,16 @@ class Run:
     step: int = 0
     idle: int = 0
     state: Any = None
+    met: str | None = None
+    goal: float | None = field(init=False)
     trail: Trail = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger.keep, self.ledger.tolerance = self.problem.keep, self.problem.tolerance
         self.ledger.names = tuple(self.problem.names)
         self.observers = Observers(self.observers, self.notes)
+        stop_at = self.options.stop_at
+        self.goal = None if stop_at is None else self.problem.sign * stop_at
         self.trail = RowTrail() if self.problem.keeps_ledger else Trail()
 
     def rng(self, *key: int) -> np.random.Generator:
@@ -91,9 +102,16 @@ class Run:
         return self.problem.incumbent(self.ledger)
 
     def stop_if_asked(self) -> None:
-        """Raise GoalReached if an observer asked the run to stop."""
-        if self.observers.asked:
-            raise GoalReached(self.observers.asked)
+        """Raise GoalReached if an observer asked the run to stop, or its goal is met."""
+        if self.met or self.observers.asked:
+            raise GoalReached(self.met or self.observers.asked)
+
+    def reached(self, verdict: Verdict) -> bool:
+        """Return whether a verdict is feasible and reaches the goal, where there is one."""
+        if self.goal is None or not (verdict.feasible and verdict.objective <= self.goal):
+            return False
+        self.met = f"stop_at={self.options.stop_at:g} was reached"
+        return True
 
 
 class Stop:
@@ -110,13 +128,14 @@ active_run: ContextVar[Run | None] = ContextVar("feasible_run", default=None)
 
 def check_options(options: RunOptions, problem: Problem, usual: RunOptions | None = None) -> None:
     """Raise ArgumentError where the problem has no paid evaluations and an option asks for
-    something. usual: what the caller takes when nobody asks.
+    something. usual: what the caller takes when nobody asks. stop_at is for every problem: where
+    there are no evaluations, a judged answer reaches it.
     """
     if problem.keeps_ledger:
         return
     for option in dataclasses.fields(options):
         value = getattr(options, option.name)
-        if value != getattr(usual or RunOptions(), option.name):
+        if option.name != "stop_at" and value != getattr(usual or RunOptions(), option.name):
             raise ArgumentError(
                 f"{option.name}={value!r}: '{problem.name}' is a {type(problem).__name__}, which "
                 "has no evaluations that are paid for one by one, so there is nothing that "
@@ -134,11 +153,13 @@ class Trail:
         offers: How many answers were offered inside steps.
         due: Number of the offer, and what was spent in all, from which on the next is judged.
         next: Number of the ledger's rows at which its best is judged next.
+        each: True if every single evaluation counts: an observer hears of it, or it may reach the
+            run's goal.
         plain: True if an evaluation is one call of the problem's function, made here, kept in
             memory only, and nothing else applies.
     """
 
-    __slots__ = ("best", "due", "judged", "next", "offered", "offers", "plain", "points")
+    __slots__ = ("best", "due", "each", "judged", "next", "offered", "offers", "plain", "points")
 
     def __init__(self) -> None:
         self.points: list[Point] = []
@@ -147,7 +168,7 @@ class Trail:
         self.offers = 0
         self.due: tuple[int, float] = (1, 0.0)
         self.next = 1
-        self.plain = False
+        self.each = self.plain = False
         self.offered: tuple[int, Any] | None = None
         """An answer that was offered and not judged, and the step in which that was."""
 
@@ -191,6 +212,7 @@ class Trail:
             ):
                 self.best = self.judged
             self.add(run, verdict)
+            run.reached(verdict)
         finally:
             if paused:
                 run.meter.go_on()
@@ -243,6 +265,7 @@ class RowTrail(Trail):
 
     def start(self, run: Run) -> None:
         """See what applies to every evaluation of this run."""
+        self.each = run.goal is not None or run.observers.hear("on_evaluation")
         self.plain = (
             run.problem.plain
             and type(run.engine) is InProcess
@@ -267,6 +290,11 @@ class RowTrail(Trail):
             if best is not None:
                 self.judge(run, best)
             self.next = next_point(run.ledger.count, run.problem.trail_growth)
+            run.stop_if_asked()
+        if self.each:
+            best = None if run.goal is None else run.incumbent()
+            if best is not None:
+                run.reached(self._verdict(run, best))
             run.stop_if_asked()
         if run.options.find_feasible:
             best = run.incumbent()

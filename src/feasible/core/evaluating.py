@@ -23,6 +23,10 @@ class RunOptions:
         evaluation_timeout: Seconds after which an evaluation is killed; None for no limit. More
             than one worker, or a timeout, means local processes.
         find_feasible: Stop at the first feasible point.
+        stop_at: Stop when a feasible answer reaches this value of the objective, in the user's own
+            sense (at least it where the objective is maximised, at most it otherwise; of an
+            objective with a target, its distance from it; of several, their hypervolume). None to
+            go on.
 
     Raises:
         ArgumentError: A value out of range.
@@ -34,6 +38,7 @@ class RunOptions:
     workers: int = 1
     evaluation_timeout: float | None = None
     find_feasible: bool = False
+    stop_at: float | None = None
 
     def __post_init__(self) -> None:
         one_of("on_failure", self.on_failure, ("raise", "skip"))
@@ -42,6 +47,9 @@ class RunOptions:
         if self.evaluation_timeout is not None:
             real("evaluation_timeout", self.evaluation_timeout, above=0, note=" of seconds")
         flag("find_feasible", self.find_feasible)
+        if self.stop_at is not None:
+            note = ", or None to go on until the budget is used up"
+            object.__setattr__(self, "stop_at", real("stop_at", self.stop_at, note=note))
 
 
 RACING = RunOptions(on_failure="skip")

@@ -26,6 +26,10 @@ class Observers:
         self.asked: str | None = None
         self.notes = notes
 
+    def hear(self, event: str) -> bool:
+        """Return whether one of them hears of this event."""
+        return any(hasattr(observer, event) for observer in self.given)
+
     def tell(self, event: str, run: object, *payload: Any) -> None:
         """Tell every observer; a plain function is called with each trail point."""
         for observer in self.given:

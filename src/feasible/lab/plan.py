@@ -8,7 +8,8 @@ from typing import Any
 
 from ..core.active import check_options
 from ..core.budget import Budget
-from ..core.errors import ArgumentError, ArgumentTypeError, StoreError
+from ..core.checks import real
+from ..core.errors import ArgumentError, ArgumentTypeError, StoreError, nearest
 from ..core.evaluating import RACING, RunOptions
 from ..core.problem import Method, Problem
 from ..core.registry import load_method, load_problem
@@ -29,7 +30,8 @@ class Plan:
         chosen: Of a default: what was chosen, by label and problem.
         seeds: One trial each.
         budget: Of every trial.
-        options: How every trial evaluates.
+        on_failure: What a failed evaluation does to a trial.
+        stop_at: Value of the objective at which a trial ends, by problem, where there is one.
     """
 
     problems: dict[str, Problem]
@@ -39,7 +41,12 @@ class Plan:
     chosen: dict[str, dict[str, Choice]]
     seeds: list[int]
     budget: Budget
-    options: RunOptions
+    on_failure: str
+    stop_at: dict[str, float]
+
+    def options(self, problem: str) -> RunOptions:
+        """Return how a trial on this problem evaluates and when it ends."""
+        return RunOptions(on_failure=self.on_failure, stop_at=self.stop_at.get(problem))
 
     def method(self, problem: str, label: str) -> tuple[Method, dict[str, Any] | None, str | None]:
         """Return what runs under this label on a problem, how to build it again, and, of a default,
@@ -58,6 +65,7 @@ def given_plan(
     budget: Budget,
     seeds: int | Sequence[int],
     on_failure: str,
+    stop_at: float | Mapping[str, float] | None = None,
 ) -> Plan:
     """Return the plan of what a person gave `feasible.race`. Raises ArgumentError."""
     by_name, references = _problems(problems)
@@ -84,7 +92,8 @@ def given_plan(
         chosen=read_choices(specs),
         seeds=numbers,
         budget=budget,
-        options=options,
+        on_failure=on_failure,
+        stop_at=_goals(stop_at, by_name),
     )
 
 
@@ -108,8 +117,20 @@ def stored_plan(spec: Mapping[str, Any], name: str) -> Plan:
         chosen=read_choices(spec["methods"]),
         seeds=spec["seeds"],
         budget=Budget(**spec["budget"]),
-        options=RunOptions(on_failure=spec["on_failure"]),
+        on_failure=spec["on_failure"],
+        stop_at=spec.get("stop_at", {}),
     )
+
+
+def _goals(stop_at: Any, problems: Mapping[str, Problem]) -> dict[str, float]:
+    """Return the value at which trials end, by problem. Raises ArgumentError."""
+    if stop_at is None:
+        return {}
+    given = dict(stop_at) if isinstance(stop_at, Mapping) else dict.fromkeys(problems, stop_at)
+    for name in given:
+        if name not in problems:
+            raise ArgumentError(f"stop_at: no problem '{name}' here: {nearest(name, problems)}")
+    return {name: real(f"stop_at of {name}", value) for name, value in given.items()}
 
 
 def _problems(problems: Any) -> tuple[dict[str, Problem], dict[str, Any]]:

@@ -59,12 +59,13 @@ def run_race(
     observers: Any = (),
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
+    stop_at: float | Mapping[str, float] | None = None,
 ) -> Race:
     """See feasible.race."""
     jobs = whole("jobs", jobs, least=1)
     if trial_timeout is not None:
         trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
-    plan = given_plan(problems, methods, budget, seeds, on_failure)
+    plan = given_plan(problems, methods, budget, seeds, on_failure, stop_at)
     where = None if store is None else store if isinstance(store, Store) else Store(store)
     if where is None:
         return _run(plan, None, None, name or "race", jobs, observers, trial_timeout)
@@ -74,12 +75,13 @@ def run_race(
         "seeds": plan.seeds,
         "budget": dict(budget),
         "on_failure": on_failure,
+        "stop_at": plan.stop_at,
         "versions": versions(),
     }
     race_id, label, found = _find_or_create(where, name, spec)
     if found is not None:
-        for what in ("seeds", "budget", "problems", "methods"):
-            mine, its = spec[what], found["spec"][what]
+        for what in ("seeds", "budget", "problems", "methods", "stop_at"):
+            mine, its = spec[what], found["spec"].get(what, {})
             same = list(mine) == list(its) if what in ("problems", "methods") else mine == its
             if not same:
                 raise ArgumentError(
@@ -314,7 +316,7 @@ def _trial(
                     key[2],
                     Meter(plan.budget),
                     observers=observers,
-                    options=plan.options,
+                    options=plan.options(key[0]),
                 )
             )
         else:
@@ -373,7 +375,10 @@ def _row(
                 "problem": plan.references[key[0]],
                 **method,
                 "fingerprint": plain(plan.problems[key[0]].fingerprint()),
-                "options": {"on_failure": plan.options.on_failure},
+                "options": {
+                    "on_failure": plan.on_failure,
+                    "stop_at": plan.options(key[0]).stop_at,
+                },
             },
         )
     except StoreError:

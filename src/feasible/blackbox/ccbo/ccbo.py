@@ -209,7 +209,7 @@ class CompositeBO(CompositeSettings, AskTell):
         """Done at the target, to within `tol`, or when there is no new point."""
         if state.full:
             return "every point that may be tried was proposed"
-        if self.tol and problem.target is not None and state.label.any():
+        if problem.target is not None and state.label.any():
             miss = float(np.abs(state.y[state.label] - problem.target).min())
             if miss <= self.tol:
                 return f"the target is hit to within tol: {miss:.3g} <= {self.tol:g}"

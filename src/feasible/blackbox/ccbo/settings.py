@@ -44,7 +44,7 @@ class CompositeSettings:
         official: As the official code: improvement offset by 10, u* over infeasible rows too, eta =
             1e-3; for comparison only.
         tol: Done when a feasible experiment is at most this far from the target, in its unit; 0:
-            never.
+            when one is the target itself.
 
     Raises:
         ArgumentError: A setting makes no sense.
