@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from feasible.core.extras import EXTRAS, distribution
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +39,34 @@ def names(wheel: Path) -> set[str]:
     """The files of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
+
+
+OUT = """
+import sys
+
+OUT = {out!r}
+
+
+class Out:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in OUT:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+
+sys.meta_path.insert(0, Out())
+"""
+"""A `sitecustomize` by which the packages of all extras are not there."""
+
+STOPPED = """
+import feasible
+from feasible.core.run import stop
+
+def end(point):
+    stop.requested = point.step >= 3
+
+print(feasible.solve("welded-beam", "gp-sqp", {"evaluations": 30}, observers=end,
+                     store="runs.db", name="cut").stopped)
+"""
 
 
 @pytest.mark.slow
@@ -67,3 +100,32 @@ def test_the_sdist_gives_the_same_wheel_and_the_cores_tests_hold_where_it_is_ins
         *(python, "-m", "pytest", *options, "-o", "pythonpath=helpers", "-m", "not slow", "core"),
         folder=tmp_path,
     )
+
+    (site / "sitecustomize.py").write_text(OUT.format(out=sorted(set().union(*EXTRAS.values()))))
+    with pytest.raises(AssertionError, match="No module named 'torch'"):
+        call(python, "-c", "import torch", folder=tmp_path)
+    feasible = (python, "-m", "feasible")
+    whole = ("solve", "welded-beam", "-b", "evaluations=30", "--name", "whole")
+    call(*feasible, *whole, "--store", "runs.db", folder=tmp_path)
+    assert "interrupted" in call(python, "-c", STOPPED, folder=tmp_path)
+    call(*feasible, "resume", "cut", "--store", "runs.db", folder=tmp_path)
+    shown = {
+        name: json.loads(
+            call(*feasible, "show", name, "--json", "--store", "runs.db", folder=tmp_path)
+        )
+        for name in ("whole", "cut")
+    }
+    assert shown["cut"]["spent"]["evaluations"] == 30
+    assert shown["cut"]["objective"] == shown["whole"]["objective"]
+    for listing in ("methods", "problems", "papers"):
+        assert json.loads(call(*feasible, listing, "--json", folder=tmp_path))
+
+
+def test_every_package_of_an_extra_is_named_with_its_extra():
+    """A missing module is answered with the extra of pyproject.toml that brings it."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = declared["optional-dependencies"]
+    for extra, modules in EXTRAS.items():
+        names = {re.match(r"[\w-]+", r)[0].lower() for r in extras[extra]}
+        assert {distribution(m).lower() for m in modules} == names, extra
+    assert not {re.match(r"[\w-]+", r)[0] for r in declared["dependencies"]} & {"torch", "numba"}

@@ -81,5 +81,12 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except ModuleNotFoundError as error:
+        from ..core.extras import missing
+
+        said = missing(error, "this command")
+        if said is None:
+            raise
+        fail(said)
     except OSError as error:
         fail(error)

@@ -40,7 +40,12 @@ def _broken(point: metadata.EntryPoint, error: Exception) -> Any:
 
     def command() -> None:
         from ..core.errors import MissingExtra
+        from ..core.extras import missing
 
+        if isinstance(error, ModuleNotFoundError):
+            room = (*point.module.split("."), "")[1]
+            if (said := missing(error, f"command '{point.name}'", room)) is not None:
+                raise said
         raise MissingExtra(
             f"command '{point.name}' ({point.value}) cannot be loaded: "
             f"{type(error).__name__}: {error}"

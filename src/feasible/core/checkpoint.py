@@ -13,12 +13,14 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, numpy as st_numpy
 
-from .errors import CheckpointError
+from .errors import CheckpointError, MissingExtra
+from .extras import named
 
 FORMAT = "feasible-checkpoint-1"
 
@@ -279,7 +281,8 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
                     template, name, _decode(sub, getattr(template, name), f"{path}.{name}", arrays)
                 )
             return template
-        torch = _torch()
+        with named(f"checkpoint: {path} is a tensor and"):
+            torch = import_module("torch")
         if kind == "tensor":
             return _tensor(torch, node, template, arrays[content])
         if kind == "torch_generator":
@@ -289,7 +292,7 @@ def _decode(node: Any, template: Any, path: str, arrays: dict[str, np.ndarray]) 
         if kind == "state_dict":
             template.load_state_dict(_decode(content, None, path, arrays))
             return template
-    except CheckpointError:
+    except (CheckpointError, MissingExtra):
         raise
     # the file may hold anything, and what restores a module or an optimiser may raise anything
     except Exception as error:

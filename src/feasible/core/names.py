@@ -1,10 +1,36 @@
-"""Public names that changed: the former one works for one release, with a warning."""
+"""Public names: loaded when they are asked for. Where one changed, the former one works for one
+release, with a warning.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import lazy_loader as lazy
+
+from .extras import named
+
+
+def public_names(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """What a package's `__init__` binds as `__getattr__`, `__dir__` and `__all__`.
+
+    Args:
+        package: Its name.
+        file: Its `__init__.py`, beside which a stub lists the names. Where a name needs a package
+            that is not installed, MissingExtra names the extra.
+    """
+    lookup, listing, names = lazy.attach_stub(package, file)
+    room = (*package.split("."), "")[1]
+
+    def found(name: str) -> Any:
+        with named(f"{package}.{name}", room):
+            return lookup(name)
+
+    return found, listing, names
 
 
 def with_former_names(

@@ -25,6 +25,7 @@ from .errors import (
     UnknownName,
     nearest,
 )
+from .extras import missing, named
 from .problem import Method, Problem
 
 
@@ -363,10 +364,12 @@ def _from_reference(
 ) -> Any:
     if reference in entries:
         entry = entries[reference]
-        found = resolve_target(entry.target)
-        if what == "method" and isinstance(found, type):
-            return configure(found, {**entry.settings, **(settings or {})}, entry.name)
-        return found(**entry.settings) if callable(found) and not isinstance(found, type) else found
+        with named(f"{what} '{reference}'", entry.room):
+            found = resolve_target(entry.target, f"{what} '{reference}'")
+            if what == "method" and isinstance(found, type):
+                return configure(found, {**entry.settings, **(settings or {})}, entry.name)
+            made = callable(found) and not isinstance(found, type)
+            return found(**entry.settings) if made else found
     if ":" in reference:
         return resolve_target(reference)
     if reference.endswith(".py"):
@@ -379,18 +382,19 @@ def _from_reference(
     )
 
 
-def resolve_target(target: str) -> Any:
+def resolve_target(target: str, what: str = "") -> Any:
     """The object that "module:attribute" or "file.py:attribute" names.
 
     Args:
         target: A file that was changed since is read again.
+        what: What people call it, for errors.
 
     Raises:
         UnknownName: There is no such module, file or attribute.
         MissingExtra: The module needs a package that is not installed.
     """
     path, _, attribute = target.rpartition(":")
-    module = _file_module(path) if path.endswith(".py") else _module(path)
+    module = _file_module(path) if path.endswith(".py") else _module(path, what)
     value: Any = module
     for part in attribute.split("."):
         try:
@@ -403,7 +407,7 @@ def resolve_target(target: str) -> Any:
     return value
 
 
-def _module(path: str) -> Any:
+def _module(path: str, what: str) -> Any:
     try:
         return importlib.import_module(path)
     except ValueError:
@@ -413,7 +417,8 @@ def _module(path: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and path.split(".")[0] == error.name.split(".")[0]:
             raise UnknownName(f"module '{path}' cannot be found") from None
-        raise MissingExtra(
+        said = missing(error, what or f"'{path}'", (*path.split("."), "")[1])
+        raise said or MissingExtra(
             f"'{path}' needs the package '{error.name}', which is not installed"
         ) from error
 

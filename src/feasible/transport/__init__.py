@@ -7,11 +7,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-import lazy_loader as lazy
+from ..core.names import public_names, with_former_names
 
-from ..core.names import with_former_names
-
-_public, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+_public, __dir__, __all__ = public_names(__name__, __file__)
 __getattr__ = with_former_names(__name__, _public, {"CappedPlan": "SparsePlan"})
 
 

@@ -17,6 +17,6 @@ proportion to their distance from it. Begin to read at `consensus.py`, which has
 - `claim.py`: the paper's claim. `entries.py`: what the folder offers by name.
 """
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

@@ -11,6 +11,6 @@ the room's default for them. Begin to read at `gp_sqp.py`, whose docstring has t
 - `entries.py`: what the folder offers by name.
 """
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

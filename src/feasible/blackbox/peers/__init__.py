@@ -5,6 +5,6 @@ constraints, whole numbers and failures. Peers other than SciPy come with `pip i
 'feasible[peers]'` and are imported when a run begins.
 """
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

@@ -16,6 +16,6 @@ constrained Bayesian optimisation: a proposal is one pass and needs no fitting. 
 - `claim.py`: the paper's claim. `entries.py`: what the folder offers by name.
 """
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

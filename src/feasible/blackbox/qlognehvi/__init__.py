@@ -11,6 +11,6 @@ of them, under limits and known constraints, in batches, with failures. Begin to
 itself is BoTorch's.
 """
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

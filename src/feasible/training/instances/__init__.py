@@ -1,5 +1,5 @@
 """Small data and networks to train, from scikit-learn's packaged sets and seeded generators."""
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

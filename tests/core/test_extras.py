@@ -1,0 +1,86 @@
+"""A package of an extra that is not installed is answered with what to install, in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from feasible.core.checkpoint import encode
+from feasible.core.extras import EXTRAS, missing
+
+WITHOUT = f"""
+import sys
+
+class Out:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {sorted(set().union(*EXTRAS.values()))!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Out())
+"""
+
+
+def without(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python that has the packages of no extra."""
+    return subprocess.run([sys.executable, "-c", WITHOUT + code], capture_output=True, text=True)
+
+
+def test_a_missing_module_names_the_rooms_own_extra():
+    error = ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+    assert str(missing(error, "method 'x'", "training")) == (
+        "method 'x' needs the package 'torch', which is not installed: "
+        "pip install 'feasible[training]'"
+    )
+    assert "feasible[blackbox]" in str(missing(error, "method 'x'"))
+    assert missing(ModuleNotFoundError("no", name="mesh_tool"), "x") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "extra"),
+    [
+        ("from feasible.training import UBA", "training"),
+        ("from feasible.transport.sinkhorn_newton_sparse import sinkhorn_newton", "transport"),
+        ("import feasible; feasible.solve('digits-mlp', budget=1)", "training"),
+        ("import feasible; feasible.solve('welded-beam', 'bo-cei', budget=9)", "blackbox"),
+    ],
+)
+def test_python_says_which_extra_a_public_name_needs(line, extra):
+    done = without(line)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(f"pip install 'feasible[{extra}]'")
+
+
+def test_a_checkpoint_of_arrays_needs_no_torch_and_one_of_tensors_says_what_it_needs(tmp_path):
+    import numpy as np
+    import torch
+
+    (tmp_path / "arrays").write_bytes(encode({"x": np.arange(3.0)}))
+    (tmp_path / "tensors").write_bytes(encode({"x": torch.arange(3.0)}))
+    read = f"""
+from pathlib import Path
+from feasible.core.checkpoint import decode, encode
+folder = Path({str(tmp_path)!r})
+state = decode((folder / "arrays").read_bytes(), {{}})
+print(decode(encode(state), {{}})["x"].tolist())
+decode((folder / "tensors").read_bytes(), {{}})
+"""
+    done = without(read)
+    assert done.stdout == "[0.0, 1.0, 2.0]\n"
+    assert done.stderr.splitlines()[-1] == (
+        "feasible.core.errors.MissingExtra: checkpoint: state['x'] is a tensor and needs the "
+        "package 'torch', which is not installed: pip install 'feasible[blackbox]'"
+    )
+
+
+def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
+    done = without(
+        "sys.argv = ['feasible', 'problems', '--json']\nfrom feasible.cli import main\nmain()"
+    )
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["welded-beam"]["needs"] is None
+    assert rows["welded-beam"]["constraints"] == 5
+    needs = {row["needs"] for row in rows.values()} - {None}
+    assert needs == {f"pip install 'feasible[{e}]'" for e in ("training", "transport", "text")}
