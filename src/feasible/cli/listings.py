@@ -6,44 +6,62 @@ import dataclasses
 import inspect
 import re
 import textwrap
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .common import JobsOption, JsonOption, StoreOption, console, emit
 
+if TYPE_CHECKING:
+    from ..core.problem import Problem
+    from ..core.registry import Entry
+
 ATTRIBUTES = re.compile(r"^(?:Attributes|Args):\n(?: .*\n?|\n(?= ))+", re.MULTILINE)
 """What a docstring says of settings."""
 
 
-def problems(json: JsonOption = False) -> None:
+TextArgument = Annotated[
+    str | None, typer.Argument(metavar="[TEXT]", help="Only those of which a word has this in it.")
+]
+RoomOption = Annotated[str | None, typer.Option("--room", help="Only those of this room.")]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", help="Only those for this class of problems, for example BlackBox."),
+]
+
+
+def problems(
+    text: TextArgument = None,
+    room: RoomOption = None,
+    kind: KindOption = None,
+    limits: Annotated[
+        bool | None,
+        typer.Option(
+            "--limits/--no-limits", help="Only those with limits, or without.", show_default=False
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """List the ready-made problems."""
-    from ..core.registry import load_problem, problems as registered
+    from ..core.registry import problems as registered
     from ..lab.console import listing
 
-    rows = []
-    for entry in sorted(registered().values(), key=lambda e: (e.room, e.name)):
-        problem = load_problem(entry.name)
-        facts = problem.facts()
-        rows.append(
-            {
-                "name": entry.name,
-                "room": entry.room,
-                "solves": entry.solves or type(problem).__name__,
-                "best_known": problem.best_known,
-                "paper": entry.paper,
-                "variables": len(facts["variables"]) if "variables" in facts else None,
-                "constraints": facts.get("constraints"),
-            }
-        )
+    entries = [e for e in registered().values() if _says(text, e.name, e.paper, e.room)]
+    rows = [_facts(e) for e in sorted(_of_room(entries, room), key=lambda e: (e.room, e.name))]
+    if kind is not None:
+        rows = [r for r in rows if kind.lower() in (k.lower() for k in r["kinds"])]
+    if limits is not None:
+        rows = [r for r in rows if r["needs"] is None and bool(r["constraints"]) is limits]
     if json:
-        emit(rows)
+        emit([{k: v for k, v in r.items() if k != "kinds"} for r in rows])
         return
+    lacking = any(r["needs"] for r in rows)
     listing(
         console(),
         f"{len(rows)} problems",
-        ["name", "room", "variables", "constraints", "best known", "paper"],
+        ["name", "room", "variables", "constraints", "best known", "paper"] + ["needs"] * lacking,
         [
             [
                 r["name"],
@@ -53,17 +71,86 @@ def problems(json: JsonOption = False) -> None:
                 "" if r["best_known"] is None else f"{r['best_known']:.8g}",
                 r["paper"],
             ]
+            + [r["needs"]] * lacking
             for r in rows
         ],
     )
 
 
-def methods(json: JsonOption = False) -> None:
+def _says(text: str | None, *words: str | None) -> bool:
+    """True if one of the words has the text in it, or there is no text."""
+    return text is None or any(text.lower() in (w or "").lower() for w in words)
+
+
+def _of_room(entries: Iterable[Entry], room: str | None) -> list[Entry]:
+    """The entries of a room, all where none is named. Raises UnknownName."""
+    from ..core.errors import UnknownName, nearest
+    from ..core.registry import methods as all_methods, problems as all_problems
+
+    rooms = {e.room for e in (*all_methods().values(), *all_problems().values())}
+    if room is not None and room not in rooms:
+        raise UnknownName(f"--room {room}: there is no such room: {nearest(room, rooms)}")
+    return [e for e in entries if room in (None, e.room)]
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    """What a listing says of a problem; where an extra is missing, how to install it."""
+    from ..core.errors import MissingExtra
+    from ..core.registry import load_problem
+
+    problem: Problem | None = None
+    needs: str | None = None
+    try:
+        problem = load_problem(entry.name)
+    except MissingExtra as error:
+        needs = str(error).rpartition(": ")[2]
+    facts = {} if problem is None else problem.facts()
+    solves = entry.solves or ("" if problem is None else type(problem).__name__)
+    return {
+        "name": entry.name,
+        "room": entry.room,
+        "solves": solves,
+        "best_known": None if problem is None else problem.best_known,
+        "paper": entry.paper,
+        "variables": len(facts["variables"]) if "variables" in facts else None,
+        "constraints": facts.get("constraints"),
+        "needs": needs,
+        "kinds": (solves,) if problem is None else (solves, *problem.kinds()),
+    }
+
+
+def methods(
+    text: TextArgument = None,
+    room: RoomOption = None,
+    kind: KindOption = None,
+    problem: Annotated[
+        str | None,
+        typer.Option("--for", metavar="PROBLEM", help="Only those that solve this problem."),
+    ] = None,
+    peers: Annotated[
+        bool | None,
+        typer.Option(
+            "--peers/--no-peers",
+            help="Only other libraries' solvers, or only ours.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """List the methods: ours by paper, and other libraries' solvers as peers."""
-    from ..core.registry import methods as registered
+    from ..core.registry import load_problem, methods as registered
     from ..lab.console import listing
 
-    found = sorted(registered().values(), key=lambda e: (e.room, e.peer, e.name))
+    solved = None if problem is None else load_problem(problem).kinds()
+    found = [
+        e
+        for e in _of_room(registered().values(), room)
+        if _says(text, e.name, e.paper, e.summary)
+        and (kind is None or e.solves.lower() == kind.lower())
+        and (solved is None or e.solves in solved)
+        and peers in (None, e.peer)
+    ]
+    found.sort(key=lambda e: (e.room, e.peer, e.name))
     if json:
         emit(
             [
@@ -221,10 +308,10 @@ def _settings(cls: type, settings: dict[str, Any]) -> list[str]:
 
 def _example(solves: str) -> str:
     """A registered problem of this class, or of one that derives from it."""
-    from ..core.registry import load_problem, problems as registered
+    from ..core.registry import problems as registered
 
     names = [e.name for e in registered().values() if e.solves == solves] or [
-        name for name in registered() if solves in load_problem(name).kinds()
+        e.name for e in registered().values() if solves in _facts(e)["kinds"]
     ]
     return "welded-beam" if "welded-beam" in names else min(names, default="my_problem.py:problem")
 
