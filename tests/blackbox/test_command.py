@@ -98,6 +98,14 @@ def test_a_nan_in_the_output_is_a_failed_evaluation(script):
     assert problem.evaluate([[0]]).reason[0] == "not finite: cost is nan"
 
 
+@pytest.mark.parametrize("data", [b'{"cost": "\xff"}', b"[" * 100_000, b'{"cost": 1', b""])
+def test_damaged_json_is_a_failed_evaluation(tmp_path, data):
+    (tmp_path / "damaged").write_bytes(data)
+    command = Command(f"cp {tmp_path / 'damaged'} {{output}}")
+    with pytest.raises(EvaluationFailed, match="unreadable output of 'cp'"):
+        command({})
+
+
 def test_other_exit_codes_can_be_allowed(script):
     with pytest.raises(EvaluationFailed, match="no output"):
         run_one(script, "exit", allowed=(0, 3))

@@ -107,3 +107,40 @@ def test_whole_numbers_stay_inside_bounds_that_are_not_whole():
 def test_a_study_file_may_only_hold_data():
     with pytest.raises(ArgumentError, match="unknown key '__class__'"):
         study(__class__="os")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('maximize = "false"', "maximize = 'false', expected true or false, without quotes"),
+        ("maximize = 1", "maximize = 1, expected true or false"),
+        ('noise = "no"', "noise = 'no', expected a number, or true"),
+        ("name = 3", "name = 3, expected text"),
+        ("unit = true", "unit = True, expected text"),
+        ('tolerance = "1e-3"', "tolerance = '1e-3', expected a number"),
+        ("timeout = true", "timeout = True, expected a number"),
+        ("target = inf", "target = inf, expected a number"),
+        ("method = 1", "method = 1, expected text"),
+        ("command = [1]", "command = .1., expected text, or a list of words"),
+        ('budget = {evaluations = "60"}', "budget = .*, expected a table of lines such as"),
+        ("limits = {stress = true}", "limits = .*, expected a table of lines such as"),
+        ('scales = {stress = "1"}', "scales = .*, expected a table"),
+        ("objectives = {yield = true}", "objectives = .*, expected a table"),
+        ('variables = {t = {low = 1, high = 3, integer = "no"}}', "'t': integer = 'no'"),
+        ("variables = {t = {low = 1, high = 3, integer = 0}}", "'t': integer = 0, expected true"),
+        ('variables = {t = {low = 1, high = 3, log = "false"}}', "'t': log = 'false'"),
+        ('variables = {t = {low = "1", high = 3}}', "'t': low = '1', expected a number"),
+        ("variables = {t = {low = 1, high = 3, unit = 5}}", "'t': unit = 5, expected text"),
+        ('variables = {t = {choices = "AB"}}', "'t': choices = 'AB', expected a list"),
+    ],
+)
+def test_a_key_that_holds_another_kind_is_refused_by_its_name(line, said):
+    with pytest.raises(ArgumentError, match=said):
+        study(**tomllib.loads(line))
+
+
+def test_booleans_are_what_they_say():
+    variables = {"t": {"low": 1, "high": 3, "integer": False, "log": True}}
+    problem = study(maximize=False, variables=variables)
+    (t,) = problem.space.variables
+    assert (problem.maximize, t.integer, t.log) == (False, False, True)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import openpyxl
 import pytest
 from cli_kit import enter
 
@@ -201,15 +202,41 @@ def test_a_tell_that_says_nothing_is_an_error(run, ok, words, error):
     assert error in err
 
 
-def test_a_table_with_bad_cells_is_taken_with_warnings_and_exit_code_0(run, ok):
+def test_a_table_with_a_bad_cell_is_refused_by_line_and_column_and_nothing_is_stored(run, ok):
     text = ok("ask", "mix.toml", "-n", 3, "--format", "csv")
-    bad = iter(["nan", "broken", "70"])
+    bad = iter(["60", "41.5 %", "70"])
     Path("r.csv").write_text(fill(text, lambda row: {**measured(row), "yield [%]": next(bad)}))
     code, out, err = run("tell", "mix", "r.csv")
-    assert code == 0
-    assert "3 told" in out
-    assert err.count("warning:") == 2
-    assert "2 failed" in ok("show", "mix")
+    assert (code, out) == (2, "")
+    assert "line 3, column 'yield [%]': '41.5 %' is not a number" in " ".join(err.split())
+    assert "nothing was stored" in err
+    assert "3 pending" in ok("show", "mix")
+
+
+def test_experiments_go_out_and_come_back_as_xlsx(ok):
+    ok("ask", "mix.toml", "-n", 2, "--output", "batch.xlsx")
+    book = openpyxl.load_workbook("batch.xlsx")
+    titles = [c.value for c in book.active[1]]
+    for line, value in ((2, 61.5), (3, "62,5")):
+        for title, cell in {"yield [%]": value, "stress [MPa]": 200, "stable": "yes"}.items():
+            book.active.cell(line, titles.index(title) + 1, cell)
+    book.save("batch.xlsx")
+    told = ok("tell", "mix", "batch.xlsx", "--json")
+    assert (told["told"], told["best"]) == ([0, 1], 1)
+
+
+def test_xlsx_without_a_file_to_write_is_refused_before_anything_is_handed_out(run):
+    code, _, err = run("ask", "mix.toml", "--format", "xlsx")
+    assert code == 2
+    assert "--output NAME.xlsx" in err
+    assert run("ask", "mix", "--pending")[0] == 2
+
+
+def test_a_study_file_that_is_not_utf_8_is_refused_with_its_byte(run):
+    Path("latin.toml").write_bytes('unit = "größe"\n'.encode("latin-1"))
+    code, _, err = run("ask", "latin.toml")
+    assert code == 2
+    assert "is not UTF-8: byte 10 is 0xf6" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("what", ["mix.toml", "mix"])

@@ -8,57 +8,21 @@ import json
 from pathlib import Path
 
 import pytest
+from tables_kit import mix, mix_study, rows, tell
 
 import feasible
-from feasible.blackbox import BlackBox
-from feasible.blackbox.experiments import number
-from feasible.blackbox.space import Categorical, Integer, Real
+from feasible.blackbox.space import Categorical, Real
 from feasible.core import errors
-from feasible.core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING
+from feasible.core.ledger import ABANDONED, CHECKED, FAILED, INFEASIBLE, PENDING
 from feasible.core.registry import load_method
 from feasible.lab.store import Store
 from feasible.lab.study import Study
-from feasible.lab.tables import headings, read_csv, read_text, records, to_csv, to_json
-
-
-def mix(**more) -> BlackBox:
-    variables = [
-        Real("temperature", 20, 90, unit="degC"),
-        Integer("cycles", 1, 8),
-        Categorical("solvent", ["DMAc", "CHCl3"]),
-    ]
-    return BlackBox(
-        None,
-        **{
-            "variables": variables,
-            "objective": "yield",
-            "unit": "%",
-            "maximize": True,
-            "limits": {"stress": "<= 250 MPa", "stable": "is true"},
-            "name": "mix",
-            **more,
-        },
-    )
+from feasible.lab.tables import headings, read_csv, records, to_csv, to_json
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    return Study.create(
-        Store(tmp_path / "lab.db"),
-        mix(),
-        load_method("random-search"),
-        feasible.Budget(evaluations=20),
-    )
-
-
-def tell(study: Study, text: str):
-    reports, warnings = read_text(study, text)
-    told = study.tell(reports)
-    return told, [*warnings, *told.warnings]
-
-
-def rows(study: Study):
-    return study.store.evaluations(study.id)
+    return mix_study(tmp_path)
 
 
 # -- out -------------------------------------------------------------------------------------------
@@ -113,9 +77,7 @@ def test_no_cell_that_goes_out_is_a_formula(tmp_path):
     asked[0].note = '=HYPERLINK("http://x")'
     for line in csv.reader(io.StringIO(to_csv(study, asked))):
         for cell in line:
-            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or number(cell) is not None, (
-                cell
-            )
+            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or float(cell) == float(cell)
 
 
 def test_a_table_with_formula_like_names_and_choices_comes_back_as_it_was(tmp_path):
@@ -154,7 +116,7 @@ def test_the_filled_table_is_taken_in_any_order_of_rows_and_columns(study):
 
 
 @pytest.mark.parametrize(
-    "heading", ["yield [%]", "yield", "YIELD", "Yield [%]", " yield  [%] ", "yield [percent]"]
+    "heading", ["yield [%]", "yield", "YIELD", "Yield [%]", " yield  [%] ", "yield (%)"]
 )
 def test_headings_are_read_with_and_without_units_and_in_any_case(study, heading):
     study.ask()
@@ -190,48 +152,6 @@ def test_a_table_in_latin_1_is_read(study, tmp_path):
     file.write_bytes("id,yield,stress,stable,note\n0,1,2,yes,größer\n".encode("latin-1"))
     reports, _ = read_csv(study, file)
     assert reports[0].note == "größer"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1", 1),
-        ("1,5", 1.5),
-        ("-,5", -0.5),
-        ("1e-3", 0.001),
-        ("1,5E3", 1500),
-        ("yes", 1),
-        ("No", 0),
-        ("false", 0),
-        ("", None),
-        ("broken", None),
-        ("1.234,5", None),
-        ("1 2", None),
-        ("=1+1", None),
-    ],
-)
-def test_numbers_are_read_as_people_write_them(text, value):
-    assert number(text) == value
-
-
-def test_text_in_a_number_cell_fails_that_row_with_a_warning_and_the_rest_is_taken(study):
-    study.ask(3)
-    told, warnings = tell(
-        study, "id,yield,stress,stable\n0,broken,200,yes\n1,60,200,yes\n2,nan,200,yes\n"
-    )
-    assert [r.status for r in rows(study)] == [FAILED, DONE, FAILED]
-    assert sorted(told.rows) == [0, 1, 2]
-    assert len(warnings) == 2
-    assert "line 2: yield is 'broken'" in warnings[0]
-    assert "broken" in rows(study)[0].reason
-    assert "line 4: yield is nan" in warnings[1]
-
-
-def test_text_in_a_number_cell_fails_a_row_that_says_done_too(study):
-    study.ask()
-    _, warnings = tell(study, "id,yield,stress,stable,status\n0,broken,200,yes,done\n")
-    assert rows(study)[0].status == FAILED
-    assert len(warnings) == 1
 
 
 def test_empty_cells_are_not_measured_yet(study):
@@ -328,7 +248,7 @@ def test_a_near_miss_of_a_heading_is_an_error_that_names_it(study):
         ),
         (
             "temperature,cycles,solvent,yield\nhot,3,DMAc,1\n",
-            "temperature is 'hot', expected a number",
+            "line 2, column 'temperature': 'hot' is not a number",
         ),
         ("temperature,cycles,yield\n50,3,1\n", "no value for solvent"),
         (

@@ -107,7 +107,7 @@ class Command:
 
     def _run(self, point: dict[str, Any], scratch: Path) -> dict[str, Any]:
         source, target = scratch / "input.json", scratch / "output.json"
-        source.write_text(json.dumps(point))
+        source.write_text(json.dumps(point), encoding="utf-8")
         filled = [
             p.replace("{input}", str(source))
             .replace("{output}", str(target))
@@ -138,13 +138,13 @@ class Command:
         if code not in self.allowed:
             raise EvaluationFailed(f"exit code {code}: '{self.__name__}'{_tail(log)}")
         try:
-            metrics = json.loads(target.read_text())
+            metrics = json.loads(target.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise EvaluationFailed(
                 f"no output: '{self.__name__}' ended with exit code {code} and wrote no output "
                 f"file{_tail(log)}"
             ) from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise EvaluationFailed(f"unreadable output of '{self.__name__}': {error}") from None
         if not isinstance(metrics, dict):
             raise EvaluationFailed(

@@ -4,33 +4,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from ..core.errors import ArgumentError, is_number, nearest
 from ..core.registry import StudyFile
 from .problem import BlackBox
 from .space import Categorical, Integer, Real, Variable
 
-_KNOWN = (
-    "name",
-    "objective",
-    "objectives",
-    "reference",
-    "unit",
-    "maximize",
-    "target",
-    "noise",
-    "tolerance",
-    "variables",
-    "limits",
-    "scales",
-    "budget",
-    "method",
-    "command",
-    "timeout",
+
+class _Kind(NamedTuple):
+    """What a key of a study file may hold.
+
+    Attributes:
+        expected: In words, for errors.
+        fits: Whether a value is of this kind.
+    """
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
+def _table_of(kind: _Kind, example: str) -> _Kind:
+    """Return the kind of tables whose values are all of one kind."""
+    return _Kind(
+        f"a table of lines such as {example}",
+        lambda given: isinstance(given, Mapping) and all(map(kind.fits, given.values())),
+    )
+
+
+_TEXT = _Kind("text in quotes", _is_text)
+_YES_NO = _Kind("true or false, without quotes", lambda v: isinstance(v, bool))
+_NUMBER = _Kind("a number", _is_number)
+_LIMIT = _Kind("text or [low, high]", lambda v: isinstance(v, (str, list, tuple)))
+_ANY = _Kind("anything", lambda v: True)
+_CHOICES = _Kind(
+    'a list of different words or numbers such as ["DMAc", "CHCl3"]',
+    lambda v: (
+        isinstance(v, (list, tuple)) and all(isinstance(c, (str, bool, int, float)) for c in v)
+    ),
 )
-_VARIABLE = ("low", "high", "unit", "integer", "log", "choices")
+
+_KNOWN: Mapping[str, _Kind] = {
+    "name": _TEXT,
+    "objective": _TEXT,
+    "objectives": _table_of(_TEXT, 'yield = "max"'),
+    "reference": _table_of(_NUMBER, "yield = 20"),
+    "unit": _TEXT,
+    "maximize": _YES_NO,
+    "target": _NUMBER,
+    "noise": _Kind("a number, or true", lambda v: isinstance(v, bool) or _is_number(v)),
+    "tolerance": _NUMBER,
+    "variables": _table_of(_ANY, "temperature = {low = 20, high = 90}"),
+    "limits": _table_of(_LIMIT, 'stress = "<= 250 MPa"'),
+    "scales": _table_of(_NUMBER, "stress = 250"),
+    "budget": _table_of(_NUMBER, "evaluations = 60"),
+    "method": _TEXT,
+    "command": _Kind(
+        "text, or a list of words",
+        lambda v: _is_text(v) or (isinstance(v, (list, tuple)) and all(map(_is_text, v))),
+    ),
+    "timeout": _NUMBER,
+}
+"""What each key of a study file holds."""
+_VARIABLE: Mapping[str, _Kind] = {
+    "low": _NUMBER,
+    "high": _NUMBER,
+    "unit": _TEXT,
+    "integer": _YES_NO,
+    "log": _YES_NO,
+    "choices": _CHOICES,
+}
+"""What each key of a variable holds."""
+
+
+def _check(data: Mapping[str, Any], known: Mapping[str, _Kind], where: str) -> None:
+    """Raise ArgumentError where a key is not known, or holds what it may not."""
+    for key, value in data.items():
+        if key not in known:
+            raise ArgumentError(f"{where} has the unknown key '{key}': {nearest(key, known)}")
+        if not known[key].fits(value):
+            expected = known[key].expected
+            if expected.startswith("a table") and not isinstance(value, Mapping):
+                raise ArgumentError(f"{where}: [{key}] is {value!r:.60}, expected {expected}")
+            raise ArgumentError(f"{where}: {key} = {value!r:.60}, expected {expected}")
 
 
 def from_table(data: Mapping[str, Any]) -> BlackBox:
@@ -52,14 +118,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
 
     Raises ArgumentError with the nearest known key.
     """
-    for key in data:
-        if key not in _KNOWN:
-            raise ArgumentError(f"study file has the unknown key '{key}': {nearest(key, _KNOWN)}")
-    for key in ("variables", "limits", "scales", "objectives", "reference"):
-        if not isinstance(data.get(key, {}), Mapping):
-            raise ArgumentError(
-                f"study file: [{key}] is {data[key]!r:.60}, expected a table of lines NAME = ..."
-            )
+    _check(data, _KNOWN, "study file")
     if not data.get("variables"):
         raise ArgumentError(
             "study file has no [variables]: expected lines such as temperature = {low = 20, high = "
@@ -79,16 +138,16 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
     return BlackBox(
         function,
         variables=[_variable(name, v) for name, v in data["variables"].items()],
-        objective=None if several and "objective" not in data else str(data["objective"]),
+        objective=data.get("objective"),
         objectives=data.get("objectives"),
         reference=data.get("reference"),
         limits=dict(data.get("limits", {})),
         scales=data.get("scales"),
-        name=str(data.get("name", "study")),
-        maximize=bool(data.get("maximize", False)),
+        name=data.get("name", "study"),
+        maximize=data.get("maximize", False),
         noise=data.get("noise", 0.0),
         tolerance=data.get("tolerance", 1e-6),
-        unit=str(data.get("unit", "")),
+        unit=data.get("unit", ""),
         target=data.get("target"),
     )
 
@@ -104,26 +163,13 @@ def _variable(name: str, given: Any) -> Variable:
             f"variable '{name}': got {given!r}, expected {{low = ..., high = ...}} or "
             f"{{choices = [...]}}"
         )
-    for key in given:
-        if key not in _VARIABLE:
-            raise ArgumentError(
-                f"variable '{name}' has the unknown key '{key}': {nearest(key, _VARIABLE)}"
-            )
-    unit = str(given.get("unit", ""))
+    _check(given, _VARIABLE, f"variable '{name}'")
+    unit = given.get("unit", "")
     if "choices" in given:
-        if not isinstance(given["choices"], (list, tuple)):
-            raise ArgumentError(
-                f"variable '{name}': choices = {given['choices']!r:.60}, expected a list such as "
-                '["DMAc", "CHCl3"]'
-            )
         return Categorical(name, list(given["choices"]), unit=unit)
     if "low" not in given or "high" not in given:
         raise ArgumentError(f"variable '{name}' needs low and high (or choices)")
-    for key in ("low", "high"):
-        if not is_number(given[key]):
-            raise ArgumentError(f"variable '{name}': {key} = {given[key]!r:.60}, expected a number")
+    log = given.get("log", False)
     if given.get("integer"):
-        return Integer(name, given["low"], given["high"], unit=unit, log=bool(given.get("log")))
-    return Real(
-        name, float(given["low"]), float(given["high"]), unit=unit, log=bool(given.get("log"))
-    )
+        return Integer(name, given["low"], given["high"], unit=unit, log=log)
+    return Real(name, given["low"], given["high"], unit=unit, log=log)

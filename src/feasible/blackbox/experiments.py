@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,17 +17,6 @@ from .fronts import ObservedFront
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-_YES_NO = {
-    "yes": 1.0,
-    "true": 1.0,
-    "y": 1.0,
-    "ja": 1.0,
-    "no": 0.0,
-    "false": 0.0,
-    "n": 0.0,
-    "nein": 0.0,
-}
 
 
 @dataclass(frozen=True)
@@ -50,12 +38,23 @@ class BlackBoxExperiments:
     @property
     def inputs(self) -> list[Column]:
         """The variables."""
-        return [Column(v.name, v.title) for v in self.problem.space.variables]
+        return [
+            Column(v.name, v.title, v.unit, "text" if v.choices else "number")
+            for v in self.problem.space.variables
+        ]
 
     @property
     def results(self) -> list[Column]:
         """The metrics: the objective first, then the limits."""
-        return [Column(name, title) for name, title in self.problem.metric_titles.items()]
+        reader = self.problem.reader
+        units = {o.name: o.unit for o in reader.parts} | {
+            q.name: q.unit for q in reader.limits.limits
+        }
+        said = {q.name for q in reader.limits.limits if q.yes_no}
+        return [
+            Column(name, title, units.get(name, ""), "yes/no" if name in said else "number")
+            for name, title in self.problem.metric_titles.items()
+        ]
 
     def reserves(self, budget: Mapping[str, float]) -> dict[str, float]:
         """One evaluation, and one check where the problem or the budget has such."""
@@ -88,30 +87,16 @@ class BlackBoxExperiments:
         """Variables as people read them."""
         return [v.show(float(a)) for v, a in zip(self.problem.space.variables, x, strict=True)]
 
-    def parse(self, cells: Mapping[str, str], where: str) -> dict[str, Any] | None:
-        """Variables by name from a row's cells. Raises TableError where one is missing or no
-        number.
-        """
-        space = self.problem.space
-        given = {v.name: cells[v.name] for v in space.variables if cells.get(v.name)}
+    def parse(self, cells: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+        """Variables by name from a row's cells. Raises TableError where one is missing."""
+        names = self.problem.space.names
+        given = {n: cells[n] for n in names if cells.get(n, "") != ""}
         if not given:
             return None
-        absent = [n for n in space.names if n not in given]
+        absent = [n for n in names if n not in given]
         if absent:
             raise TableError(f"{where}: no value for {', '.join(absent)}; nothing was stored")
-        point = {
-            v.name: given[v.name] if v.choices else number(given[v.name]) for v in space.variables
-        }
-        for name, value in point.items():
-            if value is None:
-                raise TableError(
-                    f"{where}: {name} is '{given[name]}', expected a number; nothing was stored"
-                )
-        return point
-
-    def measured(self, name: str, text: str) -> float | None:
-        """A metric's cell as a number."""
-        return number(text)
+        return given
 
     def observe(
         self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int
@@ -154,21 +139,3 @@ class BlackBoxExperiments:
         if verdict.feasible:
             return f"{objective} {best.metrics[objective]:.8g}"
         return f"{objective} infeasible by {verdict.violation:.4g} ({verdict.worst})"
-
-
-def number(text: str) -> float | None:
-    """A number as people write it: decimal point or comma, yes and no; None for other text.
-
-    Examples:
-        >>> number("1,5"), number("Yes"), number("n/a")
-        (1.5, 1.0, None)
-    """
-    lowered = text.strip().lower()
-    if lowered in _YES_NO:
-        return _YES_NO[lowered]
-    if re.fullmatch(r"[-+]?\d*,\d+(e[-+]?\d+)?", lowered):
-        lowered = lowered.replace(",", ".")
-    try:
-        return float(lowered)
-    except ValueError:
-        return None

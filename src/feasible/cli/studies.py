@@ -33,7 +33,9 @@ def ask(
             "time.",
         ),
     ] = 1,
-    format: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="table, csv, json, or xlsx with --output.")
+    ] = "table",
     budget: BudgetOption = None,
     method: Annotated[
         str | None,
@@ -61,10 +63,14 @@ def ask(
 ) -> None:
     """Print the next experiments. Fill in their results and give the table to `feasible tell`."""
     from ..core.errors import ArgumentError
-    from ..lab.tables import to_csv, to_json
+    from ..lab.tables import to_csv, to_json, to_xlsx
 
-    if format not in ("table", "csv", "json"):
-        raise ArgumentError(f"--format {format}: expected table, csv or json")
+    if format not in ("table", "csv", "json", "xlsx"):
+        raise ArgumentError(f"--format {format}: expected table, csv, json or xlsx")
+    if output is not None and output.suffix.lower() == ".xlsx":
+        format = "xlsx"
+    elif format == "xlsx":
+        raise ArgumentError("--format xlsx: say with --output NAME.xlsx where to write it")
     if (
         output is not None and not output.resolve().parent.is_dir()
     ):  # before experiments are handed out
@@ -104,6 +110,9 @@ def ask(
     text = to_json(opened, rows) + "\n" if format == "json" else to_csv(opened, rows)
     if output is None:
         typer.echo(text, nl=False)
+    elif format == "xlsx":
+        output.write_bytes(to_xlsx(opened, rows))
+        note.print(f"{len(rows)} experiments written to {output}", markup=False)
     else:
         output.write_text(text, encoding="utf-8")
         note.print(f"{len(rows)} experiments written to {output}", markup=False)
@@ -112,7 +121,8 @@ def ask(
 def tell(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     results: Annotated[
-        Path | None, typer.Argument(help="CSV file with the results; - reads standard input.")
+        Path | None,
+        typer.Argument(help="CSV or .xlsx file with the results; - reads CSV from standard input."),
     ] = None,
     known: Annotated[
         bool,
@@ -158,7 +168,8 @@ def tell(
     import sys
 
     from ..core.errors import ArgumentError
-    from ..lab.tables import read_csv, read_text
+    from ..core.sheets import decode_text
+    from ..lab.tables import read_cell, read_table, read_text
     from ..lab.telling import StudyReport
 
     where = open_store(store)
@@ -171,15 +182,14 @@ def tell(
     warnings: list[str] = []
     if id is not None:
         metrics: dict[str, float | None] = {}
-        names = [c.name for c in opened.experiments.results]
+        columns = {c.name: c for c in opened.experiments.results}
         for part in metric or []:
             key, sign, value = part.partition("=")
-            parsed = opened.experiments.measured(key, value) if key in names else None
-            if not sign or parsed is None:
+            if not sign or key not in columns:
                 raise ArgumentError(
-                    f"--metric {part}: expected NAME=NUMBER with a name out of {', '.join(names)}"
+                    f"--metric {part}: expected NAME=NUMBER with a name out of {', '.join(columns)}"
                 )
-            metrics[key] = parsed
+            metrics[key] = read_cell(columns[key], value, f"--metric {part}: expected NAME=NUMBER")
         if not metrics and failed is None and not abandon:
             raise ArgumentError(
                 f"--id {id}: say what came out, with --metric NAME=VALUE, --failed REASON or "
@@ -193,9 +203,12 @@ def tell(
             "--abandon"
         )
     elif str(results) == "-":
-        reports, warnings = read_text(opened, sys.stdin.read(), "standard input")
+        source = "standard input"
+        raw = getattr(sys.stdin, "buffer", None)
+        text = sys.stdin.read() if raw is None else decode_text(raw.read(), source)
+        reports, warnings = read_text(opened, text, source)
     else:
-        reports, warnings = read_csv(opened, results)
+        reports, warnings = read_table(opened, results)
     told = opened.tell(reports, known=known)
     best = opened.best()
     if json:
@@ -340,7 +353,12 @@ def _read_toml(path: str) -> dict[str, Any]:
     from ..core.errors import ArgumentError
 
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"study file '{path}' is not UTF-8: byte {error.start} is "
+            f"0x{error.object[error.start]:02x}; save it as UTF-8"
+        ) from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ArgumentError(
             f"study file '{path}' cannot be read: {getattr(error, 'strerror', None) or error}"

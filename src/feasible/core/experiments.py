@@ -22,10 +22,14 @@ class Column(NamedTuple):
     Attributes:
         name: Its name in code and in JSON.
         title: Its heading, with the unit.
+        unit: Its unit.
+        kind: What its cells hold: "number", "yes/no" or "text".
     """
 
     name: str
     title: str
+    unit: str = ""
+    kind: str = "number"
 
 
 class Ran(NamedTuple):
@@ -88,15 +92,13 @@ class Experiments(Protocol):
     def texts(self, x: Sequence[float]) -> list[str]:
         """The inputs of a point as people read them."""
 
-    def parse(self, cells: Mapping[str, str], where: str) -> dict[str, Any] | None:
-        """Inputs by name from the cells of a row, None where none is filled.
+    def parse(self, cells: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+        """Inputs by name from the cells of a row, which hold what their columns say; None where
+        none is filled.
 
         Raises:
-            TableError: A cell is missing or cannot be read; the message begins with `where`.
+            TableError: A cell is missing; the message begins with `where`.
         """
-
-    def measured(self, name: str, text: str) -> float | None:
-        """A result from its cell; None for text that is no result."""
 
     def observe(
         self, x: Float[np.ndarray, " d"], metrics: Mapping[str, float], failed: str | None, row: int

@@ -244,6 +244,7 @@ class Study:
 
     def _stored(self, connection: sa.Connection, ids: Sequence[int]) -> dict[int, EvaluationRow]:
         """Return the experiments of these ids."""
+        ids = [i for i in ids if 0 <= i < 2**63]  # what a database holds as a whole number
         if not ids:
             return {}
         mine = sa.select(evaluations).where(
