@@ -77,7 +77,10 @@ def test_each_evaluation_runs_in_a_scratch_folder_of_its_own_that_is_gone_afterw
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("exit", r"exit code 3: '.*'; standard error ends: mesh generator: bad element"),
+        (
+            "exit",
+            r"exit code 3: '.*'; command: .*; standard error ends: mesh generator: bad element",
+        ),
         ("nothing", "no output: .* exit code 0"),
         ("bad", "unreadable output"),
         ("list", "got list, expected a JSON object"),

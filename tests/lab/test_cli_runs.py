@@ -247,3 +247,23 @@ def test_nothing_feasible_is_said_with_the_least_violation_and_the_worst_constra
     assert "no feasible point found" in out
     assert "worst: load" in out
     assert "kN" in out
+
+
+def test_a_failure_shows_the_traceback_and_resume_can_skip_it(run, ok):
+    Path("breaks.py").write_text(
+        "from feasible.blackbox import BlackBox\n\n"
+        "def f(x):\n    return {True: x[0]}[bool(x[0] > 0.5)]\n\n"
+        "problem = BlackBox(f, bounds=[(0, 1)], name='breaks')\n"
+    )
+    code, _, err = run(
+        "solve", "breaks.py:problem", "-b", "evaluations=20", "-m", "random-search", "--name", "r"
+    )
+    assert code == 2
+    assert "Traceback" in err
+    assert "at breaks.py, line 4, in f: return {True: x[0]}[bool(x[0] > 0.5)]" in err
+    assert "with x1 = " in err
+    assert "--on-failure skip" in err
+    assert run("resume", "r")[0] == 2
+    out = ok("resume", "r", "--on-failure", "skip", "--json")
+    assert out["spent"]["evaluations"] == 20
+    assert any("KeyError" in n for n in out["notes"])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..core.errors import EvaluationFailed, StopRun
+from ..core.failure import Failure
+from .hints import hint
 from .objective import Objective
 from .outcome import Outcome, numbers, why
 from .reading import Reader
@@ -115,14 +117,16 @@ def call(problem: Evaluable, x: Float[np.ndarray, " d"], stage: str = "all") -> 
         if problem.vectorized:
             one = problem.call_vectorized(x[None], np.array([-1]), np.array([-1]))
             metrics |= one.observation(0).metrics
-            return Outcome(metrics, one.reason.get(0), time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            return Outcome(metrics, one.reason.get(0), seconds, one.failures.get(0))
         given = _argument(problem, x)
         raw = problem.fun(**given) if problem.pass_as == "keywords" else problem.fun(given)
         metrics |= problem.reader.metrics(raw)
     except StopRun:
         raise
     except (Exception, SystemExit) as error:
-        return Outcome(metrics, why(error), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Outcome(metrics, why(error), seconds, Failure.of(error, hint(problem, error)))
     outcome = Outcome(metrics)
     problem.reader.add_constraints(x, outcome)
     outcome.seconds = time.perf_counter() - started
@@ -143,7 +147,8 @@ def call_vectorized(
     except StopRun:
         raise
     except (Exception, SystemExit) as error:
-        return problem.batch(x, [Outcome({}, why(error)) for _ in x], ids, tag)
+        failure = Failure.of(error, hint(problem, error))
+        return problem.batch(x, [Outcome({}, why(error), failure=failure) for _ in x], ids, tag)
     return problem.reader.tabled(x, columns, values, ids, tag)
 
 

@@ -18,6 +18,9 @@ from typing import Any
 
 from ..core.errors import ArgumentError, EvaluationFailed
 
+TAIL_LINES, TAIL_BYTES = 10, 2000
+"""How much of a failed program's standard error a reason quotes, at most."""
+
 
 class Command:
     """Run a program for each evaluation: ``BlackBox(Command("simulate {input} {output}"),
@@ -93,6 +96,11 @@ class Command:
         self.keep = None if keep is None else Path(keep).resolve()
         self.__name__ = Path(parts[0]).stem
 
+    @property
+    def text(self) -> str:
+        """The command as a shell takes it, {input} and {output} left open."""
+        return shlex.join(self.parts).replace("'{", "{").replace("}'", "}")
+
     def __call__(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Run the program on one point, given by variable name, and return its metrics. Raises
         EvaluationFailed.
@@ -129,20 +137,23 @@ class Command:
                 code = process.wait(self.timeout)
             except subprocess.TimeoutExpired:
                 raise EvaluationFailed(
-                    f"timeout: '{self.__name__}' was killed after {self.timeout:g} s{_tail(log)}"
+                    f"timeout: '{self.__name__}' was killed after {self.timeout:g} s; command: "
+                    f"{self.text}{_tail(log)}"
                 ) from None
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         if code not in self.allowed:
-            raise EvaluationFailed(f"exit code {code}: '{self.__name__}'{_tail(log)}")
+            raise EvaluationFailed(
+                f"exit code {code}: '{self.__name__}'; command: {self.text}{_tail(log)}"
+            )
         try:
             metrics = json.loads(target.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise EvaluationFailed(
                 f"no output: '{self.__name__}' ended with exit code {code} and wrote no output "
-                f"file{_tail(log)}"
+                f"file; command: {self.text}{_tail(log)}"
             ) from None
         except (ValueError, OSError, RecursionError) as error:
             raise EvaluationFailed(f"unreadable output of '{self.__name__}': {error}") from None
@@ -158,5 +169,7 @@ class Command:
 
 
 def _tail(log: Path) -> str:
-    text = log.read_bytes()[-500:].decode(errors="replace").strip()
-    return f"; standard error ends: {text}" if text else ""
+    """Return the last lines of a program's standard error, as the end of a sentence."""
+    text = log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+    last = "\n".join(text.splitlines()[-TAIL_LINES:])
+    return f"; standard error ends: {last}" if last else ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun
 from ..core.evaluating import InProcess
+from ..core.failure import Failure, inputs_text
 from ..core.ledger import (
     CHECKED,
     DONE,
@@ -46,6 +47,8 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         ledger = run.ledger
         seen = problem.call_vectorized(x, np.arange(ledger.count, ledger.count + len(x)), tag)
         ledger.append(seen)
+        if seen.failures and run.options.on_failure != "raise":
+            _skip(run, seen)
         if run.trail.each:
             _tell(run, seen)
         if seen.reason or run.trail.each or ledger.count >= run.trail.next:
@@ -120,6 +123,39 @@ def _tell(run: Run, seen: Observations) -> None:
             run.meter.go_on()
 
 
+def _failed(problem: Evaluable, rows: Observations, i: int) -> EvaluationFailed:
+    """Return the error about a failed row that ends the run, with what the function raised as its
+    cause.
+    """
+    reason, failure = rows.reason[i], rows.failures.get(i, Failure())
+    inputs = problem.space.mapping(rows.x[i])
+    lines = [
+        f"evaluation {rows.id[i]} of '{problem.name}' failed: {reason}",
+        f"at {failure.line}" if failure.line else "",
+        f"with {inputs_text(inputs)}",
+        f"hint: {failure.hint}" if failure.hint else "",
+        'to record failures and go on: on_failure="skip", on the command line --on-failure skip '
+        "(also for `feasible resume`)",
+    ]
+    error = EvaluationFailed(
+        reason,
+        message="\n  ".join(line for line in lines if line),
+        inputs=inputs,
+        line=failure.line,
+        trace=failure.trace,
+    )
+    error.__cause__ = failure.cause
+    return error
+
+
+def _skip(run: Run, rows: Observations) -> None:
+    """Forget all of the failures but what may be meant, which is worth a note."""
+    for failure in rows.failures.values():
+        if failure.hint and failure.hint not in run.notes:
+            run.notes.append(failure.hint)
+    rows.failures.clear()
+
+
 def _conclude(
     problem: Evaluable, run: Run, fresh: Observations | None, short: BudgetExhausted | None
 ) -> None:
@@ -131,9 +167,7 @@ def _conclude(
             else []
         )
         for i in failed:
-            raise EvaluationFailed(
-                f"evaluation {fresh.id[i]} of '{problem.name}' failed: {fresh.reason[i]}"
-            )
+            raise _failed(problem, fresh, i)
         run.trail.progressed(run)
     if short is not None:
         raise short
@@ -163,6 +197,7 @@ def _fresh(
         again = int(meter.grant(stage, len(failed))) if len(failed) else 0
         if not again:
             break
+        seen.failures.clear()
         rows = failed[:again]
         second = _recorded(problem, run, x[rows], tag[rows])
         merged: list[Observations] = [seen.rows(slice(i, i + 1)) for i in range(len(seen))]
@@ -193,6 +228,8 @@ def _recorded(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> O
             _tell(run, seen)
     else:
         seen = _Batch(problem, run, x, ids, tag).evaluate(stored or [None] * n)
+    if seen.failures and run.options.on_failure != "raise":
+        _skip(run, seen)
     if problem.free_repeats:
         ledger.remember(_keys(x[: len(seen)]))
     return seen
@@ -334,9 +371,7 @@ class _Batch:
         if run.trail.each:
             _tell(run, row)
         if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
-            raise EvaluationFailed(
-                f"evaluation {self.ids[i]} of '{problem.name}' failed: {row.reason[0]}"
-            )
+            raise _failed(problem, row, 0)
 
     def _staged(self, todo: list[int], checks: dict[int, Outcome]) -> None:
         """First all checks; then the objective where the check passed and the budget of evaluations

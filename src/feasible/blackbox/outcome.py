@@ -10,15 +10,24 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import EvaluationFailed
+from ..core.failure import Failure
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one evaluation gave: metrics by name, or why there are none."""
+    """What one evaluation gave: metrics by name, or why there are none.
+
+    Attributes:
+        metrics: Raw values by name.
+        failed: Why there is no value; None where there is.
+        seconds: What it took.
+        failure: More of why, for the person who wrote the function.
+    """
 
     metrics: dict[str, float] = field(default_factory=dict)
     failed: str | None = None
     seconds: float = math.nan
+    failure: Failure | None = None
 
 
 def why(error: BaseException) -> str:

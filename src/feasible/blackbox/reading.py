@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import ArgumentError, EvaluationFailed
+from ..core.failure import Failure
 from ..core.ledger import CHECKED, DONE, FAILED, INFEASIBLE, Observation, Observations
 from ..core.limits import Limit, Limits
 from ..core.verdict import Verdict
@@ -159,7 +160,7 @@ class Reader:
             for f in self._functions:
                 outcome.metrics |= f.values(x)
         except (Exception, SystemExit) as error:
-            outcome.failed = why(error)
+            outcome.failed, outcome.failure = why(error), Failure.of(error)
 
     def limit_violation(self, metrics: Mapping[str, float]) -> float:
         """Largest violation among the limits whose metric is known; 0 where none is violated."""
@@ -222,8 +223,9 @@ class Reader:
                 reason[i] = note
         objective = np.where(status == DONE, self.minimised(values), math.nan)
         seconds = np.array([o.seconds for o in outcomes])
+        failures = {i: o.failure for i, o in enumerate(outcomes) if o.failure is not None}
         return Observations(
-            x, objective, constraints, values, columns, status, ids, tag, reason, seconds
+            x, objective, constraints, values, columns, status, ids, tag, reason, seconds, failures
         )
 
     def _status(self, o: Outcome, values: np.ndarray) -> tuple[int, str | None]:

@@ -32,7 +32,11 @@ JobsOption = Annotated[
 
 
 def fail(error: Exception) -> NoReturn:
-    """Print an error as one sentence and end with code 2."""
+    """Print an error, after the traceback of the user's own function where it has one, and end with
+    code 2.
+    """
+    if trace := getattr(error, "trace", ""):
+        sys.stderr.write(f"{trace}\n")
     sys.stderr.write(f"{type(error).__name__}: {error}\n")
     sys.exit(2)
 

@@ -185,6 +185,13 @@ def resume(
             "--evaluation-timeout", help="Of a study: seconds after which an evaluation is killed."
         ),
     ] = None,
+    on_failure: Annotated[
+        str | None,
+        typer.Option(
+            "--on-failure",
+            help="Of a run, from now on: raise or skip, as for `feasible solve`.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Go on with a run or race that was stopped, or work on a study whose problem has a function.
@@ -205,6 +212,8 @@ def resume(
             raise ArgumentError(
                 "--add extends a run or a study; the trials of a race all have the same budget"
             )
+        if on_failure is not None:
+            raise ArgumentError("--on-failure is for runs; a race keeps what it began with")
         watching = RaceProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
@@ -216,6 +225,11 @@ def resume(
     row = where.run(reference)
     if add:
         row = extend(where, row, Budget.parse(add))
+    if on_failure is not None and row.kind == "solve":
+        options = {**row.spec.get("options", {}), "on_failure": on_failure}
+        RunOptions(**options)
+        where.update_run(row.id, spec={**row.spec, "options": options})
+        row = where.run(row.id)
     if row.kind == "study":
         from .studies import open_study
 

@@ -5,8 +5,9 @@ expected.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
+from typing import Any
 
 
 class FeasibleError(Exception):
@@ -94,12 +95,34 @@ class Pending(FeasibleError):
 
 class EvaluationFailed(FeasibleError):
     """The user's function gave no value: it raised, returned rubbish, timed out, or its process
-    died.
+    died. Its `__cause__` is what the function raised.
+
+    Attributes:
+        reason: Why, in a sentence; what the ledger keeps.
+        inputs: The point by name of the variable; empty where there was none.
+        line: File, number and text of the failing line of the user's code; "" where there is none.
+        trace: The traceback of the user's code as text; "" where there is none.
     """
 
-    def __init__(self, reason: str):
-        self.reason = reason
-        super().__init__(reason)
+    def __init__(
+        self,
+        reason: str,
+        *,
+        message: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        line: str = "",
+        trace: str = "",
+    ):
+        self.reason, self.line, self.trace = reason, line, trace
+        self.inputs = dict(inputs or {})
+        super().__init__(message or reason)
+
+
+class WorkerTraceback(FeasibleError):
+    """The traceback of an exception in a worker process, as text."""
+
+    def __str__(self) -> str:
+        return f"in a worker process:\n{self.args[0]}"
 
 
 class Diverged(FeasibleError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import CheckpointError
+from .failure import Failure
 from .verdict import best_index
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Observations:
         tag: (n,) the method's own label of the proposal.
         reason: Why row i failed.
         seconds: (n,) what the evaluation took.
+        failures: More of why row i failed, while the run has not looked at it; never stored.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -53,6 +55,7 @@ class Observations:
     tag: Int[np.ndarray, " n"]
     reason: dict[int, str] = field(default_factory=dict)
     seconds: Float[np.ndarray, " n"] | None = None
+    failures: dict[int, Failure] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.objective)
@@ -66,7 +69,9 @@ class Observations:
 
     def rows(self, index: Any) -> Observations:
         """The rows that `index` (a slice, mask or array of indices) selects."""
-        which = np.arange(len(self))[index]
+        places: dict[int, int] = {}
+        if self.reason or self.failures:
+            places = {old: new for new, old in enumerate(np.arange(len(self))[index].tolist())}
         return Observations(
             self.x[index],
             self.objective[index],
@@ -76,8 +81,9 @@ class Observations:
             self.status[index],
             self.id[index],
             self.tag[index],
-            {new: self.reason[old] for new, old in enumerate(which.tolist()) if old in self.reason},
+            {places[i]: why for i, why in self.reason.items() if i in places},
             None if self.seconds is None else self.seconds[index],
+            {places[i]: more for i, more in self.failures.items() if i in places},
         )
 
     def __iter__(self) -> Iterator[Observation]:
@@ -156,9 +162,11 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
     )
     m = max(p.constraints.shape[1] for p in parts)
     reason: dict[int, str] = {}
+    failures: dict[int, Failure] = {}
     offset = 0
     for p in parts:
         reason |= {offset + i: r for i, r in p.reason.items()}
+        failures |= {offset + i: f for i, f in p.failures.items()}
         offset += len(p)
     return Observations(
         np.concatenate([p.x for p in parts]),
@@ -173,6 +181,7 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
         np.concatenate(
             [np.full(len(p), np.nan) if p.seconds is None else p.seconds for p in parts]
         ),
+        failures,
     )
 
 
