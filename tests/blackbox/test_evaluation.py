@@ -492,9 +492,9 @@ def test_an_infeasible_problem_reports_the_least_violation_and_which_constraint(
     )
     result = go(problem, 30)
     assert not result.verdict.feasible
-    assert result.verdict.violation == pytest.approx(3 - rows(result).x[:, 0].max())
+    assert result.verdict.violation == pytest.approx(1 - rows(result).x[:, 0].max() / 3)
     (note,) = (
-        n for n in result.notes if n.startswith("no feasible point found: least violation 2.")
+        n for n in result.notes if n.startswith("no feasible point found: least violation 0.6")
     )
     assert note.endswith("the constraint that is worst: reach")
 

@@ -109,7 +109,7 @@ def test_no_objective_beside_a_violated_limit_means_infeasible(value):
         BlackBox(lambda x: value, BOX, objective="cost", limits={"stress": "<= 4", "heat": "<= 1"})
     )
     assert (seen.status, seen.reason) == ("infeasible", None)
-    assert seen.violation == 5.0
+    assert seen.violation == 5.0 / 4.0
 
 
 def test_what_an_infeasible_evaluation_did_not_measure_is_not_called_the_worst():
@@ -117,7 +117,7 @@ def test_what_an_infeasible_evaluation_did_not_measure_is_not_called_the_worst()
         lambda x: {"stress": 9.0}, BOX, objective="cost", limits={"stress": "<= 4", "heat": "<= 1"}
     )
     verdict = problem.judge(one(problem))
-    assert (verdict.worst, verdict.violation, verdict.feasible) == ("stress", 5.0, False)
+    assert (verdict.worst, verdict.violation, verdict.feasible) == ("stress", 5.0 / 4.0, False)
 
 
 def test_no_objective_without_a_violated_limit_is_a_failure():
@@ -250,13 +250,13 @@ def square(x):
     ("constraint", "violation"),
     [
         (NonlinearConstraint(lambda x: x[0] + x[1], 1, np.inf), {"c1": 0.25}),
-        (NonlinearConstraint(lambda x: x[0] + x[1], 0, 0.5), {"c1": 0.25}),
-        (NonlinearConstraint(square, [0.1, 0.1], [1, 0.3]), {"c1[0]": 0.0375, "c1[1]": 0.2}),
-        (NonlinearConstraint(square, 0.1, 0.3), {"c1[0]": 0.0375, "c1[1]": 0.2}),
-        (LinearConstraint([[1, 1]], ub=0.5), {"c1": 0.25}),
-        (LinearConstraint([[1, 1], [1, -1]], [0, 0], [0.5, 1]), {"c1[0]": 0.25, "c1[1]": 0.25}),
-        (LinearConstraint(csr_array(np.array([[1.0, 1.0]])), ub=0.5), {"c1": 0.25}),
-        (LinearConstraint([1, 1], ub=[0.5]), {"c1": 0.25}),
+        (NonlinearConstraint(lambda x: x[0] + x[1], 0, 0.5), {"c1": 0.5}),
+        (NonlinearConstraint(square, [0.1, 0.1], [1, 0.3]), {"c1[0]": 0.0375, "c1[1]": 2 / 3}),
+        (NonlinearConstraint(square, 0.1, 0.3), {"c1[0]": 0.125, "c1[1]": 2 / 3}),
+        (LinearConstraint([[1, 1]], ub=0.5), {"c1": 0.5}),
+        (LinearConstraint([[1, 1], [1, -1]], [0, 0], [0.5, 1]), {"c1[0]": 0.5, "c1[1]": 0.25}),
+        (LinearConstraint(csr_array(np.array([[1.0, 1.0]])), ub=0.5), {"c1": 0.5}),
+        (LinearConstraint([1, 1], ub=[0.5]), {"c1": 0.5}),
         ({"type": "ineq", "fun": lambda x: x[0] - 0.5}, {"c1": 0.25}),
         ({"type": "ineq", "fun": lambda x: 0.5 - x[0]}, {"c1": 0.0}),
         ({"type": "eq", "fun": lambda x: x[0] - 0.5}, {"c1": 0.25}),
@@ -296,7 +296,7 @@ def test_constraints_and_limits_work_side_by_side_also_vectorised():
             constraints={"sum": LinearConstraint([[1, 1]], ub=0.5)},
         )
         assert dict(problem.judge(one(problem)).violations) == pytest.approx(
-            {"sum": 0.25, "stress": 0.2}
+            {"sum": 0.5, "stress": 2 / 3}
         )
 
 

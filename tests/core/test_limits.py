@@ -96,7 +96,7 @@ def test_a_limit_that_crosses_or_limits_nothing_is_refused(given_):
         Limit.of("stress", given_)
 
 
-@pytest.mark.parametrize("scale", [0, -1, math.nan, INF, "2", None])
+@pytest.mark.parametrize("scale", [0, -1, math.nan, INF, "2", True])
 def test_a_scale_is_a_positive_number(scale):
     with pytest.raises(LimitError, match="scale"):
         Limit("q", high=1.0, scale=scale)
@@ -124,6 +124,35 @@ def test_the_violation_is_the_distance_to_the_range_in_units_of_the_scale(low, w
     assert limits.violations(limits.signed(np.array([[value]]))[0])["q"] == pytest.approx(
         distance / scale, rel=1e-9, abs=1e-9
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("<= 2e-6 m", 2e-6),
+        (">= -40", 40.0),
+        ("in [-3, 2]", 3.0),
+        ("in [0, 5]", 5.0),
+        ("== 7", 7.0),
+        ("== 3 +- 0.5", 3.5),
+        ("<= 0", 1.0),
+        ("is true", 0.5),
+    ],
+)
+def test_without_a_scale_the_size_of_the_larger_bound_is_what_violations_are_measured_in(
+    text, size
+):
+    assert Limit.of("q", text).size == size
+    assert Limit.of("q", text).unsized == (text == "<= 0")
+    if text != "is true":
+        assert Limit.of("q", text, 4.0).size == 4.0
+        assert not Limit.of("q", text, 4.0).unsized
+
+
+def test_a_limit_is_stated_with_its_tolerance_in_its_own_unit():
+    assert Limit.of("q", "<= 250 MPa").stated(1e-6) == "<= 250 MPa (tolerance 0.00025)"
+    assert Limit.of("q", "<= 0 mm").stated(1e-6, 30.0) == "<= 0 mm (tolerance 3e-05)"
+    assert Limit.of("q", "is true").stated(1e-6) == "is true"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32), st.text("abcMPa/%", max_size=4))

@@ -100,10 +100,9 @@ def test_every_view_of_a_run_names_the_same_best(tmp_path: Path, seed):
 
 def stored_verdicts(store: Store, run: int, problem):
     """A verdict on every stored row."""
-    from feasible.lab.stored import _columns, observations
+    from feasible.lab.stored import measured
 
-    rows = store.evaluations(run)
-    seen = observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics))))
+    seen = measured(problem, store.evaluations(run))
     return [problem.judge(seen.observation(i)) for i in range(len(seen))]
 
 

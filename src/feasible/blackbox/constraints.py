@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .outcome import numeric
 @dataclass(slots=True)
 class SciPyConstraint:
     """A SciPy constraint as named metrics. size: number of components, None until the first
-    evaluation shows it.
+    evaluation shows it; scales: what violations are measured in, by its name or a component's.
     """
 
     name: str
@@ -26,6 +26,7 @@ class SciPyConstraint:
     size: int | None
     keep_feasible: bool
     given: Any
+    scales: dict[str, float] = field(default_factory=dict)
 
     def values(self, x: np.ndarray) -> dict[str, float]:
         """The components at x (d,) by name. Raises EvaluationFailed."""
@@ -60,7 +61,7 @@ class SciPyConstraint:
         size = self.size or 1
         low, high = np.broadcast_to(self.low, size), np.broadcast_to(self.high, size)
         return [
-            Limit(n, float(lo), float(hi))
+            Limit(n, float(lo), float(hi), scale=self.scales.get(n, self.scales.get(self.name)))
             for n, lo, hi in zip(self._names(size), low, high, strict=True)
             if lo > -np.inf or hi < np.inf
         ]

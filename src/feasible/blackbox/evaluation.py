@@ -365,6 +365,7 @@ class _Batch:
         if row.status[0] == INFEASIBLE and why_infeasible is not None:
             row.reason[0] = why_infeasible
         _add_noise(problem, run, row)
+        row.sizes = run.ledger.sizes
         self.rows[i] = row
         if run.ledger.sink is not None:
             run.ledger.sink(row)

@@ -139,6 +139,8 @@ def judged(reader: Reader, tolerance: float, rows: Observations) -> Verdict:
     assert reader.several is not None
     names = [rows.columns.index(c) for c in reader.limits.names]
     signed = reader.limits.signed(rows.values[:, names])
+    if rows.sizes is not None:
+        signed = signed / rows.sizes.of(signed.shape[1])
     over = np.maximum(signed.max(axis=1, initial=0.0), 0.0)
     over[np.isnan(rows.objective)] = np.inf
     front = Front(rows.x, minimised(reader, rows), over)

@@ -20,6 +20,7 @@ from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, NotMeasur
 from ..core.ledger import Ledger, Observation, Observations
 from ..core.limits import Limit as Limit, Limits as Limits, read_limits
 from ..core.run import active_run
+from ..core.sizes import Sizes
 from ..core.verdict import Verdict
 from . import fronts
 from .calling import call, call_vectorized
@@ -35,6 +36,12 @@ from .space import Known, Space, known_constraint
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
+
+
+EQUAL = 2e-6
+"""Difference between two objectives, relative to them, at which an answer that keeps to its limits
+is preferred to one that keeps to them within the tolerance only.
+"""
 
 
 class BlackBox(Shown):
@@ -55,7 +62,9 @@ class BlackBox(Shown):
             "fun": f} (f >= 0), alone, in a list or by name; with keep_feasible=True they count as
             `known`.
         limits: {"stress": "<= 250 MPa"}, a sequence, or `Limits`.
-        scales: Units in which violations are measured, by limit.
+        scales: What violations are measured in, by limit or constraint. Without one it is the size
+            of the limit's bound, or where that is 0 the spread of the metric over the first max(d +
+            1, 5) rows.
         objective: Name of the metric to optimise, or an `Objective`, which also holds `maximize`,
             `target`, `unit` and `noise`.
         objectives: Several at once, {"mass": "min", "strength": "max"} or a list of `Objective`;
@@ -76,7 +85,7 @@ class BlackBox(Shown):
             are then answered from the ledger, free), True where it is unknown.
         simulated_noise: Standard deviation of noise that is added to fun's objective here.
         repeats: "free" or "charged"; None for what `noise` says.
-        tolerance: Largest violation that counts as feasible.
+        tolerance: Largest violation that counts as feasible, relative to the size of its limit.
         best_known: Objective of the best known feasible point, from the literature.
         best_point: That point.
         truth: True if fun itself is the truth, so that judging a point costs nothing.
@@ -104,7 +113,7 @@ class BlackBox(Shown):
         BlackBox('problem', d=2, limits=['stress <= 4 MPa'])
         >>> seen = problem.evaluate([2.0, 3.0])
         >>> seen.objective.tolist(), seen.violation.tolist()
-        ([6.0], [1.0])
+        ([6.0], [0.25])
     """
 
     keeps_ledger = True
@@ -201,7 +210,10 @@ class BlackBox(Shown):
                 known_parts.append(f.given)
             else:
                 functions.append(f)
-        declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, scales)
+        rest = dict(scales or {})
+        for f in functions:
+            f.scales = {n: rest.pop(n) for n in list(rest) if f.owns(n)}
+        declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, rest)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
         self.reader = Reader(goals, functions, declared, self.check is not None)
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:
@@ -379,14 +391,44 @@ class BlackBox(Shown):
             rows = self.measure(rows.x, rows.id, rows.tag)
         return fronts.judged(self.reader, self.tolerance, rows)
 
+    def limit_sizes(self, frozen: Sequence[float] | None = None) -> Sizes | None:
+        """The sizes of limits whose bound is 0 and that have no scale, where there are such."""
+        if not self.limits.unsized.any():
+            return None
+        return Sizes(lambda: self.limits.unsized, self.space.high - self.space.low, frozen)
+
+    def remeasured(self, rows: Observations) -> Observations:
+        """Stored rows with the constraints that the limits of now make of their metrics."""
+        return self.reader.remeasured(rows)
+
     def incumbent(self, ledger: Ledger) -> Any:
-        """The best row; of several objectives the front, or the least infeasible row."""
+        """The best row; of several objectives the front, or the least infeasible row.
+
+        Where the best row lies outside its limits, within the tolerance, and one that keeps to them
+        costs the same to `EQUAL` of the objective, it is that one.
+        """
         rows = ledger.all() if self.several else None
         if rows is not None:
             front = fronts.observed_front(self.space, self.reader, self.tolerance, rows)
             if front is not None:
                 return front
-        return ledger.best(self.tolerance, self.names)
+        best = ledger.best(self.tolerance, self.names)
+        if best is None or self.several or not 0 < best.violation <= self.tolerance:
+            return best
+        return self._inside(ledger, best)
+
+    def _inside(self, ledger: Ledger, best: Observation) -> Observation:
+        """The best row without any violation, where it costs as much as the best row."""
+        rows = ledger.all()
+        if rows is None or math.isnan(best.objective):
+            return best
+        objective = np.where(rows.violation == 0, rows.objective, np.nan)
+        if np.isnan(objective).all():
+            return best
+        i = int(np.nanargmin(objective))
+        if objective[i] - best.objective > EQUAL * abs(best.objective):
+            return best
+        return rows.observation(i, self.names)
 
     def objectives_of(self, rows: Observations) -> Float[np.ndarray, "n m"]:
         """(n, m) the objectives of rows as they are minimised; NaN where there is no value."""

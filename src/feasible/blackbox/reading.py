@@ -176,7 +176,7 @@ class Reader:
         if not self.staged:
             self.infer(seen.metrics)
         if seen.status == "done":
-            by_name = self.limits.violations(self._signed(seen.metrics)[0])
+            by_name = self.limits.violations(_sized(self._signed(seen.metrics)[0], seen.sizes))
             metrics = [seen.metrics.get(name, math.nan) for name in self.objectives]
             objective = float(self.minimised(np.array([metrics]))[0])
             violation = max(by_name.values(), default=0.0)
@@ -184,12 +184,26 @@ class Reader:
             ended = seen.status in ("infeasible", "checked")
             outcome = Outcome(dict(seen.metrics), None if ended else seen.reason or seen.status)
             one = self.rows(seen.x[None], [outcome], np.array([seen.id]), np.array([-1]))
+            one.constraints = _sized(one.constraints, seen.sizes)
             by_name = self.limits.violations(one.constraints[0])
             if one.status[0] in (INFEASIBLE, CHECKED):
                 # it ended early: what was not measured is open, not violated
                 by_name = {name: v for name, v in by_name.items() if name in seen.metrics}
             objective, violation = float(one.objective[0]), float(one.violation[0])
         return Verdict(objective, violation, tolerance, None, by_name, dict(seen.metrics))
+
+    def remeasured(self, rows: Observations) -> Observations:
+        """Rows with the constraints that the limits make of their metrics."""
+        empty = np.isnan(rows.values).all(axis=0)
+        place = {c: j for j, c in enumerate(rows.columns) if not empty[j]}
+        for f in self._functions:
+            if f.size is None and f.learn(dict.fromkeys(place, 0.0)):
+                self._lay_out()
+        missing = np.full(len(rows), math.nan)
+        names = self.limits.names
+        columns = [rows.values[:, place[n]] if n in place else missing for n in names]
+        table = np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
+        return replace(rows, constraints=self.limits.signed(table))
 
     # -- rows --------------------------------------------------------------------------------------
 
@@ -319,6 +333,14 @@ class Reader:
                 + (f"({n},)" if one else f"({n}, {len(names)}): {self._expected()}")
             )
         return names, values.copy()
+
+
+def _sized(
+    constraints: Float[np.ndarray, "*n m"], sizes: Float[np.ndarray, " m"] | None
+) -> Float[np.ndarray, "*n m"]:
+    """Return constraints in sizes that an observation brings along, where it does."""
+    fit = sizes is not None and len(sizes) == constraints.shape[-1]
+    return constraints / sizes if fit else constraints
 
 
 _NAME = "objective"

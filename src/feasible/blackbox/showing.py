@@ -122,6 +122,19 @@ class Shown(Problem):
         title, target = next(iter(self.metric_titles.values())), self.reader.objective.target
         return title if target is None else f"distance of {title} from {target:g}"
 
+    def stated_limits(self, answer: Any = None) -> dict[str, str]:
+        """Each limit as people write it, with the tolerance that it is judged with, in its unit.
+
+        Args:
+            answer: An observation or a front of a run, which knows the sizes of limits whose bound
+                is 0; without one, or where nothing was measured, these say what the size will be.
+        """
+        sizes = answer.sizes if isinstance(answer, Observation) else None
+        if isinstance(answer, ObservedFront) and answer.rows.sizes is not None:
+            sizes = answer.rows.sizes.of(self.reader.limits.m)
+        known = self.reader.limits.sizes(sizes)
+        return {q.name: q.stated(self.tolerance, known[q.name]) for q in self.reader.limits.limits}
+
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The design and its constraints one by one, as rows of text; of a front its points."""
         if isinstance(answer, ObservedFront):
@@ -139,10 +152,12 @@ class Shown(Problem):
             if self.reader.several is None and objective.target is None:
                 value = objective.sign * verdict.objective
             rows.append((name, f"{value:.8g}", objective.sense, "", objective.unit))
+        stated = self.stated_limits(answer)
         for q in self.reader.limits.limits:
             value = verdict.metrics.get(q.name, math.nan)
             text = ("yes" if value else "no") if q.yes_no and value == value else f"{value:.8g}"
-            rows.append((q.name, text, q.text, "" if q.yes_no else f"{q.slack(value):.3g}", q.unit))
+            slack = "" if q.yes_no else f"{q.slack(value):.3g}"
+            rows.append((q.name, text, stated[q.name], slack, q.unit))
         return rows
 
     def frame(self, rows: Observations) -> pd.DataFrame:
@@ -198,6 +213,9 @@ class Shown(Problem):
                 for v in self.space.variables
             },
             "limits": {q.name: q.text for q in self.reader.limits.limits},
+            "scales": {
+                q.name: q.scale for q in self.reader.limits.limits if q.scale and not q.yes_no
+            },
         }
 
     def outline(self) -> list[str]:
@@ -210,8 +228,8 @@ class Shown(Problem):
             lines += ["objectives:"]
             for o, r in zip(several.parts, several.reference, strict=True):
                 lines += [f"  {o.sense} {o.titled(str(o.name))}, reference {r:g}"]
-        limits = self.reader.limits.limits
-        return lines + (["limits:", *(f"  {q.name} {q.text}" for q in limits)] if limits else [])
+        stated = self.stated_limits()
+        return lines + (["limits:", *(f"  {n} {q}" for n, q in stated.items())] if stated else [])
 
     def facts(self) -> dict[str, Any]:
         """Variables and limits as plain data; constraints: the number of their finite sides."""

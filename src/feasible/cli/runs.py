@@ -380,7 +380,8 @@ def _unfinished(where: Store, row: RunRow) -> Result:
 def _frame(where: Store, row: RunRow) -> Any:
     import pandas as pd
 
-    from ..lab.stored import build_problem, observations
+    from ..lab.sizing import stored_rows
+    from ..lab.stored import build_problem
     from .studies import open_study
 
     stored = where.evaluations(row.id)
@@ -406,11 +407,7 @@ def _frame(where: Store, row: RunRow) -> Any:
                 for r in stored
             ]
         )
-    columns = (
-        *problem.columns,
-        *sorted({m for r in stored for m in r.metrics} - set(problem.columns)),
-    )
-    frame = problem.frame(observations(stored, columns))
+    frame = problem.frame(stored_rows(problem, row, stored))
     if any(r.note for r in stored):
         frame["note"] = [r.note or "" for r in stored]
     return frame

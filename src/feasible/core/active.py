@@ -88,6 +88,8 @@ class Run:
     def __post_init__(self) -> None:
         self.ledger.keep, self.ledger.tolerance = self.problem.keep, self.problem.tolerance
         self.ledger.names = tuple(self.problem.names)
+        if self.ledger.sizes is None:
+            self.ledger.sizes = self.problem.limit_sizes()
         self.observers = Observers(self.observers, self.notes)
         stop_at = self.options.stop_at
         self.goal = None if stop_at is None else self.problem.sign * stop_at

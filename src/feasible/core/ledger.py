@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from .errors import CheckpointError
 from .failure import Failure
+from .sizes import Sizes
 from .verdict import best_index
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Observations:
     Attributes:
         x: (n, d) the points as evaluated (codes for categorical variables).
         objective: (n,) to be minimised; NaN where there is none.
-        constraints: (n, m) signed and scaled, <= 0 is feasible; NaN where unknown.
+        constraints: (n, m) signed and scaled, <= 0 is feasible; NaN where unknown. As a method sees
+            them they never change; sizes that only measured rows tell are in `sizes`.
         values: (n, k) raw metrics in the user's sense and units, named by `columns`.
         columns: k names of metrics.
         status: (n,) codes of STATUS.
@@ -43,6 +45,8 @@ class Observations:
         reason: Why row i failed.
         seconds: (n,) what the evaluation took.
         failures: More of why row i failed, while the run has not looked at it; never stored.
+        sizes: What the constraints are divided by before they are violations; shared by all rows of
+            a ledger, None for 1.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -56,16 +60,24 @@ class Observations:
     reason: dict[int, str] = field(default_factory=dict)
     seconds: Float[np.ndarray, " n"] | None = None
     failures: dict[int, Failure] = field(default_factory=dict)
+    sizes: Sizes | None = None
 
     def __len__(self) -> int:
         return len(self.objective)
+
+    @property
+    def sized(self) -> Float[np.ndarray, "n m"]:
+        """(n, m) the constraints in the sizes of their limits."""
+        if self.sizes is None:
+            return self.constraints
+        return self.constraints / self.sizes.of(self.constraints.shape[1])
 
     @property
     def violation(self) -> Float[np.ndarray, " n"]:
         """(n,) largest violation, >= 0; infinite for a failed row or an unknown constraint, see
         `violations`.
         """
-        return violations(self.constraints, self.status)
+        return violations(self.sized, self.status)
 
     def rows(self, index: Any) -> Observations:
         """The rows that `index` (a slice, mask or array of indices) selects."""
@@ -84,6 +96,7 @@ class Observations:
             {places[i]: why for i, why in self.reason.items() if i in places},
             None if self.seconds is None else self.seconds[index],
             {places[i]: more for i, more in self.failures.items() if i in places},
+            self.sizes,
         )
 
     def __iter__(self) -> Iterator[Observation]:
@@ -99,16 +112,19 @@ class Observations:
         metrics = {
             c: v for c, v in zip(self.columns, self.values[i].tolist(), strict=True) if v == v
         }
+        one = slice(i, i + 1)
+        sizes = None if self.sizes is None else self.sizes.of(self.constraints.shape[1]).copy()
         return Observation(
             int(self.id[i]),
             self.x[i].copy(),
             float(self.objective[i]),
             self.constraints[i].copy(),
-            float(self.violation[i]),
+            float(violations(self.sized[one], self.status[one])[0]),
             STATUS[self.status[i]],
             metrics,
             tuple(names),
             self.reason.get(i),
+            sizes=sizes,
         )
 
 
@@ -182,6 +198,7 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
             [np.full(len(p), np.nan) if p.seconds is None else p.seconds for p in parts]
         ),
         failures,
+        next((p.sizes for p in parts if p.sizes is not None), None),
     )
 
 
@@ -215,6 +232,7 @@ class Observation:
         names: Names of the variables.
         reason: Why it failed.
         choices: Of each variable, what its codes mean; empty where there are no categories.
+        sizes: (m,) what the constraints were divided by for the violation; None for 1.
     """
 
     id: int
@@ -227,6 +245,7 @@ class Observation:
     names: tuple[str, ...] = ()
     reason: str | None = None
     choices: tuple[tuple[Any, ...], ...] = ()
+    sizes: Float[np.ndarray, " m"] | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.x, dtype=dtype) if copy or dtype is not None else self.x
@@ -257,7 +276,7 @@ def _leaders(
             continue
         objective = np.concatenate([b.objective for b in these])
         violation = violations(
-            np.concatenate([b.constraints for b in these]),
+            np.concatenate([b.sized for b in these]),
             np.concatenate([b.status for b in these]),
         )
         i = best_index(objective, violation, tolerance)
@@ -290,6 +309,7 @@ class Ledger:
             the best. Not used beside a sink.
         tolerance: Largest violation that counts as feasible.
         names: Names of the variables.
+        sizes: What violations are measured in, where the first rows tell it.
     """
 
     def __init__(self, sink: Callable[[Observations], None] | None = None):
@@ -302,6 +322,7 @@ class Ledger:
         self.keep: int | None = None
         self.tolerance = 0.0
         self.names: tuple[str, ...] = ()
+        self.sizes: Sizes | None = None
         self._known: dict[bytes, tuple[int, int]] = {}
         self._best: Observation | None = None
         self._kept: int | None = None
@@ -344,6 +365,10 @@ class Ledger:
             batch: The rows.
             stored: They are durable already.
         """
+        if self.sizes is not None:
+            batch.sizes = self.sizes
+            if not self.sizes.frozen and self.sizes.see(batch.x, batch.constraints):
+                self._resize()
         if not stored:
             self.fresh += len(batch)
             if self.sink is not None:
@@ -357,6 +382,16 @@ class Ledger:
                 self.best(self.tolerance, self.names)
                 del self.batches[self._kept :]
                 self._judged = len(self.batches)
+
+    def _resize(self) -> None:
+        """Compare all rows that are kept again, since their violations have changed."""
+        old, self._judged = self._best, 0
+        if old is None or self.sizes is None:
+            return
+        g = old.constraints / self.sizes.of(len(old.constraints))
+        status = np.array([STATUS.index(old.status)])
+        sizes = self.sizes.of(len(old.constraints)).copy()
+        self._best = replace(old, violation=float(violations(g[None], status)[0]), sizes=sizes)
 
     def remember(self, keys: Sequence[bytes]) -> None:
         """Make the rows of the last batch findable by the bytes of their point."""

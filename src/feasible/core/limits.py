@@ -8,11 +8,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import LimitError, is_number
+from .sizes import spread
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _NUMBER = r"(?>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 # never the rest of a number: "<= 250,5 MPa" is an error
@@ -33,7 +37,7 @@ class Limit:
         low: In the metric's unit; -inf for none.
         high: In the metric's unit; inf for none.
         unit: For people.
-        scale: The violation is divided by it (default 1: the metric's own unit).
+        scale: The violation is divided by it; None for the size of the limit itself, see `size`.
         yes_no: The metric is true or false.
 
     Raises:
@@ -44,7 +48,7 @@ class Limit:
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
-    scale: float = 1.0
+    scale: float | None = None
     yes_no: bool = False
 
     def __post_init__(self) -> None:
@@ -55,32 +59,32 @@ class Limit:
             )
         if math.isinf(self.low) and math.isinf(self.high):
             raise LimitError(f"limit on '{self.name}' limits nothing: both sides are infinite")
-        if not (is_number(self.scale) and 0 < self.scale < math.inf):
+        if self.scale is not None and not (is_number(self.scale) and 0 < self.scale < math.inf):
             raise LimitError(
                 f"limit on '{self.name}': scale {self.scale!r}, expected a positive number"
             )
 
     @classmethod
-    def of(cls, name: str, given: Any, scale: float = 1.0) -> Limit:
+    def of(cls, name: str, given: Any, scale: float | None = None) -> Limit:
         """Read one limit.
 
         Args:
             name: Of the metric.
             given: Text (``"<= 250 MPa"``, ``">= 0.95"``, ``"== 3 +- 0.01"``, ``"in [2, 4] mm"``,
                 ``"is true"``), (low, high), (low, high, unit), or a Limit.
-            scale: The violation is divided by it.
+            scale: The violation is divided by it; None for the limit's own size.
 
         Raises:
             LimitError: It cannot be read.
 
         Examples:
             >>> Limit.of("stress", "<= 250 MPa")
-            Limit(name='stress', low=-inf, high=250.0, unit='MPa', scale=1.0, yes_no=False)
+            Limit(name='stress', low=-inf, high=250.0, unit='MPa', scale=None, yes_no=False)
         """
         if isinstance(given, Limit):
             return (
                 replace(given, name=name)
-                if scale == 1.0
+                if scale is None
                 else replace(given, name=name, scale=scale)
             )
         if isinstance(given, (tuple, list)) and len(given) in (2, 3):
@@ -136,6 +140,41 @@ class Limit:
             return f">= {self.low:.6g}{unit}"
         return f"in [{self.low:.6g}, {self.high:.6g}]{unit}"
 
+    @property
+    def size(self) -> float:
+        """What violations are measured in: the scale where one is given, else the size of the
+        bound, of two the larger; 1 where the bound is 0 (see `unsized`).
+        """
+        if self.scale is not None:
+            return self.scale
+        return max(abs(side) for side in (self.low, self.high) if math.isfinite(side)) or 1.0
+
+    @property
+    def unsized(self) -> bool:
+        """True where only measured values can tell a size: the bound is 0 and no scale is given."""
+        return self.scale is None and all(
+            side == 0 for side in (self.low, self.high) if math.isfinite(side)
+        )
+
+    def stated(self, tolerance: float, size: float = 1.0) -> str:
+        """The limit with the tolerance that it is judged with, in its own unit.
+
+        Args:
+            tolerance: Violation up to which an answer counts as feasible, relative to the size.
+            size: Of an unsized limit, what the first rows told; NaN before there are any.
+
+        Examples:
+            >>> Limit.of("deflection", "<= 2e-6 m").stated(1e-6)
+            '<= 2e-06 m (tolerance 2e-12)'
+            >>> Limit.of("drift", "<= 0").stated(1e-6, float("nan"))
+            '<= 0 (tolerance 1e-06 of its spread)'
+        """
+        if self.yes_no:
+            return self.text
+        if self.unsized and math.isnan(size):
+            return f"{self.text} (tolerance {tolerance:.3g} of its spread)"
+        return f"{self.text} (tolerance {tolerance * self.size * size:.3g})"
+
     def slack(self, value: float) -> float:
         """Distance to the nearer side, in the metric's unit; negative outside."""
         return min(self.high - value, value - self.low)
@@ -143,11 +182,15 @@ class Limit:
 
 class Limits:
     """All limits of a problem, in order, as signed constraint columns: <= 0 is feasible, one column
-    for
-    each finite side.
+    for each finite side.
 
     Args:
         limits: Of different metrics.
+
+    Attributes:
+        limits: The limits, in order.
+        names: Names of their metrics.
+        unsized: (m,) True for columns of limits whose size the first rows tell (`Sizes`).
 
     Raises:
         LimitError: A metric is limited twice.
@@ -160,12 +203,16 @@ class Limits:
             raise LimitError(
                 f"limits: {next(n for n in self.names if self.names.count(n) > 1)!r} stands twice"
             )
-        sides = [(j, 1.0, q.high, q.scale) for j, q in enumerate(limits) if math.isfinite(q.high)]
-        sides += [(j, -1.0, -q.low, q.scale) for j, q in enumerate(limits) if math.isfinite(q.low)]
+        sides = [(j, 1.0, q.high, q.size) for j, q in enumerate(limits) if math.isfinite(q.high)]
+        sides += [(j, -1.0, -q.low, q.size) for j, q in enumerate(limits) if math.isfinite(q.low)]
         sides.sort(key=lambda s: s[0])
         self._column = np.array([s[0] for s in sides], dtype=int)
+        self.unsized = np.array([limits[s[0]].unsized for s in sides], dtype=bool)
         self._sign = np.array([s[1] / s[3] for s in sides])
         self._offset = np.array([s[2] / s[3] for s in sides])
+        bound = [max(abs(s) for s in (q.low, q.high) if math.isfinite(s)) for q in limits]
+        self._natural = np.array([(bound[s[0]] or math.nan) / s[3] for s in sides])
+        self._width = np.array([(limits[s[0]].high - limits[s[0]].low) / s[3] for s in sides])
         self._plain = bool(
             len(sides) == len(limits) and (self._sign == 1).all() and (self._offset == 0).all()
         )
@@ -201,6 +248,32 @@ class Limits:
             found[name] = max(found[name], v)
         return found
 
+    def inside(
+        self, share: float, constraints: Float[np.ndarray, "n m"]
+    ) -> Float[np.ndarray, " m"]:
+        """How far inside its limits a method aims, so that its answers keep to them exactly.
+
+        Args:
+            share: Of the size of each bound; of a bound of 0, of the spread of its column.
+            constraints: Signed values of measured rows.
+
+        Returns:
+            (m,) what is added to the signed values; at most a quarter of the room between two
+            sides, so nothing where they are equal.
+        """
+        size = self._natural.copy()
+        for j in np.flatnonzero(np.isnan(size)):
+            size[j] = spread(constraints[:, j]) if len(constraints) else 1.0
+        return np.minimum(share * size, 0.25 * self._width)
+
+    def sizes(self, columns: np.ndarray | None) -> dict[str, float]:
+        """Sizes by limit name, from those of the (m,) columns (`Sizes.of`); NaN for all that are
+        not known.
+        """
+        if columns is None or len(columns) != self.m:
+            return {q.name: math.nan if q.unsized else 1.0 for q in self.limits}
+        return {self.names[j]: float(s) for j, s in zip(self._column, columns, strict=True)}
+
 
 def read_limits(
     limits: Mapping[str, Any] | Sequence[Any] | None, scales: Mapping[str, float] | None = None
@@ -210,7 +283,7 @@ def read_limits(
     Args:
         limits: A mapping from metrics to limits, or a sequence of limits that are then named g1,
             g2, ...
-        scales: By what violations are divided, by metric.
+        scales: By what violations are divided, by metric; without one the limit's own size.
 
     Raises:
         LimitError: One cannot be read, or a scale has no limit.
@@ -229,4 +302,4 @@ def read_limits(
     extra = set(scales or {}) - set(named)
     if extra:
         raise LimitError(f"scales: {', '.join(sorted(extra))} has no limit to scale")
-    return [Limit.of(str(name), q, (scales or {}).get(name, 1.0)) for name, q in named.items()]
+    return [Limit.of(str(name), q, (scales or {}).get(name)) for name, q in named.items()]

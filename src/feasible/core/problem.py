@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .experiments import Experiments
     from .ledger import Ledger, Observations
     from .pareto import Cloud
+    from .sizes import Sizes
 
 
 class Problem:
@@ -82,6 +84,19 @@ class Problem:
         best row.
         """
         return ledger.best(self.tolerance, self.names)
+
+    def limit_sizes(self, frozen: Sequence[float] | None = None) -> Sizes | None:
+        """What a ledger of its rows measures violations in, where only rows tell it; None where
+        every limit has a size of its own.
+
+        Args:
+            frozen: The sizes of a ledger that was stored.
+        """
+        return None
+
+    def remeasured(self, rows: Observations) -> Observations:
+        """Stored rows with the constraints that its limits of now make of their metrics."""
+        return rows
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies it: plain data that must stay as it is while a stored run goes on.

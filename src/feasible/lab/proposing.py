@@ -27,10 +27,12 @@ from ..core.ledger import (
     Observations,
 )
 from ..core.run import Run, run
+from ..core.sizes import Sizes
 from .rows import EvaluationRow, RunRow, read_evaluation
 from .schema import evaluations
+from .sizing import KEPT, study_sizes
 from .store import Store
-from .stored import _columns, observations
+from .stored import RELATIVE, measured
 from .telling import FOREIGN
 
 TRIES = 50
@@ -109,6 +111,17 @@ class Proposer:
         """Return up to n new experiments. Raises Pending where there are none yet."""
         return self._asked(n) if self.method.asks else self._replayed(n)
 
+    def _sizes(self) -> Sizes | None:
+        """Return what violations are measured in."""
+        if self.problem.limit_sizes() is None:
+            return None
+        kept = self.study.spec.get(KEPT) is not None
+        told = [] if kept else self.store.evaluations(self.study.id)
+        sizes = study_sizes(self.problem, self.study, told)
+        if sizes is not None:
+            sizes.frozen = True  # as the study stands: replaying its rows tells nothing new
+        return sizes
+
     def _pending(self) -> list[EvaluationRow]:
         """Return the experiments that are out."""
         return self.store.evaluations(self.study.id, pending=True)
@@ -149,7 +162,8 @@ class Proposer:
                 continue
             old = self._seen(key) if repeats else None
             if old is not None:
-                again = observations([old], _columns(self.problem, old))
+                again = measured(self.problem, [old])
+                again.sizes = self._sizes()
                 again.tag[:] = tag
                 known.append(again)
                 continue
@@ -174,6 +188,8 @@ class Proposer:
         told since.
         """
         saved = self.store.checkpoint(self.study.id)
+        if not self.study.spec.get(RELATIVE) and self.problem.fingerprint().get("limits"):
+            saved = None  # its constraints are in the metrics' units: tell the method anew
         seed = self.study.seed
         fresh_start = saved is not None or self.study.rows == 0
         rng = np.random.default_rng([seed] if fresh_start else [seed, self.study.rows])
@@ -183,8 +199,8 @@ class Proposer:
             state, told = decode(saved[0], state), saved[1]
         fresh = answered(self.store.evaluations(self.study.id, told_after=max(told, 0)))
         if fresh:
-            widest = max(fresh, key=lambda r: len(r.metrics))
-            batch = observations(fresh, _columns(self.problem, widest))
+            batch = measured(self.problem, fresh)
+            batch.sizes = self._sizes()
             batch.tag[batch.tag == FOREIGN] = -1
             self.method.tell(self.problem, state, batch)
         return state
@@ -209,9 +225,7 @@ class Proposer:
         while True:
             ledger = self._ledger(own)
             answers = {len(own) + k: r for k, r in proposals.items()}
-            ledger.replay = {
-                k: observations([r], _columns(self.problem, r)) for k, r in answers.items()
-            }
+            ledger.replay = {k: measured(self.problem, [r]) for k, r in answers.items()}
             try:
                 wanted = self._wanted(ledger, answers)
                 break
@@ -232,8 +246,9 @@ class Proposer:
     def _ledger(self, own: Sequence[EvaluationRow]) -> Ledger:
         """Return a ledger that begins with the experiments that nobody proposed."""
         ledger = Ledger()
+        ledger.sizes = self._sizes()
         for r in own:
-            ledger.append(observations([r], _columns(self.problem, r)), stored=True)
+            ledger.append(measured(self.problem, [r]), stored=True)
             ledger.remember([(np.array(r.x) + 0.0).tobytes()])
         return ledger
 

@@ -40,6 +40,10 @@ from .store import Store
 
 CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5
+RELATIVE = "relative"
+"""Entry of a study's spec that says that its method's state holds constraints relative to the
+limits' sizes, as since version 0.2.
+"""
 
 
 def engine_of(options: RunOptions) -> Engine:
@@ -195,12 +199,13 @@ def build_problem(row: RunRow) -> Problem:
 class _Checkpoints:
     """A run's checkpoints in the store, at most one in CHECKPOINT_SECONDS."""
 
-    def __init__(self, store: Store, run: int):
+    def __init__(self, store: Store, run: int, outdated: bool = False):
         self.store, self.run, self.last, self.off = store, run, time.monotonic(), False
+        self.outdated = outdated
 
     def load(self) -> bytes | None:
         """Return the newest checkpoint, if there is one."""
-        found = self.store.checkpoint(self.run)
+        found = None if self.outdated else self.store.checkpoint(self.run)
         return None if found is None else found[0]
 
     def due(self) -> bool:
@@ -236,6 +241,14 @@ class _TrailWriter:
         points = current.trail.points
         self.store.add_points(self.run, points[self.written :], self.written)
         self.written, self.last = len(points), time.monotonic()
+
+
+def _outdated(row: RunRow) -> bool:
+    """Return whether a run's checkpoint holds constraints in the metrics' units, as before version
+    0.2; its rows are then replayed instead.
+    """
+    before = row.spec.get("fingerprint") or {}
+    return bool(before.get("limits")) and "scales" not in before
 
 
 def observations(rows: Sequence[EvaluationRow], columns: Sequence[str] = ()) -> Observations:
@@ -313,7 +326,7 @@ def drive(
 
     ledger = Ledger(keep)
     for old in stored:
-        ledger.replay[old.row] = observations([old], _columns(problem, old))
+        ledger.replay[old.row] = measured(problem, [old])
         ledger.times[old.row] = old.at or 0.0
     current = Run(
         problem=problem,
@@ -329,7 +342,7 @@ def drive(
         notes=list(notes),
     )
     try:
-        result = run(current, _Checkpoints(store, row.id))
+        result = run(current, _Checkpoints(store, row.id, _outdated(row)))
     except BaseException as error:
         store.update_run(
             row.id,
@@ -352,9 +365,17 @@ def drive(
     return result
 
 
-def _columns(problem: Problem, row: EvaluationRow) -> tuple[str, ...]:
+def measured(problem: Problem, rows: Sequence[EvaluationRow]) -> Observations:
+    """Stored rows as a batch, with the constraints that the problem's limits of now make of their
+    metrics.
+
+    Args:
+        problem: Of the run.
+        rows: At least one.
+    """
     columns = problem.columns
-    return (*columns, *(c for c in row.metrics if c not in columns))
+    extra = dict.fromkeys(c for r in rows for c in r.metrics if c not in columns)
+    return problem.remeasured(observations(rows, (*columns, *extra)))
 
 
 def result_data(result: Result) -> dict[str, Any]:
@@ -403,12 +424,10 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
         else None
     )
     ledger = Ledger()
+    ledger.sizes = problem.limit_sizes()
     rows = store.evaluations(row.id)
     if rows:
-        ledger.append(
-            observations(rows, _columns(problem, max(rows, key=lambda r: len(r.metrics)))),
-            stored=True,
-        )
+        ledger.append(measured(problem, rows), stored=True)
     answer = problem.present(problem.incumbent(ledger))
     if (blob := store.answer(row.id)) is not None:
         answer = decode_as(blob, problem.answers)

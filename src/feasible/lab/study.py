@@ -34,8 +34,9 @@ from .proposing import Proposals, Proposer
 from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation, read_run
 from .schema import evaluations, runs
 from .serial import dump
+from .sizing import keep_sizes, stored_rows
 from .store import Store
-from .stored import _columns, engine_of, method_label, observations
+from .stored import RELATIVE, engine_of, method_label
 from .telling import StudyReport, StudyTold, Taking, refuse_conflicts, units_left
 
 COLLISIONS = 1000
@@ -104,7 +105,7 @@ class Study:
             method=label or method_label(method),
             seed=seed,
             budget=dict(budget),
-            spec={"problem": None, "method": None, **(spec or {})},
+            spec={"problem": None, "method": None, RELATIVE: True, **(spec or {})},
             name=name or problem.name,
         )
         return cls(store, row, problem, method)
@@ -192,6 +193,8 @@ class Study:
                 [{**evaluation_values(self.id, r), "reason": owner} for r in fresh],
             )
             if found.checkpoint is not None:
+                if not row.spec.get(RELATIVE):
+                    self._update(connection, row, spec={**now.spec, RELATIVE: True})
                 self.store.put_checkpoint(connection, self.id, found.checkpoint, row.told)
         return True
 
@@ -239,7 +242,9 @@ class Study:
             for report in reports:
                 taking.take(report)
             self._put(connection, taking.changed)
-            self._update(connection, row, told=row.told, rows=row.rows, reserved=row.reserved)
+            changed = {"told": row.told, "rows": row.rows, "reserved": row.reserved}
+            spec = keep_sizes(self.problem, row, connection)
+            self._update(connection, row, **changed, **({} if spec is None else {"spec": spec}))
         return taking.told
 
     def _stored(self, connection: sa.Connection, ids: Sequence[int]) -> dict[int, EvaluationRow]:
@@ -365,15 +370,14 @@ class Study:
         for r in stored:
             if r.status == PENDING:
                 r.reason = None
-        widest = max(stored, key=lambda r: len(r.metrics))
-        return observations(stored, _columns(self.problem, widest))
+        return stored_rows(self.problem, self.row, stored)
 
     def best(self) -> Any:
         """Return the answer that all rows support that were told."""
-        ledger = Ledger()
         rows = self.rows()
         if rows is None:
             return None
+        ledger = Ledger()
         told = rows.rows(~np.isin(rows.status, (PENDING, ABANDONED)))
         if len(told):
             ledger.append(told, stored=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..problem import BlackBox
 from ..space import Categorical, Real
+from .forms import published
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -50,7 +51,7 @@ def electrospray(target: float = 18.0, name: str | None = None) -> BlackBox:
     a surface of designs. The share of stable designs, uniform in the box of the original units, is
     0.636.
     """
-    return BlackBox(
+    return published(
         _electrospray,
         variables=[
             Real("concentration", 0.05, 5, unit="%"),

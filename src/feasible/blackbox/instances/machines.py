@@ -16,7 +16,7 @@ import numpy as np
 
 from ..problem import BlackBox
 from ..space import Real
-from .forms import by_column, is_classic
+from .forms import by_column, is_classic, published
 
 if TYPE_CHECKING:
     from .forms import Metrics, Points
@@ -50,7 +50,7 @@ def compression_spring() -> BlackBox:
     References:
         Gandomi, Yang & Alavi 2011, doi:10.1016/j.compstruc.2011.08.002, as published.
     """
-    return BlackBox(
+    return published(
         _compression_spring,
         variables=[
             Real("d", 0.05, 1, unit="in"),
@@ -106,7 +106,7 @@ def pressure_vessel(variant: str = "published") -> BlackBox:
         if classic
         else (5910.064472392984, (0.7923763182188885, 0.3916720246532744, 41.0557677833621, 190.0))
     )
-    return BlackBox(
+    return published(
         _pressure_vessel,
         variables=[
             Real("Ts", 0.0625, 6.1875, unit="in"),
@@ -196,7 +196,7 @@ def speed_reducer(variant: str = "published") -> BlackBox:
         if classic
         else (2885.179265920232, (3.5, 0.7, 17.0, 7.3, 7.3, 2.9, 5.286517921717565))
     )
-    return BlackBox(
+    return published(
         partial(_speed_reducer, classic=classic),
         variables=[
             Real("b", 2.6, 3.6, unit="cm"),
@@ -278,7 +278,7 @@ def heat_exchanger(variant: str = "published") -> BlackBox:
             ),
         )
     )
-    return BlackBox(
+    return published(
         partial(_heat_exchanger, slip=1250.0 if classic else 125.0),
         variables=[
             Real("area_1", 100, 10000),
@@ -397,7 +397,7 @@ def car_side_impact(variant: str = "published") -> BlackBox:
         "door_belt_line",
         "roof_rail",
     )
-    return BlackBox(
+    return published(
         _car_side_impact,
         variables=[
             *(

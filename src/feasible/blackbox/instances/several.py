@@ -13,7 +13,7 @@ import numpy as np
 from ...core.checks import whole
 from ..problem import BlackBox
 from ..space import Real
-from .forms import by_column
+from .forms import by_column, published
 
 if TYPE_CHECKING:
     from .forms import Metrics, Points
@@ -71,7 +71,7 @@ def binh_korn() -> BlackBox:
         T. T. Binh, U. Korn, MOBES: a multiobjective evolution strategy for constrained optimization
         problems (Mendel 1997).
     """
-    return BlackBox(
+    return published(
         _binh_korn,
         bounds={"x": (0.0, 5.0), "y": (0.0, 3.0)},
         objectives={"f1": "min", "f2": "min"},
@@ -117,7 +117,7 @@ def welded_beam_front() -> BlackBox:
         K. Deb, A. Pratap, S. Moitra, Mechanical component design for multiple objectives using
         elitist non-dominated sorting GA (PPSN 2000), with the cost's coefficient 1.10471.
     """
-    return BlackBox(
+    return published(
         _welded_joint,
         variables=[
             Real("h", 0.125, 5.0, unit="in"),

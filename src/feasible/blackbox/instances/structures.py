@@ -16,7 +16,7 @@ import numpy as np
 
 from ..problem import BlackBox
 from ..space import Real
-from .forms import by_column, is_classic
+from .forms import by_column, is_classic, published
 
 if TYPE_CHECKING:
     from .forms import Metrics, Points
@@ -48,7 +48,7 @@ def three_bar_truss() -> BlackBox:
     References:
         Yang & Gandomi 2012, doi:10.1108/02644401211235834, as published.
     """
-    return BlackBox(
+    return published(
         _three_bar_truss,
         variables=[Real("outer_area", 0, 1, unit="cm^2"), Real("middle_area", 0, 1, unit="cm^2")],
         limits={f"stress_{k}": "<= 2 kN/cm^2" for k in (1, 2, 3)},
@@ -100,7 +100,7 @@ def welded_beam() -> BlackBox:
     References:
         Gandomi, Yang & Alavi 2011, doi:10.1016/j.compstruc.2011.08.002, as published.
     """
-    return BlackBox(
+    return published(
         _welded_beam,
         variables=[
             Real("h", 0.125, 10, unit="in"),
@@ -147,7 +147,7 @@ def reinforced_concrete_beam() -> BlackBox:
     References:
         Gandomi, Yang & Alavi 2011, doi:10.1016/j.compstruc.2011.08.002, as published.
     """
-    return BlackBox(
+    return published(
         _reinforced_concrete_beam,
         variables=[
             Real("As", 0.2, 15, unit="in^2"),
@@ -215,7 +215,7 @@ def cantilever_beam(variant: str = "classic") -> BlackBox:
         44.091113830836925,
         34.99514023876008,
     )
-    return BlackBox(
+    return published(
         partial(_cantilever_beam, classic=classic),
         variables=[
             *(Real(f"b{k}", 1, 5, unit="cm") for k in range(1, 6)),

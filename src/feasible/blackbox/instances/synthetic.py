@@ -22,7 +22,7 @@ import numpy as np
 
 from ...core.errors import ArgumentError
 from ..problem import BlackBox
-from .forms import by_column
+from .forms import by_column, published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def jlh1() -> BlackBox:
     References:
         Jetton, Li & Hoyle 2023, as published.
     """
-    return BlackBox(
+    return published(
         _jlh1,
         bounds=[(0, 1)] * 2,
         limits={"sum": "<= 0.75"},
@@ -85,7 +85,7 @@ def jlh2() -> BlackBox:
     References:
         Jetton, Li & Hoyle 2023, as published.
     """
-    return BlackBox(
+    return published(
         _jlh2,
         bounds=[(-5, 0), (-5, 5)],
         limits={"ellipse": "<= 2.5"},
@@ -111,7 +111,7 @@ def gkxwc1() -> BlackBox:
     References:
         Gardner et al. 2014 (ICML), as published.
     """
-    return BlackBox(
+    return published(
         _gkxwc1,
         bounds=[(0, 6)] * 2,
         limits={"cosine": "<= 0.5"},
@@ -139,7 +139,7 @@ def gkxwc2() -> BlackBox:
     References:
         Gardner et al. 2014 (ICML), as published.
     """
-    return BlackBox(
+    return published(
         _gkxwc2,
         bounds=[(0, 6)] * 2,
         limits={"sine_product": "<= -0.95"},
@@ -166,7 +166,7 @@ def ackley_constrained(d: int = 2) -> BlackBox:
     References:
         Eriksson & Poloczek 2021 (AISTATS), as published.
     """
-    return BlackBox(
+    return published(
         _ackley_constrained,
         bounds=[(-5, 10)] * d,
         limits={"sum": "<= 0", "norm": "<= 5"},
@@ -257,7 +257,7 @@ def keane_bump(d: int = 18) -> BlackBox:
         Keane 1994; d = 18 as published.
     """
     best, point = _KEANE.get(d, (None, None))
-    return BlackBox(
+    return published(
         _keane_bump,
         bounds=[(0, 10)] * d,
         limits={"product": ">= 0.75", "sum": f"<= {7.5 * d}"},

@@ -114,7 +114,7 @@ class Oracle:
         f, c = float(seen.objective[0]), seen.values[0, 1 : 1 + len(limits)]
         known = seen.status[0] != FAILED and not np.isnan(c).any()
         if len(self.units) != len(limits) or not self.measured:
-            self.units = np.array([q.scale for q in limits])
+            self.units = np.array([q.size for q in limits])
             if known and self.scale_limits:
                 distance = np.array(
                     [
