@@ -192,6 +192,33 @@ def test_engineering_problems_are_solved_within_sixty_evaluations(name):
     assert result.verdict.objective - problem.best_known < 1e-3 * max(1, abs(problem.best_known))
 
 
+@pytest.mark.parametrize(
+    ("name", "n"), [("welded-beam", 80), ("speed-reducer", 70), ("reinforced-concrete-beam", 40)]
+)
+def test_the_answer_lies_inside_its_limits_at_the_same_cost(name, n):
+    problem = get(name)
+    found = go(problem, n, seed=100)
+    assert found.verdict.violation == 0.0
+    assert abs(found.verdict.objective / problem.best_known - 1) < 1e-6
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e6])
+def test_the_answer_lies_inside_a_limit_of_any_unit_and_of_zero(unit):
+    for limit in (f"<= {2 * unit}", "<= 0"):
+        shift = 2 * unit if limit == "<= 0" else 0.0
+        problem = BlackBox(
+            lambda x, shift=shift: (
+                (x[0] - 2) ** 2 + (x[1] - 1) ** 2,
+                [unit * (x[0] ** 2 + x[1] ** 2) - shift],
+            ),
+            [(-3, 3), (-2, 4)],
+            limits=[limit],
+        )
+        verdict = go(problem, 40).verdict
+        assert verdict.violation == 0.0
+        assert BEST <= verdict.objective <= BEST * (1 + 1e-6)
+
+
 def test_without_constraints_rosenbrock_is_solved():
     result = go(get("rosenbrock", d=2, low=-2.0, high=2.0), 70)
     assert result.verdict.objective < 1e-3

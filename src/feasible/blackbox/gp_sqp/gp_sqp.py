@@ -14,6 +14,7 @@ continuous and 20 to 300 evaluations may be spent.
                        a local step that failed
             D doubles after a local step that the model foresaw, halves after repeated failures;
             nu_j follows the multipliers; margin_j = half of the last error of the model of g_j
+    g_j is the problem's constraint and a tenth of its tolerance, so that the answer lies inside
     when D falls below `resolution` the local search has converged, and another starts where the
     models know least.
 
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
 
 DESIGN, LOCAL, GLOBAL, GEOMETRY = range(4)
 """Kinds of proposals; the last one is for the models' sake."""
+INSIDE = 0.1
+"""Share of the tolerance, on the size of each limit, that the search keeps away from the limits:
+its answers then lie inside them, and cost about 1e-7 of the objective more.
+"""
 TRUST = 1e-7
 """Error of the models at a step, in units of the outputs' spread, up to which they are believed
 when they see nothing better.
@@ -229,7 +234,7 @@ class GPSQP(AskTell):
 
     def _propose(self, problem: BlackBox, state: SQPState) -> Pending:
         """Return a local or a global step on the models of everything that is known or believed."""
-        known = self._known(state)
+        known = self._known(problem, state)
         m = known.g.shape[1]
         if len(state.penalty) != m:
             ratio = [math.log(spread(known.f)) - math.log(spread(c)) for c in known.g.T]
@@ -243,7 +248,13 @@ class GPSQP(AskTell):
         state.local_last = not wide
         return self._step(problem, state, known, centre, GLOBAL if wide else LOCAL)
 
-    def _known(self, state: SQPState) -> Evidence:
+    @staticmethod
+    def _limited(problem: BlackBox, state: SQPState) -> Float[np.ndarray, "n m"]:
+        """Return the constraints as the method takes them: a little inside the problem's."""
+        first = state.g[np.isfinite(state.f)][: max(state.u.shape[1] + 1, 5)]
+        return state.g + problem.limits.inside(INSIDE * min(problem.tolerance, 1e-6), first)
+
+    def _known(self, problem: BlackBox, state: SQPState) -> Evidence:
         """Return the measured rows, and the proposals that are out as the models foresaw them."""
         seen = np.isfinite(state.f)
         believed = [
@@ -252,7 +263,8 @@ class GPSQP(AskTell):
             if p.kind != DESIGN and math.isfinite(p.objective)
         ]
         f = np.concatenate([state.f[seen], [p.objective for p in believed]])
-        g = np.vstack([state.g[seen], *[p.constraints[None] for p in believed]])
+        limited = self._limited(problem, state)
+        g = np.vstack([limited[seen], *[p.constraints[None] for p in believed]])
         return Evidence(
             u=np.vstack([state.u[seen], *[p.u[None] for p in believed]]),
             f=f,
@@ -435,28 +447,27 @@ class GPSQP(AskTell):
             state.g = np.vstack([state.g, seen.constraints[i] if whole else np.full(m, math.nan)])
             one = Pending._make(state.pending.pop(tag, (None, DESIGN, -1, math.nan, None)))
             if one.kind != DESIGN and one.centre >= 0:
-                self._learn(state, one, bool(whole))
+                self._learn(state, self._limited(problem, state), one, bool(whole))
 
-    def _learn(self, state: SQPState, one: Pending, whole: bool) -> None:
+    def _learn(
+        self, state: SQPState, g: Float[np.ndarray, "n m"], one: Pending, whole: bool
+    ) -> None:
         """Compare what the models foresaw with what came: trust region and margins."""
         new = len(state.f) - 1
         step = float(np.abs(state.u[new] - state.u[one.centre]).max())
         worked, foresaw = False, 0.0
         if whole:
             finite = np.isfinite(state.f)
-            sizes = np.array([spread(c) for c in (state.f[finite], *state.g[finite].T)])
+            sizes = np.array([spread(c) for c in (state.f[finite], *g[finite].T)])
             with np.errstate(over="ignore"):
                 miss = np.abs(
-                    np.append(one.objective, one.constraints)
-                    - np.append(state.f[new], state.g[new])
+                    np.append(one.objective, one.constraints) - np.append(state.f[new], g[new])
                 )
             state.trusted = bool((miss <= TRUST * sizes).all())
-            state.error = np.nan_to_num(
-                np.abs(one.constraints - state.g[new]), nan=0.0, posinf=1e300
-            )
+            state.error = np.nan_to_num(np.abs(one.constraints - g[new]), nan=0.0, posinf=1e300)
             with np.errstate(over="ignore", invalid="ignore"):
-                before = state.f[one.centre] + np.maximum(state.g[one.centre], 0) @ state.penalty
-                gain = before - (state.f[new] + np.maximum(state.g[new], 0) @ state.penalty)
+                before = state.f[one.centre] + np.maximum(g[one.centre], 0) @ state.penalty
+                gain = before - (state.f[new] + np.maximum(g[new], 0) @ state.penalty)
                 hoped = before - (one.objective + np.maximum(one.constraints, 0) @ state.penalty)
             foresaw = gain / hoped if hoped > 0 else math.copysign(1.0, gain) if gain else 0.0
             worked = bool(gain > 0 and foresaw > 0.05)
