@@ -19,6 +19,7 @@ import typer
 
 from feasible.cli import app
 from feasible.core.registry import load_problem, methods, problems
+from feasible.lab.claim import measured, read_evidence
 from feasible.lab.papers import papers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,21 +36,20 @@ CONTEST, METHODS, EVALUATIONS, SEEDS = (
 # -- papers ----------------------------------------------------------------------------------------
 
 
-def state(paper: Mapping[str, Any]) -> str:
-    """One of: holds, does not hold, no evidence yet, not built."""
-    if paper["holds"] is not None:
-        return "holds" if paper["holds"] else "does not hold"
-    return "no evidence yet" if paper["built"] else "not built"
+STATES = ("holds", "does not hold", "undecided", "not built")
 
 
-def main_figure(figures: Mapping[str, Any]) -> str:
-    """The first figure of the evidence, with the statement it belongs to."""
-    for statement, value in figures.items():
-        if value is not None:
-            return (
-                f"{statement}: {value:.4g}" if isinstance(value, float) else f"{statement}: {value}"
-            )
-    return ""
+def main_figure(slug: str) -> str:
+    """The figure that decides: the first that misses its bar, else the first that is undecided,
+    else the first that was measured on problems or seeds and has a bar.
+    """
+    found = read_evidence(slug)
+    barred = [p for p in found["parts"] if p["state"]] if found else []
+    order = ("does not hold", "undecided", "holds")
+    barred.sort(key=lambda p: (order.index(p["state"]), p["sample"] == "exact"))
+    return (
+        f"{barred[0]['statement']}: {measured(barred[0])}, bar {barred[0]['bar']}" if barred else ""
+    )
 
 
 def title(paper: Mapping[str, Any]) -> str:
@@ -75,9 +75,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def papers_table() -> str:
     """The table of README.md: 46 rows."""
     return table(
-        ["paper", "room", "state", "main figure"],
+        ["paper", "room", "state", "the figure that decides, with its 95 % interval"],
         [
-            [f"{title(p)} (`{p['slug']}`)", p["room"], state(p), main_figure(p["figures"])]
+            [f"{title(p)} (`{p['slug']}`)", p["room"], p["state"], main_figure(p["slug"])]
             for p in papers()
         ],
     )
@@ -94,15 +94,15 @@ def papers_page() -> str:
     """The gallery: one section a room, one entry a paper, with every part of its claim."""
     found = papers()
     counts = ", ".join(
-        f"{n} {name}"
-        for name in ("holds", "does not hold", "no evidence yet", "not built")
-        if (n := sum(state(p) == name for p in found))
+        f"{n} {name}" for name in STATES if (n := sum(p["state"] == name for p in found))
     )
     parts = [
         f"# Papers and evidence\n\n{len(found)} papers: {counts}. A paper's evidence is the file "
         "`evidence/SLUG.json`: the claim, the command, "
-        "every seed's figures, versions and the commit. A claim that does not hold here is listed "
-        "as not holding.\n"
+        "every seed's figures, versions and the commit. Behind a figure stands its 95 % interval, "
+        "a bootstrap over problems and seeds; a part holds where all of the interval meets the "
+        "bar, does not hold where nothing of it does, and is undecided between. A claim holds "
+        "where all of its parts do, and does not where one does not.\n"
     ]
     for room in dict.fromkeys(p["room"] for p in found):
         parts.append(f"## {room}\n")
@@ -114,7 +114,7 @@ def papers_page() -> str:
                     [
                         title(p),
                         f"`{p['slug']}`",
-                        state(p),
+                        p["state"],
                         _codes(p["methods"]),
                         len(p["problems"]) or "",
                     ]
@@ -122,33 +122,21 @@ def papers_page() -> str:
                 ],
             )
         )
-        parts += [_evidence(p["slug"]) for p in mine if p["holds"] is not None]
+        parts += [_evidence(p["slug"]) for p in mine if read_evidence(p["slug"])]
     return "\n".join(parts)
 
 
 def _evidence(slug: str) -> str:
-    from feasible.lab.claim import read_evidence
-
     found = read_evidence(slug) or {}
     rows = [
-        [
-            p["statement"],
-            ""
-            if p["figure"] is None
-            else f"{p['figure']:.4g}"
-            if isinstance(p["figure"], float)
-            else p["figure"],
-            p["bar"],
-            {True: "yes", False: "no", None: "reported"}[p["holds"]],
-        ]
-        for p in found["parts"]
+        [p["statement"], measured(p), p["bar"], p["state"] or "reported"] for p in found["parts"]
     ]
     why = f"\n{found['why']}\n" if found.get("why") else ""
     return (
         f"### {slug}\n\n{found['claim']}\n\nCommand: `{found['command']}`, seeds "
         f"{', '.join(map(str, found['seeds']))}, "
         f"commit {found['commit']}.\n\n"
-        + table(["statement", "measured", "bar", "met"], rows)
+        + table(["statement", "measured", "bar", "state"], rows)
         + why
     )
 

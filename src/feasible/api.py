@@ -258,24 +258,32 @@ def reproduce(
     scale: str = "desk",
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     *,
+    most_seeds: int | None = None,
     jobs: int = 1,
     store: Store | str | None = None,
     write: bool = True,
     observers: Any = (),
 ) -> dict[str, Any]:
-    """Run a paper's claim and say whether it holds.
+    """Run a paper's claim and say whether it holds, does not hold, or is undecided.
+
+    A part of a claim holds where all of its figure's 95 % interval meets the bar, does not hold
+    where nothing of it does, and is undecided between. The interval is a bootstrap over seeds and
+    problems; a figure without randomness is its own interval.
 
     Args:
         slug: The paper, as `feasible papers` lists it.
         scale: "smoke" (seconds), "desk" (minutes) or "paper".
         seeds: The seeds of every experiment.
+        most_seeds: Where these leave the claim undecided, it is measured once more with so many;
+            None for twice as many, at smoke scale for no more.
         jobs: Local processes that run trials in parallel.
         store: A path or URL; an interrupted reproduction then goes on where it stopped.
         write: Write evidence/<slug>.json, at any scale but smoke.
         observers: As in `race`.
 
     Returns:
-        The evidence: the claim, its parts with figure and bar, and whether it holds.
+        The evidence: the claim, its parts with figure, interval, bar and state, and the claim's
+        state. It holds where every part with a bar does, and does not where one does not.
 
     Raises:
         UnknownName: The paper has no claim here.
@@ -302,7 +310,9 @@ def reproduce(
             observers=observers,
         )
 
-    evidence = run_claim(claim, scale, list(seeds), race=one)
+    if most_seeds is None:
+        most_seeds = 0 if scale == "smoke" else 2 * len(seeds)
+    evidence = run_claim(claim, scale, list(seeds), race=one, most_seeds=most_seeds)
     if write and scale != "smoke":
         write_evidence(evidence)
     return evidence

@@ -29,7 +29,7 @@ def _folder(tmp_path, monkeypatch):
     [
         ("methods", {"name", "room", "paper", "solves", "peer"}),
         ("problems", {"name", "room", "solves", "best_known"}),
-        ("papers", {"slug", "title", "room", "methods", "problems", "holds", "figures"}),
+        ("papers", {"slug", "title", "room", "methods", "problems", "state", "holds", "figures"}),
     ],
 )
 def test_the_json_of_a_listing_has_the_keys_that_scripts_rely_on(ok, command, keys):
@@ -50,7 +50,9 @@ def test_all_46_papers_are_listed_and_those_not_built_say_so(ok):
     found = ok("papers", "--json")
     assert len(found) == len({p["slug"] for p in found}) == 46
     assert all(p["holds"] in (True, False, None) for p in found)
-    assert all(p["built"] or p["holds"] is None for p in found)
+    assert all(p["built"] == (p["state"] != "not built") for p in found)
+    for p in found:
+        assert p["holds"] is {"holds": True, "does not hold": False}.get(p["state"])
     assert ok("papers").count("not built") >= sum(not p["built"] for p in found)
     assert next(p for p in found if p["slug"] == "cbo")["methods"]
 

@@ -292,9 +292,17 @@ def paper(**more):
         "title": "Constrained <b>EI</b>",
         "room": "blackbox",
         "claim": HOSTILE[1],
-        "holds": True,
+        "state": "holds",
         "seeds": [0, 1],
-        "parts": [{"statement": HOSTILE[0], "figure": 0.00234, "bar": "<= 0.01", "holds": True}],
+        "parts": [
+            {
+                "statement": HOSTILE[0],
+                "figure": 0.00234,
+                "interval": [0.002, 0.0031],
+                "bar": "<= 0.01",
+                "state": "holds",
+            }
+        ],
         "command": "feasible reproduce cei",
         "why": HOSTILE[3],
         "versions": {"numpy": "2.2"},
@@ -307,18 +315,20 @@ def test_gallery_says_of_each_paper_whether_it_holds():
         gallery_html(
             [
                 paper(),
-                paper(slug="b", holds=False),
-                paper(slug="c", holds=None, parts=None, figures={"x": None, "y": "inf"}),
+                paper(slug="b", state="does not hold"),
+                paper(slug="c", state="undecided"),
+                paper(slug="d", state=None, parts=None, figures={"x": None, "y": "inf"}),
             ]
         )
     )
     assert [a["data-status"] for tag, a in page.tags if tag == "article"] == [
         "holds",
-        "fails",
-        "open",
+        "does-not-hold",
+        "undecided",
+        "not-measured-yet",
     ]
-    assert "does not hold here" in page.text
-    assert "0.00234" in page.text
+    assert "4 papers: 1 holds, 1 does not hold, 1 undecided, 1 not measured yet." in page.text
+    assert "0.00234 (0.002 to 0.0031)" in page.text
     assert HOSTILE[0] in page.text
     assert len(page.scripts) == 1
 

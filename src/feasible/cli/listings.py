@@ -186,7 +186,6 @@ def papers(json: JsonOption = False) -> None:
     if json:
         emit(found)
         return
-    state = {True: "holds", False: "does not hold", None: ""}
     listing(
         console(),
         f"{len(found)} papers, {sum(p['built'] for p in found)} built",
@@ -195,7 +194,7 @@ def papers(json: JsonOption = False) -> None:
             [
                 p["slug"],
                 p["room"],
-                state[p["holds"]] or ("no evidence yet" if p["built"] else "not built"),
+                p["state"],
                 ", ".join(p["methods"]),
                 p["title"],
             ]
@@ -365,16 +364,25 @@ def reproduce(
     seeds: Annotated[
         str, typer.Option("--seeds", help="Seeds, separated by commas.")
     ] = "0,1,2,3,4",
+    most_seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--most-seeds",
+            help="Where the claim is undecided, measure it once more with so many seeds; twice as "
+            "many as --seeds without it, none more at smoke scale.",
+        ),
+    ] = None,
     jobs: JobsOption = 2,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run a paper's claim against its baselines and say whether it holds. With --store an
-    interrupted one goes on where it stopped.
+    """Run a paper's claim against its baselines and say whether it holds, does not hold, or is
+    undecided. With --store an interrupted one goes on where it stopped.
     """
     from .. import api
     from ..core.errors import ArgumentError
     from ..core.registry import claims
+    from ..lab.claim import measured
     from ..lab.console import RaceProgress
 
     if (slug is None) == (not all):
@@ -394,6 +402,7 @@ def reproduce(
                 one,
                 scale,
                 chosen,
+                most_seeds=most_seeds,
                 jobs=jobs,
                 store=store,
                 observers=watching,
@@ -405,21 +414,16 @@ def reproduce(
         if not json:
             out.print(f"\n{one}: {evidence['claim']}", markup=False)
             for part in evidence["parts"]:
-                state = {True: "holds", False: "FAILS", None: "reported"}[part["holds"]]
                 out.print(
-                    f"  [{state}] {part['statement']}: {_figure(part['figure'])} (bar: "
-                    f"{part['bar']})",
+                    f"  [{part['state'] or 'reported'}] {part['statement']}: {measured(part)} "
+                    f"(bar: {part['bar']})",
                     markup=False,
                 )
             verdict = {
-                True: "the claim holds",
-                False: "the claim does NOT hold",
-                None: "nothing was judged",
-            }[evidence["holds"]]
-            out.print(f"  {verdict} at {scale} scale, seeds {seeds}", markup=False)
+                "holds": "the claim holds",
+                "does not hold": "the claim does NOT hold",
+            }.get(evidence["state"], "the claim is undecided")
+            said = ",".join(map(str, evidence["seeds"]))
+            out.print(f"  {verdict} at {scale} scale, seeds {said}", markup=False)
     if json:
         emit(results if all else results[0])
-
-
-def _figure(value: Any) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,30 +7,36 @@ from pathlib import Path
 from typing import Any
 
 from ..core.registry import claims, methods, problems
-from .claim import read_evidence
+from .claim import FAILS, HOLDS, UNDECIDED, read_evidence
+
+NOT_BUILT = "not built"
 
 
 def papers() -> list[dict[str, Any]]:
     """Return what each of the 46 papers brought, and the state of its evidence.
 
     Returns:
-        One mapping a paper: slug, title, room, arxiv, methods, problems, built, state, holds (true,
-        false or null), figures, command.
+        One mapping a paper: slug, title, room, arxiv, methods, problems, built, state (holds, does
+        not hold, undecided, not built), holds (true, false; None for the last two), figures,
+        command.
     """
     listed = json.loads((Path(__file__).parent / "papers.json").read_text(encoding="utf-8"))
     found = []
     for paper in listed:
         slug = paper["slug"]
         evidence = read_evidence(slug)
+        built = slug in claims()
+        measured = UNDECIDED if evidence is None else evidence["state"]
         found.append(
             {
                 **paper,
                 "methods": sorted(e.name for e in methods().values() if e.paper == slug),
                 "problems": sorted(e.name for e in problems().values() if e.paper == slug),
-                "built": slug in claims(),
-                "holds": None if evidence is None else evidence["holds"],
+                "built": built,
+                "state": measured if built else NOT_BUILT,
+                "holds": {HOLDS: True, FAILS: False}.get(measured) if built else None,
                 "figures": {} if evidence is None else evidence["figures"],
-                "command": f"feasible reproduce {slug}" if slug in claims() else None,
+                "command": f"feasible reproduce {slug}" if built else None,
             }
         )
     return found

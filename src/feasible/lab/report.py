@@ -26,6 +26,7 @@ from ..core.errors import ArgumentError
 from ..core.pareto import Cloud, pareto
 from ..core.result import HEADERS
 from . import drawing, figures, profiles
+from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured
 from .outcomes import best_trial, outcome, reference, user_value
 from .standings import Standings, format_p, percent, standings
 from .trials import Contest, Race, Trial
@@ -33,6 +34,8 @@ from .words import chosen_in_words, in_words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+NOT_MEASURED = "not measured yet"
 
 # --------------------------------------------------------------------------------------------------
 # the race report
@@ -329,8 +332,8 @@ def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Pa
 
     Args:
         evidence: One mapping a paper, as `claim.run_claim` writes them: slug; and where there are:
-            title, room, claim, holds (true, false or null), parts or figures, why, command, scale,
-            seeds, versions, commit.
+            title, room, claim, state, parts or figures, why, command, scale, seeds, versions,
+            commit.
         path: The file.
     """
     return _write(Path(path), gallery_html(evidence))
@@ -342,25 +345,28 @@ def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
     return _page(
         "gallery.html.j2",
         papers=papers,
-        rooms=list(dict.fromkeys(p["room"] for p in papers)),
+        states={
+            state: sum(p["state"] == state for p in papers)
+            for state in (HOLDS, FAILS, UNDECIDED, NOT_MEASURED)
+        },
         counts={s: sum(p["status"] == s for p in papers) for s in ("holds", "fails", "open")},
     )
 
 
 def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    holds = evidence.get("holds")
     parts = evidence.get("parts") or [
-        {"statement": k, "figure": v, "bar": "", "holds": None}
-        for k, v in (evidence.get("figures") or {}).items()
+        {"statement": k, "figure": v} for k, v in (evidence.get("figures") or {}).items()
     ]
     slug = str(evidence.get("slug", ""))
     seeds = evidence.get("seeds") or []
+    state = str(evidence.get("state") or NOT_MEASURED)
     return {
         "slug": slug,
         "title": str(evidence.get("title") or slug),
         "room": str(evidence.get("room") or ""),
         "claim": str(evidence.get("claim") or ""),
-        "status": "open" if holds is None else "holds" if holds else "fails",
+        "state": state,
+        "status": state.replace(" ", "-"),
         "why": str(evidence.get("why") or ""),
         "command": str(evidence.get("command") or f"feasible reproduce {slug}"),
         "scale": str(evidence.get("scale") or ""),
@@ -368,24 +374,15 @@ def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "parts": [
             {
                 "statement": str(p.get("statement", "")),
-                "figure": _figure_text(p.get("figure")),
+                "measured": measured(p),
                 "bar": str(p.get("bar") or ""),
-                "holds": p.get("holds"),
+                "state": str(p.get("state") or REPORTED),
             }
             for p in parts
         ],
         "commit": str(evidence.get("commit") or ""),
         "versions": ", ".join(f"{k} {v}" for k, v in (evidence.get("versions") or {}).items()),
     }
-
-
-def _figure_text(figure: Any) -> str:
-    """A figure of a claim for people."""
-    if figure is None:
-        return "–"
-    if isinstance(figure, bool) or not isinstance(figure, (int, float)):
-        return str(figure)
-    return f"{figure:.4g}"
 
 
 # --------------------------------------------------------------------------------------------------

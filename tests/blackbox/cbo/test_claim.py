@@ -49,7 +49,7 @@ def test_the_claim_is_read_off_the_races(good):
     from feasible.blackbox.cbo.claim import CANYON, claim
     from feasible.lab.trials import Contest, Race
 
-    there, away, seeds = [0.1, 0.2], [2.3, 2.5], list(range(5))
+    there, away, seeds = [0.1, 0.2], [2.3, 2.5], list(range(40))
     winners = (
         {"cbo", "hopping s=0.7"} if good else {"hopping s=0.4", "gradient-descent", "langevin"}
     )

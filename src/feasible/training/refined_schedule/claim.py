@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from ...lab.claim import Claim, Experiment, Part
+from ...lab.claim import Claim, Experiment, Part, by_method, median, sampled
 from ...lab.trials import Race
 from ..comparison import CHOOSING
 from ..ensemble import train_many
@@ -151,15 +151,13 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
 
 def check(races: Mapping[str, Race]) -> list[Part]:
     """What the refined schedule costs where its logged run is paid for."""
-    trials = [t for race in races.values() for t in race.trials]
-    median = {m: float(np.median([t.objective for t in trials if t.method == m])) for m in RACED}
+    (race,) = races.values()
     return [
-        Part(
+        sampled(
             "held-out loss of adamw-refined, the logged run paid for, over that of adamw-linear, "
             "medians",
-            median["adamw-refined"] / median["adamw-linear"],
-            "reported",
-            None,
+            by_method(race, lambda t: t.objective),
+            median("adamw-refined", "adamw-linear"),
         )
     ]
 
@@ -170,7 +168,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
     steps, chosen, choosing = (
         (100, tuple(seeds)[:2], CHOOSING[:1]) if smoke else (2000, tuple(seeds), CHOOSING)
     )
-    gaps: dict[str, list[float]] = {name: [] for name in (*SCHEDULES, "refined")}
+    gaps: dict[str, list[np.ndarray]] = {name: [] for name in (*SCHEDULES, "refined")}
     fired: list[bool] = []
     more: dict[str, Any] = {}
     for name in DATA[:2] if smoke else DATA:
@@ -178,59 +176,60 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
         for optimizer, lrs in OPTIMIZERS.items():
             found, how = compared(problem, optimizer, lrs, steps, chosen, choosing)
             for s, loss in found.items():
-                gaps[s].append(float(loss.mean() - best))
+                gaps[s].append(loss - best)
             fired.append(how["guard fired"])
             more[f"{name}, {optimizer}"] = {
                 "smallest loss": best,
                 "gaps": {s: (loss - best).tolist() for s, loss in found.items()},
                 **how,
             }
-    gap = {s: np.array(g) for s, g in gaps.items()}
+    gap = {s: np.array(g) for s, g in gaps.items()}  # (cells, seeds)
     cells, kept = len(fired), ~np.array(fired)
+    in_kept = {s: g[kept] for s, g in gap.items()}
 
-    def mean(a: np.ndarray, b: np.ndarray) -> float:
-        return math.exp(float(np.log(a / b).mean())) if len(a) else math.nan
+    def over(s: str, other: str) -> Callable[[Mapping[str, np.ndarray]], float]:
+        return lambda v: math.exp(float(np.log(v[s].mean(1) / v[other].mean(1)).mean()))
 
-    over_cosine, refined = (
-        mean(gap["torch-linear"], gap["torch-cosine"]),
-        mean(gap["refined"][kept], gap["torch-linear"][kept]),
-    )
-    under, needed = int((gap["torch-linear"] < gap["constant"]).sum()), round(0.8 * cells)
-    better = int((gap["refined"] < gap["torch-linear"])[kept].sum())
+    def below(s: str, other: str) -> Callable[[Mapping[str, np.ndarray]], float]:
+        return lambda v: float((v[s].mean(1) < v[other].mean(1)).sum())
+
     parts = [
-        Part(
+        sampled(
             f"gap of linear over that of cosine, geometric mean of {cells} cells",
-            over_cosine,
+            gap,
+            over("torch-linear", "torch-cosine"),
             "<= 1.05",
-            over_cosine <= 1.05,
         ),
-        Part(
+        sampled(
             f"cells out of {cells} in which linear has a smaller gap than a constant rate",
-            float(under),
-            f">= {needed}",
-            under >= needed,
+            gap,
+            below("torch-linear", "constant"),
+            f">= {round(0.8 * cells)}",
         ),
-        Part(
-            f"gap of refined over that of linear, geometric mean of the {int(kept.sum())} cells in "
-            "which the guard did not fire",
-            refined,
-            "<= 1.02",
-            refined <= 1.02,
-        ),
-        Part(
-            "cells in which the guard did not fire and refined has a strictly smaller gap than "
-            "linear",
-            float(better),
-            "reported",
-            None,
-        ),
-        Part("cells in which the guard fired", float(sum(fired)), "reported", None),
+    ]
+    if kept.any():
+        parts += [
+            sampled(
+                f"gap of refined over that of linear, geometric mean of the {int(kept.sum())} "
+                "cells in which the guard did not fire",
+                in_kept,
+                over("refined", "torch-linear"),
+                "<= 1.02",
+            ),
+            sampled(
+                "cells in which the guard did not fire and refined has a strictly smaller gap than "
+                "linear",
+                in_kept,
+                below("refined", "torch-linear"),
+            ),
+        ]
+    parts += [
+        Part("cells in which the guard fired", float(sum(fired))),
         *(
-            Part(
+            sampled(
                 f"gap of {s.removeprefix('torch-')} over that of linear, geometric mean",
-                mean(gap[s], gap["torch-linear"]),
-                "reported",
-                None,
+                gap,
+                over(s, "torch-linear"),
             )
             for s in ("rex", "inverse-sqrt", "constant")
         ),
@@ -246,18 +245,16 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
             choosing,
             ("torch-linear", "torch-cosine"),
         )
-        ratio = float(np.median(found["refined"]) / np.median(found["torch-linear"]))
-        parts.append(
-            Part(
+        parts += [
+            sampled(
                 f"digits MLP, {optimizer}, {network.steps} steps: held-out loss of refined over "
                 "that of linear, medians",
-                ratio,
+                found,
+                median("refined", "torch-linear"),
                 "<= 1.02",
-                ratio <= 1.02,
-            )
-        )
-        cosine = float(np.median(found["torch-cosine"]) / np.median(found["torch-linear"]))
-        parts.append(Part("the same: cosine over linear", cosine, "reported", None))
+            ),
+            sampled("the same: cosine over linear", found, median("torch-cosine", "torch-linear")),
+        ]
         more[f"digits MLP, {optimizer}"] = {
             "losses": {s: v.tolist() for s, v in found.items()},
             **how,

@@ -7,14 +7,14 @@ cost of reward.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ...lab.claim import Claim, Experiment, Part
-from ...lab.trials import Race
+from ...lab.claim import Claim, Experiment, Part, by_method, last_metric, mean, sampled
+from ...lab.trials import Race, Trial
 from .coding_agent import CodingAgent
 from .entropy_coupling import entropy_bits
 from .instances import coding_grid, dirichlet_bottleneck
@@ -94,103 +94,80 @@ def check(races: Mapping[str, Race]) -> list[Part]:
     """The bars of the statement; accuracies are means over seeds and messages."""
     game, couplings = races["coding game"], races["couplings"]
     names = [c.name for c in game.contests]
-    accuracy = {
-        m: np.array([metric(game, n, m, "accuracy").mean() for n in names]) for m in game.methods
-    }
+    accuracy = by_method(game, last_metric("accuracy"), failed=0.0)  # (cells, seeds)
+    reward = by_method(game, last_metric("reward"))["greedy"]
     rate, cold = (
         np.array([float(n.split(before)[1].split(after)[0]) for n in names])
         for before, after in (("rate ", ","), ("exp(", ")"))
     )
-    reward = np.array([metric(game, n, "greedy", "reward").mean() for n in names])
-    low = rate <= 0.6
-    parts = []
-    won = float((accuracy["greedy"] >= accuracy["quantizer"]).mean())
-    parts.append(
-        Part(
-            "share of cells in which greedy receives at least as much as quantizer",
-            won,
-            ">= 0.8",
-            won >= 0.8,
-        )
-    )
-    gain = float((accuracy["greedy"] - accuracy["quantizer"])[low].mean())
-    parts.append(
-        Part(
-            "accuracy of greedy less that of quantizer, mean over rates <= 0.6",
-            gain,
-            "> 0",
-            gain > 0,
-        )
-    )
+    low = {m: a[rate <= 0.6] for m, a in accuracy.items()}
+
+    def as_often(other: str) -> Callable[[Mapping[str, np.ndarray]], float]:
+        return lambda v: float((v["greedy"].mean(1) >= v[other].mean(1)).mean())
+
     furthest = max(
         apart(game, n, "greedy", other)
         for n in names
         for other in game.methods
         if other != "greedy"
     )
-    parts.append(
+    parts = [
+        sampled(
+            "share of cells in which greedy receives at least as much as quantizer",
+            accuracy,
+            as_often("quantizer"),
+            ">= 0.8",
+        ),
+        sampled(
+            "accuracy of greedy less that of quantizer, mean over rates <= 0.6",
+            low,
+            lambda v: float((v["greedy"] - v["quantizer"]).mean()),
+            "> 0",
+        ),
         Part(
             "rewards of encoders at one temperature: largest difference of greedy from another, in "
             "standard errors",
             furthest,
             "<= 3",
-            furthest <= 3,
-        )
-    )
-    stronger = float((accuracy["greedy"] >= accuracy["quantizer-identity"]).mean())
-    parts.append(
-        Part(
+        ),
+        sampled(
             "share of cells in which greedy receives at least as much as quantizer-identity, which "
             "leaves beliefs within the rate alone",
-            stronger,
-            "reported",
-            None,
-        )
-    )
-    for name in ("greedy", "greedy+interp", "quantizer", "quantizer-identity"):
-        parts.append(
-            Part(
-                f"accuracy of {name}, mean over rates <= 0.6",
-                float(accuracy[name][low].mean()),
-                "reported",
-                None,
-            )
-        )
+            accuracy,
+            as_often("quantizer-identity"),
+        ),
+    ]
     parts += [
-        Part(
+        sampled(f"accuracy of {name}, mean over rates <= 0.6", low[name], mean)
+        for name in ("greedy", "greedy+interp", "quantizer", "quantizer-identity")
+    ]
+    parts += [
+        sampled(
             f"accuracy of greedy at rate {r:g}, mean over temperatures",
-            float(accuracy["greedy"][rate == r].mean()),
-            "reported",
-            None,
+            accuracy["greedy"][rate == r],
+            mean,
         )
         for r in np.unique(rate)
     ]
-    for b in np.unique(cold):
-        parts += [
-            Part(
-                f"{what} of greedy at beta exp({b:g}), mean over rates",
-                float(v[cold == b].mean()),
-                "reported",
-                None,
-            )
-            for what, v in (("accuracy", accuracy["greedy"]), ("reward", reward))
-        ]
-    for name in couplings.methods:
-        gaps = [
-            t.trail[-1].verdict.residual
-            for c in couplings.contests
-            for t in couplings.of(c.name, name)
-            if t.status == "done"
-        ]
-        parts.append(
-            Part(
-                f"bits of I(X; Y) below the bound, {name}, mean over Dirichlet laws",
-                float(np.mean([g for g in gaps if g is not None])),
-                "reported",
-                None,
-            )
+    parts += [
+        sampled(f"{what} of greedy at beta exp({b:g}), mean over rates", v[cold == b], mean)
+        for b in np.unique(cold)
+        for what, v in (("accuracy", accuracy["greedy"]), ("reward", reward))
+    ]
+
+    def missed(t: Trial) -> float:
+        found = t.trail[-1].verdict.residual
+        return math.nan if found is None else found
+
+    gaps = by_method(couplings, missed, failed=math.nan)
+    return parts + [
+        sampled(
+            f"bits of I(X; Y) below the bound, {name}, mean over Dirichlet laws",
+            gaps[name],
+            lambda v: float(np.nanmean(v["value"])),
         )
-    return parts
+        for name in couplings.methods
+    ]
 
 
 @cache
@@ -232,44 +209,41 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
             bounds.append(gaps["greedy"][-1] - entropy_bits(np.array([second, 1 - second])))
             best = best_map(p, rate)
             missed.append(best - found["greedy"].information)
-    mean = {m: float(np.mean(g)) for m, g in gaps.items()}
-    worst, cut = float(max(bounds)), 1 - mean["greedy+interp"] / mean["greedy"]
+    # every law is a block of its own
+    by_law = {m: np.array(g)[:, None] for m, g in gaps.items()}
+    short = np.array(missed)[:, None]
     parts = [
         Part(
             "R - I(X; T) of greedy less its bound h(p_2), largest of all laws, bits",
-            worst,
+            float(max(bounds)),
             "<= 1e-9",
-            worst <= 1e-9,
         ),
-        Part(
+        sampled(
             "share of greedy's R - I(X; T) that splitting one symbol removes, means over laws",
-            cut,
+            by_law,
+            lambda v: float(1 - v["greedy+interp"].mean() / v["greedy"].mean()),
             ">= 0.3",
-            cut >= 0.3,
         ),
         Part(
             "H(T) above the rate, largest of all encoders and laws, bits",
             over,
             "<= 1e-9",
-            over <= 1e-9,
         ),
     ]
     parts += [
-        Part(f"R - I(X; T) of {m}, mean over laws, bits", value, "reported", None)
-        for m, value in mean.items()
+        sampled(f"R - I(X; T) of {m}, mean over laws, bits", values, mean)
+        for m, values in by_law.items()
     ]
     parts += [
-        Part(
+        sampled(
             "share of laws on which greedy finds the best of all maps",
-            float((np.array(missed) <= 1e-9).mean()),
-            "reported",
-            None,
+            short,
+            lambda v: float((v["value"] <= 1e-9).mean()),
         ),
-        Part(
+        sampled(
             "I(X; T) of the best of all maps less that of greedy, mean over laws, bits",
-            float(np.mean(missed)),
-            "reported",
-            None,
+            short,
+            mean,
         ),
     ]
     return parts, {
