@@ -1,2 +1,2 @@
-from .gp_sqp import GPSQP as GPSQP
+from .gp_sqp import GPSQP as GPSQP, SQPState as SQPState
 from .interpolant import Interpolants as Interpolants

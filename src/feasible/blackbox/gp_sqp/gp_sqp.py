@@ -496,4 +496,4 @@ def _points(space: Space, u: np.ndarray) -> np.ndarray:
     return space.snap(x)
 
 
-__all__ = ["GPSQP"]
+__all__ = ["GPSQP", "SQPState"]

@@ -1,0 +1,326 @@
+"""COCO's suites bbob and bbob-constrained: the share of 51 targets, 10^2 to 10^-8 above the best
+value, that a method reaches within 5, 10, 20, 50, 100 (and 200) evaluations for each input.
+
+Peers are called directly, as their users would: SLSQP, COBYQA and L-BFGS-B from the middle of the
+box, then from random points; CMA-ES (pycma, IPOP restarts) from the middle; differential evolution.
+Ours go through `solve`. A point counts where no limit is missed by more than 1e-6.
+
+    python -m benchmarks.coco run SUITE -d 2,5 -i 1,2,3 -m hybrid-sqp,slsqp -b 100
+    python -m benchmarks.coco show
+
+Each trial is one line of benchmarks/out/coco.jsonl, so that an interrupted run goes on where it
+stopped; `show` writes benchmarks/results/coco.json from what is there. Instances 1 to 3 are for
+reports, others for development.
+
+References:
+    N. Hansen et al., COCO: a platform for comparing continuous optimizers in a black-box setting,
+    Optimization Methods and Software 36 (2021).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import RESULTS, Figure, write
+
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
+
+OUT = Path(__file__).parent / "out" / "coco.jsonl"
+TARGETS = 10.0 ** np.linspace(2, -8, 51)
+BUDGETS = (5, 10, 20, 50, 100, 200)
+"""Evaluations for each input at which the shares are shown."""
+ALLOWED = 1e-6
+FUNCTIONS = {"bbob": range(1, 25), "bbob-constrained": range(1, 55)}
+REPORTED = (1, 2, 3)
+
+
+class Used(BaseException):
+    """The evaluations are used up. Not an Exception, since solvers swallow these."""
+
+
+@dataclass
+class Counted:
+    """A problem of COCO, which counts and stops.
+
+    Attributes:
+        problem: COCO's own.
+        best: Its best value.
+        budget: Evaluations.
+        n: Evaluations so far.
+        hits: Evaluations at which each target was reached.
+    """
+
+    problem: Any
+    best: float
+    budget: int
+    n: int = 0
+    hits: list[int] = field(default_factory=list)
+    memory: tuple[bytes, tuple[float, np.ndarray]] = (b"", (math.inf, np.empty(0)))
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Objective and limits (<= 0) at a point; the last point is remembered."""
+        x = np.array(x, dtype=float)
+        if self.memory[0] == x.tobytes():
+            return self.memory[1]
+        if self.n >= self.budget:
+            raise Used
+        self.n += 1
+        f = float(self.problem(x))
+        m = self.problem.number_of_constraints
+        g = np.array(self.problem.constraint(x)) if m else np.empty(0)
+        if not m or g.max() <= ALLOWED:
+            reached = int((f - self.best <= TARGETS).sum())
+            self.hits += [self.n] * (reached - len(self.hits))
+        self.memory = x.tobytes(), (f, g)
+        return f, g
+
+    @property
+    def low(self) -> np.ndarray:
+        """Lower bounds."""
+        return np.array(self.problem.lower_bounds)
+
+    @property
+    def high(self) -> np.ndarray:
+        """Upper bounds."""
+        return np.array(self.problem.upper_bounds)
+
+    @property
+    def m(self) -> int:
+        """Number of limits."""
+        return int(self.problem.number_of_constraints)
+
+
+def by_library(name: str) -> Callable[[Counted, int], None]:
+    """A method of ours, by name; "default" for the one that the room chooses."""
+
+    def solve(fun: Counted, seed: int) -> None:
+        import feasible
+        from feasible.blackbox import BlackBox
+
+        bounds = [*zip(fun.low.tolist(), fun.high.tolist(), strict=True)]
+        limits = ["<= 0"] * fun.m or None
+        target = fun if fun.m else (lambda x: fun(x)[0])
+        problem = BlackBox(target, bounds=bounds, limits=limits, name="coco")
+        method = None if name == "default" else name
+        feasible.solve(problem, method, budget=fun.budget, seed=seed, on_failure="skip")
+
+    return solve
+
+
+def starts(fun: Counted, seed: int) -> Iterator[np.ndarray]:
+    """The middle of the box, then random points."""
+    rng = np.random.default_rng(seed)
+    yield (fun.low + fun.high) / 2
+    while True:
+        yield rng.uniform(fun.low, fun.high)
+
+
+def by_scipy(method: str, **options: Any) -> Callable[[Counted, int], None]:
+    """A local solver of SciPy, called directly and restarted."""
+
+    def solve(fun: Counted, seed: int) -> None:
+        from scipy.optimize import Bounds, NonlinearConstraint, minimize
+
+        limits = NonlinearConstraint(lambda x: fun(x)[1], -np.inf, 0.0) if fun.m else ()
+        for x0 in starts(fun, seed):
+            minimize(
+                lambda x: fun(x)[0],
+                x0,
+                method=method,
+                bounds=Bounds(fun.low, fun.high),
+                constraints=limits,
+                options=options,
+            )
+
+    return solve
+
+
+def by_cma(fun: Counted, seed: int) -> None:
+    """pycma's own loop with its defaults, sigma a quarter of the box, IPOP restarts."""
+    import cma
+
+    options = {"bounds": [fun.low.tolist(), fun.high.tolist()], "seed": seed + 1, "verbose": -9}
+    options |= {"verb_log": 0, "maxfevals": fun.budget}
+    sigma = float((fun.high - fun.low).min()) / 4
+    x0 = ((fun.low + fun.high) / 2).tolist()
+    if fun.m:
+        cma.fmin_con2(lambda x: fun(x)[0], x0, sigma, lambda x: fun(x)[1], options=options)
+    else:
+        cma.fmin2(lambda x: fun(x)[0], x0, sigma, options, restarts=9, bipop=False)
+
+
+def by_evolution(fun: Counted, seed: int) -> None:
+    """SciPy's differential evolution with its defaults."""
+    from scipy.optimize import Bounds, NonlinearConstraint, differential_evolution
+
+    limits = NonlinearConstraint(lambda x: fun(x)[1], -np.inf, 0.0) if fun.m else ()
+    for run in range(1000):
+        differential_evolution(
+            lambda x: fun(x)[0], Bounds(fun.low, fun.high), constraints=limits, rng=seed + run
+        )
+
+
+def by_random(fun: Counted, seed: int) -> None:
+    """Uniform points."""
+    rng = np.random.default_rng(seed)
+    while True:
+        fun(rng.uniform(fun.low, fun.high))
+
+
+PEERS: dict[str, Callable[[Counted, int], None]] = {
+    "slsqp": by_scipy("SLSQP", ftol=1e-12, maxiter=1000),
+    "slsqp-defaults": by_scipy("SLSQP"),
+    "cobyqa": by_scipy("COBYQA"),
+    "l-bfgs-b": by_scipy("L-BFGS-B"),
+    "cma-es": by_cma,
+    "differential-evolution": by_evolution,
+    "random": by_random,
+}
+
+
+def best_value(problem: Any) -> float:
+    """The best value: COCO writes the best point to a file of the working directory."""
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            problem._best_parameter("print")
+            return float(problem(np.loadtxt(next(Path(folder).iterdir()))))
+        finally:
+            os.chdir(here)
+
+
+def trial(suite: str, function: int, d: int, instance: int, method: str, budget: int) -> dict:
+    """One run; its hits and what it took."""
+    import cocoex
+
+    options = f"dimensions: {d} function_indices: {function} instance_indices: {instance}"
+    problem = cocoex.Suite(suite, "", options)[0]
+    fun = Counted(problem, best_value(problem), budget * d)
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            (PEERS.get(method) or by_library(method))(fun, instance)
+            error = ""
+        except Used:
+            error = ""
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
+    return {
+        "hits": fun.hits,
+        "n": fun.n,
+        "seconds": round(time.perf_counter() - begin, 3),
+        "error": error[:200],
+    }
+
+
+KEYS = ("suite", "function", "d", "instance", "method")
+
+
+def stored() -> list[dict[str, Any]]:
+    """All trials that are on disk."""
+    if not OUT.exists():
+        return []
+    return [json.loads(line) for line in OUT.read_text().splitlines() if line]
+
+
+def run(
+    suite: str, ds: list[int], instances: list[int], methods: list[str], budget: int, fs: list[int]
+) -> None:
+    """Run what is not on disk yet, function by function, so that a part is a fair part."""
+    have = {tuple(t[k] for k in KEYS): t["budget"] for t in stored()}
+    OUT.parent.mkdir(exist_ok=True)
+    for instance in instances:
+        for d in ds:
+            for function in fs or FUNCTIONS[suite]:
+                for method in methods:
+                    key = suite, function, d, instance, method
+                    if have.get(key, 0) >= budget:
+                        continue
+                    row = dict(zip(KEYS, key, strict=True)) | {"budget": budget}
+                    row |= trial(suite, function, d, instance, method, budget)
+                    with OUT.open("a") as out:
+                        out.write(json.dumps(row) + "\n")
+
+
+def share(trials: list[dict[str, Any]], d: int, times: float) -> float:
+    """Mean share of the targets reached within so many evaluations for each input."""
+    return float(np.mean([sum(h <= times * d for h in t["hits"]) for t in trials]) / len(TARGETS))
+
+
+def table(instances: tuple[int, ...], fs: list[int] = ()) -> list[tuple[Any, ...]]:
+    """Rows (suite, d, method, functions, shares) over the (function, instance) pairs that all the
+    methods of a (suite, d) have.
+    """
+    latest = {tuple(t[k] for k in KEYS): t for t in stored() if t["instance"] in instances}
+    groups: dict[tuple[str, int], dict[str, dict[tuple[int, int], Any]]] = {}
+    for (suite, function, d, instance, method), t in latest.items():
+        if fs and function not in fs:
+            continue
+        methods = groups.setdefault((suite, d), {})
+        methods.setdefault(method, {})[function, instance] = t
+    rows = []
+    for (suite, d), methods in sorted(groups.items()):
+        most = max(len(t) for t in methods.values())
+        whole = {m: t for m, t in methods.items() if len(t) > 0.5 * most}
+        common = set.intersection(*(set(t) for t in whole.values()))
+        for method, trials in sorted(whole.items()):
+            chosen = [trials[key] for key in sorted(common)]
+            least = min(t["budget"] for t in chosen) if chosen else 0
+            shares = [share(chosen, d, b) if b <= least else math.nan for b in BUDGETS]
+            per = sum(t["seconds"] for t in chosen) / max(sum(t["n"] for t in chosen), 1)
+            rows.append((suite, d, method, len(common), shares, 1e3 * per))
+    return rows
+
+
+def show(instances: tuple[int, ...], fs: list[int] = (), store: bool = False) -> None:
+    """Print the table; with `store` write it to benchmarks/results/coco.json."""
+    figures = []
+    print("suite d method trials", *BUDGETS, "ms")
+    for suite, d, method, n, shares, ms in table(instances, fs):
+        text = " ".join("    " if s != s else f"{s:.3f}" for s in shares)
+        print(f"{suite:16} {d:2} {method:24} {n:3} {text} {ms:7.2f}")
+        for b, s in zip(BUDGETS, shares, strict=True):
+            if s == s:
+                what = f"{suite}, d = {d}, {b} d evaluations: {method}"
+                figures.append(Figure(what, s, unit="share", note=f"{n} trials"))
+    if store:
+        write("coco", figures)
+        print(RESULTS / "coco.json")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("run", "show"))
+    parser.add_argument("suite", nargs="?", default="bbob", choices=tuple(FUNCTIONS))
+    parser.add_argument("-d", default="2,5")
+    parser.add_argument("-i", default="1,2,3")
+    parser.add_argument("-m", default="hybrid-sqp,slsqp,cobyqa,l-bfgs-b,cma-es")
+    parser.add_argument("-f", default="")
+    parser.add_argument("-b", type=int, default=100)
+    parser.add_argument("--store", action="store_true")
+    args = parser.parse_args()
+    ds, instances, fs = ([int(v) for v in a.split(",") if v] for a in (args.d, args.i, args.f))
+    if args.what == "run":
+        run(args.suite, ds, instances, args.m.split(","), args.b, fs)
+    else:
+        show(tuple(instances), fs, args.store)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+from .hybrid import Hybrid as Hybrid, HybridState as HybridState

@@ -1,0 +1,362 @@
+"""The room's method for smooth functions: a model, then SQP, then explorers, for ever.
+
+It minimises f(x) under limits g(x) <= 0, h(x) = 0 in a box or without one, all known by evaluations
+only. Values should repeat, to the last digits where the optimum is to be exact.
+
+    model    gp-sqp, one proposal a time, until its trust region has shrunk: at least 5, at most 20
+             evaluations for each input
+    local    SQP from the best row (`sqp.py`) until it converges
+    sum?     without limits: where the objective is a sum over the inputs, a search along each axis
+             (`lines.py`), then local again
+    rounds   of 5 evaluations for each input, of gp-sqp restarted (a share 4 / k^2 of them) or of
+             CMA-ES about the best row (`evolution.py`), each followed by local from its best row,
+             which is given up when it falls behind
+
+No phase looks at the budget: with more evaluations the same search goes on.
+
+A step of the search is a function of the state and the rows. It raises `Wanted` where it needs rows
+that are not there, and begins anew once they are, so that the state is plain data at any time and
+others may make the evaluations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...core.errors import ArgumentError
+from ...core.ledger import Observations
+from ..asktell import AskTell, Proposals
+from ..gp_sqp import GPSQP, SQPState
+from ..sampling import draw
+from .cube import Cube
+from .evolution import EvolutionState, evolve
+from .lines import HALVINGS, LinesState, additive, go
+from .rows import Ground, Rows, Wanted
+from .sqp import LocalState, iterate
+
+if TYPE_CHECKING:
+    from ..problem import BlackBox
+
+MODEL, LOCAL, SUM, LINES, ROUNDS, RESTART, EVOLUTION = range(7)
+"""What a search is doing."""
+TOLD = -1
+"""Tag of the model's for rows that it did not propose."""
+EMPTY_STEPS = 1000
+"""Steps in a row that need no new row, or tells that bring none, after which nothing is left."""
+
+
+@dataclass(slots=True)
+class HybridState:
+    """State of a search.
+
+    Attributes:
+        rng: Of everything random but the model's.
+        rows: Every evaluation.
+        model: State of gp-sqp in the cube.
+        local: The local search.
+        lines: The search along the axes.
+        evolution: The CMA-ES.
+        phase: What the search is doing.
+        after: What it does when the local search has ended.
+        since: First row of the present round.
+        spent: (2,) rows that went into rounds of the model and of the evolution.
+        arm: Which of them the present round is.
+        unit: Least size of f by which gains are measured.
+        pending: Points that are out: coordinates and the model's own tag, by tag.
+        asked: Proposals so far.
+        last: Largest number of a row in the ledger.
+        idle: Tells in a row that brought no new row.
+    """
+
+    rng: np.random.Generator
+    rows: Rows
+    model: SQPState
+    local: LocalState = field(default_factory=LocalState)
+    lines: LinesState = field(default_factory=LinesState)
+    evolution: EvolutionState = field(default_factory=EvolutionState)
+    phase: int = MODEL
+    after: int = SUM
+    since: int = 0
+    spent: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    arm: int = 0
+    unit: float = 1.0
+    pending: dict[int, tuple[np.ndarray, int]] = field(default_factory=dict)
+    asked: int = 0
+    last: int = -1
+    idle: int = 0
+
+
+class Propose(Exception):  # noqa: N818
+    """The model's next proposal is wanted."""
+
+
+@dataclass(frozen=True)
+class Hybrid(AskTell):
+    """A model, then SQP, then explorers, for smooth functions with or without limits.
+
+    minimise f(x)  subject to  g(x) <= 0,  h(x) = 0,  low <= x <= high (any of them open)
+
+    Attributes:
+        few: Evaluations for each input that the model gets at least.
+        many: Evaluations for each input that it gets at most.
+        shrunk: Half-width of its trust region that ends it, in units of the box.
+        round: Evaluations for each input in a round of an explorer.
+        behind: A later local search is given up when so many of its last gains would not make it
+            the best.
+
+    Raises:
+        ArgumentError: A setting makes no sense.
+
+    Example:
+        >>> import feasible, numpy as np
+        >>> from feasible.blackbox import BlackBox, Hybrid
+        >>> rosenbrock = lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+        >>> problem = BlackBox(rosenbrock, bounds=[(-5, 5)] * 2)
+        >>> result = feasible.solve(problem, Hybrid(), budget=100)
+        >>> bool(result.verdict.objective < 1e-8)
+        True
+
+    References:
+        The parts are published, see the modules of this folder; their combination is this
+        library's.
+    """
+
+    name: ClassVar[str] = "hybrid-sqp"
+    few: float = 5.0
+    many: float = 20.0
+    shrunk: float = 0.02
+    round: float = 5.0
+    behind: float = 10.0
+
+    def __post_init__(self) -> None:
+        for what in ("few", "many", "shrunk", "round", "behind"):
+            value = getattr(self, what)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise ArgumentError(f"{what}={value!r}: expected a number > 0")
+        if self.few > self.many:
+            raise ArgumentError(f"few={self.few!r}: expected at most many={self.many!r}")
+
+    def init(self, problem: BlackBox, rng: np.random.Generator) -> HybridState:
+        """No rows, and the model's initial design."""
+        cube = Cube.of(problem)
+        limited = bool(problem.limits.limits)
+        seeds = rng.spawn(1)[0]
+        inner = cube.inner(limited)
+        return HybridState(rng, Rows.none(cube.k), GPSQP().init(inner, seeds))
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def ask(self, problem: BlackBox, state: HybridState, n: int | None = None) -> Proposals:
+        """The rows that the search needs next, or n points: these, and further proposals of the
+        model.
+        """
+        cube = Cube.of(problem)
+        out: list[tuple[np.ndarray, int]] = []
+        with np.errstate(all="ignore"):
+            wanted = self._wanted(cube, state)
+            if wanted is None:
+                out = self._propose(cube, state, n)
+            else:
+                waiting = [u for u, _ in state.pending.values()]
+                new: list[np.ndarray] = []
+                for u in wanted:
+                    if not any((u == w).all() for w in (*waiting, *new)):
+                        new.append(u)
+                out = [(u, TOLD) for u in (new if n is None else new[:n])]
+                more = (0 if new else 1) if n is None else n - len(out)
+                if more > 0:
+                    out += self._propose(cube, state, more)
+        tags = np.arange(state.asked, state.asked + len(out))
+        state.pending.update(zip(tags.tolist(), out, strict=True))
+        state.asked += len(out)
+        return Proposals(cube.x(np.array([u for u, _ in out]).reshape(-1, cube.k)), tags)
+
+    def _wanted(self, cube: Cube, state: HybridState) -> np.ndarray | None:
+        """Go on until rows are missing; return where, or None where the model is to propose."""
+        ground = Ground.of(state.rows, cube)
+        for _ in range(EMPTY_STEPS):
+            try:
+                self._go(ground, state)
+            except Wanted as wanted:
+                return wanted.points
+            except Propose:
+                return None
+        return cube.u(draw(cube.problem, state.rng))
+
+    @staticmethod
+    def _propose(
+        cube: Cube, state: HybridState, n: int | None
+    ) -> list[tuple[np.ndarray, int]]:
+        """Return proposals of the model, with its tags."""
+        inner = cube.inner(bool(cube.problem.limits.limits))
+        asked = GPSQP().ask(inner, state.model, n)
+        return list(zip(asked.x, asked.tag.tolist(), strict=True))
+
+    # -- the search --------------------------------------------------------------------------------
+
+    def _go(self, ground: Ground, state: HybridState) -> None:
+        """Take one step of the present phase. Raises Wanted, Propose."""
+        rows, k = state.rows, ground.cube.k
+        n = rows.n
+        match state.phase:
+            case 0:
+                shrunk = state.model.radius <= self.shrunk
+                if n < self.few * k or rows.leader < 0 or (n < self.many * k and not shrunk):
+                    raise Propose
+                state.unit = scale(rows)
+                self._start(ground, state, rows.leader, first=True, after=SUM)
+            case 1:
+                self._local(ground, state)
+            case 2:
+                self._sum(ground, state)
+            case 3:
+                better = go(ground, state.lines)
+                over = state.lines.stage >= len(HALVINGS)
+                state.phase = ROUNDS if over else LINES
+                if better:
+                    self._start(ground, state, rows.leader, first=True, after=state.phase)
+            case 4:
+                self._begin_round(ground, state)
+            case 5:
+                shrunk = n > state.since + 2 * k and state.model.radius < self.shrunk
+                if n < state.since + self.round * k and not shrunk:
+                    raise Propose
+                self._end_round(ground, state, state.since)
+            case _:
+                if n >= state.since + self.round * k:
+                    self._end_round(ground, state, None)
+                elif not evolve(ground, state.evolution, state.rng):
+                    state.evolution.active = False
+                    self._end_round(ground, state, state.evolution.since)
+
+    def _start(
+        self, ground: Ground, state: HybridState, i: int, first: bool, after: int
+    ) -> None:
+        """Begin a local search from a row."""
+        state.local = LocalState.at(ground, i, state.unit, first)
+        state.phase, state.after = LOCAL, after
+
+    def _local(self, ground: Ground, state: HybridState) -> None:
+        """Go on with the local search, unless it has ended or fallen behind."""
+        s, rows = state.local, state.rows
+        if not s.done:
+            iterate(ground, s)
+            leader = rows.leader
+            behind = (
+                not s.first
+                and s.steps > 2
+                and rows.over[leader] == 0
+                and s.f - rows.f[leader] > self.behind * max(s.gain, 0.0)
+            )
+            if not (s.done or behind):
+                return
+        i = rows.find(s.u)
+        if i >= 0:
+            self._tell_model(ground.cube, state, i, TOLD)
+        state.phase, s.active = state.after, False
+        if state.phase == ROUNDS:
+            state.spent[state.arm] += rows.n - state.since
+            state.since = rows.n
+
+    def _sum(self, ground: Ground, state: HybridState) -> None:
+        """See whether the objective is a sum over the inputs; the other point of the test differs
+        from the best one in every input.
+        """
+        rows, few = state.rows, min(state.rows.n, int(self.few * ground.cube.k))
+        state.since = rows.n
+        state.phase = ROUNDS
+        if ground.m:
+            return
+        here = rows.u[rows.leader]
+        apart = np.abs(rows.u[:few] - here).min(axis=1)
+        apart[~np.isfinite(rows.f[:few])] = -1.0
+        other = int(np.argmax(apart))
+        if apart[other] <= 0:
+            return
+        state.phase = SUM  # the test begins anew where rows are missing
+        found = additive(ground, rows.leader, other)
+        state.phase, state.since = (LINES if found else ROUNDS), rows.n
+        state.lines = LinesState(here.copy())
+
+    def _begin_round(self, ground: Ground, state: HybridState) -> None:
+        """Choose the explorer of the next round, so that the model keeps to its share."""
+        k = ground.cube.k
+        share = min(1.0, 4 / k**2)
+        state.since = state.rows.n
+        state.arm = 0 if state.spent[0] <= share * state.spent.sum() else 1
+        if state.arm == 0:
+            state.model.radius, state.model.local_last = 0.5 * GPSQP.resolution, False
+            state.phase = RESTART
+            return
+        if not state.evolution.active:
+            state.evolution = EvolutionState.about(state.rows.u[state.rows.leader], state.rows.n)
+        state.phase = EVOLUTION
+
+    def _end_round(self, ground: Ground, state: HybridState, since: int | None) -> None:
+        """End a round, with a local search from the best row since a number where there is one."""
+        if since is not None and state.rows.n > since:
+            best = state.rows.best(since)
+            if math.isfinite(state.rows.over[best]):
+                self._start(ground, state, best, first=False, after=ROUNDS)
+                return
+        state.spent[state.arm] += max(state.rows.n - state.since, 1)
+        state.phase = ROUNDS
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def tell(self, problem: BlackBox, state: HybridState, seen: Observations) -> None:
+        """Add the rows; the model is told what it asked for and what nobody here asked for."""
+        cube = Cube.of(problem)
+        units = cube.u(seen.x)
+        fresh = False
+        for i, (tag, number) in enumerate(zip(seen.tag.tolist(), seen.id.tolist(), strict=True)):
+            u, own = state.pending.pop(tag, (units[i], TOLD))
+            mine = own != TOLD or tag < 0 or tag >= state.asked
+            row = state.rows.add(
+                u, float(seen.objective[i]), seen.constraints[i], problem.tolerance
+            )
+            fresh, state.last = fresh or number > state.last, max(state.last, number)
+            if mine:
+                self._tell_model(cube, state, row, own)
+        state.idle = 0 if fresh else state.idle + 1
+
+    @staticmethod
+    def _tell_model(cube: Cube, state: HybridState, i: int, tag: int) -> None:
+        """Tell the model a row, where it lies in the cube."""
+        u, f, g = state.rows.u[i], state.rows.f[i], state.rows.g[i]
+        if tag == TOLD and not ((u >= 0).all() and (u <= 1).all()):
+            return
+        inner = cube.inner(bool(cube.problem.limits.limits))
+        status = 0 if math.isfinite(f) else 2
+        row = Observations(
+            u[None].copy(),
+            np.array([f]),
+            g[None].copy(),
+            np.zeros((1, 1)),
+            ("f",),
+            np.array([status]),
+            np.array([i]),
+            np.array([tag]),
+        )
+        GPSQP().tell(inner, state.model, row)
+
+    def done(self, problem: BlackBox, state: HybridState) -> str | None:
+        """A reason where only points are proposed that are known."""
+        if state.idle > EMPTY_STEPS:
+            return "every point that it proposes is known: no other lies in the box"
+        return None
+
+
+def scale(rows: Rows) -> float:
+    """The least size of f by which gains are measured: the spread of the values, at most 1."""
+    f = rows.f[: rows.n]
+    f = f[np.isfinite(f)]
+    spread = float(np.median(np.abs(f - np.median(f)))) if len(f) else 1.0
+    return min(1.0, spread or 1.0)
+
+
+__all__ = ["Hybrid", "HybridState"]
