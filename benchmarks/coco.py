@@ -26,7 +26,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,9 @@ def best_value(problem: Any) -> float:
             os.chdir(here)
 
 
-def trial(suite: str, function: int, d: int, instance: int, method: str, budget: int) -> dict:
+def trial(
+    suite: str, function: int, d: int, instance: int, method: str, budget: int
+) -> dict[str, Any]:
     """One run; its hits and what it took."""
     import cocoex
 
@@ -231,7 +233,7 @@ def trial(suite: str, function: int, d: int, instance: int, method: str, budget:
 KEYS = ("suite", "function", "d", "instance", "method")
 
 
-def stored() -> list[dict[str, Any]]:
+def stored() -> list[Trial]:
     """All trials that are on disk."""
     if not OUT.exists():
         return []
@@ -257,12 +259,12 @@ def run(
                         out.write(json.dumps(row) + "\n")
 
 
-def share(trials: list[dict[str, Any]], d: int, times: float) -> float:
+def share(trials: list[Trial], d: int, times: float) -> float:
     """Mean share of the targets reached within so many evaluations for each input."""
     return float(np.mean([sum(h <= times * d for h in t["hits"]) for t in trials]) / len(TARGETS))
 
 
-def table(instances: tuple[int, ...], fs: list[int] = ()) -> list[tuple[Any, ...]]:
+def table(instances: tuple[int, ...], fs: Sequence[int] = ()) -> list[tuple[Any, ...]]:
     """Rows (suite, d, method, functions, shares) over the (function, instance) pairs that all the
     methods of a (suite, d) have.
     """
@@ -287,7 +289,7 @@ def table(instances: tuple[int, ...], fs: list[int] = ()) -> list[tuple[Any, ...
     return rows
 
 
-def show(instances: tuple[int, ...], fs: list[int] = (), store: bool = False) -> None:
+def show(instances: tuple[int, ...], fs: Sequence[int] = (), store: bool = False) -> None:
     """Print the table; with `store` write it to benchmarks/results/coco.json."""
     figures = []
     print("suite d method trials", *BUDGETS, "ms")

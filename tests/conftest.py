@@ -26,6 +26,7 @@ SLOW = (
     "blackbox/bo_tutorial",
     "blackbox/ccbo",
     "blackbox/gp_sqp",
+    "blackbox/smooth",
     "blackbox/instances",
     "blackbox/peers",
     "blackbox/pfn_cbo",

@@ -2,8 +2,9 @@
 
     claim, commands > catalogue > a folder of a paper > peers, instances > shared files > core
 
-Folders of one layer do not import one another. Only claims and commands touch the lab. A room sees
-another room only by its public names. Other libraries' solvers are imported in `peers` only.
+Folders of peers and instances do not import one another; a folder of a paper, and a room, see
+another only by its public names. Only claims and commands touch the lab. Other libraries' solvers
+are imported in `peers` only.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def wrong(importer: str, imported: str, papers: dict[str, frozenset[str]]) -> st
     if its > level:
         return "it is of a layer above"
     if its == level and its_folder != folder:
-        return "folders of one layer do not import one another"
+        if level == PAPER and len(there) == 2:
+            return None
+        return "folders of one layer see another by its public names only"
     return None
 
 

@@ -52,6 +52,7 @@ class Cube:
         """The cube of a problem."""
         space = problem.space
         free = np.flatnonzero(space.high > space.low)
+        free = free if len(free) else np.array([0])  # a box of one point has a coordinate too
         low, high = space.low[free], space.high[free]
         start = problem.x0 if problem.x0 is not None else np.zeros(space.d)
         middle = np.clip(start[free], low, high)
@@ -92,20 +93,21 @@ class Cube:
         values = x[:, self.free]
         if self.log.any():
             values[:, self.log] = np.log(values[:, self.log])
-        return (values - self.base) / self.span
+        return (values - self.base) / np.where(self.span > 0, self.span, 1.0)
 
     def resolution(self, u: Float[np.ndarray, " k"]) -> float:
         """The smallest difference of coordinates about u that doubles can tell apart, in the
         coarsest of them.
         """
-        return float(np.max(np.spacing(np.abs(self.base + self.span * u)) / self.span, initial=0.0))
+        span = np.where(self.span > 0, self.span, 1.0)
+        return float(np.max(np.spacing(np.abs(self.base + self.span * u)) / span))
 
     def allowed(self, u: Float[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
         """(n,) True inside the bounds, where the known constraints let a point through. Free."""
-        inside = ((u >= self.lower) & (u <= self.upper)).all(axis=1)
+        inside = np.asarray(((u >= self.lower) & (u <= self.upper)).all(axis=1))
         if self.problem.known is not None:
             inside[inside] = self.problem.allowed(self.x(u[inside]))
-        return np.asarray(inside)
+        return inside
 
     def clip(self, u: np.ndarray) -> np.ndarray:
         """The nearest coordinates inside the bounds."""

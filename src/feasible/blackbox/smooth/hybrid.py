@@ -90,7 +90,7 @@ class HybridState:
     idle: int = 0
 
 
-class Propose(Exception):  # noqa: N818
+class Propose(Exception):
     """The model's next proposal is wanted."""
 
 
@@ -188,9 +188,7 @@ class Hybrid(AskTell):
         return cube.u(draw(cube.problem, state.rng))
 
     @staticmethod
-    def _propose(
-        cube: Cube, state: HybridState, n: int | None
-    ) -> list[tuple[np.ndarray, int]]:
+    def _propose(cube: Cube, state: HybridState, n: int | None) -> list[tuple[np.ndarray, int]]:
         """Return proposals of the model, with its tags."""
         inner = cube.inner(bool(cube.problem.limits.limits))
         asked = GPSQP().ask(inner, state.model, n)
@@ -233,9 +231,7 @@ class Hybrid(AskTell):
                     state.evolution.active = False
                     self._end_round(ground, state, state.evolution.since)
 
-    def _start(
-        self, ground: Ground, state: HybridState, i: int, first: bool, after: int
-    ) -> None:
+    def _start(self, ground: Ground, state: HybridState, i: int, first: bool, after: int) -> None:
         """Begin a local search from a row."""
         state.local = LocalState.at(ground, i, state.unit, first)
         state.phase, state.after = LOCAL, after
@@ -346,7 +342,8 @@ class Hybrid(AskTell):
 
     def done(self, problem: BlackBox, state: HybridState) -> str | None:
         """A reason where only points are proposed that are known."""
-        if state.idle > EMPTY_STEPS:
+        space = problem.space
+        if state.idle > EMPTY_STEPS or (state.rows.n and not (space.high > space.low).any()):
             return "every point that it proposes is known: no other lies in the box"
         return None
 

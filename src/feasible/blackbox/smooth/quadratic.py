@@ -62,7 +62,7 @@ class Programme:
                 return p, np.zeros(0)
         A = V / np.sqrt(w)  # p = A y: |y|^2 / 2 + b'y
         b = A.T @ self.g
-        scale = max(float(np.linalg.norm(b)), 1e-300)
+        scale = float(np.linalg.norm(b)) or 1.0
         A, b = A * scale, b / scale
         e, i = self.equal, ~self.equal
         c = self.c + np.where(i, margin, 0.0)

@@ -17,7 +17,7 @@ GRAIN, COARSE = 2.0**-52, 2.0**-23
 """Relative resolution of values that were computed in double and in single precision."""
 
 
-class Wanted(Exception):  # noqa: N818
+class Wanted(Exception):
     """Rows that a step needs and that are not there. The step begins anew once they are.
 
     Attributes:
@@ -129,7 +129,9 @@ class Ground:
     @classmethod
     def of(cls, rows: Rows, cube: Cube) -> Ground:
         """The ground that these rows are."""
-        kept, equal, column = [], [], 0
+        kept: list[int] = []
+        equal: list[bool] = []
+        column = 0
         for q in cube.problem.limits.limits if rows.g.shape[1] else ():
             sides = math.isfinite(q.low) + math.isfinite(q.high)
             use = 1 if q.low == q.high else sides
@@ -155,9 +157,7 @@ class Ground:
         """
         return self.all(u[None])[0]
 
-    def all(
-        self, points: Float[np.ndarray, "n k"]
-    ) -> list[tuple[float, Float[np.ndarray, " m"]]]:
+    def all(self, points: Float[np.ndarray, "n k"]) -> list[tuple[float, Float[np.ndarray, " m"]]]:
         """Objective and limits at several coordinates, see `at`. Raises Wanted."""
         allowed = self.cube.allowed(points)
         places = [

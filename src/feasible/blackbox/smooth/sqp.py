@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 FLAT = 0.1
 """First curvature in units of the largest slope."""
-RISE = 4500.0
+RISE = 1e-12 * 2**52
 """What the model rises by along a difference, twice, in units of the values' resolution."""
-NOTHING = 450.0
+NOTHING = 1e-13 * 2**52
 """Gain that counts as none, in units of the values' resolution."""
 WALL = 2e-4
 """Distance from a bound within which differences go along the own axis, inwards."""
@@ -206,6 +206,9 @@ def slopes(ground: Ground, s: LocalState) -> None:
         if f == f:
             g = g + ((f - s.f) / length - 0.5 * length * max(bend, 0.0)) * v
             J = J + np.outer((c - s.c) / length, v)
+    flat = all(f == s.f and (c == s.c).all() for f, c in found)
+    if flat:  # a plateau, whatever B says
+        g = np.zeros(k)
     s.g, s.J = (np.clip(np.nan_to_num(a), -STEEPEST, STEEPEST) for a in (g, J))
 
 
