@@ -203,9 +203,11 @@ def best_value(problem: Any) -> float:
             os.chdir(here)
 
 
-def trial(
-    suite: str, function: int, d: int, instance: int, method: str, budget: int
-) -> dict[str, Any]:
+Trial = dict[str, Any]
+"""A row of the file of trials."""
+
+
+def trial(suite: str, function: int, d: int, instance: int, method: str, budget: int) -> Trial:
     """One run; its hits and what it took."""
     import cocoex
 
