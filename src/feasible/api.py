@@ -20,8 +20,8 @@ from .core.result import Result
 from .core.run import Run, check_seed, run
 
 if TYPE_CHECKING:
+    from .lab.raced import RaceResult
     from .lab.store import Store
-    from .lab.trials import Race
 
 
 def solve(
@@ -211,7 +211,7 @@ def race(
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
-) -> Race:
+) -> RaceResult:
     """Race methods on problems under one budget: every (problem, method, seed) is a run.
 
     A failing trial is recorded, and the others go on.
@@ -231,7 +231,8 @@ def race(
         stop_at: As in `solve`, for every trial; or by problem.
 
     Returns:
-        The race with all its trials; objectives are to be minimised.
+        The race with all its trials, whose objectives are to be minimised; it has `standings`,
+        `plot()` and `to_frame()`.
 
     Raises:
         FeasibleError: From `feasible.errors`, naming the argument.
@@ -293,7 +294,7 @@ def reproduce(
 
     claim = load_claim(slug)
 
-    def one(experiment: Any) -> Race:
+    def one(experiment: Any) -> RaceResult:
         label = (
             None
             if store is None

@@ -94,8 +94,9 @@ def test_the_table_lists_every_variable_and_limit_with_value_slack_and_unit():
     assert [(r[0], r[2]) for r in rows[1:3]] == [("h", "mm"), ("n", "")]
     assert rows[4][0] == "cost"
     assert rows[4][4] == "USD"
-    name, value, limit, slack, unit = rows[5]
-    assert (name, limit, unit) == ("stress", "<= 25 MPa (tolerance 2.5e-05)", "MPa")
+    name, value, limit, slack, unit, state = rows[5]
+    stated = "<= 25 MPa (tolerance 2.5e-05)"
+    assert (name, limit, unit, state) == ("stress", stated, "MPa", "holds")
     assert float(slack) == pytest.approx(25 - float(value), rel=1e-2)
 
 

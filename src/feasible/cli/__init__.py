@@ -13,7 +13,8 @@ import typer
 
 from .common import fail
 from .listings import explain, methods, papers, problems, reproduce
-from .races import race, report
+from .races import race
+from .reports import report
 from .rooms import Commands
 from .runs import resume, show, solve
 from .studies import ask, tell

@@ -1,4 +1,4 @@
-"""race and report."""
+"""race."""
 
 from __future__ import annotations
 
@@ -170,34 +170,3 @@ def print_race(out: Any, found: Race, *, json: bool, store: str | None) -> None:
         out.print(printable(sentence), markup=False)
     for i, command in enumerate(what_next(found, store)):
         out.print(f"{'next:' if i == 0 else '':9} {command}", markup=False)
-
-
-def report(
-    reference: Annotated[
-        str,
-        typer.Argument(
-            metavar="RACE", help="Name or number of a race; or `papers` for the gallery of papers."
-        ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
-        "report.html"
-    ),
-    store: StoreOption = None,
-) -> None:
-    """Write a race as one self-contained HTML file: standings, convergence, profiles, designs."""
-    from ..lab.report import write_gallery, write_report
-
-    if reference == "papers":
-        from ..lab.claim import read_evidence
-        from ..lab.papers import papers
-
-        path = write_gallery([{**p, **(read_evidence(p["slug"]) or {})} for p in papers()], output)
-    else:
-        from ..lab.race import load_race
-
-        path = write_report(
-            load_race(open_store(store, existing=True), reference),
-            output,
-            command=f"feasible report {reference}",
-        )
-    console().print(f"report:   {path}", markup=False)

@@ -20,6 +20,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..core.result import Result
     from ..lab.rows import RunRow
     from ..lab.store import Store
@@ -82,8 +84,8 @@ def solve(
         typer.Option(
             "--output",
             "-o",
-            help="File for the answer, where the problem has a format for it (trained weights: "
-            "weights.safetensors).",
+            help="File for the answer: design.json or .csv; arrays as .npz or .npy; trained "
+            "weights as .safetensors.",
         ),
     ] = None,
     json: JsonOption = False,
@@ -92,12 +94,15 @@ def solve(
     from .. import api
     from ..core.budget import Budget
     from ..core.errors import BudgetError
+    from ..core.output import check_output
     from ..core.registry import default_method, load_method, load_problem
     from ..lab.console import SolveProgress
     from ..lab.stored import method_label
 
     out = console(stderr=json)
     loaded = load_problem(problem)
+    if output is not None:
+        check_output(loaded, output)
     if method is not None:
         load_method(method)
     if budget is None:
@@ -129,13 +134,13 @@ def solve(
         finally:
             progress.stop()
     if output is not None and result.answer is not None:
-        result.problem.write(result.answer, output)
+        result.save(output)
     if json:
-        emit(_as_json(result))
+        emit(_as_json(result, "interrupted" if "interrupted" in result.stopped else "finished"))
         _exit(result)
         return
     _print(out, result)
-    if output is not None:
+    if output is not None and result.answer is not None:
         out.print(f"written:  {output}", markup=False)
     where = f" --store {store}" if store else ""
     if "interrupted" in result.stopped:
@@ -158,18 +163,11 @@ def _print(out: Any, result: Result) -> None:
     out.print(result.text(), markup=False)
 
 
-def _as_json(result: Result) -> dict[str, Any]:
-    from ..lab.stored import result_data
-
-    return {
-        "run": result.run,
-        "problem": result.problem.name,
-        "method": result.method,
-        "seed": result.seed,
-        "design": result.problem.design(result.answer),
-        **{k: v for k, v in result_data(result).items() if k not in ("design", "text")},
-        "table": result.table(),
-    }
+def _as_json(
+    result: Result, state: str, reserved: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """A result as every command prints it."""
+    return {**result.to_dict(), "state": state, "reserved": reserved or {}}
 
 
 def resume(
@@ -256,7 +254,8 @@ def resume(
             finally:
                 progress.stop()
     if json:
-        emit(_as_json(result))
+        row = where.run(row.id)
+        emit(_as_json(result, row.state, row.reserved))
     else:
         _print(out, result)
     if row.kind == "solve":
@@ -277,9 +276,16 @@ def show(
     ] = None,
     store: StoreOption = None,
     rows: Annotated[
-        bool, typer.Option("--rows", help="Every evaluation with its constraints, one row each.")
+        bool,
+        typer.Option(
+            "--rows", help="Every evaluation with its constraints, or every trial, one row each."
+        ),
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="The evaluations as CSV.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="These rows as CSV.")] = False,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="Write the answer here, as `feasible solve` does."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show a run, a race or a study: design, constraints one by one, what was spent, failures; or
@@ -295,29 +301,24 @@ def show(
         from ..lab.race import load_race
         from .races import print_race
 
-        print_race(out, load_race(where, reference), json=json, store=store)
+        race = load_race(where, reference)
+        if rows or csv:
+            _print_frame(race.to_frame(), csv=csv, json=json)
+        else:
+            print_race(out, race, json=json, store=store)
         return
     row = where.run(reference)
+    if output is not None:
+        path = as_it_stands(where, row).save(output)
+        out.print(f"written:  {path}", markup=False)
+        return
     if rows or csv:
-        frame = _frame(where, row)
-        if json:
-            emit(frame.to_dict(orient="records"))
-        else:
-            typer.echo(
-                frame.to_csv(index=False) if csv else frame.to_string(index=False), nl=not csv
-            )
+        _print_frame(_frame(where, row), csv=csv, json=json)
         return
     if row.kind == "study" or (row.state != "finished" and row.spec.get("problem")):
-        result = _unfinished(where, row)
+        result = as_it_stands(where, row)
         if json:
-            emit(
-                {
-                    **_as_json(result),
-                    "state": row.state,
-                    "budget": row.budget,
-                    "reserved": row.reserved,
-                }
-            )
+            emit({**_as_json(result, row.state, row.reserved), "budget": row.budget})
             return
         _print(out, result)
         budget = ", ".join(
@@ -326,20 +327,19 @@ def show(
         out.print(f"budget:   {budget}; state: {row.state}", markup=False)
         return
     if json:
-        emit(
-            {
-                "run": row.name,
-                "problem": row.problem,
-                "method": row.method,
-                "seed": row.seed,
-                "budget": row.budget,
-                "state": row.state,
-                "evaluations": where.count(row.id),
-                **(row.result or {}),
-            }
-        )
+        from ..lab.stored import stored_document
+
+        emit(stored_document(row, where.count(row.id)))
         return
     _show_stored(where, row, out)
+
+
+def _print_frame(frame: pd.DataFrame, *, csv: bool, json: bool) -> None:
+    """Print rows as a table for people, as CSV, or as JSON."""
+    if json:
+        emit(frame.to_dict(orient="records"))
+    else:
+        typer.echo(frame.to_csv(index=False) if csv else frame.to_string(index=False), nl=not csv)
 
 
 def _show_stored(where: Store, row: RunRow, out: Any) -> None:
@@ -367,7 +367,8 @@ def _show_stored(where: Store, row: RunRow, out: Any) -> None:
     )
 
 
-def _unfinished(where: Store, row: RunRow) -> Result:
+def as_it_stands(where: Store, row: RunRow) -> Result:
+    """The result of a stored run or study now, without running anything."""
     if row.kind == "study":
         from .studies import open_study
 

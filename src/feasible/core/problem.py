@@ -179,9 +179,12 @@ class Problem:
         """The best answer of the literature, where it is known and judging it costs nothing."""
         return None
 
+    endings: ClassVar[tuple[str, ...]] = (".json", ".csv", ".npz", ".npy")
+    """Endings of the files that `Result.save` and `feasible solve --output` write answers to."""
+
     def write(self, answer: Any, path: str) -> None:
-        """Write an answer to a file (`feasible solve --output`). Raises ArgumentError where there
-        is no format for it.
+        """Write an answer to a file whose ending is this problem's own: of `endings`, but none of
+        the four that all problems have. Raises ArgumentError where there is no such format.
         """
         raise ArgumentError(
             f"output={path!r}: the answers of a {type(self).__name__} have no file format; `show` "

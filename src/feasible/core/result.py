@@ -5,23 +5,25 @@ stopped.
 from __future__ import annotations
 
 import html
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .budget import Budget
-from .ledger import Ledger
+from .errors import ArgumentError
+from .ledger import Ledger, Observation
+from .output import arrays_of, check_output, write_answer
 from .pareto import pareto, plotted
+from .plain import finite, verdict_data
 from .problem import Problem
+from .rows import HEADERS as HEADERS, aligned, html_table, with_states
 from .trail import Point
 from .verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
-
-
-HEADERS = ("variable", "metric", "point")
-"""First cells of the header rows in a table of an answer."""
 
 
 @dataclass(slots=True)
@@ -68,9 +70,82 @@ class Result:
         """The best measured answer (the same as `answer`)."""
         return self.answer
 
+    @property
+    def design(self) -> dict[str, Any] | None:
+        """The answer's components by name, as plain data: categories by their choice, whole
+        numbers as int. None where it has none.
+        """
+        return self.problem.design(self.answer)
+
     def table(self) -> list[tuple[str, ...]]:
-        """Design and constraints as rows of text, for people."""
-        return self.problem.describe(self.answer, self.verdict)
+        """Design and constraints as rows of text, for people; each constraint with its state."""
+        return with_states(self.problem.describe(self.answer, self.verdict), self.verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it but its rows and the trail as plain data: what `feasible solve --json` prints.
+
+        `objective` and the verdict's are to be minimised; `design` holds typed values by name,
+        `metrics` of the verdict what was measured, in the user's sense and units.
+        """
+        seen = isinstance(self.answer, Observation)
+        rows = self.ledger.all() if self.problem.several else None
+        cloud = None if rows is None else self.problem.cloud(rows)
+        return {
+            "run": self.run,
+            "problem": self.problem.name,
+            "method": self.method,
+            "seed": self.seed,
+            "design": self.design,
+            "answer": [float(v) for v in self.answer] if seen else None,
+            "id": self.answer.id if seen else None,
+            "objective": finite(self.verdict.objective),
+            "feasible": self.verdict.feasible,
+            "verdict": verdict_data(self.verdict),
+            "budget": dict(self.budget),
+            "spent": self.spent,
+            "evaluations": self.ledger.count,
+            "seconds": self.spent.get("seconds", 0.0),
+            "steps": self.steps,
+            "stopped": self.stopped,
+            "chosen": self.chosen,
+            "notes": self.notes,
+            "versions": self.versions,
+            "cloud": None if cloud is None else cloud.plain(),
+            "table": [list(r) for r in self.table()],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the answer to a file.
+
+        Args:
+            path: Its ending says how: .json (`to_dict`, and the answer's arrays where it has no
+                design), .csv (the design with what was measured, a row for each point; else the
+                arrays), .npz and .npy (the arrays), or one of the problem's own, such as
+                .safetensors for trained weights; see `problem.endings`.
+
+        Returns:
+            The path.
+
+        Raises:
+            ArgumentError: The ending is none of the problem's, nothing can be written there, or
+                there is no answer.
+        """
+        file = check_output(self.problem, path)
+        if self.answer is None:
+            raise ArgumentError(f"output={str(path)!r}: the run has no answer to write")
+        if file.suffix.lower() not in Problem.endings:
+            self.problem.write(self.answer, str(file))
+            return file
+        document, design = self.to_dict(), self.design
+        if Problem.endings[-2] not in self.problem.endings:  # no arrays, but figures
+            design = {**self.verdict.metrics, "objective": self.verdict.objective}
+        elif design is None:
+            document["arrays"] = arrays_of(self.answer)
+        elif isinstance(self.answer, Observation):
+            design |= {k: v for k, v in self.verdict.metrics.items() if k not in design}
+            design |= {"violation": self.verdict.violation, "feasible": self.verdict.feasible}
+        write_answer(file, document, self.answer, design=design)
+        return file
 
     def to_frame(self) -> pd.DataFrame:
         """One row per evaluation (black box), otherwise one row per trail point, as a pandas
@@ -158,20 +233,11 @@ class Result:
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        return "\n".join([self.text(), *self.problem.listing(self.answer)])
+        shown = self.problem.listing(self.answer) or aligned(self.table())
+        return "\n".join([self.text(), *shown])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """For notebooks: the design and its constraints as a table."""
-
-        def row(cells: tuple[str, ...], tag: str) -> str:
-            return (
-                "<tr>"
-                + "".join(f"<{tag} style='text-align:left'>{html.escape(c)}</{tag}>" for c in cells)
-                + "</tr>"
-            )
-
-        rows = self.table()
-        body = "".join(row(r, "th" if r[0] in HEADERS else "td") for r in rows)
-        return f"<pre>{html.escape(str(self))}</pre><table>{body}</table>"
+        """For notebooks: the verdict in a few lines, then design and constraints as a table."""
+        return f"<pre>{html.escape(self.text())}</pre>{html_table(self.table())}"

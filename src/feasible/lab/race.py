@@ -26,6 +26,7 @@ from .choices import read_choices
 from .engines import LocalProcesses, cpu_count, report
 from .owner import identity
 from .plan import Plan, given_plan, stored_plan
+from .raced import RaceResult
 from .rows import RunRow
 from .store import Store
 from .stored import drive, result_data
@@ -60,7 +61,7 @@ def run_race(
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
-) -> Race:
+) -> RaceResult:
     """See feasible.race."""
     jobs = whole("jobs", jobs, least=1)
     if trial_timeout is not None:
@@ -109,7 +110,9 @@ def _find_or_create(
     return found["id"], found["name"], found
 
 
-def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers: Any = ()) -> Race:
+def resume_race(
+    store: Store, reference: str | int, *, jobs: int = 1, observers: Any = ()
+) -> RaceResult:
     """Run the trials of a stored race that are not finished.
 
     Args:
@@ -132,7 +135,7 @@ def resume_race(store: Store, reference: str | int, *, jobs: int = 1, observers:
     return _run(plan, store, found["id"], found["name"], jobs, observers, None)
 
 
-def load_race(store: Store, reference: str | int) -> Race:
+def load_race(store: Store, reference: str | int) -> RaceResult:
     """A stored race as it stands, finished or not. Runs nothing.
 
     Args:
@@ -162,7 +165,7 @@ def load_race(store: Store, reference: str | int) -> Race:
             (p, m, s) for p in spec["problems"] for m in spec["methods"] for s in spec["seeds"]
         )
     ]
-    return Race(
+    return RaceResult(
         found["name"],
         contests,
         list(spec["methods"]),
@@ -182,7 +185,7 @@ def _run(
     jobs: int,
     observers: Any,
     trial_timeout: float | None,
-) -> Race:
+) -> RaceResult:
     started = time.perf_counter()
     watching: list[Any] = list(observers) if isinstance(observers, Iterable) else [observers]
     keys = [(p, m, s) for s in plan.seeds for p in plan.problems for m in plan.methods]
@@ -194,7 +197,7 @@ def _run(
             key: _trial_of(store, row, key) for key, row in rows.items() if row.state == "finished"
         }
     todo = [k for k in keys if k not in trials]
-    race = Race(
+    race = RaceResult(
         name,
         [_contest(p) for p in plan.problems.values()],
         list(plan.methods),

@@ -80,7 +80,7 @@ def write_report(race: Race, path: str | Path, command: str = "") -> Path:
         path: The file; nothing but it decides where.
         command: How to run the race again, shown as it stands.
     """
-    return _write(Path(path), report_html(race, command))
+    return write_page(Path(path), report_html(race, command))
 
 
 def report_html(race: Race, command: str = "") -> str:
@@ -89,7 +89,7 @@ def report_html(race: Race, command: str = "") -> str:
 
     result = standings(race)
     library = Markup(get_plotlyjs().replace("\r\n", "\n"))
-    return _page(
+    return page(
         "report.html.j2",
         scripts=[library],
         race=race,
@@ -336,13 +336,13 @@ def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Pa
             commit.
         path: The file.
     """
-    return _write(Path(path), gallery_html(evidence))
+    return write_page(Path(path), gallery_html(evidence))
 
 
 def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
     """Return the gallery of papers as one HTML page, see `write_gallery`."""
     papers = sorted((_paper(e) for e in evidence), key=lambda p: (p["room"], p["title"]))
-    return _page(
+    return page(
         "gallery.html.j2",
         papers=papers,
         states={
@@ -412,7 +412,7 @@ def script_data(json: str) -> Markup:
     return Markup(json)
 
 
-def _page(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
+def page(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
     """Render a template. `scripts`: contents of inline scripts that may run, beside the page's own
     `page.js`.
     """
@@ -439,7 +439,7 @@ def _page(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
     )
 
 
-def _write(path: Path, text: str) -> Path:
+def write_page(path: Path, text: str) -> Path:
     """Write all of a file or nothing: to a temporary file beside it, which then takes its place."""
     if path.is_dir():
         raise ArgumentError(

@@ -15,8 +15,8 @@ from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode_as, encode
 from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError
 from ..core.evaluating import Engine, InProcess, RunOptions
-from ..core.ledger import FAILED, Ledger, Observation, Observations
-from ..core.plain import finite, is_plain, plain, verdict_data, verdict_of
+from ..core.ledger import FAILED, Ledger, Observations
+from ..core.plain import is_plain, plain, verdict_of
 from ..core.problem import Method, Problem
 from ..core.registry import (
     Entry,
@@ -30,6 +30,7 @@ from ..core.registry import (
     split_settings,
 )
 from ..core.result import Result
+from ..core.rows import is_numeric
 from ..core.run import Run, run
 from ..core.trail import LOST, Point
 from ..core.versions import versions
@@ -384,27 +385,52 @@ def result_data(result: Result) -> dict[str, Any]:
     Args:
         result: Of a run that ended.
     """
-    answer = result.answer
-    seen = isinstance(answer, Observation)
-    x = [float(v) for v in answer] if seen else None
-    rows = result.ledger.all() if result.problem.several else None
-    cloud = None if rows is None else result.problem.cloud(rows)
+    found = result.to_dict()
+    found["values"], found["design"] = found.pop("design"), found.pop("table")
+    of_row = ("run", "problem", "method", "seed", "budget", "evaluations")
     return {
-        "verdict": verdict_data(result.verdict),
-        "feasible": result.verdict.feasible,
-        "design": [list(r) for r in result.table()],
-        "answer": x,
-        "id": answer.id if seen else None,
-        "stopped": result.stopped,
-        "steps": result.steps,
-        "spent": result.spent,
-        "notes": result.notes,
-        "seconds": result.spent.get("seconds", 0.0),
+        **{k: v for k, v in found.items() if k not in of_row},
         "versions": versions(),
         "text": result.text(),
-        "cloud": None if cloud is None else cloud.plain(),
-        "chosen": result.chosen,
-        "objective": finite(result.verdict.objective),
+    }
+
+
+def stored_document(row: RunRow, evaluations: int) -> dict[str, Any]:
+    """What `Result.to_dict` says of a run that ended, from the store alone: without its problem.
+
+    Args:
+        row: The run.
+        evaluations: Its rows.
+    """
+    found = dict(row.result or {})
+    table = [list(r) for r in found.pop("design", [])]
+    found.pop("text", None)
+    return {
+        "run": row.name,
+        "problem": row.problem,
+        "method": row.method,
+        "seed": row.seed,
+        "design": found.pop("values", None) or _values(table, found.get("answer")),
+        **{k: found.get(k) for k in ("answer", "id", "objective", "feasible", "verdict")},
+        "budget": row.budget,
+        "spent": found.get("spent"),
+        "evaluations": evaluations,
+        **{k: found.get(k) for k in ("seconds", "steps", "stopped", "chosen", "notes")},
+        **{k: found.get(k) for k in ("versions", "cloud")},
+        "table": table,
+        "state": row.state,
+        "reserved": row.reserved,
+        **({"error": found["error"]} if "error" in found else {}),
+    }
+
+
+def _values(table: list[list[str]], answer: Sequence[float] | None) -> dict[str, Any] | None:
+    """A design by name as results of before 0.2 have it: text where a cell is no number."""
+    if answer is None or not table or table[0][:2] != ["variable", "value"]:
+        return None
+    return {
+        name: x if is_numeric(text) else text
+        for (name, text, *_), x in zip(table[1 : 1 + len(answer)], answer, strict=True)
     }
 
 

@@ -176,6 +176,7 @@ class TrainingProblem(Problem):
     best_known: float | None = None
 
     answers: ClassVar[tuple[type, ...]] = (Trained,)
+    endings = (".json", ".csv", ".safetensors")
     last: ClassVar[bool] = True
     example_budget: ClassVar[str] = "steps=200"
     objective_title: ClassVar[str] = "held-out loss"

@@ -124,6 +124,7 @@ class PrivateTable(Problem):
     best_known: float | None = None
     limits: Any = field(default_factory=_NoLimits, repr=False)
 
+    endings = (".json", ".csv", ".npz")
     example_budget: ClassVar[str] = "rho=0.05"
 
     def __post_init__(self) -> None:

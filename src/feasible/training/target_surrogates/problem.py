@@ -63,6 +63,7 @@ class TargetProblem(Problem):
     best_known: float | None = None
 
     answers: ClassVar[tuple[type, ...]] = (Trained,)
+    endings = (".json", ".csv", ".safetensors")
     last: ClassVar[bool] = True
     example_budget: ClassVar[str] = "gradients=100"
     objective_title: ClassVar[str] = "training loss"

@@ -92,6 +92,7 @@ class CodingGame(Problem):
     best_known: float | None = None
 
     answers: ClassVar[tuple[type, ...]] = (Transcript,)
+    endings = (".json", ".csv", ".npz")
     example_budget: ClassVar[str] = "env_steps=20000"
 
     def __post_init__(self) -> None:

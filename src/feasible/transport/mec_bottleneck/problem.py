@@ -110,6 +110,7 @@ class RateLimitedCoupling(Problem):
     best_known: float | None = None
 
     answers: ClassVar[tuple[type, ...]] = (Chain,)
+    endings = (".json", ".csv", ".npz")
     example_budget: ClassVar[str] = "steps=2"
 
     def __post_init__(self) -> None:

@@ -124,6 +124,7 @@ class EntropicTransport(Cached, Problem):
     best_known: float | None = None
 
     answers: ClassVar[tuple[type, ...]] = (Potentials, SparsePlan)
+    endings = (".json", ".csv", ".npz")
     example_budget: ClassVar[str] = "gradients=1000"
 
     def __post_init__(self) -> None:
@@ -389,10 +390,7 @@ class EntropicTransport(Cached, Problem):
         return [
             ("metric", "value", ""),
             *((k.replace("_", " "), f"{v:.9g}", "") for k, v in verdict.metrics.items()),
-            *(
-                (f"L1 error of the {k}", f"{v:.3g}", "of the mass")
-                for k, v in verdict.violations.items()
-            ),
+            *((k, f"{v:.3g}", "L1 error, of the mass") for k, v in verdict.violations.items()),
         ]
 
 

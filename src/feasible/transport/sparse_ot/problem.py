@@ -105,6 +105,7 @@ class SparseTransport(Cached, Problem):
     best_known: float | None = None
 
     answers: ClassVar[tuple[type, ...]] = (SparsePlan,)
+    endings = (".json", ".csv", ".npz")
     example_budget: ClassVar[str] = "gradients=2000"
 
     def __post_init__(self) -> None:

@@ -1,0 +1,55 @@
+"""report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import StoreOption, console, open_store
+from .runs import as_it_stands
+
+if TYPE_CHECKING:
+    from ..lab.store import Store
+
+
+def report(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="RACE|RUN|STUDY", help="Name or number; or `papers` for the gallery of papers."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
+    store: StoreOption = None,
+) -> None:
+    """Write a race, a run or a study as one self-contained HTML file: standings, convergence,
+    profiles, designs; of a run the design, the limits and every evaluation.
+    """
+    if reference == "papers":
+        from ..lab.claim import read_evidence
+        from ..lab.papers import papers
+        from ..lab.report import write_gallery
+
+        path = write_gallery([{**p, **(read_evidence(p["slug"]) or {})} for p in papers()], output)
+    else:
+        path = _report_stored(open_store(store, existing=True), reference, output)
+    console().print(f"report:   {path}", markup=False)
+
+
+def _report_stored(where: Store, reference: str, output: Path) -> Path:
+    """Write the report of what has that name in a store."""
+    command = f"feasible report {reference}"
+    row = where.find_run(reference)
+    if row is None and where.find_race(reference) is not None:
+        from ..lab.race import load_race
+        from ..lab.report import write_report
+
+        return write_report(load_race(where, reference), output, command=command)
+    from ..lab.run_report import write_run_report
+
+    row = where.run(reference)
+    return write_run_report(as_it_stands(where, row), output, command, row.state)

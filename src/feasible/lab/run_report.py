@@ -1,0 +1,57 @@
+"""One self-contained HTML file of a run or a study: design, limits, convergence, evaluations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from ..core.result import Result
+from ..core.rows import is_heading, sections
+from .report import page, picture, write_page
+
+ROWS = 2000
+"""Most evaluations that the page lists: the first ones."""
+
+
+def write_run_report(result: Result, path: str | Path, command: str = "", state: str = "") -> Path:
+    """Write a run or a study as one self-contained HTML file and return its path. The file replaces
+    an older one only when it is complete.
+
+    Args:
+        result: Of the run, as it stands.
+        path: The file.
+        command: How to write it again, shown as it stands.
+        state: Of the run in the store.
+    """
+    from plotly.offline import get_plotlyjs
+
+    library = Markup(get_plotlyjs().replace("\r\n", "\n"))
+    frame = result.to_frame()
+    tables = [(t[0], t[1:]) if is_heading(t[0]) else ((), t) for t in sections(result.table())]
+    html = page(
+        "run.html.j2",
+        scripts=[library],
+        library=library,
+        result=result,
+        name=result.run or result.problem.name,
+        lead=result.text().splitlines()[0],
+        state=state,
+        spent=", ".join(
+            f"{result.spent.get(r, 0):g} of {limit:g} {r}" for r, limit in result.budget.items()
+        ),
+        tables=tables,
+        pictures=[picture("progress", result.plot())] if result.trail else [],
+        columns=list(frame.columns),
+        rows=[[_cell(v) for v in row] for row in frame.head(ROWS).itertuples(index=False)],
+        total=len(frame),
+        command=command,
+    )
+    return write_page(Path(path), html)
+
+
+def _cell(value: object) -> str:
+    """A value of the table of evaluations as text."""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.6g}"
+    return str(value)
