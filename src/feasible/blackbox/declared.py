@@ -46,6 +46,10 @@ _TEXT = _Kind("text in quotes", _is_text)
 _YES_NO = _Kind("true or false, without quotes", lambda v: isinstance(v, bool))
 _NUMBER = _Kind("a number", _is_number)
 _LIMIT = _Kind("text or [low, high]", lambda v: isinstance(v, (str, list, tuple)))
+_TEXTS = _Kind(
+    "a list of text in quotes",
+    lambda v: isinstance(v, (list, tuple)) and all(map(_is_text, v)),
+)
 _ANY = _Kind("anything", lambda v: True)
 _CHOICES = _Kind(
     'a list of different words or numbers such as ["DMAc", "CHCl3"]',
@@ -65,14 +69,15 @@ _KNOWN: Mapping[str, _Kind] = {
     "noise": _Kind("a number, or true", lambda v: isinstance(v, bool) or _is_number(v)),
     "tolerance": _NUMBER,
     "variables": _table_of(_ANY, "temperature = {low = 20, high = 90}"),
+    "constraints": _Kind(
+        'a table of lines such as mixture = "a + b + c == 1"',
+        lambda v: _TEXTS.fits(list(v.values()) if isinstance(v, Mapping) else v),
+    ),
     "limits": _table_of(_LIMIT, 'stress = "<= 250 MPa"'),
     "scales": _table_of(_NUMBER, "stress = 250"),
     "budget": _table_of(_NUMBER, "evaluations = 60"),
     "method": _TEXT,
-    "command": _Kind(
-        "text, or a list of words",
-        lambda v: _is_text(v) or (isinstance(v, (list, tuple)) and all(map(_is_text, v))),
-    ),
+    "command": _Kind("text, or a list of words", lambda v: _is_text(v) or _TEXTS.fits(v)),
     "timeout": _NUMBER,
 }
 """What each key of a study file holds."""
@@ -82,6 +87,7 @@ _VARIABLE: Mapping[str, _Kind] = {
     "unit": _TEXT,
     "integer": _YES_NO,
     "log": _YES_NO,
+    "step": _NUMBER,
     "choices": _CHOICES,
 }
 """What each key of a variable holds."""
@@ -110,7 +116,10 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         [variables]
         temperature = {low = 20, high = 90, unit = "degC"}
         cycles = {low = 1, high = 8, integer = true}
+        share = {low = 0, high = 1, step = 0.05}
         solvent = {choices = ["DMAc", "CHCl3"]}
+        [constraints]                             # known, free, and kept by every proposal
+        mixture = "share + 0.1 cycles <= 1.2"
         [limits]
         stress = "<= 250 MPa"
         [budget]
@@ -143,6 +152,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         reference=data.get("reference"),
         limits=dict(data.get("limits", {})),
         scales=data.get("scales"),
+        known=_constraints(data.get("constraints", ())),
         name=data.get("name", "study"),
         maximize=data.get("maximize", False),
         noise=data.get("noise", 0.0),
@@ -157,6 +167,12 @@ def study_file(data: Mapping[str, Any]) -> StudyFile:
     return StudyFile(from_table(data), data.get("budget", {}), data.get("method"))
 
 
+def _constraints(given: Any) -> list[str] | None:
+    """Return the texts of known constraints on the variables."""
+    texts = list(given.values() if isinstance(given, Mapping) else given)
+    return texts or None
+
+
 def _variable(name: str, given: Any) -> Variable:
     if not isinstance(given, Mapping):
         raise ArgumentError(
@@ -169,7 +185,6 @@ def _variable(name: str, given: Any) -> Variable:
         return Categorical(name, list(given["choices"]), unit=unit)
     if "low" not in given or "high" not in given:
         raise ArgumentError(f"variable '{name}' needs low and high (or choices)")
-    log = given.get("log", False)
-    if given.get("integer"):
-        return Integer(name, given["low"], given["high"], unit=unit, log=log)
-    return Real(name, given["low"], given["high"], unit=unit, log=log)
+    kind = Integer if given.get("integer") else Real
+    log, step = given.get("log", False), given.get("step", 0)
+    return kind(name, given["low"], given["high"], unit=unit, log=log, step=step)

@@ -32,7 +32,7 @@ from .objective import Checks, Objective, Objectives, check_noise, one_objective
 from .outcome import Outcome
 from .reading import Reader
 from .showing import Shown
-from .space import Known, Space, known_constraint
+from .space import Known, Space, known_constraint, with_linear
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -72,8 +72,9 @@ class BlackBox(Shown):
             a front (`ObservedFront`), its objective minus the hypervolume.
         reference: With `objectives`: of each, by name, a value worse than all that is worth having,
             up to which the hypervolume counts.
-        known: Constraints on the inputs alone, free: a function (n, d) -> (n,) bool, SciPy's
-            constraint objects, or several.
+        known: Constraints on the inputs alone, free: text such as "a + b + c == 1" or
+            "a + 2 b <= 3", a function (n, d) -> (n,) bool, SciPy's constraint objects, or several.
+            Every proposal keeps them.
         check: A cheap first stage, check(x) -> mapping of limits, charged as `checks`; fun runs
             only where it passes. Or `Checks`, which also holds `known`.
         name: For people and stores; None for the function's.
@@ -214,6 +215,7 @@ class BlackBox(Shown):
         for f in functions:
             f.scales = {n: rest.pop(n) for n in list(rest) if f.owns(n)}
         declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, rest)
+        self.space, known_parts = with_linear(self.space, known_parts)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
         self.reader = Reader(goals, functions, declared, self.check is not None)
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:

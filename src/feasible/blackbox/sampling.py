@@ -45,7 +45,7 @@ def draw(problem: BlackBox, rng: np.random.Generator, n: int = 1) -> Float[np.nd
         u = rng.random((k, space.d))
         x = np.zeros((k, space.d))
         if space.bounded:
-            x = space.from_unit(u)
+            x = space.sample(u)
         else:
             normal = rng.standard_normal((k, space.d))
             for j in range(space.d):
@@ -91,7 +91,7 @@ def sobol_point(problem: BlackBox, seed: int, number: int) -> Float[np.ndarray, 
     """
     block, row = divmod(number, BLOCK)
     sequence = qmc.Sobol(problem.space.d, rng=np.random.default_rng([seed, 2**31, block]))
-    x = problem.space.from_unit(sequence.random(BLOCK))[row : row + 1]
+    x = problem.space.sample(sequence.random(BLOCK))[row : row + 1]
     if problem.allowed(x)[0]:
         return np.asarray(x[0])
     return draw(problem, np.random.default_rng([seed, number]))[0]

@@ -6,122 +6,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import LinearConstraint
 
 from ..core.errors import ArgumentError, ArgumentTypeError, BoundsError, NothingAllowed, ShapeError
+from .linear import Grid, Polytope, linear_constraint, on_grid, written
+from .variables import (
+    Categorical as Categorical,
+    Integer as Integer,
+    Real as Real,
+    Variable as Variable,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One input.
-
-    Attributes:
-        name: As people call it.
-        low: Lower bound; every evaluated point keeps to it. For categories the code 0.
-        high: Upper bound; for categories the code n - 1.
-        unit: For people.
-        integer: True for whole numbers and categories.
-        log: True if it is searched by its logarithm.
-        choices: The categories, whose places are the codes; empty for numbers.
-
-    Raises:
-        BoundsError: Bounds that cross, or between which there is nothing.
-    """
-
-    name: str
-    low: float
-    high: float
-    unit: str = ""
-    integer: bool = False
-    log: bool = False
-    choices: tuple[Any, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not (
-            isinstance(self.low, (int, float, np.number))
-            and isinstance(self.high, (int, float, np.number))
-        ):
-            raise ArgumentTypeError(
-                f"bounds of '{self.name}': got {self.low!r} and {self.high!r}, expected two numbers"
-            )
-        if math.isnan(self.low) or math.isnan(self.high):
-            raise BoundsError(
-                f"bounds of '{self.name}': got {self.low:g} and {self.high:g}, expected numbers"
-            )
-        if not self.low <= self.high:
-            raise BoundsError(
-                f"bounds of '{self.name}' cross: low {self.low:.17g} is above high {self.high:.17g}"
-            )
-        if self.low == math.inf or self.high == -math.inf:
-            raise BoundsError(
-                f"bounds of '{self.name}': no number lies between {self.low:g} and {self.high:g}"
-            )
-        if (
-            math.isfinite(self.low)
-            and math.isfinite(self.high)
-            and math.isinf(self.high - self.low)
-        ):
-            raise BoundsError(
-                f"bounds of '{self.name}': {self.low:g} and {self.high:g} are too far apart for a "
-                "double"
-            )
-        if self.integer and np.floor(self.high) < np.ceil(self.low):
-            raise BoundsError(
-                f"bounds of '{self.name}': no whole number lies between {self.low:g} and "
-                f"{self.high:g}"
-            )
-        if self.log and not self.low > 0:
-            raise BoundsError(
-                f"bounds of '{self.name}': a log scale needs low > 0, got {self.low:g}"
-            )
-
-    @property
-    def title(self) -> str:
-        """Name with unit, as tables and axes show it."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
-
-    def show(self, value: float) -> str:
-        """A value for people."""
-        if self.choices:
-            return str(self.choices[round(value)])
-        return f"{value:.0f}" if self.integer else f"{value:.8g}"
-
-
-def Real(  # noqa: N802
-    name: str, low: float, high: float, *, unit: str = "", log: bool = False
-) -> Variable:
-    """A real variable between low and high."""
-    return Variable(name, float(low), float(high), unit, log=log)
-
-
-def Integer(  # noqa: N802
-    name: str, low: int, high: int, *, unit: str = "", log: bool = False
-) -> Variable:
-    """A whole number between low and high, both included."""
-    return Variable(name, float(low), float(high), unit, integer=True, log=log)
-
-
-def Categorical(name: str, choices: Sequence[Any], *, unit: str = "") -> Variable:  # noqa: N802
-    """One of several choices without an order."""
-    if (
-        isinstance(choices, str)
-        or len(choices) < 1
-        or len({str(c) for c in choices}) != len(choices)
-    ):
-        raise ArgumentError(
-            f"choices of '{name}': got {list(choices)!r}, expected one or more different values"
-        )
-    return Variable(name, 0.0, float(len(choices) - 1), unit, integer=True, choices=tuple(choices))
-
-
 class Space:
     """An ordered list of variables. Points are rows of float64 arrays (n, d), categories codes.
+
+    Args:
+        variables: In order.
+        linear: Known linear constraints (SciPy's) that every point keeps.
 
     Attributes:
         variables: In order.
@@ -129,10 +38,12 @@ class Space:
         low: (d,) lower bounds, whole for whole numbers.
         high: (d,) upper bounds.
         integer: (d,) True for whole numbers and categories.
+        step: (d,) distance of neighbouring values: 1 for these, that of a grid, 0 for other reals.
+        linear: The linear constraints that every point keeps.
         bounded: True if every bound is finite.
     """
 
-    def __init__(self, variables: Sequence[Variable]):
+    def __init__(self, variables: Sequence[Variable], linear: Sequence[LinearConstraint] = ()):
         if not variables:
             raise BoundsError("bounds are empty: expected at least one variable")
         names = [v.name for v in variables]
@@ -149,20 +60,60 @@ class Space:
             [np.floor(v.high) if v.integer else v.high for v in variables], dtype=float
         )
         self.integer = np.array([v.integer for v in variables])
+        self.step = np.array([v.spacing for v in variables])
+        for j, v in enumerate(variables):
+            if v.step:
+                levels = math.floor((self.high[j] - self.low[j]) / v.step + 1e-9)
+                self.high[j] = written(self.low[j] + levels * v.step, self.low[j], v.step)
         self.bounded = bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
         self.snapped: np.ndarray | None = None
         """What `from_unit` returned last: inside the box and unchangeable, so that evaluating it
         need not snap again.
         """
         self._whole = np.flatnonzero(self.integer)
+        self._stepped = bool((self.step[~self.integer] > 0).any() or (self.step > 1).any())
+        self.linear = tuple(linear)
+        self._tied = np.empty(0, dtype=int)
+        self._polytope: Polytope | None = None
+        if linear:
+            self._tie()
         self._open = bool(
             np.isinf(self.low).all() and np.isinf(self.high).all() and not self.integer.any()
+        )
+
+    def _tie(self) -> None:
+        """Read the linear constraints on the variables that they name."""
+        dense = [
+            np.atleast_2d(np.asarray(c.A.toarray() if hasattr(c.A, "toarray") else c.A, float))
+            for c in self.linear
+        ]
+        tied = np.flatnonzero(np.vstack(dense).any(axis=0))
+        for j in tied.tolist():
+            if self.variables[j].choices:
+                raise ArgumentError(
+                    f"known: '{self.names[j]}' is a choice, and has no place in a linear constraint"
+                )
+        self._tied = tied
+        self._polytope = Polytope(
+            [
+                LinearConstraint(a[:, tied], c.lb, c.ub)
+                for a, c in zip(dense, self.linear, strict=True)
+            ],
+            Grid(self.low[tied], self.high[tied], self.step[tied]),
+            [self.names[j] for j in tied],
         )
 
     @property
     def d(self) -> int:
         """Number of variables."""
         return len(self.variables)
+
+    @property
+    def tied(self) -> bool:
+        """True where linear constraints with an equality move points: no point of the box keeps
+        them by chance.
+        """
+        return self._polytope is not None and self._polytope.equal
 
     @classmethod
     def of(cls, bounds: Any) -> Space:
@@ -202,7 +153,8 @@ class Space:
 
     def snap(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """A copy clipped to the box, with integers and categories rounded (halves away from the
-        lower bound up).
+        lower bound up), values with a step moved to the nearest, and points moved to where they
+        keep linear equalities.
         """
         if x.ndim != 2 or x.shape[1] != self.d:
             raise ShapeError(
@@ -217,6 +169,10 @@ class Space:
             out[:, self._whole] = np.clip(
                 np.floor(out[:, self._whole] + 0.5), self.low[self._whole], self.high[self._whole]
             )
+        if self._stepped:
+            out = on_grid(out, Grid(self.low, self.high, self.step))
+        if self._polytope is not None and self._polytope.equal:
+            out[:, self._tied] = self._polytope.snap(out[:, self._tied])
         return out
 
     def vector(self, point: Any, *, what: str = "point") -> Float[np.ndarray, " d"]:
@@ -250,7 +206,11 @@ class Space:
                     f"{what}: {v.name} = {value:.10g} is outside [{lo:g}, {hi:g}], by {excess:.3g} "
                     f"past {bound:g}"
                 )
-        return self.snap(x[None])[0]
+        for v, value in zip(self.variables, x.tolist(), strict=True):
+            if v.integer and abs(value - round(value)) > 1e-9:
+                raise BoundsError(f"{what}: {v.name} = {value:.10g}, expected a whole number")
+        # off the grid or the equalities it stays: it says what was done, not what to do
+        return np.where(self.integer, np.round(x), x)
 
     def _code(self, v: Variable, value: Any) -> float:
         if not v.choices:
@@ -287,12 +247,29 @@ class Space:
         x = np.where(
             self.integer, self.low + np.floor(np.minimum(u, 1 - 1e-12) * span), self.low + u * span
         )
+        if self._stepped:
+            grid = self.step > 0
+            step = np.where(grid, self.step, 1.0)
+            levels = np.round((self.high - self.low) / step) + 1
+            place = np.floor(np.minimum(u, 1 - 1e-12) * levels)
+            x = np.where(grid, self.low + place * step, x)
         for j in self._logs:
             lo, hi = math.log(self.low[j]), math.log(self.high[j])
             x[:, j] = np.exp(lo + u[:, j] * (hi - lo))
         self.snapped = self.snap(x)
         self.snapped.flags.writeable = False
         return self.snapped
+
+    def sample(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Points to try from points of [0, 1]^d: `from_unit`, but where linear constraints let
+        (almost) nothing through, points that keep them, uniform where u is uniform.
+        """
+        polytope = self._polytope
+        if polytope is None or not self.bounded or not polytope.needed:
+            return self.from_unit(u)
+        x = np.array(self.from_unit(u))
+        x[:, self._tied] = polytope.sample(np.ascontiguousarray(u[:, self._tied]))
+        return x
 
     @property
     def _logs(self) -> list[int]:
@@ -310,11 +287,7 @@ class Space:
 
 def _variable(name: str, b: Any) -> Variable:
     if isinstance(b, Variable):
-        return (
-            b
-            if b.name == name
-            else Variable(name, b.low, b.high, b.unit, b.integer, b.log, b.choices)
-        )
+        return b if b.name == name else replace(b, name=name)
     try:
         low, high, *unit = b
         low, high = (
@@ -330,6 +303,17 @@ def _variable(name: str, b: Any) -> Variable:
 
 Known = Callable[[np.ndarray], np.ndarray]
 """(n, d) points -> (n,) bool: True where a point may be tried."""
+
+
+def with_linear(space: Space, known: Sequence[Any]) -> tuple[Space, list[Any]]:
+    """Read known constraints that are text, and return the space in which linear ones are kept,
+    with all of them. Raises ArgumentError, or NothingAllowed where no point keeps them.
+    """
+    read = [linear_constraint(k, space.names) if isinstance(k, str) else k for k in known]
+    linear = [k for k in read if hasattr(k, "A")]
+    for k in linear:
+        known_constraint(k, space.d)  # checks its shape
+    return (Space(space.variables, [*space.linear, *linear]) if linear else space), read
 
 
 def known_constraint(given: Any, d: int) -> Known:
@@ -378,15 +362,16 @@ def known_constraint(given: Any, d: int) -> Known:
 
         return test
     raise ArgumentTypeError(
-        f"known: got {type(given).__name__}, expected a function (n, d) -> (n,) bool, "
-        "LinearConstraint or NonlinearConstraint"
+        f"known: got {type(given).__name__}, expected a function (n, d) -> (n,) bool, text such as "
+        "'a + b <= 1', LinearConstraint or NonlinearConstraint"
     )
 
 
 def sample_allowed(
     space: Space, allowed: Known | None, n: int, uniform: Callable[[int], np.ndarray]
 ) -> Float[np.ndarray, "n d"]:
-    """n points of the box that the known constraints let through, by rejection.
+    """n points of the box that the known constraints let through, by rejection; linear ones that
+    let (almost) nothing through are sampled from directly.
 
     Args:
         space: The box.
@@ -398,11 +383,11 @@ def sample_allowed(
         NothingAllowed: The measured acceptance rate, which the error names, is below 1e-4.
     """
     if allowed is None:
-        return space.from_unit(uniform(n))
+        return space.sample(uniform(n))
     kept: list[np.ndarray] = []
     got = tried = 0
     while got < n:
-        x = space.from_unit(uniform(max(256, n)))
+        x = space.sample(uniform(max(256, n)))
         good = x[allowed(x)]
         kept.append(good)
         got, tried = got + len(good), tried + len(x)

@@ -41,6 +41,7 @@ class Domain:
         columns: By variable, its features.
         real: Features of the real variables.
         whole: Indices of the whole numbers and categories.
+        stepped: Indices of the real variables on a grid.
     """
 
     def __init__(self, space: Space, known: Known | None = None, task: int | None = None):
@@ -63,6 +64,7 @@ class Domain:
         self.whole = [
             j for j, v in enumerate(space.variables) if v.integer and space.high[j] > space.low[j]
         ]
+        self.stepped = [j for j in np.flatnonzero(space.step > 0).tolist() if j not in self.whole]
 
     def z(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Features of points."""
@@ -180,7 +182,7 @@ class AcquisitionSearch:
                 jump = self.rng.random(len(moved)) < 0.2
                 lo, hi = int(d.space.low[j]), int(d.space.high[j])
                 moved[jump, j] = self.rng.integers(lo, hi + 1, int(jump.sum()))
-            parts.append(self.hold(moved))
+            parts.append(self.hold(d.space.snap(moved) if len(moved) else moved))
         x = np.concatenate(parts)
         x = x[self.fits(x)]
         return np.unique(x, axis=0) if len(x) else x
@@ -207,11 +209,12 @@ class AcquisitionSearch:
         if not len(pool):
             pool = self.hold(self.domain.covering(1, self.rng))
         values = self.values(score, pool)
-        for _ in range(4 if self.domain.whole else 1):
+        grid = bool(self.domain.whole or self.domain.stepped)
+        for _ in range(4 if grid or self.domain.space.tied else 1):
             before = len(pool)
             start = self.pick(values)
             grown = [self.climb(score, pool[start])]
-            if self.domain.whole:
+            if grid:
                 grown.append(self.neighbours(pool[int(np.argmax(values))]))
             if self.domain.known is not None:
                 grown.append(self.wander(pool[int(np.argmax(values))]))
@@ -309,11 +312,13 @@ class AcquisitionSearch:
         return np.where(inside[:, None], ends, back)
 
     def neighbours(self, x: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n d"]:
-        """Points that differ in one whole number (by one) or one category (by any choice)."""
+        """Points that differ in one number of a grid (by a step) or one category (by any)."""
         out = []
-        for j in self.domain.whole:
-            v = self.domain.space.variables[j]
-            values: Iterable[float] = range(len(v.choices)) if v.choices else (x[j] - 1, x[j] + 1)
+        for j in (*self.domain.whole, *self.domain.stepped):
+            v, step = self.domain.space.variables[j], float(self.domain.space.step[j])
+            values: Iterable[float] = (
+                range(len(v.choices)) if v.choices else (x[j] - step, x[j] + step)
+            )
             for value in values:
                 if (
                     j not in self.held
@@ -323,7 +328,7 @@ class AcquisitionSearch:
                     y = x.copy()
                     y[j] = value
                     out.append(y)
-        return np.array(out[:200]).reshape(-1, len(x))
+        return self.domain.space.snap(np.array(out[:200]).reshape(-1, len(x)))
 
     def wander(self, x: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n d"]:
         """Points around x at several distances: along the boundary of the allowed set, where L-BFGS

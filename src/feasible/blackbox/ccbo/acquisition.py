@@ -285,7 +285,7 @@ class Region:
             ]
         points = []
         for combination in combinations:
-            x = np.array(space.from_unit(draw(n)))
+            x = np.array(space.sample(draw(n)))
             x[:, cats] = combination
             points.append(x)
         x = (

@@ -298,7 +298,7 @@ class CompositeBO(CompositeSettings, AskTell):
         space = problem.space
         if self.strategy == "random":
             source = np.random.default_rng([state.seed, RANDOM, number])
-            plain = Space([replace(v, log=False) for v in space.variables])
+            plain = Space([replace(v, log=False) for v in space.variables], space.linear)
             x = sample_allowed(plain, problem.known, 32, lambda k: source.random((k, space.d)))
         else:
             x = sample_allowed(

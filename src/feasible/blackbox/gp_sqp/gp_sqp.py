@@ -305,7 +305,8 @@ class GPSQP(AskTell):
                     0.5 * self.resolution if state.trusted else max(0.1 * state.radius, 1e-9)
                 )
             kind, point = GEOMETRY, view.point(view.unknown(near=local))
-        if problem.known is not None and not problem.known(_points(problem.space, point[None]))[0]:
+        test = problem.known
+        if problem.space.tied or (test and not test(_points(problem.space, point[None]))[0]):
             point = self._allowed(problem, state, view, point)
         objective, *constraints = view.foreseen(point)
         row = int(known.rows[i])
@@ -487,7 +488,7 @@ def _points(space: Space, u: np.ndarray) -> np.ndarray:
     """(n, d) points of the box at (n, d) points of the unit cube; whole numbers are scaled like
     reals, so that a model sees them evenly spaced.
     """
-    if not space.integer.any():
+    if not space.step.any():
         return space.from_unit(u)
     x = space.low + u * (space.high - space.low)
     for j, v in enumerate(space.variables):

@@ -81,7 +81,7 @@ class RandomSearch(AskTell):
             return start
         block, row = divmod(number, BLOCK)
         if block != state.block:
-            state.points = space.from_unit(
+            state.points = space.sample(
                 np.random.default_rng([state.seed, block]).random((BLOCK, space.d))
             )
             state.block = block
@@ -109,7 +109,7 @@ class SobolSearch(RandomSearch):
         while True:
             if state.cursor >= len(state.points):
                 size = max(2 * BLOCK, 2 * len(state.points))
-                state.points = space.from_unit(
+                state.points = space.sample(
                     qmc.Sobol(space.d, rng=np.random.default_rng(state.seed)).random(size)
                 )
             x = state.points[state.cursor]

@@ -78,6 +78,8 @@ def candidates(
             space.d, scramble=True, rng=np.random.default_rng(int(rng.integers(2**31 - 1)))
         ).random_base2(power)
         u = sobol[: method.candidates]
+    if space.tied:
+        u = space.unit(space.sample(u))
     x = new_points(space, known, u, taken)
     if method.local and not method.official:
         x = np.concatenate(
@@ -93,7 +95,7 @@ def new_points(
     x = to_box(space, u)
     if known is not None and len(x):
         x = x[known(x)]
-    if space.integer.any() or len(u) < 16:
+    if space.step.any() or len(u) < 16:
         old = {row.tobytes() for row in to_box(space, taken)}
         x = x[[row.tobytes() not in old for row in x]] if len(x) else x
     return x
