@@ -31,6 +31,7 @@ NAMES = (
     "mfac",
     "sparse_ot",
     "sinkhorn",
+    "transport_relatives",
     "recipes",
     "schedules",
     "lion_k",

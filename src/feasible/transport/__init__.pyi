@@ -23,6 +23,10 @@ from .mec_bottleneck.world import (
 )
 from .plan import SparsePlan as SparsePlan
 from .sinkhorn_newton_sparse import instances as instances, peers as peers
+from .sinkhorn_newton_sparse.barycenter import (
+    Barycenter as Barycenter,
+    sinkhorn_newton_barycenter as sinkhorn_newton_barycenter,
+)
 from .sinkhorn_newton_sparse.coupling import Coupling as Coupling, Couplings as Couplings
 from .sinkhorn_newton_sparse.point_clouds import (
     sinkhorn_newton_points as sinkhorn_newton_points,
@@ -37,6 +41,10 @@ from .sinkhorn_newton_sparse.settings import SinkhornNewtonSettings as SinkhornN
 from .sinkhorn_newton_sparse.sinkhorn_newton import (
     SinkhornNewton as SinkhornNewton,
     sinkhorn_newton as sinkhorn_newton,
+)
+from .sinkhorn_newton_sparse.unbalanced import (
+    UnbalancedCoupling as UnbalancedCoupling,
+    sinkhorn_newton_unbalanced as sinkhorn_newton_unbalanced,
 )
 from .sparse_ot.problem import SparseTransport as SparseTransport
 from .sparse_ot.result import SparseOT as SparseOT, SparseOTBatch as SparseOTBatch

@@ -95,3 +95,18 @@ def test_bad_images_are_named():
     ):
         with pytest.raises(ArgumentError, match=words):
             wasserstein_1(p, q)
+
+
+def test_a_function_may_be_the_cost():
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(6, 3)), draw.normal(size=(5, 3))
+    mine = sinkhorn_newton_points(x, y, cost=lambda p, q: -(p @ q.T), reg=0.1)
+    np.testing.assert_allclose(mine.plan, sinkhorn_newton(None, None, -(x @ y.T), 0.1).plan)
+    batch = cost_of_points(np.stack([x, x]), np.stack([y, y]), cost=lambda p, q: -(p @ q.T))
+    np.testing.assert_array_equal(batch[1], -(x @ y.T))
+    tensor = torch.tensor(x, requires_grad=True)
+    found = sinkhorn_newton_points(tensor, torch.tensor(y), cost=lambda p, q: -(p @ q.mT), reg=0.1)
+    found.value.backward()
+    np.testing.assert_allclose(tensor.grad, -mine.plan @ y, atol=1e-9)
+    with pytest.raises(ShapeError, match="expected \\(6, 5\\)"):
+        cost_of_points(x, y, cost=lambda p, q: p @ p.T)

@@ -23,6 +23,9 @@ Newton step `paper.newton_of_the_paper`.
 - `coupling`: what the function returns.
 - `implicit`: first and second derivatives of what was solved.
 - `point_clouds`: transport between point clouds, Wasserstein distances of images.
+- `semidual`: both stages for relatives of the problem.
+- `unbalanced`: masses that need not agree, and need not all be moved.
+- `barycenter`: the distribution that is nearest to several others.
 - `problem`: `EntropicTransport`, the problem of a run.
 - `instances`: ready-made problems.
 - `peers`: POT, OTT-JAX, geomloss and exact solvers.

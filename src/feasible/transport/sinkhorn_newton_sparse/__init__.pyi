@@ -1,4 +1,8 @@
 from . import instances as instances, peers as peers
+from .barycenter import (
+    Barycenter as Barycenter,
+    sinkhorn_newton_barycenter as sinkhorn_newton_barycenter,
+)
 from .coupling import Coupling as Coupling, Couplings as Couplings
 from .point_clouds import (
     sinkhorn_newton_points as sinkhorn_newton_points,
@@ -8,3 +12,7 @@ from .point_clouds import (
 from .problem import EntropicTransport as EntropicTransport, Potentials as Potentials
 from .settings import SinkhornNewtonSettings as SinkhornNewtonSettings
 from .sinkhorn_newton import SinkhornNewton as SinkhornNewton, sinkhorn_newton as sinkhorn_newton
+from .unbalanced import (
+    UnbalancedCoupling as UnbalancedCoupling,
+    sinkhorn_newton_unbalanced as sinkhorn_newton_unbalanced,
+)

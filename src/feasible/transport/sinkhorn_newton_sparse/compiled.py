@@ -266,7 +266,7 @@ def keep_sparse(ptr, idx, val, alpha, beta, least):  # type: ignore[no-untyped-d
 
 
 @_fast
-def _schur(ptr, idx, val, inverse_rows, diagonal, z, out):  # type: ignore[no-untyped-def]
+def schur(ptr, idx, val, inverse_rows, diagonal, z, out):  # type: ignore[no-untyped-def]
     """out = (diag(diagonal) - P' diag(inverse_rows) P) z."""
     for j in range(len(z)):
         out[j] = diagonal[j] * z[j]
@@ -310,7 +310,7 @@ def conjugate_gradients(  # type: ignore[no-untyped-def]
     goal = tolerance * math.sqrt(size)
     done = 0
     while done < most:
-        _schur(ptr, idx, val, inverse_rows, diagonal, p, q)
+        schur(ptr, idx, val, inverse_rows, diagonal, p, q)
         curvature = 0.0
         for j in range(m):
             curvature += p[j] * q[j]

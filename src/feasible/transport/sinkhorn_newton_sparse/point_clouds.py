@@ -13,13 +13,14 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, ShapeError, nearest
-from ..arrays import is_torch, plain
+from ..arrays import is_torch, plain, stacked
 from .coupling import Coupling, Couplings
 from .settings import SinkhornNewtonSettings
 from .sinkhorn_newton import sinkhorn_newton
@@ -27,22 +28,49 @@ from .sinkhorn_newton import sinkhorn_newton
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-COSTS = ("sqeuclidean", "euclidean", "cityblock", "chebyshev", "cosine")
+COSTS = (
+    "sqeuclidean",
+    "euclidean",
+    "cityblock",
+    "chebyshev",
+    "cosine",
+    "correlation",
+    "canberra",
+    "braycurtis",
+    "jensenshannon",
+    "hamming",
+)
 """Cost names, as SciPy has them."""
 REG, TOL = 1e-4, 1e-9
 """Of Wasserstein distances: the entropy's weight as a share of the largest cost, and the error of
 the marginals.
 """
-Ground = Literal["sqeuclidean", "euclidean", "cityblock", "chebyshev", "cosine"]
+Ground = (
+    Literal[
+        "sqeuclidean",
+        "euclidean",
+        "cityblock",
+        "chebyshev",
+        "cosine",
+        "correlation",
+        "canberra",
+        "braycurtis",
+        "jensenshannon",
+        "hamming",
+    ]
+    | Callable[[Any, Any], Any]
+)
+"""A name, or a function of x and y that returns their costs (n, m)."""
 
 
-def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
+def cost_of_points(x: Any, y: Any, cost: Ground | str = "sqeuclidean") -> Any:
     """Costs of points; of torch tensors a tensor in double precision, with a gradient.
 
     Args:
         x: (n, d), or (batch, n, d).
         y: (m, d), or (batch, m, d).
-        cost: One of `COSTS`.
+        cost: One of `COSTS`, or a function of x and y (arrays or tensors, as given, one batch
+            entry at a time) that returns their costs (n, m).
 
     Returns:
         (n, m), or (batch, n, m).
@@ -56,8 +84,8 @@ def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
         >>> cost_of_points([[0.0], [1.0]], [[3.0]]).tolist()
         [[9.0], [4.0]]
     """
-    if cost not in COSTS:
-        raise ArgumentError(f"cost={cost!r}: {nearest(str(cost), COSTS)}")
+    if not callable(cost) and cost not in COSTS:
+        raise ArgumentError(f"cost={cost!r}: {nearest(str(cost), COSTS)}, or a function of x and y")
     shapes = [tuple(p.shape) if is_torch(p) else np.shape(p) for p in (x, y)]
     for name, points, shape in (("x", x, shapes[0]), ("y", y, shapes[1])):
         if len(shape) not in (2, 3) or 0 in shape:
@@ -75,6 +103,8 @@ def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
             f"x has shape {shapes[0]} and y {shapes[1]}: expected the same dimensions, and batches "
             "of one size"
         )
+    if callable(cost):
+        return _own_cost(x, y, cost, shapes)
     if is_torch(x) or is_torch(y):
         return _torch_cost(x, y, cost)
     from scipy.spatial.distance import cdist
@@ -83,6 +113,23 @@ def cost_of_points(x: Any, y: Any, cost: str = "sqeuclidean") -> Any:
     if x.ndim == 3:
         return np.stack([cdist(p, q, cost) for p, q in zip(x, y, strict=True)])
     return cdist(x, y, cost)
+
+
+def _own_cost(
+    x: Any, y: Any, cost: Callable[[Any, Any], Any], shapes: list[tuple[int, ...]]
+) -> Any:
+    """The costs that a function gives, of each pair of a batch.
+
+    Raises:
+        ShapeError: They have another shape than (n, m).
+    """
+    n, m = shapes[0][-2], shapes[1][-2]
+    pairs = zip(x, y, strict=True) if len(shapes[0]) == 3 else [(x, y)]
+    found = [cost(p, q) for p, q in pairs]
+    for one in found:
+        if tuple(np.shape(one)) != (n, m):
+            raise ShapeError(f"cost(x, y) has shape {tuple(np.shape(one))}, expected ({n}, {m})")
+    return stacked(found) if len(shapes[0]) == 3 else found[0]
 
 
 def _torch_cost(x: Any, y: Any, cost: str) -> Any:
@@ -98,13 +145,34 @@ def _torch_cost(x: Any, y: Any, cost: str) -> Any:
         x, y = x - middle, y - middle
         square = (x * x).sum(-1).unsqueeze(-1) + (y * y).sum(-1).unsqueeze(-2) - 2 * x @ y.mT
         return square.clamp_min(0)
-    if cost == "cosine":
+    if cost in ("cosine", "correlation"):
+        if cost == "correlation":
+            x, y = (p - p.mean(-1, keepdim=True) for p in (x, y))
         return (
             1
             - torch.nn.functional.normalize(x, dim=-1) @ torch.nn.functional.normalize(y, dim=-1).mT
         )
+    if cost in ("canberra", "braycurtis", "jensenshannon", "hamming"):
+        return _entrywise(x.unsqueeze(-2), y.unsqueeze(-3), cost)
     power = {"euclidean": 2.0, "cityblock": 1.0, "chebyshev": float("inf")}[cost]
     return torch.cdist(x, y, p=power, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _entrywise(p: Any, q: Any, cost: str) -> Any:
+    """Costs that are sums over the entries of both points, of tensors that broadcast."""
+    import torch
+
+    if cost == "hamming":
+        return (p != q).double().mean(-1)
+    if cost == "jensenshannon":
+        p, q = (r / r.sum(-1, keepdim=True) for r in (p, q))
+        middle = (p + q) / 2
+        halves = torch.special.entr(middle) - (torch.special.entr(p) + torch.special.entr(q)) / 2
+        return halves.sum(-1).clamp_min(0).sqrt()
+    apart, size = (p - q).abs(), p.abs() + q.abs()
+    if cost == "canberra":
+        return (apart / torch.where(size > 0, size, 1.0)).sum(-1)
+    return apart.sum(-1) / (p + q).abs().sum(-1)
 
 
 def sinkhorn_newton_points(
@@ -131,7 +199,8 @@ def sinkhorn_newton_points(
         y: (m, d) points.
         a: (n,) masses of x; None for uniform ones.
         b: (m,) masses of y; None for uniform ones.
-        cost: One of `COSTS`.
+        cost: One of `COSTS`, or a function of x and y that returns their costs (n, m); with a
+            gradient where torch can follow it.
         reg: Weight of the entropy, in the cost's unit.
         eta: 1 / reg, in its place.
         relative: reg is a share of the largest cost.

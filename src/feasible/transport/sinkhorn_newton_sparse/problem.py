@@ -18,7 +18,7 @@ from ...core.checks import real
 from ...core.errors import ArgumentError, Infeasible
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from ..arrays import cost_matrix, marginals
+from ..arrays import cost_matrix, is_torch, marginals, scalar
 from ..cached import Cached
 from ..plan import SparsePlan
 
@@ -130,14 +130,7 @@ class EntropicTransport(Cached, Problem):
     def __post_init__(self) -> None:
         self.cost = cost_matrix(self.cost, infinite=True)
         self.forbids = bool(self.cost.max() == np.inf)
-        self.reg = real("reg", self.reg, above=0)
-        if self.relative:
-            top = float(np.abs(self.cost[np.isfinite(self.cost)]).max(initial=0.0))
-            if not top > 0:
-                raise ArgumentError(
-                    "relative=True: the cost is zero everywhere, so reg has no unit"
-                )
-            self.reg, self.relative = self.reg * top, False
+        self.reg, self.relative = regularisation(self.reg, self.cost, self.relative), False
         self.masses = marginals(self.a, self.b, *self.cost.shape)
         self.a, self.b = self.masses
         if self.forbids:
@@ -392,6 +385,34 @@ class EntropicTransport(Cached, Problem):
             *((k.replace("_", " "), f"{v:.9g}", "") for k, v in verdict.metrics.items()),
             *((k, f"{v:.3g}", "L1 error, of the mass") for k, v in verdict.violations.items()),
         ]
+
+
+def regularisation(reg: Any, cost: Float[np.ndarray, "n m"], relative: bool) -> float:
+    """reg in the cost's unit, where it is given so, or as a share of the largest absolute cost.
+
+    Raises:
+        ArgumentError: It is not positive, or a share of a cost that is zero everywhere.
+        ArgumentTypeError: It is no number.
+    """
+    weight = real("reg", scalar(reg), above=0)
+    if not relative:
+        return weight
+    top = float(np.abs(cost[np.isfinite(cost)]).max(initial=0.0))
+    if not top > 0:
+        raise ArgumentError("relative=True: the cost is zero everywhere, so reg has no unit")
+    return weight * top
+
+
+def refuse_moving(cost: Any, relative: bool) -> None:
+    """Refuse a reg that moves with a cost whose gradient is required.
+
+    Raises:
+        ArgumentError: It does.
+    """
+    if relative and is_torch(cost) and cost.requires_grad:
+        raise ArgumentError(
+            "relative=True: reg moves with a cost that requires a gradient; give reg itself"
+        )
 
 
 def rounded(
