@@ -13,7 +13,7 @@ from .common import Figure, write
 
 TOL = 1e-8
 """L1 error of the optimality conditions at which everyone may stop, over the mass of the plan."""
-CENSORED = 20.0
+CENSORED = 6.0
 """Seconds after which a peer is stopped, and which then stand for its time."""
 
 
@@ -97,12 +97,12 @@ def _compiled(iterations: int, sinkhorn):
 
 
 def unbalanced(figures: list[Figure]) -> None:
-    """n = 500, from loosely to nearly kept marginals."""
+    """n = 300, from loosely to nearly kept marginals."""
     import ot
 
     from feasible.transport import sinkhorn_newton_unbalanced
 
-    n = 500
+    n = 300
     a, b, cost = clouds(n, 100)
     ones = np.ones((n, n))
     for reg, reg_m in ((0.05, 0.1), (0.01, 1.0), (0.002, 10.0)):
