@@ -165,7 +165,7 @@ def test_new_points_are_treated_as_the_unlabelled_rows_were():
     x, truth = blobs()
     y = few(truth, 2)
     model = TransductiveClustering(
-        mode="means", lam=0.0, base_mean=[0.5, 0.5, 0.5], max_iter=30, tol=0.0
+        mode="means", lam=0.0, normalize="l2", base_mean=[0.5] * 3, max_iter=30, tol=0.0
     ).fit(x, y)
     free = y < 0
     assert np.array_equal(model.predict(x[free]), model.transduction_[free])
@@ -174,6 +174,27 @@ def test_new_points_are_treated_as_the_unlabelled_rows_were():
     assert np.array_equal(model.classes_[p.argmax(1)], model.predict(x))
     far = squared_distances(normalized(x, [0.5] * 3, "l2") + model.shift_, model.cluster_centers_)
     assert np.allclose(p, np.exp(-far) / np.exp(-far).sum(1, keepdims=True), atol=1e-8)
+
+
+@pytest.mark.parametrize("normalize", [None, "l2"])
+def test_what_was_given_is_not_changed(normalize):
+    x, truth = blobs()
+    before = x.copy()
+    TransductiveClustering(normalize=normalize).fit(x, few(truth))
+    assert np.array_equal(x, before)
+
+
+def test_measurements_are_taken_as_they_are():
+    from sklearn.datasets import load_wine
+    from sklearn.preprocessing import StandardScaler
+
+    x, truth = load_wine(return_X_y=True)
+    y = few(truth, 5)
+    x = StandardScaler().fit_transform(x)
+    found = TransductiveClustering().fit(x, y).transduction_
+    assert (found == truth)[y < 0].mean() >= 0.9
+    # moving all points moves nothing else
+    assert np.array_equal(TransductiveClustering().fit(x + 100.0, y).transduction_, found)
 
 
 def test_a_larger_weight_of_the_graph_agrees_more_with_it():
@@ -368,7 +389,7 @@ def test_the_kernel_width_is_the_codes():
 def test_the_shift_moves_the_free_rows_mean_onto_the_supports():
     x, truth = blobs()
     y = few(truth, 4)
-    task = prepare(x, y, 3, ClusteringSettings(lam=0.0, mode="means"))
+    task = prepare(x, y, 3, ClusteringSettings(lam=0.0, mode="means", normalize="l2"))
     assert np.allclose(task.points[y >= 0].mean(0), task.points[y < 0].mean(0))
     assert np.array_equal(task.points[y >= 0], normalized(x, None, "l2")[y >= 0])
 
@@ -415,7 +436,7 @@ def test_every_method_solves_the_problem_within_any_budget_and_the_same_each_tim
 def test_a_run_ends_where_the_estimator_does(episode, method):
     given_ = load_method(method)
     model = TransductiveClustering(
-        mode=given_.mode, lam=given_.lam, base_mean=episode.base_mean
+        mode=given_.mode, lam=given_.lam, normalize="l2", base_mean=episode.base_mean
     ).fit(episode.features, episode.labels)
     result = feasible.solve(episode, load_method(f"{method}[tol=1e-4]"), budget=200)
     last = episode.judge(model.transduction_)

@@ -48,7 +48,8 @@ class ClusteringSettings:
         n_neighbors: Neighbours of a point in the graph, itself counted, >= 2; the code's 3.
         sigma: Width of the modes' kernel, in units of the prepared features; None: the code's
             estimate, sigma^2 = sum_pq w_pq |x_p - x_q|^2 / (5 N).
-        normalize: "l2" puts rows on the unit sphere, None leaves them.
+        normalize: "l2" puts rows on the unit sphere (for features of a network, as the paper has
+            it), None leaves them.
         shift: Move the queries' mean onto the support's, which assumes classes of about equal size.
         pin: The support keeps its labels in every iteration, as in the paper's problem.
         max_iter: Outer iterations at most; the code's 100.
@@ -63,7 +64,7 @@ class ClusteringSettings:
     lam: float = 0.7
     n_neighbors: int = 3
     sigma: float | None = None
-    normalize: str | None = "l2"
+    normalize: str | None = None
     shift: bool = True
     pin: bool = True
     max_iter: int = 100
@@ -259,7 +260,7 @@ def prepare(
     moved = np.zeros(points.shape[1])
     if settings.shift and labelled.any() and free.any():
         moved = points[labelled].mean(0) - points[free].mean(0)
-        points[free] += moved
+        points = np.where(free[:, None], points + moved, points)  # what was given stays as it is
     n, sigma2 = len(points), math.nan if settings.sigma is None else float(settings.sigma) ** 2
     w = sparse.csr_array((n, n))
     if settings.needs_graph and settings.mode == "fixed" and free.any():

@@ -76,8 +76,8 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             2 are usual.
         n_neighbors: Neighbours of a point, itself counted, >= 2: 3 joins each point to its two
             nearest.
-        normalize: "l2" puts rows on the unit sphere, after `base_mean` is subtracted; None leaves
-            them.
+        normalize: "l2" puts rows on the unit sphere, after `base_mean` is subtracted: for features
+            whose direction tells (embeddings), as the paper has it; None leaves them.
         base_mean: (D,) mean of the classes that the features were learned on; None for none.
         shift: Move the unlabelled rows' mean onto the labelled ones'; turn it off where class sizes
             differ much.
