@@ -43,7 +43,7 @@ def missed(plan, a, b, f, g, reg_m):
 
 
 def grown(solve, error, start: int = 50) -> tuple[float, float]:
-    """(seconds, error) of the shortest of runs with 50, 100, 200, ... iterations that is within TOL.
+    """(seconds, error) of the shortest of runs of 50, 100, 200, ... iterations within TOL.
 
     A peer's own stopping rule is another one for each, so each is given as many iterations as it
     needs, and only the last run is timed.

@@ -7,12 +7,7 @@ import pytest
 import torch
 
 from feasible.core.errors import ArgumentError, NotFinite, ShapeError
-from feasible.transport import (
-    sinkhorn_newton,
-    sinkhorn_newton_points,
-    wasserstein_1,
-    wasserstein_2,
-)
+from feasible.transport import sinkhorn_newton, sinkhorn_newton_points, wasserstein_1, wasserstein_2
 from feasible.transport.sinkhorn_newton_sparse.point_clouds import COSTS, cost_of_points
 
 
