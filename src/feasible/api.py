@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .core.active import Observer, check_options
@@ -39,6 +40,7 @@ def solve(
     evaluation_timeout: float | None = RunOptions.evaluation_timeout,
     find_feasible: bool = RunOptions.find_feasible,
     stop_at: float | None = RunOptions.stop_at,
+    progress: bool | None = None,
 ) -> Result:
     """Find the best answer within the limits and the budget.
 
@@ -65,6 +67,8 @@ def solve(
         stop_at: Stop with the evaluation that is feasible and reaches this value of the objective,
             in your own sense: at least it where the objective is maximised, at most it otherwise;
             of an objective with a target, the distance from it; of several, the hypervolume.
+        progress: Show on standard error what is spent, the time that is left and the best feasible
+            value; None: in a terminal and in a notebook.
 
     Returns:
         The best answer, its verdict, what was spent, the trail, and why the run stopped.
@@ -81,6 +85,7 @@ def solve(
         >>> round(float(result.answer[0]), 3)
         1.0
     """
+    from .lab.engines import IdleWorkers
     from .lab.stored import engine_of, method_label, method_spec
 
     chosen: str | None = None
@@ -110,7 +115,20 @@ def solve(
             f"{the_method.name} needs at least {least} evaluations to do more than start; the "
             f"budget is {budget['evaluations']:g}"
         )
-    if store is None:
+    given_observers = Observers(observers, notes).given
+    idle = (IdleWorkers(),) if workers > 1 else ()
+    spec = {
+        "problem": given if isinstance(given, str) else None,
+        "chosen": chosen,
+        "options": dataclasses.asdict(options),
+        "method": method_spec(the_method, label if method is None else method),
+    }
+    with _bars(progress, race=False) as bars:
+        watching = (*idle, *bars, *given_observers)
+        if store is not None:
+            return _solve_stored(
+                problem, the_method, label, budget, seed, watching, store, name, spec, notes
+            )
         with closing(engine_of(options)) as engine:
             result = run(
                 Run(
@@ -120,23 +138,38 @@ def solve(
                     seed=seed,
                     meter=Meter(budget),
                     engine=engine,
-                    observers=observers,
+                    observers=watching,
                     options=options,
                     notes=notes,
                 )
             )
-        result.chosen, result.method = chosen, label
-        return result
-    spec = {
-        "problem": given if isinstance(given, str) else None,
-        "chosen": chosen,
-        "options": dataclasses.asdict(options),
-        "method": method_spec(the_method, label if method is None else method),
-    }
-    watching = Observers(observers, notes).given
-    return _solve_stored(
-        problem, the_method, label, budget, seed, watching, store, name, spec, notes
-    )
+    result.chosen, result.method = chosen, label
+    return result
+
+
+@contextmanager
+def _bars(progress: bool | None, *, race: bool) -> Iterator[tuple[Any, ...]]:
+    """Yield the observer that shows how far a run or a race is, where that is wanted.
+
+    Args:
+        progress: True or False; None: in a terminal and in a notebook.
+        race: Whether it is a race.
+    """
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not progress:
+        yield ()
+        return
+    from rich.console import Console
+
+    from .lab.console import RaceProgress, SolveProgress
+
+    console = Console(stderr=True, highlight=False)
+    bars = RaceProgress(console) if race else SolveProgress(console)
+    try:
+        yield (bars,)
+    finally:
+        bars.stop()
 
 
 def _solve_stored(
@@ -211,6 +244,7 @@ def race(
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
+    progress: bool | None = None,
 ) -> RaceResult:
     """Race methods on problems under one budget: every (problem, method, seed) is a run.
 
@@ -229,6 +263,8 @@ def race(
         on_failure: "skip" lets a trial go on after a failed evaluation, "raise" ends it.
         trial_timeout: Seconds after which a trial is killed and counts as failed.
         stop_at: As in `solve`, for every trial; or by problem.
+        progress: Show on standard error the trials, and the time that is left; None: in a terminal
+            and in a notebook.
 
     Returns:
         The race with all its trials, whose objectives are to be minimised; it has `standings`,
@@ -239,19 +275,20 @@ def race(
     """
     from .lab.race import run_race
 
-    return run_race(
-        problems,
-        methods,
-        Budget.of(budget),
-        seeds,
-        store=store,
-        name=name,
-        jobs=jobs,
-        observers=observers,
-        on_failure=on_failure,
-        trial_timeout=trial_timeout,
-        stop_at=stop_at,
-    )
+    with _bars(progress, race=True) as bars:
+        return run_race(
+            problems,
+            methods,
+            Budget.of(budget),
+            seeds,
+            store=store,
+            name=name,
+            jobs=jobs,
+            observers=(*Observers(observers, []).given, *bars),
+            on_failure=on_failure,
+            trial_timeout=trial_timeout,
+            stop_at=stop_at,
+        )
 
 
 def reproduce(

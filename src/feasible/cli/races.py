@@ -93,6 +93,7 @@ def race(
                 jobs=jobs,
                 observers=watching,
                 trial_timeout=trial_timeout,
+                progress=False,
                 stop_at=stop_at,
             )
         finally:

@@ -129,6 +129,7 @@ def solve(
                 workers=workers,
                 evaluation_timeout=evaluation_timeout,
                 find_feasible=find_feasible,
+                progress=False,
                 stop_at=stop_at,
             )
         finally:

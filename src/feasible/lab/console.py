@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..core.result import HEADERS, Result
 from ..core.run import Run
@@ -26,55 +30,102 @@ from .trials import Race, Trial
 if TYPE_CHECKING:
     from .race import Key
 
+EVERY = 5.0
+"""Seconds between two lines of progress on a plain pipe."""
+
+
+def times() -> tuple[ProgressColumn, ...]:
+    """Return the columns of the time that is gone and the time that is left, which stay whole."""
+    gone, left = (Column(no_wrap=True, min_width=7) for _ in range(2))
+    label = TextColumn("left", table_column=Column(no_wrap=True, min_width=4))
+    return TimeElapsedColumn(table_column=gone), label, TimeRemainingColumn(table_column=left)
+
+
+class Bars(Progress):
+    """Bars that look up how far the work is each time they are drawn.
+
+    Args:
+        columns: What each bar shows.
+        console: Where.
+        look: Called before each drawing.
+    """
+
+    def __init__(self, *columns: ProgressColumn, console: Console, look: Callable[[], None]):
+        self.look = look
+        super().__init__(*columns, console=console, transient=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Look, then draw."""
+        self.look()
+        return super().get_renderables()
+
 
 class SolveProgress:
-    """Observer of one run: a bar of the budget with the best so far. On a plain pipe it prints a
-    line now and then.
+    """Observer of one run: a bar of the budget with the time that is left and the best feasible
+    value so far. On a plain pipe it prints a line now and then.
 
     Args:
         console: Where it prints.
     """
 
     def __init__(self, console: Console):
-        self.console, self.live = console, console.is_terminal
-        self.bar = Progress(
+        self.console, self.live = console, console.is_terminal or console.is_jupyter
+        self.task: TaskID | None = None
+        self.run: Run | None = None
+        self.best = "nothing measured yet"
+        self.begun = self.last = time.monotonic()
+        self.said = 0
+        self.bar = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[spent]}"),
+            *times(),
             TextColumn("{task.fields[best]}"),
             console=console,
-            transient=True,
+            look=self._look,
         )
-        self.task: TaskID | None = None
-        self.last = time.monotonic()
 
     def on_start(self, current: Run) -> None:
         """Show the bar."""
-        resource = next((r for r in current.budget if r != "seconds"), "seconds")
+        self.run, self.said = current, len(current.notes)
+        self.begun = self.last = time.monotonic()
         if self.live:
+            name = escape(f"{current.problem.name} by {current.method.name}")
+            self.task = self.bar.add_task(name, total=1.0, best=self.best, spent="")
             self.bar.start()
-            self.task = self.bar.add_task(
-                escape(f"{current.problem.name} by {current.method.name}"),
-                total=current.budget[resource],
-                best="",
-            )
 
     def on_point(self, current: Run, point: Point) -> None:
-        """Move the bar."""
-        resource = next((r for r in current.budget if r != "seconds"), "seconds")
-        spent = current.meter.snapshot().get(resource, 0)
-        text = best_text(point, current.problem.sign)
-        if self.live and self.task is not None:
-            self.bar.update(self.task, completed=spent, best=text)
-        elif time.monotonic() - self.last > 5:
+        """Take the best so far, and say what is new."""
+        self.best = best_text(point, current.problem.sign)
+        for note in current.notes[self.said :]:
+            self.console.print(note, markup=False, highlight=False)
+        self.said = len(current.notes)
+        if not self.live and time.monotonic() - self.last > EVERY:
             self.last = time.monotonic()
-            self.console.print(
-                f"{spent:g} of {current.budget[resource]:g} {resource}: {text}",
-                markup=False,
-                highlight=False,
-            )
+            share, spent = self.share()
+            left = (self.last - self.begun) * (1 - share) / share if share else math.inf
+            about = f", about {_duration(left)} left" if math.isfinite(left) else ""
+            self.console.print(f"{spent}: {self.best}{about}", markup=False, highlight=False)
+
+    def share(self) -> tuple[float, str]:
+        """How much of the budget is gone, by the resource of which most is, and that in words."""
+        if self.run is None:
+            return 0.0, ""
+        spent = self.run.meter.snapshot()
+        shares = {r: spent.get(r, 0.0) / limit for r, limit in self.run.budget.items() if limit}
+        if not shares:
+            return 0.0, ""
+        first = max(shares, key=lambda r: shares[r])
+        amount = spent.get(first, 0.0)
+        shown = f"{amount:.0f}" if first == "seconds" else f"{amount:g}"
+        return min(shares[first], 1.0), f"{shown} of {self.run.budget[first]:g} {first}"
+
+    def _look(self) -> None:
+        """Move the bar to where the run is."""
+        if self.task is not None:
+            share, spent = self.share()
+            self.bar.update(self.task, completed=share, best=escape(self.best), spent=spent)
 
     def on_finish(self, current: Run, result: Result) -> None:
         """Take the bar away."""
@@ -86,6 +137,13 @@ class SolveProgress:
             self.bar.stop()
 
 
+def _duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def best_text(point: Point, sign: float = 1.0) -> str:
     """Return the best so far in a few words.
 
@@ -95,7 +153,7 @@ def best_text(point: Point, sign: float = 1.0) -> str:
     """
     v = point.verdict
     if v.feasible:
-        return f"best {sign * v.objective:.6g}"
+        return f"best feasible {sign * v.objective:.6g}"
     return f"infeasible by {v.violation:.3g}"
 
 
@@ -107,22 +165,24 @@ class RaceProgress:
     """
 
     def __init__(self, console: Console):
-        self.console, self.live = console, console.is_terminal
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+        self.console, self.live = console, console.is_terminal or console.is_jupyter
         self.all: TaskID | None = None
         self.running: dict[Key, TaskID] = {}
         self.total = self.done = 0
+        self.begun, self.there = time.monotonic(), 0
+        self.bar = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            *times(),
+            console=console,
+            look=self._look,
+        )
 
     def on_race(self, race: Race, total: int, finished: int) -> None:
         """The race begins."""
         self.total, self.done = total, finished
+        self.begun, self.there = time.monotonic(), finished
         limits = ", ".join(f"{v:g} {k}" for k, v in race.budget.items())
         self.console.print(
             f"race {race.name}: {len(race.contests)} problems x {len(race.methods)} methods x "
@@ -132,8 +192,8 @@ class RaceProgress:
             highlight=False,
         )
         if self.live:
-            self.bar.start()
             self.all = self.bar.add_task("trials", total=total, completed=finished)
+            self.bar.start()
 
     def on_progress(self, key: Key, fraction: float) -> None:
         """A running trial moved."""
@@ -159,9 +219,21 @@ class RaceProgress:
         if self.live and self.all is not None:
             if key in self.running:
                 self.bar.remove_task(self.running.pop(key))
-            self.bar.update(self.all, completed=self.done)
         elif self.done % max(self.total // 10, 1) == 0 or self.done == self.total:
-            self.console.print(f"{self.done} of {self.total} trials", markup=False, highlight=False)
+            made, left = self.done - self.there, self.total - self.done
+            about = (time.monotonic() - self.begun) / made * left
+            self.console.print(
+                f"{self.done} of {self.total} trials"
+                + (f", about {_duration(about)} left" if left else ""),
+                markup=False,
+                highlight=False,
+            )
+
+    def _look(self) -> None:
+        """Move the bar of all trials by those that ended and by the parts of those that run."""
+        if self.all is not None:
+            shares = [t.completed / 100 for t in self.bar.tasks if t.id in self.running.values()]
+            self.bar.update(self.all, completed=self.done + sum(shares))
 
     def stop(self) -> None:
         """Take the bars away."""
@@ -193,7 +265,7 @@ def show_design(console: Console, rows: list[tuple[str, ...]] | list[list[str]])
             table = Table(box=None, show_header=False)
             table.add_row(*(escape(c) for c in row))
         else:
-            bad = kind == "metric" and len(row) > 3 and row[3].startswith("-")
+            bad = kind == "metric" and "VIOLATED" in row
             table.add_row(*(escape(c) for c in row), style="red" if bad else None)
     if table is not None:
         console.print(table)

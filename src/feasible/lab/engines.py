@@ -24,7 +24,7 @@ from ..core.checks import whole
 from ..core.errors import ArgumentError, EvaluationFailed
 from ..core.evaluating import InProcess
 
-__all__ = ["InProcess", "LocalProcesses", "cpu_count", "report"]
+__all__ = ["IdleWorkers", "InProcess", "LocalProcesses", "cpu_count", "report"]
 
 LOOK = 1.0
 """Seconds between two looks at whether busy workers are alive."""
@@ -57,6 +57,37 @@ class _Worker:
     deadline: float | None = None
 
 
+class IdleWorkers:
+    """Observer that says where a method cannot use the workers that it was given."""
+
+    SURE = 8
+    """Evaluations after which that is said."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_point(self, current: Any, point: Any) -> None:
+        """Look during the run."""
+        self._look(current)
+
+    def on_finish(self, current: Any, result: Any) -> None:
+        """Look at the end."""
+        self._look(current)
+
+    def _look(self, current: Any) -> None:
+        """Note once that most evaluations were proposed one at a time."""
+        engine, workers = current.engine, current.options.workers
+        if self.said or workers < 2 or not isinstance(engine, LocalProcesses):
+            return
+        if engine.asked >= self.SURE and 2 * engine.alone > engine.asked:
+            self.said = True
+            current.notes.append(
+                f"workers={workers}: {current.method.name} proposes one point at a time ("
+                f"{engine.alone} of {engine.asked} evaluations so far), so it keeps one worker "
+                "busy; without a method named, one that proposes batches is chosen"
+            )
+
+
 class LocalProcesses:
     """A pool of forked processes, each leader of its own process group so that a timeout ends its
     children too.
@@ -66,6 +97,10 @@ class LocalProcesses:
 
     Args:
         workers: Most processes at once.
+
+    Attributes:
+        asked: Calls that were asked for.
+        alone: Those of them that were asked for one at a time, while the other workers were idle.
 
     Raises:
         ArgumentError: The number is not positive, or this system cannot fork.
@@ -79,6 +114,7 @@ class LocalProcesses:
                 "does not have"
             )
         self.workers = workers
+        self.asked = self.alone = 0
         self._context = multiprocessing.get_context("fork")
         self._pool: list[_Worker] = []
         self._function: Callable[[Any], Any] | None = None
@@ -98,6 +134,8 @@ class LocalProcesses:
             timeout: Seconds after which a call has its process group killed.
             on_note: Called with (index, note) for what a call sends by `report`.
         """
+        self.asked += len(items)
+        self.alone += len(items) == 1
         if function != self._function:
             self.close()
             self._function = function
