@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from functools import partialmethod
 from pathlib import Path
@@ -11,6 +12,9 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(
         threads, "1"
     )  # two busy test processes are all there is, and a fork must not meet a pool of threads
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="feasible-state-")
+"""What tests run is no source that the person who runs them has run."""
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402

@@ -184,10 +184,13 @@ def _solve_stored(
     spec: dict[str, Any],
     notes: Sequence[str],
 ) -> Result:
+    from .lab.shown import facts_of
     from .lab.store import Store
     from .lab.stored import build_method, check_method, check_same, drive, stored_result
+    from .lab.trust import check_trusted, remember, sources
 
     where = store if isinstance(store, Store) else Store(store)
+    remember(sources(spec))
     row = where.find_run(name) if name is not None else None
     if row is None:
         row = where.create_run(
@@ -197,7 +200,11 @@ def _solve_stored(
             seed=seed,
             budget=dict(budget),
             name=name,
-            spec={**spec, "fingerprint": plain(problem.fingerprint())},
+            spec={
+                **spec,
+                "fingerprint": plain(problem.fingerprint()),
+                "shown": facts_of(problem),
+            },
         )
         return drive(where, row, problem, method, observers=observers, notes=notes)
     if row.kind != "solve":
@@ -211,6 +218,7 @@ def _solve_stored(
     if spec["chosen"] is None:
         check_method(row, method, label)
     elif row.method != label:
+        check_trusted(sources(row.spec), f"run '{name}'")
         method, notes = (
             build_method(row.spec.get("method"), row.method),
             [f"method chosen: {row.spec.get('chosen')}"],

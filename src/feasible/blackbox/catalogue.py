@@ -9,5 +9,6 @@ CATALOGUE = Catalogue.of_room(
     choose,
     MOVED,
     study_file=f"{__package__}.declared:study_file",
+    stored=f"{__package__}.stored:stored_problem",
     wraps="feasible.blackbox.BlackBox(function, bounds=...)",
 )

@@ -32,6 +32,8 @@ class Reader:
         objective: What is optimised; of several objectives the first.
         several: The objectives, where they are several.
         limits: All limits, those of constraint functions first.
+        functions: SciPy's constraint objects.
+        declared: The limits that were declared by text.
         columns: Metrics that every row has: the objectives, then what is limited.
         named: False until it is known which metric is the objective.
         staged: True where a cheap check comes before the function, so that a row may end early.
@@ -48,13 +50,13 @@ class Reader:
         self.objective = objective.parts[0] if isinstance(objective, Objectives) else objective
         self.named = self.objective.name is not None
         self.staged = staged
-        self._functions = list(functions)
-        self._declared = list(declared)
+        self.functions = list(functions)
+        self.declared = list(declared)
         self._lay_out()
 
     def _lay_out(self) -> None:
         """Set the limits and columns from what is known by now."""
-        limits = [limit for f in self._functions for limit in f.limits()] + self._declared
+        limits = [limit for f in self.functions for limit in f.limits()] + self.declared
         names = self.several.names if self.several else (self.objective.name or _NAME,)
         if self.named:
             for name in {q.name for q in limits} & set(names):
@@ -99,7 +101,7 @@ class Reader:
         return [
             str(k)
             for k in names
-            if k not in self.limits.names and not any(f.owns(str(k)) for f in self._functions)
+            if k not in self.limits.names and not any(f.owns(str(k)) for f in self.functions)
         ]
 
     def minimised(self, values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
@@ -142,11 +144,11 @@ class Reader:
     @property
     def _in_order(self) -> tuple[str, ...]:
         """What a function that gives no names returns, in this order."""
-        return (*self.objectives, *(q.name for q in self._declared))
+        return (*self.objectives, *(q.name for q in self.declared))
 
     def _expected(self) -> str:
         """What a function that gives no names should return, in words."""
-        limited = [q.name for q in self._declared]
+        limited = [q.name for q in self.declared]
         values = f" and {len(limited)} values for {', '.join(limited)}" if limited else ""
         if self.several:
             return f"the objectives {', '.join(self.objectives)}{values}"
@@ -157,7 +159,7 @@ class Reader:
     def add_constraints(self, x: Float[np.ndarray, " d"], outcome: Outcome) -> None:
         """Add the values of SciPy's constraint objects, or why they failed."""
         try:
-            for f in self._functions:
+            for f in self.functions:
                 outcome.metrics |= f.values(x)
         except (Exception, SystemExit) as error:
             outcome.failed, outcome.failure = why(error), Failure.of(error)
@@ -215,7 +217,7 @@ class Reader:
         tag: Int[np.ndarray, " n"],
     ) -> Observations:
         """Rows from outcomes: the one place that says what is done, infeasible or failed."""
-        learnt = [f.learn(o.metrics) for f in self._functions if f.size is None for o in outcomes]
+        learnt = [f.learn(o.metrics) for f in self.functions if f.size is None for o in outcomes]
         if any(learnt):
             self._lay_out()
         if not self.named and not self.staged:
@@ -276,7 +278,7 @@ class Reader:
         """Rows from a table of metrics, see `table`."""
         k = len(self.columns)
         if (
-            self._functions
+            self.functions
             or columns[:k] != self.columns
             or (not math.isfinite(np.vdot(values, values)) and not np.isfinite(values[:, :k]).all())
         ):

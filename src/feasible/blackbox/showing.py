@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from ..core.ledger import STATUS, Observation, Observations
 from ..core.limits import Limits
 from ..core.pareto import Cloud
-from ..core.plain import plain
+from ..core.plain import is_plain, plain
 from ..core.problem import Problem
 from ..core.verdict import Verdict
 from . import fronts
@@ -41,6 +41,7 @@ class Shown(Problem):
         tolerance: Largest violation that counts as feasible.
         best_point: From the literature.
         truth: True if fun is the truth.
+        free_repeats: True if exact repeats are answered from the ledger.
     """
 
     fun: Callable[..., Any] | None
@@ -48,6 +49,7 @@ class Shown(Problem):
     reader: Reader
     best_point: Any
     truth: bool
+    free_repeats: bool
 
     @property
     def goal(self) -> Objective:
@@ -216,6 +218,28 @@ class Shown(Problem):
             "scales": {
                 q.name: q.scale for q in self.reader.limits.limits if q.scale and not q.yes_no
             },
+        }
+
+    def declaration(self) -> dict[str, Any]:
+        """Variables, objectives, limits and constraints, without any function; read back by
+        `stored.stored_problem`.
+        """
+        reader, several = self.reader, self.reader.several
+        return {
+            "name": self.name,
+            "variables": [
+                {**asdict(v), "choices": [c if is_plain(c) else str(c) for c in v.choices]}
+                for v in self.space.variables
+            ],
+            "objectives": [asdict(part) for part in reader.parts],
+            "reference": several and dict(zip(several.names, several.reference, strict=True)),
+            "limits": [asdict(limit) for limit in reader.declared],
+            "constraints": [
+                {"name": f.name, "low": f.low, "high": f.high} for f in reader.functions
+            ],
+            "staged": reader.staged,
+            "free_repeats": self.free_repeats,
+            "tolerance": self.tolerance,
         }
 
     def outline(self) -> list[str]:

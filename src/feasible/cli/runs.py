@@ -18,8 +18,11 @@ from .common import (
     open_store,
     quiet_stdout,
 )
+from .trust import TrustOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from ..core.result import Result
@@ -191,6 +194,7 @@ def resume(
             help="Of a run, from now on: raise or skip, as for `feasible solve`.",
         ),
     ] = None,
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Go on with a run or race that was stopped, or work on a study whose problem has a function.
@@ -200,23 +204,27 @@ def resume(
     from ..core.errors import ArgumentError
     from ..lab.console import RaceProgress, SolveProgress
     from ..lab.race import resume_race
+    from ..lab.shown import shown_problem
     from ..lab.stored import build_method, build_problem, drive, extend, stored_result
+    from ..lab.trust import sources
     from .races import print_race
+    from .trust import confirm
 
     where = open_store(store, existing=True)
     row = where.find_run(reference)
     out = console(stderr=json)
-    if row is None and where.find_race(reference) is not None:
+    if row is None and (found := where.find_race(reference)) is not None:
         if add:
             raise ArgumentError(
                 "--add extends a run or a study; the trials of a race all have the same budget"
             )
         if on_failure is not None:
             raise ArgumentError("--on-failure is for runs; a race keeps what it began with")
+        confirm(sources(found["spec"]), trust=trust)
         watching = RaceProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
-                race = resume_race(where, reference, jobs=jobs, observers=watching)
+                race = resume_race(where, reference, jobs=jobs, observers=watching, trust=True)
             finally:
                 watching.stop()
         print_race(out, race, json=json, store=store)
@@ -232,19 +240,20 @@ def resume(
     if row.kind == "study":
         from .studies import open_study
 
-        study = open_study(where, row)
+        study = open_study(where, row, trust=trust, works=True)
         if study.experiments.automatic:
             made = study.work(timeout=evaluation_timeout)
             out.print(f"{made} evaluations made by this worker", markup=False)
         result = study.result()
     elif row.state == "finished":
-        result = stored_result(where, row, build_problem(row))
+        result = stored_result(where, row, shown_problem(row))
         out.print(
             f"run '{row.name}' is finished: {row.result['stopped'] if row.result else ''}; extend "
             "it with --add evaluations=N",
             markup=False,
         )
     else:
+        confirm(sources(row.spec), trust=trust)
         problem, method = build_problem(row), build_method(row.spec.get("method"), row.method)
         progress = SolveProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
@@ -290,8 +299,10 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show a run, a race or a study: design, constraints one by one, what was spent, failures; or
-    list what the store holds.
+    list what the store holds. Nothing that the store names is imported or run.
     """
+    from ..lab.shown import StoredProblem, shown_problem
+
     where = open_store(store, existing=True)
     out = console()
     if reference is None:
@@ -316,7 +327,8 @@ def show(
     if rows or csv:
         _print_frame(_frame(where, row), csv=csv, json=json)
         return
-    if row.kind == "study" or (row.state != "finished" and row.spec.get("problem")):
+    told = not isinstance(shown_problem(row), StoredProblem)
+    if told and (row.kind == "study" or row.state != "finished"):
         result = as_it_stands(where, row)
         if json:
             emit({**_as_json(result, row.state, row.reserved), "budget": row.budget})
@@ -369,39 +381,35 @@ def _show_stored(where: Store, row: RunRow, out: Any) -> None:
 
 
 def as_it_stands(where: Store, row: RunRow) -> Result:
-    """The result of a stored run or study now, without running anything."""
+    """The result of a stored run or study now, without running or importing anything that the
+    store names.
+    """
     if row.kind == "study":
-        from .studies import open_study
+        from .studies import show_study
 
-        return open_study(where, row).result()
-    from ..lab.stored import build_problem, stored_result
+        return show_study(where, row).result()
+    from ..lab.shown import shown_problem
+    from ..lab.stored import stored_result
 
-    return stored_result(where, row, build_problem(row))
+    return stored_result(where, row, shown_problem(row))
 
 
 def _frame(where: Store, row: RunRow) -> Any:
     import pandas as pd
 
+    from ..lab.shown import StoredProblem, shown_problem
     from ..lab.sizing import stored_rows
-    from ..lab.stored import build_problem
-    from .studies import open_study
 
     stored = where.evaluations(row.id)
     if not stored:
         return pd.DataFrame()
-    problem: Any = (
-        open_study(where, row).problem
-        if row.kind == "study"
-        else build_problem(row)
-        if row.spec.get("problem")
-        else None
-    )
-    if problem is None:
+    problem = shown_problem(row)
+    if isinstance(problem, StoredProblem):
         return pd.DataFrame(
             [
                 {
                     "id": r.row,
-                    **{f"x{i + 1}": v for i, v in enumerate(r.x)},
+                    **dict(zip(problem.names or _numbered(r.x), r.x, strict=True)),
                     **r.metrics,
                     "violation": r.violation,
                     "reason": r.reason or "",
@@ -413,6 +421,11 @@ def _frame(where: Store, row: RunRow) -> Any:
     if any(r.note for r in stored):
         frame["note"] = [r.note or "" for r in stored]
     return frame
+
+
+def _numbered(x: Sequence[float]) -> list[str]:
+    """Return names for components that have none."""
+    return [f"x{i + 1}" for i in range(len(x))]
 
 
 def _list(where: Store, out: Any, json: bool) -> None:

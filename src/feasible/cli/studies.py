@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import BudgetOption, JsonOption, StoreOption, console, emit, open_store
+from .trust import TrustOption
 
 if TYPE_CHECKING:
     from ..lab.rows import RunRow
@@ -59,6 +60,7 @@ def ask(
             "--pending", help="Print the experiments that are still out, instead of new ones."
         ),
     ] = False,
+    trust: TrustOption = False,
     store: StoreOption = None,
 ) -> None:
     """Print the next experiments. Fill in their results and give the table to `feasible tell`."""
@@ -76,7 +78,7 @@ def ask(
     ):  # before experiments are handed out
         raise ArgumentError(f"--output {output}: the folder {output.parent} does not exist")
     where = open_store(store)
-    opened, began = _open_or_begin(where, study, budget, method, seed, name, dry_run)
+    opened, began = _open_or_begin(where, study, budget, method, seed, name, dry_run, trust)
     note = console(stderr=True)
     if began:
         note.print(began, markup=False)
@@ -159,6 +161,7 @@ def tell(
     name: Annotated[
         str | None, typer.Option("--name", help="With --known, when beginning: the name.")
     ] = None,
+    trust: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -174,11 +177,11 @@ def tell(
 
     where = open_store(store)
     if known:
-        opened, began = _open_or_begin(where, study, budget, method, seed, name, False)
+        opened, began = _open_or_begin(where, study, budget, method, seed, name, False, trust)
         if began:
             console(stderr=True).print(began, markup=False)
     else:
-        opened = open_study(where, where.run(study))
+        opened = show_study(where, where.run(study))
     warnings: list[str] = []
     if id is not None:
         metrics: dict[str, float | None] = {}
@@ -241,19 +244,57 @@ def tell(
         out.print(f"best:     {reached}", markup=False)
 
 
-def open_study(store: Store, row: RunRow) -> Study:
-    """Return a stored study, its problem and method built again. Raises ArgumentError for a run."""
-    from ..core.errors import ArgumentError
-    from ..core.registry import load_method, read_study
-    from ..lab.stored import build_method, build_problem
+def show_study(store: Store, row: RunRow) -> Study:
+    """Return a stored study that can be shown and told, by what the store holds; nothing that it
+    names is imported. Raises ArgumentError for a run.
+    """
+    from ..core.problem import Method
+    from ..lab.shown import shown_problem
     from ..lab.study import Study
+
+    _check_kind(row)
+    return Study(store, row, shown_problem(row), Method())
+
+
+def _check_kind(row: RunRow) -> None:
+    """Raise ArgumentError where a stored run is no study."""
+    from ..core.errors import ArgumentError
 
     if row.kind != "study":
         raise ArgumentError(
             f"'{row.name}' is a {row.kind}, not a study: use 'feasible show' or 'feasible resume'"
         )
-    if row.spec.get("declared") is not None:
-        problem = read_study(row.spec["declared"]).problem
+
+
+def open_study(
+    store: Store, row: RunRow, *, trust: bool = False, given: str = "", works: bool = False
+) -> Study:
+    """Return a stored study, its problem and method built again.
+
+    Args:
+        store: Where it is.
+        row: The study.
+        trust: The user said that the code which it names may run.
+        given: The problem as the user gave it just now, which needs no question.
+        works: Its experiments will be run, by the command of its study file too.
+
+    Raises:
+        ArgumentError: It is a run.
+        NotTrusted: It names code that this user has not run before, and nobody could be asked.
+    """
+    from ..core.registry import load_method, read_study
+    from ..lab.shown import declared_problem
+    from ..lab.stored import build_method, build_problem
+    from ..lab.study import Study
+    from ..lab.trust import SHELL, sources
+    from .trust import confirm
+
+    _check_kind(row)
+    found = sources(row.spec, row.method)
+    confirm((s for s in found if s.name != given and (works or s.what != SHELL)), trust=trust)
+    declared = row.spec.get("declared")
+    if declared is not None:
+        problem = read_study(declared).problem if works else declared_problem(declared)
     else:
         problem = build_problem(row)
     spec = row.spec.get("method")
@@ -273,6 +314,7 @@ def _open_or_begin(
     seed: int,
     name: str | None,
     dry_run: bool,
+    trust: bool,
 ) -> tuple[Study, str]:
     from ..core.budget import Budget
     from ..core.errors import ArgumentError, BudgetError
@@ -280,6 +322,7 @@ def _open_or_begin(
     from ..lab.rows import RunRow
     from ..lab.stored import method_label
     from ..lab.study import Study
+    from ..lab.trust import remember, sources
 
     row = store.find_run(name or reference)
     declared: dict[str, Any] | None = None
@@ -292,7 +335,7 @@ def _open_or_begin(
             begun = StudyFile(load_problem(reference))
         row = store.find_run(name or begun.problem.name)
     if row is not None:
-        opened = open_study(store, row)
+        opened = open_study(store, row, trust=trust, given=reference)
         if budget is not None and dict(Budget.parse(budget)) != row.budget:
             raise ArgumentError(
                 f"study '{row.name}' has the budget "
@@ -342,6 +385,7 @@ def _open_or_begin(
         "declared": declared,
         "method": {"name": method},
     }
+    remember(sources(spec))
     opened = Study.create(
         store, problem, chosen, limits, name=name, seed=seed, spec=spec, label=method
     )

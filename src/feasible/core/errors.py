@@ -143,6 +143,10 @@ class StoreError(FeasibleError):
     """The store cannot be opened or written; the message says what to do."""
 
 
+class NotTrusted(StoreError):
+    """A store names code that this user has not run before, and nobody said that it may run."""
+
+
 class RunBusy(StoreError):
     """Another live process is driving this run."""
 

@@ -108,6 +108,12 @@ class Problem:
         """
         return {}
 
+    def declaration(self) -> dict[str, Any] | None:
+        """What a store keeps so that its runs can be shown without the code that made it: plain
+        data, which the room reads back (`Catalogue.stored`). None: its name and sense are all.
+        """
+        return None
+
     # -- how it is shown ---------------------------------------------------------------------------
 
     names: tuple[str, ...] = ()

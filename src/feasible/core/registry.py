@@ -72,6 +72,7 @@ class Catalogue:
         wraps: A call that makes a problem of this room of a plain function, for error messages.
         study_file: "module:function" of what reads a study file's table as a `StudyFile`; see
             `read_study`.
+        stored: "module:function" of what reads `Problem.declaration`; see `lab.shown`.
     """
 
     room: str
@@ -82,6 +83,7 @@ class Catalogue:
     moved: Mapping[str, str] = field(default_factory=dict)
     study_file: str | None = None
     wraps: str = ""
+    stored: str | None = None
 
     @classmethod
     def of_room(
@@ -91,6 +93,7 @@ class Catalogue:
         moved: Mapping[str, str],
         study_file: str | None = None,
         wraps: str = "",
+        stored: str | None = None,
     ) -> Catalogue:
         """Chain the entries of a room and of its folders, in the order of their names.
 
@@ -101,6 +104,7 @@ class Catalogue:
             moved: former "module:class" of methods in stored runs -> registered name.
             study_file: "module:function" of what reads a study file, see `read_study`.
             wraps: a call that makes a problem of this room of a plain function.
+            stored: "module:function" of what reads a stored declaration.
         """
         room = importlib.import_module(package)
         folders = sorted(m.name for m in pkgutil.iter_modules(room.__path__) if m.ispkg)
@@ -116,6 +120,7 @@ class Catalogue:
             moved,
             study_file,
             wraps,
+            stored,
         )
 
 

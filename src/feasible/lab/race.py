@@ -28,9 +28,11 @@ from .owner import identity
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
+from .shown import contest_data, facts_of, shown_contest
 from .store import Store
 from .stored import drive, result_data
 from .trials import Contest, Race, Trial
+from .trust import check_trusted, remember, sources
 
 Key = tuple[str, str, int]
 
@@ -77,8 +79,10 @@ def run_race(
         "budget": dict(budget),
         "on_failure": on_failure,
         "stop_at": plan.stop_at,
+        "contests": {n: contest_data(_contest(p)) for n, p in plan.problems.items()},
         "versions": versions(),
     }
+    remember(sources(spec))
     race_id, label, found = _find_or_create(where, name, spec)
     if found is not None:
         for what in ("seeds", "budget", "problems", "methods", "stop_at"):
@@ -111,7 +115,12 @@ def _find_or_create(
 
 
 def resume_race(
-    store: Store, reference: str | int, *, jobs: int = 1, observers: Any = ()
+    store: Store,
+    reference: str | int,
+    *,
+    jobs: int = 1,
+    observers: Any = (),
+    trust: bool = False,
 ) -> RaceResult:
     """Run the trials of a stored race that are not finished.
 
@@ -120,9 +129,11 @@ def resume_race(
         reference: Its name or number.
         jobs: Local processes that run trials in parallel.
         observers: As in `feasible.race`.
+        trust: Run code that only the store names (a file, a module) without a question.
 
     Raises:
         UnknownName: It is not in the store.
+        NotTrusted: It names code that this user has not run before.
         StoreError: A problem or a method was given as an object that only its program can build.
     """
     found = store.find_race(reference)
@@ -131,12 +142,15 @@ def resume_race(
             f"race '{reference}' is not in {store.url}: "
             f"{nearest(str(reference), [r['name'] for r in store.races()])}"
         )
+    if not trust:
+        check_trusted(sources(found["spec"]), f"race '{found['name']}'")
     plan = stored_plan(found["spec"], found["name"])
     return _run(plan, store, found["id"], found["name"], jobs, observers, None)
 
 
 def load_race(store: Store, reference: str | int) -> RaceResult:
-    """A stored race as it stands, finished or not. Runs nothing.
+    """A stored race as it stands, finished or not. Runs nothing, and imports nothing that the
+    store names.
 
     Args:
         store: Where it is.
@@ -152,13 +166,12 @@ def load_race(store: Store, reference: str | int) -> RaceResult:
             f"{nearest(str(reference), [r['name'] for r in store.races()])}"
         )
     spec = found["spec"]
-    contests = []
-    for n, ref in spec["problems"].items():
-        try:
-            contests.append(_contest(load_problem(ref)) if ref is not None else Contest(n))
-        except (UnknownName, ArgumentError):
-            contests.append(Contest(n))
     rows = {(r.problem, r.method, r.seed): r for r in store.runs(race=found["id"])}
+    first = {r.problem: r for r in rows.values()}
+    contests = [
+        shown_contest(n, spec, first.get(n)) or _contest(load_problem(ref))
+        for n, ref in spec["problems"].items()
+    ]
     trials = [
         _trial_of(store, rows[key], key) if key in rows else Trial(*key, status="pending")
         for key in sorted(
@@ -378,6 +391,7 @@ def _row(
                 "problem": plan.references[key[0]],
                 **method,
                 "fingerprint": plain(plan.problems[key[0]].fingerprint()),
+                "shown": facts_of(plan.problems[key[0]]),
                 "options": {
                     "on_failure": plan.on_failure,
                     "stop_at": plan.options(key[0]).stop_at,

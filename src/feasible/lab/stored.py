@@ -38,6 +38,7 @@ from .engines import LocalProcesses
 from .owner import alive
 from .rows import EvaluationRow, RunRow
 from .store import Store
+from .trust import sources, unknown
 
 CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5
@@ -140,10 +141,14 @@ def check_method(row: RunRow, method: Method, label: str) -> None:
         method: The method of now.
         label: What people call it.
     """
-    try:
-        same = build_method(row.spec.get("method"), row.method) == method
-    except FeasibleError:
-        same = row.method == label
+    spec = row.spec.get("method")
+    if unknown(sources({"method": spec})):  # only compared: what a store names is not imported
+        same = spec in (method_spec(method, label), method_spec(method))
+    else:
+        try:
+            same = build_method(spec, row.method) == method
+        except FeasibleError:
+            same = row.method == label
     if not same:
         raise ArgumentError(
             f"run '{row.name}' in the store has method {row.method!r}, got {label!r}"
@@ -455,8 +460,12 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
     if rows:
         ledger.append(measured(problem, rows), stored=True)
     answer = problem.present(problem.incumbent(ledger))
+    unread = []
     if (blob := store.answer(row.id)) is not None:
-        answer = decode_as(blob, problem.answers)
+        try:
+            answer = decode_as(blob, problem.answers)
+        except CheckpointError as error:
+            unread = [f"the stored answer needs the problem's source to be read: {error}"]
     trail, budget = store.trail(row.id), Budget(**row.budget)
     if done is not None:
         return Result(
@@ -474,7 +483,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
             ledger=ledger,
             run=row.name,
             chosen=done["chosen"],
-            notes=done["notes"],
+            notes=[*done["notes"], *unread],
         )
     verdict = LOST if answer is None else problem.judge(answer)
     spent: dict[str, float] = {

@@ -34,6 +34,7 @@ from .proposing import Proposals, Proposer
 from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation, read_run
 from .schema import evaluations, runs
 from .serial import dump
+from .shown import facts_of
 from .sizing import keep_sizes, stored_rows
 from .store import Store
 from .stored import RELATIVE, engine_of, method_label
@@ -105,7 +106,13 @@ class Study:
             method=label or method_label(method),
             seed=seed,
             budget=dict(budget),
-            spec={"problem": None, "method": None, RELATIVE: True, **(spec or {})},
+            spec={
+                "problem": None,
+                "method": None,
+                "shown": facts_of(problem),
+                RELATIVE: True,
+                **(spec or {}),
+            },
             name=name or problem.name,
         )
         return cls(store, row, problem, method)
