@@ -184,9 +184,11 @@ def _solve_stored(
     spec: dict[str, Any],
     notes: Sequence[str],
 ) -> Result:
+    from .lab.again import check_method
+    from .lab.fingerprint import check_same
     from .lab.shown import facts_of
     from .lab.store import Store
-    from .lab.stored import build_method, check_method, check_same, drive, stored_result
+    from .lab.stored import build_method, drive, stored_result
     from .lab.trust import check_trusted, remember, sources
 
     where = store if isinstance(store, Store) else Store(store)

@@ -198,7 +198,7 @@ class Reader:
         """Rows with the constraints that the limits make of their metrics."""
         empty = np.isnan(rows.values).all(axis=0)
         place = {c: j for j, c in enumerate(rows.columns) if not empty[j]}
-        for f in self._functions:
+        for f in self.functions:
             if f.size is None and f.learn(dict.fromkeys(place, 0.0)):
                 self._lay_out()
         missing = np.full(len(rows), math.nan)

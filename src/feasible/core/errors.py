@@ -143,6 +143,18 @@ class StoreError(FeasibleError):
     """The store cannot be opened or written; the message says what to do."""
 
 
+class SourceChanged(ArgumentError):
+    """The source of a stored run's function, method or study file changed since it began.
+
+    Attributes:
+        changes: What changed, each as a sentence or a short diff.
+    """
+
+    def __init__(self, message: str, changes: Iterable[str] = ()):
+        self.changes = list(changes)
+        super().__init__(message)
+
+
 class NotTrusted(StoreError):
     """A store names code that this user has not run before, and nobody said that it may run."""
 

@@ -108,6 +108,12 @@ class Problem:
         """
         return {}
 
+    def sources(self) -> dict[str, Any]:
+        """What computes its values, by name: functions, classes and objects, whose source is kept
+        with a stored run, so that a change is seen. By default its class.
+        """
+        return {"problem": type(self)}
+
     def declaration(self) -> dict[str, Any] | None:
         """What a store keeps so that its runs can be shown without the code that made it: plain
         data, which the room reads back (`Catalogue.stored`). None: its name and sense are all.

@@ -13,10 +13,10 @@ import numpy as np
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode_as, encode
-from ..core.errors import ArgumentError, CheckpointError, FeasibleError, StoreError
+from ..core.errors import ArgumentError, CheckpointError, StoreError
 from ..core.evaluating import Engine, InProcess, RunOptions
 from ..core.ledger import FAILED, Ledger, Observations
-from ..core.plain import is_plain, plain, verdict_of
+from ..core.plain import is_plain, verdict_of
 from ..core.problem import Method, Problem
 from ..core.registry import (
     Entry,
@@ -35,10 +35,10 @@ from ..core.run import Run, run
 from ..core.trail import LOST, Point
 from ..core.versions import versions
 from .engines import LocalProcesses
+from .fingerprint import check_same
 from .owner import alive
 from .rows import EvaluationRow, RunRow
 from .store import Store
-from .trust import sources, unknown
 
 CHECKPOINT_SECONDS = 20.0
 FLUSH_SECONDS = 0.5
@@ -106,55 +106,6 @@ def method_label(method: Method, reference: Any = None) -> str:
     if isinstance(reference, str) and method.name == Method.name:
         return reference.rpartition(":")[2]
     return method.name
-
-
-def check_same(row: RunRow, problem: Problem) -> None:
-    """Raise ArgumentError where the problem is not the one that a stored run began with.
-
-    Args:
-        row: The stored run, with the problem's fingerprint of then.
-        problem: The problem of now.
-    """
-    before, now = row.spec.get("fingerprint") or {}, plain(problem.fingerprint())
-    if not before or not now:
-        return
-    for what in now:
-        if what != "limits" and what in before and before[what] != now[what]:
-            raise ArgumentError(
-                f"run '{row.name}': the problem changed since it began: {what} was {before[what]}, "
-                f"now {now[what]}; start a new run"
-            )
-    for name, text in now.get("limits", {}).items():
-        if before["limits"].get(name, text) != text:
-            raise ArgumentError(
-                f"run '{row.name}': the limit on {name} was '{before['limits'][name]}' when it "
-                f"began, now it is '{text}'; start a "
-                "new run"
-            )
-
-
-def check_method(row: RunRow, method: Method, label: str) -> None:
-    """Raise ArgumentError where the method or its settings are not those of a stored run.
-
-    Args:
-        row: The stored run.
-        method: The method of now.
-        label: What people call it.
-    """
-    spec = row.spec.get("method")
-    if unknown(sources({"method": spec})):  # only compared: what a store names is not imported
-        same = spec in (method_spec(method, label), method_spec(method))
-    else:
-        try:
-            same = build_method(spec, row.method) == method
-        except FeasibleError:
-            same = row.method == label
-    if not same:
-        raise ArgumentError(
-            f"run '{row.name}' in the store has method {row.method!r}, got {label!r}"
-            f"{' with other settings' if label == row.method else ''}: give it the same, or "
-            "another name"
-        )
 
 
 def build_method(spec: Mapping[str, Any] | None, name: str) -> Method:
