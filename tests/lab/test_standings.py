@@ -15,6 +15,7 @@ from scipy.stats import wilcoxon
 from feasible.core.verdict import Verdict
 from feasible.lab import profiles
 from feasible.lab.outcomes import average_ranks, best_trial, compare, outcome, quantile, reference
+from feasible.lab.significance import attainable
 from feasible.lab.standings import (
     format_standings,
     holm,
@@ -322,12 +323,67 @@ def test_identical_outcomes_have_p_one():
     assert signed_rank(race_of(trials), "b", "a") == (1.0, 8)
 
 
-def test_too_few_pairs_have_no_p_value_and_a_note():
-    result = standings(
-        race_of([trial("p", m, s, 1.0 + (m == "b")) for s in range(5) for m in "ab"])
-    )
+def won(problems, methods, seeds, by=1.0):
+    """Trials in which method m0 is better than m1, and so on, on every problem and seed."""
+    return [
+        trial(f"p{p}", f"m{m}", s, by * m + 0.001 * s)
+        for p in range(problems)
+        for m in range(methods)
+        for s in range(seeds)
+    ]
+
+
+def test_seeds_are_no_problems_a_method_that_wins_on_five_has_no_p_value():
+    result = standings(race_of(won(5, 2, 40)))
+    assert result.leader == "m0"
     assert result.ranks["p"].isna().all()
-    assert any("at least 6 pairs" in n for n in result.notes)
+    assert (
+        "No p-values: 5 problems and 1 pair of methods allow no p below 0.062, whatever the "
+        "outcome: 6 problems are needed. Seeds are no further problems."
+    ) in result.notes
+
+
+def test_a_method_that_wins_on_every_problem_has_the_smallest_attainable_p():
+    result = standings(race_of(won(9, 2, 3)))
+    assert result.ranks["p"][1] == pytest.approx(attainable(9, 1)) == 2 / 2**9
+    assert result.ranks["pairs"][1] == 9
+
+
+def test_all_pairs_are_corrected_for_because_the_leader_was_chosen_by_the_same_figures():
+    result = standings(race_of(won(9, 4, 2)))
+    assert result.ranks["p"][1:].tolist() == pytest.approx([6 * 2 / 2**9] * 3)
+    assert any("for all 6 pairs of methods" in n for n in result.notes)
+
+
+def test_the_attainable_p_is_said_where_it_decides_and_only_there():
+    needs = "7 problems and 10 pairs of methods allow no p below 0.16"
+    (note,) = [n for n in standings(race_of(won(7, 5, 2))).notes if n.startswith(needs)]
+    assert note.endswith("whatever the outcome: 9 problems are needed.")
+    assert not any("allow no p" in n for n in standings(race_of(won(9, 5, 2))).notes)
+
+
+def test_one_problem_is_tested_over_its_seeds_and_says_nothing_of_others():
+    result = standings(race_of(won(1, 2, 8)))
+    assert result.ranks["p"][1] == pytest.approx(2 / 2**8)
+    assert any("8 seeds of p0 only, which says nothing of other" in n for n in result.notes)
+
+
+@pytest.mark.parametrize(("problems", "methods", "seeds"), [(10, 2, 5), (12, 3, 3), (25, 2, 3)])
+def test_without_an_overall_winner_at_most_six_races_in_a_hundred_name_one(
+    problems, methods, seeds
+):
+    """Every method is best on some problems, by far more than its seeds differ."""
+    rng, named, races = np.random.default_rng(problems), 0, 120
+    for _ in range(races):
+        effect = rng.normal(size=(problems, methods))
+        trials = [
+            trial(f"p{p}", f"m{m}", s, float(effect[p, m] + 0.3 * rng.normal()))
+            for p in range(problems)
+            for m in range(methods)
+            for s in range(seeds)
+        ]
+        named += bool((standings(race_of(trials)).ranks["p"] < 0.05).any())
+    assert named <= 0.06 * races
 
 
 def test_single_method_is_the_leader_without_a_test():

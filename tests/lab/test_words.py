@@ -72,11 +72,21 @@ def test_what_is_not_feasible_has_no_gap():
     assert "Next is b (rank 2.00): median answer not feasible, feasible in 0 of 1 trials." in text
 
 
-def test_few_pairs_say_nothing_of_luck_and_many_do():
+def test_few_problems_say_nothing_of_luck_and_many_do():
     few = said(grid({"a": [[1.1]], "b": [[1.2]]}), best_known=1.0)
-    assert "Too few problems and seeds to say whether that is luck." in few
-    many = {"a": [[1.1] * 10], "b": [[1.2] * 10]}
+    assert "Too few seeds to say whether that is luck." in few
+    seeds = said(grid({"a": [[1.1] * 10] * 3, "b": [[1.2] * 10] * 3}), best_known=1.0)
+    assert "Too few problems to say whether that is luck." in seeds
+    many = {"a": [[1.1]] * 10, "b": [[1.2]] * 10}
     assert "The difference to b is more than luck (p <= 0.05)." in said(grid(many), best_known=1.0)
+
+
+def test_one_problem_says_nothing_of_others():
+    many = {"a": [[1.1] * 10], "b": [[1.2] * 10]}
+    assert (
+        "The difference to b is more than luck (p <= 0.05) on this problem; it says nothing of "
+        "others."
+    ) in said(grid(many), best_known=1.0)
     mixed = {"a": [[1.1] * 6 + [1.3] * 4], "b": [[1.2] * 10]}
     assert "The difference to b may be luck" in said(grid(mixed), best_known=1.0)
 

@@ -1,5 +1,5 @@
 """Who won a race: outcomes by problem and method, average ranks, and whether the differences are
-more than luck.
+more than luck (`significance.py`).
 
 What counts as better is decided by `Verdict.beats` alone, see `outcomes.py`. The figures of a
 method (median, quartiles, feasible rate, failures, seconds) depend on its own trials only; ranks
@@ -10,6 +10,7 @@ How fast methods get there is in `profiles.py`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, wilcoxon
 
 from .outcomes import (
     BEATEN,
@@ -34,100 +34,26 @@ from .outcomes import (
     solved,
     user_value,
 )
+from .significance import holm, in_a_sentence, signed_rank, signed_rank_p
 from .trials import Contest, Race, Trial
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from rich.table import Table
+
+__all__ = [
+    "Standings",
+    "format_p",
+    "format_standings",
+    "holm",
+    "percent",
+    "printable",
+    "signed_rank",
+    "signed_rank_p",
+    "standings",
+]
 
 """A feasible answer better than the best known value by more than this (relative) is reported."""
 LOUD = "ATTENTION:"
-FEWEST_PAIRS = 6
-"""With fewer pairs a two-sided signed-rank test cannot come below 0.05, so none is made."""
-MOST_EXACT = 200
-"""Up to so many pairs the test is exact."""
-
-
-# --------------------------------------------------------------------------------------------------
-# the test
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Return p-values with Holm's step-down correction: the smallest of m times m, the next
-    times m - 1, ..., kept monotone, at most 1.
-
-    Args:
-        p: The p-values. A NaN is no test: it stays NaN and does not count.
-
-    Examples:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-
-    References:
-        S. Holm: A simple sequentially rejective multiple test procedure (1979).
-    """
-    tested = sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])
-    adjusted = [math.nan] * len(p)
-    largest = 0.0
-    for k, i in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - k) * p[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
-def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
-    """Return the two-sided p-value and the number of pairs of the Wilcoxon signed-rank test between
-    two methods.
-
-    Objectives of different problems cannot be subtracted, so on each problem the outcomes of both
-    methods over all seeds are ranked together by verdict and the ranks are subtracted seed by seed.
-    Zero differences are split (`zsplit`).
-
-    Args:
-        race: The race.
-        method: One method.
-        other: The other.
-
-    Returns:
-        p, NaN with fewer than FEWEST_PAIRS pairs, and the pairs.
-    """
-    differences: list[float] = []
-    trials = finished(race)
-    for contest in race.contests:
-        mine, theirs = trials[contest.name, method], trials[contest.name, other]
-        seeds = sorted(mine.keys() & theirs.keys())
-        ranks = average_ranks(
-            [solved(mine[s], contest) for s in seeds] + [solved(theirs[s], contest) for s in seeds]
-        )
-        differences += [
-            a - b for a, b in zip(ranks[: len(seeds)], ranks[len(seeds) :], strict=True)
-        ]
-    if len(differences) < FEWEST_PAIRS:
-        return math.nan, len(differences)
-    return signed_rank_p(np.array(differences)), len(differences)
-
-
-def signed_rank_p(differences: Float[np.ndarray, " n"]) -> float:
-    """Return the two-sided p-value of the Wilcoxon signed-rank test, zeros split: exact up to
-    MOST_EXACT pairs, ties included; normal beyond.
-
-    `scipy.stats.wilcoxon` is exact with ties only by trying all signs (3 s for 13 pairs), so the
-    distribution of the rank sum over all signs is worked out here, rank by rank; a zero adds half
-    its rank whatever its sign.
-
-    Args:
-        differences: (n,) one a pair.
-    """
-    if not differences.any():
-        return 1.0
-    if len(differences) > MOST_EXACT:
-        return float(wilcoxon(differences, zero_method="zsplit").pvalue)
-    doubled = np.rint(2 * rankdata(np.abs(differences))).astype(int)[differences != 0]
-    ways = np.ones(1)
-    for rank in doubled:
-        ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
-    seen = int(doubled[differences[differences != 0] > 0].sum())
-    return float(min(1.0, 2 * min(ways[: seen + 1].sum(), ways[seen:].sum())))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -145,8 +71,9 @@ class Standings:
             over the seeds; gap: of the median, a fraction of the reference (infinite where
             infeasible).
         ranks: One row per method, best first. rank: average over problems of the average over
-            seeds; p: signed-rank test against `leader`, corrected by Holm; gap: median over
-            problems of the median gaps.
+            seeds; p: signed-rank test against `leader` over the problems, corrected by Holm for
+            all pairs of methods; pairs: how many problems (or, of a race on a single problem,
+            seeds) it is over; gap: median over problems of the median gaps.
         leader: The method with the best rank; None while none is ranked.
         notes: What a reader must know, one sentence each.
         absolute: Problems whose gaps are differences, because the reference is zero.
@@ -325,30 +252,20 @@ def _overall(race: Race, table: pd.DataFrame) -> pd.DataFrame:
 
 def _test(race: Race, overall: pd.DataFrame, leader: str | None, notes: list[str]) -> None:
     """Fill in p, p_raw and pairs: every method against the leader."""
-    if leader is None or len(overall) < 2:
+    ranked = overall.loc[~overall["rank"].isna(), "method"].tolist()
+    if leader is None or len(ranked) < 2:
         return
-    others = [i for i in overall.index if overall.at[i, "method"] != leader]
-    tests = [signed_rank(race, str(overall.at[i, "method"]), leader) for i in others]
-    for i, (p, pairs), corrected in zip(others, tests, holm([p for p, _ in tests]), strict=True):
-        overall.loc[i, ["p", "p_raw", "pairs"]] = [corrected, p, pairs]
+    pairs = list(itertools.combinations(ranked, 2))
+    tests = dict(zip(pairs, (signed_rank(race, *pair) for pair in pairs), strict=True))
+    corrected = dict(zip(pairs, holm([p for p, _ in tests.values()]), strict=True))
+    blocks = 0
+    for i in overall.index:
+        pair = (leader, str(overall.at[i, "method"]))
+        if pair in tests:
+            p, blocks = tests[pair]
+            overall.loc[i, ["p", "p_raw", "pairs"]] = [corrected[pair], p, blocks]
     overall["pairs"] = overall["pairs"].astype(int)
-    few = [
-        str(overall.at[i, "method"])
-        for i, (p, _) in zip(others, tests, strict=True)
-        if math.isnan(p)
-    ]
-    if few:
-        notes.append(
-            f"No p-value for {', '.join(few)}: a signed-rank test needs at least {FEWEST_PAIRS} "
-            "pairs (problem, seed), "
-            f"there are {min(n for p, n in tests if math.isnan(p))}."
-        )
-    if len(few) < len(others):
-        notes.append(
-            f"p: Wilcoxon signed-rank test against {leader} over (problem, seed) pairs, corrected "
-            "by Holm for "
-            f"{len(others) - len(few)} comparison{'s' if len(others) - len(few) > 1 else ''}."
-        )
+    notes += in_a_sentence(race, leader, blocks, len(ranked))
 
 
 def _remarks(race: Race, contest: Contest, ref: Reference | None) -> list[str]:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .outcomes import best_trial, outcome
+from .significance import SURE
 from .standings import Standings, percent
 from .trials import Race
 
 SAME = 1e-9
 """Average ranks that differ by less are a tie."""
-SURE = 0.05
-"""Holm's p-value above which a difference may be luck."""
 
 
 def in_words(result: Standings) -> list[str]:
@@ -50,7 +49,7 @@ def in_words(result: Standings) -> list[str]:
     said.append(f"Next is {rest[0]['method']} (rank {rest[0]['rank']:.2f}): ")
     said[-1] += f"{_figures(result, rest[0])}."
     if len(top) == 1:
-        said.append(_luck(top[0]["method"], rest))
+        said.append(_luck(result, rest))
     return said
 
 
@@ -92,16 +91,18 @@ def _feasible(row: dict[str, Any]) -> str:
     return f"feasible in {count} of {row['trials']} trials"
 
 
-def _luck(leader: str, rest: Sequence[dict[str, Any]]) -> str:
+def _luck(result: Standings, rest: Sequence[dict[str, Any]]) -> str:
     """Say to which methods the leader's difference may be luck."""
+    single = result.table["problem"].nunique() == 1
     untested = [r["method"] for r in rest if math.isnan(r["p"])]
     unsure = [r["method"] for r in rest if r["p"] > SURE]
     if len(untested) == len(rest):
-        return "Too few problems and seeds to say whether that is luck."
+        return f"Too few {'seeds' if single else 'problems'} to say whether that is luck."
     if unsure:
         return f"The difference to {_listed(unsure)} may be luck (p > {SURE:g})."
     tested = [r["method"] for r in rest if not math.isnan(r["p"])]
-    return f"The difference to {_listed(tested)} is more than luck (p <= {SURE:g})."
+    here = " on this problem; it says nothing of others" if single else ""
+    return f"The difference to {_listed(tested)} is more than luck (p <= {SURE:g}){here}."
 
 
 def _listed(names: Sequence[str]) -> str:
