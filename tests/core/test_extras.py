@@ -84,3 +84,36 @@ def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
     assert rows["welded-beam"]["constraints"] == 5
     needs = {row["needs"] for row in rows.values()} - {None}
     assert needs == {f"pip install 'feasible[{e}]'" for e in ("training", "transport", "text")}
+
+
+def test_every_method_that_another_library_brings_says_so_before_it_begins():
+    done = without("""
+from feasible.core.errors import MissingExtra
+from feasible.core.registry import load_method, methods
+
+for name in methods():
+    try:
+        load_method(name).check_installed()
+    except MissingExtra as error:
+        assert str(error).endswith("]'") and "pip install 'feasible[" in str(error), error
+    else:
+        print(name)
+""")
+    assert done.stderr == ""
+    assert set(done.stdout.split()) == {
+        *("random-search", "sobol-search"),
+        *("differential-evolution", "cobyqa", "slsqp", "trust-constr", "scipy-assignment"),
+        *("cbo", "cbo-memory", "cbo-hopping", "gradient-descent", "langevin", "gp-sqp"),
+    }
+
+
+def test_parts_of_a_recipe_that_are_not_installed_are_said_before_it_begins(monkeypatch):
+    from feasible.core import extras
+    from feasible.core.errors import MissingExtra
+    from feasible.training import Recipe
+
+    monkeypatch.setattr(extras, "find_spec", lambda module: None)
+    Recipe("sgd", "cosine").check_installed()
+    for recipe in (Recipe("lion-pytorch"), Recipe("sgd", "pytorch-optimizer-rex")):
+        with pytest.raises(MissingExtra, match=r"pip install 'feasible\[peers\]'"):
+            recipe.check_installed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from .errors import MissingExtra
 
@@ -60,6 +61,23 @@ def missing(error: ModuleNotFoundError, what: str, room: str = "") -> MissingExt
         f"{what} needs the package '{distribution(module)}', which is not installed: "
         f"pip install 'feasible[{extra}]'"
     )
+
+
+def check_module(module: str, what: str) -> None:
+    """Raise MissingExtra where a module of an extra is not installed. Imports nothing.
+
+    Args:
+        module: The module.
+        what: What needs it.
+    """
+    try:
+        found = find_spec(module)
+    except (ModuleNotFoundError, ValueError):  # a finder, or sys.modules, says that it is not there
+        found = None
+    if found is None:
+        raise missing(ModuleNotFoundError(name=module), what) or MissingExtra(
+            f"{what} needs the package '{distribution(module)}', which is not installed"
+        )
 
 
 @contextmanager

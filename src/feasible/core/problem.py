@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .errors import ArgumentError, WrongProblem
+from .extras import check_module
 from .trail import GROWTH
 from .verdict import Verdict
 
@@ -221,6 +222,13 @@ class Method:
     """True if it also has ask(problem, state, n) and tell(problem, state, seen), so that others may
     make the evaluations.
     """
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Modules of an extra without which it cannot begin."""
+
+    def check_installed(self) -> None:
+        """Raise MissingExtra, with what to install, where a package that it needs is missing."""
+        for module in self.requires:
+            check_module(module, f"method '{self.name}'")
 
     def check_problem(self, problem: Problem) -> None:
         """Raise WrongProblem where it does not solve this problem."""

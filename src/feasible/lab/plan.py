@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from ..core.active import check_options
@@ -44,6 +45,18 @@ class Plan:
     on_failure: str
     stop_at: dict[str, float]
 
+    def settings(self) -> dict[str, str]:
+        """Return the settings of each method as text, defaults included, by label; none of a
+        default, which is chosen by problem.
+        """
+        return {
+            label: ", ".join(
+                f"{f.name}={reprlib.repr(getattr(method, f.name))}" for f in fields(method)
+            )
+            for label, method in self.methods.items()
+            if method is not None and is_dataclass(method)
+        }
+
     def options(self, problem: str) -> RunOptions:
         """Return how a trial on this problem evaluates and when it ends."""
         return RunOptions(on_failure=self.on_failure, stop_at=self.stop_at.get(problem))
@@ -72,6 +85,8 @@ def given_plan(
     given = _methods(methods)
     loaded = {label: None if m == DEFAULT else load_method(m) for label, m in given.items()}
     for method in loaded.values():
+        if method is not None:
+            method.check_installed()
         for p in by_name.values():
             if method is not None:
                 method.check_problem(p)

@@ -25,10 +25,12 @@ class Part(Entry):
             the peak rate of a recipe that names none.
         needs_loss: The optimiser's step takes the loss: ``step(loss=loss)``.
         steered: The schedule's step takes the held-out loss: ``step(loss)``.
+        package: Module of another library that it needs; empty for none.
     """
 
     needs_loss: bool = False
     steered: bool = False
+    package: str = ""
 
 
 _FREE = "feasible.training.hyperparameter_free"
@@ -43,13 +45,19 @@ OPTIMIZERS: dict[str, Part] = {
         Part("adamw", "torch.optim:AdamW", settings={"lr": 1e-2}),
         Part("nadamw", f"{_FREE}:NAdamW", settings={"lr": 3e-3}),
         Part("lion", "feasible.training.lion_k:LionK", settings={"lr": 1e-3, "weight_decay": 1.0}),
-        Part("lion-pytorch", "lion_pytorch:Lion", settings={"lr": 1e-3, "weight_decay": 1.0}),
+        Part(
+            "lion-pytorch",
+            "lion_pytorch:Lion",
+            settings={"lr": 1e-3, "weight_decay": 1.0},
+            package="lion_pytorch",
+        ),
         Part(
             "pytorch-optimizer-lion",
             "pytorch_optimizer:Lion",
             settings={"lr": 1e-3, "weight_decay": 1.0},
+            package="pytorch_optimizer",
         ),
-        Part("prodigy", f"{_FREE}:Prodigy", settings={"lr": 1.0}),
+        Part("prodigy", f"{_FREE}:Prodigy", settings={"lr": 1.0}, package="prodigyopt"),
         Part("dadapt-adam", f"{_FREE}:DAdaptAdam", settings={"lr": 1.0}),
         Part("dadapt-sgd", f"{_FREE}:DAdaptSGD", settings={"lr": 1.0}),
         Part("cocob", f"{_FREE}:COCOB", settings={"lr": 1.0}),
@@ -65,6 +73,7 @@ OPTIMIZERS: dict[str, Part] = {
             "schedulefree-adamw",
             "feasible.training.peers.packages:schedule_free_adamw",
             settings={"lr": 2.5e-3},
+            package="schedulefree",
         ),
     )
 }
@@ -93,7 +102,11 @@ SCHEDULES: dict[str, Part] = {
         Part("onecycle", "feasible.training.baselines:OneCycle"),
         Part("inverse-sqrt", "feasible.training.baselines:InverseSqrt"),
         Part("plateau", "feasible.training.baselines:Plateau", steered=True),
-        Part("pytorch-optimizer-rex", "feasible.training.peers.packages:rex"),
+        Part(
+            "pytorch-optimizer-rex",
+            "feasible.training.peers.packages:rex",
+            package="pytorch_optimizer",
+        ),
         Part("warmup-cosine", f"{_FREE}.calibration:warmup_cosine"),
     )
 }

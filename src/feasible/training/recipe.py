@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..core.checks import real
+from ..core.extras import check_module
 from ..core.problem import Method, Problem
 from ..core.registry import split_settings
 from .parts import OPTIMIZERS, SCHEDULES, chosen, configured
@@ -92,6 +93,19 @@ class Recipe(Method):
         real("warmup", self.warmup, least=0, below=1)
         if self.weight_decay is not None:
             real("weight_decay", self.weight_decay, least=0)
+
+    def check_installed(self) -> None:
+        """Raise MissingExtra where the optimiser or the schedule needs a package that is not
+        installed.
+        """
+        super().check_installed()
+        for text, known, what in (
+            (self.optimizer, OPTIMIZERS, "optimizer"),
+            (self.schedule, SCHEDULES, "schedule"),
+        ):
+            part, _ = chosen(text, known, what)
+            if part.package:
+                check_module(part.package, f"{what} '{part.name}'")
 
     @property
     def rate(self) -> float:

@@ -80,6 +80,7 @@ class Ax(AskTell):
     """
 
     name: ClassVar[str] = "ax"
+    requires: ClassVar[tuple[str, ...]] = ("ax",)
     tries: ClassVar[int] = 3
     method: Literal["fast", "quality"] = "fast"
 

@@ -94,6 +94,8 @@ class Modelled(AskTell):
         ArgumentError: `n_init` below 2.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("botorch",)
+
     n_init: int | None = None
 
     def __post_init__(self) -> None:

@@ -105,6 +105,7 @@ class CBX(AskTell):
     """
 
     name: ClassVar[str] = "cbx"
+    requires: ClassVar[tuple[str, ...]] = ("cbx",)
     n_particles: int = 40
     dt: float = 0.2
     lamda: float = 1.0

@@ -109,6 +109,7 @@ class CMAES(AskTell):
     """
 
     name: ClassVar[str] = "cma-es"
+    requires: ClassVar[tuple[str, ...]] = ("cma",)
     sigma0: float = 0.25
     popsize: int | None = None
     constraints: Literal["al", "rank"] = "al"

@@ -82,6 +82,7 @@ class Nevergrad(AskTell):
     """
 
     optimizer: ClassVar[str] = ""
+    requires: ClassVar[tuple[str, ...]] = ("nevergrad",)
     sequential: ClassVar[bool] = False
     budget: int | None = None
     workers: int = 1

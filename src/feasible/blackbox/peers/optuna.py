@@ -62,6 +62,7 @@ class Optuna(AskTell):
     """
 
     tries: ClassVar[int] = 50
+    requires: ClassVar[tuple[str, ...]] = ("optuna",)
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Studying:
         """A study in memory; a design x0 is its first trial."""
@@ -211,6 +212,7 @@ class OptunaGP(Optuna):
     """
 
     name: ClassVar[str] = "optuna-gp"
+    requires: ClassVar[tuple[str, ...]] = ("optuna", "torch")
     tries: ClassVar[int] = 3
     n_startup_trials: int = 10
     deterministic: bool | None = None

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -92,6 +92,8 @@ class Pymoo(AskTell):
 
     Asking raises Pending when a whole generation is out and not all of it was told.
     """
+
+    requires: ClassVar[tuple[str, ...]] = ("pymoo",)
 
     algorithm: Algorithm = "ga"
     pop_size: int | None = None

@@ -329,6 +329,8 @@ class NetworkSearch(ConstrainedSearch):
         model: Name of a packaged network, or a .safetensors file.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("torch",)
+
     model: str = "small"
 
     def most(self) -> int:
@@ -365,6 +367,7 @@ class ProcessSearch(ConstrainedSearch):
     """
 
     surrogate: ClassVar[str] = "gp"
+    requires: ClassVar[tuple[str, ...]] = ("botorch",)
     restarts: int = 4
     raw: int = 64
 

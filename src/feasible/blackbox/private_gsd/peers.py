@@ -67,6 +67,7 @@ class PGM(PrivacySettings, Method):
     """
 
     solves: ClassVar[type[Problem]] = PrivateTable
+    requires: ClassVar[tuple[str, ...]] = ("mbi",)
     name: ClassVar[str] = "pgm"
 
     iterations: int = 1000

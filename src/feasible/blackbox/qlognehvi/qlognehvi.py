@@ -100,6 +100,7 @@ class QLogNEHVI(QLogNEHVISettings, AskTell):
     """
 
     name: ClassVar[str] = "bo-qlognehvi"
+    requires: ClassVar[tuple[str, ...]] = ("botorch",)
     several: ClassVar[bool] = True
 
     def check_problem(self, problem: Any) -> None:

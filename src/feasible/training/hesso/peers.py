@@ -118,6 +118,7 @@ class TorchPruningMagnitude(GroupPruning):
     """
 
     name: ClassVar[str] = "torch-pruning-magnitude"
+    requires: ClassVar[tuple[str, ...]] = ("torch_pruning",)
 
     warmup: float = 0.5
     one_shot: bool = True

@@ -105,6 +105,7 @@ class PotSinkhorn(_Sweeps):
     """
 
     name: ClassVar[str] = "pot-sinkhorn-log"
+    requires: ClassVar[tuple[str, ...]] = ("ot",)
 
     solver: str = "sinkhorn_log"
 
@@ -175,6 +176,7 @@ class OttSinkhorn(_Sweeps):
     """
 
     name: ClassVar[str] = "ott-sinkhorn"
+    requires: ClassVar[tuple[str, ...]] = ("ott",)
 
     momentum: float = 1.0
     lse: bool = True
@@ -321,6 +323,7 @@ class GeomlossSinkhorn(_Once):
     """
 
     name: ClassVar[str] = "geomloss-sinkhorn"
+    requires: ClassVar[tuple[str, ...]] = ("geomloss",)
 
     max_iter: int = 1000
 
@@ -374,6 +377,7 @@ class NetworkSimplex(_Once):
     """
 
     name: ClassVar[str] = "pot-network-simplex"
+    requires: ClassVar[tuple[str, ...]] = ("ot",)
 
     def _solve(self, problem: EntropicTransport, state: OnceState, iterations: int) -> None:
         try:

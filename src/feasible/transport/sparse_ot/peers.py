@@ -155,6 +155,7 @@ class PotSmooth(Method):
     """
 
     solves: ClassVar[type[Problem]] = SparseTransport
+    requires: ClassVar[tuple[str, ...]] = ("ot",)
     name: ClassVar[str] = "pot-sparse"
 
     formulation: str = SparseOTSettings.formulation

@@ -105,6 +105,7 @@ class NearestCentroidPeer(_Prepared):
     """
 
     name: ClassVar[str] = "sklearn-nearest-centroid"
+    requires: ClassVar[tuple[str, ...]] = ("sklearn",)
 
     normalize: str | None = None
     shift: bool = False
@@ -133,6 +134,7 @@ class KMeansPeer(_Prepared):
     """
 
     name: ClassVar[str] = "sklearn-kmeans"
+    requires: ClassVar[tuple[str, ...]] = ("sklearn",)
 
     max_iter: int = 100
 
@@ -178,6 +180,7 @@ class LabelSpreadingPeer(_Prepared):
     """
 
     name: ClassVar[str] = "sklearn-label-spreading"
+    requires: ClassVar[tuple[str, ...]] = ("sklearn",)
 
     n_neighbors: int = 7
     alpha: float = 0.2
