@@ -357,3 +357,39 @@ def test_hostile_names_of_problems_and_races_stay_names(db, tmp_path):
         race = feasible.race(toy(name=name), "random-search", 3, 1, store=str(db), name=name)
         assert load_race(Store(db), name).trials[0].objective == race.trials[0].objective
     assert {p.name for p in tmp_path.iterdir()} <= {"lab.db", "lab.db-wal", "lab.db-shm"}
+
+
+# -- what a race says of where it ran --------------------------------------------------------------
+
+
+def test_a_race_without_a_package_refuses_before_its_first_evaluation(monkeypatch):
+    from feasible.core import extras
+
+    calls = []
+    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "cma" else object())
+    problem = toy(lambda x: calls.append(x) or {"cost": 0.0, "load": 1.0})
+    with pytest.raises(errors.MissingExtra) as found:
+        feasible.race(problem, ["random-search", "cma-es"], budget=5, seeds=1)
+    assert str(found.value) == (
+        "method 'cma-es' needs the package 'cma', which is not installed: "
+        "pip install 'feasible[peers]'"
+    )
+    assert calls == []
+
+
+def test_commit_machine_and_settings_stay_with_a_stored_race(tmp_path, monkeypatch):
+    from feasible.lab import race as module
+
+    store = Store(tmp_path / "a.db")
+    problem = toy()
+    methods = {"small": "cbo[n_particles=4]", "default": "default"}
+    monkeypatch.setattr(module, "commit", lambda: "abc1234+")
+    monkeypatch.setattr(module, "machine", lambda: "a machine")
+    made = feasible.race(problem, methods, budget=8, seeds=1, store=store, name="r")
+    monkeypatch.setattr(module, "commit", lambda: "later")
+    again = feasible.race(problem, methods, budget=8, seeds=1, store=store, name="r")
+    for race in (made, again, load_race(store, "r")):
+        assert (race.commit, race.machine) == ("abc1234+", "a machine")
+        assert race.settings["small"].startswith("n_particles=4, ")
+        assert "noise=" in race.settings["small"]  # defaults too
+        assert "default" not in race.settings

@@ -119,7 +119,7 @@ def test_every_figure_has_its_place_and_its_data(page):
 
 def test_table_of_contents_leads_somewhere(page):
     ids = {a["id"] for _, a in page.tags if "id" in a}
-    targets = [a["href"] for tag, a in page.tags if tag == "a"]
+    targets = [a["href"] for tag, a in page.tags if tag == "a" and "download" not in a]
     assert targets
     assert all(t.startswith("#") and t[1:] in ids for t in targets)
 
@@ -142,7 +142,7 @@ def test_nothing_is_loaded_from_anywhere(make):
     for _tag, attributes in page.tags:
         assert "src" not in attributes
         assert not any(name.startswith("on") for name in attributes)
-        assert attributes.get("href", "#").startswith("#")
+        assert attributes.get("href", "#").startswith(("#", "data:text/csv;"))
     policy = next(
         a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
     )
@@ -280,6 +280,36 @@ def test_variable_called_variable_or_metric_is_a_row():
 def test_design_without_headings_is_still_shown():
     assert beside([("answer", "[1, 2]")], [])[0].rows == [("answer", "[1, 2]")]
     assert beside([], []) == []
+
+
+def test_the_page_says_where_it_ran_with_which_settings_and_how_ties_and_failures_rank():
+    race = make_race(2)
+    race.commit, race.machine = "abc1234", "Linux x86_64, 8 cores"
+    race.settings = {m: f"size={i}, name='<i>'" for i, m in enumerate(race.methods[1:])}
+    text = Page(report_html(race)).text
+    assert "Code: commit abc1234. Machine: Linux x86_64, 8 cores." in text
+    assert "size=0, name='<i>'" in text
+    assert "chosen by problem" in text
+    assert "A trial that failed (it raised, died or took too long) is last" in text
+    assert "Equals share the average of their ranks" in text
+
+
+def test_every_trial_is_in_a_file_behind_a_link():
+    import io
+
+    import pandas as pd
+
+    race = make_race(2)
+    race.trials[0].stopped = "=HYPERLINK(1)"
+    race.contests[0].maximize = True
+    (link,) = [a for tag, a in Page(report_html(race)).tags if a.get("download") == "trials.csv"]
+    kind, _, data = link["href"].partition(",")
+    assert kind == "data:text/csv;charset=utf-8;base64"
+    frame = pd.read_csv(io.BytesIO(base64.b64decode(data)))
+    assert len(frame) == len(race.trials)
+    assert frame["stopped"][0] == "'=HYPERLINK(1)"
+    assert frame["objective"][0] == pytest.approx(-race.trials[0].objective, nan_ok=True)
+    assert set(frame["status"]) == {t.status for t in race.trials}
 
 
 # ------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
 from .shown import contest_data, facts_of, shown_contest
+from .source import commit, machine
 from .store import Store
 from .stored import drive, result_data
 from .trials import Contest, Race, Trial
@@ -70,9 +71,10 @@ def run_race(
         trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
     plan = given_plan(problems, methods, budget, seeds, on_failure, stop_at)
     where = None if store is None else store if isinstance(store, Store) else Store(store)
+    origin: dict[str, Any] = {"commit": commit(), "machine": machine(), "settings": plan.settings()}
     if where is None:
-        return _run(plan, None, None, name or "race", jobs, observers, trial_timeout)
-    spec = {
+        return _run(plan, None, None, name or "race", jobs, observers, trial_timeout, origin)
+    spec: dict[str, Any] = {
         "problems": plan.references,
         "methods": plan.specs,
         "seeds": plan.seeds,
@@ -81,6 +83,7 @@ def run_race(
         "stop_at": plan.stop_at,
         "contests": {n: contest_data(_contest(p)) for n, p in plan.problems.items()},
         "versions": versions(),
+        **origin,
     }
     remember(sources(spec))
     race_id, label, found = _find_or_create(where, name, spec)
@@ -94,7 +97,8 @@ def run_race(
                     "or another name"
                 )
         plan.chosen = read_choices(found["spec"]["methods"])
-    return _run(plan, where, race_id, label, jobs, observers, trial_timeout)
+    origin = spec if found is None else found["spec"]
+    return _run(plan, where, race_id, label, jobs, observers, trial_timeout, origin)
 
 
 def _find_or_create(
@@ -145,7 +149,7 @@ def resume_race(
     if not trust:
         check_trusted(sources(found["spec"]), f"race '{found['name']}'")
     plan = stored_plan(found["spec"], found["name"])
-    return _run(plan, store, found["id"], found["name"], jobs, observers, None)
+    return _run(plan, store, found["id"], found["name"], jobs, observers, None, found["spec"])
 
 
 def load_race(store: Store, reference: str | int) -> RaceResult:
@@ -187,7 +191,13 @@ def load_race(store: Store, reference: str | int) -> RaceResult:
         trials,
         spec["versions"],
         found["seconds"],
+        **_origin(spec),
     )
+
+
+def _origin(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where a race began, as its specification has it; older ones do not."""
+    return {k: spec[k] for k in ("commit", "machine", "settings") if k in spec}
 
 
 def _run(
@@ -198,6 +208,7 @@ def _run(
     jobs: int,
     observers: Any,
     trial_timeout: float | None,
+    origin: Mapping[str, Any],
 ) -> RaceResult:
     started = time.perf_counter()
     watching: list[Any] = list(observers) if isinstance(observers, Iterable) else [observers]
@@ -218,6 +229,7 @@ def _run(
         dict(plan.budget),
         [],
         versions(),
+        **_origin(origin),
     )
     _tell(watching, "on_race", race, len(keys), len(trials))
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from .trials import Race
 
 if TYPE_CHECKING:
-    import pandas as pd
     import plotly.graph_objects as go
 
     from .standings import Standings
@@ -38,33 +37,6 @@ class RaceResult(Race):
         if problem is None and len(self.contests) != 1:
             return figures.ecdf(self)
         return figures.convergence(self, problem or self.contests[0].name)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a trial as a pandas DataFrame: problem, method, seed, status, the objective in
-        the user's sense, violation, feasible, what was spent, seconds, why it stopped or failed,
-        and its run in the store.
-        """
-        import pandas as pd
-
-        sense = {c.name: -1 if c.maximize else 1 for c in self.contests}
-        return pd.DataFrame(
-            [
-                {
-                    "problem": t.problem,
-                    "method": t.method,
-                    "seed": t.seed,
-                    "status": t.status,
-                    "objective": sense[t.problem] * t.objective,
-                    "violation": t.violation,
-                    "feasible": t.feasible,
-                    **{k: v for k, v in t.spent.items() if k != "seconds"},
-                    "seconds": t.seconds,
-                    "stopped": t.error or t.stopped,
-                    "run": t.run,
-                }
-                for t in self.trials
-            ]
-        )
 
     def __repr__(self) -> str:
         from .words import in_words

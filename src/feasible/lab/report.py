@@ -27,8 +27,9 @@ from ..core.pareto import Cloud, pareto
 from ..core.result import HEADERS
 from . import drawing, figures, profiles
 from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured
-from .outcomes import best_trial, outcome, reference, user_value
+from .outcomes import BEATEN, best_trial, outcome, reference, user_value
 from .standings import Standings, format_p, percent, standings
+from .tables import harmless
 from .trials import Contest, Race, Trial
 from .words import chosen_in_words, in_words
 
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 NOT_MEASURED = "not measured yet"
+RANKING = (
+    "How trials are ranked: feasible answers come before infeasible ones and go by their "
+    "objective, infeasible ones by their violation. A trial that failed (it raised, died or took "
+    "too long) is last, level with others that failed. Equals share the average of their ranks; "
+    f"so do all feasible answers within {BEATEN:g} (relative) of the best known value, or better. "
+    "Pending trials are left out, and with them, for all methods, their problem and seed."
+)
 
 # --------------------------------------------------------------------------------------------------
 # the race report
@@ -102,10 +110,22 @@ def report_html(race: Race, command: str = "") -> str:
         failures=[t for t in race.trials if t.status == "failed"],
         summary=" ".join((*in_words(result), *chosen_in_words(race))),
         library=library,
+        ranking=RANKING,
+        csv=_csv(race),
+        settings_unknown="chosen by problem" if race.settings else "not recorded",
         counts={s: sum(t.status == s for t in race.trials) for s in ("done", "failed", "pending")}
         | {"infeasible": sum(t.status == "done" and not outcome(t).feasible for t in race.trials)},
         budget=", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in race.budget.items()),
     )
+
+
+def _csv(race: Race) -> str:
+    """Return the trials as a CSV file that a link holds."""
+    frame = race.to_frame()
+    for column in frame.select_dtypes(["object", "string"]):
+        frame[column] = [harmless(v) if isinstance(v, str) else v for v in frame[column]]
+    text = base64.b64encode(frame.to_csv(index=False).encode("utf-8", "replace")).decode()
+    return f"data:text/csv;charset=utf-8;base64,{text}"
 
 
 def _overall_rows(race: Race, result: Standings) -> list[dict[str, Any]]:

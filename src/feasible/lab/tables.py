@@ -54,9 +54,9 @@ def to_csv(study: Study, rows: Sequence[EvaluationRow]) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_harmless(h) for h in headings(study)])
+    writer.writerow([harmless(h) for h in headings(study)])
     for cells in _filled(study, rows):
-        writer.writerow([_harmless(c) if isinstance(c, str) else c for c in cells])
+        writer.writerow([harmless(c) if isinstance(c, str) else c for c in cells])
     return out.getvalue()
 
 
@@ -80,7 +80,7 @@ def _filled(study: Study, rows: Sequence[EvaluationRow]) -> list[list[Any]]:
     ]
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return a cell that a spreadsheet will not take for a formula."""
     return (
         "'" + text
@@ -90,8 +90,8 @@ def _harmless(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return what `_harmless` was given."""
-    return text[1:] if text[:1] == "'" and _harmless(text[1:]) == text else text
+    """Return what `harmless` was given."""
+    return text[1:] if text[:1] == "'" and harmless(text[1:]) == text else text
 
 
 def _is_number(text: str) -> bool:

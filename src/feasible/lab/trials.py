@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..core.pareto import Cloud
 from ..core.trail import Point
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(slots=True)
@@ -87,6 +91,9 @@ class Race:
         trials: Every (problem, method, seed); objectives are to be minimised.
         versions: What was installed, by distribution.
         seconds: How long it took.
+        commit: Of the code that ran it, where that is a git checkout; '+' where it was changed.
+        machine: That it began on.
+        settings: Of each method by label, defaults included.
     """
 
     name: str
@@ -97,6 +104,36 @@ class Race:
     trials: list[Trial]
     versions: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    commit: str | None = None
+    machine: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a trial as a pandas DataFrame: problem, method, seed, status, the objective in
+        the user's sense, violation, feasible, what was spent, seconds, why it stopped or failed,
+        and its run in the store.
+        """
+        import pandas as pd
+
+        sense = {c.name: -1 if c.maximize else 1 for c in self.contests}
+        return pd.DataFrame(
+            [
+                {
+                    "problem": t.problem,
+                    "method": t.method,
+                    "seed": t.seed,
+                    "status": t.status,
+                    "objective": sense[t.problem] * t.objective,
+                    "violation": t.violation,
+                    "feasible": t.feasible,
+                    **{k: v for k, v in t.spent.items() if k != "seconds"},
+                    "seconds": t.seconds,
+                    "stopped": t.error or t.stopped,
+                    "run": t.run,
+                }
+                for t in self.trials
+            ]
+        )
 
     def of(self, problem: str, method: str) -> list[Trial]:
         """Return the trials of one method on one problem, by seed."""
