@@ -23,6 +23,7 @@ from ..core.ledger import (
 )
 from ..core.run import Run, stop
 from .calling import Evaluable
+from .menu import Menu
 from .outcome import Outcome
 
 CHECK = "check: "
@@ -100,6 +101,24 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
                 parts[i] = copy
     _conclude(problem, run, seen, short)
     return concatenate([p for p in parts if p is not None])
+
+
+def from_menu(
+    problem: Evaluable, menu: Menu, run: Run | None, x: np.ndarray, tag: np.ndarray
+) -> Observations:
+    """Evaluate the rows of a menu that are nearest to x; in a run of a problem whose repeats tell
+    nothing, those that were not tried. Raises Stalled where there are fewer.
+    """
+    if run is None:
+        rows = menu.nearest(x, np.empty(0, dtype=int), repeats=True)
+        return problem.measure(rows, np.full(len(rows), -1), tag)
+    known = run.ledger.all() if problem.free_repeats else None
+    taken = menu.find(x[:0] if known is None else known.x)
+    rows = menu.nearest(x, taken, repeats=not problem.free_repeats)
+    seen = evaluate_in_run(problem, run, rows, tag[: len(rows)]) if len(rows) else None
+    if seen is None or len(rows) < len(x):
+        raise Stalled(f"all {len(menu):,} candidates were evaluated")
+    return seen
 
 
 def _keys(x: np.ndarray) -> list[bytes]:

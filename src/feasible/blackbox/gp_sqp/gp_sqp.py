@@ -408,18 +408,18 @@ class GPSQP(AskTell):
     def _allowed(
         self, problem: BlackBox, state: SQPState, view: View, target: Float[np.ndarray, " d"]
     ) -> Float[np.ndarray, " d"]:
-        """Return the best by the models of random allowed points about the centre and the target,
-        at many scales.
-        """
-        assert problem.known is not None
-        centre = view.centre
+        """Return the best by the models of allowed points about centre and target, far and near."""
+        centre, menu = view.centre, problem.space.menu
         scales = np.repeat(view.reach * 0.5 ** np.arange(30), 100)[:, None]
         step = scales * state.rng.standard_normal((len(scales), len(target)))
         between = centre + (target - centre) * state.rng.random((300, 1))
         cloud = np.clip(np.vstack([centre + step, target + step, between]), 0, 1)
         cloud = cloud[np.abs(cloud - centre).max(axis=1) <= view.reach]
-        x = _points(problem.space, cloud)
-        x = x[problem.known(x)]
+        if menu is None:
+            x = (near := _points(problem.space, cloud))[problem.allowed(near)]
+        else:
+            x = menu.shown(state.rng, problem.space.from_unit(np.vstack([target, centre])))
+            x = x[np.abs(problem.space.unit(x)[:, None] - state.u).max(axis=2).min(axis=1) > 1e-9]
         if not len(x):
             return np.asarray(problem.space.unit(draw(problem, state.rng))[0])
         cloud = problem.space.unit(x)
