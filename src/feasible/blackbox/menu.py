@@ -7,16 +7,15 @@ distance for each row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..core.errors import ArgumentError, NothingAllowed
+from .variables import Variable
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from .space import Space
 
 CHUNK = 65_536
 """Rows that are worked on at once."""
@@ -24,6 +23,18 @@ SHOWN = 4096
 """Rows that a model looks at for one proposal, beside those around good ones."""
 AROUND = 512
 """Rows around each good point that a model looks at too."""
+
+
+class Box(Protocol):
+    """What a menu asks of a `Space`."""
+
+    variables: tuple[Variable, ...]
+    names: tuple[str, ...]
+    low: Float[np.ndarray, " d"]
+    high: Float[np.ndarray, " d"]
+
+    def unit(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Points scaled to [0, 1]."""
 
 
 class Menu:
@@ -43,7 +54,7 @@ class Menu:
 
     def __init__(
         self,
-        space: Space,
+        space: Box,
         x: Float[np.ndarray, "n d"],
         allowed: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
@@ -54,7 +65,10 @@ class Menu:
             raise NothingAllowed("candidates: no row is left that the known constraints allow")
         self._space = space
         self._choices = np.array([bool(v.choices) for v in space.variables])
-        self._odd = np.random.default_rng(0).integers(2**63, size=space.d, dtype=np.uint64) * 2 + 1
+        self._odd = (
+            np.random.default_rng(0).integers(2**63, size=len(space.variables), dtype=np.uint64) * 2
+            + 1
+        )
         keys = self._keys(x)
         order = np.argsort(keys, kind="stable")
         twins = np.flatnonzero(keys[order][1:] == keys[order][:-1])
@@ -147,7 +161,7 @@ class Menu:
         return np.array(self.x[np.unique(np.concatenate(rows))])
 
 
-def outside(space: Space, x: Float[np.ndarray, "n d"]) -> str | None:
+def outside(space: Box, x: Float[np.ndarray, "n d"]) -> str | None:
     """Where the first row lies that is no point of the box, in words; None where all are."""
     for i in range(0, len(x), CHUNK):
         part = x[i : i + CHUNK]
@@ -162,7 +176,7 @@ def outside(space: Space, x: Float[np.ndarray, "n d"]) -> str | None:
 
 
 def menu_of(
-    space: Space,
+    space: Box,
     x: Float[np.ndarray, "n d"],
     allowed: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Menu:
