@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from feasible.blackbox import BlackBox, Categorical, Integer, Real
-from feasible.blackbox.rough.belief import FREEDOM, student, warped
+from feasible.blackbox.rough.belief import FREEDOM, some, student, warped
 from feasible.blackbox.rough.inputs import Inputs
 from feasible.blackbox.rough.model import GP, Form
 from feasible.blackbox.space import Space
@@ -87,7 +87,7 @@ def test_the_loss_is_the_negative_log_density_and_its_gradient_that_of_differenc
     form = Form(inputs.owner, inputs.category, smooth=smooth, trend=True, bowl=0.3)
     gp = GP(form, z, y, np.linspace(0.5, 2, len(y)))
     loss, slope = gp.negative_log_posterior(THETA)
-    kernel = form.kernel(THETA, z, z)[0] + math.exp(THETA[5]) * form.basis(z) @ form.basis(z).T
+    kernel = form.kernel(THETA, z, z) + math.exp(THETA[5]) * form.basis(z) @ form.basis(z).T
     cover = kernel + np.diag(math.exp(THETA[6]) * gp.mult)
     mean, sd = form.prior()
     expected = 0.5 * gp.t @ np.linalg.solve(cover, gp.t) + 0.5 * np.linalg.slogdet(cover)[1]
@@ -123,7 +123,7 @@ def test_the_kernel_over_categories_is_positive_semidefinite(seed, choices, n):
     z = inputs.features(space.from_unit(rng.random((n, 3))))
     form = Form(inputs.owner, inputs.category)
     theta = np.append(rng.uniform(-2, 2, 3), [0.0, 0.0, 0.0])
-    assert np.linalg.eigvalsh(form.kernel(theta, z, z)[0]).min() > -1e-10 * n
+    assert np.linalg.eigvalsh(form.kernel(theta, z, z)).min() > -1e-10 * n
 
 
 def test_two_choices_are_one_apart_however_many_there_are():
@@ -246,3 +246,23 @@ def test_a_fixed_input_never_moves():
     near = inputs.around(np.tile([0.5, 2.0], (50, 1)), 0.2, np.random.default_rng(0))
     assert (near[:, 1] == 2).all()
     assert (near[:, 0] != 0.5).all()
+
+
+def test_points_are_apart_from_rows_that_differ_by_more_than_a_millionth_in_some_input():
+    inputs = Inputs(SPACE)
+    row = np.array([[1.0, 1.0, 3.0, 1.0]])
+    points = np.repeat(row, 4, axis=0)
+    points[1, 0] += 2 * 0.9e-6  # in a range of 2
+    points[2, 0] += 2 * 1.1e-6
+    points[3, 1] = 2.0
+    assert inputs.apart(points, row).tolist() == [False, False, True, True]
+    assert inputs.apart(points, row[:0]).all()
+
+
+def test_a_model_of_many_rows_is_given_the_best_and_some_of_all_others():
+    values = np.random.default_rng(0).standard_normal(1000)
+    chosen = some(values, 100)
+    assert len(chosen) == len(set(chosen.tolist())) == 100
+    assert set(np.argsort(values)[:50].tolist()) <= set(chosen.tolist())
+    assert np.diff(chosen).max() < 60
+    assert some(values, 2000).tolist() == list(range(1000))

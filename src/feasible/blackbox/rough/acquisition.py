@@ -90,6 +90,7 @@ def worth(
     inputs: Inputs,
     belief: Belief,
     leaders: Int[np.ndarray, " q"],
+    mean: Float[np.ndarray, " q"],
     noisy: bool,
     log_allowed: Callable[[np.ndarray], np.ndarray],
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -99,11 +100,11 @@ def worth(
         inputs: Of the problem.
         belief: Of the objective.
         leaders: The leading rows, as places among the rows of the belief, the best one first.
+        mean: Their posterior means.
         noisy: The knowledge gradient in place of expected improvement.
         log_allowed: Log of the probability that the limits are kept.
     """
     gp = belief.gp
-    mean = gp.at_rows()[0][leaders]
     z, noise = gp.z[leaders], gp.noise
 
     def value(x: np.ndarray) -> np.ndarray:

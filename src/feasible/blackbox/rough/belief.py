@@ -31,6 +31,10 @@ ROUNDS = 3
 """Rounds of EM."""
 SPREAD = 12
 """First rows, at least, that stand for the whole box."""
+MOST = 256
+"""Rows that a model is given at most."""
+FITTED = 160
+"""Rows that hyperparameters are fitted to at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +103,18 @@ def student(gp: GP, rounds: int = ROUNDS) -> GP:
     return gp
 
 
-def objective(inputs: Inputs, state: RobustState, refit: bool) -> Belief:
+def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool) -> Belief:
     """Model the objective on the rows that have one.
 
     Args:
         inputs: Of the problem.
         state: Rows; its hyperparameters and its choice of a warp are kept up to date.
+        tolerance: Largest violation of an allowed row.
         refit: Whether hyperparameters are fitted anew.
     """
     rows = np.flatnonzero(np.isfinite(state.f))
+    good = state.allowed(tolerance)[rows]
+    rows = rows[some(np.where(good, state.f[rows], np.inf), MOST)]
     z, y, n = inputs.features(state.x[rows]), state.f[rows], len(rows)
     form = Form(inputs.owner, inputs.category, None if state.noisy else QUIET)
     if state.noisy:
@@ -115,28 +122,43 @@ def objective(inputs: Inputs, state: RobustState, refit: bool) -> Belief:
     constants = _constants(state, y)
     state.warp = min(state.warp, len(constants) - 1)
     kind = "noisy" if state.noisy else "quiet"
+    part = some(y, FITTED)
     if refit or f"{kind}0" not in state.theta:
-        anew = state.warped < 0 or n - state.warped >= max(3, n // 8)
-        state.warped = n if anew else state.warped
-        found = []
+        anew = state.warped < 0 or state.n - state.warped >= max(3, state.n // 8)
+        state.warped = state.n if anew else state.warped
+        losses = {}
         for i in range(len(constants)) if anew else [state.warp]:
-            t, jacobian = warped(y, constants[i])
+            t, jacobian = warped(y[part], constants[i])
             twice = 2 if anew and n < 150 else 1
-            gp = GP(form, z, t).fit(state.theta.get(f"{kind}{i}"), starts=twice)
+            gp = GP(form, z[part], t).fit(state.theta.get(f"{kind}{i}"), starts=twice)
             state.theta[f"{kind}{i}"] = gp.theta
-            found.append((gp.loss + n * math.log(gp.scale) - jacobian, i, gp))
-        _, state.warp, gp = min(found, key=lambda one: one[0])
-    else:
-        t, _ = warped(y, constants[state.warp])
-        gp = GP(form, z, t).condition(state.theta[f"{kind}{state.warp}"])
+            losses[i] = gp.loss + len(part) * math.log(gp.scale) - jacobian
+        state.warp = min(losses, key=lambda i: losses[i])
+    name = f"{kind}{state.warp}"
+    t, _ = warped(y, constants[state.warp])
+    gp = GP(form, z, t).condition(state.theta[name])
     if state.noisy and n > 10:
-        gp = student(gp)
+        mult = student(gp).mult
         if refit:
-            gp = gp.fit(gp.theta)
-            state.theta[f"{kind}{state.warp}"] = gp.theta
+            fitted = GP(form, z[part], t[part], mult[part]).fit(gp.theta)
+            state.theta[name] = fitted.theta
+            gp.condition(fitted.theta)
     out = [p.x for p in map(Open._make, state.pending.values())]
     believing = gp.believing(inputs.features(np.array(out))) if out else gp
     return Belief(believing, gp, rows, constants[state.warp], float(y.min()))
+
+
+def some(values: Float[np.ndarray, " n"], most: int) -> Int[np.ndarray, " k"]:
+    """At most so many rows, in order: half of them those of least value, the others spread evenly
+    over the rest, so that the first ones, which cover the box, are among them.
+    """
+    n = len(values)
+    if n <= most:
+        return np.arange(n)
+    order = np.argsort(values, kind="stable")
+    rest = np.sort(order[most // 2 :])
+    spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).astype(int)]
+    return np.sort(np.append(order[: most // 2], spread))
 
 
 def _constants(state: RobustState, y: np.ndarray) -> list[float]:
@@ -149,4 +171,4 @@ def _constants(state: RobustState, y: np.ndarray) -> list[float]:
     return [0.0, *(c for c in (top, 0.1 * top) if c > 0 and len(y) >= 8)]
 
 
-__all__ = ["Belief", "objective", "student", "warped"]
+__all__ = ["MOST", "Belief", "objective", "some", "student", "warped"]

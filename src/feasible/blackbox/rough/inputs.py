@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.stats import qmc
 
 from ..space import Known, Space
@@ -117,8 +118,9 @@ class Inputs:
         """(n,) True for points that are none of the rows."""
         if not len(rows) or not len(x):
             return np.ones(len(x), dtype=bool)
-        gap = np.abs(self.space.unit(x)[:, None] - self.space.unit(rows)[None])
-        return np.asarray(gap.max(axis=2).min(axis=1) > APART)
+        tree = cKDTree(self.space.unit(rows))
+        gap, _ = tree.query(self.space.unit(x), p=np.inf, distance_upper_bound=2 * APART)
+        return np.asarray(gap > APART)
 
 
 __all__ = ["APART", "Inputs"]

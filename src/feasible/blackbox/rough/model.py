@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
@@ -79,20 +79,39 @@ class Form:
 
     def kernel(
         self, theta: np.ndarray, a: Float[np.ndarray, "n p"], b: Float[np.ndarray, "k p"]
-    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
-        """The kernel s^2 k(r), and its derivative by a log length over the squared scaled distance
-        in that input.
-        """
-        scale = np.exp(-theta[self.owner])
-        r2 = cdist(a * scale, b * scale, "sqeuclidean")
+    ) -> Float[np.ndarray, "n k"]:
+        """The kernel s^2 k(r) of rows of features."""
+        r2 = self._squares(theta, a, b)
         variance = math.exp(theta[self.d])
         if self.smooth:
-            k = variance * np.exp(-0.5 * r2)
+            return variance * np.exp(-0.5 * r2)
+        r = np.sqrt(r2 * 5)
+        r2 *= 5 / 3
+        r2 += r
+        r2 += 1
+        r2 *= np.exp(-r)
+        r2 *= variance
+        return r2
+
+    def kernel_and_slope(
+        self, theta: np.ndarray, a: Float[np.ndarray, "n p"], b: Float[np.ndarray, "k p"]
+    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+        """The kernel, and its derivative by a log length over the scaled squared distance in that
+        input.
+        """
+        if self.smooth:
+            k = self.kernel(theta, a, b)
             return k, k
+        r2 = self._squares(theta, a, b)
         r = ROOT5 * np.sqrt(r2)
-        e = variance * np.exp(-r)
+        e = math.exp(theta[self.d]) * np.exp(-r)
         slope = 5 / 3 * (1 + r) * e
         return (1 + r) * e + 5 / 3 * r2 * e, slope
+
+    def _squares(self, theta: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return squared distances in lengthscales."""
+        scale = np.exp(-theta[self.owner])
+        return np.asarray(cdist(a * scale, b * scale, "sqeuclidean"))
 
 
 class GP:
@@ -150,7 +169,7 @@ class GP:
         gradient by theta.
         """
         form, d = self.form, self.form.d
-        k, slope = form.kernel(theta, self.z, self.z)
+        k, slope = form.kernel_and_slope(theta, self.z, self.z)
         trend, noise = math.exp(theta[d + 1]) * self._products, math.exp(theta[d + 2]) * self.mult
         factor, log_det = _factor(k + trend + np.diag(noise))
         a = cho_solve((factor, True), self.t, check_finite=False)
@@ -210,7 +229,7 @@ class GP:
         if theta is not None:
             self.theta = np.asarray(theta, dtype=float)
             trend = math.exp(self.theta[self.form.d + 1]) * self._products
-            self._prior_kernel = self.form.kernel(self.theta, self.z, self.z)[0] + trend
+            self._prior_kernel = self.form.kernel(self.theta, self.z, self.z) + trend
         if mult is not None:
             self.mult = mult
         noise = np.diag(math.exp(self.theta[-1]) * self.mult)
@@ -227,8 +246,10 @@ class GP:
 
     def _cross(self, z: np.ndarray, basis: np.ndarray) -> Float[np.ndarray, "k n"]:
         """Return prior covariances of points with the rows."""
-        k = self.form.kernel(self.theta, z, self.z)[0]
-        return k + math.exp(self.theta[self.form.d + 1]) * (basis @ self.basis.T)
+        k = self.form.kernel(self.theta, z, self.z)
+        if self.form.trend:
+            k += math.exp(self.theta[self.form.d + 1]) * (basis @ self.basis.T)
+        return k
 
     def means(self, z: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
         """(k,) posterior means at points, equation 2.25."""
@@ -259,15 +280,16 @@ class GP:
         theirs = self.form.basis(also)
         k2 = self._cross(also, theirs)
         v2 = solve_triangular(self._cholesky, k2.T, lower=True, check_finite=False)
-        both = self.form.kernel(self.theta, z, also)[0] + trend * (basis @ theirs.T)
+        both = self.form.kernel(self.theta, z, also) + trend * (basis @ theirs.T)
         return mean, variance, self.scale**2 * (both - v.T @ v2)
 
     def at_rows(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """(n,) posterior means and variances at the rows, without noise."""
         noise = math.exp(self.theta[-1]) * self.mult
         mean = self.t - noise * self._weights + self._bowl(self.basis)
-        inverse = np.diag(_inverse(self._cholesky))
-        variance = np.maximum(noise - noise * noise * inverse, 1e-12)
+        root, _ = dtrtri(self._cholesky, lower=1)
+        precision = np.einsum("ij,ij->j", root, root)  # the diagonal of the inverse covariance
+        variance = np.maximum(noise - noise * noise * precision, 1e-12)
         return self.centre + self.scale * mean, self.scale**2 * variance
 
     def believing(self, z: Float[np.ndarray, "k p"]) -> GP:

@@ -151,10 +151,10 @@ class RobustBO(AskTell):
             step = local.step(problem, inputs, state, best, limited, rng)
             if step is not None:
                 return Open(step[0], LOCAL, step[1], best)
-        belief = objective(inputs, state, refit)
+        belief = objective(inputs, state, problem.tolerance, refit)
         state.fitted = state.n if refit else state.fitted
-        leaders = self._leading(problem, state, belief)
-        value = worth(inputs, belief, leaders, state.noisy, limited.log_probability)
+        leaders, mean = self._leading(problem, state, belief)
+        value = worth(inputs, belief, leaders, mean, state.noisy, limited.log_probability)
         found = search(inputs, value, state.x[belief.rows[leaders]], fresh, rng)
         if found is None:
             state.ended = "no new point is left: every point that was looked at has been evaluated"
@@ -166,12 +166,17 @@ class RobustBO(AskTell):
             return self.local_category * inputs.d
         return self.local_whole * inputs.d if inputs.whole.any() else 0
 
-    def _leading(self, problem: BlackBox, state: RobustState, belief: Belief) -> np.ndarray:
-        """Return the allowed rows of least posterior mean, as places among those of the belief."""
+    def _leading(
+        self, problem: BlackBox, state: RobustState, belief: Belief
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the allowed rows of least posterior mean, as places among those of the belief, and
+        these means.
+        """
         good = state.allowed(problem.tolerance)[belief.rows]
         mean = belief.gp.at_rows()[0][: len(belief.rows)]
         order = np.argsort(np.where(good, mean, np.inf), kind="stable")
-        return order[: min(LEADERS, int(good.sum()))]
+        leaders = order[: min(LEADERS, int(good.sum()))]
+        return leaders, mean[leaders]
 
     # -- telling and answering ---------------------------------------------------------------------
 
@@ -217,7 +222,8 @@ class RobustBO(AskTell):
         good = state.allowed(problem.tolerance)
         if not state.noisy or good.sum() < 5 or problem.target is not None:
             return None
-        belief = objective(Inputs(problem.space, problem.known), state, False)
+        inputs = Inputs(problem.space, problem.known)
+        belief = objective(inputs, state, problem.tolerance, False)
         mean, variance = belief.told.at_rows()
         at = int(np.where(good[belief.rows], mean, np.inf).argmin())
         sd, row = math.sqrt(variance[at]), int(belief.rows[at])

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from ..problem import BlackBox
+from .belief import MOST, some
 from .inputs import Inputs
 from .model import GP, Form
 from .state import RobustState
@@ -117,6 +118,8 @@ def _fitted(
     noise = LABELS if label else None if state.noisy else 1e-6
     name += "" if label or not state.noisy else "noisy"
     theta = state.theta.get(name)
+    chosen = some(np.where(np.isfinite(state.f[has]), state.f[has], np.inf), MOST)
+    has, values = np.flatnonzero(has)[chosen], values[chosen]
     gp = GP(Form(inputs.owner, inputs.category, noise), inputs.features(state.x[has]), values)
     gp = gp.fit(theta) if refit or theta is None else gp.condition(theta)
     state.theta[name] = gp.theta
