@@ -132,6 +132,9 @@ class RobustBO(AskTell):
         fresh = _fresh(problem, inputs, state)
         if state.asked == 0 and (start := first_start(problem)) is not None:
             return Open(start, START, 0.0, -1)
+        if state.n and inputs.every is not None and not len(fresh(inputs.every)):
+            state.ended = "no new point is left: every point of the space has been evaluated"
+            return Open(state.x[max(state.best(problem.tolerance), 0)], START, 0.0, -1)
         known = int(np.isfinite(state.f).sum())
         if state.asked < state.first or known < 3:
             return Open(_next_sobol(problem, state, fresh, None), START, 0.0, -1)
