@@ -57,6 +57,7 @@ class AskTell(Method):
 
     solves: ClassVar[type[BlackBox]] = BlackBox
     asks: ClassVar[bool] = True
+    avoids: ClassVar[bool] = True
 
     def ask(self, problem: BlackBox, state: Any, n: int | None = None) -> Proposals:
         """Propose points; all of them obey the box and the known constraints.

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun
+from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun, UsedUp
 from ..core.evaluating import InProcess
 from ..core.failure import Failure, inputs_text
 from ..core.ledger import (
@@ -23,8 +23,8 @@ from ..core.ledger import (
 )
 from ..core.run import Run, stop
 from .calling import Evaluable
-from .menu import Menu
 from .outcome import Outcome
+from .tried import FINITE, Tried
 
 CHECK = "check: "
 """How the reason of a row begins that ended at its first stage, so that a replay knows what the row
@@ -34,6 +34,10 @@ IDLE_CALLS = 10_000
 """Calls in a row that only repeat points or propose forbidden ones, after which the method has
 stalled.
 """
+PATIENCE = 3
+"""Calls in a row that only repeat points of a finite space, after which one that was not tried is
+evaluated beside them.
+"""
 
 
 def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> Observations:
@@ -42,6 +46,10 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
     short: BudgetExhausted | None = None
     if stop.requested:
         raise KeyboardInterrupt
+    finite = problem.free_repeats and problem.space.count <= FINITE
+    tried = tried_in(problem, run) if finite or run.method.avoids else None
+    if tried is not None and run.method.avoids:
+        x = tried.guard(x, [run.seed, run.ledger.count])
     if run.trail.plain and run.meter.take(
         "evaluations", len(x)
     ):  # nothing below applies: functions of microseconds come here
@@ -60,6 +68,7 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         run.idle = 0
         seen, short = _fresh(problem, run, x, tag)
         _conclude(problem, run, seen, short)
+        _use_up(tried)
         return seen
     n = len(x)
     parts: list[Observations | None] = [None] * n
@@ -88,6 +97,10 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
             parts[i] = seen.rows(slice(j, j + 1))
     else:
         run.idle += 1
+        left = tried.nearest_untried(x[0]) if tried is not None and run.idle >= PATIENCE else None
+        if left is not None:
+            run.idle = 0
+            seen, short = _fresh(problem, run, left[None], np.array([-1]))
         if run.idle > IDLE_CALLS:
             raise Stalled(
                 f"{run.method.name} proposed only repeated or forbidden points {IDLE_CALLS} times "
@@ -100,25 +113,26 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
                 copy.tag = tag[i : i + 1]
                 parts[i] = copy
     _conclude(problem, run, seen, short)
+    _use_up(tried)
     return concatenate([p for p in parts if p is not None])
 
 
-def from_menu(
-    problem: Evaluable, menu: Menu, run: Run | None, x: np.ndarray, tag: np.ndarray
-) -> Observations:
-    """Evaluate the rows of a menu that are nearest to x; in a run of a problem whose repeats tell
-    nothing, those that were not tried. Raises Stalled where there are fewer.
-    """
-    if run is None:
-        rows = menu.nearest(x, np.empty(0, dtype=int), repeats=True)
-        return problem.measure(rows, np.full(len(rows), -1), tag)
-    known = run.ledger.all() if problem.free_repeats else None
-    taken = menu.find(x[:0] if known is None else known.x)
-    rows = menu.nearest(x, taken, repeats=not problem.free_repeats)
-    seen = evaluate_in_run(problem, run, rows, tag[: len(rows)]) if len(rows) else None
-    if seen is None or len(rows) < len(x):
-        raise Stalled(f"all {len(menu):,} candidates were evaluated")
-    return seen
+def tried_in(problem: Evaluable, run: Run) -> Tried:
+    """What the run's ledger has tried."""
+    found = run.ledger.tried
+    if not isinstance(found, Tried):
+        found = Tried(problem)
+        for batch in run.ledger.batches:
+            found.take(batch)
+        run.ledger.tried = found
+    return found
+
+
+def _use_up(tried: Tried | None) -> None:
+    """Raise UsedUp where every point of a finite space was evaluated."""
+    reason = None if tried is None else tried.used_up
+    if reason is not None:
+        raise UsedUp(reason)
 
 
 def _keys(x: np.ndarray) -> list[bytes]:

@@ -24,25 +24,24 @@ from ..core.sizes import Sizes
 from ..core.verdict import Verdict
 from . import fronts
 from .calling import call, call_vectorized
-from .candidates import Table
 from .constraints import SciPyConstraint, scipy_constraints
-from .evaluation import evaluate_in_run, from_menu
+from .evaluation import evaluate_in_run, tried_in
 from .experiments import BlackBoxExperiments
 from .fronts import ObservedFront
-from .menu import menu_of
 from .objective import Checks, Objective, Objectives, check_noise, one_objective, several_objectives
 from .outcome import Outcome
 from .reading import Reader
 from .showing import Shown
 from .space import Known, Space, known_constraint, with_linear
+from .tried import FINITE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
-EQUAL = 2e-6
-"""Difference between two objectives, relative to them, at which an answer that keeps to its limits
-is preferred to one that keeps to them within the tolerance only.
+EQUAL, BOUGHT = 1e-6, 10.0
+"""Two objectives, relative to them, are equal to EQUAL; a violation within the tolerance, relative
+to the limit's size, is taken to buy at most BOUGHT times itself.
 """
 
 
@@ -77,9 +76,6 @@ class BlackBox(Shown):
         known: Constraints on the inputs alone, free: text such as "a + b + c == 1" or
             "a + 2 b <= 3", a function (n, d) -> (n,) bool, SciPy's constraint objects, or several.
             Every proposal keeps them.
-        candidates: The experiments that are possible: a data frame, a mapping of columns, or the
-            path of a CSV or .xlsx file, with a column for each variable. Every proposal becomes its
-            nearest row that was not tried; without bounds the columns say what the variables are.
         check: A cheap first stage, check(x) -> mapping of limits, charged as `checks`; fun runs
             only where it passes. Or `Checks`, which also holds `known`.
         name: For people and stores; None for the function's.
@@ -136,7 +132,6 @@ class BlackBox(Shown):
         objectives: Any = None,
         reference: Mapping[str, float] | None = None,
         known: Any = None,
-        candidates: Any = None,
         check: Callable[..., Any] | Checks | None = None,
         name: str | None = None,
         maximize: bool = False,
@@ -160,13 +155,10 @@ class BlackBox(Shown):
                 f"fun: got {type(fun).__name__}, expected a function, or None where people run the "
                 "experiments"
             )
-        table = None if candidates is None else Table(candidates)
-        if table is not None and bounds is None and variables is None:
-            variables = table.variables()
         if (bounds is None) == (variables is None):
             raise ArgumentError(
                 "give the inputs once: bounds=, or variables= (a list of Real, Integer, "
-                "Categorical); candidates= may say them too"
+                "Categorical)"
             )
         check_noise("simulated_noise", simulated_noise)
         if objectives is None and reference is None:
@@ -226,10 +218,6 @@ class BlackBox(Shown):
         declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, rest)
         self.space, known_parts = with_linear(self.space, known_parts)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
-        if table is not None:  # its rows stay as they are: no step or equality moves them
-            self.space = Space(self.space.variables)
-            points = table.points(self.space.variables)
-            self.space.menu = menu_of(self.space, points, self.allowed if self._tests else None)
         self.reader = Reader(goals, functions, declared, self.check is not None)
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:
             raise ArgumentError(
@@ -248,7 +236,6 @@ class BlackBox(Shown):
         """
         return (
             self.vectorized
-            and self.space.menu is None
             and not self.free_repeats
             and not self._tests
             and self.check is None
@@ -307,8 +294,6 @@ class BlackBox(Shown):
             return self.batch(points, [], np.empty(0, dtype=int), np.empty(0, dtype=int))
         tags = np.full(len(points), -1) if tag is None else tag
         run = active_run.get()
-        if self.space.menu is not None:
-            return from_menu(self, self.space.menu, run, points, tags)
         if run is None:
             return self.measure(points, np.full(len(points), -1), tags)
         return evaluate_in_run(self, run, points, tags)
@@ -419,11 +404,23 @@ class BlackBox(Shown):
         """Stored rows with the constraints that the limits of now make of their metrics."""
         return self.reader.remeasured(rows)
 
+    def finish(self, reason: str) -> None:
+        """Evaluate what a finite space still has while budget is left, unless the method ended
+        because it met the target.
+        """
+        run = active_run.get()
+        if run is None or self.target is not None or not self.free_repeats:
+            return
+        if self.space.count <= FINITE:
+            rest = tried_in(self, run).untried()
+            if len(rest):
+                self.evaluate(rest)
+
     def incumbent(self, ledger: Ledger) -> Any:
         """The best row; of several objectives the front, or the least infeasible row.
 
         Where the best row lies outside its limits, within the tolerance, and one that keeps to them
-        costs the same to `EQUAL` of the objective, it is that one.
+        costs the same but for what that violation buys, it is that one.
         """
         rows = ledger.all() if self.several else None
         if rows is not None:
@@ -444,7 +441,8 @@ class BlackBox(Shown):
         if np.isnan(objective).all():
             return best
         i = int(np.nanargmin(objective))
-        if objective[i] - best.objective > EQUAL * abs(best.objective):
+        equal = EQUAL + BOUGHT * min(best.violation, EQUAL)
+        if objective[i] - best.objective > equal * abs(best.objective):
             return best
         return rows.observation(i, self.names)
 

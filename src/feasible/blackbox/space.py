@@ -24,8 +24,6 @@ from .variables import (
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from .menu import Menu
-
 
 class Space:
     """An ordered list of variables. Points are rows of float64 arrays (n, d), categories codes.
@@ -43,7 +41,7 @@ class Space:
         step: (d,) distance of neighbouring values: 1 for these, that of a grid, 0 for other reals.
         linear: The linear constraints that every point keeps.
         bounded: True if every bound is finite.
-        menu: The points that may be tried, where these are the rows of a table.
+        count: Number of its points; infinite where a variable is real and has no step.
     """
 
     def __init__(self, variables: Sequence[Variable], linear: Sequence[LinearConstraint] = ()):
@@ -69,13 +67,17 @@ class Space:
                 levels = math.floor((self.high[j] - self.low[j]) / v.step + 1e-9)
                 self.high[j] = written(self.low[j] + levels * v.step, self.low[j], v.step)
         self.bounded = bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+        real = (self.step == 0) & (self.high > self.low)
+        self.count = math.inf
+        if self.bounded and not real.any():
+            steps = np.where(self.step > 0, self.step, 1.0)
+            self.count = float(np.prod(np.round((self.high - self.low) / steps) + 1.0))
         self.snapped: np.ndarray | None = None
         """What `from_unit` returned last: inside the box and unchangeable, so that evaluating it
         need not snap again.
         """
         self._whole = np.flatnonzero(self.integer)
         self._stepped = bool((self.step[~self.integer] > 0).any() or (self.step > 1).any())
-        self.menu: Menu | None = None
         self.linear = tuple(linear)
         self._tied = np.empty(0, dtype=int)
         self._polytope: Polytope | None = None
@@ -114,10 +116,10 @@ class Space:
 
     @property
     def tied(self) -> bool:
-        """True where no point of the box may be tried by chance: linear equalities move it, or it
-        becomes a row of a menu.
+        """True where linear constraints with an equality move points: no point of the box keeps
+        them by chance.
         """
-        return self.menu is not None or (self._polytope is not None and self._polytope.equal)
+        return self._polytope is not None and self._polytope.equal
 
     @classmethod
     def of(cls, bounds: Any) -> Space:

@@ -89,6 +89,10 @@ class GoalReached(StopRun):
     """What was asked for is there (for example a first feasible point)."""
 
 
+class UsedUp(StopRun):
+    """Every point of a finite space was evaluated, and its values do not change."""
+
+
 class Pending(FeasibleError):
     """The method can propose nothing more before results of pending proposals are told."""
 

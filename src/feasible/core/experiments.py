@@ -13,7 +13,7 @@ from .ledger import Observations
 from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 
 class Column(NamedTuple):
@@ -44,6 +44,32 @@ class Ran(NamedTuple):
     metrics: Mapping[str, float | None]
     status: str = ""
     note: str | None = None
+
+
+class Guard(Protocol):
+    """What was tried, and what may be proposed."""
+
+    @property
+    def used_up(self) -> str | None:
+        """Why nothing is left to try, where that is so."""
+
+    @property
+    def finite(self) -> bool:
+        """True where every point may be tried."""
+
+    def add(
+        self,
+        x: Float[np.ndarray, "n d"],
+        failed: Bool[np.ndarray, " n"],
+        worked: Bool[np.ndarray, " n"] | None = None,
+    ) -> None:
+        """Take points that were tried, or that are out (neither failed nor worked)."""
+
+    def guard(self, x: Float[np.ndarray, "n d"], seed: list[int]) -> Float[np.ndarray, "n d"]:
+        """Proposals as they may be made."""
+
+    def fresh(self, seed: list[int]) -> Float[np.ndarray, " d"] | None:
+        """A point that may be tried, for a method that has none of its own."""
 
 
 class Experiments(Protocol):
@@ -79,11 +105,12 @@ class Experiments(Protocol):
         """Units that an experiment is charged of those that were reserved, by how it ended."""
 
     def admit(
-        self, points: Float[np.ndarray, "n d"], taken: Float[np.ndarray, "t d"]
+        self, points: Float[np.ndarray, "n d"]
     ) -> Sequence[tuple[Float[np.ndarray, " d"], bool]]:
-        """Proposed points as they would be run, and whether they may be; taken: points of
-        experiments that ended or are out.
-        """
+        """Proposed points as they would be run, and whether they may be."""
+
+    def tried(self) -> Guard | None:
+        """A guard that has seen nothing yet; None where any point may be proposed again."""
 
     def vector(self, inputs: Mapping[str, Any], what: str) -> Float[np.ndarray, " d"]:
         """The point of inputs by name. Raises FeasibleError that begins with `what`."""

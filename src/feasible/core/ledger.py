@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -289,6 +289,13 @@ PASSING = 8
 """Batches that are compared with the best at once, where a ledger does not keep them."""
 
 
+class Taker(Protocol):
+    """What is told of every batch of a ledger."""
+
+    def take(self, rows: Observations) -> None:
+        """Take a batch."""
+
+
 class Ledger:
     """Rows in memory, with an optional sink that makes each batch durable before the method sees
     it.
@@ -310,6 +317,7 @@ class Ledger:
         tolerance: Largest violation that counts as feasible.
         names: Names of the variables.
         sizes: What violations are measured in, where the first rows tell it.
+        tried: What is told of every batch, where somebody asked for it.
     """
 
     def __init__(self, sink: Callable[[Observations], None] | None = None):
@@ -323,6 +331,7 @@ class Ledger:
         self.tolerance = 0.0
         self.names: tuple[str, ...] = ()
         self.sizes: Sizes | None = None
+        self.tried: Taker | None = None
         self._known: dict[bytes, tuple[int, int]] = {}
         self._best: Observation | None = None
         self._kept: int | None = None
@@ -375,6 +384,8 @@ class Ledger:
                 self.sink(batch)
         self.batches.append(batch)
         self.count += len(batch)
+        if self.tried is not None:
+            self.tried.take(batch)
         if self.keep is not None and self.count > self.keep and self.sink is None:
             if self._kept is None:
                 self._kept = len(self.batches) - 1
@@ -418,14 +429,6 @@ class Ledger:
             self._judged = 0
             self._kept = None
         return self.batches[0]
-
-    def row(self, number: int, names: Sequence[str] = ()) -> Observation | None:
-        """The row with this number; None where it is not in memory."""
-        for batch in self.batches:
-            found = np.flatnonzero(batch.id == number)
-            if len(found):
-                return batch.observation(int(found[0]), names)
-        return None
 
     def best(self, tolerance: float, names: Sequence[str] = ()) -> Observation | None:
         """The row that no other row beats; looks only at what came since the last call.

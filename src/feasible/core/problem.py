@@ -121,6 +121,11 @@ class Problem:
         """
         return None
 
+    def finish(self, reason: str) -> None:
+        """A method of the active run is done, for this reason, while budget is left: evaluate what
+        is still worth it. May raise StopRun.
+        """
+
     # -- how it is shown ---------------------------------------------------------------------------
 
     names: tuple[str, ...] = ()
@@ -218,13 +223,13 @@ class Method:
     name: ClassVar[str] = "method"
     several: ClassVar[bool] = False
     """True if it takes problems with several objectives."""
+    avoids: ClassVar[bool] = False
+    """True if its proposals pass the problem's guard, which keeps them away from failed points and
+    from repeats; False where a solver of another library must see its own points evaluated.
+    """
     asks: ClassVar[bool] = False
     """True if it also has ask(problem, state, n) and tell(problem, state, seen), so that others may
     make the evaluations.
-    """
-    recommends: ClassVar[bool] = False
-    """True if, of paid evaluations, its own answer counts rather than the row that looks best:
-    where values are noisy that is the luckiest one.
     """
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
@@ -266,7 +271,3 @@ class Method:
     def done(self, problem: Any, state: Any) -> str | None:
         """Why it has converged or cannot go on, in a sentence; None to go on."""
         return None
-
-    def remarks(self, problem: Any, state: Any) -> list[str]:
-        """What the result should say of its answer, one sentence each."""
-        return []

@@ -123,6 +123,7 @@ def _loop(current: Run, checkpoints: Checkpoints | None) -> str:
             current.stop_if_asked()
         reason = finished(problem, state)
         if reason is not None:
+            problem.finish(reason)
             return reason
         for resource, limit in limits.items():
             if spent[resource] >= limit:
@@ -162,8 +163,6 @@ def _result(current: Run, stopped: str, settled: bool) -> Result:
     problem, notes = current.problem, current.notes
     answer, verdict = current.trail.final(current, settled)
     notes += current.ledger.notes()
-    if answer is not None and current.state is not None:
-        notes += current.method.remarks(problem, current.state)
     if answer is not None and not verdict.feasible:
         worst = f"; the constraint that is worst: {verdict.worst}" if verdict.worst else ""
         what = (

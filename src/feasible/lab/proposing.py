@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode, encode
-from ..core.errors import CheckpointError, Diverged, Pending, StopRun
+from ..core.errors import CheckpointError, Diverged, Pending, StopRun, UsedUp
 from ..core.evaluating import RunOptions
-from ..core.experiments import Experiments
+from ..core.experiments import Experiments, Guard
 from ..core.ledger import (
     ABANDONED,
     CHECKED,
@@ -37,6 +37,8 @@ from .telling import FOREIGN
 
 TRIES = 50
 """How often a method is asked again when it repeats a point that is known or pending."""
+FEW = 3
+"""The same in a finite space, where the points that are left can be handed out without it."""
 
 
 class Proposals(NamedTuple):
@@ -122,6 +124,34 @@ class Proposer:
             sizes.frozen = True  # as the study stands: replaying its rows tells nothing new
         return sizes
 
+    def _tried(self) -> Guard | None:
+        """Return what was tried or is out by now."""
+        guard = self.experiments.tried()
+        if guard is None:
+            return None
+        mine = sa.select(evaluations.c.x, evaluations.c.status).where(
+            evaluations.c.run == self.study.id, evaluations.c.status != ABANDONED
+        )
+        with self.store.read() as connection:
+            rows = connection.execute(mine.order_by(evaluations.c.row)).all()
+        if rows:
+            status = np.array([r.status for r in rows])
+            worked = (status == DONE) | (status == INFEASIBLE)
+            guard.add(np.array([json.loads(r.x) for r in rows]), status == FAILED, worked)
+        return guard
+
+    def _nothing(self, guard: Guard | None, out: Sequence[EvaluationRow], why: str) -> Exception:
+        """Return what to raise where nothing can be proposed."""
+        used_up = None if guard is None else guard.used_up
+        if used_up is not None and not out:
+            return UsedUp(f"study '{self.study.name}': {used_up}")
+        if used_up is not None:
+            ids = ", ".join(str(r.row) for r in out)
+            return Pending(
+                f"study '{self.study.name}': every point is known or out; tell these: {ids}"
+            )
+        return Pending(f"study '{self.study.name}': {why}")
+
     def _pending(self) -> list[EvaluationRow]:
         """Return the experiments that are out."""
         return self.store.evaluations(self.study.id, pending=True)
@@ -131,34 +161,55 @@ class Proposer:
     def _asked(self, n: int) -> Proposals:
         """Ask the method; what it repeats of known experiments it is told again at once."""
         state = self._state()
-        waiting = {json.dumps(r.x) for r in self._pending()}
+        out, guard = self._pending(), self._tried()
+        waiting = {json.dumps(r.x) for r in out}
         found = Proposals([], [])
-        for _ in range(TRIES):
-            for known in self._sorted(state, n - len(found.points), waiting, found):
-                self.method.tell(self.problem, state, known)
-            if len(found.points) >= n:
-                break
+        finite = guard is not None and guard.finite
+        if guard is None or guard.used_up is None:
+            for _ in range(FEW if finite else TRIES):
+                try:
+                    again = self._sorted(state, n - len(found.points), waiting, found, guard)
+                except Pending:
+                    if not finite:
+                        raise
+                    break  # what it did not propose is handed out all the same
+                for known in again:
+                    self.method.tell(self.problem, state, known)
+                if len(found.points) >= n:
+                    break
+        self._fill(found, n if finite else int(not out), guard)
         if not found.points:
-            raise Pending(
-                f"study '{self.study.name}': {self.study.method} has no new experiment to propose "
-                "before pending ones are told"
-            )
+            why = f"{self.study.method} has no new experiment to propose"
+            raise self._nothing(guard, out, f"{why} before pending ones are told" if out else why)
         try:
             return found._replace(checkpoint=encode(state))
         except CheckpointError:
             return found
 
+    def _fill(self, found: Proposals, n: int, guard: Guard | None) -> None:
+        """Add points that no method proposed until there are n, or no more."""
+        while guard is not None and len(found.points) < n:
+            x = guard.fresh([self.study.seed, self.study.rows])
+            if x is None:
+                return
+            guard.add(x[None], np.array([False]), np.array([False]))
+            found.points.append(x)
+            found.tags.append(-1)
+
     def _sorted(
-        self, state: Any, n: int, waiting: set[str], found: Proposals
+        self, state: Any, n: int, waiting: set[str], found: Proposals, guard: Guard | None
     ) -> list[Observations]:
         """Ask once: put new points into `found` and return those that are known already."""
         repeats = self.experiments.free_repeats
         proposed = self.method.ask(self.problem, state, n)
-        proposals = np.asarray(proposed.x, dtype=float)
-        taken = [*self._taken(), *found.points]
-        points = self.experiments.admit(proposals, np.array(taken).reshape(-1, proposals.shape[1]))
+        points = self.experiments.admit(np.asarray(proposed.x, dtype=float))
+        if guard is not None and self.method.avoids and points:
+            moved = guard.guard(
+                np.array([x for x, _ in points]), [self.study.seed, self.study.rows]
+            )
+            points = self.experiments.admit(moved)
         known: list[Observations] = []
-        for (x, allowed), tag in zip(points, proposed.tag.tolist(), strict=False):
+        for (x, allowed), tag in zip(points, proposed.tag.tolist(), strict=True):
             key = json.dumps(x.tolist())
             if not allowed or (repeats and key in waiting):
                 continue
@@ -170,17 +221,11 @@ class Proposer:
                 known.append(again)
                 continue
             waiting.add(key)
+            if guard is not None:
+                guard.add(x[None], np.array([False]), np.array([False]))
             found.points.append(x)
             found.tags.append(tag)
         return known
-
-    def _taken(self) -> list[list[float]]:
-        """Return the points of experiments that ended or are out."""
-        mine = sa.select(evaluations.c.x).where(
-            evaluations.c.run == self.study.id, evaluations.c.status != ABANDONED
-        )
-        with self.store.read() as connection:
-            return [json.loads(r.x) for r in connection.execute(mine)]
 
     def _seen(self, key: str) -> EvaluationRow | None:
         """Return an experiment at this point that ended."""
@@ -246,11 +291,13 @@ class Proposer:
         new = ((k - len(own), x) for k, x in wanted if json.dumps(x.tolist()) not in waiting)
         fresh = list(islice(new, n))
         if not fresh:
-            ids = ", ".join(str(r.row) for r in out) or "none"
-            raise Pending(
-                f"study '{self.study.name}': {self.study.method} proposes nothing before these are "
-                f"told: {ids}"
-            )
+            guard, beside = self._tried(), Proposals([], [])
+            self._fill(beside, n if guard is not None and guard.finite else 0, guard)
+            if beside.points:
+                return beside._replace(tags=[FOREIGN] * len(beside.points))
+            ids = ", ".join(str(r.row) for r in out)
+            why = f"before these are told: {ids}" if out else "more"
+            raise self._nothing(guard, out, f"{self.study.method} proposes nothing {why}")
         return Proposals([x for _, x in fresh], [k for k, _ in fresh])
 
     def _ledger(self, own: Sequence[EvaluationRow]) -> Ledger:

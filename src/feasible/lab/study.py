@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from ..core.budget import Budget
 from ..core.checks import whole
-from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, Pending, StoreError
+from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, Pending, StoreError, UsedUp
 from ..core.evaluating import RunOptions
 from ..core.experiments import Experiments, Ran
 from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observations
@@ -150,6 +150,7 @@ class Study:
         Raises:
             BudgetExhausted: Nothing is left.
             Pending: The method must first be told of pending ones.
+            UsedUp: Every point of a finite space was evaluated.
             StoreError: Too many others ask at once.
         """
         whole("n", n, least=1)
@@ -316,7 +317,7 @@ class Study:
             while limit is None or made < limit:
                 try:
                     experiment = self._orphan() or self.ask(1, worker=identity())[0]
-                except BudgetExhausted:
+                except (BudgetExhausted, UsedUp):
                     break
                 except Pending:
                     if not any(_owner(r) for r in self.pending()):

@@ -5,6 +5,7 @@ It minimises a smooth, expensive function under constraints, all known by evalua
 the room's default for them. Begin to read at `gp_sqp.py`, whose docstring has the algorithm.
 
 - `gp_sqp.py`: `GPSQP`, the Method: its settings, its state, asking and telling.
+- `state.py`: `SQPState`, what it keeps between its steps, and `Pending`, a proposal that is out.
 - `view.py`: the models about a centre, as a step sees them.
 - `interpolant.py`: `Interpolants`, the models themselves.
 - `step.py`: minimising a model subject to models, in a box.

@@ -15,6 +15,8 @@ continuous and 20 to 300 evaluations may be spent.
             D doubles after a local step that the model foresaw, halves after repeated failures;
             nu_j follows the multipliers; margin_j = half of the last error of the model of g_j
     g_j is the problem's constraint and a tenth of its tolerance, so that the answer lies inside
+    a point that is not 6 times nearer to a row with values than to a failed one is replaced by
+        the best by the models of random points that are
     when D falls below `resolution` the local search has converged, and another starts where the
     models know least.
 
@@ -32,8 +34,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -43,11 +45,12 @@ from ..asktell import AskTell, Proposals, say
 from ..sampling import draw, first_start
 from ..space import Space, sample_allowed
 from .interpolant import Interpolants
+from .state import Pending, SQPState
 from .step import least
 from .view import Evidence, OutputScale, View, spread, typical
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from ...core.ledger import Observations
     from ..problem import BlackBox
@@ -58,71 +61,14 @@ INSIDE = 0.1
 """Share of the tolerance, on the size of each limit, that the search keeps away from the limits:
 its answers then lie inside them, and cost about 1e-7 of the objective more.
 """
+WARY = 6.0
+"""How many times nearer a proposal is to a row that gave values than to one that failed: steps
+towards a region of failures are shortened to a seventh of the way.
+"""
 TRUST = 1e-7
 """Error of the models at a step, in units of the outputs' spread, up to which they are believed
 when they see nothing better.
 """
-
-
-class Pending(NamedTuple):
-    """A proposal that is out: point (unit cube), kind of step, row it started from (-1: none), and
-    what the models foresaw there.
-
-    A tuple, because a checkpoint gives it back as one.
-    """
-
-    u: np.ndarray
-    kind: int
-    centre: int
-    objective: float
-    constraints: np.ndarray
-
-
-@dataclass(slots=True)
-class SQPState:
-    """State of a search.
-
-    Attributes:
-        rng: Of everything random.
-        u: (n, d) rows seen so far, in the unit cube.
-        f: (n,) their objectives, NaN where an evaluation failed or only constraints are known.
-        g: (n, m) their constraints.
-        design: (k, d) points of the initial design that are still to be asked.
-        radius: D, in units of the box.
-        penalty: (m,) nu.
-        error: (m,) last errors of the models of the constraints.
-        since: First row of the present local search.
-        fails: Local steps that failed in a row.
-        local_last: Whether the last step was a local one.
-        searches: Local searches so far.
-        lengths: (1 + m, d) log-lengthscales of the last local models.
-        wide_lengths: (1 + m, d) log-lengthscales of the last global models.
-        fitted: (2, 2) rows and unit when those of the global and the local models were fitted.
-        pending: Proposals that are out, by tag.
-        asked: Proposals so far.
-        notes: Warnings given.
-        trusted: Whether the last step came out as foreseen, to TRUST.
-    """
-
-    rng: np.random.Generator
-    u: np.ndarray
-    f: np.ndarray
-    g: np.ndarray
-    design: np.ndarray
-    radius: float
-    penalty: np.ndarray
-    error: np.ndarray
-    since: int = 0
-    fails: int = 0
-    local_last: bool = False
-    searches: int = 1
-    lengths: np.ndarray | None = None
-    wide_lengths: np.ndarray | None = None
-    fitted: np.ndarray = field(default_factory=lambda: np.ones((2, 2)))
-    pending: dict[int, tuple[Any, ...]] = field(default_factory=dict)
-    asked: int = 0
-    notes: int = 0
-    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -305,8 +251,7 @@ class GPSQP(AskTell):
                     0.5 * self.resolution if state.trusted else max(0.1 * state.radius, 1e-9)
                 )
             kind, point = GEOMETRY, view.point(view.unknown(near=local))
-        test = problem.known
-        if problem.space.tied or (test and not test(_points(problem.space, point[None]))[0]):
+        if problem.space.tied or not self._welcome(problem, state, point[None])[0]:
             point = self._allowed(problem, state, view, point)
         objective, *constraints = view.foreseen(point)
         row = int(known.rows[i])
@@ -405,24 +350,37 @@ class GPSQP(AskTell):
         ]
         return model.only(chosen), [scales[c] for c in chosen]
 
+    @staticmethod
+    def _welcome(
+        problem: BlackBox, state: SQPState, u: Float[np.ndarray, "n d"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Return where points of the unit cube are allowed, and much nearer to a row that gave
+        values than to any that did not: no model foresees a failure.
+        """
+        good = np.ones(len(u), dtype=bool)
+        lost = ~np.isfinite(state.f)
+        if lost.any() and not lost.all():
+            gap = ((u[:, None] - state.u[None]) ** 2).sum(axis=2)
+            good = gap[:, lost].min(axis=1) > WARY**2 * gap[:, ~lost].min(axis=1)
+        return good if problem.known is None else good & problem.known(_points(problem.space, u))
+
     def _allowed(
         self, problem: BlackBox, state: SQPState, view: View, target: Float[np.ndarray, " d"]
     ) -> Float[np.ndarray, " d"]:
-        """Return the best by the models of allowed points about centre and target, far and near."""
-        centre, menu = view.centre, problem.space.menu
+        """Return the best by the models of random welcome points about the centre and the target,
+        at many scales.
+        """
+        centre = view.centre
         scales = np.repeat(view.reach * 0.5 ** np.arange(30), 100)[:, None]
         step = scales * state.rng.standard_normal((len(scales), len(target)))
         between = centre + (target - centre) * state.rng.random((300, 1))
         cloud = np.clip(np.vstack([centre + step, target + step, between]), 0, 1)
         cloud = cloud[np.abs(cloud - centre).max(axis=1) <= view.reach]
-        if menu is None:
-            x = (near := _points(problem.space, cloud))[problem.allowed(near)]
-        else:
-            x = menu.shown(state.rng, problem.space.from_unit(np.vstack([target, centre])))
-            x = x[np.abs(problem.space.unit(x)[:, None] - state.u).max(axis=2).min(axis=1) > 1e-9]
-        if not len(x):
-            return np.asarray(problem.space.unit(draw(problem, state.rng))[0])
-        cloud = problem.space.unit(x)
+        cloud = cloud[self._welcome(problem, state, cloud)]
+        if not len(cloud):
+            drawn = problem.space.unit(draw(problem, state.rng, 64))
+            return np.asarray(drawn[int(np.argmax(self._welcome(problem, state, drawn)))])
+        cloud = problem.space.unit(_points(problem.space, cloud))
         means = view.model.means((cloud - centre) / view.unit)
         merit = means[:, 0] + 10 * np.maximum(means[:, 1:], 0).sum(axis=1)
         return np.asarray(cloud[int(np.argmin(merit))])

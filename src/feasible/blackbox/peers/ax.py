@@ -79,6 +79,7 @@ class Ax(AskTell):
         workshop 2018); M. Olson et al., Ax: a platform for adaptive experimentation (AutoML 2025).
     """
 
+    avoids: ClassVar[bool] = False
     name: ClassVar[str] = "ax"
     requires: ClassVar[tuple[str, ...]] = ("ax",)
     tries: ClassVar[int] = 3

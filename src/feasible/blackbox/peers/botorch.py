@@ -95,7 +95,7 @@ class Modelled(AskTell):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("botorch",)
-
+    avoids: ClassVar[bool] = False
     n_init: int | None = None
 
     def __post_init__(self) -> None:

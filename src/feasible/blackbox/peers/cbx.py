@@ -104,6 +104,7 @@ class CBX(AskTell):
         methods (JOSS 2024).
     """
 
+    avoids: ClassVar[bool] = False
     name: ClassVar[str] = "cbx"
     requires: ClassVar[tuple[str, ...]] = ("cbx",)
     n_particles: int = 40

@@ -108,6 +108,7 @@ class CMAES(AskTell):
         restarts: "bipop", "ipop" (population doubled each time) or "none".
     """
 
+    avoids: ClassVar[bool] = False
     name: ClassVar[str] = "cma-es"
     requires: ClassVar[tuple[str, ...]] = ("cma",)
     sigma0: float = 0.25

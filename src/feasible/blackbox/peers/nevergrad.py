@@ -81,6 +81,7 @@ class Nevergrad(AskTell):
         J. Rapin, O. Teytaud, Nevergrad (2018).
     """
 
+    avoids: ClassVar[bool] = False
     optimizer: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ("nevergrad",)
     sequential: ClassVar[bool] = False

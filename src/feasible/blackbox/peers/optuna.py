@@ -61,6 +61,7 @@ class Optuna(AskTell):
             a random allowed point.
     """
 
+    avoids: ClassVar[bool] = False
     tries: ClassVar[int] = 50
     requires: ClassVar[tuple[str, ...]] = ("optuna",)
 

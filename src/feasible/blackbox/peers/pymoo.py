@@ -94,7 +94,7 @@ class Pymoo(AskTell):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("pymoo",)
-
+    avoids: ClassVar[bool] = False
     algorithm: Algorithm = "ga"
     pop_size: int | None = None
 

@@ -57,6 +57,7 @@ class RandomSearch(AskTell):
         batch: Points in one step.
     """
 
+    avoids: ClassVar[bool] = False
     name: ClassVar[str] = "random-search"
     several: ClassVar[bool] = True
     batch: int = 1
