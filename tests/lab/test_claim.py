@@ -96,6 +96,7 @@ def test_an_exact_figure_is_its_own_interval_and_always_decided():
     assert (NO.interval, NO.state, NO.holds) == ((7.0, 7.0), "does not hold", False)
     assert Part("odd", math.nan, "<= 1").state == "undecided"
     assert Part("only told", 3.0).state is None
+    assert Part("of three seeds", 0.1, "<= 1", sample="3 seeds").state == "undecided"
 
 
 def test_a_figure_on_its_bar_is_undecided_and_one_far_from_it_is_not():

@@ -27,6 +27,7 @@ SCALES = ("smoke", "desk", "paper")
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 REPORTED = "reported"
 """The bar of a figure that has none."""
+EXACT = "exact"
 COMPARISONS = {
     "<=": operator.le,
     "<": operator.lt,
@@ -70,7 +71,7 @@ class Part:
             instead of the bar.
         interval: Where the figure lies with 95 % confidence; an exact figure is its own interval,
             None where one measurement leaves it unknown.
-        sample: On what it was measured.
+        sample: On what it was measured; EXACT: without randomness.
         values: What was measured: name -> (problems, seeds, ...).
         state: holds, does not hold or undecided; None where it is only reported.
     """
@@ -80,14 +81,14 @@ class Part:
     bar: str = REPORTED
     holds: bool | None = None
     interval: tuple[float, float] | None = None
-    sample: str = "exact"
+    sample: str = EXACT
     values: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
     state: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Decide."""
         known = self.figure is not None and not math.isnan(self.figure)
-        if self.interval is None and self.values is None and known:
+        if self.interval is None and self.sample == EXACT and known:
             object.__setattr__(self, "interval", (float(self.figure),) * 2)  # type: ignore[arg-type]
         if self.holds is not None:
             state: str | None = HOLDS if self.holds else FAILS
