@@ -196,7 +196,11 @@ class GPSQP(AskTell):
 
     @staticmethod
     def _limited(problem: BlackBox, state: SQPState) -> Float[np.ndarray, "n m"]:
-        """Return the constraints as the method takes them: a little inside the problem's."""
+        """Return the constraints as the method takes them: a little inside the problem's, where it
+        declares them.
+        """
+        if problem.limits.m != state.g.shape[1]:
+            return state.g
         first = state.g[np.isfinite(state.f)][: max(state.u.shape[1] + 1, 5)]
         return state.g + problem.limits.inside(INSIDE * min(problem.tolerance, 1e-6), first)
 
