@@ -19,6 +19,7 @@ from .core.problem import Method, Problem
 from .core.registry import default_method, load_claim, load_method, load_problem
 from .core.result import Result
 from .core.run import Run, check_seed, run
+from .core.threads import DEFAULT as THREADS
 
 if TYPE_CHECKING:
     from .lab.raced import RaceResult
@@ -41,6 +42,8 @@ def solve(
     find_feasible: bool = RunOptions.find_feasible,
     stop_at: float | None = RunOptions.stop_at,
     progress: bool | None = None,
+    threads: int | None = RunOptions.threads,
+    take_over: bool = False,
 ) -> Result:
     """Find the best answer within the limits and the budget.
 
@@ -69,6 +72,10 @@ def solve(
             of an objective with a target, the distance from it; of several, the hypervolume.
         progress: Show on standard error what is spent, the time that is left and the best feasible
             value; None: in a terminal and in a notebook.
+        threads: Threads of BLAS, OpenMP and torch inside the run, part of the result; None: one, or
+            those that a stored run began with.
+        take_over: Drive a stored run although another process seems to; what that one writes is
+            refused from then on.
 
     Returns:
         The best answer, its verdict, what was spent, the trail, and why the run stopped.
@@ -86,6 +93,7 @@ def solve(
         1.0
     """
     from .lab.engines import IdleWorkers
+    from .lab.store import store_of
     from .lab.stored import engine_of, method_label, method_spec
 
     chosen: str | None = None
@@ -98,7 +106,15 @@ def solve(
             "budget=feasible.Budget(evaluations=200)"
         )
     budget = Budget.of(budget)
-    options = RunOptions(on_failure, retry, workers, evaluation_timeout, find_feasible, stop_at)
+    options = RunOptions(
+        on_failure,
+        retry,
+        workers,
+        evaluation_timeout,
+        find_feasible,
+        stop_at,
+        threads,
+    )
     check_options(options, problem)
     if method is None:
         the_method, reason = default_method(problem, budget, batches=workers > 1)
@@ -126,9 +142,20 @@ def solve(
     with _bars(progress, race=False) as bars:
         watching = (*idle, *bars, *given_observers)
         if store is not None:
-            return _solve_stored(
-                problem, the_method, label, budget, seed, watching, store, name, spec, notes
-            )
+            with store_of(store) as where:
+                return _solve_stored(
+                    problem,
+                    the_method,
+                    label,
+                    budget,
+                    seed,
+                    watching,
+                    where,
+                    name,
+                    spec,
+                    notes,
+                    take_over,
+                )
         with closing(engine_of(options)) as engine:
             result = run(
                 Run(
@@ -179,22 +206,23 @@ def _solve_stored(
     budget: Budget,
     seed: int,
     observers: Sequence[Any],
-    store: Any,
+    where: Store,
     name: str | None,
     spec: dict[str, Any],
     notes: Sequence[str],
+    take_over: bool,
 ) -> Result:
     from .lab.again import check_method
     from .lab.fingerprint import check_same
     from .lab.shown import facts_of
-    from .lab.store import Store
     from .lab.stored import build_method, drive, stored_result
     from .lab.trust import check_trusted, remember, sources
 
-    where = store if isinstance(store, Store) else Store(store)
     remember(sources(spec))
     row = where.find_run(name) if name is not None else None
+    threads = spec["options"]["threads"]
     if row is None:
+        spec["options"]["threads"] = threads or THREADS
         row = where.create_run(
             kind="solve",
             problem=problem.name,
@@ -226,6 +254,13 @@ def _solve_stored(
             [f"method chosen: {row.spec.get('chosen')}"],
         )
     check_same(row, problem)
+    began = row.spec["options"].get("threads") or THREADS
+    if threads not in (None, began):
+        raise ArgumentError(
+            f"threads={threads}: run '{name}' in the store began with threads={began}, which is "
+            "part of its result: leave it out, or give another name"
+        )
+    spec["options"]["threads"] = began
     goals = ("find_feasible", "stop_at")
     stays = all(row.spec["options"].get(g) == spec["options"][g] for g in goals)
     if (
@@ -236,9 +271,9 @@ def _solve_stored(
         return stored_result(where, row, problem)
     changed = {k: spec[k] if k == "options" else v for k, v in row.spec.items()}
     if dict(budget) != row.budget or changed != row.spec:
-        where.update_run(row.id, budget=dict(budget), spec=changed)
-        row = where.run(row.id)
-    return drive(where, row, problem, method, observers=observers, notes=notes)
+        amended = {"budget": dict(budget), "spec": changed}
+        row = where.amend_run(row.id, lambda _: amended, take_over=take_over)
+    return drive(where, row, problem, method, observers=observers, notes=notes, take_over=take_over)
 
 
 def race(
@@ -255,6 +290,7 @@ def race(
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
     progress: bool | None = None,
+    threads: int | None = None,
 ) -> RaceResult:
     """Race methods on problems under one budget: every (problem, method, seed) is a run.
 
@@ -275,6 +311,8 @@ def race(
         stop_at: As in `solve`, for every trial; or by problem.
         progress: Show on standard error the trials, and the time that is left; None: in a terminal
             and in a notebook.
+        threads: As in `solve`, for every trial. More than one needs jobs=1 and no trial_timeout: a
+            process that is forked has one thread of OpenMP and torch.
 
     Returns:
         The race with all its trials, whose objectives are to be minimised; it has `standings`,
@@ -298,6 +336,7 @@ def race(
             on_failure=on_failure,
             trial_timeout=trial_timeout,
             stop_at=stop_at,
+            threads=threads,
         )
 
 

@@ -38,12 +38,6 @@ def streams() -> tuple[object, ...]:
     return random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
 
 
-RECHARGED = {"bo-mfkg": ("cost",)}
-"""What the function of these methods' problem charges by itself. A replayed row does not charge it
-again, so that a resumed run counts less of it than the uninterrupted one: a known fault.
-"""
-
-
 def test_the_same_seed_gives_the_same_answer_and_touches_no_global_stream(case):
     first = cases.whole(case.name)
     before = streams()
@@ -90,7 +84,7 @@ def test_an_interrupted_run_goes_on_to_the_answer_of_the_uninterrupted_one(
     with suppress(KeyboardInterrupt):  # where it comes while the last point is judged
         case.run(load_method(case.method), observers=[interrupt], **call)
     assert Store(call["store"]).run("r").state in ("interrupted", "failed")
-    cases.same(case.run(load_method(case.method), **call), whole, RECHARGED.get(case.name, ()))
+    cases.same(case.run(load_method(case.method), **call), whole)
 
 
 @pytest.mark.kill

@@ -8,8 +8,9 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
-from labkit import bowl, lines, same, toy
+from labkit import bowl, lines, same, same_ledger, toy
 from resume_kit import Counting, interrupt, uninterrupted
 
 import feasible
@@ -186,10 +187,10 @@ def test_after_a_failure_the_fixed_function_goes_on(db, tmp_path, workers, retry
         retry=retry,
     )
     assert resumed.verdict.feasible
-    if retry == 0:
-        same(resumed, uninterrupted("cbo[n_particles=8]", 40))
-    else:
-        assert resumed.spent["evaluations"] == 40
+    assert resumed.spent["evaluations"] == 40
+    if retry == 0:  # one of the 40 was the try that failed
+        whole = uninterrupted("cbo[n_particles=8]", 39)
+        same_ledger(resumed.ledger.all(), whole.ledger.all())
 
 
 def test_every_exception_leaves_a_row_before_it_travels_on(db):
@@ -265,9 +266,119 @@ def test_a_worker_that_is_killed_raises_without_skip_and_resume_goes_on(db, tmp_
         feasible.solve(
             toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2
         )
-    same(
-        feasible.solve(
-            toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2
-        ),
-        uninterrupted("random-search[batch=4]", 12),
+    resumed = feasible.solve(
+        toy(deadly), "random-search[batch=4]", budget=12, store=db, name="r", workers=2
     )
+    assert resumed.spent["evaluations"] == 12
+    whole = uninterrupted("random-search[batch=4]", 11)
+    same_ledger(resumed.ledger.all(), whole.ledger.all())
+
+
+# -- failures are charged --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["random-search", "random-search[batch=4]", "cobyqa"])
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_failure_that_is_tried_again_is_charged_at_every_try(db, method, vectorized):
+    calls = []
+
+    def fragile(x):
+        calls.append(x)
+        if len(calls) in (3, 4, 6):
+            raise RuntimeError("mesh broke")
+        return {"cost": np.sum((x - 0.3) ** 2, axis=-1), "load": np.sum(x, axis=-1)}
+
+    problem, call = toy(fragile, vectorized=vectorized), {"budget": 40, "store": db, "name": "r"}
+    for _ in range(3):
+        with pytest.raises(errors.EvaluationFailed):
+            feasible.solve(problem, method, **call)
+    last = feasible.solve(problem, method, **call)
+    assert last.spent["evaluations"] == sum(x.size // 2 for x in calls) <= 40
+    again = feasible.solve(problem, method, **call | {"budget": 60})
+    assert again.spent["evaluations"] == sum(x.size // 2 for x in calls) <= 60
+
+
+def test_a_function_that_always_fails_is_called_no_more_often_than_the_budget_says(db):
+    counting = Counting()
+
+    def broken(x):
+        if counting.calls >= 4:
+            counting.calls += 1
+            raise RuntimeError("mesh broke")
+        return counting(x)
+
+    for _ in range(10):
+        with pytest.raises(errors.EvaluationFailed, match="mesh broke"):
+            feasible.solve(toy(broken), "random-search", budget=10, store=db, name="r")
+    assert counting.calls == 10
+
+
+def test_a_failure_is_charged_where_a_run_that_skips_goes_on(db):
+    counting = Counting(5, fail)
+    for _ in range(2):
+        with pytest.raises(errors.EvaluationFailed):
+            feasible.solve(toy(counting), "random-search", budget=10, store=db, name="r")
+        counting.at = counting.calls + 1
+    result = feasible.solve(
+        toy(counting), "random-search", budget=10, store=db, name="r", on_failure="skip"
+    )
+    assert counting.calls == result.spent["evaluations"] == 10
+
+
+@pytest.mark.parametrize("reason", ["\udc80 broke", "p\udcff"])
+def test_a_failure_whose_message_is_not_utf_8_is_a_row_like_another(db, reason):
+    def broken(x):
+        raise RuntimeError(reason)
+
+    result = feasible.solve(
+        toy(broken), "random-search", budget=3, store=db, name="r", on_failure="skip"
+    )
+    assert result.spent["evaluations"] == 3
+    with pytest.raises(errors.EvaluationFailed):
+        feasible.solve(toy(broken), "random-search", budget=3, store=db, name="s")
+    assert reason.encode("utf-8", "backslashreplace").decode() in Store(db).run("s").result["error"]
+    assert [r.status for r in Store(db).evaluations(1)] == [2, 2, 2]
+
+
+# -- what the function charges itself --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("checkpoints", [True, False])
+def test_what_the_function_charges_is_charged_again_when_its_row_is_replayed(
+    db, monkeypatch, workers, checkpoints
+):
+    monkeypatch.setattr(stored_module, "CHECKPOINT_SECONDS", 0.0 if checkpoints else 1e9)
+
+    def costly(x):
+        feasible.spend(cost=0.1 + float(x[0]), calls=1)
+        return bowl(x)
+
+    def stop(point):
+        seen.append(point)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    seen: list[object] = []
+    budget = feasible.Budget(evaluations=20, cost=1000)
+    call = {"budget": budget, "workers": workers}
+    whole = feasible.solve(toy(costly), "random-search", **call)
+    feasible.solve(toy(costly), "random-search", **call, store=db, name="r", observers=stop)
+    resumed = feasible.solve(toy(costly), "random-search", **call, store=db, name="r")
+    same(resumed, whole)
+    xs = whole.ledger.all().x[:, 0]
+    assert whole.spent["cost"] == pytest.approx(float((0.1 + xs).sum()))
+    assert whole.spent["calls"] == 20
+
+
+def test_a_budget_of_what_the_function_charges_ends_a_resumed_run_where_it_ends_the_whole(db):
+    def costly(x):
+        feasible.spend(cost=0.25)
+        return counting(x)
+
+    counting = Counting(7, interrupt)
+    budget = feasible.Budget(evaluations=40, cost=3)
+    feasible.solve(toy(costly), "cobyqa", budget=budget, store=db, name="r")
+    resumed = feasible.solve(toy(costly), "cobyqa", budget=budget, store=db, name="r")
+    same(resumed, feasible.solve(toy(costly), "cobyqa", budget=budget))
+    assert resumed.spent["cost"] == 3

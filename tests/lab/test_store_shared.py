@@ -19,7 +19,7 @@ from feasible.core import errors
 from feasible.core.ledger import PENDING
 from feasible.core.trail import Point
 from feasible.core.verdict import Verdict
-from feasible.lab import database as store_module
+from feasible.lab import database as store_module, recovery
 from feasible.lab.schema import evaluations, runs
 from feasible.lab.store import Store
 
@@ -173,6 +173,7 @@ def test_a_solve_sends_as_many_statements_for_each_evaluation_late_as_early(db, 
         for n in (10, 300)
     }
     assert inserts == {10: 10, 300: 300}
+    monkeypatch.setattr(recovery, "FLUSH_SECONDS", 1e9)  # the trail is written once
     others = {
         n: len(
             [
@@ -330,8 +331,9 @@ def test_an_interrupt_in_the_middle_of_a_batch_leaves_no_transaction_open(db, mo
             self.cursor.executemany(*a)
             raise KeyboardInterrupt
 
-    real = store._raw.cursor
-    monkeypatch.setattr(store, "_raw", type("Raw", (), {"cursor": lambda self: Stopping(real())})())
+    raw = store.raw()
+    stopping = type("Raw", (), {"cursor": lambda self: Stopping(raw.cursor())})()
+    monkeypatch.setattr(store, "raw", lambda: stopping)
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
     with pytest.raises(KeyboardInterrupt):
         store.record(

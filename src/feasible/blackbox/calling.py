@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..core.budget import charges
 from ..core.errors import EvaluationFailed, StopRun
 from ..core.failure import Failure
 from .hints import hint
@@ -102,6 +103,14 @@ def call(problem: Evaluable, x: Float[np.ndarray, " d"], stage: str = "all") -> 
     Raises:
         StopRun: The function charged a resource of its own, and its budget ends here.
     """
+    with charges() as charged:
+        outcome = _call(problem, x, stage)
+    outcome.charged = charged
+    return outcome
+
+
+def _call(problem: Evaluable, x: np.ndarray, stage: str) -> Outcome:
+    """Evaluate one point as `call` does."""
     started = time.perf_counter()
     metrics: dict[str, float] = {}
     try:

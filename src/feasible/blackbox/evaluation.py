@@ -4,10 +4,12 @@ and the ledger, in this order.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from ..core.budget import charges
 from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun, UsedUp
 from ..core.evaluating import InProcess
 from ..core.failure import Failure, inputs_text
@@ -22,14 +24,13 @@ from ..core.ledger import (
     concatenate,
 )
 from ..core.run import Run, stop
+from ..core.threads import settle
 from .calling import Evaluable
-from .outcome import Outcome
+from .charging import CHECK, added, charge_second_stage, granted, owed_of, same_point
+from .outcome import Outcome, why
 from .tried import FINITE, Tried
+from .unmeasured import forbidden, interrupted
 
-CHECK = "check: "
-"""How the reason of a row begins that ended at its first stage, so that a replay knows what the row
-was charged.
-"""
 IDLE_CALLS = 10_000
 """Calls in a row that only repeat points or propose forbidden ones, after which the method has
 stalled.
@@ -74,7 +75,7 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
     parts: list[Observations | None] = [None] * n
     allowed = problem.allowed(x)
     for i in np.flatnonzero(~allowed).tolist():
-        parts[i] = _forbidden(problem, x[i : i + 1], tag[i : i + 1])
+        parts[i] = forbidden(problem, x[i : i + 1], tag[i : i + 1])
     first: dict[bytes, int] = {}
     new: list[int] = []
     for i in np.flatnonzero(allowed).tolist():
@@ -212,19 +213,23 @@ def _fresh(
     """Charge and evaluate new points; what the budget does not cover is left out and reported."""
     meter = run.meter
     stage = "checks" if problem.check is not None else "evaluations"
-    granted = int(meter.grant(stage, len(x)))
+    n = granted(run, stage, len(x))
     short = None
-    if granted < len(x):
-        short = BudgetExhausted(stage, meter.limits[stage], meter.spent[stage], len(x) - granted)
-        if granted == 0:
+    if n < len(x):
+        short = BudgetExhausted(stage, meter.limits[stage], meter.spent[stage], len(x) - n)
+        if n == 0:
             raise short
-        x, tag = x[:granted], tag[:granted]
+        x, tag = x[:n], tag[:n]
     seen = _recorded(problem, run, x, tag)
-    if "seconds" in meter.limits:
-        try:
-            meter.check_time()
-        except BudgetExhausted as error:
-            return seen, error
+    settle()  # what a method that owns its loop, or the function, imported
+    try:
+        meter.check_time()
+        for resource in {r for own in seen.charged.values() for r in own}:
+            limit, spent = meter.limits.get(resource, np.inf), meter.spent.get(resource, 0)
+            if spent > limit * (1 + 1e-12):  # it was charged in a process of its own
+                raise BudgetExhausted(resource, limit, spent, 0)
+    except BudgetExhausted as error:
+        return seen, error
     for _ in range(run.options.retry):
         failed = np.flatnonzero(seen.status == FAILED)
         again = int(meter.grant(stage, len(failed))) if len(failed) else 0
@@ -249,13 +254,19 @@ def _recorded(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> O
     plain = type(run.engine) is InProcess
     if plain and problem.vectorized and problem.check is None and stored.count(None) == len(stored):
         try:
-            seen = problem.call_vectorized(x, ids, tag)
+            with charges() as charged:
+                seen = problem.call_vectorized(x, ids, tag)
         except (
             BaseException
         ):  # an interrupt: what was paid for is in the ledger before it travels on
-            ledger.append(_interrupted(problem, x, ids, tag))
+            ledger.append(interrupted(problem, x, ids, tag))
             raise
         _add_noise(problem, run, seen)
+        if charged:  # one call for all: its first row bears it
+            seen.charged[0] = charged
+        for i in range(n) if ledger.again else ():
+            if owed := owed_of(run, start + i, "evaluations"):
+                seen.charged[i] = added(seen.charged.get(i, {}), owed)
         ledger.append(seen)
         if run.trail.each:
             _tell(run, seen)
@@ -266,15 +277,6 @@ def _recorded(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> O
     if problem.free_repeats:
         ledger.remember(_keys(x[: len(seen)]))
     return seen
-
-
-def _interrupted(
-    problem: Evaluable, x: np.ndarray, ids: np.ndarray, tag: np.ndarray
-) -> Observations:
-    """Return rows that were paid for and never answered."""
-    rows = problem.batch(x, [Outcome({}, "interrupted") for _ in x], ids, tag)
-    rows.status[:] = PENDING
-    return rows
 
 
 class _Batch:
@@ -293,6 +295,9 @@ class _Batch:
         self.problem, self.run = problem, run
         self.x, self.ids, self.tag = x, ids, tag
         self.rows: list[Observations | None] = [None] * len(x)
+        self.stage = "checks" if problem.check is not None else "evaluations"
+        self.owed: dict[int, dict[str, float]] = {}
+        """What earlier tries of a row cost, or the first stage of one that is stored."""
 
     def evaluate(self, stored: list[Observations | None]) -> Observations:
         """Answer rows from the store where they are there, evaluate the others, and put all into
@@ -304,7 +309,11 @@ class _Batch:
         todo = [i for i, row in enumerate(rows) if row is None]
         for row in rows:
             if row is not None:
-                _charge_second_stage(problem, run, row)
+                charge_second_stage(problem, run, row)
+                self._charge_own(row.charged.get(0, {}))
+        for i in todo:
+            if owed := owed_of(run, int(self.ids[i]), self.stage):
+                self.owed[i] = owed
         try:
             if problem.check is not None:
                 self._staged([i for i in todo if i not in checks], checks)
@@ -312,16 +321,17 @@ class _Batch:
                 for k, result in run.engine.map(
                     problem.outcome, [self.x[i] for i in todo], run.options.evaluation_timeout
                 ):
-                    self._keep(todo[k], result)
+                    self._keep(todo[k], self._received(result))
                     if self.enough(rows[todo[k]]):
                         break
             while len(rows) > 1 and rows[-1] is None:
                 rows.pop()
-                run.meter.refund("checks" if problem.check is not None else "evaluations", 1)
+                run.meter.refund(self.stage, 1)
         finally:
             for i, row in enumerate(rows):
                 if row is None:
-                    rows[i] = pending = _interrupted(problem, *self._one(i))
+                    rows[i] = pending = interrupted(problem, *self._one(i))
+                    pending.charged = {0: self.owed[i]} if i in self.owed else {}
                     if run.ledger.sink is not None:
                         run.ledger.sink(pending)
             complete = [r for r in rows if r is not None]
@@ -341,6 +351,8 @@ class _Batch:
             if old is None:
                 continue
             if not np.array_equal(old.x[0], self.x[i]):
+                self.run.ledger.rounded += 1
+            if not same_point(self.problem, old.x[0], self.x[i]):
                 raise Diverged(
                     f"row {self.ids[i]} of '{self.problem.name}' is stored for "
                     f"{old.x[0].tolist()}, but the method now proposes {self.x[i].tolist()}: the "
@@ -350,6 +362,8 @@ class _Batch:
                 continue
             if old.status[0] == CHECKED and self.problem.check is not None:
                 checks[i] = Outcome(dict(old.observation(0).metrics))
+                self._charge_own(old.charged.get(0, {}))
+                self.owed[i] = old.charged.get(0, {})
                 continue
             old.tag = self.tag[i : i + 1]
             self.rows[i] = old
@@ -388,13 +402,35 @@ class _Batch:
         meter = self.run.meter
         return "seconds" in meter.limits and meter.left("seconds") <= 0
 
-    def _keep(self, i: int, result: object, why_infeasible: str | None = None) -> None:
-        """Make row i of what the engine gave back, and store it at once."""
+    def _charge_own(self, charged: Mapping[str, float]) -> None:
+        """Charge again what a stored row charged beside its first stage."""
+        for resource, n in charged.items():
+            if resource != self.stage:
+                self.run.meter.charge(resource, n)
+
+    def _received(self, result: object) -> Outcome:
+        """Return what the engine gave back as an outcome; what it charged in a process of its own
+        is charged here.
+        """
         if isinstance(result, StopRun):
             raise result  # the function charged a resource of its own, and that budget ends here
+        outcome = (
+            result
+            if isinstance(result, Outcome)
+            else Outcome({}, why(result) if isinstance(result, BaseException) else str(result))
+        )
+        if type(self.run.engine) is not InProcess:
+            for resource, n in outcome.charged.items():
+                self.run.meter.owe(resource, n)
+        return outcome
+
+    def _keep(self, i: int, outcome: Outcome, why_infeasible: str | None = None) -> None:
+        """Make row i of an outcome, and store it at once."""
         problem, run = self.problem, self.run
         x, ids, tag = self._one(i)
-        row = problem.batch(x, [_outcome(result)], ids, tag)
+        row = problem.batch(x, [outcome], ids, tag)
+        if charged := added(outcome.charged, self.owed.get(i, {})):
+            row.charged[0] = charged
         if row.status[0] == INFEASIBLE and why_infeasible is not None:
             row.reason[0] = why_infeasible
         _add_noise(problem, run, row)
@@ -416,7 +452,7 @@ class _Batch:
         for k, result in run.engine.map(
             problem.staged, [(self.x[i], "check") for i in todo], timeout
         ):
-            i, result = todo[k], _outcome(result)
+            i, result = todo[k], self._received(result)
             if result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
                 failed = result.failed and CHECK + result.failed
                 self._keep(i, replace(result, failed=failed), CHECK + "infeasible")
@@ -426,38 +462,25 @@ class _Batch:
                 break
         passed = sorted(checks)
         wanted = 0 if self.enough(None) else len(passed)
-        granted = passed[: int(run.meter.grant("evaluations", wanted))] if wanted else []
+        affordable = passed[: int(run.meter.grant("evaluations", wanted))] if wanted else []
         told = set()
         for k, result in run.engine.map(
-            problem.staged, [(self.x[i], "objective") for i in granted], timeout
+            problem.staged, [(self.x[i], "objective") for i in affordable], timeout
         ):
-            i, result = granted[k], _outcome(result)
+            i, result = affordable[k], self._received(result)
             told.add(i)
             problem.infer_objective(result.metrics)
             first = checks[i]
             seconds = first.seconds + result.seconds
-            self._keep(i, Outcome(first.metrics | result.metrics, result.failed, seconds))
+            charged = added(first.charged, result.charged)
+            metrics = first.metrics | result.metrics
+            self._keep(i, replace(result, metrics=metrics, seconds=seconds, charged=charged))
             if self.enough(self.rows[i]):
                 break
-        run.meter.refund("evaluations", len(set(granted) - told))
+        run.meter.refund("evaluations", len(set(affordable) - told))
         for i in passed:
             if i not in told:
                 self._keep(i, checks[i])
-
-
-def _outcome(result: object) -> Outcome:
-    """What an engine gave back, as an outcome."""
-    return (
-        result
-        if isinstance(result, Outcome)
-        else Outcome({}, getattr(result, "reason", None) or f"{type(result).__name__}: {result}")
-    )
-
-
-def _charge_second_stage(problem: Evaluable, run: Run, row: Observations) -> None:
-    """Charge the evaluation of a stored row that passed its check."""
-    if problem.check is not None and not row.reason.get(0, "").startswith(CHECK):
-        run.meter.grant("evaluations", 1)
 
 
 def _add_noise(problem: Evaluable, run: Run, rows: Observations) -> None:
@@ -471,9 +494,3 @@ def _add_noise(problem: Evaluable, run: Run, rows: Observations) -> None:
                 rows.objective[i] += shift
             elif rows.objective[i] == rows.objective[i]:
                 rows.objective[i] = objective.minimised(rows.values[i, 0])
-
-
-def _forbidden(problem: Evaluable, x: np.ndarray, tag: np.ndarray) -> Observations:
-    """Return the row of a point that a known constraint forbids."""
-    failed = Outcome({}, "forbidden by a known constraint; not evaluated")
-    return problem.batch(x, [failed], np.array([-1]), tag)

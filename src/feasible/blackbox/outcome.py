@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.errors import EvaluationFailed
 from ..core.failure import Failure
+from ..core.secrets import legible
 
 
 @dataclass(slots=True)
@@ -22,19 +23,21 @@ class Outcome:
         failed: Why there is no value; None where there is.
         seconds: What it took.
         failure: More of why, for the person who wrote the function.
+        charged: What the function charged by itself, by resource.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     failed: str | None = None
     seconds: float = math.nan
     failure: Failure | None = None
+    charged: dict[str, float] = field(default_factory=dict)
 
 
 def why(error: BaseException) -> str:
     """The reason to store for an error of the user's function."""
-    return (
-        error.reason if isinstance(error, EvaluationFailed) else f"{type(error).__name__}: {error}"
-    )
+    if isinstance(error, EvaluationFailed):
+        return legible(error.reason)
+    return legible(f"{type(error).__name__}: {error}")
 
 
 def numeric(raw: Any) -> np.ndarray:

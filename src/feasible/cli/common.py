@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import click
 import typer
 
 if TYPE_CHECKING:
@@ -17,13 +18,45 @@ if TYPE_CHECKING:
 
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="Database: a file or a URL.", show_default="./feasible.db"),
+    typer.Option("--store", help="The store: a file.", show_default="./feasible.db"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BudgetOption = Annotated[
     str | None,
     typer.Option(
         "--budget", "-b", help="What may be spent, for example evaluations=100,seconds=60."
+    ),
+]
+RetryOption = Annotated[
+    int,
+    typer.Option(
+        "--retry", min=0, help="Try a failed evaluation again so often; each try is charged."
+    ),
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed."),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads of BLAS, OpenMP and torch inside a run, part of the result.",
+        show_default="1, or what a stored run began with",
+    ),
+]
+TakeOverOption = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Drive a run although another process seems to; what that one writes is refused.",
     ),
 ]
 JobsOption = Annotated[
@@ -54,7 +87,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def open_store(where: str | None, *, existing: bool = False) -> Store:
-    """Return the store of a command.
+    """Return the store of a command, which is closed when the command ends.
 
     Args:
         where: As given with --store; None for ./feasible.db.
@@ -64,15 +97,18 @@ def open_store(where: str | None, *, existing: bool = False) -> Store:
         StoreError: There is none, or it cannot be opened.
     """
     from ..core.errors import StoreError
-    from ..lab.store import Store, sqlite_file
+    from ..lab.store import Store, store_file
 
-    file = sqlite_file(where)
-    if existing and file is not None and not file.exists():
+    file = store_file(where)
+    if existing and not file.exists():
         raise StoreError(
             f"there is no store at {file} yet: `feasible solve`, `race` or `ask` begins one, or "
             "name another with --store"
         )
-    return Store(where)
+    store = Store(where)
+    if (command := click.get_current_context(silent=True)) is not None:
+        command.call_on_close(store.close)
+    return store
 
 
 def emit(value: Any) -> None:

@@ -12,6 +12,7 @@ from .common import (
     JobsOption,
     JsonOption,
     StoreOption,
+    ThreadsOption,
     console,
     emit,
     engine_check,
@@ -66,6 +67,7 @@ def race(
             "objective.",
         ),
     ] = None,
+    threads: ThreadsOption = None,
     engine: Annotated[str, typer.Option("--engine", help="Where trials run: local.")] = "local",
     json: JsonOption = False,
 ) -> None:
@@ -95,6 +97,7 @@ def race(
                 trial_timeout=trial_timeout,
                 progress=False,
                 stop_at=stop_at,
+                threads=threads,
             )
         finally:
             watching.stop()

@@ -12,7 +12,12 @@ from .common import (
     BudgetOption,
     JobsOption,
     JsonOption,
+    RetryOption,
     StoreOption,
+    TakeOverOption,
+    ThreadsOption,
+    TimeoutOption,
+    WorkersOption,
     console,
     emit,
     open_store,
@@ -55,22 +60,9 @@ def solve(
             "--on-failure", help="raise: stop at a failed evaluation; skip: record it and go on."
         ),
     ] = RunOptions.on_failure,
-    retry: Annotated[
-        int,
-        typer.Option(
-            "--retry", min=0, help="Try a failed evaluation again so often; each try is charged."
-        ),
-    ] = RunOptions.retry,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", "-w", min=1, help="Local processes that evaluate a batch in parallel."
-        ),
-    ] = RunOptions.workers,
-    evaluation_timeout: Annotated[
-        float | None,
-        typer.Option("--evaluation-timeout", help="Seconds after which an evaluation is killed."),
-    ] = RunOptions.evaluation_timeout,
+    retry: RetryOption = RunOptions.retry,
+    workers: WorkersOption = RunOptions.workers,
+    evaluation_timeout: TimeoutOption = RunOptions.evaluation_timeout,
     find_feasible: Annotated[
         bool, typer.Option("--find-feasible", help="Stop at the first feasible point.")
     ] = RunOptions.find_feasible,
@@ -82,6 +74,8 @@ def solve(
             "objective.",
         ),
     ] = RunOptions.stop_at,
+    threads: ThreadsOption = None,
+    take_over: TakeOverOption = False,
     output: Annotated[
         str | None,
         typer.Option(
@@ -134,6 +128,8 @@ def solve(
                 find_feasible=find_feasible,
                 progress=False,
                 stop_at=stop_at,
+                threads=threads,
+                take_over=take_over,
             )
         finally:
             progress.stop()
@@ -195,6 +191,7 @@ def resume(
         ),
     ] = None,
     trust: TrustOption = False,
+    take_over: TakeOverOption = False,
     json: JsonOption = False,
 ) -> None:
     """Go on with a run or race that was stopped, or work on a study whose problem has a function.
@@ -231,12 +228,12 @@ def resume(
         return
     row = where.run(reference)
     if add:
-        row = extend(where, row, Budget.parse(add))
+        row = extend(where, row, Budget.parse(add), take_over=take_over)
     if on_failure is not None and row.kind == "solve":
         options = {**row.spec.get("options", {}), "on_failure": on_failure}
         RunOptions(**options)
-        where.update_run(row.id, spec={**row.spec, "options": options})
-        row = where.run(row.id)
+        spec = {**row.spec, "options": options}
+        row = where.amend_run(row.id, lambda _: {"spec": spec}, take_over=take_over)
     if row.kind == "study":
         from .studies import open_study
 
@@ -259,7 +256,13 @@ def resume(
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
                 result = drive(
-                    where, row, problem, method, observers=(progress,), notes=_notes(row)
+                    where,
+                    row,
+                    problem,
+                    method,
+                    observers=(progress,),
+                    notes=_notes(row),
+                    take_over=take_over,
                 )
             finally:
                 progress.stop()

@@ -130,14 +130,16 @@ active_run: ContextVar[Run | None] = ContextVar("feasible_run", default=None)
 
 def check_options(options: RunOptions, problem: Problem, usual: RunOptions | None = None) -> None:
     """Raise ArgumentError where the problem has no paid evaluations and an option asks for
-    something. usual: what the caller takes when nobody asks. stop_at is for every problem: where
-    there are no evaluations, a judged answer reaches it.
+    something. usual: what the caller takes when nobody asks. stop_at and threads are for every
+    problem: where there are no evaluations, a judged answer reaches the former.
     """
     if problem.keeps_ledger:
         return
     for option in dataclasses.fields(options):
+        if option.name in ("stop_at", "threads"):
+            continue
         value = getattr(options, option.name)
-        if option.name != "stop_at" and value != getattr(usual or RunOptions(), option.name):
+        if value != getattr(usual or RunOptions(), option.name):
             raise ArgumentError(
                 f"{option.name}={value!r}: '{problem.name}' is a {type(problem).__name__}, which "
                 "has no evaluations that are paid for one by one, so there is nothing that "

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -198,9 +199,12 @@ class Meter:
         spent: What an earlier part of the same run spent, so that a budget belongs to the run, not
             the call.
         clock: Seconds, from any start.
+
+    Attributes:
+        tally: Where charges are also noted by resource, see `charges`; None: nowhere.
     """
 
-    __slots__ = ("_clock", "_paused", "_slack", "_started", "limits", "spent")
+    __slots__ = ("_clock", "_paused", "_slack", "_started", "limits", "spent", "tally")
 
     def __init__(
         self,
@@ -216,6 +220,7 @@ class Meter:
         self._clock = clock
         self._started = clock() - self.spent.get(CLOCK, 0.0)
         self._paused: float | None = None
+        self.tally: dict[str, float] | None = None
 
     @property
     def seconds(self) -> float:
@@ -270,6 +275,12 @@ class Meter:
         if limit is not None and spent + n > limit + self._slack.get(resource, 0):
             raise BudgetExhausted(resource, limit, spent, n)
         self.spent[resource] = spent + n
+        if self.tally is not None:
+            self.tally[resource] = self.tally.get(resource, 0) + n
+
+    def owe(self, resource: str, n: float) -> None:
+        """Count `n` units that were spent elsewhere already, whatever the limit."""
+        self.spent[resource] = self.spent.get(resource, 0) + n
 
     def refund(self, resource: str, n: float) -> None:
         """Give back units that were granted and not used."""
@@ -308,6 +319,20 @@ class Meter:
 
 active_meter: ContextVar[Meter | None] = ContextVar("feasible_meter", default=None)
 """The meter of the run that is active in this context."""
+
+
+@contextmanager
+def charges() -> Iterator[dict[str, float]]:
+    """Note what is charged inside, by resource: the mapping that this gives is filled meanwhile."""
+    meter, found = active_meter.get(), dict[str, float]()
+    if meter is None:
+        yield found
+        return
+    before, meter.tally = meter.tally, found
+    try:
+        yield found
+    finally:
+        meter.tally = before
 
 
 def spend(**amounts: float) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from .checks import flag, one_of, real, whole
+from .threads import DEFAULT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,9 @@ class RunOptions:
             sense (at least it where the objective is maximised, at most it otherwise; of an
             objective with a target, its distance from it; of several, their hypervolume). None to
             go on.
+        threads: Threads of BLAS, OpenMP and torch inside the run; part of the result, because they
+            decide how sums round. None: one, with which small models are quickest, or as many as a
+            stored run began with.
 
     Raises:
         ArgumentError: A value out of range.
@@ -39,6 +43,7 @@ class RunOptions:
     evaluation_timeout: float | None = None
     find_feasible: bool = False
     stop_at: float | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         one_of("on_failure", self.on_failure, ("raise", "skip"))
@@ -46,10 +51,17 @@ class RunOptions:
         whole("workers", self.workers, least=1)
         if self.evaluation_timeout is not None:
             real("evaluation_timeout", self.evaluation_timeout, above=0, note=" of seconds")
+        if self.threads is not None:
+            whole("threads", self.threads, least=1)
         flag("find_feasible", self.find_feasible)
         if self.stop_at is not None:
             note = ", or None to go on until the budget is used up"
             object.__setattr__(self, "stop_at", real("stop_at", self.stop_at, note=note))
+
+    @property
+    def thread_count(self) -> int:
+        """Threads inside the run."""
+        return DEFAULT if self.threads is None else self.threads
 
 
 RACING = RunOptions(on_failure="skip")

@@ -47,6 +47,8 @@ class Observations:
         failures: More of why row i failed, while the run has not looked at it; never stored.
         sizes: What the constraints are divided by before they are violations; shared by all rows of
             a ledger, None for 1.
+        charged: What row i charged beside what every evaluation is charged, by resource: by the
+            user's own function, and by earlier tries that failed.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -61,6 +63,7 @@ class Observations:
     seconds: Float[np.ndarray, " n"] | None = None
     failures: dict[int, Failure] = field(default_factory=dict)
     sizes: Sizes | None = None
+    charged: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.objective)
@@ -82,7 +85,7 @@ class Observations:
     def rows(self, index: Any) -> Observations:
         """The rows that `index` (a slice, mask or array of indices) selects."""
         places: dict[int, int] = {}
-        if self.reason or self.failures:
+        if self.reason or self.failures or self.charged:
             places = {old: new for new, old in enumerate(np.arange(len(self))[index].tolist())}
         return Observations(
             self.x[index],
@@ -97,6 +100,7 @@ class Observations:
             None if self.seconds is None else self.seconds[index],
             {places[i]: more for i, more in self.failures.items() if i in places},
             self.sizes,
+            {places[i]: units for i, units in self.charged.items() if i in places},
         )
 
     def __iter__(self) -> Iterator[Observation]:
@@ -179,10 +183,12 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
     m = max(p.constraints.shape[1] for p in parts)
     reason: dict[int, str] = {}
     failures: dict[int, Failure] = {}
+    charged: dict[int, dict[str, float]] = {}
     offset = 0
     for p in parts:
         reason |= {offset + i: r for i, r in p.reason.items()}
         failures |= {offset + i: f for i, f in p.failures.items()}
+        charged |= {offset + i: c for i, c in p.charged.items()}
         offset += len(p)
     return Observations(
         np.concatenate([p.x for p in parts]),
@@ -199,6 +205,7 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
         ),
         failures,
         next((p.sizes for p in parts if p.sizes is not None), None),
+        charged,
     )
 
 
@@ -311,6 +318,8 @@ class Ledger:
         count: All rows, also those that are not kept.
         replay: Stored rows by id.
         times: Seconds of the run at which a stored row was recorded.
+        again: What earlier tries of a row cost that is tried again, by id and resource.
+        rounded: Stored rows whose point equals the proposed one within rounding only.
         fresh: Rows that were really evaluated in this process (not replayed).
         keep: Most rows kept in memory (None: all); rows beyond are only counted and compared with
             the best. Not used beside a sink.
@@ -326,6 +335,8 @@ class Ledger:
         self.sink = sink
         self.replay: dict[int, Observations] = {}
         self.times: dict[int, float] = {}
+        self.again: dict[int, dict[str, float]] = {}
+        self.rounded = 0
         self.fresh = 0
         self.keep: int | None = None
         self.tolerance = 0.0
@@ -350,6 +361,17 @@ class Ledger:
             self.append(stored, stored=True)
             self.remember([(stored.x[0] + 0.0).tobytes()])
 
+    def earlier(self, n: int, resource: str) -> list[float]:
+        """What earlier tries of each of the next n rows cost of a resource; empty: nothing."""
+        if not self.again and not self.replay:
+            return []
+        found = []
+        for i in range(self.count, self.count + n):
+            stored = self.replay.get(i)
+            owed = self.again.get(i) or ({} if stored is None else stored.charged.get(0, {}))
+            found.append(owed.get(resource, 0.0))
+        return found
+
     def notes(self) -> list[str]:
         """What is worth knowing of the rows: how many gave no value and why, how many are kept."""
         kinds = Counter(
@@ -362,6 +384,11 @@ class Ledger:
         if kinds:
             summary = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
             found.append(f"{kinds.total()} evaluations without a value ({summary})")
+        if self.rounded:
+            found.append(
+                f"resumed: {self.rounded} stored points are equal within rounding (1e-9 of the "
+                "box) to those proposed now, not bit for bit"
+            )
         kept = sum(len(batch) for batch in self.batches)
         if kept < self.count:
             found.append(f"{kept:,} of {self.count:,} rows were kept in memory")

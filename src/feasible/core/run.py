@@ -14,6 +14,7 @@ from .checks import whole
 from .errors import Stalled, StopRun
 from .result import Result
 from .resume import Checkpoints, restore, save
+from .threads import fixed, settle
 from .trail import next_point
 from .versions import versions
 
@@ -78,13 +79,14 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
     method.check_problem(problem)
     meter.spent.setdefault("steps", 0)
     stopped, settled = "", False
-    with _active(current):
+    meter.pause()
+    with _active(current), fixed(current.options.thread_count):
         try:
-            meter.pause()
             current.observers.tell("on_start", current)
             meter.go_on()
             current.trail.start(current)
             current.state = method.init(problem, current.rng())
+            settle()  # what `init` imported
             saved = checkpoints.load() if checkpoints else None
             if saved is not None:
                 current.state = restore(current, saved, current.state)
@@ -133,6 +135,7 @@ def _loop(current: Run, checkpoints: Checkpoints | None) -> str:
         if stop.requested:
             raise KeyboardInterrupt
         state = advance(problem, state)
+        settle()
         step += 1
         current.step, current.state = step, state
         spent["steps"] = step

@@ -1,22 +1,26 @@
-"""Opening a database for the store: where it is, its schema, short transactions, errors that say
-what to do.
+"""Opening a database for the store: its schema, short transactions, durable commits, errors that
+say what to do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import tempfile
 import warnings
+import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..core.errors import StoreError
+from ..core.secrets import legible
+from .place import store_file, store_url
 from .schema import HEAD, VERSION_TABLE
 
 NETWORK = frozenset(
@@ -36,7 +40,6 @@ NETWORK = frozenset(
     ]
 ) | {"fuse.sshfs", "fuse.glusterfs"}
 """Kinds of file systems on which SQLite's locks do not hold between machines."""
-DEFAULT = "sqlite:///feasible.db"
 LOCK_SECONDS = 60.0
 """How long a writer waits for another one."""
 _INHERITED: list[Any] = []
@@ -49,86 +52,142 @@ class StoreWarning(UserWarning):
     """Something about where the store lives that may cost data."""
 
 
-def resolve(where: Any) -> str:
-    """Return a database URL from a URL, a path, or None (./feasible.db).
+@dataclass(slots=True)
+class _Open:
+    """What an open database holds of the system, apart from it, so that it can be shut after it.
 
-    Examples:
-        >>> resolve("runs.db"), resolve(None)
-        ('sqlite:///runs.db', 'sqlite:///feasible.db')
+    Attributes:
+        engine: Makes the connections.
+        pid: The process whose connections they are.
+        raw: The connection that rows of a ledger are written on, once there is one.
+        copied: The folder of a copy, where the store itself cannot be opened for reading.
     """
-    if where is None:
-        return DEFAULT
-    text = os.fspath(where) if isinstance(where, os.PathLike) else str(where)
-    return text if "://" in text else f"sqlite:///{text}"
 
+    engine: sa.Engine
+    pid: int
+    raw: Any = None
+    copied: str | None = None
 
-def sqlite_file(where: Any) -> Path | None:
-    """Return the file of an SQLite store; None for other databases."""
-    url = resolve(where)
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    def shut(self, *, writes: bool) -> None:
+        """Bring what is in the log into the file, and close all connections.
+
+        Another process that reads just now keeps the log; the last one to close empties it.
+        """
+        if os.getpid() != self.pid:
+            return
+        if writes and (self.raw is not None or self.engine.pool.checkedin()):  # type: ignore[attr-defined]
+            with contextlib.suppress(sa.exc.SQLAlchemyError, sqlite3.Error):
+                raw = self.raw or self.engine.raw_connection()
+                cursor = raw.cursor()
+                cursor.execute("PRAGMA busy_timeout=0")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor.close()
+                if raw is not self.raw:
+                    raw.invalidate()
+        if self.raw is not None:
+            self.raw.close()
+            self.raw = None
+        self.engine.dispose()
+
+    def end(self, *, writes: bool) -> None:
+        """Shut it for good."""
+        self.shut(writes=writes)
+        if self.copied is not None and os.getpid() == self.pid:
+            shutil.rmtree(self.copied, ignore_errors=True)
 
 
 class Database:
-    """An open database with the tables of the store.
+    """An open SQLite database with the tables of the store.
+
+    A commit is on the disk when it returns (`synchronous=FULL`). The log is brought into the file
+    when the database is closed, at the latest when the program ends. A file or a folder that may
+    only be read is opened for reading.
 
     Args:
-        where: A database URL, a path of an SQLite file, or None for ./feasible.db.
+        where: A path, the URL of an SQLite file, or None for ./feasible.db.
+
+    Attributes:
+        url: Where it is, as messages name it.
+        path: Its file.
+        read_only: True where it cannot be written.
 
     Raises:
-        StoreError: It is read-only, locked, full, from a newer schema, or not a database; the
+        StoreError: It is locked, full, from a newer schema, not a database, or not SQLite; the
             message says what to do.
     """
 
     def __init__(self, where: Any = None):
-        self.url = resolve(where)
-        self.sqlite = self.url.startswith("sqlite")
-        try:
-            url = sa.make_url(self.url)
-            options: dict[str, Any] = (
-                {
-                    "connect_args": {"timeout": LOCK_SECONDS, "check_same_thread": False},
-                    "poolclass": sa.pool.QueuePool,
-                }
-                if self.sqlite
-                else {}
-            )
-            if self.sqlite and url.database in (None, "", ":memory:"):
-                raise StoreError(
-                    f"store '{self.url}': expected a file, for example sqlite:///feasible.db; "
-                    "without a store a run is in memory"
-                )
-            self.engine = sa.create_engine(url, **options)
-        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
-            raise StoreError(
-                f"store '{self.url}' cannot be understood: {error}; expected sqlite:///FILE or "
-                "postgresql://..."
-            ) from None
-        self.path = Path(str(url.database)) if self.sqlite else None
-        self._insert = sqlite_insert if self.sqlite else pg_insert
-        self._pid = os.getpid()
-        self._raw: Any = None
+        self.path = store_file(where)
+        self.url = legible(str(self.path))
+        if not self.path.parent.exists():
+            raise StoreError(f"store '{self.url}': the folder {self.path.parent} does not exist")
+        self._warn_network()
+        self.read_only = self.path.is_file() and not (
+            os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        )
         self._sql = ""
-        if self.sqlite:
-            sa.event.listen(self.engine, "connect", _prepare)
-            sa.event.listen(self.engine, "begin", _begin)
-            assert self.path is not None
-            if not self.path.parent.exists():
-                raise StoreError(
-                    f"store '{self.url}': the folder {self.path.parent} does not exist"
-                )
-            self._warn_network()
+        self._open = _Open(self._engine(store_url(self.path)), os.getpid())
+        if self.read_only:
+            self._open_to_read()
+        writes = not self.read_only
+        self._end = weakref.finalize(self, self._open.end, writes=writes)
+        if writes:
+            with self.reporting():
+                self._migrate()
+
+    @property
+    def engine(self) -> sa.Engine:
+        """What makes the connections."""
+        return self._open.engine
+
+    def _engine(self, url: sa.URL, mode: str = "") -> sa.Engine:
+        """Return an engine for a file; mode: how SQLite opens one that is only read."""
+        options: dict[str, Any] = {"timeout": LOCK_SECONDS, "check_same_thread": False}
+        if mode:
+            name = Path(str(url.database)).as_uri() + mode
+            made = sa.create_engine(
+                "sqlite://",
+                creator=lambda: sqlite3.connect(name, uri=True, **options),
+                poolclass=sa.pool.QueuePool,
+            )
+        else:
+            made = sa.create_engine(url, connect_args=options, poolclass=sa.pool.QueuePool)
+        sa.event.listen(made, "connect", _prepare)
+        sa.event.listen(made, "begin", _begin)
+        return made
+
+    def _open_to_read(self) -> None:
+        """Open a store that may only be read: as it is, or, where the log of a process that died
+        cannot be read beside it, or its schema is older, a copy of it.
+        """
+        url, log = store_url(self.path), Path(f"{self.path}-wal")
+        quiet = not log.exists() or not log.stat().st_size  # no process has it open
+        self._open.engine = self._engine(url, "?immutable=1" if quiet else "?mode=ro")
+        with contextlib.suppress(sa.exc.DBAPIError):
+            if self._schema() == HEAD:
+                return
+        self._open.copied = tempfile.mkdtemp(prefix="feasible-")
+        copy = Path(self._open.copied) / "store.db"
+        try:
+            for end in ("", "-wal"):
+                if Path(f"{self.path}{end}").exists():
+                    shutil.copyfile(f"{self.path}{end}", f"{copy}{end}")
+        except OSError as error:
+            raise StoreError(f"store '{self.url}' cannot be read: {error.strerror}") from None
+        self._open.engine = self._engine(store_url(copy))
+        self.read_only = False  # the copy is brought to this code's schema
         with self.reporting():
             self._migrate()
+        self.read_only = True
 
     def _warn_network(self) -> None:
         """Warn where SQLite's file is on a network file system."""
-        assert self.path is not None
         kind = file_system(self.path.parent)
         if kind in NETWORK:
             warnings.warn(
                 f"store {self.path} is on a network file system ({kind}), where SQLite can lose "
                 "data when several machines write: "
-                "use a local path, or a PostgreSQL URL",
+                "use a local path",
                 StoreWarning,
                 stacklevel=4,
             )
@@ -182,14 +241,15 @@ class Database:
                 (a for key, a in _ADVICE.items() if key in text.lower()),
                 "see the message of the database",
             )
-            raise StoreError(f"store '{self.url}': {text}; {advice}") from error
+            raise StoreError(f"store '{self.url}': {legible(text)}; {advice}") from error
         except sqlite3.Error as error:
-            raise StoreError(f"store '{self.url}': {error}") from error
+            raise StoreError(f"store '{self.url}': {legible(str(error))}") from error
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One short write transaction."""
         self.forked()
+        self.check_writable()
         with self.reporting(), self.engine.connect() as connection:
             connection = connection.execution_options(feasible_write=True)
             with connection.begin():
@@ -202,22 +262,36 @@ class Database:
         with self.reporting(), self.engine.connect() as connection:
             yield connection
 
+    def check_writable(self) -> None:
+        """Raise StoreError where the store may only be read."""
+        if self.read_only:
+            raise StoreError(f"store '{self.url}' is readonly: {_ADVICE['readonly']}")
+
+    def raw(self) -> Any:
+        """Return the driver connection that rows of a ledger are written on."""
+        if self._open.raw is None:
+            self._open.raw = self.engine.raw_connection()
+        return self._open.raw
+
     def forked(self) -> Self:
         """Return the store for this process: connections must not cross a fork."""
-        if os.getpid() == self._pid:
+        if os.getpid() == self._open.pid:
             return self
-        _INHERITED.append((self.engine.pool, self._raw))
+        _INHERITED.append((self.engine.pool, self._open.raw))
         self.engine.dispose(close=False)
-        self._raw = None
-        self._pid = os.getpid()
+        self._open.raw = None
+        self._open.pid = os.getpid()
         return self
 
     def close(self) -> None:
-        """Close all connections."""
-        if self._raw is not None and self._pid == os.getpid():
-            self._raw.close()
-            self._raw = None
-        self.engine.dispose()
+        """Bring the log into the file and close all connections; the next use opens new ones."""
+        self._open.shut(writes=not self.read_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 _ADVICE = {
@@ -239,7 +313,7 @@ def _prepare(raw: Any, _record: Any) -> None:
     cursor.execute(f"PRAGMA busy_timeout={int(LOCK_SECONDS * 1000)}")
     with contextlib.suppress(sqlite3.OperationalError):
         cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a commit outlives a power cut once it returned
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 

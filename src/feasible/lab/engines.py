@@ -23,6 +23,7 @@ import psutil
 from ..core.checks import whole
 from ..core.errors import ArgumentError, EvaluationFailed
 from ..core.evaluating import InProcess
+from ..core.threads import DEFAULT, fix_in_worker
 
 __all__ = ["IdleWorkers", "InProcess", "LocalProcesses", "cpu_count", "report"]
 
@@ -97,6 +98,7 @@ class LocalProcesses:
 
     Args:
         workers: Most processes at once.
+        threads: Threads of BLAS in each; OpenMP and torch have one after a fork.
 
     Attributes:
         asked: Calls that were asked for.
@@ -106,8 +108,9 @@ class LocalProcesses:
         ArgumentError: The number is not positive, or this system cannot fork.
     """
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, threads: int = DEFAULT):
         workers = whole("workers", workers, least=1)
+        self.threads = threads
         if "fork" not in multiprocessing.get_all_start_methods():
             raise ArgumentError(
                 f"workers={workers}: local processes need fork, which this system ({sys.platform}) "
@@ -203,7 +206,7 @@ class LocalProcesses:
         mine, theirs = self._context.Pipe()
         others = [w.pipe for w in self._pool]
         process = self._context.Process(
-            target=_serve, args=(self._function, theirs, [mine, *others], os.getpid())
+            target=_serve, args=(self._function, theirs, [mine, *others], os.getpid(), self.threads)
         )
         sys.stdout.flush()
         sys.stderr.flush()
@@ -257,7 +260,11 @@ def descendants(pid: int) -> list[int]:
 
 
 def _serve(
-    function: Callable[[Any], Any], pipe: Connection, foreign: list[Connection], driver: int
+    function: Callable[[Any], Any],
+    pipe: Connection,
+    foreign: list[Connection],
+    driver: int,
+    threads: int,
 ) -> None:
     global _channel
     os.setsid()
@@ -269,9 +276,7 @@ def _serve(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in foreign:
         other.close()
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
+    fix_in_worker(threads)
     while True:
         try:
             index, item = pipe.recv()

@@ -15,6 +15,7 @@ from ..core.evaluating import RACING, RunOptions
 from ..core.problem import Method, Problem
 from ..core.registry import load_method, load_problem
 from ..core.run import check_seed
+from ..core.threads import DEFAULT as THREADS
 from .choices import DEFAULT, Choice, choose, is_default, read_choices, write_choices
 from .stored import build_method, method_label, method_spec
 
@@ -33,6 +34,7 @@ class Plan:
         budget: Of every trial.
         on_failure: What a failed evaluation does to a trial.
         stop_at: Value of the objective at which a trial ends, by problem, where there is one.
+        threads: Threads of BLAS, OpenMP and torch inside a trial.
     """
 
     problems: dict[str, Problem]
@@ -44,6 +46,7 @@ class Plan:
     budget: Budget
     on_failure: str
     stop_at: dict[str, float]
+    threads: int = THREADS
 
     def settings(self) -> dict[str, str]:
         """Return the settings of each method as text, defaults included, by label; none of a
@@ -59,7 +62,9 @@ class Plan:
 
     def options(self, problem: str) -> RunOptions:
         """Return how a trial on this problem evaluates and when it ends."""
-        return RunOptions(on_failure=self.on_failure, stop_at=self.stop_at.get(problem))
+        return RunOptions(
+            on_failure=self.on_failure, stop_at=self.stop_at.get(problem), threads=self.threads
+        )
 
     def method(self, problem: str, label: str) -> tuple[Method, dict[str, Any] | None, str | None]:
         """Return what runs under this label on a problem, how to build it again, and, of a default,
@@ -79,6 +84,7 @@ def given_plan(
     seeds: int | Sequence[int],
     on_failure: str,
     stop_at: float | Mapping[str, float] | None = None,
+    threads: int | None = None,
 ) -> Plan:
     """Return the plan of what a person gave `feasible.race`. Raises ArgumentError."""
     by_name, references = _problems(problems)
@@ -91,7 +97,7 @@ def given_plan(
             if method is not None:
                 method.check_problem(p)
     numbers = _seeds(seeds)
-    options = RunOptions(on_failure=on_failure)
+    options = RunOptions(on_failure=on_failure, threads=threads)
     for p in by_name.values():
         check_options(options, p, RACING)
     picked = {n: choose(p, budget) for n, p in by_name.items() if None in loaded.values()}
@@ -109,6 +115,7 @@ def given_plan(
         budget=budget,
         on_failure=on_failure,
         stop_at=_goals(stop_at, by_name),
+        threads=options.thread_count,
     )
 
 
@@ -134,6 +141,7 @@ def stored_plan(spec: Mapping[str, Any], name: str) -> Plan:
         budget=Budget(**spec["budget"]),
         on_failure=spec["on_failure"],
         stop_at=spec.get("stop_at", {}),
+        threads=spec.get("threads", THREADS),
     )
 
 

@@ -28,6 +28,7 @@ from ..core.ledger import (
 )
 from ..core.run import Run, run
 from ..core.sizes import Sizes
+from ..core.threads import DEFAULT, fixed
 from .rows import EvaluationRow, RunRow, read_evaluation
 from .schema import evaluations
 from .sizing import KEPT, study_sizes
@@ -111,7 +112,8 @@ class Proposer:
 
     def propose(self, n: int) -> Proposals:
         """Return up to n new experiments. Raises Pending where there are none yet."""
-        return self._asked(n) if self.method.asks else self._replayed(n)
+        with fixed(DEFAULT):
+            return self._asked(n) if self.method.asks else self._replayed(n)
 
     def _sizes(self) -> Sizes | None:
         """Return what violations are measured in."""

@@ -24,14 +24,14 @@ from ..core.trail import Point
 from ..core.versions import versions
 from .choices import read_choices
 from .engines import LocalProcesses, cpu_count, report
-from .owner import identity
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
 from .shown import contest_data, facts_of, shown_contest
 from .source import commit, machine
-from .store import Store
+from .store import Store, store_of
 from .stored import drive, result_data
+from .stored_race import check_same_race, find_or_create
 from .trials import Contest, Race, Trial
 from .trust import check_trusted, remember, sources
 
@@ -64,58 +64,50 @@ def run_race(
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
+    threads: int | None = None,
 ) -> RaceResult:
     """See feasible.race."""
     jobs = whole("jobs", jobs, least=1)
     if trial_timeout is not None:
         trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
-    plan = given_plan(problems, methods, budget, seeds, on_failure, stop_at)
-    where = None if store is None else store if isinstance(store, Store) else Store(store)
+    plan = given_plan(problems, methods, budget, seeds, on_failure, stop_at, threads)
     origin: dict[str, Any] = {"commit": commit(), "machine": machine(), "settings": plan.settings()}
-    if where is None:
+    if store is None:
         return _run(plan, None, None, name or "race", jobs, observers, trial_timeout, origin)
+    with store_of(store) as where:
+        return _run_stored(plan, where, name, jobs, observers, trial_timeout, threads, origin)
+
+
+def _run_stored(
+    plan: Plan,
+    where: Store,
+    name: str | None,
+    jobs: int,
+    observers: Any,
+    trial_timeout: float | None,
+    threads: int | None,
+    origin: Mapping[str, Any],
+) -> RaceResult:
+    """Run a race in a store, from its beginning or from where it stands."""
     spec: dict[str, Any] = {
         "problems": plan.references,
         "methods": plan.specs,
         "seeds": plan.seeds,
-        "budget": dict(budget),
-        "on_failure": on_failure,
+        "budget": dict(plan.budget),
+        "on_failure": plan.on_failure,
         "stop_at": plan.stop_at,
         "contests": {n: contest_data(_contest(p)) for n, p in plan.problems.items()},
+        "threads": plan.threads,
         "versions": versions(),
         **origin,
     }
     remember(sources(spec))
-    race_id, label, found = _find_or_create(where, name, spec)
+    race_id, label, found = find_or_create(where, name, spec)
     if found is not None:
-        for what in ("seeds", "budget", "problems", "methods", "stop_at"):
-            mine, its = spec[what], found["spec"].get(what, {})
-            same = list(mine) == list(its) if what in ("problems", "methods") else mine == its
-            if not same:
-                raise ArgumentError(
-                    f"race '{name}' in the store has {what} {its}, got {mine}: give it the same, "
-                    "or another name"
-                )
+        plan.threads = check_same_race(name, spec, found["spec"], threads)
         plan.chosen = read_choices(found["spec"]["methods"])
     origin = spec if found is None else found["spec"]
     return _run(plan, where, race_id, label, jobs, observers, trial_timeout, origin)
-
-
-def _find_or_create(
-    store: Store, name: str | None, spec: Mapping[str, Any]
-) -> tuple[int, str, dict[str, Any] | None]:
-    """(id, name, the stored race if it was there already), also where two processes begin the same
-    race at once.
-    """
-    found = store.find_race(name) if name is not None else None
-    if found is None:
-        try:
-            return (*store.create_race(name, spec), None)
-        except StoreError:
-            found = None if name is None else store.find_race(name)
-            if found is None:
-                raise
-    return found["id"], found["name"], found
 
 
 def resume_race(
@@ -210,6 +202,13 @@ def _run(
     trial_timeout: float | None,
     origin: Mapping[str, Any],
 ) -> RaceResult:
+    if plan.threads > 1 and (jobs > 1 or trial_timeout is not None):
+        forks = f"jobs={jobs}" if jobs > 1 else f"trial_timeout={trial_timeout:g}"
+        raise ArgumentError(
+            f"threads={plan.threads}: with {forks} trials run in processes that are forked, which "
+            "have one thread of OpenMP and torch; expected threads=1, or neither jobs nor "
+            "trial_timeout"
+        )
     started = time.perf_counter()
     watching: list[Any] = list(observers) if isinstance(observers, Iterable) else [observers]
     keys = [(p, m, s) for s in plan.seeds for p in plan.problems for m in plan.methods]
@@ -264,7 +263,11 @@ def _run(
                     and (lost := store.find_run("/".join(map(str, (name, *todo[i]))))) is not None
                 ):
                     store.update_run(
-                        lost.id, state="failed", owner=None, result={"error": trials[todo[i]].error}
+                        lost.id,
+                        state="failed",
+                        owner=None,
+                        lease=None,
+                        result={"error": trials[todo[i]].error},
                     )
     else:
         for i, result in InProcess().map(inside, todo):
@@ -360,9 +363,7 @@ def _trial(
                     break
                 except RunBusy:
                     time.sleep(0.2)
-                    row = store.run(row.id)
-                    if row.owner is not None and row.owner["host"] != identity()["host"]:
-                        raise  # whether that process still lives cannot be seen from here
+                    row = store.run(row.id)  # at the latest its lease ends
             else:
                 return _trial_of(store, row, key)
     except Exception as error:
@@ -407,6 +408,7 @@ def _row(
                 "options": {
                     "on_failure": plan.on_failure,
                     "stop_at": plan.options(key[0]).stop_at,
+                    "threads": plan.threads,
                 },
             },
         )

@@ -28,6 +28,8 @@ class RunRow:
         state: `open`, `running`, `finished`, `interrupted` or `failed`.
         result: What `result_data` keeps of a result, or the error.
         owner: The process that drives it, see `owner.identity`.
+        lease: Until when its claim holds without a sign of life, in seconds since the epoch.
+        fence: The number of the newest claim.
         reserved: Of a study: units by resource that are spent or handed out.
         rows: Number of rows in its ledger.
         told: Watermark: how many times a row was told.
@@ -54,6 +56,8 @@ class RunRow:
     version: int = 0
     created: float = 0.0
     updated: float = 0.0
+    lease: float | None = None
+    fence: int = 0
 
 
 @dataclass(slots=True)

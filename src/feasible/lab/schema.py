@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema version this code reads and writes; the newest file in migrations/versions."""
 VERSION_TABLE = "feasible_alembic_version"
 
@@ -44,6 +44,8 @@ runs = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, default=0),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("lease", sa.Float),
+    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
 )
 
 evaluations = sa.Table(

@@ -1,5 +1,4 @@
-"""The store: races, runs, ledgers, trails and checkpoints in one SQL database (SQLite in WAL mode,
-or PostgreSQL by URL).
+"""The store: races, runs, ledgers, trails and checkpoints in one SQLite database (WAL mode).
 
 Every write is one short transaction. Several processes may write at once; one more evaluation costs
 one statement however many there are. Nothing in it is ever unpickled.
@@ -10,23 +9,26 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
+from sqlalchemy.dialects.sqlite import insert
 
 from ..core.errors import RunBusy, StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
-from ..core.plain import finite, verdict_data, verdict_of
+from ..core.plain import verdict_data, verdict_of
 from ..core.trail import Point
-from .database import Database, StoreWarning, resolve, sqlite_file
-from .owner import alive, identity
+from . import aside
+from .database import Database, StoreWarning
+from .owner import LEASE_SECONDS, held, identity
+from .place import store_file
+from .recording import RECORD, RECORDED, recorded
 from .rows import EvaluationRow, RunRow, read_evaluation, read_run
 from .schema import answers, checkpoints, evaluations, points, races, runs
 from .serial import dump
 
-__all__ = ["Store", "StoreWarning", "resolve", "sqlite_file"]
+__all__ = ["Store", "StoreWarning", "store_file"]
 
 
 class Store(Database):
@@ -136,91 +138,143 @@ class Store(Database):
                 sa.update(runs).where(runs.c.id == run).values(updated=time.time(), **values)
             )
 
-    def claim_run(self, run: int) -> None:
-        """Make this process the driver. Raises RunBusy while another live process is; a dead one's
-        claim is taken over.
+    def claim_run(self, run: int, *, take_over: bool = False) -> int:
+        """Claim a run, and return the number of the claim, which every write of its driver bears.
+
+        Args:
+            run: Number of the run.
+            take_over: Also where another driver holds it.
+
+        Raises:
+            RunBusy: Another driver holds it: it gave a sign of life less than LEASE_SECONDS ago,
+                and was not seen to have ended.
         """
         with self.write() as connection:
-            text, name = connection.execute(
-                sa.select(runs.c.owner, runs.c.name).where(runs.c.id == run)
-            ).one()
-            owner = json.loads(text) if text else None
-            if owner and owner != identity() and alive(owner):
-                raise RunBusy(
-                    f"run '{name}' is being driven by process {owner['pid']} on {owner['host']}; "
-                    "wait for it, or end it first"
-                )
+            row = self._claimable(connection, run, take_over=take_over)
+            fence, now = row.fence + 1, time.time()
             connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run)
-                .values(owner=dump(identity()), state="running", updated=time.time())
+                .values(
+                    owner=dump(identity()),
+                    lease=now + LEASE_SECONDS,
+                    fence=fence,
+                    state="running",
+                    updated=now,
+                )
             )
+        return fence
+
+    def _claimable(self, connection: sa.Connection, run: int, *, take_over: bool = False) -> RunRow:
+        """Return a run inside a transaction. Raises RunBusy where another driver holds it."""
+        row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
+        if not take_over and held(row.owner, row.lease, row.updated):
+            assert row.owner is not None
+            raise RunBusy(
+                f"run '{row.name}' is being driven by process {row.owner['pid']} on "
+                f"{row.owner['host']}; wait for it, end it, or take it over (--take-over, "
+                "take_over=True): what it writes is then refused"
+            )
+        return row
+
+    def amend_run(
+        self, run: int, change: Callable[[RunRow], Mapping[str, Any]], *, take_over: bool = False
+    ) -> RunRow:
+        """Change a run that nobody drives, in one transaction; a study, which has many workers, at
+        any time.
+
+        Args:
+            run: Number of the run.
+            change: Of the run as stored now, what to set.
+            take_over: Also where another driver holds it.
+
+        Raises:
+            RunBusy: Another driver holds it.
+        """
+        with self.write() as connection:
+            row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
+            if row.kind != "study":
+                self._claimable(connection, run, take_over=take_over)
+            values = {k: dump(v) if isinstance(v, dict) else v for k, v in change(row).items()}
+            connection.execute(
+                sa.update(runs).where(runs.c.id == run).values(updated=time.time(), **values)
+            )
+        return self.run(run)
+
+    def renew(self, run: int, fence: int) -> bool:
+        """Give a sign of life of a driver; False where it has the run no longer."""
+        with self.write() as connection:
+            renewed = connection.execute(
+                sa.update(runs)
+                .where(runs.c.id == run, runs.c.fence == fence, runs.c.owner.is_not(None))
+                .values(lease=time.time() + LEASE_SECONDS)
+            )
+        return renewed.rowcount == 1
+
+    def release_run(self, run: int, fence: int, **changed: Any) -> None:
+        """Give a run back and set columns of it. Raises RunBusy where somebody else has it."""
+        values = {k: dump(v) if isinstance(v, dict) else v for k, v in changed.items()}
+        with self.fenced(run, fence) as connection:
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.id == run)
+                .values(owner=None, lease=None, updated=time.time(), **values)
+            )
+
+    @contextlib.contextmanager
+    def fenced(self, run: int, fence: int | None) -> Iterator[sa.Connection]:
+        """One short write transaction of a run's driver. Raises RunBusy where its claim is not the
+        newest; None: nothing is claimed.
+        """
+        with self.write() as connection:
+            if fence is not None:
+                newest = sa.select(runs.c.fence).where(runs.c.id == run)
+                if connection.execute(newest).scalar() != fence:
+                    raise _taken(run)
+            yield connection
 
     # -- the ledger --------------------------------------------------------------------------------
 
-    def record(self, run: int, seen: Observations, at: float | None = None) -> None:
-        """Make a batch of evaluations durable, in one transaction and one statement."""
-        now = time.time()
-        seconds = [None] * len(seen) if seen.seconds is None else seen.seconds.tolist()
-        columns = zip(
-            seen.id.tolist(),
-            seen.x.tolist(),
-            seen.objective.tolist(),
-            seen.violation.tolist(),
-            seen.constraints.tolist(),
-            seen.values.tolist(),
-            seen.status.tolist(),
-            seen.tag.tolist(),
-            seconds,
-            strict=True,
-        )
-        rows = [
-            {
-                "run": run,
-                "row": row,
-                "x": json.dumps(x),
-                "objective": finite(objective),
-                "violation": finite(violation),
-                "constraints": json.dumps([finite(v) for v in g]),
-                "metrics": json.dumps(
-                    {c: v for c, v in zip(seen.columns, values, strict=True) if v == v}
-                ),
-                "status": status,
-                "tag": tag,
-                "reason": seen.reason.get(i),
-                "seconds": finite(took),
-                "at": at,
-                "updated": now,
-            }
-            for i, (row, x, objective, violation, g, values, status, tag, took) in enumerate(
-                columns
-            )
-        ]
-        with self.reporting():
-            self._execute(rows)
+    def record(
+        self, run: int, seen: Observations, at: float | None = None, fence: int | None = None
+    ) -> None:
+        """Make a batch of evaluations durable, in one transaction and one statement.
 
-    def _execute(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows on a driver connection of its own: SQLAlchemy's bookkeeping costs ten times
-        the insert itself.
+        Args:
+            run: Number of the run.
+            seen: The rows.
+            at: Seconds into the run.
+            fence: The number of the writer's claim; None: nothing is claimed.
+
+        Raises:
+            RunBusy: The claim is not the newest.
+            StoreError: The rows could not be written.
         """
+        self.put_rows(recorded(run, seen, at), fence)
+
+    def put_rows(self, rows: Sequence[Mapping[str, Any]], fence: int | None = None) -> None:
+        """The same for rows as `recorded` makes them."""
         self.forked()
-        if self._raw is None:
-            statement = self._insert(evaluations).values(dict.fromkeys(_RECORDED))
-            update = {c: statement.excluded[c] for c in _RECORDED[2:]}
-            dialect = sqlite_dialect(paramstyle="named") if self.sqlite else self.engine.dialect
-            compiled = statement.on_conflict_do_update(
-                index_elements=["run", "row"], set_=update
-            ).compile(dialect=dialect)
-            self._raw = self.engine.raw_connection()
-            self._sql = str(compiled)
-        cursor = self._raw.cursor()
+        self.check_writable()
+        with self.reporting():
+            taken = self._execute([{**row, "fence": fence} for row in rows])
+        if not taken:
+            raise _taken(int(rows[0]["run"]))
+
+    def _execute(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Insert rows on a driver connection of its own: SQLAlchemy's bookkeeping costs ten times
+        the insert itself. False, and nothing is written, where the claim is not the newest.
+        """
+        cursor = self.raw().cursor()
         try:
             if len(rows) == 1:
-                cursor.execute(self._sql, rows[0])
-            else:
-                cursor.execute("BEGIN IMMEDIATE" if self.sqlite else "BEGIN")
-                cursor.executemany(self._sql, rows)
-                cursor.execute("COMMIT")
+                cursor.execute(RECORD, rows[0])
+                return bool(cursor.rowcount)
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany(RECORD, rows)
+            taken = cursor.rowcount == len(rows)
+            cursor.execute("COMMIT" if taken else "ROLLBACK")
+            return taken
         except (
             BaseException
         ) as error:  # also an interrupt: a transaction left open would lock everybody out
@@ -229,9 +283,31 @@ class Store(Database):
                     cursor.execute("ROLLBACK")
             if not isinstance(error, Exception):
                 raise
-            raise sa.exc.OperationalError(self._sql, None, error) from error
+            raise sa.exc.OperationalError(RECORD, None, error) from error
         finally:
             cursor.close()
+
+    def take_in(self, row: RunRow) -> int:
+        """Take in the evaluations that the store could not take when they were paid for, and remove
+        the files that kept them.
+
+        Args:
+            row: The run, whose claim is its `fence`.
+
+        Returns:
+            How many there were.
+        """
+        count = 0
+        for path, rows in aside.found(self.path, row.id, row.name, row.created):
+            known = set(RECORDED)
+            fresh = [r for r in rows if known <= r.keys()]
+            done = {r.row for r in self.evaluations(row.id) if r.status != PENDING}
+            todo = {r["row"]: r for r in fresh if r["row"] not in done}
+            if todo:
+                self.put_rows(list(todo.values()), row.fence)
+            count += len(todo)
+            path.unlink(missing_ok=True)
+        return count
 
     def evaluations(
         self, run: int, *, told_after: int | None = None, pending: bool = False
@@ -265,7 +341,9 @@ class Store(Database):
 
     # -- trail, checkpoints, races -----------------------------------------------------------------
 
-    def add_points(self, run: int, trail: Sequence[Point], first: int = 0) -> None:
+    def add_points(
+        self, run: int, trail: Sequence[Point], first: int = 0, fence: int | None = None
+    ) -> None:
         """Store trail points under the numbers first, first + 1, ... (idempotent)."""
         if not trail:
             return
@@ -280,8 +358,8 @@ class Store(Database):
             }
             for i, p in enumerate(trail)
         ]
-        with self.write() as connection:
-            statement = self._insert(points)
+        with self.fenced(run, fence) as connection:
+            statement = insert(points)
             update = {k: statement.excluded[k] for k in ("step", "spent", "seconds", "verdict")}
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["run", "n"], set_=update), rows
@@ -298,14 +376,16 @@ class Store(Database):
             for p in found
         ]
 
-    def save_checkpoint(self, run: int, blob: bytes, told: int = 0) -> None:
+    def save_checkpoint(
+        self, run: int, blob: bytes, told: int = 0, fence: int | None = None
+    ) -> None:
         """Keep the newest checkpoint of a run."""
-        with self.write() as connection:
+        with self.fenced(run, fence) as connection:
             self.put_checkpoint(connection, run, blob, told)
 
     def put_checkpoint(self, connection: sa.Connection, run: int, blob: bytes, told: int) -> None:
         """The same inside a transaction of the caller's."""
-        statement = self._insert(checkpoints).values(run=run, blob=blob, told=told)
+        statement = insert(checkpoints).values(run=run, blob=blob, told=told)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["run"], set_={"blob": blob, "told": told}
@@ -320,10 +400,10 @@ class Store(Database):
             ).first()
         return None if row is None else (bytes(row[0]), int(row[1]))
 
-    def save_answer(self, run: int, blob: bytes) -> None:
+    def save_answer(self, run: int, blob: bytes, fence: int | None = None) -> None:
         """Keep the answer of a run that has no ledger."""
-        with self.write() as connection:
-            statement = self._insert(answers).values(run=run, blob=blob)
+        with self.fenced(run, fence) as connection:
+            statement = insert(answers).values(run=run, blob=blob)
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["run"], set_={"blob": blob})
             )
@@ -386,5 +466,22 @@ class Store(Database):
             connection.execute(sa.delete(races).where(races.c.id == race))
 
 
-_RECORDED = tuple(c.name for c in evaluations.c if c.name not in ("told", "charged", "note"))
-"""Columns that a run writes of an evaluation; the first two are its key."""
+@contextlib.contextmanager
+def store_of(where: Any) -> Iterator[Store]:
+    """Give a store; one that is named by its place is closed at the end, so that it is one file.
+
+    Args:
+        where: A store, which stays open, or what `Store` takes.
+    """
+    if isinstance(where, Store):
+        yield where
+        return
+    with Store(where) as store:
+        yield store
+
+
+def _taken(run: int) -> RunBusy:
+    """Return the error of a driver whose claim is not the newest."""
+    return RunBusy(
+        f"run {run} was taken over by another driver meanwhile: what this one writes is refused"
+    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.budget import Budget, Meter
 from ..core.checkpoint import decode_as, encode
-from ..core.errors import ArgumentError, CheckpointError, StoreError
+from ..core.errors import CheckpointError, StoreError
 from ..core.evaluating import Engine, InProcess, RunOptions
 from ..core.ledger import FAILED, Ledger, Observations
 from ..core.plain import is_plain, verdict_of
@@ -32,16 +32,17 @@ from ..core.registry import (
 from ..core.result import Result
 from ..core.rows import is_numeric
 from ..core.run import Run, run
-from ..core.trail import LOST, Point
+from ..core.trail import LOST
 from ..core.versions import versions
 from .engines import LocalProcesses
 from .fingerprint import check_same
-from .owner import alive
+from .lease import Lease
+from .owner import held
+from .recovery import Keeper, TrailWriter, extend as extend, give_back, tried_again
 from .rows import EvaluationRow, RunRow
 from .store import Store
 
 CHECKPOINT_SECONDS = 20.0
-FLUSH_SECONDS = 0.5
 RELATIVE = "relative"
 """Entry of a study's spec that says that its method's state holds constraints relative to the
 limits' sizes, as since version 0.2.
@@ -51,7 +52,7 @@ limits' sizes, as since version 0.2.
 def engine_of(options: RunOptions) -> Engine:
     """The engine that these options ask for."""
     if options.workers > 1 or options.evaluation_timeout is not None:
-        return LocalProcesses(options.workers)
+        return LocalProcesses(options.workers, options.thread_count)
     return InProcess()
 
 
@@ -156,9 +157,9 @@ def build_problem(row: RunRow) -> Problem:
 class _Checkpoints:
     """A run's checkpoints in the store, at most one in CHECKPOINT_SECONDS."""
 
-    def __init__(self, store: Store, run: int, outdated: bool = False):
-        self.store, self.run, self.last, self.off = store, run, time.monotonic(), False
-        self.outdated = outdated
+    def __init__(self, store: Store, row: RunRow, outdated: bool = False):
+        self.store, self.run, self.fence = store, row.id, row.fence
+        self.last, self.off, self.outdated = time.monotonic(), False, outdated
 
     def load(self) -> bytes | None:
         """Return the newest checkpoint, if there is one."""
@@ -171,33 +172,12 @@ class _Checkpoints:
 
     def save(self, blob: bytes) -> None:
         """Keep this one."""
-        self.store.save_checkpoint(self.run, blob)
+        self.store.save_checkpoint(self.run, blob, fence=self.fence)
         self.last = time.monotonic()
 
     def refuse(self, reason: str) -> None:
         """Make no more of them: the state cannot be saved."""
         self.off = True
-
-
-class _TrailWriter:
-    """Observer that keeps the trail in the store, a few times a second at most."""
-
-    def __init__(self, store: Store, run: int):
-        self.store, self.run, self.written, self.last = store, run, 0, time.monotonic()
-
-    def on_point(self, current: Run, point: Point) -> None:
-        """Write now and then."""
-        if time.monotonic() - self.last > FLUSH_SECONDS:
-            self._write(current)
-
-    def on_finish(self, current: Run, result: Result) -> None:
-        """Write what is left."""
-        self._write(current)
-
-    def _write(self, current: Run) -> None:
-        points = current.trail.points
-        self.store.add_points(self.run, points[self.written :], self.written)
-        self.written, self.last = len(points), time.monotonic()
 
 
 def _outdated(row: RunRow) -> bool:
@@ -244,6 +224,7 @@ def drive(
     *,
     observers: Sequence[Any] = (),
     notes: Sequence[str] = (),
+    take_over: bool = False,
 ) -> Result:
     """Run a stored run to its end from wherever it stands.
 
@@ -254,36 +235,42 @@ def drive(
         method: Of the run.
         observers: As in `feasible.solve`.
         notes: Sentences for the result.
+        take_over: Also where another driver holds it, whose writes are refused from then on.
 
     Raises:
-        RunBusy: Another live process drives it.
+        RunBusy: Another driver holds it.
         ArgumentError: The problem is not the one that it began with.
         Diverged: The method proposes other points than the stored ones.
     """
     check_same(row, problem)
-    store.claim_run(row.id)
+    with Lease(store, row.id, take_over=take_over) as lease:
+        row = dataclasses.replace(store.run(row.id), fence=lease.fence)
+        return _drive(store, row, problem, method, observers, list(notes))
+
+
+def _drive(
+    store: Store,
+    row: RunRow,
+    problem: Problem,
+    method: Method,
+    observers: Sequence[Any],
+    notes: list[str],
+) -> Result:
+    """Run a run that is claimed under `row.fence`."""
+    if kept := store.take_in(row):
+        notes.append(f"{kept} paid evaluations that the store could not take are in it now")
     options = RunOptions(**row.spec.get("options", {}))
     budget = Budget(**row.budget)
     engine = engine_of(options)
-    stored = store.evaluations(row.id)
-    if options.on_failure == "raise":  # the failures that ended it are tried again
-        if not options.retry:
-            stored = [r for r in stored if r.status != FAILED]
-        while stored and stored[-1].status == FAILED:
-            stored.pop()
     meter = Meter(budget)
-
-    def keep(seen: Observations) -> None:
-        paused = meter.pause()  # storing is not the method's time
-        try:
-            store.record(row.id, seen, meter.seconds)
-        finally:
-            if paused:
-                meter.go_on()
-
-    ledger = Ledger(keep)
+    ledger = Ledger(Keeper(store, row, meter))
+    stored = store.evaluations(row.id)
+    ledger.again = tried_again(stored, options, row.budget)
     for old in stored:
-        ledger.replay[old.row] = measured(problem, [old])
+        if old.row in ledger.again and old.status == FAILED:
+            continue
+        seen = ledger.replay[old.row] = measured(problem, [old])
+        seen.charged = {0: old.charged} if old.charged else {}
         ledger.times[old.row] = old.at or 0.0
     current = Run(
         problem=problem,
@@ -293,32 +280,27 @@ def drive(
         meter=meter,
         ledger=ledger,
         engine=engine,
-        observers=(_TrailWriter(store, row.id), *observers),
+        observers=(TrailWriter(store, row), *observers),
         options=options,
         label=row.name,
-        notes=list(notes),
+        notes=notes,
     )
     try:
-        result = run(current, _Checkpoints(store, row.id, _outdated(row)))
+        result = run(current, _Checkpoints(store, row, _outdated(row)))
     except BaseException as error:
-        store.update_run(
-            row.id,
-            state="failed",
-            owner=None,
-            rows=ledger.count,
-            result={"error": f"{type(error).__name__}: {error}"},
-        )
+        give_back(store, row, ledger.count, error)
         raise
     finally:
         engine.close()
     if not problem.keeps_ledger and result.answer is not None and row.race is None:
         try:
-            store.save_answer(row.id, encode(result.answer))
+            store.save_answer(row.id, encode(result.answer), row.fence)
         except CheckpointError as error:
             result.notes.append(f"the answer is not kept in the store: {error}")
     result.run, result.chosen, result.method = row.name, row.spec.get("chosen"), row.method
     state = "interrupted" if result.stopped.startswith("interrupted") else "finished"
-    store.update_run(row.id, state=state, owner=None, rows=ledger.count, result=result_data(result))
+    ledger.sink = None  # a result does not hold the store open
+    store.release_run(row.id, row.fence, state=state, rows=ledger.count, result=result_data(result))
     return result
 
 
@@ -442,7 +424,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
         "seconds": max((r.at or 0.0 for r in rows), default=0.0),
     }
     notes = [row.result["error"]] if row.result and "error" in row.result else []
-    busy = row.owner is not None and alive(row.owner)
+    busy = held(row.owner, row.lease, row.updated)
     stopped = (
         "still running"
         if busy
@@ -465,27 +447,3 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
         chosen=row.spec.get("chosen"),
         notes=notes,
     )
-
-
-def extend(store: Store, row: RunRow, more: Mapping[str, float]) -> RunRow:
-    """Add to a run's budget; `resume` then goes on as if it had been so large from the start.
-
-    Args:
-        store: Where it is.
-        row: The run.
-        more: Units to add, by resource.
-
-    Raises:
-        ArgumentError: The run has no limit on such a resource.
-    """
-    budget = Budget(**more)
-    new = dict(row.budget)
-    for resource, amount in budget.items():
-        if resource not in new:
-            raise ArgumentError(
-                f"--add {resource}={amount:g}: run '{row.name}' has no limit on {resource}, only "
-                f"on {', '.join(new)}"
-            )
-        new[resource] += amount
-    store.update_run(row.id, budget=new, state="open")
-    return store.run(row.id)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
 from ..core.budget import Budget
 from ..core.checks import whole
@@ -280,7 +281,7 @@ class Study:
         if not rows:
             return
         puts = [evaluation_values(self.id, r) for r in rows]
-        statement = self.store._insert(evaluations)
+        statement = insert(evaluations)
         update = {k: statement.excluded[k] for k in puts[0] if k not in ("run", "row")}
         connection.execute(
             statement.on_conflict_do_update(index_elements=["run", "row"], set_=update), puts

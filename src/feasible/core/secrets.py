@@ -1,0 +1,32 @@
+"""Passwords: the one place that hides them, before a text is printed or stored."""
+
+from __future__ import annotations
+
+import re
+
+_IN_URL = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*:)\S*(?P<after>@)")
+"""The password of scheme://user:password@host; it may hold any character but white space."""
+_NAMED = re.compile(
+    r"(?P<before>\b\w*(?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)[^\s&;,'\")]+",
+    re.IGNORECASE,
+)
+"""The value of password=... and the like, in a URL or in a driver's message."""
+
+
+def hide_passwords(text: str) -> str:
+    """Return a text with *** for each password in it.
+
+    Args:
+        text: A URL, or a message that may hold one.
+
+    Examples:
+        >>> hide_passwords("postgresql://ann:p@ss/w:rd@db.example/runs?sslpassword=key")
+        'postgresql://ann:***@db.example/runs?sslpassword=***'
+    """
+    hidden = _IN_URL.sub(r"\g<before>***\g<after>", text)
+    return _NAMED.sub(r"\g<before>***", hidden)
+
+
+def legible(text: str) -> str:
+    """Return a text without passwords that UTF-8 can hold: what it cannot is written as \\udcXX."""
+    return hide_passwords(text.encode("utf-8", "backslashreplace").decode("utf-8"))
