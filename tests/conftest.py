@@ -36,6 +36,7 @@ SLOW = (
     "blackbox/pfn_cbo",
     "blackbox/private_gsd",
     "blackbox/qlognehvi",
+    "blackbox/rough/test_rough.py",
     "blackbox/test_command.py",
     "blackbox/test_evaluation.py",
     "docs/test_docs.py::test_every_block_runs_as_pasted",

@@ -45,6 +45,8 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
 """Settings that do something only together with others."""
 
 IDLE: dict[tuple[str, str], str] = {
+    ("RobustBO", "local_whole"): "the inputs are reals",
+    ("RobustBO", "local_category"): "the inputs are reals",
     ("CBO", "reduce"): "four particles are as few as there can be",
     ("CBO", "restart"): "the particles have not met after 60 evaluations",
     ("CBO", "rho_growth"): "the penalty's factor stays within 60 evaluations",

@@ -36,6 +36,7 @@ PAGES = [
     "docs/blackbox/index.md",
     "docs/add-a-method.md",
     "docs/blackbox/gp-sqp.md",
+    "docs/blackbox/robust-bo.md",
     "docs/blackbox/pfn-cbo.md",
     "docs/blackbox/bo-tutorial.md",
     "docs/blackbox/cbo.md",

@@ -60,6 +60,11 @@ class Evaluable(Protocol):
     def allowed(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """Where the known constraints let a point through."""
 
+    def measure(
+        self, x: Float[np.ndarray, "n d"], ids: Int[np.ndarray, " n"], tag: Int[np.ndarray, " n"]
+    ) -> Observations:
+        """Call the function on every row, without a run."""
+
     def outcome(self, x: Float[np.ndarray, " d"], stage: str = "all") -> Outcome:
         """What one evaluation gives."""
 

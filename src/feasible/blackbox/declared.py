@@ -69,6 +69,7 @@ _KNOWN: Mapping[str, _Kind] = {
     "noise": _Kind("a number, or true", lambda v: isinstance(v, bool) or _is_number(v)),
     "tolerance": _NUMBER,
     "variables": _table_of(_ANY, "temperature = {low = 20, high = 90}"),
+    "candidates": _TEXT,
     "constraints": _Kind(
         'a table of lines such as mixture = "a + b + c == 1"',
         lambda v: _TEXTS.fits(list(v.values()) if isinstance(v, Mapping) else v),
@@ -128,7 +129,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
     Raises ArgumentError with the nearest known key.
     """
     _check(data, _KNOWN, "study file")
-    if not data.get("variables"):
+    if not data.get("variables") and "candidates" not in data:
         raise ArgumentError(
             "study file has no [variables]: expected lines such as temperature = {low = 20, high = "
             "90}"
@@ -146,7 +147,8 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         function = Command(data["command"], timeout=data.get("timeout"))
     return BlackBox(
         function,
-        variables=[_variable(name, v) for name, v in data["variables"].items()],
+        variables=[_variable(name, v) for name, v in data.get("variables", {}).items()] or None,
+        candidates=data.get("candidates"),
         objective=data.get("objective"),
         objectives=data.get("objectives"),
         reference=data.get("reference"),

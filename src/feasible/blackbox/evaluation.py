@@ -27,6 +27,7 @@ from ..core.run import Run, stop
 from ..core.threads import settle
 from .calling import Evaluable
 from .charging import CHECK, added, charge_second_stage, granted, owed_of, same_point
+from .menu import Menu
 from .outcome import Outcome, why
 from .tried import FINITE, Tried
 from .unmeasured import forbidden, interrupted
@@ -49,7 +50,7 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         raise KeyboardInterrupt
     finite = problem.free_repeats and problem.space.count <= FINITE
     tried = tried_in(problem, run) if finite or run.method.avoids else None
-    if tried is not None and run.method.avoids:
+    if tried is not None and run.method.avoids and problem.space.menu is None:
         x = tried.guard(x, [run.seed, run.ledger.count])
     if run.trail.plain and run.meter.take(
         "evaluations", len(x)
@@ -116,6 +117,24 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
     _conclude(problem, run, seen, short)
     _use_up(tried)
     return concatenate([p for p in parts if p is not None])
+
+
+def from_menu(
+    problem: Evaluable, menu: Menu, run: Run | None, x: np.ndarray, tag: np.ndarray
+) -> Observations:
+    """Evaluate the rows of a menu that are nearest to x; in a run of a problem whose repeats tell
+    nothing, those that were not tried. Raises Stalled where there are fewer.
+    """
+    if run is None:
+        rows = menu.nearest(x, np.empty(0, dtype=int), repeats=True)
+        return problem.measure(rows, np.full(len(rows), -1), tag)
+    known = run.ledger.all() if problem.free_repeats else None
+    taken = menu.find(x[:0] if known is None else known.x)
+    rows = menu.nearest(x, taken, repeats=not problem.free_repeats)
+    seen = evaluate_in_run(problem, run, rows, tag[: len(rows)]) if len(rows) else None
+    if seen is None or len(rows) < len(x):
+        raise Stalled(f"all {len(menu):,} candidates were evaluated")
+    return seen
 
 
 def tried_in(problem: Evaluable, run: Run) -> Tried:

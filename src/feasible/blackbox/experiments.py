@@ -69,11 +69,17 @@ class BlackBoxExperiments:
         stopped = status == INFEASIBLE and "checks" in reserved
         return {k: v for k, v in reserved.items() if not (stopped and k == "evaluations")}
 
-    def admit(self, points: Float[np.ndarray, "n d"]) -> list[tuple[Float[np.ndarray, " d"], bool]]:
-        """Points in the box, whole numbers rounded, and whether the known constraints allow
-        them.
+    def admit(
+        self, points: Float[np.ndarray, "n d"], taken: Float[np.ndarray, "t d"]
+    ) -> list[tuple[Float[np.ndarray, " d"], bool]]:
+        """Points in the box, whole numbers rounded, and whether the known constraints allow them;
+        of a menu the nearest rows that were not taken.
         """
-        snapped = self.problem.space.snap(points)
+        snapped, menu = self.problem.space.snap(points), self.problem.space.menu
+        if menu is not None:
+            repeats = not self.free_repeats
+            rows = menu.find(taken[:0] if repeats else taken)
+            return [(x.copy(), True) for x in menu.nearest(snapped, rows, repeats=repeats)]
         return [(x, bool(self.problem.allowed(x[None])[0])) for x in snapped]
 
     def tried(self) -> Tried:

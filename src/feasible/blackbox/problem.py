@@ -24,10 +24,12 @@ from ..core.sizes import Sizes
 from ..core.verdict import Verdict
 from . import fronts
 from .calling import call, call_vectorized
+from .candidates import Table
 from .constraints import SciPyConstraint, scipy_constraints
-from .evaluation import evaluate_in_run, tried_in
+from .evaluation import evaluate_in_run, from_menu, tried_in
 from .experiments import BlackBoxExperiments
 from .fronts import ObservedFront
+from .menu import menu_of
 from .objective import Checks, Objective, Objectives, check_noise, one_objective, several_objectives
 from .outcome import Outcome
 from .reading import Reader
@@ -76,6 +78,9 @@ class BlackBox(Shown):
         known: Constraints on the inputs alone, free: text such as "a + b + c == 1" or
             "a + 2 b <= 3", a function (n, d) -> (n,) bool, SciPy's constraint objects, or several.
             Every proposal keeps them.
+        candidates: The experiments that are possible: a data frame, a mapping of columns, or the
+            path of a CSV or .xlsx file, with a column for each variable. Every proposal becomes its
+            nearest row that was not tried; without bounds the columns say what the variables are.
         check: A cheap first stage, check(x) -> mapping of limits, charged as `checks`; fun runs
             only where it passes. Or `Checks`, which also holds `known`.
         name: For people and stores; None for the function's.
@@ -132,6 +137,7 @@ class BlackBox(Shown):
         objectives: Any = None,
         reference: Mapping[str, float] | None = None,
         known: Any = None,
+        candidates: Any = None,
         check: Callable[..., Any] | Checks | None = None,
         name: str | None = None,
         maximize: bool = False,
@@ -155,10 +161,13 @@ class BlackBox(Shown):
                 f"fun: got {type(fun).__name__}, expected a function, or None where people run the "
                 "experiments"
             )
+        table = None if candidates is None else Table(candidates)
+        if table is not None and bounds is None and variables is None:
+            variables = table.variables()
         if (bounds is None) == (variables is None):
             raise ArgumentError(
                 "give the inputs once: bounds=, or variables= (a list of Real, Integer, "
-                "Categorical)"
+                "Categorical); candidates= may say them too"
             )
         check_noise("simulated_noise", simulated_noise)
         if objectives is None and reference is None:
@@ -218,6 +227,10 @@ class BlackBox(Shown):
         declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, rest)
         self.space, known_parts = with_linear(self.space, known_parts)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
+        if table is not None:  # its rows stay as they are: no step or equality moves them
+            self.space = Space(self.space.variables)
+            points = table.points(self.space.variables)
+            self.space.menu = menu_of(self.space, points, self.allowed if self._tests else None)
         self.reader = Reader(goals, functions, declared, self.check is not None)
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:
             raise ArgumentError(
@@ -236,6 +249,7 @@ class BlackBox(Shown):
         """
         return (
             self.vectorized
+            and self.space.menu is None
             and not self.free_repeats
             and not self._tests
             and self.check is None
@@ -294,6 +308,8 @@ class BlackBox(Shown):
             return self.batch(points, [], np.empty(0, dtype=int), np.empty(0, dtype=int))
         tags = np.full(len(points), -1) if tag is None else tag
         run = active_run.get()
+        if self.space.menu is not None:
+            return from_menu(self, self.space.menu, run, points, tags)
         if run is None:
             return self.measure(points, np.full(len(points), -1), tags)
         return evaluate_in_run(self, run, points, tags)

@@ -24,6 +24,8 @@ from .variables import (
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from .menu import Menu
+
 
 class Space:
     """An ordered list of variables. Points are rows of float64 arrays (n, d), categories codes.
@@ -41,6 +43,7 @@ class Space:
         step: (d,) distance of neighbouring values: 1 for these, that of a grid, 0 for other reals.
         linear: The linear constraints that every point keeps.
         bounded: True if every bound is finite.
+        menu: The points that may be tried, where these are the rows of a table.
         count: Number of its points; infinite where a variable is real and has no step.
     """
 
@@ -78,6 +81,7 @@ class Space:
         """
         self._whole = np.flatnonzero(self.integer)
         self._stepped = bool((self.step[~self.integer] > 0).any() or (self.step > 1).any())
+        self.menu: Menu | None = None
         self.linear = tuple(linear)
         self._tied = np.empty(0, dtype=int)
         self._polytope: Polytope | None = None
@@ -116,10 +120,10 @@ class Space:
 
     @property
     def tied(self) -> bool:
-        """True where linear constraints with an equality move points: no point of the box keeps
-        them by chance.
+        """True where no point of the box may be tried by chance: linear equalities move it, or it
+        becomes a row of a menu.
         """
-        return self._polytope is not None and self._polytope.equal
+        return self.menu is not None or (self._polytope is not None and self._polytope.equal)
 
     @classmethod
     def of(cls, bounds: Any) -> Space:

@@ -407,6 +407,8 @@ def _read_toml(path: str) -> dict[str, Any]:
         raise ArgumentError(
             f"study file '{path}' cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from None
+    if isinstance(table.get("candidates"), str):  # beside the study file, from wherever it is read
+        table["candidates"] = str(Path(path).resolve().parent / table["candidates"])
     return {"name": Path(path).stem, **table}
 
 

@@ -315,9 +315,17 @@ class RowTrail(Trail):
                 run.meter.go_on()
 
     def final(self, run: Run, settled: bool) -> tuple[Any, Verdict]:
-        """The ledger's best row and its verdict."""
+        """The ledger's best row and its verdict; the method's own row where it recommends one that
+        is feasible, or nothing is.
+        """
         answer = run.incumbent()
         verdict = LOST if answer is None else self._verdict(run, answer)
+        if run.method.recommends and run.state is not None and answer is not None:
+            own = run.method.answer(run.problem, run.state)
+            if own is not None and own is not answer:
+                judged = run.problem.judge(own)
+                if judged.feasible or not verdict.feasible:
+                    answer, verdict = own, judged
         self.close(run, answer, verdict)
         return answer, verdict
 

@@ -105,9 +105,11 @@ class Experiments(Protocol):
         """Units that an experiment is charged of those that were reserved, by how it ended."""
 
     def admit(
-        self, points: Float[np.ndarray, "n d"]
+        self, points: Float[np.ndarray, "n d"], taken: Float[np.ndarray, "t d"]
     ) -> Sequence[tuple[Float[np.ndarray, " d"], bool]]:
-        """Proposed points as they would be run, and whether they may be."""
+        """Proposed points as they would be run, and whether they may be; taken: points of
+        experiments that ended or are out.
+        """
 
     def tried(self) -> Guard | None:
         """A guard that has seen nothing yet; None where any point may be proposed again."""

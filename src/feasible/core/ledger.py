@@ -457,6 +457,14 @@ class Ledger:
             self._kept = None
         return self.batches[0]
 
+    def row(self, number: int, names: Sequence[str] = ()) -> Observation | None:
+        """The row with this number; None where it is not in memory."""
+        for batch in self.batches:
+            found = np.flatnonzero(batch.id == number)
+            if len(found):
+                return batch.observation(int(found[0]), names)
+        return None
+
     def best(self, tolerance: float, names: Sequence[str] = ()) -> Observation | None:
         """The row that no other row beats; looks only at what came since the last call.
 

@@ -231,6 +231,10 @@ class Method:
     """True if it also has ask(problem, state, n) and tell(problem, state, seen), so that others may
     make the evaluations.
     """
+    recommends: ClassVar[bool] = False
+    """True if, of paid evaluations, its own answer counts rather than the row that looks best:
+    where values are noisy that is the luckiest one.
+    """
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
 
@@ -271,3 +275,7 @@ class Method:
     def done(self, problem: Any, state: Any) -> str | None:
         """Why it has converged or cannot go on, in a sentence; None to go on."""
         return None
+
+    def remarks(self, problem: Any, state: Any) -> list[str]:
+        """What the result should say of its answer, one sentence each."""
+        return []

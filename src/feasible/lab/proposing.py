@@ -204,14 +204,16 @@ class Proposer:
         """Ask once: put new points into `found` and return those that are known already."""
         repeats = self.experiments.free_repeats
         proposed = self.method.ask(self.problem, state, n)
-        points = self.experiments.admit(np.asarray(proposed.x, dtype=float))
+        proposals = np.asarray(proposed.x, dtype=float)
+        taken = np.array([*self._taken(), *found.points]).reshape(-1, proposals.shape[1])
+        points = self.experiments.admit(proposals, taken)
         if guard is not None and self.method.avoids and points:
             moved = guard.guard(
                 np.array([x for x, _ in points]), [self.study.seed, self.study.rows]
             )
-            points = self.experiments.admit(moved)
+            points = self.experiments.admit(moved, taken)
         known: list[Observations] = []
-        for (x, allowed), tag in zip(points, proposed.tag.tolist(), strict=True):
+        for (x, allowed), tag in zip(points, proposed.tag.tolist(), strict=False):
             key = json.dumps(x.tolist())
             if not allowed or (repeats and key in waiting):
                 continue
@@ -228,6 +230,14 @@ class Proposer:
             found.points.append(x)
             found.tags.append(tag)
         return known
+
+    def _taken(self) -> list[list[float]]:
+        """Return the points of experiments that ended or are out."""
+        mine = sa.select(evaluations.c.x).where(
+            evaluations.c.run == self.study.id, evaluations.c.status != ABANDONED
+        )
+        with self.store.read() as connection:
+            return [json.loads(r.x) for r in connection.execute(mine)]
 
     def _seen(self, key: str) -> EvaluationRow | None:
         """Return an experiment at this point that ended."""

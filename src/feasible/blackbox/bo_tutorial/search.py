@@ -23,6 +23,8 @@ from ..space import Known, Space, sample_allowed
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from ..menu import Menu
+
 Score = Callable[[torch.Tensor], torch.Tensor]
 """Features (b, k) -> (b,), to be maximised; with gradients."""
 
@@ -203,6 +205,8 @@ class AcquisitionSearch:
         Returns:
             Distinct allowed points, best first; those that were seen come last.
         """
+        if self.domain.space.menu is not None:
+            return self.of_menu(self.domain.space.menu, score, near)
         pool = self.candidates(near)
         if extra is not None and len(extra):
             pool = np.concatenate([extra[self.fits(extra)], pool])
@@ -230,6 +234,24 @@ class AcquisitionSearch:
         pool = self.unseen_first(pool[np.argsort(-values, kind="stable")])
         first = {(row + 0.0).tobytes(): i for i, row in reversed(list(enumerate(pool)))}
         return pool[sorted(first.values())]
+
+    def of_menu(
+        self, menu: Menu, score: Score, near: Float[np.ndarray, "m d"]
+    ) -> Float[np.ndarray, "n d"]:
+        """Rows of a menu, largest score first: of a long one those that are shown, then those about
+        the best of them; those that were seen come last.
+        """
+        x = menu.shown(self.rng, near[:2])
+        x = x[self.fits(x)]
+        values = self.values(score, x)
+        if len(x) < len(menu) and len(x):
+            new = self.unseen_first(x[np.argsort(-values, kind="stable")])[:2]
+            more = np.unique(np.concatenate([x, menu.shown(self.rng, new)]), axis=0)
+            x = more[self.fits(more)]
+            values = self.values(score, x)
+        if not len(x):
+            return self.hold(self.domain.covering(1, self.rng))
+        return self.unseen_first(x[np.argsort(-values, kind="stable")])
 
     def met(self, x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """True for points that were seen."""

@@ -371,20 +371,24 @@ class GPSQP(AskTell):
     def _allowed(
         self, problem: BlackBox, state: SQPState, view: View, target: Float[np.ndarray, " d"]
     ) -> Float[np.ndarray, " d"]:
-        """Return the best by the models of random welcome points about the centre and the target,
-        at many scales.
-        """
-        centre = view.centre
+        """Return the best by the models of welcome points about centre and target, far and near."""
+        centre, menu = view.centre, problem.space.menu
         scales = np.repeat(view.reach * 0.5 ** np.arange(30), 100)[:, None]
         step = scales * state.rng.standard_normal((len(scales), len(target)))
         between = centre + (target - centre) * state.rng.random((300, 1))
         cloud = np.clip(np.vstack([centre + step, target + step, between]), 0, 1)
         cloud = cloud[np.abs(cloud - centre).max(axis=1) <= view.reach]
-        cloud = cloud[self._welcome(problem, state, cloud)]
+        if menu is None:
+            cloud = cloud[self._welcome(problem, state, cloud)]
+        else:
+            x = menu.shown(state.rng, problem.space.from_unit(np.vstack([target, centre])))
+            cloud = problem.space.unit(x)
+            cloud = cloud[np.abs(cloud[:, None] - state.u).max(axis=2).min(axis=1) > 1e-9]
         if not len(cloud):
             drawn = problem.space.unit(draw(problem, state.rng, 64))
             return np.asarray(drawn[int(np.argmax(self._welcome(problem, state, drawn)))])
-        cloud = problem.space.unit(_points(problem.space, cloud))
+        if menu is None:
+            cloud = problem.space.unit(_points(problem.space, cloud))
         means = view.model.means((cloud - centre) / view.unit)
         merit = means[:, 0] + 10 * np.maximum(means[:, 1:], 0).sum(axis=1)
         return np.asarray(cloud[int(np.argmin(merit))])

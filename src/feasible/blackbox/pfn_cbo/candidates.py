@@ -68,6 +68,12 @@ def candidates(
         best: (k, d) the best points told, in the unit cube.
         taken: (t, d) points that may not come again, in the unit cube.
     """
+    if space.menu is not None:
+        near = to_box(space, best[:2])
+        old = {row.tobytes() for row in to_box(space, taken)}
+        x = space.menu.shown(rng, near)
+        fresh = np.array([row.tobytes() not in old for row in x], dtype=bool)
+        return x[fresh] if fresh.any() else x
     if method.official:
         u = rng.random((method.candidates, space.d))
     else:

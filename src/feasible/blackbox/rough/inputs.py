@@ -1,0 +1,126 @@
+"""Reals, whole numbers and categories as one model sees them, and points worth looking at."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.stats import qmc
+
+from ..space import Known, Space
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+APART = 1e-6
+"""Two points nearer than this in every input, in units of the box, are one and the same."""
+FEW = 2048
+"""A space of at most so many points is looked at as a whole."""
+
+
+class Inputs:
+    """The inputs of a problem.
+
+    Args:
+        space: The box.
+        known: The test of the known constraints; None where there are none.
+
+    Attributes:
+        category: (d,) True for categories.
+        whole: (d,) True for whole numbers.
+        real: (d,) True for reals that are not fixed.
+        owner: (p,) the input that each feature belongs to.
+        every: All allowed points, where there are few; else None.
+    """
+
+    def __init__(self, space: Space, known: Known | None = None):
+        self.space, self.known, self.d = space, known, space.d
+        free = space.high > space.low
+        self.category = np.array([bool(v.choices) for v in space.variables])
+        self.whole = space.integer & ~self.category
+        self.real = ~space.integer & free
+        self._free = np.flatnonzero(free)
+        self._choices = [len(v.choices) for v in space.variables]
+        self.owner = np.repeat(np.arange(self.d), [k or 1 for k in self._choices])
+        self.every = self._all() if not self.real.any() else None
+
+    def _all(self) -> Float[np.ndarray, "n d"] | None:
+        """Return all allowed points of a space without reals, None where they are many."""
+        sizes = [int(k) for k in self.space.high - self.space.low + 1]
+        if math.prod(sizes) > FEW:
+            return None
+        grid = np.indices(sizes).reshape(self.d, -1).T
+        return self.allowed(self.space.low + grid)
+
+    def allowed(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "k d"]:
+        """The points that the known constraints let through."""
+        return x if self.known is None or not len(x) else x[self.known(x)]
+
+    def features(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n p"]:
+        """Features of points: numbers on [0, 1], a category as its unit vector over sqrt(2), so
+        that two different choices are 1 apart.
+        """
+        unit = self.space.unit(x)
+        parts = [
+            np.eye(k)[x[:, j].astype(int)] / math.sqrt(2) if k else unit[:, j : j + 1]
+            for j, k in enumerate(self._choices)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def points(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """The points of the box at points of the unit cube; whole numbers are rounded."""
+        space = self.space
+        u = np.clip(u, 0.0, 1.0)
+        x = space.low + u * (space.high - space.low)
+        for j, v in enumerate(space.variables):
+            if v.log:
+                low, high = math.log(space.low[j]), math.log(space.high[j])
+                x[:, j] = np.exp(low + u[:, j] * (high - low))
+        return space.snap(x)
+
+    def sobol(self, n: int, rng: np.random.Generator, tries: int = 20) -> Float[np.ndarray, "k d"]:
+        """n allowed points of a scrambled Sobol sequence, fewer where hardly any is allowed."""
+        engine = qmc.Sobol(self.d, rng=rng)
+        found = np.empty((0, self.d))
+        block = 1 << max(n - 1, 1).bit_length()
+        while len(found) < n and tries > 0:
+            tries -= 1
+            found = np.vstack([found, self.allowed(self.space.from_unit(engine.random(block)))])
+        return found[:n]
+
+    def around(
+        self,
+        x: Float[np.ndarray, "n d"],
+        scale: float | Float[np.ndarray, " n"],
+        rng: np.random.Generator,
+    ) -> Float[np.ndarray, "k d"]:
+        """Allowed neighbours of points.
+
+        A random subset of the inputs of each point moves: numbers by `scale` of the box times a
+        normal variable, whole ones by 1 at least; categories are drawn anew.
+        """
+        n = len(x)
+        moves = rng.random((n, self.d)) < min(1.0, 2.0 / self.d + 0.1)
+        if len(self._free):
+            moves[np.arange(n), rng.choice(self._free, size=n)] = True
+        step = np.broadcast_to(scale, (n,))[:, None] * rng.standard_normal((n, self.d))
+        near = self.points(self.space.unit(x) + step)
+        near = np.where(self.whole & (near == x), x + np.sign(step), near)
+        drawn = self.space.from_unit(rng.random((n, self.d)))
+        moved = np.where(moves, np.where(self.category, drawn, near), x)
+        return self.allowed(self.space.snap(moved))
+
+    def apart(
+        self, x: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "k d"]
+    ) -> Bool[np.ndarray, " n"]:
+        """(n,) True for points that are none of the rows."""
+        if not len(rows) or not len(x):
+            return np.ones(len(x), dtype=bool)
+        tree = cKDTree(self.space.unit(rows))
+        gap, _ = tree.query(self.space.unit(x), p=np.inf, distance_upper_bound=2 * APART)
+        return np.asarray(gap > APART)
+
+
+__all__ = ["APART", "Inputs"]

@@ -1,0 +1,194 @@
+"""What the search remembers, and how rows come in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...core.ledger import FAILED, PENDING, Observations
+from ..problem import BlackBox
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+START, GLOBAL, LOCAL, AGAIN = range(4)
+"""Kinds of proposals; the last one evaluates a row again, to see whether values repeat."""
+RADIUS, WIDEST = 0.1, 0.25
+"""First and largest half-width of the region of local steps, in units of the box."""
+SAME = 1e-6
+"""Values of one point that differ by more than this, in units of the values' spread, are noisy."""
+LARGEST = 1e100
+"""Values are cut off here, so that their squares are numbers."""
+
+
+class Open(NamedTuple):
+    """A proposal that is out: point, kind, length of the step (local ones), row that it repeats.
+
+    A tuple, because a checkpoint gives it back as one.
+    """
+
+    x: np.ndarray
+    kind: int
+    step: float
+    row: int
+
+
+@dataclass(slots=True)
+class RobustState:
+    """State of a search.
+
+    Attributes:
+        seed: Seed of the random streams, one for each proposal's number.
+        x: (n, d) rows that were told.
+        f: (n,) their objectives, NaN where there is none.
+        g: (n, m) their constraints, <= 0 is allowed, NaN where unknown.
+        failed: (n,) True where the evaluation failed.
+        ids: (n,) their numbers in the ledger, -1 where they have none.
+        noisy: Whether repeating an evaluation gives another value, as declared or as seen.
+        first: Points of the first design.
+        asked: Proposals so far.
+        drawn: Points of the Sobol sequence that were looked at.
+        pending: Proposals that are out, by tag.
+        theta: Hyperparameters of the models, by what they model.
+        warp: Number of the output warp.
+        warped: Rows when it was chosen.
+        fitted: Rows when hyperparameters were fitted.
+        repeated: Rows when a row was last evaluated again.
+        radius: Half-width of the region of local steps, in units of the box.
+        worked: Whether the last local step led to the best row.
+        centre: (d,) the best row when the region was last opened; empty before.
+        ended: Why nothing new can be proposed; empty while something can.
+    """
+
+    seed: int
+    x: Float[np.ndarray, "n d"]
+    f: Float[np.ndarray, " n"]
+    g: Float[np.ndarray, "n m"]
+    failed: Bool[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"]
+    noisy: bool
+    first: int
+    asked: int = 0
+    drawn: int = 0
+    pending: dict[int, tuple[np.ndarray, int, float, int]] = field(default_factory=dict)
+    theta: dict[str, np.ndarray] = field(default_factory=dict)
+    warp: int = 0
+    warped: int = -1
+    fitted: int = -1
+    repeated: int = 0
+    radius: float = RADIUS
+    worked: bool = True
+    centre: np.ndarray = field(default_factory=lambda: np.empty(0))
+    ended: str = ""
+
+    @classmethod
+    def empty(cls, problem: BlackBox, seed: int, first: int) -> RobustState:
+        """The state before the first row."""
+        nothing = np.empty(0)
+        return cls(
+            seed,
+            np.empty((0, problem.space.d)),
+            nothing,
+            np.empty((0, 0)),
+            nothing.astype(bool),
+            nothing.astype(int),
+            bool(problem.noise),
+            first,
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.f)
+
+    def allowed(self, tolerance: float) -> Bool[np.ndarray, " n"]:
+        """(n,) True for rows with an objective that keep to all limits."""
+        return np.isfinite(self.f) & (self.g <= tolerance).all(axis=1)
+
+    def best(self, tolerance: float) -> int:
+        """The allowed row of least objective, -1 where there is none."""
+        good = self.allowed(tolerance)
+        return int(np.where(good, self.f, np.inf).argmin()) if good.any() else -1
+
+    def spread(self) -> float:
+        """A scale of the objective: the median distance from its median, or 1."""
+        f = self.f[np.isfinite(self.f)]
+        away = np.abs(f - np.median(f)) if len(f) else f
+        return float(np.median(away) or away.max() or 1.0) if len(f) else 1.0
+
+
+def take(problem: BlackBox, state: RobustState, seen: Observations) -> None:
+    """Add rows; a row that is known by its number is corrected. Abandoned and open ones are left
+    out.
+    """
+    m = seen.constraints.shape[1]
+    if state.g.shape[1] != m:
+        state.g = np.full((state.n, m), np.nan)
+    for i, tag in enumerate(seen.tag.tolist()):
+        popped = state.pending.pop(tag, None)
+        one = None if popped is None else Open(*popped)
+        if seen.status[i] == PENDING or seen.reason.get(i) == "abandoned":
+            continue
+        before = state.best(problem.tolerance)
+        at = _place(state, int(seen.id[i]))
+        state.x[at] = seen.x[i]
+        state.f[at] = _number(float(seen.objective[i]))
+        state.g[at] = np.clip(seen.constraints[i], -LARGEST, LARGEST)
+        state.failed[at] = seen.status[i] == FAILED
+        state.ids[at] = seen.id[i]
+        _notice_noise(state, at, one)
+        _open_region(problem, state, before, at, one)
+
+
+def _number(value: float) -> float:
+    """Return a value that can be squared; NaN where it is no number."""
+    return math.nan if math.isnan(value) else min(max(value, -LARGEST), LARGEST)
+
+
+def _place(state: RobustState, number: int) -> int:
+    """Return where the row with this number is, or a new row at the end."""
+    known = np.flatnonzero(state.ids == number)
+    if number >= 0 and len(known):
+        return int(known[0])
+    state.x = np.vstack([state.x, np.zeros((1, state.x.shape[1]))])
+    state.f, state.failed = np.append(state.f, math.nan), np.append(state.failed, False)
+    state.g = np.vstack([state.g, np.zeros((1, state.g.shape[1]))])
+    state.ids = np.append(state.ids, -1)
+    return state.n - 1
+
+
+def _notice_noise(state: RobustState, at: int, one: Open | None) -> None:
+    """See whether a row has another value than one at the same point."""
+    if state.noisy or not math.isfinite(state.f[at]):
+        return
+    same = (state.x == state.x[at]).all(axis=1)
+    if one is not None and one.kind == AGAIN:
+        same[one.row] = True
+    with np.errstate(over="ignore"):
+        away = np.abs(state.f[same] - state.f[at])
+    away = away[np.isfinite(away)]
+    state.noisy = bool(len(away) and away.max() > SAME * state.spread())
+
+
+def _open_region(
+    problem: BlackBox, state: RobustState, before: int, at: int, one: Open | None
+) -> None:
+    """Adapt the region of local steps to the outcome of one, or move it to a new best row."""
+    now = state.best(problem.tolerance)
+    if one is not None and one.kind == LOCAL:
+        state.worked = now == at
+        if state.worked:
+            state.radius = min(WIDEST, max(2 * one.step, state.radius / 2))
+        else:
+            state.radius *= 0.7 if state.failed[at] else 1 / 3
+    if now < 0 or now == before:
+        return
+    whole = problem.space.integer
+    if not len(state.centre) or (state.x[now] != state.centre)[whole].any():
+        state.radius, state.centre = RADIUS, state.x[now].copy()
+
+
+__all__ = ["AGAIN", "GLOBAL", "LOCAL", "START", "Open", "RobustState", "take"]

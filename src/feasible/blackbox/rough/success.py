@@ -1,0 +1,129 @@
+"""What the rows say of the limits, and of evaluations that fail.
+
+A limit with values is modelled like the objective; of a limit that is only a yes or a no, and of
+whether an evaluation succeeds, the labels -1 and 1 are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from ..problem import BlackBox
+from .belief import MOST, some
+from .inputs import Inputs
+from .model import GP, Form
+from .state import RobustState
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+LABELS = 1e-2
+"""Variance of the noise of labels, in squared standard deviations."""
+BLUR = 0.02
+"""Added to the variance of a label where it becomes a probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Models of the limits and of success.
+
+    Attributes:
+        inputs: Of the problem.
+        values: Of limits with values, kept where they are <= 0.
+        labels: Of limits that are a yes or a no, and of success.
+        blind: Whether some yes/no limit has never been kept, so that nothing is known of where it
+            is.
+    """
+
+    inputs: Inputs
+    values: list[GP]
+    labels: list[GP]
+    blind: bool
+
+    def log_probability(
+        self, x: Float[np.ndarray, "n d"], values: bool = True, labels: bool = True
+    ) -> Float[np.ndarray, " n"]:
+        """(n,) log of the probability that all limits are kept and the evaluation succeeds.
+
+        Args:
+            x: Points.
+            values: Whether limits with values count.
+            labels: Whether yes/no limits and success count.
+        """
+        total = np.zeros(len(x))
+        if not len(x) or not (self.values or self.labels):
+            return total
+        z = self.inputs.features(x)
+        for gp in self.values if values else ():
+            mean, variance = gp.predict(z)
+            total += log_ndtr(-mean / np.sqrt(variance))
+        for gp in self.labels if labels else ():
+            mean, variance = gp.predict(z)
+            total += log_ndtr(mean / np.sqrt(variance + BLUR))
+        return total
+
+
+def yes_no(problem: BlackBox) -> Bool[np.ndarray, " m"]:
+    """(m,) True for the constraint columns of limits that are a yes or a no."""
+    sides = [
+        q.yes_no for q in problem.limits.limits for side in (q.high, q.low) if math.isfinite(side)
+    ]
+    return np.array(sides, dtype=bool)
+
+
+def limits(problem: BlackBox, inputs: Inputs, state: RobustState, refit: bool) -> Limited:
+    """Model the limits, and success once an evaluation has failed.
+
+    Args:
+        problem: What is optimised.
+        inputs: Of the problem.
+        state: Rows; its hyperparameters are kept up to date.
+        refit: Whether hyperparameters are fitted anew.
+    """
+    only = yes_no(problem) if state.n else np.empty(0, dtype=bool)
+    values, labels, blind = [], [], False
+    for j, label in enumerate(only.tolist()):
+        has = np.isfinite(state.g[:, j])
+        column = state.g[has, j]
+        if not label and len(column):
+            values.append(_fitted(inputs, state, f"g{j}", has, column, False, refit))
+        elif label:
+            kept = column <= 0
+            blind |= not kept.any()
+            if kept.any() and not kept.all():
+                signs = np.where(kept, 1.0, -1.0)
+                labels.append(_fitted(inputs, state, f"g{j}", has, signs, True, refit))
+    if state.failed.any() and not state.failed.all():
+        every = np.ones(state.n, dtype=bool)
+        signs = np.where(state.failed, -1.0, 1.0)
+        labels.append(_fitted(inputs, state, "success", every, signs, True, refit))
+    return Limited(inputs, values, labels, blind)
+
+
+def _fitted(
+    inputs: Inputs,
+    state: RobustState,
+    name: str,
+    has: np.ndarray,
+    values: np.ndarray,
+    label: bool,
+    refit: bool,
+) -> GP:
+    """Return a process of one column, with the hyperparameters of its last fit or new ones."""
+    noise = LABELS if label else None if state.noisy else 1e-6
+    name += "" if label or not state.noisy else "noisy"
+    theta = state.theta.get(name)
+    chosen = some(np.where(np.isfinite(state.f[has]), state.f[has], np.inf), MOST)
+    has, values = np.flatnonzero(has)[chosen], values[chosen]
+    gp = GP(Form(inputs.owner, inputs.category, noise), inputs.features(state.x[has]), values)
+    gp = gp.fit(theta) if refit or theta is None else gp.condition(theta)
+    state.theta[name] = gp.theta
+    return gp
+
+
+__all__ = ["Limited", "limits", "yes_no"]
