@@ -23,7 +23,6 @@ app = typer.Typer(
     name="feasible",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Optimisation under constraints and budgets: solve, race and reproduce, with the "

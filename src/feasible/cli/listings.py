@@ -238,7 +238,6 @@ def explain(
 
 def _method(name: str) -> tuple[str, dict[str, Any]]:
     from ..core.registry import load_method, methods as registered, public_target
-    from ..lab.papers import papers as listed
 
     entry = registered()[name]
     method = load_method(name)
@@ -253,12 +252,7 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
         f"result = feasible.solve({example!r}, {cls.__name__}({given}), "
         f"budget=feasible.Budget({budget}))\nprint(result)"
     )
-    paper = next((p for p in listed() if p["slug"] == entry.paper), None)
-    source = (
-        "another library's solver, raced as a peer"
-        if entry.peer
-        else (paper["title"] if paper else "")
-    )
+    source = "another library's solver, raced as a peer" if entry.peer else _source(entry)
     lines = [
         f"{name}: {entry.summary}" if entry.summary else name,
         "",
@@ -289,6 +283,16 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
         "text": inspect.getdoc(cls),
         "call": call,
     }
+
+
+def _source(entry: Entry) -> str:
+    """Where a method or a problem comes from: its paper, or this library."""
+    from ..lab.papers import papers as listed
+
+    paper = next((p for p in listed() if p["slug"] == entry.paper), None)
+    if paper is None:
+        return "this library's own, after no single paper"
+    return paper["title"] + (f", arXiv {paper['arxiv']}" if paper["arxiv"] else "")
 
 
 def _settings(cls: type, settings: dict[str, Any]) -> list[str]:
@@ -323,6 +327,8 @@ def _problem(name: str) -> tuple[str, dict[str, Any]]:
     listed = getattr(import_module(entry.target.partition(":")[0]), "PROBLEMS", {})
     text = inspect.getdoc(listed.get(name)) or problem.about()
     lines = [name, "", text, "", *problem.outline()]
+    if entry.paper:
+        lines += [f"source: {_source(entry)}"]
     if problem.best_known is not None:
         lines += [f"best known: {problem.best_known:.10g}"]
     call = (
