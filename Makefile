@@ -55,6 +55,7 @@ demo: $(READY)
 	$(V)/feasible race welded-beam pressure-vessel speed-reducer \
 	  --methods default,cbo-memory,cobyqa,cma-es,differential-evolution,optuna-tpe \
 	  --seeds 3 --budget evaluations=100 --jobs 2 --store sqlite:///demo.db --name demo --fresh --report report.html
+	@echo "next:     source .venv/bin/activate, and then: feasible --help"
 
 lint: $(READY)
 	$(V)/ruff check $(CODE)

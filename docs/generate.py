@@ -104,7 +104,19 @@ def papers_page() -> str:
         "bar, does not hold where nothing of it does, and is undecided between. A claim holds "
         "where all of its parts do, and does not where one does not.\n"
     ]
-    for room in dict.fromkeys(p["room"] for p in found):
+    parts.append("## What holds\n")
+    parts.append(
+        table(
+            ["paper", "room", "the figure that decides, with its 95 % interval", "methods here"],
+            [
+                [title(p), p["room"], main_figure(p["slug"]), _codes(p["methods"])]
+                for p in found
+                if p["state"] == STATES[0]
+            ],
+        )
+    )
+    built = {p["room"] for p in found if p["built"]}
+    for room in sorted(dict.fromkeys(p["room"] for p in found), key=lambda r: r not in built):
         parts.append(f"## {room}\n")
         mine = [p for p in found if p["room"] == room]
         parts.append(

@@ -29,6 +29,9 @@ DOCS = ROOT / "docs"
 PAGES = [
     "README.md",
     "docs/index.md",
+    "docs/install.md",
+    "docs/threads.md",
+    "docs/troubleshooting.md",
     "docs/own-problem.md",
     "docs/experiments.md",
     "docs/promises.md",

@@ -363,6 +363,12 @@ def test_gallery_says_of_each_paper_whether_it_holds():
     assert len(page.scripts) == 1
 
 
+def test_gallery_begins_with_the_claims_that_hold():
+    a, z = paper(slug="a", room="a", state="undecided"), paper(slug="z", room="z")
+    shown = [t["data-status"] for tag, t in Page(gallery_html([a, z])).tags if tag == "article"]
+    assert shown == ["holds", "undecided"]
+
+
 def test_gallery_takes_evidence_with_little_in_it(tmp_path):
     assert "No evidence" in Page(write_gallery([], tmp_path / "g.html").read_text()).text
     assert "feasible reproduce x" in Page(gallery_html([{"slug": "x"}])).text

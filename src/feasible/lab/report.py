@@ -361,15 +361,15 @@ def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Pa
 
 def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
     """Return the gallery of papers as one HTML page, see `write_gallery`."""
-    papers = sorted((_paper(e) for e in evidence), key=lambda p: (p["room"], p["title"]))
+    states = (HOLDS, FAILS, UNDECIDED, NOT_MEASURED)
+    papers = sorted(
+        (_paper(e) for e in evidence),
+        key=lambda p: (states.index(p["state"]), p["room"], p["title"]),
+    )
     return page(
         "gallery.html.j2",
         papers=papers,
-        states={
-            state: sum(p["state"] == state for p in papers)
-            for state in (HOLDS, FAILS, UNDECIDED, NOT_MEASURED)
-        },
-        counts={s: sum(p["status"] == s for p in papers) for s in ("holds", "fails", "open")},
+        states={state: sum(p["state"] == state for p in papers) for state in states},
     )
 
 
