@@ -23,6 +23,7 @@ from .common import (
     open_store,
     quiet_stdout,
 )
+from .holding import list_store
 from .trust import TrustOption
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ def show(
     where = open_store(store, existing=True)
     out = console()
     if reference is None:
-        _list(where, out, json)
+        list_store(where, out, json=json)
         return
     row = where.find_run(reference)
     if row is None and where.find_race(reference) is not None:
@@ -352,10 +353,12 @@ def show(
 
 def _print_frame(frame: pd.DataFrame, *, csv: bool, json: bool) -> None:
     """Print rows as a table for people, as CSV, or as JSON."""
+    from ..lab.tables import harmless_csv
+
     if json:
         emit(frame.to_dict(orient="records"))
     else:
-        typer.echo(frame.to_csv(index=False) if csv else frame.to_string(index=False), nl=not csv)
+        typer.echo(harmless_csv(frame) if csv else frame.to_string(index=False), nl=not csv)
 
 
 def _show_stored(where: Store, row: RunRow, out: Any) -> None:
@@ -429,71 +432,3 @@ def _frame(where: Store, row: RunRow) -> Any:
 def _numbered(x: Sequence[float]) -> list[str]:
     """Return names for components that have none."""
     return [f"x{i + 1}" for i in range(len(x))]
-
-
-def _list(where: Store, out: Any, json: bool) -> None:
-    from ..lab.console import listing
-
-    races = where.races()
-    runs = where.runs(limit=10_000, kinds=("solve", "study"))
-    if json:
-        emit(
-            {
-                "races": [
-                    {"name": r["name"], "state": r["state"], "spec": r["spec"]} for r in races
-                ],
-                "runs": [
-                    {
-                        "name": r.name,
-                        "kind": r.kind,
-                        "problem": r.problem,
-                        "method": r.method,
-                        "seed": r.seed,
-                        "state": r.state,
-                        "budget": r.budget,
-                        "objective": (r.result or {}).get("objective"),
-                        "feasible": (r.result or {}).get("feasible"),
-                    }
-                    for r in runs
-                ],
-            }
-        )
-        return
-    if races:
-        listing(
-            out,
-            "races",
-            ["name", "state", "problems", "methods", "seeds"],
-            [
-                [
-                    r["name"],
-                    r["state"],
-                    ", ".join(r["spec"]["problems"]),
-                    ", ".join(r["spec"]["methods"]),
-                    len(r["spec"]["seeds"]),
-                ]
-                for r in races
-            ],
-        )
-    listing(
-        out,
-        "runs and studies",
-        ["name", "kind", "problem", "method", "state", "budget", "objective", "feasible"],
-        [
-            [
-                r.name,
-                r.kind,
-                r.problem,
-                r.method,
-                r.state,
-                ", ".join(f"{k}={v:g}" for k, v in r.budget.items()),
-                _short((r.result or {}).get("objective")),
-                {True: "yes", False: "no"}.get((r.result or {}).get("feasible", ""), ""),
-            ]
-            for r in runs
-        ],
-    )
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.8g}"

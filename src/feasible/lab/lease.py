@@ -42,6 +42,7 @@ class Lease:
     def __init__(self, store: Store, run: int, *, take_over: bool = False):
         self.store, self.run = store, run
         self.fence = store.claim_run(run, take_over=take_over)
+        owner.DRIVING.add(store.key(run))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease of {run}", daemon=True)
         self._thread.start()
@@ -56,6 +57,7 @@ class Lease:
 
     def close(self) -> None:
         """Give no more signs of life."""
+        owner.DRIVING.discard(self.store.key(self.run))
         self._ended.set()
         self._thread.join()
 

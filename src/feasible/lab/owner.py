@@ -61,7 +61,16 @@ def alive(owner: Mapping[str, Any]) -> bool:
     return born is not None and abs(born - int(owner["born"])) < SLACK
 
 
-def held(owner: Mapping[str, Any] | None, lease: float | None, updated: float) -> bool:
+DRIVING: set[tuple[str, int]] = set()
+"""The runs that threads of this process drive now, as (file of the store, number)."""
+
+
+def held(
+    owner: Mapping[str, Any] | None,
+    lease: float | None,
+    updated: float,
+    key: tuple[str, int] | None = None,
+) -> bool:
     """Return whether somebody drives a run: the lease has not ended, and its holder was not seen to
     have ended itself.
 
@@ -70,8 +79,10 @@ def held(owner: Mapping[str, Any] | None, lease: float | None, updated: float) -
         lease: When the lease ends, in seconds since the epoch; None for a claim of an older
             version, which holds as long from the last change.
         updated: When the run was changed last.
+        key: Of the run in `DRIVING`: a claim of this process that no thread of it uses any more was
+            left by a driver that could not give it back.
     """
-    if owner is None:
+    if owner is None or (owner == identity() and key is not None and key not in DRIVING):
         return False
     return time.time() < (updated + LEASE_SECONDS if lease is None else lease) and alive(owner)
 

@@ -29,7 +29,7 @@ from . import drawing, figures, profiles
 from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured
 from .outcomes import BEATEN, best_trial, outcome, reference, user_value
 from .standings import Standings, format_p, percent, standings
-from .tables import harmless
+from .tables import harmless_csv
 from .trials import Contest, Race, Trial
 from .words import chosen_in_words, in_words
 
@@ -121,10 +121,7 @@ def report_html(race: Race, command: str = "") -> str:
 
 def _csv(race: Race) -> str:
     """Return the trials as a CSV file that a link holds."""
-    frame = race.to_frame()
-    for column in frame.select_dtypes(["object", "string"]):
-        frame[column] = [harmless(v) if isinstance(v, str) else v for v in frame[column]]
-    text = base64.b64encode(frame.to_csv(index=False).encode("utf-8", "replace")).decode()
+    text = base64.b64encode(harmless_csv(race.to_frame()).encode("utf-8", "replace")).decode()
     return f"data:text/csv;charset=utf-8;base64,{text}"
 
 

@@ -103,16 +103,25 @@ _RUN_JSON = ("budget", "spec", "result", "owner", "reserved")
 def read_run(row: Any) -> RunRow:
     """Return a row of the table of runs as a RunRow."""
     found = dict(row._mapping)
-    return RunRow(**found | {name: load(found[name]) for name in _RUN_JSON})
+    where = f"feasible_runs, run {found['id']}, column"
+    return RunRow(**found | {name: load(found[name], f"{where} {name}") for name in _RUN_JSON})
+
+
+def read_race(row: Any) -> dict[str, Any]:
+    """Return a row of the table of races as a mapping."""
+    found = dict(row._mapping)
+    return found | {"spec": load(found["spec"], f"feasible_races, race {found['id']}, column spec")}
 
 
 def read_evaluation(row: Any) -> EvaluationRow:
     """Return a row of the table of evaluations as an EvaluationRow."""
     found = dict(row._mapping)
+    where = f"feasible_evaluations, run {found['run']}, row {found['row']}, column"
     del found["run"], found["updated"]
-    for name in ("x", "metrics", "constraints"):
-        found[name] = json.loads(found[name])
-    return EvaluationRow(**found | {"charged": load(found["charged"]) or {}})
+    for name in ("x", "metrics", "constraints", "charged"):
+        found[name] = load(found[name], f"{where} {name}")
+    found["charged"] = found["charged"] or {}
+    return EvaluationRow(**found)
 
 
 def evaluation_values(run: int, row: EvaluationRow) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..core.errors import StoreError
 from ..core.plain import plain
 
 
@@ -15,6 +16,33 @@ def dump(value: Any) -> str:
     return json.dumps(plain(value))
 
 
-def load(text: str | None) -> Any:
-    """Return what `dump` wrote as a value, None for None."""
-    return None if text is None else json.loads(text)
+def load(text: str | None, where: str = "JSON") -> Any:
+    """Return what `dump` wrote as a value, None for None.
+
+    Args:
+        text: The text.
+        where: The table, the row and the column that it stands in.
+
+    Raises:
+        StoreError: It is damaged.
+    """
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(
+            f"{where} is damaged: {error}; restore a copy of the store, or delete what is damaged"
+        ) from None
+
+
+BIGGEST = 2**63 - 1
+"""The largest number that a row of SQLite can have."""
+
+
+def row_number(reference: int | str) -> int | None:
+    """Return the number that a person names a run or a race by; None where it is no number that a
+    row can have.
+    """
+    text = str(reference)
+    if not (text.isdecimal() and text.isascii() and len(text) <= len(str(BIGGEST))):
+        return None
+    return int(text) if int(text) <= BIGGEST else None

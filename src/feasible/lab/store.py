@@ -7,31 +7,32 @@ one statement however many there are. Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from ..core.errors import RunBusy, StoreError, UnknownName, nearest
+from ..core.errors import StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
 from ..core.plain import verdict_data, verdict_of
 from ..core.trail import Point
 from . import aside
-from .database import Database, StoreWarning
-from .owner import LEASE_SECONDS, held, identity
+from .database import StoreWarning
+from .driving import Driving, taken_over
 from .place import store_file
 from .recording import RECORD, RECORDED, recorded
-from .rows import EvaluationRow, RunRow, read_evaluation, read_run
+from .rows import EvaluationRow, RunRow, read_evaluation, read_race, read_run
 from .schema import answers, checkpoints, evaluations, points, races, runs
-from .serial import dump
+from .serial import dump, load, row_number
 
 __all__ = ["Store", "StoreWarning", "store_file"]
 
+_Row = TypeVar("_Row")
 
-class Store(Database):
+
+class Store(Driving):
     """An open store: a `Database` with what is kept in it."""
 
     # -- runs --------------------------------------------------------------------------------------
@@ -111,15 +112,28 @@ class Store(Database):
         """A run by number or name, or None."""
         with self.read() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.name == str(reference))).first()
-            if row is None and str(reference).isdecimal():
-                row = connection.execute(sa.select(runs).where(runs.c.id == int(reference))).first()
+            if row is None and (number := row_number(reference)) is not None:
+                row = connection.execute(sa.select(runs).where(runs.c.id == number)).first()
         return None if row is None else read_run(row)
 
     def runs(
-        self, *, race: int | None = None, limit: int | None = None, kinds: Sequence[str] = ()
+        self,
+        *,
+        race: int | None = None,
+        limit: int | None = None,
+        kinds: Sequence[str] = (),
+        damaged: list[str] | None = None,
     ) -> list[RunRow]:
-        """Runs, newest first, of these kinds only where some are named. Reads no ledger and no
-        trail.
+        """Runs, newest first. Reads no ledger and no trail.
+
+        Args:
+            race: Those of this race only.
+            limit: At most so many.
+            kinds: Those of these kinds only; empty for all.
+            damaged: Takes what is wrong with each row that cannot be read, which is then left out.
+
+        Raises:
+            StoreError: A row cannot be read, and `damaged` is None.
         """
         query = sa.select(runs).order_by(runs.c.id.desc())
         if race is not None:
@@ -128,7 +142,20 @@ class Store(Database):
             query = query.where(runs.c.kind.in_(list(kinds)))
         with self.read() as connection:
             found = connection.execute(query.limit(limit) if limit else query)
-            return [read_run(row) for row in found]
+            return _readable(found, read_run, damaged)
+
+    def left_out(self, limit: int) -> dict[str, int]:
+        """Return how many runs a listing of so many solves and studies does not show."""
+        with self.read() as connection:
+            counts = {
+                bool(trial): int(n)
+                for trial, n in connection.execute(
+                    sa.select(runs.c.kind == "trial", sa.func.count()).group_by(
+                        runs.c.kind == "trial"
+                    )
+                )
+            }
+        return {"trials": counts.get(True, 0), "older": max(counts.get(False, 0) - limit, 0)}
 
     def update_run(self, run: int, **changed: Any) -> None:
         """Set columns of a run; mappings are stored as JSON."""
@@ -137,101 +164,6 @@ class Store(Database):
             connection.execute(
                 sa.update(runs).where(runs.c.id == run).values(updated=time.time(), **values)
             )
-
-    def claim_run(self, run: int, *, take_over: bool = False) -> int:
-        """Claim a run, and return the number of the claim, which every write of its driver bears.
-
-        Args:
-            run: Number of the run.
-            take_over: Also where another driver holds it.
-
-        Raises:
-            RunBusy: Another driver holds it: it gave a sign of life less than LEASE_SECONDS ago,
-                and was not seen to have ended.
-        """
-        with self.write() as connection:
-            row = self._claimable(connection, run, take_over=take_over)
-            fence, now = row.fence + 1, time.time()
-            connection.execute(
-                sa.update(runs)
-                .where(runs.c.id == run)
-                .values(
-                    owner=dump(identity()),
-                    lease=now + LEASE_SECONDS,
-                    fence=fence,
-                    state="running",
-                    updated=now,
-                )
-            )
-        return fence
-
-    def _claimable(self, connection: sa.Connection, run: int, *, take_over: bool = False) -> RunRow:
-        """Return a run inside a transaction. Raises RunBusy where another driver holds it."""
-        row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
-        if not take_over and held(row.owner, row.lease, row.updated):
-            assert row.owner is not None
-            raise RunBusy(
-                f"run '{row.name}' is being driven by process {row.owner['pid']} on "
-                f"{row.owner['host']}; wait for it, end it, or take it over (--take-over, "
-                "take_over=True): what it writes is then refused"
-            )
-        return row
-
-    def amend_run(
-        self, run: int, change: Callable[[RunRow], Mapping[str, Any]], *, take_over: bool = False
-    ) -> RunRow:
-        """Change a run that nobody drives, in one transaction; a study, which has many workers, at
-        any time.
-
-        Args:
-            run: Number of the run.
-            change: Of the run as stored now, what to set.
-            take_over: Also where another driver holds it.
-
-        Raises:
-            RunBusy: Another driver holds it.
-        """
-        with self.write() as connection:
-            row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
-            if row.kind != "study":
-                self._claimable(connection, run, take_over=take_over)
-            values = {k: dump(v) if isinstance(v, dict) else v for k, v in change(row).items()}
-            connection.execute(
-                sa.update(runs).where(runs.c.id == run).values(updated=time.time(), **values)
-            )
-        return self.run(run)
-
-    def renew(self, run: int, fence: int) -> bool:
-        """Give a sign of life of a driver; False where it has the run no longer."""
-        with self.write() as connection:
-            renewed = connection.execute(
-                sa.update(runs)
-                .where(runs.c.id == run, runs.c.fence == fence, runs.c.owner.is_not(None))
-                .values(lease=time.time() + LEASE_SECONDS)
-            )
-        return renewed.rowcount == 1
-
-    def release_run(self, run: int, fence: int, **changed: Any) -> None:
-        """Give a run back and set columns of it. Raises RunBusy where somebody else has it."""
-        values = {k: dump(v) if isinstance(v, dict) else v for k, v in changed.items()}
-        with self.fenced(run, fence) as connection:
-            connection.execute(
-                sa.update(runs)
-                .where(runs.c.id == run)
-                .values(owner=None, lease=None, updated=time.time(), **values)
-            )
-
-    @contextlib.contextmanager
-    def fenced(self, run: int, fence: int | None) -> Iterator[sa.Connection]:
-        """One short write transaction of a run's driver. Raises RunBusy where its claim is not the
-        newest; None: nothing is claimed.
-        """
-        with self.write() as connection:
-            if fence is not None:
-                newest = sa.select(runs.c.fence).where(runs.c.id == run)
-                if connection.execute(newest).scalar() != fence:
-                    raise _taken(run)
-            yield connection
 
     # -- the ledger --------------------------------------------------------------------------------
 
@@ -259,7 +191,7 @@ class Store(Database):
         with self.reporting():
             taken = self._execute([{**row, "fence": fence} for row in rows])
         if not taken:
-            raise _taken(int(rows[0]["run"]))
+            raise taken_over(int(rows[0]["run"]))
 
     def _execute(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Insert rows on a driver connection of its own: SQLAlchemy's bookkeeping costs ten times
@@ -372,7 +304,12 @@ class Store(Database):
                 sa.select(points).where(points.c.run == run).order_by(points.c.n)
             ).all()
         return [
-            Point(p.step, json.loads(p.spent), p.seconds, verdict_of(json.loads(p.verdict)))
+            Point(
+                p.step,
+                load(p.spent, f"feasible_points, run {run}, point {p.n}, column spent"),
+                p.seconds,
+                verdict_of(load(p.verdict, f"feasible_points, run {run}, point {p.n}, verdict")),
+            )
             for p in found
         ]
 
@@ -437,19 +374,16 @@ class Store(Database):
         """A race by name or number as a mapping, or None."""
         with self.read() as connection:
             row = connection.execute(sa.select(races).where(races.c.name == str(reference))).first()
-            if row is None and str(reference).isdecimal():
-                row = connection.execute(
-                    sa.select(races).where(races.c.id == int(reference))
-                ).first()
-        return None if row is None else {**row._mapping, "spec": json.loads(row.spec)}
+            if row is None and (number := row_number(reference)) is not None:
+                row = connection.execute(sa.select(races).where(races.c.id == number)).first()
+        return None if row is None else read_race(row)
 
-    def races(self) -> list[dict[str, Any]]:
-        """All races, newest first."""
+    def races(self, damaged: list[str] | None = None) -> list[dict[str, Any]]:
+        """All races, newest first; damaged: as in `runs`."""
         with self.read() as connection:
-            return [
-                {**row._mapping, "spec": json.loads(row.spec)}
-                for row in connection.execute(sa.select(races).order_by(races.c.id.desc()))
-            ]
+            return _readable(
+                connection.execute(sa.select(races).order_by(races.c.id.desc())), read_race, damaged
+            )
 
     def update_race(self, race: int, **changed: Any) -> None:
         """Set columns of a race."""
@@ -480,8 +414,18 @@ def store_of(where: Any) -> Iterator[Store]:
         yield store
 
 
-def _taken(run: int) -> RunBusy:
-    """Return the error of a driver whose claim is not the newest."""
-    return RunBusy(
-        f"run {run} was taken over by another driver meanwhile: what this one writes is refused"
-    )
+def _readable(
+    rows: Iterable[Any], read: Callable[[Any], _Row], damaged: list[str] | None
+) -> list[_Row]:
+    """Return rows as objects; where `damaged` is given, it takes the errors about those that cannot
+    be read.
+    """
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except StoreError as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
+    return found

@@ -34,7 +34,7 @@ from .owner import alive, identity
 from .proposing import Proposals, Proposer
 from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation, read_run
 from .schema import evaluations, runs
-from .serial import dump
+from .serial import BIGGEST, dump
 from .shown import facts_of
 from .sizing import keep_sizes, stored_rows
 from .store import Store
@@ -262,7 +262,8 @@ class Study:
         if not ids:
             return {}
         mine = sa.select(evaluations).where(
-            evaluations.c.run == self.id, evaluations.c.row.in_(ids)
+            evaluations.c.run == self.id,
+            evaluations.c.row.in_([i for i in ids if 0 <= i <= BIGGEST]),
         )
         return {r.row: r for r in map(read_evaluation, connection.execute(mine))}
 

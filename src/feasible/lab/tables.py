@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import TableError
 from ..core.experiments import Column
@@ -21,6 +21,9 @@ from ..core.units import convert
 from .rows import EvaluationRow
 from .study import Study
 from .telling import FAILED_WORDS, StudyReport
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OPEN_WORDS = ("done", "ok", "pending", "checked")
 """Words in the column `status` that say no more than the results do."""
@@ -87,6 +90,12 @@ def harmless(text: str) -> str:
         if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
         else text
     )
+
+
+def harmless_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV without a cell that a spreadsheet will take for a formula."""
+    safe = frame.map(lambda v: harmless(v) if isinstance(v, str) else v)
+    return safe.to_csv(index=False, header=[harmless(str(c)) for c in frame.columns])
 
 
 def _plain(text: str) -> str:
