@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from .common import fail
+from .deleting import delete
 from .listings import explain, methods, papers, problems, reproduce
 from .races import race
 from .reports import report
@@ -36,6 +37,7 @@ for command in (
     report,
     ask,
     tell,
+    delete,
     reproduce,
     papers,
     problems,

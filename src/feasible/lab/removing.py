@@ -1,0 +1,70 @@
+"""Removing what a store has: races, runs and studies whole, and single experiments of a study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..core.errors import ArgumentError, RunBusy
+from .owner import alive
+from .rows import RunRow, read_evaluation, read_run
+from .schema import answers, checkpoints, evaluations, points, runs
+from .serial import dump
+from .store import Store
+
+
+def delete_run(store: Store, row: RunRow) -> None:
+    """Remove a run or study with everything that is stored of it.
+
+    Raises:
+        RunBusy: A live process drives it.
+        ArgumentError: It is a trial of a race, which is removed as a whole.
+    """
+    if row.race is not None:
+        raise ArgumentError(f"'{row.name}' is a trial of a race: delete the race")
+    if row.state == "running" and row.owner is not None and alive(row.owner):
+        raise RunBusy(f"'{row.name}' is being driven by a live process: end it first")
+    with store.write() as connection:
+        for table in (evaluations, points, checkpoints, answers):
+            connection.execute(sa.delete(table).where(table.c.run == row.id))
+        connection.execute(sa.delete(runs).where(runs.c.id == row.id))
+
+
+def delete_experiment(store: Store, study: RunRow, number: int) -> None:
+    """Remove one experiment of a study: its unit goes back to the budget, its id is not given
+    again, and the method learns anew from the others.
+
+    Args:
+        store: Where the study is.
+        study: The study.
+        number: The experiment's id.
+
+    Raises:
+        ArgumentError: The study has no such experiment, or is a run, whose rows are its record.
+    """
+    if study.kind != "study":
+        raise ArgumentError(
+            f"'{study.name}' is a {study.kind}: its rows are its record; delete it as a whole"
+        )
+    mine = (evaluations.c.run == study.id) & (evaluations.c.row == number)
+    with store.write() as connection:
+        found = None
+        if 0 <= number < 2**63:
+            found = connection.execute(sa.select(evaluations).where(mine)).first()
+        if found is None:
+            raise ArgumentError(
+                f"--row {number}: study '{study.name}' has no experiment of that id"
+            )
+        charged = read_evaluation(found).charged
+        now = read_run(connection.execute(sa.select(runs).where(runs.c.id == study.id)).one())
+        left: dict[str, Any] = {
+            unit: amount - charged.get(unit, 0) for unit, amount in now.reserved.items()
+        }
+        connection.execute(sa.delete(evaluations).where(mine))
+        connection.execute(sa.delete(checkpoints).where(checkpoints.c.run == study.id))
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.id == study.id)
+            .values(version=now.version + 1, reserved=dump(left))
+        )
