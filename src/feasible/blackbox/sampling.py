@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from ..core.errors import NothingAllowed
+from ..core.experiments import ERROR
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -83,6 +84,16 @@ def first_start(problem: BlackBox) -> Float[np.ndarray, " d"] | None:
 def lost(seen: Observations) -> np.ndarray:
     """(n,) True for rows of which nothing can be learned: failed, or with an unknown constraint."""
     return ~np.isfinite(seen.violation)
+
+
+def standard_errors(problem: BlackBox, seen: Observations) -> Float[np.ndarray, " n"]:
+    """(n,) the standard error that was told of each objective, in the metric `NAME_se`; NaN where
+    none was.
+    """
+    name = f"{problem.objective}{ERROR}"
+    if name not in seen.columns:
+        return np.full(len(seen), np.nan)
+    return np.asarray(seen.values[:, seen.columns.index(name)])
 
 
 def sobol_point(problem: BlackBox, seed: int, number: int) -> Float[np.ndarray, " d"]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
+ERROR = "_se"
+"""Ends the name of a result's standard error, such as `yield_se`."""
+
+
 class Column(NamedTuple):
     """A column of the tables that people see.
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import TableError
-from ..core.experiments import Column
+from ..core.experiments import ERROR, Column
 from ..core.numerals import YES_NO, Numerals, Written, read_number
 from ..core.sheets import Cell, Sheet, read_sheet, sheet_of_text, xlsx_of
-from ..core.units import convert
+from ..core.units import convert, convert_difference
 from .rows import EvaluationRow
 from .study import Study
-from .telling import FAILED_WORDS, StudyReport
+from .telling import FAILED_WORDS, StudyReport, averaged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,6 +145,17 @@ def read_cell(column: Column, text: str, where: str) -> float:
     return words[bare] if bare in words else read_number(text, where)
 
 
+def _known(study: Study) -> dict[str, Column]:
+    """Return the columns that a table may have, by name: settings, results, and of each result that
+    is a number its standard error.
+    """
+    asked = study.experiments
+    errors = [
+        Column(c.name + ERROR, c.name + ERROR, c.unit) for c in asked.results if c.kind == "number"
+    ]
+    return {c.name: c for c in (*errors, *asked.inputs, *asked.results)}
+
+
 class _Place(NamedTuple):
     """Where a cell stands, and what it means.
 
@@ -167,7 +178,7 @@ def _reports(study: Study, sheet: Sheet) -> tuple[list[StudyReport], list[str]]:
             f"{', '.join(headings(study))}"
         )
     places, warnings = _places(study, [str(c) for c in sheet.rows[0][1]], sheet.name)
-    known = {c.name: c for c in (*study.experiments.inputs, *study.experiments.results)}
+    known = _known(study)
     rows: list[tuple[int, dict[str, Cell | Written]]] = []
     written: list[Written] = []
     for line, cells in sheet.rows[1:]:
@@ -200,6 +211,8 @@ def _reports(study: Study, sheet: Sheet) -> tuple[list[StudyReport], list[str]]:
         report = _report(study, values, line, sheet.name)
         if report is not None:
             reports.append(report)
+    if any(place.column == "replicate" for place in places):
+        reports = averaged(reports)
     return reports, warnings
 
 
@@ -235,7 +248,10 @@ def _value(
     else:
         number = float(cell)
     assert column is not None
-    return number if place.unit is None else convert(number, place.unit, column.unit)
+    if place.unit is None:
+        return number
+    change = convert_difference if column.name.endswith(ERROR) else convert
+    return change(number, place.unit, column.unit)
 
 
 def _as_text(cell: Cell) -> str:
@@ -248,9 +264,9 @@ def _as_text(cell: Cell) -> str:
 def _places(study: Study, cells: Sequence[str], name: str) -> tuple[list[_Place], list[str]]:
     """Return what each heading means, and warnings about those that are not known."""
     asked = study.experiments
-    columns = {c.name: c for c in (*asked.inputs, *asked.results)}
+    columns = _known(study)
     results = [c.name for c in asked.results]
-    known = ["id", *columns, "status", "note"]
+    known = ["id", *columns, "status", "note", "replicate"]
     found: list[_Place] = []
     extra: list[str] = []
     for cell in cells:
@@ -325,7 +341,8 @@ def _report(study: Study, cells: Mapping[str, Cell], line: int, name: str) -> St
         )
     metrics: dict[str, float | None] = {}
     notes = [str(cells["note"])] if cells.get("note") else []
-    for column in study.experiments.results:
+    inputs = {c.name for c in study.experiments.inputs}
+    for column in (c for c in _known(study).values() if c.name not in inputs):
         value = cells.get(column.name, "")
         if isinstance(value, str):
             if value.lower() in FAILED_WORDS and status not in ("infeasible", "abandoned"):

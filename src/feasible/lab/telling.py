@@ -6,13 +6,13 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import FeasibleError, TableError
-from ..core.experiments import Experiments
+from ..core.experiments import ERROR, Experiments
 from ..core.ledger import ABANDONED, CHECKED, FAILED, INFEASIBLE, PENDING, Observations
 from ..core.plain import finite
 from .rows import EvaluationRow, RunRow
@@ -90,8 +90,53 @@ def refuse_conflicts(reports: Sequence[StudyReport]) -> None:
         if any(other != said[0] for other in said):
             raise TableError(
                 f"id {number} stands in lines {', '.join(str(r.line) for r in same)} with "
-                "different values: keep one of them; nothing was stored"
+                "different values: keep one of them, or number repeated measurements in a column "
+                "'replicate'; nothing was stored"
             )
+
+
+def averaged(reports: Sequence[StudyReport]) -> list[StudyReport]:
+    """Return one report for each experiment that was measured several times, by its id or its
+    settings: of every result the mean and, where none was told, the standard error s / sqrt(n).
+    Those that failed are left out where others did not.
+    """
+    groups: dict[Any, list[StudyReport]] = defaultdict(list)
+    for number, report in enumerate(reports):
+        key = report.id if report.id is not None else repr(sorted((report.point or {}).items()))
+        groups[number if key == "[]" else (report.id is None, key)].append(report)
+    return [_mean(same) if len(same) > 1 else same[0] for same in groups.values()]
+
+
+def _mean(same: Sequence[StudyReport]) -> StudyReport:
+    """Return the mean of reports of one experiment."""
+    measured = [r for r in same if r.status not in FAILED_WORDS] or list(same)
+    found: dict[str, list[float]] = defaultdict(list)
+    for report in measured:
+        for name, value in report.metrics.items():
+            if value is not None:
+                found[name].append(value)
+    metrics: dict[str, float | None] = {}
+    notes = [r.note for r in same if r.note]
+    for name, values in found.items():
+        if name.endswith(ERROR) and name.removesuffix(ERROR) in found:
+            continue
+        n = len(values)
+        metrics[name] = math.fsum(values) / n
+        told = found.get(name + ERROR, [])
+        if told:  # each replicate with an error of its own: that of their mean
+            metrics[name + ERROR] = math.sqrt(math.fsum(e * e for e in told)) / len(told)
+        elif n > 1:
+            metrics[name + ERROR] = float(np.std(values, ddof=1)) / math.sqrt(n)
+        if n > 1:
+            notes.append(f"{name}: " + ", ".join(f"{v:.8g}" for v in values))
+    points = [r.point for r in same if r.point is not None]
+    return replace(
+        measured[0],
+        point=points[0] if points else None,
+        metrics=metrics,
+        note="; ".join(notes) or None,
+        line=same[0].line,
+    )
 
 
 @dataclass(slots=True)
@@ -142,6 +187,11 @@ class Taking:
         self.stored[new.row] = new
         self.changed.append(new)
         self.told.rows.append(new.row)
+
+    @property
+    def _results(self) -> set[str]:
+        """Return the names of the results."""
+        return {c.name for c in self.experiments.results}
 
     def _is_told(self, new: EvaluationRow) -> bool:
         """Return whether an own experiment was told before, and remember it."""
@@ -218,7 +268,14 @@ class Taking:
         for name, value in report.metrics.items():
             if value is None:
                 continue
-            if math.isfinite(value):
+            if name.endswith(ERROR) and name.removesuffix(ERROR) in self._results:
+                if not 0 <= value < math.inf:
+                    raise TableError(
+                        f"{report.where}{name} is {value:g}, expected a standard error >= 0; "
+                        "nothing was stored"
+                    )
+                metrics[name] = float(value)
+            elif math.isfinite(value):
                 metrics[name] = float(value)
             else:
                 broken = f"told as {name} = {value}"

@@ -110,6 +110,7 @@ class BeliefData:
         grad: (n, d) gradients of f, NaN where missing.
         noise: 0 for an exact objective, its standard deviation, or None where it is learned.
         tolerance: Violation that counts as feasible.
+        error: (n,) standard error of each objective, NaN where `noise` holds; None for all so.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -118,6 +119,7 @@ class BeliefData:
     grad: Float[np.ndarray, "n d"]
     noise: float | None = 0.0
     tolerance: float = 1e-6
+    error: Float[np.ndarray, " n"] | None = None
 
     @property
     def feasible(self) -> Bool[np.ndarray, " n"]:
@@ -265,7 +267,8 @@ class _Group:
     Attributes:
         rows: (n, k) features.
         values: (n, m) standardised outputs.
-        noise: Variance of an observation, one or by output; None where it is learned.
+        noise: Variance of an observation, one, by output, or by row and output; None where it is
+            learned.
         known: Fixed hyperparameters, where there are some.
     """
 
@@ -317,7 +320,14 @@ def learn(
     least = EXACT if not known else 0.0
     unit = float(found.y.size[0] * found.y.spread[0])
     exact = EXACT if noise == 0 else None if noise is None else max((noise / unit) ** 2, least)
-    for i, group in enumerate(_groups(found, z, f, g, exact, known)):
+    each: Any = exact
+    if told.error is not None:  # rows without one get the given noise, else the usual error
+        e = told.error[has_f]
+        rest = noise if noise is not None else float(np.nanmedian(told.error))
+        variance = (np.where(np.isfinite(e), e, rest) / unit) ** 2
+        each = np.maximum(variance, EXACT)[:, None]
+        exact = float(each.mean()) if len(each) else exact
+    for i, group in enumerate(_groups(found, z, f, g, each, known)):
         found.parts.append(_fitted(settings, found, group, i, warm, pending, rng, refit))
     draws = max(len(p.models) for p in found.parts)
     for p in found.parts:
@@ -338,14 +348,18 @@ def _groups(
     z: np.ndarray,
     f: np.ndarray,
     g: np.ndarray,
-    exact: float | None,
+    exact: Any,
     known: tuple[np.ndarray, float, float] | None,
 ) -> list[_Group]:
     """Return one group where objective and limits share rows and nothing is fixed, else two."""
     has_f, has_g = np.isfinite(f), _measured(g)
     fy, m = found.y.apply(-f[has_f][:, None]), g.shape[1]
     if m and known is None and np.array_equal(has_f, has_g):
-        noise: Any = None if exact is None else np.append(exact, np.full(m, EXACT))
+        noise: Any = None
+        if exact is not None:
+            own = np.reshape(exact, (-1, 1)) if np.ndim(exact) else np.full((1, 1), exact)
+            noise = np.hstack([own, np.full((len(own), m), EXACT)])
+            noise = noise if np.ndim(exact) else noise[0]
         groups = [_Group(z[has_f], np.column_stack([fy, found.limits.apply(g[has_f])]), noise)]
     else:
         groups = [_Group(z[has_f], fy, exact, known)]
@@ -414,6 +428,9 @@ def _believing(
     """Return the model with rows that are still out, at their posterior mean."""
     with torch.no_grad():
         believed = Predictor(model)(torch.as_tensor(out))[0].numpy()
+    if np.ndim(group.noise) == 2:
+        usual = np.repeat(group.noise.mean(axis=0)[None], len(out), axis=0)
+        kind = kind | {"noise": np.concatenate([group.noise, usual])}
     more = build(
         np.concatenate([group.rows, out]), np.concatenate([group.values, believed]), **kind
     )

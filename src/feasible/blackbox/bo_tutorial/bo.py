@@ -27,7 +27,7 @@ from ...core.ledger import Observations
 from ...core.run import active_run
 from ..asktell import AskTell, Proposals, say
 from ..problem import BlackBox
-from ..sampling import first_start
+from ..sampling import first_start, standard_errors
 from .acquisition import Context, Occasion, feasibility_only
 from .belief import BeliefData, Surrogate, learn
 from .gp import own_randomness
@@ -54,6 +54,7 @@ class Memory:
         warm: Hyperparameters by name.
         final: True once a target-fidelity answer was proposed at the end of a budget.
         notes: What was said of the search.
+        error: (n,) the standard error of each objective, NaN where none was told.
     """
 
     seed: int
@@ -69,6 +70,14 @@ class Memory:
     warm: dict[str, np.ndarray] = field(default_factory=dict)
     final: bool = False
     notes: list[str] = field(default_factory=list)
+    error: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def errors(self) -> Float[np.ndarray, " n"] | None:
+        """(n,) the standard errors, None where none was told; older rows may have none."""
+        if not np.isfinite(self.error).any():
+            return None
+        return np.append(np.full(len(self.f) - len(self.error), np.nan), self.error)
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,9 @@ class BO(BOSettings, AskTell):
         """Return the next point by the model; a random one while nothing is known."""
         rng = np.random.default_rng([memory.seed, memory.asked])
         memory.asked += 1
-        told = BeliefData(memory.x, memory.f, memory.g, memory.grad, noise, tolerance)
+        told = BeliefData(
+            memory.x, memory.f, memory.g, memory.grad, noise, tolerance, memory.errors
+        )
         search = AcquisitionSearch(
             domain,
             rng,
@@ -263,7 +274,7 @@ class BO(BOSettings, AskTell):
         for j, v in enumerate(problem.space.names):
             if f"d_{v}" in seen.columns:
                 grad[:, j] = problem.sign * seen.values[:, seen.columns.index(f"d_{v}")]
-        remember(state, seen.x, seen.objective, g, grad)
+        remember(state, seen.x, seen.objective, g, grad, standard_errors(problem, seen))
 
     def done(self, problem: BlackBox, state: Memory) -> str | None:
         """A multi-fidelity run ends once its answer was measured and no fidelity can be paid
@@ -298,8 +309,23 @@ class BO(BOSettings, AskTell):
         return None if problem.noise is True else float(problem.noise)
 
 
-def remember(memory: Memory, x: np.ndarray, f: np.ndarray, g: np.ndarray, grad: np.ndarray) -> None:
+def remember(
+    memory: Memory,
+    x: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
+    grad: np.ndarray,
+    error: np.ndarray | None = None,
+) -> None:
     """Add rows; limits that appear later are unknown (NaN) before."""
+    old = memory.error
+    memory.error = np.concatenate(
+        [
+            np.full(len(memory.f) - len(old), np.nan),
+            old,
+            np.full(len(f), np.nan) if error is None else error,
+        ]
+    )
     m = max(g.shape[1], memory.g.shape[1])
     wide = [np.pad(a, ((0, 0), (0, m - a.shape[1])), constant_values=np.nan) for a in (memory.g, g)]
     memory.x, memory.f, memory.g = (
