@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ..core.errors import ArgumentError, RunBusy
-from .owner import alive
+from .owner import held
 from .rows import RunRow, read_evaluation, read_run
 from .schema import answers, checkpoints, evaluations, points, runs
 from .serial import dump
@@ -23,7 +23,7 @@ def delete_run(store: Store, row: RunRow) -> None:
     """
     if row.race is not None:
         raise ArgumentError(f"'{row.name}' is a trial of a race: delete the race")
-    if row.state == "running" and row.owner is not None and alive(row.owner):
+    if held(row.owner, row.lease, row.updated):
         raise RunBusy(f"'{row.name}' is being driven by a live process: end it first")
     with store.write() as connection:
         for table in (evaluations, points, checkpoints, answers):
