@@ -342,3 +342,30 @@ def test_every_point_is_one_of_the_space_for_any_quadratic(seed, d, noise):
     problem = BlackBox(fun, space, noise=noise, pass_as="vector")
     x = asked(problem, 3 * d + 8, seed)[1]
     np.testing.assert_array_equal(x, problem.space.snap(x))
+
+
+@pytest.mark.parametrize("n", [300, 6000])
+def test_rows_of_a_menu_are_proposed_each_once(n):
+    rng = np.random.default_rng(0)
+    table = {"a": rng.uniform(0, 1, n), "b": rng.uniform(0, 1, n)}
+    problem = BlackBox(bowl, candidates=table)
+    found = feasible.solve(problem, "robust-bo", budget=25, seed=100)
+    rows = found.ledger.all().x
+    assert len(np.unique(rows, axis=0)) == 25
+    points = np.column_stack([table["a"], table["b"]])
+    assert all((points == row).all(axis=1).any() for row in rows)
+    ranks = np.sort([bowl(row) for row in points])
+    assert found.verdict.objective <= ranks[2]
+
+
+def test_steps_and_linear_equalities_are_kept():
+    problem = BlackBox(
+        bowl,
+        [Real("a", 0, 1, step=0.05), Real("b", 0, 1), Real("c", 0, 1)],
+        known="a + b + c == 1",
+    )
+    found = feasible.solve(problem, "robust-bo", budget=25, seed=100)
+    rows = found.ledger.all().x
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-9)
+    np.testing.assert_allclose(rows[:, 0] / 0.05, np.round(rows[:, 0] / 0.05), atol=1e-9)
+    assert found.verdict.objective < bowl([0.35, 0.325, 0.325]) + 0.005

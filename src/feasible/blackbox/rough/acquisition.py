@@ -139,6 +139,13 @@ def search(
     if inputs.every is not None:
         points = fresh(inputs.every)
         return points[int(value(points).argmax())] if len(points) else None
+    menu = inputs.space.menu
+    if menu is not None:
+        points = fresh(menu.shown(rng, leaders[:2]))
+        if len(points):
+            top = points[np.argsort(-value(points), kind="stable")[:2]]
+            points = fresh(np.vstack([top, menu.shown(rng, top)]))
+        return points[int(value(points).argmax())] if len(points) else None
     near = np.repeat(leaders[:5], NEAR // min(5, len(leaders)), axis=0)
     scales = 10 ** rng.uniform(-3, -0.5, len(near))
     points = fresh(np.vstack([inputs.sobol(EVERYWHERE, rng), inputs.around(near, scales, rng)]))

@@ -29,8 +29,9 @@ class Inputs:
 
     Attributes:
         category: (d,) True for categories.
-        whole: (d,) True for whole numbers.
-        real: (d,) True for reals that are not fixed.
+        whole: (d,) True for whole numbers, and reals that have a step.
+        real: (d,) True for other reals that are not fixed; none where linear equalities move points
+            or points are rows of a menu.
         owner: (p,) the input that each feature belongs to.
         every: All allowed points, where there are few; else None.
     """
@@ -39,20 +40,25 @@ class Inputs:
         self.space, self.known, self.d = space, known, space.d
         free = space.high > space.low
         self.category = np.array([bool(v.choices) for v in space.variables])
-        self.whole = space.integer & ~self.category
-        self.real = ~space.integer & free
+        self.whole = (space.step > 0) & ~self.category
+        self.real = (space.step == 0) & free & (not space.tied)
         self._free = np.flatnonzero(free)
         self._choices = [len(v.choices) for v in space.variables]
         self.owner = np.repeat(np.arange(self.d), [k or 1 for k in self._choices])
-        self.every = self._all() if not self.real.any() else None
+        self.every = self._all()
 
     def _all(self) -> Float[np.ndarray, "n d"] | None:
-        """Return all allowed points of a space without reals, None where they are many."""
-        sizes = [int(k) for k in self.space.high - self.space.low + 1]
-        if math.prod(sizes) > FEW:
+        """Return all allowed points, None where they are many."""
+        space = self.space
+        if space.menu is not None:
+            return space.menu.x if len(space.menu) <= FEW else None
+        step = np.where(space.step > 0, space.step, 1.0)
+        sizes = [round(k) + 1 for k in (space.high - space.low) / step]
+        free = (space.step == 0) & (space.high > space.low)
+        if free.any() or math.prod(sizes) > FEW:
             return None
         grid = np.indices(sizes).reshape(self.d, -1).T
-        return self.allowed(self.space.low + grid)
+        return self.allowed(np.unique(space.snap(space.low + grid * step), axis=0))
 
     def allowed(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "k d"]:
         """The points that the known constraints let through."""
@@ -87,7 +93,7 @@ class Inputs:
         block = 1 << max(n - 1, 1).bit_length()
         while len(found) < n and tries > 0:
             tries -= 1
-            found = np.vstack([found, self.allowed(self.space.from_unit(engine.random(block)))])
+            found = np.vstack([found, self.allowed(self.space.sample(engine.random(block)))])
         return found[:n]
 
     def around(
@@ -107,7 +113,7 @@ class Inputs:
             moves[np.arange(n), rng.choice(self._free, size=n)] = True
         step = np.broadcast_to(scale, (n,))[:, None] * rng.standard_normal((n, self.d))
         near = self.points(self.space.unit(x) + step)
-        near = np.where(self.whole & (near == x), x + np.sign(step), near)
+        near = np.where(self.whole & (near == x), x + np.sign(step) * self.space.step, near)
         drawn = self.space.from_unit(rng.random((n, self.d)))
         moved = np.where(moves, np.where(self.category, drawn, near), x)
         return self.allowed(self.space.snap(moved))

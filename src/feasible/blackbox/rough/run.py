@@ -314,8 +314,11 @@ def _first_allowed(
     """
     if limited.blind:
         return _next_sobol(problem, state, fresh, limited)
+    menu = problem.space.menu
     if inputs.every is not None:
         points = fresh(inputs.every)
+    elif menu is not None:
+        points = fresh(menu.shown(rng))
     else:
         over = np.where(np.isnan(state.g), 0.0, np.maximum(state.g, 0)).sum(axis=1)
         rank = np.argsort(np.where(state.failed, np.inf, over), kind="stable")[:5]
