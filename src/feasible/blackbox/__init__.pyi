@@ -22,6 +22,7 @@ from .pfn_cbo.native import ConstrainedBO as ConstrainedBO
 from .pfn_cbo.pfn import PFN as PFN
 from .problem import BlackBox as BlackBox, Limit as Limit, Limits as Limits, noisy as noisy
 from .qlognehvi.qlognehvi import QLogNEHVI as QLogNEHVI
+from .rough.relay import Relay as Relay
 from .rough.run import RobustBO as RobustBO
 from .smooth.hybrid import Hybrid as Hybrid
 from .smooth.minimize import minimize as minimize

@@ -11,6 +11,7 @@ Begin to read at `run.py`, whose docstring has the algorithm.
 - `success.py`: what they say of the limits and of evaluations that fail.
 - `acquisition.py`: log expected improvement, knowledge gradient, and the search for their maximum.
 - `local.py`: steps on smooth models about the best row.
+- `relay.py`: `Relay`, the Method that begins as hybrid-sqp and hands over to `RobustBO`.
 - `entries.py`: what the folder offers by name.
 """
 

@@ -1,2 +1,3 @@
 from .model import GP as GP, Form as Form
+from .relay import Relay as Relay
 from .run import RobustBO as RobustBO

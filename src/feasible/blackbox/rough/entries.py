@@ -12,4 +12,13 @@ METHODS = (
         summary="Gaussian processes over reals, whole numbers and categories, with Student-t noise "
         "and a model of what fails",
     ),
+    Entry(
+        "relay",
+        "feasible.blackbox.rough.relay:Relay",
+        "blackbox",
+        None,
+        "BlackBox",
+        summary="hybrid-sqp, which hands over to robust-bo when values do not repeat or "
+        "evaluations fail",
+    ),
 )

@@ -140,9 +140,9 @@ class RobustBO(AskTell):
             return Open(_next_sobol(problem, state, fresh, None), START, 0.0, -1)
         best = state.best(problem.tolerance)
         if self.repeat and best >= 0 and state.n >= max(2 * state.repeated, state.first):
-            again = _again(problem, inputs, state, best)
-            if again is not None:
-                return again
+            once = again(problem, inputs, state, best)
+            if once is not None:
+                return once
         refit = _due(state.n, state.fitted)
         limited = limits(problem, inputs, state, refit)
         if best < 0:
@@ -283,7 +283,7 @@ def _next_sobol(
     return x if best is None else best
 
 
-def _again(problem: BlackBox, inputs: Inputs, state: RobustState, best: int) -> Open | None:
+def again(problem: BlackBox, inputs: Inputs, state: RobustState, best: int) -> Open | None:
     """Return the best row once more, to see whether values repeat; None where they are known not
     to, or where an exact repeat would be answered from the ledger.
     """
@@ -329,4 +329,4 @@ def _first_allowed(
     return points[int(limited.log_probability(points).argmax())]
 
 
-__all__ = ["RobustBO"]
+__all__ = ["RobustBO", "again"]
