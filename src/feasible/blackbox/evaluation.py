@@ -10,9 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.budget import charges
-from ..core.errors import BudgetExhausted, Diverged, EvaluationFailed, Stalled, StopRun, UsedUp
+from ..core.errors import BudgetExhausted, Diverged, Stalled, StopRun, UsedUp
 from ..core.evaluating import InProcess
-from ..core.failure import Failure, inputs_text
 from ..core.ledger import (
     CHECKED,
     DONE,
@@ -27,6 +26,7 @@ from ..core.run import Run, stop
 from ..core.threads import settle
 from .calling import Evaluable
 from .charging import CHECK, added, charge_second_stage, granted, owed_of, same_point
+from .failing import failure_of
 from .menu import Menu
 from .outcome import Outcome, why
 from .tried import FINITE, Tried
@@ -176,31 +176,6 @@ def _tell(run: Run, seen: Observations) -> None:
             run.meter.go_on()
 
 
-def _failed(problem: Evaluable, rows: Observations, i: int) -> EvaluationFailed:
-    """Return the error about a failed row that ends the run, with what the function raised as its
-    cause.
-    """
-    reason, failure = rows.reason[i], rows.failures.get(i, Failure())
-    inputs = problem.space.mapping(rows.x[i])
-    lines = [
-        f"evaluation {rows.id[i]} of '{problem.name}' failed: {reason}",
-        f"at {failure.line}" if failure.line else "",
-        f"with {inputs_text(inputs)}",
-        f"hint: {failure.hint}" if failure.hint else "",
-        'to record failures and go on: on_failure="skip", on the command line --on-failure skip '
-        "(also for `feasible resume`)",
-    ]
-    error = EvaluationFailed(
-        reason,
-        message="\n  ".join(line for line in lines if line),
-        inputs=inputs,
-        line=failure.line,
-        trace=failure.trace,
-    )
-    error.__cause__ = failure.cause
-    return error
-
-
 def _skip(run: Run, rows: Observations) -> None:
     """Forget all of the failures but what may be meant, which is worth a note."""
     for failure in rows.failures.values():
@@ -220,7 +195,7 @@ def _conclude(
             else []
         )
         for i in failed:
-            raise _failed(problem, fresh, i)
+            raise failure_of(problem, fresh, i)
         run.trail.progressed(run)
     if short is not None:
         raise short
@@ -460,7 +435,7 @@ class _Batch:
         if run.trail.each:
             _tell(run, row)
         if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
-            raise _failed(problem, row, 0)
+            raise failure_of(problem, row, 0)
 
     def _staged(self, todo: list[int], checks: dict[int, Outcome]) -> None:
         """First all checks; then the objective where the check passed and the budget of evaluations

@@ -365,12 +365,9 @@ class Ledger:
         """What earlier tries of each of the next n rows cost of a resource; empty: nothing."""
         if not self.again and not self.replay:
             return []
-        found = []
-        for i in range(self.count, self.count + n):
-            stored = self.replay.get(i)
-            owed = self.again.get(i) or ({} if stored is None else stored.charged.get(0, {}))
-            found.append(owed.get(resource, 0.0))
-        return found
+        rows = range(self.count, self.count + n)
+        own = {i: self.replay[i].charged.get(0, {}) for i in rows if i in self.replay} | self.again
+        return [own.get(i, {}).get(resource, 0.0) for i in rows]
 
     def notes(self) -> list[str]:
         """What is worth knowing of the rows: how many gave no value and why, how many are kept."""
