@@ -216,7 +216,7 @@ def test_points_by_name_and_as_vectors_are_the_same():
     ("point", "error", "said"),
     [
         ([1.25, 0], BoundsError, r"x0: h = 1.25 is outside \[0, 1\], by 0.25 past 1"),
-        ([-1e-9, 0], BoundsError, r"h = -1e-09 .* by 1e-09 past 0"),
+        ([-1e-8, 0], BoundsError, r"h = -1e-08 .* by 1e-08 past 0"),
         ([math.nan, 0], BoundsError, "h is not a finite number"),
         ([0.5], ShapeError, "1 entries, expected 2: h, n"),
         ({"h": 0.5}, ArgumentError, "no value for n"),

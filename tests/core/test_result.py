@@ -148,7 +148,7 @@ def test_best_refers_to_a_row_whose_values_are_the_reported_ones():
         lambda: never(HOSTILE),
         lambda: BlackBox(
             lambda x: {HOSTILE: 1.0, "b": 1.0},
-            bounds={HOSTILE: (0, 1, HOSTILE)},
+            bounds={f"{HOSTILE}x": (0, 1, HOSTILE)},
             objective="b",
             limits={HOSTILE: "<= 3"},
             unit=HOSTILE,

@@ -149,4 +149,9 @@ class BlackBoxExperiments:
         objective = self.problem.columns[0]
         if verdict.feasible:
             return f"{objective} {best.metrics[objective]:.8g}"
+        if verdict.unmeasured:
+            why = f": {best.reason}" if best.reason else ""
+            return f"{objective} was not measured, as in no other experiment ({best.status}{why})"
+        if verdict.violation <= verdict.tolerance:
+            return f"{objective} was not measured, as in no other experiment ({best.status})"
         return f"{objective} infeasible by {verdict.violation:.4g} ({verdict.worst})"

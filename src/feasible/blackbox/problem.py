@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
+TAKEN = ("id", "status", "note")
+"""Columns of tables of experiments that are neither variables nor metrics."""
 EQUAL, BOUGHT = 1e-6, 10.0
 """Two objectives, relative to them, are equal to EQUAL; a violation within the tolerance, relative
 to the limit's size, is taken to buy at most BOUGHT times itself.
@@ -232,10 +234,26 @@ class BlackBox(Shown):
             points = table.points(self.space.variables)
             self.space.menu = menu_of(self.space, points, self.allowed if self._tests else None)
         self.reader = Reader(goals, functions, declared, self.check is not None)
+        self._check_names()
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:
             raise ArgumentError(
                 f"x0 = {self.space.mapping(self.x0)}: the known constraints forbid this design"
             )
+
+    def _check_names(self) -> None:
+        """Raise ArgumentError where columns of a table of experiments would have the same name."""
+        metrics = [o.name for o in self.reader.parts if o.name] + list(self.limits.names)
+        for name in (*metrics, *self.space.names):
+            if str(name).strip().lower() in TAKEN:
+                raise ArgumentError(
+                    f"name '{name}': tables of experiments have a column of that name already "
+                    f"({', '.join(TAKEN)}); choose another"
+                )
+        for name in metrics:
+            if name in self.space.names:
+                raise ArgumentError(
+                    f"name '{name}': it is a variable and a metric; choose another for one of them"
+                )
 
     @property
     def deterministic(self) -> bool:

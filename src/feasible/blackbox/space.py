@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .menu import Menu
 
 
+EDGE = 1e-9
+"""Distance outside the bounds, in units of the box, at which a value is taken as the bound."""
+
+
 class Space:
     """An ordered list of variables. Points are rows of float64 arrays (n, d), categories codes.
 
@@ -210,7 +214,8 @@ class Space:
                 f"{what}: {self.names[int(np.argmin(np.isfinite(x)))]} is not a finite number"
             )
         for v, value, lo, hi in zip(self.variables, x, self.low, self.high, strict=True):
-            if not lo <= value <= hi:
+            reach = EDGE * (hi - lo) if hi - lo < math.inf else 0.0
+            if not lo - reach <= value <= hi + reach:
                 bound, excess = (lo, lo - value) if value < lo else (hi, value - hi)
                 raise BoundsError(
                     f"{what}: {v.name} = {value:.10g} is outside [{lo:g}, {hi:g}], by {excess:.3g} "
@@ -219,6 +224,7 @@ class Space:
         for v, value in zip(self.variables, x.tolist(), strict=True):
             if v.integer and abs(value - round(value)) > 1e-9:
                 raise BoundsError(f"{what}: {v.name} = {value:.10g}, expected a whole number")
+        x = np.clip(x, self.low, self.high)
         # off the grid or the equalities it stays: it says what was done, not what to do
         return np.where(self.integer, np.round(x), x)
 

@@ -222,6 +222,8 @@ class Result:
             head += f"{self.problem.reached(self.verdict)}, feasible"
         elif self.answer is None:
             head += "no answer"
+        elif self.verdict.unmeasured:
+            head += "no feasible point found; no evaluation gave the objective and all limits"
         else:
             head += f"no feasible point found; least violation {self.verdict.violation:.3g}"
             if self.verdict.worst:

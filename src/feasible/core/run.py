@@ -175,6 +175,8 @@ def _result(current: Run, stopped: str, settled: bool) -> Result:
             if verdict.violation <= verdict.tolerance
             else f"least violation {verdict.violation:.4g}"
         )
+        if verdict.unmeasured:
+            what, worst = "no evaluation gave the objective and all limits", ""
         notes.append(f"no feasible point found: {what}{worst}")
     return Result(
         problem=problem,

@@ -74,6 +74,13 @@ class Verdict:
         }
         return max(over, key=over.__getitem__) if over else None
 
+    @property
+    def unmeasured(self) -> bool:
+        """True if nothing can be said of the violation: of the best answer of a run, that no
+        evaluation gave all values.
+        """
+        return not self.violation < math.inf
+
     def beats(self, other: Verdict | None) -> bool:
         """Feasible before infeasible, then smaller violation, then smaller objective. A NaN never
         wins.

@@ -219,6 +219,46 @@ def test_the_answer_lies_inside_a_limit_of_any_unit_and_of_zero(unit):
         assert BEST <= verdict.objective <= BEST * (1 + 1e-6)
 
 
+def pair():
+    """x1 + x2 at least 1.5 and at most 0.5: the larger violation is least at 0.75, where it is
+    0.5.
+    """
+    return lambda x: [x[0] + x[1], x[0] + x[1]], [(0, 1)] * 2, [">= 1.5", "<= 0.5"], 0.5
+
+
+def circles():
+    """In two discs that do not meet."""
+    return (
+        lambda x: [(x[0] - 1) ** 2 + x[1] ** 2, (x[0] + 1) ** 2 + x[1] ** 2],
+        [(-2, 2)] * 2,
+        ["<= 0.25", "<= 0.5"],
+        1.7451660040609,
+    )
+
+
+def opposed():
+    """A sum that is to be positive and a larger one that is to be negative, in units of 1e6."""
+    return (
+        lambda x: [1e6 * (x[0] + x[1]), x[0] + x[1] ** 2 + 1],
+        [(-2, 2)] * 2,
+        [">= 2e6", "<= -1"],
+        None,
+    )
+
+
+@pytest.mark.parametrize("make", [pair, circles, opposed])
+@pytest.mark.parametrize("seed", [100, 101])
+def test_of_limits_that_contradict_each_other_the_largest_violation_is_the_least(make, seed):
+    values, box, limits, least = make()
+    problem = BlackBox(lambda x: (x[0] ** 2 - 3 * x[1], values(x)), box, limits=limits)
+    if least is None:
+        grid = np.stack(np.meshgrid(*[np.linspace(a, b, 401) for a, b in box]), -1).reshape(-1, 2)
+        rows = np.array([values(x) for x in grid])
+        least = np.maximum(problem.limits.signed(rows).max(axis=1), 0).min()
+    assert least > 0.1
+    assert go(problem, 60, seed=seed).verdict.violation <= 1.1 * least
+
+
 def test_without_constraints_rosenbrock_is_solved():
     result = go(get("rosenbrock", d=2, low=-2.0, high=2.0), 70)
     assert result.verdict.objective < 1e-3

@@ -143,8 +143,8 @@ def augmented_branin() -> BlackBox:
     lowered by 0.1 (1 - s).
 
     An evaluation costs 0.1 + 0.9 s units of the resource `cost`, charged where a budget limits it.
-    The limit "s" >= 1 makes sure that only
-    evaluations at the target are answers. Minimum 0.397887 at s = 1.
+    The limit "fidelity" >= 1, of s, makes sure that only evaluations at the target are answers.
+    Minimum 0.397887 at s = 1.
     """
 
     def f(x: Float[np.ndarray, " d"]) -> dict[str, float]:
@@ -155,14 +155,14 @@ def augmented_branin() -> BlackBox:
             + 10 * (1 - 1 / (8 * math.pi)) * math.cos(a)
             + 10
         )
-        return {"objective": value, "s": s}
+        return {"objective": value, "fidelity": s}
 
     return BlackBox(
         f,
         {"a": (-5, 10), "b": (0, 15), "s": (0, 1)},
         pass_as="vector",
         objective="objective",
-        limits={"s": ">= 1"},
+        limits={"fidelity": ">= 1"},
         name="augmented-branin",
         truth=False,
         best_known=0.39788735772973816,

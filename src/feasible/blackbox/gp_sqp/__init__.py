@@ -6,6 +6,7 @@ the room's default for them. Begin to read at `gp_sqp.py`, whose docstring has t
 
 - `gp_sqp.py`: `GPSQP`, the Method: its settings, its state, asking and telling.
 - `state.py`: `SQPState`, what it keeps between its steps, and `Pending`, a proposal that is out.
+- `merit.py`: which of two rows is better.
 - `view.py`: the models about a centre, as a step sees them.
 - `interpolant.py`: `Interpolants`, the models themselves.
 - `step.py`: minimising a model subject to models, in a box.

@@ -17,6 +17,8 @@ continuous and 20 to 300 evaluations may be spent.
     g_j is the problem's constraint and a tenth of its tolerance, so that the answer lies inside
     a point that is not 6 times nearer to a row with values than to a failed one is replaced by
         the best by the models of random points that are
+    where none of 3 (d + 2) rows keeps to the limits, merit and step are those of the largest
+        violation, max_j g_j, until one does
     when D falls below `resolution` the local search has converged, and another starts where the
     models know least.
 
@@ -35,6 +37,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -45,8 +48,9 @@ from ..asktell import AskTell, Proposals, say
 from ..sampling import draw, first_start
 from ..space import Space, sample_allowed
 from .interpolant import Interpolants
+from .merit import merit, torn_sizes
 from .state import Pending, SQPState
-from .step import least
+from .step import least, least_worst
 from .view import Evidence, OutputScale, View, spread, typical
 
 if TYPE_CHECKING:
@@ -187,9 +191,8 @@ class GPSQP(AskTell):
             state.penalty, state.error = np.exp(np.clip(ratio, -690, 690)).reshape(m), np.zeros(m)
         mine = np.flatnonzero(known.rows >= state.since)
         mine = mine if len(mine) else np.arange(len(known.f))
-        with np.errstate(over="ignore", invalid="ignore"):
-            merit = known.f[mine] + np.maximum(known.g[mine], 0) @ state.penalty
-        centre = int(mine[np.argmin(np.nan_to_num(merit, nan=np.inf))])
+        merits = merit(state.penalty, known.f[mine], known.g[mine], torn_sizes(problem, state))
+        centre = int(mine[np.argmin(np.nan_to_num(merits, nan=np.inf))])
         wide = state.radius < self.resolution or (state.local_last and state.fails > 0)
         state.local_last = not wide
         return self._step(problem, state, known, centre, GLOBAL if wide else LOCAL)
@@ -235,6 +238,12 @@ class GPSQP(AskTell):
         starts = [np.zeros(len(view.centre)), *best]
         found = None if restart else least(view.model, starts, view.low, view.high, view.margin)
         target = best[0] if found is None else found.z
+        sizes = None if restart else torn_sizes(problem, state)
+        if sizes is not None and found is not None and found.violation > 0:
+            worst = least_worst(
+                partial(view.violations, sizes), [target, *starts], view.low, view.high
+            )
+            target = target if worst is None else worst
         point = view.point(target)
         if local and found is not None:
             self._follow(state, view, found.multipliers)
@@ -247,7 +256,7 @@ class GPSQP(AskTell):
             state.since, state.radius = len(state.f), self.radius
             state.searches, state.fails, state.lengths = state.searches + 1, 0, None
         elif not explore and (
-            not view.gains(target) or np.abs(known.u - point).max(axis=1).min() < 1e-10
+            not view.gains(target, sizes) or np.abs(known.u - point).max(axis=1).min() < 1e-10
         ):
             # the models see nothing better: look closer, at the place they know least
             if local:
@@ -414,10 +423,16 @@ class GPSQP(AskTell):
             state.g = np.vstack([state.g, seen.constraints[i] if whole else np.full(m, math.nan)])
             one = Pending._make(state.pending.pop(tag, (None, DESIGN, -1, math.nan, None)))
             if one.kind != DESIGN and one.centre >= 0:
-                self._learn(state, self._limited(problem, state), one, bool(whole))
+                torn = torn_sizes(problem, state)
+                self._learn(state, self._limited(problem, state), one, bool(whole), torn)
 
     def _learn(
-        self, state: SQPState, g: Float[np.ndarray, "n m"], one: Pending, whole: bool
+        self,
+        state: SQPState,
+        g: Float[np.ndarray, "n m"],
+        one: Pending,
+        whole: bool,
+        torn: Float[np.ndarray, " m"] | None,
     ) -> None:
         """Compare what the models foresaw with what came: trust region and margins."""
         new = len(state.f) - 1
@@ -432,10 +447,10 @@ class GPSQP(AskTell):
                 )
             state.trusted = bool((miss <= TRUST * sizes).all())
             state.error = np.nan_to_num(np.abs(one.constraints - g[new]), nan=0.0, posinf=1e300)
-            with np.errstate(over="ignore", invalid="ignore"):
-                before = state.f[one.centre] + np.maximum(g[one.centre], 0) @ state.penalty
-                gain = before - (state.f[new] + np.maximum(g[new], 0) @ state.penalty)
-                hoped = before - (one.objective + np.maximum(one.constraints, 0) @ state.penalty)
+            f = np.array([state.f[one.centre], state.f[new], one.objective])
+            three = np.vstack([g[one.centre], g[new], one.constraints])
+            before, after, foreseen = merit(state.penalty, f, three, torn).tolist()
+            gain, hoped = before - after, before - foreseen
             foresaw = gain / hoped if hoped > 0 else math.copysign(1.0, gain) if gain else 0.0
             worked = bool(gain > 0 and foresaw > 0.05)
         if one.kind != LOCAL:

@@ -147,4 +147,53 @@ def _towards_feasible(
     return z, np.maximum(at(z)[0][1:] + margin, 0)
 
 
-__all__ = ["Step", "least"]
+def least_worst(
+    violations: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    starts: Iterable[Float[np.ndarray, " d"]],
+    low: Float[np.ndarray, " d"],
+    high: Float[np.ndarray, " d"],
+) -> Float[np.ndarray, " d"] | None:
+    """Minimise the largest violation, max_j v_j(z) in low <= z <= high, as the least t with v_j(z)
+    <= t.
+
+    Args:
+        violations: z -> (m,) values of v and (m, d) slopes.
+        starts: Points (d,) from which SciPy's SLSQP is started.
+        low: (d,) the box.
+        high: (d,) the box.
+
+    Returns:
+        The best of the minimisers found; None where every start failed.
+    """
+    d = len(low)
+    bounds = [*zip(low.tolist(), high.tolist(), strict=True), (None, None)]
+    best: tuple[float, np.ndarray] | None = None
+    for start in starts:
+        z = np.clip(start, low, high)
+        found = minimize(
+            lambda q: (q[d], np.eye(d + 1)[d]),
+            np.append(z, violations(z)[0].max()),
+            jac=True,
+            bounds=bounds,
+            method="SLSQP",
+            options={"maxiter": 60, "ftol": 1e-12},
+            constraints=[
+                {
+                    "type": "ineq",
+                    "fun": lambda q: q[d] - violations(q[:d])[0],
+                    "jac": lambda q: np.column_stack(
+                        [-violations(q[:d])[1], np.ones(len(violations(q[:d])[0]))]
+                    ),
+                }
+            ],
+        )
+        if not np.isfinite(found.x).all():
+            continue
+        z = np.clip(found.x[:d], low, high)
+        worst = float(violations(z)[0].max())
+        if best is None or worst < best[0]:
+            best = worst, z
+    return None if best is None else best[1]
+
+
+__all__ = ["Step", "least", "least_worst"]

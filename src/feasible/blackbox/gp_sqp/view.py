@@ -124,12 +124,32 @@ class View:
         cloud = np.clip(self.cloud * 0.1, self.low, self.high) if near else self.cloud
         return cloud[int(np.argmax(self.model.deviations(cloud).sum(axis=1)))]
 
-    def gains(self, z: Float[np.ndarray, " d"]) -> bool:
-        """True if the step from the centre to z promises a better objective or less violation."""
+    def gains(
+        self, z: Float[np.ndarray, " d"], sizes: Float[np.ndarray, " m"] | None = None
+    ) -> bool:
+        """True if the step from the centre to z promises a better objective or less violation; with
+        sizes of the constraints, a smaller largest violation.
+        """
+        if sizes is not None:
+            at, to = (self.violations(sizes, p)[0].max() for p in (np.zeros_like(z), z))
+            return bool(at - to > 1e-6 * abs(at))
         here, there = self.model.at(np.zeros_like(z))[0], self.model.at(z)[0]
         now, then = (float(np.maximum(v[1:], 0).sum()) for v in (here, there))
         least = PRECISION * max(1.0, abs(float(here[0])))
         return not bool(now - then <= PRECISION and here[0] - there[0] <= least)
+
+    def violations(
+        self, sizes: Float[np.ndarray, " m"], z: Float[np.ndarray, " d"]
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
+        """The constraints that the models foresee at z, divided by sizes, and their slopes."""
+        values, slopes = self.model.at(z)
+        m = np.clip(values[1:], -690.0, 690.0)
+        units = np.array([s.unit for s in self.scales[1:]]) / sizes
+        curved = np.array([s.curved for s in self.scales[1:]])
+        with np.errstate(over="ignore"):
+            value = np.where(curved, np.sinh(m), values[1:]) * units
+            factor = np.where(curved, np.cosh(m), 1.0) * units
+        return np.clip(value, -1e300, 1e300), np.clip(factor, 0, 1e300)[:, None] * slopes[1:]
 
     def foreseen(self, point: Float[np.ndarray, " d"]) -> list[float]:
         """The outputs that the models foresee at a point of the unit cube."""
