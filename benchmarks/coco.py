@@ -23,6 +23,7 @@ import argparse
 import json
 import math
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -321,7 +322,7 @@ def main() -> None:
     args = parser.parse_args()
     ds, instances, fs = ([int(v) for v in a.split(",") if v] for a in (args.d, args.i, args.f))
     if args.what == "run":
-        run(args.suite, ds, instances, args.m.split(","), args.b, fs)
+        run(args.suite, ds, instances, re.split(r",(?![^\[]*\])", args.m), args.b, fs)
     else:
         show(tuple(instances), fs, args.store)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import typer
 
+from feasible.blackbox.default import table as choices
 from feasible.cli import app
 from feasible.core.registry import load_problem, methods, problems
 from feasible.lab.claim import measured, read_evidence
@@ -158,6 +159,12 @@ def _codes(names: Iterable[str]) -> str:
 
 
 # -- the room, the command line, the decisions -----------------------------------------------------
+
+
+def choices_table() -> str:
+    """The table behind the room's choice."""
+    rows = [[situation, f"`{method}`", evidence] for situation, method, evidence in choices()]
+    return table(["the first that applies", "choice", "evidence"], rows)
 
 
 def methods_table() -> str:
@@ -416,6 +423,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "methods.txt": methods_table,
     "problems.txt": problems_table,
     "ranks.txt": benchmark_ranks,
+    "choices.txt": choices_table,
     "choosing.txt": development("engineering"),
     "rough.txt": development("rough"),
 }

@@ -18,14 +18,21 @@ def bowl(x):
 
 PLAIN = BlackBox(bowl, [(-1, 2)] * 3)
 CASES = {
-    "smooth": (PLAIN, {"evaluations": 60}, False, "gp-sqp"),
-    "smooth, in batches": (PLAIN, {"evaluations": 60}, True, "gp-sqp"),
-    "too few": (PLAIN, {"evaluations": 5}, False, "sobol-search"),
-    "many": (PLAIN, {"evaluations": 2000}, False, "cobyqa"),
-    "many, in batches": (PLAIN, {"evaluations": 2000}, True, "cbo-memory"),
-    "by the clock": (PLAIN, {"seconds": 5}, False, "cobyqa"),
+    "smooth": (PLAIN, {"evaluations": 60}, False, "hybrid-sqp"),
+    "smooth, in batches": (PLAIN, {"evaluations": 60}, True, "hybrid-sqp"),
+    "few": (PLAIN, {"evaluations": 5}, False, "hybrid-sqp"),
+    "500": (PLAIN, {"evaluations": 500}, False, "hybrid-sqp"),
+    "501": (PLAIN, {"evaluations": 501}, False, "hybrid-sqp"),
+    "many, in batches": (PLAIN, {"evaluations": 20000}, True, "hybrid-sqp"),
+    "by the clock": (PLAIN, {"seconds": 5}, False, "hybrid-sqp"),
     "open": (
         BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0]),
+        {"evaluations": 60},
+        False,
+        "hybrid-sqp",
+    ),
+    "open, with noise": (
+        BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0], noise=0.1),
         {"evaluations": 60},
         False,
         "cobyqa",
@@ -91,7 +98,7 @@ def test_the_choice_follows_the_documented_rule_and_says_why(case):
 
 
 @pytest.mark.parametrize(
-    "case", ["smooth", "too few", "noise", "whole numbers", "categories", "yes or no"]
+    "case", ["smooth", "few", "open", "noise", "whole numbers", "categories", "yes or no"]
 )
 def test_the_choice_is_run_and_named_in_the_result(case):
     problem, budget, _, expected = CASES[case]
@@ -99,6 +106,18 @@ def test_the_choice_is_run_and_named_in_the_result(case):
     assert result.method == expected
     assert result.chosen
     assert result.verdict.feasible
+
+
+def test_the_table_is_what_explain_default_prints():
+    from typer.testing import CliRunner
+
+    from feasible.blackbox.default import TABLE
+    from feasible.cli import app
+
+    printed = CliRunner().invoke(app, ["explain", "default"], catch_exceptions=False).output
+    for row in TABLE:
+        assert f"  {row.situation}\n    {row.method}\n" in printed
+        assert row.method in methods()
 
 
 def test_a_private_table_gets_the_method_that_keeps_to_rho():

@@ -9,6 +9,8 @@ from labkit import same, toy
 from resume_kit import Counting, interrupt, uninterrupted
 
 import feasible
+from feasible.blackbox import default
+from feasible.blackbox.default import Choice
 from feasible.core import errors
 from feasible.lab import stored as stored_module
 from feasible.lab.store import Store
@@ -103,7 +105,14 @@ def test_a_function_that_answers_otherwise_now_is_found_out_where_the_method_goe
         feasible.solve(toy(counting), "cbo[n_particles=5]", budget=30, store=db, name="r")
 
 
-def test_the_method_that_the_room_chose_is_kept_when_a_larger_budget_would_choose_another(db):
+def test_the_method_that_the_room_chose_is_kept_when_a_larger_budget_would_choose_another(
+    db, monkeypatch
+):
+    by_budget = (
+        Choice("few", lambda f: f.evaluations <= 10, "sobol-search", "there are few", ""),
+        Choice("many", lambda f: True, "cbo-memory", "there are many", ""),
+    )
+    monkeypatch.setattr(default, "TABLE", by_budget)
     first = feasible.solve(toy(), budget=4, store=db, name="r")
     more = feasible.solve(toy(), budget=60, store=db, name="r")
     assert more.method == first.method == "sobol-search"

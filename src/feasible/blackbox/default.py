@@ -1,107 +1,186 @@
-"""The method of the black-box room where none is named, and why. The rule follows races on
-development seeds (docs/blackbox, benchmarks/results/*-development.json).
+"""The method of the black-box room where none is named, and why: a table that a person can read
+and dispute. `feasible explain default` prints it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.budget import Budget
     from .problem import BlackBox
 
-MANY = 500
-"""Evaluations beyond which a proposal of gp-sqp (50 to 150 ms) costs more than it saves."""
 FEW = 300
 """Evaluations up to which the models of bo-qlognehvi, refitted for each proposal, are worth their
 seconds.
 """
 FIT, WIDE = 300, 18
 """Rows and inputs that the network of pfn-cei takes in."""
+NEAR = 200
+"""Evaluations up to which a target is worth a model of its own."""
+MANY = 500
+"""Evaluations beyond which a proposal of gp-sqp (50 to 150 ms) costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the choice looks at.
+
+    Attributes:
+        problem: What is to be solved.
+        evaluations: Of the budget; infinite where it limits none.
+    """
+
+    problem: BlackBox
+    evaluations: float
+
+    @property
+    def private(self) -> bool:
+        """A private table."""
+        return "PrivateTable" in self.problem.kinds()
+
+    @property
+    def target(self) -> bool:
+        """The objective has a positive target."""
+        return self.problem.target is not None and self.problem.target > 0
+
+    @property
+    def jumps(self) -> list[str]:
+        """What makes the values jump."""
+        found = {
+            "some inputs are categories": any(v.choices for v in self.problem.space.variables),
+            "a limit is only a yes or a no": any(q.yes_no for q in self.problem.limits.limits),
+        }
+        return [what for what, so in found.items() if so]
+
+    @property
+    def rough(self) -> list[str]:
+        """What a method that trusts differences of values is misled by."""
+        found = {
+            "the function is noisy": bool(self.problem.noise),
+            "some inputs are whole numbers": bool(self.problem.space.integer.any()),
+        }
+        return self.jumps + [what for what, so in found.items() if so]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row of the table.
+
+    Attributes:
+        situation: When it applies, in words.
+        applies: The same as a test.
+        method: What is chosen.
+        why: A sentence for the user; `{rough}`, `{evaluations:g}` and `{target:g}` are filled in.
+        evidence: Figures, with the command that made them.
+    """
+
+    situation: str
+    applies: Callable[[Facts], bool]
+    method: str
+    why: str
+    evidence: str
+
+
+TABLE: tuple[Choice, ...] = (
+    Choice(
+        "a private table",
+        lambda f: f.private,
+        "private-gsd",
+        "it fits a table to noisy answers of any kind of query, and its errors on marginals were "
+        "those of a graphical model",
+        "`python -m benchmarks private`",
+    ),
+    Choice(
+        f"several objectives, up to {FEW} evaluations",
+        lambda f: f.problem.several and f.evaluations <= FEW,
+        "bo-qlognehvi",
+        "several objectives and {evaluations:g} evaluations: a model of each chooses where the "
+        "front grows most",
+        "docs/blackbox/fronts.md",
+    ),
+    Choice(
+        "several objectives",
+        lambda f: f.problem.several,
+        "pymoo-nsga2",
+        "several objectives and many evaluations: a population covers the front, and its cost does "
+        "not grow with the evaluations",
+        "docs/blackbox/fronts.md",
+    ),
+    Choice(
+        f"a positive target, finite bounds, up to {NEAR} evaluations",
+        lambda f: f.target and f.problem.space.bounded and f.evaluations <= NEAR,
+        "ccbo",
+        "the objective should be {target:g}, and ccbo models its value instead of the distance, "
+        "and where experiments fail",
+        "docs/blackbox/ccbo.md",
+    ),
+    Choice(
+        f"categories, or a limit that is only yes or no; up to {FIT} evaluations, {WIDE} inputs",
+        lambda f: bool(f.jumps) and f.evaluations <= FIT and f.problem.space.d <= WIDE,
+        "pfn-cei",
+        "{rough}: a statistical model is not misled by jumps, and the network's is there in "
+        "milliseconds",
+        "`python -m benchmarks rough`",
+    ),
+    Choice(
+        "categories, or a limit that is only yes or no",
+        lambda f: bool(f.jumps) and f.problem.space.bounded,
+        "cbo-memory",
+        "{rough}: a population is not misled by jumps and noise, and may grow",
+        "`python -m benchmarks rough`",
+    ),
+    Choice(
+        "noise or whole numbers, an input without a bound",
+        lambda f: bool(f.rough) and not f.problem.space.bounded,
+        "cobyqa",
+        "{rough}, and an input has no finite bound: cobyqa needs none and believes no difference "
+        "of two values",
+        "no other method here takes such a problem",
+    ),
+    Choice(
+        f"noise or whole numbers, up to {MANY} evaluations",
+        lambda f: bool(f.rough) and f.evaluations <= MANY,
+        "gp-sqp",
+        "{rough}: on six engineering problems (development seeds) no method had a better rank with "
+        "noise or an input in steps",
+        "`python -m benchmarks rough`",
+    ),
+    Choice(
+        "noise or whole numbers",
+        lambda f: bool(f.rough),
+        "cbo-memory",
+        "{rough}: a population is not misled by jumps and noise, and may grow",
+        "`python -m benchmarks rough`",
+    ),
+    Choice(
+        "real inputs, values that repeat; any bounds, limits, equalities, budget",
+        lambda f: True,
+        "hybrid-sqp",
+        "the inputs are real and the values repeat: a model first, then differences that know the "
+        "curvature, which is exact, then restarts",
+        "bbob, bbob-constrained: `python -m benchmarks.coco show`; CUTEst: `python -m "
+        "benchmarks.s2mpj show`",
+    ),
+)
+"""The choice: the first row that applies."""
 
 
 def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[str, str]:
-    """The default method. The rule follows races on development seeds (docs/blackbox/index.md,
-    benchmarks/results/*-development.json).
-    """
-    if "PrivateTable" in problem.kinds():
-        return (
-            "private-gsd",
-            "it fits a table to noisy answers of any kind of query, and its errors on marginals "
-            "were those of a graphical model",
-        )
-    evaluations, space = budget.get("evaluations"), problem.space
-    if problem.several:
-        return _several(problem, evaluations)
-    if not space.bounded:
-        return (
-            "cobyqa",
-            "an input has no finite bound, and cobyqa is the method here that needs none",
-        )
-    if problem.target is not None and problem.target > 0 and (evaluations or math.inf) <= 200:
-        return (
-            "ccbo",
-            f"the objective should be {problem.target:g}, and ccbo models its value instead of the "
-            "distance, and where experiments fail",
-        )
-    if evaluations is not None and evaluations < space.d + 3:
-        return (
-            "sobol-search",
-            f"{evaluations:g} evaluations of {space.d} inputs are too few for a model, so the box "
-            "is covered evenly",
-        )
-    jumps = {
-        "some inputs are categories": any(v.choices for v in space.variables),
-        "a limit is only a yes or a no": any(q.yes_no for q in problem.limits.limits),
-    }
-    facts = jumps | {
-        "the function is noisy": bool(problem.noise),
-        "some inputs are whole numbers": bool(space.integer.any()),
-    }
-    rough = " and ".join(what for what, so in facts.items() if so)
-    if any(jumps.values()) and space.d <= WIDE and evaluations is not None and evaluations <= FIT:
-        return (
-            "pfn-cei",
-            f"{rough}: a statistical model is not misled by jumps, and the network's is there in "
-            "milliseconds",
-        )
-    many = evaluations is None or evaluations > MANY
-    if any(jumps.values()) or (many and (rough or batches)):
-        return (
-            "cbo-memory",
-            f"{rough or 'many evaluations in batches'}: a population is not misled by jumps and "
-            "noise, and may grow",
-        )
-    if many:
-        return (
-            "cobyqa",
-            "the inputs are continuous, the values repeat, and with so many evaluations a cheap "
-            "local model is enough",
-        )
-    if rough:
-        return (
-            "gp-sqp",
-            f"{rough}: on six engineering problems (development seeds) no method had a better rank "
-            "with noise or an input in steps",
-        )
-    return "gp-sqp", (
-        "the inputs are continuous and the values repeat: on the thirteen engineering problems at "
-        "100 evaluations (development seeds) "
-        "it had the best rank and was feasible in every trial"
+    """The default method and why: the first row of `TABLE` that applies."""
+    facts = Facts(problem, budget.get("evaluations") or math.inf)
+    row = next(r for r in TABLE if r.applies(facts))
+    if facts.private:
+        return row.method, row.why
+    target = math.nan if problem.target is None else problem.target
+    return row.method, row.why.format(
+        rough=" and ".join(facts.rough), evaluations=facts.evaluations, target=target
     )
 
 
-def _several(problem: BlackBox, evaluations: float | None) -> tuple[str, str]:
-    """Return the default for several objectives."""
-    if evaluations is not None and evaluations <= FEW:
-        return (
-            "bo-qlognehvi",
-            f"{len(problem.reader.objectives)} objectives and {evaluations:g} evaluations: a model "
-            "of each chooses where the front grows most",
-        )
-    return (
-        "pymoo-nsga2",
-        f"{len(problem.reader.objectives)} objectives and many evaluations: a population covers "
-        "the front, and its cost does not grow with the evaluations",
-    )
+def table() -> list[tuple[str, str, str]]:
+    """Situation, method and evidence of each row, in order."""
+    return [(r.situation, r.method, r.evidence) for r in TABLE]

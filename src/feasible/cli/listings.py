@@ -204,15 +204,20 @@ def papers(json: JsonOption = False) -> None:
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="A method, a problem or a paper.")],
+    name: Annotated[str, typer.Argument(help="A method, a problem, a paper, or 'default'.")],
     json: JsonOption = False,
 ) -> None:
-    """Say what a method, problem or paper is: source, settings, and a call to copy."""
+    """Say what a method, problem or paper is: source, settings, and a call to copy; for `default`,
+    which method is chosen when none is named.
+    """
     from ..core.errors import UnknownName, nearest
     from ..core.registry import methods as all_methods, problems as all_problems
     from ..lab.papers import papers as listed
 
-    if name in all_methods():
+    data: dict[str, Any]
+    if name == "default":
+        text, data = _choosing()
+    elif name in all_methods():
         text, data = _method(name)
     elif name in all_problems():
         text, data = _problem(name)
@@ -234,6 +239,22 @@ def explain(
         emit(data)
     else:
         typer.echo(text)
+
+
+def _choosing() -> tuple[str, dict[str, Any]]:
+    """Return the tables behind the rooms' choices."""
+    from ..core.registry import catalogues
+
+    lines = ["Where no method is named, the first of these that applies:"]
+    data: dict[str, Any] = {}
+    for catalogue in catalogues():
+        rows = () if catalogue.choosing is None else catalogue.choosing()
+        lines += ["", catalogue.room] if rows else []
+        for situation, method, evidence in rows:
+            row = {"situation": situation, "method": method, "evidence": evidence}
+            data.setdefault(catalogue.room, []).append(row)
+            lines += [f"  {situation}", f"    {method}", f"    evidence: {evidence}"]
+    return "\n".join(lines), data
 
 
 def _method(name: str) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -73,6 +73,8 @@ class Catalogue:
         study_file: "module:function" of what reads a study file's table as a `StudyFile`; see
             `read_study`.
         stored: "module:function" of what reads `Problem.declaration`; see `lab.shown`.
+        choosing: The table behind `default`, as (situation, method, evidence), of which the first
+            row that applies counts; for `feasible explain default`.
     """
 
     room: str
@@ -84,6 +86,7 @@ class Catalogue:
     study_file: str | None = None
     wraps: str = ""
     stored: str | None = None
+    choosing: Callable[[], Sequence[tuple[str, str, str]]] | None = None
 
     @classmethod
     def of_room(
@@ -94,6 +97,7 @@ class Catalogue:
         study_file: str | None = None,
         wraps: str = "",
         stored: str | None = None,
+        choosing: Callable[[], Sequence[tuple[str, str, str]]] | None = None,
     ) -> Catalogue:
         """Chain the entries of a room and of its folders, in the order of their names.
 
@@ -105,6 +109,7 @@ class Catalogue:
             study_file: "module:function" of what reads a study file, see `read_study`.
             wraps: a call that makes a problem of this room of a plain function.
             stored: "module:function" of what reads a stored declaration.
+            choosing: the table behind the rule.
         """
         room = importlib.import_module(package)
         folders = sorted(m.name for m in pkgutil.iter_modules(room.__path__) if m.ispkg)
@@ -121,6 +126,7 @@ class Catalogue:
             study_file,
             wraps,
             stored,
+            choosing,
         )
 
 

@@ -113,23 +113,28 @@ class Cube:
         """The nearest coordinates inside the bounds."""
         return np.clip(u, self.lower, self.upper)
 
-    def inner(self, limited: bool) -> BlackBox:
-        """The cube itself as a problem, for methods that search it.
+    def inner(self) -> BlackBox:
+        """The cube itself as a problem with the same limits, for methods that search it.
 
         Its first point is x0; without one the middle, where there are no limits.
-
-        Args:
-            limited: Whether there are limits.
         """
         start = first_start(self.problem)
         if start is not None:
             at = np.clip(self.u(start[None])[0], 0.0, 1.0)
         else:
-            at = None if limited else np.full(self.k, 0.5)
+            at = None if self.problem.limits.limits else np.full(self.k, 0.5)
         if at is not None and not self.allowed(at[None])[0]:
             at = None
         known = None if self.problem.known is None else self.allowed
-        return BlackBox(None, bounds=[(0.0, 1.0)] * self.k, known=known, x0=at, name="cube")
+        return BlackBox(
+            None,
+            bounds=[(0.0, 1.0)] * self.k,
+            limits=self.problem.limits,
+            known=known,
+            x0=at,
+            tolerance=self.problem.tolerance,
+            name="cube",
+        )
 
 
 __all__ = ["Cube"]

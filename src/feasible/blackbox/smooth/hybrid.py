@@ -3,8 +3,8 @@
 It minimises f(x) under limits g(x) <= 0, h(x) = 0 in a box or without one, all known by evaluations
 only. Values should repeat, to the last digits where the optimum is to be exact.
 
-    model    gp-sqp, one proposal a time, until its trust region has shrunk: at least 5, at most 20
-             evaluations for each input
+    model    gp-sqp, one proposal a time, until its trust region has shrunk: at least 5 (with limits
+             10), at most 20 evaluations for each input
     local    SQP from the best row (`sqp.py`) until it converges
     sum?     without limits: where the objective is a sum over the inputs, a search along each axis
              (`lines.py`), then local again
@@ -101,7 +101,8 @@ class Hybrid(AskTell):
     minimise f(x)  subject to  g(x) <= 0,  h(x) = 0,  low <= x <= high (any of them open)
 
     Attributes:
-        few: Evaluations for each input that the model gets at least.
+        few: Evaluations for each input that the model gets at least; twice as many with limits,
+            since the steps on their slopes alone creep where limits are curved.
         many: Evaluations for each input that it gets at most.
         shrunk: Half-width of its trust region that ends it, in units of the box.
         round: Evaluations for each input in a round of an explorer.
@@ -143,10 +144,8 @@ class Hybrid(AskTell):
     def init(self, problem: BlackBox, rng: np.random.Generator) -> HybridState:
         """No rows, and the model's initial design."""
         cube = Cube.of(problem)
-        limited = bool(problem.limits.limits)
         seeds = rng.spawn(1)[0]
-        inner = cube.inner(limited)
-        return HybridState(rng, Rows.none(cube.k), GPSQP().init(inner, seeds))
+        return HybridState(rng, Rows.none(cube.k), GPSQP().init(cube.inner(), seeds))
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -159,7 +158,9 @@ class Hybrid(AskTell):
         with np.errstate(all="ignore"):
             wanted = self._wanted(cube, state)
             if wanted is None:
-                out = self._propose(cube, state, n)
+                left = int(self.few * cube.k) - state.rows.n  # of the design, what must come anyway
+                design = max(min(len(state.model.design), left), 1)
+                out = self._propose(cube, state, design if n is None else n)
             else:
                 waiting = [u for u, _ in state.pending.values()]
                 new: list[np.ndarray] = []
@@ -188,9 +189,9 @@ class Hybrid(AskTell):
         return cube.u(draw(cube.problem, state.rng))
 
     @staticmethod
-    def _propose(cube: Cube, state: HybridState, n: int | None) -> list[tuple[np.ndarray, int]]:
+    def _propose(cube: Cube, state: HybridState, n: int) -> list[tuple[np.ndarray, int]]:
         """Return proposals of the model, with its tags."""
-        inner = cube.inner(bool(cube.problem.limits.limits))
+        inner = cube.inner()
         asked = GPSQP().ask(inner, state.model, n)
         return list(zip(asked.x, asked.tag.tolist(), strict=True))
 
@@ -202,8 +203,9 @@ class Hybrid(AskTell):
         n = rows.n
         match state.phase:
             case 0:
+                least = min(self.few * (2 if ground.m else 1), self.many) * k
                 shrunk = state.model.radius <= self.shrunk
-                if n < self.few * k or rows.leader < 0 or (n < self.many * k and not shrunk):
+                if n < least or rows.leader < 0 or (n < self.many * k and not shrunk):
                     raise Propose
                 state.unit = scale(rows)
                 self._start(ground, state, rows.leader, first=True, after=SUM)
@@ -326,7 +328,7 @@ class Hybrid(AskTell):
         u, f, g = state.rows.u[i], state.rows.f[i], state.rows.g[i]
         if tag == TOLD and not ((u >= 0).all() and (u <= 1).all()):
             return
-        inner = cube.inner(bool(cube.problem.limits.limits))
+        inner = cube.inner()
         status = 0 if math.isfinite(f) else 2
         row = Observations(
             u[None].copy(),

@@ -72,7 +72,8 @@ def minimize(
         maxfev: Evaluations at most; None for 100 (d + 1). The search uses them all: once it has
             converged it looks elsewhere.
         seed: From which all randomness derives.
-        catol: Violation of a constraint up to which a point counts as feasible.
+        catol: Violation of a constraint, in units of its bound or, where that is 0, of the spread
+            of its first values, up to which a point counts as feasible.
         method: A `Hybrid` with settings of its own.
         jac: Not used, with a warning.
         hess: Not used.
@@ -80,9 +81,9 @@ def minimize(
 
     Returns:
         SciPy's OptimizeResult: x and fun (the best point evaluated), maxcv (its largest
-        violation), nfev, nit (steps of the search), success (True where it is feasible), status
-        (0 the evaluations are used up, or no other point lies in the box; 2 nothing feasible was
-        found; 3 stopped by the callback), message.
+        violation, in the constraint's own unit), nfev, nit (steps of the search), success (True
+        where it is feasible), status (0 the evaluations are used up, or no other point lies in the
+        box; 2 nothing feasible was found; 3 stopped by the callback), message.
 
     Raises:
         ArgumentError: An argument that cannot be.
@@ -150,13 +151,19 @@ def minimize(
     return OptimizeResult(
         x=start if best is None else np.array(best.x),
         fun=np.nan if best is None else float(best.objective),
-        maxcv=np.nan if best is None else float(found.verdict.violation),
+        maxcv=np.nan if best is None else _excess(problem, best),
         nfev=int(found.spent["evaluations"]),
         nit=found.steps,
         status=status,
         success=feasible,
         message=message,
     )
+
+
+def _excess(problem: BlackBox, best: Observation) -> float:
+    """Return the largest violation in the constraints' own units; inf where one is not known."""
+    slacks = [q.slack(best.metrics.get(q.name, np.nan)) for q in problem.limits.limits]
+    return max([0.0, *(np.inf if s != s else -s for s in slacks)])
 
 
 @dataclass(frozen=True)

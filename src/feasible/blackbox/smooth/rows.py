@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 GRAIN, COARSE = 2.0**-52, 2.0**-23
 """Relative resolution of values that were computed in double and in single precision."""
+INSIDE = 1e-3
+"""Share of the tolerance that the search keeps away from the limits: it meets them far better."""
 
 
 class Wanted(Exception):
@@ -119,12 +121,14 @@ class Ground:
         cube: The coordinates.
         kept: (m,) columns of the signed limits that count, of an equality one of its two.
         equal: (m,) True for equalities.
+        inside: (m,) how far inside the others the search aims, so that answers keep to them.
     """
 
     rows: Rows
     cube: Cube
     kept: np.ndarray
     equal: Bool[np.ndarray, " m"]
+    inside: Float[np.ndarray, " m"]
 
     @classmethod
     def of(cls, rows: Rows, cube: Cube) -> Ground:
@@ -138,7 +142,15 @@ class Ground:
             kept += range(column, column + use)
             equal += [q.low == q.high] * use
             column += sides
-        return cls(rows, cube, np.array(kept, dtype=int), np.array(equal, dtype=bool))
+        columns, problem = np.array(kept, dtype=int), cube.problem
+        first = rows.g[: min(rows.n, max(cube.k + 1, 5))]
+        first = first[np.isfinite(first).all(axis=1)]
+        inside = (
+            problem.limits.inside(INSIDE * min(problem.tolerance, 1e-6), first)[columns]
+            if kept
+            else np.empty(0)
+        )
+        return cls(rows, cube, columns, np.array(equal, dtype=bool), inside)
 
     @property
     def m(self) -> int:
@@ -147,7 +159,7 @@ class Ground:
 
     def row(self, i: int) -> tuple[float, Float[np.ndarray, " m"]]:
         """Objective and limits of a row."""
-        return float(self.rows.f[i]), self.rows.g[i, self.kept]
+        return float(self.rows.f[i]), self.rows.g[i, self.kept] + self.inside
 
     def at(self, u: Float[np.ndarray, " k"]) -> tuple[float, Float[np.ndarray, " m"]]:
         """Objective and limits at coordinates; NaN where a known constraint forbids them.
