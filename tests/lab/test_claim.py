@@ -184,6 +184,7 @@ def test_more_seeds_are_run_where_the_claim_is_undecided_and_only_there():
     assert evidence["seeds"] == [0, 1, 2, 3, 4, 5, 6]
     assert {r["seed"] for r in evidence["per_seed"]} == set(range(7))
     assert (evidence["first_seeds"], evidence["most_seeds"]) == (4, 7)
+    assert evidence["command"] == "feasible reproduce cbo --scale smoke --most-seeds 7"
     ran.clear()
     assert run_claim(tiny(YES), "smoke", [0, 1], race=watched, most_seeds=7)["seeds"] == [0, 1]
     assert run_claim(tiny(OPEN), "smoke", [0, 1], race=watched)["seeds"] == [0, 1]

@@ -312,13 +312,14 @@ def run_claim(
         if p.values is not None and p.bar != REPORTED and not any(p.values is v for v in tables):
             tables.append(p.values)
     state = _state(parts)
+    more_seeds = "" if most_seeds in (0, 2 * len(seeds)) else f" --most-seeds {most_seeds}"
     return plain(
         {
             "slug": claim.slug,
             "claim": claim.statement,
             "state": state,
             "holds": {HOLDS: True, FAILS: False}.get(state),
-            "command": f"feasible reproduce {claim.slug} --scale {scale}",
+            "command": f"feasible reproduce {claim.slug} --scale {scale}{more_seeds}",
             "scale": scale,
             "seeds": used,
             "first_seeds": len(seeds),

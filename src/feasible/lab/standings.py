@@ -34,13 +34,15 @@ from .outcomes import (
     solved,
     user_value,
 )
-from .significance import holm, in_a_sentence, signed_rank, signed_rank_p
+from .significance import FEWEST_PAIRS, MOST_EXACT, holm, in_a_sentence, signed_rank, signed_rank_p
 from .trials import Contest, Race, Trial
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
+    "FEWEST_PAIRS",
+    "MOST_EXACT",
     "Standings",
     "format_p",
     "format_standings",
