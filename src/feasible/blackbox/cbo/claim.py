@@ -47,6 +47,11 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     smoke, paper = scale == "smoke", scale == "paper"
     seeds = tuple(seeds)[:2] if smoke else tuple(seeds)
     many = tuple(range(20)) if paper and len(seeds) < 20 else seeds
+
+    def times(k: int) -> tuple[int, ...]:
+        """Seeds for a share of successes: few cannot show one above 0.9 (36 successes do)."""
+        return seeds if smoke else tuple(s + 1000 * i for i in range(k) for s in seeds)
+
     swarm = CBO.paper(n_particles=200, sigma=1.6, noise="isotropic", alpha=100.0, spread=0.5)
     hops = {"hopping s=0.7": Hopping(s=0.7), "hopping s=0.4": Hopping(s=0.4)}
     ours, theirs = (
@@ -57,13 +62,13 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     found = [
         # 200 samples x 250 steps; the gradient baselines take the paper's 1e4 steps of 2 d = 4
         # evaluations
-        Experiment("canyon", [canyon()], {"cbo": swarm} | hops, {"evaluations": 50_000}, many),
+        Experiment("canyon", [canyon()], {"cbo": swarm} | hops, {"evaluations": 50_000}, times(8)),
         Experiment(
             "canyon, gradients",
             [canyon()],
             {"gradient-descent": GradientDescent(), "langevin": Langevin()},
             {"evaluations": 4_000 if smoke else 40_000},
-            many,
+            times(4),
         ),
         Experiment(
             "same settings",
@@ -251,7 +256,8 @@ claim = Claim(
     limits={
         "desk": "peers at 2e3 evaluations in d = 4, 10 instead of 2e5 in d = 4, 10, 20, and "
         "without NGOpt, which takes up to 0.1 s for "
-        "a proposal. Five seeds instead of 20 on the canyon. Digits instead of MNIST.",
+        "a proposal. 40 seeds on the canyon, 20 of the gradient baselines. Digits instead of "
+        "MNIST.",
         "smoke": "two seeds, 1e3 gradient steps, d = 4 only, no peers but cbx; two epochs of the "
         "digits net, without a bar.",
     },
