@@ -144,7 +144,7 @@ def _evidence(slug: str) -> str:
     rows = [
         [p["statement"], measured(p), p["bar"], p["state"] or "reported"] for p in found["parts"]
     ]
-    why = f"\n{found['why']}\n" if found.get("why") else ""
+    why = "".join(f"\n{found[k]}\n" for k in ("note", "why") if found.get(k))
     return (
         f"### {slug}\n\n{found['claim']}\n\nCommand: `{found['command']}`, seeds "
         f"{', '.join(map(str, found['seeds']))}, "
