@@ -23,6 +23,7 @@ from .core.threads import DEFAULT as THREADS
 
 if TYPE_CHECKING:
     from .lab.raced import RaceResult
+    from .lab.rows import RunRow
     from .lab.store import Store
 
 
@@ -41,6 +42,7 @@ def solve(
     evaluation_timeout: float | None = RunOptions.evaluation_timeout,
     find_feasible: bool = RunOptions.find_feasible,
     stop_at: float | None = RunOptions.stop_at,
+    accept_changes: bool = False,
     progress: bool | None = None,
     threads: int | None = RunOptions.threads,
     take_over: bool = False,
@@ -70,6 +72,9 @@ def solve(
         stop_at: Stop with the evaluation that is feasible and reaches this value of the objective,
             in your own sense: at least it where the objective is maximised, at most it otherwise;
             of an objective with a target, the distance from it; of several, the hypervolume.
+        accept_changes: Where the source of the problem's functions or of the method changed since
+            the run of that name began: go on with its stored rows. Otherwise that is an error which
+            says what changed.
         progress: Show on standard error what is spent, the time that is left and the best feasible
             value; None: in a terminal and in a notebook.
         threads: Threads of BLAS, OpenMP and torch inside the run, part of the result; None: one, or
@@ -155,6 +160,7 @@ def solve(
                     spec,
                     notes,
                     take_over,
+                    accept_changes,
                 )
         with closing(engine_of(options)) as engine:
             result = run(
@@ -211,9 +217,10 @@ def _solve_stored(
     spec: dict[str, Any],
     notes: Sequence[str],
     take_over: bool,
+    accept_changes: bool,
 ) -> Result:
-    from .lab.again import check_method
-    from .lab.fingerprint import check_same
+    from .lab.again import check_method, check_source
+    from .lab.fingerprint import check_same, source_of
     from .lab.shown import facts_of
     from .lab.stored import build_method, drive, stored_result
     from .lab.trust import check_trusted, remember, sources
@@ -234,9 +241,12 @@ def _solve_stored(
                 **spec,
                 "fingerprint": plain(problem.fingerprint()),
                 "shown": facts_of(problem),
+                "source": source_of(problem, method),
             },
         )
         return drive(where, row, problem, method, observers=observers, notes=notes)
+    if row.kind == "study" and "migrated" in row.spec:
+        return _work_migrated(where, row, problem, budget, spec["options"], accept_changes)
     if row.kind != "solve":
         raise StoreError(f"run '{name}' is a {row.kind}, which solve cannot drive")
     for what, stored, now in (("problem", row.problem, problem.name), ("seed", row.seed, seed)):
@@ -261,6 +271,8 @@ def _solve_stored(
             "part of its result: leave it out, or give another name"
         )
     spec["options"]["threads"] = began
+    row, said = check_source(where, row, problem, method, accept=accept_changes)
+    notes = [*notes, *said]
     goals = ("find_feasible", "stop_at")
     stays = all(row.spec["options"].get(g) == spec["options"][g] for g in goals)
     if (
@@ -268,12 +280,42 @@ def _solve_stored(
         and stays
         and all(budget.get(k, 0) <= v for k, v in row.budget.items())
     ):
-        return stored_result(where, row, problem)
+        done = stored_result(where, row, problem)
+        done.notes += [note for note in said if note not in done.notes]
+        return done
     changed = {k: spec[k] if k == "options" else v for k, v in row.spec.items()}
     if dict(budget) != row.budget or changed != row.spec:
         amended = {"budget": dict(budget), "spec": changed}
         row = where.amend_run(row.id, lambda _: amended, take_over=take_over)
     return drive(where, row, problem, method, observers=observers, notes=notes, take_over=take_over)
+
+
+def _work_migrated(
+    store: Store,
+    row: RunRow,
+    problem: Problem,
+    budget: Budget,
+    options: Mapping[str, Any],
+    accept: bool,
+) -> Result:
+    """Go on with a run that was migrated, which is a study, until its budget is used up."""
+    from .lab.again import check_source
+    from .lab.fingerprint import check_same
+    from .lab.stored import build_method
+    from .lab.study import Study
+    from .lab.trust import check_trusted, sources
+
+    check_trusted(sources({"method": row.spec.get("method")}), f"run '{row.name}'")
+    method = build_method(row.spec.get("method"), row.method)
+    check_same(row, problem)
+    row, notes = check_source(store, row, problem, method, accept=accept)
+    if any(limit > row.budget.get(resource, 0) for resource, limit in budget.items()):
+        store.update_run(row.id, budget={**row.budget, **budget})
+    study = Study(store, store.run(row.id), problem, method)
+    study.work(retry=options["retry"], timeout=options["evaluation_timeout"])
+    result = study.result()
+    result.notes += notes
+    return result
 
 
 def race(
@@ -289,6 +331,7 @@ def race(
     on_failure: str = RACING.on_failure,
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
+    accept_changes: bool = False,
     progress: bool | None = None,
     threads: int | None = None,
 ) -> RaceResult:
@@ -309,6 +352,7 @@ def race(
         on_failure: "skip" lets a trial go on after a failed evaluation, "raise" ends it.
         trial_timeout: Seconds after which a trial is killed and counts as failed.
         stop_at: As in `solve`, for every trial; or by problem.
+        accept_changes: As in `solve`.
         progress: Show on standard error the trials, and the time that is left; None: in a terminal
             and in a notebook.
         threads: As in `solve`, for every trial. More than one needs jobs=1 and no trial_timeout: a
@@ -337,6 +381,7 @@ def race(
             trial_timeout=trial_timeout,
             stop_at=stop_at,
             threads=threads,
+            accept_changes=accept_changes,
         )
 
 

@@ -11,12 +11,12 @@ class Counting:
     """A function that counts its calls and may be told to misbehave at one of them."""
 
     def __init__(self, at: int = -1, what=None):
-        self.calls, self.at, self.what = 0, at, what
+        self.calls, self.plan = 0, (at, what or print)
 
     def __call__(self, x):
         self.calls += 1
-        if self.calls == self.at:
-            self.what()
+        if self.calls == self.plan[0]:
+            self.plan[1]()
         return bowl(x)
 
 

@@ -32,7 +32,7 @@ def fail():
 
 
 def test_solving_a_finished_run_again_is_answered_from_the_store_with_no_call(db):
-    first = feasible.solve(toy(), "cbo-memory", budget=50, store=db, name="r")
+    first = feasible.solve(toy(Counting()), "cbo-memory", budget=50, store=db, name="r")
     counting = Counting()
     again = feasible.solve(toy(counting), "cbo-memory", budget=50, store=db, name="r")
     assert counting.calls == 0
@@ -85,7 +85,7 @@ def test_a_run_interrupted_many_times_is_still_the_uninterrupted_one(db):
     for at in (1, 2, 3, 5, 9, 4, 1):
         feasible.solve(toy(Counting(at, interrupt)), "cbo-memory", budget=60, store=db, name="r")
     same(
-        feasible.solve(toy(), "cbo-memory", budget=60, store=db, name="r"),
+        feasible.solve(toy(Counting()), "cbo-memory", budget=60, store=db, name="r"),
         uninterrupted("cbo-memory", 60),
     )
 
@@ -210,7 +210,7 @@ def test_a_failed_run_that_is_resumed_with_skip_goes_on(db):
     with pytest.raises(errors.EvaluationFailed):
         feasible.solve(toy(Counting(5, fail)), "random-search", budget=20, store=db, name="r")
     result = feasible.solve(
-        toy(), "random-search", budget=20, store=db, name="r", on_failure="skip"
+        toy(Counting()), "random-search", budget=20, store=db, name="r", on_failure="skip"
     )
     assert result.spent["evaluations"] == 20
     assert any("1 evaluations without a value" in n for n in result.notes)

@@ -51,7 +51,7 @@ def test_extending_a_resource_without_a_limit_is_an_error(db):
 
 
 def test_a_smaller_budget_on_a_finished_run_is_answered_from_the_store(db):
-    first = feasible.solve(toy(), "random-search", budget=20, store=db, name="r")
+    first = feasible.solve(toy(Counting()), "random-search", budget=20, store=db, name="r")
     counting = Counting()
     again = feasible.solve(toy(counting), "random-search", budget=10, store=db, name="r")
     assert counting.calls == 0

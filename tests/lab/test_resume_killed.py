@@ -96,7 +96,9 @@ def test_kill_9_of_the_driver_many_times_repeats_no_stored_evaluation_and_change
     calls = [tuple(eval(line)) for line in lines(log)]
     assert len(calls) <= 150 + kills
     assert len(set(calls)) == 150
-    result = feasible.solve(toy(), "cbo[n_particles=10]", budget=150, store=str(db), name="r")
+    result = feasible.solve(
+        toy(), "cbo[n_particles=10]", budget=150, store=str(db), name="r", accept_changes=True
+    )
     same(result, uninterrupted("cbo[n_particles=10]", 150))
     for earlier in stored_at_kill:
         final = {tuple(r.tolist()): i for i, r in enumerate(result.ledger.all().x)}
@@ -123,7 +125,9 @@ def test_after_kill_9_of_a_driver_with_workers_nothing_is_left_and_resume_starts
         first.append(time.monotonic())
         return bowl(x)
 
-    result = feasible.solve(toy(fun), "cbo[n_particles=10]", budget=150, store=str(db), name="r")
+    result = feasible.solve(
+        toy(fun), "cbo[n_particles=10]", budget=150, store=str(db), name="r", accept_changes=True
+    )
     assert first[0] - started < 5
     assert left + len(first) <= 150 + 2
     same(result, uninterrupted("cbo[n_particles=10]", 150))
@@ -136,7 +140,14 @@ def test_a_live_driver_keeps_a_second_one_out(tmp_path):
         while len(lines(log)) < 3:
             time.sleep(0.01)
         with pytest.raises(errors.RunBusy, match=f"process {pid}"):
-            feasible.solve(toy(), "cbo[n_particles=10]", budget=150, store=str(db), name="r")
+            feasible.solve(
+                toy(),
+                "cbo[n_particles=10]",
+                budget=150,
+                store=str(db),
+                name="r",
+                accept_changes=True,
+            )
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -151,7 +162,9 @@ def test_a_pid_that_was_used_again_does_not_keep_anybody_out(db):
         state="running",
     )
     assert (
-        feasible.solve(toy(), "random-search", budget=10, store=db, name="r").spent["evaluations"]
+        feasible.solve(toy(Counting()), "random-search", budget=10, store=db, name="r").spent[
+            "evaluations"
+        ]
         == 10
     )
 

@@ -14,6 +14,7 @@ import typer
 from .common import fail
 from .deleting import delete
 from .listings import explain, methods, papers, problems, reproduce
+from .migrate import migrate
 from .races import race
 from .reports import report
 from .rooms import Commands
@@ -38,6 +39,7 @@ for command in (
     ask,
     tell,
     delete,
+    migrate,
     reproduce,
     papers,
     problems,

@@ -19,6 +19,7 @@ from .common import (
     open_store,
     quiet_stdout,
 )
+from .trust import AcceptOption
 
 if TYPE_CHECKING:
     from ..lab.trials import Race
@@ -68,6 +69,7 @@ def race(
         ),
     ] = None,
     threads: ThreadsOption = None,
+    accept_changes: AcceptOption = False,
     engine: Annotated[str, typer.Option("--engine", help="Where trials run: local.")] = "local",
     json: JsonOption = False,
 ) -> None:
@@ -98,6 +100,7 @@ def race(
                 progress=False,
                 stop_at=stop_at,
                 threads=threads,
+                accept_changes=accept_changes,
             )
         finally:
             watching.stop()

@@ -24,7 +24,7 @@ from .common import (
     quiet_stdout,
 )
 from .holding import list_store
-from .trust import TrustOption
+from .trust import AcceptOption, TrustOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ def solve(
     ] = RunOptions.stop_at,
     threads: ThreadsOption = None,
     take_over: TakeOverOption = False,
+    accept_changes: AcceptOption = False,
     output: Annotated[
         str | None,
         typer.Option(
@@ -131,6 +132,7 @@ def solve(
                 stop_at=stop_at,
                 threads=threads,
                 take_over=take_over,
+                accept_changes=accept_changes,
             )
         finally:
             progress.stop()
@@ -193,6 +195,7 @@ def resume(
     ] = None,
     trust: TrustOption = False,
     take_over: TakeOverOption = False,
+    accept_changes: AcceptOption = False,
     json: JsonOption = False,
 ) -> None:
     """Go on with a run or race that was stopped, or work on a study whose problem has a function.
@@ -200,6 +203,7 @@ def resume(
     """
     from ..core.budget import Budget
     from ..core.errors import ArgumentError
+    from ..lab.again import check_source
     from ..lab.console import RaceProgress, SolveProgress
     from ..lab.race import resume_race
     from ..lab.shown import shown_problem
@@ -222,7 +226,14 @@ def resume(
         watching = RaceProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
-                race = resume_race(where, reference, jobs=jobs, observers=watching, trust=True)
+                race = resume_race(
+                    where,
+                    reference,
+                    jobs=jobs,
+                    observers=watching,
+                    trust=True,
+                    accept_changes=accept_changes,
+                )
             finally:
                 watching.stop()
         print_race(out, race, json=json, store=store)
@@ -238,7 +249,7 @@ def resume(
     if row.kind == "study":
         from .studies import open_study
 
-        study = open_study(where, row, trust=trust, works=True)
+        study = open_study(where, row, trust=trust, works=True, accept=accept_changes)
         if study.experiments.automatic:
             made = study.work(timeout=evaluation_timeout)
             out.print(f"{made} evaluations made by this worker", markup=False)
@@ -253,6 +264,7 @@ def resume(
     else:
         confirm(sources(row.spec), trust=trust)
         problem, method = build_problem(row), build_method(row.spec.get("method"), row.method)
+        row, said = check_source(where, row, problem, method, accept=accept_changes)
         progress = SolveProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:
@@ -262,7 +274,7 @@ def resume(
                     problem,
                     method,
                     observers=(progress,),
-                    notes=_notes(row),
+                    notes=[*_notes(row), *said],
                     take_over=take_over,
                 )
             finally:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import BudgetOption, JsonOption, StoreOption, console, emit, open_store
-from .trust import TrustOption
+from .trust import AcceptOption, TrustOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..lab.rows import RunRow
     from ..lab.store import Store
     from ..lab.study import Study
@@ -61,6 +63,7 @@ def ask(
         ),
     ] = False,
     trust: TrustOption = False,
+    accept_changes: AcceptOption = False,
     store: StoreOption = None,
 ) -> None:
     """Print the next experiments. Fill in their results and give the table to `feasible tell`."""
@@ -78,7 +81,9 @@ def ask(
     ):  # before experiments are handed out
         raise ArgumentError(f"--output {output}: the folder {output.parent} does not exist")
     where = open_store(store)
-    opened, began = _open_or_begin(where, study, budget, method, seed, name, dry_run, trust)
+    opened, began = _open_or_begin(
+        where, study, budget, method, seed, name, dry_run, trust, accept_changes
+    )
     note = console(stderr=True)
     if began:
         note.print(began, markup=False)
@@ -162,6 +167,7 @@ def tell(
         str | None, typer.Option("--name", help="With --known, when beginning: the name.")
     ] = None,
     trust: TrustOption = False,
+    accept_changes: AcceptOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -177,11 +183,17 @@ def tell(
 
     where = open_store(store)
     if known:
-        opened, began = _open_or_begin(where, study, budget, method, seed, name, False, trust)
+        opened, began = _open_or_begin(
+            where, study, budget, method, seed, name, False, trust, accept_changes
+        )
         if began:
             console(stderr=True).print(began, markup=False)
     else:
-        opened = show_study(where, where.run(study))
+        row = where.run(study)
+        opened = show_study(where, row)
+        said = "note: the study file was edited since the study began, and that is not used: "
+        for change in edited(row):
+            console(stderr=True).print(said + change, markup=False)
     warnings: list[str] = []
     if id is not None:
         metrics: dict[str, float | None] = {}
@@ -267,7 +279,14 @@ def _check_kind(row: RunRow) -> None:
 
 
 def open_study(
-    store: Store, row: RunRow, *, trust: bool = False, given: str = "", works: bool = False
+    store: Store,
+    row: RunRow,
+    *,
+    trust: bool = False,
+    given: str = "",
+    works: bool = False,
+    accept: bool = False,
+    table: Mapping[str, Any] | None = None,
 ) -> Study:
     """Return a stored study, its problem and method built again.
 
@@ -277,13 +296,19 @@ def open_study(
         trust: The user said that the code which it names may run.
         given: The problem as the user gave it just now, which needs no question.
         works: Its experiments will be run, by the command of its study file too.
+        accept: Go on where the source or the study file changed: with the functions, methods and
+            command of now; whatever else a study file says stays as the study began.
+        table: The study file as the user gave it just now.
 
     Raises:
         ArgumentError: It is a run.
         NotTrusted: It names code that this user has not run before, and nobody could be asked.
+        SourceChanged: The source or the study file changed, and that was not accepted.
     """
     from ..core.registry import load_method, read_study
-    from ..lab.shown import declared_problem
+    from ..lab.again import check_source
+    from ..lab.fingerprint import STUDY_FILE, check_same
+    from ..lab.shown import COMMAND, declared_problem
     from ..lab.stored import build_method, build_problem
     from ..lab.study import Study
     from ..lab.trust import SHELL, sources
@@ -292,18 +317,48 @@ def open_study(
     _check_kind(row)
     found = sources(row.spec, row.method)
     confirm((s for s in found if s.name != given and (works or s.what != SHELL)), trust=trust)
-    declared = row.spec.get("declared")
-    if declared is not None:
-        problem = read_study(declared).problem if works else declared_problem(declared)
-    else:
+    spec, declared = row.spec.get("method"), row.spec.get("declared")
+    method = load_method(row.method) if spec is None else build_method(spec, row.method)
+    if declared is None:
         problem = build_problem(row)
-    spec = row.spec.get("method")
-    return Study(
-        store,
-        row,
-        problem,
-        load_method(row.method) if spec is None else build_method(spec, row.method),
-    )
+        check_same(row, problem)
+        row, _ = check_source(store, row, problem, method, accept=accept)
+        return Study(store, row, problem, method)
+    now = table or _file_now(row) or declared
+    adopted = {k: v for k, v in now.items() if k in COMMAND}
+    kept = {k: v for k, v in declared.items() if k not in COMMAND} | adopted
+    if works:
+        problem = read_study(kept).problem
+        row, _ = check_source(store, row, problem, method, accept=accept, table=now)
+    else:
+        problem = declared_problem(kept)
+        row, _ = check_source(
+            store, row, problem, method, accept=accept, table=now, only=STUDY_FILE
+        )
+    if kept != declared:
+        store.update_run(row.id, spec={**row.spec, "declared": kept})
+    return Study(store, store.run(row.id), problem, method)
+
+
+def _file_now(row: RunRow) -> dict[str, Any] | None:
+    """Return the study file of a study as it is now; None where it is not there, or unreadable."""
+    from ..core.errors import ArgumentError
+
+    try:
+        return read_toml(row.spec["file"]) if "file" in row.spec else None
+    except ArgumentError:
+        return None
+
+
+def edited(row: RunRow) -> list[str]:
+    """What changed in the file of a study since it began, see `fingerprint.differences`."""
+    from ..lab.fingerprint import STUDY_FILE, differences, table_texts
+
+    now, before = _file_now(row), row.spec.get("source")
+    if now is None or before is None:
+        return []
+    old = {k: v for k, v in before.items() if k.startswith(STUDY_FILE)}
+    return differences(old, table_texts(now))
 
 
 def _open_or_begin(
@@ -315,6 +370,7 @@ def _open_or_begin(
     name: str | None,
     dry_run: bool,
     trust: bool,
+    accept: bool,
 ) -> tuple[Study, str]:
     from ..core.budget import Budget
     from ..core.errors import ArgumentError, BudgetError
@@ -327,15 +383,16 @@ def _open_or_begin(
     row = store.find_run(name or reference)
     declared: dict[str, Any] | None = None
     begun: StudyFile | None = None
+    if reference.endswith(".toml"):
+        declared = read_toml(reference)
     if row is None:
-        if reference.endswith(".toml"):
-            declared = _read_toml(reference)
+        if declared is not None:
             begun = read_study(declared)
         else:
             begun = StudyFile(load_problem(reference))
         row = store.find_run(name or begun.problem.name)
     if row is not None:
-        opened = open_study(store, row, trust=trust, given=reference)
+        opened = open_study(store, row, trust=trust, given=reference, accept=accept, table=declared)
         if budget is not None and dict(Budget.parse(budget)) != row.budget:
             raise ArgumentError(
                 f"study '{row.name}' has the budget "
@@ -383,6 +440,7 @@ def _open_or_begin(
     spec = {
         "problem": None if declared is not None else reference,
         "declared": declared,
+        **({} if declared is None else {"file": str(Path(reference).resolve())}),
         "method": {"name": method},
     }
     remember(sources(spec))
@@ -392,7 +450,7 @@ def _open_or_begin(
     return opened, f"study {opened.name} begins with budget {limits}{said}"
 
 
-def _read_toml(path: str) -> dict[str, Any]:
+def read_toml(path: str) -> dict[str, Any]:
     """Return the table of a study file; its name is the file's where it has none."""
     from ..core.errors import ArgumentError
 

@@ -20,6 +20,15 @@ TrustOption = Annotated[
     ),
 ]
 
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changes",
+        help="Go on with the stored rows where the source of a function, method or study file "
+        "changed since.",
+    ),
+]
+
 
 def confirm(would_run: Iterable[Source], *, trust: bool) -> None:
     """Say what a stored run would run, and ask, unless this user ran the same before.

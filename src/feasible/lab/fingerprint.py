@@ -29,6 +29,8 @@ from .rows import RunRow
 
 LONGEST = 65_536
 """Characters of a text above which its fingerprint is kept instead."""
+STUDY_FILE = "study file: "
+"""How the names of texts begin that a study file holds."""
 SHOWN = 40
 """Lines of a difference that a person is shown of each text."""
 DEEPEST = 20
@@ -54,9 +56,18 @@ def source_of(
     for label, part in problem.sources().items():
         walk.look(part, label)
     walk.look(type(method), "method")
-    for key, value in (table or {}).items():
-        walk.texts[f"study file: {key}"] = json.dumps(plain(value), ensure_ascii=False)
-    return walk.found()
+    return walk.found() | table_texts(table or {})
+
+
+def table_texts(table: Mapping[str, Any]) -> dict[str, str]:
+    """What a study file says, key by key; tables of tables a level deeper."""
+    found = {}
+    for key, value in table.items():
+        inner = value if isinstance(value, Mapping) and value else {"": value}
+        for name, one in inner.items():
+            dotted = f"{key}.{name}" if name else key
+            found[f"{STUDY_FILE}{dotted}"] = json.dumps(plain(one), ensure_ascii=False)
+    return found
 
 
 class _Walk:
@@ -170,14 +181,21 @@ def _lambda(function: types.FunctionType) -> str:
     code = function.__code__
     lines, _ = inspect.findsource(function)
     text = "".join(lines)
-    first = min((p[2], p[0]) for p in code.co_positions() if p[0] and p[2] is not None)
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
-            body = node.body
-            end = (body.end_lineno or 0, body.end_col_offset or 0)
-            if (body.lineno, body.col_offset) <= (first[1], first[0]) <= end:
-                return ast.get_source_segment(text, node) or ast.unparse(node)
+    places = [(p[0], p[2]) for p in code.co_positions() if p[0] and p[3]]
+    inside = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Lambda) and places and _covers(node.body, min(places), max(places))
+    ]
+    if inside:  # the last that is met is the innermost
+        return ast.get_source_segment(text, inside[-1]) or ast.unparse(inside[-1])
     return textwrap.dedent(inspect.getsource(function)).strip()
+
+
+def _covers(node: ast.expr, first: tuple[Any, Any], last: tuple[Any, Any]) -> bool:
+    """Return whether an expression reaches over two places, each a line and a column."""
+    end = (node.end_lineno or 0, node.end_col_offset or 0)
+    return (node.lineno, node.col_offset) <= first and last <= end
 
 
 def _bytecode(code: types.CodeType) -> str:

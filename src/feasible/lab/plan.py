@@ -17,6 +17,7 @@ from ..core.registry import load_method, load_problem
 from ..core.run import check_seed
 from ..core.threads import DEFAULT as THREADS
 from .choices import DEFAULT, Choice, choose, is_default, read_choices, write_choices
+from .fingerprint import source_of
 from .stored import build_method, method_label, method_spec
 
 
@@ -65,6 +66,17 @@ class Plan:
         return RunOptions(
             on_failure=self.on_failure, stop_at=self.stop_at.get(problem), threads=self.threads
         )
+
+    def source(self) -> dict[str, str]:
+        """Return the source of all problems and methods, see `fingerprint.source_of`."""
+        found: dict[str, str] = {}
+        for name, problem in self.problems.items():
+            texts = source_of(problem, Method())
+            found |= {f"{name}: {key}": text for key, text in texts.items()}
+        for label, method in self.methods.items():
+            texts = {} if method is None else source_of(Problem(), method)
+            found |= {f"{label}: {key}": text for key, text in texts.items()}
+        return found
 
     def method(self, problem: str, label: str) -> tuple[Method, dict[str, Any] | None, str | None]:
         """Return what runs under this label on a problem, how to build it again, and, of a default,

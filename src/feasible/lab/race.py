@@ -22,11 +22,14 @@ from ..core.result import Result
 from ..core.run import Run, run
 from ..core.trail import Point
 from ..core.versions import versions
+from .again import refuse_changes
 from .choices import read_choices
 from .engines import LocalProcesses, cpu_count, report
+from .fingerprint import differences
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
+from .serial import dump
 from .shown import contest_data, facts_of, shown_contest
 from .source import commit, machine
 from .store import Store, store_of
@@ -65,6 +68,7 @@ def run_race(
     trial_timeout: float | None = None,
     stop_at: float | Mapping[str, float] | None = None,
     threads: int | None = None,
+    accept_changes: bool = False,
 ) -> RaceResult:
     """See feasible.race."""
     jobs = whole("jobs", jobs, least=1)
@@ -98,6 +102,7 @@ def _run_stored(
         "stop_at": plan.stop_at,
         "contests": {n: contest_data(_contest(p)) for n, p in plan.problems.items()},
         "threads": plan.threads,
+        "source": plan.source(),
         "versions": versions(),
         **origin,
     }
@@ -106,8 +111,18 @@ def _run_stored(
     if found is not None:
         plan.threads = check_same_race(name, spec, found["spec"], threads)
         plan.chosen = read_choices(found["spec"]["methods"])
+        _check_source(where, found, plan, accept_changes)
     origin = spec if found is None else found["spec"]
     return _run(plan, where, race_id, label, jobs, observers, trial_timeout, origin)
+
+
+def _check_source(store: Store, found: Mapping[str, Any], plan: Plan, accept: bool) -> None:
+    """Raise SourceChanged where the source of a stored race changed and nobody accepted that."""
+    before, now = found["spec"].get("source"), plan.source()
+    if before == now:
+        return
+    refuse_changes(found["name"], differences(before or now, now), accept)
+    store.update_race(found["id"], spec=dump({**found["spec"], "source": now}))
 
 
 def resume_race(
@@ -117,6 +132,7 @@ def resume_race(
     jobs: int = 1,
     observers: Any = (),
     trust: bool = False,
+    accept_changes: bool = False,
 ) -> RaceResult:
     """Run the trials of a stored race that are not finished.
 
@@ -126,10 +142,12 @@ def resume_race(
         jobs: Local processes that run trials in parallel.
         observers: As in `feasible.race`.
         trust: Run code that only the store names (a file, a module) without a question.
+        accept_changes: Go on where the source of a problem or method changed since.
 
     Raises:
         UnknownName: It is not in the store.
         NotTrusted: It names code that this user has not run before.
+        SourceChanged: The source changed, and that was not accepted.
         StoreError: A problem or a method was given as an object that only its program can build.
     """
     found = store.find_race(reference)
@@ -141,6 +159,7 @@ def resume_race(
     if not trust:
         check_trusted(sources(found["spec"]), f"race '{found['name']}'")
     plan = stored_plan(found["spec"], found["name"])
+    _check_source(store, found, plan, accept_changes)
     return _run(plan, store, found["id"], found["name"], jobs, observers, None, found["spec"])
 
 

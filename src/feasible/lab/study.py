@@ -26,10 +26,12 @@ from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, Pending, 
 from ..core.evaluating import RunOptions
 from ..core.experiments import Experiments, Ran
 from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observations
+from ..core.plain import plain
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.verdict import Verdict
 from ..core.versions import versions
+from .fingerprint import source_of
 from .owner import alive, identity
 from .proposing import Proposals, Proposer
 from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation, read_run
@@ -110,7 +112,9 @@ class Study:
             spec={
                 "problem": None,
                 "method": None,
+                "fingerprint": plain(problem.fingerprint()),
                 "shown": facts_of(problem),
+                "source": source_of(problem, method, (spec or {}).get("declared")),
                 RELATIVE: True,
                 **(spec or {}),
             },
