@@ -203,7 +203,8 @@ def test_sigterm_and_ctrl_c_end_the_command_in_order_and_resume_equals_the_unint
     row = Store(db).run("r")
     assert (row.state, row.owner) == ("interrupted", None)
     assert "verdict" in row.result
-    resumed = feasible.solve(toy(), "cbo[n_particles=10]", budget=150, store=str(db), name="r")
+    again = {"budget": 150, "store": str(db), "name": "r", "accept_changes": True}
+    resumed = feasible.solve(toy(), "cbo[n_particles=10]", **again)
     same(resumed, uninterrupted("cbo[n_particles=10]", 150))
     assert len(lines(log)) < 150
 

@@ -257,3 +257,21 @@ def test_a_long_change_is_cut():
     )
     assert len(said.splitlines()) < 50
     assert "more lines" in said
+
+
+def test_a_function_without_source_is_compared_by_what_it_does_and_may_count():
+    def typed(text):
+        names: dict[str, object] = {"calls": 0, "seen": [], "k": 2.0}
+        exec(text, names)  # as at a prompt: no file, no lines
+        return names
+
+    text = "def f(x):\n    global calls\n    calls += 1\n    seen.append(x)\n    return k * x[0]\n"
+    names = typed(text)
+    first = solve(names["f"])
+    assert names["calls"] == 6
+    assert solve(names["f"]).answer.id == first.answer.id
+    with pytest.raises(SourceChanged, match="function f was no source"):
+        solve(typed(text.replace("x[0]", "x[1]"))["f"])
+    names["k"] = 3.0
+    with pytest.raises(SourceChanged, match="f: k was"):
+        solve(names["f"])

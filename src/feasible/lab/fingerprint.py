@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import dis
 import hashlib
 import inspect
 import json
@@ -35,6 +36,9 @@ SHOWN = 40
 """Lines of a difference that a person is shown of each text."""
 DEEPEST = 20
 """Functions that call functions, at most."""
+NO_SOURCE = "no source"
+"""How the text of a function begins whose source cannot be read: typed at a prompt, compiled."""
+_CONTAINERS = (list, dict, set)
 _CHANGES = (
     *("append", "extend", "insert", "pop", "clear", "update", "setdefault", "remove", "add"),
     *("discard", "sort", "reverse", "popitem", "popleft", "appendleft"),
@@ -76,17 +80,19 @@ class _Walk:
     Attributes:
         texts: Sources by name.
         data: (text, name in the code) of plain values by name.
+        memory: Names that the functions change themselves.
     """
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.data: dict[str, tuple[str, str]] = {}
+        self.memory: set[str] = set()
         self._seen: set[int] = set()
         self._kept: list[Any] = []
 
     def found(self) -> dict[str, str]:
         """Return everything but data that the functions themselves change."""
-        memory = {name for text in self.texts.values() for name in _changed(text)}
+        memory = self.memory.union(*map(_changed, self.texts.values()))
         data = {key: text for key, (text, name) in self.data.items() if name not in memory}
         everything = self.texts | data
         return {
@@ -119,16 +125,19 @@ class _Walk:
         """Take a function: its source where it is the user's, and what it uses."""
         code, mine = function.__code__, is_users(function.__code__.co_filename)
         name = label if function.__name__ == "<lambda>" else function.__qualname__
+        text = _text(function) if mine else ""
         if mine:
-            self.texts.setdefault(f"function {name}", _text(function))
+            self.texts.setdefault(f"function {name}", text)
+            self.memory |= _rebound(code)
+        hidden = text.startswith(NO_SOURCE)
         for cell_name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
-                self._value(cell.cell_contents, f"{name}: {cell_name}", cell_name, depth)
+                self._value(cell.cell_contents, f"{name}: {cell_name}", cell_name, depth, hidden)
             except ValueError:  # not assigned yet
                 continue
         for used in sorted(_names(code)) if mine else ():
             if used in function.__globals__:
-                self._value(function.__globals__[used], f"{name}: {used}", used, depth)
+                self._value(function.__globals__[used], f"{name}: {used}", used, depth, hidden)
         wrapped = getattr(function, "__wrapped__", None)
         if wrapped is not None:
             self.look(wrapped, label, depth + 1)
@@ -153,9 +162,11 @@ class _Walk:
             if content is not None:
                 self.texts[f"file {file}"] = content
 
-    def _value(self, value: Any, label: str, name: str, depth: int) -> None:
-        """Take something that a function uses: data, or another function."""
-        if isinstance(value, types.ModuleType):
+    def _value(self, value: Any, label: str, name: str, depth: int, hidden: bool = False) -> None:
+        """Take something that a function uses: data, or another function. Where the source is
+        hidden, nobody can tell whether it changes a container.
+        """
+        if isinstance(value, types.ModuleType) or (hidden and isinstance(value, _CONTAINERS)):
             return
         text = _datum(value)
         if text is not None:
@@ -173,7 +184,7 @@ def _text(value: Any) -> str:
         return textwrap.dedent(inspect.getsource(value)).strip()
     except (OSError, TypeError, SyntaxError, IndexError):
         code = getattr(value, "__code__", None)
-        return "no source" if code is None else f"no source, {_digest(_bytecode(code))}"
+        return NO_SOURCE if code is None else f"{NO_SOURCE}, {_digest(_bytecode(code))}"
 
 
 def _lambda(function: types.FunctionType) -> str:
@@ -202,6 +213,18 @@ def _bytecode(code: types.CodeType) -> str:
     """Return what a code object does, as text."""
     consts = [_bytecode(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
     return f"{code.co_code.hex()} {code.co_names} {consts}"
+
+
+def _rebound(code: types.CodeType) -> set[str]:
+    """Return the names outside itself that code, inner functions included, sets."""
+    found = {
+        str(step.argval)
+        for step in dis.get_instructions(code)
+        if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")
+        or (step.opname in ("STORE_DEREF", "DELETE_DEREF") and step.argval in code.co_freevars)
+    }
+    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return found.union(*map(_rebound, inner))
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -323,7 +346,7 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _same(old: str, new: str) -> bool:
     """Return whether two texts say the same, comments and layout of code aside."""
-    if old == new or (old.startswith("no source") != new.startswith("no source")):
+    if old == new or (old.startswith(NO_SOURCE) != new.startswith(NO_SOURCE)):
         return True
     try:
         return ast.dump(ast.parse(old)) == ast.dump(ast.parse(new))
