@@ -489,12 +489,6 @@ class BlackBox(Shown):
         """(m,) the reference point of several objectives, as it is minimised."""
         return self.reader.several.corner if self.reader.several else None
 
-    def sources(self) -> dict[str, Any]:
-        """Its functions: fun, check, the known constraints and SciPy's."""
-        known = {f"known {i + 1}": test for i, test in enumerate(self._tests)}
-        constraints = {f"constraint {f.name}": f.fun for f in self.reader.functions}
-        return {**super().sources(), "fun": self.fun, "check": self.check, **known, **constraints}
-
     def experiments(self) -> BlackBoxExperiments:
         """How people and workers run its experiments."""
         return BlackBoxExperiments(self)

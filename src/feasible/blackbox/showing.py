@@ -22,7 +22,7 @@ from . import fronts
 from .fronts import ObservedFront
 from .objective import Objective
 from .reading import Reader
-from .space import Space
+from .space import Known, Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +50,8 @@ class Shown(Problem):
     best_point: Any
     truth: bool
     free_repeats: bool
+    check: Callable[..., Any] | None
+    _tests: list[Known]
 
     @property
     def goal(self) -> Objective:
@@ -241,6 +243,12 @@ class Shown(Problem):
             "free_repeats": self.free_repeats,
             "tolerance": self.tolerance,
         }
+
+    def sources(self) -> dict[str, Any]:
+        """Its functions: fun, check, the known constraints and SciPy's."""
+        known = {f"known {i + 1}": test for i, test in enumerate(self._tests)}
+        constraints = {f"constraint {f.name}": f.fun for f in self.reader.functions}
+        return {**super().sources(), "fun": self.fun, "check": self.check, **known, **constraints}
 
     def outline(self) -> list[str]:
         """Variables, several objectives and limits, as lines."""

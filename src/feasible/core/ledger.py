@@ -84,9 +84,9 @@ class Observations:
 
     def rows(self, index: Any) -> Observations:
         """The rows that `index` (a slice, mask or array of indices) selects."""
-        places: dict[int, int] = {}
-        if self.reason or self.failures or self.charged:
-            places = {old: new for new, old in enumerate(np.arange(len(self))[index].tolist())}
+        noted = self.reason or self.failures or self.charged
+        rows = np.arange(len(self))[index].tolist() if noted else ()
+        places = {old: new for new, old in enumerate(rows)}
         return Observations(
             self.x[index],
             self.objective[index],
@@ -181,10 +181,8 @@ def concatenate(parts: Sequence[Observations]) -> Observations:
         )
     )
     m = max(p.constraints.shape[1] for p in parts)
-    reason: dict[int, str] = {}
-    failures: dict[int, Failure] = {}
-    charged: dict[int, dict[str, float]] = {}
-    offset = 0
+    reason, failures = dict[int, str](), dict[int, Failure]()
+    charged, offset = dict[int, dict[str, float]](), 0
     for p in parts:
         reason |= {offset + i: r for i, r in p.reason.items()}
         failures |= {offset + i: f for i, f in p.failures.items()}

@@ -79,7 +79,9 @@ def run_race(
     if store is None:
         return _run(plan, None, None, name or "race", jobs, observers, trial_timeout, origin)
     with store_of(store) as where:
-        return _run_stored(plan, where, name, jobs, observers, trial_timeout, threads, origin)
+        return _run_stored(
+            plan, where, name, jobs, observers, trial_timeout, threads, origin, accept_changes
+        )
 
 
 def _run_stored(
@@ -91,6 +93,7 @@ def _run_stored(
     trial_timeout: float | None,
     threads: int | None,
     origin: Mapping[str, Any],
+    accept_changes: bool,
 ) -> RaceResult:
     """Run a race in a store, from its beginning or from where it stands."""
     spec: dict[str, Any] = {
@@ -119,10 +122,9 @@ def _run_stored(
 def _check_source(store: Store, found: Mapping[str, Any], plan: Plan, accept: bool) -> None:
     """Raise SourceChanged where the source of a stored race changed and nobody accepted that."""
     before, now = found["spec"].get("source"), plan.source()
-    if before == now:
-        return
-    refuse_changes(found["name"], differences(before or now, now), accept)
-    store.update_race(found["id"], spec=dump({**found["spec"], "source": now}))
+    if before != now:
+        refuse_changes(found["name"], differences(before or now, now), accept)
+        store.update_race(found["id"], spec=dump({**found["spec"], "source": now}))
 
 
 def resume_race(
