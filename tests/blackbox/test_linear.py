@@ -236,3 +236,19 @@ def test_methods_propose_mixtures_only(name, step):
     assert len(rows) >= 8
     assert problem.allowed(rows.x).all()
     assert np.array_equal(problem.space.snap(rows.x), rows.x)
+
+
+@pytest.mark.parametrize("name", ["random-search", "gp-sqp", "cobyqa"])
+def test_a_grid_of_few_mixtures_is_used_up_without_repeats(name):
+    """Three shares in steps of 0.25 that sum to one: 15 mixtures."""
+    names = ["a", "b", "c"]
+    problem = BlackBox(
+        lambda x: float(x @ [1, 2, 3]),
+        variables=[Real(n, 0, 1, step=0.25) for n in names],
+        known="a + b + c == 1",
+    )
+    result = feasible.solve(problem, load_method(name), budget=feasible.Budget(evaluations=40))
+    rows = result.ledger.all().x
+    assert len(rows) == len(np.unique(rows, axis=0)) == 15
+    assert problem.allowed(rows).all()
+    assert result.verdict.objective == 1.0

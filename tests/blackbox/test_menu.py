@@ -13,7 +13,13 @@ import feasible
 from feasible.blackbox import BlackBox
 from feasible.blackbox.menu import Menu
 from feasible.blackbox.space import Categorical, Real, Space
-from feasible.core.errors import ArgumentError, ArgumentTypeError, NothingAllowed, TableError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    NothingAllowed,
+    TableError,
+    UsedUp,
+)
 from feasible.core.registry import load_method
 from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
@@ -219,6 +225,17 @@ def test_a_study_hands_out_each_row_once(tmp_path, method):
         seen.append(tuple(row.x))
         study.tell([StudyReport(row.row, None, {"cost": cost(np.array(row.x))})])
     assert {*seen, (4.0, 10.0, 1.0)} == ROWS
+    with pytest.raises(UsedUp, match="all 6 points were evaluated"):
+        study.ask(1)
+
+
+def test_a_noisy_study_hands_out_rows_only_also_after_failures(tmp_path):
+    study = study_of(tmp_path, problem(fun=None, noise=True), "gp-sqp")
+    for k in range(12):
+        (row,) = study.ask(1)
+        assert tuple(row.x) in ROWS
+        failed = "failed" if k % 2 else ""
+        study.tell([StudyReport(row.row, None, {} if failed else {"cost": float(k)}, failed)])
 
 
 def test_a_batch_is_of_different_rows_and_knows_what_is_pending(tmp_path):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from cli_kit import enter
 from study_kit import begin, reserved, value
 
-from feasible.core.errors import ArgumentError
+from feasible.core.errors import ArgumentError, RunBusy
+from feasible.lab.owner import identity
 from feasible.lab.removing import delete_experiment, delete_run
 
 
@@ -55,6 +58,14 @@ def test_a_deleted_study_leaves_nothing_and_its_name_is_free(db):
     assert len(other.rows()) == 1
     assert np.isfinite(other.best().objective)
     begin(db)
+
+
+def test_a_run_that_a_live_process_drives_is_not_deleted(db):
+    study = begin(db)
+    row = replace(study.row, owner=identity(), lease=None, updated=time.time())
+    with pytest.raises(RunBusy, match="live process"):
+        delete_run(study.store, row)
+    assert study.store.find_run("toy") is not None
 
 
 def test_the_command_asks_first_and_without_a_terminal_names_the_flag(folder, run, ok, monkeypatch):

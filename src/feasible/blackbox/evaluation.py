@@ -50,7 +50,7 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         raise KeyboardInterrupt
     finite = problem.free_repeats and problem.space.count <= FINITE
     tried = tried_in(problem, run) if finite or run.method.avoids else None
-    if tried is not None and run.method.avoids and problem.space.menu is None:
+    if tried is not None and run.method.avoids:
         x = tried.guard(x, [run.seed, run.ledger.count])
     if run.trail.plain and run.meter.take(
         "evaluations", len(x)
@@ -123,7 +123,7 @@ def from_menu(
     problem: Evaluable, menu: Menu, run: Run | None, x: np.ndarray, tag: np.ndarray
 ) -> Observations:
     """Evaluate the rows of a menu that are nearest to x; in a run of a problem whose repeats tell
-    nothing, those that were not tried. Raises Stalled where there are fewer.
+    nothing, those that were not tried. Raises UsedUp where there are fewer.
     """
     if run is None:
         rows = menu.nearest(x, np.empty(0, dtype=int), repeats=True)
@@ -133,7 +133,7 @@ def from_menu(
     rows = menu.nearest(x, taken, repeats=not problem.free_repeats)
     seen = evaluate_in_run(problem, run, rows, tag[: len(rows)]) if len(rows) else None
     if seen is None or len(rows) < len(x):
-        raise Stalled(f"all {len(menu):,} candidates were evaluated")
+        raise UsedUp(f"all {len(menu)} points were evaluated")
     return seen
 
 

@@ -143,13 +143,16 @@ class Tried:
     def finite(self) -> bool:
         """True where a deterministic problem has so few points that all may be tried."""
         space = self.space
-        return self.problem.free_repeats and space.count <= FINITE
+        return self.problem.free_repeats and (space.menu is not None or space.count <= FINITE)
 
     @property
     def grid(self) -> Float[np.ndarray, "n d"]:
         """All points of a finite space that the known constraints allow, in order."""
         if self._grid is None:
             space = self.space
+            if space.menu is not None:
+                self._grid = space.menu.x
+                return self._grid
             sides = [
                 low + step * np.arange(round((high - low) / step) + 1) if step else np.array([low])
                 for low, high, step in zip(space.low, space.high, space.step, strict=True)
@@ -170,11 +173,17 @@ class Tried:
         """The points of a finite space that are neither known nor out."""
         if not self.finite:
             return np.empty((0, self.space.d))
+        if self.space.menu is not None:
+            return np.delete(self.grid, self.space.menu.find(self._x), axis=0)
         left = [row.tobytes() not in self._keys for row in self.grid + 0.0]
         return self.grid[np.array(left, dtype=bool)]
 
     def nearest_untried(self, x: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"] | None:
         """The point of a finite space nearest to this one that is neither known nor out."""
+        menu = self.space.menu
+        if menu is not None:
+            row = menu.nearest(x[None], menu.find(self._x))
+            return row[0] if len(row) else None
         left = self.untried()
         if not len(left):
             return None
@@ -195,8 +204,8 @@ class Tried:
             x: (n, d) proposals inside the box.
             seed: From which random points derive.
         """
-        if not len(self._failed) and not len(self._same):
-            return x
+        if self.space.menu is not None or (not len(self._failed) and not len(self._same)):
+            return x  # of a menu each is a row already that was not tried
         u = self._place(x)
         failed, same = self._failed.find(u), self._same.find(u)
         moved = [i for i in range(len(x)) if failed[i] >= 0 or same[i] >= 0]
@@ -244,8 +253,10 @@ class Tried:
     def _cloud(self, rng: np.random.Generator) -> Float[np.ndarray, "n d"]:
         """Return random points of the box; where it is not bounded, about those that worked."""
         space = self.space
+        if space.menu is not None:
+            return rng.permutation(space.menu.shown(rng))[:DRAWS]
         if space.bounded:
-            return space.from_unit(rng.random((DRAWS, space.d)))
+            return space.sample(rng.random((DRAWS, space.d)))
         about = self._worked[-1][-1] if self._worked and len(self._worked[-1]) else 0.0
         return space.snap(about + rng.standard_normal((DRAWS, space.d)))
 
