@@ -45,8 +45,7 @@ def test_show_looks_where_solve_wrote(name, tmp_path, monkeypatch, ok, run):
     assert code == 2
     assert name in err
     ok("solve", "three-bar-truss", "-m", "cbo", "-b", "evaluations=5", "--store", name)
-    left = {p.name: p.stat().st_size for p in tmp_path.iterdir()}
-    assert list(left) == [name], left
+    assert {p.name.removesuffix("-wal").removesuffix("-shm") for p in tmp_path.iterdir()} == {name}
     assert "three-bar-truss-1" in ok("show", "--store", name)
     with pytest.raises(errors.UnknownName) as caught:
         Store(name).run("nobody")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import click
 import typer
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def open_store(where: str | None, *, existing: bool = False) -> Store:
-    """Return the store of a command, which is closed when the command ends.
+    """Return the store of a command, which is closed when the program ends.
 
     Args:
         where: As given with --store; None for ./feasible.db.
@@ -105,10 +104,7 @@ def open_store(where: str | None, *, existing: bool = False) -> Store:
             f"there is no store at {file} yet: `feasible solve`, `race` or `ask` begins one, or "
             "name another with --store"
         )
-    store = Store(where)
-    if (command := click.get_current_context(silent=True)) is not None:
-        command.call_on_close(store.close)
-    return store
+    return Store(where)
 
 
 def emit(value: Any) -> None:
