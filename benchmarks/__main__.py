@@ -23,6 +23,8 @@ NAMES = (
     "standings",
     "engineering",
     "rough",
+    "coco",
+    "s2mpj",
     "gp",
     "pfn",
     "private",

@@ -5,12 +5,13 @@ Peers are called directly, as their users would: SLSQP, COBYQA and L-BFGS-B from
 box, then from random points; CMA-ES (pycma, IPOP restarts) from the middle; differential evolution.
 Ours go through `solve`. A point counts where no limit is missed by more than 1e-6.
 
-    python -m benchmarks.coco run SUITE -d 2,5 -i 1,2,3 -m hybrid-sqp,slsqp -b 100
-    python -m benchmarks.coco show
+    python -m benchmarks coco
+    python -m benchmarks.coco run SUITE -d 2,5 -i 4,5 -m hybrid-sqp,slsqp -b 100
+    python -m benchmarks.coco show -i 4,5
 
 Each trial is one line of benchmarks/out/coco.jsonl, so that an interrupted run goes on where it
-stopped; `show` writes benchmarks/results/coco.json from what is there. Instances 1 to 3 are for
-reports, others for development.
+stopped; FEASIBLE_BENCH_COLLECT=1 publishes what is there, over the trials that all methods have.
+Instances 1 to 3 are for reports, others for development.
 
 References:
     N. Hansen et al., COCO: a platform for comparing continuous optimizers in a black-box setting,
@@ -34,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import RESULTS, Figure, write
+from benchmarks.common import Figure, write
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
@@ -46,6 +47,23 @@ BUDGETS = (5, 10, 20, 50, 100, 200)
 ALLOWED = 1e-6
 FUNCTIONS = {"bbob": range(1, 25), "bbob-constrained": range(1, 55)}
 REPORTED = (1, 2, 3)
+"""Instances of reports."""
+REPORT: tuple[tuple[str, int, tuple[int, ...], int, tuple[str, ...]], ...] = (
+    ("bbob", 2, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "cobyqa", "hybrid-sqp")),
+    ("bbob", 5, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
+    ("bbob", 10, (1, 2), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
+    ("bbob-constrained", 2, (1,), 50, ("slsqp", "cobyqa", "gp-sqp", "hybrid-sqp")),
+    ("bbob-constrained", 5, (1,), 50, ("slsqp", "hybrid-sqp")),
+)
+"""Suite, inputs, instances, evaluations for each input and methods of the report."""
+BARS = {
+    ("bbob", 2): {20: 0.33, 50: 0.58, 100: 0.64},
+    ("bbob", 5): {20: 0.24, 50: 0.45, 100: 0.58},
+    ("bbob", 10): {20: 0.18, 50: 0.33, 100: 0.50},
+}
+"""What hybrid-sqp should reach, by evaluations for each input."""
+GRID = [round(float(b), 2) for b in np.geomspace(2, 200, 41)]
+"""Evaluations for each input at which the runtime profiles are stored."""
 
 
 class Used(BaseException):
@@ -243,7 +261,7 @@ def stored() -> list[Trial]:
     return [json.loads(line) for line in OUT.read_text().splitlines() if line]
 
 
-def run(
+def trials(
     suite: str, ds: list[int], instances: list[int], methods: list[str], budget: int, fs: list[int]
 ) -> None:
     """Run what is not on disk yet, function by function, so that a part is a fair part."""
@@ -267,45 +285,78 @@ def share(trials: list[Trial], d: int, times: float) -> float:
     return float(np.mean([sum(h <= times * d for h in t["hits"]) for t in trials]) / len(TARGETS))
 
 
-def table(instances: tuple[int, ...], fs: Sequence[int] = ()) -> list[tuple[Any, ...]]:
-    """Rows (suite, d, method, functions, shares) over the (function, instance) pairs that all the
-    methods of a (suite, d) have.
+@dataclass(frozen=True)
+class Line:
+    """What a method reached on a suite: trials on (function, instance) pairs that every method has,
+    and milliseconds an evaluation.
     """
+
+    suite: str
+    d: int
+    method: str
+    trials: list[Trial]
+
+    def shares(self, budgets: Sequence[float]) -> dict[float, float]:
+        """Share of the targets by budget, up to the least budget of the trials."""
+        most = min(t["budget"] for t in self.trials)
+        return {b: share(self.trials, self.d, b) for b in budgets if b <= most}
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds an evaluation."""
+        return 1e3 * sum(t["seconds"] for t in self.trials) / sum(t["n"] for t in self.trials)
+
+
+def lines(instances: Sequence[int], fs: Sequence[int] = ()) -> list[Line]:
+    """What each method reached, see `Line`. A method with few of a suite's trials is left out."""
     latest = {tuple(t[k] for k in KEYS): t for t in stored() if t["instance"] in instances}
-    groups: dict[tuple[str, int], dict[str, dict[tuple[int, int], Any]]] = {}
+    groups: dict[tuple[str, int], dict[str, dict[tuple[int, int], Trial]]] = {}
     for (suite, function, d, instance, method), t in latest.items():
-        if fs and function not in fs:
-            continue
-        methods = groups.setdefault((suite, d), {})
-        methods.setdefault(method, {})[function, instance] = t
-    rows = []
+        if not fs or function in fs:
+            groups.setdefault((suite, d), {}).setdefault(method, {})[function, instance] = t
+    found = []
     for (suite, d), methods in sorted(groups.items()):
         most = max(len(t) for t in methods.values())
-        whole = {m: t for m, t in methods.items() if len(t) > 0.5 * most}
-        common = set.intersection(*(set(t) for t in whole.values()))
-        for method, trials in sorted(whole.items()):
-            chosen = [trials[key] for key in sorted(common)]
-            least = min(t["budget"] for t in chosen) if chosen else 0
-            shares = [share(chosen, d, b) if b <= least else math.nan for b in BUDGETS]
-            per = sum(t["seconds"] for t in chosen) / max(sum(t["n"] for t in chosen), 1)
-            rows.append((suite, d, method, len(common), shares, 1e3 * per))
-    return rows
+        whole = {m: t for m, t in methods.items() if len(t) >= 0.3 * most}
+        common = sorted(set.intersection(*(set(t) for t in whole.values())))
+        found += [
+            Line(suite, d, m, [t[key] for key in common])
+            for m, t in sorted(whole.items())
+            if common
+        ]
+    return found
 
 
-def show(instances: tuple[int, ...], fs: Sequence[int] = (), store: bool = False) -> None:
-    """Print the table; with `store` write it to benchmarks/results/coco.json."""
-    figures = []
+def show(found: Sequence[Line]) -> None:
+    """Print the shares."""
     print("suite d method trials", *BUDGETS, "ms")
-    for suite, d, method, n, shares, ms in table(instances, fs):
-        text = " ".join("    " if s != s else f"{s:.3f}" for s in shares)
-        print(f"{suite:16} {d:2} {method:24} {n:3} {text} {ms:7.2f}")
-        for b, s in zip(BUDGETS, shares, strict=True):
-            if s == s:
-                what = f"{suite}, d = {d}, {b} d evaluations: {method}"
-                figures.append(Figure(what, s, unit="share", note=f"{n} trials"))
-    if store:
-        write("coco", figures)
-        print(RESULTS / "coco.json")
+    for line in found:
+        shares = line.shares(BUDGETS)
+        text = " ".join(f"{shares[b]:.3f}" if b in shares else "     " for b in BUDGETS)
+        what = f"{line.suite:16} {line.d:2} {line.method:24} {len(line.trials):3}"
+        print(what, text, f"{line.ms:7.2f}")
+
+
+def run() -> list[Figure]:
+    """Run what the report lacks, unless it is only to be collected, and store it."""
+    if not os.environ.get("FEASIBLE_BENCH_COLLECT"):
+        for suite, d, instances, budget, methods in REPORT:
+            trials(suite, [d], list(instances), list(methods), budget, [])
+    chosen = {(suite, d): methods for suite, d, _, _, methods in REPORT}
+    figures, curves = [], []
+    for line in lines(REPORTED):
+        if line.method not in chosen.get((line.suite, line.d), ()):
+            continue
+        bars = BARS.get((line.suite, line.d), {}) if line.method == "hybrid-sqp" else {}
+        for b, reached in line.shares((20, 50, 100)).items():
+            what = f"{line.suite}, d = {line.d}, {b} d evaluations: {line.method}"
+            bar, note = bars.get(int(b)), f"{len(line.trials)} trials"
+            unit = "share" if bar is None else "at least (share)"
+            figures.append(Figure(what, round(reached, 4), bar, unit, note))
+        curve = {str(b): round(v, 4) for b, v in line.shares(GRID).items()}
+        curves.append({"suite": line.suite, "d": line.d, "method": line.method, "shares": curve})
+    write("coco", figures, curves=curves)
+    return figures
 
 
 def main() -> None:
@@ -318,13 +369,12 @@ def main() -> None:
     parser.add_argument("-m", default="hybrid-sqp,slsqp,cobyqa,l-bfgs-b,cma-es")
     parser.add_argument("-f", default="")
     parser.add_argument("-b", type=int, default=100)
-    parser.add_argument("--store", action="store_true")
     args = parser.parse_args()
     ds, instances, fs = ([int(v) for v in a.split(",") if v] for a in (args.d, args.i, args.f))
     if args.what == "run":
-        run(args.suite, ds, instances, re.split(r",(?![^\[]*\])", args.m), args.b, fs)
+        trials(args.suite, ds, instances, re.split(r",(?![^\[]*\])", args.m), args.b, fs)
     else:
-        show(tuple(instances), fs, args.store)
+        show(lines(instances, fs))
 
 
 if __name__ == "__main__":

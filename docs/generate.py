@@ -416,6 +416,49 @@ def fronts() -> str:
     return table(["method", "points", "hypervolume", "of the best known"], rows)
 
 
+def runtime_profiles() -> str:
+    """The figure of COCO's suites, from the stored results; returns the table of shares."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "feasible"
+    from matplotlib import pyplot as plt
+
+    data = json.loads((ROOT / "benchmarks/results/coco.json").read_text(encoding="utf-8"))
+    places = sorted({(c["suite"], c["d"]) for c in data["curves"]})
+    figure, grid = plt.subplots(1, len(places), figsize=(3.2 * len(places), 3.2), sharey=True)
+    colours: dict[str, str] = {}
+    rows = []
+    for axes, (suite, d) in zip(grid.flat, places, strict=True):
+        for curve in (c for c in data["curves"] if (c["suite"], c["d"]) == (suite, d)):
+            shares = {float(b): v for b, v in curve["shares"].items()}
+            colour = colours.setdefault(curve["method"], f"C{len(colours)}")
+            axes.plot(*zip(*shares.items(), strict=True), lw=1.3, c=colour, label=curve["method"])
+        axes.set(xscale="log", xlabel="evaluations / d", title=f"{suite}, d = {d}")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=7)
+    grid.flat[0].set_ylabel("share of targets reached")
+    figure.tight_layout()
+    figure.savefig(OUT / "coco.svg", metadata={"Date": None})
+    plt.close(figure)
+    shown: dict[str, dict[str, str]] = {}
+    for f in data["figures"]:
+        what, _, method = f["what"].rpartition(": ")
+        shown.setdefault(f"{what} ({f['note']})", {})[method] = f"{f['value']:.3f}"
+    for what, by_method in shown.items():
+        rows.append([what, *(by_method.get(m, "") for m in colours)])
+    return table(["suite", *(f"`{m}`" for m in colours)], rows)
+
+
+def foreign_shares() -> str:
+    """The table of CUTEst problems, from the stored results."""
+    data = json.loads((ROOT / "benchmarks/results/s2mpj.json").read_text(encoding="utf-8"))
+    return table(
+        ["kind and budget", "method", "solved"],
+        [[*f["what"].rsplit(": ", 1), f"{f['value']:.2f} of {f['note']}"] for f in data["figures"]],
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page,
     "cli.md": cli_page,
@@ -425,6 +468,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "ranks.txt": benchmark_ranks,
     "choices.txt": choices_table,
     "choosing.txt": development("engineering"),
+    "coco.txt": runtime_profiles,
+    "s2mpj.txt": foreign_shares,
     "rough.txt": development("rough"),
 }
 """Generated quickly, from the code and the evidence alone."""
