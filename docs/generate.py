@@ -439,6 +439,7 @@ def runtime_profiles() -> str:
         axes.legend(frameon=False, fontsize=7)
     grid.flat[0].set_ylabel("share of targets reached")
     figure.tight_layout()
+    OUT.mkdir(exist_ok=True)
     figure.savefig(OUT / "coco.svg", metadata={"Date": None})
     plt.close(figure)
     shown: dict[str, dict[str, str]] = {}

@@ -38,6 +38,7 @@ PAGES = [
     "docs/racing.md",
     "docs/blackbox/index.md",
     "docs/add-a-method.md",
+    "docs/blackbox/default.md",
     "docs/blackbox/gp-sqp.md",
     "docs/blackbox/robust-bo.md",
     "docs/blackbox/pfn-cbo.md",
