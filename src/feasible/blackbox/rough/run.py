@@ -43,7 +43,7 @@ from .acquisition import search, worth
 from .belief import Belief, objective
 from .inputs import Inputs
 from .state import AGAIN, GLOBAL, LOCAL, START, Open, RobustState, take
-from .success import Limited, limits
+from .success import Limited, limits, yes_no
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -75,7 +75,7 @@ class RobustBO(AskTell):
         design: Points of the first design; None: the larger of d + 2 and 2 d.
         local_whole: Rows for each input from which on there are local steps where inputs are whole
             numbers.
-        local_category: The same where inputs are categories.
+        local_category: The same where inputs are categories, or a limit is only a yes or a no.
         repeat: Whether noise that is not declared is looked for, by evaluating the best row again.
 
     Raises:
@@ -150,7 +150,12 @@ class RobustBO(AskTell):
             point = _first_allowed(problem, inputs, state, limited, fresh, rng)
             return Open(point, GLOBAL, 0.0, -1)
         turn = (state.asked + state.worked) % 2 == 0 and state.radius > SMALLEST
-        if turn and not state.noisy and inputs.real.any() and state.n >= self._local_from(inputs):
+        if (
+            turn
+            and not state.noisy
+            and inputs.real.any()
+            and state.n >= self._local_from(problem, inputs)
+        ):
             step = local.step(problem, inputs, state, best, limited, rng)
             if step is not None:
                 return Open(step[0], LOCAL, step[1], best)
@@ -163,9 +168,9 @@ class RobustBO(AskTell):
             state.ended = "no new point is left: every point that was looked at has been evaluated"
         return Open(state.x[best] if found is None else found, GLOBAL, 0.0, -1)
 
-    def _local_from(self, inputs: Inputs) -> int:
+    def _local_from(self, problem: BlackBox, inputs: Inputs) -> int:
         """Return the rows from which on there are local steps."""
-        if inputs.category.any():
+        if inputs.category.any() or yes_no(problem).any():
             return self.local_category * inputs.d
         return self.local_whole * inputs.d if inputs.whole.any() else 0
 
