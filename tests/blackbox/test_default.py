@@ -18,13 +18,13 @@ def bowl(x):
 
 PLAIN = BlackBox(bowl, [(-1, 2)] * 3)
 CASES = {
-    "smooth": (PLAIN, {"evaluations": 60}, False, "hybrid-sqp"),
-    "smooth, in batches": (PLAIN, {"evaluations": 60}, True, "hybrid-sqp"),
-    "few": (PLAIN, {"evaluations": 5}, False, "hybrid-sqp"),
-    "500": (PLAIN, {"evaluations": 500}, False, "hybrid-sqp"),
-    "501": (PLAIN, {"evaluations": 501}, False, "hybrid-sqp"),
-    "many, in batches": (PLAIN, {"evaluations": 20000}, True, "hybrid-sqp"),
-    "by the clock": (PLAIN, {"seconds": 5}, False, "hybrid-sqp"),
+    "smooth": (PLAIN, {"evaluations": 60}, False, "relay"),
+    "smooth, in batches": (PLAIN, {"evaluations": 60}, True, "relay"),
+    "few": (PLAIN, {"evaluations": 5}, False, "relay"),
+    "500": (PLAIN, {"evaluations": 500}, False, "relay"),
+    "501": (PLAIN, {"evaluations": 501}, False, "relay"),
+    "many, in batches": (PLAIN, {"evaluations": 20000}, True, "relay"),
+    "by the clock": (PLAIN, {"seconds": 5}, False, "relay"),
     "open": (
         BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0]),
         {"evaluations": 60},
@@ -37,7 +37,7 @@ CASES = {
         False,
         "cobyqa",
     ),
-    "noise": (BlackBox(bowl, [(-1, 2)] * 3, noise=0.1), {"evaluations": 60}, False, "gp-sqp"),
+    "noise": (BlackBox(bowl, [(-1, 2)] * 3, noise=0.1), {"evaluations": 60}, False, "robust-bo"),
     "noise, many": (
         BlackBox(bowl, [(-1, 2)] * 3, noise=0.1),
         {"evaluations": 2000},
@@ -54,13 +54,25 @@ CASES = {
         BlackBox(bowl, [Integer("k", 0, 9), Real("t", 0, 1)]),
         {"evaluations": 60},
         True,
-        "gp-sqp",
+        "robust-bo",
+    ),
+    "steps": (
+        BlackBox(bowl, [Real("s", 0, 1, step=0.1), Real("t", 0, 1)]),
+        {"evaluations": 60},
+        False,
+        "robust-bo",
+    ),
+    "a table of experiments": (
+        BlackBox(bowl, candidates={"a": np.linspace(0, 1, 40), "b": np.linspace(1, 0, 40)}),
+        {"evaluations": 30},
+        False,
+        "robust-bo",
     ),
     "categories": (
         BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]),
         {"evaluations": 60},
         True,
-        "pfn-cei",
+        "robust-bo",
     ),
     "categories, many": (
         BlackBox(lambda p: p["t"], [Categorical("c", ["a", "b"]), Real("t", 0, 1)]),
@@ -83,7 +95,7 @@ CASES = {
         ),
         {"evaluations": 60},
         False,
-        "pfn-cei",
+        "robust-bo",
     ),
 }
 

@@ -134,7 +134,7 @@ def test_beginning_a_study_says_which_method_and_why_and_show_names_it(run, ok):
     code, _, err = run("ask", "mix.toml")
     assert code == 0
     name = re.search(r"method: ([\w-]+), because", err).group(1)
-    assert name == "pfn-cei"
+    assert name == "robust-bo"
     assert f"mix by {name}" in ok("show", "mix")
     assert ok("show", "mix", "--json")["method"] == name
 
@@ -255,7 +255,7 @@ def test_earlier_data_begin_or_join_a_study_and_cost_nothing(ok, what):
     assert out["best"] == out["told"][0]
     again = ok("tell", "mix", "old.csv", "--known", "--json")
     assert (again["told"], len(again["unchanged"])) == ([], 2)
-    assert "pfn-cei" in ok("show", "mix")
+    assert "robust-bo" in ok("show", "mix")
     points = [
         (r["temperature"], r["cycles"], r["solvent"])
         for r in json.loads(ok("ask", "mix", "-n", 5, "-f", "json"))

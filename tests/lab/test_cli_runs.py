@@ -114,7 +114,7 @@ def test_show_lists_what_the_store_holds(ok):
     assert [r["name"] for r in listed["races"]] == ["b"]
     assert {(r["name"], r["kind"], r["method"]) for r in listed["runs"]} == {
         ("a", "solve", "sobol-search"),
-        ("mix", "study", "pfn-cei"),
+        ("mix", "study", "robust-bo"),
     }
     out = ok("show")
     for word in ("races", "runs and studies", "mix", "sphere", "finished"):

@@ -17,6 +17,8 @@ FEW = 300
 """Evaluations up to which the models of bo-qlognehvi, refitted for each proposal, are worth their
 seconds.
 """
+MODELLED, INPUTS = 300, 10
+"""Evaluations and inputs up to which robust-bo was measured."""
 FIT, WIDE = 300, 18
 """Rows and inputs that the network of pfn-cei takes in."""
 NEAR = 200
@@ -61,7 +63,13 @@ class Facts:
         """What a method that trusts differences of values is misled by."""
         found = {
             "the function is noisy": bool(self.problem.noise),
-            "some inputs are whole numbers": bool(self.problem.space.integer.any()),
+            "some inputs are whole numbers": any(
+                v.integer and not v.choices for v in self.problem.space.variables
+            ),
+            "some inputs go in steps": any(
+                v.step and not v.integer for v in self.problem.space.variables
+            ),
+            "the experiments are rows of a table": self.problem.space.menu is not None,
         }
         return self.jumps + [what for what, so in found.items() if so]
 
@@ -119,6 +127,21 @@ TABLE: tuple[Choice, ...] = (
         "docs/blackbox/ccbo.md",
     ),
     Choice(
+        "noise, whole numbers, steps, categories, a table of experiments, or a limit that is only "
+        f"yes or no; finite bounds, up to {MODELLED} evaluations of at most {INPUTS} inputs",
+        lambda f: (
+            bool(f.rough)
+            and f.problem.space.bounded
+            and f.evaluations <= MODELLED
+            and f.problem.space.d <= INPUTS
+        ),
+        "robust-bo",
+        "{rough}: its model counts outliers less, takes categories and whole numbers as what they "
+        "are, and learns yes/no limits and failures",
+        "bbob-noisy, bbob-mixint, problems with known best values: `python -m "
+        "benchmarks.rough_default show`",
+    ),
+    Choice(
         f"categories, or a limit that is only yes or no; up to {FIT} evaluations, {WIDE} inputs",
         lambda f: bool(f.jumps) and f.evaluations <= FIT and f.problem.space.d <= WIDE,
         "pfn-cei",
@@ -134,7 +157,7 @@ TABLE: tuple[Choice, ...] = (
         "`python -m benchmarks rough`",
     ),
     Choice(
-        "noise or whole numbers, an input without a bound",
+        "noise, whole numbers or steps, an input without a bound",
         lambda f: bool(f.rough) and not f.problem.space.bounded,
         "cobyqa",
         "{rough}, and an input has no finite bound: cobyqa needs none and believes no difference "
@@ -142,7 +165,7 @@ TABLE: tuple[Choice, ...] = (
         "no other method here takes such a problem",
     ),
     Choice(
-        f"noise or whole numbers, up to {MANY} evaluations",
+        f"noise, whole numbers or steps, up to {MANY} evaluations",
         lambda f: bool(f.rough) and f.evaluations <= MANY,
         "gp-sqp",
         "{rough}: on six engineering problems (development seeds) no method had a better rank with "
@@ -150,14 +173,23 @@ TABLE: tuple[Choice, ...] = (
         "`python -m benchmarks rough`",
     ),
     Choice(
-        "noise or whole numbers",
+        "noise, whole numbers or steps",
         lambda f: bool(f.rough),
         "cbo-memory",
         "{rough}: a population is not misled by jumps and noise, and may grow",
         "`python -m benchmarks rough`",
     ),
     Choice(
-        "real inputs, values that repeat; any bounds, limits, equalities, budget",
+        "real inputs with finite bounds; any limits, equalities, budget",
+        lambda f: f.problem.space.bounded,
+        "relay",
+        "the inputs are real: hybrid-sqp, a model first, then differences that know the curvature, "
+        "which is exact; it hands over to robust-bo should values not repeat or evaluations fail",
+        "bbob, bbob-constrained: `python -m benchmarks.coco show`; failures: `python -m "
+        "benchmarks.rough_default show`",
+    ),
+    Choice(
+        "real inputs, one without a bound; any limits, equalities, budget",
         lambda f: True,
         "hybrid-sqp",
         "the inputs are real and the values repeat: a model first, then differences that know the "

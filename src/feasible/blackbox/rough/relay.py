@@ -24,7 +24,7 @@ LATEST = 300
 """Rows after which nothing is handed over: the first method's are cheaper then."""
 SHARE = 0.02
 """Share of failed rows at which the first method hands over."""
-CHECKS = 2, 8
+CHECKS = 3, 20
 """Rows for each input at which the best row is evaluated again, to see whether values repeat."""
 NEITHER, FIRST, SECOND = -1, 0, 1
 """Whose proposal a point is."""
@@ -57,8 +57,8 @@ class Relay(AskTell):
     or evaluations fail.
 
     It minimises f(x) under limits, all known by evaluations only. In the first 300 rows the best
-    row is evaluated again twice, after 2 and 8 rows for each input; where its value is another one,
-    or where 2 % of the rows or more have failed, robust-bo goes on with all rows.
+    row is evaluated again twice, after 3 and 20 rows for each input; where its value is another
+    one, or where 2 % of the rows or more have failed, robust-bo goes on with all rows.
 
     Example:
         >>> import feasible
