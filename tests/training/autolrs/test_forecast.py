@@ -18,7 +18,7 @@ def test_a_decay_without_noise_is_found_with_its_limit():
     assert a * np.exp(b * 1000) + c == pytest.approx(TRUE, abs=1e-4)
 
 
-@given(st.floats(0.02, 1.0), st.floats(0.1, 10), st.floats(-5, 5), st.floats(0.01, 100))
+@given(st.floats(0.02, 1.0), st.floats(0.1, 10), st.floats(0, 5), st.floats(0.01, 100))
 @settings(max_examples=40, deadline=None)
 def test_the_forecast_moves_with_shift_and_scale(rate, a, c, scale):
     y = a * np.exp(-rate * X) + c
@@ -37,11 +37,44 @@ def test_whatever_the_series_the_forecast_stays_within_its_clip(series, horizon)
     assert low - 2 * (high - low) - 1e-9 * (1 + abs(low)) <= value <= high + 1e-9 * (1 + abs(high))
 
 
-def test_rising_flat_and_noisy_series_give_the_mean_of_their_end():
-    for series in (0.5 + 0.01 * X, np.ones(100), np.random.default_rng(100).standard_normal(100)):
+def test_a_series_that_goes_below_zero_may_be_forecast_there():
+    assert exp_forecast(DECAY - 1.0, 1000)[0] == pytest.approx(TRUE - 1.0, abs=1e-6)
+
+
+@given(
+    st.lists(st.floats(0, 1e3), min_size=5, max_size=60),
+    st.floats(0.001, 0.1),
+    st.floats(0, 3),
+    st.integers(0, 10_000),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_series_that_is_never_negative_is_never_forecast_to_be(noise, rate, a, horizon):
+    y = np.array(noise)
+    assert exp_forecast(y, horizon)[0] >= 0
+    falling = a * (1 - rate * np.arange(len(y))) + 1e-3 * y  # nearly straight: its limit is far down
+    assert exp_forecast(np.maximum(falling, 0.0), horizon)[0] >= 0
+
+
+@given(st.integers(5, 80), st.floats(0.1, 3), st.floats(0, 0.3), st.integers(0, 9999))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_series_that_rises_is_not_forecast_below_its_last_value(n, power, noise, seed):
+    x = np.arange(n) / n
+    y = 1 + x**power + noise * np.random.default_rng(seed).random(n) * x
+    rising = np.corrcoef(x, y)[0, 1] ** 2 > 0.1
+    value = exp_forecast(y, 1000)[0]
+    assert not rising or value >= y[-1] - 1e-12
+    assert exp_forecast(np.sort(y), 1000)[0] >= y.max() - 1e-12
+
+
+def test_flat_and_noisy_series_give_the_mean_of_their_end():
+    for series in (np.ones(100), np.random.default_rng(100).standard_normal(100)):
         value, (a, _, c) = exp_forecast(series, 1000)
         assert a == 0
         assert value == c == pytest.approx(series[-10:].mean())
+
+
+def test_the_last_value_is_offered_to_compare_with():
+    assert exp_forecast(DECAY, 1000, "last")[0] == pytest.approx(DECAY[-10:].mean())
 
 
 def test_the_spline_drops_early_outliers_and_keeps_late_ones():
@@ -72,7 +105,7 @@ def test_under_noise_the_bounded_fit_is_never_wild_where_the_papers_is():
         ([1.0] * 4, {}, ArgumentError, "4 points"),
         ([[1.0] * 5], {}, ShapeError, "shape"),
         ([1, 2, np.nan, 3, 4], {}, NotFinite, r"series\[2\]"),
-        ([1.0] * 5, {"method": "cubic"}, ArgumentError, "'grid' or 'spline'"),
+        ([1.0] * 5, {"method": "cubic"}, ArgumentError, "'grid', 'spline' or 'last'"),
         ([1.0] * 5, {"horizon": -1}, ArgumentError, "horizon"),
         (["a"] * 5, {}, ArgumentError, "numbers"),
         ([1.0] * 5, {"horizon": np.nan}, ArgumentError, "horizon"),

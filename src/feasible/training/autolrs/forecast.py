@@ -21,7 +21,7 @@ from ...core.errors import ArgumentError, NotFinite, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-METHODS = ("grid", "spline")
+METHODS = ("grid", "spline", "last")
 ITERATIONS, FILTER_RATIO, DEGREE = 10, 0.03, 2
 """Of the paper's spline: how often outliers are dropped, what share of the points, its degree."""
 LEAST = 5
@@ -43,15 +43,17 @@ def exp_forecast(
 ) -> tuple[float, tuple[float, float, float]]:
     """Fit a exp(b x) + c, b < 0, to a series at x = 0 .. n-1, and read it off at x = horizon.
 
-    "grid" searches the rate of decay -b on a grid, then by golden section, with a >= 0; where
-    nothing decays it gives the mean of the last tenth, and the forecast never leaves
+    "grid" searches the rate of decay -b on a grid, then by golden section, with a >= 0, and with
+    c >= 0 where no loss is negative; where nothing decays it gives the mean of the last tenth,
+    where the series rises no less than its last value, and the forecast never leaves
     [low - 2 (high - low), high] of the series. "spline" is the paper's: outliers of a smoothing
-    spline are dropped, then Nelder-Mead on log(-b); nothing bounds it.
+    spline are dropped, then Nelder-Mead on log(-b); nothing bounds it. "last" is no forecast: the
+    mean of the last tenth, to compare with.
 
     Args:
         series: (n,) losses, n >= 5, one a step.
         horizon: Where to read it off, in steps from the first loss, >= 0.
-        method: "grid" or "spline".
+        method: "grid", "spline" or "last".
         iterations: How often outliers are dropped: 10 for training losses, 1 for held-out ones.
         filter_ratio: Share dropped each time, at least one point, in the first half only.
         degree: Of the spline.
@@ -89,6 +91,9 @@ def exp_forecast(
     one_of("method", method, METHODS)
     if method == "grid":
         return _by_grid(y, float(horizon))
+    if method == "last":
+        value = float(y[-max(1, len(y) // 10) :].mean())
+        return value, (0.0, 0.0, value)
     x = np.arange(len(y), dtype=float)
     a, b, c = _by_simplex(x, denoised(y, iterations, filter_ratio, degree))
     return a * math.exp(b * horizon) + c, (a, b, c)
@@ -105,44 +110,67 @@ def _by_grid(
     tail = float(y[-max(1, n // 10) :].mean())
     if spread <= 1e-12 * max(1.0, float(np.abs(y).max())):
         return tail, (0.0, 0.0, tail)
-    x, z = np.arange(n, dtype=float), (y - y.mean()) / spread
-    grid = np.linspace(math.log(1e-3 / n), math.log(5.0), RATES)
-    decays = np.exp(-np.exp(grid)[:, None] * x)
-    centred = decays - decays.mean(1, keepdims=True)
-    a = np.maximum(centred @ z / np.maximum((centred**2).sum(1), 1e-300), 0.0)
-    residual = ((z - a[:, None] * centred) ** 2).sum(1)
+    x = np.arange(n, dtype=float)
+    rising = (
+        float((x - x.mean()) @ y)
+        / math.sqrt(float((x - x.mean()) @ (x - x.mean())))
+        / (spread * math.sqrt(n))
+    )
+    if rising > 0 and rising**2 >= EXPLAINED:
+        tail = max(tail, float(y[-1]))
+        return tail, (0.0, 0.0, tail)
+    a, rate, c, explained = _decay(x, y, free=True)
+    if c < 0 <= y.min():  # no loss was below 0, so none is forecast to be
+        a, rate, c, explained = _decay(x, y, free=False)
+    if a <= 0 or explained < EXPLAINED:
+        return tail, (0.0, 0.0, tail)
+    low, high = float(y.min()), float(y.max())
+    value = min(max(a * math.exp(-rate * horizon) + c, low - 2 * (high - low)), high)
+    return value, (a, -rate, c)
+
+
+def _decay(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], free: bool
+) -> tuple[float, float, float, float]:
+    """(a, rate, c, share of the variance that it explains) of the best a exp(-rate x) + c, a >= 0.
+
+    Args:
+        x: (n,) steps.
+        y: (n,) losses.
+        free: c is the best one; else it is 0.
+    """
+    middle, spread = (float(y.mean()) if free else 0.0), float(y.std())
+    z = (y - middle) / spread
+
+    def shape(rates: Any) -> Float[np.ndarray, "r n"]:
+        """The decays, less their means where c is free."""
+        e = np.exp(-np.asarray(rates, dtype=float)[..., None] * x)
+        return e - e.mean(-1, keepdims=True) if free else e
+
+    def left(rates: Any) -> tuple[Any, Any]:
+        """(sum of squares left, best a >= 0) for each rate."""
+        e = shape(rates)
+        a = np.maximum(e @ z / np.maximum((e**2).sum(-1), 1e-300), 0.0)
+        return ((z - a[..., None] * e) ** 2).sum(-1), a
+
+    grid = np.linspace(math.log(1e-3 / len(y)), math.log(5.0), RATES)
+    residual, _ = left(np.exp(grid))
     i = int(residual.argmin())
-
-    def left(log_rate: float) -> float:
-        """Sum of squares that this rate leaves; a is the best one >= 0, c makes the mean right."""
-        e = np.exp(-math.exp(log_rate) * x)
-        e -= e.mean()
-        return float(((z - max(e @ z / max(e @ e, 1e-300), 0.0) * e) ** 2).sum())
-
     best = float(grid[i])
     if 0 < i < RATES - 1 and residual[i] < min(residual[i - 1], residual[i + 1]):
         best = float(
             minimize_scalar(
-                left,
+                lambda log_rate: float(left(math.exp(log_rate))[0]),
                 bracket=(grid[i - 1], grid[i], grid[i + 1]),
                 method="golden",
                 options={"xtol": 1e-10},
             ).x
         )
     rate = math.exp(best)
-    e = np.exp(-rate * x)
-    flat = e - e.mean()
-    scale = float(flat @ z / max(flat @ flat, 1e-300))
-    if scale <= 0 or 1 - left(best) / n < EXPLAINED:
-        return tail, (0.0, 0.0, tail)
-    a_y = scale * spread
-    c_y = float(y.mean()) - a_y * float(e.mean())
-    low, high = float(y.min()), float(y.max())
-    return min(max(a_y * math.exp(-rate * horizon) + c_y, low - 2 * (high - low)), high), (
-        a_y,
-        -rate,
-        c_y,
-    )
+    rest, scale = left(rate)
+    a = float(scale) * spread
+    c = middle - a * float(np.exp(-rate * x).mean()) if free else 0.0
+    return a, rate, c, 1 - float(rest) / len(y)
 
 
 # -- the paper's -----------------------------------------------------------------------------------
