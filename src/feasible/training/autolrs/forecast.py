@@ -30,6 +30,8 @@ RATES = 200
 """Rates of decay that the grid tries."""
 EXPLAINED = 0.1
 """Share of the variance below which a fitted decay counts as noise."""
+BELIEVED = 0.5
+"""Share of the variance from which on it is believed."""
 
 
 def exp_forecast(
@@ -44,9 +46,10 @@ def exp_forecast(
     """Fit a exp(b x) + c, b < 0, to a series at x = 0 .. n-1, and read it off at x = horizon.
 
     "grid" searches the rate of decay -b on a grid, then by golden section, with a >= 0, and with
-    c >= 0 where no loss is negative; where nothing decays it gives the mean of the last tenth,
-    where the series rises no less than its last value, and the forecast never leaves
-    [low - 2 (high - low), high] of the series. "spline" is the paper's: outliers of a smoothing
+    c >= 0 where no loss is negative; the forecast never leaves [low - 2 (high - low), high] of the
+    series, and is drawn to the mean of its last tenth where the decay explains less than half of the
+    variance. Where nothing decays it is that mean, where the series rises no less than its
+    last value. "spline" is the paper's: outliers of a smoothing
     spline are dropped, then Nelder-Mead on log(-b); nothing bounds it. "last" is no forecast: the
     mean of the last tenth, to compare with.
 
@@ -126,7 +129,9 @@ def _by_grid(
         return tail, (0.0, 0.0, tail)
     low, high = float(y.min()), float(y.max())
     value = min(max(a * math.exp(-rate * horizon) + c, low - 2 * (high - low)), high)
-    return value, (a, -rate, c)
+    # a decay in much noise is believed in part: not at all at EXPLAINED, wholly from BELIEVED on
+    share = min((explained - EXPLAINED) / (BELIEVED - EXPLAINED), 1.0)
+    return tail + share * (value - tail), (a, -rate, c)
 
 
 def _decay(
