@@ -51,7 +51,8 @@ def test_a_series_that_goes_below_zero_may_be_forecast_there():
 def test_a_series_that_is_never_negative_is_never_forecast_to_be(noise, rate, a, horizon):
     y = np.array(noise)
     assert exp_forecast(y, horizon)[0] >= 0
-    falling = a * (1 - rate * np.arange(len(y))) + 1e-3 * y  # nearly straight: its limit is far down
+    # nearly straight: its limit is far down
+    falling = a * (1 - rate * np.arange(len(y))) + 1e-3 * y
     assert exp_forecast(np.maximum(falling, 0.0), horizon)[0] >= 0
 
 

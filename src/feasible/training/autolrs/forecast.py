@@ -47,11 +47,10 @@ def exp_forecast(
 
     "grid" searches the rate of decay -b on a grid, then by golden section, with a >= 0, and with
     c >= 0 where no loss is negative; the forecast never leaves [low - 2 (high - low), high] of the
-    series, and is drawn to the mean of its last tenth where the decay explains less than half of the
-    variance. Where nothing decays it is that mean, where the series rises no less than its
-    last value. "spline" is the paper's: outliers of a smoothing
-    spline are dropped, then Nelder-Mead on log(-b); nothing bounds it. "last" is no forecast: the
-    mean of the last tenth, to compare with.
+    series, and is drawn to the mean of its last tenth where the decay explains less than half of
+    the variance. Where nothing decays it is that mean, where the series rises no less than its last
+    value. "spline" is the paper's: outliers of a smoothing spline are dropped, then Nelder-Mead on
+    log(-b); nothing bounds it. "last" is no forecast: the mean of the last tenth, to compare with.
 
     Args:
         series: (n,) losses, n >= 5, one a step.
