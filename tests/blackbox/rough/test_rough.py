@@ -369,3 +369,20 @@ def test_steps_and_linear_equalities_are_kept():
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-9)
     np.testing.assert_allclose(rows[:, 0] / 0.05, np.round(rows[:, 0] / 0.05), atol=1e-9)
     assert found.verdict.objective < bowl([0.35, 0.325, 0.325]) + 0.005
+
+
+def test_an_equality_beside_a_category_is_met():
+    def fun(m):
+        k = "abc".index(m["c"])
+        h = m["a"] + m["b"] ** 2 + 0.2 * k * np.sin(5 * m["a"])
+        return {"f": (m["a"] - 0.7) ** 2 + (m["b"] - 0.2) ** 2 + 0.3 * k, "h": h}
+
+    problem = BlackBox(
+        fun,
+        [Real("a", 0, 1), Real("b", 0, 1), Categorical("c", ["a", "b", "c"])],
+        objective="f",
+        limits={"h": "== 1"},
+    )
+    for seed in (100, 101, 102):
+        found = feasible.solve(problem, "robust-bo", budget=50, seed=seed)
+        assert found.verdict.feasible

@@ -145,20 +145,13 @@ class RobustBO(AskTell):
                 return once
         refit = _due(state.n, state.fitted)
         limited = limits(problem, inputs, state, refit)
+        step = self._step(problem, inputs, state, limited, rng)
+        if step is not None:
+            return step
         if best < 0:
             state.fitted = state.n if refit else state.fitted
             point = _first_allowed(problem, inputs, state, limited, fresh, rng)
             return Open(point, GLOBAL, 0.0, -1)
-        turn = (state.asked + state.worked) % 2 == 0 and state.radius > SMALLEST
-        if (
-            turn
-            and not state.noisy
-            and inputs.real.any()
-            and state.n >= self._local_from(problem, inputs)
-        ):
-            step = local.step(problem, inputs, state, best, limited, rng)
-            if step is not None:
-                return Open(step[0], LOCAL, step[1], best)
         belief = objective(inputs, state, problem.tolerance, refit)
         state.fitted = state.n if refit else state.fitted
         leaders, mean = self._leading(problem, state, belief)
@@ -168,8 +161,32 @@ class RobustBO(AskTell):
             state.ended = "no new point is left: every point that was looked at has been evaluated"
         return Open(state.x[best] if found is None else found, GLOBAL, 0.0, -1)
 
+    def _step(
+        self,
+        problem: BlackBox,
+        inputs: Inputs,
+        state: RobustState,
+        limited: Limited,
+        rng: np.random.Generator,
+    ) -> Open | None:
+        """Return a local step where it is time for one: from the best row, or, where none is
+        allowed, towards the limits with values.
+        """
+        leader, best = state.leader(problem.tolerance), state.best(problem.tolerance)
+        turn = (state.asked + state.worked) % 2 == 0 and state.radius > SMALLEST
+        if not turn or leader < 0 or limited.blind or state.noisy or not inputs.real.any():
+            return None
+        if best < 0 and not limited.values:
+            return None
+        if best >= 0 and state.n < self._local_from(problem, inputs):
+            return None
+        found = local.step(problem, inputs, state, leader, limited, rng)
+        return None if found is None else Open(found[0], LOCAL, found[1], leader)
+
     def _local_from(self, problem: BlackBox, inputs: Inputs) -> int:
-        """Return the rows from which on there are local steps."""
+        """Return the rows from which on there are local steps. Equalities are only met by these."""
+        if any(q.low == q.high for q in problem.limits.limits):
+            return 0
         if inputs.category.any() or yes_no(problem).any():
             return self.local_category * inputs.d
         return self.local_whole * inputs.d if inputs.whole.any() else 0

@@ -58,8 +58,8 @@ class RobustState:
         fitted: Rows when hyperparameters were fitted.
         repeated: Rows when a row was last evaluated again.
         radius: Half-width of the region of local steps, in units of the box.
-        worked: Whether the last local step led to the best row.
-        centre: (d,) the best row when the region was last opened; empty before.
+        worked: Whether the last local step led to the leading row.
+        centre: (d,) the leading row when the region was last opened; empty before.
         ended: Why nothing new can be proposed; empty while something can.
     """
 
@@ -113,6 +113,17 @@ class RobustState:
         good = self.allowed(tolerance)
         return int(np.where(good, self.f, np.inf).argmin()) if good.any() else -1
 
+    def leader(self, tolerance: float) -> int:
+        """The best row; where none is allowed, the one that misses its limits least, of those with
+        an objective; -1 where there is none.
+        """
+        best = self.best(tolerance)
+        whole = np.isfinite(self.f) & np.isfinite(self.g).all(axis=1)
+        if best >= 0 or not whole.any() or not self.g.shape[1]:
+            return best
+        over = np.maximum(self.g, 0).max(axis=1)
+        return int(np.where(whole, over, np.inf).argmin())
+
     def spread(self) -> float:
         """A scale of the objective: the median distance from its median, or 1."""
         f = self.f[np.isfinite(self.f)]
@@ -132,7 +143,7 @@ def take(problem: BlackBox, state: RobustState, seen: Observations) -> None:
         one = None if popped is None else Open(*popped)
         if seen.status[i] == PENDING or seen.reason.get(i) == "abandoned":
             continue
-        before = state.best(problem.tolerance)
+        before = state.leader(problem.tolerance)
         at = _place(state, int(seen.id[i]))
         state.x[at] = seen.x[i]
         state.f[at] = _number(float(seen.objective[i]))
@@ -176,8 +187,8 @@ def _notice_noise(state: RobustState, at: int, one: Open | None) -> None:
 def _open_region(
     problem: BlackBox, state: RobustState, before: int, at: int, one: Open | None
 ) -> None:
-    """Adapt the region of local steps to the outcome of one, or move it to a new best row."""
-    now = state.best(problem.tolerance)
+    """Adapt the region of local steps to the outcome of one, or move it to a new leading row."""
+    now = state.leader(problem.tolerance)
     if one is not None and one.kind == LOCAL:
         state.worked = now == at
         if state.worked:
