@@ -170,9 +170,10 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="The min-max part holds, exactly. On the digits MLP ten seeds do not decide. From 100 steps "
-    "on UBA and cosine differ by 0.8 points of error at most, and the deviation between seeds is "
-    "0.2 to 0.8; at 20 steps SGD wants a rate beyond the grid, and UBA is 1 to 3.8 points behind.",
+    why="The min-max part holds, exactly. On the digits MLP ten seeds do not decide. From 100 "
+    "steps on UBA and cosine differ by 0.8 points of error at most, and the deviation between "
+    "seeds is 0.2 to 0.8; at 20 steps SGD wants a rate beyond the grid, and UBA is 1 to "
+    "3.8 points behind.",
     limits={
         "desk": "Digits with 15 % label noise and an MLP 64-64-10 at 20, 100, 200 and 500 steps "
         "instead of ResNets on ImageNet and OLMo; four "
