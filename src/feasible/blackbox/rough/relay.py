@@ -119,7 +119,9 @@ class Relay(AskTell):
         mine = np.array([who == FIRST for who, _ in whose], dtype=bool) | foreign
         theirs = np.array([-1 if who == FIRST else own for who, own in whose], dtype=int)
         if state.handed or (problem.space.bounded and state.second.n <= LATEST):
-            take(problem, state.second, replace(seen, tag=theirs))
+            told = replace(seen, tag=theirs)
+            room = len(seen) if state.handed else LATEST + 1 - state.second.n
+            take(problem, state.second, told.rows(slice(0, room)))
         if not state.handed and mine.any():
             own = np.array([tag if who == FIRST else -1 for who, tag in whose], dtype=int)
             Hybrid().tell(problem, state.first, replace(seen, tag=own).rows(mine))

@@ -133,42 +133,65 @@ class RobustState:
 
 def take(problem: BlackBox, state: RobustState, seen: Observations) -> None:
     """Add rows; a row that is known by its number is corrected. Abandoned and open ones are left
-    out.
+    out. Rows of proposals come first, then those that nobody asked for, all at once.
     """
     m = seen.constraints.shape[1]
     if state.g.shape[1] != m:
         state.g = np.full((state.n, m), np.nan)
+    known = set(state.ids[state.ids >= 0].tolist())
+    strangers = []
     for i, tag in enumerate(seen.tag.tolist()):
         popped = state.pending.pop(tag, None)
         one = None if popped is None else Open(*popped)
         if seen.status[i] == PENDING or seen.reason.get(i) == "abandoned":
             continue
+        number = int(seen.id[i])
+        if one is None and number not in known:
+            strangers.append(i)
+            continue
         before = state.leader(problem.tolerance)
-        at = _place(state, int(seen.id[i]))
-        state.x[at] = seen.x[i]
-        state.f[at] = _number(float(seen.objective[i]))
-        state.g[at] = np.clip(seen.constraints[i], -LARGEST, LARGEST)
-        state.failed[at] = seen.status[i] == FAILED
-        state.ids[at] = seen.id[i]
+        if number in known:
+            at = int(np.flatnonzero(state.ids == number)[0])
+        else:
+            at = state.n
+            _append(state, 1)
+        _write(state, slice(at, at + 1), seen, [i])
         _notice_noise(state, at, one)
         _open_region(problem, state, before, at, one)
+    if strangers:
+        before, at = state.leader(problem.tolerance), state.n
+        _append(state, len(strangers))
+        _write(state, slice(at, state.n), seen, strangers)
+        _notice_twins(state)
+        _open_region(problem, state, before, -1, None)
 
 
-def _number(value: float) -> float:
-    """Return a value that can be squared; NaN where it is no number."""
-    return math.nan if math.isnan(value) else min(max(value, -LARGEST), LARGEST)
+def _append(state: RobustState, k: int) -> None:
+    """Make room for k rows at the end."""
+    state.x = np.vstack([state.x, np.zeros((k, state.x.shape[1]))])
+    state.f, state.failed = np.append(state.f, np.zeros(k)), np.append(state.failed, [False] * k)
+    state.g = np.vstack([state.g, np.zeros((k, state.g.shape[1]))])
+    state.ids = np.append(state.ids, np.full(k, -1))
 
 
-def _place(state: RobustState, number: int) -> int:
-    """Return where the row with this number is, or a new row at the end."""
-    known = np.flatnonzero(state.ids == number)
-    if number >= 0 and len(known):
-        return int(known[0])
-    state.x = np.vstack([state.x, np.zeros((1, state.x.shape[1]))])
-    state.f, state.failed = np.append(state.f, math.nan), np.append(state.failed, False)
-    state.g = np.vstack([state.g, np.zeros((1, state.g.shape[1]))])
-    state.ids = np.append(state.ids, -1)
-    return state.n - 1
+def _write(state: RobustState, at: slice, seen: Observations, rows: list[int]) -> None:
+    """Write rows to their places; values are cut off where their squares would be no numbers."""
+    state.x[at] = seen.x[rows]
+    state.f[at] = np.clip(seen.objective[rows], -LARGEST, LARGEST)
+    state.g[at] = np.clip(seen.constraints[rows], -LARGEST, LARGEST)
+    state.failed[at] = seen.status[rows] == FAILED
+    state.ids[at] = seen.id[rows]
+
+
+def _notice_twins(state: RobustState) -> None:
+    """See whether two rows at one point have different values."""
+    if state.noisy:
+        return
+    first: dict[bytes, float] = {}
+    unit = SAME * state.spread()
+    for point, value in zip(state.x, state.f.tolist(), strict=True):
+        if math.isfinite(value):
+            state.noisy |= abs(first.setdefault(point.tobytes(), value) - value) > unit
 
 
 def _notice_noise(state: RobustState, at: int, one: Open | None) -> None:
