@@ -71,6 +71,18 @@ def test_shares_are_over_the_trials_that_all_methods_have(tmp_path, monkeypatch)
     assert found["b"] == {1: 0, 2: pytest.approx(1 / 3), 10: pytest.approx(2 / 3)}
 
 
+def test_the_interval_of_the_gap_holds_its_mean_and_is_a_point_where_all_gaps_are_equal():
+    def line(method, counts):
+        trials = [{"hits": [1] * n, "budget": 10, "n": 1, "seconds": 0.1} for n in counts]
+        return coco.Line("bbob", 2, method, trials)
+
+    found = [line("a", [51, 51]), line("b", [0, 0]), line("mine", [34, 34])]
+    gap = coco.against_the_best(found, "mine", 10)
+    assert gap.what.endswith("mine minus a")
+    assert gap.value == pytest.approx(-1 / 3, abs=1e-4)
+    assert gap.note == "-0.333 to -0.333"
+
+
 def test_a_problem_is_solved_where_a_ten_thousandth_of_the_first_gap_is_left():
     trial = {"f0": 101.0, "d": 1, "better": [[10, 1.02], [41, 1.009]]}
     assert not s2mpj.solved(trial, 1.0, 20)

@@ -7,8 +7,8 @@
     step     min g'p + p'B p / 2 with c + J p <= 0 in the box (`quadratic.py`)
     search   merit f + nu' excess(c); back to the parabola's minimum, with a second-order
              correction; without limits also farther
-    B        starts as 0.1 max|g| I, far too flat: BFGS learns a curvature that it underestimates in
-             one iteration, one that it overestimates in many. Then Powell's damped update
+    B        starts as 0.01 max|g| I, far too flat: BFGS learns a curvature that it underestimates
+             in one iteration, one that it overestimates in many. Then Powell's damped update
     end      where the gain is below the values' resolution: central differences once, B forgotten
              once, then done
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .rows import Ground
 
-FLAT = 0.1
+FLAT = 0.01
 """First curvature in units of the largest slope."""
 RISE = 1e-12 * 2**52
 """What the model rises by along a difference, twice, in units of the values' resolution."""
@@ -43,6 +43,8 @@ NOTHING = 1e-13 * 2**52
 """Gain that counts as none, in units of the values' resolution."""
 WALL = 2e-4
 """Distance from a bound within which differences go along the own axis, inwards."""
+BACK = 0.1
+"""Least share of a step that is left after it was refused."""
 STEEPEST = 1e100
 """Largest slope that is taken at its word."""
 LIMIT_SLACK = 1e-9
@@ -328,7 +330,7 @@ def search(ground: Ground, s: LocalState) -> tuple[Trial | None, int]:
                 return mended, tries
         bend = 2 * (here.merit - now - t * slope)
         back = -slope * t * t / bend if 0 < bend < math.inf else 0.5 * t
-        t = min(max(back, 0.1 * t), 0.5 * t)
+        t = min(max(back, BACK * t), 0.5 * t)
     return None, 1
 
 
