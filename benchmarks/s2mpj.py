@@ -45,8 +45,8 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 OUT = Path(__file__).parent / "out" / "s2mpj.jsonl"
 ALLOWED, SOLVED = 1e-6, 1e-4
 BUDGETS = (20, 50)
-MOST = 60
-"""Problems of a kind, at most."""
+MOST, SLOW = 60, 0.01
+"""Problems of a kind, at most; seconds of an evaluation beyond which a problem is left out."""
 BARS = {"boxes": 0.92, "unbounded": 0.65, "equalities": 0.90}
 """What hybrid-sqp should solve within 50 (d + 1) evaluations."""
 KINDS = ("boxes", "unbounded", "equalities", "limits")
@@ -187,6 +187,16 @@ def load(name: str) -> Any:
         return s2mpj_load(name)
 
 
+def slow(problem: Any) -> bool:
+    """True where one evaluation takes longer than SLOW seconds; such problems are left out."""
+    times = []
+    for _ in range(3):
+        begin = time.process_time()
+        problem.fun(np.array(problem.x0, float))
+        times.append(time.process_time() - begin)
+    return min(times) > SLOW
+
+
 def stored() -> list[dict[str, Any]]:
     """All trials that are on disk."""
     if not OUT.exists():
@@ -200,6 +210,8 @@ def trials(kind: str, methods: list[str], seeds: list[int], develop: bool) -> No
     OUT.parent.mkdir(exist_ok=True)
     for name in names(kind, develop):
         problem = load(name)
+        if slow(problem):
+            continue
         for method in methods:
             for seed in seeds:
                 if (name, method, seed) in have:
