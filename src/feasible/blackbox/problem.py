@@ -29,6 +29,7 @@ from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run, from_menu, tried_in
 from .experiments import BlackBoxExperiments
 from .fronts import ObservedFront
+from .inside import inside
 from .menu import menu_of
 from .objective import Checks, Objective, Objectives, check_noise, one_objective, several_objectives
 from .outcome import Outcome
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 TAKEN = ("id", "status", "note")
 """Columns of tables of experiments that are neither variables nor metrics."""
-EQUAL, BOUGHT = 1e-6, 10.0
-"""Two objectives, relative to them, are equal to EQUAL; a violation within the tolerance, relative
-to the limit's size, is taken to buy at most BOUGHT times itself.
-"""
 
 
 class BlackBox(Shown):
@@ -464,21 +461,7 @@ class BlackBox(Shown):
         best = ledger.best(self.tolerance, self.names)
         if best is None or self.several or not 0 < best.violation <= self.tolerance:
             return best
-        return self._inside(ledger, best)
-
-    def _inside(self, ledger: Ledger, best: Observation) -> Observation:
-        """The best row without any violation, where it costs as much as the best row."""
-        rows = ledger.all()
-        if rows is None or math.isnan(best.objective):
-            return best
-        objective = np.where(rows.violation == 0, rows.objective, np.nan)
-        if np.isnan(objective).all():
-            return best
-        i = int(np.nanargmin(objective))
-        equal = EQUAL + BOUGHT * min(best.violation, EQUAL)
-        if objective[i] - best.objective > equal * abs(best.objective):
-            return best
-        return rows.observation(i, self.names)
+        return inside(ledger, best, self.names)
 
     def objectives_of(self, rows: Observations) -> Float[np.ndarray, "n m"]:
         """(n, m) the objectives of rows as they are minimised; NaN where there is no value."""
