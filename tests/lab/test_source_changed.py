@@ -275,3 +275,31 @@ def test_a_function_without_source_is_compared_by_what_it_does_and_may_count():
     names["k"] = 3.0
     with pytest.raises(SourceChanged, match="f: k was"):
         solve(names["f"])
+
+
+def test_passwords_that_a_function_uses_are_not_kept():
+    api_key, where = "hunter2", "postgresql://ann:hunter2@db/x"
+
+    def f(x):
+        password = "hunter2"  # noqa: F841
+        return x[0] if api_key and where else "token=hunter2"
+
+    text = source_of(BlackBox(f, bounds=[(0, 1)]), Method())
+    assert text
+    assert "hunter2" not in str(text)
+    assert any(key.endswith("api_key") for key in text)
+
+
+def test_another_table_of_candidates_is_a_change(ok, run):
+    Path("menu.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
+    Path("pick.toml").write_text(
+        'name = "pick"\nobjective = "y"\ncandidates = "menu.csv"\nmethod = "random-search"\n'
+        "[budget]\nevaluations = 5\n"
+    )
+    ok("ask", "pick.toml")
+    ok("ask", "pick.toml")
+    Path("menu.csv").write_text("a,b\n1,2\n3,4\n5,7\n")
+    code, _, err = run("ask", "pick.toml")
+    assert code == 2
+    assert "+  5,7" in err.replace("+5,7", "+  5,7")
+    assert "--accept-changes" in err

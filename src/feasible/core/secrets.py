@@ -6,11 +6,21 @@ import re
 
 _IN_URL = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*:)\S*(?P<after>@)")
 """The password of scheme://user:password@host; it may hold any character but white space."""
+_SECRET = r"\b\w*(?:password|passwd|pwd|secret|token|api_?key)"
 _NAMED = re.compile(
-    r"(?P<before>\b\w*(?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)[^\s&;,'\")]+",
-    re.IGNORECASE,
+    rf"(?P<before>{_SECRET}['\"]?\s*[=:]\s*[rbf]?['\"]?)[^\s&;,'\")]+", re.IGNORECASE
 )
-"""The value of password=... and the like, in a URL or in a driver's message."""
+"""The value of password=... and the like, in a URL, in a driver's message or in source."""
+
+
+def is_secret(name: str) -> bool:
+    """True where a name says that its value is a password.
+
+    Examples:
+        >>> is_secret("DB_PASSWORD"), is_secret("tokens")
+        (True, False)
+    """
+    return re.fullmatch(_SECRET, name, re.IGNORECASE) is not None
 
 
 def hide_passwords(text: str) -> str:

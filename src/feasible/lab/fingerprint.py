@@ -26,6 +26,7 @@ from ..core.errors import ArgumentError
 from ..core.failure import is_users
 from ..core.plain import plain
 from ..core.problem import Method, Problem
+from ..core.secrets import hide_passwords, is_secret
 from .rows import RunRow
 
 LONGEST = 65_536
@@ -36,6 +37,8 @@ SHOWN = 40
 """Lines of a difference that a person is shown of each text."""
 DEEPEST = 20
 """Functions that call functions, at most."""
+HIDDEN = "***"
+"""Stands for data whose name says that it is a password."""
 NO_SOURCE = "no source"
 """How the text of a function begins whose source cannot be read: typed at a prompt, compiled."""
 _CONTAINERS = (list, dict, set)
@@ -64,13 +67,19 @@ def source_of(
 
 
 def table_texts(table: Mapping[str, Any]) -> dict[str, str]:
-    """What a study file says, key by key; tables of tables a level deeper."""
+    """What a study file says, key by key, tables of tables a level deeper, and the rows of the menu
+    that it names.
+    """
     found = {}
     for key, value in table.items():
         inner = value if isinstance(value, Mapping) and value else {"": value}
         for name, one in inner.items():
             dotted = f"{key}.{name}" if name else key
             found[f"{STUDY_FILE}{dotted}"] = json.dumps(plain(one), ensure_ascii=False)
+    menu = table.get("candidates")
+    text = _file_text(Path(menu)) if isinstance(menu, str) else None
+    if text is not None:
+        found[f"{STUDY_FILE}rows of candidates"] = text
     return found
 
 
@@ -91,10 +100,14 @@ class _Walk:
         self._kept: list[Any] = []
 
     def found(self) -> dict[str, str]:
-        """Return everything but data that the functions themselves change."""
+        """Return everything but data that the functions themselves change, without passwords."""
         memory = self.memory.union(*map(_changed, self.texts.values()))
-        data = {key: text for key, (text, name) in self.data.items() if name not in memory}
-        everything = self.texts | data
+        data = {
+            key: HIDDEN if is_secret(name) else text
+            for key, (text, name) in self.data.items()
+            if name not in memory
+        }
+        everything = {key: hide_passwords(text) for key, text in (self.texts | data).items()}
         return {
             key: text if len(text) <= LONGEST else f"{len(text)} characters, {_digest(text)}"
             for key, text in everything.items()
