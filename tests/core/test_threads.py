@@ -194,7 +194,9 @@ def test_stored_points_that_differ_by_rounding_only_are_those_of_the_resumed_run
         calls.append(x)
         return bowl(x)
 
-    resumed = feasible.solve(toy(counted), "cobyqa", budget=30, store=path, name="r")
+    resumed = feasible.solve(
+        toy(counted), "cobyqa", budget=30, store=path, name="r", accept_changes=True
+    )
     assert len(calls) == 10
     assert resumed.spent["evaluations"] == 30
     assert any("equal within rounding" in note for note in resumed.notes)

@@ -134,7 +134,7 @@ def test_a_disk_that_takes_no_byte_more_loses_no_paid_evaluation(db, tmp_path, m
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    call = {"budget": 12, "store": str(db), "name": "r"}
+    call = {"budget": 12, "store": str(db), "name": "r", "accept_changes": True}
     try:
         with pytest.raises(errors.StoreError) as caught:
             feasible.solve(toy(filling), "random-search", **call)

@@ -82,7 +82,7 @@ def test_a_second_thread_of_this_process_is_another_driver(db):
         assert leave.wait(30)
         return bowl(x)
 
-    call = {"budget": 6, "store": str(db), "name": "r"}
+    call = {"budget": 6, "store": str(db), "name": "r", "accept_changes": True}
     first = threading.Thread(
         target=lambda: feasible.solve(toy(slow), "random-search", **call), daemon=True
     )
@@ -179,7 +179,7 @@ def test_a_run_that_was_taken_over_ends_for_its_first_driver_and_is_driven_once(
 
     calls: list[object] = []
     counting = Counting()
-    call = {"budget": 12, "store": str(db), "name": "r"}
+    call = {"budget": 12, "store": str(db), "name": "r", "accept_changes": True}
     with pytest.raises(errors.RunBusy, match="taken over"):
         feasible.solve(toy(taking), "random-search", **call)
     same(taken[0], uninterrupted("random-search", 12))
@@ -197,7 +197,7 @@ def test_a_stopped_process_that_wakes_up_after_its_lease_writes_nothing(db, tmp_
             time.sleep(0.01)
         return {"cost": -1e9, "load": 1.0}
 
-    call = {"budget": 5, "store": str(db), "name": "r"}
+    call = {"budget": 5, "store": str(db), "name": "r", "accept_changes": True}
     pid = os.fork()
     if pid == 0:
         try:
