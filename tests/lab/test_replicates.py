@@ -74,7 +74,6 @@ def test_replicates_of_an_experiment_are_one_row_with_mean_and_standard_error(st
         "stress": 201,
         "stress_se": pytest.approx(1 / math.sqrt(3)),
         "stable": 1,
-        "stable_se": 0,
     }
     assert first.note == "fresh; yield: 41, 44, 41; stress: 200, 202, 201; stable: 1, 1, 1"
     assert second.metrics == {"yield": 50, "stress": 100, "stable": 0}
@@ -129,6 +128,69 @@ def test_limits_before_the_objective_wait_as_checked(study):
     study.ask()
     tell(study, "id,stress,stress_se,stable\n0,200,1,yes\n")
     assert rows(study)[0].status == CHECKED
+
+
+# -- in later tables -------------------------------------------------------------------------------
+
+
+def test_replicates_of_a_later_table_are_averaged_with_the_earlier_ones(study):
+    study.ask()
+    tell(study, "id,replicate,yield,stress,stable\n0,1,41,200,yes\n0,2,44,200,yes\n")
+    told, _ = tell(study, "id,replicate,yield,stress,stable\n0,3,41,200,no\n")
+    assert told.corrected == [0]
+    (row,) = rows(study)
+    assert row.metrics["yield"] == 42
+    assert row.metrics["yield_se"] == pytest.approx(math.sqrt(3) / math.sqrt(3))
+    assert row.metrics["stable"] == pytest.approx(2 / 3)
+    assert row.note == "yield: 41, 44, 41; stress: 200, 200, 200; stable: 1, 1, 0"
+
+
+def test_a_table_that_grows_is_told_again_without_counting_anything_twice(study):
+    study.ask()
+    table = "id,replicate,yield,stress,stable\n0,1,41,200,yes\n0,2,44,200,yes\n"
+    tell(study, table)
+    told, _ = tell(study, table)
+    assert (told.rows, told.unchanged) == ([], [0])
+    tell(study, table + "0,3,41,200,yes\n")
+    assert rows(study)[0].metrics["yield"] == 42
+    tell(study, table.replace("44", "47"))  # a measurement that was corrected
+    assert rows(study)[0].metrics["yield"] == 43
+
+
+def test_a_value_that_was_told_alone_is_the_first_replicate(study):
+    study.ask()
+    tell(study, "id,yield,stress,stable\n0,40,200,yes\n")
+    tell(study, "id,replicate,yield,stress,stable\n0,2,42,200,yes\n")
+    assert rows(study)[0].metrics["yield"] == 41
+    assert rows(study)[0].metrics["yield_se"] == pytest.approx(1)
+
+
+def test_replicates_of_ones_own_experiments_in_a_later_table_find_the_earlier_ones(study):
+    heading = "temperature,cycles,solvent,replicate,yield,stress,stable\n"
+    tell(study, heading + "50,3,DMAc,1,60,200,yes\n")
+    tell(study, heading + "50,3,DMAc,2,62,200,yes\n55,3,DMAc,1,70,200,yes\n")
+    assert [r.metrics["yield"] for r in rows(study)] == [61, 70]
+
+
+def test_a_later_replicate_that_failed_leaves_the_mean_as_it_is(study):
+    study.ask()
+    tell(study, "id,replicate,yield,stress,stable\n0,1,41,200,yes\n")
+    tell(study, "id,replicate,yield,stress,stable,status\n0,2,,,,failed\n")
+    assert (rows(study)[0].status, rows(study)[0].metrics["yield"]) == (DONE, 41)
+
+
+def test_a_value_without_a_number_takes_the_place_of_all_replicates(study):
+    study.ask()
+    tell(study, "id,replicate,yield,stress,stable\n0,1,41,200,yes\n0,2,44,200,yes\n")
+    tell(study, "id,yield,stress,stable\n0,50,200,yes\n")
+    assert rows(study)[0].metrics == {"yield": 50, "stress": 200, "stable": 1}
+
+
+def test_two_values_of_one_replicate_are_refused_with_the_line(study):
+    study.ask()
+    with pytest.raises(errors.TableError, match="line 3: replicate 1 of this experiment"):
+        tell(study, "id,replicate,yield\n0,1,41\n0,1,42\n")
+    assert rows(study)[0].metrics == {}
 
 
 # -- models ----------------------------------------------------------------------------------------

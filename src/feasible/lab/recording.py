@@ -13,7 +13,7 @@ from ..core.plain import finite
 from ..core.secrets import legible
 from .schema import evaluations, runs
 
-RECORDED = tuple(c.name for c in evaluations.c if c.name not in ("told", "note"))
+RECORDED = tuple(c.name for c in evaluations.c if c.name not in ("told", "note", "replicates"))
 """Columns that a run writes of an evaluation; the first two are its key."""
 _QUOTED = [f'"{c}"' for c in RECORDED]
 RECORD = (

@@ -79,6 +79,8 @@ class EvaluationRow:
         told: When it was told, as the run's watermark.
         charged: Units by resource.
         note: What people noted.
+        replicates: Of an experiment that was measured several times: results by name of each
+            measurement, of which `metrics` are the means.
     """
 
     row: int
@@ -95,6 +97,7 @@ class EvaluationRow:
     told: int | None = None
     charged: dict[str, float] = field(default_factory=dict)
     note: str | None = None
+    replicates: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 _RUN_JSON = ("budget", "spec", "result", "owner", "reserved")
@@ -118,9 +121,10 @@ def read_evaluation(row: Any) -> EvaluationRow:
     found = dict(row._mapping)
     where = f"feasible_evaluations, run {found['run']}, row {found['row']}, column"
     del found["run"], found["updated"]
-    for name in ("x", "metrics", "constraints", "charged"):
+    for name in ("x", "metrics", "constraints", "charged", "replicates"):
         found[name] = load(found[name], f"{where} {name}")
-    found["charged"] = found["charged"] or {}
+    for name in ("charged", "replicates"):
+        found[name] = found[name] or {}
     return EvaluationRow(**found)
 
 
@@ -141,5 +145,6 @@ def evaluation_values(run: int, row: EvaluationRow) -> Mapping[str, Any]:
         "told": row.told,
         "charged": dump(row.charged),
         "note": row.note,
+        "replicates": dump(row.replicates) if row.replicates else None,
         "updated": time.time(),
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0004"
 """The schema version this code reads and writes; the newest file in migrations/versions."""
 VERSION_TABLE = "feasible_alembic_version"
 
@@ -67,6 +67,7 @@ evaluations = sa.Table(
     sa.Column("charged", sa.Text),
     sa.Column("note", sa.Text),
     sa.Column("updated", sa.Float),
+    sa.Column("replicates", sa.Text),
 )
 
 # Partial, so that the ledger of a run (which tells nothing and leaves nothing open) pays for

@@ -18,9 +18,9 @@ from ..core.experiments import ERROR, Column
 from ..core.numerals import YES_NO, Numerals, Written, read_number
 from ..core.sheets import Cell, Sheet, read_sheet, sheet_of_text, xlsx_of
 from ..core.units import convert, convert_difference
+from .replicates import FAILED_WORDS, StudyReport, gathered
 from .rows import EvaluationRow
 from .study import Study
-from .telling import FAILED_WORDS, StudyReport, averaged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,7 +212,7 @@ def _reports(study: Study, sheet: Sheet) -> tuple[list[StudyReport], list[str]]:
         if report is not None:
             reports.append(report)
     if any(place.column == "replicate" for place in places):
-        reports = averaged(reports)
+        reports = gathered(reports)
     return reports, warnings
 
 
@@ -362,6 +362,7 @@ def _report(study: Study, cells: Mapping[str, Cell], line: int, name: str) -> St
         "" if status in OPEN_WORDS else status,
         "; ".join(notes) or None,
         line,
+        None if (replicate := cells.get("replicate")) is None else str(replicate).strip(),
     )
 
 

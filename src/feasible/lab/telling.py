@@ -5,47 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..core.errors import FeasibleError, TableError
 from ..core.experiments import ERROR, Experiments
-from ..core.ledger import ABANDONED, CHECKED, FAILED, INFEASIBLE, PENDING, Observations
+from ..core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations
 from ..core.plain import finite
+from .replicates import FAILED_WORDS, StudyReport, combined, listed
 from .rows import EvaluationRow, RunRow
 
 FOREIGN = -2
 """Tag of an experiment that the study did not propose."""
-FAILED_WORDS = ("failed", "fail", "error")
-
-
-@dataclass(slots=True)
-class StudyReport:
-    """One result to tell.
-
-    Attributes:
-        id: Of the experiment; None for one that the study did not propose.
-        point: What was really done, by name; None where it was done as proposed.
-        metrics: Raw results by name; None for one that was not measured.
-        status: "", "failed", "infeasible" or "abandoned".
-        note: What people noted; of a failed one, why.
-        line: The line of the table that it comes from.
-    """
-
-    id: int | None
-    point: Mapping[str, Any] | None = None
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    status: str = ""
-    note: str | None = None
-    line: int | None = None
-
-    @property
-    def where(self) -> str:
-        """The beginning of an error about it."""
-        return f"line {self.line}: " if self.line is not None else ""
 
 
 @dataclass(slots=True)
@@ -95,50 +68,6 @@ def refuse_conflicts(reports: Sequence[StudyReport]) -> None:
             )
 
 
-def averaged(reports: Sequence[StudyReport]) -> list[StudyReport]:
-    """Return one report for each experiment that was measured several times, by its id or its
-    settings: of every result the mean and, where none was told, the standard error s / sqrt(n).
-    Those that failed are left out where others did not.
-    """
-    groups: dict[Any, list[StudyReport]] = defaultdict(list)
-    for number, report in enumerate(reports):
-        key = report.id if report.id is not None else repr(sorted((report.point or {}).items()))
-        groups[number if key == "[]" else (report.id is None, key)].append(report)
-    return [_mean(same) if len(same) > 1 else same[0] for same in groups.values()]
-
-
-def _mean(same: Sequence[StudyReport]) -> StudyReport:
-    """Return the mean of reports of one experiment."""
-    measured = [r for r in same if r.status not in FAILED_WORDS] or list(same)
-    found: dict[str, list[float]] = defaultdict(list)
-    for report in measured:
-        for name, value in report.metrics.items():
-            if value is not None:
-                found[name].append(value)
-    metrics: dict[str, float | None] = {}
-    notes = [r.note for r in same if r.note]
-    for name, values in found.items():
-        if name.endswith(ERROR) and name.removesuffix(ERROR) in found:
-            continue
-        n = len(values)
-        metrics[name] = math.fsum(values) / n
-        told = found.get(name + ERROR, [])
-        if told:  # each replicate with an error of its own: that of their mean
-            metrics[name + ERROR] = math.sqrt(math.fsum(e * e for e in told)) / len(told)
-        elif n > 1:
-            metrics[name + ERROR] = float(np.std(values, ddof=1)) / math.sqrt(n)
-        if n > 1:
-            notes.append(f"{name}: " + ", ".join(f"{v:.8g}" for v in values))
-    points = [r.point for r in same if r.point is not None]
-    return replace(
-        measured[0],
-        point=points[0] if points else None,
-        metrics=metrics,
-        note="; ".join(notes) or None,
-        line=same[0].line,
-    )
-
-
 @dataclass(slots=True)
 class Taking:
     """One tell under way: reports go in by `take`, rows to write come out in `changed`.
@@ -150,6 +79,7 @@ class Taking:
         study: The study as stored; its counters move with every report.
         stored: The experiments that the reports name, by id.
         earlier: Results told before, by (point, status): the same own experiment told twice is one.
+        own: Returns the experiment of the teller's own at a point, as stored.
         told: What the tell did so far.
         changed: Rows to write, in order.
     """
@@ -160,6 +90,7 @@ class Taking:
     study: RunRow
     stored: dict[int, EvaluationRow]
     earlier: dict[tuple[str, int], list[dict[str, float]]]
+    own: Callable[[str], EvaluationRow | None] = lambda point: None
     told: StudyTold = field(default_factory=StudyTold)
     changed: list[EvaluationRow] = field(default_factory=list)
 
@@ -172,6 +103,8 @@ class Taking:
                 "own; nothing was stored"
             )
         old = None if report.id is None else self.stored[report.id]
+        if report.id is None and report.replicates:  # measured before, maybe, in another table
+            old = self.own(json.dumps(self._point(None, report).tolist()))
         new = self._merged(old, report)
         if new is None or (old is None and self._is_told(new)):
             return
@@ -205,9 +138,15 @@ class Taking:
     def _merged(self, old: EvaluationRow | None, report: StudyReport) -> EvaluationRow | None:
         """Return the experiment with what the report says of it, None where nothing changes."""
         x = self._point(old, report)
-        metrics, broken = self._metrics(old, report)
         status = report.status.strip().lower()
-        if not status and broken is None and all(v is None for v in report.metrics.values()):
+        told = old is not None and old.status in (DONE, INFEASIBLE)
+        if told and report.replicate is not None and not report.worked:
+            self.told.unchanged.append(self.study.rows if old is None else old.row)
+            return None  # one that failed does not spoil those that did not
+        replicates = _measured(old, report)
+        metrics, broken = self._metrics(old, report, replicates)
+        empty = not report.replicates and all(v is None for v in report.metrics.values())
+        if not status and broken is None and empty:
             if old is None:
                 raise TableError(
                     f"{report.where}an experiment of your own without any result; nothing was "
@@ -218,7 +157,8 @@ class Taking:
             broken = report.note or "told as failed"
         row = self.study.rows if old is None else old.row
         code, seen, waits = self._judged(x, metrics, status, broken, report.note, row)
-        if old is not None and (old.status, old.metrics, old.x) == (code, metrics, x.tolist()):
+        same = (code, metrics, x.tolist(), replicates)
+        if old is not None and (old.status, old.metrics, old.x, old.replicates) == same:
             self.told.unchanged.append(row)
             return None
         if waits:
@@ -239,7 +179,8 @@ class Taking:
             seconds=kept.seconds,
             told=kept.told,
             charged=self._charged(old, status, code),
-            note=kept.note if report.note is None else report.note,
+            note=_note(kept, report, replicates),
+            replicates=replicates,
         )
 
     def _point(self, old: EvaluationRow | None, report: StudyReport) -> np.ndarray:
@@ -260,20 +201,29 @@ class Taking:
         return np.array(old.x) if old is not None and as_proposed else x
 
     def _metrics(
-        self, old: EvaluationRow | None, report: StudyReport
+        self,
+        old: EvaluationRow | None,
+        report: StudyReport,
+        replicates: Mapping[str, Mapping[str, float]],
     ) -> tuple[dict[str, float], str | None]:
         """Return all results known by now, and why the experiment failed where one is no number."""
         metrics = {} if old is None else dict(old.metrics)
         broken: str | None = None
-        for name, value in report.metrics.items():
+        new: Mapping[str, float | None] = report.metrics
+        if report.replicates:
+            yes_no = {c.name for c in self.experiments.results if c.kind == "yes/no"}
+            new = combined(replicates, yes_no)
+            metrics = {k: v for k, v in metrics.items() if k.removesuffix(ERROR) not in new}
+            for one in report.replicates.values():
+                self._check_errors(one, report.where)
+        elif old is not None and old.replicates:  # the mean's error is not that of another value
+            told = {n + ERROR for n, v in new.items() if v is not None}
+            metrics = {k: v for k, v in metrics.items() if k not in told}
+        for name, value in new.items():
             if value is None:
                 continue
             if name.endswith(ERROR) and name.removesuffix(ERROR) in self._results:
-                if not 0 <= value < math.inf:
-                    raise TableError(
-                        f"{report.where}{name} is {value:g}, expected a standard error >= 0; "
-                        "nothing was stored"
-                    )
+                self._check_errors({name: value}, report.where)
                 metrics[name] = float(value)
             elif math.isfinite(value):
                 metrics[name] = float(value)
@@ -283,6 +233,17 @@ class Taking:
                     f"{report.where}{name} is {value}: taken as a failed experiment"
                 )
         return metrics, broken
+
+    def _check_errors(self, metrics: Mapping[str, float], where: str) -> None:
+        """Raise TableError where a standard error cannot be."""
+        for name, value in metrics.items():
+            if not (name.endswith(ERROR) and name.removesuffix(ERROR) in self._results):
+                continue
+            if not 0 <= value < math.inf:
+                raise TableError(
+                    f"{where}{name} is {value:g}, expected a standard error >= 0; nothing was "
+                    "stored"
+                )
 
     def _judged(
         self,
@@ -319,3 +280,26 @@ class Taking:
             left = units_left(self.study.budget, self.study.reserved, self.units)
             charged = self.units if left >= 1 else {}
         return self.experiments.charges(charged, code)
+
+
+def _measured(old: EvaluationRow | None, report: StudyReport) -> dict[str, dict[str, float]]:
+    """Return what each measurement of an experiment gave by now. What was told without a number is
+    the first.
+    """
+    if not report.replicates:  # one value is told for all
+        return {} if old is None or report.metrics or report.status else dict(old.replicates)
+    found = {} if old is None else {k: dict(m) for k, m in old.replicates.items()}
+    if old is not None and not found and old.metrics:
+        found = {"1": dict(old.metrics)}
+    for label, metrics in report.replicates.items():
+        found[label] = found.get(label, {}) | dict(metrics)
+    return found
+
+
+def _note(
+    old: EvaluationRow, report: StudyReport, replicates: Mapping[str, Mapping[str, float]]
+) -> str | None:
+    """Return what people noted, and what each measurement gave where there are several."""
+    before = (old.note or "").removesuffix(listed(old.replicates)).removesuffix("; ")
+    said = before if report.note is None else report.note
+    return "; ".join(part for part in (said, listed(replicates)) if part) or None
