@@ -312,6 +312,8 @@ def _work_migrated(
     if any(limit > row.budget.get(resource, 0) for resource, limit in budget.items()):
         store.update_run(row.id, budget={**row.budget, **budget})
     study = Study(store, store.run(row.id), problem, method)
+    if options["stop_at"] is not None:
+        study.aim(options["stop_at"])
     study.work(retry=options["retry"], timeout=options["evaluation_timeout"])
     result = study.result()
     result.notes += notes

@@ -78,6 +78,7 @@ _KNOWN: Mapping[str, _Kind] = {
     "scales": _table_of(_NUMBER, "stress = 250"),
     "budget": _table_of(_NUMBER, "evaluations = 60"),
     "method": _TEXT,
+    "stop_at": _NUMBER,
     "command": _Kind("text, or a list of words", lambda v: _is_text(v) or _TEXTS.fits(v)),
     "timeout": _NUMBER,
 }
@@ -126,6 +127,8 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         [budget]
         evaluations = 60
 
+    and stop_at = 80, the value of the objective at which the study hands out no more.
+
     Raises ArgumentError with the nearest known key.
     """
     _check(data, _KNOWN, "study file")
@@ -165,8 +168,9 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
 
 
 def study_file(data: Mapping[str, Any]) -> StudyFile:
-    """The problem, budget and method of a study file, from its table; see `from_table`."""
-    return StudyFile(from_table(data), data.get("budget", {}), data.get("method"))
+    """The problem, budget, method and target of a study file, from its table; see `from_table`."""
+    problem = from_table(data)
+    return StudyFile(problem, data.get("budget", {}), data.get("method"), data.get("stop_at"))
 
 
 def _constraints(given: Any) -> list[str] | None:

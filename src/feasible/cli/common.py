@@ -58,6 +58,18 @@ TakeOverOption = Annotated[
         help="Drive a run although another process seems to; what that one writes is refused.",
     ),
 ]
+StopAtOption = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-at",
+        help="Of a study, from now on: hand out no more once a feasible experiment reaches this "
+        "value of the objective.",
+    ),
+]
+GoOnOption = Annotated[
+    bool,
+    typer.Option("--go-on", help="Of a study: hand out more although its --stop-at is reached."),
+]
 JobsOption = Annotated[
     int, typer.Option("--jobs", "-j", min=1, help="Local processes that run trials in parallel.")
 ]

@@ -45,7 +45,7 @@ def migrate(
     from ..core.registry import load_method, load_problem, read_study
     from ..lab.migrate import migrate as take_along
     from ..lab.trust import SHELL, remember, sources
-    from .studies import read_toml
+    from .opening import read_toml
     from .trust import confirm
 
     where = open_store(store, existing=True)

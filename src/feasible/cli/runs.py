@@ -10,9 +10,11 @@ import typer
 from ..core.evaluating import RunOptions
 from .common import (
     BudgetOption,
+    GoOnOption,
     JobsOption,
     JsonOption,
     RetryOption,
+    StopAtOption,
     StoreOption,
     TakeOverOption,
     ThreadsOption,
@@ -193,6 +195,8 @@ def resume(
             help="Of a run, from now on: raise or skip, as for `feasible solve`.",
         ),
     ] = None,
+    stop_at: StopAtOption = None,
+    go_on: GoOnOption = False,
     trust: TrustOption = False,
     take_over: TakeOverOption = False,
     accept_changes: AcceptOption = False,
@@ -239,6 +243,8 @@ def resume(
         print_race(out, race, json=json, store=store)
         return
     row = where.run(reference)
+    if row.kind != "study" and (stop_at is not None or go_on):
+        raise ArgumentError("--stop-at, --go-on are for studies; a run keeps what it began with")
     if add:
         row = extend(where, row, Budget.parse(add), take_over=take_over)
     if on_failure is not None and row.kind == "solve":
@@ -247,11 +253,13 @@ def resume(
         spec = {**row.spec, "options": options}
         row = where.amend_run(row.id, lambda _: {"spec": spec}, take_over=take_over)
     if row.kind == "study":
-        from .studies import open_study
+        from .opening import open_study
 
         study = open_study(where, row, trust=trust, works=True, accept=accept_changes)
+        if stop_at is not None:
+            study.aim(stop_at)
         if study.experiments.automatic:
-            made = study.work(timeout=evaluation_timeout)
+            made = study.work(timeout=evaluation_timeout, go_on=go_on)
             out.print(f"{made} evaluations made by this worker", markup=False)
         result = study.result()
     elif row.state == "finished":
@@ -403,7 +411,7 @@ def as_it_stands(where: Store, row: RunRow) -> Result:
     store names.
     """
     if row.kind == "study":
-        from .studies import show_study
+        from .opening import show_study
 
         return show_study(where, row).result()
     from ..lab.shown import shown_problem

@@ -138,11 +138,13 @@ class StudyFile:
         problem: The problem, whose experiments are handed out.
         budget: Limit by resource; empty where the file has none.
         method: Name of the method; None where the file has none.
+        stop_at: Value of the objective at which no more is handed out; None without one.
     """
 
     problem: Problem
     budget: Mapping[str, Any] = field(default_factory=dict)
     method: str | None = None
+    stop_at: float | None = None
 
 
 @cache

@@ -13,14 +13,14 @@ from ..core.errors import StoreError
 from . import owner
 from .store import Store
 
-_beating = threading.Lock()
+beating = threading.Lock()
 """Held while a sign of life is written, and while the process forks: a child must not inherit a
 database in the middle of a write."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_beating.acquire,
-        after_in_parent=_beating.release,
-        after_in_child=_beating.release,
+        before=beating.acquire,
+        after_in_parent=beating.release,
+        after_in_child=beating.release,
     )
 
 
@@ -51,7 +51,7 @@ class Lease:
         """Renew the claim until it ends or somebody else has the run."""
         while not self._ended.wait(owner.BEAT_SECONDS):
             # a store that is locked or full now may take the next one
-            with contextlib.suppress(StoreError), _beating:
+            with contextlib.suppress(StoreError), beating:
                 if not self.store.renew(self.run, self.fence):
                     return
 

@@ -14,6 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from ..core.budget import Budget
-from ..core.checks import whole
-from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, Pending, StoreError, UsedUp
-from ..core.evaluating import RunOptions
-from ..core.experiments import Experiments, Ran
-from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observations
+from ..core.checks import real, whole
+from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, GoalReached, StoreError
+from ..core.experiments import Experiments
+from ..core.ledger import ABANDONED, CHECKED, PENDING, STATUS, Ledger, Observations
 from ..core.plain import plain
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.verdict import Verdict
 from ..core.versions import versions
 from .fingerprint import source_of
-from .owner import alive, identity
 from .proposing import Proposals, Proposer
 from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation, read_run
 from .schema import evaluations, runs
@@ -40,13 +39,15 @@ from .serial import BIGGEST, dump
 from .shown import facts_of
 from .sizing import keep_sizes, stored_rows
 from .store import Store
-from .stored import RELATIVE, engine_of, method_label
-from .telling import StudyReport, StudyTold, Taking, refuse_conflicts, units_left
+from .stored import RELATIVE, method_label
+from .telling import FOREIGN, StudyReport, StudyTold, Taking, refuse_conflicts, units_left
+from .working import Worker, claim_text, take_in
 
+_OPEN = (PENDING, CHECKED)
 COLLISIONS = 1000
 """How often an ask is made again because somebody else changed the study meanwhile."""
-_WORKER = "worker "
-"""Begins the reason of a pending experiment that a worker has in hand."""
+STOP_AT = "stop_at"
+"""Entry of a study's spec: the value of the objective at which no more is handed out."""
 
 
 class Study:
@@ -66,6 +67,7 @@ class Study:
         self.store, self.id, self.name = store, row.id, row.name
         self.problem, self.method = problem, method
         self.label, self.seed, self.budget = row.method, row.seed, row.budget
+        self.created = row.created
         self.experiments = _experiments(problem)
         self.units = self.experiments.reserves(row.budget)
         self.resource = next(r for r in self.units if r in row.budget)
@@ -82,6 +84,7 @@ class Study:
         seed: int = 0,
         spec: Mapping[str, Any] | None = None,
         label: str | None = None,
+        stop_at: float | None = None,
     ) -> Study:
         """Begin a study.
 
@@ -94,6 +97,8 @@ class Study:
             seed: From which its randomness derives.
             spec: How to build problem and method again.
             label: What people call the method.
+            stop_at: Value of the objective, in the user's own sense, which a feasible experiment
+                reaches when no more is to be handed out; of several the hypervolume.
 
         Raises:
             BudgetError: The budget limits nothing that handing out an experiment takes.
@@ -116,6 +121,7 @@ class Study:
                 "shown": facts_of(problem),
                 "source": source_of(problem, method, (spec or {}).get("declared")),
                 RELATIVE: True,
+                **({} if stop_at is None else {STOP_AT: real(STOP_AT, stop_at)}),
                 **(spec or {}),
             },
             name=name or problem.name,
@@ -138,27 +144,54 @@ class Study:
         row = row or self.row
         return units_left(row.budget, row.reserved, self.units)
 
+    def aim(self, stop_at: float) -> None:
+        """Set the value of the objective at which no more is handed out."""
+        goal = real(STOP_AT, stop_at)
+        self.store.amend_run(self.id, lambda now: {"spec": {**now.spec, STOP_AT: goal}})
+
+    def reached(self) -> str | None:
+        """Return that a feasible answer reached `stop_at`, in words; None where none did."""
+        goal = self.row.spec.get(STOP_AT)
+        best = None if goal is None else self.best()
+        if best is None:
+            return None
+        verdict = self.problem.judge(best)
+        if not (verdict.feasible and verdict.objective <= self.problem.sign * goal):
+            return None
+        return f"stop_at={goal:g} was reached: {self.experiments.headline(best, verdict)}"
+
     def pending(self) -> list[EvaluationRow]:
         """Return the experiments that were handed out and not yet told completely."""
         return self.store.evaluations(self.id, pending=True)
 
     def ask(
-        self, n: int = 1, *, dry_run: bool = False, worker: Mapping[str, Any] | None = None
+        self,
+        n: int = 1,
+        *,
+        dry_run: bool = False,
+        worker: Mapping[str, Any] | None = None,
+        go_on: bool = False,
     ) -> list[EvaluationRow]:
         """Propose experiments and hand them out.
 
         Args:
             n: How many; fewer come when less is left of the budget.
             dry_run: Look without recording.
-            worker: The process that will run them, see `owner.identity`.
+            worker: Who will run them, see `working.claim_text`.
+            go_on: Also where `stop_at` is reached.
 
         Raises:
             BudgetExhausted: Nothing is left.
+            GoalReached: `stop_at` is reached.
             Pending: The method must first be told of pending ones.
             UsedUp: Every point of a finite space was evaluated.
             StoreError: Too many others ask at once.
         """
         whole("n", n, least=1)
+        if not dry_run and worker is None:
+            take_in(self)
+        if not dry_run and not go_on and (said := self.reached()) is not None:
+            raise GoalReached(f"study '{self.name}': {said}; --go-on (go_on=True) asks for more")
         for attempt in range(COLLISIONS):
             row = self.row
             left = self.left(row)
@@ -191,7 +224,7 @@ class Study:
         """Reserve and insert in one transaction; False if somebody else changed the study
         meanwhile.
         """
-        owner = None if worker is None else _WORKER + json.dumps(worker)
+        owner = claim_text(worker)
         with self.store.write() as connection:
             now = read_run(connection.execute(sa.select(runs).where(runs.c.id == self.id)).one())
             if now.version != row.version:
@@ -222,7 +255,9 @@ class Study:
 
     # -- telling -----------------------------------------------------------------------------------
 
-    def tell(self, reports: Sequence[StudyReport], *, known: bool = False) -> StudyTold:
+    def tell(
+        self, reports: Sequence[StudyReport], *, known: bool = False, worker: bool = False
+    ) -> StudyTold:
         """Take results: complete, partial, failed, infeasible, or of experiments that nobody
         proposed. All or nothing is stored.
 
@@ -231,6 +266,8 @@ class Study:
         Args:
             reports: What came out.
             known: They are earlier data: each is an experiment of the teller's own.
+            worker: They come from a worker, of which somebody else may have told meanwhile: what
+                was told first counts.
 
         Returns:
             What was taken, corrected or known already.
@@ -251,9 +288,12 @@ class Study:
                 row,
                 self._stored(connection, ids),
                 self._told_before(connection) if len(ids) < len(reports) else {},
+                partial(self._own, connection),
             )
             for report in reports:
-                taking.take(report)
+                old = None if report.id is None else taking.stored.get(report.id)
+                if not worker or (old is not None and old.status in (*_OPEN, ABANDONED)):
+                    taking.take(report)
             self._put(connection, taking.changed)
             changed = {"told": row.told, "rows": row.rows, "reserved": row.reserved}
             spec = keep_sizes(self.problem, row, connection)
@@ -281,6 +321,17 @@ class Study:
             found.setdefault((r.x, r.status), []).append(json.loads(r.metrics))
         return found
 
+    def _own(self, connection: sa.Connection, point: str) -> EvaluationRow | None:
+        """Return the experiment at a point that ended and that the study did not propose."""
+        mine = sa.select(evaluations).where(
+            evaluations.c.run == self.id,
+            evaluations.c.x == point,
+            evaluations.c.tag == FOREIGN,
+            evaluations.c.status != ABANDONED,
+        )
+        found = connection.execute(mine.limit(1)).first()
+        return None if found is None else read_evaluation(found)
+
     def _put(self, connection: sa.Connection, rows: Sequence[EvaluationRow]) -> None:
         """Write experiments, new or changed."""
         if not rows:
@@ -295,15 +346,21 @@ class Study:
     # -- working -----------------------------------------------------------------------------------
 
     def work(
-        self, *, retry: int = 0, timeout: float | None = None, limit: int | None = None
+        self,
+        *,
+        retry: int = 0,
+        timeout: float | None = None,
+        limit: int | None = None,
+        go_on: bool = False,
     ) -> int:
-        """Ask, evaluate and tell until the budget is used up; any number of processes may do so at
-        once.
+        """Ask, evaluate and tell until the budget is used up or `stop_at` is reached; any number of
+        processes may do so at once.
 
         Args:
             retry: How often a failed evaluation is tried again.
             timeout: Seconds after which an evaluation is killed.
             limit: Most evaluations to make here.
+            go_on: Also where `stop_at` is reached.
 
         Returns:
             The evaluations made by this process.
@@ -312,67 +369,8 @@ class Study:
             ArgumentError: The problem has no function.
             Pending: The method waits for experiments that people have in hand.
         """
-        if not self.experiments.automatic:
-            raise ArgumentError(
-                f"problem '{self.problem.name}' has no function to evaluate: its experiments are "
-                "run by people, with ask and tell"
-            )
-        engine = engine_of(RunOptions(evaluation_timeout=timeout))
-        made = 0
-        try:
-            while limit is None or made < limit:
-                try:
-                    experiment = self._orphan() or self.ask(1, worker=identity())[0]
-                except (BudgetExhausted, UsedUp):
-                    break
-                except Pending:
-                    if not any(_owner(r) for r in self.pending()):
-                        raise  # only people could end this wait
-                    time.sleep(0.05)
-                    continue
-                ran = self._run(engine, experiment, retry, timeout)
-                report = StudyReport(experiment.row, None, ran.metrics, ran.status, ran.note)
-                self.tell([report])
-                made += 1
-        finally:
-            engine.close()
-        return made
-
-    def _run(
-        self, engine: Any, experiment: EvaluationRow, retry: int, timeout: float | None
-    ) -> Ran:
-        """Run an experiment, again where it fails; one that died or hung failed too."""
-        ran = Ran({}, "failed")
-        for _attempt in range(retry + 1):
-            point = np.array(experiment.x)
-            ((_, outcome),) = engine.map(self.experiments.run, [point], timeout)
-            ran = outcome if isinstance(outcome, Ran) else Ran({}, "failed", str(outcome))
-            if ran.status != "failed":
-                break
-        return ran
-
-    def _orphan(self) -> EvaluationRow | None:
-        """Return a pending experiment of a worker that died or was interrupted on this machine: run
-        it again, already paid for.
-        """
-        for r in self.pending():
-            owner = _owner(r)
-            if owner is None or (owner != identity() and alive(owner)):
-                continue
-            with self.store.write() as connection:
-                taken = connection.execute(
-                    sa.update(evaluations)
-                    .where(
-                        evaluations.c.run == self.id,
-                        evaluations.c.row == r.row,
-                        evaluations.c.reason == r.reason,
-                        evaluations.c.status == PENDING,
-                    )
-                    .values(reason=_WORKER + json.dumps(identity()))
-                )
-            if taken.rowcount == 1:
-                return r
-        return None
+        worker = Worker(self, retry=retry, timeout=timeout, go_on=go_on)
+        return worker.work(limit)
 
     # -- showing -----------------------------------------------------------------------------------
 
@@ -405,7 +403,7 @@ class Study:
             ledger.append(rows, stored=True)
         verdict = self.problem.judge(best) if best is not None else Verdict(math.nan, math.inf)
         waiting, left = len(self.pending()), self.left(row)
-        stopped = (
+        stopped = self.reached() or (
             f"open: {left:g} {self.resource} left, {waiting} pending"
             if left >= 1 or waiting
             else "budget used up"
@@ -439,14 +437,6 @@ def _experiments(problem: Any) -> Experiments:
             "handed out to people; use solve"
         )
     return found
-
-
-def _owner(row: EvaluationRow) -> dict[str, Any] | None:
-    """Return the worker that has a pending experiment in hand, None where people have it."""
-    if row.status != PENDING or not row.reason or not row.reason.startswith(_WORKER):
-        return None
-    owner: dict[str, Any] = json.loads(row.reason.removeprefix(_WORKER))
-    return owner
 
 
 def __getattr__(name: str) -> Any:

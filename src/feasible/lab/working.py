@@ -1,0 +1,222 @@
+"""Working: processes that ask for the experiments of a study, run them and tell what came out.
+
+Whoever has an experiment in hand says so every few seconds; one whose worker was not heard of for
+the time of a lease is run again by another, already paid for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from ..core.errors import ArgumentError, BudgetExhausted, GoalReached, Pending, StoreError, UsedUp
+from ..core.evaluating import RunOptions
+from ..core.experiments import Ran
+from ..core.ledger import PENDING
+from . import aside, owner
+from .lease import beating
+from .rows import EvaluationRow
+from .schema import evaluations
+from .stored import engine_of
+from .telling import StudyReport
+
+if TYPE_CHECKING:
+    from .study import Study
+
+_WORKER = "worker "
+"""Begins the reason of a pending experiment that a worker has in hand."""
+_REPORT = "report"
+"""Entry of a row in a file beside the store that holds a report."""
+SHORTEST, LONGEST = 0.05, 1.0
+"""Seconds between two looks whether experiments of other workers came in."""
+AT_WORK: set[str] = set()
+"""The claims of workers of this process that are at work now."""
+
+
+def claim_text(worker: Mapping[str, Any] | None) -> str | None:
+    """Return the reason of a pending experiment that a worker has in hand.
+
+    Args:
+        worker: What `owner.identity` returned, with the worker's `claim`; None for people.
+    """
+    return None if worker is None else _WORKER + json.dumps(worker)
+
+
+def worker_of(status: int, reason: str | None) -> dict[str, Any] | None:
+    """Return the worker that has an experiment in hand, None where people have it or it ended."""
+    if status != PENDING or not reason or not reason.startswith(_WORKER):
+        return None
+    found: dict[str, Any] = json.loads(reason.removeprefix(_WORKER))
+    return found
+
+
+def _in_hand(worker: Mapping[str, Any], updated: float) -> bool:
+    """Return whether a worker still has an experiment that it was last heard of at this time."""
+    process = {k: v for k, v in worker.items() if k != "claim"}
+    if process == owner.identity():
+        return worker.get("claim") in AT_WORK
+    if "claim" not in worker:  # an older version gave no signs of life
+        return owner.alive(process)
+    return owner.held(process, None, updated)
+
+
+class Worker:
+    """One that works on a study, in this thread.
+
+    Args:
+        study: Whose experiments it runs.
+        retry: How often a failed evaluation is tried again.
+        timeout: Seconds after which an evaluation is killed.
+        go_on: Also where the study's `stop_at` is reached.
+
+    Raises:
+        ArgumentError: The problem has no function.
+    """
+
+    def __init__(
+        self, study: Study, *, retry: int = 0, timeout: float | None = None, go_on: bool = False
+    ):
+        if not study.experiments.automatic:
+            raise ArgumentError(
+                f"problem '{study.problem.name}' has no function to evaluate: its experiments are "
+                "run by people, with ask and tell"
+            )
+        self.study, self.store = study, study.store
+        self.retry, self.timeout, self.go_on = retry, timeout, go_on
+        self.who = {**owner.identity(), "claim": uuid.uuid4().hex}
+        self._ended = threading.Event()
+
+    def work(self, limit: int | None = None) -> int:
+        """Work until nothing is left to do.
+
+        Args:
+            limit: Most evaluations to make here.
+
+        Returns:
+            The evaluations made.
+
+        Raises:
+            Pending: The method waits for experiments that people have in hand.
+            StoreError: The store could not take a result; the message says where it is kept.
+        """
+        engine = engine_of(RunOptions(evaluation_timeout=self.timeout))
+        beats = threading.Thread(target=self._beat, name=f"work on {self.study.id}", daemon=True)
+        made, wait = 0, SHORTEST
+        AT_WORK.add(self.who["claim"])
+        beats.start()
+        try:
+            while limit is None or made < limit:
+                try:
+                    experiment = self._next()
+                except (BudgetExhausted, UsedUp, GoalReached):
+                    break
+                except Pending:
+                    if not any(worker_of(r.status, r.reason) for r in self.study.pending()):
+                        raise  # only people could end this wait
+                    time.sleep(wait)
+                    wait = min(2 * wait, LONGEST)
+                    continue
+                self._tell(experiment, self._run(engine, experiment))
+                made, wait = made + 1, SHORTEST
+        finally:
+            AT_WORK.discard(self.who["claim"])
+            self._ended.set()
+            beats.join()
+            engine.close()
+        return made
+
+    def _next(self) -> EvaluationRow:
+        """Return an experiment to run: one whose worker ended, or a new one."""
+        take_in(self.study)
+        if not self.go_on and (said := self.study.reached()) is not None:
+            raise GoalReached(said)
+        return self._orphan() or self.study.ask(1, worker=self.who, go_on=self.go_on)[0]
+
+    def _run(self, engine: Any, experiment: EvaluationRow) -> Ran:
+        """Run an experiment, again where it fails; one that died or hung failed too."""
+        ran = Ran({}, "failed")
+        for _attempt in range(self.retry + 1):
+            point = np.array(experiment.x)
+            ((_, outcome),) = engine.map(self.study.experiments.run, [point], self.timeout)
+            ran = outcome if isinstance(outcome, Ran) else Ran({}, "failed", str(outcome))
+            if ran.status != "failed":
+                break
+        return ran
+
+    def _tell(self, experiment: EvaluationRow, ran: Ran) -> None:
+        """Tell a result; where the store cannot take it, keep it in a file beside it."""
+        report = StudyReport(experiment.row, None, ran.metrics, ran.status, ran.note)
+        try:
+            self.study.tell([report], worker=True)
+        except StoreError as error:
+            kept = [{_REPORT: asdict(report)}]
+            study, part = self.study, f"-{experiment.row}"
+            said = aside.put(self.store.path, study.id, study.name, study.created, kept, part)
+            raise StoreError(f"{error}; {said}") from error
+
+    def _mine(self, reason: str | None) -> sa.ColumnElement[bool]:
+        """Return which experiments a worker of this reason has in hand."""
+        return sa.and_(
+            evaluations.c.run == self.study.id,
+            evaluations.c.reason == reason,
+            evaluations.c.status == PENDING,
+        )
+
+    def _beat(self) -> None:
+        """Say that the experiment in hand is being run, until the work ends."""
+        renewed = sa.update(evaluations).where(self._mine(claim_text(self.who)))
+        while not self._ended.wait(owner.BEAT_SECONDS):
+            # a store that is locked or full now may take the next one
+            with contextlib.suppress(StoreError), beating, self.store.write() as connection:
+                connection.execute(renewed.values(updated=time.time()))
+
+    def _orphan(self) -> EvaluationRow | None:
+        """Return a pending experiment whose worker ended: run it again, already paid for."""
+        columns = (evaluations.c.row, evaluations.c.updated)
+        heard = sa.select(*columns).where(
+            evaluations.c.run == self.study.id, evaluations.c.status == PENDING
+        )
+        with self.store.read() as connection:
+            last = {r.row: r.updated or 0.0 for r in connection.execute(heard)}
+        for r in self.study.pending():
+            worker = worker_of(r.status, r.reason)
+            if worker is None or _in_hand(worker, last.get(r.row, time.time())):
+                continue
+            with self.store.write() as connection:
+                taken = connection.execute(
+                    sa.update(evaluations)
+                    .where(self._mine(r.reason), evaluations.c.row == r.row)
+                    .values(reason=claim_text(self.who), updated=time.time())
+                )
+            if taken.rowcount == 1:
+                return r
+        return None
+
+
+def take_in(study: Study) -> int:
+    """Take in the results that the store could not take when workers told them, and remove the
+    files that kept them.
+
+    Args:
+        study: Of which they are.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
+    store = study.store.path
+    for path, kept in aside.found(store, study.id, study.name, study.created, parts=True):
+        reports = [StudyReport(**k[_REPORT]) for k in kept if _REPORT in k]
+        study.tell(reports, worker=True)
+        count += len(reports)
+        path.unlink(missing_ok=True)
+    return count
