@@ -14,7 +14,7 @@ from ..core.errors import FeasibleError, TableError
 from ..core.experiments import ERROR, Experiments
 from ..core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING, Observations
 from ..core.plain import finite
-from .replicates import FAILED_WORDS, StudyReport, combined, listed
+from .replicates import FAILED_WORDS, StudyReport as StudyReport, combined, listed
 from .rows import EvaluationRow, RunRow
 
 FOREIGN = -2

@@ -11,26 +11,24 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import sqlalchemy as sa
 
 from ..core.errors import ArgumentError, BudgetExhausted, GoalReached, Pending, StoreError, UsedUp
 from ..core.evaluating import RunOptions
-from ..core.experiments import Ran
+from ..core.experiments import Experiments, Ran
 from ..core.ledger import PENDING
 from . import aside, owner
 from .lease import beating
+from .replicates import StudyReport
 from .rows import EvaluationRow
 from .schema import evaluations
+from .store import Store
 from .stored import engine_of
-from .telling import StudyReport
-
-if TYPE_CHECKING:
-    from .study import Study
 
 _WORKER = "worker "
 """Begins the reason of a pending experiment that a worker has in hand."""
@@ -40,6 +38,38 @@ SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two looks whether experiments of other workers came in."""
 AT_WORK: set[str] = set()
 """The claims of workers of this process that are at work now."""
+
+
+class Worked(Protocol):
+    """What a worker needs of a study, see `study.Study`."""
+
+    store: Store
+    problem: Any
+    experiments: Experiments
+    id: int
+    name: str
+    created: float
+
+    def pending(self) -> list[EvaluationRow]:
+        """The experiments that are out."""
+
+    def reached(self) -> str | None:
+        """That the target is reached, in words."""
+
+    def ask(
+        self,
+        n: int = 1,
+        *,
+        dry_run: bool = False,
+        worker: Mapping[str, Any] | None = None,
+        go_on: bool = False,
+    ) -> list[EvaluationRow]:
+        """Propose experiments and hand them out."""
+
+    def tell(
+        self, reports: Sequence[StudyReport], *, known: bool = False, worker: bool = False
+    ) -> Any:
+        """Take results."""
 
 
 def claim_text(worker: Mapping[str, Any] | None) -> str | None:
@@ -83,7 +113,7 @@ class Worker:
     """
 
     def __init__(
-        self, study: Study, *, retry: int = 0, timeout: float | None = None, go_on: bool = False
+        self, study: Worked, *, retry: int = 0, timeout: float | None = None, go_on: bool = False
     ):
         if not study.experiments.automatic:
             raise ArgumentError(
@@ -202,7 +232,7 @@ class Worker:
         return None
 
 
-def take_in(study: Study) -> int:
+def take_in(study: Worked) -> int:
     """Take in the results that the store could not take when workers told them, and remove the
     files that kept them.
 
