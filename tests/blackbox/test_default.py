@@ -17,7 +17,23 @@ def bowl(x):
 
 
 PLAIN = BlackBox(bowl, [(-1, 2)] * 3)
+LIMITED = BlackBox(
+    lambda x: {"f": bowl(x), "g": x[0] + x[1]},
+    [(-1, 2)] * 3,
+    objective="f",
+    limits={"g": ">= 0.5"},
+)
+EQUAL = BlackBox(
+    lambda x: {"f": bowl(x), "g": x[0] + x[1]},
+    [(-1, 2)] * 3,
+    objective="f",
+    limits={"g": "== 0.5"},
+)
 CASES = {
+    "limits": (LIMITED, {"evaluations": 150}, False, "gp-relay"),
+    "limits, many": (LIMITED, {"evaluations": 151}, False, "relay"),
+    "limits, by the clock": (LIMITED, {"seconds": 5}, False, "relay"),
+    "an equality": (EQUAL, {"evaluations": 60}, False, "relay"),
     "smooth": (PLAIN, {"evaluations": 60}, False, "relay"),
     "smooth, in batches": (PLAIN, {"evaluations": 60}, True, "relay"),
     "few": (PLAIN, {"evaluations": 5}, False, "relay"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import feasible
 from feasible.blackbox import BlackBox
 from feasible.blackbox.rough.relay import Relay
 from feasible.core.checkpoint import decode, encode
+from feasible.core.errors import ArgumentError
 
 
 def bowl(x):
@@ -47,9 +49,10 @@ def test_noise_that_nobody_declared_hands_over_and_the_answer_is_the_models():
     assert bowl(found.answer.x) < 0.1
 
 
-def test_failures_hand_over_with_all_rows_and_are_learned():
+@pytest.mark.parametrize("method", ["relay", "gp-relay"])
+def test_failures_hand_over_with_all_rows_and_are_learned(method):
     problem = BlackBox(spoilt, [(0, 1)] * 2)
-    found = feasible.solve(problem, "relay", budget=30, seed=100, on_failure="skip")
+    found = feasible.solve(problem, method, budget=30, seed=100, on_failure="skip")
     rows = found.ledger.all()
     failed = ~np.isfinite(rows.objective)
     assert failed.sum() <= 8
@@ -84,3 +87,8 @@ def test_a_state_that_was_saved_goes_on_bit_for_bit():
         seen = problem.measure(one.x, np.array([9 + k]), one.tag)
         method.tell(problem, state, seen)
         method.tell(problem, fresh, seen)
+
+
+def test_another_first_method_is_refused():
+    with pytest.raises(ArgumentError, match="first"):
+        Relay(first="cobyqa")

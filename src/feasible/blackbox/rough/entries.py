@@ -21,4 +21,14 @@ METHODS = (
         summary="hybrid-sqp, which hands over to robust-bo when values do not repeat or "
         "evaluations fail",
     ),
+    Entry(
+        "gp-relay",
+        "feasible.blackbox.rough.relay:Relay",
+        "blackbox",
+        None,
+        "BlackBox",
+        settings={"first": "gp-sqp"},
+        summary="gp-sqp, which hands over to robust-bo when values do not repeat or evaluations "
+        "fail",
+    ),
 )

@@ -5,11 +5,13 @@ turn out not to repeat; then the one that neither misleads, which is told all ro
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.checks import one_of
 from ..asktell import AskTell, Proposals
+from ..gp_sqp import GPSQP, SQPState
 from ..sampling import seed_from
 from ..smooth import Hybrid, HybridState
 from .inputs import Inputs
@@ -26,6 +28,8 @@ SHARE = 0.02
 """Share of failed rows at which the first method hands over."""
 CHECKS = 3, 20
 """Rows for each input at which the best row is evaluated again, to see whether values repeat."""
+FIRSTS: dict[str, type[Hybrid] | type[GPSQP]] = {"hybrid-sqp": Hybrid, "gp-sqp": GPSQP}
+"""Methods that may come first."""
 NEITHER, FIRST, SECOND = -1, 0, 1
 """Whose proposal a point is."""
 
@@ -43,7 +47,7 @@ class RelayState:
         asked: Proposals so far.
     """
 
-    first: HybridState
+    first: HybridState | SQPState
     second: RobustState
     handed: bool = False
     checks: int = 0
@@ -53,12 +57,18 @@ class RelayState:
 
 @dataclass(frozen=True)
 class Relay(AskTell):
-    """`hybrid-sqp` for smooth functions, which hands over to `robust-bo` when values do not repeat
-    or evaluations fail.
+    """A method for smooth functions, which hands over to `robust-bo` when values do not repeat or
+    evaluations fail.
 
     It minimises f(x) under limits, all known by evaluations only. In the first 300 rows the best
     row is evaluated again twice, after 3 and 20 rows for each input; where its value is another
     one, or where 2 % of the rows or more have failed, robust-bo goes on with all rows.
+
+    Attributes:
+        first: "hybrid-sqp", or "gp-sqp".
+
+    Raises:
+        ArgumentError: Another method.
 
     Example:
         >>> import feasible
@@ -71,14 +81,22 @@ class Relay(AskTell):
 
     name: ClassVar[str] = "relay"
     recommends: ClassVar[bool] = True
+    first: str = "hybrid-sqp"
+
+    def __post_init__(self) -> None:
+        one_of("first", self.first, tuple(FIRSTS))
+
+    def _first(self) -> Any:
+        """The method that comes first."""
+        return FIRSTS[self.first]()
 
     def least(self, problem: BlackBox) -> int:
         """Evaluations below which there is only the first design."""
-        return Hybrid().least(problem)
+        return self._first().least(problem)
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> RelayState:
         """Both begin without rows."""
-        first = Hybrid().init(problem, rng)
+        first = self._first().init(problem, rng)
         return RelayState(first, RobustState.empty(problem, seed_from(rng), 1))
 
     def ask(self, problem: BlackBox, state: RelayState, n: int | None = None) -> Proposals:
@@ -89,7 +107,7 @@ class Relay(AskTell):
             who = NEITHER if found is not None else FIRST
         if found is None and state.handed:
             who, found = SECOND, RobustBO().ask(problem, state.second, n)
-        found = Hybrid().ask(problem, state.first, n) if found is None else found
+        found = self._first().ask(problem, state.first, n) if found is None else found
         tags = np.arange(state.asked, state.asked + len(found.x))
         for tag, own in zip(tags.tolist(), found.tag.tolist(), strict=True):
             state.out[tag] = who, own
@@ -124,7 +142,7 @@ class Relay(AskTell):
             take(problem, state.second, told.rows(slice(0, room)))
         if not state.handed and mine.any():
             own = np.array([tag if who == FIRST else -1 for who, tag in whose], dtype=int)
-            Hybrid().tell(problem, state.first, replace(seen, tag=own).rows(mine))
+            self._first().tell(problem, state.first, replace(seen, tag=own).rows(mine))
         if not state.handed and state.second.n <= LATEST:
             second = state.second
             failed = int(second.failed.sum())
@@ -135,7 +153,7 @@ class Relay(AskTell):
         """What the method whose turn it is says."""
         if state.handed:
             return RobustBO().done(problem, state.second)
-        return Hybrid().done(problem, state.first)
+        return self._first().done(problem, state.first)
 
     def answer(self, problem: BlackBox, state: RelayState) -> Observation | None:
         """The row that is expected to be best where values do not repeat, else the best row."""
@@ -149,7 +167,7 @@ class Relay(AskTell):
             return []
         why = "values do not repeat" if state.second.noisy else "evaluations failed"
         own = RobustBO().remarks(problem, state.second)
-        return [f"hybrid-sqp handed over to robust-bo, since {why}", *own]
+        return [f"{self.first} handed over to robust-bo, since {why}", *own]
 
 
 __all__ = ["Relay", "RelayState"]
