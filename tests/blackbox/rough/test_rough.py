@@ -386,3 +386,12 @@ def test_an_equality_beside_a_category_is_met():
     for seed in (100, 101, 102):
         found = feasible.solve(problem, "robust-bo", budget=50, seed=seed)
         assert found.verdict.feasible
+
+
+def test_noise_that_vanishes_at_the_optimum_is_followed_there():
+    rng = np.random.default_rng(0)
+    problem = BlackBox(
+        lambda x: bowl(x) * (1 + 0.01 * rng.standard_normal()), [(-1, 2)] * 2, noise=True
+    )
+    found = feasible.solve(problem, "robust-bo", budget=50, seed=100)
+    assert bowl(found.answer.x) < 1e-5

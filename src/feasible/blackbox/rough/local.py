@@ -1,5 +1,5 @@
-"""Steps on smooth models of the rows nearest to the best one, in the reals alone, where values
-repeat.
+"""Steps on smooth models of the rows nearest to the best one, in the reals alone: where values
+repeat, or the noise is small beside what they differ by.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def step(
     low, high = np.clip(-centre / radius, -1, 1), np.clip((1 - centre) / radius, -1, 1)
     w = np.clip(rng.standard_normal((120, c)) * 0.7, -1, 1)
     models = _models(problem, state, same, (u[:, real] - centre) / radius)
+    if state.noisy and models is None:
+        return None
     if models is None:
         w = np.clip(np.sign(w) * (np.arange(c) == rng.integers(c, size=120)[:, None]), low, high)
         merit = rng.random(len(w))
@@ -85,10 +87,12 @@ def _models(
     whole = np.isfinite(state.f) & np.isfinite(values).all(axis=1)
     away, c = np.abs(w).max(axis=1), w.shape[1]
     rows = np.flatnonzero(same & whole & (away < REACH))
-    rows = rows[np.argsort(away[rows], kind="stable")][: 4 * c + 6]
+    most = (8 if state.noisy else 4) * c + 6
+    rows = rows[np.argsort(away[rows], kind="stable")][:most]
     if len(rows) < c + 2:
         return None
-    form = Form(np.arange(c), np.zeros(c, dtype=bool), EXACT, smooth=True)
+    noise = None if state.noisy else EXACT
+    form = Form(np.arange(c), np.zeros(c, dtype=bool), noise, smooth=True)
     columns = [state.f[rows], *values[rows].T]
     return [GP(form, w[rows], column).fit() for column in columns]
 

@@ -8,7 +8,8 @@ evaluations fail.
               model every limit; of yes/no limits and of success the labels
               propose the point of largest  log acquisition + log P(all limits kept, it succeeds):
               expected improvement where values repeat, else the knowledge gradient over pairs
-              where values repeat, every other point is a step on a smooth model about the best row
+              where values repeat, every other point is a step on a smooth model about the best
+              row; where the noise around it is small, every third
     answer    where it is noisy the allowed row of least posterior mean, else of least value
 
 No proposal depends on the budget. Noise that nobody declared is looked for: the best row is
@@ -59,6 +60,12 @@ AGAIN_BY = 1e-10
 """How far from a row it is evaluated again, in units of the box, where exact repeats are answered
 from the ledger.
 """
+NOISY_FROM = 4
+"""Rows for each input from which on there are local steps under noise."""
+RESOLVED = 1e-3
+"""Share of the noise in the variance of the (warped) values up to which there are such steps."""
+WIDTHS = 1e-5, 0.15
+"""Least and largest half-width of their region."""
 TRIES = 64
 """Points of the Sobol sequence that are looked at for one that is new and likely allowed."""
 
@@ -155,6 +162,9 @@ class RobustBO(AskTell):
         belief = objective(inputs, state, problem.tolerance, refit)
         state.fitted = state.n if refit else state.fitted
         leaders, mean = self._leading(problem, state, belief)
+        close = self._close(problem, inputs, state, belief, leaders, limited, rng)
+        if close is not None:
+            return close
         value = worth(inputs, belief, leaders, mean, state.noisy, limited.log_probability)
         found = search(inputs, value, state.x[belief.rows[leaders]], fresh, rng)
         if found is None:
@@ -182,6 +192,31 @@ class RobustBO(AskTell):
             return None
         found = local.step(problem, inputs, state, leader, limited, rng)
         return None if found is None else Open(found[0], LOCAL, found[1], leader)
+
+    def _close(
+        self,
+        problem: BlackBox,
+        inputs: Inputs,
+        state: RobustState,
+        belief: Belief,
+        leaders: np.ndarray,
+        limited: Limited,
+        rng: np.random.Generator,
+    ) -> Open | None:
+        """Return, for every third proposal under noise where all inputs are reals, a step from the
+        row that leads by the model, as wide as the leading rows lie apart; None where the noise is
+        not small beside the spread of the values.
+        """
+        if not state.noisy or state.asked % 3 or not inputs.real.all():
+            return None
+        if state.n < NOISY_FROM * inputs.d or math.exp(belief.gp.theta[-1]) > RESOLVED:
+            return None
+        u = problem.space.unit(state.x[belief.rows[leaders]])
+        away = np.abs(u - u[0]).max(axis=1)[1:]
+        state.radius = float(np.clip(np.median(away), *WIDTHS)) if len(away) else WIDTHS[1]
+        leader = int(belief.rows[leaders[0]])
+        found = local.step(problem, inputs, state, leader, limited, rng)
+        return None if found is None else Open(found[0], GLOBAL, 0.0, -1)
 
     def _local_from(self, problem: BlackBox, inputs: Inputs) -> int:
         """Return the rows from which on there are local steps. Equalities are only met by these."""
