@@ -467,47 +467,14 @@ def foreign_shares() -> str:
 
 
 def rough_ranks() -> str:
-    """The figure of mean ranks on rough problems, from the stored results; returns the table."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "feasible"
-    from matplotlib import pyplot as plt
-
-    data = json.loads((ROOT / "benchmarks/results/rough_default.json").read_text(encoding="utf-8"))
-    shown: dict[str, dict[str, list[str]]] = {}
-    ranks: dict[str, dict[str, float]] = {}
-    trials = {}
-    for f in data["figures"]:
-        kind, _, rest = f["what"].partition(": ")
-        method, _, what = rest.partition(", ")
-        trials[kind] = f["note"]
-        shown.setdefault(kind, {}).setdefault(method, []).append(f"{what} {f['value']:.3g}")
-        if what == "mean rank":
-            ranks.setdefault(kind, {})[method] = f["value"]
-    figure, axes = plt.subplots(figsize=(7.0, 3.4))
-    colours: dict[str, str] = {}
-    for y, kind in enumerate(ranks):
-        for method, rank in ranks[kind].items():
-            new = method not in colours
-            colour = colours.setdefault(method, f"C{len(colours)}")
-            axes.plot(rank, -y, "o", c=colour, ms=7, label=method if new else None)
-    axes.set(xlabel="mean rank of the methods that ran, 1 is best")
-    axes.set_yticks([-y for y in range(len(ranks))], [f"{k} ({trials[k]})" for k in ranks])
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=7, bbox_to_anchor=(1, 1))
-    figure.tight_layout()
-    OUT.mkdir(exist_ok=True)
-    figure.savefig(OUT / "rough-default.svg", metadata={"Date": None})
-    plt.close(figure)
-    return table(
-        ["problems", "method", "figures"],
-        [
-            [f"{kind}, {trials[kind]}", f"`{method}`", ", ".join(values)]
-            for kind, methods in shown.items()
-            for method, values in methods.items()
-        ],
-    )
+    """The table of rough problems, from the stored results."""
+    file = ROOT / "benchmarks/results/rough_default.json"
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
+        method, what = f["what"].rsplit(", ", 1)
+        kind, method = method.split(": ")
+        rows.setdefault((f"{kind}, {f['note']}", method), []).append(f"{what} {f['value']:.3g}")
+    return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
 
 
 PAGES: dict[str, Callable[[], str]] = {
