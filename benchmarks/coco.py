@@ -28,7 +28,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,10 @@ REPORTED = (1, 2, 3)
 """Instances of reports."""
 REPORT: tuple[tuple[str, int, tuple[int, ...], int, tuple[str, ...]], ...] = (
     ("bbob", 2, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "cobyqa", "hybrid-sqp")),
-    ("bbob", 5, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
+    ("bbob", 5, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "cobyqa", "hybrid-sqp")),
     ("bbob", 10, (1, 2), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
-    ("bbob-constrained", 2, (1,), 50, ("slsqp", "cobyqa", "gp-sqp", "hybrid-sqp")),
-    ("bbob-constrained", 5, (1,), 50, ("slsqp", "hybrid-sqp")),
+    ("bbob-constrained", 2, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
+    ("bbob-constrained", 5, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
 )
 """Suite, inputs, instances, evaluations for each input and methods of the report."""
 BARS = {
@@ -307,8 +307,18 @@ class Line:
         return 1e3 * sum(t["seconds"] for t in self.trials) / sum(t["n"] for t in self.trials)
 
 
-def lines(instances: Sequence[int], fs: Sequence[int] = ()) -> list[Line]:
-    """What each method reached, see `Line`. A method with few of a suite's trials is left out."""
+def lines(
+    instances: Sequence[int],
+    fs: Sequence[int] = (),
+    chosen: Mapping[tuple[str, int], Sequence[str]] | None = None,
+) -> list[Line]:
+    """What each method reached, see `Line`.
+
+    Args:
+        instances: Of the suites.
+        fs: Functions; empty for all.
+        chosen: Methods by suite and inputs; None for all that have at least 0.3 of the trials.
+    """
     latest = {tuple(t[k] for k in KEYS): t for t in stored() if t["instance"] in instances}
     groups: dict[tuple[str, int], dict[str, dict[tuple[int, int], Trial]]] = {}
     for (suite, function, d, instance, method), t in latest.items():
@@ -317,7 +327,14 @@ def lines(instances: Sequence[int], fs: Sequence[int] = ()) -> list[Line]:
     found = []
     for (suite, d), methods in sorted(groups.items()):
         most = max(len(t) for t in methods.values())
-        whole = {m: t for m, t in methods.items() if len(t) >= 0.3 * most}
+        names = (chosen or {}).get((suite, d), ())
+        whole = {
+            m: t
+            for m, t in methods.items()
+            if m in names or (chosen is None and len(t) >= 0.3 * most)
+        }
+        if not whole:
+            continue
         common = sorted(set.intersection(*(set(t) for t in whole.values())))
         found += [
             Line(suite, d, m, [t[key] for key in common])
@@ -365,7 +382,7 @@ def run() -> list[Figure]:
             trials(suite, [d], list(instances), list(methods), budget, [])
     chosen = {(suite, d): methods for suite, d, _, _, methods in REPORT}
     figures, curves = [], []
-    reported = [x for x in lines(REPORTED) if x.method in chosen.get((x.suite, x.d), ())]
+    reported = lines(REPORTED, chosen=chosen)
     for suite, d in chosen:
         here = [line for line in reported if (line.suite, line.d) == (suite, d)]
         gaps = [against_the_best(here, "hybrid-sqp", b) for b in (20, 50, 100)]

@@ -7,7 +7,7 @@
     step     min g'p + p'B p / 2 with c + J p <= 0 in the box (`quadratic.py`)
     search   merit f + nu' excess(c); back to the parabola's minimum, with a second-order
              correction; without limits also farther
-    B        starts as 0.01 max|g| I, far too flat: BFGS learns a curvature that it underestimates
+    B        starts as 0.1 max|g| I, far too flat: BFGS learns a curvature that it underestimates
              in one iteration, one that it overestimates in many. Then Powell's damped update
     end      where the gain is below the values' resolution: central differences once, B forgotten
              once, then done
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .rows import Ground
 
-FLAT = 0.01
+FLAT = 0.1
 """First curvature in units of the largest slope."""
 RISE = 1e-12 * 2**52
 """What the model rises by along a difference, twice, in units of the values' resolution."""
