@@ -270,7 +270,7 @@ def shares(develop: bool) -> list[tuple[str, str, list[dict[str, Any]], dict[int
             done = {
                 b: [t["problem"] for t in mine if solved(t, best[t["problem"]], b)] for b in BUDGETS
             }
-            if mine:
+            if mine and len(methods) > 1:
                 found.append((kind, method, mine, done))
     return found
 
