@@ -207,8 +207,8 @@ TABLE: tuple[Choice, ...] = (
         "the inputs are real: hybrid-sqp, a model first, then differences that know the curvature, "
         "which is exact; it hands over to robust-bo should values not repeat or evaluations fail",
         "targets at 20, 50, 100 d: bbob d 2 .35 .58 .69 (SLSQP .41 .55 .63), d 5 .23 .43 .56 (.24 "
-        ".37 .45), d 10 .18 .32 .50 (.22 .34 .43); at 20, 50 d: bbob-constrained d 2 .58 .71 (SLSQP "
-        ".32 .61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`",
+        ".37 .45), d 10 .18 .32 .50 (.22 .34 .43); at 20, 50 d: bbob-constrained d 2 .58 .71 "
+        "(SLSQP .32 .61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`",
     ),
 )
 """The choice: the first row that applies."""
