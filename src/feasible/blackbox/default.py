@@ -208,7 +208,17 @@ TABLE: tuple[Choice, ...] = (
         "which is exact; it hands over to robust-bo should values not repeat or evaluations fail",
         "targets at 20, 50, 100 d: bbob d 2 .35 .58 .69 (SLSQP .41 .55 .63), d 5 .23 .43 .56 (.24 "
         ".37 .45), d 10 .18 .32 .50 (.22 .34 .43); at 20, 50 d: bbob-constrained d 2 .58 .71 "
-        "(SLSQP .32 .61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`",
+        "(SLSQP .32 .61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`; failures: `python -m "
+        "benchmarks.rough_default show`",
+    ),
+    Choice(
+        "real inputs, one without a bound; any limits, equalities, budget",
+        lambda f: True,
+        "hybrid-sqp",
+        "the inputs are real and the values repeat: a model first, then differences that know the "
+        "curvature, which is exact, then restarts",
+        "CUTEst, development problems: solved within 50 (d + 1) of 45 unbounded .87 (SLSQP .78), of "
+        "8 with equalities .88 (.88): `python -m benchmarks.s2mpj show --develop`",
     ),
 )
 """The choice: the first row that applies."""
