@@ -217,7 +217,7 @@ TABLE: tuple[Choice, ...] = (
         "hybrid-sqp",
         "the inputs are real and the values repeat: a model first, then differences that know the "
         "curvature, which is exact, then restarts",
-        "CUTEst, development problems: solved within 50 (d + 1) of 45 unbounded .87 (SLSQP .78), of "
+        "CUTEst, development problems, solved within 50 (d + 1): 45 unbounded .87 (SLSQP .78), "
         "8 with equalities .88 (.88): `python -m benchmarks.s2mpj show --develop`",
     ),
 )
