@@ -189,3 +189,42 @@ def test_stored_rows_are_judged_by_the_limits_of_now(tmp_path):
     result = stored_result(store, row, problem)
     assert not result.verdict.feasible
     assert result.answer.violation == pytest.approx(0.8)
+
+
+# -- methods and limits of 0 -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["robust-bo", "hybrid-sqp", "bo-cei"])
+@pytest.mark.parametrize("unit", [1e-9, 1.0])
+def test_what_a_method_takes_for_allowed_does_not_depend_on_the_unit_of_a_limit_of_zero(
+    method, unit
+):
+    problem = BlackBox(
+        lambda x: (x.sum(), [unit * (0.8 - x[0] - x[1] ** 2)]),
+        bounds=[(0, 1)] * 2,
+        limits={"g": "<= 0"},
+    )
+    found = feasible.solve(problem, method, budget=16, seed=1)
+    assert found.verdict.feasible
+    assert found.verdict.objective == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_check_is_judged_in_the_measured_size_of_its_limit():
+    ran = []
+
+    def cost(x):
+        ran.append(x)
+        return {"cost": x[0]}
+
+    problem = BlackBox(
+        cost,
+        bounds=[(0, 1)],
+        check=lambda x: {"g": 1e-9 * (0.5 - x[0])},
+        limits={"g": "<= 0"},
+        objective="cost",
+    )
+    found = feasible.solve(problem, "random-search", budget={"checks": 60, "evaluations": 60})
+    late = [x[0] for x in ran[8:]]  # the size is known by then
+    assert late
+    assert min(late) >= 0.5 - 1e-5
+    assert found.answer.x[0] >= 0.5 - 1e-5

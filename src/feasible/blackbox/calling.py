@@ -90,7 +90,9 @@ class Evaluable(Protocol):
     ) -> Observations:
         """One row from metrics that somebody measured."""
 
-    def limit_violation(self, metrics: Mapping[str, float]) -> float:
+    def limit_violation(
+        self, metrics: Mapping[str, float], sizes: Float[np.ndarray, " m"] | None = None
+    ) -> float:
         """Largest violation among the limits whose metric is known."""
 
     def infer_objective(self, names: Iterable[str]) -> None:

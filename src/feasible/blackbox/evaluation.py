@@ -442,12 +442,13 @@ class _Batch:
         allows it. checks: known already.
         """
         problem, run = self.problem, self.run
-        timeout = run.options.evaluation_timeout
+        timeout, sizes = run.options.evaluation_timeout, run.ledger.sizes
         for k, result in run.engine.map(
             problem.staged, [(self.x[i], "check") for i in todo], timeout
         ):
             i, result = todo[k], self._received(result)
-            if result.failed or problem.limit_violation(result.metrics) > problem.tolerance:
+            size = None if sizes is None else sizes.values
+            if result.failed or problem.limit_violation(result.metrics, size) > problem.tolerance:
                 failed = result.failed and CHECK + result.failed
                 self._keep(i, replace(result, failed=failed), CHECK + "infeasible")
             else:

@@ -41,7 +41,6 @@ from .tried import FINITE
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-
 TAKEN = ("id", "status", "note")
 """Columns of tables of experiments that are neither variables nor metrics."""
 
@@ -375,14 +374,14 @@ class BlackBox(Shown):
             x[None], [Outcome(dict(metrics), failed)], np.array([row]), np.array([-1])
         )
 
-    def limit_violation(self, metrics: Mapping[str, float]) -> float:
-        """Largest violation among the limits whose metric is known; 0 where none is violated."""
-        return self.reader.limit_violation(metrics)
+    def limit_violation(
+        self, metrics: Mapping[str, float], sizes: Float[np.ndarray, " m"] | None = None
+    ) -> float:
+        """See `Reader.limit_violation`."""
+        return self.reader.limit_violation(metrics, sizes)
 
     def infer_objective(self, names: Iterable[str]) -> None:
-        """Where the objective has no name yet, take it from the metrics that a worker or a store
-        gives back.
-        """
+        """Where the objective has no name, take it from metrics that a worker or a store gives."""
         self.reader.infer(names)
 
     # -- judging and showing -----------------------------------------------------------------------

@@ -164,9 +164,13 @@ class Reader:
         except (Exception, SystemExit) as error:
             outcome.failed, outcome.failure = why(error), Failure.of(error)
 
-    def limit_violation(self, metrics: Mapping[str, float]) -> float:
-        """Largest violation among the limits whose metric is known; 0 where none is violated."""
-        g = self._signed(metrics)
+    def limit_violation(
+        self, metrics: Mapping[str, float], sizes: Float[np.ndarray, " m"] | None = None
+    ) -> float:
+        """Largest violation among the limits whose metric is known; 0 where none is violated.
+        sizes: what it is measured in, where only measured rows tell it.
+        """
+        g = _sized(self._signed(metrics), sizes)
         return float(max(np.nanmax(g), 0.0)) if g.size and not np.isnan(g).all() else 0.0
 
     def _signed(self, metrics: Mapping[str, float]) -> Float[np.ndarray, "1 m"]:

@@ -86,6 +86,12 @@ def lost(seen: Observations) -> np.ndarray:
     return ~np.isfinite(seen.violation)
 
 
+def sizes_of(seen: Observations) -> Float[np.ndarray, " m"]:
+    """(m,) what the violations are measured in: for a limit of 0, what the rows tell by now."""
+    m = seen.constraints.shape[1]
+    return np.ones(m) if seen.sizes is None else seen.sizes.of(m).copy()
+
+
 def standard_errors(problem: BlackBox, seen: Observations) -> Float[np.ndarray, " n"]:
     """(n,) the standard error that was told of each objective, in the metric `NAME_se`; NaN where
     none was.

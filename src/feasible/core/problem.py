@@ -235,6 +235,8 @@ class Method:
     """True if, of paid evaluations, its own answer counts rather than the row that looks best:
     where values are noisy that is the luckiest one.
     """
+    uses_errors: ClassVar[bool] = False
+    """True if it takes the standard error of an objective (`NAME_se`) as its noise."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
 

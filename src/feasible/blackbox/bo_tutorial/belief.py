@@ -111,6 +111,7 @@ class BeliefData:
         noise: 0 for an exact objective, its standard deviation, or None where it is learned.
         tolerance: Violation that counts as feasible.
         error: (n,) standard error of each objective, NaN where `noise` holds; None for all so.
+        size: (m,) what violations are measured in; None for 1.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -120,12 +121,19 @@ class BeliefData:
     noise: float | None = 0.0
     tolerance: float = 1e-6
     error: Float[np.ndarray, " n"] | None = None
+    size: Float[np.ndarray, " m"] | None = None
+
+    @property
+    def edge(self) -> Float[np.ndarray, " m"]:
+        """(m,) values up to which the limits count as kept."""
+        m = self.g.shape[1]
+        size = np.ones(m) if self.size is None or len(self.size) != m else self.size
+        return self.tolerance * size
 
     @property
     def feasible(self) -> Bool[np.ndarray, " n"]:
         """(n,) True for measured rows that keep to the limits."""
-        worst = self.g.max(axis=1) if self.g.shape[1] else np.zeros(len(self.f))
-        return np.isfinite(self.f) & (worst <= self.tolerance)
+        return np.isfinite(self.f) & (self.g <= self.edge).all(axis=1)
 
     @property
     def ranked(self) -> Float[np.ndarray, "n d"]:
@@ -217,7 +225,7 @@ class Surrogate:
         """(b,) log probability that all limits hold."""
         if not self.m:
             return torch.zeros(len(mean), dtype=mean.dtype)
-        edge = torch.as_tensor(self.limits.apply(np.full((1, self.m), self.told.tolerance)))
+        edge = torch.as_tensor(self.limits.apply(self.told.edge[None]))
         return torch.special.log_ndtr((edge - mean[:, 1:]) / sd[:, 1:]).sum(1)
 
     def feasibility(self, z: Tensor, s: int = 0) -> Tensor:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from ...core.ledger import Observations
 from ...core.run import active_run
 from ..asktell import AskTell, Proposals, say
 from ..problem import BlackBox
-from ..sampling import first_start, standard_errors
+from ..sampling import first_start, sizes_of, standard_errors
 from .acquisition import Context, Occasion, feasibility_only
 from .belief import BeliefData, Surrogate, learn
 from .gp import own_randomness
@@ -55,6 +55,7 @@ class Memory:
         final: True once a target-fidelity answer was proposed at the end of a budget.
         notes: What was said of the search.
         error: (n,) the standard error of each objective, NaN where none was told.
+        size: (m,) what violations are measured in; older states know none.
     """
 
     seed: int
@@ -71,6 +72,7 @@ class Memory:
     final: bool = False
     notes: list[str] = field(default_factory=list)
     error: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
+    size: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
 
     @property
     def errors(self) -> Float[np.ndarray, " n"] | None:
@@ -95,6 +97,8 @@ class BO(BOSettings, AskTell):
         P. I. Frazier: A Tutorial on Bayesian Optimization (2018, arXiv 1807.02811), sections 3
         to 5.
     """
+
+    uses_errors: ClassVar[bool] = True
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -149,7 +153,7 @@ class BO(BOSettings, AskTell):
         rng = np.random.default_rng([memory.seed, memory.asked])
         memory.asked += 1
         told = BeliefData(
-            memory.x, memory.f, memory.g, memory.grad, noise, tolerance, memory.errors
+            memory.x, memory.f, memory.g, memory.grad, noise, tolerance, memory.errors, memory.size
         )
         search = AcquisitionSearch(
             domain,
@@ -269,7 +273,8 @@ class BO(BOSettings, AskTell):
         state.out, state.tags = state.out[~own], state.tags[~own]
         name = self.context_name()
         keep = [i for i, q in enumerate(problem.limits.names) if q != name]
-        g = seen.constraints[:, [i for i in keep if i < seen.constraints.shape[1]]]
+        columns = [i for i in keep if i < seen.constraints.shape[1]]
+        g, state.size = seen.constraints[:, columns], sizes_of(seen)[columns]
         grad = np.full(seen.x.shape, np.nan)
         for j, v in enumerate(problem.space.names):
             if f"d_{v}" in seen.columns:

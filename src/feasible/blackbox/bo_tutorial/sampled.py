@@ -60,7 +60,7 @@ class ParallelEI(Acquisition):
     def of_draw(self, b: Surrogate, at: Occasion, s: int) -> Score:
         """The score under draw s of the hyperparameters; the limits are BoTorch's constraints."""
         parts = [p.models[s] for p in b.parts]
-        edge = b.limits.apply(np.full((1, b.m), b.told.tolerance))[0] if b.m else []
+        edge = b.limits.apply(b.told.edge[None])[0] if b.m else []
         common: dict[str, Any] = {
             "sampler": SobolQMCNormalSampler(torch.Size([self.samples]), seed=at.seed),
             "objective": GenericMCObjective(lambda v, X=None: v[..., 0]),

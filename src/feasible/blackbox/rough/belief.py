@@ -29,6 +29,8 @@ FREEDOM = 4.0
 """Degrees of freedom of the Student-t noise."""
 ROUNDS = 3
 """Rounds of EM."""
+MULTIPLES = 1e-3, 1e3
+"""Least and largest multiple of the noise's variance that a row's own standard error stands for."""
 SPREAD = 12
 """First rows, at least, that stand for the whole box."""
 MOST = 256
@@ -89,17 +91,18 @@ def student(gp: GP, rounds: int = ROUNDS) -> GP:
     the expected precision of a row is (nu + 1) / (nu s^2 + r^2 + v).
 
     Args:
-        gp: A process that has taken in its values.
+        gp: A process that has taken in its values; its multiples of the noise are those of s^2.
         rounds: Of expectation and maximisation.
 
     Returns:
         The same process.
     """
     y = gp.centre + gp.scale * (gp.t + gp._bowl(gp.basis))
+    own = gp.mult
     for _ in range(rounds):
         mean, variance = gp.at_rows()
-        s2 = gp.noise
-        gp.condition(mult=((y - mean) ** 2 + variance + FREEDOM * s2) / ((FREEDOM + 1) * s2))
+        s2 = gp.noise * own
+        gp.condition(mult=((y - mean) ** 2 + variance + FREEDOM * s2) / ((FREEDOM + 1) * gp.noise))
     return gp
 
 
@@ -122,7 +125,7 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
     constants = _constants(state, y)
     state.warp = min(state.warp, len(constants) - 1)
     kind = "noisy" if state.noisy else "quiet"
-    part = some(y, FITTED)
+    part, own = some(y, FITTED), np.ones(n)
     if refit or f"{kind}0" not in state.theta:
         anew = state.warped < 0 or state.n - state.warped >= max(3, state.n // 8)
         state.warped = state.n if anew else state.warped
@@ -130,13 +133,16 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
         for i in range(len(constants)) if anew else [state.warp]:
             t, jacobian = warped(y[part], constants[i])
             twice = 2 if anew and n < 150 else 1
-            gp = GP(form, z[part], t).fit(state.theta.get(f"{kind}{i}"), starts=twice)
+            if state.noisy:
+                own = _own_noise(state.error[rows], y, constants[i])
+            gp = GP(form, z[part], t, own[part]).fit(state.theta.get(f"{kind}{i}"), starts=twice)
             state.theta[f"{kind}{i}"] = gp.theta
             losses[i] = gp.loss + len(part) * math.log(gp.scale) - jacobian
         state.warp = min(losses, key=lambda i: losses[i])
     name = f"{kind}{state.warp}"
     t, _ = warped(y, constants[state.warp])
-    gp = GP(form, z, t).condition(state.theta[name])
+    own = _own_noise(state.error[rows], y, constants[state.warp]) if state.noisy else own
+    gp = GP(form, z, t, own).condition(state.theta[name])
     if state.noisy and n > 10:
         mult = student(gp).mult
         if refit:
@@ -159,6 +165,19 @@ def some(values: Float[np.ndarray, " n"], most: int) -> Int[np.ndarray, " k"]:
     rest = np.sort(order[most // 2 :])
     spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).astype(int)]
     return np.sort(np.append(order[: most // 2], spread))
+
+
+def _own_noise(
+    error: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], c: float
+) -> Float[np.ndarray, " n"]:
+    """Return by what the variance of the noise is multiplied in each row: the square of its
+    standard error, after the warp, over their mean; 1 in rows that were told without one.
+    """
+    told = np.isfinite(error) & (error > 0)
+    if not told.any():
+        return np.ones(len(error))
+    squares = np.where(told, error, 0.0) ** 2 / ((y - y.min() + c) ** 2 if c else 1.0)
+    return np.where(told, np.clip(squares / squares[told].mean(), *MULTIPLES), 1.0)
 
 
 def _constants(state: RobustState, y: np.ndarray) -> list[float]:

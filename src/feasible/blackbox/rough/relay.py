@@ -81,6 +81,7 @@ class Relay(AskTell):
 
     name: ClassVar[str] = "relay"
     recommends: ClassVar[bool] = True
+    uses_errors: ClassVar[bool] = True
     first: str = "hybrid-sqp"
 
     def __post_init__(self) -> None:

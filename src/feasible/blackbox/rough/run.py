@@ -91,6 +91,7 @@ class RobustBO(AskTell):
 
     name: ClassVar[str] = "robust-bo"
     recommends: ClassVar[bool] = True
+    uses_errors: ClassVar[bool] = True
     design: int | None = None
     local_whole: int = 12
     local_category: int = 16

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.ledger import FAILED, PENDING, Observations
 from ..problem import BlackBox
+from ..sampling import sizes_of, standard_errors
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -60,6 +61,8 @@ class RobustState:
         radius: Half-width of the region of local steps, in units of the box.
         worked: Whether the last local step led to the leading row.
         centre: (d,) the leading row when the region was last opened; empty before.
+        error: (n,) standard errors of the objectives, NaN where none was told.
+        size: (m,) what violations are measured in.
         ended: Why nothing new can be proposed; empty while something can.
     """
 
@@ -82,6 +85,8 @@ class RobustState:
     radius: float = RADIUS
     worked: bool = True
     centre: np.ndarray = field(default_factory=lambda: np.empty(0))
+    error: np.ndarray = field(default_factory=lambda: np.empty(0))
+    size: np.ndarray = field(default_factory=lambda: np.empty(0))
     ended: str = ""
 
     @classmethod
@@ -106,7 +111,11 @@ class RobustState:
 
     def allowed(self, tolerance: float) -> Bool[np.ndarray, " n"]:
         """(n,) True for rows with an objective that keep to all limits."""
-        return np.isfinite(self.f) & (self.g <= tolerance).all(axis=1)
+        return np.isfinite(self.f) & (self._sized() <= tolerance).all(axis=1)
+
+    def _sized(self) -> Float[np.ndarray, "n m"]:
+        """Return the constraints in the sizes of their limits."""
+        return self.g / self.size if len(self.size) == self.g.shape[1] else self.g
 
     def best(self, tolerance: float) -> int:
         """The allowed row of least objective, -1 where there is none."""
@@ -121,7 +130,7 @@ class RobustState:
         whole = np.isfinite(self.f) & np.isfinite(self.g).all(axis=1)
         if best >= 0 or not whole.any() or not self.g.shape[1]:
             return best
-        over = np.maximum(self.g, 0).max(axis=1)
+        over = np.maximum(self._sized(), 0).max(axis=1)
         return int(np.where(whole, over, np.inf).argmin())
 
     def spread(self) -> float:
@@ -138,6 +147,9 @@ def take(problem: BlackBox, state: RobustState, seen: Observations) -> None:
     m = seen.constraints.shape[1]
     if state.g.shape[1] != m:
         state.g = np.full((state.n, m), np.nan)
+    state.size = sizes_of(seen)
+    errors = standard_errors(problem, seen)
+    state.noisy |= bool((errors > 0).any())  # values with an error do not repeat
     known = set(state.ids[state.ids >= 0].tolist())
     strangers = []
     for i, tag in enumerate(seen.tag.tolist()):
@@ -155,13 +167,13 @@ def take(problem: BlackBox, state: RobustState, seen: Observations) -> None:
         else:
             at = state.n
             _append(state, 1)
-        _write(state, slice(at, at + 1), seen, [i])
+        _write(state, slice(at, at + 1), seen, [i], errors)
         _notice_noise(state, at, one)
         _open_region(problem, state, before, at, one)
     if strangers:
         before, at = state.leader(problem.tolerance), state.n
         _append(state, len(strangers))
-        _write(state, slice(at, state.n), seen, strangers)
+        _write(state, slice(at, state.n), seen, strangers, errors)
         _notice_twins(state)
         _open_region(problem, state, before, -1, None)
 
@@ -172,15 +184,19 @@ def _append(state: RobustState, k: int) -> None:
     state.f, state.failed = np.append(state.f, np.zeros(k)), np.append(state.failed, [False] * k)
     state.g = np.vstack([state.g, np.zeros((k, state.g.shape[1]))])
     state.ids = np.append(state.ids, np.full(k, -1))
+    state.error = np.append(state.error, np.full(state.n - len(state.error), np.nan))
 
 
-def _write(state: RobustState, at: slice, seen: Observations, rows: list[int]) -> None:
+def _write(
+    state: RobustState, at: slice, seen: Observations, rows: list[int], errors: np.ndarray
+) -> None:
     """Write rows to their places; values are cut off where their squares would be no numbers."""
     state.x[at] = seen.x[rows]
     state.f[at] = np.clip(seen.objective[rows], -LARGEST, LARGEST)
     state.g[at] = np.clip(seen.constraints[rows], -LARGEST, LARGEST)
     state.failed[at] = seen.status[rows] == FAILED
     state.ids[at] = seen.id[rows]
+    state.error[at] = errors[rows]
 
 
 def _notice_twins(state: RobustState) -> None:

@@ -71,7 +71,7 @@ def evolve(ground: Ground, s: EvolutionState, rng: np.random.Generator) -> bool:
         s.drawn = draw(ground, s, rng, V * D, size)
     rows, order = ground.all(s.drawn), []
     for i, (f, c) in enumerate(rows):
-        over = float(ground.excess(c).max(initial=0.0))
+        over = float((ground.excess(c) / ground.size).max(initial=0.0))
         tolerance = ground.cube.problem.tolerance
         over = 0.0 if over <= tolerance else over if over == over else math.inf
         order.append((over if f == f else math.inf, f if f == f else math.inf, i))

@@ -31,7 +31,7 @@ from ...core.errors import ArgumentError
 from ...core.ledger import Observations
 from ..asktell import AskTell, Proposals
 from ..gp_sqp import GPSQP, SQPState
-from ..sampling import draw
+from ..sampling import draw, sizes_of
 from .cube import Cube
 from .evolution import EvolutionState, evolve
 from .lines import HALVINGS, LinesState, additive, go
@@ -310,7 +310,7 @@ class Hybrid(AskTell):
         """Add the rows; the model is told what it asked for and what nobody here asked for."""
         cube = Cube.of(problem)
         units = cube.u(seen.x)
-        fresh = False
+        fresh, state.rows.size = False, sizes_of(seen)
         for i, (tag, number) in enumerate(zip(seen.tag.tolist(), seen.id.tolist(), strict=True)):
             u, own = state.pending.pop(tag, (units[i], TOLD))
             mine = own != TOLD or tag < 0 or tag >= state.asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ class Rows:
         over: (room,) largest violation, 0 up to the tolerance; inf where it is unknown, or where
             there is no objective.
         n: How many there are.
+        size: (m,) what violations are measured in.
         leader: The best of them: least violation, then least objective; -1 before the first value.
     """
 
@@ -51,6 +52,7 @@ class Rows:
     over: Float[np.ndarray, " room"]
     n: int = 0
     leader: int = -1
+    size: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
 
     @classmethod
     def none(cls, k: int) -> Rows:
@@ -74,7 +76,8 @@ class Rows:
             self.g = np.vstack([self.g, np.empty((room, len(g)))])
             self.f, self.over = (np.append(a, np.empty(room)) for a in (self.f, self.over))
         i, self.n = self.n, self.n + 1
-        worst = max(g.tolist(), default=0.0) if math.isfinite(f) else math.inf
+        sized = g / self.size if len(self.size) == len(g) else g
+        worst = max(sized.tolist(), default=0.0) if math.isfinite(f) else math.inf
         self.u[i], self.f[i], self.g[i] = u, f, g
         self.over[i] = worst if worst > tolerance else 0.0 if worst == worst else math.inf
         if math.isfinite(self.over[i]) and (self.leader < 0 or self.better(i, self.leader)):
@@ -121,6 +124,7 @@ class Ground:
         cube: The coordinates.
         kept: (m,) columns of the signed limits that count, of an equality one of its two.
         equal: (m,) True for equalities.
+        size: (m,) what violations are measured in.
         inside: (m,) how far inside the others the search aims, so that answers keep to them.
     """
 
@@ -129,6 +133,7 @@ class Ground:
     kept: np.ndarray
     equal: Bool[np.ndarray, " m"]
     inside: Float[np.ndarray, " m"]
+    size: Float[np.ndarray, " m"]
 
     @classmethod
     def of(cls, rows: Rows, cube: Cube) -> Ground:
@@ -150,7 +155,9 @@ class Ground:
             if kept
             else np.empty(0)
         )
-        return cls(rows, cube, columns, np.array(equal, dtype=bool), inside)
+        whole = len(rows.size) == rows.g.shape[1]
+        size = rows.size[columns] if whole else np.ones(len(columns))
+        return cls(rows, cube, columns, np.array(equal, dtype=bool), inside, size)
 
     @property
     def m(self) -> int:
