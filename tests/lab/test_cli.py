@@ -196,7 +196,7 @@ def test_problems_and_papers_can_be_explained(ok):
             "expected 'local'",
         ),
         (["ask", "nothing"], "is not registered"),
-        (["ask", "mix.toml", "--format", "xml"], "expected table, csv or json"),
+        (["ask", "mix.toml", "--format", "xml"], "expected table, csv, json or xlsx"),
         (["ask", "absent.toml"], "cannot be read"),
         (["ask", "sphere"], "needs a budget"),
         (["tell", "nothing", "r.csv"], "is not in"),

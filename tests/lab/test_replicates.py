@@ -225,3 +225,16 @@ def test_a_study_hands_standard_errors_to_the_model(tmp_path):
     memory = proposer._state()
     np.testing.assert_array_equal(memory.errors, [0.1, np.nan, 0.3])
     assert study.ask(2)[0].row == 3
+
+
+def test_a_method_that_makes_no_use_of_standard_errors_says_so(tmp_path):
+    problem = BlackBox(None, bounds={"x": (0, 1)}, objective="y_sense", name="s", noise=True)
+    study = mix_study(tmp_path, problem)
+    study.ask()
+    tell(study, "id,y_sense\n0,1\n")
+    assert study.remarks() == []
+    study.ask()
+    tell(study, "id,y_sense,y_sense_se\n1,1,0.1\n")
+    assert ["makes no use of them" in note for note in study.result().notes] == [False, True]
+    study.method = load_method("robust-bo")
+    assert study.remarks() == []

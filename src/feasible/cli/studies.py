@@ -91,6 +91,8 @@ def ask(
     note = console(stderr=True)
     if began:
         note.print(began, markup=False)
+    for said in opened.remarks():
+        note.print(f"note: {said}", markup=False)
     left = opened.left()
     rows = opened.pending() if pending else opened.ask(n, dry_run=dry_run, go_on=go_on)
     if not pending and len(rows) < n:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.sqlite import insert
 from ..core.budget import Budget
 from ..core.checks import real, whole
 from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, GoalReached, StoreError
-from ..core.experiments import Experiments
+from ..core.experiments import ERROR, Experiments
 from ..core.ledger import ABANDONED, CHECKED, PENDING, STATUS, Ledger, Observations
 from ..core.plain import plain
 from ..core.problem import Method
@@ -395,6 +395,19 @@ class Study:
             ledger.append(told, stored=True)
         return self.problem.present(self.problem.incumbent(ledger))
 
+    def remarks(self) -> list[str]:
+        """Return what people should know of how the method takes what was told."""
+        if self.method.uses_errors or type(self.method) is Method:
+            return []
+        errors = evaluations.c.metrics.like(f'%\\{ERROR}": %', escape="\\")
+        told = sa.select(evaluations.c.row).where(evaluations.c.run == self.id, errors)
+        with self.store.read() as connection:
+            found = connection.execute(told.limit(1)).first()
+        return [
+            f"standard errors were told ({ERROR}); {self.label} makes no use of them, robust-bo "
+            "and bo-... take them as the noise of a row"
+        ][: found is not None]
+
     def result(self) -> Result:
         """Return the study as a Result."""
         row, rows, best = self.row, self.rows(), self.best()
@@ -424,7 +437,7 @@ class Study:
             versions(),
             ledger,
             self.name,
-            notes=[states] if states else [],
+            notes=[*([states] if states else []), *self.remarks()],
         )
 
 
