@@ -83,7 +83,7 @@ def warped(y: Float[np.ndarray, " n"], c: float) -> tuple[Float[np.ndarray, " n"
     return np.log1p(gap / c), -float(np.log(gap + c).sum())
 
 
-def student(gp: GP, rounds: int = ROUNDS) -> GP:
+def student(gp: GP, rounds: int = ROUNDS, own: float | np.ndarray = 1.0) -> GP:
     """Give a process Student-t noise by EM: a row that lies far off counts less.
 
     Student-t noise of scale s is normal noise whose variance in each row is s^2 times an inverse
@@ -91,14 +91,14 @@ def student(gp: GP, rounds: int = ROUNDS) -> GP:
     the expected precision of a row is (nu + 1) / (nu s^2 + r^2 + v).
 
     Args:
-        gp: A process that has taken in its values; its multiples of the noise are those of s^2.
+        gp: A process that has taken in its values.
         rounds: Of expectation and maximisation.
+        own: By what s^2 is multiplied in each row.
 
     Returns:
         The same process.
     """
     y = gp.centre + gp.scale * (gp.t + gp._bowl(gp.basis))
-    own = gp.mult
     for _ in range(rounds):
         mean, variance = gp.at_rows()
         s2 = gp.noise * own
@@ -144,7 +144,7 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
     own = _own_noise(state.error[rows], y, constants[state.warp]) if state.noisy else own
     gp = GP(form, z, t, own).condition(state.theta[name])
     if state.noisy and n > 10:
-        mult = student(gp).mult
+        mult = student(gp, own=own).mult
         if refit:
             fitted = GP(form, z[part], t[part], mult[part]).fit(gp.theta)
             state.theta[name] = fitted.theta
