@@ -5,7 +5,7 @@ design, and which rows tell nothing.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -128,3 +128,44 @@ def seeded(seed: int) -> Iterator[None]:
             yield
     finally:
         np.random.set_state(before)
+
+
+FAILURES = (RuntimeError, ValueError, ArithmeticError)
+"""What a model's fit or its acquisition's maximisation fails with."""
+
+
+def chosen_or_random(
+    problem: BlackBox,
+    name: str,
+    number: int,
+    rng: np.random.Generator,
+    taken: Float[np.ndarray, "n d"],
+    propose: Callable[[], Float[np.ndarray, " d"]],
+    failures: tuple[type[Exception], ...] = FAILURES,
+) -> Float[np.ndarray, " d"]:
+    """A model's choice, or a random allowed point where the model fails, which is said, or where a
+    deterministic problem's point is told or open already.
+
+    Args:
+        problem: The problem.
+        name: The method's name, for the warning.
+        number: The proposal's number, likewise.
+        rng: Source of the global streams' seed, then of the random point.
+        taken: (n, d) points that were told or are open.
+        propose: The model's choice, with torch's and NumPy's global streams seeded.
+        failures: What is caught.
+    """
+    try:
+        with seeded(seed_from(rng)):
+            x = propose()
+    except failures as error:
+        warnings.warn(
+            f"{name}: proposal {number} is a random point, since the model failed: "
+            f"{type(error).__name__}: {error}",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+        return draw(problem, rng)[0]
+    if problem.deterministic and (taken == x).all(axis=1).any():
+        return draw(problem, rng)[0]
+    return x

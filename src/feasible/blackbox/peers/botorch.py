@@ -22,7 +22,6 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -32,7 +31,7 @@ from scipy.stats import norm, qmc, rankdata
 
 from ...core.checks import one_of, whole
 from ..asktell import AskTell, Proposals
-from ..sampling import draw, first_start, lost, seed_from, seeded, sobol_point
+from ..sampling import chosen_or_random, draw, first_start, lost, seed_from, sobol_point
 from .frame import Frame, require
 
 if TYPE_CHECKING:
@@ -137,21 +136,16 @@ class Modelled(AskTell):
         if state.planned > 0 or np.count_nonzero(known) < 2 or state.frame.k == 0:
             state.planned -= 1
             return sobol_point(problem, state.seed, state.number)
-        try:
-            with seeded(int(rng.integers(2**31 - 1))):
-                x = self._propose(problem, state, rng)
-        except Exception as error:
-            warnings.warn(
-                f"{self.name}: proposal {state.number} is a random point, since the model failed: "
-                f"{type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-            return draw(problem, rng)[0]
         taken = np.concatenate([state.x, *(v[None] for v in state.open.values())])
-        if problem.deterministic and (taken == x).all(axis=1).any():
-            return draw(problem, rng)[0]
-        return x
+        return chosen_or_random(
+            problem,
+            self.name,
+            state.number,
+            rng,
+            taken,
+            lambda: self._propose(problem, state, rng),
+            (Exception,),  # a library of others' fails as it likes
+        )
 
     def _propose(
         self, problem: BlackBox, state: Learning, rng: np.random.Generator

@@ -16,7 +16,6 @@ References:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +25,7 @@ import numpy as np
 from ...core.checks import whole
 from ..asktell import AskTell, Proposals
 from ..peers.frame import Frame
-from ..sampling import draw, first_start, lost, seed_from, seeded, sobol_point
+from ..sampling import chosen_or_random, draw, first_start, lost, seed_from, sobol_point
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -165,21 +164,15 @@ class QLogNEHVI(QLogNEHVISettings, AskTell):
         ):
             return sobol_point(problem, state.seed, state.number)
         rng = np.random.default_rng([state.seed, state.number])
-        try:
-            with seeded(seed_from(rng)):
-                x = self._propose(problem, state, rng)
-        except (RuntimeError, ValueError, ArithmeticError) as error:
-            warnings.warn(
-                f"{self.name}: proposal {state.number} is a random point, since the model failed: "
-                f"{type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-            return draw(problem, rng)[0]
         taken = np.concatenate([state.x, *(v[None] for v in state.open.values())])
-        if problem.deterministic and (taken == x).all(axis=1).any():
-            return draw(problem, rng)[0]
-        return x
+        return chosen_or_random(
+            problem,
+            self.name,
+            state.number,
+            rng,
+            taken,
+            lambda: self._propose(problem, state, rng),
+        )
 
     def _propose(
         self, problem: BlackBox, state: HypervolumeState, rng: np.random.Generator
