@@ -5,10 +5,13 @@ from .cma import CMAES as CMAES
 from .nevergrad import PSO as PSO, NGOpt as NGOpt, TwoPointsDE as TwoPointsDE
 from .optuna import OptunaGP as OptunaGP, OptunaNSGA2 as OptunaNSGA2, OptunaTPE as OptunaTPE
 from .pymoo import Pymoo as Pymoo
-from .scipy import (
+from .scipy import DifferentialEvolution as DifferentialEvolution
+from .scipy_local import (
+    COBYLA as COBYLA,
     COBYQA as COBYQA,
+    LBFGSB as LBFGSB,
     SLSQP as SLSQP,
-    DifferentialEvolution as DifferentialEvolution,
+    NelderMead as NelderMead,
     TrustConstr as TrustConstr,
 )
 from .search import RandomSearch as RandomSearch, SobolSearch as SobolSearch

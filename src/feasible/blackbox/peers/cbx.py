@@ -41,7 +41,7 @@ class Ensemble:
 
     Attributes:
         rng: Stream of the particles' starts and of their noise.
-        frame: Coordinates in which the particles move: [0, 1] where a variable has two bounds.
+        frame: Coordinates in which the particles move: the variables' own units.
         dynamic: cbx's own object, which holds the particles' coordinates (1, n, k).
         scheduler: cbx's rule for alpha; None for a constant one.
         f: (n,) objectives of this generation.
@@ -145,7 +145,7 @@ class CBX(AskTell):
         n, d = self.n_particles, problem.space.d
         state = Ensemble(
             rng,
-            Frame.of(problem),
+            Frame.of(problem, own=True),
             None,
             None,
             np.zeros(n),

@@ -2,8 +2,9 @@
 
 Minimises f(x) subject to g_j(x) <= 0 in a box. Limits are handled by pycma's own augmented
 Lagrangian (`cma.ConstrainedFitnessAL`), or by ranking: feasible points by f, behind them infeasible
-ones by their violation (Deb's rule). The box is pycma's own (BoundTransform), over coordinates
-scaled to [0, 1]; whole numbers go by its option `integer_variables`.
+ones by their violation (Deb's rule). The box is pycma's own (BoundTransform), in the variables' own
+units, whose widths go by its option `CMA_stds` where they differ; whole numbers go by its option
+`integer_variables`. A run begins in the middle of the box, or at x0, and restarts at random points.
 
 References:
     N. Hansen, The CMA evolution strategy: a tutorial (arXiv 1604.00772); A. Atamna, A. Auger, N.
@@ -121,9 +122,9 @@ class CMAES(AskTell):
         one_of("restarts", self.restarts, ("bipop", "ipop", "none"))
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Evolving:
-        """The first strategy, around x0 or a random point."""
+        """The first strategy, around x0 or the middle of the box."""
         require("cma", self.name)
-        state = Evolving(rng, Frame.of(problem, least=2, codes=True))
+        state = Evolving(rng, Frame.of(problem, least=2, whole_as="widened", own=True))
         self._begin(problem, state, self.popsize, self.sigma0, None)
         state.popsize = state.es.popsize
         return state
@@ -138,12 +139,12 @@ class CMAES(AskTell):
     ) -> None:
         cma, frame = require("cma", self.name), state.frame
         start = first_start(problem) if state.runs == 0 else None
-        x0 = draw(problem, state.rng)[0] if start is None else start
-        z0 = frame.z(problem, x0[None])[0]
+        if state.runs:
+            start = draw(problem, state.rng)[0]
+        z0 = frame.middle if start is None else frame.z(problem, start[None])[0]
         inf_low, inf_high = np.isinf(frame.low), np.isinf(frame.high)
         whole = frame.whole(problem)
-        width = np.ones(frame.k)
-        width[whole] = (frame.high - frame.low)[whole]
+        width = np.where(inf_low | inf_high, 1.0, frame.high - frame.low)
         options: dict[str, Any] = {
             "bounds": None
             if (inf_low & inf_high).all()
@@ -154,7 +155,10 @@ class CMAES(AskTell):
             "randn": _normal(state.rng),
         }
         if whole:
-            options |= {"integer_variables": whole, "CMA_stds": width.tolist()}
+            options["integer_variables"] = whole
+        least = float(width.min())
+        if width.max() > least:
+            options["CMA_stds"] = (width / least).tolist()
         if len(problem.limits.names):
             options["tolstagnation"] = 0
         if popsize is not None:
@@ -162,7 +166,7 @@ class CMAES(AskTell):
         if maxiter is not None:
             options["maxiter"] = maxiter
         with _quiet(state, bool(whole)):
-            state.es = cma.CMAEvolutionStrategy(z0, sigma, options)
+            state.es = cma.CMAEvolutionStrategy(z0, sigma * least, options)
         state.fitness = None
         state.asked.clear()
         state.told.clear()
@@ -245,8 +249,7 @@ class CMAES(AskTell):
             good = by_rule(objectives, np.array([np.maximum(t.g, 0.0).sum() for t in ok])).tolist()
         else:
             if state.fitness is None:
-                cma = require("cma", self.name)
-                state.fitness = cma.ConstrainedFitnessAL(
+                state.fitness = require("cma", self.name).ConstrainedFitnessAL(
                     lambda z: state.row[0],
                     lambda z: state.row[1],
                     dimension=state.frame.k,
@@ -254,6 +257,7 @@ class CMAES(AskTell):
                     archives=False,
                     logging=0,
                 )
+                state.fitness._al = _silent()(state.frame.k)
             good = []
             for t, f in zip(ok, objectives.tolist(), strict=True):
                 state.row = (f, t.g)
@@ -306,9 +310,18 @@ def _normal(rng: np.random.Generator) -> Callable[..., np.ndarray]:
     return lambda *shape: rng.standard_normal(shape)
 
 
+def _silent() -> Any:
+    """Return pycma's augmented Lagrangian without a log: the making of one, even of one that is
+    then switched off, leaves a folder `outcmaes` behind.
+    """
+    handler = require("cma.constraints_handler", CMAES.name)
+    never = property(lambda _: 0, lambda _, value: None)
+    return type("Silent", (handler.AugmentedLagrangian,), {"logging": never})
+
+
 class _quiet:  # noqa: N801
-    """Silence pycma's warnings and its augmented Lagrangian's log, which would make a folder; where
-    it draws from NumPy's global stream (whole numbers), seed that and put it back.
+    """Silence pycma's warnings; where it draws from NumPy's global stream (whole numbers), seed
+    that and put it back.
     """
 
     def __init__(self, state: Evolving, stream: bool):
@@ -318,9 +331,6 @@ class _quiet:  # noqa: N801
     def __enter__(self) -> None:
         self.caught.__enter__()
         warnings.simplefilter("ignore")
-        self.handler = require("cma.constraints_handler", CMAES.name)
-        silent = require("cma.logger", CMAES.name).LoggerDummy
-        self.logger, self.handler._Logger = self.handler._Logger, silent
         if self.stream:
             self.before = np.random.get_state()
             np.random.seed(seed_from(self.state.rng))
@@ -328,5 +338,4 @@ class _quiet:  # noqa: N801
     def __exit__(self, *_: object) -> None:
         if self.stream:
             np.random.set_state(self.before)
-        self.handler._Logger = self.logger
         self.caught.__exit__(None, None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -40,12 +40,16 @@ def require(module: str, method: str) -> Any:
         ) from None
 
 
+Whole = Literal["shares", "widened", "stated"]
+
+
 @dataclass(slots=True)
 class Frame:
     """Coordinates z (k,) for solvers that know reals only.
 
-    Every variable with two finite bounds becomes [0, 1]. Variables whose bounds coincide are left
-    out; variables without bounds keep their own unit; log variables go by their logarithm.
+    Every real variable with two finite bounds becomes [0, 1], or keeps its own unit (`own`).
+    Variables whose bounds coincide are left out; variables without bounds keep their own unit; log
+    variables go by their logarithm.
 
     Attributes:
         fixed: (d,) values of the variables that are left out, at their places.
@@ -53,8 +57,10 @@ class Frame:
         low: (k,) lower bounds of the coordinates.
         high: (k,) upper bounds of the coordinates.
         dummies: Coordinates without meaning, so that a solver gets the dimension that it needs.
-        codes: Whole numbers keep their own unit, and their bounds are widened by one half: for
-            solvers that round by themselves.
+        whole_as: Whole numbers as equal shares of [0, 1] ("shares"), in their own unit with bounds
+            that are widened by one half, for solvers that round by themselves ("widened"), or in
+            their own unit inside the bounds as they are ("stated").
+        own: Real variables keep their own unit.
     """
 
     fixed: Float[np.ndarray, " d"]
@@ -62,32 +68,36 @@ class Frame:
     low: Float[np.ndarray, " k"]
     high: Float[np.ndarray, " k"]
     dummies: int
-    codes: bool
+    whole_as: Whole
+    own: bool
 
     @classmethod
-    def of(cls, problem: BlackBox, *, least: int = 1, codes: bool = False) -> Frame:
+    def of(
+        cls, problem: BlackBox, *, least: int = 1, whole_as: Whole = "shares", own: bool = False
+    ) -> Frame:
         """The frame of a problem with at least `least` coordinates."""
         space = problem.space
         free = np.flatnonzero(space.high > space.low)
-        scaled = np.isfinite(space.low[free]) & np.isfinite(space.high[free])
-        whole = space.integer[free]
-        low = np.where(scaled, 0.0, space.low[free])
-        high = np.where(scaled, 1.0, space.high[free])
-        if codes:
-            low, high = (
-                np.where(whole, space.low[free] - 0.5, low),
-                np.where(whole, space.high[free] + 0.5, high),
-            )
         dummies = max(least - len(free), 0)
         fixed = np.where(np.isfinite(space.low), space.low, 0.0)
-        return cls(
-            fixed,
-            free,
-            np.append(low, np.zeros(dummies)),
-            np.append(high, np.ones(dummies)),
-            dummies,
-            codes,
-        )
+        sides = np.zeros(len(free) + dummies), np.ones(len(free) + dummies)
+        frame = cls(fixed, free, *sides, dummies, whole_as, own)
+        kept = [frame._kept(problem, j) for j in free.tolist()]
+        for c, (j, as_it_is) in enumerate(zip(free.tolist(), kept, strict=True)):
+            low, high = float(space.low[j]), float(space.high[j])
+            if as_it_is:
+                half = 0.5 if whole_as == "widened" and space.integer[j] else 0.0
+                frame.low[c], frame.high[c] = low - half, high + half
+            elif own and not space.integer[j]:  # a log variable
+                frame.low[c], frame.high[c] = math.log(low), math.log(high)
+        return frame
+
+    def _kept(self, problem: BlackBox, j: int) -> bool:
+        """Return whether variable j keeps its own unit."""
+        low, high, v = problem.space.low[j], problem.space.high[j], problem.space.variables[j]
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return True
+        return self.whole_as != "shares" if v.integer else self.own and not v.log
 
     @property
     def k(self) -> int:
@@ -98,14 +108,23 @@ class Frame:
         """Coordinates of whole numbers and categories."""
         return np.flatnonzero(problem.space.integer[self.free]).tolist()
 
+    @property
+    def middle(self) -> Float[np.ndarray, " k"]:
+        """The middle of the coordinates' box; without two finite bounds the value nearest to 0."""
+        both = np.isfinite(self.low) & np.isfinite(self.high)
+        with np.errstate(invalid="ignore"):
+            return np.where(both, (self.low + self.high) / 2, np.clip(0.0, self.low, self.high))
+
     def z(self, problem: BlackBox, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """Coordinates of points."""
         space = problem.space
         out = np.full((len(x), self.k), 0.5)
         for c, j in enumerate(self.free.tolist()):
             lo, hi, v = space.low[j], space.high[j], space.variables[j]
-            if (self.codes and v.integer) or not (math.isfinite(lo) and math.isfinite(hi)):
+            if self._kept(problem, j):
                 out[:, c] = x[:, j]
+            elif self.own and not v.integer:
+                out[:, c] = np.log(x[:, j])
             elif v.log:
                 out[:, c] = np.log(x[:, j] / lo) / math.log(hi / lo)
             else:
@@ -113,14 +132,18 @@ class Frame:
         return out
 
     def x(self, problem: BlackBox, z: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
-        """Points at coordinates, snapped to the box; every whole number gets an equal share."""
+        """Points at coordinates, snapped to the box; as shares every whole number gets an equal
+        one.
+        """
         space = problem.space
         out = np.tile(self.fixed, (len(z), 1))
         for c, j in enumerate(self.free.tolist()):
             lo, hi, v = space.low[j], space.high[j], space.variables[j]
             u = z[:, c]
-            if (self.codes and v.integer) or not (math.isfinite(lo) and math.isfinite(hi)):
+            if self._kept(problem, j):
                 out[:, j] = u
+            elif self.own and not v.integer:
+                out[:, j] = np.exp(np.clip(u, self.low[c], self.high[c]))
             elif v.log:
                 out[:, j] = lo * np.exp(np.clip(u, 0.0, 1.0) * math.log(hi / lo))
             elif v.integer:

@@ -161,14 +161,14 @@ class OptunaTPE(Optuna):
 
     Attributes:
         n_startup_trials: Random trials at the start.
-        multivariate: One joint model instead of one for each variable (Optuna's default: off).
+        multivariate: One joint model (True), one for each variable (False), or as Optuna chooses.
         n_ei_candidates: Samples of which the best is taken.
     """
 
     name: ClassVar[str] = "optuna-tpe"
     several: ClassVar[bool] = True
     n_startup_trials: int = 10
-    multivariate: bool = False
+    multivariate: bool | None = None
     n_ei_candidates: int = 24
 
     def sampler(self, problem: BlackBox, seed: int) -> Any:

@@ -1,8 +1,8 @@
 """pymoo's algorithms, asked and told: GA, DE, PSO and ISRES, and NSGA-II for several objectives.
 
 Limits are handled as each algorithm has them: feasible first, then the smaller sum of violations,
-then the objective (GA, DE, PSO), or stochastic ranking (ISRES). They work in the unit cube, where
-every whole number and category has an equal share. A candidate that the known constraints forbid
+then the objective (GA, DE, PSO), or stochastic ranking (ISRES). Reals keep their own unit, whole
+numbers and categories have equal shares of [0, 1]. A candidate that the known constraints forbid
 costs nothing: it is told as infeasible by one more constraint, and so is a failed evaluation, with
 the worst objective seen. Where a generation would be empty or wholly forbidden, allowed points are
 drawn at random. An algorithm that finds no new candidate is started again. Points that somebody
@@ -121,7 +121,7 @@ class Pymoo(AskTell):
         problem.space.needs_bounds(self.name)
         k = len(problem.reader.objectives)
         worst = np.full(k, -np.inf)
-        state = Evolving(rng, Frame.of(problem), f=np.empty((0, k)), worst=worst)
+        state = Evolving(rng, Frame.of(problem, own=True), f=np.empty((0, k)), worst=worst)
         self._begin(problem, state)
         return state
 
@@ -137,8 +137,8 @@ class Pymoo(AskTell):
                 n_var=frame.k,
                 n_obj=state.f.shape[1],
                 n_ieq_constr=m,
-                xl=np.zeros(frame.k),
-                xu=np.ones(frame.k),
+                xl=frame.low,
+                xu=frame.high,
             )
             state.algorithm.setup(
                 stated,

@@ -1,16 +1,16 @@
-"""SciPy's solvers as methods: differential evolution, COBYQA, SLSQP and trust-constr, with SciPy's
-own constraint handling.
+"""What SciPy's solvers as methods share (the local ones are in `scipy_local`), and differential
+evolution, with SciPy's own defaults, scaling and constraint handling.
 
-Each step is one whole solver run. A run that converges before the budget is used up is followed by
-one from another random start, since the rest of the budget must still be used. The objective and
-the constraints come from one evaluation; limits are handed over as they are meant (one- or
-two-sided, or equalities). Local solvers work in the unit cube of the box, without which COBYQA's
-first trust region and the absolute step of SLSQP's differences would mean nothing. Forbidden and
-failed points are given the worst values seen.
+They evaluate the points that a direct call of SciPy would: variables and limits keep their own
+units and bounds (log variables go by their natural logarithm, whole numbers are rounded), and local
+solvers begin at x0, else in the middle of the box. Each step is one whole solver run. A run that
+converges before the budget is used up is followed by one from a random start, since the rest of the
+budget must still be used. The objective and the constraints come from one evaluation; limits are
+handed over as they are meant (one- or two-sided, or equalities). Forbidden and failed points are
+given the worst values seen.
 
 References:
-    scipy.optimize; R. Storn, K. Price (1997); T. M. Ragonneau, Z. Zhang, COBYQA (2024); D. Kraft,
-    SLSQP (1988); R. H. Byrd, M. E. Hribar, J. Nocedal (1999) for trust-constr.
+    scipy.optimize; R. Storn, K. Price (1997).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import optimize
 
-from ...core.errors import StopRun
+from ...core.errors import StopRun, WrongProblem
 from ...core.ledger import FAILED
 from ...core.problem import Method
 from ...core.run import active_run
@@ -50,6 +50,10 @@ class Restarting:
     broken: int = 0
 
 
+class StartLost(Exception):
+    """Nothing is known of the point that a local solver was to begin at."""
+
+
 @dataclass(slots=True)
 class Oracle:
     """The objective f and the limited metrics of a point, both from one evaluation.
@@ -59,12 +63,11 @@ class Oracle:
         frame: The coordinates z (k,) in which the solver works.
         keep: How many of the last points are remembered.
         infinite: Give a failed point an infinite objective, instead of the worst one seen.
-        scale_limits: Choose the limits' units at the first point that was measured.
-        memory: Objective and scaled metrics of the last points, by the bytes of z.
+        start: (k,) where a local solver begins; None for a population.
+        memory: Objective and limited metrics of the last points, by the bytes of z.
         worst: Largest objective seen.
-        excess: (limits,) largest violation seen of each limit, at least 1, in `units`.
+        excess: (limits,) largest violation seen of each limit, at least the limit's size.
         measured: True once all limited metrics of a point are known.
-        units: (limits,) what the metrics are divided by before the solver sees them.
         stopped: Why the run must stop; None while it goes on.
     """
 
@@ -72,12 +75,11 @@ class Oracle:
     frame: Frame
     keep: int
     infinite: bool
-    scale_limits: bool
+    start: np.ndarray | None = None
     memory: dict[bytes, tuple[float, np.ndarray]] = field(default_factory=dict)
     worst: float = -math.inf
     excess: np.ndarray = field(default_factory=lambda: np.ones(0))
     measured: bool = False
-    units: np.ndarray = field(default_factory=lambda: np.ones(0))
     stopped: StopRun | None = None
 
     def __call__(self, z: Float[np.ndarray, " k"]) -> tuple[float, Float[np.ndarray, " limits"]]:
@@ -87,12 +89,13 @@ class Oracle:
             z: (k,) coordinates in the frame.
 
         Returns:
-            The objective, and the metrics (limits,) in `units`. What is unknown is replaced by the
+            The objective, and the limited metrics (limits,). What is unknown is replaced by the
             worst values seen.
 
         Raises:
             StopRun: The budget ends, or the run is stopped; kept in `stopped` too, since solvers
                 may swallow it.
+            StartLost: Some limit could not be measured at the start: another one is needed.
         """
         z = np.ascontiguousarray(z, dtype=float)
         key = z.tobytes()
@@ -105,6 +108,8 @@ class Oracle:
             except StopRun as stop:
                 self.stopped = stop
                 raise
+            if not self.measured and self.start is not None and np.array_equal(z, self.start):
+                raise StartLost
         return found
 
     def _values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -113,21 +118,10 @@ class Oracle:
         limits = self.problem.limits.limits
         f, c = float(seen.objective[0]), seen.values[0, 1 : 1 + len(limits)]
         known = seen.status[0] != FAILED and not np.isnan(c).any()
-        if len(self.units) != len(limits) or not self.measured:
-            self.units = np.array([q.size for q in limits])
-            if known and self.scale_limits:
-                distance = np.array(
-                    [
-                        min(abs(v - q.low), abs(v - q.high))
-                        for v, q in zip(c.tolist(), limits, strict=True)
-                    ]
-                )
-                self.units *= np.fmax(distance / self.units, 1.0)
         low, high = self.sides()
-        c = c / self.units
         over = np.fmax(np.fmax(c - high, low - c), 0.0)
         if len(self.excess) != len(low):
-            self.excess = np.ones(len(low))
+            self.excess = np.array([q.size for q in limits])
         if not known:
             # nothing is known: the worst objective and, for every limit, the worst violation seen
             beyond = np.where(np.isfinite(high), high + self.excess, low - self.excess)
@@ -146,11 +140,9 @@ class Oracle:
         return self.worst if math.isfinite(self.worst) else 0.0
 
     def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lower and upper sides of the limits, (limits,) each, in `units`."""
+        """Return the lower and upper sides of the limits, (limits,) each."""
         limits = self.problem.limits.limits
-        return np.array([q.low for q in limits]) / self.units, np.array(
-            [q.high for q in limits]
-        ) / self.units
+        return np.array([q.low for q in limits]), np.array([q.high for q in limits])
 
     def objective(self, z: np.ndarray) -> float:
         """Return the objective alone at z (k,)."""
@@ -170,17 +162,27 @@ class Foreign(Method):
 
     Attributes:
         solves: The kind of problem.
-        global_search: True if the solver takes whole numbers in their own unit, and gives failed
-            points an infinite objective.
-        scale_limits: True if the limits are divided by their distance at the first point measured.
+        global_search: True if the solver begins with a population, and gives failed points an
+            infinite objective.
+        takes_limits: False if SciPy's solver knows bounds only.
     """
 
     solves: ClassVar[type[BlackBox]] = BlackBox
     global_search: ClassVar[bool] = False
-    scale_limits: ClassVar[bool] = False
+    takes_limits: ClassVar[bool] = True
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Restarting:
-        """Return a state that keeps the random stream of the starts; nothing is evaluated."""
+        """Return a state that keeps the random stream of the starts; nothing is evaluated.
+
+        Raises:
+            WrongProblem: The problem has limits, and the solver knows bounds only.
+        """
+        if problem.limits.limits and not self.takes_limits:
+            raise WrongProblem(
+                f"{self.name}: SciPy's solver knows bounds only, but '{problem.name}' has the "
+                f"limits {', '.join(problem.limits.names)}; slsqp, cobyqa, cobyla and trust-constr "
+                "take them"
+            )
         return Restarting(rng)
 
     def step(self, problem: BlackBox, state: Restarting) -> Restarting:
@@ -196,13 +198,17 @@ class Foreign(Method):
         Raises:
             StopRun: The budget ended, or the run was stopped, within the solver.
         """
-        frame = Frame.of(problem, codes=self.global_search)
-        oracle = Oracle(problem, frame, 256 + 64 * frame.k, self.global_search, self.scale_limits)
-        z0 = self._start(problem, state, oracle)
+        frame = Frame.of(problem, whole_as="stated", own=True)
+        z0 = self._start(problem, state, frame)
+        oracle = Oracle(problem, frame, 256 + 64 * frame.k, self.global_search)
+        if not self.global_search:
+            oracle.start = z0
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"scipy|feasible\.blackbox\.peers")
             try:
                 self.solver(problem, state, oracle, z0)
+            except StartLost:
+                pass
             except (ValueError, ArithmeticError):
                 if oracle.stopped is None:
                     state.broken += 1
@@ -211,24 +217,29 @@ class Foreign(Method):
         state.restarts += 1
         return state
 
-    def _start(self, problem: BlackBox, state: Restarting, oracle: Oracle) -> np.ndarray:
-        """Return a start (k,) where all limits could be measured: x0, else a random point."""
+    def _start(self, problem: BlackBox, state: Restarting, frame: Frame) -> np.ndarray | None:
+        """Return where to begin, (k,): at x0, else in the middle of the box if it is allowed, and
+        from the second run on at a random point; for a population x0 or None.
+        """
         x = first_start(problem) if state.restarts == 0 else None
-        while True:
-            z = oracle.frame.z(problem, draw(problem, state.rng) if x is None else x[None])[0]
-            oracle(z)
-            if oracle.measured:
-                return z
-            x = None
+        if x is None and self.global_search:
+            return None
+        if x is None and state.restarts == 0:
+            middle = frame.x(problem, frame.middle[None])
+            if problem.allowed(middle)[0]:
+                return frame.middle
+        return frame.z(problem, draw(problem, state.rng) if x is None else x[None])[0]
 
-    def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
+    def solver(
+        self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray | None
+    ) -> None:
         """Run the foreign solver once.
 
         Args:
             problem: The problem.
             state: Its `rng` is the solver's source of randomness.
             oracle: What the solver evaluates.
-            z0: (k,) the start, in the oracle's frame.
+            z0: (k,) the start, in the oracle's frame; None for a solver's own.
 
         Raises:
             TypeError: The class does not say which solver it is.
@@ -280,19 +291,17 @@ class DifferentialEvolution(Foreign):
         problem.space.needs_bounds(self.name)
         return Restarting(rng)
 
-    def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
+    def solver(
+        self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray | None
+    ) -> None:
         """Run differential evolution once; see `Foreign.solver`."""
         frame = oracle.frame
         whole = np.zeros(frame.k, dtype=bool)
         whole[frame.whole(problem)] = True
-        low, high = (
-            np.where(whole, frame.low + 0.5, frame.low),
-            np.where(whole, frame.high - 0.5, frame.high),
-        )
         oracle.keep = 2 * self.popsize * frame.k + 64
         optimize.differential_evolution(
             oracle.objective,
-            optimize.Bounds(low, high),
+            optimize.Bounds(frame.low, frame.high),
             strategy=self.strategy,
             popsize=self.popsize,
             tol=self.tol,
@@ -307,116 +316,4 @@ class DifferentialEvolution(Foreign):
         )
 
 
-@dataclass(frozen=True)
-class COBYQA(Foreign):
-    """SciPy's COBYQA: a trust region with quadratic models, without derivatives.
-
-    Bounds are always respected.
-
-    Attributes:
-        initial_tr_radius: First radius of the trust region, in units of the box (where bounded).
-        final_tr_radius: Radius at which a run has converged, in the same unit.
-        feasibility_tol: Largest violation that SciPy takes as feasible, in units of the limits.
-
-    References:
-        T. M. Ragonneau, Z. Zhang, COBYQA (2024).
-    """
-
-    name: ClassVar[str] = "cobyqa"
-    scale_limits: ClassVar[bool] = True
-    initial_tr_radius: float = 1.0
-    final_tr_radius: float = 1e-6
-    feasibility_tol: float = 1e-8
-
-    def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """Run COBYQA once; see `Foreign.solver`."""
-        frame = oracle.frame
-        optimize.minimize(
-            oracle.objective,
-            z0,
-            method="cobyqa",
-            bounds=optimize.Bounds(frame.low, frame.high),
-            constraints=oracle.constraints(),
-            options={
-                "initial_tr_radius": self.initial_tr_radius,
-                "final_tr_radius": self.final_tr_radius,
-                "feasibility_tol": self.feasibility_tol,
-            },
-        )
-
-
-@dataclass(frozen=True)
-class SLSQP(Foreign):
-    """SciPy's SLSQP: sequential quadratic programming with forward differences.
-
-    Attributes:
-        ftol: SciPy's tolerance on the objective, at which a run has converged.
-        eps: Absolute step of the forward differences, in units of the box (where bounded).
-        maxiter: Most iterations of a run.
-
-    References:
-        D. Kraft, SLSQP (1988).
-    """
-
-    name: ClassVar[str] = "slsqp"
-    ftol: float = 1e-6
-    eps: float = 1.4901161193847656e-08
-    maxiter: int = 100
-
-    def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """Run SLSQP once; see `Foreign.solver`."""
-        frame = oracle.frame
-        optimize.minimize(
-            oracle.objective,
-            z0,
-            method="SLSQP",
-            bounds=optimize.Bounds(frame.low, frame.high, keep_feasible=True),
-            constraints=oracle.constraints(),
-            options={"ftol": self.ftol, "eps": self.eps, "maxiter": self.maxiter},
-        )
-
-
-@dataclass(frozen=True)
-class TrustConstr(Foreign):
-    """SciPy's trust-constr: a trust-region interior point with forward differences and BFGS.
-
-    Attributes:
-        gtol: Norm of the Lagrangian's gradient at which a run has converged.
-        xtol: Radius of the trust region at which a run has converged, in units of the box (where
-            bounded).
-        maxiter: Most iterations of a run.
-
-    References:
-        R. H. Byrd, M. E. Hribar, J. Nocedal (1999).
-    """
-
-    name: ClassVar[str] = "trust-constr"
-    scale_limits: ClassVar[bool] = True
-    gtol: float = 1e-8
-    xtol: float = 1e-8
-    maxiter: int = 1000
-
-    def solver(self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray) -> None:
-        """Run trust-constr once, from a point strictly inside the box; see `Foreign.solver`."""
-        frame = oracle.frame
-        room = np.where(np.isfinite(frame.high - frame.low), 1e-6 * (frame.high - frame.low), 0.0)
-        inside = np.clip(z0, frame.low + room, frame.high - room)
-        optimize.minimize(
-            oracle.objective,
-            inside,
-            method="trust-constr",
-            bounds=optimize.Bounds(frame.low, frame.high, keep_feasible=True),
-            constraints=oracle.constraints(),
-            options={"gtol": self.gtol, "xtol": self.xtol, "maxiter": self.maxiter},
-        )
-
-
-__all__ = [
-    "COBYQA",
-    "SLSQP",
-    "DifferentialEvolution",
-    "Foreign",
-    "Oracle",
-    "Restarting",
-    "TrustConstr",
-]
+__all__ = ["DifferentialEvolution", "Foreign", "Oracle", "Restarting"]
