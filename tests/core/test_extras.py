@@ -102,7 +102,8 @@ for name, entry in methods().items():
     assert done.stderr == ""
     assert set(done.stdout.split()) == {
         *("random-search", "sobol-search"),
-        *("differential-evolution", "cobyqa", "slsqp", "trust-constr", "scipy-assignment"),
+        *("differential-evolution", "cobyqa", "cobyla", "slsqp", "trust-constr", "l-bfgs-b"),
+        *("nelder-mead", "scipy-assignment"),
     }
 
 
