@@ -30,3 +30,4 @@ from .named import (
     welded_beam_front as welded_beam_front,
     zdt1 as zdt1,
 )
+from .olymp import experiment as experiment

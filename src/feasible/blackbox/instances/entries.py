@@ -291,4 +291,26 @@ PROBLEMS = (
         "BlackBox",
         settings={"name": "welded-beam-front"},
     ),
+    *(
+        Entry(
+            name if form == "emulator" else f"{name}-{form}",
+            "feasible.blackbox.instances.olymp:experiment",
+            "blackbox",
+            None,
+            "BlackBox",
+            settings={"table": name, "form": form},
+        )
+        for name in (
+            "alkox",
+            "benzylation",
+            "snar",
+            "suzuki",
+            "hplc",
+            "fullerenes",
+            "photo-pce10",
+            "photo-wf3",
+            "colors",
+        )
+        for form in ("emulator", "noisy", "table")
+    ),
 )
