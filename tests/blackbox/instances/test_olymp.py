@@ -49,7 +49,7 @@ def test_an_emulator_is_near_rows_that_it_has_seen_and_knows_its_optimum(table):
     problem = olymp.experiment(table)
     x, y = olymp.averaged(*olymp.rows(table))
     said = olymp.emulator(table)(x)
-    assert np.mean((said - y) ** 2) < 0.2 * y.var()
+    assert np.mean((said - y) ** 2) < 0.25 * y.var()
     drawn = draw(problem, np.random.default_rng(1), 500)
     least = problem.minimised(problem.fun(drawn)).min()
     assert problem.best_known <= least
@@ -79,11 +79,7 @@ def test_noise_is_a_tenth_of_the_spread_and_judging_is_without():
     rows = result.ledger.all()
     noise = rows.objective - olymp.emulator("snar")(rows.x)
     assert noise.std() == pytest.approx(0.1 * olymp.rows("snar")[1].std(), rel=0.1)
-    x = (
-        result.answer.vector
-        if hasattr(result.answer, "vector")
-        else problem.space.vector(result.answer.x, what="answer")
-    )
+    x = problem.space.vector(result.answer.x, what="answer")
     assert result.verdict.objective == pytest.approx(float(olymp.emulator("snar")(x[None])[0]))
 
 
