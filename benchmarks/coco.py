@@ -21,8 +21,8 @@ References:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import math
 import os
 import re
 import tempfile
@@ -80,6 +80,8 @@ class Counted:
         budget: Evaluations.
         n: Evaluations so far.
         hits: Evaluations at which each target was reached.
+        memory: What each point gave: SLSQP asks for the points of its differences twice, for the
+            objective and for the limits, and a user would keep them.
     """
 
     problem: Any
@@ -87,13 +89,13 @@ class Counted:
     budget: int
     n: int = 0
     hits: list[int] = field(default_factory=list)
-    memory: tuple[bytes, tuple[float, np.ndarray]] = (b"", (math.inf, np.empty(0)))
+    memory: dict[bytes, tuple[float, np.ndarray]] = field(default_factory=dict)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Objective and limits (<= 0) at a point; the last point is remembered."""
+        """Objective and limits (<= 0) at a point; a point is evaluated once."""
         x = np.array(x, dtype=float)
-        if self.memory[0] == x.tobytes():
-            return self.memory[1]
+        if x.tobytes() in self.memory:
+            return self.memory[x.tobytes()]
         if self.n >= self.budget:
             raise Used
         self.n += 1
@@ -103,7 +105,7 @@ class Counted:
         if not m or g.max() <= ALLOWED:
             reached = int((f - self.best <= TARGETS).sum())
             self.hits += [self.n] * (reached - len(self.hits))
-        self.memory = x.tobytes(), (f, g)
+        self.memory[x.tobytes()] = f, g
         return f, g
 
     @property
@@ -176,7 +178,8 @@ def by_cma(fun: Counted, seed: int) -> None:
     sigma = float((fun.high - fun.low).min()) / 4
     x0 = ((fun.low + fun.high) / 2).tolist()
     if fun.m:
-        cma.fmin_con2(lambda x: fun(x)[0], x0, sigma, lambda x: fun(x)[1], options=options)
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # for its log
+            cma.fmin_con2(lambda x: fun(x)[0], x0, sigma, lambda x: fun(x)[1], options=options)
     else:
         cma.fmin2(lambda x: fun(x)[0], x0, sigma, options, restarts=9, bipop=False)
 

@@ -61,20 +61,21 @@ class Counted:
         budget: Evaluations.
         n: Evaluations so far.
         better: (evaluation, value) of each feasible point that was better than all before.
-        memory: The last point and what it gave.
+        memory: What each point gave: SLSQP asks for the points of its differences twice, for the
+            objective and for the limits, and a user would keep them.
     """
 
     problem: Any
     budget: int
     n: int = 0
     better: list[tuple[int, float]] = field(default_factory=list)
-    memory: tuple[bytes, tuple[float, np.ndarray, np.ndarray]] | None = None
+    memory: dict[bytes, tuple[float, np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Objective, inequalities (<= 0) and equalities (= 0) at a point."""
         x = np.array(x, dtype=float)
-        if self.memory is not None and self.memory[0] == x.tobytes():
-            return self.memory[1]
+        if x.tobytes() in self.memory:
+            return self.memory[x.tobytes()]
         if self.n >= self.budget:
             raise Used
         self.n += 1
@@ -82,7 +83,7 @@ class Counted:
         over = max(float(np.max(g, initial=0.0)), float(np.abs(h).max(initial=0.0)))
         if over <= ALLOWED and math.isfinite(f) and (not self.better or f < self.better[-1][1]):
             self.better.append((self.n, f))
-        self.memory = x.tobytes(), (f, g, h)
+        self.memory[x.tobytes()] = f, g, h
         return f, g, h
 
     def limits(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
