@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import feasible
-from feasible.training import MFAC, SlidingFisher
+from feasible.training import MFAC, SlidingFisher, StaticFisher
 
 
 def window(norm, damp, apart, method, m=16, d=200):
@@ -40,8 +40,24 @@ def test_products_are_within_a_hundredth_of_the_float64_solve(norm, damp, apart,
         assert torch.linalg.norm(found - exact) <= 1e-2 * torch.linalg.norm(exact)
 
 
-@pytest.mark.parametrize("d", [1, 3, 2047, 2048, 4099])
-@pytest.mark.parametrize("m", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("blocksize", [None, 50, 10])
+@pytest.mark.parametrize("apart", [1.0, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("damp", [1e-6, 1e-5, 1e-3])
+@pytest.mark.parametrize("norm", [1e-2, 1.0, 1e2])
+def test_static_products_are_within_a_hundredth_of_the_float64_solve(norm, damp, apart, blocksize):
+    _, pushed, f = window(norm, damp, apart, "woodbury")
+    if blocksize is not None:
+        f *= torch.block_diag(*[torch.ones(blocksize, blocksize)] * (200 // blocksize))
+    fisher = StaticFisher(torch.stack(pushed[-16:]), damp, blocksize)
+    other = torch.randn(200, generator=torch.Generator().manual_seed(1))
+    for x in (pushed[-1], pushed[-16], other):
+        found, exact = fisher.ihvp(x), torch.linalg.solve(f, x.double())
+        assert found.dtype == torch.float32
+        assert torch.linalg.norm(found - exact) <= 1e-2 * torch.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("d", [1, 3, 16383, 16384, 2 * 16384 + 3])
+@pytest.mark.parametrize("m", [1, 7, 8, 9, 24])
 def test_passes_sum_every_row_and_column_once(m, d):
     from feasible.training.mfac.kernel import along, combined
 
@@ -53,6 +69,30 @@ def test_passes_sum_every_row_and_column_once(m, d):
     expected = (0.5 * x.double() + rows.double().T @ c).float()
     combined(rows.numpy(), c.numpy(), x.numpy(), 0.5)
     assert torch.allclose(x, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_passes_give_the_same_bits_with_any_number_of_threads(threads, monkeypatch):
+    from feasible.training.mfac import kernel
+
+    draw = torch.Generator().manual_seed(0)
+    rows, x = torch.randn(43, 40_000, generator=draw), torch.randn(40_000, generator=draw)
+    c = torch.randn(43, generator=draw, dtype=torch.float64)
+
+    def passes():
+        t, moved = torch.empty(43, dtype=torch.float64), x.clone()
+        kernel.along(rows.numpy(), x.numpy(), t.numpy())
+        kernel.combined(rows.numpy(), c.numpy(), moved.numpy(), 0.5)
+        return t, moved
+
+    alone = passes()
+    shares, share = [], kernel._along_compiled
+    monkeypatch.setattr(kernel, "SHARE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(kernel, "_along_compiled", lambda *a: shares.append(1) or share(*a))
+    together = passes()
+    assert len(shares) == threads
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 @pytest.mark.parametrize(

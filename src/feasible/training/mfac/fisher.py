@@ -21,6 +21,7 @@ import torch
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from .programme import programme
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -32,6 +33,10 @@ DAMP = 1e-5
 METHODS = ("woodbury", "dp")
 CANCELLED = 1e-8
 """Below this share of the terms' size a sum's square has lost more than 1e-3 in float32."""
+ROUNDED = 1e4
+"""Above this share of lambda a gradient's square makes float32 factors wrong by more than 1e-3 in
+the gradients' own directions.
+"""
 PANEL = 32
 """Rows that are finished together: what came before them is subtracted by matrix products instead
 of row by row.
@@ -41,7 +46,9 @@ of row by row.
 class StaticFisher:
     """The inverse of F = lambda I + G'G/m for a fixed G.
 
-    Computes in the gradients' dtype (float16 and bfloat16 in float32). NumPy in gives NumPy out.
+    Results have the gradients' dtype (float16 and bfloat16: float32). Factors of float32 gradients
+    are kept in float64 where rounding would show (|g|^2 > 10^4 lambda in a block), which takes
+    twice their memory. NumPy in gives NumPy out.
 
     Args:
         gradients: (m, d) array or tensor, one gradient a row; read a page of rows at a time, so a
@@ -103,12 +110,15 @@ class StaticFisher:
         self._inverse: Tensor | None = None
         """(blocks, B, B), where B < m."""
         small = self.blocksize < self.m
+        page = whole("page", page, least=1)
+        self._factors = self.dtype if small else self._precision(gradients, page)
+        """Type of the factors."""
         matrix = (
             torch.eye(self.blocksize if small else 0, dtype=torch.float64, device=self.device)
             .mul(self.damp)
             .repeat(self.blocks, 1, 1)
         )
-        for start in range(0, self.m, whole("page", page, least=1)):
+        for start in range(0, self.m, page):
             rows = self._rows(gradients, start, min(start + page, self.m))
             if small:
                 g = self._split(rows.T).double()
@@ -117,6 +127,22 @@ class StaticFisher:
                 self._finish(rows, start)
         if small:
             self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+
+    def _precision(self, gradients: Any, page: int) -> torch.dtype:
+        """Double where the longest gradient of any block asks for it: x = g_i is 1/lambda long in
+        the first term of F^-1 x and 1/(lambda + |g_i|^2/m) at the least in the whole.
+        """
+        if self.dtype == torch.float64:
+            return self.dtype
+        longest = max(
+            float(
+                torch.linalg.vector_norm(
+                    self._split(self._rows(gradients, start, start + page).T), dim=1
+                ).max()
+            )
+            for start in range(0, self.m, page)
+        )
+        return torch.float64 if longest**2 > ROUNDED * self.damp else self.dtype
 
     @staticmethod
     def _rows(gradients: Any, start: int, end: int) -> Tensor:
@@ -162,7 +188,7 @@ class StaticFisher:
         them.
         """
         self._squares += torch.linalg.vector_norm(rows, dim=0).square_()
-        g = self._split(rows.T).mT.contiguous()
+        g = self._split(rows.T).mT.contiguous().to(self._factors)
         v = g / self.damp
         for page, q in zip(self._pages, self._q, strict=True):
             v -= (g @ page.mT / q[:, None]) @ page
@@ -202,10 +228,11 @@ class StaticFisher:
                 self._join((self._inverse @ columns.double()).to(self.dtype)).reshape(given.shape),
                 x,
             )
+        columns = columns.to(self._factors)
         out = columns / self.damp
         for v, q in zip(self._pages, self._q, strict=True):
             out -= v.mT @ ((v @ columns) / q[..., None])
-        return self._kind(self._join(out).reshape(given.shape), x)
+        return self._kind(self._join(out).to(self.dtype).reshape(given.shape), x)
 
     def element(self, j: int, k: int) -> float:
         """(F^-1)_jk = [j = k]/lambda - sum_i V_ij V_ik / q_i; 0 across blocks.
@@ -276,35 +303,6 @@ class StaticFisher:
         """NumPy where NumPy was given."""
         numpy = self._numpy if given is None else not isinstance(given, torch.Tensor)
         return value.cpu().numpy() if numpy else value
-
-
-def programme(
-    a: Float[Tensor, "*b m m"], m: int
-) -> tuple[Float[Tensor, "*b m m"], Float[Tensor, "*b m m"], Float[Tensor, "*b m"]]:
-    """The paper's dynamic programme, on the inner products of the gradients alone.
-
-    Args:
-        a: (..., m, m) with a_ij = g_i'F_0^-1 g_j.
-        m: Gradients of the window.
-
-    Returns:
-        D with D_ij = g_i'F_{i-1}^-1 g_j for j >= i; C with F_{i-1}^-1 g_i = sum_k C_ik F_0^-1 g_k;
-        and q_i = m + D_ii.
-
-    References:
-        Frantar, Kurtic, Alistarh, arXiv 2107.03356, the dynamic algorithm.
-    """
-    d, n = a.clone(), a.shape[-1]
-    q = d.new_empty(d.shape[:-1])
-    c = torch.eye(n, dtype=d.dtype, device=d.device).expand(d.shape).clone()
-    for i in range(n):
-        q[..., i] = m + d[..., i, i]
-        d[..., i + 1 :, i + 1 :] -= d[..., i + 1 :, i, None] * (
-            d[..., i, None, i + 1 :] / q[..., i, None, None]
-        )
-        if i:
-            c[..., i, None, :i] = -(d[..., None, :i, i] / q[..., None, :i]) @ c[..., :i, :i]
-    return d.triu(), c, q
 
 
 class SlidingFisher:

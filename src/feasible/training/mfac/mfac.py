@@ -222,12 +222,10 @@ class MFAC(NamedState, Optimizer):
 
     def _gradient(self) -> Float[Tensor, " d"]:
         """The joint gradient, zero where there is none."""
-        pieces = []
+        pieces, dtype = [], self.dtype
         for group, p, kept, place in self._parameters():
             if p.grad is None:
-                pieces.append(
-                    torch.zeros(place.stop - place.start, dtype=self.dtype, device=p.device)
-                )
+                pieces.append(torch.zeros(place.stop - place.start, dtype=dtype, device=p.device))
                 continue
             g = (
                 p.grad
@@ -235,7 +233,7 @@ class MFAC(NamedState, Optimizer):
                 else torch.add(p.grad, p, alpha=float(group["weight_decay"]))
             )
             g = g.reshape(-1)
-            pieces.append((g if kept is None else g[kept]).to(self.dtype))
+            pieces.append((g if kept is None else g[kept]).to(dtype))
         return torch.cat(pieces)
 
     # -- the step ----------------------------------------------------------------------------------
