@@ -9,7 +9,11 @@ METHODS = (
         "training",
         "mfac",
         "TrainingProblem",
-        settings={"optimizer": "mfac[damp=0.1,momentum=0.9]", "schedule": "linear", "lr": 0.1},
+        settings={
+            "optimizer": "mfac[damp=0.1,relative=true,momentum=0.9]",
+            "schedule": "linear",
+            "lr": 0.025,
+        },
         summary="M-FAC: steps by the inverse Fisher matrix of the last 64 gradients, linear decay",
         example="rotated-regression",
     ),
