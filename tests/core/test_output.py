@@ -119,3 +119,15 @@ def test_a_path_that_cannot_be_is_refused_with_the_reason(file, says, tmp_path):
 def test_arrays_of_several_lengths_cannot_become_one_npy():
     with pytest.raises(ArgumentError, match=r"\.npz"):
         check_output(load_problem("point-clouds"), "plan.npy")
+
+
+def test_a_category_that_looks_like_a_formula_is_text_in_a_written_table(tmp_path):
+    problem = BlackBox(
+        lambda x: 1.0 * (x["c"] != "=1+2"),
+        variables=[Categorical("c", ["=1+2", "b"])],
+    )
+    result = feasible.solve(problem, "random-search", budget=2, seed=0)
+    result.save(tmp_path / "design.csv")
+    heading, row = (tmp_path / "design.csv").read_text().splitlines()
+    assert heading.startswith("c,")
+    assert row.startswith("'=1+2,")

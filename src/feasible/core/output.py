@@ -13,6 +13,7 @@ import numpy as np
 
 from .errors import ArgumentError
 from .plain import plain
+from .sheets import harmless_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,8 @@ def write_answer(
     if ending == ".json":
         path.write_text(json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
     elif ending == ".csv":
-        table_of(arrays_of(answer if design is None else design)).to_csv(path, index=False)
+        table = table_of(arrays_of(answer if design is None else design))
+        path.write_text(harmless_csv(table), encoding="utf-8", errors="replace", newline="")
     elif ending == ".npy":
         np.save(path, _array(answer), allow_pickle=False)
     else:

@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | float | bool
 """Text, or of a spreadsheet a number or a yes or no; an empty cell is ''."""
@@ -179,3 +182,31 @@ def xlsx_of(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def harmless(text: str) -> str:
+    """Return a cell that a spreadsheet will not take for a formula."""
+    return (
+        "'" + text
+        if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
+        else text
+    )
+
+
+def harmless_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV without a cell that a spreadsheet will take for a formula."""
+    texts = [c for c in range(frame.shape[1]) if frame.dtypes.iloc[c].kind not in "biufc"]
+    safe = frame.copy()
+    safe.columns = range(frame.shape[1])
+    for c in texts:
+        safe[c] = [harmless(v) if isinstance(v, str) else v for v in safe[c]]
+    return safe.to_csv(index=False, header=[harmless(str(c)) for c in frame.columns])
+
+
+def _is_number(text: str) -> bool:
+    """Return whether Python reads the text as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

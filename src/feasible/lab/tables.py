@@ -11,19 +11,24 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.errors import TableError
 from ..core.experiments import ERROR, Column
 from ..core.numerals import YES_NO, Numerals, Written, read_number
-from ..core.sheets import Cell, Sheet, read_sheet, sheet_of_text, xlsx_of
+from ..core.sheets import (
+    Cell,
+    Sheet,
+    harmless,
+    harmless_csv as harmless_csv,
+    read_sheet,
+    sheet_of_text,
+    xlsx_of,
+)
 from ..core.units import convert, convert_difference
 from .replicates import FAILED_WORDS, StudyReport, gathered
 from .rows import EvaluationRow
 from .study import Study
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OPEN_WORDS = ("done", "ok", "pending", "checked")
 """Words in the column `status` that say no more than the results do."""
@@ -83,33 +88,9 @@ def _filled(study: Study, rows: Sequence[EvaluationRow]) -> list[list[Any]]:
     ]
 
 
-def harmless(text: str) -> str:
-    """Return a cell that a spreadsheet will not take for a formula."""
-    return (
-        "'" + text
-        if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
-        else text
-    )
-
-
-def harmless_csv(frame: pd.DataFrame) -> str:
-    """Return a table as CSV without a cell that a spreadsheet will take for a formula."""
-    safe = frame.map(lambda v: harmless(v) if isinstance(v, str) else v)
-    return safe.to_csv(index=False, header=[harmless(str(c)) for c in frame.columns])
-
-
 def _plain(text: str) -> str:
     """Return what `harmless` was given."""
     return text[1:] if text[:1] == "'" and harmless(text[1:]) == text else text
-
-
-def _is_number(text: str) -> bool:
-    """Return whether Python reads the text as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_table(study: Study, path: str | Path) -> tuple[list[StudyReport], list[str]]:
