@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from feasible.core.errors import FeasibleError
 from feasible.training import find_zero_invariant_groups
 from feasible.training.hesso.cutting import cutting_plan
-from feasible.training.hesso.find import _each
+from feasible.training.hesso.groups_tp import each
 from feasible.training.trained import shrink
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -69,6 +69,35 @@ class OneOutput(nn.Module):
         return self.f(F.relu(self.a(x))).squeeze(1)
 
 
+class Transposed(nn.Module):
+    """The layers of GPT-2, whose weights are (in, out)."""
+
+    def __init__(self):
+        super().__init__()
+        from transformers.pytorch_utils import Conv1D
+
+        self.a, self.b = Conv1D(12, 6), Conv1D(5, 12)
+
+    def forward(self, x):
+        return self.b(F.gelu(self.a(x)))
+
+
+class Rotary(nn.Module):
+    """Queries that are turned as rotary embeddings do, halves swapped, and a layer beside them."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.f = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 12)
+        self.g = nn.Linear(12, 8)
+
+    def forward(self, x):
+        def turn(y):
+            return y * 0.5 + 0.5 * torch.cat([-y[..., 4:], y[..., :4]], -1)
+
+        h = x + torch.softmax(turn(self.q(x)) @ turn(self.k(x)).mT, -1) @ x
+        return h + self.g(F.silu(self.f(h)))
+
+
 def with_first(change):
     return nn.Sequential(
         change(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)
@@ -102,6 +131,8 @@ NETWORKS = {
         lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 4, 3, groups=2)),
         IMAGE,
     ),
+    "transposed weights": (Transposed, ROW),
+    "rotary": (Rotary, WORDS),
     "lazy": (lambda: nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.LazyLinear(3)), ROW),
 }
 CAN_BE_CUT = {
@@ -109,6 +140,8 @@ CAN_BE_CUT = {
     "gate": {"f"},
     "map and vector": {"f"},
     "one output": {"a"},
+    "transposed weights": {"a"},
+    "rotary": {"f"},
     "encoder layer": {"linear1"},
     "decoder layer": {"linear1"},
     "transformer": {"encoder.layers.0.linear1", "decoder.layers.0.linear1"},
@@ -173,15 +206,12 @@ class Refusing:
     def __init__(self, layer):
         self.module2node = {layer: None}
 
-    def get_all_groups(self, root_module_types):
-        raise KeyError("unknown operation")
-
-    def get_out_channels(self, module):
+    def get_pruner_of_module(self, module):
         raise IndexError("of a channel")
 
 
 def test_a_layer_that_the_dependency_graph_refuses_stays_with_the_reason():
     layer = nn.Linear(2, 3)
-    found, refused = _each(Refusing(layer))
+    found, refused = each(Refusing(layer))
     assert found == []
     assert refused == {layer: "torch-pruning cannot couple it: IndexError('of a channel')"}

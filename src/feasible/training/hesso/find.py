@@ -5,16 +5,16 @@ torch-pruning's graph or by torch.fx, and those stay whose cutting changes nothi
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from ...core.errors import ArgumentError, ArgumentTypeError, MissingExtra, UnknownName, nearest
-from .groups import ACROSS, ROOTS, Cut, Groups, tensors_of
+from ...core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
+from .groups import ACROSS, Cut, Groups, tensors_of
 from .groups_fx import coupled
+from .groups_tp import by_torch_pruning, roots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def find_zero_invariant_groups(
     for name, module in work.named_modules():
         inside = any(c.module == name and hasattr(module, "weight") for c in found.cuts)
         if (
-            isinstance(module, ROOTS)
+            isinstance(module, roots())
             and not inside
             and not any(n == name for layer in found.layers for n in layer.split("+"))
         ):
@@ -170,71 +170,6 @@ def _uses(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, int]:
     return count
 
 
-def _by_torch_pruning(
-    model: nn.Module, inputs: tuple[Any, ...], owners: Mapping[int, list[str]]
-) -> tuple[list[tuple[list[Any], str | None]], dict[str, str]]:
-    """Per set of coupled layers the members (name, module, prune, out, entries, channels), and the
-    bare parameter among them; and why a layer, by name, is in no set.
-    """
-    try:
-        import torch_pruning as tp
-    except ImportError:
-        raise MissingExtra(
-            "backend='torch-pruning' needs the package torch-pruning: pip install "
-            "'feasible[training]', or backend='fx'"
-        ) from None
-    try:
-        with warnings.catch_warnings(), torch.enable_grad():
-            warnings.simplefilter("ignore")
-            graph = tp.DependencyGraph().build_dependency(
-                model, example_inputs=inputs if len(inputs) > 1 else inputs[0]
-            )
-            proposed, refused = _each(graph)
-    except Exception as error:
-        raise ArgumentError(
-            f"the model cannot be traced by torch-pruning: {type(error).__name__}: {error}"
-        ) from error
-    names = {m: n for n, m in model.named_modules()}
-    found = []
-    for group in proposed:
-        members, bare = [], None
-        for item in group.items:
-            dep, module = item.dep, item.dep.target.module
-            if isinstance(module, nn.Parameter):
-                bare = next(iter(owners.get(id(module), ["?"])))
-            elif module in names:
-                out = graph.is_out_channel_pruning_fn(dep.handler)
-                members.append(
-                    (names[module], module, dep.handler, out, list(item.idxs), list(item.root_idxs))
-                )
-        found.append((members, bare))
-    return found, {names[module]: why for module, why in refused.items() if module in names}
-
-
-def _each(graph: Any) -> tuple[list[Any], dict[nn.Module, str]]:
-    """Return the graph's sets of coupled layers, and why a layer has none: torch-pruning raises
-    errors of any kind on networks that it does not know.
-    """
-    refused: dict[nn.Module, str] = {}
-    try:
-        return list(graph.get_all_groups(root_module_types=ROOTS)), refused
-    except Exception:  # of which layer is found out one by one
-        found: list[Any] = []
-        seen: set[nn.Module] = set()
-        for module in graph.module2node:
-            if not isinstance(module, ROOTS) or module in seen:
-                continue
-            try:
-                channels = list(range(graph.get_out_channels(module)))
-                prune = graph.get_pruner_of_module(module).prune_out_channels
-                found.append(graph.get_pruning_group(module, prune, channels))
-            except Exception as error:
-                refused[module] = f"torch-pruning cannot couple it: {error!r}"
-                continue
-            seen.update(item.dep.target.module for item in found[-1].items)
-        return found, {m: why for m, why in refused.items() if m not in seen}
-
-
 def _propose(
     model: nn.Module,
     inputs: tuple[Any, ...],
@@ -259,10 +194,12 @@ def _propose(
         sets, ungrouped = coupled(model, inputs)
         proposed: list[tuple[list[Any], str | None]] = [(members, None) for members in sets]
     else:
-        proposed, ungrouped = _by_torch_pruning(model, inputs, owners)
+        proposed, ungrouped = by_torch_pruning(model, inputs, owners)
     sizes = {name: p.shape for name, p in model.named_parameters()}
     for members, bare in proposed:
-        makers = [name for name, module, _, out, *_ in members if out and isinstance(module, ROOTS)]
+        makers = [
+            name for name, module, _, out, *_ in members if out and isinstance(module, roots())
+        ]
         why = _unfit(members, bare, ignored, uses, owners, frozen) or next(
             (computed[name] for name, *_ in members if name in computed), None
         )
