@@ -17,7 +17,7 @@ from feasible.blackbox import BlackBox
 from feasible.blackbox.space import Integer
 from feasible.core import errors
 from feasible.core.ledger import ABANDONED, DONE, FAILED, INFEASIBLE, PENDING
-from feasible.core.registry import methods
+from feasible.core.registry import load_method, methods
 from feasible.lab.owner import identity
 from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
@@ -241,6 +241,7 @@ def test_every_method_can_be_asked_again_and_again_or_says_that_it_waits(db, met
         None,
         known=lambda x: x[:, 0] + x[:, 1] <= 1.7,
         target=0.5 if method.startswith("ccbo") else None,
+        **({} if getattr(load_method(method), "takes_limits", True) else {"limits": None}),
     )
     study = begin(db, method=method, problem=problem, budget=60)
     study.ask(dry_run=True)
