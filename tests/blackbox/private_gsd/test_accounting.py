@@ -1,6 +1,7 @@
 """Privacy: conversions against closed forms, noise against its distribution."""
 
 import math
+import random
 import warnings
 from fractions import Fraction
 
@@ -10,7 +11,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from feasible.blackbox.private_gsd import Domain, Halfspaces, Marginals, Prefixes, PrivateTable
+from feasible.blackbox.private_gsd import (
+    Domain,
+    Halfspaces,
+    Marginals,
+    Prefixes,
+    PrivateTable,
+    accounting,
+    discrete,
+)
 from feasible.blackbox.private_gsd.accounting import (
     Noise,
     cdp_delta,
@@ -75,7 +84,7 @@ def test_the_noise_of_a_workload_costs_its_rho_exactly(sensitivity2):
 
 @pytest.mark.parametrize("variance", [Fraction(1, 2), Fraction(3), Fraction(200)])
 def test_discrete_gaussian_noise_has_its_distribution(variance):
-    n = 6000
+    n = 100_000
     drawn = Noise("a").discrete_gaussian(variance, n)
     assert drawn.dtype.kind == "i"
     reach = math.ceil(4 * math.sqrt(variance))
@@ -92,6 +101,51 @@ def test_discrete_gaussian_noise_has_its_distribution(variance):
     assert stats.chi2.sf(statistic, inner.sum()) > 1e-4
     low, high = stats.chi2.ppf([1e-5, 1 - 1e-5], n) / n
     assert low < (drawn.astype(float) ** 2).mean() / float((z**2 * p).sum()) < high
+
+
+def test_few_random_bits_decide_as_all_of_them_would():
+    """A number that begins with the first 48 bits of 1/3 is compared with 1/3: further bits decide,
+    which are those of `first` again for 1/3."""
+    first = 2**48 // 3
+    for more, below in ((0, True), (first - 1, True), (first + 1, False), (2**48 - 1, False)):
+        bits = (more << 16).to_bytes(8, "little")
+        assert discrete._decide(first, 1, 3, lambda n, bits=bits: bits) == below
+    n, one = 200_000, np.ones(200_000, np.int64)
+    source = random.Random(1).randbytes
+    for numerator, denominator in ((1, 3), (10**40, 3 * 10**40), (7, 2), (10**30 + 1, 10**30)):
+        exponent = discrete._exponent(one.astype(object) * numerator, denominator)
+        share = discrete._bernoulli_exp(exponent, source).mean()
+        p = math.exp(-numerator / denominator)
+        assert abs(share - p) < 4.5 * math.sqrt(p * (1 - p) / n)
+
+
+@pytest.mark.parametrize("t", [1, 2, 7, 20_000])
+def test_discrete_laplace_draws_have_their_variance(t):
+    drawn = discrete._laplace(t, 200_000, random.Random(2).randbytes).astype(float)
+    q = math.exp(-1 / t)
+    variance = 2 * q / (1 - q) ** 2
+    assert abs((drawn**2).mean() / variance - 1) < 5 * math.sqrt(5 / len(drawn))
+    assert abs(drawn.mean()) < 5 * math.sqrt(variance / len(drawn))
+
+
+def test_a_measurement_draws_in_bulk(table, monkeypatch):
+    calls = []
+    real = discrete.gaussian
+    monkeypatch.setattr(accounting, "gaussian", lambda *args: calls.append(args[1]) or real(*args))
+    table.measure(range(table.queries.w), 0.1, Noise())
+    assert sum(calls) == table.queries.q
+    assert len(calls) == 2  # by sensitivity, not by workload
+
+
+def test_a_million_draws_ask_the_system_for_randomness_in_blocks():
+    calls = []
+
+    def draw(n):
+        calls.append(n)
+        return random.Random(len(calls)).randbytes(n)
+
+    assert len(discrete.gaussian(Fraction(200_000), 100_000, draw)) == 100_000
+    assert len(calls) < 2000
 
 
 def audit(rho, factor, draws=5000):
@@ -117,7 +171,7 @@ def audit(rho, factor, draws=5000):
     source = Halved("audit")
     scores = []
     for t in tables:
-        answers = np.array([t.measure([0], rho, source).answers for _ in range(draws)])
+        answers = t.measure([0] * draws, rho, source).answers.reshape(draws, -1)
         scores.append(answers @ difference)  # the likelihood ratio is a monotone function of it
     cut = np.quantile(np.concatenate([s[: draws // 2] for s in scores]), 0.8)
     hits = [int((s[draws // 2 :] > cut).sum()) for s in scores]

@@ -2,12 +2,11 @@
 it.
 
 Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (NeurIPS 2020): the
-conversion (Corollary 13) and the exact sampler
-(Algorithms 1 to 3). The top-S selection by Gumbel noise is the exponential mechanism, see
-`gumbel_scale`.
+conversion (Corollary 13) and the exact sampler (Algorithms 1 to 3, in `discrete`). The top-S
+selection by Gumbel noise is the exponential mechanism, see `gumbel_scale`.
 
 Counts are whole numbers, so the noise on them is a whole number too, drawn with exact rational
-  arithmetic: no bit of a float tells what
+arithmetic: no bit of a float tells what
 the count was. The Gumbel noise of the selection is a double, and Mironov's attack on the low bits
 of floating-point noise is not excluded there;
 what is published of a selection is only which workloads won.
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.checks import real
+from .discrete import gaussian
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -94,52 +94,12 @@ class Noise:
         """n independent draws with P(z) proportional to exp(-z^2 / (2 variance)), exactly
         (Algorithm 3).
         """
-        below = self.source.randrange
-        t = math.isqrt(variance.numerator // variance.denominator) + 1
-        return np.fromiter(
-            (_gaussian(variance, t, below) for _ in range(n)), dtype=np.int64, count=n
-        )
+        return gaussian(variance, n, self.source.randbytes)
 
     def gumbel(self, scale: float, n: int) -> Float[np.ndarray, " n"]:
         """n draws of Gumbel noise of this scale."""
-        u = np.fromiter((self.source.random() for _ in range(n)), dtype=float, count=n)
+        u = (np.frombuffer(self.source.randbytes(8 * n), np.uint64) >> 11) * 2.0**-53
         return -scale * np.log(-np.log(np.clip(u, 1e-300, 1 - 1e-16)))
-
-
-def _bernoulli_exp(numerator: int, denominator: int, below: Callable[[int], int]) -> bool:
-    """True with probability exp(-numerator / denominator) (Algorithm 1)."""
-    while numerator > denominator:
-        if not _bernoulli_exp(1, 1, below):
-            return False
-        numerator -= denominator
-    k = 1
-    while below(denominator * k) < numerator:
-        k += 1
-    return k % 2 == 1
-
-
-def _laplace(t: int, below: Callable[[int], int]) -> int:
-    """Discrete Laplace noise: P(z) proportional to exp(-|z| / t) (Algorithm 2)."""
-    while True:
-        u = below(t)
-        if not _bernoulli_exp(u, t, below):
-            continue
-        v = 0
-        while _bernoulli_exp(1, 1, below):
-            v += 1
-        size, negative = u + t * v, below(2)
-        if size or not negative:
-            return -size if negative else size
-
-
-def _gaussian(variance: Fraction, t: int, below: Callable[[int], int]) -> int:
-    """Draw from the discrete Gaussian by rejection from the discrete Laplace distribution."""
-    p, q = variance.numerator, variance.denominator
-    while True:
-        y = _laplace(t, below)
-        # (|y| - variance/t)^2 / (2 variance), over the common denominator 2 p q t^2
-        if _bernoulli_exp((abs(y) * q * t - p) ** 2, 2 * p * q * t * t, below):
-            return y
 
 
 def gaussian_variance(sensitivity2: int, rho: float) -> Fraction:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Domain:
         names: The columns.
         values: By column the categories, empty for a numeric one.
         bounds: By column (low, high), (0, 0) for a categorical one.
+        integers: The numeric columns that hold whole numbers; None where it was not said, and then
+            those that have an integer type in the table.
 
     Examples:
         >>> domain = Domain.of({"sex": ["f", "m"]}, {"age": (0, 100)})
@@ -38,6 +40,7 @@ class Domain:
     names: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
     bounds: tuple[tuple[float, float], ...]
+    integers: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -45,19 +48,28 @@ class Domain:
         categorical: Mapping[str, Any] | None = None,
         numeric: Mapping[str, tuple[float, float]] | None = None,
         order: Sequence[str] = (),
+        integers: Sequence[str] | None = None,
     ) -> Domain:
         """A domain from its columns.
 
         Args:
-            categorical: Name -> the values, or how many (0, 1, ...).
+            categorical: Name -> the values, or how many (0, 1, ...). None among the values stands
+                for what is missing.
             numeric: Name -> (low, high).
             order: Of the columns; () for the order in which they are declared.
+            integers: The numeric columns that hold whole numbers. None: those that have an integer
+                type in the table; the types of columns then count as public, as their names do.
 
         Raises:
             ArgumentError: A column is declared twice, or none is, or the order names others.
-            BoundsError: Bounds are infinite or cross.
+            BoundsError: Bounds are infinite or cross, or have no whole number between them.
+
+        Examples:
+            >>> Domain.of({"sex": ["f", "m", None]}, {"age": (0, 100)}, integers=["age"]).integers
+            ('age',)
         """
-        categorical, numeric = dict(categorical or {}), dict(numeric or {})
+        categorical = _mapping("categorical", categorical)
+        numeric = _mapping("numeric", numeric)
         both = set(categorical) & set(numeric)
         if both:
             raise ArgumentError(f"column '{min(both)}' is declared as categorical and as numeric")
@@ -69,10 +81,20 @@ class Domain:
                 f"order: got {list(names)}, expected the declared columns "
                 f"{[*categorical, *numeric]}"
             )
+        whole = None if integers is None else tuple(integers)
+        for name in whole or ():
+            if name not in numeric:
+                raise ArgumentError(
+                    f"integers: got {name!r:.60}, expected numeric columns: {[*numeric]}"
+                )
         return cls(
             names,
             tuple(_values(n, categorical[n]) if n in categorical else () for n in names),
-            tuple(_bounds(n, numeric[n]) if n in numeric else (0.0, 0.0) for n in names),
+            tuple(
+                _bounds(n, numeric[n], n in (whole or ())) if n in numeric else (0.0, 0.0)
+                for n in names
+            ),
+            whole,
         )
 
     @classmethod
@@ -81,6 +103,7 @@ class Domain:
         frame: pd.DataFrame,
         categorical: Mapping[str, Any] | None = None,
         numeric: Mapping[str, tuple[float, float]] | None = None,
+        integers: Sequence[str] | None = None,
     ) -> Domain:
         """The declared columns in the order of `frame`, of which the column names alone are read.
 
@@ -88,6 +111,7 @@ class Domain:
             frame: A table.
             categorical: As in `of`.
             numeric: As in `of`.
+            integers: As in `of`.
 
         Raises:
             ArgumentError: A column is undeclared, or declared and absent.
@@ -105,7 +129,20 @@ class Domain:
             raise ArgumentError(
                 f"column '{absent[0]}' is declared, but the table has only {list(frame.columns)}"
             )
-        return cls.of(categorical, numeric, [str(c) for c in frame.columns])
+        return cls.of(categorical, numeric, [str(c) for c in frame.columns], integers)
+
+    def typed_as(self, frame: pd.DataFrame) -> Domain:
+        """The domain with the integer columns of a table as `integers`, where nothing else was
+        said. Bounds that have no whole number between them leave a column as it is."""
+        if self.integers is not None:
+            return self
+        found = [
+            self.names[j]
+            for j in self.numeric
+            if frame[self.names[j]].dtype.kind in "iu"
+            and math.ceil(self.bounds[j][0]) <= math.floor(self.bounds[j][1])
+        ]
+        return replace(self, integers=tuple(found))
 
     @property
     def d(self) -> int:
@@ -134,7 +171,8 @@ class Domain:
             frame: A table with these columns.
 
         Raises:
-            ArgumentError: A value is missing or undeclared; the error names column and row.
+            ArgumentError: A value is missing or undeclared, or not whole in a column of integers;
+                the error names column and row.
         """
         import pandas as pd
 
@@ -157,17 +195,30 @@ class Domain:
         out = np.empty((len(frame), self.d))
         for j, name in enumerate(self.names):
             column = frame[name]
+            values = self.values[j]
             gone = np.flatnonzero(column.isna().to_numpy())
-            if len(gone):
+            if len(gone) and not any(map(_missing, values)):
                 raise ArgumentError(
                     f"column '{name}', row {gone[0]}: the value is missing ({len(gone)} rows); "
-                    "declare a category for it, or fill it"
+                    + ("declare None as one of its values" if values else "fill it")
+                    + ", or leave the rows out"
                 )
+            whole = name in (self.integers or ())
             out[:, j] = (
-                _codes(name, self.values[j], column)
-                if self.values[j]
-                else _scaled(name, self.bounds[j], column)
+                _codes(name, values, column)
+                if values
+                else _scaled(name, self.bounds[j], column, whole)
             )
+        return out
+
+    def snapped(self, table: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """The rows with integer columns at the nearest whole number."""
+        if not self.integers:
+            return table
+        out = table.copy()
+        for j in map(self.names.index, self.integers):
+            low, high = self.bounds[j]
+            out[:, j] = (self._numbers(table, j) - low) / (high - low)
         return out
 
     def decode(self, table: Float[np.ndarray, "n d"]) -> pd.DataFrame:
@@ -176,20 +227,42 @@ class Domain:
 
         columns: dict[str, Any] = {}
         for j, name in enumerate(self.names):
-            low, high = self.bounds[j]
             if self.values[j]:
                 columns[name] = pd.Series(
                     [self.values[j][k] for k in table[:, j].astype(int).tolist()]
                 )
             else:
-                columns[name] = np.clip(low + table[:, j] * (high - low), low, high)
+                whole = name in (self.integers or ())
+                columns[name] = self._numbers(table, j).astype(np.int64 if whole else float)
         return pd.DataFrame(columns)
+
+    def _numbers(self, table: Float[np.ndarray, "n d"], j: int) -> Float[np.ndarray, " n"]:
+        """Return a numeric column in its own units, whole where it holds integers."""
+        low, high = self.bounds[j]
+        found = np.clip(low + table[:, j] * (high - low), low, high)
+        if self.names[j] in (self.integers or ()):
+            found = np.clip(np.rint(found), math.ceil(low), math.floor(high))
+        return found
+
+
+def _mapping(name: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the declared columns of one kind."""
+    if not (given is None or isinstance(given, Mapping)):
+        raise ArgumentTypeError(f"{name}: got {given!r:.60}, expected a mapping from column names")
+    return dict(given or {})
+
+
+def _missing(value: Any) -> bool:
+    """True of what stands for a missing value: None, NaN and pandas' own."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _values(name: str, given: Any) -> tuple[Any, ...]:
     """Return the categories of a column, from them or their number."""
     if is_number(given):
-        if given != int(given) or given < 1:
+        if not (1 <= given < math.inf and given == int(given)):
             raise ArgumentError(
                 f"categorical '{name}': got {given!r}, expected the number of its values (>= 1) or "
                 "the values"
@@ -200,14 +273,18 @@ def _values(name: str, given: Any) -> tuple[Any, ...]:
             f"categorical '{name}': got {given!r}, expected the number of its values or a list of "
             "them"
         )
-    if not given or len(set(given)) != len(given):
+    try:
+        different = len({None if _missing(v) else v for v in given})
+    except TypeError as error:
+        raise ArgumentTypeError(f"categorical '{name}': {error}; expected plain values") from None
+    if not given or different != len(given):
         raise ArgumentError(
             f"categorical '{name}': got {list(given)!r}, expected one or more different values"
         )
     return tuple(given)
 
 
-def _bounds(name: str, given: Any) -> tuple[float, float]:
+def _bounds(name: str, given: Any, whole: bool) -> tuple[float, float]:
     """Return the bounds of a column as numbers."""
     try:
         low, high = (float(v) for v in given)
@@ -221,16 +298,23 @@ def _bounds(name: str, given: Any) -> tuple[float, float]:
             f"numeric '{name}': got bounds {low:g} and {high:g}, expected finite numbers with low "
             "< high"
         )
+    if whole and math.ceil(low) > math.floor(high):
+        raise BoundsError(
+            f"numeric '{name}': got bounds {low:g} and {high:g}, expected a whole number between "
+            "them, as integers= names it"
+        )
     return low, high
 
 
 def _codes(name: str, values: tuple[Any, ...], column: pd.Series) -> np.ndarray:
     """Return the codes of a categorical column."""
     where = {v: k for k, v in enumerate(values)}
+    absent = next((k for k, v in enumerate(values) if _missing(v)), -1)
     try:
-        codes = column.map(lambda v: where.get(v, -1)).to_numpy().astype(int)
+        codes = column.astype(object).map(lambda v: where.get(v, -1)).to_numpy().astype(int)
     except TypeError as error:
         raise ArgumentTypeError(f"column '{name}': {error}; expected plain values") from None
+    codes[column.isna().to_numpy()] = absent
     wrong = np.flatnonzero(codes < 0)
     if len(wrong):
         shown = ", ".join(map(repr, values[:6])) + (", ..." if len(values) > 6 else "")
@@ -241,7 +325,7 @@ def _codes(name: str, values: tuple[Any, ...], column: pd.Series) -> np.ndarray:
     return codes
 
 
-def _scaled(name: str, bounds: tuple[float, float], column: pd.Series) -> np.ndarray:
+def _scaled(name: str, bounds: tuple[float, float], column: pd.Series, whole: bool) -> np.ndarray:
     """Return a numeric column scaled to [0, 1]."""
     low, high = bounds
     try:
@@ -256,5 +340,11 @@ def _scaled(name: str, bounds: tuple[float, float], column: pd.Series) -> np.nda
             f"column '{name}', row {wrong[0]}: {values[wrong[0]]:g} lies outside the declared "
             f"bounds {low:g} to {high:g}; "
             "clip it first"
+        )
+    wrong = np.flatnonzero(values != np.rint(values)) if whole else wrong
+    if len(wrong):
+        raise ArgumentError(
+            f"column '{name}', row {wrong[0]}: {values[wrong[0]]:g} is not the whole number that "
+            "integers= says it is"
         )
     return (values - low) / (high - low)

@@ -362,9 +362,9 @@ class PrivateGSD:
     """Private synthetic data as data scientists call it.
 
     Args:
-        epsilon: The privacy that may be spent.
+        epsilon: The privacy that may be spent; 1 where neither it nor rho is given.
         delta: None: 1 / n^2.
-        rho: Instead of epsilon.
+        rho: Of zero-concentrated differential privacy, instead of epsilon.
         seed: Of the optimiser's randomness, not of the noise.
         settings: Further ones of `GSDSettings`.
 
@@ -382,21 +382,24 @@ class PrivateGSD:
         >>> gsd.fit_sample(frame, domain, Marginals(2)).shape
         (100, 2)
 
+    Raises:
+        ArgumentError: Both epsilon and rho are given.
+
     References:
         arXiv 2306.03257.
     """
 
     def __init__(
         self,
-        epsilon: float | None = 1.0,
+        epsilon: float | None = None,
         delta: float | None = None,
         *,
         rho: float | None = None,
         seed: int = 0,
         **settings: Any,
     ):
-        if rho is not None and epsilon == 1.0:
-            epsilon = None
+        if rho is None and epsilon is None:
+            epsilon = 1.0
         self.method = GSD(epsilon, delta, rho, **settings)
         self.seed = seed
         self.report_: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -138,6 +137,7 @@ class PrivateTable(Problem):
         if self.objective not in ("average", "max"):
             raise ArgumentError(f"objective={self.objective!r}: expected 'average' or 'max'")
         self.queries: Queries = self.workload.compile(self.domain)
+        self.domain = self.domain.typed_as(self.data)
         self._rows = self.domain.encode(self.data)
 
     @property
@@ -188,21 +188,14 @@ class PrivateTable(Problem):
         counts = self._counts[cells].astype(float)
         sigma = np.zeros(len(which))
         if rho != np.inf:
-            base = self.queries.arrays.base
-            variances: dict[int, Fraction] = {
-                int(s): gaussian_variance(int(s), rho)
-                for s in np.unique(self.queries.sensitivity2[list(which)])
-            }
-            drawn = [
-                noise.discrete_gaussian(
-                    variances[int(self.queries.sensitivity2[w])], int(base[w + 1] - base[w])
-                )
-                for w in which
-            ]
-            counts += np.concatenate(drawn or [np.zeros(0)])
-            sigma = np.array(
-                [float(variances[int(self.queries.sensitivity2[w])]) ** 0.5 for w in which]
-            )
+            taken = np.asarray(which, dtype=np.int64)
+            widths = np.diff(self.queries.arrays.base)[taken]
+            for s in np.unique(self.queries.sensitivity2[taken]).tolist():
+                variance = gaussian_variance(s, rho)
+                mine = self.queries.sensitivity2[taken] == s
+                cell = np.repeat(mine, widths)
+                counts[cell] += noise.discrete_gaussian(variance, int(cell.sum()))
+                sigma[mine] = float(variance) ** 0.5
         return Measured(cells, counts / self.n, sigma / self.n, rho)
 
     def select(
@@ -245,7 +238,11 @@ class PrivateTable(Problem):
 
     def errors(self, answer: Synthetic | pd.DataFrame) -> Float[np.ndarray, " q"]:
         """Absolute error of every query, of shares of rows, against the private table."""
-        rows = answer.rows if isinstance(answer, Synthetic) else self.domain.encode(answer)
+        rows = (
+            self.domain.snapped(answer.rows)
+            if isinstance(answer, Synthetic)
+            else self.domain.encode(answer)
+        )
         return np.abs(self._counts / self.n - self.queries.count(rows) / len(rows))
 
     def judge(self, answer: Any) -> Verdict:

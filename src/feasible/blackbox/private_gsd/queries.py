@@ -27,6 +27,11 @@ from .layout import Arrays, One, lay_out
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+MOST_CELLS = 2**26
+"""Counts of a workload; half a gigabyte for each of the arrays that hold one number a count."""
+MOST_WORKLOADS = 2_000_000
+"""Some 500 bytes each while they are laid out."""
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -87,6 +92,12 @@ class Workload:
         """The workloads of one summand."""
         raise TypeError(f"{type(self).__name__} does not define ones(domain)")
 
+    def size(self, domain: Domain) -> tuple[int, int]:
+        """How many workloads and cells one summand has, without laying them out where that can be
+        said in advance."""
+        found = self.ones(domain)
+        return len(found), sum(one.cells for one in found)
+
     def __add__(self, other: Workload) -> Workload:
         return Sum((*self.parts, *other.parts))
 
@@ -97,8 +108,20 @@ class Workload:
             domain: The columns.
 
         Raises:
-            ArgumentError: There are none.
+            ArgumentError: There are none, or more than fit in memory.
         """
+        counted = [part.size(domain) for part in self.parts]
+        for what, count, most in zip(
+            ("workloads", "cells"),
+            map(sum, zip(*counted, strict=True)),
+            (MOST_WORKLOADS, MOST_CELLS),
+            strict=False,
+        ):
+            if count > most:
+                raise ArgumentError(
+                    f"workload {' + '.join(p.title for p in self.parts)}: has {count:,} {what}, "
+                    f"expected at most {most:,}: take fewer columns, ways, bins or levels"
+                )
         found = [(i, one) for i, part in enumerate(self.parts) for one in part.ones(domain)]
         if not found:
             raise ArgumentError(
@@ -155,8 +178,22 @@ class Marginals(Workload):
 
     def ones(self, domain: Domain) -> list[One]:
         """One workload for each set of k columns."""
-        sized = [(j, size or self.bins) for j, size in enumerate(domain.sizes) if size or self.bins]
-        return [One(axes) for axes in combinations(sized, self.k)]
+        return [One(axes) for axes in combinations(self._axes(domain), self.k)]
+
+    def size(self, domain: Domain) -> tuple[int, int]:
+        """Workloads and cells: the latter is the k-th elementary symmetric polynomial of the
+        columns' bins."""
+        sizes = [size for _, size in self._axes(domain)]
+        if self.k > len(sizes):
+            return 0, 0
+        cells = [1] + [0] * self.k
+        for size in sizes:
+            cells = [1, *(cells[i] + size * cells[i - 1] for i in range(1, self.k + 1))]
+        return math.comb(len(sizes), self.k), cells[self.k]
+
+    def _axes(self, domain: Domain) -> list[tuple[int, int]]:
+        """Return the columns that are taken, with their bins."""
+        return [(j, size or self.bins) for j, size in enumerate(domain.sizes) if size or self.bins]
 
 
 @dataclass(frozen=True)
@@ -176,16 +213,29 @@ class Ranges(Workload):
         """One workload for each pair and level; a table of one numeric column has its levels
         alone."""
         sizes = domain.sizes
-        pairs: list[tuple[int, ...]] = [
-            p for p in combinations(range(domain.d), 2) if not all(sizes[j] for j in p)
-        ]
-        if domain.d == 1 and not sizes[0]:
-            pairs = [(0,)]
         return [
             One(tuple((j, sizes[j] or 2**level) for j in p))
-            for p in pairs
+            for p in self._pairs(domain)
             for level in range(1, self.depth + 1)
         ]
+
+    def size(self, domain: Domain) -> tuple[int, int]:
+        """Workloads and cells; of a pair with c categories beside a number these are
+        c (2 + ... + 2^depth), of two numbers 4 + ... + 4^depth."""
+        sizes, pairs = domain.sizes, self._pairs(domain)
+        if self.depth > 64:  # one workload alone would have more cells than can be counted
+            return self.depth * len(pairs), len(pairs) << 64
+        levels = range(1, self.depth + 1)
+        return self.depth * len(pairs), sum(
+            math.prod(sizes[j] or 2**level for j in p) for p in pairs for level in levels
+        )
+
+    def _pairs(self, domain: Domain) -> list[tuple[int, ...]]:
+        """Return the pairs of columns, or the one column that there is."""
+        sizes = domain.sizes
+        if domain.d == 1 and not sizes[0]:
+            return [(0,)]
+        return [p for p in combinations(range(domain.d), 2) if not all(sizes[j] for j in p)]
 
 
 @dataclass(frozen=True)
@@ -210,12 +260,8 @@ class Prefixes(Workload):
 
     def ones(self, domain: Domain) -> list[One]:
         """Each predicate is a workload with a single cell."""
+        self._check(domain)
         cats, nums = domain.categorical, domain.numeric
-        if (self.k_num and not nums) or len(cats) < self.k_cat:
-            raise ArgumentError(
-                f"prefixes of {self.k_cat} categorical and {self.k_num} numeric columns: the "
-                f"domain has {len(cats)} and {len(nums)}"
-            )
         rng = np.random.default_rng([self.seed, 1])
         found = []
         for _ in range(self.count):
@@ -236,6 +282,20 @@ class Prefixes(Workload):
                 lowest[j] = min(float(rng.random()), lowest.get(j, math.inf))
             found.append(One((), (*equal, *((j, -math.inf, t) for j, t in sorted(lowest.items())))))
         return found
+
+    def size(self, domain: Domain) -> tuple[int, int]:
+        """Workloads and cells: `count` of both."""
+        self._check(domain)
+        return self.count, self.count
+
+    def _check(self, domain: Domain) -> None:
+        """Refuse a domain that has not the columns."""
+        cats, nums = domain.categorical, domain.numeric
+        if (self.k_num and not nums) or len(cats) < self.k_cat:
+            raise ArgumentError(
+                f"prefixes of {self.k_cat} categorical and {self.k_num} numeric columns: the "
+                f"domain has {len(cats)} and {len(nums)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -261,11 +321,7 @@ class Halfspaces(Workload):
 
     def ones(self, domain: Domain) -> list[One]:
         """One workload for each halfspace; its cells are the values of the column."""
-        nums = domain.numeric
-        if not nums:
-            raise ArgumentError("halfspaces: the domain has no numeric column")
-        cats = [j for j in domain.categorical if domain.sizes[j] == 2] if self.binary else []
-        cats = cats or list(domain.categorical)
+        nums, cats = domain.numeric, self._by(domain)
         rng = np.random.default_rng([self.seed, 2])
         found = []
         for _ in range(self.count):
@@ -275,3 +331,15 @@ class Halfspaces(Workload):
                 One(tuple(axes), (), (tuple(slope.tolist()), float(rng.standard_normal())))
             )
         return found
+
+    def size(self, domain: Domain) -> tuple[int, int]:
+        """Workloads, and the most cells that they can have."""
+        cats = self._by(domain)
+        return self.count, self.count * max((domain.sizes[j] for j in cats), default=1)
+
+    def _by(self, domain: Domain) -> list[int]:
+        """Return the categorical columns that may be drawn."""
+        if not domain.numeric:
+            raise ArgumentError("halfspaces: the domain has no numeric column")
+        cats = [j for j in domain.categorical if domain.sizes[j] == 2] if self.binary else []
+        return cats or list(domain.categorical)
