@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from .checks import check_fields
 from .errors import ArgumentError, WrongProblem
 from .extras import check_module
 from .trail import GROWTH
 from .verdict import Verdict
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
 
     from .experiments import Experiments
@@ -212,7 +215,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Method:
-    """A published method with its settings (the dataclass fields). No hidden state, no globals.
+    """A published method with its settings (the dataclass fields), which are checked against their
+    annotations before anything else. No hidden state, no globals.
 
     `solves` names the Problem class it takes. A method whose algorithm owns its loop (a solver of
     another library) is one step that calls `feasible.offer(answer)` whenever it has a new answer,
@@ -239,6 +243,11 @@ class Method:
     """True if it takes the standard error of an objective (`NAME_se`) as its noise."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Check the settings against their annotations; ranges are for `__post_init__`."""
+        check_fields(cls, args, kwargs)
+        return super().__new__(cls)
 
     def check_installed(self) -> None:
         """Raise MissingExtra, with what to install, where a package that it needs is missing."""

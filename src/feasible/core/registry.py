@@ -172,6 +172,11 @@ def methods() -> dict[str, Entry]:
     return _entries("methods")
 
 
+def is_peer(cls: type) -> bool:
+    """True for the class of another library's solver."""
+    return any(e.peer and e.target.endswith(f":{cls.__name__}") for e in methods().values())
+
+
 @cache
 def problems() -> dict[str, Entry]:
     """All registered problems by name."""

@@ -4,14 +4,17 @@ stated reason.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .active import Run as Run, active_run as active_run, stop as stop
 from .budget import CLOCK, active_meter
-from .checks import whole
-from .errors import Stalled, StopRun
+from .checks import shown, whole
+from .errors import ArgumentError, FeasibleError, Stalled, StopRun
+from .problem import Method
+from .registry import is_peer
 from .result import Result
 from .resume import Checkpoints, restore, save
 from .threads import fixed, settle
@@ -99,11 +102,33 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             stop.requested = False
             stopped = "interrupted; resume to go on"
             current.notes.append("interrupted before the budget was used up")
+        except FeasibleError:
+            raise
+        except Exception as error:
+            said = _blamed(method, error)
+            if said is None:
+                raise
+            raise ArgumentError(said) from error
         meter.spent["steps"] = current.step
         meter.pause()
         result = _result(current, stopped, settled)
     current.observers.tell("on_finish", current, result)
     return result
+
+
+def _blamed(method: Method, error: Exception) -> str | None:
+    """Return what an error of another library, or of sizes beyond memory, says, with the settings
+    that were changed; None of any other error, or where none was changed."""
+    changed = [
+        f"{f.name}={now}"
+        for f in dataclasses.fields(method)
+        if (now := shown(getattr(method, f.name))) != shown(f.default)
+    ]
+    foreign = is_peer(type(method)) or isinstance(error, (MemoryError, OverflowError))
+    if not (foreign and changed):
+        return None
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"method {method.name} with {', '.join(changed)} failed: {said:.300}"
 
 
 def _loop(current: Run, checkpoints: Checkpoints | None) -> str:

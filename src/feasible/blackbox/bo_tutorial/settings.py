@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...core.checks import one_of, whole
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, nearest
 from ..parts import part_of
 from ..space import Known, Space
@@ -127,6 +127,10 @@ class BOSettings(ModelSettings):
         counts = ("restarts", "raw", "samples", "fantasies", "cover", "sga_restarts", "sga_steps")
         for name in counts:
             whole(name, getattr(self, name), least=1)
+        real("beta", self.beta, least=0)
+        real("sga_a", self.sga_a, above=0)
+        if self.target is not None:
+            real("target", self.target, note=", or None")
         if self.n_init is not None and self.n_init < 1:
             raise ArgumentError(f"n_init={self.n_init!r}: expected a whole number >= 1, or None")
         if self.noise not in (None, "learn") and not (

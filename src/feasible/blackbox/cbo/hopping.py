@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.checks import one_of, real, whole
+from ...core.checks import fraction, one_of, real, whole
 from ...core.errors import ArgumentError, EvaluationFailed, NotFinite, ShapeError
 from ...core.ledger import Observations
 from ..asktell import AskTell, Proposals
@@ -206,11 +206,11 @@ class Hopping(AskTell):
         whole("n_particles", self.n_particles, least=2)
         real("s", self.s, above=0)
         real("alpha", self.alpha, least=0)
-        if not 0 < self.cooling <= 1 or self.cool_every < 1:
-            raise ArgumentError(
-                f"cooling={self.cooling!r} every {self.cool_every!r} hops: expected a factor in "
-                "(0, 1] and a whole number >= 1"
-            )
+        fraction("cooling", self.cooling, zero=False)
+        whole("cool_every", self.cool_every, least=1)
+        real("rho_growth", self.rho_growth, above=0)
+        for name in ("rho", "tol"):
+            real(name, getattr(self, name), least=0)
         one_of("walls", self.walls, ("clip", "reflect"))
         read_schedule(self.alpha_schedule)
 

@@ -126,6 +126,11 @@ class CBOSettings:
             )
         if self.spread is not None:
             real("spread", self.spread, above=0, note=", or None")
+        for name in ("sigma2", "beta", "kappa"):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), least=0, note=", or None")
+        if self.restart is not None:
+            real("restart", self.restart, least=0, note=", or None")
         read_schedule(self.alpha_schedule)
 
     @classmethod

@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError
 from ...core.ledger import DONE
 from ..asktell import AskTell, Proposals, say
@@ -116,6 +117,7 @@ class GPSQP(AskTell):
             value = getattr(self, what)
             if not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise ArgumentError(f"{what}={value!r}: expected a number > 0")
+        whole("most", self.most, least=2)
         if self.design is not None and self.design < 2:
             raise ArgumentError(f"design={self.design!r}: expected at least 2 points, or None")
         if not 0 <= self.margin <= 1:

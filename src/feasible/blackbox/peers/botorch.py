@@ -308,6 +308,12 @@ class BoTorchSCBO(Modelled):
     longest: ClassVar[float] = 1.6
     shortest: ClassVar[float] = 0.5**7
 
+    def __post_init__(self) -> None:
+        super(BoTorchSCBO, self).__post_init__()  # noqa: UP008
+        whole("success_tolerance", self.success_tolerance, least=1)
+        if self.n_candidates is not None:
+            whole("n_candidates", self.n_candidates, least=1, note=", or None")
+
     def tell(self, problem: BlackBox, state: Learning, seen: Observations) -> None:
         """Add rows; each row that a region's model proposed, or somebody else, is a success or a
         failure of the region.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.checks import one_of, whole
+from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, Pending
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, lost
@@ -122,6 +122,13 @@ class CBX(AskTell):
     def __post_init__(self) -> None:
         whole("n_particles", self.n_particles, least=2)
         one_of("constraints", self.constraints, ("rank", "penalty"))
+        for name in ("dt", "lamda", "alpha", "penalty"):
+            real(name, getattr(self, name), above=0)
+        real("sigma", self.sigma, least=0)
+        if self.spread is not None:
+            real("spread", self.spread, above=0, note=", or None")
+        if self.diff_tol is not None:
+            real("diff_tol", self.diff_tol, least=0, note=", or None")
         kind, _, value = (self.alpha_schedule or "x1").replace("x", "x:", 1).partition(":")
         if kind not in ("x", "ess") or not value.replace(".", "", 1).isdigit():
             raise ArgumentError(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.checks import one_of
+from ...core.checks import one_of, real, whole
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
 from .frame import Frame, has_equality, require
@@ -118,6 +118,9 @@ class CMAES(AskTell):
     restarts: Literal["bipop", "ipop", "none"] = "bipop"
 
     def __post_init__(self) -> None:
+        real("sigma0", self.sigma0, above=0)
+        if self.popsize is not None:
+            whole("popsize", self.popsize, least=2, note=", or None")
         one_of("constraints", self.constraints, ("al", "rank"))
         one_of("restarts", self.restarts, ("bipop", "ipop", "none"))
 

@@ -92,6 +92,8 @@ class Nevergrad(AskTell):
     def __post_init__(self) -> None:
         one_of("constraints", self.constraints, ("rank", "penalty"))
         whole("workers", self.workers, least=1)
+        if self.budget is not None:
+            whole("budget", self.budget, least=1, note=", or None")
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Searching:
         """Build the parametrisation and the optimiser; a design x0 is suggested first.

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.checks import whole
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
 from .frame import require
@@ -171,6 +172,10 @@ class OptunaTPE(Optuna):
     multivariate: bool | None = None
     n_ei_candidates: int = 24
 
+    def __post_init__(self) -> None:
+        whole("n_startup_trials", self.n_startup_trials, least=0)
+        whole("n_ei_candidates", self.n_ei_candidates, least=1)
+
     def sampler(self, problem: BlackBox, seed: int) -> Any:
         """TPESampler."""
         samplers = require("optuna.samplers", self.name)
@@ -193,6 +198,9 @@ class OptunaNSGA2(Optuna):
     name: ClassVar[str] = "optuna-nsga2"
     several: ClassVar[bool] = True
     population_size: int = 50
+
+    def __post_init__(self) -> None:
+        whole("population_size", self.population_size, least=2)
 
     def sampler(self, problem: BlackBox, seed: int) -> Any:
         """NSGAIISampler."""
@@ -217,6 +225,9 @@ class OptunaGP(Optuna):
     tries: ClassVar[int] = 3
     n_startup_trials: int = 10
     deterministic: bool | None = None
+
+    def __post_init__(self) -> None:
+        whole("n_startup_trials", self.n_startup_trials, least=0)
 
     def sampler(self, problem: BlackBox, seed: int) -> Any:
         """GPSampler."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import optimize
 
+from ...core.checks import fraction, real, whole
 from ...core.errors import StopRun, WrongProblem
 from ...core.ledger import FAILED
 from ...core.problem import Method
@@ -281,6 +282,13 @@ class DifferentialEvolution(Foreign):
     recombination: float = 0.7
     init_population: str = "latinhypercube"
     polish: bool = True
+
+    def __post_init__(self) -> None:
+        whole("popsize", self.popsize, least=1)
+        real("tol", self.tol, least=0)
+        for i, factor in enumerate(self.mutation):
+            real(f"mutation[{i}]", factor, least=0, below=2)
+        fraction("recombination", self.recombination)
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Restarting:
         """Return a state that keeps the random stream; nothing is evaluated.

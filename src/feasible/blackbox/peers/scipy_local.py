@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import optimize
 
+from ...core.checks import real, whole
+from ...core.errors import ArgumentError
 from ..problem import BlackBox
 from .scipy import Foreign, Oracle, Restarting
 
@@ -38,6 +40,16 @@ class COBYQA(Foreign):
     initial_tr_radius: float = 1.0
     final_tr_radius: float = 1e-6
     feasibility_tol: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("initial_tr_radius", "final_tr_radius"):
+            real(name, getattr(self, name), above=0)
+        if self.final_tr_radius > self.initial_tr_radius:
+            raise ArgumentError(
+                f"final_tr_radius={self.final_tr_radius:g}: expected at most "
+                f"initial_tr_radius={self.initial_tr_radius:g}"
+            )
+        real("feasibility_tol", self.feasibility_tol, least=0)
 
     def solver(
         self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray | None
@@ -69,6 +81,11 @@ class SLSQP(Foreign):
     eps: float = 1.4901161193847656e-08
     maxiter: int = 100
 
+    def __post_init__(self) -> None:
+        for name in ("ftol", "eps"):
+            real(name, getattr(self, name), above=0)
+        whole("maxiter", self.maxiter, least=1)
+
     def solver(
         self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray | None
     ) -> None:
@@ -93,6 +110,11 @@ class TrustConstr(Foreign):
     gtol: float = 1e-8
     xtol: float = 1e-8
     maxiter: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("gtol", "xtol"):
+            real(name, getattr(self, name), least=0)
+        whole("maxiter", self.maxiter, least=1)
 
     def solver(
         self, problem: BlackBox, state: Restarting, oracle: Oracle, z0: np.ndarray | None

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import WrongProblem
 from ..asktell import AskTell, Proposals
 from ..sampling import first_start, lost, seed_from
@@ -370,6 +371,11 @@ class ProcessSearch(ConstrainedSearch):
     requires: ClassVar[tuple[str, ...]] = ("botorch",)
     restarts: int = 4
     raw: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("restarts", "raw"):
+            whole(name, getattr(self, name), least=1)
 
     @classmethod
     def published(cls, acq: str = "cei") -> Self:

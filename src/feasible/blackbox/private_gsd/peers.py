@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.checks import whole
 from ...core.errors import ArgumentError, EvaluationFailed
 from ...core.problem import Method, Problem
 from ..peers.frame import require
@@ -72,6 +73,12 @@ class PGM(PrivacySettings, Method):
 
     iterations: int = 1000
     rows: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("iterations", self.iterations, least=1)
+        if self.rows is not None:
+            whole("rows", self.rows, least=1, note=", or None")
 
     def init(self, problem: PrivateTable, rng: np.random.Generator) -> PGMState:
         """Nothing measured yet.

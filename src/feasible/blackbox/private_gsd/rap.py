@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from ...core.budget import active_meter
+from ...core.checks import real, whole
 from ...core.problem import Method, Problem
 from .accounting import Noise, noise_key, warn_not_private
 from .privacy import PrivacySettings
@@ -87,6 +88,12 @@ class RAP(PrivacySettings, Method):
     copies: int = 10
     clip: bool = False
     timed: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("rows", "iterations", "batch", "copies"):
+            whole(name, getattr(self, name), least=1)
+        real("lr", self.lr, above=0)
 
     def init(self, problem: PrivateTable, rng: np.random.Generator) -> RAPState:
         """A random relaxed table. Spends nothing."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import one_of, real, whole
+from ...core.checks import one_of, real, seed as roots, whole
 from ...core.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class LRSearch:
         proposals: str = LRSearchSettings.proposals,
         seed: int | Sequence[int] = 0,
     ):
+        self.root = roots("seed", seed)
         LRSearchSettings(lr_min, lr_max, k, kappa, proposals)  # refuses settings without sense
         self.lr_min, self.lr_max, self.k = float(lr_min), float(lr_max), int(k)
         self.kappa, self.proposals, self.seed = float(kappa), proposals, seed
@@ -128,8 +129,7 @@ class LRSearch:
 
     def ask(self) -> float:
         """The next rate. Asking again without telling gives the same one."""
-        root = [self.seed] if isinstance(self.seed, (int, np.integer)) else list(self.seed)
-        rng = np.random.default_rng([*root, len(self.values)])
+        rng = np.random.default_rng([*self.root, len(self.values)])
         low, high = math.log(self.lr_min), math.log(self.lr_max)
         if self.proposals == "random" or not self.values:
             return min(max(math.exp(rng.uniform(low, high)), self.lr_min), self.lr_max)

@@ -56,6 +56,7 @@ class AutoLRSSettings(LRSearchSettings):
             whole("val_from", self.val_from, least=0)
         whole("val_points", self.val_points, least=LEAST)
         one_of("forecast", self.forecast, METHODS)
+        real("warmup_lr", self.warmup_lr, least=0)
         if whole("warmup_steps", self.warmup_steps, least=0):
             real("warmup_lr", self.warmup_lr, above=0, note=" with warmup_steps")
 

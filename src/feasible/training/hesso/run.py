@@ -96,6 +96,8 @@ class GroupPruning(TrainedWithPruning):
         number("lr", self.lr, least=0)
         for name in ("warmup", "pruning", "sampling"):
             real(name, getattr(self, name), least=0, most=1)
+        if self.group_sparsity is not None:
+            real("group_sparsity", self.group_sparsity, least=0, below=1, note=", or None")
         whole("periods", self.periods, least=1)
         whole("divisible", self.divisible, least=1)
         chosen(self.schedule, SCHEDULES, "schedule")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...core.checks import one_of
+from ...core.checks import one_of, real
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
 from ...core.run import active_run
@@ -86,7 +86,7 @@ class SSO(SurrogateSettings, Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.inner_lr is not None:
-            GD(self.inner_lr)  # refuses a step that is not above 0
+            real("inner_lr", self.inner_lr, above=0, note=", or None")
 
     def _optimizer(
         self, parameters: Any, points: int, steps: int, smooth: float
