@@ -122,7 +122,7 @@ def _blamed(method: Method, error: Exception) -> str | None:
     changed = [
         f"{f.name}={now}"
         for f in dataclasses.fields(method)
-        if (now := shown(getattr(method, f.name))) != shown(f.default)
+        if (now := shown(vars(method)[f.name])) != shown(f.default)
     ]
     foreign = is_peer(type(method)) or isinstance(error, (MemoryError, OverflowError))
     if not (foreign and changed):
