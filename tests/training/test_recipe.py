@@ -193,7 +193,7 @@ def test_curves_are_what_torch_documents():
         ({"lr": 0.0}, errors.ArgumentError, "lr=0: expected a number > 0"),
         ({"lr": -1.0}, errors.ArgumentError, "lr=-1"),
         ({"lr": float("nan")}, errors.ArgumentError, "lr=nan"),
-        ({"lr": "high"}, errors.ArgumentTypeError, "lr='high': expected a number > 0"),
+        ({"lr": "high"}, errors.ArgumentTypeError, "lr='high': expected a number"),
         ({"warmup": 1.0}, errors.ArgumentError, "warmup=1"),
         ({"weight_decay": -0.1}, errors.ArgumentError, r"weight_decay=-0\.1"),
     ],

@@ -399,7 +399,7 @@ def test_a_converged_search_starts_again_elsewhere():
     ],
 )
 def test_settings_are_checked(settings, named):
-    with pytest.raises(errors.ArgumentError, match=named):
+    with pytest.raises(errors.FeasibleError, match=named):
         GPSQP(**settings)
 
 
