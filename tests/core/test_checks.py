@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from feasible.core import budget, checks, limits, plain, registry
-from feasible.core.checks import flag, fraction, one_of, real, whole
+from feasible.core.checks import flag, fraction, generator, one_of, real, whole
 from feasible.core.errors import ArgumentError, ArgumentTypeError, FeasibleError, NotFinite
 from feasible.core.verdict import Verdict
 
@@ -100,3 +100,15 @@ def test_plain_data_is_json_and_a_verdict_comes_back_from_it():
     assert (again.violations, again.metrics) == ({"g": math.inf}, {"acc": 0.5})
     with pytest.raises(FeasibleError, match="cannot store a object"):
         plain.plain(object())
+
+
+@pytest.mark.parametrize("bad", [np.matrix([[0.0]]), [[0]], "1", 1.5, None, True])
+def test_what_ends_the_process_as_a_seed_is_refused(bad):
+    with pytest.raises(ArgumentTypeError, match="seed"):
+        generator("seed", bad)
+
+
+def test_a_generator_passes_and_a_seed_draws_what_numpy_draws():
+    rng = np.random.default_rng(3)
+    assert generator("seed", rng) is rng
+    assert generator("seed", 3).random() == np.random.default_rng(3).random()

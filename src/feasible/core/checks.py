@@ -18,9 +18,12 @@ import math
 import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ArgumentError, ArgumentTypeError, FeasibleError, NotFinite, is_number
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -194,6 +197,20 @@ def seed(name: str, value: Any) -> list[int]:
         if one < 0:
             raise ArgumentError(f"{name}={shown(value)}: expected a whole number >= 0, or several")
     return [int(one) for one in found]
+
+
+def generator(name: str, value: Any) -> np.random.Generator:
+    """A generator of random numbers: the one given, or one of a seed.
+
+    Raises:
+        ArgumentError: A seed below 0.
+        ArgumentTypeError: It is neither.
+    """
+    import numpy as np
+
+    if isinstance(value, np.random.Generator):
+        return value
+    return np.random.default_rng(seed(name, value))
 
 
 def shown(value: Any) -> str:

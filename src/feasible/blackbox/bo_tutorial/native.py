@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from ...core.checks import whole
+from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from ..space import Space, known_constraint
 from .belief import BeliefData, Surrogate, learn
@@ -80,7 +80,7 @@ class BayesOpt:
             self.space, None if known is None else known_constraint(known, self.space.d)
         )
         self._seed = seed
-        self._memory = self.settings.begin(self._domain, 0, np.random.default_rng(seed))
+        self._memory = self.settings.begin(self._domain, 0, generator("seed", seed))
 
     @property
     def x(self) -> Float[np.ndarray, "n d"]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.checks import fraction, one_of, real, whole
+from ...core.checks import fraction, generator, one_of, real, whole
 from ...core.errors import ArgumentError, EvaluationFailed, NotFinite, ShapeError
 from ...core.ledger import Observations
 from ..asktell import AskTell, Proposals
@@ -85,7 +85,7 @@ def hop(
             np.stack(np.meshgrid(*[weights] * len(x), indexing="ij"), axis=-1).reshape(-1, len(x))
         ).sum(axis=1)
     elif rule == "monte-carlo":
-        z, log_weight = np.random.default_rng(seed).standard_normal((n, len(x))), np.zeros(n)
+        z, log_weight = generator("seed", seed).standard_normal((n, len(x))), np.zeros(n)
     else:
         raise ArgumentError(f"rule={rule!r}: expected 'monte-carlo' or 'gauss-hermite'")
     points = x + s * z

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...core.checks import whole
+from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, BoundsError, EvaluationFailed, NotFinite, ShapeError
 from ..space import Space
 from .consensus import Walls, finite_energy
@@ -81,7 +81,7 @@ class Swarm:
         seed: int | np.random.Generator = 0,
     ):
         self.settings = settings
-        rng = np.random.default_rng(seed)
+        rng = generator("seed", seed)
         low, high = _box(bounds)
         start = None if x0 is None else np.asarray(x0, dtype=float)
         if start is None and low is None:

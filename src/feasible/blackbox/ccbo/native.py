@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...core.checks import whole
+from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from ..outcome import Outcome
 from ..problem import BlackBox
@@ -102,7 +102,7 @@ class CCBO:
             known=known,
             name="ccbo",
         )
-        self.state = self.method.init(self.problem, np.random.default_rng(seed))
+        self.state = self.method.init(self.problem, generator("seed", seed))
 
     def ask(self, n: int = 2) -> list[dict[str, Any]]:
         """n experiments by variable name, n >= 1."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import one_of, whole
+from ...core.checks import generator, one_of, whole
 from ...core.errors import NotFinite, ShapeError
 from ..space import Space, known_constraint
 from .candidates import to_box
@@ -83,7 +83,7 @@ class ConstrainedBO:
         self.method = self.method or searches[self.surrogate](self.acq, n_initial=self.n_initial)
         self.method.check_inputs(self.space.d)
         self._known = None if self.known is None else known_constraint(self.known, self.space.d)
-        self.state = begin(self.space.d, self.n_constraints, np.random.default_rng(self.seed), None)
+        self.state = begin(self.space.d, self.n_constraints, generator("seed", self.seed), None)
 
     @property
     def f(self) -> Float[np.ndarray, " n"]:

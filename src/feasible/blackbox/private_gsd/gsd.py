@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import one_of, real, whole
+from ...core.checks import generator, one_of, real, whole
 from ...core.problem import Method, Problem
 from .accounting import Noise, cdp_epsilon, noise_key, warn_not_private
 from .domain import Domain
@@ -416,7 +416,7 @@ class PrivateGSD:
             ArgumentError: Values are missing or undeclared, or the workload is empty.
         """
         problem, method = PrivateTable(frame, domain, workload), self.method
-        state = method.init(problem, np.random.default_rng(self.seed))
+        state = method.init(problem, generator("seed", self.seed))
         while method.done(problem, state) is None:
             state = method.step(problem, state)
         delta = 1 / problem.n**2 if method.delta is None else method.delta
