@@ -49,8 +49,8 @@ FUNCTIONS = {"bbob": range(1, 25), "bbob-constrained": range(1, 55)}
 REPORTED = (1, 2, 3)
 """Instances of reports."""
 REPORT: tuple[tuple[str, int, tuple[int, ...], int, tuple[str, ...]], ...] = (
-    ("bbob", 2, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "cobyqa", "hybrid-sqp")),
-    ("bbob", 5, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "cobyqa", "hybrid-sqp")),
+    ("bbob", 2, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
+    ("bbob", 5, (1, 2, 3), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
     ("bbob", 10, (1, 2), 100, ("slsqp", "l-bfgs-b", "cma-es", "hybrid-sqp")),
     ("bbob-constrained", 2, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
     ("bbob-constrained", 5, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
