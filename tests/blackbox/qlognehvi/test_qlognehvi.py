@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 import feasible
 from feasible.blackbox import BlackBox, QLogNEHVI
+from feasible.blackbox.qlognehvi.qlognehvi import LEFT_BEHIND, free_compiler
 from feasible.core.errors import EvaluationFailed, WrongProblem
 
 FAST = QLogNEHVI(n_init=4, num_restarts=2, raw_samples=16, mc_samples=16, maxiter=10)
@@ -81,3 +85,22 @@ def test_it_refuses_a_single_objective():
 def test_settings_are_whole_numbers(setting):
     with pytest.raises(feasible.errors.ArgumentError, match=f"{setting}=0: expected a whole"):
         QLogNEHVI(**{setting: 0})
+
+
+def test_nobody_waits_for_a_compilation_that_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    lock = tmp_path / "kernel" / "lock"
+    lock.parent.mkdir()
+    lock.touch()
+    old = time.time() - 2 * LEFT_BEHIND
+    os.utime(lock, (old, old))
+    free_compiler("kernel")
+    assert not lock.exists()
+    lock.touch()  # somebody is at work
+    waiting = threading.Thread(target=free_compiler, args=("kernel",))
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive()
+    lock.unlink()
+    waiting.join(10)
+    assert not waiting.is_alive()

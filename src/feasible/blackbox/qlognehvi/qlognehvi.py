@@ -16,8 +16,10 @@ References:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
     from ...core.ledger import Observations
     from ..problem import BlackBox
+
+LEFT_BEHIND = 300.0
+"""Seconds after which the lock of a compilation, which takes one minute, is one that was left."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +218,7 @@ class QLogNEHVI(QLogNEHVISettings, AskTell):
         from botorch.models import ModelListGP
         from botorch.sampling.normal import SobolQMCNormalSampler
 
+        free_compiler()
         m, corner = state.f.shape[1], problem.reference
         assert corner is not None
         z = state.frame.z(problem, state.x)
@@ -232,6 +238,27 @@ class QLogNEHVI(QLogNEHVISettings, AskTell):
             prune_baseline=True,
             alpha=get_default_partitioning_alpha(m),
         )
+
+
+def free_compiler(name: str = "logei_fused_ext") -> None:
+    """Wait while another process compiles BoTorch's kernel, but not for one that was killed.
+
+    It leaves its lock behind, for which torch waits for ever.
+
+    Args:
+        name: Of the kernel.
+    """
+    from torch.utils import cpp_extension
+
+    lock = Path(cpp_extension._get_build_directory(name, False)) / "lock"
+    while lock.exists():
+        try:
+            if time.time() - lock.stat().st_mtime > LEFT_BEHIND:
+                lock.unlink()
+        except FileNotFoundError:
+            return
+        else:
+            time.sleep(0.1)
 
 
 def _wide(g: Float[np.ndarray, "n c"], m: int) -> Float[np.ndarray, "n m"]:
