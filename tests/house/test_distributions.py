@@ -105,7 +105,7 @@ def test_the_sdist_gives_the_same_wheel_and_the_cores_tests_hold_where_it_is_ins
     with pytest.raises(AssertionError, match="No module named 'torch'"):
         call(python, "-c", "import torch", folder=tmp_path)
     feasible = (python, "-m", "feasible")
-    whole = ("solve", "welded-beam", "-b", "evaluations=30", "--name", "whole")
+    whole = ("solve", "welded-beam", "-m", "gp-sqp", "-b", "evaluations=30", "--name", "whole")
     call(*feasible, *whole, "--store", "runs.db", folder=tmp_path)
     assert "interrupted" in call(python, "-c", STOPPED, folder=tmp_path)
     call(*feasible, "resume", "cut", "--store", "runs.db", folder=tmp_path)

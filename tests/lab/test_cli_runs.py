@@ -113,7 +113,7 @@ def test_show_lists_what_the_store_holds(ok):
     listed = ok("show", "--json")
     assert [r["name"] for r in listed["races"]] == ["b"]
     assert {(r["name"], r["kind"], r["method"]) for r in listed["runs"]} == {
-        ("a", "solve", "sobol-search"),
+        ("a", "solve", "relay"),
         ("mix", "study", "robust-bo"),
     }
     out = ok("show")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import feasible
+from feasible.core.errors import Diverged
 from feasible.core.registry import load_method, load_problem, moved_targets, public_target
 from feasible.lab.race import load_race
 from feasible.lab.store import Store
@@ -41,7 +42,7 @@ def test_a_race_of_an_old_store_is_read_back(old):
 
 @pytest.mark.parametrize(
     "name",
-    ["object-open", "hopping-open", "peer-open", "recipe-open", "refined-open", "clusters-open"],
+    ["object-open", "hopping-open", "recipe-open", "refined-open", "clusters-open"],
 )
 def test_an_interrupted_run_of_an_old_store_ends_as_the_uninterrupted_one(old, name):
     row = old.find_run(name)
@@ -50,6 +51,15 @@ def test_an_interrupted_run_of_an_old_store_ends_as_the_uninterrupted_one(old, n
     whole = feasible.solve(load_problem(row.problem), method, budget=row.budget, seed=row.seed)
     assert resumed.verdict.objective == pytest.approx(whole.verdict.objective, rel=1e-12)
     assert resumed.spent == pytest.approx(whole.spent | {"seconds": resumed.spent["seconds"]})
+
+
+def test_a_peer_that_now_begins_elsewhere_says_so_and_pays_for_nothing(old):
+    row = old.find_run("peer-open")
+    method, problem = build_method(row.spec["method"], row.method), build_problem(row)
+    before = old.count(row.id)
+    with pytest.raises(Diverged, match="row 0"):
+        drive(old, row, problem, method)
+    assert old.count(row.id) == before
 
 
 def test_every_moved_target_is_a_method_of_that_class():

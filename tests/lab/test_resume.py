@@ -317,10 +317,18 @@ def test_a_failure_is_charged_where_a_run_that_skips_goes_on(db):
     counting = Counting(5, fail)
     for _ in range(2):
         with pytest.raises(errors.EvaluationFailed):
-            feasible.solve(toy(counting), "random-search", budget=10, store=db, name="r")
-        counting.at = counting.calls + 1
+            feasible.solve(
+                toy(counting), "random-search", budget=10, store=db, name="r", accept_changes=True
+            )
+        counting.plan = (counting.calls + 1, fail)
     result = feasible.solve(
-        toy(counting), "random-search", budget=10, store=db, name="r", on_failure="skip"
+        toy(counting),
+        "random-search",
+        budget=10,
+        store=db,
+        name="r",
+        on_failure="skip",
+        accept_changes=True,
     )
     assert counting.calls == result.spent["evaluations"] == 10
 

@@ -153,8 +153,9 @@ def as_nobody(work) -> None:
 @pytest.fixture
 def open_folder(tmp_path):
     """A folder that everybody may enter and nobody may write."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == tmp_path or folder.name.startswith(("pytest-", "popen-")):
+            folder.chmod(0o755)
     folder = tmp_path / "shared"
     folder.mkdir()
     yield folder

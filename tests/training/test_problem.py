@@ -78,7 +78,7 @@ def test_limits_are_measured_on_the_network():
     problem = line(limits={"sparsity": ">= 0.5", "parameters": "<= 2", "macs": "<= 1"})
     full, cut = problem.judge(weights(problem, 2, 1)), problem.judge(weights(problem, 0, 1))
     assert full.metrics == {"sparsity": 0.0, "parameters": 2.0, "macs": 1.0}
-    assert full.violations == {"sparsity": 0.5, "parameters": 0.0, "macs": 0.0}
+    assert full.violations == {"sparsity": 1.0, "parameters": 0.0, "macs": 0.0}
     assert not full.feasible
     assert cut.feasible
 

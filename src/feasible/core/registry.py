@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -441,6 +442,14 @@ def _module(path: str, what: str) -> Any:
         ) from error
 
 
+class _Source(SourceFileLoader):
+    """Reads a file itself: bytecode in a cache may be that of another text of one second before."""
+
+    def path_stats(self, path: str) -> Any:
+        """Say that nothing is known, so that no cache is asked."""
+        raise OSError(path)
+
+
 def _file_module(path: str) -> Any:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
@@ -449,7 +458,8 @@ def _file_module(path: str) -> Any:
     changed = file.stat().st_mtime_ns
     if getattr(sys.modules.get(name), "_feasible_changed", None) == changed:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
+    loader = _Source(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     if spec is None or spec.loader is None:
         raise UnknownName(f"file '{path}' cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)

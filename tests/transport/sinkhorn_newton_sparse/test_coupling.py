@@ -60,7 +60,10 @@ def test_a_batch_has_gradients_too():
 @pytest.mark.parametrize("cost", COSTS)
 def test_the_value_of_clouds_has_its_gradient_in_the_points(cost):
     rng = np.random.default_rng(100)
-    x, y = (torch.tensor(rng.normal(size=(n, 3)), requires_grad=True) for n in (6, 5))
+    drawn = [rng.normal(size=(n, 3)) for n in (6, 5)]
+    if cost == "jensenshannon":  # points are distributions there
+        drawn = [np.abs(p) + 0.1 for p in drawn]
+    x, y = (torch.tensor(p, requires_grad=True) for p in drawn)
     assert torch.autograd.gradcheck(
         lambda x, y: sinkhorn_newton_points(x, y, cost=cost, reg=0.1, tol=1e-13).value, (x, y)
     )
