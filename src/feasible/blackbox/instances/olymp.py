@@ -234,7 +234,7 @@ def experiment(table: str, form: Form = "emulator") -> BlackBox:
 
     Examples:
         >>> experiment("suzuki", "table")
-        BlackBox('suzuki-table', d=4)
+        BlackBox('suzuki-table', d=4, limits=[])
 
     References:
         F. Häse et al., Olympus: a benchmarking framework for noisy optimization and experiment

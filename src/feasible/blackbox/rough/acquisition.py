@@ -36,7 +36,7 @@ def log_h(u: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     Examples:
         >>> import numpy as np
         >>> log_h(np.array([0.0, -30.0])).round(4)
-        array([  -0.9189, -457.7246])
+        array([  -0.9189, -457.7247])
     """
     near, mid, far = np.maximum(u, -1.0), np.clip(u, -100.0, -1.0), np.minimum(u, -100.0)
     exact = np.log(np.exp(-0.5 * near**2) / ROOT_2_PI + near * ndtr(near))

@@ -274,7 +274,7 @@ def sinkhorn_newton_barycenter(
         >>> left, right = [0.0, 1, 0, 0, 0], [0.0, 0, 0, 1, 0]
         >>> found = sinkhorn_newton_barycenter([left, right], (x[:, None] - x) ** 2, reg=0.5)
         >>> np.round(found.mass, 3)
-        array([0.016, 0.118, 0.867, 0.118, 0.016])
+        array([0.   , 0.106, 0.787, 0.106, 0.   ])
 
     References:
         Benamou, Carlier, Cuturi, Nenna, Peyré, SIAM Journal on Scientific Computing 2015.

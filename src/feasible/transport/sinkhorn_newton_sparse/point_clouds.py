@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -28,7 +28,11 @@ from .sinkhorn_newton import sinkhorn_newton
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-COSTS = (
+REG, TOL = 1e-4, 1e-9
+"""Of Wasserstein distances: the entropy's weight as a share of the largest cost, and the error of
+the marginals.
+"""
+Named = Literal[
     "sqeuclidean",
     "euclidean",
     "cityblock",
@@ -39,27 +43,10 @@ COSTS = (
     "braycurtis",
     "jensenshannon",
     "hamming",
-)
+]
 """Cost names, as SciPy has them."""
-REG, TOL = 1e-4, 1e-9
-"""Of Wasserstein distances: the entropy's weight as a share of the largest cost, and the error of
-the marginals.
-"""
-Ground = (
-    Literal[
-        "sqeuclidean",
-        "euclidean",
-        "cityblock",
-        "chebyshev",
-        "cosine",
-        "correlation",
-        "canberra",
-        "braycurtis",
-        "jensenshannon",
-        "hamming",
-    ]
-    | Callable[[Any, Any], Any]
-)
+COSTS = get_args(Named)
+Ground = Named | Callable[[Any, Any], Any]
 """A name, or a function of x and y that returns their costs (n, m)."""
 
 
