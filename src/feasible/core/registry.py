@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from typing import Any
 
 from .errors import (
@@ -28,6 +26,7 @@ from .errors import (
 )
 from .extras import missing, named
 from .problem import Method, Problem
+from .userfile import file_module
 
 
 @dataclass(frozen=True)
@@ -413,7 +412,7 @@ def resolve_target(target: str, what: str = "") -> Any:
         MissingExtra: The module needs a package that is not installed.
     """
     path, _, attribute = target.rpartition(":")
-    module = _file_module(path) if path.endswith(".py") else _module(path, what)
+    module = file_module(path) if path.endswith(".py") else _module(path, what)
     value: Any = module
     for part in attribute.split("."):
         try:
@@ -440,45 +439,6 @@ def _module(path: str, what: str) -> Any:
         raise said or MissingExtra(
             f"'{path}' needs the package '{error.name}', which is not installed"
         ) from error
-
-
-class _Source(SourceFileLoader):
-    """Reads a file itself: bytecode in a cache may be that of another text of one second before."""
-
-    def path_stats(self, path: str) -> Any:
-        """Say that nothing is known, so that no cache is asked."""
-        raise OSError(path)
-
-
-def _file_module(path: str) -> Any:
-    file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise UnknownName(f"file '{path}' does not exist")
-    name = "feasible_user_" + re.sub(r"\W", lambda m: f"_{ord(m.group()):x}_", str(file))
-    changed = file.stat().st_mtime_ns
-    if getattr(sys.modules.get(name), "_feasible_changed", None) == changed:
-        return sys.modules[name]
-    loader = _Source(name, str(file))
-    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
-    if spec is None or spec.loader is None:
-        raise UnknownName(f"file '{path}' cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    module._feasible_changed = changed  # type: ignore[attr-defined]  # an edited file is read again
-    sys.modules[name] = module
-    sys.path.insert(0, str(file.parent))
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, FeasibleError):
-            raise ArgumentError(
-                f"file '{path}' cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        raise
-    finally:
-        if str(file.parent) in sys.path:
-            sys.path.remove(str(file.parent))
-    return module
 
 
 def default_method(problem: Problem, budget: Any, *, batches: bool = False) -> tuple[Method, str]:
