@@ -20,7 +20,7 @@ def public_names(
 
     Args:
         package: Its name.
-        file: Its `__init__.py`, beside which a stub lists the names. Where a name needs a package
+        file: Its `__init__.py`, whose `.pyi` lists the names. Where a name needs a package
             that is not installed, MissingExtra names the extra.
     """
     lookup, listing, names = lazy.attach_stub(package, file)
