@@ -1,4 +1,9 @@
-from . import blackbox as blackbox, training as training, transport as transport
+from . import (
+    blackbox as blackbox,
+    programs as programs,
+    training as training,
+    transport as transport,
+)
 from .api import race as race, reproduce as reproduce, solve as solve
 from .core import errors as errors
 from .core.budget import Budget as Budget, Resource as Resource, spend as spend

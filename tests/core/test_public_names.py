@@ -36,6 +36,7 @@ def test_the_public_names_are_those_of_the_design_and_nothing_else():
         "reproduce",
         "errors",
         "blackbox",
+        "programs",
         "transport",
         "training",
     }

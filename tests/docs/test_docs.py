@@ -53,6 +53,7 @@ PAGES = [
     "docs/transport/sinkhorn-newton-sparse.md",
     "docs/transport/sparse-ot.md",
     "docs/transport/transductive-clustering.md",
+    "docs/programs/index.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

