@@ -9,6 +9,7 @@ Begin to read at `run.py`, whose docstring has the algorithm.
 - `model.py`: `GP`, the Gaussian process, fitted by its marginal likelihood and priors.
 - `belief.py`: what the rows say of the objective: output warp, Student-t noise, open proposals.
 - `success.py`: what they say of the limits and of evaluations that fail.
+- `odds.py`: `Odds`, how likely a yes is: a process seen through a probit.
 - `acquisition.py`: log expected improvement, knowledge gradient, and the search for their maximum.
 - `local.py`: steps on smooth models about the best row.
 - `relay.py`: `Relay`, the Method that begins as hybrid-sqp and hands over to `RobustBO`.

@@ -119,14 +119,16 @@ class Inputs:
         return self.allowed(self.space.snap(moved))
 
     def apart(
-        self, x: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "k d"]
+        self, x: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "k d"], reach: float = APART
     ) -> Bool[np.ndarray, " n"]:
-        """(n,) True for points that are none of the rows."""
+        """(n,) True for points that lie further than this from all rows, in units of the box; by
+        default, points that are none of the rows.
+        """
         if not len(rows) or not len(x):
             return np.ones(len(x), dtype=bool)
         tree = cKDTree(self.space.unit(rows))
-        gap, _ = tree.query(self.space.unit(x), p=np.inf, distance_upper_bound=2 * APART)
-        return np.asarray(gap > APART)
+        gap, _ = tree.query(self.space.unit(x), p=np.inf, distance_upper_bound=2 * reach)
+        return np.asarray(gap > reach)
 
 
 __all__ = ["APART", "Inputs"]

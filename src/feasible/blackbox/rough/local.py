@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..problem import BlackBox
-from .inputs import APART, Inputs
+from .inputs import Inputs
 from .model import GP, Form
 from .state import Open, RobustState
 from .success import Limited, yes_no
@@ -64,7 +64,7 @@ def step(
     out = np.array([p.x for p in map(Open._make, state.pending.values())]).reshape(-1, space.d)
     rows = np.vstack([u[same][:, real], space.unit(out)[:, real]])
     far = np.full(len(rows), 1e-3 * radius)
-    far[: int(same.sum())][state.failed[same]] = max(APART, 0.1 * radius)
+    far[: int(same.sum())][state.failed[same]] = max(state.reach, 0.1 * radius)
     gap = np.abs(unit[:, None, real] - rows[None]).max(axis=2)
     keep = (gap > far).all(axis=1)
     if problem.known is not None:

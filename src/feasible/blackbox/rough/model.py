@@ -171,7 +171,7 @@ class GP:
         form, d = self.form, self.form.d
         k, slope = form.kernel_and_slope(theta, self.z, self.z)
         trend, noise = math.exp(theta[d + 1]) * self._products, math.exp(theta[d + 2]) * self.mult
-        factor, log_det = _factor(k + trend + np.diag(noise))
+        factor, log_det = factored(k + trend + np.diag(noise))
         a = cho_solve((factor, True), self.t, check_finite=False)
         w = _inverse(factor)
         w -= np.outer(a, a)
@@ -233,7 +233,7 @@ class GP:
         if mult is not None:
             self.mult = mult
         noise = np.diag(math.exp(self.theta[-1]) * self.mult)
-        self._cholesky, _ = _factor(self._prior_kernel + noise)
+        self._cholesky, _ = factored(self._prior_kernel + noise)
         self._weights = cho_solve((self._cholesky, True), self.t, check_finite=False)
         return self
 
@@ -308,7 +308,7 @@ class GP:
         return twin.condition(self.theta)
 
 
-def _factor(k: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n"], float]:
+def factored(k: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n"], float]:
     """Return the lower Cholesky factor and the log determinant, with as little jitter as needed."""
     unit = float(np.trace(k)) / len(k)
     for jitter in JITTERS:

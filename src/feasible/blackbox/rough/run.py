@@ -304,16 +304,16 @@ def _fresh(
     problem: BlackBox, inputs: Inputs, state: RobustState
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return what keeps the points that may be proposed: none of the rows or of the proposals that
-    are out; where a repeat gives a new value, none of the rows that failed.
+    are out; where a repeat gives a new value, none of the rows that failed; none close to these.
     """
-    rows = state.x
+    rows, failed, reach = state.x, state.x[state.failed], state.reach
     if state.noisy and not problem.free_repeats:
-        rows = rows[state.failed]
+        rows = failed
     elif state.pending:
         rows = np.vstack([rows, *[Open._make(p).x for p in state.pending.values()]])
 
     def fresh(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "k d"]:
-        return x[inputs.apart(x, rows)]
+        return x[inputs.apart(x, rows) & inputs.apart(x, failed, reach)]
 
     return fresh
 

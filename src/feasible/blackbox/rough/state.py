@@ -19,6 +19,10 @@ START, GLOBAL, LOCAL, AGAIN = range(4)
 """Kinds of proposals; the last one evaluates a row again, to see whether values repeat."""
 RADIUS, WIDEST = 0.1, 0.25
 """First and largest half-width of the region of local steps, in units of the box."""
+EDGE = 0.02, 0.2
+"""Nothing is proposed within the first, in units of the box, of a failed point, later within the
+second over the number of failures: so many failures mark an edge only so well.
+"""
 SAME = 1e-6
 """Values of one point that differ by more than this, in units of the values' spread, are noisy."""
 LARGEST = 1e100
@@ -108,6 +112,11 @@ class RobustState:
     def n(self) -> int:
         """Number of rows."""
         return len(self.f)
+
+    @property
+    def reach(self) -> float:
+        """Distance from a failed row within which nothing is proposed, in units of the box."""
+        return min(EDGE[0], EDGE[1] / max(int(self.failed.sum()), 1))
 
     def allowed(self, tolerance: float) -> Bool[np.ndarray, " n"]:
         """(n,) True for rows with an objective that keep to all limits."""

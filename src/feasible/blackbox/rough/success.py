@@ -1,7 +1,16 @@
 """What the rows say of the limits, and of evaluations that fail.
 
-A limit with values is modelled like the objective; of a limit that is only a yes or a no, and of
-whether an evaluation succeeds, the labels -1 and 1 are.
+A limit with values is modelled like the objective; of a limit that is only a yes or a no, the
+labels -1 and 1 are; of whether an evaluation succeeds, the odds.
+
+A failed evaluation teaches little and costs as much as another one, so that a product of
+improvement and probability buys too many of them: below a bar the probability counts by a high
+power, so that such a proposal is not made while a likelier one promises any improvement. The bar
+follows the outcomes: it rises with every failure and falls with every success.
+
+References:
+    The bar: I. Gibbs, E. Candes, Adaptive Conformal Inference Under Distribution Shift (NeurIPS
+    2021), equation 2.
 """
 
 from __future__ import annotations
@@ -17,6 +26,7 @@ from ..problem import BlackBox
 from .belief import MOST, some
 from .inputs import Inputs
 from .model import GP, Form
+from .odds import Odds
 from .state import RobustState
 
 if TYPE_CHECKING:
@@ -26,6 +36,26 @@ LABELS = 1e-2
 """Variance of the noise of labels, in squared standard deviations."""
 BLUR = 0.02
 """Added to the variance of a label where it becomes a probability."""
+WANTED, GAIN = 0.1, 0.15
+"""Share of evaluations that may fail, and by what the bar rises with a failure beyond it."""
+BARS = 0.5, 0.9
+"""The bar before the first failure, below which it never falls, and its largest value."""
+STEEP = 30.0
+"""By which power of the probability below the bar a proposal is worth less."""
+
+
+def bar(failed: Bool[np.ndarray, " n"]) -> float:
+    """How likely an evaluation must be to succeed, after these outcomes in their order.
+
+    Examples:
+        >>> import numpy as np
+        >>> bar(np.array([True, False, False]))
+        0.605
+    """
+    found = BARS[0]
+    for one in failed.tolist():
+        found = min(max(found + GAIN * (one - WANTED), BARS[0]), BARS[1])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +65,9 @@ class Limited:
     Attributes:
         inputs: Of the problem.
         values: Of limits with values, kept where they are <= 0.
-        labels: Of limits that are a yes or a no, and of success.
+        labels: Of limits that are a yes or a no.
+        success: Of success; None where nothing has failed, or everything.
+        bar: How likely a proposal must be to succeed.
         blind: Whether some yes/no limit has never been kept, so that nothing is known of where it
             is.
     """
@@ -43,6 +75,8 @@ class Limited:
     inputs: Inputs
     values: list[GP]
     labels: list[GP]
+    success: Odds | None
+    bar: float
     blind: bool
 
     def log_probability(
@@ -56,7 +90,7 @@ class Limited:
             labels: Whether yes/no limits and success count.
         """
         total = np.zeros(len(x))
-        if not len(x) or not (self.values or self.labels):
+        if not len(x) or not (self.values or self.labels or self.success):
             return total
         z = self.inputs.features(x)
         for gp in self.values if values else ():
@@ -65,6 +99,9 @@ class Limited:
         for gp in self.labels if labels else ():
             mean, variance = gp.predict(z)
             total += log_ndtr(mean / np.sqrt(variance + BLUR))
+        if labels and self.success is not None:
+            works = self.success.log_yes(z)
+            total += works + STEEP * np.minimum(works - math.log(self.bar), 0.0)
         return total
 
 
@@ -86,7 +123,9 @@ def limits(problem: BlackBox, inputs: Inputs, state: RobustState, refit: bool) -
         refit: Whether hyperparameters are fitted anew.
     """
     only = yes_no(problem) if state.n else np.empty(0, dtype=bool)
-    values, labels, blind = [], [], False
+    values: list[GP] = []
+    labels: list[GP] = []
+    blind = False
     for j, label in enumerate(only.tolist()):
         has = np.isfinite(state.g[:, j])
         column = state.g[has, j]
@@ -98,11 +137,8 @@ def limits(problem: BlackBox, inputs: Inputs, state: RobustState, refit: bool) -
             if kept.any() and not kept.all():
                 signs = np.where(kept, 1.0, -1.0)
                 labels.append(_fitted(inputs, state, f"g{j}", has, signs, True, refit))
-    if state.failed.any() and not state.failed.all():
-        every = np.ones(state.n, dtype=bool)
-        signs = np.where(state.failed, -1.0, 1.0)
-        labels.append(_fitted(inputs, state, "success", every, signs, True, refit))
-    return Limited(inputs, values, labels, blind)
+    success = _success(inputs, state, refit)
+    return Limited(inputs, values, labels, success, bar(state.failed), blind)
 
 
 def _fitted(
@@ -126,4 +162,18 @@ def _fitted(
     return gp
 
 
-__all__ = ["Limited", "limits", "yes_no"]
+def _success(inputs: Inputs, state: RobustState, refit: bool) -> Odds | None:
+    """Return the odds of success, with the hyperparameters of the last fit or new ones; None where
+    nothing has failed, or everything.
+    """
+    if not state.failed.any() or state.failed.all():
+        return None
+    rows = some(np.where(np.isfinite(state.f), state.f, np.inf), MOST)
+    form, z = Form(inputs.owner, inputs.category), inputs.features(state.x[rows])
+    odds, theta = Odds(form, z, ~state.failed[rows]), state.theta.get("odds")
+    odds = odds.fit(theta) if refit or theta is None else odds.condition(theta)
+    state.theta["odds"] = odds.theta
+    return odds
+
+
+__all__ = ["Limited", "bar", "limits", "yes_no"]
