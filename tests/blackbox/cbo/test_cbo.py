@@ -27,6 +27,7 @@ METHODS = [
     CBO(memory=True, batch=6, n_particles=20),
     CBO(noise="isotropic"),
     CBO(walls="reflect"),
+    CBO(walls="beyond", dt=0.1),
     CBO.paper(n_particles=20),
     Hopping(n_particles=20),
     Hopping(n_particles=20, scale=True, s=0.2, cooling=0.9, cool_every=2),

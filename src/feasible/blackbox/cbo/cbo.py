@@ -208,7 +208,7 @@ class CBO(CBOSettings, AskTell):
                 cloud,
                 generation.objective,
                 generation.constraints,
-                walls_of(problem, scaled, self.walls == "reflect"),
+                walls_of(problem, scaled, self.walls),
             )
             generation.renew(points_of(problem, cloud.points, scaled))
 
@@ -228,7 +228,7 @@ class CBO(CBOSettings, AskTell):
         cloud, rng, scaled = state.cloud, state.spare, self.scale and problem.space.bounded
         old = cloud.x[rng.integers(len(cloud.x), size=n)]
         x = self.drift.about(old, cloud.m, rng, cloud.sigma)
-        walls_of(problem, scaled, self.walls == "reflect").confine(x, old)
+        walls_of(problem, scaled, self.walls).confine(x, old)
         return points_of(problem, x, scaled)
 
 

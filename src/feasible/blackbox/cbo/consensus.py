@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 Schedule = tuple[str, float] | None
 """("multiply", factor), ("ess", fraction), or None for a constant alpha."""
+
+Kind = Literal["clip", "reflect", "beyond"]
+"""What happens to particles at the box; see `Walls`."""
+
+BEYOND = 0.5
+"""How far particles may leave the box, in units of its width, where they may."""
 
 HIGHEST = 1e15
 """alpha above which every consensus point is the best particle anyway."""
@@ -217,14 +223,23 @@ class Walls:
     Attributes:
         low: A number or (d,); None where the space is open.
         high: The same.
-        reflect: Mirror points at the box rather than clip them.
+        kind: At the box particles are clipped ("clip"), mirrored ("reflect"), or go on for up to
+            `BEYOND` of its width and are evaluated at the nearest point of it ("beyond").
         allowed: A test of points (n, d) -> (n,), or None.
     """
 
     low: float | Float[np.ndarray, " d"] | None = None
     high: float | Float[np.ndarray, " d"] | None = None
-    reflect: bool = False
+    kind: Kind = "clip"
     allowed: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def inside(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Where particles at x are evaluated: the nearest points of the box, in an array of their
+        own.
+        """
+        if self.low is None or self.high is None:
+            return x.copy()
+        return np.clip(x, self.low, self.high)
 
     def confine(
         self, x: Float[np.ndarray, "n d"], old: Float[np.ndarray, "n d"] | Float[np.ndarray, " d"]
@@ -233,10 +248,14 @@ class Walls:
         (allowed), at last undone.
         """
         if self.low is not None and self.high is not None:
-            if self.reflect:
-                fold(x, self.low, self.high)
-            np.maximum(x, self.low, out=x)
-            np.minimum(x, self.high, out=x)
+            low, high = self.low, self.high
+            if self.kind == "reflect":
+                fold(x, low, high)
+            elif self.kind == "beyond":
+                reach = BEYOND * (high - low)
+                low, high = low - reach, high + reach
+            np.maximum(x, low, out=x)
+            np.minimum(x, high, out=x)
         if self.allowed is not None:
             origin = np.broadcast_to(old, x.shape)
             bad = np.flatnonzero(~self.allowed(x))
@@ -280,7 +299,7 @@ def differences(
     j = np.arange(d)
     points[:, j, 0, j] += h
     points[:, j, 1, j] -= h
-    flat = points.reshape(-1, d)
+    flat = walls.inside(points.reshape(-1, d))
     walls.confine(flat, np.repeat(x, 2 * d, axis=0) if walls.allowed is not None else x[0])
     return flat
 

@@ -15,7 +15,7 @@ from ...core.ledger import Observations
 from ..asktell import Proposals
 from ..problem import BlackBox
 from ..space import sample_allowed
-from .consensus import Walls
+from .consensus import Kind, Walls
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -172,13 +172,13 @@ def coordinates_of(
     return problem.space.unit(x) if scaled else np.array(x, dtype=float)
 
 
-def walls_of(problem: BlackBox, scaled: bool, reflect: bool = False) -> Walls:
+def walls_of(problem: BlackBox, scaled: bool, kind: Kind = "clip") -> Walls:
     """The box and the known constraints in the method's coordinates."""
     known = problem.known
     allowed = None if known is None else lambda u: known(points_of(problem, u, scaled))
     if scaled:
-        return Walls(0.0, 1.0, reflect, allowed)
-    return Walls(problem.space.low, problem.space.high, reflect, allowed)
+        return Walls(0.0, 1.0, kind, allowed)
+    return Walls(problem.space.low, problem.space.high, kind, allowed)
 
 
 def first_cloud(

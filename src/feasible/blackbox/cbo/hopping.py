@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ...core.errors import ArgumentError, EvaluationFailed, NotFinite, ShapeErro
 from ...core.ledger import Observations
 from ..asktell import AskTell, Proposals
 from ..problem import BlackBox
-from .consensus import Walls, consensus, finite_energy, read_schedule, scheduled
+from .consensus import Kind, Walls, consensus, finite_energy, read_schedule, scheduled
 from .generation import Generation, Running, coordinates_of, points_of, start_of, walls_of
 from .penalty import Penalty
 
@@ -172,7 +172,7 @@ class Hopping(AskTell):
         alpha_schedule: As in `CBOSettings`.
         cooling: s is multiplied by this every `cool_every` hops; 1: never.
         cool_every: Hops.
-        walls: "clip" or "reflect" at the box.
+        walls: As in `CBOSettings`.
         scale: Work in the unit cube where the box is bounded; False as in the paper.
         rho: Weight of the constraints, see `Penalty`.
         rho_growth: Its growth.
@@ -196,7 +196,7 @@ class Hopping(AskTell):
     alpha_schedule: str | None = None
     cooling: float = 1.0
     cool_every: int = 100
-    walls: Literal["clip", "reflect"] = "clip"
+    walls: Kind = "clip"
     scale: bool = False
     rho: float = 1.0
     rho_growth: float = 1.2
@@ -211,7 +211,7 @@ class Hopping(AskTell):
         real("rho_growth", self.rho_growth, above=0)
         for name in ("rho", "tol"):
             real(name, getattr(self, name), least=0)
-        one_of("walls", self.walls, ("clip", "reflect"))
+        one_of("walls", self.walls, get_args(Kind))
         read_schedule(self.alpha_schedule)
 
     def start(
@@ -255,7 +255,7 @@ class Hopping(AskTell):
         """The first samples; nothing is spent."""
         scaled = self.scale and problem.space.bounded
         walls, spare = (
-            walls_of(problem, scaled, self.walls == "reflect"),
+            walls_of(problem, scaled, self.walls),
             np.random.default_rng(rng.integers(2**63)),
         )
         center = coordinates_of(problem, start_of(problem, rng)[None], scaled)
@@ -273,7 +273,7 @@ class Hopping(AskTell):
         def further(k: int) -> np.ndarray:
             scaled = self.scale and problem.space.bounded
             x = state.cloud.m + state.cloud.s * state.spare.standard_normal((k, problem.space.d))
-            walls_of(problem, scaled, self.walls == "reflect").confine(x, state.cloud.m)
+            walls_of(problem, scaled, self.walls).confine(x, state.cloud.m)
             return points_of(problem, x, scaled)
 
         return state.generation.hand_out(n, further)
@@ -290,7 +290,7 @@ class Hopping(AskTell):
                 state.cloud,
                 generation.objective,
                 generation.constraints,
-                walls_of(problem, scaled, self.walls == "reflect"),
+                walls_of(problem, scaled, self.walls),
             )
             generation.renew(points_of(problem, state.cloud.points, scaled))
 

@@ -122,7 +122,7 @@ class GradientDrift:
 
     def points(self, x: Float[np.ndarray, "n d"], walls: Walls) -> Float[np.ndarray, "m d"]:
         """The 2 n d points of the differences."""
-        return differences(x, self.h, walls)
+        return differences(walls.inside(x), self.h, walls)
 
     def __call__(
         self, cloud: Cloud, movers: Rows, energy: Float[np.ndarray, " m"], walls: Walls

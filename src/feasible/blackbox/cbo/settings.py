@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError
 from ..parts import part_of
-from .consensus import read_schedule
+from .consensus import Kind, read_schedule
 from .epochs import Epochs, Restart
 from .moves import Drift, GradientDrift, HardMemory, MemoryDrift, SoftMemory
 
@@ -61,7 +61,9 @@ class CBOSettings:
         patience: Such steps in a row before a restart.
         grow: Particles are multiplied by this at each restart, up to 1000; then memories, alpha
             and rho start anew.
-        walls: "clip" or "reflect" at the box.
+        walls: At the box particles are clipped ("clip"), mirrored ("reflect"), or go on for up to
+            half its width and are evaluated at the nearest point of it ("beyond": best where steps
+            are short, as in the presets; the default's long ones would stray).
         scale: Work in the unit cube where the box is bounded.
         spread: None starts uniformly in the box; a number starts from N(x0, spread^2).
         rho: Weight of the constraints, see `Penalty`.
@@ -97,7 +99,7 @@ class CBOSettings:
     restart: float | None = 1e-4
     patience: int = 3
     grow: float = 2.0
-    walls: Literal["clip", "reflect"] = "clip"
+    walls: Kind = "clip"
     scale: bool = True
     spread: float | None = None
     rho: float = 1.0
@@ -118,7 +120,7 @@ class CBOSettings:
                 "move away from the consensus"
             )
         one_of("noise", self.noise, ("anisotropic", "isotropic"))
-        one_of("walls", self.walls, ("clip", "reflect"))
+        one_of("walls", self.walls, get_args(Kind))
         if self.batch is not None and not 2 <= self.batch <= self.n_particles:
             raise ArgumentError(
                 f"batch={self.batch!r}: expected None or a whole number from 2 to "
@@ -154,6 +156,7 @@ class CBOSettings:
             "lam2": 0.4,
             "grow": 1.0,
             "restart": None,
+            "walls": "beyond",
             "scale": False,
         }
         return cls(**published | settings)
@@ -181,6 +184,7 @@ class CBOSettings:
             "restart": 1e-5,
             "patience": 1,
             "grow": 1.0,
+            "walls": "beyond",
             "scale": False,
             "spread": 1.0,
         }

@@ -13,7 +13,7 @@ import numpy as np
 from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, BoundsError, EvaluationFailed, NotFinite, ShapeError
 from ..space import Space
-from .consensus import Walls, finite_energy
+from .consensus import Kind, Walls, finite_energy
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -33,8 +33,8 @@ class SwarmMethod(Protocol):
         """Standard deviation of the starting points about x0."""
 
     @property
-    def walls(self) -> Any:
-        """ "clip" or "reflect"."""
+    def walls(self) -> Kind:
+        """What happens at the box, see `Walls`."""
 
     @property
     def tol(self) -> float:
@@ -103,9 +103,9 @@ class Swarm:
                 f"x0 has shape {start.shape}, expected ({d},), a point, or ({n}, {d}), one row for "
                 "each particle"
             )
-        self._walls = Walls(low, high, settings.walls == "reflect")
+        self._walls = Walls(low, high, settings.walls)
         first = _first(low, high, start, n, settings.spread, rng)
-        self._walls.confine(first, first)
+        first = self._walls.inside(first)
         self._state = settings.begin(first, rng, self._walls)
         self._none = np.empty((len(self._state.points), 0))
         self.x: Float[np.ndarray, " d"] = first[0].copy()
@@ -127,7 +127,7 @@ class Swarm:
 
     def ask(self) -> Float[np.ndarray, "n d"]:
         """The points to evaluate next: a copy, (n, d)."""
-        return self._state.points.copy()
+        return self._walls.inside(self._state.points)
 
     def tell(self, x: Float[np.ndarray, "n d"], f: Float[np.ndarray, " n"] | list[float]) -> None:
         """Take the values f (n,) of the points that `ask` gave, in their order; NaN counts as +inf.
@@ -159,7 +159,7 @@ class Swarm:
                 )
         self.nfev += n
         if least < self.fun and self._state.phase != "gradients":
-            self.x, self.fun = points[best].copy(), least
+            self.x, self.fun = self._walls.inside(points[best]), least
         if len(self._none) != n:
             self._none = np.empty((n, 0))
         self.settings.advance(self._state, energy, self._none, self._walls)
