@@ -47,14 +47,21 @@ def test_a_line_is_fitted_without_gradients():
     model, loss = line()
     optimizer = run(CBOptimizer(model, n_particles=50, batch=None, sigma=1.0, lr=0.3), loss, 300)
     assert loss().item() < 0.02
-    assert optimizer.evaluations == 300 * 50
+    assert optimizer.evaluations == 300 * (50 + 2)
     assert all(p.grad is None for p in model.parameters())
 
 
 def test_a_step_is_the_numpy_consensus_and_drift():
     model, loss = line()
     optimizer = CBOptimizer(
-        model, n_particles=8, batch=None, sigma=0.0, lr=0.25, alpha=3.0, restart=None
+        model,
+        n_particles=8,
+        batch=None,
+        sigma=0.0,
+        lr=0.25,
+        alpha=3.0,
+        restart=None,
+        answer="consensus",
     )
     before = particles(optimizer).clone()
     energy = []
@@ -111,6 +118,66 @@ def test_state_dict_round_trip_continues_exactly(partial):
     run(two, loss_two, 6)
     assert one.evaluations == two.evaluations
     torch.testing.assert_close(particles(one), particles(two), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_the_model_keeps_the_best_parameters_however_wildly_the_particles_shake(vectorized):
+    model, loss = line()
+    optimizer = CBOptimizer(
+        model, n_particles=8, batch=4, sigma=6.0, lr=1.0, vectorized=vectorized, seed=3
+    )
+    before = loss().item()
+    for _ in range(25):
+        told = optimizer.step(loss).item()
+        assert told == pytest.approx(loss().item(), rel=1e-4)
+        assert told <= before * (1 + 1e-6)
+        before = told
+
+
+def test_the_best_is_the_lowest_of_all_losses_that_the_closure_gave():
+    model, loss = line()
+    seen = []
+
+    def heard():
+        seen.append(loss().item())
+        return torch.tensor(seen[-1])
+
+    optimizer = CBOptimizer(model, n_particles=6, batch=3, sigma=3.0, vectorized=False)
+    run(optimizer, heard, 12)
+    assert len(seen) == optimizer.evaluations == 12 * (3 + 2)
+    assert loss().item() == pytest.approx(min(seen))
+
+
+def test_the_best_of_earlier_data_is_judged_anew_on_the_data_of_the_step():
+    model, loss = line()
+    optimizer = CBOptimizer(model, n_particles=40, batch=None, sigma=1.0, lr=0.3)
+    first = loss().item()
+    for k in range(60):
+        optimizer.step(lambda k=k: loss() + 10.0 * k)  # each step's losses exceed all before
+    assert loss().item() < 0.1 * first
+
+
+def test_the_consensus_is_the_answer_where_it_is_asked_for():
+    model, loss = line()
+    optimizer = CBOptimizer(model, n_particles=6, batch=3, answer="consensus")
+    run(optimizer, loss, 4)
+    assert optimizer.evaluations == 4 * 3
+    for p in model.parameters():
+        torch.testing.assert_close(optimizer.state[p]["consensus"], p.detach(), rtol=0, atol=0)
+
+
+def test_a_state_saved_before_the_best_was_kept_goes_on():
+    model, loss = line()
+    optimizer = run(CBOptimizer(model, n_particles=6, answer="consensus", batch=3), loss, 3)
+    saved = optimizer.state_dict()
+    for own in saved["state"].values():
+        own.pop("consensus", None)
+    other, loss = line()
+    other.load_state_dict(model.state_dict())
+    later = CBOptimizer(other, n_particles=6, batch=3)
+    later.load_state_dict(saved)
+    before = loss().item()
+    assert later.step(loss).item() <= before * (1 + 1e-6)
 
 
 def test_partial_batches_move_only_themselves():
@@ -178,6 +245,7 @@ def test_a_closure_that_cannot_be_vectorised_is_named():
         {"alpha": math.inf},
         {"sigma": -1.0},
         {"noise": "white"},
+        {"answer": "last"},
     ],
 )
 def test_bad_settings_are_refused(bad):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
-from ...core.checks import real
+from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, ShapeError
 from .epochs import remaining
 from .settings import CBOSettings
@@ -48,9 +48,9 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
     """Consensus-based optimisation of a model's parameters, from losses alone.
 
     One step takes the next mini-batch of particles, evaluates the closure once for each of them,
-    and moves all particles (partial=True: those of the mini-batch) toward their consensus, which
-    becomes the model's parameters. The defaults are those of `CBOSettings.learning()`. Memory: N
-    copies of the parameters.
+    and moves all particles (partial=True: those of the mini-batch) toward their consensus. After it
+    the model has the best parameters known. The defaults are those of `CBOSettings.learning()`.
+    Memory: N + 2 copies of the parameters.
 
     Args:
         params: An nn.Module (its particles are evaluated at once by torch.func.vmap), or parameters
@@ -70,6 +70,10 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         reduce: Whether `end_epoch` drops particles as they agree.
         vectorized: False evaluates one particle after the other, for closures that vmap cannot
             take.
+        answer: What the model has after a step. "best": the lowest loss among this step's
+            particles, the consensus before it and the best so far; these last two are evaluated
+            with the particles, by the same closure, so that it does not matter when the data
+            change. "consensus": the new consensus, which nobody evaluated; saves the two calls.
         seed: Of the optimiser's own random generator.
 
     Raises:
@@ -110,8 +114,10 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         cooling: bool = _LEARNING.cooling,
         reduce: bool = _LEARNING.reduce,
         vectorized: bool = True,
+        answer: Literal["best", "consensus"] = "best",
         seed: int = 0,
     ):
+        one_of("answer", answer, ("best", "consensus"))
         real("lam", lam, least=0)
         real("spread", spread, least=0)
         CBOSettings.learning(
@@ -128,6 +134,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
             "restart": restart,
             "cooling": cooling,
             "reduce": reduce,
+            "answer": answer,
         }
         generator = torch.Generator().manual_seed(seed)
         for p in self._parameters():
@@ -136,7 +143,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
                     f"params: got a tensor of {p.dtype}, expected floating-point parameters"
                 )
             start = p.detach()[None] + spread * _normal((n_particles, *p.shape), p, generator)
-            self.state[p] = {"particles": start}
+            self.state[p] = {"particles": start, "consensus": p.detach().clone()}
         order = torch.randperm(n_particles, generator=generator).tolist()
         self.state[SHARED] = {
             "generator": generator.get_state(),
@@ -156,15 +163,15 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
 
     @property
     def evaluations(self) -> int:
-        """Calls of the closure so far, one for each particle evaluated."""
+        """Calls of the closure so far, one for each particle, consensus or best evaluated."""
         return self.state[SHARED]["evaluations"]
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def step(  # type: ignore[override, unused-ignore]
         self, closure: Callable[[], Any] | None = None
     ) -> Tensor:
-        """Evaluate the next mini-batch of particles, move, set the parameters to the consensus.
-        Returns the lowest loss of the batch.
+        """Evaluate the next mini-batch of particles, move, set the parameters to the answer.
+        Returns the lowest loss seen in this step: with answer="best" that of the parameters.
         """
         if closure is None:
             raise ArgumentTypeError(
@@ -185,7 +192,9 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
                     f"lr * lam = {group['lr'] * group['lam']:g}: expected at most 2, above it the "
                     "particles move away"
                 )
-        loss = self._losses(closure, turn)
+        rows = self._rows(turn)
+        losses = self._losses(closure, rows)
+        loss = losses[: len(turn)]
         energy = torch.where(torch.isnan(loss), torch.inf, loss.double())
         least = energy.min()
         if not torch.isfinite(least):
@@ -199,7 +208,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
             if shared["alpha"]
             else known / known.sum()
         )
-        shared["evaluations"] += len(turn)
+        shared["evaluations"] += len(losses)
         shared["steps"] += 1
         means = {
             p: torch.einsum(
@@ -207,7 +216,9 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
             )
             for p in self._parameters()
         }
-        moved = max(float((means[p] - p).abs().max()) if p.numel() else 0.0 for p in means)
+        moved = max(
+            float((means[p] - self._consensus(p)).abs().max()) if p.numel() else 0.0 for p in means
+        )
         shake = (
             settings["restart"] is not None and shared["steps"] > 1 and moved < settings["restart"]
         )
@@ -229,9 +240,12 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
                     x.add_(_normal(tuple(x.shape), p, generator), alpha=push)
                 if movers is not None:
                     particles[movers.to(p.device)] = x
-                p.copy_(means[p])
+                self.state[p]["consensus"] = means[p]
         shared["generator"] = generator.get_state()
-        return least.to(loss)
+        best = int(torch.where(torch.isnan(losses), torch.inf, losses.double()).argmin())
+        for p in means:
+            p.copy_(rows[p][best] if settings["answer"] == "best" else means[p])
+        return losses[best]
 
     def end_epoch(self) -> None:
         """Algorithm E's end of an epoch e: sigma <- sigma log2(e + 1) / log2(e + 2), alpha <- 2
@@ -265,6 +279,10 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         """Return the parameters of all groups."""
         return [p for group in self.param_groups for p in group["params"]]
 
+    def _consensus(self, p: nn.Parameter) -> Tensor:
+        """Return the last consensus; states saved by version 0.1.0 have it in the parameters."""
+        return self.state[p].get("consensus", p)
+
     def _variance(self) -> float:
         """Return the variance of the particles, summed over all coordinates."""
         return float(
@@ -286,14 +304,21 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
             total = total + (x - m).flatten(1).square().sum(dim=1).double().cpu()
         return torch.sqrt(total)
 
-    def _losses(self, closure: Callable[[], Any], turn: Tensor) -> Float[Tensor, " b"]:
-        """Return the losses of some particles."""
+    def _rows(self, turn: Tensor) -> dict[Any, Tensor]:
+        """Return what is evaluated, by parameter: some particles; where the best is the answer,
+        then the consensus and the best so far.
+        """
+        found = {p: self.state[p]["particles"][turn.to(p.device)] for p in self._parameters()}
+        if self._settings["answer"] == "consensus":
+            return found
+        return {p: torch.cat([x, self._consensus(p)[None], p[None]]) for p, x in found.items()}
+
+    def _losses(self, closure: Callable[[], Any], rows: dict[Any, Tensor]) -> Float[Tensor, " b"]:
+        """Return the losses of rows of parameters."""
+        count = len(rows[self._parameters()[0]])
         if self._vectorized and self._model is not None:
-            mine = {id(p) for p in self._parameters()}
             stacked = {
-                f"model.{name}": self.state[p]["particles"][turn.to(p.device)]
-                for name, p in self._model.named_parameters()
-                if id(p) in mine
+                f"model.{name}": rows[p] for name, p in self._model.named_parameters() if p in rows
             }
             closed = _Closed(self._model, closure)
             try:
@@ -309,16 +334,16 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         else:
             held = [p.detach().clone() for p in self._parameters()]
             try:
-                rows = []
-                for i in turn.tolist():
-                    for p in self._parameters():
-                        p.copy_(self.state[p]["particles"][i])
-                    rows.append(torch.as_tensor(closure()).detach())
+                found = []
+                for i in range(count):
+                    for p, values in rows.items():
+                        p.copy_(values[i])
+                    found.append(torch.as_tensor(closure()).detach())
             finally:
                 for p, value in zip(self._parameters(), held, strict=True):
                     p.copy_(value)
-            loss = torch.stack(rows)
-        if loss.shape != (len(turn),):
+            loss = torch.stack(found)
+        if loss.shape != (count,):
             raise ShapeError(
                 f"closure returned shape {tuple(loss.shape[1:])}, expected a scalar loss"
             )
