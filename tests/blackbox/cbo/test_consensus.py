@@ -154,6 +154,14 @@ def test_confined_points_lie_in_the_box_and_inner_points_do_not_move(x, kind):
     np.testing.assert_array_equal(y[inside], x[inside])
 
 
+def test_particles_go_on_for_half_the_width_of_the_box_and_are_evaluated_at_its_nearest_point():
+    walls = Walls(-1.0, 1.0, "beyond")
+    x = np.array([[0.3, 1.7, -5.0]])
+    walls.confine(x, x[0])
+    assert x.tolist() == [[0.3, 1.7, -2.0]]
+    assert walls.inside(x).tolist() == [[0.3, 1.0, -1.0]]
+
+
 def test_reflection_mirrors_at_the_wall():
     x = np.array([[1.25], [-1.5], [3.25]])
     Walls(-1.0, 1.0, "reflect").confine(x, np.zeros(1))
@@ -170,9 +178,11 @@ def test_a_step_out_of_the_allowed_set_is_shortened():
     assert x[1, 1] == pytest.approx(1.0, abs=1e-3)
 
 
-def test_differences_of_a_quadratic_are_its_gradient_also_at_a_wall():
+@pytest.mark.parametrize("kind", ["clip", "reflect", "beyond"])
+def test_differences_of_a_quadratic_are_its_gradient_also_at_a_wall(kind):
     x = np.array([[0.2, -0.7], [0.0, 1.0]])
-    points = differences(x, 1e-3, Walls(-1.0, 1.0))
+    points = differences(x, 1e-3, Walls(-1.0, 1.0, kind))
+    assert (np.abs(points) <= 1).all()
     assert points.shape == (8, 2)
     g = gradient(points, (points**2).sum(axis=1), 2)
     np.testing.assert_allclose(g, 2 * x, atol=2e-3)

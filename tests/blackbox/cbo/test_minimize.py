@@ -48,6 +48,39 @@ def test_the_same_seed_gives_the_same_answer_and_the_callers_array_is_not_kept()
     assert (a.x != c.x).all()
 
 
+def test_the_box_moves_no_particle_that_strays_less_than_half_its_width():
+    low, high = np.array([-1.0, 0.2, 0.0]), np.array([1.0, 2.0, np.inf])
+    x0 = np.random.default_rng(0).uniform(low, [1.0, 2.0, 3.0], (40, 3))
+    shown = []
+
+    def run(f, **options):
+        method = CBO.paper(n_particles=40, dt=0.1)
+        return cbo_minimize(f, x0=x0, method=method, max_evals=1000, **options)
+
+    free = run(lambda x: shown.append(x) or bowl(np.clip(x, low, high)))
+    strayed = run(bowl, bounds=Bounds(low, high))
+    np.testing.assert_allclose(strayed.consensus_path, free.consensus_path, atol=1e-9)
+    assert strayed.fun == pytest.approx(free.fun)
+    assert ((strayed.x >= low) & (strayed.x <= high)).all()
+    assert sum((x < low).any(axis=1).sum() for x in shown) > 10  # of 1,000, they did stray
+
+
+@pytest.mark.parametrize("method", [CBO.paper(dt=0.1), CBO.paper(dt=0.1, memory=True)])
+def test_a_minimum_in_a_corner_is_met(method):
+    corner = np.array([3.0, -3.0, 3.0])
+    found = [
+        cbo_minimize(
+            lambda x: ((x - corner) ** 2).sum(axis=1),
+            bounds=[(-3, 3)] * 3,
+            method=method,
+            max_evals=6000,
+            seed=s,
+        ).fun
+        for s in range(9)
+    ]
+    assert np.median(found) < 1e-6
+
+
 def test_scalar_functions_and_nan_values_are_taken():
     def f(x):
         return math.nan if x[0] < 0 else float(bowl(x))
