@@ -85,14 +85,13 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
 
     Examples:
         >>> import torch
-        >>> model = torch.nn.Linear(1, 1)
+        >>> model = torch.nn.Linear(1, 1, bias=False)
         >>> x = torch.linspace(-1, 1, 20)[:, None]
-        >>> optimizer = CBOptimizer(model, n_particles=50, batch=None)
-        >>> first = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
+        >>> optimizer = CBOptimizer(model, n_particles=50, batch=None, lr=0.3)
         >>> for _ in range(40):
-        ...     last = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
-        >>> bool(last < first)
-        True
+        ...     loss = optimizer.step(lambda: ((model(x) - 2 * x) ** 2).mean())
+        >>> round(model.weight.item(), 2)
+        2.0
 
     References:
         arXiv 2306.09778, algorithm E (the companion code's learning mode).
