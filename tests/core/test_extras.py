@@ -104,6 +104,7 @@ for name, entry in methods().items():
         *("random-search", "sobol-search"),
         *("differential-evolution", "cobyqa", "cobyla", "slsqp", "trust-constr", "l-bfgs-b"),
         *("nelder-mead", "scipy-assignment"),
+        *("scipy-slsqp", "scipy-trust-constr", "scipy-cobyqa"),
     }
 
 

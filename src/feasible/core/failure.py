@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import WorkerTraceback
 
+F = TypeVar("F", bound=Callable[..., Any])
 OURS = str(Path(__file__).parents[1])
 """The folder of this package."""
 
@@ -64,6 +68,28 @@ class Failure:
     def __setstate__(self, state: tuple[str, str, str]) -> None:
         self.line, self.trace, self.hint = state
         self.error = None
+
+
+def users_own(function: F) -> F:
+    """A user's function whose exceptions are marked as the user's, so that no method's settings are
+    blamed for them.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            with suppress(AttributeError):  # of an exception with slots
+                error.of_the_user = True  # type: ignore[attr-defined]
+            raise
+
+    return call  # type: ignore[return-value]
+
+
+def is_users_own(error: BaseException) -> bool:
+    """Whether an exception came out of a function of the user's that `users_own` has marked."""
+    return bool(getattr(error, "of_the_user", False))
 
 
 def _outside(trace: TracebackType | None) -> TracebackType | None:

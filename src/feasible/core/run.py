@@ -13,6 +13,7 @@ from .active import Run as Run, active_run as active_run, stop as stop
 from .budget import CLOCK, active_meter
 from .checks import shown, whole
 from .errors import ArgumentError, FeasibleError, Stalled, StopRun
+from .failure import is_users_own
 from .problem import Method
 from .registry import is_peer
 from .result import Result
@@ -124,6 +125,8 @@ def _blamed(method: Method, error: Exception) -> str | None:
         for f in dataclasses.fields(method)
         if (now := shown(vars(method)[f.name])) != shown(f.default)
     ]
+    if is_users_own(error):
+        return None
     foreign = is_peer(type(method)) or isinstance(error, (MemoryError, OverflowError))
     if not (foreign and changed):
         return None

@@ -1,6 +1,6 @@
 """What the programs room offers by name: the entries of its folders, one after the other."""
 
 from ..core.registry import Catalogue
-from .default import choose
+from .default import choose, table
 
-CATALOGUE = Catalogue.of_room(__package__, choose, {})
+CATALOGUE = Catalogue.of_room(__package__, choose, {}, choosing=table)

@@ -8,10 +8,23 @@ if TYPE_CHECKING:
     from ..core.budget import Budget
     from ..core.problem import Problem
 
-DEFAULTS: dict[str, tuple[str, str]] = {}
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "Program": (
+        "nlp",
+        "it asks one solver after the other and checks each answer by the KKT conditions with "
+        "multipliers of its own; `feasible explain default` has the order",
+    ),
+}
 """Problem class -> its default method and why."""
 
 
 def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
     """The default method of a kind of problem, and why; None where there is none yet."""
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
+
+
+def table() -> list[tuple[str, str, str]]:
+    """The order in which `nlp` asks solvers, as (situation, solvers, evidence)."""
+    from .nlp.order import ORDER
+
+    return [(row.situation, ", then ".join(row.solvers), row.evidence) for row in ORDER]

@@ -1,0 +1,5 @@
+"""Ready-made programs of the literature. Begin to read in `hock_schittkowski`."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

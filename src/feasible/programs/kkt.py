@@ -1,0 +1,160 @@
+"""How far a point is from a Karush-Kuhn-Tucker point, by multipliers of the judge's own.
+
+For  min f(x)  s.t.  low <= c(x) <= high,  xl <= x <= xu  and the Lagrangian
+L = f + y . c + z . x  (y, z >= 0 at an upper limit, <= 0 at a lower one), the multipliers are
+
+    argmin  |g + J' y + z|^2 + sum (multiplier_i slack_i)^2
+
+over those signs: a bounded least-squares problem. Complementarity stands in it as rows of its own,
+so nothing has to be called active or inactive by a tolerance. What a solver says of its multipliers
+plays no part.
+
+References:
+    J. Nocedal, S. J. Wright, Numerical Optimization (2006), (12.34).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import linalg, optimize, sparse as sp
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+DENSE = 4_000_000
+"""Entries of the least-squares matrix up to which it is solved densely, by active sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What shows how far a point is from stationary.
+
+    Attributes:
+        multipliers: (m,) of the rows: >= 0 at an upper limit, <= 0 at a lower one.
+        of_bounds: (n,) of the variables, with the same signs.
+        stationarity: max |g + J' y + z| / max(1, max |g|).
+        slackness: max |multiplier_i slack_i| / max(1, max |g|).
+    """
+
+    multipliers: Float[np.ndarray, " m"]
+    of_bounds: Float[np.ndarray, " n"]
+    stationarity: float
+    slackness: float
+
+    @property
+    def residual(self) -> float:
+        """The larger of both."""
+        return max(self.stationarity, self.slackness)
+
+
+def certificate(
+    gradient: Float[np.ndarray, " n"],
+    jacobian: sp.csr_array,
+    values: Float[np.ndarray, " m"],
+    limits: tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]],
+    x: Float[np.ndarray, " n"],
+    bounds: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+) -> Certificate:
+    """The multipliers that explain the gradient best, and what they leave unexplained.
+
+    Args:
+        gradient: (n,) of f.
+        jacobian: (m, n) of c.
+        values: (m,) c(x).
+        limits: (m,) low and (m,) high; equal for an equality.
+        x: (n,) where.
+        bounds: (n,) xl and (n,) xu.
+    """
+    n, m = len(x), len(values)
+    low, high = limits
+    fixed = bounds[0] == bounds[1]
+    free = np.flatnonzero(~fixed)
+    equal = np.flatnonzero(low == high)
+    sides = []  # (matrix of columns, slack, rows or variables, sign)
+    for sign, gap, of_row in (
+        (1.0, high - values, low != high),
+        (-1.0, values - low, low != high),
+    ):
+        which = np.flatnonzero(of_row & np.isfinite(gap))
+        sides.append((sign * jacobian[which].T, np.maximum(gap[which], 0.0), which, sign))
+    identity = sp.csr_array(sp.identity(n))
+    for sign, gap in ((1.0, bounds[1] - x), (-1.0, x - bounds[0])):
+        which = np.flatnonzero(~fixed & np.isfinite(gap))
+        sides.append((sign * identity[which].T, np.maximum(gap[which], 0.0), which, sign))
+    columns = sp.csr_array(sp.hstack([s[0] for s in sides]))[free]
+    slack = np.concatenate([s[1] for s in sides])
+    of_equal = sp.csr_array(jacobian[equal].T)[free]
+    if (len(free) + len(slack)) * (len(slack) + len(equal)) <= DENSE:
+        signed, plain = _dense(gradient[free], columns.toarray(), slack, of_equal.toarray())
+    else:
+        signed, plain = _sparse(gradient[free], columns, slack, of_equal)
+    y, z = np.zeros(m), np.zeros(n)
+    y[equal] = plain
+    begin = 0
+    for k, (_, gap, which, sign) in enumerate(sides):
+        part = signed[begin : begin + len(gap)]
+        (y if k < 2 else z)[which] += sign * part
+        begin += len(gap)
+    left = gradient[free] + columns @ signed + of_equal @ plain
+    z[fixed] = -(gradient + jacobian.T @ y)[fixed]
+    scale = max(1.0, float(np.abs(gradient).max(initial=0.0)))
+    return Certificate(
+        y,
+        z,
+        float(np.abs(left).max(initial=0.0)) / scale,
+        float(np.abs(signed * slack).max(initial=0.0)) / scale,
+    )
+
+
+def _dense(
+    gradient: Float[np.ndarray, " f"],
+    columns: Float[np.ndarray, "f s"],
+    slack: Float[np.ndarray, " s"],
+    of_equal: Float[np.ndarray, "f e"],
+) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " e"]]:
+    """Solve by active sets, after the equalities' free multipliers were projected out."""
+    basis = np.zeros((len(gradient), 0))
+    if of_equal.size:
+        q, r, _ = linalg.qr(of_equal, mode="economic", pivoting=True)
+        size = np.abs(np.diag(r))
+        basis = q[:, : int((size > 1e-12 * size.max(initial=0.0)).sum())]
+
+    def projected(a: np.ndarray) -> np.ndarray:
+        return a - basis @ (basis.T @ a)
+
+    a = np.vstack([projected(columns), np.diag(slack)])
+    b = np.concatenate([-projected(gradient), np.zeros(len(slack))])
+    norm = np.linalg.norm(a, axis=0)
+    usable = norm > 1e-12 * np.maximum(1.0, np.linalg.norm(columns, axis=0))
+    signed = np.zeros(len(slack))
+    if usable.any():
+        scaled = a[:, usable] / norm[usable]
+        try:
+            found = optimize.nnls(scaled, b, maxiter=20 * scaled.shape[1] + 100)[0]
+        except RuntimeError:  # its active set went round in circles
+            found = optimize.lsq_linear(scaled, b, (0, np.inf), tol=1e-14).x
+        signed[usable] = found / norm[usable]
+    plain = np.zeros(of_equal.shape[1])
+    if of_equal.size:
+        plain = np.linalg.lstsq(of_equal, -(gradient + columns @ signed), rcond=1e-12)[0]
+    return signed, plain
+
+
+def _sparse(
+    gradient: Float[np.ndarray, " f"],
+    columns: sp.csr_array,
+    slack: Float[np.ndarray, " s"],
+    of_equal: sp.csr_array,
+) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " e"]]:
+    """Solve by an interior method with sparse products only."""
+    empty = sp.csr_array((len(slack), of_equal.shape[1]))
+    a = sp.vstack([sp.hstack([columns, of_equal]), sp.hstack([sp.diags_array(slack), empty])])
+    b = np.concatenate([-gradient, np.zeros(len(slack))])
+    low = np.concatenate([np.zeros(len(slack)), np.full(of_equal.shape[1], -np.inf)])
+    found = optimize.lsq_linear(
+        sp.csr_array(a), b, (low, np.inf), lsq_solver="lsmr", lsmr_tol=1e-12, tol=1e-12
+    ).x
+    return found[: len(slack)], found[len(slack) :]

@@ -1,0 +1,57 @@
+"""Which solvers `nlp` tries on which program, in which order, and why: a table to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..problem import Program
+
+SMALL = 200
+"""Variables up to which a dense quasi-Newton matrix is cheap beside the functions."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        situation: In words.
+        holds: Whether a program is in it.
+        solvers: Registered methods with settings, the first to be tried first.
+        evidence: What says so.
+    """
+
+    situation: str
+    holds: Callable[[Program], bool]
+    solvers: tuple[str, ...]
+    evidence: str
+
+
+SLSQP = "scipy-slsqp[ftol=1e-9,maxiter=500]"
+ORDER = (
+    Row(
+        "second derivatives are given",
+        lambda problem: problem.functions.second_order,
+        ("ipopt", "uno", SLSQP, "scipy-trust-constr"),
+        "84 development problems of CUTEst: `python -m benchmarks.programs show --develop`",
+    ),
+    Row(
+        f"first derivatives or none, up to {SMALL} variables",
+        lambda problem: problem.n <= SMALL,
+        ("ipopt", SLSQP, "scipy-trust-constr"),
+        "the same without Hessians: `python -m benchmarks.programs show --develop --first`",
+    ),
+    Row(
+        f"first derivatives or none, more than {SMALL} variables",
+        lambda problem: True,
+        ("ipopt", "scipy-trust-constr", SLSQP),
+        "not raced: SLSQP's matrices are dense, and a step of it takes O(n^3)",
+    ),
+)
+"""The first row that applies counts."""
+
+
+def order(problem: Program) -> Row:
+    """The row of a program."""
+    return next(row for row in ORDER if row.holds(problem))

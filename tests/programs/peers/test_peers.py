@@ -1,0 +1,188 @@
+"""Other libraries' solvers see the problem that was stated, and nothing they meet is swallowed."""
+
+from __future__ import annotations
+
+import cyipopt
+import numpy as np
+import pytest
+from scipy import optimize
+from scipy.optimize import NonlinearConstraint
+
+import feasible
+from feasible.core.registry import methods
+from feasible.programs import Program
+from feasible.programs.instances import hock_schittkowski
+
+NAMES = sorted(e.name for e in methods().values() if e.solves == "Program" and e.peer)
+DERIVATIVES = [n for n in NAMES if n != "scipy-cobyqa"]
+
+
+def rosen_suzuki(seen=None, **replaced):
+    """A program of four variables, whose function notes the points that it is asked for."""
+    source = hock_schittkowski("hs43")
+    limits = source.constraints["positive"]
+
+    def fun(x):
+        if seen is not None:
+            seen.append(x.copy())
+        return source.fun(x)
+
+    given = {"fun": fun, "jac": source.jac, "hess": source.hess, "limits": limits.fun} | replaced
+    rows = NonlinearConstraint(given["limits"], 0, np.inf, jac=limits.jac, hess=limits.hess)
+    return Program(
+        given["fun"],
+        source.x0,
+        jac=given["jac"],
+        hess=given["hess"],
+        bounds=[(-5, 5)] * 4,
+        constraints={"limits": rows},
+    )
+
+
+def distinct(points):
+    """Points in the order in which they first came."""
+    return list(dict.fromkeys(p.tobytes() for p in points))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_solves_a_small_program(name):
+    result = feasible.solve("hs71", name, budget={"evaluations": 2000})
+    assert result.verdict.objective == pytest.approx(17.0140172891563, rel=1e-5)
+    assert result.verdict.feasible
+    assert result.verdict.residual < 1e-4
+    assert len(result.trail) > 2  # what it offers on its way is judged
+
+
+@pytest.mark.parametrize("method", ["SLSQP", "trust-constr", "COBYQA"])
+def test_scipy_sees_the_points_that_it_would_see_if_it_were_called_directly(method, monkeypatch):
+    through: list[np.ndarray] = []
+    problem = rosen_suzuki(through)
+    monkeypatch.setattr(Program, "judge", lambda self, answer: feasible.Verdict(0.0))
+    through.clear()
+    feasible.solve(problem, f"scipy-{method.lower()}", budget={"evaluations": 5000})
+
+    direct: list[np.ndarray] = []
+    same = rosen_suzuki(direct)
+    direct.clear()
+    rows = same.constraints["limits"]
+    derivatives = {} if method == "COBYQA" else {"jac": same.jac}
+    if method == "trust-constr":
+        derivatives["hess"] = same.hess
+    optimize.minimize(
+        same.fun,
+        same.x0,
+        method=method,
+        bounds=optimize.Bounds(same.low, same.high),
+        constraints=[rows],
+        **derivatives,
+    )
+    assert len(distinct(through)) > 5
+    assert distinct(through) == distinct(direct)
+
+
+def test_ipopt_sees_the_points_that_it_would_see_if_it_were_called_directly(monkeypatch):
+    through: list[np.ndarray] = []
+    problem = rosen_suzuki(through)
+    monkeypatch.setattr(Program, "judge", lambda self, answer: feasible.Verdict(0.0))
+    through.clear()
+    feasible.solve(problem, "ipopt", budget={"evaluations": 5000})
+
+    direct: list[np.ndarray] = []
+    same = rosen_suzuki(direct)
+    rows = same.constraints["limits"]
+    tri = np.tril_indices(4)
+
+    class Direct:
+        objective = staticmethod(same.fun)
+        gradient = staticmethod(same.jac)
+        constraints = staticmethod(rows.fun)
+        jacobian = staticmethod(lambda x: rows.jac(x).ravel())
+        hessianstructure = staticmethod(lambda: tri)
+
+        def hessian(self, x, y, sigma):
+            return (sigma * same.hess(x) + rows.hess(x, y))[tri]
+
+    direct.clear()
+    nlp = cyipopt.Problem(
+        4, 3, problem_obj=Direct(), lb=same.low, ub=same.high, cl=np.zeros(3), cu=np.full(3, np.inf)
+    )
+    nlp.add_option("print_level", 0)
+    nlp.add_option("sb", "yes")
+    nlp.solve(same.x0)
+    assert len(distinct(through)) > 5
+    assert distinct(through) == distinct(direct)
+
+
+class Broken(Exception):
+    """An exception of the user's own."""
+
+
+@pytest.mark.parametrize("where", ["fun", "limits", "jac"])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exception_of_the_users_function_travels_on(name, where, monkeypatch):
+    if where == "jac" and name == "scipy-cobyqa":
+        where = "fun"
+    source, calls = hock_schittkowski("hs43"), []
+    own = {"fun": source.fun, "jac": source.jac, "limits": source.constraints["positive"].fun}
+
+    def breaks(x):
+        calls.append(1)
+        if len(calls) > 2:
+            raise Broken(where)
+        return own[where](x)
+
+    monkeypatch.setattr(Program, "judge", lambda self, answer: feasible.Verdict(0.0))
+    problem = rosen_suzuki(**{where: breaks})
+    with pytest.raises(Broken, match=where):
+        feasible.solve(problem, name, budget={"evaluations": 500})
+    assert len(calls) == 3  # after it nothing more is asked
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"casadi-sqpmethod"}))
+def test_a_step_out_of_the_domain_is_shortened(name):
+    """min 3 x - log x from x = 4, where a Newton step leads below 0. (casadi's SQP gives up.)"""
+
+    def fun(x):
+        return 3 * x[0] - np.log(x[0]) if x[0] > 0 else np.nan
+
+    problem = Program(
+        fun, [4.0], jac=lambda x: np.array([3 - 1 / x[0]]), hess=lambda x: np.array([[x[0] ** -2]])
+    )
+    result = feasible.solve(problem, name, budget={"evaluations": 500})
+    assert result.answer.x == pytest.approx([1 / 3], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_budget_ends_a_solver_with_the_best_that_it_had(name):
+    result = feasible.solve("hs71", name, budget={"evaluations": 4})
+    assert result.spent["evaluations"] <= 4
+    assert "budget used up" in result.stopped
+    assert result.answer is not None
+
+
+@pytest.mark.parametrize("name", ["ipopt", "uno"])
+def test_a_solve_that_begins_at_its_answer_takes_less(name):
+    cold = feasible.solve("hs71", name, budget={"evaluations": 200})
+    problem = hock_schittkowski("hs71")
+    warm = Program(
+        problem.fun,
+        cold.answer.x,
+        jac=problem.jac,
+        hess=problem.hess,
+        bounds=problem.bounds,
+        constraints=problem.constraints,
+        multipliers=cold.answer.multipliers,
+    )
+    again = feasible.solve(warm, name, budget={"evaluations": 200})
+    assert again.spent["gradients"] < cold.spent["gradients"]
+    assert again.verdict.objective == pytest.approx(cold.verdict.objective, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_differences_of_values_are_enough(name):
+    exact = rosen_suzuki()
+    rows = {"limits": {"type": "ineq", "fun": exact.constraints["limits"].fun}}
+    problem = Program(exact.fun, exact.x0, constraints=rows)
+    result = feasible.solve(problem, name, budget={"evaluations": 20000})
+    assert result.verdict.objective == pytest.approx(-44, abs=1e-2)
+    assert "gradients" not in result.spent
