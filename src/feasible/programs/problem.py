@@ -451,9 +451,14 @@ class Program(Problem):
         return [*lines, f"Hessian of the Lagrangian: {second}"]
 
     def facts(self) -> dict[str, Any]:
-        """Its size."""
+        """Its variables with their bounds, and the rows of each constraint."""
+        bounds = zip(self.low.tolist(), self.high.tolist(), strict=True)
         return {
-            "variables": self.n,
+            "variables": [
+                {"name": f"x[{i}]", "low": low, "high": high}
+                for i, (low, high) in enumerate(bounds)
+            ],
+            "limits": {r.name: r.size for r in self.rows},
             "constraints": self.m,
             "equalities": int(self.equalities.sum()),
         }
