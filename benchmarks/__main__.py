@@ -37,6 +37,7 @@ NAMES = (
     "recipes",
     "schedules",
     "lion_k",
+    "graphs",
 )
 
 

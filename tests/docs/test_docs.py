@@ -54,6 +54,7 @@ PAGES = [
     "docs/transport/sparse-ot.md",
     "docs/transport/transductive-clustering.md",
     "docs/programs/index.md",
+    "docs/programs/notears-topo.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

@@ -52,6 +52,14 @@ OWN = {
     "autolrs": ({"tau": 40, "tau_ratio": 0.25, "k": 2, "tau_max": 40}, 50),
     "autolrs-adam": ({"tau": 40, "tau_ratio": 0.25, "k": 2, "tau_max": 40}, 50),
     "hesso-cric": ({}, 60),
+    "topo": ({}, 5000),
+    "topo-random": ({}, 5000),
+    "topo-networks": ({"train_steps": 40}, 6),
+    "dagma": ({"warm_iter": 100, "max_iter": 200}, 5),
+    "dagma-networks": ({"warm_iter": 20, "max_iter": 40}, 5),
+    "castle-notears": ({"max_iter": 2}, 5),
+    "castle-notears-networks": ({"max_iter": 1}, 5),
+    "castle-golem": ({"steps": 50}, 5),
 }
 """Settings and budgets of single methods."""
 

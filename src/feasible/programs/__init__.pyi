@@ -3,6 +3,15 @@ from .instances import hock_schittkowski as hock_schittkowski, s2mpj as s2mpj
 from .kkt import Certificate as Certificate, certificate as certificate
 from .minimize import minimize as minimize
 from .nlp import NLP as NLP
+from .notears_topo.problem import (
+    DAGLearning as DAGLearning,
+    Graph as Graph,
+    NeuralDAGLearning as NeuralDAGLearning,
+)
+from .notears_topo.run import Topo as Topo, TopoNetworks as TopoNetworks
+from .notears_topo.settings import TopoSettings as TopoSettings
+from .notears_topo.topo import topo as topo
+from .notears_topo.topo_dag import TopoDAG as TopoDAG
 from .peers import (
     COBYQA as COBYQA,
     SLSQP as SLSQP,

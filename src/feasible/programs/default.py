@@ -14,6 +14,14 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "it asks one solver after the other and checks each answer by the KKT conditions with "
         "multipliers of its own; `feasible explain default` has the order",
     ),
+    "DAGLearning": (
+        "topo",
+        "its score is at most that of the equal-variance order, which it begins from",
+    ),
+    "NeuralDAGLearning": (
+        "topo-networks",
+        "it goes over orders, where penalties for cycles stop at stationary points",
+    ),
 }
 """Problem class -> its default method and why."""
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
+from ...core.cached import Cached
 from ...core.checks import real
 from ...core.errors import ArgumentError, Infeasible
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals, scalar
-from ..cached import Cached
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:

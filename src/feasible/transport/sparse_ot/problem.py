@@ -14,12 +14,12 @@ import numpy as np
 from scipy import sparse
 
 from ...core.budget import spend
+from ...core.cached import Cached
 from ...core.checks import one_of, real, whole
 from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals
-from ..cached import Cached
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import spend
+from ...core.cached import Cached
 from ...core.checks import one_of
 from ...core.errors import ArgumentError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import plain, whole_numbers
-from ..cached import Cached
 
 if TYPE_CHECKING:
     from jaxtyping import Int
