@@ -83,7 +83,9 @@ def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
     assert rows["welded-beam"]["needs"] is None
     assert rows["welded-beam"]["constraints"] == 5
     needs = {row["needs"] for row in rows.values()} - {None}
-    assert needs == {f"pip install 'feasible[{e}]'" for e in ("training", "transport", "text")}
+    assert needs == {
+        f"pip install 'feasible[{e}]'" for e in ("programs", "training", "transport", "text")
+    }
 
 
 def test_every_method_that_another_library_brings_says_so_before_it_begins():
