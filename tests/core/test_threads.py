@@ -142,6 +142,48 @@ def test_workers_and_trials_in_processes_use_one_thread_too(tmp_path):
     assert {r.metrics["threads"] for r in rows} == {1.0}
 
 
+ALONE = """
+import sys
+import numpy as np
+import feasible
+from feasible.lab.store import Store
+
+A = np.random.default_rng(0).normal(size=(400, 400))
+
+def fun(x):  # its last bits depend on the number of BLAS threads
+    B = A + np.diag(x[0] + np.arange(400.0))
+    return float(1e3 * np.linalg.slogdet(B @ B.T)[1] + x[1])
+
+problem = feasible.blackbox.BlackBox(fun, bounds=[(0, 1)] * 2, name="heavy")
+
+def raced(jobs):
+    path = sys.argv[1] + str(jobs)
+    feasible.race(problem, "cbo", 3, 2, jobs=jobs, store=path, name="r")
+    store = Store(path)
+    return {
+        (run.seed, row.row): (*row.x, row.objective)
+        for run in store.runs()
+        for row in store.evaluations(run.id)
+    }
+
+def solved(workers):
+    rows = feasible.solve(problem, "cbo", budget=4, threads=2, workers=workers).ledger.all()
+    return dict(zip(map(tuple, rows.x.tolist()), rows.objective.tolist()))
+
+one, two = raced(1), raced(2)
+assert len(one) == 6 and one == two, (one, two)
+one, two = solved(1), solved(2)
+assert len(one) == 4 and one == two, (one, two)
+"""
+
+
+def test_rows_are_the_same_bits_with_any_number_of_processes_where_the_environment_says_nothing(
+    tmp_path,
+):
+    free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", ALONE, str(tmp_path / "db")], check=True, env=free)
+
+
 # -- in a store ------------------------------------------------------------------------------------
 
 
