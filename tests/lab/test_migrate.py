@@ -79,6 +79,18 @@ def test_what_was_spent_stays_spent_and_the_old_run_is_kept(tmp_path):
     assert (again.left(), store.run("r-before-2").kind) == (3, "study")
 
 
+def test_the_value_at_which_a_study_stops_is_taken_along(ok, run, tmp_path, monkeypatch):
+    enter(tmp_path, monkeypatch)
+    ok("ask", "mix.toml", "-m", "random-search", "--stop-at", "80")
+    ok("tell", "mix", "--id", "0", "--failed", "gelled")
+    ok("migrate", "mix", "--add", "evaluations=3")
+    told = ("--metric", "yield=90", "--metric", "stress=100", "--metric", "stable=1")
+    ok("ask", "mix")
+    ok("tell", "mix", "--id", "1", *told)
+    code, _, err = run("ask", "mix")
+    assert (code, "stop_at=80 was reached" in err) == (2, True)
+
+
 def test_limits_are_judged_anew(tmp_path):
     store, rows = run(tmp_path / "s.db")
     study = migrate(store, "r", problem(limit=">= 4"))

@@ -54,6 +54,7 @@ def write(helper: str = "1.0", **changed: str) -> None:
     Path("tower.py").write_text(FILE.format(**{**AS_IT_WAS, **changed}))
 
 
+TOLD = ("--metric", "yield=3", "--metric", "stress=100", "--metric", "stable=1")
 SOLVE = ("solve", "tower.py:problem", "-b", "evaluations=8", "-m", "random-search", "--name", "r")
 
 
@@ -142,19 +143,49 @@ def test_a_race_sees_it_too(ok, run):
         ('"<= 250 MPa"', '"<= 200 MPa"', 'limits.stress was "<= 250 MPa", now "<= 200 MPa"'),
         ("high = 90", "high = 95", "variables.temperature was"),
         ("evaluations = 12", "evaluations = 20", "budget.evaluations was 12, now 20"),
+        ("[limits]", "speed = {low = 1, high = 9}\n[limits]", "variables.speed is new"),
     ],
 )
 def test_an_edited_study_file_is_never_ignored(ok, run, name, old, new, said):
     ok("ask", "mix.toml", "-m", "random-search")
     file = Path("mix.toml")
     file.write_text(file.read_text().replace(old, new))
-    for command in (("ask", name), ("ask", name, "--name", "mix")):
+    offered = (
+        "`feasible migrate mix --set speed=VALUE`" if "speed" in new else "`feasible migrate mix`"
+    )
+    for command in (
+        ("ask", name),
+        ("ask", name, "--name", "mix"),
+        ("ask", name, "--accept-changes"),
+        ("resume", "mix", "--trust", "--accept-changes"),
+    ):
         code, _, err = run(*command)
         assert code == 2
         assert said in err
-        assert "feasible migrate mix" in err
-    ok("ask", name, "--accept-changes")
+        assert offered in " ".join(err.split())
+    assert len(ok("show", "mix", "--csv").splitlines()) == 2  # nothing was handed out
+    ok("tell", "mix", "--id", "0", *TOLD)
+    ok(*offered.strip("`").replace("VALUE", "4").split()[1:])
     ok("ask", name)
+
+
+def test_the_offer_names_the_file_and_the_method_that_were_given(ok, run):
+    ok("ask", "mix.toml", "-m", "random-search")
+    Path("other.toml").write_text('method = "cbo"\n' + Path("mix.toml").read_text())
+    err = run("ask", "other.toml", "--accept-changes")[2]
+    assert "`feasible migrate mix other.toml --method cbo`" in " ".join(err.split())
+
+
+def test_a_changed_command_and_timeout_are_taken_where_that_is_accepted(ok, run):
+    file = Path("mix.toml")
+    text = 'timeout = 60\ncommand = "echo {input} {output}"\n' + file.read_text()
+    file.write_text(text)
+    ok("ask", "mix.toml", "-m", "random-search")
+    file.write_text(text.replace("echo", "printf").replace("60", "90"))
+    code, _, err = run("ask", "mix")
+    assert (code, "command was" in err, "--accept-changes" in err) == (2, True, True)
+    ok("ask", "mix", "--accept-changes")
+    ok("ask", "mix")
 
 
 def test_a_study_file_with_other_comments_is_the_same(ok):

@@ -40,6 +40,8 @@ def migrate(
     """Take the rows of a run or study along where its problem changed: a variable more, wider
     bounds, other limits, a larger budget. What was spent stays spent; the old one is kept.
     """
+    from pathlib import Path
+
     from ..core.budget import Budget
     from ..core.errors import ArgumentError
     from ..core.registry import load_method, load_problem, read_study
@@ -59,12 +61,12 @@ def migrate(
     would_run = sources(row.spec, row.method)
     confirm((s for s in would_run if s.name != problem and s.what != SHELL), trust=trust)
     spec: dict[str, Any] = {"problem": reference}
-    budget = dict(row.budget)
+    budget, stop_at = dict(row.budget), None
     if reference.endswith(".toml"):
         table = read_toml(reference)
         begun = read_study(table)
-        changed, budget = begun.problem, {**budget, **begun.budget}
-        spec = {"problem": None, "declared": table, "file": reference}
+        changed, budget, stop_at = begun.problem, {**budget, **begun.budget}, begun.stop_at
+        spec = {"problem": None, "declared": table, "file": str(Path(reference).resolve())}
     else:
         changed = load_problem(reference)
     if method is not None:
@@ -81,6 +83,7 @@ def migrate(
         method=None if method is None else load_method(method),
         label=method,
         spec=spec,
+        stop_at=stop_at,
     )
     now = study.row
     told = where.count(study.id)

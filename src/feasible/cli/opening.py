@@ -54,14 +54,15 @@ def open_study(
         trust: The user said that the code which it names may run.
         given: The problem as the user gave it just now, which needs no question.
         works: Its experiments will be run, by the command of its study file too.
-        accept: Go on where the source or the study file changed: with the functions, methods and
-            command of now; whatever else a study file says stays as the study began.
+        accept: Go on where the source or the study file changed: with the functions, methods,
+            command and timeout of now. Whatever else a study file says is taken by `migrate` only.
         table: The study file as the user gave it just now.
 
     Raises:
         ArgumentError: It is a run.
         NotTrusted: It names code that this user has not run before, and nobody could be asked.
-        SourceChanged: The source or the study file changed, and that was not accepted.
+        SourceChanged: The source or the study file changed, and that was not accepted; or more of
+            the study file than command and timeout.
     """
     from ..core.registry import load_method, read_study
     from ..lab.again import check_source
@@ -83,6 +84,7 @@ def open_study(
         row, _ = check_source(store, row, problem, method, accept=accept)
         return Study(store, row, problem, method)
     now = table or _file_now(row) or declared
+    _check_declaration(row, declared, now, given)
     adopted = {k: v for k, v in now.items() if k in COMMAND}
     kept = {k: v for k, v in declared.items() if k not in COMMAND} | adopted
     if works:
@@ -98,6 +100,41 @@ def open_study(
     return Study(store, store.run(row.id), problem, method)
 
 
+def _check_declaration(
+    row: RunRow, declared: Mapping[str, Any], now: Mapping[str, Any], given: str
+) -> None:
+    """Raise SourceChanged where a study file says something else than when its study began, other
+    than by which command experiments are run; the stored rows must be judged by it.
+
+    Args:
+        row: The study.
+        declared: Its file as it began.
+        now: Its file now.
+        given: The file as the user named it.
+    """
+    from ..core.errors import SourceChanged
+    from ..lab.shown import COMMAND
+
+    changes = [c for c in _edits(row, now) if c.split()[0].rstrip(":") not in COMMAND]
+    if not changes:
+        return
+    before, after = declared.get("variables") or {}, now.get("variables") or {}
+    command = ["feasible migrate", row.name or str(row.id)]
+    if given.endswith(".toml") and str(Path(given).resolve()) != row.spec.get("file"):
+        command.append(given)
+    command += [f"--set {name}=VALUE" for name in after if name not in before]
+    if now.get("method") not in (None, declared.get("method")):
+        command.append(f"--method {now['method']}")
+    listed = "\n".join(changes)
+    raise SourceChanged(
+        f"study '{row.name}' began with another study file:\n{listed}\n"
+        "--accept-changes takes a changed command and timeout, nothing else: take the stored rows "
+        f"along, judged by the file as it is now, with `{' '.join(command)}`, undo the edit, or "
+        "begin anew under another name (--name)",
+        changes,
+    )
+
+
 def _file_now(row: RunRow) -> dict[str, Any] | None:
     """Return the study file of a study as it is now; None where it is not there, or unreadable."""
     from ..core.errors import ArgumentError
@@ -110,13 +147,19 @@ def _file_now(row: RunRow) -> dict[str, Any] | None:
 
 def edited(row: RunRow) -> list[str]:
     """What changed in the file of a study since it began, see `fingerprint.differences`."""
+    now = _file_now(row)
+    return [] if now is None else _edits(row, now)
+
+
+def _edits(row: RunRow, now: Mapping[str, Any]) -> list[str]:
+    """Return what a study file says now that the stored one does not, key by key."""
     from ..lab.fingerprint import STUDY_FILE, differences, table_texts
 
-    now, before = _file_now(row), row.spec.get("source")
-    if now is None or before is None:
+    before = row.spec.get("source")
+    if before is None:
         return []
     old = {k: v for k, v in before.items() if k.startswith(STUDY_FILE)}
-    return differences(old, table_texts(now))
+    return [c.removeprefix(STUDY_FILE) for c in differences(old, table_texts(now))]
 
 
 def open_or_begin(

@@ -25,7 +25,7 @@ from .schema import evaluations, runs
 from .shown import StoredProblem, shown_problem
 from .store import Store
 from .stored import build_method
-from .study import Study
+from .study import STOP_AT, Study
 from .telling import StudyReport
 
 
@@ -39,6 +39,7 @@ def migrate(
     method: Method | None = None,
     label: str | None = None,
     spec: Mapping[str, Any] | None = None,
+    stop_at: float | None = None,
 ) -> Study:
     """Go on with the rows of a stored run or study on a changed problem.
 
@@ -52,6 +53,7 @@ def migrate(
         method: None for the one of before.
         label: What people call the method.
         spec: How to build problem and method again.
+        stop_at: Value of the objective at which no more is handed out; None for that of before.
 
     Returns:
         The study; `feasible resume NAME`, its `work()` and `feasible ask` go on with it.
@@ -87,6 +89,7 @@ def migrate(
         seed=row.seed,
         spec={**stays, **(spec or {}), "migrated": _changes(row, problem)},
         label=label or (row.method if method is None else None),
+        stop_at=row.spec.get(STOP_AT) if stop_at is None else stop_at,
     )
     try:
         if reports:
