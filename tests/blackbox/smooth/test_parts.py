@@ -132,6 +132,27 @@ def test_the_local_search_meets_a_quadratic_function_to_the_last_digits(conditio
     assert told.rows.n < 250
 
 
+def test_a_sphere_takes_two_sets_of_slopes_and_two_points_of_a_line():
+    told = Told(bowl(1.0, 6), [(0, 1)] * 6)
+    s = told.local([0.5, 0.4, 0.6, 0.2, 0.45, 0.7])
+    while told.rows.n < 1 + 6 + 2:
+        told.until(iterate, s)
+    assert s.f < 1e-9
+
+
+def test_turned_ellipses_of_condition_1e6_are_met_in_20_evaluations_an_input():
+    taken = []
+    for seed in range(6):
+        turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((5, 5)))[0]
+        weights = 1e6 ** np.linspace(0, 1, 5)
+        told = Told(lambda x, w=weights, t=turn: float(w @ (t @ (x - 0.4)) ** 2), [(0, 1)] * 5)
+        s = told.local(np.full(5, 0.5))
+        while s.f > 1e-8 and not s.done:
+            told.until(iterate, s)
+        taken.append(told.rows.n)
+    assert np.mean(taken) < 20 * 5
+
+
 def test_the_local_search_follows_an_equality_and_a_limit_to_their_corner():
     # min x + 2 y with x^2 + y^2 = 1 and y >= x: at -(1, 1) / sqrt 2
     told = Told(

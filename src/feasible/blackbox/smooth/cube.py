@@ -113,18 +113,25 @@ class Cube:
         """The nearest coordinates inside the bounds."""
         return np.clip(u, self.lower, self.upper)
 
+    def first(self) -> Float[np.ndarray, " k"] | None:
+        """Where a search begins: x0; without one the middle, where there are no limits; None where
+        the known constraints forbid it.
+        """
+        start = first_start(self.problem)
+        if start is not None:
+            at = np.clip(self.u(start[None])[0], 0.0, 1.0)
+        elif self.problem.limits.limits:
+            return None
+        else:
+            at = np.full(self.k, 0.5)
+        return at if self.allowed(at[None])[0] else None
+
     def inner(self) -> BlackBox:
         """The cube itself as a problem with the same limits, for methods that search it.
 
         Its first point is x0; without one the middle, where there are no limits.
         """
-        start = first_start(self.problem)
-        if start is not None:
-            at = np.clip(self.u(start[None])[0], 0.0, 1.0)
-        else:
-            at = None if self.problem.limits.limits else np.full(self.k, 0.5)
-        if at is not None and not self.allowed(at[None])[0]:
-            at = None
+        at = self.first()
         known = None if self.problem.known is None else self.allowed
         return BlackBox(
             None,

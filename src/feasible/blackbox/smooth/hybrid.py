@@ -1,13 +1,13 @@
-"""The room's method for smooth functions: a model, then SQP, then explorers, for ever.
+"""The room's method for smooth functions: SQP, then a model, then explorers, for ever.
 
 It minimises f(x) under limits g(x) <= 0, h(x) = 0 in a box or without one, all known by evaluations
 only. Values should repeat, to the last digits where the optimum is to be exact.
 
+    local    without limits: SQP from x0 or the middle (`sqp.py`) until it converges
+    sum?     where the objective is a sum over the inputs, a search along each axis (`lines.py`),
+             then local again
     model    gp-sqp, one proposal a time, until its trust region has shrunk: at least 5 (with limits
-             10), at most 20 evaluations for each input
-    local    SQP from the best row (`sqp.py`) until it converges
-    sum?     without limits: where the objective is a sum over the inputs, a search along each axis
-             (`lines.py`), then local again
+             10), at most 20 evaluations for each input; then local from its best row
     rounds   of 5 evaluations for each input, of gp-sqp restarted (a share 4 / k^2 of them) or of
              CMA-ES about the best row (`evolution.py`), each followed by local from its best row,
              which is given up when it falls behind
@@ -36,15 +36,23 @@ from .cube import Cube
 from .evolution import EvolutionState, evolve
 from .lines import HALVINGS, LinesState, additive, go
 from .rows import Ground, Rows, Wanted
-from .sqp import LocalState, iterate
+from .sqp import FIRST, LocalState, iterate
 
 if TYPE_CHECKING:
     from ..problem import BlackBox
 
-MODEL, LOCAL, SUM, LINES, ROUNDS, RESTART, EVOLUTION = range(7)
+MODEL, LOCAL, SUM, LINES, ROUNDS, RESTART, EVOLUTION, START = range(8)
 """What a search is doing."""
 TOLD = -1
 """Tag of the model's for rows that it did not propose."""
+APART, GOLDEN = 0.02, 0.381966
+"""Least difference in every input of the two points of the test for sums; what one is moved by to
+get the other where there is none.
+"""
+NEAR, SPREAD = (0.01, 0.25), 0.05
+"""First step of a local search, in units of the box: the model's radius, between these; from a row
+of the evolution.
+"""
 EMPTY_STEPS = 1000
 """Steps in a row that need no new row, or tells that bring none, after which nothing is left."""
 
@@ -62,7 +70,7 @@ class HybridState:
         evolution: The CMA-ES.
         phase: What the search is doing.
         after: What it does when the local search has ended.
-        since: First row of the present round.
+        since: First row of the model's or of the present round.
         spent: (2,) rows that went into rounds of the model and of the evolution.
         arm: Which of them the present round is.
         unit: Least size of f by which gains are measured.
@@ -78,7 +86,7 @@ class HybridState:
     local: LocalState = field(default_factory=LocalState)
     lines: LinesState = field(default_factory=LinesState)
     evolution: EvolutionState = field(default_factory=EvolutionState)
-    phase: int = MODEL
+    phase: int = START
     after: int = SUM
     since: int = 0
     spent: np.ndarray = field(default_factory=lambda: np.zeros(2))
@@ -96,7 +104,7 @@ class Propose(Exception):
 
 @dataclass(frozen=True)
 class Hybrid(AskTell):
-    """A model, then SQP, then explorers, for smooth functions with or without limits.
+    """SQP, then a model, then explorers, for smooth functions with or without limits.
 
     minimise f(x)  subject to  g(x) <= 0,  h(x) = 0,  low <= x <= high (any of them open)
 
@@ -158,7 +166,9 @@ class Hybrid(AskTell):
         with np.errstate(all="ignore"):
             wanted = self._wanted(cube, state)
             if wanted is None:
-                left = int(self.few * cube.k) - state.rows.n  # of the design, what must come anyway
+                left = int(self.few * cube.k) - (
+                    state.rows.n - state.since
+                )  # of the design, what must come anyway
                 design = max(min(len(state.model.design), left), 1)
                 out = self._propose(cube, state, design if n is None else n)
             else:
@@ -204,11 +214,12 @@ class Hybrid(AskTell):
         match state.phase:
             case 0:
                 least = min(self.few * (2 if ground.m else 1), self.many) * k
-                shrunk = state.model.radius <= self.shrunk
-                if n < least or rows.leader < 0 or (n < self.many * k and not shrunk):
+                shrunk, own = state.model.radius <= self.shrunk, n - state.since
+                if own < least or rows.leader < 0 or (own < self.many * k and not shrunk):
                     raise Propose
                 state.unit = scale(rows)
-                self._start(ground, state, rows.leader, first=True, after=SUM)
+                near = float(np.clip(state.model.radius, *NEAR))
+                self._start(ground, state, rows.best(state.since), near, first=True, after=ROUNDS)
             case 1:
                 self._local(ground, state)
             case 2:
@@ -216,9 +227,10 @@ class Hybrid(AskTell):
             case 3:
                 better = go(ground, state.lines)
                 over = state.lines.stage >= len(HALVINGS)
-                state.phase = ROUNDS if over else LINES
+                state.phase, state.since = (MODEL if over else LINES), n
                 if better:
-                    self._start(ground, state, rows.leader, first=True, after=state.phase)
+                    near, after = self.shrunk, state.phase
+                    self._start(ground, state, rows.leader, near, first=True, after=after)
             case 4:
                 self._begin_round(ground, state)
             case 5:
@@ -226,6 +238,8 @@ class Hybrid(AskTell):
                 if n < state.since + self.round * k and not shrunk:
                     raise Propose
                 self._end_round(ground, state, state.since)
+            case 7:
+                self._first(ground, state)
             case _:
                 if n >= state.since + self.round * k:
                     self._end_round(ground, state, None)
@@ -233,9 +247,25 @@ class Hybrid(AskTell):
                     state.evolution.active = False
                     self._end_round(ground, state, state.evolution.since)
 
-    def _start(self, ground: Ground, state: HybridState, i: int, first: bool, after: int) -> None:
-        """Begin a local search from a row."""
-        state.local = LocalState.at(ground, i, state.unit, first)
+    def _first(self, ground: Ground, state: HybridState) -> None:
+        """Begin with a local search from x0 or the middle, unless there are limits."""
+        state.phase = MODEL
+        at = ground.cube.first()
+        if at is None or ground.cube.problem.limits.limits:
+            return
+        state.phase = START  # it begins anew where the row is missing
+        ground.at(at)
+        state.phase, i = MODEL, state.rows.find(at)
+        if math.isfinite(state.rows.f[i]):
+            state.unit = min(1.0, abs(float(state.rows.f[i])) or 1.0)
+            self._start(ground, state, i, FIRST, first=True, after=SUM)
+
+    @staticmethod
+    def _start(
+        ground: Ground, state: HybridState, i: int, reach: float, first: bool, after: int
+    ) -> None:
+        """Begin a local search from a row, with a first step of a length."""
+        state.local = LocalState.at(ground, i, state.unit, first, reach)
         state.phase, state.after = LOCAL, after
 
     def _local(self, ground: Ground, state: HybridState) -> None:
@@ -253,10 +283,12 @@ class Hybrid(AskTell):
             if not (s.done or behind):
                 return
         i = rows.find(s.u)
-        if i >= 0:
+        if i >= 0 and state.after == ROUNDS:
             self._tell_model(ground.cube, state, i, TOLD)
         state.phase, s.active = state.after, False
-        if state.phase == ROUNDS:
+        if state.phase == MODEL:
+            state.since = rows.n
+        if state.phase == ROUNDS and not s.first:
             state.spent[state.arm] += rows.n - state.since
             state.since = rows.n
 
@@ -264,20 +296,20 @@ class Hybrid(AskTell):
         """See whether the objective is a sum over the inputs; the other point of the test differs
         from the best one in every input.
         """
-        rows, few = state.rows, min(state.rows.n, int(self.few * ground.cube.k))
-        state.since = rows.n
-        state.phase = ROUNDS
+        rows = state.rows
+        state.since, state.phase = rows.n, MODEL
         if ground.m:
             return
         here = rows.u[rows.leader]
-        apart = np.abs(rows.u[:few] - here).min(axis=1)
-        apart[~np.isfinite(rows.f[:few])] = -1.0
-        other = int(np.argmax(apart))
-        if apart[other] <= 0:
-            return
+        apart = np.abs(rows.u[: rows.n] - here).min(axis=1)
+        apart[~np.isfinite(rows.f[: rows.n])] = -1.0
+        there = rows.u[int(np.argmax(apart))]
+        if apart.max() < APART:
+            there = (here + GOLDEN) % 1.0
         state.phase = SUM  # the test begins anew where rows are missing
-        found = additive(ground, rows.leader, other)
-        state.phase, state.since = (LINES if found else ROUNDS), rows.n
+        ground.at(there)
+        found = additive(ground, rows.leader, rows.find(there))
+        state.phase, state.since = (LINES if found else MODEL), rows.n
         state.lines = LinesState(here.copy())
 
     def _begin_round(self, ground: Ground, state: HybridState) -> None:
@@ -299,7 +331,8 @@ class Hybrid(AskTell):
         if since is not None and state.rows.n > since:
             best = state.rows.best(since)
             if math.isfinite(state.rows.over[best]):
-                self._start(ground, state, best, first=False, after=ROUNDS)
+                near = float(np.clip(state.model.radius, *NEAR)) if state.arm == 0 else SPREAD
+                self._start(ground, state, best, near, first=False, after=ROUNDS)
                 return
         state.spent[state.arm] += max(state.rows.n - state.since, 1)
         state.phase = ROUNDS

@@ -111,7 +111,7 @@ class Rows:
         f = self.f[: self.n]
         f = f[np.isfinite(f)]
         with np.errstate(over="ignore"):
-            single = len(f) > 4 and (f.astype(np.float32) == f).all() and (f != np.rint(f)).any()
+            single = len(f) > 2 and (f.astype(np.float32) == f).all() and (f != np.rint(f)).any()
         return COARSE if single else GRAIN
 
 

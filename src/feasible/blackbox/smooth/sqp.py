@@ -6,9 +6,13 @@
              slope_i = (f(u + h v) - f(u)) / h - h lambda_i / 2
     step     min g'p + p'B p / 2 with c + J p <= 0 in the box (`quadratic.py`)
     search   merit f + nu' excess(c); back to the parabola's minimum, with a second-order
-             correction; without limits also farther
-    B        starts as 0.1 max|g| I, far too flat: BFGS learns a curvature that it underestimates
-             in one iteration, one that it overestimates in many. Then Powell's damped update
+             correction; without limits on to the parabola's minimum, back or farther: an evaluation
+             more where slopes cost k
+    B        starts as 1e-5 max|g| I (with limits 0.1), far too flat: BFGS learns a curvature that
+             it underestimates in one iteration, one that it overestimates in many. Then Powell's
+             damped update
+    first    without limits the first step goes down the slope, and none is more than 4 times
+             longer than the last one
     end      where the gain is below the values' resolution: central differences once, B forgotten
              once, then done
 
@@ -35,8 +39,20 @@ if TYPE_CHECKING:
 
     from .rows import Ground
 
-FLAT = 0.1
-"""First curvature in units of the largest slope."""
+FLAT, FLAT_LIMITED = 1e-5, 0.1
+"""First curvature in units of the largest slope, without and with limits."""
+FIRST = 0.25
+"""Length of a first step where nothing is known of it, in units of the box."""
+LONGER = 4.0
+"""How many times longer than the last one a step may be, without limits."""
+LINE = 0.8, 1.4
+"""The parabola along a step is followed to its minimum where that lies outside these shares of the
+point that was found: one evaluation more, where slopes cost one for each input.
+"""
+KNOWN, GUESS = 0.1, 4.0
+"""Least curvature, in units of the largest, that the length of a difference is meant for; what is
+taken for it before there is any, in units of the size of f.
+"""
 RISE = 1e-12 * 2**52
 """What the model rises by along a difference, twice, in units of the values' resolution."""
 NOTHING = 1e-13 * 2**52
@@ -81,6 +97,8 @@ class LocalState:
         steps: Iterations.
         gain: What the last one gained.
         done: Whether it has converged.
+        reach: Length of the first step, in units of the box.
+        length: Length of the last one.
     """
 
     active: bool = False
@@ -108,10 +126,14 @@ class LocalState:
     steps: int = 0
     gain: float = math.inf
     done: bool = False
+    reach: float = FIRST
+    length: float = FIRST
 
     @classmethod
-    def at(cls, ground: Ground, i: int, unit: float, first: bool) -> LocalState:
-        """A search from a row."""
+    def at(
+        cls, ground: Ground, i: int, unit: float, first: bool, reach: float = FIRST
+    ) -> LocalState:
+        """A search from a row, with a first step of a length."""
         f, c = ground.row(i)
         zero = np.zeros(ground.m)
         return cls(
@@ -126,6 +148,8 @@ class LocalState:
             lam=zero.copy(),
             error=zero.copy(),
             since=f,
+            reach=reach,
+            length=reach,
         )
 
     @property
@@ -164,6 +188,10 @@ def iterate(ground: Ground, s: LocalState) -> None:
     """
     if not len(s.g):
         slopes(ground, s)
+        known, s.grain = s.grain, ground.rows.grain
+        if s.grain > known:  # of the first values: longer differences are due
+            s.g = np.empty(0)
+            slopes(ground, s)
         if len(s.last):
             update(s)
     if not len(s.p):
@@ -172,7 +200,7 @@ def iterate(ground: Ground, s: LocalState) -> None:
             return
     found, tries = search(ground, s)
     if found is not None and tries == 0 and ground.m == 0:
-        found = farther(ground, s, found)
+        found = along(ground, s, found)
     take(ground, s, found)
 
 
@@ -189,7 +217,8 @@ def slopes(ground: Ground, s: LocalState) -> None:
     coarse = math.sqrt(s.grain / GRAIN)
     least = max(1e-9 * coarse, 8 * cube.resolution(u))
     most = max(min(1e-4 * math.sqrt(coarse), 1e-2), least)
-    h = np.clip(rise / np.sqrt(np.maximum(curvature, 1e-300)), least, most)
+    bent = float(curvature.max(initial=0.0)) * KNOWN if len(s.B) else GUESS * s.size
+    h = np.clip(rise / np.sqrt(np.maximum(curvature, max(bent, 1e-300))), least, most)
     ahead, back = u + h[:, None] * V, u - h[:, None] * V
     both = cube.allowed(back) & s.central
     found = ground.all(np.vstack([ahead, back[both]]))
@@ -266,13 +295,18 @@ def bfgs(
 def plan(ground: Ground, s: LocalState) -> None:
     """Solve the quadratic programme: the step p, the multipliers and the merit's weights."""
     cube, k = ground.cube, ground.cube.k
-    if not len(s.B):
-        s.B = np.eye(k) * max(float(np.abs(s.g).max(initial=0.0)), 1e-300) * FLAT
     if not s.g.any() and not ground.excess(s.c).any():  # a plateau
         s.done = True
         return
     low, high = cube.lower - s.u, cube.upper - s.u
     low, high = np.where(cube.whole, 0.0, low), np.where(cube.whole, 0.0, high)
+    if not len(s.B):
+        flat = FLAT_LIMITED if ground.m else FLAT
+        s.B = np.eye(k) * max(float(np.abs(s.g).max(initial=0.0)), 1e-300) * flat
+        if not ground.m and steepest(s, low, high):
+            return
+    if not ground.m and s.steps:
+        low, high = np.maximum(low, -LONGER * s.length), np.minimum(high, LONGER * s.length)
     programme = Programme(s.B, s.g, s.J, s.c, ground.equal, low, high)
     p, lam = programme.solve()
     most = 1e6 * (1 + float(np.abs(s.g).max(initial=0.0)))
@@ -287,6 +321,18 @@ def plan(ground: Ground, s: LocalState) -> None:
             p, s.slope = q, change
             break
     s.p, s.hope = p, -float(s.g @ p + 0.5 * p @ s.B @ p)
+
+
+def steepest(s: LocalState, low: Float[np.ndarray, " k"], high: Float[np.ndarray, " k"]) -> bool:
+    """Plan the first step, down the slope and `reach` long; False where the box leaves no way."""
+    down = np.where(((low < 0) | (s.g < 0)) & ((high > 0) | (s.g > 0)), -s.g, 0.0)
+    most = float(np.abs(down).max(initial=0.0))
+    if most == 0:
+        return False
+    s.p = np.clip(down / most * s.reach, low, high)
+    s.slope = float(s.g @ s.p)
+    s.hope = -0.5 * s.slope
+    return True
 
 
 def merit(ground: Ground, s: LocalState, f: float, c: np.ndarray) -> float:
@@ -349,14 +395,19 @@ def second_order(ground: Ground, s: LocalState, here: Trial) -> Trial | None:
     return trial(ground, s, 1.0, ground.cube.clip(here.u + q))
 
 
-def farther(ground: Ground, s: LocalState, found: Trial) -> Trial:
-    """Go on along p where the line bends less than the model. Raises Wanted."""
+def along(ground: Ground, s: LocalState, found: Trial) -> Trial:
+    """Follow the parabola along p to its minimum: once back, or farther while that lies ahead, the
+    first step with more care. Raises Wanted.
+    """
     now = merit(ground, s, s.f, s.c)
-    for _ in range(6):
+    near, far = LINE if s.steps else (0.95, 1.05)
+    for i in range(6):
         bend = 2 * (found.merit - now - found.t * s.slope) / found.t**2
         t = min(-s.slope / bend if bend > 0 else math.inf, 4 * found.t)
         u = ground.cube.clip(s.u + t * s.p)
-        if t < 1.8 * found.t or np.abs(u - found.u).max() < 1e-12:
+        if near * found.t < t < far * found.t or np.abs(u - found.u).max() < 1e-12:
+            break
+        if i and t < found.t:
             break
         new = trial(ground, s, t, u)
         if not new.merit < found.merit:
@@ -391,6 +442,7 @@ def take(ground: Ground, s: LocalState, found: Trial | None) -> None:
         miss = np.abs(s.c - (c + s.J @ step))
         most = np.maximum(0.5 * np.abs(c), 1e-12) + 0.5 * np.abs(s.J @ step)
         s.error = np.where(ground.equal, 0.0, np.minimum(miss, most))
+    s.length = float(np.abs(step).max())
     s.last, s.g0, s.J0 = step, s.g, s.J
     s.g, s.p = np.empty(0), np.empty(0)
 
