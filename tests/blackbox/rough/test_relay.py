@@ -17,10 +17,10 @@ def bowl(x):
 
 
 def spoilt(x):
-    """Fails in a quarter of the box, beside its minimum over the rest."""
+    """Fails in a quarter of the box, towards which it falls from everywhere else."""
     if x[0] > 0.5 and x[1] > 0.5:
         raise RuntimeError("gelled")
-    return float((x[0] - 0.55) ** 2 + (x[1] - 0.45) ** 2)
+    return float((x[0] - 0.7) ** 2 + (x[1] - 0.55) ** 2)
 
 
 def told(problem, n, seed=100):

@@ -25,6 +25,8 @@ second over the number of failures: so many failures mark an edge only so well.
 """
 SAME = 1e-6
 """Values of one point that differ by more than this, in units of the values' spread, are noisy."""
+STEEPER = 10.0
+"""How much steeper than between any two rows the objective may be beside one of them."""
 LARGEST = 1e100
 """Values are cut off here, so that their squares are numbers."""
 
@@ -143,10 +145,12 @@ class RobustState:
         return int(np.where(whole, over, np.inf).argmin())
 
     def spread(self) -> float:
-        """A scale of the objective: the median distance from its median, or 1."""
+        """A scale of the objective: the distance from its median that a tenth of the rows exceed,
+        or 1. Most rows may lie at one point and its differences.
+        """
         f = self.f[np.isfinite(self.f)]
         away = np.abs(f - np.median(f)) if len(f) else f
-        return float(np.median(away) or away.max() or 1.0) if len(f) else 1.0
+        return float(np.quantile(away, 0.9) or away.max() or 1.0) if len(f) else 1.0
 
 
 def take(problem: BlackBox, state: RobustState, seen: Observations) -> None:
@@ -223,11 +227,17 @@ def _notice_noise(state: RobustState, at: int, one: Open | None) -> None:
     """See whether a row has another value than one at the same point."""
     if state.noisy or not math.isfinite(state.f[at]):
         return
-    same = (state.x == state.x[at]).all(axis=1)
-    if one is not None and one.kind == AGAIN:
-        same[one.row] = True
-    with np.errstate(over="ignore"):
-        away = np.abs(state.f[same] - state.f[at])
+    same, slope = (state.x == state.x[at]).all(axis=1), 0.0
+    with np.errstate(all="ignore"):
+        if one is not None and one.kind == AGAIN:  # beside it: the slopes that are known may show
+            same[one.row] = True
+            rise = np.abs(state.f - state.f[one.row])
+            rise /= np.linalg.norm(state.x - state.x[one.row], axis=1)
+            others = np.isfinite(rise) & ~same
+            others[at] = False
+            slope = STEEPER * float(rise[others].max(initial=0.0))
+        gap = np.linalg.norm(state.x[same] - state.x[at], axis=1)
+        away = np.abs(state.f[same] - state.f[at]) - slope * gap
     away = away[np.isfinite(away)]
     state.noisy = bool(len(away) and away.max() > SAME * state.spread())
 
