@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from ...core.checks import fraction, one_of, whole
@@ -49,3 +49,12 @@ class SinkhornNewtonSettings:
         if self.n_sinkhorn is not None:
             return self.n_sinkhorn
         return 20 if self.mode == "paper" else 10
+
+    @property
+    def usual(self) -> bool:
+        """True where all but `tol` are the defaults."""
+        return all(getattr(self, name) == default for name, default in DEFAULTS)
+
+
+DEFAULTS = tuple((f.name, f.default) for f in fields(SinkhornNewtonSettings) if f.name != "tol")
+"""What `usual` compares, for it is asked in every call."""

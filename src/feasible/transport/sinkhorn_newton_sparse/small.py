@@ -14,7 +14,6 @@ import numpy as np
 from ...core.compiled import compiled
 from .compiled import FAST, column_potentials, linear_dense, sweep_dense
 from .kernel import NOTHING, Kernel
-from .settings import SinkhornNewtonSettings
 from .stages import LEVEL
 from .state import QUIET, SinkhornNewtonState, levels, reached
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from .problem import Scaled
+    from .settings import SinkhornNewtonSettings
 
 SIDE = 64
 """Rows and columns of a small problem at most."""
@@ -180,7 +180,7 @@ def solve_at_once(
     """
     cost = problem.cost
     n, m = cost.shape
-    if max(n, m) > SIDE or settings != SinkhornNewtonSettings(tol=settings.tol):
+    if max(n, m) > SIDE or not settings.usual:
         return None
     reach = eta * problem.spread
     if not math.isfinite(reach):
