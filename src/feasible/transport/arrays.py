@@ -173,6 +173,35 @@ def cost_matrix(value: Any, name: str = "cost", infinite: bool = False) -> Float
     return array
 
 
+def masked(cost: Any, mask: Any) -> Any:
+    """The cost with +inf where the mask forbids a pair, in kind; as it is without a mask.
+
+    Args:
+        cost: (n, m) or (batch, n, m).
+        mask: Booleans of the shape of one cost or of all of them, True where mass may go; None: it
+            may go everywhere.
+
+    Raises:
+        ArgumentTypeError: What is no array of booleans.
+        ShapeError: Another shape.
+    """
+    if mask is None:
+        return cost
+    allowed = np.asarray(mask.detach().cpu() if is_torch(mask) else mask)
+    if allowed.dtype != bool:
+        raise ArgumentTypeError(
+            f"mask: got an array of {allowed.dtype}, expected booleans, True where mass may go"
+        )
+    shape = tuple(np.shape(cost))
+    if allowed.shape not in (shape, shape[-2:]) and allowed.shape[1:] != shape:
+        raise ShapeError(f"mask has shape {allowed.shape}, expected {shape} as cost has")
+    if is_torch(cost):
+        import torch
+
+        return torch.where(torch.from_numpy(allowed).to(cost.device), cost, torch.inf)
+    return np.where(allowed, cost, np.inf)
+
+
 def whole_numbers(
     value: Any, name: str, n: int | None = None, below: int | None = None
 ) -> Int[np.ndarray, " n"]:

@@ -334,7 +334,7 @@ def test_a_result_is_where_the_next_one_starts():
         ({"a": [0.5, 0.5]}, ShapeError, "a has 2 entries, expected 3"),
         ({"a": np.ones((3, 1))}, ShapeError, r"a has shape \(3, 1\)"),
         ({"a": np.zeros(0)}, ShapeError, "a is empty"),
-        ({"cost": np.full((3, 2), np.inf)}, NotFinite, r"cost\[0, 0\] is inf"),
+        ({"cost": np.full((3, 2), -np.inf)}, NotFinite, r"cost\[0, 0\] is -inf"),
         ({"cost": np.zeros((0, 2))}, ShapeError, "at least one row"),
         ({"cost": np.zeros(3)}, ShapeError, r"cost has shape \(3,\)"),
         ({"cost": [["x"]]}, ArgumentTypeError, "expected real numbers"),

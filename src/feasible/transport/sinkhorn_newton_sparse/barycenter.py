@@ -28,19 +28,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
-from ...core.errors import ArgumentError, ShapeError
-from ..arrays import cost_matrix, histogram, is_torch, like, stacked, tolerance_of
+from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ..arrays import cost_matrix, histogram, is_torch, like, masked, stacked, tolerance_of
 from . import compiled as kernels
 from .kernel import Kernel, kernel_at
-from .problem import NEGLIGIBLE, refuse_moving, regularisation
+from .problem import FORBIDDEN, NEGLIGIBLE, refuse_moving, regularisation
 from .semidual import climb
 from .settings import SinkhornNewtonSettings
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 THIN = 1e-8
 """Mass of a column over the mean one, below which its logarithm is summed by itself."""
+INFEASIBLE = 2
+"""What SciPy's linear programs say where no point meets the constraints."""
 
 
 @dataclass
@@ -135,7 +137,7 @@ class _Mixture:
     ) -> None:
         self.a, self.costs, self.weights, self.tol = a, costs, weights, tol
         self.shape = len(a), costs[0].shape[1]
-        self.spread = max(float(cost.max() - cost.min()) for cost in costs)
+        self.spread = max(float(np.ptp(cost[cost < FORBIDDEN])) for cost in costs)
 
     def at(self, eta: float, v: Float[np.ndarray, "k m"], before: _Point | None) -> _Point:
         """The point of v: by new scalings where they keep to the margins of kernels before."""
@@ -238,6 +240,7 @@ def sinkhorn_newton_barycenter(
     max_cg: int = SinkhornNewtonSettings.max_cg,
     max_sinkhorn: int = SinkhornNewtonSettings.max_sinkhorn,
     relative: bool = False,
+    mask: Any = None,
 ) -> Barycenter:
     """The entropic barycenter of several distributions on a fixed support.
 
@@ -249,14 +252,16 @@ def sinkhorn_newton_barycenter(
 
     Args:
         masses: (k, n) distributions a_k >= 0 of one sum, one in each row (POT has them in columns).
-        cost: (n, m) finite costs from their support to that of the barycenter.
+        cost: (n, m) costs from their support to that of the barycenter, finite, or inf where a pair
+            is forbidden: every plan is exactly 0 there.
         reg: Weight of the entropy, in the cost's unit.
         weights: (k,) >= 0, of any sum; None for equal ones.
         tol: sum_k w_k |P_k' 1 - q| at which it ends, relative to the mass.
         max_newton: Newton steps at most; 0: iterative Bregman projections alone.
         max_cg: Conjugate gradients in each at most.
         max_sinkhorn: Bregman projections at most.
-        relative: reg is a share of the largest cost.
+        relative: reg is a share of the largest cost that is not forbidden.
+        mask: (n, m) booleans, True where mass may go: the same as a cost of inf elsewhere.
 
     Returns:
         A `Barycenter`.
@@ -265,7 +270,8 @@ def sinkhorn_newton_barycenter(
         ArgumentError: Negative masses, sums that differ, reg <= 0, weights that are not >= 0.
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
-        NotFinite: NaN or infinities.
+        NotFinite: NaN or infinities other than forbidden pairs.
+        Infeasible: The pairs that are not forbidden carry the distributions to no common one.
 
     Examples:
         >>> import numpy as np
@@ -283,9 +289,9 @@ def sinkhorn_newton_barycenter(
     settings = SinkhornNewtonSettings(
         max_newton=max_newton, max_cg=max_cg, max_sinkhorn=max_sinkhorn, tol=tol
     )
-    masses = stacked(masses)
+    masses, cost = stacked(masses), masked(cost, mask)
     given = next((x for x in (cost, masses, weights) if is_torch(x)), cost)
-    costs = cost_matrix(cost)
+    costs = cost_matrix(cost, infinite=True)
     n, m = costs.shape
     if np.ndim(masses) != 2 or not len(masses):
         raise ShapeError(
@@ -303,21 +309,29 @@ def sinkhorn_newton_barycenter(
     reg = regularisation(reg, costs, relative)
     used = np.flatnonzero(shares > 0)
     rows = [np.flatnonzero(a > NEGLIGIBLE * tol / n * a.sum()) for a in own[used]]
+    columns = _common(costs, rows, used)
     dual = _Mixture(
         [a[r] / a[r].sum() for a, r in zip(own[used], rows, strict=True)],
-        [np.ascontiguousarray(costs[r]) for r in rows],
+        [np.minimum(costs[np.ix_(r, columns)], FORBIDDEN) for r in rows],
         shares[used],
         tol,
     )
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows ends with a status
         found = climb(dual, 1 / reg, settings)
     point, mass = found.point, float(sums[0])
-    f, g = np.full(own.shape, -np.inf), np.zeros((len(own), m))
+    if not found.converged and not np.isfinite(costs).all() and not _can_meet(dual):
+        raise Infeasible(
+            "cost: the pairs that are not forbidden (inf) carry the distributions to no common one"
+        )
+    f, g = np.full(own.shape, -np.inf), np.full((len(own), m), -np.inf)
+    g[:, columns] = 0.0
+    center = np.zeros(m)
+    center[columns] = mass * point.mean
     for k, at, kernel, alpha, v in zip(
         used, rows, point.kernels, point.alphas, point.v, strict=True
     ):
         f[k, at] = reg * (kernel.u + np.log(alpha) + np.log(mass))
-        g[k] = reg * v
+        g[k, columns] = reg * v
     # per unit of mass: a_k'u_k; and the logarithm of the mass itself
     value = mass * reg * (point.value + np.log(mass))
     if not found.converged:
@@ -327,7 +341,7 @@ def sinkhorn_newton_barycenter(
             stacklevel=2,
         )
     answer = Barycenter(
-        like(mass * point.mean, given),
+        like(center, given),
         value,
         point.error,
         found.converged,
@@ -342,6 +356,52 @@ def sinkhorn_newton_barycenter(
     if is_torch(given):
         _as_tensor(answer, masses, cost, shares, relative)
     return answer
+
+
+def _common(
+    costs: Float[np.ndarray, "n m"], rows: list[Int[np.ndarray, " n"]], used: Int[np.ndarray, " k"]
+) -> Int[np.ndarray, " m"]:
+    """Columns that every distribution reaches: the barycenter has mass nowhere else.
+
+    Raises:
+        Infeasible: A mass reaches none of them.
+    """
+    allowed = np.isfinite(costs)
+    columns = np.flatnonzero(np.all([allowed[r].any(axis=0) for r in rows], axis=0))
+    for k, at in zip(used, rows, strict=True):
+        stuck = at[~allowed[np.ix_(at, columns)].any(axis=1)]
+        if len(stuck):
+            raise Infeasible(
+                f"masses[{k}][{stuck[0]}] has mass, but every pair of it is forbidden (cost inf), "
+                "or leads where another distribution cannot go"
+            )
+    return columns
+
+
+def _can_meet(dual: _Mixture) -> bool:
+    """False where no common column sums exist: a linear program of the pairs that are allowed."""
+    import scipy.sparse
+    from scipy.optimize import linprog
+
+    m = dual.shape[1]
+    blocks, wanted = [], []
+    for own, cost in zip(dual.a, dual.costs, strict=True):
+        i, j = np.nonzero(cost < FORBIDDEN)
+        entries = np.arange(len(i))
+        shape = (len(own) + m, len(i))
+        sums = (np.ones(2 * len(i)), (np.r_[i, len(own) + j], np.r_[entries, entries]))
+        blocks.append(scipy.sparse.csr_array(sums, shape=shape))
+        wanted.append(np.r_[own, np.zeros(m)])
+    center = scipy.sparse.vstack(
+        [
+            part
+            for own in dual.a
+            for part in (scipy.sparse.csr_array((len(own), m)), -scipy.sparse.eye_array(m))
+        ]
+    )
+    lines = scipy.sparse.hstack([scipy.sparse.block_diag(blocks), center], format="csr")
+    found = linprog(np.zeros(lines.shape[1]), A_eq=lines, b_eq=np.concatenate(wanted))
+    return bool(found.status != INFEASIBLE)
 
 
 def _as_tensor(

@@ -175,6 +175,7 @@ def sinkhorn_newton_points(
     tol: float = SinkhornNewtonSettings.tol,
     density: float | Literal["auto"] = SinkhornNewtonSettings.density,
     warmstart: tuple[Any, Any] | None = None,
+    mask: Any = None,
 ) -> Coupling | Couplings:
     """Entropic transport between two point clouds.
 
@@ -194,6 +195,7 @@ def sinkhorn_newton_points(
         tol: As in `sinkhorn_newton`.
         density: As in `sinkhorn_newton`.
         warmstart: As in `sinkhorn_newton`.
+        mask: As in `sinkhorn_newton`.
 
     Returns:
         As `sinkhorn_newton`. Of torch tensors, `value` has a gradient with respect to x, y, a and b
@@ -223,6 +225,7 @@ def sinkhorn_newton_points(
         tol=tol,
         density=density,
         warmstart=warmstart,
+        mask=mask,
     )
     narrow = next((p for p in (x, y) if is_torch(p) and p.dtype.is_floating_point), None)
     if narrow is not None:

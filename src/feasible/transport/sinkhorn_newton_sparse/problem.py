@@ -16,10 +16,11 @@ from scipy.special import logsumexp, xlogy
 
 from ...core.cached import Cached
 from ...core.checks import real
-from ...core.errors import ArgumentError, Infeasible
+from ...core.errors import ArgumentError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals, scalar
+from ..forbidden import can_be_carried, refuse_stuck
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:
@@ -134,16 +135,7 @@ class EntropicTransport(Cached, Problem):
         self.masses = marginals(self.a, self.b, *self.cost.shape)
         self.a, self.b = self.masses
         if self.forbids:
-            allowed = np.isfinite(self.cost)
-            for name, stuck in (
-                ("a", (self.a > 0) & ~allowed[:, self.b > 0].any(axis=1)),
-                ("b", (self.b > 0) & ~allowed[self.a > 0].any(axis=0)),
-            ):
-                if stuck.any():
-                    at = int(stuck.argmax())
-                    raise Infeasible(
-                        f"{name}[{at}] has mass, but every pair of it is forbidden (cost inf)"
-                    )
+            refuse_stuck(self.a, self.b, np.isfinite(self.cost))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -217,28 +209,8 @@ class EntropicTransport(Cached, Problem):
         return Potentials(f, g)
 
     def can_be_carried(self) -> bool:
-        """False where the pairs that are not forbidden cannot carry the mass (a maximum flow).
-
-        Masses are rounded up to 2^-30 of all, so what is short of less may pass.
-        """
-        import scipy.sparse
-        from scipy.sparse.csgraph import maximum_flow
-
-        n, m = self.shape
-        whole = 2**30
-        first, second = (np.ceil(x / x.sum() * whole).astype(np.int32) for x in self.masses)
-        i, j = np.nonzero(np.isfinite(self.cost) & (self.a > 0)[:, None] & (self.b > 0))
-        graph = scipy.sparse.csr_array(
-            (
-                np.concatenate([first, second, np.minimum(first[i], second[j])]),
-                (
-                    np.r_[np.full(n, n + m), n + np.arange(m), i],
-                    np.r_[np.arange(n), np.full(m, n + m + 1), n + j],
-                ),
-            ),
-            shape=(n + m + 2, n + m + 2),
-        )
-        return bool(maximum_flow(graph, n + m, n + m + 1).flow_value >= whole - 1)
+        """False where the pairs that are not forbidden cannot carry the mass."""
+        return can_be_carried(*self.masses, np.isfinite(self.cost))
 
     def values(self, linear: float, total: float) -> tuple[float, float]:
         """The values of the plan with its mass, given those of the scaled problem, whose mass is 1.

@@ -33,7 +33,7 @@ import numpy as np
 from ...core.checks import real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Method, Problem
-from ..arrays import is_torch, scalar, stacked
+from ..arrays import is_torch, masked, scalar, stacked
 from .coupling import Coupling, Couplings
 from .problem import EntropicTransport, Potentials, Scaled
 from .settings import SinkhornNewtonSettings
@@ -58,6 +58,7 @@ def sinkhorn_newton(
     tol: float = SinkhornNewtonSettings.tol,
     warmstart: tuple[Any, Any] | None = None,
     relative: bool = False,
+    mask: Any = None,
 ) -> Coupling | Couplings:
     """Entropic optimal transport to machine precision, also at small `reg`.
 
@@ -87,7 +88,9 @@ def sinkhorn_newton(
         max_sinkhorn: Sweeps at most, in all.
         tol: L1 error of the marginals at which it ends, relative to the mass.
         warmstart: Potentials (f, g), for example those of a neighbouring problem; only g is used.
-        relative: reg is a share of the largest cost.
+        relative: reg is a share of the largest cost that is not forbidden.
+        mask: (n, m) booleans, True where mass may go: the same as a cost of inf elsewhere; with a
+            leading axis for a batch.
 
     Returns:
         A `Coupling`, for a batch `Couplings`.
@@ -120,7 +123,7 @@ def sinkhorn_newton(
             raise ArgumentError("relative=True goes with reg, not with eta")
         reg = 1 / real("eta", eta, above=0)
     reg = scalar(reg)
-    a, b, cost = (stacked(x) for x in (a, b, cost))
+    a, b, cost = stacked(a), stacked(b), masked(stacked(cost), stacked(mask))
     shapes = [np.ndim(x) if not is_torch(x) else x.ndim for x in (a, b, cost)]
     if shapes[2] == 3 or 2 in shapes[:2]:
         return _batch(a, b, cost, shapes, reg, settings, warmstart, relative)

@@ -34,7 +34,7 @@ from scipy.special import logsumexp
 
 from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
-from ..arrays import cost_matrix, histogram, is_torch, like, scalar
+from ..arrays import cost_matrix, histogram, is_torch, like, masked, scalar
 from . import compiled as kernels
 from .kernel import Kernel, kernel_at
 from .problem import FORBIDDEN, NEGLIGIBLE, refuse_moving, regularisation
@@ -273,6 +273,7 @@ def sinkhorn_newton_unbalanced(
     max_cg: int = SinkhornNewtonSettings.max_cg,
     max_sinkhorn: int = SinkhornNewtonSettings.max_sinkhorn,
     relative: bool = False,
+    mask: Any = None,
 ) -> UnbalancedCoupling:
     """Entropic transport that may move less, or more, than the masses given.
 
@@ -294,7 +295,8 @@ def sinkhorn_newton_unbalanced(
         max_newton: Newton steps at most; 0: the scaling iteration alone.
         max_cg: Conjugate gradients in each at most.
         max_sinkhorn: Scaling iterations at most.
-        relative: reg is a share of the largest cost.
+        relative: reg is a share of the largest cost that is not forbidden.
+        mask: (n, m) booleans, True where mass may go: the same as a cost of inf elsewhere.
 
     Returns:
         An `UnbalancedCoupling`.
@@ -324,7 +326,7 @@ def sinkhorn_newton_unbalanced(
         max_newton=max_newton, max_cg=max_cg, max_sinkhorn=max_sinkhorn, tol=tol
     )
     one_of("reference", reference, ("product", "uniform"))
-    weights = _weights(reg_m)
+    weights, cost = _weights(reg_m), masked(cost, mask)
     given = next((x for x in (cost, a, b) if is_torch(x)), cost)
     costs = cost_matrix(cost, infinite=True)
     masses = tuple(

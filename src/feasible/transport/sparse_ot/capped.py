@@ -182,8 +182,9 @@ class Oriented:
             ]  # where the cap binds: the least x that has any
             u[empty] = (cost[np.ix_(caps, empty)] + floor[:, None] * length).min(axis=0)
         empty = np.setdiff1d(np.arange(n), caps)
+        near = np.isfinite(u)  # not where every pair is forbidden
         if len(empty):
-            v[empty] = (cost[empty] - u).min(axis=1)
-        shift = u.mean()
+            v[empty] = (cost[np.ix_(empty, near)] - u[near]).min(axis=1)
+        shift = u[near].mean()
         u, v = u - shift, v + shift
         return (v, u) if self.problem.rows else (u, v)

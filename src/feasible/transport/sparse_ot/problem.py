@@ -20,6 +20,7 @@ from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..arrays import cost_matrix, is_torch, marginals
+from ..forbidden import refuse_stuck
 from ..plan import SparsePlan
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def bound(
     Args:
         a: (m,) masses.
         b: (n,) masses.
-        cost: (m, n).
+        cost: (m, n), inf where a pair is forbidden.
         k: Nonzeros of a column at most.
         gamma: Strength of the quadratic term.
         alpha: (m,) potential.
@@ -59,6 +60,7 @@ def bound(
     ) / count  # threshold below the largest, if the first `count` entries have mass
     size = np.maximum((x - x[0] > excess).sum(axis=0), 1)
     t = np.maximum(x - x[0] - excess[size - 1, np.arange(len(keep))], 0) / gamma
+    x[t == 0] = 0.0  # also where the pair is forbidden, and x is -inf
     return float(alpha @ a - (t * (x - gamma / 2 * t)).sum())
 
 
@@ -78,7 +80,7 @@ class SparseTransport(Cached, Problem):
     Attributes:
         a: (m,) masses >= 0; None for uniform ones.
         b: (n,) masses >= 0 of the same sum; None for uniform ones.
-        cost: (m, n), finite.
+        cost: (m, n), finite, or inf where a pair is forbidden.
         k: Nonzeros of a capped vector at most.
         gamma: Strength of the quadratic term, > 0, in units of cost per unit of mass.
         axis: "columns" or "rows", whichever is capped.
@@ -88,10 +90,10 @@ class SparseTransport(Cached, Problem):
         ArgumentError: Negative masses, masses that differ, k < 1, gamma <= 0.
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
-        NotFinite: NaN or infinities.
+        NotFinite: NaN or infinities other than forbidden pairs.
         Infeasible: n k is less than the number of masses that must be reached, or a capped mass is
-            more than the k largest of the other side; with the smallest k that may do. The checks
-            are necessary, not sufficient.
+            more than the k largest of the other side; with the smallest k that may do. A mass all
+            of whose pairs are forbidden. The checks are necessary, not sufficient.
     """
 
     a: Any
@@ -109,8 +111,11 @@ class SparseTransport(Cached, Problem):
     example_budget: ClassVar[str] = "gradients=2000"
 
     def __post_init__(self) -> None:
-        self.cost = cost_matrix(self.cost)
+        self.cost = cost_matrix(self.cost, infinite=True)
+        self.forbids = bool(self.cost.max() == np.inf)
         self.a, self.b = marginals(self.a, self.b, *self.cost.shape)
+        if self.forbids:
+            refuse_stuck(self.a, self.b, np.isfinite(self.cost))
         self.k, self.gamma = whole("k", self.k, least=1), real("gamma", self.gamma, above=0)
         one_of("axis", self.axis, AXES, note=", whichever has at most k nonzeros each")
         free, caps = (np.count_nonzero(x) for x in self.sided(self.a, self.b))

@@ -63,9 +63,11 @@ def exact_one(problem: Capped) -> One:
         ],
         format="csc",
     )
+    allowed = np.isfinite(problem.c).ravel()
     found = optimize.linprog(
-        problem.c.ravel(),
+        np.where(allowed, problem.c.ravel(), 0.0),
         A_eq=lines,
+        bounds=np.stack([np.zeros(n * m), np.where(allowed, np.inf, 0.0)], axis=1),
         b_eq=np.concatenate([problem.a, problem.b]),
         method="highs-ds",
     )
@@ -155,7 +157,9 @@ def _support(
     )
     into = sparse.csr_array((np.ones(size), (columns, np.arange(size))), shape=(m, size))
     of = sparse.csr_array((np.ones(size), (rows, np.arange(size))), shape=(n, size))
-    most = np.minimum(problem.a[columns], problem.b[rows])
+    price = problem.c[rows, columns]
+    most = np.where(np.isinf(price), 0.0, np.minimum(problem.a[columns], problem.b[rows]))
+    price[np.isinf(price)] = 0.0
     limits = [
         optimize.LinearConstraint(into @ t, problem.a, problem.a),
         optimize.LinearConstraint(of @ t, problem.b, problem.b),
@@ -167,7 +171,7 @@ def _support(
         limits.append(
             optimize.LinearConstraint(sparse.diags_array(point) @ t - q, -np.inf, point**2 / 2)
         )
-    cost = np.concatenate([problem.c[rows, columns], np.zeros(size), np.ones(size)])
+    cost = np.concatenate([price, np.zeros(size), np.ones(size)])
     upper = np.concatenate([most, np.ones(size), np.full(size, np.inf)])
     found = optimize.milp(
         cost,

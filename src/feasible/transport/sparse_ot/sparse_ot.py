@@ -31,9 +31,10 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
-from ...core.errors import ShapeError
+from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Method, Problem
-from ..arrays import is_torch, like, scalar, stacked
+from ..arrays import is_torch, like, masked, scalar, stacked
+from ..forbidden import can_be_carried
 from ..plan import SparsePlan
 from .ascent import Ascent, advance, begin, finished, maximise
 from .capped import Capped, Oriented
@@ -67,6 +68,7 @@ def sparse_ot(
     learning_rate: float = SparseOTSettings.learning_rate,
     memory: int = SparseOTSettings.memory,
     init: Any = None,
+    mask: Any = None,
 ) -> Any:
     """Transport between histograms with at most k nonzeros in every column (or row) of the plan.
 
@@ -81,7 +83,8 @@ def sparse_ot(
     Args:
         a: (m,) masses >= 0, or (B, m) for a batch; None or [] for uniform ones.
         b: (n,) masses >= 0 of the same sum, or (B, n); None or [] for uniform ones.
-        cost: (m, n), or (B, m, n) for a batch.
+        cost: (m, n), or (B, m, n) for a batch; finite, or inf where a pair is forbidden: the plan
+            is exactly 0 there.
         k: Nonzeros of a column at most.
         gamma: Strength of the quadratic term, in cost per unit of mass: with masses of 1/n and
             costs of about 1, values from 0.1 to n make sense.
@@ -96,6 +99,8 @@ def sparse_ot(
         learning_rate: Of Adam, in units of cost.
         memory: Pairs that L-BFGS keeps.
         init: Potentials to start from (those of a former result).
+        mask: (m, n) booleans, True where mass may go: the same as a cost of inf elsewhere; with a
+            leading axis for a batch.
 
     Returns:
         A `SparseOT`, for a batch a `SparseOTBatch`.
@@ -104,10 +109,10 @@ def sparse_ot(
         ArgumentError: Negative masses, masses that differ, settings.
         ArgumentTypeError: What is no number.
         ShapeError: Shapes that do not fit.
-        NotFinite: NaN or infinities.
+        NotFinite: NaN or infinities other than forbidden pairs.
         Infeasible: n k is less than the number of masses that must be reached, or a capped mass is
             more than the k largest of the other side; with the smallest k that may do. The checks
-            are necessary, not sufficient.
+            are necessary, not sufficient. The pairs that are not forbidden cannot carry the mass.
 
     Examples:
         >>> result = sparse_ot([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], k=1)
@@ -119,7 +124,7 @@ def sparse_ot(
     """
     settings = SparseOTSettings(formulation, solver, tol, max_iter, learning_rate, memory, repair)
     gamma = scalar(gamma)
-    a, b, cost = (stacked(x) for x in (a, b, cost))
+    a, b, cost = stacked(a), stacked(b), masked(stacked(cost), stacked(mask))
     if len(getattr(cost, "shape", ())) != 3:
         return _solve(a, b, cost, k, gamma, axis, settings, init)
     size = cost.shape[0]
@@ -178,6 +183,14 @@ def _solve(
         mended = better is not None
         plan = plan if better is None else better
     error, largest = capped.misses(plan)
+    if (
+        not largest <= settings.tol
+        and problem.forbids
+        and not can_be_carried(problem.a, problem.b, np.isfinite(problem.cost))
+    ):
+        raise Infeasible(
+            "cost: the pairs that are not forbidden (inf) cannot carry the mass of a to b"
+        )
     if not largest <= settings.tol:
         warnings.warn(
             f"sparse_ot: {error:.2g} of the mass misses a marginal; {status}",
