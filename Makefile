@@ -5,6 +5,9 @@ V := .venv/bin
 READY := .venv/.ready
 CODE := src tests benchmarks docs examples tools
 FAST := not slow and not kill
+# Neighbours stay in one process, so what a file makes once is made once; who is done takes from the
+# other's end.
+PYTEST := $(V)/python -m pytest -n 2 --dist worksteal
 
 # Any Python from 3.11 on; `make setup PYTHON=...` names another.
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
@@ -64,10 +67,10 @@ lint: $(READY)
 	$(V)/lint-imports --no-cache
 
 check: lint
-	$(V)/python -m pytest -n 2 -m "$(FAST)" tests
+	$(PYTEST) -m "$(FAST)" tests
 
 test: lint
-	$(V)/python -m pytest -n 2 tests
+	$(PYTEST) tests
 
 # The lowest versions that pyproject.toml declares, beside the pinned torch, in an environment of
 # their own: the core and the command line.
@@ -83,7 +86,7 @@ bench: $(READY)
 
 claims: $(READY)
 	$(V)/feasible reproduce --all --scale desk
-	FEASIBLE_TESTS=full $(V)/python -m pytest -n 2 -m "slow or kill or hypothesis" tests
+	FEASIBLE_TESTS=full $(PYTEST) -m "slow or kill or hypothesis" tests
 
 docs: $(READY)
 	$(V)/python docs/generate.py

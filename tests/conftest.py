@@ -1,7 +1,10 @@
 """Settings of all tests."""
 
+import atexit
 import os
+import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partialmethod
@@ -13,8 +16,28 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         threads, "1"
     )  # two busy test processes are all there is, and a fork must not meet a pool of threads
 
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="feasible-state-")
+if "FEASIBLE_SESSION" not in os.environ:  # xdist's workers have that of the process above them
+    os.environ["FEASIBLE_SESSION"] = tempfile.mkdtemp(prefix="feasible-tests-")
+    atexit.register(shutil.rmtree, os.environ["FEASIBLE_SESSION"], ignore_errors=True)
+SESSION = Path(os.environ["FEASIBLE_SESSION"])
+"""A folder of these tests, which goes when they are over."""
+
+os.environ["XDG_STATE_HOME"] = str(SESSION / os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 """What tests run is no source that the person who runs them has run."""
+
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(SESSION / "jax")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+"""What several processes would compile with JAX is compiled once."""
+
+os.environ["TORCH_EXTENSIONS_DIR"] = str(SESSION / "torch")
+"""A lock that a killed compilation left behind, for which torch waits for ever, is none of ours."""
+if not (SESSION / "torch").exists():
+    (SESSION / "torch").mkdir()
+    here = f"py{sys.version_info.major}{sys.version_info.minor}_cpu"
+    for built in Path.home().glob(f".cache/torch_extensions/{here}/*_ext"):
+        shutil.copytree(
+            built, SESSION / "torch" / built.name, ignore=shutil.ignore_patterns("lock")
+        )
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
