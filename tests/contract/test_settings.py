@@ -132,13 +132,20 @@ def others(case: Case, method: Method, setting: str) -> list[Any]:
     return [1, 0.5, 3, True, "auto"]
 
 
+SHOWN: dict[str, Any] = {}
+"""What runs showed, by method and settings: the settings of a method share the run of its own."""
+
+
 def run(case: Case, settings: dict[str, Any]) -> Any:
     """What a run with these settings shows, or None where they are refused."""
-    try:
-        found = case.run(configure(type(load_method(case.name)), settings, case.name))
-    except REFUSALS[methods()[case.name].peer]:
-        return None
-    return cases.told(found), cases.digest(found.answer)
+    key = f"{case.name} {settings}"
+    if key not in SHOWN:
+        try:
+            found = case.run(configure(type(load_method(case.name)), settings, case.name))
+            SHOWN[key] = cases.told(found), cases.digest(found.answer)
+        except REFUSALS[methods()[case.name].peer]:
+            SHOWN[key] = None
+    return SHOWN[key]
 
 
 def changes(cls: str, setting: str) -> Iterator[bool]:

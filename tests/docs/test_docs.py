@@ -160,7 +160,7 @@ def _feasible(words: list[str], folder: Path, log: Path) -> NoReturn:
                 registry.claims,
             ):
                 cached.cache_clear()
-            signal.alarm(60)
+            signal.alarm(180)
             try:
                 main()
                 code = 0

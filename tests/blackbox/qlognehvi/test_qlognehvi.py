@@ -32,10 +32,10 @@ def problem(fun=None, **options):
 def test_its_front_is_better_than_random_points_and_no_proposal_is_a_random_one():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ours = feasible.solve(problem(), FAST, budget=14, seed=0)
-    drawn = [feasible.solve(problem(), "random-search", budget=14, seed=s) for s in range(3)]
+        ours = feasible.solve(problem(), FAST, budget=10, seed=0)
+    drawn = [feasible.solve(problem(), "random-search", budget=10, seed=s) for s in range(3)]
     assert all(ours.verdict.beats(other.verdict) for other in drawn)
-    assert ours.spent["evaluations"] == 14
+    assert ours.spent["evaluations"] == 10
 
 
 def test_limits_and_known_constraints_are_kept():
@@ -44,9 +44,9 @@ def test_limits_and_known_constraints_are_kept():
         limits={"sum": ">= 0.4"},
         known=lambda x: x[:, 1] <= 0.8,
     )
-    result = feasible.solve(given, FAST, budget=12, seed=1)
+    result = feasible.solve(given, FAST, budget=8, seed=1)
     rows = result.ledger.all()
-    assert len(rows) == 12
+    assert len(rows) == 8
     assert (rows.x[:, 1] <= 0.8).all()
     assert (result.answer["sum"] >= 0.4 - 1e-6).all()
 
@@ -69,9 +69,9 @@ def test_failures_are_lived_with():
             raise EvaluationFailed("the mesh broke")
         return p[0] ** 2 + p[1], (p[0] - 1) ** 2 + p[1]
 
-    result = feasible.solve(problem(fails), FAST, budget=12, seed=0, on_failure="skip")
+    result = feasible.solve(problem(fails), FAST, budget=8, seed=0, on_failure="skip")
     rows = result.ledger.all()
-    assert len(rows) == 12
+    assert len(rows) == 8
     assert rows.reason
     assert (result.answer["x1"] <= 0.7).all()
 

@@ -1,5 +1,6 @@
 """Target surrogates: the unit of the loss and the scale of the inputs do not matter."""
 
+import functools
 import itertools
 import math
 import warnings
@@ -15,6 +16,7 @@ from feasible.training.target_surrogates.sso import StandsStill
 INNER = ("armijo", "lstsq", "gauss-newton", "cg", "lbfgs")
 
 
+@functools.cache
 def path(name, build, factor, *, steps=8, **settings):
     smooth, loss, out = LOSSES[name]
     x, y = data()
