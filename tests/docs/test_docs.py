@@ -20,6 +20,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -78,7 +79,8 @@ def generator() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with patch.object(sys, "path", [str(DOCS), *sys.path]):  # as where it is run as a program
+        spec.loader.exec_module(module)
     return module
 
 
