@@ -61,7 +61,7 @@ SLOW = (
     "blackbox/qlognehvi",
     "blackbox/rough/test_rough.py",
     "blackbox/test_command.py",
-    "blackbox/test_evaluation.py",
+    "blackbox/test_evaluation",
     "docs/test_docs.py::test_every_block_runs_as_pasted",
     "house",
     "lab/test_cli.py::test_problems_and_papers_can_be_explained",

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from hypothesis import strategies as st
 
 from feasible.core.trail import Point, next_point
 from feasible.core.verdict import Verdict
 from feasible.lab.trials import Contest, Race, Trial
+
+numbers = st.one_of(
+    st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 2.0]), st.floats()
+)
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

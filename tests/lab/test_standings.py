@@ -2,33 +2,20 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
-from races import HOSTILE, make_race, race_of, trial
+from races import HOSTILE, make_race, numbers, race_of, trial
 from rich.console import Console
-from scipy.stats import wilcoxon
 
 from feasible.core.verdict import Verdict
 from feasible.lab import profiles
 from feasible.lab.outcomes import average_ranks, best_trial, compare, outcome, quantile, reference
-from feasible.lab.significance import attainable
-from feasible.lab.standings import (
-    format_standings,
-    holm,
-    percent,
-    signed_rank,
-    signed_rank_p,
-    standings,
-)
+from feasible.lab.standings import format_standings, percent, standings
 from feasible.lab.trials import Contest, Race, Trial
 
-numbers = st.one_of(
-    st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 2.0]), st.floats()
-)
 verdicts = st.builds(
     lambda o, v, t: Verdict(o, abs(v), t), numbers, numbers, st.sampled_from([0.0, 1e-6, -1.0, 1.0])
 )
@@ -266,145 +253,6 @@ def test_gaps_to_zero_are_differences():
 
 
 # ------------------------------------------------------------------------------------------------
-# tests of significance
-
-
-def test_holm_on_a_textbook_example():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_leaves_missing_tests_out_of_the_count():
-    found = holm([0.02, math.nan, 0.04])
-    assert found[0] == pytest.approx(0.04)
-    assert math.isnan(found[1])
-    assert found[2] == pytest.approx(0.04)
-
-
-@given(st.lists(st.floats(0, 1), max_size=10))
-def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
-    adjusted = holm(p)
-    for a, raw in zip(adjusted, p, strict=True):
-        assert raw <= a <= min(1.0, raw * len(p)) + 1e-12 or a == pytest.approx(raw)
-    for i in range(len(p)):
-        for j in range(len(p)):
-            assert p[i] > p[j] or adjusted[i] <= adjusted[j]
-
-
-def test_always_better_in_six_pairs_gives_two_over_two_to_the_sixth():
-    trials = [trial("p", m, s, o + s) for s in range(6) for m, o in (("a", 0.0), ("b", 100.0))]
-    assert signed_rank(race_of(trials), "b", "a") == (pytest.approx(2 / 2**6), 6)
-
-
-@pytest.mark.parametrize(
-    "d",
-    [
-        [1, 2, 3, -4, 5, 6, 7],
-        [0, 0, 1, -2, 3, 4],
-        [1, 1, 1, -1, 2, 2, 0],
-        [3, -3, 1, -1, 2, -2],
-        [(-1) ** (i // 3) * i for i in range(1, 30)],
-    ],
-)
-def test_exact_p_value_agrees_with_scipy(d):
-    assert signed_rank_p(np.array(d, dtype=float)) == pytest.approx(
-        wilcoxon(d, zero_method="zsplit").pvalue, rel=1e-9
-    )
-
-
-def test_exact_and_normal_p_values_meet():
-    d = np.round(np.random.default_rng(0).normal(0.15, 1, 200), 1)
-    assert signed_rank_p(d) == pytest.approx(
-        wilcoxon(d, zero_method="zsplit", method="asymptotic").pvalue, rel=0.03
-    )
-
-
-def test_identical_outcomes_have_p_one():
-    trials = [trial("p", m, s, 1.0) for s in range(8) for m in "ab"]
-    assert signed_rank(race_of(trials), "b", "a") == (1.0, 8)
-
-
-def won(problems, methods, seeds, by=1.0):
-    """Trials in which method m0 is better than m1, and so on, on every problem and seed."""
-    return [
-        trial(f"p{p}", f"m{m}", s, by * m + 0.001 * s)
-        for p in range(problems)
-        for m in range(methods)
-        for s in range(seeds)
-    ]
-
-
-def test_seeds_are_no_problems_a_method_that_wins_on_five_has_no_p_value():
-    result = standings(race_of(won(5, 2, 40)))
-    assert result.leader == "m0"
-    assert result.ranks["p"].isna().all()
-    assert (
-        "No p-values: 5 problems and 1 pair of methods allow no p below 0.062, whatever the "
-        "outcome: 6 problems are needed. Seeds are no further problems."
-    ) in result.notes
-
-
-def test_a_method_that_wins_on_every_problem_has_the_smallest_attainable_p():
-    result = standings(race_of(won(9, 2, 3)))
-    assert result.ranks["p"][1] == pytest.approx(attainable(9, 1)) == 2 / 2**9
-    assert result.ranks["pairs"][1] == 9
-
-
-def test_all_pairs_are_corrected_for_because_the_leader_was_chosen_by_the_same_figures():
-    result = standings(race_of(won(9, 4, 2)))
-    assert result.ranks["p"][1:].tolist() == pytest.approx([6 * 2 / 2**9] * 3)
-    assert any("for all 6 pairs of methods" in n for n in result.notes)
-
-
-def test_the_attainable_p_is_said_where_it_decides_and_only_there():
-    needs = "7 problems and 10 pairs of methods allow no p below 0.16"
-    (note,) = [n for n in standings(race_of(won(7, 5, 2))).notes if n.startswith(needs)]
-    assert note.endswith("whatever the outcome: 9 problems are needed.")
-    assert not any("allow no p" in n for n in standings(race_of(won(9, 5, 2))).notes)
-
-
-def test_one_problem_is_tested_over_its_seeds_and_says_nothing_of_others():
-    result = standings(race_of(won(1, 2, 8)))
-    assert result.ranks["p"][1] == pytest.approx(2 / 2**8)
-    assert any("8 seeds of p0 only, which says nothing of other" in n for n in result.notes)
-
-
-@pytest.mark.parametrize(("problems", "methods", "seeds"), [(10, 2, 5), (12, 3, 3), (25, 2, 3)])
-def test_without_an_overall_winner_at_most_six_races_in_a_hundred_name_one(
-    problems, methods, seeds
-):
-    """Every method is best on some problems, by far more than its seeds differ."""
-    rng, named, races = np.random.default_rng(problems), 0, 120
-    for _ in range(races):
-        effect = rng.normal(size=(problems, methods))
-        trials = [
-            trial(f"p{p}", f"m{m}", s, float(effect[p, m] + 0.3 * rng.normal()))
-            for p in range(problems)
-            for m in range(methods)
-            for s in range(seeds)
-        ]
-        named += bool((standings(race_of(trials)).ranks["p"] < 0.05).any())
-    assert named <= 0.06 * races
-
-
-def test_single_method_is_the_leader_without_a_test():
-    result = standings(race_of([trial("p", "a", s, 1.0) for s in range(9)]))
-    assert result.leader == "a"
-    assert result.ranks["p"].isna().all()
-
-
-def test_raw_p_value_of_two_methods_does_not_depend_on_a_third():
-    rng = np.random.default_rng(0)
-    two = [
-        trial(p, m, s, float(rng.normal() + (m == "b")))
-        for p in "pq"
-        for s in range(8)
-        for m in "ab"
-    ]
-    three = two + [trial(p, "c", s, float(rng.normal())) for p in "pq" for s in range(8)]
-    assert signed_rank(race_of(two), "b", "a") == signed_rank(race_of(three), "b", "a")
-
-
-# ------------------------------------------------------------------------------------------------
 # adding a method
 
 
@@ -438,106 +286,6 @@ def test_adding_a_method_changes_no_figure_of_the_others(objectives, violation):
     pd.testing.assert_frame_equal(
         profiles.costs(race), costs[costs["method"] != "new"].reset_index(drop=True)
     )
-
-
-# ------------------------------------------------------------------------------------------------
-# profiles
-
-
-def two_methods():
-    """On p both solve at 10 and 20 evaluations; on q only b, at 40. Target: objective <= 1.01, best
-    known 1; two variables.
-    """
-    return race_of(
-        [
-            trial("p", "a", 0, 1.0, trail=[(5, 3.0), (10, 1.0)]),
-            trial("p", "b", 0, 1.0, trail=[(20, 1.005)]),
-            trial("q", "a", 0, 2.0, trail=[(10, 2.0)]),
-            trial("q", "b", 0, 1.0, trail=[(1, 50.0), (40, 1.0)]),
-        ],
-        best_known=1.0,
-    )
-
-
-def test_costs_are_the_evaluations_to_the_target():
-    assert profiles.costs(two_methods())["cost"].tolist() == [10, 20, math.inf, 40]
-
-
-def test_performance_profile_by_hand():
-    curve = profiles.performance_profile(two_methods())
-    assert curve.index.tolist() == [1, 2]
-    assert curve["a"].tolist() == [0.5, 0.5]
-    assert curve["b"].tolist() == [0.5, 1.0]
-
-
-def test_data_profile_counts_groups_of_d_plus_one_evaluations():
-    curve = profiles.data_profile(two_methods())
-    assert curve.index.tolist() == pytest.approx([0, 10 / 3, 20 / 3, 40 / 3])
-    assert curve["a"].tolist() == [0, 0.5, 0.5, 0.5]
-    assert curve["b"].tolist() == [0, 0, 0.5, 1]
-
-
-def test_ecdf_reaches_all_targets_at_the_optimum_and_counts_decades_before():
-    race = race_of([trial("p", "a", 0, 1.0, trail=[(50, 1.1 - 1e-9), (100, 1.0)])], best_known=1.0)
-    curve = profiles.ecdf(race, np.array([0, 0.49, 0.5, 0.99, 1.0]))["a"]
-    assert curve.tolist() == pytest.approx([0, 0, 21 / 71, 21 / 71, 1.0])
-
-
-def test_infeasible_points_reach_no_target_however_good_their_objective():
-    t = trial("p", "a", 0, 1.0, 0.5)
-    t.trail = [
-        replace(p, verdict=Verdict(0.0, 1.0)) for p in trial(trail=[(1, 0.0), (2, 0.0)]).trail
-    ]
-    assert (
-        profiles.cost_to(t, "evaluations", reference(race_of([t], 1.0), Contest("p", 1.0)))
-        == math.inf
-    )
-    assert profiles.first_feasible(t, "evaluations") == math.inf
-
-
-def test_failed_trial_reached_nothing_although_its_trail_was_good():
-    t = trial("p", "a", 0, 1.0, trail=[(1, 1.0)], status="failed")
-    assert profiles.costs(race_of([t, trial("p", "b", 0, 1.0)], 1.0))["cost"].tolist() == [
-        math.inf,
-        100,
-    ]
-
-
-def test_budget_of_seconds_only_is_counted_in_seconds():
-    race = race_of([trial("p", "a", 0, 1.0, trail=[(50, 1.0)])], 1.0, budget={"seconds": 2.0})
-    assert profiles.resource(race) == "seconds"
-    assert profiles.costs(race)["cost"].tolist() == [0.5]
-
-
-@settings(max_examples=40)
-@given(st.lists(st.tuples(numbers, st.floats(0, 1)), max_size=30), numbers, st.floats(0, 1))
-def test_trajectory_only_improves_and_ends_at_the_best_feasible_verdict(points, last, violation):
-    t = trial("p", "a", 0, last, violation, evaluations=len(points) + 1)
-    t.trail = [
-        replace(p, verdict=Verdict(o, max(v - 0.5, 0)))
-        for (o, v), p in zip(
-            points, trial(trail=[(i + 1.0, 0.0) for i in range(len(points))]).trail, strict=True
-        )
-    ]
-    spent, best = profiles.trajectory(t, "evaluations")
-    assert (np.diff(spent) >= 0).all()
-    assert all(b <= a for a, b in pairwise(best))
-    good = [v for v in [p.verdict for p in t.trail] + [outcome(t)] if v.feasible]
-    assert (len(best) == 0) == (not good)
-    assert not good or best[-1] == min(v.objective for v in good)
-
-
-def test_profiles_never_fall_and_shares_are_shares():
-    race = make_race(4)
-    for curve in (
-        profiles.performance_profile(race),
-        profiles.data_profile(race),
-        profiles.ecdf(race),
-    ):
-        values = curve.to_numpy()
-        assert (np.diff(values, axis=0) >= 0).all()
-        assert ((values >= 0) & (values <= 1)).all()
-        assert list(curve.columns) == race.methods
 
 
 # ------------------------------------------------------------------------------------------------
