@@ -116,6 +116,23 @@ def test_sparse_and_dense_multipliers_agree(monkeypatch):
     assert again.slackness == pytest.approx(found.slackness, abs=1e-6)
 
 
+def test_a_large_sparse_program_is_judged_by_sparse_systems():
+    """min sum (x_i - 2)^2 with x_i + x_(i+1) <= 2 at all ones: 2,999 of them hold."""
+    n = 3000
+    chain = sp.diags_array([np.ones(n - 1), np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n))
+    rows = LinearConstraint(sp.csr_array(chain), -INF, 2)
+    problem = Program(
+        lambda x: ((x - 2) ** 2).sum(),
+        np.zeros(n),
+        jac=lambda x: 2 * (x - 2),
+        constraints={"chain": rows},
+    )
+    verdict = problem.judge(np.ones(n))  # all gradients are -2, and J' y = 2 has y = 2, 0, 2, ...
+    assert verdict.feasible
+    assert verdict.residual < 1e-6
+    assert problem.judge(np.full(n, 0.9)).residual > 0.05
+
+
 def test_where_the_objective_is_no_number_an_answer_is_not_feasible():
     problem = Program(lambda x: np.log(x[0]), [1.0])
     with np.errstate(all="ignore"):
