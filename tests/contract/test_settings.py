@@ -106,6 +106,10 @@ IDLE: dict[tuple[str, str], str] = {
     ("GSD", "sparse"): "the small table has fewer cells than rows",
     ("RAP", "delta"): "read beside epsilon only: the run's budget is in rho",
     ("RAP", "rho"): "the run's budget of rho comes first",
+    ("ScipyCOBYQA", "final_tr_radius"): "not reached within 60 evaluations",
+    ("ScipyTrustConstr", "xtol"): "its gtol is met before",
+    ("NLP", "residual"): "the first solver ends below all of these",
+    ("NLP", "share"): "the first solver needs less than any of these",
     ("RAP", "timed"): "read in a run with a budget of seconds only",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

@@ -13,11 +13,11 @@ from .notears_topo.settings import TopoSettings as TopoSettings
 from .notears_topo.topo import topo as topo
 from .notears_topo.topo_dag import TopoDAG as TopoDAG
 from .peers import (
-    COBYQA as COBYQA,
-    SLSQP as SLSQP,
     Casadi as Casadi,
     Ipopt as Ipopt,
-    TrustConstr as TrustConstr,
+    ScipyCOBYQA as ScipyCOBYQA,
+    ScipySLSQP as ScipySLSQP,
+    ScipyTrustConstr as ScipyTrustConstr,
     Uno as Uno,
 )
 from .point import Point as Point

@@ -33,7 +33,7 @@ def test_a_program_is_solved_by_it_where_no_method_is_named():
 
 
 def test_a_solver_that_says_it_has_converged_is_not_believed(monkeypatch):
-    chosen = [Lying(), by_scipy.SLSQP(ftol=1e-9)]
+    chosen = [Lying(), by_scipy.ScipySLSQP(ftol=1e-9)]
     monkeypatch.setattr(NLP, "solvers", lambda self, problem: chosen)
     result = feasible.solve("hs71", "nlp", budget={"evaluations": 200})
     assert result.steps == 2
@@ -55,7 +55,7 @@ def test_a_solver_leaves_a_share_of_the_budget_to_the_others(monkeypatch):
                 state.show(x)
             return "tired", False
 
-    chosen = [Wandering(), by_scipy.SLSQP(ftol=1e-9)]
+    chosen = [Wandering(), by_scipy.ScipySLSQP(ftol=1e-9)]
     monkeypatch.setattr(NLP, "solvers", lambda self, problem: chosen)
     result = feasible.solve("hs71", "nlp[share=0.25]", budget={"evaluations": 200})
     assert any("its share of the evaluations was used up" in note for note in result.notes)

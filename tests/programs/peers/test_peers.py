@@ -152,6 +152,15 @@ def test_a_step_out_of_the_domain_is_shortened(name):
     assert result.answer.x == pytest.approx([1 / 3], abs=2e-3)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "nlp"])
+def test_a_start_outside_the_domain_is_said_and_is_no_answer(name):
+    problem = Program(lambda x: np.log(x[0]) if x[0] > 0 else np.nan, [-1.0])
+    result = feasible.solve(problem, name, budget={"evaluations": 100})
+    assert not result.verdict.feasible
+    assert any("the objective was never measured" in note for note in result.notes)
+    assert np.isfinite(result.answer.x).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_budget_ends_a_solver_with_the_best_that_it_had(name):
     result = feasible.solve("hs71", name, budget={"evaluations": 4})

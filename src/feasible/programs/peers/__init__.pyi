@@ -1,5 +1,9 @@
 from .casadi import Casadi as Casadi
 from .frame import Solver as Solver, SolverState as SolverState
 from .ipopt import Ipopt as Ipopt
-from .scipy import COBYQA as COBYQA, SLSQP as SLSQP, TrustConstr as TrustConstr
+from .scipy import (
+    ScipyCOBYQA as ScipyCOBYQA,
+    ScipySLSQP as ScipySLSQP,
+    ScipyTrustConstr as ScipyTrustConstr,
+)
 from .uno import Uno as Uno

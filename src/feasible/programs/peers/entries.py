@@ -19,9 +19,9 @@ def _peer(name: str, target: str, summary: str, **settings: object) -> Entry:
 
 
 METHODS = (
-    _peer("scipy-slsqp", "scipy:SLSQP", "SciPy's SLSQP"),
-    _peer("scipy-trust-constr", "scipy:TrustConstr", "SciPy's trust-constr"),
-    _peer("scipy-cobyqa", "scipy:COBYQA", "SciPy's COBYQA, without derivatives"),
+    _peer("scipy-slsqp", "scipy:ScipySLSQP", "SciPy's SLSQP"),
+    _peer("scipy-trust-constr", "scipy:ScipyTrustConstr", "SciPy's trust-constr"),
+    _peer("scipy-cobyqa", "scipy:ScipyCOBYQA", "SciPy's COBYQA, without derivatives"),
     _peer("ipopt", "ipopt:Ipopt", "Ipopt with MUMPS"),
     _peer("uno", "uno:Uno", "Uno as a filter SQP"),
     _peer("uno-ipopt", "uno:Uno", "Uno as an interior point", preset="ipopt"),

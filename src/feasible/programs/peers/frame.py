@@ -42,7 +42,9 @@ class SolverState:
     def show(
         self, x: Float[np.ndarray, " n"], multipliers: Float[np.ndarray, " m"] | None = None
     ) -> None:
-        """Take an iterate, and offer it to the run."""
+        """Take an iterate, and offer it to the run; one that holds a NaN is none."""
+        if np.isnan(x).any():
+            return
         self.x = np.array(x, dtype=np.float64)
         self.multipliers = None if multipliers is None else np.array(multipliers, dtype=np.float64)
         self.iterations += 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SLSQP(Solver):
+class ScipySLSQP(Solver):
     """SciPy's SLSQP: sequential quadratic programming with a BFGS matrix, all of it dense.
 
     Attributes:
@@ -59,7 +59,7 @@ class SLSQP(Solver):
 
 
 @dataclass(frozen=True)
-class TrustConstr(Solver):
+class ScipyTrustConstr(Solver):
     """SciPy's trust-constr: a trust region, with an interior point where there are inequalities.
 
     Attributes:
@@ -95,7 +95,7 @@ class TrustConstr(Solver):
 
 
 @dataclass(frozen=True)
-class COBYQA(Solver):
+class ScipyCOBYQA(Solver):
     """SciPy's COBYQA: a trust region with quadratic models of the values, without derivatives.
 
     Attributes:
