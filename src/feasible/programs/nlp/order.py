@@ -34,13 +34,16 @@ ORDER = (
         "second derivatives are given",
         lambda problem: problem.functions.second_order,
         ("ipopt", "uno", SLSQP, "scipy-trust-constr"),
-        "84 development problems of CUTEst: `python -m benchmarks.programs show --develop`",
+        "84 development problems of CUTEst, 1,000 evaluations and 10 s: nlp 76 solved, Ipopt 75, "
+        "Uno 74, SLSQP 67, trust-constr 61, casadi's SQP 50: "
+        "`python -m benchmarks.programs show --develop`",
     ),
     Row(
         f"first derivatives or none, up to {SMALL} variables",
         lambda problem: problem.n <= SMALL,
         ("ipopt", SLSQP, "scipy-trust-constr"),
-        "the same without Hessians: `python -m benchmarks.programs show --develop --first`",
+        "the same problems without Hessians: Ipopt 75 solved, SLSQP 68, trust-constr 60: "
+        "`python -m benchmarks.programs show --develop --first`",
     ),
     Row(
         f"first derivatives or none, more than {SMALL} variables",
