@@ -73,10 +73,12 @@ test: lint
 	$(PYTEST) tests
 
 # The lowest versions that pyproject.toml declares, beside the pinned torch, in an environment of
-# their own: the core and the command line.
+# their own: the core and the command line. pip brings what torch's wheel needs; uv, which knows the
+# torch of `make lock` without its CUDA libraries, would leave that out.
 LOWEST := .venv-lowest/bin/python
 lowest: $(READY)
 	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
+	$(LOWEST) -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
 	$(V)/uv pip install --python $(LOWEST) --resolution lowest-direct -r requirements-torch.txt \
 	  ".[blackbox,transport,training,text]" "optuna>=5.0" "pytest>=8" "hypothesis>=6.130" "mypy>=1.16" "pyyaml>=6"
 	$(LOWEST) -m pytest -k "not pasted" tests/core tests/lab/test_cli.py
