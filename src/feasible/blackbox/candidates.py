@@ -31,23 +31,25 @@ class Table:
 
     Args:
         given: A data frame, a mapping from headings to columns, or the path of a CSV or .xlsx file.
+        name: What errors call it.
     """
 
-    def __init__(self, given: Any):
+    def __init__(self, given: Any, name: str = "candidates"):
         import pandas as pd
 
+        self.name = name
         if isinstance(given, (str, os.PathLike)):
-            self.name, parts = f"candidates '{os.fspath(given)}'", _read(Path(given))
+            self.name = f"{name} '{os.fspath(given)}'"
+            parts = read_parts(Path(given), self.name)
         elif isinstance(given, (pd.DataFrame, Mapping)):
-            self.name = "candidates"
             try:
                 frame = given if isinstance(given, pd.DataFrame) else pd.DataFrame(dict(given))
             except ValueError as error:
-                raise ArgumentError(f"candidates: {error}") from None
+                raise ArgumentError(f"{name}: {error}") from None
             parts = iter([(1, frame)])
         else:
             raise ArgumentTypeError(
-                f"candidates: got {type(given).__name__}, expected a data frame, a mapping of "
+                f"{name}: got {type(given).__name__}, expected a data frame, a mapping of "
                 "columns, or the path of a CSV or .xlsx file"
             )
         self.columns: dict[str, np.ndarray] = {}
@@ -109,7 +111,7 @@ class Table:
         """
         found = []
         for heading, column in self.columns.items():
-            name, unit = _parted(heading)
+            name, unit = parted(heading)
             words = self.words.get(heading)
             if words is None:
                 found.append(Real(name, column.min(), column.max(), unit=unit or ""))
@@ -124,7 +126,7 @@ class Table:
 
     def points(self, variables: tuple[Variable, ...]) -> Float[np.ndarray, "n d"]:
         """(n, d) the rows as points of these variables."""
-        by_name = {_parted(h)[0]: h for h in self.columns} | {h: h for h in self.columns}
+        by_name = {parted(h)[0]: h for h in self.columns} | {h: h for h in self.columns}
         missing = [v.name for v in variables if v.name not in by_name]
         if missing:
             raise ArgumentError(
@@ -139,7 +141,7 @@ class Table:
 
     def _numbers(self, v: Variable, heading: str) -> np.ndarray:
         """Return a column of numbers in the variable's unit."""
-        column, unit = self.columns[heading], _parted(heading)[1]
+        column, unit = self.columns[heading], parted(heading)[1]
         if heading in self.words:
             raise TableError(
                 f"{self.name}, column '{heading}': '{self.words[heading][0]}', expected numbers"
@@ -184,16 +186,16 @@ def _is_number(choice: Any) -> bool:
     return True
 
 
-def _parted(heading: str) -> tuple[str, str | None]:
-    """Return a heading without its unit, and its unit."""
+def parted(heading: str) -> tuple[str, str | None]:
+    """A heading without its unit, and its unit; None where it has none."""
     found = re.fullmatch(r"(.+?)\s*(?:\[([^\]]*)\]|\(([^()]*)\))", heading.strip())
     if found is None:
         return heading.strip(), None
     return found[1], (found[2] if found[2] is not None else found[3]).strip()
 
 
-def _read(path: Path) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Yield the parts of a file, each with the number of its first row."""
+def read_parts(path: Path, name: str) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The parts of a file, each with the number of its first row; errors call it by this name."""
     import pandas as pd
 
     if path.suffix.lower() in (".xlsx", ".xlsm"):
@@ -204,7 +206,7 @@ def _read(path: Path) -> Iterator[tuple[int, pd.DataFrame]]:
     try:
         head = path.open("rb").read(65_536)
     except OSError as error:
-        raise TableError(f"candidates '{path}' cannot be read: {error.strerror}") from None
+        raise TableError(f"{name} cannot be read: {error.strerror}") from None
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = decode_text(head[: len(head) // 2 * 2], str(path)) if encoding == "utf-16" else ""
     first = (text or head.decode("latin-1").removeprefix("ï»¿")).lstrip("\r\n").split("\n")[0]
@@ -225,6 +227,6 @@ def _read(path: Path) -> Iterator[tuple[int, pd.DataFrame]]:
             yield number, part
             number += len(part)
     except UnicodeDecodeError:
-        raise TableError(f"candidates '{path}' is not UTF-8: save it as UTF-8") from None
+        raise TableError(f"{name} is not UTF-8: save it as UTF-8") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise TableError(f"candidates '{path}' cannot be read: {error}") from None
+        raise TableError(f"{name} cannot be read: {error}") from None

@@ -70,6 +70,8 @@ _KNOWN: Mapping[str, _Kind] = {
     "tolerance": _NUMBER,
     "variables": _table_of(_ANY, "temperature = {low = 20, high = 90}"),
     "candidates": _TEXT,
+    "history": _TEXT,
+    "evaluation_time": _NUMBER,
     "constraints": _Kind(
         'a table of lines such as mixture = "a + b + c == 1"',
         lambda v: _TEXTS.fits(list(v.values()) if isinstance(v, Mapping) else v),
@@ -91,6 +93,10 @@ _VARIABLE: Mapping[str, _Kind] = {
     "log": _YES_NO,
     "step": _NUMBER,
     "choices": _CHOICES,
+    "descriptors": _Kind(
+        "the name of a file, or a table such as {permittivity = [37.8, 2.4]}",
+        lambda v: _is_text(v) or isinstance(v, Mapping),
+    ),
 }
 """What each key of a variable holds."""
 
@@ -119,7 +125,7 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         temperature = {low = 20, high = 90, unit = "degC"}
         cycles = {low = 1, high = 8, integer = true}
         share = {low = 0, high = 1, step = 0.05}
-        solvent = {choices = ["DMAc", "CHCl3"]}
+        solvent = {choices = ["DMAc", "CHCl3"], descriptors = "solvents.csv"}
         [constraints]                             # known, free, and kept by every proposal
         mixture = "share + 0.1 cycles <= 1.2"
         [limits]
@@ -127,7 +133,9 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         [budget]
         evaluations = 60
 
-    and stop_at = 80, the value of the objective at which the study hands out no more.
+    and candidates = "menu.csv", the experiments that are possible; history = "old.csv", those of an
+    earlier, similar study; evaluation_time = 0.5, in seconds; stop_at = 80, the value of the
+    objective at which the study hands out no more.
 
     Raises ArgumentError with the nearest known key.
     """
@@ -152,6 +160,8 @@ def from_table(data: Mapping[str, Any]) -> BlackBox:
         function,
         variables=[_variable(name, v) for name, v in data.get("variables", {}).items()] or None,
         candidates=data.get("candidates"),
+        history=data.get("history"),
+        evaluation_time=data.get("evaluation_time"),
         objective=data.get("objective"),
         objectives=data.get("objectives"),
         reference=data.get("reference"),
@@ -188,7 +198,10 @@ def _variable(name: str, given: Any) -> Variable:
     _check(given, _VARIABLE, f"variable '{name}'")
     unit = given.get("unit", "")
     if "choices" in given:
-        return Categorical(name, list(given["choices"]), unit=unit)
+        known = given.get("descriptors")
+        return Categorical(name, list(given["choices"]), unit=unit, descriptors=known)
+    if "descriptors" in given:
+        raise ArgumentError(f"variable '{name}' has descriptors, but no choices that they are of")
     if "low" not in given or "high" not in given:
         raise ArgumentError(f"variable '{name}' needs low and high (or choices)")
     kind = Integer if given.get("integer") else Real

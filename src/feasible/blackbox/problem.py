@@ -29,20 +29,18 @@ from .constraints import SciPyConstraint, scipy_constraints
 from .evaluation import evaluate_in_run, from_menu, tried_in
 from .experiments import BlackBoxExperiments
 from .fronts import ObservedFront
+from .history import History
 from .inside import inside
 from .menu import menu_of
 from .objective import Checks, Objective, Objectives, check_noise, one_objective, several_objectives
 from .outcome import Outcome
-from .reading import Reader
+from .reading import Reader, check_names
 from .showing import Shown
 from .space import Known, Space, known_constraint, with_linear
 from .tried import FINITE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
-
-TAKEN = ("id", "status", "note")
-"""Columns of tables of experiments that are neither variables nor metrics."""
 
 
 class BlackBox(Shown):
@@ -79,6 +77,12 @@ class BlackBox(Shown):
         candidates: The experiments that are possible: a data frame, a mapping of columns, or the
             path of a CSV or .xlsx file, with a column for each variable. Every proposal becomes its
             nearest row that was not tried; without bounds the columns say what the variables are.
+        history: The experiments of an earlier, similar study, of which models that can (robust-bo)
+            learn how the objective changes, and how far that holds here: a data frame, a mapping of
+            columns, or the path of a CSV or .xlsx file, with columns for the variables and the
+            objective.
+        evaluation_time: Seconds that an evaluation takes. The default is then a method whose
+            proposals take no longer.
         check: A cheap first stage, check(x) -> mapping of limits, charged as `checks`; fun runs
             only where it passes. Or `Checks`, which also holds `known`.
         name: For people and stores; None for the function's.
@@ -136,6 +140,8 @@ class BlackBox(Shown):
         reference: Mapping[str, float] | None = None,
         known: Any = None,
         candidates: Any = None,
+        history: Any = None,
+        evaluation_time: float | None = None,
         check: Callable[..., Any] | Checks | None = None,
         name: str | None = None,
         maximize: bool = False,
@@ -229,27 +235,22 @@ class BlackBox(Shown):
             self.space = Space(self.space.variables)
             points = table.points(self.space.variables)
             self.space.menu = menu_of(self.space, points, self.allowed if self._tests else None)
+        self.evaluation_time = evaluation_time
+        if evaluation_time is not None:
+            self.evaluation_time = real("evaluation_time", evaluation_time, above=0)
+        if history is not None and isinstance(goals, Objectives):
+            raise ArgumentError("history: several objectives have none: give one objective")
+        self.history = (
+            History.read(history, self.space, goals)
+            if history is not None and isinstance(goals, Objective)
+            else None
+        )
         self.reader = Reader(goals, functions, declared, self.check is not None)
-        self._check_names()
+        check_names(self.reader, self.space.names)
         if self.x0 is not None and not self.allowed(self.x0[None])[0]:
             raise ArgumentError(
                 f"x0 = {self.space.mapping(self.x0)}: the known constraints forbid this design"
             )
-
-    def _check_names(self) -> None:
-        """Raise ArgumentError where columns of a table of experiments would have the same name."""
-        metrics = [o.name for o in self.reader.parts if o.name] + list(self.limits.names)
-        for name in (*metrics, *self.space.names):
-            if str(name).strip().lower() in TAKEN:
-                raise ArgumentError(
-                    f"name '{name}': tables of experiments have a column of that name already "
-                    f"({', '.join(TAKEN)}); choose another"
-                )
-        for name in metrics:
-            if name in self.space.names:
-                raise ArgumentError(
-                    f"name '{name}': it is a variable and a metric; choose another for one of them"
-                )
 
     @property
     def deterministic(self) -> bool:

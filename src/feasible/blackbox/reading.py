@@ -23,6 +23,9 @@ from .outcome import Outcome, column_of, numbers, numeric, why
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+TAKEN = ("id", "status", "note")
+"""Columns of tables of experiments that are neither variables nor metrics."""
+
 
 class Reader:
     """Reads outcomes as rows. It learns the objective's name, and how many components a constraint
@@ -347,6 +350,22 @@ def _sized(
     """Return constraints in sizes that an observation brings along, where it does."""
     fit = sizes is not None and len(sizes) == constraints.shape[-1]
     return constraints / sizes if fit else constraints
+
+
+def check_names(reader: Reader, variables: Sequence[str]) -> None:
+    """Raise ArgumentError where columns of a table of experiments would have the same name."""
+    metrics = [o.name for o in reader.parts if o.name] + list(reader.limits.names)
+    for name in (*metrics, *variables):
+        if str(name).strip().lower() in TAKEN:
+            raise ArgumentError(
+                f"name '{name}': tables of experiments have a column of that name already "
+                f"({', '.join(TAKEN)}); choose another"
+            )
+    for name in metrics:
+        if name in variables:
+            raise ArgumentError(
+                f"name '{name}': it is a variable and a metric; choose another for one of them"
+            )
 
 
 _NAME = "objective"

@@ -16,10 +16,11 @@ from ..core.ledger import STATUS, Observation, Observations
 from ..core.limits import Limits
 from ..core.pareto import Cloud
 from ..core.plain import is_plain, plain
-from ..core.problem import Problem
+from ..core.problem import Method, Problem
 from ..core.verdict import Verdict
 from . import fronts
 from .fronts import ObservedFront
+from .history import History
 from .objective import Objective
 from .reading import Reader
 from .space import Known, Space
@@ -51,6 +52,7 @@ class Shown(Problem):
     truth: bool
     free_repeats: bool
     check: Callable[..., Any] | None
+    history: History | None
     _tests: list[Known]
 
     @property
@@ -249,6 +251,17 @@ class Shown(Problem):
         known = {f"known {i + 1}": test for i, test in enumerate(self._tests)}
         constraints = {f"constraint {f.name}": f.fun for f in self.reader.functions}
         return {**super().sources(), "fun": self.fun, "check": self.check, **known, **constraints}
+
+    def unused(self, method: Method) -> list[str]:
+        """Descriptors and an earlier study, of which most methods know nothing."""
+        told = {
+            "descriptors": any(v.descriptors for v in self.space.variables),
+            "history": self.history is not None,
+        }
+        given = " and ".join(name for name, so in told.items() if so)
+        if not given or method.uses_beforehand:
+            return []
+        return [f"{method.name} makes no use of {given}; robust-bo learns from them"]
 
     def outline(self) -> list[str]:
         """Variables, several objectives and limits, as lines."""

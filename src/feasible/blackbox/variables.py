@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ArgumentError, ArgumentTypeError, BoundsError, is_number
+from .descriptors import Descriptors, read_descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Variable:
         log: True if it is searched by its logarithm.
         choices: The categories, whose places are the codes; empty for numbers.
         step: Distance of neighbouring values low, low + step, ...; 0 where all are allowed.
+        descriptors: What is known of the choices: names, and values in the order of the choices.
 
     Raises:
         BoundsError: Bounds that cross, or between which there is nothing.
@@ -38,6 +40,7 @@ class Variable:
     log: bool = False
     choices: tuple[Any, ...] = ()
     step: float = 0.0
+    descriptors: Descriptors = ()
 
     def __post_init__(self) -> None:
         if not (
@@ -130,8 +133,29 @@ def Integer(  # noqa: N802
     return Variable(name, float(low), float(high), unit, integer=True, log=log, step=step)
 
 
-def Categorical(name: str, choices: Sequence[Any], *, unit: str = "") -> Variable:  # noqa: N802
-    """One of several choices without an order."""
+def Categorical(  # noqa: N802
+    name: str, choices: Sequence[Any], *, unit: str = "", descriptors: Any = None
+) -> Variable:
+    """One of several choices without an order.
+
+    Args:
+        name: As people call it.
+        choices: The choices.
+        unit: For people.
+        descriptors: Numbers that are known of each choice, from which a model that can learns of
+            one choice by another: {choice: {descriptor: value}}, {descriptor: [value, ...]}, a data
+            frame, or the path of a CSV or .xlsx file whose first column holds the choices.
+
+    Raises:
+        ArgumentError: No choices, or one twice; one without descriptors.
+
+    Examples:
+        >>> solvent = Categorical(
+        ...     "solvent", ["DMAc", "toluene"], descriptors={"permittivity": [37.8, 2.4]}
+        ... )
+        >>> solvent.descriptors
+        (('permittivity', (37.8, 2.4)),)
+    """
     if (
         isinstance(choices, str)
         or len(choices) < 1
@@ -140,4 +164,12 @@ def Categorical(name: str, choices: Sequence[Any], *, unit: str = "") -> Variabl
         raise ArgumentError(
             f"choices of '{name}': got {list(choices)!r}, expected one or more different values"
         )
-    return Variable(name, 0.0, float(len(choices) - 1), unit, integer=True, choices=tuple(choices))
+    return Variable(
+        name,
+        0.0,
+        float(len(choices) - 1),
+        unit,
+        integer=True,
+        choices=tuple(choices),
+        descriptors=() if descriptors is None else read_descriptors(name, choices, descriptors),
+    )

@@ -291,8 +291,14 @@ def read_toml(path: str) -> dict[str, Any]:
         raise ArgumentError(
             f"study file '{path}' cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from None
-    if isinstance(table.get("candidates"), str):  # beside the study file, from wherever it is read
-        table["candidates"] = str(Path(path).resolve().parent / table["candidates"])
+    folder = Path(path).resolve().parent  # files are beside the study file, wherever it is read
+    variables = table.get("variables")
+    named = [(table, "candidates"), (table, "history")]
+    if isinstance(variables, dict):
+        named += [(v, "descriptors") for v in variables.values() if isinstance(v, dict)]
+    for part, key in named:
+        if isinstance(part.get(key), str):
+            part[key] = str(folder / part[key])
     return {"name": Path(path).stem, **table}
 
 

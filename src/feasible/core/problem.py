@@ -124,6 +124,10 @@ class Problem:
         """
         return None
 
+    def unused(self, method: Method) -> list[str]:
+        """What of the problem this method makes no use of, one sentence each."""
+        return []
+
     def finish(self, reason: str) -> None:
         """A method of the active run is done, for this reason, while budget is left: evaluate what
         is still worth it. May raise StopRun.
@@ -241,6 +245,8 @@ class Method:
     """
     uses_errors: ClassVar[bool] = False
     """True if it takes the standard error of an objective (`NAME_se`) as its noise."""
+    uses_beforehand: ClassVar[bool] = False
+    """True if it learns from what is known beforehand: descriptors of choices, an earlier study."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
 
@@ -285,6 +291,12 @@ class Method:
 
     def done(self, problem: Any, state: Any) -> str | None:
         """Why it has converged or cannot go on, in a sentence; None to go on."""
+        return None
+
+    def recommend(self, problem: Any, state: Any) -> int | None:
+        """The number in the ledger of the row that it would answer, where that is another than the
+        row of the best value; needs no run.
+        """
         return None
 
     def remarks(self, problem: Any, state: Any) -> list[str]:

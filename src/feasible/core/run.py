@@ -195,6 +195,7 @@ def _result(current: Run, stopped: str, settled: bool) -> Result:
     answer, verdict = current.trail.final(current, settled)
     notes += current.ledger.notes()
     if answer is not None and current.state is not None:
+        notes += problem.unused(current.method)
         notes += current.method.remarks(problem, current.state)
     if answer is not None and not verdict.feasible:
         worst = f"; the constraint that is worst: {verdict.worst}" if verdict.worst else ""

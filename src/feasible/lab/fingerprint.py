@@ -67,8 +67,8 @@ def source_of(
 
 
 def table_texts(table: Mapping[str, Any]) -> dict[str, str]:
-    """What a study file says, key by key, tables of tables a level deeper, and the rows of the menu
-    that it names.
+    """What a study file says, key by key, tables of tables a level deeper, and the rows of the
+    files that it names.
     """
     found = {}
     for key, value in table.items():
@@ -76,10 +76,14 @@ def table_texts(table: Mapping[str, Any]) -> dict[str, str]:
         for name, one in inner.items():
             dotted = f"{key}.{name}" if name else key
             found[f"{STUDY_FILE}{dotted}"] = json.dumps(plain(one), ensure_ascii=False)
-    menu = table.get("candidates")
-    text = _file_text(Path(menu)) if isinstance(menu, str) else None
-    if text is not None:
-        found[f"{STUDY_FILE}rows of candidates"] = text
+    files = {"candidates": table.get("candidates"), "history": table.get("history")}
+    variables = table.get("variables")
+    for name, v in variables.items() if isinstance(variables, Mapping) else ():
+        files[f"descriptors of {name}"] = v.get("descriptors") if isinstance(v, Mapping) else None
+    for name, file in files.items():
+        text = _file_text(Path(file)) if isinstance(file, str) else None
+        if text is not None:
+            found[f"{STUDY_FILE}rows of {name}"] = text
     return found
 
 

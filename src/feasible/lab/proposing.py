@@ -162,7 +162,7 @@ class Proposer:
 
     def _asked(self, n: int) -> Proposals:
         """Ask the method; what it repeats of known experiments it is told again at once."""
-        state = self._state()
+        state = self.state()
         out, guard = self._pending(), self._tried()
         waiting = {json.dumps(r.x) for r in out}
         found = Proposals([], [])
@@ -250,7 +250,7 @@ class Proposer:
             found = connection.execute(query.limit(1)).first()
         return None if found is None else read_evaluation(found)
 
-    def _state(self) -> Any:
+    def state(self) -> Any:
         """Return the method's state after everything told so far: the last checkpoint and what was
         told since.
         """

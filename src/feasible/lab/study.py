@@ -385,7 +385,9 @@ class Study:
         return stored_rows(self.problem, self.row, stored)
 
     def best(self) -> Any:
-        """Return the answer that all rows support that were told."""
+        """Return the answer that all rows support that were told: where values do not repeat and
+        the method has a model of them, the row that this expects to be best.
+        """
         rows = self.rows()
         if rows is None:
             return None
@@ -393,20 +395,45 @@ class Study:
         told = rows.rows(~np.isin(rows.status, (PENDING, ABANDONED)))
         if len(told):
             ledger.append(told, stored=True)
-        return self.problem.present(self.problem.incumbent(ledger))
+        best = self.problem.incumbent(ledger)
+        state = self._recommending()
+        number = None if state is None else self.method.recommend(self.problem, state)
+        if best is not None and number is not None and number in told.id:
+            own = told.observation(int(np.flatnonzero(told.id == number)[0]))
+            judge = self.problem.judge
+            if judge(own).feasible or not judge(best).feasible:
+                best = own
+        return self.problem.present(best)
+
+    def _recommending(self) -> Any:
+        """Return the state of a method that recommends a row, None where it does not."""
+        asks = self.method.asks and self.method.recommends
+        return self._proposer(self.row).state() if asks and self.row.rows else None
 
     def remarks(self) -> list[str]:
-        """Return what people should know of how the method takes what was told."""
-        if self.method.uses_errors or type(self.method) is Method:
+        """Return what people should know of how the method takes what was told, and how sure it is
+        of its answer.
+        """
+        state = self._recommending()
+        own = [] if state is None else self.method.remarks(self.problem, state)
+        return [*self._unused(), *own]
+
+    def _unused(self) -> list[str]:
+        """Return what the method makes no use of."""
+        if type(self.method) is Method:
             return []
+        notes = self.problem.unused(self.method)
+        if self.method.uses_errors:
+            return notes
         errors = evaluations.c.metrics.like(f'%\\{ERROR}": %', escape="\\")
         told = sa.select(evaluations.c.row).where(evaluations.c.run == self.id, errors)
         with self.store.read() as connection:
             found = connection.execute(told.limit(1)).first()
-        return [
+        said = (
             f"standard errors were told ({ERROR}); {self.label} makes no use of them, robust-bo "
             "and bo-... take them as the noise of a row"
-        ][: found is not None]
+        )
+        return [*notes, *([said] if found is not None else [])]
 
     def result(self) -> Result:
         """Return the study as a Result."""

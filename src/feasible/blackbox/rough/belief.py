@@ -9,13 +9,13 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .inputs import Inputs
-from .model import GP, Form
+from .model import GP
 from .state import Open, RobustState
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ MOST = 256
 """Rows that a model is given at most."""
 FITTED = 160
 """Rows that hyperparameters are fitted to at most."""
+EARLIER = 80
+"""Rows of an earlier study that a model is given at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Belief:
     Attributes:
         gp: The process, given the rows and what it believes of proposals that are out.
         told: The process given the rows alone.
-        rows: (k,) the rows that it is given.
+        rows: (k,) the rows that it is given, before those of an earlier study.
         warp: The constant of the warp, 0 for none.
         floor: The least value, from which the warp counts.
     """
@@ -119,13 +121,16 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
     good = state.allowed(tolerance)[rows]
     rows = rows[some(np.where(good, state.f[rows], np.inf), MOST)]
     z, y, n = inputs.features(state.x[rows]), state.f[rows], len(rows)
-    form = Form(inputs.owner, inputs.category, None if state.noisy else QUIET)
-    if state.noisy:
-        form = replace(form, trend=True, bowl=BOWL)
+    error = state.error[rows]
+    if inputs.history is not None:
+        z, y = _with_history(inputs, z, y)
+        error = np.append(error, np.full(len(y) - n, np.nan))
+    noisy = state.noisy
+    form = inputs.form(None if noisy else QUIET, trend=noisy, bowl=BOWL if noisy else 0.0)
     constants = _constants(state, y)
     state.warp = min(state.warp, len(constants) - 1)
     kind = "noisy" if state.noisy else "quiet"
-    part, own = some(y, FITTED), np.ones(n)
+    part, own = some(y, FITTED), np.ones(len(y))
     if refit or f"{kind}0" not in state.theta:
         anew = state.warped < 0 or state.n - state.warped >= max(3, state.n // 8)
         state.warped = state.n if anew else state.warped
@@ -134,14 +139,14 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
             t, jacobian = warped(y[part], constants[i])
             twice = 2 if anew and n < 150 else 1
             if state.noisy:
-                own = _own_noise(state.error[rows], y, constants[i])
+                own = _own_noise(error, y, constants[i])
             gp = GP(form, z[part], t, own[part]).fit(state.theta.get(f"{kind}{i}"), starts=twice)
             state.theta[f"{kind}{i}"] = gp.theta
             losses[i] = gp.loss + len(part) * math.log(gp.scale) - jacobian
         state.warp = min(losses, key=lambda i: losses[i])
     name = f"{kind}{state.warp}"
     t, _ = warped(y, constants[state.warp])
-    own = _own_noise(state.error[rows], y, constants[state.warp]) if state.noisy else own
+    own = _own_noise(error, y, constants[state.warp]) if state.noisy else own
     gp = GP(form, z, t, own).condition(state.theta[name])
     if state.noisy and n > 10:
         mult = student(gp, own=own).mult
@@ -152,6 +157,20 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
     out = [p.x for p in map(Open._make, state.pending.values())]
     believing = gp.believing(inputs.features(np.array(out))) if out else gp
     return Belief(believing, gp, rows, constants[state.warp], float(y.min()))
+
+
+def _with_history(
+    inputs: Inputs, z: Float[np.ndarray, "n p"], y: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "k p"], Float[np.ndarray, " k"]]:
+    """Return rows with those of the earlier study behind them, whose values are shifted to the
+    median of the others.
+    """
+    old = inputs.history
+    assert old is not None
+    chosen = some(old.f, EARLIER)
+    value = old.f[chosen]
+    value = value if not len(y) else value - np.median(value) + np.median(y)
+    return np.vstack([z, inputs.features(old.x[chosen], 1.0)]), np.append(y, value)
 
 
 def some(values: Float[np.ndarray, " n"], most: int) -> Int[np.ndarray, " k"]:

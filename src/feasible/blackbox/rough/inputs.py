@@ -9,15 +9,27 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import qmc
 
-from ..space import Known, Space
+from ..space import Known, Space, Variable
+from .model import Form
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+    from ..history import History
+    from ..problem import BlackBox
 
 APART = 1e-6
 """Two points nearer than this in every input, in units of the box, are one and the same."""
 FEW = 2048
 """A space of at most so many points is looked at as a whole."""
+DESCRIBED = 4
+"""Directions, at most, in which a model tells the choices of a category apart by descriptors."""
+ALIKE = math.log(2.0)
+"""Mean of the prior on the log of the length of a category whose choices have descriptors: what
+these do not tell is expected to matter less.
+"""
+RELATED = math.log(1.5)
+"""The same for the length of the correlation with an earlier study, which is then .8."""
 
 
 class Inputs:
@@ -26,26 +38,63 @@ class Inputs:
     Args:
         space: The box.
         known: The test of the known constraints; None where there are none.
+        history: An earlier study, whose rows are a second task of the objective.
 
     Attributes:
         category: (d,) True for categories.
         whole: (d,) True for whole numbers, and reals that have a step.
         real: (d,) True for other reals that are not fixed; none where linear equalities move points
             or points are rows of a menu.
-        owner: (p,) the input that each feature belongs to.
+        owner: (p,) the length that each feature is measured in: one for each input, then one for
+            each direction of descriptors, then that of the earlier study.
+        history: The earlier study.
         every: All allowed points, where there are few; else None.
     """
 
-    def __init__(self, space: Space, known: Known | None = None):
-        self.space, self.known, self.d = space, known, space.d
+    def __init__(self, space: Space, known: Known | None = None, history: History | None = None):
+        self.space, self.known, self.d, self.history = space, known, space.d, history
         free = space.high > space.low
         self.category = np.array([bool(v.choices) for v in space.variables])
         self.whole = (space.step > 0) & ~self.category
         self.real = (space.step == 0) & free & (not space.tied)
         self._free = np.flatnonzero(free)
         self._choices = [len(v.choices) for v in space.variables]
-        self.owner = np.repeat(np.arange(self.d), [k or 1 for k in self._choices])
+        self._told = {j: directions(v) for j, v in enumerate(space.variables) if v.descriptors}
+        told = sum(t.shape[1] for t in self._told.values())
+        more = np.arange(self.d, self.d + told + (history is not None))
+        self.owner = np.append(np.repeat(np.arange(self.d), [k or 1 for k in self._choices]), more)
+        self._unordered = np.append(self.category, np.ones(len(more), dtype=bool))
+        self._lengths = self._usual_lengths() if len(more) else None
         self.every = self._all()
+
+    @classmethod
+    def of(cls, problem: BlackBox) -> Inputs:
+        """The inputs of a problem, with what is known beforehand."""
+        return cls(problem.space, problem.known, problem.history)
+
+    def form(self, noise: float | None = None, *, trend: bool = False, bowl: float = 0.0) -> Form:
+        """What a process over these features is like."""
+        tasks = self.history is not None
+        return Form(
+            self.owner,
+            self._unordered,
+            noise,
+            trend=trend,
+            bowl=bowl,
+            lengths=self._lengths,
+            tasks=tasks,
+        )
+
+    def _usual_lengths(self) -> Float[np.ndarray, " k"]:
+        """Return means of the priors on the logs of the lengths, in the order of `owner`."""
+        number = math.log(0.3 * math.sqrt(self.d))
+        own = [
+            ALIKE if j in self._told else 0.0 if category else number
+            for j, category in enumerate(self.category.tolist())
+        ]
+        for told in self._told.values():
+            own += [number + 0.5 * math.log(told.shape[1])] * told.shape[1]
+        return np.array(own + [RELATED] * (self.history is not None))
 
     def _all(self) -> Float[np.ndarray, "n d"] | None:
         """Return all allowed points, None where they are many."""
@@ -64,15 +113,19 @@ class Inputs:
         """The points that the known constraints let through."""
         return x if self.known is None or not len(x) else x[self.known(x)]
 
-    def features(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n p"]:
+    def features(self, x: Float[np.ndarray, "n d"], task: float = 0.0) -> Float[np.ndarray, "n p"]:
         """Features of points: numbers on [0, 1], a category as its unit vector over sqrt(2), so
-        that two different choices are 1 apart.
+        that two different choices are 1 apart; then the directions of its descriptors; then, where
+        there is an earlier study, the task.
         """
         unit = self.space.unit(x)
         parts = [
             np.eye(k)[x[:, j].astype(int)] / math.sqrt(2) if k else unit[:, j : j + 1]
             for j, k in enumerate(self._choices)
         ]
+        parts += [told[x[:, j].astype(int)] for j, told in self._told.items()]
+        if self.history is not None:
+            parts.append(np.full((len(x), 1), task))
         return np.concatenate(parts, axis=1)
 
     def points(self, u: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -131,4 +184,25 @@ class Inputs:
         return np.asarray(gap > reach)
 
 
-__all__ = ["APART", "Inputs"]
+def directions(variable: Variable) -> Float[np.ndarray, "k q"]:
+    """The choices of a category in at most DESCRIBED directions of its descriptors, each on [0, 1]:
+    the descriptors themselves, or their principal components where there are more.
+
+    Examples:
+        >>> from feasible.blackbox import Categorical
+        >>> directions(Categorical("c", ["a", "b"], descriptors={"q": [3, 5]})).tolist()
+        [[0.0], [1.0]]
+    """
+    table = np.array([values for _, values in variable.descriptors], dtype=float).T
+    low, width = table.min(axis=0), np.ptp(table, axis=0)
+    table = (table - low) / np.where(width > 0, width, 1.0)
+    table = table[:, width > 0]
+    if table.shape[1] > DESCRIBED:
+        centred = table - table.mean(axis=0)
+        left, size, _ = np.linalg.svd(centred, full_matrices=False)
+        table = (left * size)[:, :DESCRIBED]
+        table = (table - table.min(axis=0)) / np.ptp(table, axis=0).max()
+    return table
+
+
+__all__ = ["APART", "Inputs", "directions"]

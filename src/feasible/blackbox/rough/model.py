@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ROOT5 = math.sqrt(5)
 JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 """Added to the diagonal in units of its mean; the first with which the matrix has a factor."""
+OFFSET = 4.0
+"""Variance of the constant by which values of an earlier study may lie off."""
 BOUNDS = (-4.0, 3.0), (-4.0, 4.0), (-9.0, 4.0), (math.log(1e-6), math.log(4.0))
 """Of the logs of a length, of the variances of signal, trend and noise."""
 
@@ -37,7 +39,9 @@ class Form:
 
     Values are standardised. Their covariance is s^2 k(r) + T b b' + noise, with k the Matern kernel
     of order 5/2 (or the Gaussian one) of the distance r in lengthscales, and b linear and quadratic
-    functions of the features where there is a trend.
+    functions of the features where there is a trend. Rows of an earlier study are a second task:
+    covariances of the two tasks are multiplied by a correlation exp(-1 / (2 l^2)), whose length l
+    is learned like the others, and values of the earlier one are shifted by a constant.
 
     Attributes:
         owner: (p,) the input of each feature.
@@ -47,6 +51,9 @@ class Form:
         trend: Whether there is a trend.
         bowl: Height of a prior mean that is a bowl, where there is a trend: numbers c in [-1, 1]
             add bowl (c^2 - 1/3) each, which keeps a search out of corners that nobody has seen.
+        lengths: (d,) means of the priors on the logs of the lengths; None for the usual ones.
+        tasks: Whether the last feature, of an owner of its own, is 1 in rows of an earlier study
+            and 0 in others.
     """
 
     owner: Int[np.ndarray, " p"]
@@ -55,17 +62,20 @@ class Form:
     smooth: bool = False
     trend: bool = False
     bowl: float = 0.0
+    lengths: Float[np.ndarray, " d"] | None = None
+    tasks: bool = False
 
     @property
     def d(self) -> int:
-        """Number of inputs."""
+        """Number of lengths: of inputs, and of what else has one."""
         return len(self.category)
 
     def prior(self) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Means and standard deviations of the normal priors on the logs of the lengths and of the
         variances of signal, trend and noise.
         """
-        lengths = np.where(self.category, 0.0, math.log(0.3 * math.sqrt(self.d)))
+        usual = np.where(self.category, 0.0, math.log(0.3 * math.sqrt(self.d)))
+        lengths = usual if self.lengths is None else self.lengths
         noise = math.log(0.05 if self.noise is None else self.noise)
         means = np.append(lengths, [0.0, math.log(0.1), noise])
         return means, np.append(np.full(self.d, 0.8), [1.0, 2.0, 3.0])
@@ -75,6 +85,8 @@ class Form:
         if not self.trend:
             return np.empty((len(z), 0))
         c = 2 * z - 1
+        if self.tasks:
+            c[:, -1] = 0.0
         return np.concatenate([c, c[:, ~self.category[self.owner]] ** 2 - 1 / 3], axis=1)
 
     def kernel(
@@ -82,9 +94,11 @@ class Form:
     ) -> Float[np.ndarray, "n k"]:
         """The kernel s^2 k(r) of rows of features."""
         r2 = self._squares(theta, a, b)
-        variance = math.exp(theta[self.d])
+        variance: float | np.ndarray = math.exp(theta[self.d])
+        if self.tasks:
+            variance = variance * self.correlation(theta, a, b)
         if self.smooth:
-            return variance * np.exp(-0.5 * r2)
+            return np.asarray(variance * np.exp(-0.5 * r2))
         r = np.sqrt(r2 * 5)
         r2 *= 5 / 3
         r2 += r
@@ -105,12 +119,29 @@ class Form:
         r2 = self._squares(theta, a, b)
         r = ROOT5 * np.sqrt(r2)
         e = math.exp(theta[self.d]) * np.exp(-r)
+        if self.tasks:
+            e = e * self.correlation(theta, a, b)
         slope = 5 / 3 * (1 + r) * e
         return (1 + r) * e + 5 / 3 * r2 * e, slope
+
+    def correlation(
+        self, theta: np.ndarray, a: Float[np.ndarray, "n p"], b: Float[np.ndarray, "k p"]
+    ) -> Float[np.ndarray, "n k"]:
+        """1 for rows of one task, the correlation for rows of two."""
+        other = (a[:, -1:] - b[:, -1]) ** 2
+        return np.asarray(np.exp(-0.5 * other * math.exp(-2 * theta[self.d - 1])))
+
+    def shift(
+        self, a: Float[np.ndarray, "n p"], b: Float[np.ndarray, "k p"]
+    ) -> Float[np.ndarray, "n k"] | float:
+        """Covariances of the constant by which rows of an earlier study lie off."""
+        return OFFSET * np.outer(a[:, -1], b[:, -1]) if self.tasks else 0.0
 
     def _squares(self, theta: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return squared distances in lengthscales."""
         scale = np.exp(-theta[self.owner])
+        if self.tasks:
+            scale[-1] = 0.0
         return np.asarray(cdist(a * scale, b * scale, "sqeuclidean"))
 
 
@@ -157,6 +188,7 @@ class GP:
         self.theta, self.loss = form.prior()[0], math.nan
         self._products = self.basis @ self.basis.T
         self._squares = z * z
+        self._shift = form.shift(z, z)
 
     def _bowl(self, basis: np.ndarray) -> np.ndarray:
         """Return the prior mean at rows of the basis, in standardised units."""
@@ -171,7 +203,7 @@ class GP:
         form, d = self.form, self.form.d
         k, slope = form.kernel_and_slope(theta, self.z, self.z)
         trend, noise = math.exp(theta[d + 1]) * self._products, math.exp(theta[d + 2]) * self.mult
-        factor, log_det = factored(k + trend + np.diag(noise))
+        factor, log_det = factored(k + trend + self._shift + np.diag(noise))
         a = cho_solve((factor, True), self.t, check_finite=False)
         w = _inverse(factor)
         w -= np.outer(a, a)
@@ -182,6 +214,10 @@ class GP:
         m = w * slope
         both = self._squares.T @ m.sum(axis=1) - (self.z * (m @ self.z)).sum(axis=0)
         grad[:d] += np.exp(-2 * theta[:d]) * np.bincount(form.owner, both, minlength=d)
+        if form.tasks:
+            apart = (self.z[:, -1:] != self.z[:, -1]).astype(float)
+            grad[d - 1] = gap[d - 1] / sd[d - 1]
+            grad[d - 1] += 0.5 * math.exp(-2 * theta[d - 1]) * float((w * k * apart).sum())
         grad[d] += 0.5 * float((w * k).sum())
         grad[d + 1] += 0.5 * float((w * trend).sum())
         grad[d + 2] += 0.5 * float(np.diag(w) @ noise)
@@ -230,6 +266,7 @@ class GP:
             self.theta = np.asarray(theta, dtype=float)
             trend = math.exp(self.theta[self.form.d + 1]) * self._products
             self._prior_kernel = self.form.kernel(self.theta, self.z, self.z) + trend
+            self._prior_kernel += self._shift
         if mult is not None:
             self.mult = mult
         noise = np.diag(math.exp(self.theta[-1]) * self.mult)
@@ -249,6 +286,7 @@ class GP:
         k = self.form.kernel(self.theta, z, self.z)
         if self.form.trend:
             k += math.exp(self.theta[self.form.d + 1]) * (basis @ self.basis.T)
+        k += self.form.shift(z, self.z)
         return k
 
     def means(self, z: Float[np.ndarray, "k p"]) -> Float[np.ndarray, " k"]:
@@ -274,6 +312,8 @@ class GP:
         v = solve_triangular(self._cholesky, k.T, lower=True, check_finite=False)
         trend = math.exp(self.theta[d + 1])
         prior = math.exp(self.theta[d]) + trend * (basis * basis).sum(axis=1)
+        if self.form.tasks:
+            prior = prior + OFFSET * z[:, -1] ** 2
         variance = self.scale**2 * np.maximum(prior - (v * v).sum(axis=0), 1e-12)
         if also is None:
             return mean, variance, np.empty((len(z), 0))
@@ -305,6 +345,7 @@ class GP:
         twin.loss = self.loss
         twin._products = twin.basis @ twin.basis.T
         twin._squares = twin.z * twin.z
+        twin._shift = form.shift(twin.z, twin.z)
         return twin.condition(self.theta)
 
 

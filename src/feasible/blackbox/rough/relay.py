@@ -124,7 +124,7 @@ class Relay(AskTell):
         if second.n > LATEST or second.n < CHECKS[state.checks] * d or best < 0:
             return None
         state.checks += 1
-        one = again(problem, Inputs(problem.space, problem.known), second, best)
+        one = again(problem, Inputs.of(problem), second, best)
         if one is None:
             return None
         second.pending[second.asked] = one.x, one.kind, one.step, one.row
@@ -161,6 +161,10 @@ class Relay(AskTell):
         if state.handed:
             return RobustBO().answer(problem, state.second)
         return super().answer(problem, state)
+
+    def recommend(self, problem: BlackBox, state: RelayState) -> int | None:
+        """The row that is expected to be best, where robust-bo has taken over."""
+        return RobustBO().recommend(problem, state.second) if state.handed else None
 
     def remarks(self, problem: BlackBox, state: RelayState) -> list[str]:
         """Why it handed over, and how sure the answer is."""

@@ -79,7 +79,8 @@ class RobustBO(AskTell):
     known by evaluations only, which may fail.
 
     Attributes:
-        design: Points of the first design; None: the larger of d + 2 and 2 d.
+        design: Points of the first design; None: the larger of d + 2 and 2 d, half as many where
+            there is an earlier study.
         local_whole: Rows for each input from which on there are local steps where inputs are whole
             numbers.
         local_category: The same where inputs are categories, or a limit is only a yes or a no.
@@ -92,6 +93,7 @@ class RobustBO(AskTell):
     name: ClassVar[str] = "robust-bo"
     recommends: ClassVar[bool] = True
     uses_errors: ClassVar[bool] = True
+    uses_beforehand: ClassVar[bool] = True
     design: int | None = None
     local_whole: int = 12
     local_category: int = 16
@@ -110,7 +112,8 @@ class RobustBO(AskTell):
     def _first(self, problem: BlackBox) -> int:
         """Return the number of points of the first design."""
         d = problem.space.d
-        return self.design or max(d + 2, 2 * d)
+        usual = max(d + 2, 2 * d)
+        return self.design or (usual if problem.history is None else (usual + 1) // 2)
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> RobustState:
         """Draw the seed of all streams."""
@@ -123,7 +126,7 @@ class RobustBO(AskTell):
         """The first design, then one point, or n points of which each believes what the model
         expects of those that are out.
         """
-        inputs = Inputs(problem.space, problem.known)
+        inputs = Inputs.of(problem)
         wanted = (1 if state.asked else state.first) if n is None else n
         found: list[np.ndarray] = []
         tags = list(range(state.asked, state.asked + wanted))
@@ -144,6 +147,10 @@ class RobustBO(AskTell):
             state.ended = "no new point is left: every point of the space has been evaluated"
             return Open(state.x[max(state.best(problem.tolerance), 0)], START, 0.0, -1)
         known = int(np.isfinite(state.f).sum())
+        if state.asked < state.first and inputs.history is not None and state.asked % 2 == 0:
+            found = _by_history(problem, inputs, state, fresh, rng)
+            if found is not None:
+                return Open(found, START, 0.0, -1)
         if state.asked < state.first or known < 3:
             return Open(_next_sobol(problem, state, fresh, None), START, 0.0, -1)
         best = state.best(problem.tolerance)
@@ -256,10 +263,15 @@ class RobustBO(AskTell):
         run = active_run.get()
         if run is None:
             return None
-        found = self._expected(problem, state)
-        if found is not None and (row := run.ledger.row(found[0], problem.names)) is not None:
+        number = self.recommend(problem, state)
+        if number is not None and (row := run.ledger.row(number, problem.names)) is not None:
             return row
         return run.incumbent()
+
+    def recommend(self, problem: BlackBox, state: RobustState) -> int | None:
+        """The allowed row of least posterior mean where values do not repeat."""
+        found = self._expected(problem, state)
+        return None if found is None else found[0]
 
     def remarks(self, problem: BlackBox, state: RobustState) -> list[str]:
         """How sure the answer is, where values do not repeat."""
@@ -283,9 +295,9 @@ class RobustBO(AskTell):
         good = state.allowed(problem.tolerance)
         if not state.noisy or good.sum() < 5 or problem.target is not None:
             return None
-        inputs = Inputs(problem.space, problem.known)
+        inputs = Inputs.of(problem)
         belief = objective(inputs, state, problem.tolerance, False)
-        mean, variance = belief.told.at_rows()
+        mean, variance = (v[: len(belief.rows)] for v in belief.told.at_rows())
         at = int(np.where(good[belief.rows], mean, np.inf).argmin())
         sd, row = math.sqrt(variance[at]), int(belief.rows[at])
         low, middle, high = belief.back(mean[at] + sd * np.array([-1.0, 0.0, 1.0])).tolist()
@@ -339,6 +351,23 @@ def _next_sobol(
         if likely > most:
             best, most = x, likely
     return x if best is None else best
+
+
+def _by_history(
+    problem: BlackBox,
+    inputs: Inputs,
+    state: RobustState,
+    fresh: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+) -> Float[np.ndarray, " d"] | None:
+    """Return the point of least posterior mean, given the earlier study and the few rows so far;
+    None where no point may be proposed.
+    """
+    gp, old = objective(inputs, state, problem.tolerance, True).gp, inputs.history
+    assert old is not None
+    good = inputs.allowed(problem.space.snap(old.x[np.argsort(old.f, kind="stable")[:20]]))
+    leaders = good[:8] if len(good) else inputs.sobol(8, rng)
+    return search(inputs, lambda x: -gp.means(inputs.features(x)), leaders, fresh, rng)
 
 
 def again(problem: BlackBox, inputs: Inputs, state: RobustState, best: int) -> Open | None:

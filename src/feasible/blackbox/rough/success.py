@@ -25,7 +25,7 @@ from scipy.special import log_ndtr
 from ..problem import BlackBox
 from .belief import MOST, some
 from .inputs import Inputs
-from .model import GP, Form
+from .model import GP
 from .odds import Odds
 from .state import RobustState
 
@@ -156,7 +156,7 @@ def _fitted(
     theta = state.theta.get(name)
     chosen = some(np.where(np.isfinite(state.f[has]), state.f[has], np.inf), MOST)
     has, values = np.flatnonzero(has)[chosen], values[chosen]
-    gp = GP(Form(inputs.owner, inputs.category, noise), inputs.features(state.x[has]), values)
+    gp = GP(inputs.form(noise), inputs.features(state.x[has]), values)
     gp = gp.fit(theta) if refit or theta is None else gp.condition(theta)
     state.theta[name] = gp.theta
     return gp
@@ -169,7 +169,7 @@ def _success(inputs: Inputs, state: RobustState, refit: bool) -> Odds | None:
     if not state.failed.any() or state.failed.all():
         return None
     rows = some(np.where(np.isfinite(state.f), state.f, np.inf), MOST)
-    form, z = Form(inputs.owner, inputs.category), inputs.features(state.x[rows])
+    form, z = inputs.form(), inputs.features(state.x[rows])
     odds, theta = Odds(form, z, ~state.failed[rows]), state.theta.get("odds")
     odds = odds.fit(theta) if refit or theta is None else odds.condition(theta)
     state.theta["odds"] = odds.theta
