@@ -80,6 +80,7 @@ class Facts:
                 v.step and not v.integer for v in self.problem.space.variables
             ),
             "the experiments are rows of a table": self.problem.space.menu is not None,
+            "an earlier study is known": self.problem.history is not None,
         }
         return self.jumps + [what for what, so in found.items() if so]
 
@@ -94,6 +95,7 @@ class Choice:
         method: What is chosen.
         why: A sentence for the user; `{rough}`, `{evaluations:g}` and `{target:g}` are filled in.
         evidence: Figures, with the command that made them.
+        seconds: What a proposal takes (one core, up to 300 rows), where that may matter.
     """
 
     situation: str
@@ -101,6 +103,13 @@ class Choice:
     method: str
     why: str
     evidence: str
+    seconds: float = 0.0
+
+    def waits(self, facts: Facts) -> bool:
+        """Whether a proposal takes no longer than an evaluation, where its time is known."""
+        return facts.problem.evaluation_time is None or (
+            self.seconds <= facts.problem.evaluation_time
+        )
 
 
 TABLE: tuple[Choice, ...] = (
@@ -119,6 +128,7 @@ TABLE: tuple[Choice, ...] = (
         "several objectives and {evaluations:g} evaluations: a model of each chooses where the "
         "front grows most",
         "docs/blackbox/fronts.md",
+        seconds=1.0,
     ),
     Choice(
         "several objectives",
@@ -135,10 +145,12 @@ TABLE: tuple[Choice, ...] = (
         "the objective should be {target:g}, and ccbo models its value instead of the distance, "
         "and where experiments fail",
         "docs/blackbox/ccbo.md",
+        seconds=0.1,
     ),
     Choice(
-        "noise, whole numbers, steps, categories, a table of experiments, or a limit that is only "
-        f"yes or no; finite bounds, up to {MODELLED} evaluations of at most {INPUTS} inputs",
+        "noise, whole numbers, steps, categories, a table of experiments, an earlier study, or a "
+        f"limit that is only yes or no; finite bounds, up to {MODELLED} evaluations of at most "
+        f"{INPUTS} inputs",
         lambda f: (
             bool(f.rough)
             and f.problem.space.bounded
@@ -150,6 +162,7 @@ TABLE: tuple[Choice, ...] = (
         "are, and learns yes/no limits and failures",
         "bbob-noisy, bbob-mixint, problems with known best values: `python -m "
         "benchmarks.rough_default show`",
+        seconds=0.03,
     ),
     Choice(
         f"categories, or a limit that is only yes or no; up to {FIT} evaluations, {WIDE} inputs",
@@ -158,6 +171,7 @@ TABLE: tuple[Choice, ...] = (
         "{rough}: a statistical model is not misled by jumps, and the network's is there in "
         "milliseconds",
         "`python -m benchmarks rough`",
+        seconds=0.02,
     ),
     Choice(
         "categories, or a limit that is only yes or no",
@@ -181,6 +195,7 @@ TABLE: tuple[Choice, ...] = (
         "{rough}: on six engineering problems (development seeds) no method had a better rank with "
         "noise or an input in steps",
         "`python -m benchmarks rough`",
+        seconds=0.1,
     ),
     Choice(
         "noise, whole numbers or steps",
@@ -200,6 +215,7 @@ TABLE: tuple[Choice, ...] = (
         "half); it hands over to robust-bo should values not repeat or evaluations fail",
         "`FEASIBLE_BENCH_FIRST_SEED=100 FEASIBLE_BENCH_PARTS=quick python -m benchmarks "
         "engineering`",
+        seconds=0.1,
     ),
     Choice(
         "real inputs with finite bounds; any limits, equalities, budget",
@@ -226,15 +242,25 @@ TABLE: tuple[Choice, ...] = (
 
 
 def choose(problem: BlackBox, budget: Budget, batches: bool = False) -> tuple[str, str]:
-    """The default method and why: the first row of `TABLE` that applies."""
+    """The default method and why: the first row of `TABLE` that applies and whose proposals take no
+    longer than evaluations, where the problem says how long these take; the first that applies
+    where none is so quick.
+    """
     facts = Facts(problem, budget.get("evaluations") or math.inf)
-    row = next(r for r in TABLE if r.applies(facts))
+    first = next(r for r in TABLE if r.applies(facts))
     if facts.private:
-        return row.method, row.why
+        return first.method, first.why
+    row = next((r for r in TABLE if r.applies(facts) and r.waits(facts)), first)
     target = math.nan if problem.target is None else problem.target
-    return row.method, row.why.format(
+    why = row.why.format(
         rough=" and ".join(facts.rough), evaluations=facts.evaluations, target=target
     )
+    if row is not first:
+        why += (
+            f"; a proposal of {first.method} would take {1e3 * first.seconds:g} ms, longer than "
+            f"an evaluation ({1e3 * (problem.evaluation_time or 0):g} ms)"
+        )
+    return row.method, why
 
 
 def table() -> list[tuple[str, str, str]]:
