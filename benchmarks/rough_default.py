@@ -64,6 +64,7 @@ class Task:
         answers: Number of yes/no limits.
         noisy: Whether there is noise.
         budget: Evaluations.
+        told: Descriptors of categories, by place.
         rows: Points and outcomes so far.
     """
 
@@ -76,6 +77,7 @@ class Task:
     answers: int
     noisy: bool
     budget: int
+    told: dict[int, np.ndarray] = field(default_factory=dict)
     rows: list[tuple[np.ndarray, float, np.ndarray, np.ndarray, bool]] = field(default_factory=list)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, bool]:
@@ -95,7 +97,8 @@ class Task:
 
 
 def by_library(name: str) -> Callable[[Task, int], np.ndarray]:
-    """A method of ours, by name."""
+    """A method of ours, by name; behind "+" it is given the descriptors too."""
+    name, described = name.removesuffix("+"), name.endswith("+")
 
     def solve(task: Task, seed: int) -> np.ndarray:
         import feasible
@@ -112,7 +115,13 @@ def by_library(name: str) -> Callable[[Task, int], np.ndarray]:
         make = {
             "r": lambda n, lo, hi: Real(n, lo, hi),
             "i": lambda n, lo, hi: Integer(n, int(lo), int(hi)),
-            "c": lambda n, lo, hi: Categorical(n, [f"c{i}" for i in range(int(hi) + 1)]),
+            "c": lambda n, lo, hi: Categorical(
+                n, [f"c{i}" for i in range(int(hi) + 1)], descriptors=told.get(n)
+            ),
+        }
+        told = {
+            f"x{j}": {f"q{i}": column.tolist() for i, column in enumerate(table.T)}
+            for j, table in (task.told.items() if described else ())
         }
         problem = BlackBox(
             fun,
@@ -270,7 +279,7 @@ def of_ours(problem: Rough) -> Task:
         return float((f[0] - problem.best) / problem.scale) if good[0] else WORST
 
     p = problem
-    return Task(p.kinds, p.low, p.high, call, gap, p.limits, p.answers, p.noisy, p.budget)
+    return Task(p.kinds, p.low, p.high, call, gap, p.limits, p.answers, p.noisy, p.budget, p.told)
 
 
 Trial = dict[str, Any]
@@ -328,11 +337,13 @@ def run(kind: str, seeds: list[int], methods: list[str], functions: list[int]) -
                     out.write(json.dumps(row) + "\n")
 
 
-def show(seeds: list[int], store: bool) -> None:
-    """Print, by kind and method, over the (problem, seed) pairs that all its methods have."""
+def show(seeds: list[int], kinds: list[str], store: str) -> None:
+    """Print, by kind (all where none is named) and method, over the (problem, seed) pairs that all
+    its methods have; store: the name of the results, none are written where it is empty.
+    """
     groups: dict[str, dict[str, dict[tuple[str, int], Trial]]] = defaultdict(dict)
     for t in stored():
-        if t["seed"] in seeds:
+        if t["seed"] in seeds and t["kind"] in (kinds or [t["kind"]]):
             groups[t["kind"]].setdefault(t["method"], {})[t["problem"], t["seed"]] = t
     figures = []
     for kind, methods in groups.items():
@@ -355,6 +366,7 @@ def show(seeds: list[int], store: bool) -> None:
                 values["median regret"] = float(np.median(gaps[m]))
                 values["mean regret"] = float(np.minimum(gaps[m], 1.0).mean())
                 values["failed"] = float(np.mean([t["failed"] for t in trials]))
+                values["most failed"] = float(max(t["failed"] for t in trials))
             values["ms an evaluation"] = 1e3 * float(
                 np.mean([t["seconds"] / t["n"] for t in trials])
             )
@@ -365,8 +377,8 @@ def show(seeds: list[int], store: bool) -> None:
                 note = f"{len(common)} (problem, seed)"
                 figures.append(Figure(f"{kind}: {m}, {what}", value, unit=unit, note=note))
     if store:
-        write("rough_default", figures, seeds=seeds)
-        print(RESULTS / "rough_default.json")
+        write(store, figures, seeds=seeds)
+        print(RESULTS / f"{store}.json")
 
 
 def main() -> None:
@@ -378,12 +390,14 @@ def main() -> None:
     parser.add_argument("-m", default="robust-bo,tpe,cobyqa,cma-es,random")
     parser.add_argument("-f", default="", help="functions of COCO's suites")
     parser.add_argument("--store", action="store_true")
+    parser.add_argument("--kinds", default="", help="of `show`: these only, by commas")
+    parser.add_argument("--name", default="rough_default", help="of the stored results")
     args = parser.parse_args()
     seeds, functions = ([int(v) for v in a.split(",") if v] for a in (args.s, args.f))
     if args.what == "run":
         run(args.kind, seeds, args.m.split(","), functions)
     else:
-        show(seeds, args.store)
+        show(seeds, args.kinds.split(",") if args.kinds else [], args.name if args.store else "")
 
 
 if __name__ == "__main__":

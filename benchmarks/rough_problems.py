@@ -9,7 +9,7 @@ reports, others for development.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -32,6 +32,7 @@ class Rough:
         answers: Number of yes/no limits.
         noisy: Whether there is noise.
         budget: Evaluations.
+        told: Of some categories, by place, descriptors (choices, k) that people would know.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Rough:
     answers: int = 0
     noisy: bool = False
     budget: int = 50
+    told: dict[int, np.ndarray] = field(default_factory=dict)
 
     def good(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Objective without noise, and whether a point is allowed and succeeds."""
@@ -125,6 +127,34 @@ def solvent(seed: int, noise: float = 0.0, spoilt: bool = False) -> Rough:
     name = "solvent-noisy" if noise else "solvent-gels" if spoilt else "solvent"
     budget = 30 if spoilt else 50
     return Rough(name, seed, "ccrrr", low, high, truth, 1, 1, noise > 0, budget)
+
+
+def screen(seed: int, useless: bool = False) -> Rough:
+    """Yield over 12 solvents, 6 ligands, temperature and concentration. Two measured properties of
+    the solvents and one of the ligands, known with some error, matter through smooth functions;
+    each solvent has a small effect of its own besides. useless: what is known has nothing to do
+    with it.
+    """
+    r = np.random.default_rng([14, seed])
+    polar, donor, bulk = r.uniform(0, 1, 12), r.uniform(0, 1, 12), r.uniform(0, 1, 6)
+    at, own = r.uniform(0.2, 0.8, 5), 0.05 * r.standard_normal(12)
+    low, high = np.array([0, 0, 20, -2.0]), np.array([11, 5, 120, 0.0])
+
+    def truth(x: np.ndarray) -> Truth:
+        s, b = x[:, 0].astype(int), x[:, 1].astype(int)
+        t, c = ((x[:, 2:] - low[2:]) / (high[2:] - low[2:])).T
+        warm = at[3] + 0.3 * (polar[s] - 0.5)
+        f = 2 * (polar[s] - at[0]) ** 2 + (donor[s] - at[1]) ** 2 + 1.5 * (bulk[b] - at[2]) ** 2
+        f = f + 2 * (t - warm) ** 2 + (c - at[4]) ** 2 + own[s]
+        return f, none(x), none(x), np.ones(len(x), dtype=bool), np.zeros(len(x))
+
+    known = np.random.default_rng([15, seed])
+    told = {0: np.column_stack([polar, donor]), 1: bulk[:, None]}
+    for j, table in told.items():
+        told[j] = known.random(table.shape) if useless else table
+        told[j] = told[j] + 0.03 * known.standard_normal(table.shape)
+    name = "screen-useless" if useless else "screen"
+    return Rough(name, seed, "ccrr", low, high, truth, told=told)
 
 
 def alloy(seed: int) -> Rough:
@@ -276,6 +306,7 @@ def uneven(seed: int) -> Rough:
 
 KINDS: dict[str, tuple[Callable[[int], Rough], ...]] = {
     "mixed": (solvent, alloy, coating),
+    "screening": (screen, partial(screen, useless=True)),
     "yes or no": (rare_ball, rare_corner),
     "failing": (fail_ring, fail_ball),
     "a quarter fails": (partial(solvent, spoilt=True), fail_quarter),

@@ -253,13 +253,20 @@ def foreign_shares() -> str:
 
 
 def rough_ranks() -> str:
-    """The table of rough problems, from the stored results."""
-    file = ROOT / "benchmarks/results/rough_default.json"
+    """The table of rough problems, from the stored results, the latest of each kind."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
-        method, what = f["what"].rsplit(", ", 1)
-        kind, method = method.split(": ")
-        rows.setdefault((f"{kind}, {f['note']}", method), []).append(f"{what} {f['value']:.3g}")
+    kinds: set[str] = set()
+    for name in ("rough_failures", "rough_default"):
+        file = ROOT / f"benchmarks/results/{name}.json"
+        before = kinds.copy()
+        for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
+            method, what = f["what"].rsplit(", ", 1)
+            kind, method = method.split(": ")
+            if kind in before:
+                continue
+            kinds.add(kind)
+            key = f"{kind}, {f['note']}", method
+            rows.setdefault(key, []).append(f"{what} {f['value']:.3g}")
     return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
 
 
