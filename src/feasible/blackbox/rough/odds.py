@@ -53,7 +53,7 @@ class Odds:
         >>> z = np.array([0.1, 0.3, 0.49, 0.5, 0.9])[:, None]
         >>> odds = Odds(Form(np.array([0]), np.array([False])), z, z[:, 0] < 0.495).fit()
         >>> np.exp(odds.log_yes(np.array([[0.2], [0.495], [0.7]]))).round(1)
-        array([0.9, 0.5, 0.1])
+        array([0.8, 0.5, 0.3])
     """
 
     def __init__(self, form: Form, z: Float[np.ndarray, "n p"], yes: Bool[np.ndarray, " n"]):
