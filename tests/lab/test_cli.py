@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from cases import FULL
 from cli_kit import enter
 
 from feasible.core import registry
@@ -108,13 +109,17 @@ def test_help_imports_nothing_heavy(arguments):
 SHORTER = (
     ("'acs-like'", "'acs-like-small'"),
     ("steps=200", "steps=100"),
-    ("'pgm'", "'pgm[iterations=20]'"),
-    ("'rap'", "'rap[iterations=20,rows=100]'"),
 )
 """What takes seconds in a call, and what shows the same sooner."""
 
 
-@pytest.mark.parametrize("name", sorted(methods()))
+CALLED = [name for name in sorted(methods()) if FULL or name not in ("pgm", "rap")]
+"""The two take 30 CPU seconds on that table: `make claims` has them, here their room's own method
+stands for them.
+"""
+
+
+@pytest.mark.parametrize("name", CALLED)
 def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     text = ok("explain", name)
     assert "settings:" in text
