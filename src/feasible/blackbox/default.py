@@ -221,21 +221,24 @@ TABLE: tuple[Choice, ...] = (
         "real inputs with finite bounds; any limits, equalities, budget",
         lambda f: f.problem.space.bounded,
         "relay",
-        "the inputs are real: hybrid-sqp, a model first, then differences that know the curvature, "
-        "which is exact; it hands over to robust-bo should values not repeat or evaluations fail",
-        "targets at 20, 50, 100 d: bbob d 2 .35 .58 .69 (SLSQP .41 .55 .63), d 5 .23 .43 .56 (.24 "
-        ".37 .45), d 10 .18 .32 .50 (.22 .34 .43); at 20, 50 d: bbob-constrained d 2 .58 .71 "
-        "(SLSQP .32 .61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`; failures: `python -m "
+        "the inputs are real: hybrid-sqp, differences that know the curvature, which is exact, and "
+        "a model of the whole box (with limits before them); it hands over to robust-bo should "
+        "values not repeat or evaluations fail",
+        "targets at 20, 50, 100 d, development instances 4 to 6: bbob d 2 .41 .60 .73 (SLSQP .37 "
+        ".54 .58), d 5 .29 .48 .56 (.26 .39 .44): `python -m benchmarks.coco run -i 4,5,6`; at 20, "
+        "50 d, before the search began in the middle: bbob-constrained d 2 .58 .71 (SLSQP .32 "
+        ".61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`; failures: `python -m "
         "benchmarks.rough_default show`",
     ),
     Choice(
         "real inputs, one without a bound; any limits, equalities, budget",
         lambda f: True,
         "hybrid-sqp",
-        "the inputs are real and the values repeat: a model first, then differences that know the "
-        "curvature, which is exact, then restarts",
-        "CUTEst, development problems, solved within 50 (d + 1): 45 unbounded .87 (SLSQP .78), "
-        "8 with equalities .88 (.88): `python -m benchmarks.s2mpj show --develop`",
+        "the inputs are real and the values repeat: differences that know the curvature, which is "
+        "exact, and a model of the whole box (with limits before them), then restarts",
+        "CUTEst, development problems, solved within 50 (d + 1): 38 unbounded .97 (SLSQP .74); "
+        "before the search began at x0, 8 with equalities .88 (.88): `python -m benchmarks.s2mpj "
+        "show --develop`",
     ),
 )
 """The choice: the first row that applies."""

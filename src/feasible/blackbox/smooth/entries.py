@@ -9,7 +9,7 @@ METHODS = (
         "blackbox",
         None,
         "BlackBox",
-        summary="a Gaussian-process model, then SQP on differences, then restarts and CMA-ES",
+        summary="SQP on differences, then a Gaussian-process model, then restarts and CMA-ES",
     ),
 )
 """A method of this library, put together from published parts, see `hybrid.py`."""
