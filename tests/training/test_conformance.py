@@ -6,83 +6,37 @@ from __future__ import annotations
 
 import copy
 import gc
-import io
 import pickle
 import weakref
 
 import pytest
 import torch
+from optimizers import (
+    OPTIMIZERS,
+    PRUNING,
+    SURROGATE,
+    advanced,
+    go_on_alike,
+    move,
+    parameters,
+    step,
+    stored,
+    weights,
+)
 from torch import nn
 
 from feasible import training
-from feasible.core.errors import ArgumentError, FeasibleError
+from feasible.core.errors import FeasibleError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-
-Mechanized = training.mechanize(torch.optim.AdamW, s_init=1e-3)
-OPTIMIZERS = {
-    "cocob": training.COCOB,
-    "dadapt-adam": training.DAdaptAdam,
-    "dadapt-sgd": training.DAdaptSGD,
-    "prodigy": training.Prodigy,
-    "dog": training.DoG,
-    "dog by groups": lambda ps: training.DoG(ps, per_group=True),
-    "ldog": training.LDoG,
-    "dowg": training.DoWG,
-    "momo": training.MoMo,
-    "momo-adam": training.MoMoAdam,
-    "nadamw": training.NAdamW,
-    "mechanic": Mechanized,
-    "mfac": lambda ps: training.MFAC(ps, ngrads=4),
-    "lion": lambda ps: training.LionK(ps, lr=1e-3),
-    "lion-l2": lambda ps: training.LionK(ps, lr=1e-3, kappa="l2"),
-}
 every = pytest.mark.parametrize("name", OPTIMIZERS)
-
-
-def parameters(dtype=torch.float32):
-    draw = torch.Generator().manual_seed(0)
-    return [nn.Parameter(torch.randn(s, generator=draw).to(dtype)) for s in ((4, 3), (3,), (2, 3))]
+by_gradients = pytest.mark.parametrize("name", [n for n in OPTIMIZERS if n != SURROGATE])
+"""Those that read gradients from their parameters."""
+averaged = pytest.mark.parametrize("name", [n for n in OPTIMIZERS if n not in PRUNING])
 
 
 def named(params, order=(0, 1, 2)):
     return [(f"p{i}", params[i]) for i in order]
-
-
-def step(optimizer, t=0):
-    for group in optimizer.param_groups:
-        for p in group["params"]:
-            p.grad = torch.sin(3 * p.detach() + t)
-    if isinstance(optimizer, training.MoMo | training.MoMoAdam):
-        optimizer.step(loss=1.0)
-    else:
-        optimizer.step()
-
-
-def stored(optimizer):
-    """Its state, as it comes back from a file."""
-    file = io.BytesIO()
-    torch.save(optimizer.state_dict(), file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-def advanced(name, dtype=torch.float32, steps=3):
-    optimizer = OPTIMIZERS[name](parameters(dtype))
-    for t in range(steps):
-        step(optimizer, t)
-    return optimizer
-
-
-def weights(optimizer):
-    return [p.detach().clone() for g in optimizer.param_groups for p in g["params"]]
-
-
-def go_on_alike(one, other, steps=4):
-    for t in range(steps):
-        step(one, t)
-        step(other, t)
-    return all(map(torch.equal, weights(one), weights(other)))
 
 
 @every
@@ -120,12 +74,13 @@ def test_a_state_of_named_parameters_fits_in_another_order(name, order):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
-@every
+@by_gradients
 @pytest.mark.parametrize("steps", [0, 3])
 def test_a_group_that_joins_is_trained_and_saved(name, steps):
     def grown(values=None):
         optimizer = advanced(name, steps=steps)
-        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(5))]})
+        new = nn.Parameter(torch.ones(5))
+        optimizer.add_param_group({"params": [("new", new) if name in PRUNING else new]})
         if values is not None:
             for p, w in zip(
                 (p for g in optimizer.param_groups for p in g["params"]), values, strict=True
@@ -142,7 +97,7 @@ def test_a_group_that_joins_is_trained_and_saved(name, steps):
     assert go_on_alike(optimizer, other)
 
 
-@every
+@by_gradients
 def test_a_parameter_without_a_gradient_stays(name):
     optimizer = advanced(name)
     params = optimizer.param_groups[0]["params"]
@@ -150,48 +105,29 @@ def test_a_parameter_without_a_gradient_stays(name):
     for p in params:
         p.grad = torch.ones_like(p)
     params[1].grad = None
-    optimizer.step(**({"loss": 1.0} if "momo" in name else {}))
+    move(optimizer)
     assert torch.equal(params[1], before)
 
 
-@every
+@by_gradients
 def test_a_sparse_gradient_is_a_runtime_error_as_torchs_is(name):
     table = nn.Embedding(5, 3, sparse=True)
     optimizer = OPTIMIZERS[name](table.parameters())
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(RuntimeError, match="sparse gradient") as caught:
-        optimizer.step(**({"loss": 1.0} if "momo" in name else {}))
+        move(optimizer)
     assert isinstance(caught.value, FeasibleError)
 
 
-@every
+@by_gradients
 def test_complex_parameters_are_refused_by_name(name):
-    p = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+    p = nn.Parameter(torch.ones(4, 3, dtype=torch.complex64))
     p.grad = torch.ones_like(p)
     with pytest.raises(FeasibleError, match=r"complex|real"):
-        OPTIMIZERS[name]([p]).step(**({"loss": 1.0} if "momo" in name else {}))
+        move(OPTIMIZERS[name]([p]))
 
 
-@every
-def test_maximize_is_done_or_refused_never_ignored(name):
-    optimizer = OPTIMIZERS[name]([{"params": parameters(), "maximize": True}])
-    if name == "mechanic":
-        other = OPTIMIZERS[name](parameters())
-        for t in range(4):
-            step(optimizer, t)
-            for p in (params := other.param_groups[0]["params"]):
-                p.grad = -torch.sin(3 * p.detach() + t)
-            assert params
-            other.step()
-        assert all(map(torch.equal, weights(optimizer), weights(other)))
-        return
-    before = weights(optimizer)
-    with pytest.raises(ArgumentError, match="maximize"):
-        step(optimizer)
-    assert all(map(torch.equal, before, weights(optimizer)))
-
-
-@every
+@by_gradients
 def test_a_closure_is_evaluated_with_gradients_and_its_loss_returned(name):
     optimizer = OPTIMIZERS[name](parameters())
 
@@ -243,7 +179,7 @@ def test_distances_and_sums_of_half_precision_are_kept_in_float32(name, dtype):
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("first", ["averager", "state"])
-@every
+@averaged
 def test_an_average_resumes_in_its_mode_whichever_comes_first(name, first, mode):
     optimizer = OPTIMIZERS[name](parameters())
     averager = training.PolynomialAverager(optimizer, gamma=3.0)
@@ -267,7 +203,7 @@ def test_an_average_resumes_in_its_mode_whichever_comes_first(name, first, mode)
     assert all(map(torch.equal, weights(optimizer), weights(other)))
 
 
-@every
+@pytest.mark.parametrize("name", [n for n in OPTIMIZERS if n not in (*PRUNING, SURROGATE)])
 def test_a_group_that_joins_is_averaged_from_its_first_step(name):
     optimizer = OPTIMIZERS[name](parameters())
     averager = training.PolynomialAverager(optimizer, gamma=0.0)
@@ -280,3 +216,9 @@ def test_a_group_that_joins_is_averaged_from_its_first_step(name):
         seen.append(new.detach().clone())
     averager.eval()
     assert torch.allclose(new, torch.stack(seen).mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", PRUNING)
+def test_what_sets_weights_to_zero_is_not_averaged(name):
+    with pytest.raises(FeasibleError, match="zero in an average"):
+        training.PolynomialAverager(OPTIMIZERS[name](parameters()))

@@ -49,7 +49,7 @@ from .lion_k import kappas as kappas
 from .lion_k.lion_k import LionK as LionK, LionKSettings as LionKSettings
 from .lion_k.lyapunov import LyapunovMonitor as LyapunovMonitor
 from .lion_k.native_numpy import lion_k_minimize as lion_k_minimize
-from .mfac.fisher import SlidingFisher as SlidingFisher, StaticFisher as StaticFisher
+from .mfac.fisher import StaticFisher as StaticFisher
 from .mfac.mfac import MFAC as MFAC
 from .mfac.obs_pruner import (
     Masks as Masks,
@@ -58,6 +58,7 @@ from .mfac.obs_pruner import (
     gradual as gradual,
 )
 from .mfac.run import WeightPruning as WeightPruning
+from .mfac.sliding import SlidingFisher as SlidingFisher
 from .problem import TrainingProblem as TrainingProblem
 from .recipe import Recipe as Recipe
 from .refined_schedule.refined import (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
@@ -29,6 +29,7 @@ class SparseGradient(ArgumentError, RuntimeError):
     """A sparse gradient where a dense one is needed; a RuntimeError as torch's is."""
 
 
+Step = TypeVar("Step", bound=Callable[..., Any])
 Gradients = tuple[list["Tensor"], list["Tensor"]]
 """The parameters of a group that have a gradient, and these gradients."""
 
@@ -70,6 +71,13 @@ def wide(t: Tensor) -> Tensor:
     return t.float() if t.dtype.itemsize < 4 else t
 
 
+def uncompiled(step: Step) -> Step:
+    """A step that torch.compile calls as it is: it looks at gradients and decides on the host,
+    which no graph holds.
+    """
+    return torch.compiler.disable(step)  # type: ignore[no-any-return, no-untyped-call]
+
+
 def unhooked(base: type[torch.optim.Optimizer]) -> Any:
     """The class's `step` as written: torch wraps it so that it calls the hooks, which the
     subclass's step does already.
@@ -97,14 +105,26 @@ def parameter_name(group: Mapping[str, Any], i: int) -> str:
     return f"number {i} of its group, of shape {tuple(group['params'][i].shape)},"
 
 
+def asks_for_state(groups: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a step is the one by which torch.distributed.checkpoint has an optimiser make its
+    state: every rate is 0, and every gradient.
+    """
+    return all(
+        float(group.get("lr", 1.0)) == 0
+        and not any(bool(p.grad.any()) for p in group["params"] if p.grad is not None)
+        for group in groups
+    )
+
+
 def with_gradients(
     groups: Iterable[Mapping[str, Any]],
     method: str,
     *,
     finite: bool = True,
-    maximize: bool = False,
+    maximize: bool = True,
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """For each group the parameters that have a gradient, and these gradients.
+    """For each group the parameters that have a gradient, and these gradients, with their sign
+    changed in a group that maximises.
 
     All groups are looked at before the first is given back, so that nothing has changed when one is
     refused.
@@ -120,7 +140,7 @@ def with_gradients(
 
     Raises:
         ArgumentError: A sparse gradient (SparseGradient, a RuntimeError too), or a group that asks
-            for `maximize`.
+            for `capturable`, or for `maximize` where it may not.
         ArgumentTypeError: A complex gradient.
         NotFinite: A gradient with a NaN or an infinity, by the parameter's name.
     """
@@ -130,6 +150,11 @@ def with_gradients(
             raise ArgumentError(
                 f"maximize=True in a group: {method} minimises; expected the loss with its sign "
                 "changed"
+            )
+        if group.get("capturable"):
+            raise ArgumentError(
+                f"capturable=True in a group: {method} decides on the host, so a CUDA graph cannot "
+                "hold its step; expected capturable=False"
             )
         rows = [i for i, p in enumerate(group["params"]) if p.grad is not None]
         for i in rows:
@@ -154,6 +179,8 @@ def with_gradients(
                         f"infinity; {method} keeps an average of "
                         "gradients, so the step was not made"
                     )
+        if group.get("maximize") and grads:
+            grads = list(torch._foreach_neg(grads))
         found.append(([group["params"][i] for i in rows], grads))
     return iter(found)
 
@@ -171,10 +198,14 @@ class NamedState:
     Attributes:
         like_parameter: The keys of a parameter's state whose tensors have the parameter's shape.
         along_group: The keys of a group whose tensors have an entry for each of its parameters.
+        by_gradient: Whether steps read the parameters' gradients.
+        no_average: Why an average of the iterates is of no use; empty where it is.
     """
 
     like_parameter: ClassVar[tuple[str, ...]] = ()
     along_group: ClassVar[tuple[str, ...]] = ()
+    by_gradient: ClassVar[bool] = True
+    no_average: ClassVar[str] = ""
 
     def state_dict(self) -> dict[str, Any]:
         """Torch's, with the shapes of the parameters in each group. Tensors and plain data: torch
@@ -197,7 +228,7 @@ class NamedState:
         Raises:
             ShapeError: Names or shapes are another model's; nothing is changed then.
         """
-        saved = [dict(group) for group in state_dict["param_groups"]]
+        saved = [by_name(group) for group in state_dict["param_groups"]]
         groups = self.param_groups  # type: ignore[attr-defined]
         if len(saved) != len(groups):
             raise ShapeError(
@@ -205,8 +236,8 @@ class NamedState:
             )
         named = all("param_names" in group for group in (*saved, *groups))
         if named:
-            saved = _in_order(saved, groups, self.along_group)
-        state = state_dict["state"]
+            saved = in_order(saved, groups, self.along_group)
+        state = merged(state_dict["state"])
         for g, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
             if len(theirs["params"]) != len(ours["params"]):
                 raise ShapeError(
@@ -230,10 +261,34 @@ class NamedState:
                         f"shape {wrong[0]} there, expected "
                         f"{tuple(parameter.shape)}"
                     )
-        super().load_state_dict({**state_dict, "param_groups": saved})  # type: ignore[misc]
+        super().load_state_dict(  # type: ignore[misc]
+            {**state_dict, "state": state, "param_groups": saved}
+        )
 
 
-def _in_order(
+def merged(state: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
+    """A saved state by parameter, each entry a new dictionary.
+
+    torch.distributed.checkpoint loads tensors in place, but puts the numbers of parameter 3 under
+    "3"; they join the tensors again.
+    """
+    found = {key: dict(entry) for key, entry in state.items()}
+    for key in [k for k in found if isinstance(k, str) and k.isdigit() and int(k) in found]:
+        found[int(key)].update(found.pop(key))
+    return found
+
+
+def by_name(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved group; where parameters are called by their names, as torch.distributed.checkpoint
+    does, in the order of the group's other lists.
+    """
+    keys, names = group["params"], group.get("param_names", ())
+    if any(isinstance(key, str) for key in keys) and sorted(keys) == sorted(names):
+        keys = names
+    return {**group, "params": list(keys)}
+
+
+def in_order(
     saved: Sequence[dict[str, Any]],
     groups: Sequence[Mapping[str, Any]],
     along: Sequence[str] = (),

@@ -20,14 +20,24 @@ from torch import nn
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite
-from ..optimizer import evaluated, with_gradients
+from ..optimizer import (
+    asks_for_state,
+    by_name,
+    evaluated,
+    in_order,
+    merged,
+    uncompiled,
+    with_gradients,
+)
 from .groups import Groups
-from .hesso import HESSO, IMPORTANT, HESSOSettings
+from .hesso import HESSO, HESSO_KEY, IMPORTANT, HESSOSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WAITING, TRYING, SAMPLING, CUTTING = 0, 1, 2, 3
+REFERENCE = "reference"
+"""Of a parameter in a saved state: its value at the start of the cycles."""
 
 
 class HESSOCRIC(HESSO):
@@ -79,6 +89,11 @@ class HESSOCRIC(HESSO):
                 raise ArgumentError(
                     f"{name}: HESSOCRIC has sampling_steps and hybrid_training_steps in its place"
                 )
+        if settings.get("maximize"):
+            raise ArgumentError(
+                "maximize: HESSOCRIC compares losses by their ratio, so it only minimises; "
+                "expected a positive loss that falls"
+            )
         self.sampling_steps, self.cycles_most = (
             whole("sampling_steps", sampling_steps, least=1),
             whole("max_cycles", max_cycles, least=1),
@@ -110,12 +125,15 @@ class HESSOCRIC(HESSO):
             torch.zeros(n, dtype=torch.bool) for _ in range(3)
         )
 
+    @uncompiled
     @torch.no_grad()
     def step(self, loss: Any = None, closure: Callable[[], Any] | None = None) -> Any:
         """One step.
 
         Args:
-            loss: The loss of the step: a number, a tensor of one, or a closure.
+            loss: The loss of the step: a number, a tensor of one, or a closure. At rate 0 with zero
+                gradients none is needed: the base optimiser's state is made, as
+                torch.distributed.checkpoint asks.
             closure: Evaluates the loss and its gradients, instead.
 
         Raises:
@@ -127,16 +145,23 @@ class HESSOCRIC(HESSO):
             raise ArgumentTypeError("step takes a loss or a closure, one of both")
         if closure is not None or callable(loss):
             loss = evaluated(closure or loss)
+        if loss is None and asks_for_state(self.param_groups):
+            with_gradients(self.param_groups, "HESSOCRIC", maximize=False)
+            self.base.step()
+            return None
         if loss is None:
             raise ArgumentError(
                 "HESSOCRIC compares losses, so it needs the present one: call step(loss) after "
                 "loss.backward(), or step(closure)"
             )
         value = float(loss.detach() if isinstance(loss, torch.Tensor) else loss)
-        with_gradients(self.param_groups, "HESSOCRIC")
+        with_gradients(self.param_groups, "HESSOCRIC", maximize=False)
         if self.phase == WAITING and self.steps >= self.start:
-            self._reference = [p.detach().clone() for p in self._parameters()]
             self.phase = TRYING if self.trials else SAMPLING
+        if self.phase != WAITING:  # all at first; later those of groups that joined
+            self._reference += [
+                p.detach().clone() for p in self._parameters()[len(self._reference) :]
+            ]
         if self.phase == TRYING:
             self._try(value)
         else:
@@ -246,17 +271,12 @@ class HESSOCRIC(HESSO):
     )
 
     def _progress(self) -> dict[str, Any]:
-        """What `state_dict` holds of the cycles."""
-        names = [name for name, _ in self.model.named_parameters()]
+        """What `state_dict` holds of the cycles; the same entries whatever the phase."""
         more = {
             key: value.clone() if isinstance(value, torch.Tensor) else value
             for key, value in ((k, getattr(self, k)) for k in self._KEPT)
         }
-        return {
-            **super()._progress(),
-            **more,
-            "reference": dict(zip(names, self._reference, strict=False)),
-        }
+        return {**super()._progress(), **more}
 
     def _resume(self, progress: Mapping[str, Any]) -> None:
         """Restore what `_progress` returned."""
@@ -264,7 +284,42 @@ class HESSOCRIC(HESSO):
         for key in self._KEPT:
             value = progress[key]
             setattr(self, key, value.clone() if isinstance(value, torch.Tensor) else value)
-        stored = progress["reference"]
-        self._reference = (
-            [stored[name].clone() for name, _ in self.model.named_parameters()] if stored else []
-        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """HESSO's. The weights at the start of the cycles ("reference") are in each parameter's
+        state, in every phase alike: zeros where there are none yet.
+        """
+        saved = super().state_dict()
+        keys = [key for group in saved["param_groups"] for key in group["params"]]
+        kept = self._reference
+        state = {
+            key: {
+                **saved["state"].get(key, {}),
+                REFERENCE: kept[i] if i < len(kept) else torch.zeros_like(p.detach()),
+            }
+            for i, (key, p) in enumerate(zip(keys, self._parameters(), strict=True))
+        }
+        return {**saved, "state": state}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned, also of the versions before, which had the reference
+        by names in "hesso".
+
+        Raises:
+            ShapeError: The state is another model's or has other groups.
+        """
+        state, groups = merged(state_dict["state"]), state_dict["param_groups"]
+        former = state_dict.get(HESSO_KEY, {}).get(REFERENCE, {})
+        values = {
+            key: former[name]
+            for group in groups
+            for key, name in zip(group["params"], group.get("param_names", ()), strict=False)
+            if name in former
+        }
+        values.update({k: entry.pop(REFERENCE) for k, entry in state.items() if REFERENCE in entry})
+        rest = {key: entry for key, entry in state.items() if entry}
+        super().load_state_dict({**state_dict, "state": rest})
+        if all("param_names" in group for group in groups):
+            groups = in_order([by_name(group) for group in groups], self.param_groups)
+        keys = [] if self.phase == WAITING else [key for group in groups for key in group["params"]]
+        self._reference = [values[key].clone() for key in keys]

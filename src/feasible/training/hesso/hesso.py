@@ -20,7 +20,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
-from ..optimizer import NamedState, evaluated, number, with_gradients
+from ..optimizer import NamedState, asks_for_state, evaluated, number, uncompiled, with_gradients
 from ..trained import shrink
 from .cutting import cutting_plan
 from .groups import Groups, by_hand, entries
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 SIGNS = ("descent", "official")
 VARIANTS = ("sgd", "adam", "adamw")
 IMPORTANT, SHRINKING, GONE = 0, 1, 2
+HESSO_KEY = "hesso"
+"""Of the first group of a saved state: where pruning stands."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class HESSO(NamedState, Optimizer):
         T. Chen et al., arXiv 2409.09085.
     """
 
+    no_average: ClassVar[str] = "what it sets to zero would not be zero in an average"
+
     def __init__(
         self,
         model: nn.Module,
@@ -143,6 +147,7 @@ class HESSO(NamedState, Optimizer):
         criteria: Mapping[str, float] | None = None,
         cosine_sign: str = HESSOSettings.cosine_sign,
         group_divisible: int = HESSOSettings.group_divisible,
+        maximize: bool = False,
     ):
         HESSOSettings(  # refuses settings without sense
             variant,
@@ -182,7 +187,9 @@ class HESSO(NamedState, Optimizer):
             else {"betas": tuple(betas)}
         )
         kinds: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-        self.base: Any = kinds[variant](model.named_parameters(), lr=lr, weight_decay=decay, **more)
+        self.base: Any = kinds[variant](
+            model.named_parameters(), lr=lr, weight_decay=decay, maximize=bool(maximize), **more
+        )
         super().__init__(self.base.param_groups, dict(self.base.defaults))
         self._join()
         self.tensors = self.groups.tensors(model)
@@ -236,6 +243,7 @@ class HESSO(NamedState, Optimizer):
 
     # -- a step ------------------------------------------------------------------------------------
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of the base optimiser; in a pruning period the chosen groups are shrunk after
@@ -243,6 +251,9 @@ class HESSO(NamedState, Optimizer):
         """
         loss = evaluated(closure)
         with_gradients(self.param_groups, "HESSO")
+        if asks_for_state(self.param_groups):
+            self.base.step()
+            return loss
         length = self.pruning_steps // self.periods
         period, t = divmod(self.steps - self.start, length)
         pruning = 0 <= period < self.periods
@@ -384,21 +395,26 @@ class HESSO(NamedState, Optimizer):
         self.target = None if progress["target"] < 0 else int(progress["target"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Torch's of the base optimiser, and "hesso": where the pruning stands."""
-        return {**super().state_dict(), "hesso": self._progress()}
+        """Torch's of the base optimiser, with "hesso" in the first group: where pruning stands."""
+        saved = super().state_dict()
+        first, *rest = saved["param_groups"]
+        return {**saved, "param_groups": [{**first, HESSO_KEY: self._progress()}, *rest]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned, the base optimiser's state included.
+        """Restore what `state_dict` returned, also of the versions before, which had "hesso" by
+        itself; the base optimiser's state included.
 
         Raises:
             ShapeError: The state is another model's or has other groups.
         """
-        progress = state_dict.get("hesso")
+        groups = [dict(group) for group in state_dict["param_groups"]]
+        found = [group.pop(HESSO_KEY) for group in groups if HESSO_KEY in group]
+        progress = found[0] if found else state_dict.get(HESSO_KEY)
         if progress is None or len(progress["status"]) != len(self.groups):
             raise ShapeError(
                 f"state_dict has {'no' if progress is None else len(progress['status'])} groups, "
                 f"expected {len(self.groups)}"
             )
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != "hesso"})
+        super().load_state_dict({"state": state_dict["state"], "param_groups": groups})
         self.base.param_groups, self.base.state = self.param_groups, self.state
         self._resume(progress)

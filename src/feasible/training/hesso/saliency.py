@@ -42,11 +42,9 @@ def direction(
     """
     if p.grad is None:
         return torch.zeros_like(p)
-    g = (
-        p.grad
-        if variant == "adamw" or not group["weight_decay"]
-        else p.grad.add(p, alpha=group["weight_decay"])
-    )
+    g = -p.grad if group.get("maximize") else p.grad
+    if variant != "adamw" and group["weight_decay"]:
+        g = g.add(p, alpha=group["weight_decay"])
     if variant == "sgd":
         past = state.get("momentum_buffer")
         return g if not group["momentum"] or past is None else past.mul(group["momentum"]).add_(g)

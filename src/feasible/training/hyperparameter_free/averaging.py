@@ -17,6 +17,7 @@ import torch
 
 from ...core.checks import real
 from ...core.errors import ArgumentError, ArgumentTypeError
+from ..optimizer import NamedState, asks_for_state
 
 GAMMA = 8.0
 """Weight of late iterates with which DoG was evaluated (arXiv 2302.12022)."""
@@ -39,7 +40,7 @@ class PolynomialAverager:
         model: Warn, once, when its state_dict is read while its parameters are not the average.
 
     Raises:
-        ArgumentTypeError: Not an optimiser.
+        ArgumentTypeError: Not an optimiser, or one whose iterates have no average of use.
         ArgumentError: gamma below 0.
 
     Examples:
@@ -66,6 +67,10 @@ class PolynomialAverager:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise ArgumentTypeError(
                 f"optimizer: got {type(optimizer).__name__}, expected a torch.optim.Optimizer"
+            )
+        if isinstance(optimizer, NamedState) and optimizer.no_average:
+            raise ArgumentTypeError(
+                f"optimizer: {type(optimizer).__name__} takes no averager: {optimizer.no_average}"
             )
         real("gamma", gamma, least=0)
         self.optimizer, self.warned = weakref.proxy(optimizer), False
@@ -102,14 +107,16 @@ class PolynomialAverager:
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Bring the average up to date after a step."""
         self._adopt()
+        by_gradient = not isinstance(optimizer, NamedState) or optimizer.by_gradient
+        counts = 0 if asks_for_state(optimizer.param_groups) else 1
         for group in optimizer.param_groups:
-            group["averaged"] += 1
-            weight = (group["averaging"] + 1) / (group["averaging"] + group["averaged"])
-            params = [p for p in group["params"] if p.grad is not None]
+            group["averaged"] += counts
+            weight = (group["averaging"] + 1) / max(1.0, group["averaging"] + group["averaged"])
+            params = [p for p in group["params"] if p.grad is not None or not by_gradient]
             new = [p for p in params if "average" not in optimizer.state[p]]
             for p in new:
                 optimizer.state[p]["average"] = p.detach().clone()
-            if params:
+            if params and counts:
                 torch._foreach_lerp_(
                     [optimizer.state[p]["average"] for p in params], params, weight
                 )

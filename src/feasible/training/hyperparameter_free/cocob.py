@@ -36,6 +36,7 @@ class COCOB(Estimating, Optimizer):
         alpha: >= 0, about the steps of warm-up.
         eps: First scale of the gradients, > 0.
         weight_decay: Decay of the gradient, >= 0.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -62,13 +63,22 @@ class COCOB(Estimating, Optimizer):
         alpha: float = 100.0,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
     ):
         real("alpha", alpha, least=0)
         number("lr", lr, least=0)
         real("eps", eps, above=0)
         real("weight_decay", weight_decay, least=0)
         super().__init__(
-            params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
+            params,
+            {
+                "lr": lr,
+                "alpha": alpha,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": bool(maximize),
+            },
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -70,6 +70,7 @@ class DAdaptAdam(_DAdapt):
         use_bias_correction: Adam's.
         d0: First estimate, > 0; 1e-5 or 1e-4 where it does not move.
         growth_rate: Its most growth in a step, > 1.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -101,6 +102,8 @@ class DAdaptAdam(_DAdapt):
         use_bias_correction: bool = False,
         d0: float = 1e-6,
         growth_rate: float = math.inf,
+        *,
+        maximize: bool = False,
     ):
         check_settings(lr, weight_decay, betas, growth_rate, eps=eps, d0=d0)
         super().__init__(
@@ -113,12 +116,23 @@ class DAdaptAdam(_DAdapt):
                 "decouple": decouple,
                 "use_bias_correction": use_bias_correction,
                 "growth_rate": growth_rate,
+                "maximize": bool(maximize),
                 "d": d0,
                 "numerator_weighted": 0.0,
                 "k": 0,
             },
         )
         watch(self)
+
+    def _begin(self, found: list[Gradients]) -> None:
+        """Averages that begin at 0."""
+        for params, _ in found:
+            self._averages(params)
+
+    def _averages(self, params: list[Tensor]) -> list[list[Tensor]]:
+        """m, v and s of the parameters."""
+        zeros = torch.zeros_like
+        return self._state_of(params, exp_avg=zeros, exp_avg_sq=zeros, s=zeros)
 
     def _move(self, found: list[Gradients]) -> None:
         """Raise the estimate, then move by the new averages."""
@@ -132,8 +146,7 @@ class DAdaptAdam(_DAdapt):
             if not params or float(group["lr"]) == 0:
                 continue
             grads = self._decayed(group, params, grads)
-            zeros = torch.zeros_like
-            m, v, s = self._state_of(params, exp_avg=zeros, exp_avg_sq=zeros, s=zeros)
+            m, v, s = self._averages(params)
             root = torch._foreach_add(torch._foreach_sqrt(v), group["eps"])
             inner += step * total_dot(grads, torch._foreach_div(s, root))
             (beta1, beta2) = group["betas"]
@@ -168,6 +181,7 @@ class DAdaptSGD(_DAdapt):
         weight_decay: Decay of the gradient, >= 0.
         d0: First estimate, > 0.
         growth_rate: Its most growth in a step, > 1.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -187,6 +201,8 @@ class DAdaptSGD(_DAdapt):
         weight_decay: float = 0.0,
         d0: float = 1e-6,
         growth_rate: float = math.inf,
+        *,
+        maximize: bool = False,
     ):
         real("momentum", momentum, least=0, below=1)
         check_settings(lr, weight_decay, growth_rate=growth_rate, d0=d0)
@@ -197,12 +213,24 @@ class DAdaptSGD(_DAdapt):
                 "momentum": momentum,
                 "weight_decay": weight_decay,
                 "growth_rate": growth_rate,
+                "maximize": bool(maximize),
                 "d": d0,
                 "numerator_weighted": 0.0,
                 "k": 0,
             },
         )
         watch(self)
+
+    def _begin(self, found: list[Gradients]) -> None:
+        """The start, a sum of 0, and a first length that is not known yet."""
+        for group in self.param_groups:
+            group.setdefault("g0_norm", 0.0)
+        for params, _ in found:
+            self._points(params)
+
+    def _points(self, params: list[Tensor]) -> list[list[Tensor]]:
+        """x0 and s of the parameters."""
+        return self._state_of(params, x0=lambda p: p.detach().clone(), s=torch.zeros_like)
 
     def _move(self, found: list[Gradients]) -> None:
         """Move from the start by the weighted sum of gradients, and raise the estimate."""
@@ -212,7 +240,7 @@ class DAdaptSGD(_DAdapt):
             for group, (params, grads) in zip(self.param_groups, found, strict=True)
             if params and float(group["lr"])
         ]
-        if "g0_norm" not in first:  # of the loss alone, without weight decay
+        if not first.get("g0_norm"):  # of the loss alone, without weight decay
             length = math.sqrt(sum(total_dot(grads, grads) for *_, grads in active))
             for group in self.param_groups:
                 group["g0_norm"] = length
@@ -220,7 +248,7 @@ class DAdaptSGD(_DAdapt):
         numerator, squares = first["numerator_weighted"], 0.0
         for group, params, grads in active:
             grads = self._decayed(group, params, grads)
-            x0, s = self._state_of(params, x0=lambda p: p.detach().clone(), s=torch.zeros_like)
+            x0, s = self._points(params)
             numerator += step * total_dot(grads, s)
             torch._foreach_add_(s, grads, alpha=step)
             squares += total_dot(s, s)
@@ -229,5 +257,5 @@ class DAdaptSGD(_DAdapt):
 
     def effective_lr(self) -> list[float]:
         """d lr / |g_1|; 0 before the first step."""
-        first = float(self.param_groups[0].get("g0_norm", math.inf))
+        first = float(self.param_groups[0].get("g0_norm") or math.inf)
         return [rate / first for rate in super().effective_lr()]

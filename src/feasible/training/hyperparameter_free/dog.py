@@ -23,7 +23,7 @@ import torch
 from torch.optim import Optimizer
 
 from ...core.checks import real
-from ..optimizer import NamedState, evaluated, number, with_gradients
+from ..optimizer import NamedState, evaluated, number, uncompiled, with_gradients
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +72,7 @@ class DoG(NamedState, Optimizer):
         weight_decay: Decay of the gradient.
         eps: Added to the sum of squared gradients.
         per_group: Measure each parameter group by itself, not all parameters together.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -100,10 +101,13 @@ class DoG(NamedState, Optimizer):
         eps: float = DoGSettings.eps,
         *,
         per_group: bool = False,
+        maximize: bool = False,
     ):
         settings = DoGSettings(reps_rel, lr, weight_decay, eps)
-        super().__init__(params, {**asdict(settings), "per_group": bool(per_group)})
+        more = {"per_group": bool(per_group), "maximize": bool(maximize)}
+        super().__init__(params, {**asdict(settings), **more})
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the closure's loss, where there is a closure."""
@@ -205,6 +209,7 @@ class LDoG(DoG):
         lr: Factor of the rate.
         weight_decay: Decay of the gradient.
         eps: Added to the sum of squared gradients.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     References:
         Ivgi, Hinder, Carmon, arXiv 2302.12022.
@@ -219,8 +224,10 @@ class LDoG(DoG):
         lr: float = DoGSettings.lr,
         weight_decay: float = DoGSettings.weight_decay,
         eps: float = DoGSettings.eps,
+        *,
+        maximize: bool = False,
     ):
-        super().__init__(params, reps_rel, lr, weight_decay, eps)
+        super().__init__(params, reps_rel, lr, weight_decay, eps, maximize=maximize)
 
     def _set_rates(self, found: list[Any]) -> None:
         """Rates of each tensor by itself, and their mean as "eta"."""
@@ -259,6 +266,7 @@ class DoWG(DoG):
         d2: First squared distance, > 0.
         eps: Added in the denominator, > 0.
         per_group: As in `DoG`.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -279,10 +287,13 @@ class DoWG(DoG):
         eps: float = _DOWG.eps,
         *,
         per_group: bool = False,
+        maximize: bool = False,
     ):
         real("d2", d2, above=0)
         real("eps", eps, above=0)
-        super().__init__(params, d2**0.5, lr, weight_decay, eps, per_group=per_group)
+        super().__init__(
+            params, d2**0.5, lr, weight_decay, eps, per_group=per_group, maximize=maximize
+        )
 
     def _measure(
         self,

@@ -13,7 +13,15 @@ import torch
 
 from ...core.checks import real
 from ...core.errors import ArgumentError
-from ..optimizer import Gradients, NamedState, evaluated, number, with_gradients
+from ..optimizer import (
+    Gradients,
+    NamedState,
+    asks_for_state,
+    evaluated,
+    number,
+    uncompiled,
+    with_gradients,
+)
 
 STALLED, GROWN, WITHIN, EVERY = 500, 10.0, 100, 50
 """Steps without a move of the estimate, its growth, within how many steps, and how often it is
@@ -33,6 +41,7 @@ class Estimating(NamedState):
     _one_rate: ClassVar[bool] = True
     """Whether one estimate serves all groups, so that they must have one rate."""
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step.
@@ -57,11 +66,17 @@ class Estimating(NamedState):
                 "rate, or 0 for groups that rest"
             )
         found = list(with_gradients(groups, name))
-        if any(float(g.any()) for _, grads in found for g in grads) and (
+        if asks_for_state(groups):
+            self._begin(found)
+        elif any(float(g.any()) for _, grads in found for g in grads) and (
             rates or not self._one_rate
         ):
             self._move(found)
         return loss
+
+    def _begin(self, found: list[Gradients]) -> None:
+        """Make the state that the first step finds; nothing moves, and no step is counted."""
+        self._move(found)
 
     def _move(self, found: list[Gradients]) -> None:
         """Make the step, given each group's parameters that have a gradient, and the gradients."""

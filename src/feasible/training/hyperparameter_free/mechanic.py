@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
-from ..optimizer import NamedState, evaluated, unhooked, with_gradients
+from ..optimizer import NamedState, asks_for_state, evaluated, uncompiled, unhooked, with_gradients
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ def _mechanized(base: type[Optimizer], settings: MechanicSettings) -> type[Optim
             *getattr(base, "like_parameter", ()),
         )
 
+        @uncompiled
         @torch.no_grad()
         def step(self, closure: Callable[[], Any] | None = None) -> Any:
             loss = evaluated(closure)
@@ -138,6 +139,11 @@ def _mechanized(base: type[Optimizer], settings: MechanicSettings) -> type[Optim
                 if "mechanic_ref" not in self.state[p]:
                     self.state[p]["mechanic_ref"] = x.clone()
             tuner = self.param_groups[0].get("mechanic") or _fresh(len(betas), active[0].device)
+            if asks_for_state(self.param_groups):
+                for group in self.param_groups:
+                    group.setdefault("mechanic", tuner)
+                    group.setdefault("scale", 0.0)
+                return loss
             scale = tuner["s"].sum()
             refs = [self.state[p]["mechanic_ref"] for p in active]
             delta = torch._foreach_sub(before, refs)

@@ -21,7 +21,16 @@ from torch.optim import Optimizer
 
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
-from ..optimizer import NamedState, evaluated, number, total_dot, wide, with_gradients
+from ..optimizer import (
+    NamedState,
+    asks_for_state,
+    evaluated,
+    number,
+    total_dot,
+    uncompiled,
+    wide,
+    with_gradients,
+)
 
 
 class _Model(NamedState, Optimizer):
@@ -29,12 +38,17 @@ class _Model(NamedState, Optimizer):
 
     like_parameter: ClassVar[tuple[str, ...]] = ("grad_avg", "grad_avg_sq")
 
+    def _begin(self, params: list[Any], grads: list[Any]) -> None:
+        """Averages of 0 for parameters that have none; the first step counts from there."""
+        raise TypeError(f"{type(self).__name__} is not meant to be used itself")
+
     def _lengths(
         self, group: dict[str, Any], params: list[Any], grads: list[Any]
     ) -> tuple[Any, ...]:
         """<m, x>, the average of <g, x>, <m, m / D>, and m / D."""
         raise TypeError(f"{type(self).__name__} is not meant to be used itself")
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None, loss: Any = None) -> Any:
         """Make one step.
@@ -42,7 +56,8 @@ class _Model(NamedState, Optimizer):
         Args:
             closure: Evaluates the loss and its gradients.
             loss: The loss that the gradients are of, a number or a tensor of one; this or a
-                closure.
+                closure. At rate 0 with zero gradients none is needed: nothing moves, and the state
+                is made, as torch.distributed.checkpoint asks.
 
         Returns:
             The loss.
@@ -53,6 +68,10 @@ class _Model(NamedState, Optimizer):
             NotFinite: A loss or a gradient with a NaN or an infinity.
         """
         name = type(self).__name__
+        if closure is None and loss is None and asks_for_state(self.param_groups):
+            for params, grads in with_gradients(self.param_groups, name, maximize=False):
+                self._begin(params, grads)
+            return None
         if (closure is None) == (loss is None):
             raise ArgumentTypeError(
                 f"loss: {name}.step takes the loss of the step, as step(loss=loss) after "
@@ -61,7 +80,13 @@ class _Model(NamedState, Optimizer):
         if closure is not None:
             loss = evaluated(closure)
         value = real("loss", float(loss.detach() if isinstance(loss, torch.Tensor) else loss))
-        found = list(zip(self.param_groups, with_gradients(self.param_groups, name), strict=True))
+        found = list(
+            zip(
+                self.param_groups,
+                with_gradients(self.param_groups, name, maximize=False),
+                strict=True,
+            )
+        )
         first = self.param_groups[0]
         steps, beta = first["steps"] + 1, self._beta(first)
         fbar = (
@@ -176,19 +201,29 @@ class MoMo(_Model):
             },
         )
 
+    def _begin(self, params: list[Any], grads: list[Any]) -> None:
+        """Averages of 0, marked as not begun."""
+        for p in params:
+            if "grad_avg" not in self.state[p]:
+                self.state[p].update(
+                    grad_avg=torch.zeros_like(p),
+                    grad_dot_w=torch.zeros((), dtype=wide(p).dtype, device=p.device),
+                    begun=False,
+                )
+
     def _lengths(
         self, group: dict[str, Any], params: list[Any], grads: list[Any]
     ) -> tuple[Any, ...]:
         """<m, x>, the average of <g, x>, <m, m> and m."""
         beta = group["beta"]
+        self._begin(params, grads)
         for p, g in zip(params, grads, strict=True):
-            if "grad_avg" not in self.state[p]:
-                start = 0.0 if group["bias_correction"] else 1.0
-                self.state[p].update(
-                    grad_avg=g * start,
-                    grad_dot_w=start * torch.dot(wide(p).reshape(-1), wide(g).reshape(-1)),
-                )
             state = self.state[p]
+            if not state.get("begun", True):
+                state["begun"] = True
+                if not group["bias_correction"]:
+                    state["grad_avg"].copy_(g)
+                    state["grad_dot_w"] += torch.dot(wide(p).reshape(-1), wide(g).reshape(-1))
             state["grad_dot_w"] = beta * state["grad_dot_w"] + (1 - beta) * torch.dot(
                 wide(p).reshape(-1), wide(g).reshape(-1)
             )
@@ -247,12 +282,9 @@ class MoMoAdam(_Model):
             },
         )
 
-    def _lengths(
-        self, group: dict[str, Any], params: list[Any], grads: list[Any]
-    ) -> tuple[Any, ...]:
-        """<m, x>, the average of <g, x>, <m, m / D> and m / D."""
-        b1, b2 = group["betas"]
-        for p, g in zip(params, grads, strict=True):
+    def _begin(self, params: list[Any], grads: list[Any]) -> None:
+        """Averages of 0."""
+        for p in params:
             if "grad_avg" not in self.state[p]:
                 self.state[p].update(
                     step=0,
@@ -260,6 +292,14 @@ class MoMoAdam(_Model):
                     grad_avg_sq=torch.zeros_like(p),
                     grad_dot_w=torch.zeros((), dtype=wide(p).dtype, device=p.device),
                 )
+
+    def _lengths(
+        self, group: dict[str, Any], params: list[Any], grads: list[Any]
+    ) -> tuple[Any, ...]:
+        """<m, x>, the average of <g, x>, <m, m / D> and m / D."""
+        b1, b2 = group["betas"]
+        self._begin(params, grads)
+        for p, g in zip(params, grads, strict=True):
             state = self.state[p]
             state["step"] += 1
             state["grad_dot_w"] = b1 * state["grad_dot_w"] + (1 - b1) * torch.dot(

@@ -19,7 +19,7 @@ import torch
 from torch.optim import Optimizer
 
 from ...core.checks import real
-from ..optimizer import NamedState, evaluated, number, with_gradients
+from ..optimizer import NamedState, asks_for_state, evaluated, number, uncompiled, with_gradients
 
 
 class NAdamW(NamedState, Optimizer):
@@ -33,6 +33,7 @@ class NAdamW(NamedState, Optimizer):
         betas: Each in [0, 1).
         eps: >= 0, outside the root.
         weight_decay: >= 0, decoupled, times lr.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -53,6 +54,8 @@ class NAdamW(NamedState, Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        *,
+        maximize: bool = False,
     ):
         number("lr", lr, least=0)
         for i, beta in enumerate(betas):
@@ -60,24 +63,32 @@ class NAdamW(NamedState, Optimizer):
         real("eps", eps, least=0)
         real("weight_decay", weight_decay, least=0)
         super().__init__(
-            params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
+            params,
+            {
+                "lr": lr,
+                "betas": tuple(betas),
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": bool(maximize),
+            },
         )
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the closure's loss, where there is a closure."""
-        loss = evaluated(closure)
+        loss, begins = evaluated(closure), asks_for_state(self.param_groups)
         for group, (params, grads) in zip(
             self.param_groups, with_gradients(self.param_groups, "NAdamW"), strict=True
         ):
-            if not params:
-                continue
             (b1, b2), lr = group["betas"], group["lr"]
             for p in params:
                 if not self.state[p]:
                     self.state[p].update(
                         step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)
                     )
+            if not params or begins:
+                continue
             states = [self.state[p] for p in params]
             m, v = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
             for s in states:

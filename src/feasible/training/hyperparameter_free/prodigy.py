@@ -52,6 +52,7 @@ class Prodigy(Estimating, prodigyopt.Prodigy):
         d_coef: Factor of the estimate, > 0, the setting to change first.
         growth_rate: Its most growth in a step, > 1.
         slice_p: Estimate from every p-th entry, a whole number >= 1.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -78,6 +79,8 @@ class Prodigy(Estimating, prodigyopt.Prodigy):
         d_coef: float = 1.0,
         growth_rate: float = math.inf,
         slice_p: int = 1,
+        *,
+        maximize: bool = False,
     ):
         check_settings(
             lr, weight_decay, betas, growth_rate, eps=eps, d0=d0, d_coef=d_coef, slice_p=slice_p
@@ -99,8 +102,30 @@ class Prodigy(Estimating, prodigyopt.Prodigy):
                 False,
                 int(slice_p),
             )
+        self.defaults["maximize"] = bool(maximize)
+        for group in self.param_groups:
+            group.setdefault("maximize", bool(maximize))
         watch(self)
 
+    def _begin(self, found: list[Gradients]) -> None:
+        """The package's state, which it makes in a step at rate 0 before it returns."""
+        self._move(found)
+        for group in self.param_groups:
+            group.setdefault("d_denom", 0.0)
+            group.setdefault("d_hat", group["d"])
+
     def _move(self, found: list[Gradients]) -> None:
-        """Make the package's step."""
-        unhooked(prodigyopt.Prodigy)(self)
+        """Make the package's step, which knows no `maximize`."""
+        turned = [
+            (p, p.grad, g)
+            for group, (params, grads) in zip(self.param_groups, found, strict=True)
+            if group.get("maximize")
+            for p, g in zip(params, grads, strict=True)
+        ]
+        try:
+            for p, _, g in turned:
+                p.grad = g
+            unhooked(prodigyopt.Prodigy)(self)
+        finally:
+            for p, given, _ in turned:
+                p.grad = given

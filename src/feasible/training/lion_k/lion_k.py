@@ -29,7 +29,15 @@ import torch
 
 from ...core.checks import real
 from ...core.errors import ArgumentError
-from ..optimizer import NamedState, evaluated, number, parameter_name, wide, with_gradients
+from ..optimizer import (
+    NamedState,
+    evaluated,
+    number,
+    parameter_name,
+    uncompiled,
+    wide,
+    with_gradients,
+)
 from .kappa import Kappa
 from .kappas import kappa_of
 from .separable import L1
@@ -137,6 +145,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         fused: One pass over memory by a compiled kernel, where kappa is l1 and the tensors are
             contiguous, of float32 or float64 and on the CPU; None: where it can be. Otherwise
             multi-tensor kernels do the same.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range; at a step a sparse gradient.
@@ -179,6 +188,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         vectors: str | None = None,
         decay: str = LionKSettings.decay,
         fused: bool | None = None,
+        maximize: bool = False,
     ):
         if scope not in SCOPES:
             raise ArgumentError(f"scope={scope!r}: expected 'tensor', 'group' or 'all'")
@@ -191,6 +201,7 @@ class LionK(NamedState, torch.optim.Optimizer):
             "vectors": vectors,
             "decay": decay,
             "fused": fused,
+            "maximize": bool(maximize),
         }
         super().__init__(params, defaults)
 
@@ -296,6 +307,7 @@ class LionK(NamedState, torch.optim.Optimizer):
         found: Tensor = state[KEY]
         return found
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
         """Make one step.

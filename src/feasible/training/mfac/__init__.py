@@ -6,7 +6,8 @@ preconditioner in training.
 
 Begin with `fisher`, class `StaticFisher`.
 
-- `fisher`: The inverse, of fixed gradients and of the last m that were pushed.
+- `fisher`: The inverse, of fixed gradients.
+- `sliding`: The inverse, of the last m gradients that were pushed.
 - `programme`: The dynamic programme that both inverses share.
 - `kernel`: Passes over a float32 window, summed in float64.
 - `obs_pruner`: Pruning of single weights by the optimal brain surgeon.

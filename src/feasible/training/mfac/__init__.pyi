@@ -1,4 +1,4 @@
-from .fisher import SlidingFisher as SlidingFisher, StaticFisher as StaticFisher
+from .fisher import StaticFisher as StaticFisher
 from .mfac import MFAC as MFAC
 from .obs_pruner import (
     Masks as Masks,
@@ -6,3 +6,4 @@ from .obs_pruner import (
     OBSSettings as OBSSettings,
     gradual as gradual,
 )
+from .sliding import SlidingFisher as SlidingFisher

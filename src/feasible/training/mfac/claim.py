@@ -23,9 +23,10 @@ from ...lab.claim import (
 from ...lab.trials import Race
 from ..instances.pruning import digits_sparse
 from ..recipe import Recipe
-from .fisher import SlidingFisher, StaticFisher
+from .fisher import StaticFisher
 from .instances import rotated_logistic, rotated_regression
 from .run import WeightPruning
+from .sliding import SlidingFisher
 
 EPOCHS = 1080
 DENSE = Recipe("adam", "constant", 1e-3)

@@ -21,12 +21,26 @@ from torch.optim import Optimizer
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, FeasibleError, NotFinite, ShapeError
-from ..optimizer import NamedState, _in_order, evaluated, number, with_gradients
-from .fisher import DAMP, METHODS, SlidingFisher
+from ..optimizer import (
+    NamedState,
+    asks_for_state,
+    by_name,
+    evaluated,
+    in_order,
+    merged,
+    number,
+    uncompiled,
+    with_gradients,
+)
+from .fisher import DAMP
+from .sliding import METHODS, SlidingFisher
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+WINDOW, GRAM = "window", "gram"
+"""Names in a saved state: the window's columns in a parameter's, its Gram matrix in a group."""
 
 
 def memory_bytes(dim: int, ngrads: int, itemsize: int = 4) -> int:
@@ -55,11 +69,15 @@ class MFAC(NamedState, Optimizer):
         relative: damp as a share of the mean eigenvalue of G'G/m. Take it, or a larger damp, where
             gradients vanish (a model that fits its data exactly): there an absolute lambda lets
             steps grow towards lr g/lambda.
+        normalised: Divide F by the largest eigenvalue of G'G/m, and take damp as a share of it,
+            times d/m: then lr is on the scale of gradient descent's, and steps shrink as gradients
+            do. Take it for long runs.
         sparse: Only weights that are not zero now are seen and moved, so that a pruned model stays
             pruned.
         delay: Gradients that are collected before the first step; while the window is nearly empty,
             steps are up to m/|g|^2 too long.
         max_bytes: A window that needs more memory is refused.
+        maximize: Ascend instead of descending, as torch's optimisers do.
 
     Raises:
         ArgumentError: A setting out of its range.
@@ -91,16 +109,21 @@ class MFAC(NamedState, Optimizer):
         decoupled: bool = False,
         method: str = "woodbury",
         relative: bool = False,
+        normalised: bool = False,
         sparse: bool = False,
         delay: int = 0,
         max_bytes: float = 8e9,
+        maximize: bool = False,
     ):
         self.ngrads, self.damp = whole("ngrads", ngrads, least=1), real("damp", damp, above=0)
         if method not in METHODS:
             raise ArgumentError(
                 f"method={method!r}: expected {' or '.join(repr(m) for m in METHODS)}"
             )
-        self.method, self.relative, self.sparse = method, bool(relative), bool(sparse)
+        if relative and normalised:
+            raise ArgumentError("relative=True and normalised=True: expected one of them")
+        self.method, self.relative, self.normalised = method, bool(relative), bool(normalised)
+        self.sparse = bool(sparse)
         self.delay, self.max_bytes = (
             whole("delay", delay, least=0),
             real("max_bytes", max_bytes, above=0),
@@ -112,7 +135,13 @@ class MFAC(NamedState, Optimizer):
         self._sizes: list[int] = []
         super().__init__(
             params,
-            {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "decoupled": decoupled},
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "weight_decay": weight_decay,
+                "decoupled": decoupled,
+                "maximize": bool(maximize),
+            },
         )
 
     # -- the joint vector of all parameters --------------------------------------------------------
@@ -204,6 +233,7 @@ class MFAC(NamedState, Optimizer):
             self.damp,
             method=self.method,
             relative=self.relative,
+            normalised=self.normalised,
             dtype=self.dtype,
             device=device,
         )
@@ -227,17 +257,16 @@ class MFAC(NamedState, Optimizer):
             if p.grad is None:
                 pieces.append(torch.zeros(place.stop - place.start, dtype=dtype, device=p.device))
                 continue
-            g = (
-                p.grad
-                if not group["weight_decay"] or group["decoupled"]
-                else torch.add(p.grad, p, alpha=float(group["weight_decay"]))
-            )
+            g = -p.grad if group.get("maximize") else p.grad
+            if group["weight_decay"] and not group["decoupled"]:
+                g = torch.add(g, p, alpha=float(group["weight_decay"]))
             g = g.reshape(-1)
             pieces.append((g if kept is None else g[kept]).to(dtype))
         return torch.cat(pieces)
 
     # -- the step ----------------------------------------------------------------------------------
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take the gradients into the window, then move.
@@ -258,6 +287,10 @@ class MFAC(NamedState, Optimizer):
         if self.window is None:
             self._adopt([], torch.zeros(self.ngrads, self.ngrads, dtype=torch.float64), 0, None)
         assert self.window is not None
+        if self._velocity is None and any(group["momentum"] for group in self.param_groups):
+            self._velocity = torch.zeros(self.dim).to(self.window.rows)
+        if asks_for_state(self.param_groups):
+            return loss
         try:
             self.window.push(self._gradient())
         except NotFinite:
@@ -268,9 +301,7 @@ class MFAC(NamedState, Optimizer):
         if self.window.pushed <= self.delay:
             return loss
         direction = self.window.ihvp_of_last()
-        if any(group["momentum"] for group in self.param_groups):
-            if self._velocity is None:
-                self._velocity = torch.zeros_like(direction)
+        if self._velocity is not None and any(group["momentum"] for group in self.param_groups):
             for group, _, _, place in self._parameters():
                 mu = float(group["momentum"])
                 direction[place] = (
@@ -304,52 +335,66 @@ class MFAC(NamedState, Optimizer):
         return {k: v for k, v in self.__dict__.items() if "hook" not in k and k != "step"}
 
     def state_dict(self) -> dict[str, Any]:
-        """Torch's, and "window": its columns, momentum and kept entries by parameter, the Gram
-        matrix, and how many gradients were pushed.
+        """Torch's. The window's columns ("window"), the momentum ("velocity") and, where sparse,
+        the entries that take part ("kept") are in each parameter's state; the Gram matrix ("gram")
+        and how many gradients were pushed ("pushed") in the first group.
         """
         saved = super().state_dict()
         if self.window is None:
             return saved
         keys = [key for group in saved["param_groups"] for key in group["params"]]
-        rows = dict(zip(keys, self._parts(self.window.rows, self._sizes), strict=True))
-        window: dict[str, Any] = {
-            "gram": self.window.gram,
-            "pushed": self.window.pushed,
-            "rows": rows,
-        }
+        columns = {WINDOW: self._parts(self.window.rows, self._sizes)}
         if self._velocity is not None:
-            window["velocity"] = dict(
-                zip(keys, self._parts(self._velocity, self._sizes), strict=True)
-            )
+            columns["velocity"] = self._parts(self._velocity, self._sizes)
         if self.sparse:
-            window["kept"] = dict(zip(keys, self._kept, strict=True))
-        return {**saved, "window": window}
+            columns["kept"] = [k for k in self._kept if k is not None]
+        state = {
+            key: {
+                **saved["state"].get(key, {}),
+                **{name: parts[i] for name, parts in columns.items()},
+            }
+            for i, key in enumerate(keys)
+        }
+        first, *rest = saved["param_groups"]
+        first = {**first, GRAM: self.window.gram, "pushed": self.window.pushed}
+        return {**saved, "state": state, "param_groups": [first, *rest]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned.
+        """Restore what `state_dict` returned, also of the versions before, which had the window by
+        itself.
 
         Raises:
             ShapeError: The state is another model's or has another window.
         """
-        window, groups = state_dict.get("window"), list(state_dict["param_groups"])
-        if window is not None and tuple(window["gram"].shape) != (self.ngrads, self.ngrads):
+        state, groups = merged(state_dict["state"]), [dict(g) for g in state_dict["param_groups"]]
+        if WINDOW in state_dict:
+            former = state_dict[WINDOW]
+            groups[0].update(gram=former["gram"], pushed=former["pushed"])
+            for name, saved in ((WINDOW, "rows"), ("velocity", "velocity"), ("kept", "kept")):
+                for key, part in former.get(saved, {}).items():
+                    state.setdefault(key, {})[name] = part
+        first = next((group for group in groups if GRAM in group), {})
+        gram, pushed = first.pop(GRAM, None), first.pop("pushed", 0)
+        if gram is not None and tuple(gram.shape) != (self.ngrads, self.ngrads):
             raise ShapeError(
-                f"state_dict has a window of {len(window['gram'])} gradients, expected ngrads = "
-                f"{self.ngrads}"
+                f"state_dict has a window of {len(gram)} gradients, expected ngrads = {self.ngrads}"
             )
-        super().load_state_dict(state_dict)
-        if window is None:
+        columns = {
+            name: {key: entry.pop(name) for key, entry in state.items() if name in entry}
+            for name in (WINDOW, "velocity", "kept")
+        }
+        rest = {key: entry for key, entry in state.items() if entry}
+        super().load_state_dict({**state_dict, "state": rest, "param_groups": groups})
+        if gram is None:
             self.window = self._velocity = None
             return
         if all("param_names" in group for group in (*groups, *self.param_groups)):
-            groups = _in_order(groups, self.param_groups)
+            groups = in_order([by_name(group) for group in groups], self.param_groups)
         keys = [key for group in groups for key in group["params"]]
         if self.sparse:
-            self._kept = [window["kept"][key].clone() for key in keys]
-        self._sizes = [window["rows"][key].shape[1] for key in keys]
-        velocity = (
-            torch.cat([window["velocity"][key] for key in keys]) if "velocity" in window else None
-        )
+            self._kept = [columns["kept"][key].clone() for key in keys]
+        rows, velocity = [columns[WINDOW][key] for key in keys], columns["velocity"]
+        self._sizes = [part.shape[1] for part in rows]
         self._adopt(
-            [window["rows"][key] for key in keys], window["gram"], int(window["pushed"]), velocity
+            rows, gram, int(pushed), torch.cat([velocity[k] for k in keys]) if velocity else None
         )

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +29,7 @@ import torch
 
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
-from ..optimizer import NamedState
+from ..optimizer import NamedState, asks_for_state, uncompiled
 from .inner_solvers import Evaluator, solver_of
 from .metrics import METRICS, proximity
 
@@ -155,7 +155,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         Lavington et al., arXiv 2302.02607.
     """
 
-    like_parameter: ClassVar[tuple[str, ...]] = ()
+    by_gradient: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -197,6 +197,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             "target_calls": 0,
             "loss_calls": 0,
             "memory": {},
+            "steepest": 0.0,
         }
         super().__init__(params, defaults)
         self.inner = solver_of(settings.inner)
@@ -218,13 +219,34 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             )
         super().add_param_group({**param_group, "memory": {}})
 
+    def state_dict(self) -> dict[str, Any]:
+        """Torch's. The metric's memory is one entry, a tuple of names and values, as its size is
+        not known before the first step: torch.distributed.checkpoint then reads it whole.
+        """
+        saved = super().state_dict()
+        groups = [{**g, "memory": tuple(g["memory"].items())} for g in saved["param_groups"]]
+        return {**saved, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ShapeError: The state is another model's.
+        """
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group.setdefault("steepest", 0.0)
+            group["memory"] = dict(group["memory"])
+
+    @uncompiled
     def step(
         self,
-        target: Callable[[], Tensor],
+        target: Callable[[], Tensor] | None = None,
         *,
         loss: Callable[[Tensor], Tensor] | None = None,  # type: ignore[override]
         target_grad: Callable[[Tensor], Any] | None = None,
         rows: Any = None,
+        closure: Any = None,
     ) -> SurrogateStep:
         """One outer step: one gradient of the loss, at most m inner steps.
 
@@ -236,18 +258,34 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
             rows: (B,) numbers of the batch's points, for metrics with a state for each and for
                 proximity="full"; then target gives all n outputs, and loss or target_grad get those
                 of the batch.
+            closure: None, which torch.distributed.checkpoint gives; a closure has no place here.
 
         Returns:
             What the step saw and spent; with a StandsStill warning where no weight moved and the
-            gradient is not small.
+            gradient is not small. At rate 0 without a target no step is made.
 
         Raises:
             ArgumentError: No or two oracles, outputs without gradient or that change; the weights
                 are then as before, as with the next two.
             ShapeError: A gradient, a loss or rows of another shape.
             NotFinite: Outputs, a loss or weights with a NaN or an infinity.
+            ArgumentTypeError: No target, or a closure.
         """
         group = self.param_groups[0]
+        for option in ("maximize", "capturable"):
+            if group.get(option):
+                raise ArgumentError(
+                    f"{option}=True in a group: a target surrogate minimises, by a solver of its "
+                    f"own on the host; expected {option}=False"
+                )
+        if target is None or closure is not None:
+            if closure is None and asks_for_state(self.param_groups):
+                counts = group["target_calls"], group["loss_calls"]
+                return SurrogateStep(None, 0.0, 0.0, 0.0, 0, *counts, "no target, at rate 0")
+            raise ArgumentTypeError(
+                "target: TargetSurrogate.step takes the outputs and the loss in the place of a "
+                "closure, as step(lambda: model(x), loss=lambda outputs: ...)"
+            )
         if (loss is None) == (target_grad is None):
             raise ArgumentError(
                 "step needs one of loss=... (outputs -> scalar) and target_grad=... (outputs -> "
@@ -307,7 +345,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         before = [p.detach().clone() for p in params]
         try:
             with torch.no_grad():
-                surrogate = Evaluator(params, target, near, group["l2"], group.get("steepest", 0.0))
+                surrogate = Evaluator(params, target, near, group["l2"], group["steepest"])
                 inner = self.inner.solve(params, surrogate, group["m"])
                 if not all(bool(torch.isfinite(p).all()) for p in params):
                     raise NotFinite(
