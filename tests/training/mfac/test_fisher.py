@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
-from feasible.training import SlidingFisher, StaticFisher
+from feasible.training import MFAC, SlidingFisher, StaticFisher
 
 
 def dense(G, damp):
@@ -248,3 +248,42 @@ def test_a_refused_gradient_leaves_the_window_as_it_was(data):
 def test_bad_input_is_named(build, error, words):
     with pytest.raises(error, match=words):
         build()
+
+
+# -- normalised ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["woodbury", "dp"])
+@pytest.mark.parametrize(("m", "d"), [(4, 30), (16, 5), (1, 7)])
+def test_normalised_products_are_those_of_the_matrix_over_its_largest_eigenvalue(method, m, d):
+    G = np.random.default_rng(100).standard_normal((m, d)) * np.logspace(0, -2, d)
+    fisher = window(G, normalised=True, damp=1e-2, method=method)
+    F = G.T @ G / m
+    top = np.linalg.eigvalsh(F)[-1]
+    assert 0.98 * top <= fisher.largest <= top * (1 + 1e-12)
+    F = F / fisher.largest + 1e-2 * d / m * np.eye(d)
+    for x, found in ((G[0], fisher.ihvp(torch.tensor(G[0]))), (G[-1], fisher.ihvp_of_last())):
+        assert np.allclose(found, np.linalg.solve(F, x), rtol=1e-9, atol=1e-12)
+
+
+def test_normalised_steps_scale_as_gradients_do():
+    G = np.random.default_rng(100).standard_normal((6, 20))
+    big, small = window(G, normalised=True, damp=1e-3), window(1e-4 * G, normalised=True, damp=1e-3)
+    assert torch.allclose(1e-4 * big.ihvp_of_last(), small.ihvp_of_last(), rtol=1e-9)
+
+
+def test_normalised_products_of_one_direction_are_gradient_descents():
+    g = np.random.default_rng(100).standard_normal(20)
+    fisher = window(np.tile(g, (5, 1)), normalised=True, damp=1e-3)
+    assert torch.allclose(fisher.ihvp_of_last(), torch.tensor(g / (1 + 1e-3 * 20 / 5)), rtol=1e-9)
+    zero = window(np.zeros((5, 20)), normalised=True, damp=1e-3)
+    assert torch.equal(zero.ihvp_of_last(), torch.zeros(20, dtype=torch.float64))
+
+
+def test_damping_is_a_share_of_one_thing():
+    for make in (
+        lambda: SlidingFisher(4, 9, relative=True, normalised=True),
+        lambda: MFAC([torch.nn.Parameter(torch.ones(3))], relative=True, normalised=True),
+    ):
+        with pytest.raises(ArgumentError, match=r"relative=True and normalised=True"):
+            make()

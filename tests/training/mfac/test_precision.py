@@ -113,9 +113,9 @@ def test_every_step_on_a_convex_quadratic_goes_downhill(method, scale):
 @pytest.mark.parametrize("steps", [40, 400])
 def test_the_catalogues_setting_trains_digits(steps):
     found = feasible.solve("digits-mlp", "mfac", budget=f"steps={steps}", seed=0)
-    assert found.verdict.objective < 0.5  # a constant guess gives ln 10 = 2.3
+    assert found.verdict.objective < (0.35 if steps == 400 else 1.5)  # a guess gives ln 10 = 2.3
 
 
 def test_the_catalogues_setting_trains_where_directions_are_rotated():
-    found = feasible.solve("rotated-regression", "mfac", budget="steps=400", seed=0)
-    assert found.verdict.objective < 1e-2  # Adam's best rate of two gives 0.24
+    found = feasible.solve("rotated-regression", "mfac", budget="steps=600", seed=0)
+    assert found.verdict.objective < 2e-4  # Adam's best rate of three gives 0.5

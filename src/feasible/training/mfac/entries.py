@@ -10,9 +10,9 @@ METHODS = (
         "mfac",
         "TrainingProblem",
         settings={
-            "optimizer": "mfac[damp=0.1,relative=true,momentum=0.9]",
+            "optimizer": "mfac[damp=4e-3,normalised=true,momentum=0.9]",
             "schedule": "linear",
-            "lr": 0.025,
+            "lr": 0.3,
         },
         summary="M-FAC: steps by the inverse Fisher matrix of the last 64 gradients, linear decay",
         example="rotated-regression",
