@@ -36,6 +36,7 @@ NAMES = (
     "transport_relatives",
     "recipes",
     "schedules",
+    "autolrs",
     "lion_k",
     "graphs",
 )
