@@ -22,3 +22,13 @@ from .peers import (
 )
 from .point import Point as Point
 from .problem import Program as Program
+from .sor_bandit import (
+    BinnedTsallisINF as BinnedTsallisINF,
+    ChebCB as ChebCB,
+    SolverSequence as SolverSequence,
+    SystemSequence as SystemSequence,
+    TsallisINF as TsallisINF,
+    sor as sor,
+    ssor as ssor,
+    ssor_cg as ssor_cg,
+)

@@ -22,12 +22,22 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "topo-networks",
         "it goes over orders, where penalties for cycles stop at stationary points",
     ),
+    "SystemSequence": (
+        "sor-bandit",
+        "it learns which omega is best for each context, and took fewer iterations than the best "
+        "fixed one on the sequences of its paper",
+    ),
 }
 """Problem class -> its default method and why."""
 
 
 def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
     """The default method of a kind of problem, and why; None where there is none yet."""
+    if "SystemSequence" in problem.kinds():
+        from .sor_bandit import SystemSequence
+
+        if isinstance(problem, SystemSequence) and problem.context is None:
+            return "sor-bandit-tsallis", "it learns the best omega where systems have no context"
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
 
 
