@@ -34,6 +34,7 @@ NAMES = (
     "sparse_ot",
     "sinkhorn",
     "transport_relatives",
+    "sor_bandit",
     "recipes",
     "schedules",
     "autolrs",

@@ -56,6 +56,7 @@ PAGES = [
     "docs/transport/transductive-clustering.md",
     "docs/programs/index.md",
     "docs/programs/notears-topo.md",
+    "docs/programs/sor-bandit.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

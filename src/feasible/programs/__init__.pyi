@@ -32,3 +32,12 @@ from .sor_bandit import (
     ssor as ssor,
     ssor_cg as ssor_cg,
 )
+from .vr_halpern import (
+    AffineFiniteSum as AffineFiniteSum,
+    FiniteSum as FiniteSum,
+    Inclusion as Inclusion,
+    MatrixGame as MatrixGame,
+    VRHalpern as VRHalpern,
+    project_simplex as project_simplex,
+    solve_inclusion as solve_inclusion,
+)

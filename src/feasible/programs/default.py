@@ -22,6 +22,11 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "topo-networks",
         "it goes over orders, where penalties for cycles stop at stationary points",
     ),
+    "Inclusion": (
+        "vr-halpern",
+        "it needs few components a step, and the residual of its last iterate falls; on a gradient "
+        "or a dense game others are faster, as its page says",
+    ),
     "SystemSequence": (
         "sor-bandit",
         "it learns which omega is best for each context, and took fewer iterations than the best "
