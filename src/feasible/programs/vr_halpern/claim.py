@@ -1,4 +1,4 @@
-"""The claim of arXiv 2310.02987: for the same component evaluations, variance reduction lets Halpern
+"""The claim of arXiv 2310.02987: for equal component evaluations, variance reduction lets Halpern
 iteration reach a smaller residual, where components are not much rougher than their mean.
 """
 
