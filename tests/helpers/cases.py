@@ -30,7 +30,14 @@ from feasible.core.registry import load_method, load_problem, methods
 
 FULL = os.environ.get("FEASIBLE_TESTS") == "full"
 SEED = 100
-MOST = {"evaluations": 60, "steps": 40, "gradients": 60, "env_steps": 600, "sweeps": 600, "components": 20_000}
+MOST = {
+    "evaluations": 60,
+    "steps": 40,
+    "gradients": 60,
+    "env_steps": 600,
+    "sweeps": 600,
+    "components": 20_000,
+}
 """At most this much of a resource is spent in a run."""
 FEW = 6
 """Evaluations of the methods whose proposals take tenths of a second."""
