@@ -35,6 +35,7 @@ NAMES = (
     "sinkhorn",
     "transport_relatives",
     "sor_bandit",
+    "vr_halpern",
     "recipes",
     "schedules",
     "autolrs",

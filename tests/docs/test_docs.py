@@ -57,6 +57,7 @@ PAGES = [
     "docs/programs/index.md",
     "docs/programs/notears-topo.md",
     "docs/programs/sor-bandit.md",
+    "docs/programs/vr-halpern.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

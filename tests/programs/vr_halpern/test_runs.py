@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cases
 import numpy as np
 import pytest
 
@@ -82,6 +83,17 @@ def test_a_problem_needs_an_operator_and_a_start_and_a_baseline_the_norm():
         Inclusion(3)
     with pytest.raises(ArgumentError, match="norm=None"):
         feasible.solve(Inclusion(op, [1.0]), "eag", {"components": 10})
+
+
+@pytest.mark.kill
+def test_a_killed_game_goes_on_to_the_answer_of_the_uninterrupted_run(killed_and_resumed):
+    def run(**options):
+        game = policeman_burglar(20)
+        return feasible.solve(game, "vr-halpern", {"components": 6000}, seed=100, **options)
+
+    whole = run()
+    resumed = killed_and_resumed(run, at=len(whole.trail) // 2)
+    cases.same(resumed, whole)
 
 
 @pytest.mark.slow
