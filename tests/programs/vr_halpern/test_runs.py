@@ -89,7 +89,7 @@ def test_a_problem_needs_an_operator_and_a_start_and_a_baseline_the_norm():
 def test_a_killed_game_goes_on_to_the_answer_of_the_uninterrupted_run(killed_and_resumed):
     def run(**options):
         game = policeman_burglar(20)
-        return feasible.solve(game, "vr-halpern", {"components": 6000}, seed=100, **options)
+        return feasible.solve(game, "vr-halpern", {"components": 2000}, seed=100, **options)
 
     whole = run()
     resumed = killed_and_resumed(run, at=len(whole.trail) // 2)
