@@ -110,6 +110,11 @@ IDLE: dict[tuple[str, str], str] = {
     ("ScipyTrustConstr", "xtol"): "its gtol is met before",
     ("NLP", "residual"): "the first solver ends below all of these",
     ("NLP", "share"): "the first solver needs less than any of these",
+    ("HalpernMethod", "tol"): "not reached within 20,000 components",
+    ("HalpernMethod", "restart"): "the residual does not fall to a quarter in 20,000 components",
+    ("Extragradient", "tol"): "not reached within 20,000 components",
+    ("AnchoredExtragradient", "tol"): "not reached within 20,000 components",
+    ("ForwardBackward", "tol"): "not reached within 20,000 components",
     ("RAP", "timed"): "read in a run with a budget of seconds only",
 }
 """Settings that were not seen to do anything in these small runs, and why."""
