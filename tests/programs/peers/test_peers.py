@@ -161,6 +161,25 @@ def test_a_start_outside_the_domain_is_said_and_is_no_answer(name):
     assert np.isfinite(result.answer.x).all()
 
 
+@pytest.mark.parametrize("name", [*NAMES, "nlp"])
+def test_more_equalities_than_variables_are_solved_or_end_with_a_status(name):
+    a = np.array([[1.0, 0], [2, 0], [0, 1], [1, 1]])
+    problem = Program(
+        lambda x: x @ x,
+        [5.0, 5.0],
+        jac=lambda x: 2 * x,
+        hess=lambda x: 2 * np.eye(2),
+        constraints={"all": NonlinearConstraint(lambda x: a @ x - a.sum(1), 0, 0, lambda x: a,
+                                                lambda x, v: np.zeros((2, 2)))},
+    )  # fmt: skip
+    result = feasible.solve(problem, name, budget={"evaluations": 500})
+    assert result.stopped
+    if name in ("nlp", "uno", "scipy-cobyqa"):
+        assert result.answer.x == pytest.approx([1, 1], abs=1e-5)
+    else:
+        assert result.verdict.feasible or result.notes
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_budget_ends_a_solver_with_the_best_that_it_had(name):
     result = feasible.solve("hs71", name, budget={"evaluations": 4})

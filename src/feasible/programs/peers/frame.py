@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from ...core.errors import FeasibleError
+from ...core.failure import is_users_own
 from ...core.problem import Method, Problem
 from ...core.run import offer
 from ..point import Point
@@ -66,10 +68,19 @@ class Solver(Method):
         return SolverState(problem.x0.copy(), problem.multipliers)
 
     def step(self, problem: Program, state: SolverState) -> SolverState:
-        """Run the library's solver to its end."""
+        """Run the library's solver to its end. An error of the library's own is an end too; one of
+        the user's functions travels on.
+        """
         if not state.why:
-            with np.errstate(all="ignore"):
-                said, state.converged = self.run(problem, state)
+            try:
+                with np.errstate(all="ignore"):
+                    said, state.converged = self.run(problem, state)
+            except FeasibleError:
+                raise
+            except Exception as error:
+                if is_users_own(error):
+                    raise
+                said = f"{self.name} failed: {type(error).__name__}: {error}"[:300]
             state.why = " ".join(said.split()) or "the solver has ended"
         return state
 
