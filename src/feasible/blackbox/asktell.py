@@ -4,7 +4,6 @@ tells the outcomes.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +12,7 @@ import numpy as np
 from ..core.ledger import Observations
 from ..core.problem import Method
 from ..core.run import active_run
+from ..core.warning import warn
 from .problem import BlackBox
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def say(note: str) -> None:
     run = active_run.get()
     if run is not None and note not in run.notes:
         run.notes.append(note)
-    warnings.warn(note, stacklevel=4)
+    warn(note)
 
 
 @dataclass(frozen=True)

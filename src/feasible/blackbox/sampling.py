@@ -14,6 +14,7 @@ from scipy.stats import qmc
 
 from ..core.errors import NothingAllowed
 from ..core.experiments import ERROR
+from ..core.warning import warn
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -159,11 +160,10 @@ def chosen_or_random(
         with seeded(seed_from(rng)):
             x = propose()
     except failures as error:
-        warnings.warn(
+        warn(
             f"{name}: proposal {number} is a random point, since the model failed: "
             f"{type(error).__name__}: {error}",
             RuntimeWarning,
-            stacklevel=5,
         )
         return draw(problem, rng)[0]
     if problem.deterministic and (taken == x).all(axis=1).any():

@@ -12,7 +12,6 @@ arXiv 2107.04197 (REX), section 3.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..core.checks import whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
+from ..core.warning import warn
 from .optimizer import number
 from .profiles import Profile, of
 from .sampling import Sampling
@@ -216,7 +216,7 @@ class ProfileLR(LRScheduler):
     def _warn(self, what: str, text: str) -> None:
         """Warn, once of each thing."""
         self._warned[what] = True
-        warnings.warn(f"{type(self).__name__}: {text}", HorizonWarning, stacklevel=5)
+        warn(f"{type(self).__name__}: {text}", HorizonWarning)
 
     def _write(self) -> None:
         """Set the rates of all groups, those added since included."""
@@ -277,12 +277,11 @@ class ProfileLR(LRScheduler):
         """
         used = self.last_epoch / self.total_steps
         if used < 0.9:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: the run ended after {self.last_epoch} of "
                 f"{self.total_steps} planned steps, so the rate never came "
                 "down",
                 HorizonWarning,
-                stacklevel=2,
             )
         return used
 
@@ -363,12 +362,11 @@ class ProfileLR(LRScheduler):
             at["share"] and (at["share"][0], at["share"][1]),
         )
         if state_dict["total_steps"] != self.total_steps:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: the state plans for {state_dict['total_steps']} steps, "
                 f"not for {self.total_steps}; it goes on "
                 "with its own, and `extend(total_steps)` changes that",
                 HorizonWarning,
-                stacklevel=2,
             )
         for name in ("last_epoch", "_step_count", "total_steps", "warmup_steps", "min_lr"):
             setattr(self, name, state_dict[name])

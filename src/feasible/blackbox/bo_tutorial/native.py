@@ -7,7 +7,6 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 
 from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
+from ...core.warning import warn
 from ..space import Space, known_constraint
 from .belief import BeliefData, Surrogate, learn
 from .bo import BO, remember
@@ -116,10 +116,9 @@ class BayesOpt:
             ArgumentError: Repeats have different values although noise=0.
         """
         if getattr(X, "dtype", None) in (np.dtype("float32"), torch.float32):
-            warnings.warn(
+            warn(
                 "tell: X is float32; Gaussian processes need float64, seven digits are too few "
-                "near the optimum",
-                stacklevel=2,
+                "near the optimum"
             )
         x, f = (
             np.atleast_2d(np.asarray(X, dtype=float)),

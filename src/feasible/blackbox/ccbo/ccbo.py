@@ -22,7 +22,6 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +30,7 @@ import torch
 
 from ...core.errors import ArgumentError
 from ...core.ledger import CHECKED, DONE, Observations
+from ...core.warning import warn
 from ..asktell import AskTell, Proposals
 from ..problem import BlackBox
 from ..sampling import first_start
@@ -194,11 +194,10 @@ class CompositeBO(CompositeSettings, AskTell):
             np.concatenate([state.tag[keep], seen.tag[use]]),
         )
         if self.log_output and (metric[use] <= 0).any():
-            warnings.warn(
+            warn(
                 f"{self.name}: a measured {problem.columns[0]} is not positive; beside "
                 "log_output=True it is left out of its model",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
     def least(self, problem: BlackBox) -> int:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from ...core.checks import one_of
+from ...core.warning import warn
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
 from .frame import require
@@ -186,11 +187,10 @@ class Ax(AskTell):
             and not type(failure).__module__.startswith("ax.exceptions")
             and not isinstance(failure, ValueError)
         ):
-            warnings.warn(
+            warn(
                 f"{self.name}: trial {tag} is a random point, since Ax failed: "
                 f"{type(failure).__name__}: {failure}",
                 RuntimeWarning,
-                stacklevel=3,
             )
         state.open.add(tag)
         return x, tag

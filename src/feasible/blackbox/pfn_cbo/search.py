@@ -24,7 +24,6 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -33,6 +32,7 @@ import numpy as np
 
 from ...core.checks import whole
 from ...core.errors import WrongProblem
+from ...core.warning import warn
 from ..asktell import AskTell, Proposals
 from ..sampling import first_start, lost, seed_from
 from ..space import Known, Space, sample_allowed
@@ -299,10 +299,9 @@ def _kept(
         return np.arange(len(order))
     if not state.said:
         state.said = True
-        warnings.warn(
+        warn(
             f"{method.name}: the network reads at most {most} observations, so it gets the best "
-            "ones and those nearest to the best",
-            stacklevel=2,
+            "ones and those nearest to the best"
         )
     room = max(most - pending, 2)
     kept = set(order[: room // 3].tolist())

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.checks import real
+from ...core.warning import warn
 from .discrete import gaussian
 
 if TYPE_CHECKING:
@@ -132,10 +132,9 @@ def noise_key(noise_seed: int | None, run: int, part: int) -> str | None:
 def warn_not_private(noise_seed: int | None) -> None:
     """Say so where the noise can be drawn again by whoever knows the seed."""
     if noise_seed is not None:
-        warnings.warn(
+        warn(
             f"noise_seed={noise_seed}: the answer is not private, since anyone who knows the seed "
             "can take the noise off again; leave it "
             "out to draw the noise from the operating system",
             UserWarning,
-            stacklevel=3,
         )

@@ -5,7 +5,6 @@ method of `scipy.optimize.minimize`.
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +18,7 @@ from ...core.errors import ArgumentTypeError, GoalReached, NotFinite, ShapeError
 from ...core.evaluating import RunOptions
 from ...core.problem import Method
 from ...core.run import Run, active_run, check_seed, run
+from ...core.warning import warn
 from ..problem import BlackBox
 from .hybrid import Hybrid, HybridState
 
@@ -106,7 +106,7 @@ def minimize(
     if not callable(fun):
         raise ArgumentTypeError(f"fun: got {type(fun).__name__}, expected a function")
     if any(g is not None and g is not False for g in (jac, hess, hessp)):
-        warnings.warn("jac, hess and hessp are not used: only values are", stacklevel=2)
+        warn("jac, hess and hessp are not used: only values are")
     start = np.atleast_1d(np.asarray(x0, dtype=float)).ravel()
     if not np.isfinite(start).all():
         raise NotFinite(f"x0: got {start.tolist()}, expected finite numbers")

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,6 +28,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ...core.warning import warn
 from ..optimizer import NamedState, asks_for_state, evaluated, number, uncompiled, with_gradients
 from ..trained import shrink
 from .cutting import cutting_plan
@@ -312,10 +312,9 @@ class HESSO(NamedState, Optimizer):
         self.status[picked] = SHRINKING
         found = int((self.status != IMPORTANT).sum())
         if last and self.target is not None and found < self.target:
-            warnings.warn(
+            warn(
                 f"{found} of {self.target} groups are cut, for every layer keeps a multiple of "
-                f"{self.divisible}",
-                stacklevel=4,
+                f"{self.divisible}"
             )
 
     def _needed(self, scores: Any) -> int:

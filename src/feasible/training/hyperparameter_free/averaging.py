@@ -9,7 +9,6 @@ average into the parameters, `train()` takes it out.
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 
 from ...core.checks import real
 from ...core.errors import ArgumentError, ArgumentTypeError
+from ...core.warning import warn
 from ..optimizer import NamedState, asks_for_state
 
 GAMMA = 8.0
@@ -150,9 +150,8 @@ class PolynomialAverager:
         """Warn where weights are saved that are not their average."""
         if self.training and not self.warned and self.optimizer.param_groups[0]["averaged"]:
             self.warned = True
-            warnings.warn(
+            warn(
                 "state_dict: these are the weights that are trained, not their average; call "
                 "averager.eval() before saving weights for use "
-                "(a checkpoint to go on from is right as it is)",
-                stacklevel=4,
+                "(a checkpoint to go on from is right as it is)"
             )

@@ -26,6 +26,7 @@ from scipy.stats import qmc
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ShapeError, UnknownName, nearest
+from ...core.warning import warn
 from ..problem import TrainingProblem
 from ..recipe import Recipe, at_evaluation_point
 
@@ -439,10 +440,9 @@ def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Ser
         raise ArgumentError(f"how={how!r}: expected 'exact' or 'trapezoid'")
     missed = [str(c) for c in table.columns if not np.isfinite(table[c]).any()]
     if missed:
-        warnings.warn(
+        warn(
             f"times: nobody reached the target of {', '.join(missed)}, so it is left out of the "
-            "score",
-            stacklevel=2,
+            "score"
         )
         table = table.drop(columns=[c for c in table.columns if str(c) in missed])
     if table.empty:

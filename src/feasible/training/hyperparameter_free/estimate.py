@@ -5,7 +5,6 @@ rate that a step has, and a watch on the estimate.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ import torch
 
 from ...core.checks import real
 from ...core.errors import ArgumentError
+from ...core.warning import warn
 from ..optimizer import (
     Gradients,
     NamedState,
@@ -184,7 +184,7 @@ class EstimateWatch:
         """Warn, once of each thing."""
         if what not in self.said:
             self.said.add(what)
-            warnings.warn(text, EstimateWarning, stacklevel=5)
+            warn(text, EstimateWarning)
 
 
 def watch(optimizer: Any) -> None:

@@ -18,13 +18,13 @@ lam x'grad f) / lam is >= 0, and 0 exactly where x is stationary for F; no step 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ...core.errors import ArgumentTypeError, ShapeError
+from ...core.warning import warn
 from .lion_k import KEY, Block, LionK
 
 if TYPE_CHECKING:
@@ -81,10 +81,9 @@ class LyapunovMonitor:
             for p, g in zip(everything, grads, strict=True)
         }
         if any(g["weight_decay"] == 0 for g in groups):
-            warnings.warn(
+            warn(
                 "weight_decay is 0 in a group: there is no constraint, and no term of kappa* in F "
-                "and H",
-                stacklevel=2,
+                "and H"
             )
         f = float(loss.detach().double())
         total = {"F": f, "H": f, "fenchel_gap": 0.0, "delta1": 0.0, "delta2": 0.0, "descent": 0.0}

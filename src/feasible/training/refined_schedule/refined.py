@@ -13,7 +13,6 @@ to linear decay.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from torch.optim import Optimizer
 
 from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, nearest
+from ...core.warning import warn
 from .. import profiles
 from ..schedule import ProfileLR
 
@@ -227,13 +227,12 @@ def refine_schedule(
     steps, peak = len(eta), int(eta.argmax()) + 1
     if peak > 0.9 * steps or eta[max(steps // 2, 1) - 1] < 0.02:
         half = eta[max(steps // 2, 1) - 1]
-        warnings.warn(
+        warn(
             f"the refined schedule peaks at step {peak} of {steps} and is at {half:.2g} of its "
             "peak half-way: gradients shrank "
             f"to {g.min() / g.max():.1g} of the "
             f"largest{', so linear decay takes its place' if fallback else ''}",
             DegenerateScheduleWarning,
-            stacklevel=2,
         )
         if fallback:
             return np.linspace(1, 0, steps)

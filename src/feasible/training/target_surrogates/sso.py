@@ -19,7 +19,6 @@ proximity="full".
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,6 +28,7 @@ import torch
 
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ...core.warning import warn
 from ..optimizer import NamedState, asks_for_state, uncompiled
 from .inner_solvers import Evaluator, solver_of
 from .metrics import METRICS, proximity
@@ -359,12 +359,11 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         size = surrogate.scale * inner.start
         group["steepest"] = max(surrogate.steepest, size)
         if size > STEEP * group["steepest"] and all(map(torch.equal, params, before)):
-            warnings.warn(
+            warn(
                 f"outer step {group['t']} moved no weight where the surrogate's gradient is "
                 f"{inner.start:.2g}: {inner.why}; a smaller eta, inputs nearer 1 or an inner "
                 "solver with a smaller tol may help",
                 StandsStill,
-                stacklevel=3,
             )
         mean = (value or 0.0) / max(1, len(z) if z.ndim else 1)
         return SurrogateStep(

@@ -21,7 +21,6 @@ References:
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ...core.warning import warn
 from ..arrays import cost_matrix, histogram, is_torch, like, masked, stacked, tolerance_of
 from . import compiled as kernels
 from .kernel import Kernel, kernel_at
@@ -335,10 +335,9 @@ def sinkhorn_newton_barycenter(
     # per unit of mass: a_k'u_k; and the logarithm of the mass itself
     value = mass * reg * (point.value + np.log(mass))
     if not found.converged:
-        warnings.warn(
+        warn(
             f"sinkhorn_newton_barycenter did not converge: {found.why}; error {point.error:.2g}",
             RuntimeWarning,
-            stacklevel=2,
         )
     answer = Barycenter(
         like(center, given),

@@ -24,7 +24,6 @@ References:
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -33,6 +32,7 @@ import numpy as np
 from ...core.checks import real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Method, Problem
+from ...core.warning import warn
 from ..arrays import is_torch, masked, scalar, stacked
 from .coupling import Coupling, Couplings
 from .problem import EntropicTransport, Potentials, Scaled
@@ -202,10 +202,9 @@ def _single(
             "cost: the pairs that are not forbidden (inf) cannot carry the mass of a to b"
         )
     if not state.converged:
-        warnings.warn(
+        warn(
             f"sinkhorn_newton did not converge: {state.why}; marginal error {error:.2g}",
             RuntimeWarning,
-            stacklevel=4,
         )
     history = {
         "stage": np.array(state.stages),

@@ -23,7 +23,6 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +33,7 @@ from scipy.special import logsumexp
 
 from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
+from ...core.warning import warn
 from ..arrays import cost_matrix, histogram, is_torch, like, masked, scalar
 from . import compiled as kernels
 from .kernel import Kernel, kernel_at
@@ -373,10 +373,9 @@ def sinkhorn_newton_unbalanced(
         found = Climb(None, True, "every pair is forbidden or without mass: nothing is moved")
     error = found.point.error if found.point else 0.0
     if not found.converged:
-        warnings.warn(
+        warn(
             f"sinkhorn_newton_unbalanced did not converge: {found.why}; error {error:.2g}",
             RuntimeWarning,
-            stacklevel=2,
         )
     coupling = UnbalancedCoupling(
         value,

@@ -24,7 +24,6 @@ References:
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -33,6 +32,7 @@ from scipy import sparse
 
 from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Method, Problem
+from ...core.warning import warn
 from ..arrays import is_torch, like, masked, scalar, stacked
 from ..forbidden import can_be_carried
 from ..plan import SparsePlan
@@ -192,11 +192,7 @@ def _solve(
             "cost: the pairs that are not forbidden (inf) cannot carry the mass of a to b"
         )
     if not largest <= settings.tol:
-        warnings.warn(
-            f"sparse_ot: {error:.2g} of the mass misses a marginal; {status}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        warn(f"sparse_ot: {error:.2g} of the mass misses a marginal; {status}", RuntimeWarning)
     full = oriented.full(plan)
     linear, total = problem.values(full)
     value = -state.value * capped.unit
@@ -215,11 +211,10 @@ def _solve(
         )
         certified = error <= CERTIFIED and close
         if not certified and any(is_torch(x) and x.requires_grad for x in (a, b, cost)):
-            warnings.warn(
+            warn(
                 "sparse_ot: the plan is not certified, so the gradient of `value` in the cost is "
                 "that of one of several plans of the potentials, a direction at best",
                 RuntimeWarning,
-                stacklevel=3,
             )
         bound: Any = differentiable(
             value,

@@ -22,7 +22,6 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +35,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ...core.checks import whole
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
+from ...core.warning import warn
 from .compiled import squared_distances
 from .iterations import (
     ClusteringSettings,
@@ -202,11 +202,10 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         values = np.unique(y)
         numeric = y.dtype.kind in "iuf"
         if numeric and values.tolist() == [-1, 1] and (self.n_clusters or 2) <= 2:
-            warnings.warn(
+            warn(
                 "y holds -1 and 1 only and is taken as two classes; name the classes otherwise for "
                 "-1 to mean 'no label'",
                 UserWarning,
-                stacklevel=3,
             )
             numeric = False
         missing = y == (-1 if numeric else "-1") if numeric or y.dtype.kind == "U" else None
@@ -225,11 +224,10 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             self.classes_ = np.arange(self.n_clusters)
             return np.full(len(y), -1)
         if self.n_clusters is not None and self.n_clusters < len(self.classes_):
-            warnings.warn(
+            warn(
                 f"n_clusters={self.n_clusters}, but y labels {len(self.classes_)} classes, which "
                 "are the clusters",
                 UserWarning,
-                stacklevel=3,
             )
         if self.n_clusters is not None and self.n_clusters > len(self.classes_):
             raise ArgumentError(
