@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from .annotations import Checked
 from .errors import ArgumentError, BudgetError, BudgetExhausted, is_number, nearest
 
 CLOCK = "seconds"
@@ -19,7 +20,7 @@ RESOURCES: dict[str, Resource] = {}
 
 
 @dataclass(frozen=True)
-class Resource:
+class Resource(Checked):
     """Something that may be spent. To make one is to register it, so that budgets may limit it.
 
     Args:

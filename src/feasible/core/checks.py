@@ -3,20 +3,14 @@ raises an error that names the argument, what was got and what was expected.
 
 A wrong type raises ArgumentTypeError, a wrong value ArgumentError (NaN and infinities NotFinite,
 which is one). `note` is put after the expectation: ``whole("n", n, least=2, note=", or None")``.
-
-`checked` and `check_fields` check the arguments of a function and the fields of a dataclass against
-their annotations.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import functools
-import inspect
+import contextlib
 import math
 import operator
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def whole(
@@ -213,6 +206,50 @@ def generator(name: str, value: Any) -> np.random.Generator:
     return np.random.default_rng(seed(name, value))
 
 
+def numbers(name: str, value: Any) -> Any:
+    """An array of real numbers of any shape, as NumPy reads it; a tensor as it is, without its
+    graph.
+
+    Raises:
+        ArgumentTypeError: Something in it is no real number, or it is ragged.
+    """
+    import numpy as np
+
+    try:
+        found = value.detach() if hasattr(value, "detach") else np.asarray(value)
+        kind = np.asarray(found).dtype.kind
+    except Exception:  # whatever an object's own conversion raises
+        kind = "O"
+    if kind not in "biuf":
+        raise ArgumentTypeError(f"{name}={shown(value)}: expected an array of real numbers")
+    return found
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Raise what Python or another library says of an argument as an error of ours that names it.
+
+    Examples:
+        >>> with naming("times"):
+        ...     float("text")
+        Traceback (most recent call last):
+        feasible.core.errors.ArgumentError: times: could not convert string to float: 'text'
+    """
+    try:
+        yield
+    except FeasibleError:
+        raise
+    except (TypeError, AttributeError) as error:
+        raise ArgumentTypeError(f"{name}: {_line(error)}") from error
+    except (ValueError, LookupError, ArithmeticError) as error:
+        raise ArgumentError(f"{name}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """Return what an error says, on one line; its class where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def shown(value: Any) -> str:
     """A value as an error shows it: on one line, 60 characters at most."""
     try:
@@ -220,169 +257,6 @@ def shown(value: Any) -> str:
     except Exception:  # of an object that cannot be shown, or a number of too many digits
         text = f"<{type(value).__name__}>"
     return " ".join(text.split())[:60]
-
-
-# -- by annotation ---------------------------------------------------------------------------------
-
-
-def check_fields(cls: type, given: Sequence[Any], named: Mapping[str, Any]) -> None:
-    """Check what a dataclass is made from against the annotations of its fields; see `checked` for
-    which are read.
-
-    Args:
-        cls: A dataclass.
-        given: Values by position.
-        named: Values by name. Names of no field are left to the constructor.
-    """
-    wanted = _fields(cls)
-    by_position = [f.name for f in dataclasses.fields(cls) if f.init and not f.kw_only]
-    values = dict(zip(by_position, given, strict=False)) | dict(named)
-    for name, value in values.items():
-        if name in wanted:
-            _check(name, value, wanted[name])
-
-
-def checked(function: F) -> F:
-    """A function whose arguments are checked against their annotations before it is called.
-
-    Read are int, float, bool, str, None, Literal, tuples and sequences of these, and alternatives;
-    an argument whose annotation has anything else is not checked here. A float is no NaN; whether
-    it may be infinite, and any range, is for the function to say.
-
-    Examples:
-        >>> @checked
-        ... def power(base: float, exponent: int = 2) -> float:
-        ...     return base**exponent
-        >>> power(1.5, "3")
-        Traceback (most recent call last):
-        feasible.core.errors.ArgumentTypeError: exponent='3': expected a whole number
-    """
-    signature = inspect.signature(function)
-    wanted = {
-        name: read
-        for name, parameter in signature.parameters.items()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and (read := _read(parameter.annotation))
-    }
-    names = list(signature.parameters)
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
-            if name in wanted:
-                _check(name, value, wanted[name])
-        return function(*args, **kwargs)
-
-    return call  # type: ignore[return-value]
-
-
-@functools.cache
-def _fields(cls: type) -> dict[str, tuple[ast.expr, ...]]:
-    """Return the alternatives of each field that has an annotation that is read."""
-    found = {f.name: _read(f.type) for f in dataclasses.fields(cls)}
-    return {name: read for name, read in found.items() if read}
-
-
-def _read(annotation: Any) -> tuple[ast.expr, ...]:
-    """Return the alternatives of an annotation; () where one of them is not among those read."""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    try:
-        return _alternatives(ast.parse(text, mode="eval").body)
-    except (SyntaxError, KeyError):
-        return ()
-
-
-def _alternatives(node: ast.expr) -> tuple[ast.expr, ...]:
-    """Return the alternatives of ``a | b``. Raises KeyError where one is not read."""
-    match node:
-        case ast.BinOp(left=left, right=right, op=ast.BitOr()):
-            return (*_alternatives(left), *_alternatives(right))
-        case ast.Name(id="int" | "float" | "bool" | "str") | ast.Constant(value=None):
-            return (node,)
-        case ast.Subscript(value=ast.Name(id="Literal")):
-            return (node,)
-        case ast.Subscript(value=ast.Name(id="Sequence"), slice=inner):
-            _alternatives(inner)
-            return (node,)
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=inners)):
-            for inner in inners:
-                if not (isinstance(inner, ast.Constant) and inner.value is ...):
-                    _alternatives(inner)
-            return (node,)
-    raise KeyError(ast.dump(node))
-
-
-def _check(name: str, value: Any, alternatives: tuple[ast.expr, ...]) -> None:
-    """Raise the first alternative's error where none of them takes the value."""
-    first: FeasibleError | None = None
-    for node in alternatives:
-        try:
-            _check_one(name, value, node)
-            return
-        except FeasibleError as error:
-            # the error of a value of the right type says more than that of a wrong one
-            if first is None or not isinstance(error, ArgumentTypeError):
-                first = error
-    assert first is not None
-    others = ", ".join(ast.unparse(node) for node in alternatives)
-    raise type(first)(f"{first}" + (f" ({others})" if len(alternatives) > 1 else ""))
-
-
-def _check_one(name: str, value: Any, node: ast.expr) -> None:
-    """Check a value against one alternative."""
-    match node:
-        case ast.Name(id="int"):
-            if not isinstance(value, (Integral, float)):  # an array of one number is none
-                raise ArgumentTypeError(f"{name}={shown(value)}: expected a whole number")
-            whole(name, value)
-        case ast.Name(id="float"):
-            real(name, value, infinite=True)
-        case ast.Name(id="bool"):
-            flag(name, value)
-        case ast.Name(id="str"):
-            if not isinstance(value, str):
-                raise ArgumentTypeError(f"{name}={shown(value)}: expected text")
-        case ast.Constant(value=None):
-            if value is not None:
-                raise ArgumentTypeError(f"{name}={shown(value)}: expected None")
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
-            one_of(name, value, _literals(inner))
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=inners)):
-            _check_tuple(name, value, inners)
-        case ast.Subscript(slice=inner):
-            _check_items(name, value, [inner] * _count(name, value))
-
-
-def _literals(node: ast.expr) -> list[Any]:
-    """Return the choices of a Literal."""
-    found = ast.literal_eval(node)
-    return list(found) if isinstance(found, tuple) else [found]
-
-
-def _check_tuple(name: str, value: Any, inners: list[ast.expr]) -> None:
-    """Check a tuple of given types; ``tuple[float, ...]`` has any length."""
-    n = _count(name, value)
-    if isinstance(inners[-1], ast.Constant) and inners[-1].value is ...:
-        inners = [inners[0]] * n
-    if n != len(inners):
-        raise ArgumentError(f"{name}={shown(value)}: expected {len(inners)} values")
-    _check_items(name, value, inners)
-
-
-def _count(name: str, value: Any) -> int:
-    """Return the number of values of a sequence; text is none."""
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
-        raise ArgumentTypeError(f"{name}={shown(value)}: expected a sequence of values")
-    try:
-        return len(value)
-    except TypeError:  # an array without dimensions
-        raise ArgumentTypeError(f"{name}={shown(value)}: expected a sequence of values") from None
-
-
-def _check_items(name: str, value: Any, inners: Sequence[ast.expr]) -> None:
-    """Check the values of a sequence."""
-    for i, (item, inner) in enumerate(zip(value, inners, strict=True)):
-        _check(f"{name}[{i}]", item, _alternatives(inner))
 
 
 def _range(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .annotations import Checked
+from .checks import shown
 from .errors import LimitError, is_number
 from .sizes import spread
 
@@ -29,7 +31,7 @@ _YES = re.compile(r"^\s*(?:is|==)\s*(true|false|yes|no)\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Checked):
     """low <= metric <= high.
 
     Attributes:
@@ -290,9 +292,10 @@ def read_limits(
     """
     if limits is None:
         return []
-    if isinstance(limits, str):
+    known = isinstance(limits, (Mapping, Limit)) or hasattr(limits, "__len__")
+    if not known or isinstance(limits, (str, bytes)) or getattr(limits, "ndim", 1) == 0:
         raise LimitError(
-            f"limits={limits!r}: expected a mapping such as {{'stress': '<= 250 MPa'}} or a "
+            f"limits={shown(limits)}: expected a mapping such as {{'stress': '<= 250 MPa'}} or a "
             "sequence of limits"
         )
     if not isinstance(limits, Mapping):

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .checks import check_fields
+from .annotations import Checked
 from .errors import ArgumentError, WrongProblem
 from .extras import check_module
 from .trail import GROWTH
 from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import pandas as pd
 
     from .experiments import Experiments
@@ -218,7 +216,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Checked):
     """A published method with its settings (the dataclass fields), which are checked against their
     annotations before anything else. No hidden state, no globals.
 
@@ -249,11 +247,6 @@ class Method:
     """True if it learns from what is known beforehand: descriptors of choices, an earlier study."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Check the settings against their annotations; ranges are for `__post_init__`."""
-        check_fields(cls, args, kwargs)
-        return super().__new__(cls)
 
     def check_installed(self) -> None:
         """Raise MissingExtra, with what to install, where a package that it needs is missing."""

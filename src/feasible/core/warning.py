@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-
 INSIDE = ("feasible", "torch")
 """Packages whose lines are no user's: torch calls an optimiser's step, and a schedule's."""
 
