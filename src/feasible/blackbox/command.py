@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.annotations import checked
+from ..core.checks import naming
 from ..core.errors import ArgumentError, EvaluationFailed
 
 TAIL_LINES, TAIL_BYTES = 10, 2000
@@ -45,6 +47,7 @@ class Command:
 
     pass_as = "mapping"
 
+    @checked
     def __init__(
         self,
         command: str | Sequence[str],
@@ -93,7 +96,8 @@ class Command:
             tuple(allowed),
             dict(environment or {}),
         )
-        self.keep = None if keep is None else Path(keep).resolve()
+        with naming("keep"):
+            self.keep = None if keep is None else Path(keep).resolve()
         self.__name__ = Path(parts[0]).stem
 
     @property

@@ -92,7 +92,7 @@ def scipy_constraints(constraints: Any, d: int) -> list[SciPyConstraint]:
             found.append(
                 SciPyConstraint(name, _with_args(c["fun"], args), zero, top, None, False, None)
             )
-        elif hasattr(c, "A"):
+        elif hasattr(c, "A") and hasattr(c, "lb"):
             a = np.atleast_2d(
                 np.asarray(c.A.toarray() if hasattr(c.A, "toarray") else c.A, dtype=float)
             )

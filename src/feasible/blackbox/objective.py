@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import flag, real
+from ..core.annotations import Checked
+from ..core.checks import flag, real, shown
 from ..core.errors import ArgumentError, ArgumentTypeError, is_number
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(Checked):
     """A metric that is optimised.
 
     Minimised is `value`, `-value` (maximize), or `|value - target|`.
@@ -200,6 +201,8 @@ def one_objective(
     stands beside what it holds.
     """
     rest: dict[str, Any] = {"maximize": maximize, "target": target, "unit": unit, "noise": noise}
+    if not (given is None or isinstance(given, (str, Objective))):
+        raise ArgumentTypeError(f"objective={shown(given)}: expected its name or an Objective")
     if not isinstance(given, Objective):
         return Objective(given, **rest)
     twice = [k for k, v in rest.items() if v != getattr(Objective, k)]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.annotations import checked
 from ..core.checks import one_of, real, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, NotMeasured, is_number
 from ..core.ledger import Ledger, Observation, Observations
@@ -127,6 +128,7 @@ class BlackBox(Shown):
 
     keeps_ledger = True
 
+    @checked
     def __init__(
         self,
         fun: Callable[..., Any] | None,
@@ -483,6 +485,7 @@ class BlackBox(Shown):
         )
 
 
+@checked
 def noisy(problem: BlackBox, sd: float) -> BlackBox:
     """The same problem with Gaussian noise of standard deviation `sd` on the objective; judged on
     the truth, without noise.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import LinearConstraint
 
+from ..core.annotations import checked
 from ..core.errors import ArgumentError, ArgumentTypeError, BoundsError, NothingAllowed, ShapeError
 from .linear import Grid, Polytope, linear_constraint, on_grid, written
 from .variables import (
@@ -51,8 +52,9 @@ class Space:
         count: Number of its points; infinite where a variable is real and has no step.
     """
 
+    @checked
     def __init__(self, variables: Sequence[Variable], linear: Sequence[LinearConstraint] = ()):
-        if not variables:
+        if not len(variables):
             raise BoundsError("bounds are empty: expected at least one variable")
         names = [v.name for v in variables]
         if len(set(names)) != len(names):
@@ -156,6 +158,7 @@ class Space:
         if isinstance(bounds, Mapping):
             return cls([_variable(name, b) for name, b in bounds.items()])
         if isinstance(bounds, (Sequence, np.ndarray)) and not isinstance(bounds, str):
+            bounds = np.atleast_1d(bounds) if isinstance(bounds, np.ndarray) else bounds
             if len(bounds) and all(isinstance(b, Variable) for b in bounds):
                 return cls(list(bounds))
             return cls([_variable(f"x{i + 1}", b) for i, b in enumerate(bounds)])

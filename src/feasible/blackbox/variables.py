@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.annotations import checked
 from ..core.errors import ArgumentError, ArgumentTypeError, BoundsError, is_number
 from .descriptors import Descriptors, read_descriptors
 
@@ -114,6 +115,7 @@ class Variable:
         return f"{value:.0f}" if self.integer else f"{value:.8g}"
 
 
+@checked
 def Real(  # noqa: N802
     name: str, low: float, high: float, *, unit: str = "", log: bool = False, step: float = 0.0
 ) -> Variable:
@@ -126,6 +128,7 @@ def Real(  # noqa: N802
     return Variable(name, float(low), float(high), unit, log=log, step=step)
 
 
+@checked
 def Integer(  # noqa: N802
     name: str, low: int, high: int, *, unit: str = "", log: bool = False, step: int = 0
 ) -> Variable:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from ..core.annotations import checked
 from ..core.checks import whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from . import profiles
@@ -41,6 +42,7 @@ class OneCycle(ProfileLR):
 
     _keep = ("rise", "start", "end", "low", "high")
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,
@@ -91,6 +93,7 @@ class InverseSqrt(ProfileLR):
     and holds where one ends.
     """
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,
@@ -140,6 +143,7 @@ class Plateau(ProfileLR):
 
     _keep = ("decays", "best", "bad", "factor", "patience")
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,

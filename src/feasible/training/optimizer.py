@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
-from ..core.checks import real
+from ..core.checks import naming, real
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
@@ -206,6 +206,16 @@ class NamedState:
     along_group: ClassVar[tuple[str, ...]] = ()
     by_gradient: ClassVar[bool] = True
     no_average: ClassVar[str] = ""
+
+    def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any):
+        """Read the parameters as torch does; what it says of them becomes an error of ours.
+
+        Raises:
+            ArgumentTypeError: Something in `params` is no tensor.
+            ArgumentError: `params` is empty, or has one tensor twice.
+        """
+        with naming("params"):
+            super().__init__(params, *args, **kwargs)  # type: ignore[call-arg]
 
     def state_dict(self) -> dict[str, Any]:
         """Torch's, with the shapes of the parameters in each group. Tensors and plain data: torch

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from ...core.annotations import Checked
 from ...core.checks import one_of, whole
 from ...core.errors import ArgumentError
 from .gp import (
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(Checked):
     """How the Gaussian processes are built and fitted.
 
     Attributes:

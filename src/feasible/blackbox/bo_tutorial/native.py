@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from ...core.annotations import checked
 from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from ...core.warning import warn
@@ -59,6 +60,7 @@ class BayesOpt:
         to 5.
     """
 
+    @checked
     def __init__(
         self,
         bounds: Any,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import fraction, generator, one_of, real, whole
 from ...core.errors import ArgumentError, EvaluationFailed, NotFinite, ShapeError
 from ...core.ledger import Observations
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .swarm import Swarm
 
 
+@checked
 def hop(
     energy: Callable[[Any], Any],
     x: Float[np.ndarray, " d"],
@@ -68,6 +70,8 @@ def hop(
         EvaluationFailed: No energy is finite.
     """
     x = np.atleast_1d(np.asarray(x, dtype=float))
+    if x.ndim != 1:
+        raise ShapeError(f"x has shape {x.shape}, expected (d,)")
     if not (math.isfinite(s) and s > 0):
         raise ArgumentError(f"s={s!r}: expected a positive number")
     if not (math.isfinite(alpha) and alpha >= 0):
@@ -106,6 +110,7 @@ def hop(
     return x + s * consensus(z, shifted, 1.0)
 
 
+@checked
 def smoothed_gradient(
     energy: Callable[[Any], Any],
     x: Float[np.ndarray, " d"],

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
-from ...core.checks import one_of, real
+from ...core.annotations import checked
+from ...core.checks import naming, one_of, real
 from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, ShapeError
 from .epochs import remaining
 from .settings import CBOSettings
@@ -97,6 +98,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         arXiv 2306.09778, algorithm E (the companion code's learning mode).
     """
 
+    @checked
     def __init__(
         self,
         params: nn.Module | Iterable[Any],
@@ -125,7 +127,8 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
         self._model = params if isinstance(params, nn.Module) else None
         self._vectorized = vectorized and self._model is not None
         given = params.parameters() if isinstance(params, nn.Module) else params
-        super().__init__(given, {"lr": lr, "lam": lam, "sigma": sigma})
+        with naming("params"):
+            super().__init__(given, {"lr": lr, "lam": lam, "sigma": sigma})
         self._settings: dict[str, Any] = {
             "batch": batch,
             "partial": partial,
@@ -135,7 +138,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
             "reduce": reduce,
             "answer": answer,
         }
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed % 2**64)
         for p in self._parameters():
             if not p.is_floating_point():
                 raise ArgumentTypeError(

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.errors import ArgumentError
 from .cbo import CBO
 from .hopping import Hopping
 from .swarm import minimize_with
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from scipy.optimize import OptimizeResult
 
 
+@checked
 def cbo_minimize(
     f: Callable[[Any], Any],
-    x0: Any = None,
+    x0: ArrayLike | None = None,
     bounds: Any = None,
     method: str | CBO | Hopping = "cbo",
     n_particles: int | None = None,

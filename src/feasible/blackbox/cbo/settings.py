@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ...core.annotations import Checked
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError
 from ..parts import part_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CBOSettings:
+class CBOSettings(Checked):
     """Settings of CBO, of algorithms A, B and E of the paper and its code.
 
     The defaults suit 500 to 20000 evaluations with constraints and are not the paper's: few

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...core.checks import generator, whole
-from ...core.errors import ArgumentError, BoundsError, EvaluationFailed, NotFinite, ShapeError
+from ...core.annotations import checked
+from ...core.checks import generator, shown, whole
+from ...core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    EvaluationFailed,
+    NotFinite,
+    ShapeError,
+)
 from ..space import Space
 from .consensus import Kind, Walls, finite_energy
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from numpy.typing import ArrayLike
     from scipy.optimize import OptimizeResult
 
 
@@ -73,13 +82,16 @@ class Swarm:
         ((100, 2), (2,))
     """
 
+    @checked
     def __init__(
         self,
         settings: SwarmMethod,
         bounds: Any = None,
-        x0: Any = None,
+        x0: ArrayLike | None = None,
         seed: int | np.random.Generator = 0,
     ):
+        if not hasattr(settings, "begin"):
+            raise ArgumentTypeError(f"settings={shown(settings)}: expected a method such as CBO()")
         self.settings = settings
         rng = generator("seed", seed)
         low, high = _box(bounds)

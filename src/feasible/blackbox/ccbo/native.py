@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...core.annotations import checked
 from ...core.checks import generator, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from ..outcome import Outcome
@@ -75,6 +76,7 @@ class CCBO:
         arXiv 2411.10471.
     """
 
+    @checked
     def __init__(
         self,
         space: Any,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...core.annotations import Checked
 from ...core.checks import one_of, real, whole
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ STRATEGIES = {
 
 
 @dataclass(frozen=True)
-class CompositeSettings:
+class CompositeSettings(Checked):
     """Settings of CCBO.
 
     Attributes:

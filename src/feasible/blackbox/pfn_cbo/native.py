@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.annotations import Checked
 from ...core.checks import generator, one_of, whole
 from ...core.errors import NotFinite, ShapeError
 from ..space import Space, known_constraint
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class ConstrainedBO:
+class ConstrainedBO(Checked):
     """Constrained Bayesian optimisation outside a run: minimise f(x) subject to g_j(x) <= 0.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...core.annotations import Checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError, nearest
 
@@ -11,7 +12,7 @@ ACQUISITIONS = ("cei", "cei+", "penalty")
 
 
 @dataclass(frozen=True)
-class ConstrainedSettings:
+class ConstrainedSettings(Checked):
     """Settings of constrained Bayesian optimisation.
 
     Attributes:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ...core.warning import warn
 from .discrete import gaussian
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
+@checked
 def cdp_delta(rho: float, epsilon: float) -> float:
     """The least delta such that rho-zCDP implies (epsilon, delta)-DP, by the best Renyi order alpha
     > 1.
 
     delta = exp((alpha - 1)(alpha rho - epsilon) + alpha log(1 - 1/alpha)) / (alpha - 1), at most 1.
     """
+    rho = real("rho", rho, least=0, infinite=True)
+    epsilon = real("epsilon", epsilon, least=0, infinite=True)
     if rho == 0:
         return 0.0
     low, high = 1.01, (epsilon + 1) / (2 * rho) + 2
@@ -50,6 +54,7 @@ def cdp_delta(rho: float, epsilon: float) -> float:
     return min(math.exp(min(exponent, 700.0)) / (alpha - 1), 1.0)
 
 
+@checked
 def cdp_rho(epsilon: float, delta: float) -> float:
     """The largest rho such that rho-zCDP implies (epsilon, delta)-DP, rounded down. Raises
     ArgumentError for epsilon <= 0 or delta outside (0, 1).
@@ -61,6 +66,7 @@ def cdp_rho(epsilon: float, delta: float) -> float:
     return _bisect(lambda rho: cdp_delta(rho, epsilon) <= delta, epsilon + 1)[0]
 
 
+@checked
 def cdp_epsilon(rho: float, delta: float) -> float:
     """The least epsilon such that rho-zCDP implies (epsilon, delta)-DP, rounded up."""
     rho, delta = real("rho", rho, above=0, infinite=True), real("delta", delta, above=0, below=1)

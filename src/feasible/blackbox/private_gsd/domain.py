@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.annotations import checked
+from ...core.checks import shown
 from ...core.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError, is_number
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Domain:
     integers: tuple[str, ...] | None = None
 
     @classmethod
+    @checked
     def of(
         cls,
         categorical: Mapping[str, Any] | None = None,
@@ -116,7 +119,11 @@ class Domain:
         Raises:
             ArgumentError: A column is undeclared, or declared and absent.
         """
-        declared = [*(categorical or {}), *(numeric or {})]
+        if not hasattr(frame, "columns"):
+            raise ArgumentTypeError(f"frame={shown(frame)}: expected a pandas DataFrame")
+        categorical = _mapping("categorical", categorical)
+        numeric = _mapping("numeric", numeric)
+        declared = [*categorical, *numeric]
         missing = [c for c in frame.columns if c not in declared]
         if missing:
             raise ArgumentError(

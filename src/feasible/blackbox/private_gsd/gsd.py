@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import generator, one_of, real, whole
 from ...core.problem import Method, Problem
 from .accounting import Noise, cdp_epsilon, noise_key, warn_not_private
@@ -389,6 +390,7 @@ class PrivateGSD:
         arXiv 2306.03257.
     """
 
+    @checked
     def __init__(
         self,
         epsilon: float | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from ...core.annotations import Checked
 from ...core.budget import active_meter
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, BudgetExhausted
@@ -17,7 +18,7 @@ the table is still to be fitted then.
 
 
 @dataclass(frozen=True)
-class PrivacySettings:
+class PrivacySettings(Checked):
     """The privacy that a method may spend. In a run with a budget of rho it is the smaller of this
     and what the budget has left, and all that is left (but a billionth) where neither epsilon nor
     rho is set; outside of any, epsilon = 1.

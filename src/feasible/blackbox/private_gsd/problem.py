@@ -136,9 +136,9 @@ class PrivateTable(Problem):
             )
         if self.objective not in ("average", "max"):
             raise ArgumentError(f"objective={self.objective!r}: expected 'average' or 'max'")
+        self._rows = self.domain.encode(self.data)
         self.queries: Queries = self.workload.compile(self.domain)
         self.domain = self.domain.typed_as(self.data)
-        self._rows = self.domain.encode(self.data)
 
     @property
     def n(self) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.annotations import Checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError
 from .domain import Domain
@@ -75,7 +76,7 @@ class Queries:
         return out
 
 
-class Workload:
+class Workload(Checked):
     """A sum of query classes; `compile` lays it out for a domain."""
 
     @property

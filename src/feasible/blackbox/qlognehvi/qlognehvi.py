@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.annotations import Checked
 from ...core.checks import whole
 from ..asktell import AskTell, Proposals
 from ..peers.frame import Frame
@@ -41,7 +42,7 @@ LEFT_BEHIND = 300.0
 
 
 @dataclass(frozen=True)
-class QLogNEHVISettings:
+class QLogNEHVISettings(Checked):
     """Settings. BoTorch's tutorial on noisy, constrained problems has 10, 512, 128 and 200; the
     defaults here take a quarter of the time and reached the same on `binh-korn`.
 

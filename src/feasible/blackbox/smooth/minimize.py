@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from ...core.annotations import checked
 from ...core.budget import Budget, Meter
 from ...core.checks import whole
 from ...core.errors import ArgumentTypeError, GoalReached, NotFinite, ShapeError
@@ -23,6 +24,8 @@ from ..problem import BlackBox
 from .hybrid import Hybrid, HybridState
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from ...core.ledger import Observation
 
 STOPPED = "stopped by the callback"
@@ -38,9 +41,10 @@ class _Raised(BaseException):
         self.error = error
 
 
+@checked
 def minimize(
     fun: Callable[..., float],
-    x0: Any,
+    x0: ArrayLike,
     args: tuple[Any, ...] = (),
     *,
     bounds: Any = None,

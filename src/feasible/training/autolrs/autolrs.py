@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from ...core.annotations import checked
 from ...core.errors import ArgumentError, ArgumentTypeError, StopRun
 from .forecast import exp_forecast
 from .search import LRSearch
@@ -114,6 +115,7 @@ class AutoLRS(LRScheduler):
         Jin et al., arXiv 2105.10762.
     """
 
+    @checked
     def __init__(
         self,
         model: torch.nn.Module,

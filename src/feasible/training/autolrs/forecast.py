@@ -15,6 +15,7 @@ import numpy as np
 from scipy.interpolate import UnivariateSpline
 from scipy.optimize import minimize, minimize_scalar
 
+from ...core.annotations import checked
 from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 
@@ -34,6 +35,7 @@ BELIEVED = 0.5
 """Share of the variance from which on it is believed."""
 
 
+@checked
 def exp_forecast(
     series: Any,
     horizon: float,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.annotations import Checked, checked
 from ...core.checks import one_of, real, seed as roots, whole
 from ...core.errors import ArgumentError
 
@@ -31,7 +32,7 @@ least.
 
 
 @dataclass(frozen=True)
-class LRSearchSettings:
+class LRSearchSettings(Checked):
     """How a stage's rates are searched; kappa, k and the interval are the paper's.
 
     Attributes:
@@ -93,6 +94,7 @@ class LRSearch:
         Jin et al., arXiv 2105.10762, the search of a stage.
     """
 
+    @checked
     def __init__(
         self,
         lr_min: float,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ...core.annotations import checked
 from ...core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
 from .groups import ACROSS, Cut, Groups, tensors_of
 from .groups_fx import coupled
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BACKENDS = ("torch-pruning", "fx")
 
 
+@checked
 def find_zero_invariant_groups(
     model: nn.Module,
     example_input: Any,

@@ -26,6 +26,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ...core.annotations import Checked
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.warning import warn
@@ -48,7 +49,7 @@ HESSO_KEY = "hesso"
 
 
 @dataclass(frozen=True)
-class HESSOSettings:
+class HESSOSettings(Checked):
     """Settings of HESSO.
 
     Attributes:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ...core.warning import warn
@@ -58,6 +59,7 @@ class PolynomialAverager:
         3.0
     """
 
+    @checked
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,

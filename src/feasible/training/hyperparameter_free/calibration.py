@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import qmc
 
-from ...core.checks import real, whole
+from ...core.annotations import checked
+from ...core.checks import naming, real, whole
 from ...core.errors import ArgumentError, ShapeError, UnknownName, nearest
 from ...core.warning import warn
 from ..problem import TrainingProblem
@@ -392,6 +393,7 @@ def _times(
 # -- the score -------------------------------------------------------------------------------------
 
 
+@checked
 def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Series:
     """AlgoPerf's score of each submission, in [0, 1]: the normalised area under its performance
     profile.
@@ -423,12 +425,12 @@ def algoperf_score(times: Any, r_max: float = 4.0, how: str = "exact") -> pd.Ser
     """
     import pandas as pd
 
-    if isinstance(times, Mapping):
-        table = pd.DataFrame.from_dict(
-            {k: dict(v) for k, v in times.items()}, orient="index"
-        ).astype(float)
-    else:
-        table = pd.DataFrame(times).astype(float)
+    with naming("times"):
+        if isinstance(times, Mapping):
+            rows = {k: dict(v) for k, v in times.items()}
+            table = pd.DataFrame.from_dict(rows, orient="index").astype(float)
+        else:
+            table = pd.DataFrame(times).astype(float)
     real("r_max", r_max, above=1)
     if table.empty:
         raise ShapeError(

@@ -12,12 +12,14 @@ all by coordinate. So the first step is 1/alpha long in each coordinate, whateve
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ..optimizer import Gradients, number
 from .estimate import Estimating
@@ -56,9 +58,10 @@ class COCOB(Estimating, Optimizer):
     like_parameter: ClassVar[tuple[str, ...]] = ("x0", "L", "reward")
     _one_rate: ClassVar[bool] = False
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1.0,
         alpha: float = 100.0,
         eps: float = 1e-8,

@@ -19,12 +19,14 @@ above 0. The bound assumes a convex loss; on others, and with clipped gradients,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ..optimizer import Gradients, total_dot
 from .estimate import Estimating, check_settings, watch
@@ -91,9 +93,10 @@ class DAdaptAdam(_DAdapt):
 
     like_parameter: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq", "s")
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1.0,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -193,9 +196,10 @@ class DAdaptSGD(_DAdapt):
 
     like_parameter: ClassVar[tuple[str, ...]] = ("z", "s", "x0")
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1.0,
         momentum: float = 0.0,
         weight_decay: float = 0.0,

@@ -15,13 +15,14 @@ group by itself; with one group the numbers are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.optim import Optimizer
 
+from ...core.annotations import Checked, checked
 from ...core.checks import real
 from ..optimizer import NamedState, evaluated, number, uncompiled, with_gradients
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DoGSettings:
+class DoGSettings(Checked):
     """Settings of DoG and LDoG, and by `dowg` those of DoWG.
 
     Attributes:
@@ -92,9 +93,10 @@ class DoG(NamedState, Optimizer):
 
     like_parameter: ClassVar[tuple[str, ...]] = ("x0",)
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         reps_rel: float = DoGSettings.reps_rel,
         lr: float = DoGSettings.lr,
         weight_decay: float = DoGSettings.weight_decay,
@@ -217,9 +219,10 @@ class LDoG(DoG):
 
     along_group: ClassVar[tuple[str, ...]] = ("rbars", "Gs")
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         reps_rel: float = DoGSettings.reps_rel,
         lr: float = DoGSettings.lr,
         weight_decay: float = DoGSettings.weight_decay,
@@ -278,9 +281,10 @@ class DoWG(DoG):
 
     _KEPT: ClassVar[tuple[str, ...]] = ("rbar", "V")
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = _DOWG.lr,
         weight_decay: float = _DOWG.weight_decay,
         d2: float = 1e-4,

@@ -23,13 +23,14 @@ from typing import Any, ClassVar
 import torch
 from torch.optim import Optimizer
 
+from ...core.annotations import Checked
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
 from ..optimizer import NamedState, asks_for_state, evaluated, uncompiled, unhooked, with_gradients
 
 
 @dataclass(frozen=True)
-class MechanicSettings:
+class MechanicSettings(Checked):
     """Settings of the tuner.
 
     Attributes:

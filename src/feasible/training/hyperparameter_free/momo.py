@@ -13,12 +13,13 @@ its state_dict, so that a resumed run is another one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
 from ..optimizer import (
@@ -181,9 +182,10 @@ class MoMo(_Model):
         Schaipp et al., arXiv 2305.07583.
     """
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1.0,
         weight_decay: float = 0.0,
         beta: float = 0.9,
@@ -258,9 +260,10 @@ class MoMoAdam(_Model):
         Schaipp et al., arXiv 2305.07583.
     """
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1e-2,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

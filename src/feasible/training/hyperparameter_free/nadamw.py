@@ -12,12 +12,13 @@ far away are truly hyperparameter-free learning algorithms?", 2025, arXiv 2505.2
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ..optimizer import NamedState, asks_for_state, evaluated, number, uncompiled, with_gradients
 
@@ -47,9 +48,10 @@ class NAdamW(NamedState, Optimizer):
 
     like_parameter: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from ...core.annotations import Checked, checked
 from ...core.checks import real
 from ...core.errors import ArgumentError
 from ..optimizer import (
@@ -92,7 +93,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class LionKSettings:
+class LionKSettings(Checked):
     """Settings of Lion-K; the defaults are those of Lion's code.
 
     Attributes:
@@ -171,6 +172,7 @@ class LionK(NamedState, torch.optim.Optimizer):
 
     like_parameter: ClassVar[tuple[str, ...]] = (KEY,)
 
+    @checked
     def __init__(
         self,
         params: Iterable[Any],

@@ -6,17 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ...core.checks import real, whole
+from ...core.annotations import checked
+from ...core.checks import naming, real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from ..optimizer import number
 from .kappa import Kappa
 from .kappas import kappa_of
 from .lion_k import LionK, LionKSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 
 MINIMISE = LionKSettings.minimise()
 
@@ -48,10 +53,11 @@ class LionKResult:
     history: dict[str, np.ndarray]
 
 
+@checked
 def lion_k_minimize(
     f: Callable[[np.ndarray], float],
     grad: Callable[[np.ndarray], Any],
-    x0: np.ndarray,
+    x0: ArrayLike,
     lam: float = MINIMISE.weight_decay,
     kappa: str | Kappa = MINIMISE.kappa,
     lr: float | Sequence[float] | np.ndarray = MINIMISE.lr,
@@ -151,7 +157,9 @@ def lion_k_minimize(
     while True:
         x.grad = slope()
         if made % check_every == 0 or made == steps:
-            z, own = x.detach() * lam, float(f(point.copy()))
+            z, value = x.detach() * lam, f(point.copy())
+            with naming("f"):
+                own = float(value)
             conjugate = float(kappa.conjugate(z))
             gap = (float(kappa.value(-x.grad) + (z * x.grad).sum()) + conjugate) / lam
             for name, value in (

@@ -13,12 +13,13 @@ SGD with momentum are better.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, FeasibleError, NotFinite, ShapeError
 from ..optimizer import (
@@ -97,9 +98,10 @@ class MFAC(NamedState, Optimizer):
         Frantar, Kurtic, Alistarh, arXiv 2107.03356, the dynamic algorithm.
     """
 
+    @checked
     def __init__(
         self,
-        params: Any,
+        params: Iterable[Any],
         lr: float = 1e-3,
         ngrads: int = 64,
         damp: float = DAMP,

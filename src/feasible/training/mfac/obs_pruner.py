@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
+from ...core.annotations import Checked, checked
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError, UnknownName, nearest
 from .fisher import DAMP, StaticFisher
@@ -94,6 +95,7 @@ class Masks:
         masks: Name -> bool tensor, True where a weight stays.
     """
 
+    @checked
     def __init__(self, model: nn.Module, skip: Sequence[nn.Module | str] = ()):
         self.model, self.weights = model, prunable_weights(model, skip)
         self.masks: dict[str, Bool[Tensor, ...]] = {
@@ -196,7 +198,7 @@ class Masks:
 
 
 @dataclass(frozen=True)
-class OBSSettings:
+class OBSSettings(Checked):
     """Settings of the optimal brain surgeon.
 
     Attributes:
@@ -404,6 +406,7 @@ class OBSPruner(Masks):
         return vmap(grad(loss), in_dims=(None, 0, 0))(weights, inputs, targets)
 
 
+@checked
 def gradual(start: float, target: float, events: int) -> list[float]:
     """Sparsities of a gradual schedule: each event removes the same share of what is left.
 

@@ -22,6 +22,7 @@ import torch
 from scipy.ndimage import median_filter
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, nearest
 from ...core.warning import warn
@@ -29,6 +30,7 @@ from .. import profiles
 from ..schedule import ProfileLR
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
 TAU = 0.1
@@ -62,6 +64,7 @@ class LinearDecay(ProfileLR):
         Defazio, Cutkosky, Mehta, Mishchenko, arXiv 2310.07831.
     """
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,
@@ -86,7 +89,8 @@ class LinearDecay(ProfileLR):
 # -- theory (section 2) ----------------------------------------------------------------------------
 
 
-def linear_to_last(weights: Any) -> np.ndarray:
+@checked
+def linear_to_last(weights: ArrayLike) -> np.ndarray:
     """Rates under which the last iterate keeps the guarantee of the w-weighted average.
 
     eta_t = w_t W_{t+1:T} / W_{1:T}; equal weights give linear decay.
@@ -113,7 +117,8 @@ def linear_to_last(weights: Any) -> np.ndarray:
     return w * (np.cumsum(w[::-1])[::-1] - w) / w.sum()
 
 
-def last_iterate_bound(weights: Any, norms: Any, distance: float) -> float:
+@checked
+def last_iterate_bound(weights: ArrayLike, norms: ArrayLike, distance: float) -> float:
     """(D^2/2 + 1/2 sum_t w_t^2 G_t^2) / W_{1:T}, a bound on E f(x_T) - f(u) under the rates of
     `linear_to_last`.
 
@@ -135,7 +140,7 @@ def last_iterate_bound(weights: Any, norms: Any, distance: float) -> float:
         raise ShapeError(f"norms have {len(g)} entries, but weights have {len(w)}")
     if not 0 < distance < np.inf:
         raise ArgumentError(f"distance={distance:g}: expected a finite number > 0")
-    return float((distance**2 / 2 + (w**2 * g**2).sum() / 2) / w.sum())
+    return float((distance * distance / 2 + (w**2 * g**2).sum() / 2) / w.sum())
 
 
 def optimal_weights(norms: Any, distance: float) -> np.ndarray:
@@ -158,8 +163,9 @@ def optimal_weights(norms: Any, distance: float) -> np.ndarray:
 # -- refinement (algorithms 1 and 2) ---------------------------------------------------------------
 
 
+@checked
 def refine_schedule(
-    norms: Any,
+    norms: ArrayLike,
     kind: str = "l2",
     *,
     tau: float = TAU,

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...core.annotations import checked
 from ...core.checks import real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from .sso import SurrogateSettings, TargetSurrogate
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
 EXPENSIVE = SurrogateSettings.expensive()
@@ -45,11 +47,12 @@ class SurrogateResult:
     history: dict[str, np.ndarray]
 
 
+@checked
 def target_surrogate_minimize(
     f: Callable[[np.ndarray], Any],
     jac_f: Callable[[np.ndarray], Any],
     grad_l: Callable[[np.ndarray], Any],
-    theta0: np.ndarray,
+    theta0: ArrayLike,
     *,
     eta: float | str = EXPENSIVE.eta,
     m: int = EXPENSIVE.m,
@@ -114,6 +117,9 @@ def target_surrogate_minimize(
         raise NotFinite("theta0: expected finite numbers")
     steps, tol = whole("steps", steps, least=1), real("tol", tol, least=0)
     theta = torch.nn.Parameter(torch.from_numpy(start))
+    outputs = np.shape(f(start.copy()))
+    if not outputs:
+        raise ShapeError("f gave one number, expected an array of its values, one for each point")
     optimizer = TargetSurrogate(
         [theta],
         eta,
@@ -122,7 +128,7 @@ def target_surrogate_minimize(
         metric=metric,
         schedule=schedule,
         total_steps=steps,
-        points=len(np.asarray(f(start.copy()))),
+        points=outputs[0],
     )
 
     def target() -> Tensor:

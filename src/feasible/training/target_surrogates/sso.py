@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from ...core.annotations import Checked
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ...core.warning import warn
@@ -74,7 +75,7 @@ class SurrogateStep:
 
 
 @dataclass(frozen=True)
-class SurrogateSettings:
+class SurrogateSettings(Checked):
     """Settings of target surrogates; the defaults are the authors' code's.
 
     Attributes:

@@ -14,16 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError, ShapeError
 from .. import profiles
 from ..schedule import ProfileLR, rate
 from .phi import Phi
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class UBA(ProfileLR):
@@ -54,6 +58,7 @@ class UBA(ProfileLR):
 
     _keep = ("phi", "phases")
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,
@@ -175,7 +180,8 @@ def _read(phases: Sequence[Sequence[float]], steps: int) -> list[list[Any]]:
     return found
 
 
-def uba_profile(k: Any, total_steps: int, phi: float) -> Any:
+@checked
+def uba_profile(k: ArrayLike, total_steps: int, phi: float) -> Any:
     """UBA's shares of the peak rate.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError, MissingExtra
 from .coding_game import Code, CodeSettings, Episode, play
@@ -56,6 +57,7 @@ class MarkovCodingGame(gymnasium.Env):  # type: ignore[misc]
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
+    @checked
     def __init__(
         self,
         world: World,

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import one_of, real, whole
+from ...core.annotations import Checked, checked
+from ...core.checks import generator, one_of, real, whole
 from ...core.compiled import compiled
 from ...core.errors import ArgumentError, ShapeError
 from ..arrays import plain, whole_numbers
@@ -39,7 +40,7 @@ COMPRESSED = ("belief", "policy")
 
 
 @dataclass(frozen=True)
-class CodeSettings:
+class CodeSettings(Checked):
     """How an agent codes.
 
     Attributes:
@@ -334,6 +335,7 @@ class Episode:
     finished: bool
 
 
+@checked
 def play(
     world: World,
     code: Code,
@@ -373,7 +375,7 @@ def play(
             "states and actions"
         )
     real("discount", discount, above=0)
-    uniforms = np.random.default_rng(rng).random((whole("max_steps", max_steps, least=1), 2))
+    uniforms = generator("rng", rng).random((whole("max_steps", max_steps, least=1), 2))
     return played(world, code, code.message(message), uniforms, discount)
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse as sp
 
+from ...core.annotations import checked
 from ...core.checks import flag, real
 from ...core.errors import ArgumentError
 from ..arrays import histogram, is_torch, like, tolerance_of
@@ -32,6 +33,7 @@ from . import compiled_coupling as kernels
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
 
 DENSE_CELLS = 2**18
 """Cells up to which a joint law is a dense array unless `sparse` says otherwise (2 MiB)."""
@@ -86,11 +88,13 @@ def as_sparse(sparse: Any) -> bool | None:
     return None if sparse is None else flag("sparse", sparse)
 
 
+@checked
 def entropy_bits(p: Float[np.ndarray, " n"]) -> float:
     """H(p) in bits; 0 log 0 = 0."""
     return max(float(kernels.entropy(np.ascontiguousarray(p, dtype=np.float64).ravel())), 0.0)
 
 
+@checked
 def meet(p: Float[np.ndarray, " n"], q: Float[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
     """The largest law that both p and q majorise, in falling order.
 
@@ -103,6 +107,7 @@ def meet(p: Float[np.ndarray, " n"], q: Float[np.ndarray, " m"]) -> Float[np.nda
     Returns:
         (max(n, m),) probabilities.
     """
+    p, q = histogram(p, "p"), histogram(q, "q")
     k = max(len(p), len(q))
     sums = [np.cumsum(np.pad(np.sort(v)[::-1], (0, k - len(v)))) for v in (p, q)]
     return np.maximum(np.diff(np.minimum(*sums), prepend=0.0), 0.0)
@@ -199,7 +204,8 @@ class EntropyCoupling:
         return min(max(self.entropy - self.lower_bound, 0.0), GREEDY_GAP_BITS)
 
 
-def min_entropy_coupling(p: Any, q: Any, sparse: bool | None = None) -> EntropyCoupling:
+@checked
+def min_entropy_coupling(p: ArrayLike, q: ArrayLike, sparse: bool | None = None) -> EntropyCoupling:
     """Couple X ~ p and Y ~ q with little joint entropy.
 
         minimise  H(X, Y)   over joint laws of X ~ p and Y ~ q

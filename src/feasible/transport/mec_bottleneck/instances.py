@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import real, whole
 from ...core.errors import UnknownName, nearest
 from .coding_problem import CodingGame
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+@checked
 def zipf_law(n: int, exponent: float = 1.0) -> Float[np.ndarray, " n"]:
     """p_i proportional to 1 / i^exponent, i = 1 .. n."""
     p = np.arange(1, whole("n", n, least=1) + 1) ** -real("exponent", exponent, above=0)
     return p / p.sum()
 
 
+@checked
 def dirichlet_law(n: int, concentration: float = 1.0, seed: int = 0) -> Float[np.ndarray, " n"]:
     """A law drawn from the symmetric Dirichlet distribution.
 

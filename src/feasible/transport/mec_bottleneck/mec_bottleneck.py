@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import sparse as sp
 
+from ...core.annotations import Checked, checked
 from ...core.checks import one_of
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
@@ -41,6 +42,7 @@ from .problem import Chain, RateLimitedCoupling
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
 
 ENCODERS = {
     "greedy+interp": kernels.INTERPOLATED,
@@ -57,7 +59,7 @@ PRODUCT_MOST = 50_000_000
 
 
 @dataclass(frozen=True)
-class BottleneckSettings:
+class BottleneckSettings(Checked):
     """How the encoder is found.
 
     Attributes:
@@ -147,8 +149,12 @@ class Encoder:
         return max(min(self.rate_bits, entropy_bits(self.p)) - self.information, 0.0)
 
 
+@checked
 def entropy_bottleneck_encoder(
-    p: Any, rate_bits: float, method: str = BottleneckSettings.encoder, sparse: bool | None = None
+    p: ArrayLike,
+    rate_bits: float,
+    method: str = BottleneckSettings.encoder,
+    sparse: bool | None = None,
 ) -> Encoder:
     """Encode X ~ p by a code of limited entropy (EBIM).
 
@@ -300,9 +306,10 @@ class BottleneckCoupling:
         return max(self.upper_bound - self.mutual_information, 0.0)
 
 
+@checked
 def mec_bottleneck(
-    p_x: Any,
-    p_y: Any,
+    p_x: ArrayLike,
+    p_y: ArrayLike,
     rate_bits: float,
     method: str = BottleneckSettings.encoder,
     sparse: bool | None = None,

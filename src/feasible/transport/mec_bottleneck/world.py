@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
+from ...core.annotations import checked
 from ...core.checks import fraction, real, whole
 from ...core.errors import ArgumentError, ShapeError
 from ..arrays import plain
@@ -72,6 +73,7 @@ class World:
         return np.cumsum(self.transitions, axis=2)
 
 
+@checked
 def grid_world(
     rows: int = 8,
     columns: int = 8,
@@ -103,6 +105,7 @@ def grid_world(
     """
     real("noise", noise, least=0, most=0.5, note=", the probability of each side")
     size = whole("rows", rows, least=1) * whole("columns", columns, least=1)
+    obstacles = tuple((int(r), int(c)) for r, c in obstacles)
     named = [
         ("goal", goal),
         ("start", start),
@@ -143,6 +146,7 @@ def grid_world(
     )
 
 
+@checked
 def soft_value_iteration(
     world: World, beta: float, discount: float = DISCOUNT, sweeps: int = 100
 ) -> tuple[Float[np.ndarray, "S A"], Float[np.ndarray, "S A"]]:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
+from ...core.annotations import checked
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.warning import warn
 from ..arrays import cost_matrix, histogram, is_torch, like, masked, stacked, tolerance_of
@@ -229,6 +230,7 @@ class _Mixture:
         return self.weights @ direction
 
 
+@checked
 def sinkhorn_newton_barycenter(
     masses: Any,
     cost: Any,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, ShapeError, nearest
 from ..arrays import is_torch, plain, stacked
@@ -71,7 +72,7 @@ def cost_of_points(x: Any, y: Any, cost: Ground | str = "sqeuclidean") -> Any:
         >>> cost_of_points([[0.0], [1.0]], [[3.0]]).tolist()
         [[9.0], [4.0]]
     """
-    if not callable(cost) and cost not in COSTS:
+    if not callable(cost) and not (isinstance(cost, str) and cost in COSTS):
         raise ArgumentError(f"cost={cost!r}: {nearest(str(cost), COSTS)}, or a function of x and y")
     shapes = [tuple(p.shape) if is_torch(p) else np.shape(p) for p in (x, y)]
     for name, points, shape in (("x", x, shapes[0]), ("y", y, shapes[1])):
@@ -162,6 +163,7 @@ def _entrywise(p: Any, q: Any, cost: str) -> Any:
     return apart.sum(-1) / (p + q).abs().sum(-1)
 
 
+@checked
 def sinkhorn_newton_points(
     x: Any,
     y: Any,
@@ -357,6 +359,7 @@ def _wasserstein(
     return value
 
 
+@checked
 def wasserstein_1(
     p: Any,
     q: Any,
@@ -399,6 +402,7 @@ def wasserstein_1(
     return _wasserstein(p, q, ground, reg, spacing, debias, tol)
 
 
+@checked
 def wasserstein_2(
     p: Any,
     q: Any,

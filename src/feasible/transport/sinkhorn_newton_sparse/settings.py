@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from ...core.annotations import Checked
 from ...core.checks import fraction, one_of, whole
 
 
 @dataclass(frozen=True)
-class SinkhornNewtonSettings:
+class SinkhornNewtonSettings(Checked):
     """What the two stages may do.
 
     Attributes:

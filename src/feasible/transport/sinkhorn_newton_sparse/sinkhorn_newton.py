@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Method, Problem
@@ -42,6 +43,7 @@ from .stages import advance, solve_scaled
 from .state import SinkhornNewtonState, best_potentials, start, values
 
 
+@checked
 def sinkhorn_newton(
     a: Any,
     b: Any,

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import logsumexp
 
+from ...core.annotations import checked
 from ...core.checks import one_of, real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.warning import warn
@@ -260,6 +261,7 @@ def _weights(reg_m: Any) -> tuple[float, float]:
     return first, second
 
 
+@checked
 def sinkhorn_newton_unbalanced(
     a: Any,
     b: Any,

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ...core.annotations import checked
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from .settings import MOST, SparseOTSettings
@@ -209,6 +210,7 @@ class SparseRouter(Router):
         (torch.Size([2, 16, 4]), 4)
     """
 
+    @checked
     def __init__(
         self,
         variant: str = "items-per-expert",
@@ -330,6 +332,7 @@ class TopKRouter(Router):
         Shazeer et al., ICLR 2017; Riquelme et al. (V-MoE), NeurIPS 2021.
     """
 
+    @checked
     def __init__(
         self,
         num_selected: int = 1,
@@ -369,6 +372,7 @@ class SinkhornRouter(Router):
         Clark et al., ICML 2022.
     """
 
+    @checked
     def __init__(
         self,
         num_selected: int = 1,

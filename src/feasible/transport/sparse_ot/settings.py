@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...core.annotations import Checked
 from ...core.checks import flag, one_of, real, whole
 
 FORMULATIONS, SOLVERS = ("semidual", "dual"), ("lbfgs", "adam")
@@ -12,7 +13,7 @@ MOST = {"lbfgs": 500, "adam": 20}
 
 
 @dataclass(frozen=True)
-class SparseOTSettings:
+class SparseOTSettings(Checked):
     """How the dual or the semi-dual is maximised.
 
     Attributes:

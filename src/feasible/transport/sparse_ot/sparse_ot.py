@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
+from ...core.annotations import checked
 from ...core.errors import Infeasible, ShapeError
 from ...core.problem import Method, Problem
 from ...core.warning import warn
@@ -52,6 +53,7 @@ there.
 """
 
 
+@checked
 def sparse_ot(
     a: Any,
     b: Any,

@@ -128,7 +128,7 @@ def bound(
         z, and the values of sum z log z + sum a z - (lam/2) sum z Wz, which never rise where W is
         symmetric and positive semidefinite.
     """
-    return _bound_compiled(unary, *graph, lam, support, z.copy(), most, tol)
+    return _bound_compiled(unary, *graph, float(lam), support, z.copy(), most, tol)
 
 
 def _shift(

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import real, whole
-from ...core.errors import ArgumentError
+from ...core.errors import ArgumentError, ShapeError
 from ..arrays import plain, whole_numbers
 from .features import embed
 from .problem import FewShot
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
 
 
 class Episode(NamedTuple):
@@ -43,9 +45,10 @@ class Episode(NamedTuple):
         return FewShot(self.X, self.y, self.truth, name, self.base_mean)
 
 
+@checked
 def fewshot_episodes(
-    X: Any,
-    y: Any,
+    X: ArrayLike,
+    y: ArrayLike,
     n_way: int,
     n_shot: int,
     n_query: int,
@@ -84,7 +87,10 @@ def fewshot_episodes(
         >>> episode.X.shape, int((episode.y >= 0).sum())
         ((12, 4), 2)
     """
-    X, y = plain(X, "X"), whole_numbers(y, "y", len(X))
+    X = plain(X, "X")
+    if X.ndim != 2:
+        raise ShapeError(f"X has shape {X.shape}, expected (rows, features)")
+    y = whole_numbers(y, "y", len(X))
     n_way, n_shot, n_query = (
         whole("n_way", n_way, least=2),
         whole("n_shot", n_shot, least=1),

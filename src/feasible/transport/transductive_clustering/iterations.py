@@ -23,6 +23,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import softmax
 
+from ...core.annotations import Checked
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from .compiled import bound, likeliest, mean_shift, neighbours, squared_distances
@@ -37,7 +38,7 @@ SHIFTS, SHIFT_TOL = 1000, 1e-5
 
 
 @dataclass(frozen=True)
-class ClusteringSettings:
+class ClusteringSettings(Checked):
     """What is clustered, and how long.
 
     Attributes:

@@ -32,6 +32,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ...core.annotations import checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
@@ -117,6 +118,7 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         Ziko et al. 2021, arXiv 2106.09516.
     """
 
+    @checked
     def __init__(
         self,
         *,
