@@ -309,7 +309,7 @@ def test_arguments_that_make_no_sense_are_refused(bad):
 
 
 def test_something_that_is_no_function_is_refused():
-    with pytest.raises(ArgumentTypeError, match="fun: got int"):
+    with pytest.raises(ArgumentTypeError, match="fun=3"):
         BlackBox(3, BOX)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="give the inputs once"):
         BlackBox(lambda x: 1.0)
@@ -369,7 +369,7 @@ def test_noise_of_an_instance_is_judged_without_noise():
     assert not problem.deterministic
     assert problem.judge([0.5, 0.5]).objective == 0.5
     for sd in (-1, 0, math.nan, "a"):
-        with pytest.raises(ArgumentError, match="sd="):
+        with pytest.raises((ArgumentError, ArgumentTypeError), match="sd="):
             noisy(problem, sd)
 
 

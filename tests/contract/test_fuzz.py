@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from bad_values import BAD, outcome
 
 import feasible
-from feasible.core.errors import FeasibleError
 from feasible.core.registry import load_method, methods
 
 pytestmark = [
@@ -19,46 +16,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-BAD = {
-    "None": None,
-    "True": True,
-    "-1": -1,
-    "0": 0,
-    "1.5": 1.5,
-    "nan": math.nan,
-    "inf": math.inf,
-    "-inf": -math.inf,
-    "huge": 10**30,
-    "1e300": 1e300,
-    "text": "text",
-    "empty text": "",
-    "bytes": b"x",
-    "[]": [],
-    "[1, 2]": [1, 2],
-    "[text]": ["a"],
-    "[nan, 1]": [math.nan, 1.0],
-    "()": (),
-    "{}": {},
-    "{a: 1}": {"a": 1},
-    "object": object(),
-    "empty array": np.zeros(0),
-    "array of nan": np.full((2, 2), np.nan),
-    "array of one": np.array(2.0),
-    "matrix": np.matrix([[1.0, 2.0]]),
-    "cube": np.zeros((2, 3, 4)),
-    "1j": 1j,
-}
 TEXTS = ("nan", "inf", "-inf", "-1", "0", "1.5", "1e400", "1" + "0" * 40, "text", "none", "true")
 CLASSES = {type(load_method(name)): name for name in sorted(methods(), reverse=True)}
-
-
-def outcome(call: Callable[[], Any]) -> str:
-    """What a call raises, as text; "" where it returns."""
-    try:
-        call()
-    except FeasibleError as error:
-        return str(error)
-    return ""
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -100,4 +59,9 @@ def test_a_size_beyond_memory_names_the_setting():
 
 def test_a_matrix_as_a_seed_does_not_end_the_process():
     matrix = np.matrix([[1.0, 2.0]])
-    assert "seed=matrix" in outcome(lambda: feasible.training.LRSearch(1e-3, 1.0, seed=matrix))
+    for call in (
+        lambda: feasible.training.LRSearch(1e-3, 1.0, seed=matrix).ask(),
+        lambda: feasible.blackbox.hop(lambda x: x[:, 0], [1.0], 0.1, 1.0, seed=matrix),
+        lambda: feasible.blackbox.ConstrainedBO([(0, 1)], seed=matrix),
+    ):
+        assert "seed=matrix" in outcome(call)

@@ -155,8 +155,8 @@ def test_one_phase_is_the_plain_schedule():
             ArgumentError,
             r"phases\[0\]: eta_min=0.2 is above eta_max=0.1",
         ),
-        ({"phases": [(30, 0.1)]}, ShapeError, r"phases\[0\] has 2 entries"),
-        ({"phases": [(30, math.nan, 0.0)]}, NotFinite, r"phases\[0\] eta_max=nan"),
+        ({"phases": [(30, 0.1)]}, ShapeError, r"phases\[0\]=\(30, 0.1\): expected 3 values"),
+        ({"phases": [(30, math.nan, 0.0)]}, NotFinite, r"phases\[0\]\[1\]=nan"),
         (
             {"phases": [(30, 0.1, 0.0)], "min_lr": 0.01},
             ArgumentError,

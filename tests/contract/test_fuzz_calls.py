@@ -1,0 +1,126 @@
+"""Bad values of what the public functions, the runs and the command line take end in a result, or
+in an error of ours that names an argument.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+import re
+from collections.abc import Iterable
+
+import pytest
+from bad_values import BAD, outcome
+from calls import CALLS
+
+from feasible import blackbox, training, transport
+from feasible.core.annotations import checked
+from feasible.core.problem import Method
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+SAMPLED = 3000
+ELSEWHERE = {
+    "CCBO": ("bounds",),
+    "PrivateTable": ("table", "column"),
+    "Categorical": ("choices",),
+    "Integer": ("bounds",),
+    "Real": ("bounds",),
+    "Variable": ("bounds",),
+    "reproduce": ("paper",),
+}
+"""What the error calls an argument that goes by another name there."""
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory):
+    """Arguments and labels of bad values by call, in a folder for the files that calls write."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("fuzzed"))
+    cases = [(name, a, label) for name in CALLS for a in CALLS[name]()[1] for label in BAD]
+    if os.environ.get("FEASIBLE_TESTS") != "full":
+        cases = random.Random(22).sample(cases, SAMPLED)
+    yield {name: [case[1:] for case in cases if case[0] == name] for name in CALLS}
+    os.chdir(before)
+
+
+def named(said: str, arguments: Iterable[str]) -> bool:
+    """True if an error names one of these arguments; of several things it may name one."""
+    return any(re.search(rf"\b{re.escape(a.removesuffix('s'))}s?\b", said) for a in arguments)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_bad_argument_ends_in_a_result_or_in_an_error_that_names_it(name, chosen):
+    function, arguments = CALLS[name]()
+    function(**arguments)
+    for argument, label in chosen[name]:
+        function, given = CALLS[name]()
+        given[argument] = BAD[label]
+        said = outcome(lambda function=function, given=given: function(**given))
+        assert not said or named(said, (*arguments, *ELSEWHERE.get(name, ()))), (argument, label)
+
+
+# -- what is tried ---------------------------------------------------------------------------------
+
+RESULTS = {
+    "AllDiverged",
+    "AskTell",
+    "AutoLRSSettings",
+    "Barycenter",
+    "BottleneckSettings",
+    "Calibration",
+    "ClusteringSettings",
+    "CodeSettings",
+    "Comparison",
+    "Coupling",
+    "Couplings",
+    "DegenerateScheduleWarning",
+    "DoGSettings",
+    "EntropyCoupling",
+    "EstimateWarning",
+    "Groups",
+    "HESSOSettings",
+    "HorizonWarning",
+    "LionKSettings",
+    "MechanicSettings",
+    "OBSSettings",
+    "ObservedFront",
+    "PFN",
+    "PFNModel",
+    "Phi",
+    "Potentials",
+    "Proposals",
+    "Routing",
+    "SinkhornNewtonSettings",
+    "SparseOT",
+    "SparseOTBatch",
+    "SparseOTSettings",
+    "SparsePlan",
+    "SurrogateSettings",
+    "Trained",
+    "UnbalancedCoupling",
+    "ZIG",
+}
+"""What functions return, warnings, what a method's own settings are tried with, and what needs a
+trained network."""
+
+
+@pytest.mark.parametrize("room", [blackbox, training, transport], ids=lambda r: r.__name__)
+def test_every_public_callable_is_tried(room):
+    tried = {re.split(r"[ .]", name)[0] for name in CALLS}
+    for name in set(room.__all__) - tried - RESULTS:
+        found = getattr(room, name)
+        assert not callable(found) or (inspect.isclass(found) and issubclass(found, Method)), name
+
+
+def test_an_argument_that_is_checked_twice_is_named_once():
+    @checked
+    def inner(n: int) -> int:
+        return n
+
+    @checked
+    def outer(n: int) -> int:
+        return inner(n)
+
+    assert outcome(lambda: outer("a")) == "n='a': expected a whole number"  # type: ignore[arg-type]

@@ -1,0 +1,16 @@
+"""One small valid call of each public function and class, for the fuzz test."""
+
+from __future__ import annotations
+
+import calls_blackbox
+import calls_runs
+import calls_training
+import calls_transport
+from calling import Calls
+
+CALLS: Calls = {
+    **calls_runs.CALLS,
+    **calls_blackbox.CALLS,
+    **calls_transport.CALLS,
+    **calls_training.CALLS,
+}
