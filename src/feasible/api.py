@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .core.active import Observer, check_options
+from .core.annotations import checked
 from .core.budget import Budget, Meter
 from .core.errors import ArgumentError, BudgetError, StoreError
 from .core.evaluating import RACING, RunOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .lab.store import Store
 
 
+@checked
 def solve(
     problem: Problem | str,
     method: Method | type[Method] | str | None = None,
@@ -320,6 +322,7 @@ def _work_migrated(
     return result
 
 
+@checked
 def race(
     problems: Any,
     methods: Any,
@@ -387,6 +390,7 @@ def race(
         )
 
 
+@checked
 def reproduce(
     slug: str,
     scale: str = "desk",

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.annotations import checked
-from ..core.checks import one_of, real, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, NotMeasured, is_number
+from ..core.checks import naming, one_of, real, whole
+from ..core.errors import ArgumentError, NotFinite, NotMeasured, is_number
 from ..core.ledger import Ledger, Observation, Observations
 from ..core.limits import Limit as Limit, Limits as Limits, read_limits
 from ..core.run import active_run
@@ -162,11 +162,6 @@ class BlackBox(Shown):
         keep: int | None = None,
         target: float | None = None,
     ):
-        if fun is not None and not callable(fun):
-            raise ArgumentTypeError(
-                f"fun: got {type(fun).__name__}, expected a function, or None where people run the "
-                "experiments"
-            )
         table = None if candidates is None else Table(candidates)
         if table is not None and bounds is None and variables is None:
             variables = table.variables()
@@ -196,7 +191,8 @@ class BlackBox(Shown):
         elif known is not None:
             raise ArgumentError("known: given twice, in check=Checks(...) and in known=")
         self.fun, self.check, self.vectorized = fun, check.check, vectorized
-        self.space = Space.of(bounds if variables is None else variables)
+        with naming("bounds" if variables is None else "variables"):
+            self.space = Space.of(bounds if variables is None else variables)
         self.name = name or getattr(fun, "__name__", "problem").replace(
             "<lambda>", "problem"
         ).replace("_", "-")
@@ -231,7 +227,8 @@ class BlackBox(Shown):
         for f in functions:
             f.scales = {n: rest.pop(n) for n in list(rest) if f.owns(n)}
         declared = read_limits(limits.limits if isinstance(limits, Limits) else limits, rest)
-        self.space, known_parts = with_linear(self.space, known_parts)
+        with naming("known"):
+            self.space, known_parts = with_linear(self.space, known_parts)
         self._tests: list[Known] = [known_constraint(k, self.space.d) for k in known_parts]
         if table is not None:  # its rows stay as they are: no step or equality moves them
             self.space = Space(self.space.variables)

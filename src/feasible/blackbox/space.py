@@ -329,7 +329,7 @@ def with_linear(space: Space, known: Sequence[Any]) -> tuple[Space, list[Any]]:
     with all of them. Raises ArgumentError, or NothingAllowed where no point keeps them.
     """
     read = [linear_constraint(k, space.names) if isinstance(k, str) else k for k in known]
-    linear = [k for k in read if hasattr(k, "A")]
+    linear = [k for k in read if hasattr(k, "A") and hasattr(k, "lb")]
     for k in linear:
         known_constraint(k, space.d)  # checks its shape
     return (Space(space.variables, [*space.linear, *linear]) if linear else space), read
@@ -339,7 +339,7 @@ def known_constraint(given: Any, d: int) -> Known:
     """A vectorised test (n, d) -> (n,) bool from a callable, or SciPy's LinearConstraint or
     NonlinearConstraint.
     """
-    if hasattr(given, "A"):
+    if hasattr(given, "A") and hasattr(given, "lb"):
         a = np.atleast_2d(
             np.asarray(given.A.toarray() if hasattr(given.A, "toarray") else given.A, float)
         )

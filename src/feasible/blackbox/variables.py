@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.annotations import checked
+from ..core.checks import flag, naming
 from ..core.errors import ArgumentError, ArgumentTypeError, BoundsError, is_number
 from .descriptors import Descriptors, read_descriptors
 
@@ -72,6 +72,8 @@ class Variable:
                 f"bounds of '{self.name}': {self.low:g} and {self.high:g} are too far apart for a "
                 "double"
             )
+        flag("integer", self.integer)
+        flag("log", self.log)
         if self.integer and np.floor(self.high) < np.ceil(self.low):
             raise BoundsError(
                 f"bounds of '{self.name}': no whole number lies between {self.low:g} and "
@@ -81,7 +83,7 @@ class Variable:
             raise BoundsError(
                 f"bounds of '{self.name}': a log scale needs low > 0, got {self.low:g}"
             )
-        if self.step != 0:
+        if not is_number(self.step) or self.step != 0:
             self._check_step()
 
     def _check_step(self) -> None:
@@ -115,7 +117,6 @@ class Variable:
         return f"{value:.0f}" if self.integer else f"{value:.8g}"
 
 
-@checked
 def Real(  # noqa: N802
     name: str, low: float, high: float, *, unit: str = "", log: bool = False, step: float = 0.0
 ) -> Variable:
@@ -125,15 +126,20 @@ def Real(  # noqa: N802
         >>> Real("share", 0, 1, step=0.05).spacing
         0.05
     """
-    return Variable(name, float(low), float(high), unit, log=log, step=step)
+    return Variable(name, *_ends(name, low, high), unit, log=log, step=step)
 
 
-@checked
 def Integer(  # noqa: N802
     name: str, low: int, high: int, *, unit: str = "", log: bool = False, step: int = 0
 ) -> Variable:
     """A whole number between low and high, both included; with a step one of low + k step."""
-    return Variable(name, float(low), float(high), unit, integer=True, log=log, step=step)
+    return Variable(name, *_ends(name, low, high), unit, integer=True, log=log, step=step)
+
+
+def _ends(name: str, low: Any, high: Any) -> tuple[float, float]:
+    """Return both bounds as floats."""
+    with naming(f"bounds of '{name}'"):
+        return float(low), float(high)
 
 
 def Categorical(  # noqa: N802

@@ -21,8 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from .checks import flag, numbers, one_of, real, shown, whole
-from .errors import ArgumentError, ArgumentTypeError, FeasibleError
+from .errors import ArgumentTypeError, FeasibleError, ShapeError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -139,8 +141,8 @@ def _check_of(node: ast.expr, scope: Mapping[str, Any]) -> Check | None:
             return SIMPLE[kind]
         case ast.Name(id="ArrayLike"):
             return numbers
-        case ast.Subscript(value=ast.Name(id="Float"), slice=ast.Tuple(elts=[of, *_])):
-            return numbers if ast.unparse(of) == "np.ndarray" else None
+        case ast.Subscript(value=ast.Name(id="Float"), slice=ast.Tuple(elts=[of, text])):
+            return _array(ast.unparse(of), text)
         case ast.Subscript(value=ast.Name(id="Literal")):
             return _literal(_choices(node))
         case ast.Subscript(value=ast.Name(id="Sequence"), slice=inner):
@@ -156,6 +158,8 @@ def _check_of(node: ast.expr, scope: Mapping[str, Any]) -> Check | None:
             | ast.Subscript(value=ast.Name(id=("Callable" | "Mapping" | "Iterable") as kind))
         ):
             return _instance(getattr(collections.abc, kind), KINDS[kind])
+        case ast.Subscript(value=ast.Name(id="type")):
+            return _instance(type, "a class")
         case ast.Name() | ast.Attribute():
             return _class(ast.unparse(node), scope)
     return None
@@ -193,6 +197,7 @@ def _any_of(nodes: list[ast.expr], scope: Mapping[str, Any]) -> Check | None:
     if None in found:
         return None
     listed = ", ".join(ast.unparse(node) for node in nodes)
+    literals = [check for node, check in zip(nodes, found, strict=True) if _choices(node)]
     words = {word for node in nodes for word in _choices(node)}
 
     def check(name: str, value: Any) -> None:
@@ -205,7 +210,8 @@ def _any_of(nodes: list[ast.expr], scope: Mapping[str, Any]) -> Check | None:
                 return
             except FeasibleError as error:
                 # the error of a value of the right type says more than that of a wrong one
-                if first is None or not isinstance(error, ArgumentTypeError):
+                chosen = one not in literals and not isinstance(error, ArgumentTypeError)
+                if first is None or chosen:
                     first = error
         assert first is not None
         raise type(first)(f"{first} ({listed})") from None
@@ -233,9 +239,10 @@ def _seed(name: str, value: Any) -> None:
 
 
 def _float(name: str, value: Any) -> None:
-    """Check a number; infinities pass."""
+    """Check a number; infinities pass, and torch's tensors of one number count as one."""
     if type(value) is not float or value != value:
-        real(name, value, infinite=True)
+        one = hasattr(value, "detach") and value.numel() == 1
+        real(name, float(value) if one else value, infinite=True)
 
 
 def _str(name: str, value: Any) -> None:
@@ -253,6 +260,27 @@ def _none(name: str, value: Any) -> None:
 SIMPLE: Mapping[str, Check] = {"int": _int, "float": _float, "bool": flag, "str": _str}
 
 
+def _array(kind: str, text: ast.expr) -> Check | None:
+    """Return the check of ``Float[np.ndarray, "n d"]``, or of a torch tensor: real numbers, and as
+    many axes as are named.
+    """
+    said = ast.literal_eval(text)
+    names = ["..."] if said is ... else str(said).split()
+    free = any("..." in name or name.startswith("*") for name in names)
+    if kind not in ("np.ndarray", "Tensor"):
+        return None
+
+    def check(name: str, value: Any) -> None:
+        if kind == "Tensor" and not hasattr(value, "detach"):
+            raise ArgumentTypeError(f"{name}={shown(value)}: expected a torch tensor")
+        shape = np.shape(numbers(name, value))
+        if not free and len(shape) != len(names):
+            wanted = ", ".join(names) + ("," if len(names) == 1 else "")
+            raise ShapeError(f"{name} has shape {tuple(shape)}, expected ({wanted})")
+
+    return check
+
+
 def _literal(choices: tuple[Any, ...]) -> Check:
     """Return the check of one of some choices."""
     return lambda name, value: one_of(name, value, choices)
@@ -262,7 +290,8 @@ def _instance(kind: type, wanted: str) -> Check:
     """Return the check of a value's class; text is no iterable of values."""
 
     def check(name: str, value: Any) -> None:
-        if not isinstance(value, kind) or (isinstance(value, str) and kind is not str):
+        none = (isinstance(value, str) and kind is not str) or getattr(value, "ndim", 1) == 0
+        if none or not isinstance(value, kind):
             raise ArgumentTypeError(f"{name}={shown(value)}: expected {wanted}")
 
     return check
@@ -285,7 +314,7 @@ def _tuple(inners: Sequence[Check | None]) -> Check:
 
     def check(name: str, value: Any) -> None:
         if _count(name, value) != len(inners):
-            raise ArgumentError(f"{name}={shown(value)}: expected {len(inners)} values")
+            raise ShapeError(f"{name}={shown(value)}: expected {len(inners)} values")
         for i, (item, inner) in enumerate(zip(value, inners, strict=True)):
             if inner:
                 inner(f"{name}[{i}]", item)

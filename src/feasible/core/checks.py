@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -225,9 +226,17 @@ def numbers(name: str, value: Any) -> Any:
     return found
 
 
+def floats(name: str, value: Any) -> np.ndarray:
+    """An array of float64 of any shape; raises as `numbers`."""
+    import numpy as np
+
+    return np.asarray(numbers(name, value), dtype=float)
+
+
 @contextlib.contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Raise what Python or another library says of an argument as an error of ours that names it.
+    """Raise what is said of an argument, here or by another library, as an error of ours that
+    names it.
 
     Examples:
         >>> with naming("times"):
@@ -237,11 +246,15 @@ def naming(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except (ArgumentError, ArgumentTypeError) as error:
+        if re.search(rf"\b{re.escape(name)}\b", str(error)):
+            raise
+        raise type(error)(f"{name}: {error}") from error
     except FeasibleError:
         raise
     except (TypeError, AttributeError) as error:
         raise ArgumentTypeError(f"{name}: {_line(error)}") from error
-    except (ValueError, LookupError, ArithmeticError) as error:
+    except (ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         raise ArgumentError(f"{name}: {_line(error)}") from error
 
 

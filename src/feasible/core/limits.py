@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .annotations import Checked
+from .annotations import checked
 from .checks import shown
 from .errors import LimitError, is_number
 from .sizes import spread
@@ -31,7 +31,7 @@ _YES = re.compile(r"^\s*(?:is|==)\s*(true|false|yes|no)\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Limit(Checked):
+class Limit:
     """low <= metric <= high.
 
     Attributes:
@@ -54,6 +54,12 @@ class Limit(Checked):
     yes_no: bool = False
 
     def __post_init__(self) -> None:
+        for side in ("low", "high"):
+            if not is_number(getattr(self, side)):
+                raise LimitError(
+                    f"limit on {shown(self.name)}: {side}={shown(getattr(self, side))}, expected a "
+                    "number"
+                )
         if math.isnan(self.low) or math.isnan(self.high) or self.low > self.high:
             raise LimitError(
                 f"limit on '{self.name}': {self.low:g} to {self.high:g} crosses, expected low <= "
@@ -198,6 +204,7 @@ class Limits:
         LimitError: A metric is limited twice.
     """
 
+    @checked
     def __init__(self, limits: Sequence[Limit]):
         self.limits = tuple(limits)
         self.names = tuple(limit.name for limit in limits)

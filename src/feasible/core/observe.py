@@ -21,7 +21,11 @@ class Observers:
 
     def __init__(self, given: Any, notes: list[str]):
         self.given: tuple[Any, ...] = (
-            () if given is None else tuple(given) if isinstance(given, Iterable) else (given,)
+            ()
+            if given is None
+            else tuple(given)
+            if isinstance(given, Iterable) and getattr(given, "shape", None) != ()
+            else (given,)
         )
         self.asked: str | None = None
         self.notes = notes

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.active import check_options
 from ..core.budget import Budget
-from ..core.checks import real
+from ..core.checks import naming, real
 from ..core.errors import ArgumentError, ArgumentTypeError, StoreError, nearest
 from ..core.evaluating import RACING, RunOptions
 from ..core.problem import Method, Problem
@@ -174,7 +174,8 @@ def _problems(problems: Any) -> tuple[dict[str, Problem], dict[str, Any]]:
         raise ArgumentTypeError(
             f"problems: got {type(problems).__name__}, expected names or Problems"
         )
-    given = [problems] if isinstance(problems, (str, Problem)) else list(problems)
+    with naming("problems"):
+        given = [problems] if isinstance(problems, (str, Problem)) else list(problems)
     if not given:
         raise ArgumentError("problems are empty: a race needs at least one problem")
     by_name: dict[str, Problem] = {}
@@ -202,7 +203,8 @@ def _methods(methods: Any) -> dict[str, Any]:
     if isinstance(methods, Mapping):
         found = dict(methods)
     else:
-        many = list(methods)
+        with naming("methods"):
+            many = list(methods)
         found = {(m if isinstance(m, str) else method_label(load_method(m))): m for m in many}
         if len(found) < len(many):
             raise ArgumentError(

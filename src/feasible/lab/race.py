@@ -7,13 +7,14 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..core.budget import Budget, Meter
 from ..core.checks import real, whole
 from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
 from ..core.evaluating import RACING, InProcess
+from ..core.observe import Observers
 from ..core.pareto import Cloud
 from ..core.plain import number, plain
 from ..core.problem import Problem
@@ -231,7 +232,7 @@ def _run(
             "trial_timeout"
         )
     started = time.perf_counter()
-    watching: list[Any] = list(observers) if isinstance(observers, Iterable) else [observers]
+    watching = list(Observers(observers, []).given)
     keys = [(p, m, s) for s in plan.seeds for p in plan.problems for m in plan.methods]
     trials: dict[Key, Trial] = {}
     rows: dict[Key, RunRow] = {}

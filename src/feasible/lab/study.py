@@ -21,6 +21,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from ..core.annotations import checked
 from ..core.budget import Budget
 from ..core.checks import real, whole
 from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, GoalReached, StoreError
@@ -164,6 +165,7 @@ class Study:
         """Return the experiments that were handed out and not yet told completely."""
         return self.store.evaluations(self.id, pending=True)
 
+    @checked
     def ask(
         self,
         n: int = 1,
@@ -255,6 +257,7 @@ class Study:
 
     # -- telling -----------------------------------------------------------------------------------
 
+    @checked
     def tell(
         self, reports: Sequence[StudyReport], *, known: bool = False, worker: bool = False
     ) -> StudyTold:

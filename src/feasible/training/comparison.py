@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.annotations import checked
 from ..core.budget import Budget, Meter
 from ..core.checks import whole
 from ..core.errors import ArgumentError, UnknownName, nearest
@@ -141,6 +142,7 @@ class Comparison:
         return self.values[metric]
 
 
+@checked
 def budgeted_compare(
     problems: TrainingProblem | Sequence[TrainingProblem],
     schedules: Sequence[str],
@@ -179,7 +181,7 @@ def budgeted_compare(
         else tuple(seeds)
     )
     grid = {
-        o: tuple(float(r) for r in (lrs[o] if isinstance(lrs, Mapping) else lrs))
+        o: tuple(float(r) for r in (lrs.get(o, ()) if isinstance(lrs, Mapping) else lrs))
         for o in optimizers
     }
     if len({len(g) for g in grid.values()}) != 1 or not all(grid.values()):
@@ -191,7 +193,7 @@ def budgeted_compare(
             f"choosing={list(choosing)}: expected none of the seeds that are reported, "
             f"{list(reported)}"
         )
-    if not tasks or not schedules or not budgets:
+    if not (len(tasks) and len(schedules) and len(budgets)):
         raise ArgumentError("problems, schedules and budgets: expected at least one of each")
     steps = [tuple(_steps(b, p) for b in budgets) for p in tasks]
     if len(set(steps)) != 1:

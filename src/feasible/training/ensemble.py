@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from ..core.annotations import checked
+from ..core.checks import whole
 from ..core.errors import ArgumentError
 from ..core.registry import split_settings
 from .parts import OPTIMIZERS, SCHEDULES, chosen
@@ -50,6 +52,7 @@ class Ensemble:
     at: tuple[int, ...]
 
 
+@checked
 def train_many(
     problem: TrainingProblem,
     recipes: Sequence[Recipe],
@@ -81,6 +84,8 @@ def train_many(
         >>> train_many(moons_mlp(), recipes, seeds=range(3), steps=20).loss.shape
         (2, 3)
     """
+    if not (len(recipes) and len(seeds)):
+        raise ArgumentError("recipes, seeds: expected at least one of each")
     kinds = {split_settings(r.optimizer)[0] for r in recipes}
     if len(kinds) != 1 or not kinds <= set(TOGETHER):
         raise ArgumentError(
@@ -88,6 +93,9 @@ def train_many(
             "all; train others one by one"
         )
     members = [(r, s) for r in recipes for s in seeds]
+    steps = whole("steps", steps, least=1)
+    for s in seeds:
+        whole("seeds", s, least=0)
     begun = {s: problem.begin(np.random.default_rng([s])) for s in seeds}
     models = [begun[s][0] for _, s in members]
     if problem.stochastic or any(True for _ in models[0].buffers()):

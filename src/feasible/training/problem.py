@@ -20,7 +20,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..core.annotations import Checked
 from ..core.budget import spend
+from ..core.checks import naming
 from ..core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -77,7 +79,8 @@ class Arrays:
                 f"{tuple(parts[1].shape)}, expected as many, at "
                 "least one"
             )
-        self.inputs, self.targets = (p.to(device) for p in parts)
+        with naming("device"):
+            self.inputs, self.targets = (p.to(device) for p in parts)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -129,7 +132,7 @@ class Batches:
 
 
 @dataclass
-class TrainingProblem(Problem):
+class TrainingProblem(Problem, Checked):
     """Train a model for a number of steps.
 
     Minimises the mean loss over the training data; judged by the loss on `valid`. An answer is
@@ -214,7 +217,11 @@ class TrainingProblem(Problem):
             return Arrays(tuple(given), name, self.device)
         if isinstance(given, torch.utils.data.TensorDataset):
             return Arrays(given.tensors, name, self.device)
-        if hasattr(given, "__getitem__") and hasattr(given, "__len__"):
+        if (
+            hasattr(given, "__getitem__")
+            and hasattr(given, "__len__")
+            and getattr(given, "shape", None) != ()
+        ):
             return Mapped(given, self.device)
         raise ArgumentTypeError(
             f"{name}: got {type(given).__name__}, expected (inputs, targets) or a torch Dataset"

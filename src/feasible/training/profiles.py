@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import floats
 from ..core.errors import ArgumentError, NotFinite, ShapeError, UnknownName, nearest
 
 Profile = Callable[[Any], Any]
@@ -179,7 +180,7 @@ def table(values: Sequence[float]) -> Profile:
         NotFinite: A NaN or an infinity.
         ArgumentError: A value below 0.
     """
-    given = np.asarray(values, dtype=float)
+    given = floats("values", values)
     if given.ndim != 1 or len(given) < 2:
         raise ShapeError(f"values have shape {given.shape}, expected (n,) with n >= 2")
     if not np.isfinite(given).all():

@@ -70,14 +70,14 @@ class Sampling:
         """From a Sampling, None or "iteration", or a number: that share of the run."""
         if isinstance(given, Sampling):
             return given
-        if given is None or given == "iteration":
+        if given is None or (isinstance(given, str) and given == "iteration"):
             return cls()
-        if isinstance(given, str):
+        if isinstance(given, (str, bytes)):
             raise ArgumentError(
                 f"sampling={given!r}: expected 'iteration', a share of the run such as 0.05, or a "
                 "Sampling"
             )
-        return cls.every(given)
+        return cls(share=_fraction("sampling", given, 1))
 
     def point(self, k: int, steps: int) -> tuple[int, int]:
         """The last sampled point at or before k of `steps`, as numerator and denominator of its

@@ -19,7 +19,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..core.checks import whole
+from ..core.annotations import checked
+from ..core.checks import naming, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from ..core.warning import warn
 from .optimizer import number
@@ -88,6 +89,7 @@ class ProfileLR(LRScheduler):
     _keep: tuple[str, ...] = ()
     """Settings of a subclass that `state_dict` holds and `_rebuild` makes the profile from."""
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,
@@ -124,7 +126,8 @@ class ProfileLR(LRScheduler):
             self.share(k)
         self._made, self._asked, self._warned = Steps(), 0, {"past": False, "steps": False}
         optimizer.register_step_post_hook(self._made)
-        super().__init__(optimizer, last_epoch)
+        with naming("last_epoch"):
+            super().__init__(optimizer, last_epoch)
 
     # -- the closed form ---------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from ..core.annotations import checked
 from ..core.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
@@ -83,14 +84,11 @@ class Trained:
         tensors: dict[str, Tensor] = {
             name: value.contiguous() for name, value in self.weights.items()
         }
-        save_file(
-            tensors,
-            str(path),
-            metadata={
-                "format": "pt",
-                **({"plan": json.dumps(self.plan)} if self.plan is not None else {}),
-            },
-        )
+        plan = {} if self.plan is None else {"plan": json.dumps(self.plan)}
+        try:
+            save_file(tensors, str(path), metadata={"format": "pt", **plan})
+        except (SafetensorError, OSError) as error:
+            raise ArgumentError(f"path: '{path}' cannot be written ({error})") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Trained:
@@ -109,7 +107,7 @@ class Trained:
                     None if plan is None else json.loads(plan),
                 )
         except (SafetensorError, OSError, ValueError) as error:
-            raise ArgumentError(f"'{path}' is no file of trained weights ({error})") from None
+            raise ArgumentError(f"path: '{path}' is no file of trained weights ({error})") from None
 
 
 def sparsity(model: nn.Module) -> float:
@@ -146,6 +144,7 @@ PLAN = "pruning_plan"
 """
 
 
+@checked
 def shrink(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
     """Cut a model down to a plan, in place, and return it.
 
@@ -156,6 +155,8 @@ def shrink(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
     Raises:
         ShapeError: The plan is another model's.
     """
+    if not {"tensors", "attributes"} <= plan.keys():
+        raise ArgumentError(f"plan has {sorted(map(str, plan))}: expected a plan of `Trained.plan`")
     for name, axes in plan["tensors"].items():
         path, _, leaf = name.rpartition(".")
         try:

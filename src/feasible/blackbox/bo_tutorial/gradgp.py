@@ -34,6 +34,8 @@ from gpytorch.models import ExactGP
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from linear_operator.utils.cholesky import psd_safe_cholesky
 
+from ...core.annotations import checked
+from ...core.checks import real
 from ...core.errors import ShapeError
 from ..kernels import rbf_with_slopes
 from .gp import OUTPUT_PRIOR, length_prior, own_randomness
@@ -55,10 +57,12 @@ class GradGP(ExactGP, GPyTorchModel):  # type: ignore[misc]
         ShapeError: y does not fit x.
     """
 
+    @checked
     def __init__(
         self, x: Float[Tensor, "n d"], y: Float[Tensor, "n d+1"], noise: float | None = 1e-6
     ):
-        if x.ndim != 2 or y.shape != (len(x), x.shape[1] + 1):
+        noise = None if noise is None else max(real("noise", noise, least=0), 1e-9)
+        if y.shape != (len(x), x.shape[1] + 1):
             raise ShapeError(
                 f"y has shape {tuple(y.shape)} for x of shape {tuple(x.shape)}, expected (n, 1 + "
                 "d): the value and the gradient"
@@ -83,7 +87,7 @@ class GradGP(ExactGP, GPyTorchModel):  # type: ignore[misc]
         with torch.no_grad():
             self.covar_module.outputscale = 1.0
             likelihood.task_noises = torch.full(
-                (d + 1,), 1e-2 if noise is None else max(noise, 1e-9), dtype=torch.float64
+                (d + 1,), 1e-2 if noise is None else noise, dtype=torch.float64
             )
         likelihood.raw_task_noises.requires_grad_(noise is None)
 

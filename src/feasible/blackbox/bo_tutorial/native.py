@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...core.annotations import checked
-from ...core.checks import generator, whole
+from ...core.checks import floats, generator, naming, whole
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from ...core.warning import warn
 from ..space import Space, known_constraint
@@ -94,6 +94,7 @@ class BayesOpt:
         """The values told."""
         return self.sign * self._memory.f
 
+    @checked
     def ask(self, n: int = 1) -> Float[np.ndarray, "n d"]:
         """n points to evaluate next; asking again before telling is legal."""
         n = whole("n", n, least=1)
@@ -122,10 +123,7 @@ class BayesOpt:
                 "tell: X is float32; Gaussian processes need float64, seven digits are too few "
                 "near the optimum"
             )
-        x, f = (
-            np.atleast_2d(np.asarray(X, dtype=float)),
-            self.sign * np.atleast_1d(np.asarray(y, dtype=float)),
-        )
+        x, f = np.atleast_2d(floats("X", X)), self.sign * np.atleast_1d(floats("y", y))
         n, d = len(x), self.space.d
         if x.ndim != 2 or x.shape[1] != d or f.shape != (n,):
             raise ShapeError(
@@ -142,23 +140,22 @@ class BayesOpt:
                 0
             ].tolist()
             raise BoundsError(
-                f"tell: {self.space.names[j]} = {x[i, j]:g} in row {i} is outside "
+                f"tell: {self.space.names[j]} = {x[i, j]:g} in row {i} of X is outside "
                 f"[{self.space.low[j]:g}, {self.space.high[j]:g}]"
             )
         x = self.space.snap(x)
         memory = self._memory
-        g = (
-            np.empty((n, memory.g.shape[1]))
-            if constraints is None
-            else np.asarray(constraints, dtype=float).reshape(n, -1)
-        )
+        with naming("constraints"):
+            g = (
+                np.empty((n, memory.g.shape[1]))
+                if constraints is None
+                else floats("constraints", constraints).reshape(n, -1)
+            )
         if constraints is None and g.shape[1]:
             raise ShapeError(
                 f"tell: constraints are absent, expected ({n}, {g.shape[1]}) as before"
             )
-        slope = (
-            np.full((n, d), np.nan) if grad is None else self.sign * np.asarray(grad, dtype=float)
-        )
+        slope = np.full((n, d), np.nan) if grad is None else self.sign * floats("grad", grad)
         if slope.shape != (n, d):
             raise ShapeError(f"tell: grad has shape {slope.shape}, expected ({n}, {d})")
         if self.noise == 0:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import generator, shown, whole
+from ...core.checks import floats, generator, shown, whole
 from ...core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -152,7 +152,7 @@ class Swarm:
                 f"tell: x has shape {np.shape(x)}, expected {points.shape}, the points that ask() "
                 "gave"
             )
-        energy = np.asarray(f, dtype=float)
+        energy = floats("f", f)
         n = len(points)
         if energy.shape != (n,):
             raise ShapeError(

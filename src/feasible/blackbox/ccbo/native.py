@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ...core.annotations import checked
-from ...core.checks import generator, whole
+from ...core.checks import generator, naming, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from ..outcome import Outcome
 from ..problem import BlackBox
@@ -106,6 +106,7 @@ class CCBO:
         )
         self.state = self.method.init(self.problem, generator("seed", seed))
 
+    @checked
     def ask(self, n: int = 2) -> list[dict[str, Any]]:
         """n experiments by variable name, n >= 1."""
         n = whole("n", n, least=1)
@@ -130,10 +131,9 @@ class CCBO:
             NotFinite: A value is infinite, or NaN beside yes.
         """
         x = self._points(X)
-        values = np.array(
-            [math.nan if v is None else v for v in np.atleast_1d(np.asarray(y, dtype=object))],
-            dtype=float,
-        )
+        with naming("y"):
+            told = np.atleast_1d(np.asarray(y, dtype=object))
+            values = np.array([math.nan if v is None else v for v in told], dtype=float)
         if feasible is None:
             raise ArgumentError("feasible is missing: expected yes or no for every experiment")
         flags = np.atleast_1d(np.asarray(feasible))
@@ -217,7 +217,8 @@ class CCBO:
         self, given: Mapping[str, Any] | Sequence[Any] | Float[np.ndarray, "n d"]
     ) -> Float[np.ndarray, "n d"]:
         """Return experiments as points."""
-        rows: list[Any] = [given] if isinstance(given, Mapping) else list(given)
+        with naming("X"):
+            rows: list[Any] = [given] if isinstance(given, Mapping) else list(given)
         return np.array(
             [self.problem.space.vector(r, what=f"X[{i}]") for i, r in enumerate(rows)]
         ).reshape(-1, self.problem.space.d)

@@ -30,6 +30,10 @@ import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import fmin_l_bfgs_b
 
+from ...core.annotations import checked
+from ...core.checks import real, whole
+from ...core.errors import NotFinite, ShapeError
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -67,6 +71,7 @@ class Interpolants:
         array([[2.25]])
     """
 
+    @checked
     def __init__(
         self,
         z: Float[np.ndarray, "n d"],
@@ -78,6 +83,15 @@ class Interpolants:
     ):
         n, d = z.shape
         k = y.shape[1]
+        if len(y) != n or not z.size or not y.size:
+            raise ShapeError(f"y has shape {y.shape} for z of shape {z.shape}: expected (n, k)")
+        if start is not None and np.shape(start) != (k, d):
+            raise ShapeError(f"start has shape {np.shape(start)}, expected ({k}, {d})")
+        for name, values in (("z", z), ("y", y)):
+            if not np.isfinite(values).all():
+                raise NotFinite(f"{name} holds a NaN or an infinity, expected finite numbers")
+        centre, width = real("centre", centre), real("width", width, above=0)
+        whole("iterations", iterations, least=0)
         self.z, self.n, self.k = z, n, k
         self.centre, self.width = centre, width
         self.mean = y.mean(axis=0)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.budget import Budget
 from ...core.errors import ArgumentError, ArgumentTypeError, MissingExtra, Pending
 from ...core.ledger import Observations
@@ -132,6 +133,7 @@ class OptunaSampler(BaseSampler):  # type: ignore[misc]
         UnknownName: No method has that name.
     """
 
+    @checked
     def __init__(
         self,
         method: str | AskTell | None = None,
@@ -435,7 +437,7 @@ def _variable(name: str, d: BaseDistribution) -> Variable:
         )
     if not isinstance(d, (FloatDistribution, IntDistribution)):
         raise ArgumentTypeError(
-            f"parameter '{name}': got a {type(d).__name__}, expected FloatDistribution, "
+            f"search_space['{name}']: got a {type(d).__name__}, expected FloatDistribution, "
             "IntDistribution or "
             "CategoricalDistribution"
         )

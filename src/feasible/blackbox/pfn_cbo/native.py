@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.annotations import Checked
-from ...core.checks import generator, one_of, whole
+from ...core.checks import floats, generator, one_of, real, whole
 from ...core.errors import NotFinite, ShapeError
 from ..space import Space, known_constraint
 from .candidates import to_box
@@ -121,7 +121,8 @@ class ConstrainedBO(Checked):
         """
         assert self.method is not None
         point = self.space.vector(x, what="x")
-        values = np.atleast_1d(np.asarray(g, dtype=float))
+        f = real("f", f, infinite=True)
+        values = np.atleast_1d(floats("g", g))
         if values.shape != (self.n_constraints,):
             raise ShapeError(f"g has shape {values.shape}, expected ({self.n_constraints},)")
         if not (math.isfinite(f) and np.isfinite(values).all()):

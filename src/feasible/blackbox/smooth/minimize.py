@@ -14,7 +14,7 @@ from scipy.optimize import OptimizeResult
 
 from ...core.annotations import checked
 from ...core.budget import Budget, Meter
-from ...core.checks import whole
+from ...core.checks import naming, real, whole
 from ...core.errors import ArgumentTypeError, GoalReached, NotFinite, ShapeError
 from ...core.evaluating import RunOptions
 from ...core.problem import Method
@@ -115,12 +115,18 @@ def minimize(
     if not np.isfinite(start).all():
         raise NotFinite(f"x0: got {start.tolist()}, expected finite numbers")
     d = len(start)
+    if not d:
+        raise ShapeError("x0 is empty: expected at least one number")
+    catol = real("catol", catol, least=0)
     n = PER_INPUT * (d + 1) if maxfev is None else whole("maxfev", maxfev, least=1)
 
     def objective(x: np.ndarray) -> float:
         try:
             found: Any = fun(x, *args)
-            value = np.asarray(found[0] if jac is True else found, dtype=float)
+            if jac is True:
+                with naming("jac=True, so that fun returns its value and its gradient"):
+                    found = found[0]
+            value = np.asarray(found, dtype=float)
             if value.size != 1:
                 raise ShapeError(f"fun returned an array of shape {value.shape}, expected a number")
         except Exception as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.annotations import Checked, checked
-from ...core.checks import one_of, real, seed as roots, whole
+from ...core.checks import naming, one_of, real, seed as roots, whole
 from ...core.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ class LRSearch:
         """
         real("rate", rate, least=self.lr_min, most=self.lr_max)
         self.rates.append(float(rate))
-        self.values.append(float(value) if math.isfinite(value) else math.inf)
+        with naming("value"):
+            self.values.append(float(value) if math.isfinite(value) else math.inf)
 
     def _posterior(
         self, grid: Float[np.ndarray, " g"], seed: int

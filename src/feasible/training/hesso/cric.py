@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ...core.annotations import checked
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite
 from ..optimizer import (
@@ -68,6 +69,7 @@ class HESSOCRIC(HESSO):
         T. Chen et al., arXiv 2409.09085.
     """
 
+    @checked
     def __init__(
         self,
         model: nn.Module,

@@ -27,7 +27,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ...core.annotations import Checked
-from ...core.checks import one_of, real, whole
+from ...core.checks import naming, one_of, real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.warning import warn
 from ..optimizer import NamedState, asks_for_state, evaluated, number, uncompiled, with_gradients
@@ -159,7 +159,8 @@ class HESSO(NamedState, Optimizer):
             cosine_sign,
             group_divisible,
         )
-        self.groups = groups if isinstance(groups, Groups) else by_hand(model, groups)
+        with naming("groups"):
+            self.groups = groups if isinstance(groups, Groups) else by_hand(model, groups)
         self.model, self.limits, self.example_input = model, dict(limits or {}), example_input
         self.start, self.periods = start_pruning_step, pruning_periods
         self.pruning_steps, self.divisible = pruning_steps, group_divisible

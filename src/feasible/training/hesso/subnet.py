@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ...core.annotations import checked
+from ...core.checks import naming
 from ...core.errors import ArgumentError, Infeasible
 from ..trained import PLAN, Trained, multiply_adds, shrink
 from .cutting import cutting_plan
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@checked
 def construct_subnet(
     model: nn.Module,
     groups: Groups,
@@ -117,6 +120,7 @@ class Comparison:
         return f"{table}\nlargest difference of the outputs: {self.difference:.2g}"
 
 
+@checked
 def compare(model: nn.Module, small: nn.Module, example_input: Tensor) -> Comparison:
     """Counts before and after, and how far the outputs are apart on an input.
 
@@ -124,7 +128,7 @@ def compare(model: nn.Module, small: nn.Module, example_input: Tensor) -> Compar
 
     """
     modes = model.training, small.training
-    with torch.no_grad():
+    with torch.no_grad(), naming("example_input"):
         pairs = list(
             zip(
                 tensors_of(model.eval()(example_input)),
@@ -140,6 +144,7 @@ def compare(model: nn.Module, small: nn.Module, example_input: Tensor) -> Compar
     )
 
 
+@checked
 def save_subnet(small: nn.Module, path: str | Path) -> None:
     """Write weights and plan as a safetensors file.
 
@@ -156,6 +161,7 @@ def save_subnet(small: nn.Module, path: str | Path) -> None:
     Trained.of(small, plan).save(path)
 
 
+@checked
 def load_subnet(model_fn: Callable[[], nn.Module], path: str | Path) -> nn.Module:
     """The network of a file, from the function that makes the whole one.
 

@@ -197,6 +197,8 @@ def held_out_curve(
         (looks,) losses.
     """
     problem = copy.copy(problem)
+    whole("every", every, least=1)
+    whole("steps", steps, least=1)
     problem.steps = steps
     state = recipe.init(problem, np.random.default_rng([seed]))
     found: list[float] = []
@@ -220,6 +222,7 @@ def _over(optimizer: Any) -> bool:
     return all(float(g["lr"]) == 0 for g in optimizer.param_groups)
 
 
+@checked
 def steps_to_target(
     problem: TrainingProblem, recipe: Recipe, seed: int, steps: int, every: int = EVERY
 ) -> float:
@@ -246,6 +249,7 @@ def steps_to_target(
     return float(min((hits[0] + 1) * every, steps)) if len(hits) else math.inf
 
 
+@checked
 def with_target(
     problem: TrainingProblem,
     recipes: Sequence[Recipe],
@@ -271,7 +275,8 @@ def with_target(
         ArgumentTypeError: A setting of the wrong type.
     """
     real("slack", slack, least=1)
-    if not recipes or not seeds:
+    whole("steps", steps, least=1)
+    if not (len(recipes) and len(seeds)):
         raise ArgumentError("recipes, seeds: expected at least one of each, to find a target with")
     lowest = []
     for recipe in recipes:
@@ -306,6 +311,7 @@ class Calibration:
     final: pd.DataFrame
 
 
+@checked
 def calibrate(
     method: str,
     workloads: Sequence[TrainingProblem],
@@ -346,7 +352,7 @@ def calibrate(
     """
     if method not in SPACES:
         raise UnknownName(f"method='{method}': {nearest(method, SPACES)}")
-    if not workloads:
+    if not len(workloads):
         raise ArgumentError("workloads: expected at least one TrainingProblem with a target")
     for name, value in (
         ("n_points", n_points),

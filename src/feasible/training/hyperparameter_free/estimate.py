@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ...core.annotations import checked
 from ...core.checks import real
 from ...core.errors import ArgumentError
 from ...core.warning import warn
@@ -111,6 +112,7 @@ def check_settings(
         real(name, value, above=0)
 
 
+@checked
 def effective_lr(optimizer: torch.optim.Optimizer) -> list[float]:
     """The rate of each group as steps have it.
 

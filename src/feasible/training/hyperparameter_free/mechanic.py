@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import torch
 from torch.optim import Optimizer
 
-from ...core.annotations import Checked
+from ...core.annotations import Checked, checked
 from ...core.checks import real
 from ...core.errors import ArgumentTypeError
 from ..optimizer import NamedState, asks_for_state, evaluated, uncompiled, unhooked, with_gradients
@@ -58,6 +58,7 @@ class MechanicSettings(Checked):
         return cls(s_init=1e-6)
 
 
+@checked
 def mechanize(
     base: type[Optimizer],
     *,

@@ -19,6 +19,7 @@ import io
 import math
 from typing import Any, ClassVar
 
+from ...core.annotations import checked
 from ...core.errors import MissingExtra
 from ..optimizer import Gradients, unhooked
 from .estimate import Estimating, check_settings, watch
@@ -64,6 +65,7 @@ class Prodigy(Estimating, prodigyopt.Prodigy):
 
     like_parameter: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
+    @checked
     def __init__(
         self,
         params: Any,

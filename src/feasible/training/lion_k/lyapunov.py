@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...core.annotations import checked
 from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.warning import warn
 from .lion_k import KEY, Block, LionK
@@ -45,6 +46,7 @@ class LyapunovMonitor:
         Chen, Liu, Liang, Liu, arXiv 2310.05898.
     """
 
+    @checked
     def __init__(self, optimizer: LionK, loss_fn: Callable[[], Tensor]):
         if not isinstance(optimizer, LionK):
             raise ArgumentTypeError(f"optimizer: got {type(optimizer).__name__}, expected a LionK")

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...core.checks import real, whole
+from ...core.annotations import checked
+from ...core.checks import floats, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from .programme import programme
 
@@ -73,6 +74,7 @@ class StaticFisher:
         Frantar, Kurtic, Alistarh, arXiv 2107.03356, the static algorithm.
     """
 
+    @checked
     def __init__(
         self,
         gradients: Any,
@@ -83,7 +85,7 @@ class StaticFisher:
         folder: str | Path | None = None,
     ):
         if not hasattr(gradients, "shape"):
-            gradients = np.asarray(gradients, dtype=float)
+            gradients = floats("gradients", gradients)
         if len(gradients.shape) != 2 or 0 in gradients.shape:
             raise ShapeError(
                 f"gradients has shape {tuple(gradients.shape)}, expected (m, d), at least (1, 1)"
@@ -191,7 +193,10 @@ class StaticFisher:
         _, combined, q = programme((g @ v.mT).double(), self.m)
         v, q = combined.to(v) @ v, q.to(v)
         if self._file is not None:
-            self._file.mkdir(parents=True, exist_ok=True)
+            try:
+                self._file.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ArgumentError(f"folder='{self._file}' cannot be made ({error})") from None
             kept = torch.from_file(
                 str(self._file / f"page-{start:06d}.bin"),
                 shared=True,

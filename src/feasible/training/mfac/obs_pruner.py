@@ -256,6 +256,7 @@ class OBSPruner(Masks):
         Frantar, Kurtic, Alistarh, arXiv 2107.03356, the static algorithm.
     """
 
+    @checked
     def __init__(
         self,
         model: nn.Module,

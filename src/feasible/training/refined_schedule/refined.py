@@ -23,7 +23,7 @@ from scipy.ndimage import median_filter
 from torch.optim import Optimizer
 
 from ...core.annotations import checked
-from ...core.checks import whole
+from ...core.checks import naming, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, nearest
 from ...core.warning import warn
 from .. import profiles
@@ -298,6 +298,7 @@ class Refined(ProfileLR):
 
     _keep = ("schedule",)
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,
@@ -309,7 +310,8 @@ class Refined(ProfileLR):
         warmup_steps: int = 0,
         last_epoch: int = -1,
     ):
-        shape = profiles.table(schedule)
+        with naming("schedule"):
+            shape = profiles.table(schedule)
         self.schedule = torch.tensor(np.asarray(schedule, dtype=float))
         super().__init__(
             optimizer,
@@ -383,6 +385,7 @@ class GradNormLogger:
         ArgumentError: No parameters.
     """
 
+    @checked
     def __init__(self, params: Iterable[Tensor]):
         self._params = [p for p in params if isinstance(p, torch.Tensor) and p.requires_grad]
         if not self._params:

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from ...core.annotations import checked
 from .. import profiles
 from ..schedule import ProfileLR
 
@@ -41,6 +42,7 @@ class REX(ProfileLR):
 
     _keep = ("beta",)
 
+    @checked
     def __init__(
         self,
         optimizer: Optimizer,

@@ -113,6 +113,8 @@ def target_surrogate_minimize(
                 f"{name}: got {type(call).__name__}, expected a function of an array"
             )
     start = np.array(theta0, dtype=float)
+    if not start.size:
+        raise ShapeError("theta0 is empty: expected at least one number")
     if not np.isfinite(start).all():
         raise NotFinite("theta0: expected finite numbers")
     steps, tol = whole("steps", steps, least=1), real("tol", tol, least=0)

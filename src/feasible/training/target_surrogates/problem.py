@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...core.annotations import Checked
 from ...core.budget import spend
-from ...core.checks import real, whole
+from ...core.checks import naming, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class TargetProblem(Problem):
+class TargetProblem(Problem, Checked):
     """A model of fixed data, where the loss's gradient in the model's outputs is what costs.
 
     Minimises h(w) = (1/N) sum_i l_i(f_i(w)). An answer is `Trained`.
@@ -75,7 +76,8 @@ class TargetProblem(Problem):
                 "module, such as `lambda: Net()`"
             )
         if not isinstance(self.data, Arrays):
-            self.data = Arrays(self.data, "data", "cpu")
+            with naming("data"):
+                self.data = Arrays(self.data, "data", "cpu")
         self.smooth, self.delay = (
             real("smooth", self.smooth, above=0),
             real("delay", self.delay, least=0),

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from ...core.annotations import Checked
+from ...core.annotations import Checked, checked
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ...core.warning import warn
@@ -158,6 +158,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
 
     by_gradient: ClassVar[bool] = False
 
+    @checked
     def __init__(
         self,
         params: Iterable[Any],

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...core.annotations import checked
+from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, nearest
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Phi:
         return self.value
 
 
+@checked
 def choose_phi(
     loss_fn: Callable[[Any], Tensor] | None = None,
     params: Iterable[Tensor] | None = None,
@@ -86,6 +89,7 @@ def choose_phi(
         >>> float(choose_phi(optimizer="sgd"))
         5.0
     """
+    whole("iterations", iterations, least=1)
     if method == "preset":
         if optimizer not in PRESETS:
             raise ArgumentError(f"optimizer='{optimizer}': {nearest(optimizer, PRESETS)}")
@@ -163,7 +167,7 @@ def ritz_values(
         )
         return torch.cat([p.reshape(-1) for p in parts])
 
-    q = torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=slope.dtype).to(
+    q = torch.randn(n, generator=torch.Generator().manual_seed(seed % 2**64), dtype=slope.dtype).to(
         slope.device
     )
     basis, diagonal, off = [q / q.norm()], [], []

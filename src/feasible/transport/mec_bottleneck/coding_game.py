@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,7 @@ def _received(  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Checked):
     """What sender and receiver agreed on.
 
     Attributes:
@@ -340,7 +341,7 @@ def play(
     world: World,
     code: Code,
     message: Any,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int | Sequence[int],
     max_steps: int = MAX_STEPS,
     discount: float = DISCOUNT,
 ) -> Episode:

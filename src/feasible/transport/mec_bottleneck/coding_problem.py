@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.annotations import Checked
 from ...core.budget import active_meter
 from ...core.checks import whole
 from ...core.errors import ArgumentTypeError, BudgetExhausted, ShapeError
@@ -47,7 +48,7 @@ class Transcript:
 
 
 @dataclass
-class CodingGame(Problem):
+class CodingGame(Problem, Checked):
     """So many messages are sent through the actions of an agent in a world.
 
         minimise    the receiver's error rate

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import sparse as sp
 
+from ...core.annotations import Checked
 from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
@@ -77,7 +78,7 @@ def _rows(joint: Any, name: str) -> sp.csr_array:
 
 
 @dataclass
-class RateLimitedCoupling(Problem):
+class RateLimitedCoupling(Problem, Checked):
     """Couple X ~ p_x and Y ~ p_y through a code T of limited entropy.
 
         minimise    -I(X; Y)   over Markov chains X - T - Y

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from ...core.annotations import checked
+from ...core.annotations import Checked, checked
 from ...core.checks import fraction, real, whole
 from ...core.errors import ArgumentError, ShapeError
 from ..arrays import plain
@@ -29,7 +29,7 @@ DISCOUNT, MAX_STEPS = 0.95, 1000
 
 
 @dataclass(frozen=True)
-class World:
+class World(Checked):
     """A Markov decision process as tables.
 
     Attributes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
+from ...core.annotations import Checked
 from ...core.cached import Cached
 from ...core.checks import real
 from ...core.errors import ArgumentError
@@ -87,7 +88,7 @@ class Scaled:
 
 
 @dataclass
-class EntropicTransport(Cached, Problem):
+class EntropicTransport(Cached, Problem, Checked):
     """Couple masses a and b under a cost, with a weight on the negative entropy.
 
         minimise    sum P C + reg sum P log P

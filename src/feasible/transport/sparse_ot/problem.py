@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import sparse
 
+from ...core.annotations import Checked
 from ...core.budget import spend
 from ...core.cached import Cached
 from ...core.checks import one_of, real, whole
@@ -65,7 +66,7 @@ def bound(
 
 
 @dataclass
-class SparseTransport(Cached, Problem):
+class SparseTransport(Cached, Problem, Checked):
     """Couple masses under a cost with at most k nonzeros in every column, or row, of the plan.
 
         minimise    <T, C> + gamma/2 |T|^2

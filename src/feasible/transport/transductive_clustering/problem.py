@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.annotations import Checked
 from ...core.budget import spend
 from ...core.cached import Cached
 from ...core.checks import one_of
@@ -29,7 +30,7 @@ NORMS = ("l2", None)
 
 
 @dataclass
-class FewShot(Cached, Problem):
+class FewShot(Cached, Problem, Checked):
     """Points of which a few have labels.
 
         minimise    share of the unlabelled points that get a wrong label

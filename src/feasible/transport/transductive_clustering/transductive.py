@@ -32,7 +32,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ...core.annotations import checked
 from ...core.checks import whole
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
@@ -118,7 +117,6 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         Ziko et al. 2021, arXiv 2106.09516.
     """
 
-    @checked
     def __init__(
         self,
         *,
@@ -171,6 +169,9 @@ class TransductiveClustering(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             The estimator itself.
         """
         settings = self._settings()
+        for name in ("n_clusters", "n_jobs"):
+            if (value := getattr(self, name)) is not None:
+                whole(name, value)
         if y is None:
             if self.n_clusters is None:
                 raise ArgumentError(
