@@ -234,8 +234,7 @@ def _run(
     started = time.perf_counter()
     watching = list(Observers(observers, []).given)
     keys = [(p, m, s) for s in plan.seeds for p in plan.problems for m in plan.methods]
-    trials: dict[Key, Trial] = {}
-    rows: dict[Key, RunRow] = {}
+    trials, rows = dict[Key, Trial](), dict[Key, RunRow]()
     if store is not None and race_id is not None:
         rows = {(r.problem, r.method, r.seed): r for r in store.runs(race=race_id)}
         trials = {

@@ -1,8 +1,5 @@
 """What Bayesian optimisation believes of a problem: models of the objective and of the limits,
-fitted to what was told.
-
-The objective is minimised outside and maximised inside: the model holds -f, standardised. Limits
-are g <= 0.
+fitted to what was told. The model holds -f, standardised; limits are g <= 0.
 
 References:
     P. I. Frazier: A Tutorial on Bayesian Optimization (2018, arXiv 1807.02811), section 3.
