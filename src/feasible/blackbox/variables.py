@@ -165,11 +165,9 @@ def Categorical(  # noqa: N802
         >>> solvent.descriptors
         (('permittivity', (37.8, 2.4)),)
     """
-    if (
-        isinstance(choices, str)
-        or len(choices) < 1
-        or len({str(c) for c in choices}) != len(choices)
-    ):
+    with naming(f"choices of '{name}'"):
+        values = [] if isinstance(choices, str) else [str(c) for c in choices]
+    if not values or len(set(values)) != len(values):
         raise ArgumentError(
             f"choices of '{name}': got {list(choices)!r}, expected one or more different values"
         )

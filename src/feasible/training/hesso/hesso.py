@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ...core.annotations import Checked
+from ...core.annotations import Checked, checked
 from ...core.checks import naming, one_of, real, whole
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.warning import warn
@@ -129,6 +129,7 @@ class HESSO(NamedState, Optimizer):
 
     no_average: ClassVar[str] = "what it sets to zero would not be zero in an average"
 
+    @checked
     def __init__(
         self,
         model: nn.Module,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...core.checks import real, whole
+from ...core.annotations import checked
+from ...core.checks import naming, real, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from .fisher import DAMP
 from .programme import programme
@@ -57,6 +58,7 @@ class SlidingFisher:
         Frantar, Kurtic, Alistarh, arXiv 2107.03356, the dynamic algorithm.
     """
 
+    @checked
     def __init__(
         self,
         ngrads: int,
@@ -82,9 +84,10 @@ class SlidingFisher:
                 "is a share of"
             )
         self.method, self.normalised = method, bool(normalised)
-        self.rows: Tensor = (
-            torch.zeros(self.m, self.d, dtype=dtype, device=device) if rows is None else rows
-        )
+        with naming("ngrads, dim, dtype or device"):
+            self.rows: Tensor = (
+                torch.zeros(self.m, self.d, dtype=dtype, device=device) if rows is None else rows
+            )
         if self.rows.shape != (self.m, self.d):
             raise ShapeError(
                 f"rows has shape {tuple(self.rows.shape)}, expected ({self.m}, {self.d})"
