@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from .problem import DAGLearning, NeuralDAGLearning
 from .simulate import simulate_dag, simulate_linear, simulate_logistic, simulate_mlp
+
+P = TypeVar("P", bound=DAGLearning)
 
 
 def linear_dag(
@@ -51,46 +55,52 @@ def neural_dag(
     return NeuralDAGLearning(x, truth, name=f"neural-{d}-{seed}", loss=loss, hidden=hidden)
 
 
+def _named(name: str, problem: P) -> P:
+    """The problem under its registered name."""
+    problem.name = name
+    return problem
+
+
 def er4_20() -> DAGLearning:
     """Erdos-Renyi, 20 variables, 80 edges."""
-    return linear_dag(20, 4, "er")
+    return _named("er4-20", linear_dag(20, 4, "er"))
 
 
 def er4_50() -> DAGLearning:
     """Erdos-Renyi, 50 variables, 200 edges."""
-    return linear_dag(50, 4, "er")
+    return _named("er4-50", linear_dag(50, 4, "er"))
 
 
 def sf4_30() -> DAGLearning:
     """Scale-free, 30 variables, 104 edges."""
-    return linear_dag(30, 4, "sf")
+    return _named("sf4-30", linear_dag(30, 4, "sf"))
 
 
 def er1_5() -> DAGLearning:
     """Erdos-Renyi, 5 variables, 5 edges, 200 rows."""
-    return linear_dag(5, 1, n=200)
+    return _named("er1-5", linear_dag(5, 1, n=200))
 
 
 def neural_3() -> NeuralDAGLearning:
     """Three variables, each a network of 3 units of its parents, 40 rows."""
-    return neural_dag(3, 1, 40, 3)
+    return _named("neural-3", neural_dag(3, 1, 40, 3))
 
 
 def er2_10() -> DAGLearning:
     """Erdos-Renyi, 10 variables, 20 edges."""
-    return linear_dag(10, 2, "er")
+    return _named("er2-10", linear_dag(10, 2, "er"))
 
 
 def er4_20_standardised() -> DAGLearning:
     """Erdos-Renyi with columns of variance 1: least squares is the wrong score there."""
-    return linear_dag(20, 4, "er", standardised=True)
+    return _named("er4-20-standardised", linear_dag(20, 4, "er", standardised=True))
 
 
 def logistic_8() -> DAGLearning:
     """Eight binary variables."""
-    return logistic_dag()
+    return _named("logistic-8", logistic_dag())
 
 
 def neural_10() -> NeuralDAGLearning:
     """Ten variables, each a network of its parents."""
-    return neural_dag()
+    return _named("neural-10", neural_dag())
