@@ -79,7 +79,8 @@ def checked(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         by_position, checks = _arguments(function)
         _apply(checks, zip(by_position, args, strict=False))
-        _apply(checks, kwargs.items())
+        if kwargs:
+            _apply(checks, kwargs.items())
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]

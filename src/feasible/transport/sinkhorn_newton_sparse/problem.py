@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
-from ...core.annotations import Checked
 from ...core.cached import Cached
-from ...core.checks import real
+from ...core.checks import flag, real
 from ...core.errors import ArgumentError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
@@ -88,7 +87,7 @@ class Scaled:
 
 
 @dataclass
-class EntropicTransport(Cached, Problem, Checked):
+class EntropicTransport(Cached, Problem):
     """Couple masses a and b under a cost, with a weight on the negative entropy.
 
         minimise    sum P C + reg sum P log P
@@ -130,6 +129,7 @@ class EntropicTransport(Cached, Problem, Checked):
     example_budget: ClassVar[str] = "gradients=1000"
 
     def __post_init__(self) -> None:
+        flag("relative", self.relative)
         self.cost = cost_matrix(self.cost, infinite=True)
         self.forbids = bool(self.cost.max() == np.inf)
         self.reg, self.relative = regularisation(self.reg, self.cost, self.relative), False

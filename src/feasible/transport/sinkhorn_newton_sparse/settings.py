@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from ...core.annotations import Checked
 from ...core.checks import fraction, one_of, whole
 
 
 @dataclass(frozen=True)
-class SinkhornNewtonSettings(Checked):
+class SinkhornNewtonSettings:
     """What the two stages may do.
 
     Attributes:
@@ -36,7 +35,7 @@ class SinkhornNewtonSettings(Checked):
 
     def __post_init__(self) -> None:
         one_of("mode", self.mode, ("auto", "paper"))
-        if self.density != "auto":
+        if not (isinstance(self.density, str) and self.density == "auto"):
             fraction("density", self.density, zero=False, note=", or 'auto'")
         if self.n_sinkhorn is not None:
             whole("n_sinkhorn", self.n_sinkhorn, least=0, note=", or None")

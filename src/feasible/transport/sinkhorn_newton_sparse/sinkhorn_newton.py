@@ -29,8 +29,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.annotations import checked
-from ...core.checks import real
+from ...core.checks import flag, naming, real
 from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.problem import Method, Problem
 from ...core.warning import warn
@@ -43,7 +42,6 @@ from .stages import advance, solve_scaled
 from .state import SinkhornNewtonState, best_potentials, start, values
 
 
-@checked
 def sinkhorn_newton(
     a: Any,
     b: Any,
@@ -120,6 +118,7 @@ def sinkhorn_newton(
     )
     if (reg is None) == (eta is None):
         raise ArgumentError("reg: expected exactly one of reg and eta (eta = 1 / reg)")
+    relative = flag("relative", relative)
     if eta is not None:
         if relative:
             raise ArgumentError("relative=True goes with reg, not with eta")
@@ -183,7 +182,8 @@ def _single(
     scaled = problem.above(settings.tol)
     v = None
     if warm is not None:
-        g = np.asarray(warm[1].detach().cpu() if is_torch(warm[1]) else warm[1], dtype=float)
+        with naming("warmstart"):
+            g = np.asarray(warm[1].detach().cpu() if is_torch(warm[1]) else warm[1], dtype=float)
         if g.shape != (problem.shape[1],):
             raise ShapeError(f"warmstart: g has shape {g.shape}, expected ({problem.shape[1]},)")
         v = np.where(np.isfinite(g), g, 0.0)[scaled.columns] / problem.reg
