@@ -21,10 +21,11 @@ from feasible.lab.store import Store
 
 
 def used() -> set[int]:
-    """How many threads the libraries of linear algebra use now."""
+    """How many threads the libraries of linear algebra use now, but for those built for one."""
     torch = sys.modules.get("torch")
     more = {torch.get_num_threads()} if torch is not None else set()
-    return {library["num_threads"] for library in threadpool_info()} | more
+    libraries = [i for i in threadpool_info() if i.get("threading_layer") != "disabled"]
+    return {library["num_threads"] for library in libraries} | more
 
 
 @pytest.fixture(autouse=True)

@@ -296,7 +296,7 @@ def test_another_race_under_the_same_name_is_an_error(db, changed):
         ({"methods": []}, errors.ArgumentError, "methods are empty"),
         ({"problems": [toy(), toy()]}, errors.ArgumentError, "'toy' stands twice"),
         ({"seeds": 0}, errors.ArgumentError, "seeds=0"),
-        ({"seeds": True}, errors.ArgumentError, "seeds=True"),
+        ({"seeds": True}, errors.ArgumentTypeError, "seeds=True"),
         ({"seeds": []}, errors.ArgumentError, "one or more different seeds"),
         ({"seeds": [1, 1]}, errors.ArgumentError, "different seeds"),
         ({"seeds": [-1]}, errors.ArgumentError, "seed=-1"),

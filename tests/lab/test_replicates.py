@@ -222,7 +222,7 @@ def test_a_study_hands_standard_errors_to_the_model(tmp_path):
         cell = "" if error is None else error
         tell(study, f"id,y,y_se\n{k},{k},{cell}\n")
     proposer = Proposer(study.store, study.row, problem, study.experiments, study.method)
-    memory = proposer._state()
+    memory = proposer.state()
     np.testing.assert_array_equal(memory.errors, [0.1, np.nan, 0.3])
     assert study.ask(2)[0].row == 3
 
@@ -236,5 +236,9 @@ def test_a_method_that_makes_no_use_of_standard_errors_says_so(tmp_path):
     study.ask()
     tell(study, "id,y_sense,y_sense_se\n1,1,0.1\n")
     assert ["makes no use of them" in note for note in study.result().notes] == [False, True]
-    study.method = load_method("robust-bo")
-    assert study.remarks() == []
+    (tmp_path / "other").mkdir()
+    other = mix_study(tmp_path / "other", problem)
+    other.method, other.label = load_method("robust-bo"), "robust-bo"
+    other.ask()
+    tell(other, "id,y_sense,y_sense_se\n0,1,0.1\n")
+    assert other.remarks() == []

@@ -172,7 +172,8 @@ def _class(text: str, scope: Mapping[str, Any]) -> Check | None:
     found = functools.reduce(lambda at, part: getattr(at, part, None), parts, scope.get(first))
     if not isinstance(found, type) or found is Any or getattr(found, "_is_protocol", False):
         return None
-    return _instance(found, f"a {found.__name__}")
+    article = "an" if found.__name__[0] in "AEIOU" else "a"
+    return _instance(found, f"{article} {found.__name__}")
 
 
 def _alternatives(node: ast.expr) -> list[ast.expr]:

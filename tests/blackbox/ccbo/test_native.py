@@ -14,7 +14,13 @@ from feasible.blackbox.ccbo.ccbo import CompositeBO
 from feasible.blackbox.ccbo.native import CCBO
 from feasible.blackbox.instances.electrospray import FIRST_ROWS, electrospray
 from feasible.blackbox.space import Categorical, Real
-from feasible.core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    NotFinite,
+    ShapeError,
+)
 
 SMALL = {"mc_samples": 32, "num_restarts": 2, "raw_samples": 16, "maxiter": 8}
 
@@ -99,7 +105,7 @@ def test_arguments_of_the_native_object_are_checked():
         ("predict", lambda: opt().predict([POINT])),
         ("target", lambda: CCBO([(0, 1)], target=None)),
     ):
-        with pytest.raises(ArgumentError, match=match):
+        with pytest.raises((ArgumentError, ArgumentTypeError), match=match):
             make()
 
 

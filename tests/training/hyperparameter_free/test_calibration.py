@@ -253,9 +253,10 @@ def test_repeated_points_are_tried_once(workloads, monkeypatch):
         (("nadamw", ["w"], 0), ArgumentError, "n_points"),
     ],
 )
-def test_searches_without_sense_are_refused(args, error, says):
+def test_searches_without_sense_are_refused(args, error, says, workloads):
+    name, some, *more = args
     with pytest.raises(error, match=says):
-        calibrate(*args)
+        calibrate(name, workloads if some else [], *more)
 
 
 # -- runs ------------------------------------------------------------------------------------------

@@ -337,7 +337,7 @@ def test_it_is_an_optimizer_for_closures_copies_pickles_schedulers_and_the_colle
         ({"lr": float("nan")}, ArgumentError, "lr=nan"),
         ({"lr": "x"}, ArgumentTypeError, "lr="),
         ({"betas": (0.9, 1.0)}, ArgumentError, r"betas\[1\]=1"),
-        ({"betas": (0.9,)}, ArgumentError, "two numbers"),
+        ({"betas": (0.9,)}, ArgumentError, "2 values"),
         ({"weight_decay": -1}, ArgumentError, "weight_decay=-1"),
         ({"lr": 0.5, "weight_decay": 2.0}, ArgumentError, r"lr \* weight_decay = 1"),
         ({"kappa": "l9"}, ArgumentError, "kappa='l9'"),

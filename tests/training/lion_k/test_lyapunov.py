@@ -136,7 +136,7 @@ def test_without_decay_it_warns_and_h_is_that_of_hamiltonian_descent():
 
 def test_other_optimisers_and_losses_are_refused():
     x = nn.Parameter(torch.ones(2))
-    with pytest.raises(ArgumentTypeError, match="optimizer: got SGD"):
+    with pytest.raises(ArgumentTypeError, match="optimizer=SGD.*expected a LionK"):
         LyapunovMonitor(torch.optim.SGD([x]), lambda: x.sum())
     with pytest.raises(ArgumentTypeError, match="loss_fn: got float"):
         LyapunovMonitor(LionK([x]), 3.0)

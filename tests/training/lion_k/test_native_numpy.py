@@ -93,7 +93,7 @@ def test_a_tolerance_on_the_gap_ends_it_early_and_says_so():
         ({"steps": 0}, ArgumentError, "steps=0"),
         ({"x0": np.array([np.nan])}, NotFinite, "x0"),
         ({"grad": lambda x: np.ones(3)}, ShapeError, r"grad gave shape \(3,\)"),
-        ({"f": 3}, ArgumentTypeError, "f: got int"),
+        ({"f": 3}, ArgumentTypeError, "f=3: expected a function"),
         ({"grad": lambda x: x * np.nan}, NotFinite, "in step 0"),
         ({"lr": -1.0}, ArgumentError, "lr=-1"),
         ({"tol": -1}, ArgumentError, "tol=-1"),

@@ -71,7 +71,7 @@ def test_the_numpy_form_solves_ends_searches_and_takes_matrices():
         ({"jac_f": lambda w: xs}, ShapeError, "jac_f gave shape"),
         ({"grad_l": lambda z: z[0]}, ShapeError, "grad_l gave shape"),
         ({"theta0": [np.inf]}, NotFinite, "theta0"),
-        ({"f": 1}, ArgumentTypeError, "f: got int"),
+        ({"f": 1}, ArgumentTypeError, "f=1: expected a function"),
         ({"eta": -1}, ArgumentError, "eta=-1"),
         ({"steps": 0}, ArgumentError, "steps=0"),
         ({"eta": "linesearch"}, ArgumentError, "needs values"),

@@ -1,7 +1,7 @@
 """Other libraries' graph learners: DAGMA, gCastle's NOTEARS and GOLEM, causal-learn's GES.
 
-Each is one step that owns its loop. They have no count that could be charged, so a budget of
-evaluations does not limit them; one of seconds does, between steps only.
+Each is one step that owns its loop. They have no count that could be charged, so a run charges one
+evaluation for all of it; what limits them are their own settings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...core.budget import spend
 from ...core.checks import real, whole
 from ...core.errors import WrongProblem
 from ...core.problem import Method, Problem
@@ -90,6 +91,7 @@ class _Learner(Method):
 
     def step(self, problem: DAGLearning, state: LearnedGraph) -> LearnedGraph:
         """All of it."""
+        spend(evaluations=1)
         with _alone():
             np.random.seed(state.seed % 2**32)
             found = np.asarray(self.learn(problem, state.seed), dtype=np.float64)

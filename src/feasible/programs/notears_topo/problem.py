@@ -55,7 +55,7 @@ class DAGLearning(Cached, Problem):
     the penalty of `TopoSettings`. The violation "cycle" is the least t so that the
     edges with |W| > t are acyclic (only these are scored), "order" the edges that go against the
     answer's own order. One evaluation is one order whose score is looked at; solvers of other
-    libraries charge none and are limited by seconds.
+    libraries charge one for all that they do.
 
     Attributes:
         X: (n, d) data.
@@ -167,15 +167,6 @@ class DAGLearning(Cached, Problem):
         """The score of all edges along an order of the true graph."""
         place = np.argsort(topological_order(self.truth, self.covariance))
         return self._scorer.score(place[:, None] < place[None, :])
-
-    def present(self, answer: Any) -> Any:
-        """The weights of its edges that are at least the threshold."""
-        weights = answer.weights if isinstance(answer, Graph) else answer
-        return (
-            np.where(np.abs(weights) >= self.threshold, weights, 0.0)
-            if isinstance(weights, np.ndarray)
-            else weights
-        )
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The figures of the verdict as rows of text."""

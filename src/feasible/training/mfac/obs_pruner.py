@@ -269,7 +269,7 @@ class OBSPruner(Masks):
         *,
         per_sample: bool = False,
         skip: Sequence[nn.Module | str] = (),
-        folder: str | None = None,
+        folder: str | Path | None = None,
     ):
         super().__init__(model, skip)
         self.loss_fn, self.loader, self.per_sample, self.folder = (
