@@ -342,8 +342,8 @@ class ChebCB(Contextual):
         >>> for t in range(400):
         ...     c = t % 20 / 19
         ...     tuner.tell(50 + 40 * (c if tuner.ask(c) == 1.0 else 1 - c))
-        >>> [int(tuner.probabilities(c).argmax()) for c in (0.1, 0.9)]
-        [0, 1]
+        >>> tuple(int(tuner.probabilities(c).argmax()) for c in (0.1, 0.9))
+        (0, 1)
 
     Attributes:
         theta: (d, m) coefficients of each action's losses over N K, K the largest cost so far.
