@@ -59,6 +59,15 @@ def check(races: Mapping[str, Race]) -> list[Part]:
                 "<= 1" if peer in ("dagma", "castle-golem") else "reported",
             )
         )
+        if peer in ("dagma", "castle-golem"):
+            parts.append(
+                sampled(
+                    f"score of the search from one random order over that of {peer}, the same",
+                    {m: score[m] for m in ("topo-random", peer)},
+                    _ninety("topo-random", peer),
+                    "<= 1",
+                )
+            )
     if "dagma" in race.methods:
         worst = float((score["topo"] / score["dagma"]).max())
         kinds = np.array([c.name.startswith("er") for c in race.contests])

@@ -51,20 +51,11 @@ def _exchanges(covariance, order, scores):  # type: ignore[no-untyped-def]
         for j in range(d):
             base[i, j] = covariance[order[i], order[j]]
     rest = np.empty((d, d))
-    before = 0.0  # variances of the positions before a
-    after = np.empty(d + 1)  # of those from each position on
-    after[d] = 0.0
-    work = base.copy()
-    plain = np.empty(d)
-    for k in range(d):
-        plain[k] = work[k, k]
-        if not plain[k] > 0.0:
-            return False
-        for i in range(k + 1, d):
-            ratio = work[i, k] / plain[k]
-            for j in range(i, d):
-                work[i, j] -= ratio * work[j, k]
-                work[j, i] = work[i, j]
+    if not factorise(covariance, order, rest):
+        return False
+    plain = np.diag(rest) ** 2  # what is left of each variable, given those before it
+    before = 0.0  # the sum of these before a
+    after = np.zeros(d + 1)  # and from each position on
     for k in range(d - 1, -1, -1):
         after[k] = after[k + 1] + plain[k]
     between = np.empty(d)

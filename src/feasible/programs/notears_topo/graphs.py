@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
 
 def matrix(weights: Any, name: str = "weights") -> Float[np.ndarray, "d d"]:
@@ -168,8 +168,3 @@ def compare(weights: Float[np.ndarray, "d d"], truth: Float[np.ndarray, "d d"]) 
         float((edges - right.sum()) / edges) if edges else 0.0,
         float(right.sum() / trues) if trues else 1.0,
     )
-
-
-def adjacency(weights: Float[np.ndarray, "d d"]) -> Bool[np.ndarray, "d d"]:
-    """Which edges there are."""
-    return weights != 0

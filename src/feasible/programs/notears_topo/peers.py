@@ -32,6 +32,7 @@ def _alone() -> Iterator[None]:
     import torch
 
     kind, before = torch.get_default_dtype(), np.random.get_state()
+    silenced = logging.root.manager.disable
     with (
         torch.random.fork_rng(devices=[]),
         contextlib.redirect_stdout(io.StringIO()),
@@ -41,7 +42,7 @@ def _alone() -> Iterator[None]:
         try:
             yield
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(silenced)
             torch.set_default_dtype(kind)
             np.random.set_state(before)
 
@@ -93,7 +94,7 @@ class _Learner(Method):
         """All of it."""
         spend(evaluations=1)
         with _alone():
-            np.random.seed(state.seed % 2**32)
+            np.random.seed(state.seed)
             found = np.asarray(self.learn(problem, state.seed), dtype=np.float64)
         state.weights = without_cycles(np.nan_to_num(found))
         state.why = "the library's own end"

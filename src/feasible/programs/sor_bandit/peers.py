@@ -47,7 +47,7 @@ class SequencePeer(Method):
 
     def solved(self, problem: SystemSequence, a: Any, b: Any, x0: Any) -> Float[np.ndarray, " n"]:
         """Return the solution of one system, charging for it."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define solved(problem, a, b, x0)")
 
     def answer(self, problem: SystemSequence, state: PeerState) -> Solutions:
         """The solutions so far."""

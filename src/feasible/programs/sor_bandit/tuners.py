@@ -166,11 +166,11 @@ class Tuner:
 
     def _weights(self, context: float) -> Float[np.ndarray, " d"]:
         """Return the probability of each action."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define _weights(context)")
 
     def _learn(self, loss: float) -> None:
         """Learn the loss of the action that was asked for."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define _learn(loss)")
 
 
 @dataclass(init=False, eq=False, repr=False)

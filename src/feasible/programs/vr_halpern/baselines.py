@@ -103,7 +103,7 @@ class Baseline(Method):
 
     def iterate(self, problem: Inclusion, state: BaselineState) -> None:
         """Move the state in place."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define iterate(problem, state)")
 
     def answer(self, problem: Inclusion, state: BaselineState) -> Float[np.ndarray, " d"]:
         """The point of the least residual so far."""
