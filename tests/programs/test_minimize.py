@@ -42,6 +42,25 @@ def test_the_result_has_scipys_fields_and_the_judges_figures(method):
     assert found.nit > 0
 
 
+def test_watching_and_measuring_repeat_no_call_of_the_users_function():
+    def calls(**more):
+        points = []
+
+        def fun(x):
+            points.append(x.tobytes())
+            return (x - 1) @ (x - 1)
+
+        found = minimize(fun, [3.0, -2.0], method="SLSQP", **more)
+        return points, found
+
+    plain, found = calls()
+    watched, _ = calls(callback=lambda intermediate_result: None)
+    assert watched == plain
+    # at the answer: its value, then central differences once
+    assert len(plain) - found.nfev <= 1 + 2 * 2
+    assert found.jac == pytest.approx(np.zeros(2), abs=1e-5)
+
+
 def test_multipliers_are_stationary_with_scipys_signs():
     problem = hock_schittkowski("hs71")
     found = minimize(

@@ -65,6 +65,26 @@ class Rows:
         return vector(value, f"constraint '{self.name}'", self.size)
 
 
+def read_start(given: Any) -> Float[np.ndarray, " n"]:
+    """Return x0 as (n,) finite real numbers."""
+    if hasattr(given, "detach"):
+        given = given.detach().cpu().numpy()
+    try:
+        found = np.asarray(given)
+    except ValueError:
+        raise ShapeError("x0 is ragged, expected a vector") from None
+    if found.dtype.kind not in "fiub":
+        raise ArgumentTypeError(
+            f"x0 holds {found.dtype} values, expected real numbers (a complex variable is two)"
+        )
+    if found.ndim > 1 or not found.size:
+        raise ShapeError(f"x0 has shape {found.shape}, expected a vector of at least one number")
+    x0 = found.astype(np.float64).reshape(-1)
+    if not np.isfinite(x0).all():
+        raise NotFinite(f"x0[{int((~np.isfinite(x0)).argmax())}] is {x0[~np.isfinite(x0)][0]}")
+    return x0
+
+
 def read_bounds(
     given: Any, n: int, x0: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:

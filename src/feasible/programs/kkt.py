@@ -40,12 +40,14 @@ class Certificate:
     """What shows how far a point is from stationary.
 
     Attributes:
+        gradient: (n,) of f there.
         multipliers: (m,) of the rows: >= 0 at an upper limit, <= 0 at a lower one.
         of_bounds: (n,) of the variables, with the same signs.
         stationarity: max |g + J' y + z| / max(1, max |g|).
         slackness: max |multiplier_i slack_i| / max(1, max |g|).
     """
 
+    gradient: Float[np.ndarray, " n"]
     multipliers: Float[np.ndarray, " m"]
     of_bounds: Float[np.ndarray, " n"]
     stationarity: float
@@ -109,6 +111,7 @@ def certificate(
     z[fixed] = -(gradient + jacobian.T @ y)[fixed]
     scale = max(1.0, float(np.abs(gradient).max(initial=0.0)))
     return Certificate(
+        gradient,
         y,
         z,
         float(np.abs(left).max(initial=0.0)) / scale,

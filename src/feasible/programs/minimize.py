@@ -189,13 +189,12 @@ class _Watching(Trail):
 
 def _iterate(problem: Program, answer: Point) -> OptimizeResult:
     """Return what a callback sees."""
-    functions = problem.functions
-    c = functions.constraints(answer.x)
+    f, c = problem.known(answer.x)
     rows, outside = problem.missed(answer.x, c)
-    violations = {n: float(rows[p].max(initial=0.0)) for n, p in functions.slices.items()}
+    violations = {n: float(rows[p].max(initial=0.0)) for n, p in problem.functions.slices.items()}
     return OptimizeResult(
         x=answer.x.copy(),
-        fun=functions.value(answer.x),
+        fun=f,
         multipliers=_named(problem, answer.multipliers),
         violations=violations,
         maxcv=max([*violations.values(), float(outside.max(initial=0.0))]),
@@ -223,7 +222,7 @@ def _result(problem: Program, result: Any, seen: int) -> OptimizeResult:
     return OptimizeResult(
         x=x,
         fun=verdict.objective,
-        jac=None if found is None else problem.functions.gradient(x, verdict.objective),
+        jac=None if found is None else found.gradient,
         success=success,
         status=0 if success else 1 if verdict.feasible else 2,
         message=" ".join([result.stopped, *result.notes]),

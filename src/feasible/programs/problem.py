@@ -16,15 +16,15 @@ from scipy import sparse as sp
 
 from ..core.budget import Meter, Resource, active_meter, spend
 from ..core.checks import one_of, real
-from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, nearest
+from ..core.errors import ArgumentError, ArgumentTypeError, ShapeError, nearest
 from ..core.failure import users_own
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
-from .constraints import HOW, Rows, read_bounds, read_constraints
+from .constraints import HOW, Rows, read_bounds, read_constraints, read_start
 from .derivatives import RULES, differences, vector
 from .functions import Functions
-from .kkt import certificate
+from .kkt import Certificate, certificate
 from .point import Point
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Program(Problem):
         self.tolerance = real("tolerance", self.tolerance, least=0)
         if not callable(self.fun):
             raise ArgumentTypeError(f"fun is a {type(self.fun).__name__}, expected a function")
-        self.x0 = _start(self.x0)
+        self.x0 = read_start(self.x0)
         self.low, self.high = read_bounds(self.bounds, self.n, self.x0)
         self.x0 = np.clip(self.x0, self.low, self.high)
         self.rows = read_constraints(self.constraints, self.x0)
@@ -142,6 +142,7 @@ class Program(Problem):
         self.multipliers = self._warm(self.multipliers)
         self._notes: dict[bytes, Note] = {}
         self._when: tuple[Meter | None, int] = (None, -1)
+        self._certified: tuple[bytes, Certificate | None] = (b"", None)
 
     def _functions(self) -> Functions:
         """Read jac, hess and hessp."""
@@ -327,6 +328,16 @@ class Program(Problem):
         spend(hessian_products=1)
         return self.functions.product(x, v, sigma, y)
 
+    def known(self, x: Float[np.ndarray, " n"]) -> tuple[float, Float[np.ndarray, " m"]]:
+        """f(x) and c(x) for who only watches: what is remembered of x, else computed; uncharged."""
+        note = self._notes.get(np.ascontiguousarray(x, dtype=np.float64).tobytes())
+        f = None if note is None else note.f
+        c = None if note is None else note.c
+        return (
+            self.functions.value(x) if f is None else f,
+            self.functions.constraints(x) if c is None else c,
+        )
+
     # -- the judge ---------------------------------------------------------------------------------
 
     @cached_property
@@ -381,10 +392,22 @@ class Program(Problem):
         )
         return Verdict(f, violation, self.tolerance, residual, violations, metrics)
 
-    def certificate(self, x: Float[np.ndarray, " n"], f: float, c: Float[np.ndarray, " m"]) -> Any:
+    def certificate(
+        self, x: Float[np.ndarray, " n"], f: float, c: Float[np.ndarray, " m"]
+    ) -> Certificate | None:
         """The multipliers at x, where f and c have these values, and what they leave unexplained
-        (`kkt.Certificate`); None where a derivative is not finite. Nothing is charged.
+        (`kkt.Certificate`); None where a derivative is not finite. Nothing is charged, and the last
+        one is remembered: its differences are calls of the user's functions.
         """
+        key = x.tobytes()
+        if self._certified[0] != key:
+            self._certified = key, self._certificate(x, f, c)
+        return self._certified[1]
+
+    def _certificate(
+        self, x: Float[np.ndarray, " n"], f: float, c: Float[np.ndarray, " m"]
+    ) -> Certificate | None:
+        """The same, computed."""
         g = self.functions.gradient(x, f, "3-point")
         jacobian = self.functions.jacobian(x, c, "3-point")
         if not (np.isfinite(g).all() and np.isfinite(jacobian.data).all()):
@@ -462,26 +485,6 @@ class Program(Problem):
             "constraints": self.m,
             "equalities": int(self.equalities.sum()),
         }
-
-
-def _start(given: Any) -> Float[np.ndarray, " n"]:
-    """Return x0 as (n,) finite real numbers."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
-    try:
-        found = np.asarray(given)
-    except ValueError:
-        raise ShapeError("x0 is ragged, expected a vector") from None
-    if found.dtype.kind not in "fiub":
-        raise ArgumentTypeError(
-            f"x0 holds {found.dtype} values, expected real numbers (a complex variable is two)"
-        )
-    if found.ndim > 1 or not found.size:
-        raise ShapeError(f"x0 has shape {found.shape}, expected a vector of at least one number")
-    x0 = found.astype(np.float64).reshape(-1)
-    if not np.isfinite(x0).all():
-        raise NotFinite(f"x0[{int((~np.isfinite(x0)).argmax())}] is {x0[~np.isfinite(x0)][0]}")
-    return x0
 
 
 def _how(jac: Any) -> str:
