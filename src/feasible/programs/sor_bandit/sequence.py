@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from .settings import BanditSettings
@@ -18,7 +20,6 @@ from .solvers import MOST, SOLVERS, TOL, Relaxed
 from .tuners import Tuner
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
 
 ITERATIONS, SECONDS = "iterations", "seconds"
@@ -87,6 +88,8 @@ class SolverSequence:
         if context is not None and not callable(context):
             raise ArgumentTypeError(f"context={context!r:.60}: expected a function of (A, t)")
         self.context = context
+        if cost == SECONDS:  # compiled before the clock runs, or the first omega pays for it
+            SOLVERS[solver](np.ones((1, 1)), np.ones(1), None, 1.0, tol=self.tol, max_iter=1)
         if not isinstance(tuner, Tuner):
             settings = BanditSettings(solver=solver, tuner=tuner, omega=omega)
             if bounds is None and tuner in ("chebcb", "binned-tsallis"):
