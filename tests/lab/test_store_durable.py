@@ -111,10 +111,13 @@ def test_a_paid_evaluation_that_the_store_cannot_take_is_not_paid_again(
     assert kept.stat().st_mode & 0o777 == 0o600
     paid = [json.loads(line)["row"]["row"] for line in kept.read_text().splitlines()]
     assert paid
+    # a neighbour that was on its way when the store refused is ended, not paid: count what is there
+    with sqlite3.connect(db) as raw:
+        done = "SELECT count(*) FROM feasible_evaluations WHERE status = 0"
+        stored = raw.execute(done).fetchone()[0] + len(paid)
     accept(db)
     before = len(log.read_text().splitlines())
     result = feasible.solve(toy(counted), method, **call)
-    stored = 5 + len(paid)
     assert len(log.read_text().splitlines()) - before == 12 - stored
     assert any("paid evaluations that the store could not take" in n for n in result.notes)
     assert not kept.exists()
