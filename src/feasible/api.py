@@ -231,6 +231,8 @@ def _solve_stored(
     row = where.find_run(name) if name is not None else None
     threads = spec["options"]["threads"]
     if row is None:
+        method.check_installed()  # before the store knows of a run
+        method.check_problem(problem)
         spec["options"]["threads"] = threads or THREADS
         row = where.create_run(
             kind="solve",

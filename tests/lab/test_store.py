@@ -17,6 +17,7 @@ from store_kit import new_run, one_row
 
 import feasible
 from feasible.core import errors
+from feasible.core.registry import load_method
 from feasible.lab import database as store_module
 from feasible.lab.schema import HEAD, VERSION_TABLE
 from feasible.lab.store import Store, StoreWarning
@@ -228,6 +229,23 @@ def test_a_run_on_a_full_disk_fails_with_the_store_error_and_resumes(db, monkeyp
     monkeypatch.undo()
     again = feasible.solve(toy(), "random-search", budget=400, store=str(db), name="r")
     same(again, feasible.solve(toy(), "random-search", budget=400))
+
+
+def test_what_cannot_begin_leaves_no_run_in_the_store(db, monkeypatch):
+    from feasible.core import extras
+    from feasible.lab.study import Study
+
+    monkeypatch.setattr(extras, "find_spec", lambda module: None)
+    wrong = "sinkhorn-newton"
+    with pytest.raises(errors.MissingExtra, match="cma"):
+        feasible.solve(toy(), "cma-es", budget=5, store=str(db))
+    monkeypatch.undo()
+    with pytest.raises(errors.WrongProblem):
+        feasible.solve(toy(), wrong, budget={"steps": 5}, store=str(db))
+    with Store(db) as store:
+        with pytest.raises(errors.WrongProblem):
+            Study.create(store, toy(), load_method(wrong), feasible.Budget(evaluations=5))
+        assert store.runs() == []
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])

@@ -104,8 +104,12 @@ class Study:
         Raises:
             BudgetError: The budget limits nothing that handing out an experiment takes.
             ArgumentError: The problem has no experiments that could be handed out.
+            WrongProblem: The method does not solve the problem.
+            MissingExtra: The method needs a package that is missing.
             StoreError: The name is taken.
         """
+        method.check_installed()
+        method.check_problem(problem)
         units = _experiments(problem).reserves(budget)
         if not any(r in budget for r in units):
             raise BudgetError(f"budget {budget}: a study is limited by evaluations (or checks)")
