@@ -115,6 +115,10 @@ IDLE: dict[tuple[str, str], str] = {
     ("Extragradient", "tol"): "not reached within 20,000 components",
     ("AnchoredExtragradient", "tol"): "not reached within 20,000 components",
     ("ForwardBackward", "tol"): "not reached within 20,000 components",
+    ("GNS", "gamma_min"): "no gamma falls so far",
+    ("SuperUniversal", "metric"): "the problem's own metric is the identity",
+    ("CubicNewton", "metric"): "the problem's own metric is the identity",
+    ("CubicNewton", "max_search"): "the first model bounds f in each iteration",
     ("RAP", "timed"): "read in a run with a budget of seconds only",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

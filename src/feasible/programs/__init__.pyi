@@ -1,4 +1,13 @@
 from .forms import from_casadi as from_casadi, from_torch as from_torch
+from .gradient_normalized_smoothness import (
+    GNS as GNS,
+    GNSLogisticRegression as GNSLogisticRegression,
+    LowRank as LowRank,
+    RankOne as RankOne,
+    SmoothProgram as SmoothProgram,
+    gns as gns,
+    gns_minimize as gns_minimize,
+)
 from .instances import hock_schittkowski as hock_schittkowski, s2mpj as s2mpj
 from .kkt import Certificate as Certificate, certificate as certificate
 from .minimize import minimize as minimize

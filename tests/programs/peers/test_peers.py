@@ -13,7 +13,10 @@ from feasible.core.registry import methods
 from feasible.programs import Program
 from feasible.programs.instances import hock_schittkowski
 
-NAMES = sorted(e.name for e in methods().values() if e.solves == "Program" and e.peer)
+PEERS = [e for e in methods().values() if e.solves == "Program" and e.peer]
+NAMES = sorted(e.name for e in PEERS if e.example == "hs71")
+FREE = sorted(e.name for e in PEERS if e.example != "hs71")
+"""Those that take no constraints."""
 DERIVATIVES = [n for n in NAMES if n != "scipy-cobyqa"]
 
 
@@ -51,6 +54,50 @@ def test_each_solves_a_small_program(name):
     assert result.verdict.feasible
     assert result.verdict.residual < 1e-4
     assert len(result.trail) > 2  # what it offers on its way is judged
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_each_without_constraints_solves_a_smooth_program_and_refuses_others(name):
+    smooth = Program(optimize.rosen, [-1.2, 1.0], optimize.rosen_der, optimize.rosen_hess)
+    result = feasible.solve(smooth, name, budget={"evaluations": 500})
+    assert result.verdict.objective < 1e-12
+    assert result.verdict.residual < 1e-6
+    assert len(result.trail) > 2
+    with pytest.raises(feasible.errors.WrongProblem, match="has the constraint 'zero'"):
+        feasible.solve("hs71", name, budget={"evaluations": 500})
+
+
+def test_of_those_without_constraints_one_takes_bounds():
+    bounded = {"x0": [-1.2, 0.5], "jac": optimize.rosen_der, "bounds": [(None, 0.8)] * 2}
+    result = feasible.solve(Program(optimize.rosen, **bounded), "scipy-l-bfgs-b", budget=500)
+    assert result.answer.x == pytest.approx([0.8, 0.64], abs=1e-5)
+    with pytest.raises(feasible.errors.WrongProblem, match="has bounds"):
+        feasible.solve(Program(optimize.rosen, **bounded), "scipy-newton-cg", budget=500)
+
+
+@pytest.mark.parametrize("method", ["trust-exact", "trust-ncg", "Newton-CG", "L-BFGS-B"])
+def test_scipy_sees_the_points_of_a_smooth_program_that_it_would_see_directly(method, monkeypatch):
+    through: list[np.ndarray] = []
+    direct: list[np.ndarray] = []
+
+    def noting(seen):
+        return lambda x: (seen.append(x.copy()), optimize.rosen(x))[1]
+
+    derivatives = {"jac": optimize.rosen_der}
+    if method == "trust-exact":
+        derivatives["hess"] = optimize.rosen_hess
+    elif method != "L-BFGS-B":
+        derivatives["hessp"] = optimize.rosen_hess_prod
+    problem = Program(noting(through), [-1.2, 1.0, 0.5], **derivatives)
+    monkeypatch.setattr(Program, "judge", lambda self, answer: feasible.Verdict(0.0))
+    solver = f"scipy-{method.lower()}"
+    feasible.solve(problem, solver, budget={"evaluations": 5000})
+    options = feasible.core.registry.load_method(solver).options()
+    optimize.minimize(
+        noting(direct), [-1.2, 1.0, 0.5], method=method, options=options, **derivatives
+    )
+    assert len(distinct(through)) > 5
+    assert distinct(through) == distinct(direct)
 
 
 @pytest.mark.parametrize("method", ["SLSQP", "trust-constr", "COBYQA"])

@@ -6,4 +6,10 @@ from .scipy import (
     ScipySLSQP as ScipySLSQP,
     ScipyTrustConstr as ScipyTrustConstr,
 )
+from .unconstrained import (
+    ScipyLBFGSB as ScipyLBFGSB,
+    ScipyNewtonCG as ScipyNewtonCG,
+    ScipyTrustExact as ScipyTrustExact,
+    ScipyTrustNCG as ScipyTrustNCG,
+)
 from .uno import Uno as Uno
