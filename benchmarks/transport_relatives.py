@@ -48,16 +48,17 @@ def grown(solve, error, start: int = 50) -> tuple[float, float]:
     A peer's own stopping rule is another one for each, so each is given as many iterations as it
     needs, and only the last run is timed.
     """
-    iterations = start
+    iterations, before = start, np.nan
     while True:
         solve(iterations)  # compiled, warm
         begun = time.perf_counter()
         found = solve(iterations)
         seconds = time.perf_counter() - begun
         reached = error(found)
-        if reached <= TOL or seconds > CENSORED / 2 or not np.isfinite(reached):
+        ended = reached == before  # it stops by itself, short of TOL
+        if reached <= TOL or ended or seconds > CENSORED / 2 or not np.isfinite(reached):
             return (seconds if reached <= TOL else max(seconds, CENSORED)), reached
-        iterations *= 2
+        iterations, before = 2 * iterations, reached
 
 
 def ott_unbalanced(a, b, cost, reg, reg_m):
