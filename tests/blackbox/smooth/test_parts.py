@@ -122,6 +122,15 @@ def test_the_damped_update_meets_the_secant_equation_and_stays_positive():
     np.testing.assert_allclose(s @ damped @ s, 0.2 * s @ s)
 
 
+def test_negative_curvature_again_and_again_leaves_the_curvature_definite():
+    rng, B = np.random.default_rng(100), 1e-5 * np.eye(4)
+    saddle = np.diag([1e6, 1e4, -1e6, 1.0])
+    for _ in range(200):
+        s = rng.standard_normal(4)
+        B = bfgs(B, s, saddle @ s)
+        assert np.linalg.eigvalsh(B)[0] > 0
+
+
 @pytest.mark.parametrize("condition", [1.0, 1e6])
 def test_the_local_search_meets_a_quadratic_function_to_the_last_digits(condition):
     told = Told(bowl(condition), [(0, 1)] * 4)

@@ -57,6 +57,8 @@ RISE = 1e-12 * 2**52
 """What the model rises by along a difference, twice, in units of the values' resolution."""
 NOTHING = 1e-13 * 2**52
 """Gain that counts as none, in units of the values' resolution."""
+LEAST = 1e-14
+"""Least eigenvalue of B, in units of the largest."""
 WALL = 2e-4
 """Distance from a bound within which differences go along the own axis, inwards."""
 BACK = 0.1
@@ -276,17 +278,27 @@ def bfgs(
 ) -> Float[np.ndarray, "k k"]:
     """Powell's damped update, after which s'B s is at least a fifth of what it was.
 
+    Where the curvature along s is negative several times in a row, damping drives the eigenvalues
+    of B apart until rounding makes B indefinite; so none is left below 1e-14 of the largest.
+
     References:
         Nocedal and Wright (2006), procedure 18.2.
     """
     Bs = B @ s
     sBs, sy = float(s @ Bs), float(s @ y)
     if not (sBs > 0 and math.isfinite(sy)):
-        return B
+        return definite(B)
     share = 1.0 if sy >= 0.2 * sBs else 0.8 * sBs / (sBs - sy)
     r = share * y + (1 - share) * Bs
     new = B - np.outer(Bs, Bs) / sBs + np.outer(r, r) / (s @ r)
-    return new if np.isfinite(new).all() else B
+    return definite(new) if np.isfinite(new).all() else definite(B)
+
+
+def definite(B: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Lift the eigenvalues that are below 1e-14 of the largest to that."""
+    w, V = np.linalg.eigh(B)
+    least = LEAST * w[-1]
+    return B if w[0] >= least or not least > 0 else (V * np.maximum(w, least)) @ V.T
 
 
 # -- the step --------------------------------------------------------------------------------------
@@ -397,13 +409,13 @@ def second_order(ground: Ground, s: LocalState, here: Trial) -> Trial | None:
 
 def along(ground: Ground, s: LocalState, found: Trial) -> Trial:
     """Follow the parabola along p to its minimum: once back, or farther while that lies ahead, the
-    first step with more care. Raises Wanted.
+    first step with more care and to LONGER times its length at most. Raises Wanted.
     """
-    now = merit(ground, s, s.f, s.c)
+    now, most = merit(ground, s, s.f, s.c), math.inf if s.steps else LONGER
     near, far = LINE if s.steps else (0.95, 1.05)
     for i in range(6):
         bend = 2 * (found.merit - now - found.t * s.slope) / found.t**2
-        t = min(-s.slope / bend if bend > 0 else math.inf, 4 * found.t)
+        t = min(-s.slope / bend if bend > 0 else math.inf, 4 * found.t, most)
         u = ground.cube.clip(s.u + t * s.p)
         if near * found.t < t < far * found.t or np.abs(u - found.u).max() < 1e-12:
             break
