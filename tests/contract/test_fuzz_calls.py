@@ -14,7 +14,7 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import blackbox, training, transport
+from feasible import blackbox, programs, training, transport
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
@@ -70,6 +70,7 @@ RESULTS = {
     "Barycenter",
     "BottleneckSettings",
     "Calibration",
+    "Certificate",
     "ClusteringSettings",
     "CodeSettings",
     "Comparison",
@@ -79,6 +80,7 @@ RESULTS = {
     "DoGSettings",
     "EntropyCoupling",
     "EstimateWarning",
+    "Graph",
     "Groups",
     "HESSOSettings",
     "HorizonWarning",
@@ -89,6 +91,7 @@ RESULTS = {
     "PFN",
     "PFNModel",
     "Phi",
+    "Point",
     "Potentials",
     "Proposals",
     "Routing",
@@ -98,6 +101,7 @@ RESULTS = {
     "SparseOTSettings",
     "SparsePlan",
     "SurrogateSettings",
+    "TopoSettings",
     "Trained",
     "UnbalancedCoupling",
     "ZIG",
@@ -106,7 +110,9 @@ RESULTS = {
 trained network."""
 
 
-@pytest.mark.parametrize("room", [blackbox, training, transport], ids=lambda r: r.__name__)
+@pytest.mark.parametrize(
+    "room", [blackbox, programs, training, transport], ids=lambda r: r.__name__
+)
 def test_every_public_callable_is_tried(room):
     tried = {re.split(r"[ .]", name)[0] for name in CALLS}
     for name in set(room.__all__) - tried - RESULTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calls_blackbox
+import calls_programs
 import calls_runs
 import calls_training
 import calls_transport
@@ -13,4 +14,5 @@ CALLS: Calls = {
     **calls_blackbox.CALLS,
     **calls_transport.CALLS,
     **calls_training.CALLS,
+    **calls_programs.CALLS,
 }

@@ -60,8 +60,17 @@ def test_what_casadi_does_not_know_is_refused():
         from_casadi({"x": x, "f": x, "h": x})
     with pytest.raises(feasible.errors.ArgumentError, match="p="):
         hs71_casadi(p=None)
-    with pytest.raises(feasible.errors.BoundsError, match="limits of g cross"):
+    with pytest.raises(feasible.errors.BoundsError, match="lbg, ubg cross"):
         hs71_casadi(lbg=[1, 0], ubg=[0, 0])
+
+
+def test_casadis_parameters_need_as_many_values():
+    x, p = casadi.SX.sym("x"), casadi.SX.sym("p", 2)
+    nlp = {"x": x, "f": (x - p[0]) ** 2 + p[1], "p": p}
+    assert from_casadi(nlp, p=[3.0, 1.0]).objective(np.ones(1)) == 5
+    for bad, error in (([1.0, 2.0, 3.0], feasible.errors.ShapeError), ("text", ValueError)):
+        with pytest.raises(error, match=r"\bp\b"):
+            from_casadi(nlp, p=bad)
 
 
 def test_two_constraints_of_one_name_and_what_is_no_function_are_refused():

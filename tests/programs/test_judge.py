@@ -100,6 +100,26 @@ def test_dependent_gradients_have_multipliers_too():
     assert verdict.residual < 1e-7
 
 
+def test_multipliers_are_asked_for_with_sizes_that_fit_and_finite_numbers():
+    given = {
+        "gradient": [1.0, 0.0],
+        "jacobian": sp.csr_array([[2.0, 0.0]]),
+        "values": [1.0],
+        "limits": ([0.0], [1.0]),
+        "x": [0.5, 0.0],
+        "bounds": ([-1.0, -1.0], [1.0, 1.0]),
+    }
+    for changed, said in (
+        ({"gradient": [1.0]}, r"gradient has shape \(1,\), expected \(2,\)"),
+        ({"limits": ([0.0, 0.0], [1.0, 1.0])}, "limits has shape"),
+        ({"bounds": ([-1.0], [1.0])}, "bounds has shape"),
+        ({"gradient": [np.nan, 0.0]}, "gradient has a NaN"),
+        ({"jacobian": np.ones((1, 2))}, "jacobian="),
+    ):
+        with pytest.raises(feasible.errors.FeasibleError, match=said):
+            certificate(**{**given, **changed})
+
+
 def test_sparse_and_dense_multipliers_agree(monkeypatch):
     rng = np.random.default_rng(0)
     n, m = 12, 6

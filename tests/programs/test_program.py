@@ -145,6 +145,14 @@ def test_the_start_is_moved_into_the_bounds_and_integers_are_numbers():
     assert problem.x0.tolist() == [5.0, 1.0]
 
 
+def test_arguments_that_are_no_tuple_are_one_argument_as_in_scipy():
+    def shifted(x, at):
+        return (x - at) @ (x - at)
+
+    assert Program(shifted, [1.0, 2.0], args=np.array([1.0, 0.0])).objective(np.ones(2)) == 1
+    assert Program(shifted, [1.0, 2.0], args=(3.0,)).objective(np.ones(2)) == 8
+
+
 def test_multipliers_begin_by_name_or_as_a_vector():
     assert disc(multipliers={"circle": 0.5}).multipliers.tolist() == [0.5]
     assert disc(multipliers=[0.25]).multipliers.tolist() == [0.25]
@@ -198,6 +206,10 @@ def test_a_derivative_of_the_wrong_shape_or_kind_is_refused_where_it_is_asked_fo
         wrong.jacobian(wrong.x0)
     with pytest.raises(errors.ArgumentTypeError, match="fun returned complex128"):
         Program(lambda x: 1j * x[0], [1.0]).objective(np.ones(1))
+    alone = Program(lambda x: x @ x, [1.0], jac=True)
+    for asked in (alone.objective, alone.gradient):
+        with pytest.raises(errors.ArgumentTypeError, match="jac=True it is to return its value"):
+            asked(np.ones(1))
     with pytest.raises(errors.ShapeError, match="fun returned 2 numbers"):
         Program(lambda x: x, [1.0, 2.0]).objective(np.ones(2))
 

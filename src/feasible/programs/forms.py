@@ -9,7 +9,9 @@ import numpy as np
 from scipy import sparse as sp
 from scipy.optimize import Bounds, NonlinearConstraint
 
-from ..core.errors import ArgumentError, ArgumentTypeError, nearest
+from ..core.annotations import checked
+from ..core.checks import naming
+from ..core.errors import ArgumentError, ArgumentTypeError, ShapeError, nearest
 from ..core.extras import check_module
 from .constraints import limits
 from .problem import Program
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+@checked
 def from_casadi(
     nlp: Mapping[str, Any],
     x0: Any = 0.0,
@@ -47,7 +50,8 @@ def from_casadi(
 
     Raises:
         MissingExtra: casadi is not installed.
-        ArgumentError: A key that casadi does not know, no "x" or no "f".
+        ArgumentError: A key that casadi does not know, no "x" or no "f", parameters without values.
+        ShapeError: More or fewer values than there are parameters.
     """
     check_module("casadi", "from_casadi")
     import casadi
@@ -65,7 +69,10 @@ def from_casadi(
     n, m = int(x.numel()), int(g.numel())
     if given.numel() and p is None:
         raise ArgumentError("nlp has parameters 'p', but no values were given: p=...")
-    values = casadi.DM(0, 1) if p is None else casadi.DM(p)
+    with naming("p"):
+        values = casadi.DM(0, 1) if p is None else casadi.DM(np.array(p, dtype=float))
+    if values.numel() != given.numel() and (values.numel() != 1 or not given.numel()):
+        raise ShapeError(f"p holds {values.numel()} numbers, expected {given.numel()}")
     y = type(x).sym("y", m)
 
     def function(expression: Any, *inputs: Any) -> Callable[..., Any]:
@@ -82,7 +89,7 @@ def from_casadi(
 
     value, constraints = dense(f), {}
     if m:
-        low, high = limits(lbg, ubg, m, "limits of g")
+        low, high = limits(lbg, ubg, m, "lbg, ubg")
         hessian = matrix(casadi.hessian(casadi.dot(y, g), x)[0], y)
         rows = NonlinearConstraint(dense(g), low, high, matrix(casadi.jacobian(g, x)), hessian)
         constraints["g"] = rows
@@ -91,13 +98,14 @@ def from_casadi(
         np.broadcast_to(np.asarray(x0), n) if np.ndim(x0) == 0 else x0,
         jac=dense(casadi.gradient(f, x)),
         hess=matrix(casadi.hessian(f, x)[0]),
-        bounds=Bounds(*limits(lbx, ubx, n, "bounds", "variable")),
+        bounds=Bounds(*limits(lbx, ubx, n, "lbx, ubx", "variable")),
         constraints=constraints,
         multipliers=None if lam_g0 is None or not m else lam_g0,
         **more,
     )
 
 
+@checked
 def from_torch(
     fun: Callable[[Any], Any],
     x0: Any,
@@ -122,10 +130,10 @@ def from_torch(
         ArgumentError: Two constraints have one name.
     """
     constraints = {}
-    for given, low in ((equal or {}, 0.0), (at_most or {}, -np.inf)):
-        for name, one in given.items():
+    for kind, given, low in (("equal", equal, 0.0), ("at_most", at_most, -np.inf)):
+        for name, one in (given or {}).items():
             if not callable(one):
-                raise ArgumentTypeError(f"constraint '{name}' is no function")
+                raise ArgumentTypeError(f"{kind}: constraint '{name}' is no function")
             if name in constraints:
                 raise ArgumentError(f"two constraints have the name '{name}'")
             constraints[name] = NonlinearConstraint(one, low, 0.0, jac="torch")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse as sp
 
-from ..core.errors import EvaluationFailed
+from ..core.checks import shown
+from ..core.errors import ArgumentTypeError, EvaluationFailed
 from .constraints import Rows
 from .derivatives import (
     RULES,
@@ -127,7 +128,7 @@ class Functions:
         try:
             value = torch_value(self.f, x) if self.g == "torch" else self.f(x.copy())
             if self.both:
-                value = value[0]
+                value = _pair(value)[0]
         except (ArithmeticError, EvaluationFailed):
             return np.nan
         if type(value) is float:
@@ -158,7 +159,10 @@ class Functions:
         try:
             if self.g == "torch":
                 return torch_jacobian(self.f, x, None)
-            given = self.f(x.copy())[1] if self.both else self.g(x.copy())  # type: ignore[operator]
+            if self.both:
+                given = _pair(self.f(x.copy()))[1]
+            else:
+                given = self.g(x.copy())  # type: ignore[operator]
         except (ArithmeticError, EvaluationFailed):
             return np.full(self.n, np.nan)
         return vector(given, "jac", self.n)
@@ -239,6 +243,15 @@ class Functions:
                 total = total + torch_product(rows.fun, x, y[self.slices[rows.name]], v)
             return total
         return self.hessian(x, sigma, y) @ v
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    """Return f and its gradient of what a function gave that jac=True says to give both."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ArgumentTypeError(
+            f"fun returned {shown(value)}: with jac=True it is to return its value and its gradient"
+        )
+    return value[0], value[1]
 
 
 def _seen(found: list[sp.csr_array]) -> sp.csr_array:

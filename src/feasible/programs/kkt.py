@@ -24,6 +24,9 @@ import numpy as np
 from scipy import linalg, optimize, sparse as sp
 from scipy.sparse.linalg import spsolve as sparse_solve
 
+from ..core.annotations import checked
+from ..core.errors import NotFinite, ShapeError
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -59,6 +62,7 @@ class Certificate:
         return max(self.stationarity, self.slackness)
 
 
+@checked
 def certificate(
     gradient: Float[np.ndarray, " n"],
     jacobian: sp.csr_array,
@@ -76,9 +80,27 @@ def certificate(
         limits: (m,) low and (m,) high; equal for an equality.
         x: (n,) where.
         bounds: (n,) xl and (n,) xu.
+
+    Raises:
+        ShapeError: Sizes that do not fit.
+        NotFinite: A NaN or an infinity in a value or a derivative.
     """
+    gradient, values, x = (np.asarray(v, dtype=float) for v in (gradient, values, x))
+    (low, high), bounds = (
+        tuple(np.asarray(v, dtype=float) for v in pair) for pair in (limits, bounds)
+    )
     n, m = len(x), len(values)
-    low, high = limits
+    for name, of, size in (
+        ("gradient", (gradient,), (n,)),
+        ("jacobian", (jacobian,), (m, n)),
+        ("limits", (low, high), (m,)),
+        ("bounds", bounds, (n,)),
+    ):
+        if any(v.shape != size for v in of):
+            raise ShapeError(f"{name} has shape {of[0].shape}, expected {size}")
+    for name, finite in (("gradient", gradient), ("jacobian", jacobian.data), ("values", values)):
+        if not np.isfinite(finite).all():
+            raise NotFinite(f"{name} has a NaN or an infinity: expected finite numbers")
     fixed = bounds[0] == bounds[1]
     free = np.flatnonzero(~fixed)
     equal = np.flatnonzero(low == high)

@@ -10,9 +10,10 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from ..core.active import Trail
+from ..core.annotations import checked
 from ..core.budget import Budget, Meter
 from ..core.checks import whole
-from ..core.errors import ArgumentError, ArgumentTypeError, GoalReached, UnknownName, WrongProblem
+from ..core.errors import ArgumentError, GoalReached, UnknownName, WrongProblem
 from ..core.failure import users_own
 from ..core.problem import Method
 from ..core.registry import configure, default_method, load_method, methods
@@ -37,10 +38,11 @@ ENDLESS = 10**15
 """Steps that no method makes."""
 
 
+@checked
 def minimize(
     fun: Callable[..., Any],
     x0: Any,
-    args: tuple[Any, ...] = (),
+    args: Any = (),
     method: str | Method | None = None,
     jac: Any = None,
     hess: Any = None,
@@ -98,8 +100,6 @@ def minimize(
         >>> found.x.round(4).tolist(), found.multipliers["circle"].round(4).tolist()
         ([-1.0, -1.0], [0.5])
     """
-    if callback is not None and not callable(callback):
-        raise ArgumentTypeError(f"callback is a {type(callback).__name__}, expected a function")
     problem = Program(
         fun,
         x0,

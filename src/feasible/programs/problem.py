@@ -83,7 +83,7 @@ class Program(Problem):
             sequence of these, or a mapping of names to them. jac may be "torch" here too.
         multipliers: Where multipliers begin: (m,) or by name; None: 0. f + multipliers . c is the
             Lagrangian.
-        args: Further arguments of fun, jac, hess and hessp.
+        args: Further arguments of fun, jac, hess and hessp; what is no tuple is one argument.
         tolerance: Scaled violation up to which a point counts as feasible.
 
     Raises:
@@ -112,7 +112,7 @@ class Program(Problem):
     bounds: Any = None
     constraints: Any = None
     multipliers: Any = None
-    args: tuple[Any, ...] = ()
+    args: Any = ()
     name: str = "program"
     tolerance: float = 1e-6
     best_known: float | None = None
@@ -146,7 +146,8 @@ class Program(Problem):
 
     def _functions(self) -> Functions:
         """Read jac, hess and hessp."""
-        args, given, jac = tuple(self.args), self.fun, self.jac
+        args = self.args if isinstance(self.args, tuple) else (self.args,)
+        given, jac = self.fun, self.jac
         for name, one in (("jac", jac), ("hess", self.hess), ("hessp", self.hessp)):
             if not (one is None or callable(one) or isinstance(one, (str, bool))):
                 raise ArgumentTypeError(f"{name} is a {type(one).__name__}, expected a function")

@@ -27,6 +27,16 @@ def test_condats_projection_is_that_by_sorting(y, radius):
     np.testing.assert_allclose(found, by_sorting(y, radius), atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1e7, 1e16, 1e300])
+def test_entries_beside_which_the_radius_is_small_are_projected_from_the_largest(size):
+    away = [0.2, 0.0, -3.0, -0.1]
+    y = size * np.array([1.0, 1.0, -1.0, 0.5]) + (away if size < 1e15 else 0)
+    near = y - y.max()
+    np.testing.assert_allclose(project_simplex(y), by_sorting(near, 1.0), rtol=0, atol=1e-9)
+    assert project_simplex([-size]).tolist() == [1.0]
+    assert project_simplex([-size, size]).tolist() == [0.0, 1.0]
+
+
 @given(vectors, st.floats(-2e3, 2e3))
 def test_newtons_threshold_is_the_same_from_any_guess(y, guess):
     theta = threshold(y, guess)

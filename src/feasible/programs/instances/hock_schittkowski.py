@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import NonlinearConstraint
 
+from ...core.annotations import checked
+from ...core.errors import UnknownName, nearest
 from ..problem import Program
 from .polynomial import Polynomial, variables
 
@@ -199,12 +201,18 @@ CASES: dict[str, Case] = {
 """Name -> the program."""
 
 
+@checked
 def hock_schittkowski(name: str) -> Program:
     """A small program of the literature with exact first and second derivatives.
 
     Args:
         name: A key of `CASES`, such as "hs71".
+
+    Raises:
+        UnknownName: There is no such program.
     """
+    if name not in CASES:
+        raise UnknownName(f"name={name!r}: {nearest(name, CASES)}")
     case = CASES[name]
     n = len(case.x0)
     f = _Smooth([case.objective(*variables(n))])

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
+from ...core.annotations import checked
 from ...core.errors import UnknownName
 from ...core.extras import check_module
 from ..problem import Program
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+@checked
 def s2mpj(name: str, second_derivatives: bool = True) -> Program:
     """A problem of the collection with its exact derivatives.
 
@@ -46,7 +48,7 @@ def s2mpj(name: str, second_derivatives: bool = True) -> Program:
         try:
             found = s2mpj_load(name)
         except ModuleNotFoundError as error:
-            raise UnknownName(f"S2MPJ has no problem '{name}'") from error
+            raise UnknownName(f"name={name!r}: S2MPJ has no problem of that name") from error
 
     def second(hessians: Any) -> Any:
         return _weighted(hessians) if second_derivatives else None

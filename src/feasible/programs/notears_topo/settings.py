@@ -13,6 +13,8 @@ LOSSES = ("l2", "logl2")
 OPTIMIZERS = ("lbfgs", "adam")
 PENALTY = {"linear": 0.0, "logistic": 1e-3, "neural": 0.01}
 """l1 penalty of each model where none is named; the networks' is the authors'."""
+MOST_STARTS, MOST_UNITS = 100_000, 100_000
+"""First orders are drawn, and networks made, before a search begins: more would not fit memory."""
 ALL_PAIRS = 300
 """Variables up to which "auto" takes every pair of a linear model into the small set."""
 
@@ -63,7 +65,7 @@ class SearchSettings:
             else:
                 whole(name, size, least=1)
         whole("n_large", self.n_large, least=0)
-        whole("n_starts", self.n_starts, least=0)
+        whole("n_starts", self.n_starts, least=0, most=MOST_STARTS)
         real("xi", self.xi, least=0.0)
         real("ridge", self.ridge, least=0.0)
         if self.l1 is not None:
@@ -116,7 +118,7 @@ class TopoSettings(SearchSettings, TrainingSettings):
         SearchSettings.__post_init__(self)
         TrainingSettings.__post_init__(self)
         check_score(self.model, self.loss)
-        whole("hidden", self.hidden, least=1)
+        whole("hidden", self.hidden, least=1, most=MOST_UNITS)
         if self.xi > 0.0 and self.model == "neural":
             raise ArgumentError(f"xi={self.xi:g} is for linear and logistic models, expected 0")
 

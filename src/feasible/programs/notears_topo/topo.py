@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import generator
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from .graphs import matrix, permutation
@@ -140,6 +141,7 @@ def first_orders(
     return np.stack([first, *others]).astype(np.int64)
 
 
+@checked
 def topo(
     X: Any = None,
     *,

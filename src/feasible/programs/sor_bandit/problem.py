@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import Resource, active_meter
-from ...core.checks import flag, real, whole
+from ...core.checks import flag, floats, real, whole
 from ...core.errors import ArgumentError, BudgetExhausted, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from .solvers import MOST, PASSES, RHS, SOLVERS, TOL, Relaxed
+from .solvers import MOST, MOST_ITERATIONS, PASSES, RHS, SOLVERS, TOL, Relaxed
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -91,9 +91,9 @@ class SystemSequence(Problem):
     def __post_init__(self) -> None:
         self.count = whole("count", self.count, least=1)
         self.tol = real("tol", self.tol, above=0)
-        self.max_iter = whole("max_iter", self.max_iter, least=1)
+        self.max_iter = whole("max_iter", self.max_iter, least=1, most=MOST_ITERATIONS)
         self.warm = flag("warm", self.warm)
-        self.start = np.asarray(self.start, dtype=float)
+        self.start = floats("start", self.start)
         if self.start.ndim != 1 or not len(self.start):
             raise ShapeError(f"start has shape {self.start.shape}: expected (n,), n >= 1")
         if self.context is not None and self.bounds is None:
@@ -152,7 +152,7 @@ class SystemSequence(Problem):
         Raises:
             ShapeError: More than T of them, or vectors of another size.
         """
-        x = np.asarray(answer.x if isinstance(answer, Solutions) else answer, dtype=float)
+        x = floats("answer", answer.x if isinstance(answer, Solutions) else answer)
         if x.ndim != 2 or x.shape[1] != len(self.start) or len(x) > self.count:
             raise ShapeError(
                 f"answer has shape {x.shape}: expected (t, {len(self.start)}), t <= {self.count}"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ...core.checks import one_of, real, whole
+from ...core.checks import naming, one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from .settings import BanditSettings
-from .solvers import MOST, SOLVERS, TOL, Relaxed
+from .solvers import MOST, MOST_ITERATIONS, SOLVERS, TOL, Relaxed
 from .tuners import Tuner
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class SolverSequence:
     ) -> None:
         self.solver = one_of("solver", solver, SOLVERS)
         self.cost = one_of("cost", cost, (ITERATIONS, SECONDS))
-        self.tol, self.max_iter = real("tol", tol, above=0), whole("max_iter", max_iter, least=1)
+        self.tol = real("tol", tol, above=0)
+        self.max_iter = whole("max_iter", max_iter, least=1, most=MOST_ITERATIONS)
         if context is not None and not callable(context):
             raise ArgumentTypeError(f"context={context!r:.60}: expected a function of (A, t)")
         self.context = context
@@ -153,8 +154,9 @@ class SolverSequence:
 
     def load_state_dict(self, state: dict[str, Any]) -> Self:
         """Go on from what `state_dict` returned."""
-        self.tuner.load_state_dict(state["tuner"])
-        self.omegas, self.iterations = list(state["omegas"]), list(state["iterations"])
+        with naming("state"):
+            self.tuner.load_state_dict(state["tuner"])
+            self.omegas, self.iterations = list(state["omegas"]), list(state["iterations"])
         return self
 
 

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 TOL, MOST = 1e-8, 10_000
 """Relative residual, and iterations at most."""
+MOST_ITERATIONS = 10**8
+"""There is room for the residual of each."""
 START, RHS = "start", "rhs"
 """What a residual is relative to: that of x0, or b."""
 WRONG = {
@@ -345,7 +347,10 @@ def _solve(
     n = len(rows.middle)
     b = _vector("b", b, n)
     x = np.zeros(n) if x0 is None else _vector("x0", x0, n).copy()
-    tol, max_iter = real("tol", tol, above=0), whole("max_iter", max_iter, least=1)
+    tol, max_iter = (
+        real("tol", tol, above=0),
+        whole("max_iter", max_iter, least=1, most=MOST_ITERATIONS),
+    )
     of_start = one_of("relative_to", relative_to, (START, RHS)) == START
     if not b.any():
         return Relaxed(np.zeros(n), 0, True, np.zeros(1), "b is 0, and so is x")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...core.checks import generator, real, whole
+from ...core.checks import floats, generator, naming, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, Pending
 from .compiled import chebyshev, drawn, learn, predict, tsallis
 
@@ -71,10 +71,7 @@ class Tuner:
     chance: float
 
     def __init__(self, grid: Any = None, *, seed: Any = 0, least: float = 1.0) -> None:
-        try:
-            self.grid = np.array(omegas() if grid is None else grid, dtype=float)
-        except (TypeError, ValueError):
-            raise ArgumentTypeError(f"grid={grid!r:.60}: expected numbers") from None
+        self.grid = omegas() if grid is None else floats("grid", grid).copy()
         if self.grid.ndim != 1 or not len(self.grid):
             raise ArgumentError(f"grid has shape {self.grid.shape}: expected (d,), d >= 1")
         if not np.isfinite(self.grid).all():
@@ -146,18 +143,19 @@ class Tuner:
             ArgumentError: It is of another learner, or of another grid.
         """
         mine = vars(self)
-        if set(state) != set(mine) or len(state["grid"]) != len(self.grid):
-            raise ArgumentError(
-                f"state has {', '.join(sorted(state))}: expected those of a {type(self).__name__} "
-                f"of {len(self.grid)} actions"
-            )
-        for name, value in state.items():
-            if isinstance(mine[name], np.random.Generator):
-                mine[name].bit_generator.state = value["generator"]
-            elif isinstance(mine[name], np.ndarray):
-                mine[name] = np.array(value, dtype=mine[name].dtype).reshape(mine[name].shape)
-            else:
-                mine[name] = value
+        with naming("state"):
+            if set(state) != set(mine) or len(state["grid"]) != len(self.grid):
+                raise ArgumentError(
+                    f"state has {', '.join(map(str, state))}: expected those of a "
+                    f"{type(self).__name__} of {len(self.grid)} actions"
+                )
+            for name, value in state.items():
+                if isinstance(mine[name], np.random.Generator):
+                    mine[name].bit_generator.state = value["generator"]
+                elif isinstance(mine[name], np.ndarray):
+                    mine[name] = np.array(value, dtype=mine[name].dtype).reshape(mine[name].shape)
+                else:
+                    mine[name] = value
         return self
 
     def _read(self, context: float | None) -> float:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PASSES = 50
 """Newton passes over a vector at most; a handful is usual."""
+LARGE = 1e6
+"""Size of the entries, over the radius, beyond which their rounding shows in the projection."""
 
 
 def _condat(
@@ -57,6 +59,8 @@ def _condat(
                 count += 1
             else:
                 size -= 1
+                if size == 0:  # next to these numbers the radius is nothing
+                    return np.nan
                 theta += (theta - kept[j]) / size
         if count == before:
             return theta
@@ -68,8 +72,14 @@ condat = compiled(_condat)
 def _simplex(y: Float[np.ndarray, " m"], radius: float) -> Float[np.ndarray, " m"]:
     """Return the point of {x >= 0, sum x = radius} that is nearest to y."""
     m = len(y)
-    theta = condat(y, radius, np.empty(m), np.empty(m))
-    x = np.empty(m)
+    x, kept, aside = np.empty(m), np.empty(m), np.empty(m)
+    theta = condat(y, radius, kept, aside)
+    if not abs(theta) <= LARGE * radius:  # the same point from the largest entry, without rounding
+        top = y.max()
+        for i in range(m):
+            x[i] = max(y[i] - top, -2.0 * radius)
+        y = x.copy()
+        theta = condat(y, radius, kept, aside)
     for i in range(m):
         x[i] = max(y[i] - theta, 0.0)
     return x

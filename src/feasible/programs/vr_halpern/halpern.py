@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.checks import floats
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from .compiled import game_steps
 from .operators import FiniteSum, MatrixGame
@@ -104,7 +105,7 @@ def residual(
 
 def begin(op: FiniteSum, resolvent: Resolvent, u0: Any, rng: np.random.Generator) -> HalpernState:
     """Return the state at u0; only its size is looked at."""
-    u = np.array(u0, dtype=float)
+    u = floats("u0", u0).copy()
     if u.ndim != 1 or not len(u):
         raise ShapeError(f"u0 has shape {u.shape}: expected (d,), d >= 1")
     if not np.isfinite(u).all():

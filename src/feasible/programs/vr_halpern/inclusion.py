@@ -106,6 +106,8 @@ class VRHalpern:
         self.settings = HalpernSettings(method, eta, inner, boost, restart, tol)
         chosen(op, self.settings)
         self.max_evals = real("max_evals", max_evals, above=0, infinite=True)
+        if callback is not None and not callable(callback):
+            raise ArgumentTypeError(f"callback={callback!r:.60}: expected a function")
         self.seed, self.callback = seed, callback
 
     def solve(self, u0: Any) -> InclusionResult:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import eigh
 
-from ...core.checks import real, whole
+from ...core.checks import floats, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from .projections import Resolvent, as_resolvent, simplices
 
@@ -76,7 +76,7 @@ class FiniteSum:
         self._norm = None if norm is None else real("norm", norm, above=0)
         self.prob: np.ndarray | None = None
         if prob is not None:
-            self.prob = np.asarray(prob, dtype=float)
+            self.prob = floats("prob", prob)
             if self.prob.shape != (self.n,):
                 raise ShapeError(f"prob has shape {self.prob.shape}: expected ({self.n},)")
             if not (self.prob > 0).all() or abs(self.prob.sum() - 1) > 1e-8:
@@ -96,7 +96,7 @@ class FiniteSum:
         """Return F(u)."""
         if self._full is None:
             return self._rows(np.arange(self.n), u).mean(axis=0)
-        found = np.asarray(self._full(u), dtype=float)
+        found = floats("full(u)", self._full(u))
         if found.shape != u.shape:
             raise ShapeError(f"full(u) has shape {found.shape}: expected {u.shape}, that of u")
         return found
@@ -105,7 +105,7 @@ class FiniteSum:
         self, i: Int[np.ndarray, " b"], u: Float[np.ndarray, " d"]
     ) -> Float[np.ndarray, "b d"]:
         """Return F_i(u), checked."""
-        found = np.asarray(self._components(i, u), dtype=float)
+        found = floats("components(i, u)", self._components(i, u))
         if found.shape != (len(i), len(u)):
             raise ShapeError(
                 f"components(i, u) has shape {found.shape}: expected ({len(i)}, {len(u)}), one "
@@ -193,7 +193,7 @@ class AffineFiniteSum(FiniteSum):
     linear = True
 
     def __init__(self, A: Any, b: Any, *, prob: Any = None) -> None:
-        self.A, self.b = np.asarray(A, dtype=float), np.asarray(b, dtype=float)
+        self.A, self.b = floats("A", A), floats("b", b)
         rows = self.A.ndim == 2
         n, d = (*self.A.shape, 0, 0)[:2]
         fits = self.b.shape == ((n,) if rows else (n, d)) and n and d
@@ -303,7 +303,7 @@ class MatrixGame(FiniteSum):
     linear = True
 
     def __init__(self, M: Any) -> None:
-        self.M = np.ascontiguousarray(M, dtype=float)
+        self.M = np.array(floats("M", M), order="C")
         if self.M.ndim != 2 or not self.M.size:
             raise ShapeError(f"M has shape {self.M.shape}: expected (m, n)")
         if not np.isfinite(self.M).all():

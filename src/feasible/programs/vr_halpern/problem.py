@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...core.budget import Resource, spend
-from ...core.errors import ArgumentTypeError, ShapeError
+from ...core.checks import floats
+from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from .halpern import residual
@@ -43,6 +44,7 @@ class Inclusion(Problem):
     Raises:
         ArgumentTypeError: op is no operator, or it has no start of its own.
         ShapeError: u0 does not fit.
+        NotFinite: A NaN or an infinity in u0.
     """
 
     op: FiniteSum
@@ -63,9 +65,11 @@ class Inclusion(Problem):
             if not isinstance(self.op, MatrixGame):
                 raise ArgumentTypeError("u0=None: expected (d,) where methods start")
             self.u0 = self.op.start()
-        self.u0 = np.array(self.u0, dtype=float)
-        if self.u0.ndim != 1:
-            raise ShapeError(f"u0 has shape {self.u0.shape}: expected (d,)")
+        self.u0 = floats("u0", self.u0).copy()
+        if self.u0.ndim != 1 or not len(self.u0):
+            raise ShapeError(f"u0 has shape {self.u0.shape}: expected (d,), d >= 1")
+        if not np.isfinite(self.u0).all():
+            raise NotFinite("u0 has a NaN or an infinity: expected finite numbers")
         self.op.check(self.u0)
         given = self.resolvent
         self.resolvent = self.op.resolvent() if given is None else as_resolvent(given)
@@ -83,7 +87,7 @@ class Inclusion(Problem):
         """Compute the residual at step 1."""
         if answer is None:
             return Verdict(float("nan"), float("inf"))
-        u = np.asarray(answer, dtype=float)
+        u = floats("answer", answer)
         if u.shape != self.u0.shape:
             raise ShapeError(f"answer has shape {u.shape}: expected {self.u0.shape}")
         if not np.isfinite(u).all():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import real
+from ...core.checks import floats, real
 from ...core.errors import ArgumentError, ArgumentTypeError, BoundsError, NotFinite, ShapeError
 from .compiled import simplex
 
@@ -41,12 +41,12 @@ def project_simplex(y: Any, radius: float = 1.0) -> Float[np.ndarray, " m"]:
         >>> project_simplex([0.2, 1.4, -3.0]).round(6).tolist()
         [0.0, 1.0, 0.0]
     """
-    y = np.ascontiguousarray(y, dtype=float)
+    y = floats("y", y)
     if y.ndim != 1 or not len(y):
         raise ShapeError(f"y has shape {y.shape}: expected (m,), m >= 1")
     if not np.isfinite(y).all():
         raise NotFinite("y has a NaN or an infinity: expected finite numbers")
-    return simplex(y, real("radius", radius, above=0))
+    return simplex(np.ascontiguousarray(y), real("radius", radius, above=0))
 
 
 def nothing() -> Resolvent:
@@ -71,7 +71,7 @@ def box(lower: Any = 0.0, upper: Any = np.inf) -> Resolvent:
     Raises:
         BoundsError: They cross.
     """
-    lower, upper = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
+    lower, upper = floats("lower", lower), floats("upper", upper)
     if not (lower <= upper).all():
         raise BoundsError("lower > upper: the bounds of a box cross, or are NaN")
     return lambda u, eta=1.0: np.clip(u, lower, upper)
@@ -79,7 +79,7 @@ def box(lower: Any = 0.0, upper: Any = np.inf) -> Resolvent:
 
 def ball(radius: float = 1.0, centre: Any = 0.0) -> Resolvent:
     """Return the projection on |u - centre| <= radius."""
-    radius, centre = real("radius", radius, above=0), np.asarray(centre, dtype=float)
+    radius, centre = real("radius", radius, above=0), floats("centre", centre)
 
     def project(u: Float[np.ndarray, " d"], eta: float = 1.0) -> Float[np.ndarray, " d"]:
         away = u - centre
@@ -94,7 +94,7 @@ def halfspace(normal: Any, offset: float) -> Resolvent:
     Raises:
         ArgumentError: normal is 0.
     """
-    normal, offset = np.asarray(normal, dtype=float), real("offset", offset)
+    normal, offset = floats("normal", normal), real("offset", offset)
     square = float(normal @ normal)
     if not square > 0:
         raise ArgumentError("normal=0: a halfspace needs a direction")
