@@ -125,3 +125,14 @@ def test_the_constrained_score_is_botorchs_constrained_log_ei():
         )(z.unsqueeze(1))
     with torch.no_grad():
         np.testing.assert_allclose(LogEI().score(belief)(z), theirs.detach(), atol=1e-5)
+
+
+def test_the_first_output_of_a_model_of_tasks_predicts_as_it_does_among_all():
+    rng = np.random.default_rng(3)
+    x = np.column_stack([rng.random(9), rng.integers(0, 2, 9)])
+    model = build(x, rng.normal(size=(9, 2)), task=1, tasks=2).eval()
+    at = torch.tensor([[0.3, 0.0], [0.3, 1.0], [0.9, 1.0]], dtype=torch.float64)
+    for mine, all_outputs in zip(
+        Predictor(first_output(model))(at), Predictor(model)(at), strict=True
+    ):
+        np.testing.assert_allclose(mine[:, 0].detach(), all_outputs[:, 0].detach(), atol=1e-12)

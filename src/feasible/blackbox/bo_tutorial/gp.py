@@ -346,7 +346,8 @@ def first_output(model: SingleTaskGP) -> SingleTaskGP:
     x, y = model.train_inputs[0][0], model.train_targets[0].unsqueeze(-1)
     fixed = not isinstance(model.likelihood, GaussianLikelihood)
     noise = float(model.likelihood.noise[0].mean()) if fixed else None
-    base = model.covar_module.base_kernel
+    parts: list[Any] = list(getattr(model.covar_module, "kernels", [model.covar_module]))
+    base, between = parts[0].base_kernel, parts[1] if len(parts) == 2 else None
     kind: Any = (
         "rbf" if isinstance(base, RBFKernel) else "matern32" if base.nu == 1.5 else "matern52"
     )
@@ -357,6 +358,8 @@ def first_output(model: SingleTaskGP) -> SingleTaskGP:
         noise=noise,
         mean="linear" if isinstance(model.mean_module, LinearMean) else "constant",
         priors=False,
+        task=None if between is None else int(between.active_dims),
+        tasks=0 if between is None else between.raw_var.shape[-1],
     )
     set_parameters(one, {name: v[0] for name, v in parameters(model).items()})
     return one
