@@ -86,22 +86,21 @@ def certificate(
         NotFinite: A NaN or an infinity in a value or a derivative.
     """
     gradient, values, x = (np.asarray(v, dtype=float) for v in (gradient, values, x))
-    (low, high), bounds = (
-        tuple(np.asarray(v, dtype=float) for v in pair) for pair in (limits, bounds)
-    )
+    low, high = (np.asarray(v, dtype=float) for v in limits)
+    lower, upper = (np.asarray(v, dtype=float) for v in bounds)
     n, m = len(x), len(values)
     for name, of, size in (
         ("gradient", (gradient,), (n,)),
         ("jacobian", (jacobian,), (m, n)),
         ("limits", (low, high), (m,)),
-        ("bounds", bounds, (n,)),
+        ("bounds", (lower, upper), (n,)),
     ):
         if any(v.shape != size for v in of):
             raise ShapeError(f"{name} has shape {of[0].shape}, expected {size}")
     for name, finite in (("gradient", gradient), ("jacobian", jacobian.data), ("values", values)):
         if not np.isfinite(finite).all():
             raise NotFinite(f"{name} has a NaN or an infinity: expected finite numbers")
-    fixed = bounds[0] == bounds[1]
+    fixed = lower == upper
     free = np.flatnonzero(~fixed)
     equal = np.flatnonzero(low == high)
     sides = []  # (matrix of columns, slack, rows or variables, sign)
@@ -112,7 +111,7 @@ def certificate(
         which = np.flatnonzero(of_row & np.isfinite(gap))
         sides.append((sign * jacobian[which].T, np.maximum(gap[which], 0.0), which, sign))
     identity = sp.csr_array(sp.identity(n))
-    for sign, gap in ((1.0, bounds[1] - x), (-1.0, x - bounds[0])):
+    for sign, gap in ((1.0, upper - x), (-1.0, x - lower)):
         which = np.flatnonzero(~fixed & np.isfinite(gap))
         sides.append((sign * identity[which].T, np.maximum(gap[which], 0.0), which, sign))
     columns = sp.csr_array(sp.hstack([s[0] for s in sides]))[free]
