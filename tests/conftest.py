@@ -65,6 +65,7 @@ SLOW = (
     "docs/test_docs.py::test_every_block_runs_as_pasted",
     "house",
     "lab/test_cli.py::test_problems_and_papers_can_be_explained",
+    "lab/test_cli.py::test_what_is_written_down_of_the_problems",
     "lab/test_cli.py::test_the_call_that_explain_prints",
     "lab/test_cli.py::test_the_listings_hold_every_registered_name",
     "lab/test_cli_people.py",

@@ -86,6 +86,20 @@ def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
     assert needs == {
         f"pip install 'feasible[{e}]'" for e in ("programs", "training", "transport", "text")
     }
+    said = {name: row["needs"] for name, row in rows.items() if row["needs"]}
+    done = without(f"""
+from feasible.core.errors import MissingExtra
+from feasible.core.registry import load_problem
+
+for name, needs in {said!r}.items():
+    try:
+        load_problem(name)
+    except MissingExtra as error:
+        assert str(error).endswith(needs), (name, needs, error)
+    else:
+        raise AssertionError(name)
+""")
+    assert done.stderr == ""
 
 
 def test_every_method_that_another_library_brings_says_so_before_it_begins():

@@ -17,6 +17,7 @@ from cli_kit import enter
 
 from feasible.core import registry
 from feasible.core.registry import methods, problems
+from feasible.lab.listed import measured, written
 
 LOADED = functools.cache(registry.load_problem)
 
@@ -55,6 +56,18 @@ def test_the_listings_hold_every_registered_name(ok, loads_once):
     assert all(isinstance(m["peer"], bool) for m in ok("methods", "--json"))
     table = ok("methods")
     assert [name for name in methods() if name not in table] == []
+
+
+def test_problems_are_listed_without_being_made(ok, monkeypatch):
+    def made(name):
+        raise AssertionError(name)
+
+    monkeypatch.setattr(registry, "load_problem", made)
+    found = {p["name"]: p for p in ok("problems", "--json")}
+    assert set(found) == set(problems())
+    assert found["welded-beam"]["variables"] == 4
+    assert found["welded-beam"]["constraints"] == 5
+    assert found["welded-beam"]["best_known"] == pytest.approx(2.381134249177585)
 
 
 def test_all_46_papers_are_listed_and_those_not_built_say_so(ok):
@@ -168,6 +181,16 @@ def test_a_problem_is_explained_with_its_variables_and_a_call_that_runs(ok, name
     scope: dict = {}
     exec(data["call"].replace("evaluations=200", "evaluations=12"), scope)
     assert scope["result"].problem.name == name
+
+
+def test_what_is_written_down_of_the_problems_is_what_they_say():
+    """`python tools/problems.py` writes it anew."""
+    assert set(written()) == set(problems())
+    for name, known in written().items():
+        found = measured(LOADED(name))
+        best = found.pop("best_known"), known["best_known"]
+        assert best[0] == (None if best[1] is None else pytest.approx(best[1], rel=1e-9)), name
+        assert found == {k: known[k] for k in found}, name
 
 
 def test_problems_and_papers_can_be_explained(ok, loads_once):

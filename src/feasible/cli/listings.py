@@ -15,7 +15,6 @@ import typer
 from .common import JobsOption, JsonOption, StoreOption, console, emit
 
 if TYPE_CHECKING:
-    from ..core.problem import Problem
     from ..core.registry import Entry
 
 ATTRIBUTES = re.compile(r"^(?:Attributes|Args):\n(?: .*\n?|\n(?= ))+", re.MULTILINE)
@@ -47,9 +46,12 @@ def problems(
     """List the ready-made problems."""
     from ..core.registry import problems as registered
     from ..lab.console import listing
+    from ..lab.listed import facts_of_entry
 
     entries = [e for e in registered().values() if _says(text, e.name, e.paper, e.room)]
-    rows = [_facts(e) for e in sorted(_of_room(entries, room), key=lambda e: (e.room, e.name))]
+    rows = [
+        facts_of_entry(e) for e in sorted(_of_room(entries, room), key=lambda e: (e.room, e.name))
+    ]
     if kind is not None:
         rows = [r for r in rows if kind.lower() in (k.lower() for k in r["kinds"])]
     if limits is not None:
@@ -91,32 +93,6 @@ def _of_room(entries: Iterable[Entry], room: str | None) -> list[Entry]:
     if room is not None and room not in rooms:
         raise UnknownName(f"--room {room}: there is no such room: {nearest(room, rooms)}")
     return [e for e in entries if room in (None, e.room)]
-
-
-def _facts(entry: Entry) -> dict[str, Any]:
-    """What a listing says of a problem; where an extra is missing, how to install it."""
-    from ..core.errors import MissingExtra
-    from ..core.registry import load_problem
-
-    problem: Problem | None = None
-    needs: str | None = None
-    try:
-        problem = load_problem(entry.name)
-    except MissingExtra as error:
-        needs = str(error).rpartition(": ")[2]
-    facts = {} if problem is None else problem.facts()
-    solves = entry.solves or ("" if problem is None else type(problem).__name__)
-    return {
-        "name": entry.name,
-        "room": entry.room,
-        "solves": solves,
-        "best_known": None if problem is None else problem.best_known,
-        "paper": entry.paper,
-        "variables": len(facts["variables"]) if "variables" in facts else None,
-        "constraints": facts.get("constraints"),
-        "needs": needs,
-        "kinds": (solves,) if problem is None else (solves, *problem.kinds()),
-    }
 
 
 def methods(
@@ -333,9 +309,10 @@ def _settings(cls: type, settings: dict[str, Any]) -> list[str]:
 def _example(solves: str) -> str:
     """A registered problem of this class, or of one that derives from it."""
     from ..core.registry import problems as registered
+    from ..lab.listed import facts_of_entry
 
     names = [e.name for e in registered().values() if e.solves == solves] or [
-        e.name for e in registered().values() if solves in _facts(e)["kinds"]
+        e.name for e in registered().values() if solves in facts_of_entry(e)["kinds"]
     ]
     return "welded-beam" if "welded-beam" in names else min(names, default="my_problem.py:problem")
 

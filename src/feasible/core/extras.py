@@ -69,19 +69,20 @@ def missing(error: ModuleNotFoundError, what: str, room: str = "") -> MissingExt
     )
 
 
-def check_module(module: str, what: str) -> None:
+def check_module(module: str, what: str, room: str = "") -> None:
     """Raise MissingExtra where a module of an extra is not installed. Imports nothing.
 
     Args:
         module: The module.
         what: What needs it.
+        room: The room that it belongs to.
     """
     try:
         found = find_spec(module)
     except (ModuleNotFoundError, ValueError):  # a finder, or sys.modules, says that it is not there
         found = None
     if found is None:
-        raise missing(ModuleNotFoundError(name=module), what) or MissingExtra(
+        raise missing(ModuleNotFoundError(name=module), what, room) or MissingExtra(
             f"{what} needs the package '{distribution(module)}', which is not installed"
         )
 
