@@ -1,5 +1,8 @@
 """Writes what `feasible problems` says of each registered problem, by making it once:
-src/feasible/lab/problems.json. Run `python tools/problems.py` where a problem was added or changed.
+src/feasible/lab/problems.json.
+
+python tools/problems.py             all of them
+python tools/problems.py NAME...     these, and those that are new
 
 A module of an extra counts as imported by a problem where code of ours that the problem loads
 imports it.
@@ -11,7 +14,7 @@ import builtins
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,16 +51,21 @@ def imports() -> Iterator[list[str]]:
         builtins.__import__ = before
 
 
-def main() -> None:
-    """Write the file, one problem a line."""
-    lines = []
-    for entry in sorted(problems().values(), key=lambda e: e.name):
-        with imports() as found:
-            problem = load_problem(entry.name)
-        facts = measured(problem) | {"imports": found}
-        lines.append(f"{json.dumps(entry.name)}: {json.dumps(facts)}")
+def main(names: Sequence[str]) -> None:
+    """Write the file, one problem a line: of these problems anew, of none that are named all."""
+    known = {} if not names else json.loads(FILE.read_text(encoding="utf-8"))
+    for entry in problems().values():
+        if entry.name in names or entry.name not in known:
+            with imports() as found:
+                problem = load_problem(entry.name)
+            known[entry.name] = measured(problem) | {"imports": found}
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(facts)}"
+        for name, facts in sorted(known.items())
+        if name in problems()
+    ]
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -23,9 +23,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SAMPLED = 3000
 ELSEWHERE = {
     "CCBO": ("bounds",),
+    "LowRank": ("hess",),
     "PrivateTable": ("table", "column"),
     "Categorical": ("choices",),
     "Integer": ("bounds",),
+    "RankOne": ("hess",),
     "Real": ("bounds",),
     "Variable": ("bounds",),
     "reproduce": ("paper",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,13 @@ def expression() -> dict[str, Any]:
 def least_squares() -> programs.AffineFiniteSum:
     """Rows of least squares as an operator."""
     return programs.AffineFiniteSum(A, [1.0, 2.0])
+
+
+def curved(hessian: Callable[..., Any]) -> Callable[..., Any]:
+    """What takes a step with a Hessian of this form."""
+    return lambda **given: programs.gns_minimize(
+        bowl, slope, [0.0, 0.0], lambda x: hessian(**given), max_iter=1
+    )
 
 
 def asked() -> programs.TsallisINF:
@@ -113,6 +121,77 @@ CALLS: Calls = {
             "limits": (np.zeros(1), np.ones(1)),
             "x": np.zeros(2),
             "bounds": (np.full(2, -1.0), np.ones(2)),
+        },
+    ),
+    # -- approximate Hessians
+    "gns_minimize": lambda: (
+        programs.gns_minimize,
+        {
+            "fun": bowl,
+            "jac": slope,
+            "x0": [0.0, 0.0],
+            "hess": lambda x, *more: 2 * np.eye(2),
+            "metric": None,
+            "args": (),
+            "hessp": None,
+            "gamma": "adaptive",
+            "gamma0": 1.0,
+            "test": "function",
+            "constant": 0.5,
+            "shrink": 0.25,
+            "grow": 4.0,
+            "gamma_min": 1e-9,
+            "max_search": 10,
+            "gtol": 1e-6,
+            "max_iter": 20,
+            "f_star": None,
+            "ftol": 1e-8,
+            "check_psd": True,
+            "callback": None,
+        },
+    ),
+    "gns": lambda: (
+        programs.gns,
+        {
+            "fun": bowl,
+            "x0": [0.0, 0.0],
+            "args": (),
+            "jac": slope,
+            "hess": None,
+            "hessp": None,
+            "bounds": None,
+            "constraints": (),
+            "callback": None,
+            "max_iter": 20,
+        },
+    ),
+    "GNSLogisticRegression": lambda: (
+        lambda **given: programs.GNSLogisticRegression(**given).fit(ROWS, ROWS[:, 0] > 0),
+        {
+            "hessian": "exact",
+            "C": 1.0,
+            "fit_intercept": True,
+            "class_weight": None,
+            "tol": 1e-6,
+            "max_iter": 20,
+            "gamma0": 100.0,
+            "warm_start": False,
+        },
+    ),
+    "GNSLogisticRegression.fit": lambda: (
+        programs.GNSLogisticRegression(max_iter=20).fit,
+        {"X": ROWS, "y": ROWS[:, 0] > 0, "sample_weight": None},
+    ),
+    "LowRank": lambda: (curved(programs.LowRank), {"J": np.eye(2), "w": 1.0, "ridge": 0.0}),
+    "RankOne": lambda: (curved(programs.RankOne), {"a": 1.0, "q": [1.0, 0.0], "base": None}),
+    "SmoothProgram": lambda: (
+        programs.SmoothProgram,
+        {
+            "fun": bowl,
+            "x0": [0.0, 0.0],
+            "approximations": {"exact": lambda x: 2 * np.eye(2)},
+            "metric": None,
+            "residuals": None,
         },
     ),
     # -- graphs

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse as sp
 from scipy.sparse.linalg import LinearOperator, cg
 
-from ...core.checks import real
+from ...core.checks import floats, real
 from ...core.errors import ArgumentTypeError, ShapeError
 from .linear import Matrix, Metric, checked_psd, factor, plus, positive_factor, read
 
@@ -121,7 +121,9 @@ def _nonnegative(value: Any, size: int, name: str) -> Float[np.ndarray, " k"]:
 def _low_rank(given: LowRank, metric: Metric) -> Curvature:
     """Return J'WJ + diag(ridge) with fewer rows than columns as it is, else as a matrix."""
     d = metric.matrix.shape[0]
-    rows = sp.csr_array(given.J) if sp.issparse(given.J) else np.asarray(given.J, dtype=np.float64)
+    rows = (
+        sp.csr_array(given.J) if sp.issparse(given.J) else floats("hess: J of a LowRank", given.J)
+    )
     if rows.ndim != 2 or rows.shape[1] != d:
         raise ShapeError(f"hess: J of a LowRank has shape {rows.shape}, expected (r, {d})")
     r = rows.shape[0]

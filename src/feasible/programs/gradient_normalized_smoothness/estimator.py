@@ -15,7 +15,8 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ...core.checks import flag, one_of, real, whole
+from ...core.checks import flag, naming, one_of, real, whole
+from ...core.errors import NotFinite
 from .linear import JITTER, Metric, plus, trace
 from .logistic import Logistic, Softmax
 from .newton import Oracles, advance, begin
@@ -101,27 +102,35 @@ class GNSLogisticRegression(LinearClassifierMixin, BaseEstimator):  # type: igno
             sample_weight: (n,) weights >= 0; None for equal ones.
         """
         one_of("hessian", self.hessian, Logistic.KINDS)
-        real("C", self.C, above=0, infinite=True)
+        strength = real("C", self.C, above=0, infinite=True)
         flag("fit_intercept", self.fit_intercept)
         real("tol", self.tol, above=0)
         whole("max_iter", self.max_iter, least=1)
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
-        check_classification_targets(y)
+        flag("warm_start", self.warm_start)
+        with naming("X, y"):
+            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+            check_classification_targets(y)
         before = getattr(self, "classes_", None)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has one class, {self.classes_[0]!r}: a classifier needs at least two"
             )
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if self.class_weight is not None:
-            by_class = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=y, sample_weight=weights
+        with naming("sample_weight"):
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
+        if not np.isfinite(weights).all():
+            raise NotFinite("sample_weight has a NaN or an infinity: expected finite numbers")
+        if self.class_weight is not None:
+            with naming("class_weight"):
+                by_class = compute_class_weight(
+                    self.class_weight, classes=self.classes_, y=y, sample_weight=weights
+                )
             weights = weights * by_class[labels]
         d = X.shape[1]
         A = with_ones(X) if self.fit_intercept else X
-        l2 = 0.0 if np.isinf(self.C) else 1.0 / (self.C * weights.sum())
+        l2 = 1.0 / (strength * weights.sum())
         free, several = int(self.fit_intercept), len(self.classes_) > 2
         loss = (
             Softmax(A, labels, l2, weights, free)

@@ -43,7 +43,7 @@ def gns_minimize(
     hess: Any = None,
     metric: Any = None,
     *,
-    args: tuple[Any, ...] = (),
+    args: Any = (),
     hessp: Callable[..., Any] | None = None,
     gamma: str | Callable[[float], float] = GNSSettings.gamma,
     gamma0: float = GNSSettings.gamma0,
@@ -78,7 +78,7 @@ def gns_minimize(
             a LinearOperator, for which a step takes conjugate gradients; "torch" for the exact
             Hessian. None: 0, a gradient method.
         metric: B, as H or as a `Metric`; None: the identity. A'A suits functions of A x.
-        args: Further arguments of fun, jac, hess and hessp.
+        args: Further arguments of fun, jac, hess and hessp; what is no tuple is one argument.
         hessp: H times a vector, from (x, p, *args), in place of hess.
         gamma: "adaptive", "constant", or a function of the gradient's dual norm.
         gamma0: First gamma.
@@ -136,7 +136,8 @@ def gns_minimize(
     )
     start = read_start(x0)
     like = x0 if hasattr(x0, "detach") else None
-    asked, functions = _oracles(fun, jac, hess, hessp, tuple(args), start, like)
+    args = args if isinstance(args, tuple) else (args,)
+    asked, functions = _oracles(fun, jac, hess, hessp, args, start, like)
     oracles = Oracles(*asked, flag("check_psd", check_psd))
     best = -np.inf if f_star is None else real("f_star", f_star) + real("ftol", ftol, least=0)
     most, tell = whole("max_iter", max_iter, least=0), _teller(callback)
@@ -180,7 +181,7 @@ def gns_minimize(
 def gns(
     fun: Callable[..., Any],
     x0: Any,
-    args: tuple[Any, ...] = (),
+    args: Any = (),
     jac: Any = None,
     hess: Any = None,
     hessp: Callable[..., Any] | None = None,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.budget import spend
-from ...core.checks import one_of
-from ...core.errors import UnknownName, WrongProblem, nearest
+from ...core.checks import one_of, shown
+from ...core.errors import ArgumentTypeError, UnknownName, WrongProblem, nearest
 from ...core.failure import users_own
 from ..problem import Program
 from .linear import Metric
@@ -44,6 +44,7 @@ class SmoothProgram(Program):
     Raises:
         WrongProblem: It has constraints or bounds.
         ArgumentError: The metric is not positive definite.
+        ArgumentTypeError: The approximations are no functions by name.
     """
 
     approximations: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -53,6 +54,13 @@ class SmoothProgram(Program):
     def __post_init__(self) -> None:
         super().__post_init__()
         unconstrained(self, "SmoothProgram")
+        if not (
+            isinstance(self.approximations, Mapping)
+            and all(callable(one) for one in self.approximations.values())
+        ):
+            raise ArgumentTypeError(
+                f"approximations={shown(self.approximations)}: expected functions by name"
+            )
         self.approximations = {k: users_own(v) for k, v in self.approximations.items()}
         self.metric = Metric.of(self.metric, self.n)
 
