@@ -50,6 +50,10 @@ class WrongProblem(ArgumentTypeError):
     """The method does not solve this kind of problem."""
 
 
+class UnsupportedConstraint(WrongProblem):
+    """A problem of the right kind has a constraint that the method does not take; names it."""
+
+
 class MissingExtra(FeasibleError, ImportError):
     """A part of feasible needs a package that is not installed; the message names the extra."""
 

@@ -17,7 +17,8 @@ from ..core.errors import ArgumentError, GoalReached, UnknownName, WrongProblem
 from ..core.failure import users_own
 from ..core.problem import Method
 from ..core.registry import configure, default_method, load_method, methods
-from ..core.run import Run, run
+from ..core.run import Run, check_seed, run
+from .details import Detailed
 from .point import Point
 from .problem import Program
 
@@ -75,7 +76,8 @@ def minimize(
         constraints: As in `Program`; a mapping gives them names.
         callback: Called with an OptimizeResult (x, fun, multipliers, violations, maxcv) of every
             iterate, as ``callback(intermediate_result)``. It ends the run by raising StopIteration.
-        options: Settings of the method by name, and "maxfev": evaluations at most.
+        options: Settings of the method by name, "maxfev": evaluations at most, and "seed" of what
+            is drawn; 0 without one.
         multipliers: Where the multipliers begin: (m,) or by name; those of an earlier result.
 
     Returns:
@@ -84,7 +86,8 @@ def minimize(
         feasible), message (what the solver said of its end), nfev, njev, nhev, nit (iterates seen),
         jac (gradient there), multipliers (by constraint: >= 0 at an upper limit, <= 0 at a lower
         one; the Lagrangian is f + multipliers . c), kkt_residual, violations (by constraint),
-        maxcv (the largest), method.
+        maxcv (the largest), method, and what the method's state says besides (`Detailed`): of
+        "adasketch-newton" inner_iterations, eta and history, the KKT residuals by iteration.
 
     Raises:
         ArgumentError: An argument or option that cannot be.
@@ -115,13 +118,17 @@ def minimize(
     limits: dict[str, float] = {"steps": ENDLESS}
     if "maxfev" in settings:
         limits["evaluations"] = whole("maxfev", settings.pop("maxfev"), least=1)
+    seed = check_seed(settings.pop("seed", 0))
     budget = Budget(**limits)
     chosen = _method(problem, method, budget, settings)
     chosen.check_installed()
-    current = Run(problem, chosen, budget, 0, Meter(budget))
+    current = Run(problem, chosen, budget, seed, Meter(budget))
     watching = current.trail = _Watching(None if callback is None else users_own(callback))
     result = run(current)
-    return _result(problem, result, watching.seen)
+    found = _result(problem, result, watching.seen)
+    if isinstance(current.state, Detailed):
+        found.update(current.state.details())
+    return found
 
 
 def _method(
@@ -147,7 +154,7 @@ def _method(
         unknown = [k for k in settings if k not in fields]
         if unknown:
             raise ArgumentError(
-                f"options: {found.name} has no setting {unknown[0]!r}, expected maxfev or "
+                f"options: {found.name} has no setting {unknown[0]!r}, expected maxfev, seed or "
                 f"{', '.join(fields)}"
             )
         found = configure(type(found), fields | settings, found.name)
