@@ -14,7 +14,9 @@ Begin with `newton.advance`; `feasible.programs.minimize(method="adasketch-newto
 - `sketches`: how a system is solved.
 - `compiled`: sketch steps and restarted GMRES.
 - `run`: the method of a run.
+- `baselines`: SQP by GMRES, and the augmented Lagrangian.
 - `instances`: logistic regression on a sphere, control of a Poisson equation.
+- `claim`: the paper's statement as an experiment.
 - `entries`: what the folder offers by name.
 """
 

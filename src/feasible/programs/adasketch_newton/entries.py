@@ -35,6 +35,18 @@ METHODS = (
         "the same, systems solved by Gaussian sketches",
         sketch="gv",
     ),
+    _ours(
+        "gmres-sqp",
+        "baselines:GmresSQP",
+        "SQP with an l1 penalty for equalities, systems solved by GMRES",
+        paper=False,
+    ),
+    _ours(
+        "augmented-lagrangian",
+        "baselines:AugmentedLagrangian",
+        "the augmented Lagrangian for equalities, minimised by shifted Newton steps",
+        paper=False,
+    ),
 )
 
 
@@ -54,3 +66,4 @@ PROBLEMS = (
     _program("logistic-sphere", "logistic_sphere"),
     *(_program(f"pde-control-{size}", "pde_control", size=size) for size in (3, 7, 15)),
 )
+CLAIM = "feasible.programs.adasketch_newton.claim:claim"
