@@ -36,6 +36,7 @@ NAMES = (
     "transport_relatives",
     "sor_bandit",
     "vr_halpern",
+    "adasketch_newton",
     "recipes",
     "schedules",
     "autolrs",
