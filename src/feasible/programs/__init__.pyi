@@ -10,6 +10,17 @@ from .gradient_normalized_smoothness import (
 )
 from .instances import hock_schittkowski as hock_schittkowski, s2mpj as s2mpj
 from .kkt import Certificate as Certificate, certificate as certificate
+from .lipsdp_groupsort import (
+    DEQ as DEQ,
+    FullSort as FullSort,
+    GroupSort as GroupSort,
+    Householder as Householder,
+    LipschitzBound as LipschitzBound,
+    MaxMin as MaxMin,
+    ResidualMLP as ResidualMLP,
+    Slope as Slope,
+    lipschitz_bound as lipschitz_bound,
+)
 from .minimize import minimize as minimize
 from .nlp import NLP as NLP
 from .notears_topo.problem import (
