@@ -21,6 +21,7 @@ from .lipsdp_groupsort import (
     Slope as Slope,
     lipschitz_bound as lipschitz_bound,
 )
+from .lipsdp_groupsort.problem import LipschitzCertificate as LipschitzCertificate
 from .minimize import minimize as minimize
 from .nlp import NLP as NLP
 from .notears_topo.problem import (

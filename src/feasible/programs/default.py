@@ -27,6 +27,11 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "it needs few components a step, and the residual of its last iterate falls; on a gradient "
         "or a dense game others are faster, as its page says",
     ),
+    "LipschitzCertificate": (
+        "lipsdp",
+        "its interior-point method finds the optimum of all of the paper's constraints, in less "
+        "time than the solvers of cvxpy",
+    ),
     "SystemSequence": (
         "sor-bandit",
         "it learns which omega is best for each context, and took fewer iterations than the best "

@@ -144,12 +144,16 @@ def _finished(
     return np.concatenate([c * t, mu / c, c * found[1], c * gamma])
 
 
-def interior(lmi: LMI, well_posed: Float[np.ndarray, " g"] | None = None) -> np.ndarray:
+def interior(
+    lmi: LMI, well_posed: Float[np.ndarray, " g"] | None = None, factor: float = 2.0
+) -> Float[np.ndarray, " p"]:
     """Return multipliers at which every block is positive definite.
 
     Args:
         lmi: The inequality.
         well_posed: (g,) for an implicit network, multipliers that bound its state.
+        factor: lambda of each layer over the least that is allowed; 1 is the boundary, which is the
+            product of the norms for a feed-forward network in the form "simple".
 
     Raises:
         Infeasible: There are none.
@@ -169,7 +173,7 @@ def interior(lmi: LMI, well_posed: Float[np.ndarray, " g"] | None = None) -> np.
         lam = 2 * max(float(grown), 1e-6) * lam
         found = backward(s, lam, gamma, weights)
     else:
-        found = backward(s, np.zeros(s.n_groups), gamma, weights, factor=2.0)
+        found = backward(s, np.zeros(s.n_groups), gamma, weights, factor=factor)
     if found is None:
         raise Infeasible(NOT_WELL_POSED)
     rho = 2 * max(largest(found[0]), 1e-9)
