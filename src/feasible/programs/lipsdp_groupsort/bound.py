@@ -254,11 +254,12 @@ def lipschitz_bound(
             at.status = at.status or goes_on(at.steps, at.theta)
         theta, status, count = at.theta, at.status, at.steps
     elif name == "gradient":
-        from . import gradient
+        from .gradient import Recursion
 
-        recursion, state = gradient.begin(net, lmi, form)
+        recursion = Recursion(net, lmi, form)
+        state = recursion.begin()
         while not state.status:
-            gradient.advance(recursion, settings, state)
+            recursion.advance(settings, state)
             state.status = state.status or goes_on(state.steps, state.best)
         theta, status, count = state.best, state.status, state.steps
     else:

@@ -139,6 +139,39 @@ class Recursion:
         value = (value + torch.log(t.sum() * mu.sum())) / 2
         return value, torch.cat([grown * t, mu, *rest])
 
+    def begin(self) -> GradientState:
+        """Return a start; factors every layer once."""
+        free = self.start()
+        with torch.no_grad():
+            theta = self(torch.from_numpy(free), 1.0)[1].numpy()
+        best = certified(self.lmi, theta)
+        assert best is not None
+        return GradientState(free, np.zeros_like(free), np.zeros_like(free), best)
+
+    def advance(self, settings: LipschitzSettings, state: GradientState) -> None:
+        """Make one step of Adam; keep the multipliers where the bound is the least."""
+        share = min(state.steps / settings.steps, 1.0)
+        margin = MARGIN[0] ** (1 - share) * MARGIN[1] ** share
+        free = torch.from_numpy(state.free.copy()).requires_grad_()
+        value, theta = self(free, margin)
+        lmi = self.lmi
+        found = theta.detach().numpy()
+        if np.isfinite(found).all() and lmi.cost @ found < lmi.cost @ state.best:
+            state.best = found.copy()
+        state.steps += 1
+        if len(free):
+            (gradient,) = torch.autograd.grad(value, free)
+            g = np.nan_to_num(gradient.numpy())
+            g = g / max(1.0, float(np.linalg.norm(g)))
+            state.first = 0.9 * state.first + 0.1 * g
+            state.second = 0.999 * state.second + 0.001 * g**2
+            mean = state.first / (1 - 0.9**state.steps)
+            square = state.second / (1 - 0.999**state.steps)
+            rate = settings.rate * (1 + np.cos(np.pi * share)) / 2
+            state.free = state.free - rate * mean / (np.sqrt(square) + 1e-12)
+        if state.steps >= settings.steps or not len(free):
+            state.status = "steps"
+
 
 def smooth(X: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     """Return a smooth log of the largest eigenvalue, log (sum e^p) / p with p = 4 / sqrt(margin),
@@ -147,39 +180,3 @@ def smooth(X: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     e = torch.linalg.eigvalsh(X).clamp_min(1e-300)
     p = SMOOTH * margin**-0.5
     return torch.logsumexp(p * torch.log(e), 0) / p, e[-1]
-
-
-def begin(net: Network | DEQ, lmi: LMI, form: str) -> tuple[Recursion, GradientState]:
-    """Return the recursion and a start; factors every layer once."""
-    recursion = Recursion(net, lmi, form)
-    free = recursion.start()
-    with torch.no_grad():
-        theta = recursion(torch.from_numpy(free), 1.0)[1].numpy()
-    best = certified(lmi, theta)
-    assert best is not None
-    return recursion, GradientState(free, np.zeros_like(free), np.zeros_like(free), best)
-
-
-def advance(recursion: Recursion, settings: LipschitzSettings, state: GradientState) -> None:
-    """Make one step of Adam; keep the multipliers where the bound is the least."""
-    share = min(state.steps / settings.steps, 1.0)
-    margin = MARGIN[0] ** (1 - share) * MARGIN[1] ** share
-    free = torch.from_numpy(state.free.copy()).requires_grad_()
-    value, theta = recursion(free, margin)
-    lmi = recursion.lmi
-    found = theta.detach().numpy()
-    if np.isfinite(found).all() and lmi.cost @ found < lmi.cost @ state.best:
-        state.best = found.copy()
-    state.steps += 1
-    if len(free):
-        (gradient,) = torch.autograd.grad(value, free)
-        g = np.nan_to_num(gradient.numpy())
-        g = g / max(1.0, float(np.linalg.norm(g)))
-        state.first = 0.9 * state.first + 0.1 * g
-        state.second = 0.999 * state.second + 0.001 * g**2
-        mean = state.first / (1 - 0.9**state.steps)
-        square = state.second / (1 - 0.999**state.steps)
-        rate = settings.rate * (1 + np.cos(np.pi * share)) / 2
-        state.free = state.free - rate * mean / (np.sqrt(square) + 1e-12)
-    if state.steps >= settings.steps or not len(free):
-        state.status = "steps"

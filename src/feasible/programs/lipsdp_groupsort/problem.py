@@ -25,6 +25,8 @@ from .verify import check
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from .gradient import Recursion
+
 Resource("factorizations", "factorizations of the inequality of a network, all layers once")
 
 
@@ -77,6 +79,7 @@ class LipschitzCertificate(Problem):
     samples: int = 1000
     name: str = "lipschitz-certificate"
 
+    trail_growth = 1.5
     example_budget: ClassVar[str] = "factorizations=200"
     objective_title: ClassVar[str] = "Lipschitz bound"
     answers: ClassVar[tuple[type, ...]] = (Multipliers,)
@@ -84,20 +87,32 @@ class LipschitzCertificate(Problem):
     def __post_init__(self) -> None:
         one_of("norm", self.norm, NORMS)
         self.net = as_network(self.net, self.activation)
+        self.made: dict[str, LMI] = {}
+        self.recursions: dict[str, Recursion] = {}
         rng = np.random.default_rng(0)
         self.sampled, at = sampled_slopes(self.net, self.norm, whole("samples", self.samples), rng)
         slope = difference_quotient(self.net, self.norm, at)
         self.quotient = slope if np.isfinite(slope) else 0.0
 
     def inequality(self, form: str) -> LMI:
-        """Return the inequality in a form.
+        """Return the inequality in a form; made once.
 
         Raises:
             ArgumentError: The form does not suit the activations.
             Infeasible: An implicit network that is not well-posed.
         """
-        check_form(self.net, form)
-        return lmi_of(self.net, self.norm, form)
+        if form not in self.made:
+            check_form(self.net, form)
+            self.made[form] = lmi_of(self.net, self.norm, form)
+        return self.made[form]
+
+    def recursion(self, form: str) -> Recursion:
+        """Return the recursion of the gradient method in a form; made once."""
+        if form not in self.recursions:
+            from .gradient import Recursion
+
+            self.recursions[form] = Recursion(self.net, self.inequality(form), form)
+        return self.recursions[form]
 
     def charge(self) -> None:
         """Charge one factorization, before it is made."""

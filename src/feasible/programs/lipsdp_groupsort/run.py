@@ -30,18 +30,16 @@ class CertificateState:
 
     Attributes:
         solver: Which finds the multipliers.
-        first: (p,) multipliers that need no program.
-        newton: State of the interior-point method, once it began.
-        gradient: State of the gradient method, once it began.
-        theta: (p,) what a solver of cvxpy left.
+        theta: (p,) the start, or what a solver of cvxpy left.
+        newton: State of the interior-point method, where that is the solver.
+        gradient: State of the gradient method, where that is the solver.
         why: Why it is over; empty before.
     """
 
     solver: str
-    first: Float[np.ndarray, " p"]
+    theta: Float[np.ndarray, " p"]
     newton: newton.InteriorState | None = None
     gradient: GradientState | None = None
-    theta: Float[np.ndarray, " p"] | None = None
     why: str = ""
 
 
@@ -65,27 +63,23 @@ class LipSDP(LipschitzSettings, Method):
         lmi = problem.inequality(self.form)
         problem.charge()
         posed = newton.bounded_state(lmi) if lmi.system.loop else None
-        return CertificateState(chosen(lmi, problem.net, self), interior(lmi, posed))
+        state = CertificateState(chosen(lmi, problem.net, self), interior(lmi, posed))
+        if state.solver == "newton":
+            state.newton = newton.at(lmi.within(state.theta, newton.LARGEST), state.theta)
+        elif state.solver == "gradient":
+            state.gradient = problem.recursion(self.form).begin()
+        return state
 
     def step(self, problem: LipschitzCertificate, state: CertificateState) -> CertificateState:
         """Advance."""
         lmi = problem.inequality(self.form)
-        if state.solver == "newton":
-            bounded = lmi.within(state.first, newton.LARGEST)
-            if state.newton is None:
-                state.newton = newton.at(bounded, state.first)
+        if state.newton is not None:
             problem.charge()
-            newton.advance(bounded, self, state.newton)
+            newton.advance(lmi.within(state.theta, newton.LARGEST), self, state.newton)
             state.why = state.newton.status
-        elif state.solver == "gradient":
-            from . import gradient
-
-            if state.gradient is None:
-                problem.charge()
-                state.gradient = gradient.begin(problem.net, lmi, self.form)[1]
+        elif state.gradient is not None:
             problem.charge()
-            recursion = gradient.Recursion(problem.net, lmi, self.form)
-            gradient.advance(recursion, self, state.gradient)
+            problem.recursion(self.form).advance(self, state.gradient)
             state.why = state.gradient.status
         else:
             self._solve(problem, lmi, state)
@@ -102,21 +96,19 @@ class LipSDP(LipschitzSettings, Method):
         found = solved(problem.net, lmi, self, state.solver, left)
         for _ in range(max(found.steps - 1, 0)):
             problem.charge()
-        state.theta, state.why = found.theta, found.status
+        if certified(lmi, found.theta) is not None:  # of a loop, raw multipliers may prove nothing
+            state.theta = found.theta
+        state.why = found.status
 
     def answer(self, problem: LipschitzCertificate, state: CertificateState) -> Multipliers:
         """The certified multipliers so far."""
         lmi = problem.inequality(self.form)
-        theta = state.first
+        theta = state.theta
         if state.newton is not None:
             theta = state.newton.theta
         elif state.gradient is not None:
             theta = state.gradient.best
-        elif state.theta is not None:
-            theta = state.theta
         found = certified(lmi, theta)
-        if found is None:  # a raw solution of a loop that proves nothing
-            found = certified(lmi, state.first)
         assert found is not None
         return problem.certificate(lmi, self.form, found)
 
