@@ -6,6 +6,7 @@ import json
 import resource
 import signal
 import sqlite3
+import time
 
 import numpy as np
 import pytest
@@ -111,16 +112,46 @@ def test_a_paid_evaluation_that_the_store_cannot_take_is_not_paid_again(
     assert kept.stat().st_mode & 0o777 == 0o600
     paid = [json.loads(line)["row"]["row"] for line in kept.read_text().splitlines()]
     assert paid
-    # a neighbour that was on its way when the store refused is ended, not paid: count what is there
     with sqlite3.connect(db) as raw:
         done = "SELECT count(*) FROM feasible_evaluations WHERE status = 0"
         stored = raw.execute(done).fetchone()[0] + len(paid)
     accept(db)
     before = len(log.read_text().splitlines())
+    assert before == stored  # a neighbour that was on its way was waited for
     result = feasible.solve(toy(counted), method, **call)
     assert len(log.read_text().splitlines()) - before == 12 - stored
     assert any("paid evaluations that the store could not take" in n for n in result.notes)
     assert not kept.exists()
+    assert result.ledger.all().objective.tolist() == (
+        uninterrupted(method, 12).ledger.all().objective.tolist()
+    )
+
+
+def test_a_slow_neighbour_of_a_row_that_the_store_refuses_is_waited_for_and_kept(db, tmp_path):
+    slow, other = tmp_path / "slow", tmp_path / "other"
+
+    def one_is_slow(x):
+        try:
+            slow.touch(exist_ok=False)
+        except FileExistsError:
+            other.touch()
+            return bowl(x)
+        while not other.exists():
+            time.sleep(0.01)
+        time.sleep(0.3)  # the other row is refused meanwhile
+        return bowl(x)
+
+    call = {"budget": 12, "store": str(db), "name": "r", "workers": 2}
+    Store(db).close()
+    refuse(db, "NEW.row >= 0")
+    method = "random-search[batch=4]"
+    with pytest.raises(errors.StoreError, match="kept in"):
+        feasible.solve(toy(one_is_slow), method, **call)
+    kept = next(iter(aside.places(db, 1)))
+    assert len(kept.read_text().splitlines()) == 2
+    accept(db)
+    result = feasible.solve(toy(one_is_slow), method, **call)
+    assert any("2 paid evaluations that the store could not take" in n for n in result.notes)
     assert result.ledger.all().objective.tolist() == (
         uninterrupted(method, 12).ledger.all().objective.tolist()
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.budget import charges
-from ..core.errors import BudgetExhausted, Diverged, Stalled, StopRun, UsedUp
+from ..core.errors import BudgetExhausted, Diverged, Stalled, StopRun, StoreError, UsedUp
 from ..core.evaluating import InProcess
 from ..core.ledger import (
     CHECKED,
@@ -29,6 +29,7 @@ from .charging import CHECK, added, charge_second_stage, granted, owed_of, same_
 from .failing import failure_of
 from .menu import Menu
 from .outcome import Outcome, why
+from .simulated import add_noise
 from .tried import FINITE, Tried
 from .unmeasured import forbidden, interrupted
 
@@ -255,7 +256,7 @@ def _recorded(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray) -> O
         ):  # an interrupt: what was paid for is in the ledger before it travels on
             ledger.append(interrupted(problem, x, ids, tag))
             raise
-        _add_noise(problem, run, seen)
+        add_noise(problem, run, seen)
         if charged:  # one call for all: its first row bears it
             seen.charged[0] = charged
         for i in range(n) if ledger.again else ():
@@ -290,6 +291,8 @@ class _Batch:
         self.x, self.ids, self.tag = x, ids, tag
         self.rows: list[Observations | None] = [None] * len(x)
         self.stage = "checks" if problem.check is not None else "evaluations"
+        self.lost: StoreError | None = None
+        """Why the store did not take a row: nothing begins any more, what runs is waited for."""
         self.owed: dict[int, dict[str, float]] = {}
         """What earlier tries of a row cost, or the first stage of one that is stored."""
 
@@ -313,11 +316,16 @@ class _Batch:
                 self._staged([i for i in todo if i not in checks], checks)
             elif not any(self.enough(row) for row in rows if row is not None):
                 for k, result in run.engine.map(
-                    problem.outcome, [self.x[i] for i in todo], run.options.evaluation_timeout
+                    problem.outcome,
+                    [self.x[i] for i in todo],
+                    run.options.evaluation_timeout,
+                    self._storing,
                 ):
                     self._keep(todo[k], self._received(result))
-                    if self.enough(rows[todo[k]]):
+                    if self._storing() and self.enough(rows[todo[k]]):
                         break
+            if self.lost is not None:
+                raise self.lost
             while len(rows) > 1 and rows[-1] is None:
                 rows.pop()
                 run.meter.refund(self.stage, 1)
@@ -333,6 +341,10 @@ class _Batch:
                 run.ledger.fresh += len(todo)
                 run.ledger.append(concatenate(complete), stored=True)
         return run.ledger.batches[-1]
+
+    def _storing(self) -> bool:
+        """Return whether the store has taken every row so far."""
+        return self.lost is None
 
     def _one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return point, number and label of row i, each as a batch of one."""
@@ -427,11 +439,16 @@ class _Batch:
             row.charged[0] = charged
         if row.status[0] == INFEASIBLE and why_infeasible is not None:
             row.reason[0] = why_infeasible
-        _add_noise(problem, run, row)
+        add_noise(problem, run, row)
         row.sizes = run.ledger.sizes
         self.rows[i] = row
         if run.ledger.sink is not None:
-            run.ledger.sink(row)
+            try:
+                run.ledger.sink(row)
+            except StoreError as error:
+                self.lost = self.lost or error
+        if self.lost is not None:
+            return
         if run.trail.each:
             _tell(run, row)
         if run.options.on_failure == "raise" and row.status[0] == FAILED and not run.options.retry:
@@ -444,7 +461,7 @@ class _Batch:
         problem, run = self.problem, self.run
         timeout, sizes = run.options.evaluation_timeout, run.ledger.sizes
         for k, result in run.engine.map(
-            problem.staged, [(self.x[i], "check") for i in todo], timeout
+            problem.staged, [(self.x[i], "check") for i in todo], timeout, self._storing
         ):
             i, result = todo[k], self._received(result)
             size = None if sizes is None else sizes.values
@@ -453,14 +470,14 @@ class _Batch:
                 self._keep(i, replace(result, failed=failed), CHECK + "infeasible")
             else:
                 checks[i] = result
-            if self.enough(self.rows[i]):
+            if self._storing() and self.enough(self.rows[i]):
                 break
         passed = sorted(checks)
         wanted = 0 if self.enough(None) else len(passed)
         affordable = passed[: int(run.meter.grant("evaluations", wanted))] if wanted else []
         told = set()
         for k, result in run.engine.map(
-            problem.staged, [(self.x[i], "objective") for i in affordable], timeout
+            problem.staged, [(self.x[i], "objective") for i in affordable], timeout, self._storing
         ):
             i, result = affordable[k], self._received(result)
             told.add(i)
@@ -470,22 +487,9 @@ class _Batch:
             charged = added(first.charged, result.charged)
             metrics = first.metrics | result.metrics
             self._keep(i, replace(result, metrics=metrics, seconds=seconds, charged=charged))
-            if self.enough(self.rows[i]):
+            if self._storing() and self.enough(self.rows[i]):
                 break
         run.meter.refund("evaluations", len(set(affordable) - told))
         for i in passed:
             if i not in told:
                 self._keep(i, checks[i])
-
-
-def _add_noise(problem: Evaluable, run: Run, rows: Observations) -> None:
-    """Add the noise that the problem simulates, a stream for each row's number."""
-    if problem.simulated_noise:
-        objective = problem.goal
-        for i, row in enumerate(rows.id.tolist()):
-            shift = problem.simulated_noise * run.rng(1, row).standard_normal()
-            rows.values[i, 0] += objective.sign * shift
-            if objective.target is None:
-                rows.objective[i] += shift
-            elif rows.objective[i] == rows.objective[i]:
-                rows.objective[i] = objective.minimised(rows.values[i, 0])

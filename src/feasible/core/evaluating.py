@@ -77,9 +77,21 @@ class Engine(Protocol):
         """End what it holds."""
 
     def map(
-        self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        timeout: float | None = None,
+        more: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[int, Any]]:
-        """Apply `function` to every item; an exception is yielded, not raised."""
+        """Apply `function` to every item; an exception is yielded, not raised.
+
+        Args:
+            function: Called with one item.
+            items: What it is called with.
+            timeout: Seconds after which a call is ended.
+            more: Asked before a call begins; where it says no, none begins any more, and those that
+                run are waited for.
+        """
 
 
 class InProcess:
@@ -93,10 +105,16 @@ class InProcess:
         """Nothing is held."""
 
     def map(
-        self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        timeout: float | None = None,
+        more: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[int, Any]]:
         """Apply `function` to every item in order."""
         for i, item in enumerate(items):
+            if not more():
+                return
             try:
                 yield i, function(item)
             except (Exception, SystemExit) as error:

@@ -127,6 +127,7 @@ class LocalProcesses:
         function: Callable[[Any], Any],
         items: Sequence[Any],
         timeout: float | None = None,
+        more: Callable[[], bool] = lambda: True,
         on_note: Callable[[int, Any], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
         """Yield (index, result or exception) as calls finish.
@@ -135,6 +136,8 @@ class LocalProcesses:
             function: Called with one item, in a worker.
             items: What it is called with.
             timeout: Seconds after which a call has its process group killed.
+            more: Asked before a call begins; where it says no, none begins any more, and those that
+                run are waited for.
             on_note: Called with (index, note) for what a call sends by `report`.
         """
         self.asked += len(items)
@@ -146,6 +149,9 @@ class LocalProcesses:
         busy: list[_Worker] = []
         try:
             while todo or busy:
+                if todo and not more():
+                    todo.clear()
+                    continue
                 while todo and len(busy) < self.workers:
                     worker = self._idle()
                     try:

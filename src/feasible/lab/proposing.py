@@ -69,7 +69,11 @@ class _Asking:
         """Hold nothing."""
 
     def map(
-        self, function: Callable[[Any], Any], items: Sequence[Any], timeout: float | None = None
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        timeout: float | None = None,
+        more: Callable[[], bool] = lambda: True,
     ) -> Any:
         """Note what is wanted beyond the known answers, and end the run."""
         if not items:
