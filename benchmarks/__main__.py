@@ -37,6 +37,7 @@ NAMES = (
     "sor_bandit",
     "vr_halpern",
     "adasketch_newton",
+    "gns",
     "recipes",
     "schedules",
     "autolrs",

@@ -55,6 +55,7 @@ PAGES = [
     "docs/transport/sparse-ot.md",
     "docs/transport/transductive-clustering.md",
     "docs/programs/index.md",
+    "docs/programs/gradient-normalized-smoothness.md",
     "docs/programs/notears-topo.md",
     "docs/programs/sor-bandit.md",
     "docs/programs/vr-halpern.md",

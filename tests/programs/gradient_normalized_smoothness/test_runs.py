@@ -9,7 +9,8 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import feasible
 from feasible.core.errors import ArgumentError, UnknownName, WrongProblem
-from feasible.core.registry import load_method, load_problem
+from feasible.core.registry import load_claim, load_method, load_problem
+from feasible.lab.claim import run_claim
 from feasible.programs import GNS, Program, RankOne, SmoothProgram, gns_minimize, minimize
 from feasible.programs.gradient_normalized_smoothness import (
     breast_cancer,
@@ -172,3 +173,22 @@ def test_a_killed_newton_run_goes_on_to_the_answer_of_the_uninterrupted_one(kill
     whole = run()
     resumed = killed_and_resumed(run, at=len(whole.trail) // 2)
     cases.same(resumed, whole)
+
+
+@pytest.mark.slow
+def test_the_claims_smoke_run_measures_all_of_it():
+    def race(e):
+        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
+
+    claim = load_claim("gradient-normalized-smoothness")
+    found = run_claim(claim, "smoke", (100, 101), race=race)
+    parts = {p["statement"]: p for p in found["parts"]}
+    assert all(p["figure"] is not None for p in parts.values())
+    exact = [p for p in parts.values() if p["bar"] in ("<= 25", "== 0")]
+    assert [p["state"] for p in exact] == ["holds", "holds"]
+    assert {p["experiment"] for p in found["per_seed"]} == {
+        "log-sum-exp",
+        "power residual",
+        "logistic",
+        "Chebyshev",
+    }

@@ -21,6 +21,7 @@ Begin with `newton`: `advance` is Algorithm 1; `minimize.gns_minimize` is the wa
 - `baselines`: super-universal and cubic Newton, gradient and fast gradient.
 - `peers`: SciPy's least_squares; its other solvers are in the room's peers.
 - `instances`: ready-made problems.
+- `claim`: the paper's statement as an experiment.
 - `entries`: what the folder offers by name.
 """
 

@@ -103,3 +103,4 @@ PROBLEMS = tuple(
         ("breast-cancer", "breast_cancer"),
     )
 )
+CLAIM = f"{_HERE}.claim:claim"

@@ -119,7 +119,9 @@ def chebyshev(d: int = 1000, p: float = 4.0, seed: int = 0) -> SmoothProgram:
     return program(Chebyshev(p, d), start, f"chebyshev-{d}", best=0.0)
 
 
-def breast_cancer(l2: float = 1e-3, share: float = 1.0, seed: int = 0) -> SmoothProgram:
+def breast_cancer(
+    l2: float = 1e-3, share: float = 1.0, spread: float = 0.0, seed: int = 0
+) -> SmoothProgram:
     """Logistic regression on scikit-learn's breast cancer table, standardised, with an intercept.
 
     f(x) = mean of log(1 + exp(-y_i a_i' x)) + l2 |x|^2 / 2, from 0.
@@ -127,18 +129,21 @@ def breast_cancer(l2: float = 1e-3, share: float = 1.0, seed: int = 0) -> Smooth
     Args:
         l2: >= 0.
         share: Of the rows, drawn without replacement; 1 for all, in their order.
-        seed: Of the draw.
+        spread: Standard deviation of a normal start; 0 for the start 0.
+        seed: Of both draws.
     """
     from sklearn.datasets import load_breast_cancer
 
     X, y = load_breast_cancer(return_X_y=True)
+    rng = np.random.default_rng(seed)
     if share < 1:
         size = int(real("share", share, above=0) * len(X))
-        kept = np.random.default_rng(seed).choice(len(X), size, replace=False)
+        kept = rng.choice(len(X), size, replace=False)
         X, y = X[kept], y[kept]
     X = np.c_[(X - X.mean(0)) / X.std(0), np.ones(len(X))]
     loss = Logistic(X, y, real("l2", l2, least=0))
-    return program(loss, np.zeros(X.shape[1]), "breast-cancer")
+    start = real("spread", spread, least=0) * rng.standard_normal(X.shape[1])
+    return program(loss, start, "breast-cancer")
 
 
 PROBLEMS: dict[str, Callable[..., SmoothProgram]] = {
