@@ -270,9 +270,14 @@ def rough_ranks() -> str:
     return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
 
 
-def program_profiles() -> str:
-    """Draw the performance and data profiles of the programs room as programs.svg, from the stored
-    results; returns the table of shares.
+def profiles(data: Any, labels: dict[str, str], thick: str, file: str) -> None:
+    """Draw curves of shares by method.
+
+    Args:
+        data: A benchmark's stored results.
+        labels: Kind of profile -> what is on its axis.
+        thick: The method whose curve is thicker.
+        file: Its name in docs/generated.
     """
     import matplotlib as mpl
 
@@ -280,23 +285,51 @@ def program_profiles() -> str:
     mpl.rcParams.update({"svg.hashsalt": "feasible", "font.size": 9})
     from matplotlib import pyplot as plt
 
-    data = json.loads((ROOT / "benchmarks/results/programs.json").read_text(encoding="utf-8"))
     figure, grid = plt.subplots(1, 2, figsize=(7.2, 3.4), sharey=True, layout="constrained")
-    labels = {
-        "performance": "evaluations, of the fewest",
-        "data": "evaluations",
-    }
     for axes, (measure, label) in zip(grid.flat, labels.items(), strict=True):
         for i, (method, curve) in enumerate(data["profiles"][measure].items()):
-            width = 2.0 if method == "default" else 1.2
-            axes.step(*zip(*curve, strict=True), where="post", lw=width, c=f"C{i}", label=method)
+            width, style = 2.0 if method == thick else 1.2, "--" if i > 9 else "-"
+            line = {"lw": width, "c": f"C{i}", "ls": style, "label": method}
+            axes.step(*zip(*curve, strict=True), where="post", **line)
         axes.set(xscale="log", xlabel=label, ylim=(0, 1))
         axes.grid(alpha=0.3)
     grid.flat[0].set_ylabel("share of the problems solved")
     grid.flat[1].legend(frameon=False, fontsize=7, loc="lower right")
     OUT.mkdir(exist_ok=True)
-    figure.savefig(OUT / "programs.svg", metadata={"Date": None})
+    figure.savefig(OUT / file, metadata={"Date": None})
     plt.close(figure)
+
+
+def newton_profiles() -> str:
+    """Draw the performance profiles of solvers for equalities as adasketch-newton.svg, from the
+    stored results; returns the table of figures.
+    """
+    file = ROOT / "benchmarks/results/adasketch_newton.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    labels = {
+        "evaluations": "evaluations, of the fewest",
+        "seconds": "processor seconds, of the fewest",
+    }
+    profiles(data, labels, "exact", "adasketch-newton.svg")
+    shown: dict[str, dict[str, str]] = {}
+    for f in data["figures"]:
+        what, _, method = f["what"].rpartition(": ")
+        shown.setdefault(method, {})[what] = f"{f['value']:.3g}"
+    columns = {"solved": "solved", "median evaluations": "median evaluations"}
+    columns["seconds over Ipopt's"] = "seconds over Ipopt's"
+    return f"{data['figures'][0]['note']}:\n\n" + table(
+        ["method", *columns.values()],
+        [[m, *(found[c] for c in columns)] for m, found in shown.items()],
+    )
+
+
+def program_profiles() -> str:
+    """Draw the performance and data profiles of the programs room as programs.svg, from the stored
+    results; returns the table of shares.
+    """
+    data = json.loads((ROOT / "benchmarks/results/programs.json").read_text(encoding="utf-8"))
+    labels = {"performance": "evaluations, of the fewest", "data": "evaluations"}
+    profiles(data, labels, "default", "programs.svg")
     shown: dict[str, dict[str, float]] = {}
     for f in data["figures"]:
         what, _, method = f["what"].rpartition(": ")

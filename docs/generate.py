@@ -21,6 +21,7 @@ from figures import (
     development,
     foreign_shares,
     fronts,
+    newton_profiles,
     program_profiles,
     rough_ranks,
     runtime_profiles,
@@ -255,6 +256,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "rough.txt": development("rough"),
     "rough-default.txt": rough_ranks,
     "programs.txt": program_profiles,
+    "adasketch-newton.txt": newton_profiles,
     "program-order.txt": program_order,
 }
 """Generated quickly, from the code and the evidence alone."""

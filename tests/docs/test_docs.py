@@ -56,6 +56,7 @@ PAGES = [
     "docs/transport/transductive-clustering.md",
     "docs/programs/index.md",
     "docs/programs/gradient-normalized-smoothness.md",
+    "docs/programs/adasketch-newton.md",
     "docs/programs/notears-topo.md",
     "docs/programs/sor-bandit.md",
     "docs/programs/vr-halpern.md",

@@ -1,3 +1,4 @@
+from .adasketch_newton import AdaSketchNewton as AdaSketchNewton
 from .forms import from_casadi as from_casadi, from_torch as from_torch
 from .gradient_normalized_smoothness import (
     GNS as GNS,
