@@ -34,6 +34,7 @@ NAMES = (
     "sparse_ot",
     "sinkhorn",
     "transport_relatives",
+    "programs",
     "sor_bandit",
     "vr_halpern",
     "adasketch_newton",

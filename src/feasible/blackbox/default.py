@@ -224,10 +224,10 @@ TABLE: tuple[Choice, ...] = (
         "the inputs are real: hybrid-sqp, differences that know the curvature, which is exact, and "
         "a model of the whole box (with limits before them); it hands over to robust-bo should "
         "values not repeat or evaluations fail",
-        "targets at 20, 50, 100 d, development instances 4 to 6: bbob d 2 .41 .60 .73 (SLSQP .37 "
-        ".54 .58), d 5 .29 .48 .56 (.26 .39 .44): `python -m benchmarks.coco run -i 4,5,6`; at 20, "
-        "50 d, before the search began in the middle: bbob-constrained d 2 .58 .71 (SLSQP .32 "
-        ".61), d 5 .40 .48 (.17 .43): `python -m benchmarks coco`; failures: `python -m "
+        "targets at 20, 50, 100 d: bbob d 2 .41 .60 .65 (SLSQP .38 .51 .59), d 5 .27 .45 .57 (.24 "
+        ".37 .45), d 10 .21 .32 .45 (.20 .33 .40), d 20 .19 .25 .40 (.18 .23 .36); at 20, 50 d: "
+        "bbob-constrained d 2 .71 .78 (SLSQP .49 .73), d 5 .54 .61 (.38 .52): `python -m "
+        "benchmarks coco`; failures: `python -m "
         "benchmarks.rough_default show`",
     ),
     Choice(
