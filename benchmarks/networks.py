@@ -209,7 +209,8 @@ def inputs(config: Any, model: Any) -> Iterator[dict[str, Any]]:
     takes = inspect.signature(model.forward).parameters
     asked = [n for n, p in takes.items() if p.default is p.empty and n in known]
     main = getattr(model, "main_input_name", "input_ids")
-    firsts = [n for n in dict.fromkeys((main, *asked, *known)) if n in takes]
+    mains = [main] if isinstance(main, str) else list(main)
+    firsts = [n for n in dict.fromkeys((*mains, *asked, *known)) if n in takes]
     for name in firsts[:4]:
         for value in known.get(name, ()):
             given = {name: value, **{n: known[n][0] for n in asked if n != name}}

@@ -98,6 +98,20 @@ class Rotary(nn.Module):
         return h + self.g(F.silu(self.f(h)))
 
 
+class Remembering(nn.Module):
+    """A recurrence that keeps its states from call to call, with their history."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.f, self.o = nn.Linear(6, 8), nn.Linear(8, 7), nn.Linear(7, 4)
+        self.seen, self.states = None, {}
+
+    def forward(self, x):
+        h = self.a(x)
+        self.seen, self.states = h, {"last": [h.mean()]}
+        return self.o(F.relu(self.f(h)))
+
+
 def with_first(change):
     return nn.Sequential(
         change(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)
@@ -115,6 +129,7 @@ NETWORKS = {
     "gate": (Gated, ROW),
     "map and vector": (Joined, (IMAGE, rows(2, 5))),
     "one output": (OneOutput, ROW),
+    "states from call to call": (Remembering, ROW),
     "weight_norm": (lambda: with_first(nn.utils.parametrizations.weight_norm), ROW),
     "weight_norm by hook": (lambda: with_first(nn.utils.weight_norm), ROW),
     "spectral_norm": (lambda: with_first(nn.utils.parametrizations.spectral_norm), ROW),
@@ -215,3 +230,23 @@ def test_a_layer_that_the_dependency_graph_refuses_stays_with_the_reason():
     found, refused = each(Refusing(layer))
     assert found == []
     assert refused == {layer: "torch-pruning cannot couple it: IndexError('of a channel')"}
+
+
+def test_a_network_that_keeps_tensors_of_its_last_call_is_grouped():
+    network = Remembering()
+    network(ROW)  # with history
+    assert set(find_zero_invariant_groups(network, ROW).layers) == {"a", "f"}
+
+
+def test_channels_that_the_graph_loses_leave_their_set_out(monkeypatch):
+    from feasible.training.hesso import find
+
+    def losing(*args):
+        sets, ungrouped = by_torch_pruning(*args)
+        lost = [([(*m[:5], [None] * len(m[5])) for m in members], bare) for members, bare in sets]
+        return lost, ungrouped
+
+    by_torch_pruning = find.by_torch_pruning
+    monkeypatch.setattr(find, "by_torch_pruning", losing)
+    with pytest.raises(FeasibleError, match="'0': the graph loses the channels on their way to"):
+        find_zero_invariant_groups(with_first(lambda layer: layer), ROW)

@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def copied(model: nn.Module) -> nn.Module:
+    """Copy a network. Tensors that it keeps from a forward pass, in attributes or in lists and
+    dictionaries of theirs, are copied without their history: torch copies leaves only.
+    """
+    memo: dict[int, Tensor] = {}
+    todo = [value for module in model.modules() for value in vars(module).values()]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, torch.Tensor):
+            if not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+        elif isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, (list, tuple)):
+            todo += value
+    return copy.deepcopy(model, memo)
+
+
 def cutting_plan(model: nn.Module, groups: Groups, cut: Bool[Tensor, " n"]) -> dict[str, Any]:
     """The plan that cuts these groups.
 
@@ -67,7 +85,7 @@ def _trace(
     indices."""
     if not calls:
         return
-    other = copy.deepcopy(module)
+    other = copied(module)
     tensors = {n: t for n, t in (*other.named_parameters(), *other.named_buffers()) if t.ndim}
     shapes = {n: t.shape for n, t in tensors.items()}
     for t in tensors.values():

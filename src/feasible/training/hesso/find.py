@@ -4,7 +4,6 @@ torch-pruning's graph or by torch.fx, and those stay whose cutting changes nothi
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from ...core.annotations import checked
 from ...core.errors import ArgumentError, ArgumentTypeError, UnknownName, nearest
+from .cutting import copied, cutting_plan
 from .groups import ACROSS, Cut, Groups, tensors_of
 from .groups_fx import coupled
 from .groups_tp import by_torch_pruning, roots
@@ -101,14 +101,8 @@ def _quiet_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     """A copy in eval mode whose weights are all parameters, and the modules that compute theirs
     from others (weight_norm, spectral_norm and the like), with the reason to leave them whole.
     """
-    held = {
-        id(value): value.detach()
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, torch.Tensor) and not value.is_leaf
-    }
     try:
-        work = copy.deepcopy(model, held).eval().requires_grad_(True)
+        work = copied(model).eval().requires_grad_(True)
     except Exception as error:
         raise ArgumentError(
             f"the model cannot be copied: {type(error).__name__}: {_short(error)}"
@@ -244,7 +238,9 @@ def _unfit(
     """Why these coupled layers cannot be cut, where their kinds say so already."""
     if bare is not None:
         return f"the parameter '{bare}' is added to its channels"
-    for name, module, _, out, *_ in members:
+    for name, module, _, out, _, channels in members:
+        if None in channels:
+            return f"the graph loses the channels on their way to '{name}'"
         if out and name in ignored:
             return f"'{name}' is ignored"
         if isinstance(module, ACROSS):
@@ -301,7 +297,7 @@ def _rows_of(
     module: nn.Module, prune: Callable[[nn.Module, list[int]], Any]
 ) -> list[tuple[str, int]]:
     """(parameter, axis) that lose an entry when a channel is cut."""
-    other = copy.deepcopy(module)
+    other = copied(module)
     before = {name: p.shape for name, p in other.named_parameters()}
     prune(other, [0])
     return [
@@ -335,14 +331,13 @@ def _changes(model: nn.Module, inputs: tuple[Any, ...], groups: Groups) -> str |
     float64; None where nothing does.
     """
     from ..trained import shrink
-    from .cutting import cutting_plan
 
     draw = torch.Generator().manual_seed(len(groups))
     cut = torch.zeros(len(groups), dtype=torch.bool)
     for layer in range(len(groups.layers)):
         own = (groups.layer == layer).nonzero()[:, 0]
         cut[own[torch.randperm(len(own), generator=draw)[: len(own) // 2]]] = True
-    trial = copy.deepcopy(model).double()
+    trial = copied(model).double()
     given = tuple(x.double() if x.is_floating_point() else x for x in inputs)
     with torch.no_grad():
         for p in trial.parameters():

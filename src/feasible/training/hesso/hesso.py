@@ -15,7 +15,6 @@ sign), and groups already chosen are out of the ranking instead of being ranked 
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from ...core.errors import ArgumentError, Infeasible, ShapeError
 from ...core.warning import warn
 from ..optimizer import NamedState, asks_for_state, evaluated, number, uncompiled, with_gradients
 from ..trained import shrink
-from .cutting import cutting_plan
+from .cutting import copied, cutting_plan
 from .groups import Groups, by_hand, entries
 from .saliency import CRITERIA, direction, lowest, saliency
 from .subnet import measured
@@ -328,7 +327,7 @@ class HESSO(NamedState, Optimizer):
         def sizes(count: int) -> dict[str, float]:
             cut = (self.status != IMPORTANT) | self._lowest(scores, count, self.status)
             return measured(
-                shrink(copy.deepcopy(self.model), cutting_plan(self.model, self.groups, cut)),
+                shrink(copied(self.model), cutting_plan(self.model, self.groups, cut)),
                 self.example_input,
                 self.limits,
             )

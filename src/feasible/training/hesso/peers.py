@@ -4,7 +4,6 @@ the cut are the same as for HESSO.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +13,7 @@ from torch import nn
 
 from ...core.errors import Infeasible, MissingExtra
 from ..trained import shrink
-from .cutting import cutting_plan
+from .cutting import copied, cutting_plan
 from .groups import Groups
 from .hesso import HESSO
 from .run import GroupPruning
@@ -44,7 +43,7 @@ def magnitude_choice(model: nn.Module, groups: Groups, example_input: Any, ratio
             "the peer torch-pruning-magnitude needs the package torch-pruning: pip install "
             "'feasible[training]'"
         ) from None
-    work = copy.deepcopy(model).eval()
+    work = copied(model).eval()
     whole = [work.get_submodule(name) for name in groups.ungrouped]
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
@@ -104,7 +103,7 @@ class _Chosen(HESSO):
         ):
             return True
         sizes = measured(
-            shrink(copy.deepcopy(self.model), cutting_plan(self.model, self.groups, cut)),
+            shrink(copied(self.model), cutting_plan(self.model, self.groups, cut)),
             self.example_input,
             self.limits,
         )

@@ -8,7 +8,6 @@ lists of whole numbers, as JSON has them. With the weights beside it in a safete
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from ...core.annotations import checked
 from ...core.checks import naming
 from ...core.errors import ArgumentError, Infeasible
 from ..trained import PLAN, Trained, multiply_adds, shrink
-from .cutting import cutting_plan
+from .cutting import copied, cutting_plan
 from .groups import Groups, tensors_of
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def construct_subnet(
             f"0 of {len(groups)} groups are zero, so nothing would be cut: train with HESSO until "
             "its pruning steps are over"
         )
-    small = shrink(copy.deepcopy(model), cutting_plan(model, groups, cut))
+    small = shrink(copied(model), cutting_plan(model, groups, cut))
     sizes = measured(small, example_input, limits or {})
     for name, most in (limits or {}).items():
         if sizes[name] > most:
