@@ -37,6 +37,7 @@ NAMES = (
     "programs",
     "sor_bandit",
     "vr_halpern",
+    "lipsdp",
     "adasketch_newton",
     "gns",
     "recipes",

@@ -57,6 +57,7 @@ PAGES = [
     "docs/programs/index.md",
     "docs/programs/gradient-normalized-smoothness.md",
     "docs/programs/adasketch-newton.md",
+    "docs/programs/lipsdp-groupsort.md",
     "docs/programs/notears-topo.md",
     "docs/programs/sor-bandit.md",
     "docs/programs/vr-halpern.md",
