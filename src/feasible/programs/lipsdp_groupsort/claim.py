@@ -276,10 +276,10 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="The gradient method is within 5 % of the solver's bound, but not in a fifth of its time: on "
+    why="The gradient method is within 5 % of the bound of SCS, but not in a fifth of its time: on "
     "the layer-wise inequality, scaled, SCS at 1e-4 takes about as long, and ends 8 % above the "
     "optimum. The interior-point method reaches the optimum in a tenth of that time. S = P = 0 is "
-    "not the same as T, S, P: on these networks it is 8 % above it at 8 layers, and in linf half "
+    "not the same as T, S, P: on these networks it is 9 % above it at 8 layers, and in linf half "
     "as much again.",
     limits={
         "desk": "MaxMin networks on the 8 x 8 digits of scikit-learn, one a seed, where the paper "
