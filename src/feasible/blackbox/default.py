@@ -236,8 +236,8 @@ TABLE: tuple[Choice, ...] = (
         "hybrid-sqp",
         "the inputs are real and the values repeat: differences that know the curvature, which is "
         "exact, and a model of the whole box (with limits before them), then restarts",
-        "CUTEst, solved within 50 (d + 1): 45 unbounded .93 (SLSQP .78), 26 boxes .85 (.81), 34 with "
-        "equalities .85 (.91): `python -m benchmarks s2mpj`",
+        "CUTEst, solved within 50 (d + 1): 45 unbounded .93 (SLSQP .78), 26 boxes .85 (.81), 34 "
+        "with equalities .85 (.91): `python -m benchmarks s2mpj`",
     ),
 )
 """The choice: the first row that applies."""
