@@ -347,9 +347,9 @@ claim = Claim(
     check=check,
     extra=extra,
     why="The claim is about iterations, not time: an iteration of the gradient method in the "
-    "metric costs a tenth to a fiftieth of one that factorises a matrix, and it or SciPy's L-BFGS-B "
-    "is faster on each of these problems but Chebyshev's residual. On the power of a residual the "
-    "search with the Hessian 0, normalised gradient steps in the metric, takes fewer "
+    "metric costs a tenth to a fiftieth of one that factorises a matrix, and it or SciPy's "
+    "L-BFGS-B is faster on each of these problems but Chebyshev's residual. On the power of a "
+    "residual the search with the Hessian 0, normalised gradient steps in the metric, takes fewer "
     "iterations than the rank-one Hessian. Fisher's Hessian of logistic regression has an error "
     "that does not fall with the gradient, and takes about ten times the iterations of the exact "
     "one.",
