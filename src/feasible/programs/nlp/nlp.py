@@ -3,7 +3,8 @@
 No solver solves all programs, and one that has failed often says that it has not. So a step is one
 solver from beginning to end, by the order of `order`; its last point is checked by the Karush-Kuhn-
 Tucker conditions with multipliers of our own (`kkt.certificate`), and the next solver is asked only
-where the check fails. Use it where a program is to be solved and no solver is known to suit it.
+where the check fails. Where no point is feasible, the least violation is looked for (`least`) before
+the last solver is asked. Use it where a program is to be solved and no solver is known to suit it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..kkt import certificate
 from ..peers.frame import Solver, SolverState
 from ..point import Point
 from ..problem import Program
+from .least import least_violation
 from .order import order
 
 if TYPE_CHECKING:
@@ -59,6 +61,16 @@ class Attempt(SolverState):
                     raise Enough(f"its share of the {resource} was used up")
 
 
+class Relaxed(Attempt):
+    """A solver's state on `least_violation`: what it offers has no t."""
+
+    __slots__ = ()
+
+    def point(self) -> Point:
+        """The variables of the program itself."""
+        return Point(self.x[:-1].copy())
+
+
 @dataclass(slots=True)
 class NLPState:
     """Where the method stands.
@@ -71,6 +83,7 @@ class NLPState:
         tried: Solvers that have ended.
         log: What each of them said, and what the check said.
         certified: Whether the best point passed the check.
+        relaxed: Whether the least violation was looked for.
     """
 
     x: Float[np.ndarray, " n"]
@@ -79,6 +92,7 @@ class NLPState:
     tried: int = 0
     log: list[str] = field(default_factory=list)
     certified: bool = False
+    relaxed: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,9 +133,18 @@ class NLP(Method):
         return found
 
     def step(self, problem: Program, state: NLPState) -> NLPState:
-        """Run the next solver, and check where it ended."""
+        """Run the next solver, and check where it ended. Before the last of several the first looks
+        for the least violation, where no point was feasible.
+        """
         solvers = self.solvers(problem)
         solver, rest = solvers[state.tried], len(solvers) - state.tried - 1
+        if state.tried and not rest and 0 < state.rank[1] < np.inf and not state.relaxed:
+            elastic = least_violation(problem, state.x, state.rank[1])
+            relaxed = Relaxed(elastic.x0, until=self._until())
+            said = f"least violation: {self._run(solvers[0], elastic, relaxed)}"
+            state.relaxed = True
+            self._take(problem, state, relaxed.point(), said)
+            return state
         near = state.rank[1] == 0 and state.rank[3] <= NEAR
         begin = state.x if near or not state.tried else problem.x0
         attempt = Attempt(
@@ -129,22 +152,31 @@ class NLP(Method):
             None if state.tried else state.multipliers,
             until=self._until() if rest else {},
         )
+        said = self._run(solver, problem, attempt)
+        state.tried += 1
+        self._take(problem, state, attempt.point(), said)
+        return state
+
+    @staticmethod
+    def _run(solver: Solver, problem: Program, attempt: Attempt) -> str:
+        """Run a solver to its end or that of its share, and return what it says of it."""
         try:
             solver.step(problem, attempt)
-            said = attempt.why
         except Enough as enough:
-            said = f"{solver.name}: {enough}"
-        state.tried += 1
-        verdict = self._checked(problem, attempt.x)
+            return f"{solver.name}: {enough}"
+        return attempt.why
+
+    def _take(self, problem: Program, state: NLPState, found: Point, said: str) -> None:
+        """Check a point, and keep it where it is better."""
+        verdict = self._checked(problem, found.x)
         residual = np.inf if verdict.residual is None else verdict.residual
         certified = verdict.feasible and residual <= self.residual
         over = 0.0 if verdict.feasible else verdict.violation
         worth = (float(not certified), over, verdict.objective, residual)
         if not np.isnan(worth).any() and worth < state.rank:
             state.rank, state.certified = worth, certified
-            state.x, state.multipliers = attempt.x, attempt.multipliers
+            state.x, state.multipliers = found.x, found.multipliers
         state.log.append(f"{said}; violation {verdict.violation:.2g}, KKT residual {residual:.2g}")
-        return state
 
     def _until(self) -> dict[str, float]:
         """Return what the next solver may bring the spending to, by resource."""
