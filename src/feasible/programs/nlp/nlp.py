@@ -133,18 +133,19 @@ class NLP(Method):
         return found
 
     def step(self, problem: Program, state: NLPState) -> NLPState:
-        """Run the next solver, and check where it ended. Before the last of several the first looks
-        for the least violation, where no point was feasible.
+        """Run the next solver, and check where it ended. Before the third and last, or after the
+        last, the first looks for the least violation where no point was feasible.
         """
         solvers = self.solvers(problem)
-        solver, rest = solvers[state.tried], len(solvers) - state.tried - 1
-        if state.tried and not rest and 0 < state.rank[1] < np.inf and not state.relaxed:
+        rest = len(solvers) - state.tried - 1
+        if self._missed(state) and (rest < 0 or (rest == 0 and state.tried >= 2)):
             elastic = least_violation(problem, state.x, state.rank[1])
             relaxed = Relaxed(elastic.x0, until=self._until())
             said = f"least violation: {self._run(solvers[0], elastic, relaxed)}"
             state.relaxed = True
             self._take(problem, state, relaxed.point(), said)
             return state
+        solver = solvers[state.tried]
         near = state.rank[1] == 0 and state.rank[3] <= NEAR
         begin = state.x if near or not state.tried else problem.x0
         attempt = Attempt(
@@ -156,6 +157,11 @@ class NLP(Method):
         state.tried += 1
         self._take(problem, state, attempt.point(), said)
         return state
+
+    @staticmethod
+    def _missed(state: NLPState) -> bool:
+        """Whether no point was feasible, and the least violation was not looked for."""
+        return 0 < state.rank[1] < np.inf and not state.relaxed
 
     @staticmethod
     def _run(solver: Solver, problem: Program, attempt: Attempt) -> str:
@@ -213,7 +219,7 @@ class NLP(Method):
         """When a point has passed the check, or no solver is left."""
         if state.certified:
             return state.log[-1]
-        if state.tried >= len(self.solvers(problem)):
+        if state.tried >= len(self.solvers(problem)) and not self._missed(state):
             return "no solver ended at a KKT point: " + " | ".join(state.log)
         return None
 

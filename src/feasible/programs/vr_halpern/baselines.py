@@ -20,7 +20,7 @@ import numpy as np
 from ...core.checks import real
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
-from .halpern import residual
+from .halpern import LOST, residual
 from .problem import Inclusion
 
 if TYPE_CHECKING:
@@ -90,8 +90,11 @@ class Baseline(Method):
         found = residual(problem.op, problem.resolvent, u, at_u)
         if found < state.least:
             state.least, state.best = found, u.copy()
-        if not np.isfinite(found):
-            state.over = f"diverged with factor={self.factor:g}"
+        if not found <= LOST * state.least:
+            state.over = (
+                f"diverged with factor={self.factor:g}: the residual grew from {state.least:.1e} "
+                f"to {found:.1e}; the operator may not be monotone"
+            )
         return at_u
 
     def step(self, problem: Inclusion, state: BaselineState) -> BaselineState:

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     Charge = Callable[[int], None]
 
-GROWN, HALVINGS = 10.0, 30
-"""The residual's growth at which a step that was chosen automatically is halved, and how often."""
+GROWN, HALVINGS, VAIN = 10.0, 30, 10
+"""The residual's growth at which a step that was chosen automatically is halved, how often, and how
+often without a point that is better than those before.
+"""
 LOST = 1e10
 """The residual's growth at which a step that was given is said to diverge."""
 
@@ -59,6 +61,7 @@ class HalpernState:
         k: Outer steps since the anchor.
         inner: Inner steps that are left.
         halvings: How often the step was halved.
+        vain: How often since a point was better than those before.
         evaluations: Component evaluations so far.
         over: Why it cannot go on; empty where it can.
     """
@@ -79,6 +82,7 @@ class HalpernState:
     k: int = 0
     inner: int = 0
     halvings: int = 0
+    vain: int = 0
     evaluations: int = 0
     over: str = ""
 
@@ -206,12 +210,13 @@ def _noted(
     if state.first == np.inf and np.isfinite(found):
         state.first = found
     if found < state.least:
-        state.least, state.best = found, u.copy()
+        state.least, state.best, state.vain = found, u.copy(), 0
     grown = LOST if given is not None else GROWN
     if np.isfinite(found) and found <= grown * state.first:
         return False
-    if given is None and state.halvings < HALVINGS and np.isfinite(state.least):
-        state.halvings += 1
+    halve = given is None and np.isfinite(state.least)
+    if halve and state.halvings < HALVINGS and state.vain < VAIN:
+        state.halvings, state.vain = state.halvings + 1, state.vain + 1
         state.eta /= 2
         _anchor(state, state.best)
     else:
