@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SAMPLED = 3000
 ELSEWHERE = {
     "CCBO": ("bounds",),
+    "LipschitzCertificate": ("W_1", "weights"),
     "LowRank": ("hess",),
     "PrivateTable": ("table", "column"),
     "Categorical": ("choices",),
@@ -30,6 +31,8 @@ ELSEWHERE = {
     "RankOne": ("hess",),
     "Real": ("bounds",),
     "Variable": ("bounds",),
+    "ResidualMLP": ("V_1", "W_2"),
+    "lipschitz_bound": ("net", "W_1", "b_1", "weights"),
     "reproduce": ("paper",),
 }
 """What the error calls an argument that goes by another name there."""
@@ -84,6 +87,7 @@ RESULTS = {
     "EstimateWarning",
     "Graph",
     "Groups",
+    "LipschitzBound",
     "HESSOSettings",
     "HorizonWarning",
     "LionKSettings",

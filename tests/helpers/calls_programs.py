@@ -194,6 +194,59 @@ CALLS: Calls = {
             "residuals": None,
         },
     ),
+    # -- Lipschitz certificates
+    "lipschitz_bound": lambda: (
+        programs.lipschitz_bound,
+        {
+            "net_or_weights": [np.eye(2), np.eye(2)],
+            "norm": "l2",
+            "activation": None,
+            "form": "full",
+            "solver": "auto",
+            "tol": 1e-2,
+            "steps": 5,
+            "rate": 0.1,
+            "most": 10,
+            "biases": None,
+            "time_limit": None,
+            "samples": 5,
+            "seed": 0,
+            "callback": None,
+        },
+    ),
+    "MaxMin": lambda: (programs.MaxMin, {"chunked": False}),
+    "FullSort": lambda: (programs.FullSort, {"descending": False}),
+    "GroupSort": lambda: (
+        programs.GroupSort,
+        {"size": 2, "descending": False, "chunked": False},
+    ),
+    "Householder": lambda: (programs.Householder, {"v": [0.6, 0.8]}),
+    "Slope": lambda: (programs.Slope, {"kind": "leaky", "low": 0.1}),
+    "DEQ": lambda: (
+        programs.DEQ,
+        {
+            "W": 0.1 * np.eye(2),
+            "U": np.eye(2),
+            "W_out": np.eye(2),
+            "activation": None,
+            "b": None,
+            "b_out": None,
+        },
+    ),
+    "ResidualMLP": lambda: (
+        programs.ResidualMLP,
+        {"V": [np.eye(2)], "activation": None, "W_in": None, "W_out": None},
+    ),
+    "LipschitzCertificate": lambda: (
+        programs.LipschitzCertificate,
+        {
+            "net": [np.eye(2), np.eye(2)],
+            "norm": "l2",
+            "activation": None,
+            "samples": 5,
+            "name": "p",
+        },
+    ),
     # -- graphs
     "topo": lambda: (
         programs.topo,

@@ -21,7 +21,7 @@ from .activations import Activation, GroupSort, Slope
 from .certify import certified
 from .lmi import LMI, NOT_WELL_POSED, lmi_of
 from .networks import DEQ, Network, as_activation, feedforward
-from .sampled import sampled_slopes
+from .sampled import MOST_SAMPLES, sampled_slopes
 from .settings import NORMS, LipschitzSettings
 from .verify import Check, check
 
@@ -231,8 +231,10 @@ def lipschitz_bound(
         Pauli et al., ICLR 2024, arXiv 2401.14033.
     """
     one_of("norm", norm, NORMS)
+    if not (callback is None or callable(callback)):
+        raise ArgumentTypeError(f"callback={callback!r:.60}: expected a function")
     settings = LipschitzSettings(form, solver, tol, steps, rate, most)
-    whole("samples", samples, least=0)
+    whole("samples", samples, least=0, most=MOST_SAMPLES)
     limit = np.inf if time_limit is None else real("time_limit", time_limit, above=0)
     rng = generator("seed", seed)
     net = as_network(net_or_weights, activation, biases)

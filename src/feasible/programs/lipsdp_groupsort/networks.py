@@ -292,6 +292,8 @@ def feedforward(
     weights = list(weights)
     if not weights:
         raise ArgumentError("weights=[]: expected at least one matrix")
+    if not (biases is None or isinstance(biases, Sequence)) or isinstance(biases, (str, bytes)):
+        raise ArgumentTypeError(f"biases={biases!r:.60}: expected one a matrix, or None")
     given = [None] * len(weights) if biases is None else list(biases)
     if len(given) != len(weights):
         raise ArgumentError(f"biases: got {len(given)} of them for {len(weights)} weights")
@@ -314,6 +316,8 @@ def ResidualMLP(  # noqa: N802
         ArgumentError: No matrices.
         FeasibleError: As `Network`.
     """
+    if not hasattr(V, "__iter__") or getattr(V, "ndim", 1) == 0:
+        raise ArgumentTypeError(f"V={V!r:.60}: expected square matrices")
     phi = as_activation(MaxMin() if activation is None else activation)
     blocks = [matrix(f"V_{k}", W) for k, W in enumerate(V, 1)]
     if not blocks:

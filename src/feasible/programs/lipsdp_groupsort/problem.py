@@ -18,7 +18,7 @@ from ...core.verdict import Verdict
 from .bound import as_network, check_form, split_multipliers
 from .lmi import LMI, lmi_of
 from .networks import DEQ
-from .sampled import difference_quotient, sampled_slopes
+from .sampled import MOST_SAMPLES, difference_quotient, sampled_slopes
 from .settings import FORMS, NORMS
 from .verify import check
 
@@ -90,7 +90,8 @@ class LipschitzCertificate(Problem):
         self.made: dict[str, LMI] = {}
         self.recursions: dict[str, Recursion] = {}
         rng = np.random.default_rng(0)
-        self.sampled, at = sampled_slopes(self.net, self.norm, whole("samples", self.samples), rng)
+        samples = whole("samples", self.samples, least=0, most=MOST_SAMPLES)
+        self.sampled, at = sampled_slopes(self.net, self.norm, samples, rng)
         slope = difference_quotient(self.net, self.norm, at)
         self.quotient = slope if np.isfinite(slope) else 0.0
 

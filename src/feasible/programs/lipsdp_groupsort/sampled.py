@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 CHUNK = 250
+MOST_SAMPLES = 10**7
+"""Points at which slopes are sampled at most."""
 EXACT_OUTPUTS = 8
 """Outputs up to which all signs of y are tried for linf to l1."""
 

@@ -3,7 +3,7 @@
 No solver solves all programs, and one that has failed often says that it has not. So a step is one
 solver from beginning to end, by the order of `order`; its last point is checked by the Karush-Kuhn-
 Tucker conditions with multipliers of our own (`kkt.certificate`), and the next solver is asked only
-where the check fails. Where no point is feasible, the least violation is looked for (`least`) before
+where the check fails. Where no point is feasible, the least violation is looked for before
 the last solver is asked. Use it where a program is to be solved and no solver is known to suit it.
 """
 
