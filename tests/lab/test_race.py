@@ -155,7 +155,7 @@ def test_a_trial_that_hangs_is_killed_and_recorded(db):
         1,
         store=str(db),
         name="r",
-        trial_timeout=1.0,
+        trial_timeout=3.0,
     )
     assert race.of("toy", "random-search")[0].status == "done"
     assert "timeout" in race.of("hangs", "random-search")[0].error

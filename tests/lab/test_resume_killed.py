@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from labkit import bowl, lines, same, toy
 from resume_kit import Counting, interrupt, uninterrupted
@@ -113,12 +114,12 @@ def test_after_kill_9_of_a_driver_with_workers_nothing_is_left_and_resume_starts
     pid = forked(file)
     while len(lines(log)) < 20:
         time.sleep(0.01)
+    workers = psutil.Process(pid).children(recursive=True)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    time.sleep(0.1)
+    assert workers
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
     left = len(lines(log))
-    time.sleep(0.1)
-    assert len(lines(log)) == left
     started, first = time.monotonic(), []
 
     def fun(x):
