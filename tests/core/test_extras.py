@@ -120,7 +120,8 @@ for name, entry in methods().items():
         *("random-search", "sobol-search"),
         *("differential-evolution", "cobyqa", "cobyla", "slsqp", "trust-constr", "l-bfgs-b"),
         *("nelder-mead", "scipy-assignment"),
-        *("scipy-slsqp", "scipy-trust-constr", "scipy-cobyqa"),
+        *("scipy-slsqp", "scipy-trust-constr", "scipy-cobyqa", "scipy-least-squares"),
+        *("scipy-trust-exact", "scipy-trust-ncg", "scipy-newton-cg", "scipy-l-bfgs-b"),
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ...core.budget import active_meter
+from ...core.extras import check_module
 from ...core.problem import Method, Problem
 from . import newton
 from .bound import chosen
@@ -57,6 +58,12 @@ class LipSDP(LipschitzSettings, Method):
 
     solves: ClassVar[type[Problem]] = LipschitzCertificate
     name: ClassVar[str] = "lipsdp"
+
+    def check_installed(self) -> None:
+        """Raise MissingExtra where the solver's package is missing."""
+        super().check_installed()
+        if self.solver in ("clarabel", "scs"):
+            check_module("cvxpy", f"solver '{self.solver}'")
 
     def init(self, problem: LipschitzCertificate, rng: np.random.Generator) -> CertificateState:
         """Bound the network without a program."""
