@@ -112,6 +112,7 @@ IDLE: dict[tuple[str, str], str] = {
     ("NLP", "residual"): "the first solver ends below all of these",
     ("NLP", "share"): "the first solver needs less than any of these",
     ("AdaSketchNewton", "delta0"): "the paper's bound on the accuracy is smaller",
+    ("AdaSketchNewton", "shift"): "the curvature of hs6 is large enough",
     ("AdaSketchNewton", "curvature_tol"): "the curvature of hs6 is larger",
     ("AdaSketchNewton", "nu"): "the first penalties do for hs6",
     ("AdaSketchNewton", "licq_tol"): "the Jacobian of hs6 has full rank",

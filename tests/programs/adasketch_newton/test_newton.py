@@ -169,6 +169,36 @@ def test_a_hessian_without_curvature_on_the_null_space_is_shifted():
         assert np.allclose(system.B, system.H + system.shift * np.eye(2))
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_the_least_shift_leaves_the_least_curvature_at_its_bound(monkeypatch, dense):
+    if not dense:
+        monkeypatch.setattr("feasible.programs.adasketch_newton.system.DENSE", 1)
+    diagonal = np.array([3.0, -2.0, -0.5, 1.0])
+    problem = Program(
+        lambda x: x @ (diagonal * x) / 2,
+        np.ones(4),
+        jac=lambda x: diagonal * x,
+        hess=lambda x: np.diag(diagonal),
+        constraints={"second": LinearConstraint([[0.0, 1.0, 0.0, 0.0]], 1, 1)},
+    )
+    method = AdaSketchNewton(shift="least")
+    at = method.init(problem, np.random.default_rng(0)).at
+    system = newton_system(at, problem.hess_lag(at.x, 1.0, at.y), method)
+    free = [0, 2, 3]  # the null space of the constraint
+    B = system.B if dense else system.B.toarray()
+    assert np.linalg.eigvalsh(B[np.ix_(free, free)])[0] == pytest.approx(method.xi_B)
+    assert system.shift == pytest.approx(method.xi_B + 0.5)
+
+
+@pytest.mark.slow
+def test_the_least_shift_saves_iterations_where_the_hessian_is_nearly_singular():
+    steps = [
+        solved(s2mpj("ORTHREGB"), f"adasketch-newton[shift={shift}]").steps
+        for shift in ("norm", "least")
+    ]
+    assert steps[1] < 0.2 * steps[0]
+
+
 def test_tightening_the_accuracy_makes_convergence_superlinear():
     def rates(theta):
         method = AdaSketchNewton(sketch="rk", theta=theta, eps=1e-9)

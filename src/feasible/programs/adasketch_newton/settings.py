@@ -10,6 +10,7 @@ from ...core.errors import ArgumentError
 SKETCHES = ("exact", "gv", "rk", "block", "minres")
 ACCURACIES = ("practical", "paper")
 SCHEDULES = ("constant", "residual", "harmonic")
+SHIFTS = ("norm", "least")
 STARTING_ACCURACY = 0.1
 """kappa of accuracy="practical" at the beginning of an iteration."""
 
@@ -35,6 +36,9 @@ class AdaSketchSettings:
         eta2: First penalty of |grad_x L|^2 / 2.
         delta0: First accuracy of a Newton system, relative to the paper's bound.
         xi_B: Least curvature that a shifted Hessian has; enters the paper's bound.
+        shift: By what the Hessian is shifted where its curvature on the null space of the Jacobian
+            is too small: "norm", xi_B + |H|_F, as in the paper; "least", so that the least
+            curvature becomes xi_B.
         curvature_tol: Curvature on the null space of the Jacobian below which the Hessian is
             shifted.
         beta: Share of the predicted decrease of the merit function that a step must reach.
@@ -57,6 +61,7 @@ class AdaSketchSettings:
     eta2: float = 0.1
     delta0: float = 0.1
     xi_B: float = 0.1  # noqa: N815
+    shift: str = "norm"
     curvature_tol: float = 1e-6
     beta: float = 0.1
     nu: float = 1.5
@@ -70,6 +75,7 @@ class AdaSketchSettings:
         one_of("sketch", self.sketch, SKETCHES)
         one_of("accuracy", self.accuracy, ACCURACIES)
         one_of("theta", self.theta, SCHEDULES)
+        one_of("shift", self.shift, SHIFTS)
         if self.block is not None:
             whole("block", self.block, least=1, note=", or None")
             if self.sketch != "block":

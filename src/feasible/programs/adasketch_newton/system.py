@@ -65,7 +65,7 @@ def newton_system(at: Iterate, hessian: sp.csr_array, settings: AdaSketchSetting
     Args:
         at: The iterate.
         hessian: (n, n) Hessian of L there.
-        settings: licq_tol, curvature_tol and xi_B count.
+        settings: licq_tol, shift, curvature_tol and xi_B count.
 
     Raises:
         SingularJacobian: The least eigenvalue of G G' is below licq_tol.
@@ -78,7 +78,10 @@ def newton_system(at: Iterate, hessian: sp.csr_array, settings: AdaSketchSetting
     xi, curvature = _dense_bounds(G, H) if dense else _sparse_bounds(G, H, size_h)
     if xi < settings.licq_tol:
         raise SingularJacobian(xi)
-    shift = settings.xi_B + size_h if curvature < settings.curvature_tol else 0.0
+    shift = 0.0
+    if curvature < settings.curvature_tol:
+        known = settings.shift == "least" and np.isfinite(curvature)
+        shift = settings.xi_B + (-curvature if known else size_h)
     if dense:
         B = H + shift * np.eye(n) if shift else H
         K: Matrix = np.zeros((n + m, n + m))

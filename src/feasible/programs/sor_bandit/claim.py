@@ -334,11 +334,11 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="On 50 x 50 cells a solve takes 0.6 ms. ChebCB saves 11 % of the iterations and 7 "
-    "to 10 % of the solver's time, but its own turn takes 0.05 to 0.15 ms there, more "
-    "than it saves: between two solves its code has left the caches (in a loop of "
-    "nothing else it takes 0.015 ms). Timed in a loop over the same hundred systems "
-    "(`python -m benchmarks sor_bandit`) the ratio was 0.92.",
+    why="On 50 x 50 cells a solve takes 0.6 ms. ChebCB saves 11 % of the iterations and 6 to "
+    "9 % of the solver's time, but its own turn takes about 0.1 ms between two solves "
+    "(measured on a busy machine), more than it saves; in a loop of nothing else it takes "
+    "0.015 ms. Why it takes longer between solves was not measured. Timed in a loop over "
+    "the same hundred systems (`python -m benchmarks sor_bandit`) the ratio was 0.92.",
     limits={
         "desk": "5 seeds instead of 40 trials of the Laplacians; the heat equation on 25 and 50 "
         "cells of a side instead of up to 400, and 1000 steps instead of 5000.",
