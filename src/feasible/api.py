@@ -374,15 +374,11 @@ def race(
     """
     from .lab.race import run_race
 
-    given = problems if isinstance(problems, (list, tuple)) else (problems,)
-    for named in given[:1]:
-        if isinstance(named, str):
-            load_problem(named)  # whose module may declare the resource that the budget limits
     with _bars(progress, race=True) as bars:
         return run_race(
             problems,
             methods,
-            Budget.of(budget),
+            budget,
             seeds,
             store=store,
             name=name,

@@ -377,6 +377,18 @@ def test_a_race_without_a_package_refuses_before_its_first_evaluation(monkeypatc
     assert calls == []
 
 
+def test_a_race_knows_the_resources_that_its_problems_declare(tmp_path):
+    (tmp_path / "kilns.py").write_text(
+        "from feasible.blackbox import BlackBox\n"
+        "from feasible.core.budget import Resource\n"
+        "Resource('firings', 'firings of the kiln')\n"
+        "problem = BlackBox(lambda x: x[0] ** 2, bounds=[(-1, 1)], name='kiln')\n"
+    )
+    budget = {"firings": 5, "evaluations": 3}
+    found = feasible.race(f"{tmp_path / 'kilns.py'}:problem", "random-search", budget, seeds=1)
+    assert found.budget == budget
+
+
 def test_commit_machine_and_settings_stay_with_a_stored_race(tmp_path, monkeypatch):
     from feasible.lab import race as module
 

@@ -92,7 +92,7 @@ class Plan:
 def given_plan(
     problems: Any,
     methods: Any,
-    budget: Budget,
+    budget: Budget | Mapping[str, float] | str | int,
     seeds: int | Sequence[int],
     on_failure: str,
     stop_at: float | Mapping[str, float] | None = None,
@@ -100,6 +100,7 @@ def given_plan(
 ) -> Plan:
     """Return the plan of what a person gave `feasible.race`. Raises ArgumentError."""
     by_name, references = _problems(problems)
+    budget = Budget.of(budget)  # after the problems, which may declare the resources that it limits
     given = _methods(methods)
     loaded = {label: None if m == DEFAULT else load_method(m) for label, m in given.items()}
     for method in loaded.values():

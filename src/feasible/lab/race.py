@@ -58,7 +58,7 @@ class RaceObserver(Protocol):
 def run_race(
     problems: Any,
     methods: Any,
-    budget: Budget,
+    budget: Budget | Mapping[str, float] | str | int,
     seeds: int | Sequence[int] = 5,
     *,
     store: Any = None,
