@@ -4,7 +4,6 @@ method of `scipy.optimize.minimize`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +13,7 @@ from scipy.optimize import OptimizeResult
 
 from ...core.annotations import checked
 from ...core.budget import Budget, Meter
+from ...core.callbacks import scipy_callback
 from ...core.checks import naming, real, whole
 from ...core.errors import ArgumentTypeError, GoalReached, NotFinite, ShapeError
 from ...core.evaluating import RunOptions
@@ -144,7 +144,7 @@ def minimize(
     budget, search = Budget(evaluations=n), method or Hybrid()
     current = Run(
         problem,
-        search if callback is None else _Called(search, callback),
+        search if callback is None else _Called(search, scipy_callback(callback)),
         budget,
         check_seed(seed),
         Meter(budget),
@@ -181,7 +181,7 @@ class _Called(Method):
     """A search that calls SciPy's kind of callback after each step that found a better point."""
 
     search: Hybrid
-    callback: Callable[..., Any]
+    ends: Callable[[OptimizeResult], bool]
     name: ClassVar[str] = Hybrid.name
     solves: ClassVar[type[BlackBox]] = BlackBox
 
@@ -196,21 +196,11 @@ class _Called(Method):
         before = run.incumbent()
         state = self.search.step(problem, state)
         best = run.incumbent()
-        if best is not None and best is not before and self._ends(best):
-            raise GoalReached(STOPPED)
+        if best is not None and best is not before:
+            seen = OptimizeResult(x=np.array(best.x), fun=float(best.objective))
+            if self.ends(seen):
+                raise GoalReached(STOPPED)
         return state
-
-    def _ends(self, best: Observation) -> bool:
-        """Call the callback; True where it wants the search to end."""
-        x = np.array(best.x)
-        named = set(inspect.signature(self.callback).parameters) == {"intermediate_result"}
-        try:
-            if named:
-                so_far = OptimizeResult(x=x, fun=float(best.objective))
-                return bool(self.callback(intermediate_result=so_far))
-            return bool(self.callback(x))
-        except StopIteration:
-            return True
 
     def answer(self, problem: BlackBox, state: HybridState) -> Any:
         """The best observation."""

@@ -7,7 +7,6 @@ References:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from time import perf_counter
@@ -17,6 +16,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
+from ...core.callbacks import scipy_callback
 from ...core.checks import flag, one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, nearest
 from ..constraints import read_start
@@ -95,8 +95,8 @@ def gns_minimize(
         check_psd: Raise where a Hessian given as a matrix is not symmetric, or has an eigenvalue
             below -1e-8 times its largest.
         callback: Called after each step with x, or, where its parameter has that name, with an
-            OptimizeResult as ``intermediate_result``. It ends the run by raising StopIteration;
-            any other exception travels on.
+            OptimizeResult as ``intermediate_result``. It ends the run by raising StopIteration, or
+            by returning True; any other exception travels on.
 
     Returns:
         x, fun, jac (the gradient), nit, nfev, njev, nhev, nsolve (linear systems), success, status
@@ -140,7 +140,7 @@ def gns_minimize(
     asked, functions = _oracles(fun, jac, hess, hessp, args, start, like)
     oracles = Oracles(*asked, flag("check_psd", check_psd))
     best = -np.inf if f_star is None else real("f_star", f_star) + real("ftol", ftol, least=0)
-    most, tell = whole("max_iter", max_iter, least=0), _teller(callback)
+    most, tell = whole("max_iter", max_iter, least=0), scipy_callback(callback)
 
     begun, rows = perf_counter(), []
     b = Metric.of(metric, len(start))
@@ -331,27 +331,3 @@ def _intermediate(state: GNSState, like: Any) -> OptimizeResult:
         nit=state.nit,
         gamma=state.used,
     )
-
-
-def _teller(callback: Callable[..., Any] | None) -> Callable[[OptimizeResult], bool]:
-    """Return what shows an iterate to a callback, in SciPy's two forms, and says if it ends it."""
-    if callback is None:
-        return lambda found: False
-    if not callable(callback):
-        raise ArgumentTypeError(f"callback is a {type(callback).__name__}, expected a function")
-    try:
-        whole_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
-    except (TypeError, ValueError):
-        whole_result = False
-
-    def tell(found: OptimizeResult) -> bool:
-        try:
-            if whole_result:
-                callback(intermediate_result=found)
-            else:
-                callback(found.x)
-        except StopIteration:
-            return True
-        return False
-
-    return tell
