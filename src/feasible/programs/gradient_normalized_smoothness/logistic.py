@@ -56,8 +56,55 @@ def blocks(n: int, d: int) -> Iterator[slice]:
     return (slice(i, min(i + size, n)) for i in range(0, n, size))
 
 
+class Regression(Loss):
+    """The mean of losses of rows a_i, and l2 |x|^2 / 2.
+
+    Attributes:
+        shares: (n,) weights of the rows, of sum 1.
+        penalty: (k,) l2 of each coefficient, 0 of those that it leaves out.
+    """
+
+    A: Any
+    shares: Float[np.ndarray, " n"]
+    penalty: Vector
+
+    def prepare(self, weights: Any, l2: float, free: int, classes: int = 1) -> None:
+        """Set shares and penalty, and forget the last point.
+
+        Args:
+            weights: (n,) of the rows; None for equal ones.
+            l2: >= 0.
+            free: Last columns that l2 leaves out.
+            classes: How many rows of coefficients there are.
+        """
+        n, d = self.A.shape
+        self.shares = shares(weights, n)
+        penalty = np.full((classes, d), float(real("l2", l2, least=0)))
+        penalty[:, d - free :] = 0.0
+        self.penalty = penalty.ravel()
+        self._last: tuple[bytes, Any] = (b"", None)
+
+    def _at(self, x: Vector) -> tuple[Any, Any]:
+        """Return the losses (n,) and the chances at a point, those of the last one without
+        computing them again.
+        """
+        key = x.tobytes()
+        if key != self._last[0]:
+            self._last = key, self.computed(x)
+        found: tuple[Any, Any] = self._last[1]
+        return found
+
+    def computed(self, x: Vector) -> tuple[Any, Any]:
+        """Compute the same."""
+        raise TypeError(f"{type(self).__name__} does not define computed(x)")
+
+    def value(self, x: Vector) -> float:
+        """f(x)."""
+        return float(self.shares @ self._at(x)[0] + 0.5 * (self.penalty * x) @ x)
+
+
 @dataclass(eq=False)
-class Logistic(Loss):
+class Logistic(Regression):
     """f(x) = mean of log(1 + exp(-y_i a_i' x)) + l2 |x|^2 / 2, y_i = 1 or -1.
 
     With p_i the chance that the model gives to the other class, p_i = 1 / (1 + exp(y_i a_i' x)):
@@ -84,31 +131,19 @@ class Logistic(Loss):
     free: int = 0
 
     def __post_init__(self) -> None:
-        n, d = self.A.shape
-        real("l2", self.l2, least=0)
+        self.prepare(self.weights, self.l2, self.free)
+        n = self.A.shape[0]
         y = np.asarray(self.y)
         if y.shape != (n,):
             raise ShapeError(f"y has shape {y.shape}, expected ({n},)")
         self.signs = np.where(y == y.max(), 1.0, -1.0)
-        self.shares = shares(self.weights, n)
-        self.penalty = np.full(d, float(self.l2))
-        self.penalty[d - self.free :] = 0.0
-        self._last: tuple[bytes, Any] = (b"", None)
 
-    def _at(self, x: Vector) -> tuple[Any, Any]:
-        """Return the losses and the chances p of the other class at a point."""
-        key = x.tobytes()
-        if key != self._last[0]:
-            margins = self.signs * (self.A @ x)
-            e = np.exp(-np.abs(margins))
-            losses = np.log1p(e) - np.minimum(margins, 0.0)
-            self._last = key, (losses, np.where(margins >= 0, e, 1.0) / (1.0 + e))
-        found: tuple[Any, Any] = self._last[1]
-        return found
-
-    def value(self, x: Vector) -> float:
-        """f(x)."""
-        return float(self.shares @ self._at(x)[0] + 0.5 * (self.penalty * x) @ x)
+    def computed(self, x: Vector) -> tuple[Any, Any]:
+        """The losses, and the chances p of the other class."""
+        margins = self.signs * (self.A @ x)
+        e = np.exp(-np.abs(margins))
+        losses = np.log1p(e) - np.minimum(margins, 0.0)
+        return losses, np.where(margins >= 0, e, 1.0) / (1.0 + e)
 
     def gradient(self, x: Vector) -> Vector:
         """-A'(y p) / n + l2 x."""
@@ -152,7 +187,7 @@ def shares(weights: Any, n: int) -> Float[np.ndarray, " n"]:
 
 
 @dataclass(eq=False)
-class Softmax(Loss):
+class Softmax(Regression):
     """f(x) = mean of -log P(c_i | a_i) + l2 |x|^2 / 2, P = softmax(X a_i) over C classes.
 
     x holds the rows of the (C, d) matrix X, one after the other.
@@ -177,8 +212,7 @@ class Softmax(Loss):
     free: int = 0
 
     def __post_init__(self) -> None:
-        n, d = self.A.shape
-        real("l2", self.l2, least=0)
+        n = self.A.shape[0]
         self.labels = np.asarray(self.labels)
         if self.labels.shape != (n,) or self.labels.dtype.kind not in "iu":
             raise ShapeError(
@@ -186,35 +220,23 @@ class Softmax(Loss):
                 "numbers"
             )
         self.classes = int(self.labels.max()) + 1
-        self.shares = shares(self.weights, n)
-        self.penalty = np.full((self.classes, d), float(self.l2))
-        self.penalty[:, d - self.free :] = 0.0
-        self.penalty = self.penalty.ravel()
-        self._last: tuple[bytes, Any] = (b"", None)
+        self.prepare(self.weights, self.l2, self.free, self.classes)
 
-    def _at(self, x: Vector) -> tuple[Any, Any]:
-        """Return the losses (n,) and the chances (C, n) of all classes at a point."""
-        key = x.tobytes()
-        if key != self._last[0]:
-            n, d = self.A.shape
-            scores = np.ascontiguousarray((self.A @ x.reshape(self.classes, d).T).T)
-            scores -= scores.max(axis=0)
-            own = scores[self.labels, np.arange(n)]
-            np.exp(scores, out=scores)
-            total = scores.sum(axis=0)
-            self._last = key, (np.log(total) - own, scores / total)
-        found: tuple[Any, Any] = self._last[1]
-        return found
+    def computed(self, x: Vector) -> tuple[Any, Any]:
+        """The losses (n,), and the chances (C, n) of all classes."""
+        n, d = self.A.shape
+        scores = np.ascontiguousarray((self.A @ x.reshape(self.classes, d).T).T)
+        scores -= scores.max(axis=0)
+        own = scores[self.labels, np.arange(n)]
+        np.exp(scores, out=scores)
+        total = scores.sum(axis=0)
+        return np.log(total) - own, scores / total
 
     def _errors(self, x: Vector) -> Float[np.ndarray, "c n"]:
         """Return P_i - e_ci."""
         found: Float[np.ndarray, "c n"] = self._at(x)[1].copy()
         found[self.labels, np.arange(len(self.labels))] -= 1.0
         return found
-
-    def value(self, x: Vector) -> float:
-        """f(x)."""
-        return float(self.shares @ self._at(x)[0] + 0.5 * (self.penalty * x) @ x)
 
     def gradient(self, x: Vector) -> Vector:
         """Mean of (P_i - e_ci) (x) a_i, and l2 x."""
