@@ -45,6 +45,7 @@ WARM = "HS6"
 def trial(name: str, method: str) -> dict[str, float]:
     """Solve one problem by one method."""
     from feasible.core.budget import Budget, Meter
+    from feasible.core.errors import FeasibleError
     from feasible.core.registry import load_method
     from feasible.core.run import Run, run
     from feasible.programs import s2mpj
@@ -56,7 +57,8 @@ def trial(name: str, method: str) -> dict[str, float]:
         warnings.simplefilter("ignore")
         try:
             result = run(Run(problem, load_method(method), budget, SEED, meter))
-        except Exception:
+        except FeasibleError as error:
+            print(f"{method} on {name}: {error}", flush=True)
             return {"solved": 0.0, "evaluations": math.inf, "seconds": meter.seconds}
     last = result.verdict
     solved = last.feasible and last.residual is not None and last.residual <= TOL

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import cvxpy as cp
 import numpy as np
 
-from .certify import certified, interior
+from .certify import interior
 from .lmi import LMI, scaled
 from .networks import DEQ, Network
 from .newton import bounded_state
@@ -138,8 +138,3 @@ def _layers(net: Network | DEQ, lmi: LMI) -> tuple[cp.Variable, list[Any]]:
         X = following
         first += many
     return theta, constraints
-
-
-def bound_of(lmi: LMI, state: SolverState) -> Float[np.ndarray, " p"] | None:
-    """Return certified multipliers of what a solver left."""
-    return certified(lmi, state.theta)
