@@ -304,7 +304,8 @@ def torch_models() -> dict[str, tuple[Callable[[], nn.Module], Any]]:
 
 def first_line(error: BaseException) -> str:
     """An error in a line."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]:.120}"
+    text = re.sub(r" from '/[^']*'?", "", (str(error).splitlines() or [""])[0])  # of this machine
+    return f"{type(error).__name__}: {text:.120}"
 
 
 def case(name: str) -> dict[str, Any]:
