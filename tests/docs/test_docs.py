@@ -22,7 +22,6 @@ from types import ModuleType
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 import yaml
 
@@ -232,8 +231,7 @@ def test_every_block_runs_as_pasted(
                 install(block.body, tmp_path)
         elif block.language == "python":
             code = compile(block.body, f"{page}: {block.body.splitlines()[0]}", "exec")
-            with np.printoptions():  # a page may set them for itself
-                exec(code, {"__name__": "pasted"})
+            exec(code, {"__name__": "pasted"})
             ran += 1
         elif block.language == "console":
             commands = [line[2:] for line in block.body.splitlines() if line.startswith("$ ")]

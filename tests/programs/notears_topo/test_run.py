@@ -88,3 +88,25 @@ def test_what_is_no_data_for_a_score_is_refused(problem):
         DAGLearning(problem.X, np.zeros((3, 3)))
     with pytest.raises(errors.WrongProblem, match="topo-networks"):
         feasible.solve(neural_dag(3, 1, 40, 3), Topo(), budget=6)
+
+
+def test_what_a_library_sets_for_the_whole_process_stays_inside_its_run(problem, monkeypatch):
+    import logging
+    import sys
+
+    import torch
+
+    def everything():
+        return (
+            np.get_printoptions(),
+            np.random.get_state()[1].tolist(),
+            torch.get_default_dtype(),
+            torch.initial_seed(),
+            logging.root.manager.disable,
+        )
+
+    for module in [m for m in sys.modules if m.partition(".")[0] == "castle"]:
+        monkeypatch.delitem(sys.modules, module)  # imported anew, as by its first user
+    before = everything()
+    feasible.solve(problem, "castle-golem[steps=20]", budget={"evaluations": 5})
+    assert everything() == before

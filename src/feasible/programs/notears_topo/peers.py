@@ -35,6 +35,7 @@ def _alone() -> Iterator[None]:
     silenced = logging.root.manager.disable
     with (
         torch.random.fork_rng(devices=[]),
+        np.printoptions(),  # gcastle sets three digits when it is imported
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
