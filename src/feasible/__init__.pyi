@@ -1,5 +1,7 @@
 from . import (
+    bilevel as bilevel,
     blackbox as blackbox,
+    networks as networks,
     programs as programs,
     training as training,
     transport as transport,

@@ -37,6 +37,8 @@ def test_the_public_names_are_those_of_the_design_and_nothing_else():
         "errors",
         "blackbox",
         "programs",
+        "bilevel",
+        "networks",
         "transport",
         "training",
     }

