@@ -14,7 +14,7 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import blackbox, programs, training, transport
+from feasible import blackbox, networks, programs, training, transport
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
@@ -82,6 +82,7 @@ RESULTS = {
     "Coupling",
     "Couplings",
     "DegenerateScheduleWarning",
+    "Disconnected",
     "DoGSettings",
     "EntropyCoupling",
     "EstimateWarning",
@@ -117,7 +118,7 @@ trained network."""
 
 
 @pytest.mark.parametrize(
-    "room", [blackbox, programs, training, transport], ids=lambda r: r.__name__
+    "room", [blackbox, networks, programs, training, transport], ids=lambda r: r.__name__
 )
 def test_every_public_callable_is_tried(room):
     tried = {re.split(r"[ .]", name)[0] for name in CALLS}

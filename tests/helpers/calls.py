@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calls_blackbox
+import calls_networks
 import calls_programs
 import calls_runs
 import calls_training
@@ -15,4 +16,5 @@ CALLS: Calls = {
     **calls_transport.CALLS,
     **calls_training.CALLS,
     **calls_programs.CALLS,
+    **calls_networks.CALLS,
 }
