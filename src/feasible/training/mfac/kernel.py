@@ -107,10 +107,19 @@ def _combined(rows: np.ndarray, c: np.ndarray, x: np.ndarray, scale: float) -> N
             part[j] = total[j]
 
 
+def _square(x: np.ndarray) -> float:
+    """|x|^2 of a float32 vector."""
+    total = 0.0
+    for j in range(x.size):
+        total += np.float64(x[j]) * np.float64(x[j])
+    return total
+
+
 ORDER = {"fastmath": {"reassoc", "contract", "nsz"}}
 """Sums may be taken in another order."""
 _along_compiled = compiled(_along, **ORDER)
 _combined_compiled = compiled(_combined, **ORDER)
+square = compiled(_square, **ORDER)
 
 
 def _in_threads(pass_over: Callable[[slice], None], size: int, entries: int, unit: int) -> None:

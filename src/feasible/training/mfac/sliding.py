@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ...core.annotations import checked
@@ -117,8 +118,8 @@ class SlidingFisher:
         """lambda as it is used now."""
         if self.normalised:
             return self.damp * self.d / self.m * self.largest or self.damp
-        trace = float(self.gram.trace())
-        return self.damp * trace / (self.m * self.d) if self.relative and trace > 0 else self.damp
+        trace = float(self.gram.trace()) if self.relative else 0.0
+        return self.damp * trace / (self.m * self.d) if trace > 0 else self.damp
 
     def push(self, g: Float[Tensor, " d"]) -> None:
         """Replace the oldest gradient: O(d m).
@@ -134,8 +135,8 @@ class SlidingFisher:
             raise ShapeError(f"g has shape {tuple(g.shape)}, expected ({self.d},)")
         slot = self.pushed % self.m
         along = self._along(g)
-        along[slot] = torch.linalg.vector_norm(g, dtype=torch.float64) ** 2
-        if not bool(torch.isfinite(along).all()):
+        along[slot] = self._square(g)
+        if not np.isfinite(along.numpy()).all():
             raise NotFinite(
                 "g holds a NaN or an infinity, or its square overflows; it was not taken into the "
                 "window"
@@ -143,6 +144,14 @@ class SlidingFisher:
         self.rows[slot] = g
         self.gram[slot] = self.gram[:, slot] = along
         self.pushed += 1
+
+    def _square(self, x: Float[Tensor, " d"]) -> float:
+        """|x|^2, summed in float64."""
+        if x.dtype == torch.float32 and x.device.type == "cpu":
+            from .kernel import square
+
+            return float(square(x.contiguous().numpy()))
+        return float(torch.linalg.vector_norm(x, dtype=torch.float64)) ** 2
 
     def _along(self, x: Float[Tensor, " d"]) -> Float[Tensor, " m"]:
         """Gx, summed in float64: the solve divides its rounding by m lambda."""
@@ -165,9 +174,11 @@ class SlidingFisher:
         out: Tensor | None = None,
     ) -> Float[Tensor, " d"]:
         """scale x + G'c, with t = Gx; in float64 where terms cancel so far that float32 shows."""
-        squared, parts = float(c @ self.gram @ c), float(c.abs() @ self.gram.diagonal().sqrt())
+        weights, gram = c.numpy(), self.gram.numpy()  # a few numbers: NumPy's calls cost less
+        squared = float(weights @ (gram @ weights))
+        parts = float(np.abs(weights) @ np.sqrt(gram.diagonal()))
         if x is not None and t is not None:
-            size = float(torch.linalg.vector_norm(x, dtype=torch.float64)) ** 2
+            size = self._square(x)
             squared += scale * scale * size + 2 * scale * float(c @ t)
             parts += abs(scale) * size**0.5
         if self.rows.dtype == torch.float64 or CANCELLED * parts * parts <= squared:
@@ -188,10 +199,9 @@ class SlidingFisher:
         """(m lambda I + S)^-1 t. Where rounding of float32 products has made it indefinite,
         negative eigenvalues of S are taken as 0.
         """
-        ridge = self.m * level
-        factor, failed = torch.linalg.cholesky_ex(
-            self.gram + ridge * torch.eye(self.m, dtype=torch.float64)
-        )
+        ridge, damped = self.m * level, self.gram.clone()
+        damped.diagonal().add_(ridge)
+        factor, failed = torch.linalg.cholesky_ex(damped)
         if not int(failed):
             return torch.cholesky_solve(t[:, None], factor)[:, 0]
         values, vectors = torch.linalg.eigh(self.gram)
@@ -235,7 +245,9 @@ class SlidingFisher:
         """
         slot = (self.pushed - 1) % self.m
         if self.method == "woodbury":
-            c = self.m * self._solve(torch.eye(self.m, dtype=torch.float64)[slot], self.level)
+            one = torch.zeros(self.m, dtype=torch.float64)
+            one[slot] = self.m
+            c = self._solve(one, self.level)
         else:
             c = -self._coefficients(self.gram[slot].clone())
             c[slot] += 1 / self.level
