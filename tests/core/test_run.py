@@ -5,6 +5,7 @@ watches it changes it.
 from __future__ import annotations
 
 import math
+import pickle
 import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -322,6 +323,29 @@ def test_an_error_of_the_method_travels_and_leaves_no_run_active(observer):
         go(Broken(), observers=[observer()] if observer else [])
     assert active_run.get() is None
     assert active_meter.get() is None
+
+
+@pytest.mark.parametrize("kind", [ZeroDivisionError, ArgumentError])
+def test_an_error_carries_what_the_run_had_found_and_no_observer_hears_of_it(kind):
+    @dataclass(frozen=True)
+    class Broken(Descent):
+        def step(self, problem, state):
+            if active_run.get().step == 57:
+                raise kind("mine")
+            return super().step(problem, state)
+
+    heard = []
+    with pytest.raises(kind) as raised:
+        go(Broken(), budget={"gradients": 200}, observers=heard.append)
+    found, whole = raised.value.result, go(budget={"steps": 57})
+    assert found.stopped == f"{kind.__name__}: mine"
+    assert found.steps == found.spent["steps"] == 57
+    assert found.answer == whole.answer
+    assert found.verdict == whole.verdict
+    assert len(heard) == len(found.trail) - 1
+    travelled = pickle.loads(pickle.dumps(raised.value))
+    assert type(travelled) is kind
+    assert travelled.result is None  # a problem need not travel
 
 
 def test_an_interrupt_of_an_observer_at_the_start_leaves_no_run_active():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -93,6 +94,7 @@ def test_a_callback_sees_each_iterate_and_may_end_the_run():
     assert seen[0].violations.keys() == {"disc"}
     assert seen[0].maxcv == seen[0].violations["disc"]
     assert seen[0].fun == seen[0].x.sum()
+    assert seen[0].constraints["disc"] == pytest.approx([seen[0].x @ seen[0].x])
     shown = []
     solved("ipopt", callback=lambda r: shown.append(r.multipliers["disc"].item()))
     assert shown[-1] == pytest.approx(0.5, abs=1e-6)
@@ -114,6 +116,33 @@ def test_an_exception_in_the_callback_or_the_function_travels_on(method, options
         solved(method, jac=broken, options=options)
     with pytest.raises(Broken):
         minimize(broken, [1.0], method="SLSQP", options={"ftol": 1e-3})
+
+
+@pytest.mark.parametrize("method", ["SLSQP", "trust-constr", "ipopt", "uno", "sqpmethod", "nlp"])
+@pytest.mark.parametrize("where", ["fun", "jac", "callback"])
+def test_an_exception_carries_what_had_been_found(method, where):
+    """x[0] + x[1] on the disc of radius sqrt(2), from (0.5, 0)."""
+    calls, own = [], {"fun": np.sum, "jac": np.ones_like, "callback": lambda _: None}
+
+    def breaks(*args, **named):
+        calls.append(1)
+        if len(calls) == 4:
+            raise Broken(where)
+        return own[where](*args, *named.values())
+
+    with pytest.raises(Broken) as raised:
+        minimize(
+            **{"fun": np.sum, "jac": np.ones_like, "callback": None, where: breaks},
+            x0=[0.5, 0.0],
+            method=method,
+            constraints={"disc": DISC},
+        )
+    found = raised.value.result
+    assert found.fun == found.x.sum()
+    assert found.message.startswith(f"Broken: {where}")
+    assert found.violations.keys() == {"disc"}
+    assert found.nfev >= 1
+    assert pickle.loads(pickle.dumps(raised.value)).result.fun == found.fun
 
 
 def test_options_are_the_methods_settings_and_the_evaluations():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import html
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,3 +243,21 @@ class Result:
     def _repr_html_(self) -> str:
         """For notebooks: the verdict in a few lines, then design and constraints as a table."""
         return f"<pre>{html.escape(self.text())}</pre>{html_table(self.table())}"
+
+
+class Unfinished(Result):
+    """What a run had found when an exception ended it: the exception's `result`.
+
+    It stays in the process. Where the exception travels to another one, its `result` is None there,
+    as problems need not travel.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, result: Result) -> Unfinished:
+        """The same figures."""
+        return cls(**{f.name: getattr(result, f.name) for f in fields(result)})
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()

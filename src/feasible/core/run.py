@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .active import Run as Run, active_run as active_run, stop as stop
@@ -14,9 +14,10 @@ from .budget import CLOCK, active_meter
 from .checks import shown, whole
 from .errors import ArgumentError, FeasibleError, Stalled, StopRun
 from .failure import is_users_own
+from .observe import Observers
 from .problem import Method
 from .registry import is_peer
-from .result import Result
+from .result import Result, Unfinished
 from .resume import Checkpoints, restore, save
 from .threads import fixed, settle
 from .trail import next_point
@@ -77,7 +78,8 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
         WrongProblem: The method does not solve this kind of problem.
         CheckpointError: The checkpoint cannot be read, and there is no ledger to replay instead.
         Exception: Errors of the user's own function travel on, after their row is in the ledger.
-            KeyboardInterrupt ends the run in order.
+            One that ends a run has what the run had found as its `result`. KeyboardInterrupt ends
+            the run in order.
     """
     problem, method, meter = current.problem, current.method, current.meter
     method.check_problem(problem)
@@ -103,18 +105,30 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
             stop.requested = False
             stopped = "interrupted; resume to go on"
             current.notes.append("interrupted before the budget was used up")
-        except FeasibleError:
-            raise
         except Exception as error:
-            said = _blamed(method, error)
+            meter.pause()
+            said = None if isinstance(error, FeasibleError) else _blamed(method, error)
             if said is None:
+                _carry(error, current)
                 raise
-            raise ArgumentError(said) from error
+            blamed = ArgumentError(said)
+            _carry(blamed, current)
+            raise blamed from error
         meter.spent["steps"] = current.step
         meter.pause()
         result = _result(current, stopped, settled)
     current.observers.tell("on_finish", current, result)
     return result
+
+
+def _carry(error: Exception, current: Run) -> None:
+    """Give an exception that ends a run what the run had found, as its `result`."""
+    current.meter.spent["steps"] = current.step
+    watching, current.observers = current.observers, Observers(None, [])
+    with suppress(Exception):  # the judge may meet what ended the run; some exceptions have slots
+        found = _result(current, f"{type(error).__name__}: {error}", settled=False)
+        error.result = Unfinished.of(found)  # type: ignore[attr-defined]
+    current.observers = watching
 
 
 def _blamed(method: Method, error: Exception) -> str | None:

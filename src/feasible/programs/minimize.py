@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,8 +75,9 @@ def minimize(
         hessp: Hessian times a vector; as in `Program`.
         bounds: As in `Program`.
         constraints: As in `Program`; a mapping gives them names.
-        callback: Called with an OptimizeResult (x, fun, multipliers, violations, maxcv) of every
-            iterate, as ``callback(intermediate_result)``. It ends the run by raising StopIteration.
+        callback: Called with an OptimizeResult (x, fun, multipliers, constraints, violations,
+            maxcv; the values of constraints by name) of every iterate, as
+            ``callback(intermediate_result)``. It ends the run by raising StopIteration.
         options: Settings of the method by name, "maxfev": evaluations at most, and "seed" of what
             is drawn; 0 without one.
         multipliers: Where the multipliers begin: (m,) or by name; those of an earlier result.
@@ -93,6 +95,8 @@ def minimize(
         ArgumentError: An argument or option that cannot be.
         UnknownName: No such method.
         WrongProblem: The method solves other problems.
+        Exception: What fun, a constraint, a derivative or the callback raised. Its `result` is what
+            had been found until then, unless figures of that meet the exception too.
 
     Example:
         >>> import numpy as np
@@ -124,7 +128,12 @@ def minimize(
     chosen.check_installed()
     current = Run(problem, chosen, budget, seed, Meter(budget))
     watching = current.trail = _Watching(None if callback is None else users_own(callback))
-    result = run(current)
+    try:
+        result = run(current)
+    except Exception as error:
+        with suppress(Exception):  # its figures may need what ended the run
+            error.result = _result(problem, error.result, watching.seen)  # type: ignore[attr-defined]
+        raise
     found = _result(problem, result, watching.seen)
     if isinstance(current.state, Detailed):
         found.update(current.state.details())
@@ -203,6 +212,7 @@ def _iterate(problem: Program, answer: Point) -> OptimizeResult:
         x=answer.x.copy(),
         fun=f,
         multipliers=_named(problem, answer.multipliers),
+        constraints=_named(problem, c),
         violations=violations,
         maxcv=max([*violations.values(), float(outside.max(initial=0.0))]),
     )
