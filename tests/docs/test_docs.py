@@ -37,6 +37,7 @@ PAGES = [
     "docs/experiments.md",
     "docs/promises.md",
     "docs/racing.md",
+    "docs/bilevel/index.md",
     "docs/blackbox/index.md",
     "docs/add-a-method.md",
     "docs/blackbox/default.md",
