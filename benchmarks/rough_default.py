@@ -1,6 +1,6 @@
 """robust-bo and relay beside peers, on problems with noise, mixed inputs, yes/no limits, failures.
 
-bbob-noisy and bbob-mixint of COCO, five inputs, 100 evaluations; and the problems of
+bbob-noisy and bbob-mixint of COCO, five inputs, up to 500 evaluations; and the problems of
 `rough_problems`. Peers are called directly, as their users would: Optuna's TPE (constraints by its
 constraints_func, failed trials as failed), COBYQA and pycma from the middle of the box, restarted.
 
@@ -8,11 +8,12 @@ Under noise an answer is what a method would report: ours by the model's mean, p
 COBYQA's last point, the best value of the others; its gap is the median of 301 values there, less
 the best value. Of problems without noise the best allowed point counts.
 
-    python -m benchmarks.rough_default run noisy -s 1 -m robust-bo,tpe
+    python -m benchmarks.rough_default run noisy -s 1 -m robust-bo,tpe -b 250
     python -m benchmarks.rough_default show --store
 
 Each trial is one line of benchmarks/out/rough_default.jsonl, so that an interrupted run goes on
-where it stopped. Instances 1 to 3 and seeds 0 to 9 are for reports, others for development.
+where it stopped. Instances 1 to 3 and seeds 0 to 14 are for reports, others for development; of
+COCO's suites a seed below 100 has an instance of the former, others one of 4 to 6 and 8 to 10.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata, wilcoxon
 
 from benchmarks.coco import best_value
 from benchmarks.common import RESULTS, Figure, write
 from benchmarks.rough_problems import KINDS, Rough
+from feasible.lab.significance import holm
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
@@ -41,6 +43,8 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 OUT = Path(__file__).parent / "out" / "rough_default.jsonl"
 SUITES = {"noisy": "bbob-noisy", "mixint": "bbob-mixint"}
 FUNCTIONS = {"noisy": range(101, 131), "mixint": range(1, 25)}
+MARKS = (24, 50, 100, 250, 500)
+"""Evaluations at which what was reached is noted."""
 TARGETS = 10.0 ** np.linspace(2, -8, 51)
 WORST = 10.0
 """Regret that counts where nothing allowed was found."""
@@ -66,6 +70,8 @@ class Task:
         budget: Evaluations.
         told: Descriptors of categories, by place.
         rows: Points and outcomes so far.
+        favourite: What the method would answer now; None for the luckiest point.
+        reached: Gap of that answer at each of `MARKS`, where there is noise.
     """
 
     kinds: str
@@ -79,16 +85,26 @@ class Task:
     budget: int
     told: dict[int, np.ndarray] = field(default_factory=dict)
     rows: list[tuple[np.ndarray, float, np.ndarray, np.ndarray, bool]] = field(default_factory=list)
+    favourite: Callable[[], np.ndarray | None] = lambda: None
+    reached: dict[int, float] = field(default_factory=dict)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, bool]:
         """Evaluate a point."""
-        if len(self.rows) >= self.budget:
+        n = len(self.rows)
+        if self.noisy and n in MARKS and n not in self.reached:
+            self.reached[n] = self.gap(self.answer())
+        if n >= self.budget:
             raise Used
         x = np.clip(np.array(x, dtype=float), self.low, self.high)
         x = np.where([k == "r" for k in self.kinds], x, np.rint(x))
         out = self.call(x)
         self.rows.append((x, *out))
         return out
+
+    def answer(self) -> np.ndarray:
+        """What the method would answer now."""
+        found = self.favourite() if self.noisy else None
+        return self.luckiest() if found is None else found
 
     def luckiest(self) -> np.ndarray:
         """The allowed point of least value."""
@@ -103,6 +119,7 @@ def by_library(name: str) -> Callable[[Task, int], np.ndarray]:
     def solve(task: Task, seed: int) -> np.ndarray:
         import feasible
         from feasible.blackbox import BlackBox, Categorical, Integer, Real
+        from feasible.core.active import active_run
 
         def fun(m: dict[str, Any]) -> dict[str, float]:
             x = [float(v[1:]) if isinstance(v, str) else v for v in m.values()]
@@ -123,6 +140,13 @@ def by_library(name: str) -> Callable[[Task, int], np.ndarray]:
             f"x{j}": {f"q{i}": column.tolist() for i, column in enumerate(table.T)}
             for j, table in (task.told.items() if described else ())
         }
+
+        def favourite() -> np.ndarray | None:
+            run = active_run.get()
+            row = None if run is None else run.method.answer(run.problem, run.state)
+            return None if row is None else np.array(row.x)
+
+        task.favourite = favourite
         problem = BlackBox(
             fun,
             [make[k](f"x{j}", task.low[j], task.high[j]) for j, k in enumerate(task.kinds)],
@@ -132,7 +156,8 @@ def by_library(name: str) -> Callable[[Task, int], np.ndarray]:
             noise=task.noisy,
             pass_as="mapping",
         )
-        found = feasible.solve(problem, name, budget=task.budget, seed=seed, on_failure="skip")
+        method = None if name == "default" else name
+        found = feasible.solve(problem, method, budget=task.budget, seed=seed, on_failure="skip")
         return np.array(found.answer.x)
 
     return solve
@@ -192,16 +217,14 @@ def by_cobyqa(task: Task, seed: int) -> np.ndarray:
         if task.limits and not task.answers
         else ()
     )
-    try:
-        while True:
-            found = minimize(
-                value, x, method="COBYQA", bounds=Bounds(task.low, task.high), constraints=limits
-            )
-            x, last = rng.uniform(task.low, task.high), found.x
-    except Used:
-        pass
-    first = len(task.rows) < task.budget or "last" not in locals()
-    return task.luckiest() if first or not task.noisy else np.array(last)
+    ends: list[np.ndarray] = []
+    task.favourite = lambda: ends[-1] if ends else None
+    while True:
+        found = minimize(
+            value, x, method="COBYQA", bounds=Bounds(task.low, task.high), constraints=limits
+        )
+        x = rng.uniform(task.low, task.high)
+        ends.append(np.array(found.x))
 
 
 def by_cma(task: Task, seed: int) -> np.ndarray:
@@ -213,16 +236,13 @@ def by_cma(task: Task, seed: int) -> np.ndarray:
     options |= {"verb_log": 0, "integer_variables": []}
     value = penalised(task)
     search = cma.CMAEvolutionStrategy([0.5] * len(span), 0.25, options)
-    try:
-        while True:
-            points = search.ask()
-            search.tell(points, [value(task.low + span * p) for p in points])
-            if search.stop():
-                options["seed"] += 1
-                search = cma.CMAEvolutionStrategy([0.5] * len(span), 0.25, options)
-    except Used:
-        pass
-    return task.low + span * search.result.xfavorite if task.noisy else task.luckiest()
+    task.favourite = lambda: task.low + span * search.result.xfavorite
+    while True:
+        points = search.ask()
+        search.tell(points, [value(task.low + span * p) for p in points])
+        if search.stop():
+            options["seed"] += 1
+            search = cma.CMAEvolutionStrategy([0.5] * len(span), 0.25, options)
 
 
 def by_random(task: Task, seed: int) -> np.ndarray:
@@ -244,9 +264,16 @@ PEERS: dict[str, Callable[[Task, int], np.ndarray]] = {
 }
 
 
-def of_coco(kind: str, function: int, instance: int) -> Task:
+def instance_of(seed: int) -> int:
+    """The instance of COCO's suites for a seed."""
+    return 1 + seed % 3 if seed < 100 else (4, 5, 6, 8, 9, 10)[seed % 6]
+
+
+def of_coco(kind: str, function: int, seed: int, budget: int) -> Task:
     """A function of COCO with five inputs."""
     import cocoex
+
+    instance = instance_of(seed)
 
     place = function - 100 if kind == "noisy" else function
     options = f"dimensions: 5 function_indices: {place} instance_indices: {instance}"
@@ -263,7 +290,7 @@ def of_coco(kind: str, function: int, instance: int) -> Task:
 
     kinds = "i" * whole + "r" * (5 - whole)
     low, high = np.array(problem.lower_bounds), np.array(problem.upper_bounds)
-    return Task(kinds, low, high, call, gap, 0, 0, noisy, 100)
+    return Task(kinds, low, high, call, gap, 0, 0, noisy, budget)
 
 
 def of_ours(problem: Rough) -> Task:
@@ -300,10 +327,11 @@ def measure(task: Task, method: str, seed: int) -> Trial:
             answer, error = task.luckiest(), f"{type(failure).__name__}: {failure}"[:200]
     seconds = time.process_time() - begin
     gaps = [task.gap(r[0]) if r[4] else WORST for r in task.rows] if not task.noisy else []
-    reached = task.gap(answer) if task.noisy else min(gaps)
+    best = np.minimum.accumulate(gaps).tolist()
+    reached = {n: best[min(n, len(best)) - 1] for n in MARKS if n <= task.budget and best}
     return {
-        "gap": reached,
-        "half": min(gaps[: len(gaps) // 2]) if gaps else None,
+        "gap": task.gap(answer) if task.noisy else best[-1],
+        "reached": reached or task.reached,
         "failed": sum(not r[4] for r in task.rows),
         "n": len(task.rows),
         "seconds": round(seconds, 3),
@@ -311,7 +339,7 @@ def measure(task: Task, method: str, seed: int) -> Trial:
     }
 
 
-KEYS = ("kind", "problem", "seed", "method")
+KEYS = ("kind", "problem", "seed", "method", "budget")
 
 
 def stored() -> list[Trial]:
@@ -319,7 +347,7 @@ def stored() -> list[Trial]:
     return [json.loads(row) for row in OUT.read_text().splitlines()] if OUT.exists() else []
 
 
-def run(kind: str, seeds: list[int], methods: list[str], functions: list[int]) -> None:
+def run(kind: str, seeds: list[int], methods: list[str], functions: list[int], budget: int) -> None:
     """Run what is not on disk yet, problem by problem, so that a part is a fair part."""
     have = {tuple(t[k] for k in KEYS) for t in stored()}
     OUT.parent.mkdir(exist_ok=True)
@@ -328,54 +356,104 @@ def run(kind: str, seeds: list[int], methods: list[str], functions: list[int]) -
         for problem in problems:
             name = f"f{problem}" if kind in SUITES else problem(seed).name
             for method in methods:
-                key = kind, name, seed, method
+                if kind in SUITES:
+                    task = of_coco(kind, problem, seed, budget)
+                else:
+                    task = of_ours(problem(seed))
+                key = kind, name, seed, method, task.budget
                 if key in have:
                     continue
-                task = of_coco(kind, problem, seed) if kind in SUITES else of_ours(problem(seed))
                 row = dict(zip(KEYS, key, strict=True)) | measure(task, method, seed)
                 with OUT.open("a") as out:
                     out.write(json.dumps(row) + "\n")
 
 
-def show(seeds: list[int], kinds: list[str], store: str) -> None:
-    """Print, by kind (all where none is named) and method, over the (problem, seed) pairs that all
-    its methods have; store: the name of the results, none are written where it is empty.
+Group = dict[str, dict[tuple[str, int], Trial]]
+"""Trials by method, problem and seed."""
+
+
+def grouped(seeds: list[int], kinds: list[str]) -> dict[tuple[str, int], Group]:
+    """Trials by kind and evaluations: of each method those of the largest budget, where it has
+    them; a default is another method for another budget, so there only those of this very budget.
     """
-    groups: dict[str, dict[str, dict[tuple[str, int], Trial]]] = defaultdict(dict)
-    for t in stored():
-        if t["seed"] in seeds and t["kind"] in (kinds or [t["kind"]]):
-            groups[t["kind"]].setdefault(t["method"], {})[t["problem"], t["seed"]] = t
+    groups: dict[tuple[str, int], Group] = defaultdict(dict)
+    for t in sorted(stored(), key=lambda t: t["budget"]):
+        if t["seed"] not in seeds or t["kind"] not in (kinds or [t["kind"]]):
+            continue
+        for n in sorted({*(int(n) for n in t["reached"]), t["budget"]}):
+            if t["method"] == "default" and n != t["budget"]:
+                continue
+            gap = t["reached"].get(str(n), t["gap"])
+            found = groups[t["kind"], n].setdefault(t["method"], {})
+            found[t["problem"], t["seed"]] = t | {"gap": gap}
+    return groups
+
+
+def worse_than_random(group: Group, method: str) -> float:
+    """On how many problems a method is significantly worse than random search: Wilcoxon's
+    signed-rank test over the seeds, corrected by Holm over the problems.
+    """
+    theirs, problems = group["random"], sorted({p for p, _ in group[method]})
+    found = []
+    for problem in problems:
+        seeds = [k for k in group[method] if k[0] == problem and k in theirs]
+        away = [group[method][k]["gap"] - theirs[k]["gap"] for k in seeds]
+        found.append(float(wilcoxon(away, alternative="greater").pvalue) if any(away) else 1.0)
+    return float(sum(p < 0.05 for p in holm(found)))
+
+
+def summary(kind: str, trials: list[Trial], n: int) -> dict[str, float]:
+    """What trials of one method reached after n evaluations."""
+    gaps = np.array([t["gap"] for t in trials])
+    if kind in SUITES:
+        log = float(np.log10(np.maximum(gaps, 1e-8)).mean())
+        share = float(np.mean([(gap <= TARGETS).mean() for gap in gaps]))
+        values = {"mean log10 gap": log} if kind == "noisy" else {"share of targets": share}
+    else:
+        values = {
+            "median regret": float(np.median(gaps)),
+            "mean regret": float(np.minimum(gaps, 1.0).mean()),
+            "nothing allowed": float((gaps >= WORST).mean()),
+        }
+        if n == trials[0]["budget"]:
+            values["failed"] = float(np.mean([t["failed"] for t in trials]))
+            values["most failed"] = float(max(t["failed"] for t in trials))
+    values["ms an evaluation"] = 1e3 * float(np.mean([t["seconds"] / t["n"] for t in trials]))
+    return values
+
+
+UNITS = {"nothing allowed": "share", "share of targets": "share", "mean rank": "rank"}
+
+
+def show(seeds: list[int], kinds: list[str], store: str) -> None:
+    """Print, by kind (all where none is named), evaluations and method, over the (problem, seed)
+    pairs that all its methods have; store: the name of the results, none are written where it is
+    empty.
+    """
     figures = []
-    for kind, methods in groups.items():
-        most = max(len(found) for found in methods.values())
-        whole = {m: found for m, found in methods.items() if len(found) > 0.5 * most}
+    for (kind, n), group in sorted(grouped(seeds, kinds).items()):
+        most = max(len(found) for found in group.values())
+        whole = {m: found for m, found in group.items() if len(found) > 0.5 * most}
         common = sorted(set.intersection(*(set(found) for found in whole.values())))
-        gaps = {m: np.array([whole[m][c]["gap"] for c in common]) for m in whole}
-        ranks = np.array([rankdata([gaps[m][i] for m in whole]) for i in range(len(common))])
+        ranks = np.array([rankdata([whole[m][c]["gap"] for m in whole]) for c in common])
         for j, (m, found) in enumerate(whole.items()):
-            trials = [found[c] for c in common]
             values = {"mean rank": float(ranks[:, j].mean())}
-            if kind == "noisy":
-                values["mean log10 gap"] = float(np.log10(np.maximum(gaps[m], 1e-8)).mean())
-            elif kind == "mixint":
-                for what in ("half", "gap"):
-                    reached = [(t[what] <= TARGETS).mean() for t in trials]
-                    name = f"share of targets at {50 if what == 'half' else 100}"
-                    values[name] = float(np.mean(reached))
-            else:
-                values["median regret"] = float(np.median(gaps[m]))
-                values["mean regret"] = float(np.minimum(gaps[m], 1.0).mean())
-                values["failed"] = float(np.mean([t["failed"] for t in trials]))
-                values["most failed"] = float(max(t["failed"] for t in trials))
-            values["ms an evaluation"] = 1e3 * float(
-                np.mean([t["seconds"] / t["n"] for t in trials])
-            )
+            values |= summary(kind, [found[c] for c in common], n)
+            many = len({seed for _, seed in common}) >= 10
+            if kind in SUITES and many and "random" in whole and m != "random":
+                values["worse than random search"] = worse_than_random(whole, m)
             line = ", ".join(f"{what} {value:.3f}" for what, value in values.items())
-            print(f"{kind}, {len(common)} trials: {m}: {line}")
-            for what, value in values.items():
-                unit = what.split()[-1] if what != "mean rank" else "rank"
-                note = f"{len(common)} (problem, seed)"
-                figures.append(Figure(f"{kind}: {m}, {what}", value, unit=unit, note=note))
+            print(f"{kind} at {n}, {len(common)} trials: {m}: {line}")
+            note = f"{len(common)} (problem, seed), {len(whole)} methods"
+            figures += [
+                Figure(
+                    f"{kind} at {n}: {m}, {what}",
+                    value,
+                    unit=UNITS.get(what, what.split()[-1]),
+                    note=note,
+                )
+                for what, value in values.items()
+            ]
     if store:
         write(store, figures, seeds=seeds)
         print(RESULTS / f"{store}.json")
@@ -386,8 +464,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("run", "show"))
     parser.add_argument("kind", nargs="?", default="noisy", choices=(*SUITES, *KINDS))
-    parser.add_argument("-s", default="0,1,2", help="seeds; of COCO's suites instances")
+    parser.add_argument("-s", default="0,1,2", help="seeds")
     parser.add_argument("-m", default="robust-bo,tpe,cobyqa,cma-es,random")
+    parser.add_argument("-b", type=int, default=100, help="evaluations, in COCO's suites")
     parser.add_argument("-f", default="", help="functions of COCO's suites")
     parser.add_argument("--store", action="store_true")
     parser.add_argument("--kinds", default="", help="of `show`: these only, by commas")
@@ -395,7 +474,7 @@ def main() -> None:
     args = parser.parse_args()
     seeds, functions = ([int(v) for v in a.split(",") if v] for a in (args.s, args.f))
     if args.what == "run":
-        run(args.kind, seeds, args.m.split(","), functions)
+        run(args.kind, seeds, args.m.split(","), functions, args.b)
     else:
         show(seeds, args.kinds.split(",") if args.kinds else [], args.name if args.store else "")
 
