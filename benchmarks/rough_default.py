@@ -231,18 +231,27 @@ def by_cma(task: Task, seed: int) -> np.ndarray:
     """pycma with sigma a quarter of the box, whole numbers by its integer_variables."""
     import cma
 
-    span = task.high - task.low
-    options = {"bounds": [[0] * len(span), [1] * len(span)], "seed": seed + 1, "verbose": -9}
-    options |= {"verb_log": 0, "integer_variables": []}
-    value = penalised(task)
-    search = cma.CMAEvolutionStrategy([0.5] * len(span), 0.25, options)
-    task.favourite = lambda: task.low + span * search.result.xfavorite
+    whole = np.array([k != "r" for k in task.kinds])
+    origin, unit = np.where(whole, 0.0, task.low), np.where(whole, 1.0, task.high - task.low)
+    half = np.where(whole, 0.5, 0.0)
+    low, high = (task.low - origin - half) / unit, (task.high - origin + half) / unit
+    options = {
+        "bounds": [low.tolist(), high.tolist()],
+        "CMA_stds": (high - low).tolist(),
+        "integer_variables": np.flatnonzero(whole).tolist(),
+        "seed": seed + 1,
+        "verbose": -9,
+        "verb_log": 0,
+    }
+    value, middle = penalised(task), ((low + high) / 2).tolist()
+    search = cma.CMAEvolutionStrategy(middle, 0.25, options)
+    task.favourite = lambda: origin + unit * search.result.xfavorite
     while True:
         points = search.ask()
-        search.tell(points, [value(task.low + span * p) for p in points])
+        search.tell(points, [value(origin + unit * p) for p in points])
         if search.stop():
             options["seed"] += 1
-            search = cma.CMAEvolutionStrategy([0.5] * len(span), 0.25, options)
+            search = cma.CMAEvolutionStrategy(middle, 0.25, options)
 
 
 def by_random(task: Task, seed: int) -> np.ndarray:
