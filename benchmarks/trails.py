@@ -29,6 +29,7 @@ SEED = 100
 SLOW_PAPERS = ("bo-tutorial", "pfn-cbo", "ccbo")
 SLOW_PEERS = (
     "ax",
+    "baybe",
     "botorch-qlognei",
     "botorch-logcei",
     "botorch-scbo",

@@ -41,7 +41,7 @@ MOST = {
 """At most this much of a resource is spent in a run."""
 FEW = 6
 """Evaluations of the methods whose proposals take tenths of a second."""
-MODELS = ("bo-", "gp-cei", "gp-penalty", "pfn-", "ccbo", "botorch-", "ax", "optuna-gp")
+MODELS = ("bo-", "gp-cei", "gp-penalty", "pfn-", "ccbo", "botorch-", "ax", "baybe", "optuna-gp")
 """The names of these methods begin so."""
 SMALLER = {
     "n_initial": 4,

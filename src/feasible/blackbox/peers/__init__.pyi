@@ -1,4 +1,5 @@
 from .ax import Ax as Ax
+from .baybe import BayBE as BayBE
 from .botorch import BoTorchSCBO as BoTorchSCBO, BoTorchTutorial as BoTorchTutorial
 from .cbx import CBX as CBX
 from .cma import CMAES as CMAES

@@ -159,6 +159,16 @@ METHODS = (
         summary="Ax, with its own choice of models",
     ),
     Entry(
+        "baybe",
+        "feasible.blackbox.peers:BayBE",
+        "blackbox",
+        None,
+        "BlackBox",
+        peer=True,
+        example="rosenbrock",
+        summary="BayBE, with its default recommender",
+    ),
+    Entry(
         "botorch-qlognei",
         "feasible.blackbox.peers:BoTorchTutorial",
         "blackbox",
