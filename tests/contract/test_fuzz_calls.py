@@ -33,6 +33,7 @@ ELSEWHERE = {
     "Variable": ("bounds",),
     "ResidualMLP": ("V_1", "W_2"),
     "lipschitz_bound": ("net", "W_1", "b_1", "weights"),
+    "pair_bounds": ("net", "W_1", "b_1", "weights"),
     "reproduce": ("paper",),
 }
 """What the error calls an argument that goes by another name there."""
@@ -89,6 +90,7 @@ RESULTS = {
     "Graph",
     "Groups",
     "LipschitzBound",
+    "PairBounds",
     "HESSOSettings",
     "HorizonWarning",
     "LionKSettings",

@@ -18,9 +18,11 @@ from .lipsdp_groupsort import (
     Householder as Householder,
     LipschitzBound as LipschitzBound,
     MaxMin as MaxMin,
+    PairBounds as PairBounds,
     ResidualMLP as ResidualMLP,
     Slope as Slope,
     lipschitz_bound as lipschitz_bound,
+    pair_bounds as pair_bounds,
 )
 from .lipsdp_groupsort.problem import LipschitzCertificate as LipschitzCertificate
 from .minimize import minimize as minimize

@@ -21,6 +21,7 @@ the way in.
 - `sampled`: slopes at sampled points, from below.
 - `torch_nets`: reading a `torch.nn.Sequential`.
 - `bound`: `lipschitz_bound`.
+- `pairs`: bounds of the differences of a classifier's outputs.
 - `problem`: `LipschitzCertificate`, the problem of a run.
 - `run`: the methods of a run.
 - `peers`: eclipse-nn.

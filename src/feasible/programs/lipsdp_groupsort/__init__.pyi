@@ -14,6 +14,7 @@ from .networks import (
     ResidualMLP as ResidualMLP,
     feedforward as feedforward,
 )
+from .pairs import PairBounds as PairBounds, pair_bounds as pair_bounds
 from .settings import LipschitzSettings as LipschitzSettings
 from .torch_nets import module as module
 from .verify import Check as Check

@@ -7,9 +7,10 @@ References:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class LipschitzBound:
         steps: Its steps.
         time_s: Seconds.
         net: The network.
+        parts: Where the network was split, the bounds of its parts; the value is their product,
+            and the multipliers are theirs.
     """
 
     value: float
@@ -59,6 +62,7 @@ class LipschitzBound:
     steps: int
     time_s: float
     net: Network | DEQ = field(repr=False)
+    parts: tuple[LipschitzBound, ...] = field(default=(), repr=False)
 
     def __float__(self) -> float:
         """The bound."""
@@ -78,7 +82,13 @@ class LipschitzBound:
         """Check every inequality by eigenvalues, on the weights as given, independent of the
         solver.
         """
-        return check(self.net, self.norm, self.form, self.value, self.multipliers)
+        if not self.parts:
+            return check(self.net, self.norm, self.form, self.value, self.multipliers)
+        found = [part.verify() for part in self.parts]
+        worst = min(found, key=lambda c: (c.holds, c.least))
+        if worst.holds and self.value < math.prod(p.value for p in self.parts) * (1 - 1e-12):
+            return replace(worst, holds=False, why="the bound is less than its parts' product")
+        return worst
 
     def radius(self, margin: float) -> float:
         """Return the l2 distance within which a classifier's decision cannot change.
@@ -166,6 +176,48 @@ def split_multipliers(lmi: LMI, theta: Float[np.ndarray, " p"]) -> dict[str, Any
     return found | {"t": grow * theta[: s.n_x], "mu": grow * theta[s.n_x : lmi.head]}
 
 
+def split_network(net: Network | DEQ, norm: str, depth: int) -> list[Network]:
+    """Return the parts of a network, of so many hidden layers each; f is one after the other.
+
+    Raises:
+        ArgumentError: An implicit network, or a norm other than l2, in which the parts' outputs
+            would be measured in another norm than the next one's inputs.
+    """
+    if isinstance(net, DEQ) or norm != "l2":
+        what = "an implicit network" if isinstance(net, DEQ) else f"norm='{norm}'"
+        raise ArgumentError(f"split={depth} with {what}: expected a network of layers, in l2")
+    parts = []
+    for begin in range(0, len(net.layers) - depth, depth):
+        last = net.layers[begin + depth - 1]
+        parts.append(
+            Network(
+                net.layers[begin : begin + depth], np.eye(len(last.W if last.G is None else last.G))
+            )
+        )
+    return [*parts, Network(net.layers[depth * len(parts) :], net.W_out, net.b_out)]
+
+
+def _joined(
+    net: Network | DEQ, parts: Sequence[LipschitzBound], lower: float, begun: float
+) -> LipschitzBound:
+    """Return the bound of a network from those of its parts."""
+    worst = next((p.status for p in parts if p.status != "optimal"), "optimal")
+    names = parts[0].multipliers
+    return replace(
+        parts[0],
+        value=math.prod(p.value for p in parts),
+        lower=lower,
+        product=net.product("l2"),
+        multipliers={k: [p.multipliers[k] for p in parts] for k in names},
+        solver=", ".join(dict.fromkeys(p.solver for p in parts)),
+        status=worst,
+        steps=sum(p.steps for p in parts),
+        time_s=time.perf_counter() - begun,
+        net=net,
+        parts=tuple(parts),
+    )
+
+
 def lipschitz_bound(
     net_or_weights: Any,
     norm: str = "l2",
@@ -178,6 +230,7 @@ def lipschitz_bound(
     rate: float = LipschitzSettings.rate,
     most: int = LipschitzSettings.most,
     biases: Sequence[Any] | None = None,
+    split: int | None = None,
     time_limit: float | None = None,
     samples: int = 1000,
     seed: Any = 0,
@@ -204,6 +257,8 @@ def lipschitz_bound(
         rate: Its step size.
         most: Rows of the inequality up to which "auto" takes newton.
         biases: Where slopes are sampled; bounds do not depend on them.
+        split: Hidden layers of the parts that are bounded one by one; the bound is the product of
+            theirs. For networks too deep to be bounded as a whole, in l2. None: not split.
         time_limit: Seconds, after which newton and gradient end with the best bound so far.
         samples: Points where slopes are sampled for `lower`; 0 for none.
         seed: Of these points.
@@ -240,6 +295,19 @@ def lipschitz_bound(
     net = as_network(net_or_weights, activation, biases)
     check_form(net, form)
     begun = time.perf_counter()
+    if split is not None:
+        parts = split_network(net, norm, whole("split", split, least=1))
+        each = [
+            lipschitz_bound(
+                part,
+                **asdict(settings),
+                time_limit=None if time_limit is None else limit / len(parts),
+                samples=0,
+                callback=callback,
+            )
+            for part in parts
+        ]
+        return _joined(net, each, sampled_slopes(net, norm, samples, rng)[0], begun)
     lmi = lmi_of(net, norm, form)
     name = chosen(lmi, net, settings)
 
