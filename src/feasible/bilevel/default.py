@@ -8,7 +8,17 @@ if TYPE_CHECKING:
     from ..core.budget import Budget
     from ..core.problem import Problem
 
-DEFAULTS: dict[str, tuple[str, str]] = {}
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "RewardDesign": (
+        "parl",
+        "its gradient through the agent's best answer is exact, at the cost of about two solves",
+    ),
+    "RewardFromPreferences": (
+        "preferences-on-policy",
+        "the first term of PARL's gradient made rewards learnt from comparisons no better here, "
+        "and worse from few",
+    ),
+}
 """Problem class -> its default method and why."""
 
 
