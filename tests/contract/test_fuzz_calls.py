@@ -70,6 +70,7 @@ def test_a_bad_argument_ends_in_a_result_or_in_an_error_that_names_it(name, chos
 # -- what is tried ---------------------------------------------------------------------------------
 
 RESULTS = {
+    "APARLResult",
     "AllDiverged",
     "AskTell",
     "AutoLRSSettings",
@@ -89,6 +90,7 @@ RESULTS = {
     "EstimateWarning",
     "Graph",
     "Groups",
+    "LearntReward",
     "LipschitzBound",
     "PairBounds",
     "HESSOSettings",

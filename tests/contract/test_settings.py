@@ -42,6 +42,9 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("AdaSketchNewton", "xi_B"): {"sketch": "rk", "accuracy": "paper"},
     ("Hopping", "cooling"): {"cool_every": 2},
     ("Hopping", "cool_every"): {"cooling": 0.5},
+    ("APARLMethod", "lower_lr"): {"lower_steps": 2, "implicit": "fisher"},
+    ("APARLMethod", "lower_steps"): {"implicit": "fisher"},
+    ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
 }
 """Settings that do something only together with others."""
 

@@ -6,6 +6,7 @@ import calls_blackbox
 import calls_networks
 import calls_programs
 import calls_runs
+import calls_sequences
 import calls_training
 import calls_transport
 from calling import Calls
@@ -16,5 +17,6 @@ CALLS: Calls = {
     **calls_transport.CALLS,
     **calls_training.CALLS,
     **calls_programs.CALLS,
+    **calls_sequences.CALLS,
     **calls_networks.CALLS,
 }

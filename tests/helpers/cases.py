@@ -37,6 +37,7 @@ MOST = {
     "env_steps": 600,
     "sweeps": 600,
     "components": 20_000,
+    "labels": 100,
 }
 """At most this much of a resource is spent in a run."""
 FEW = 6

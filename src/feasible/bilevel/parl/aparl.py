@@ -286,7 +286,7 @@ class APARL:
         self.settings = settings or chosen(upper, given)
         check_feedback(lower, upper, self.settings)
         self.lower, self.upper = lower, upper
-        self.iters = whole("iters", iters, least=0)
+        self.iters = whole("iters", iters, least=0, most=10**9)
         self.labels = None if labels is None else whole("labels", labels, least=1, note=", or None")
         self.seed = seed
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.errors import ArgumentTypeError
 from .mdp import Response, TabularSoftMDP, table
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def design_gradient(
         utility: (S, A) u.
 
     Raises:
+        ArgumentTypeError: mdp is no TabularSoftMDP.
         ShapeError: A shape does not fit.
         NotFinite: A NaN or an infinity in u, nu or the reward.
 
@@ -49,6 +51,8 @@ def design_gradient(
         >>> value, slope.tolist()
         (0.5, [0.5, -0.5])
     """
+    if not isinstance(mdp, TabularSoftMDP):
+        raise ArgumentTypeError(f"mdp={mdp!r:.60}: expected a TabularSoftMDP")
     u = table("utility", utility, mdp)
     reward, pullback = mdp.reward_and_pullback(nu)
     policy, advantage, (soft, value) = _backwards(mdp, reward, u)

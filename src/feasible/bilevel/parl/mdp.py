@@ -28,6 +28,8 @@ from . import compiled
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+LARGEST = 1e100
+"""Rewards below this have finite sums."""
 STOCHASTIC = 1e-8
 """How far the sums of rows of P and of rho may be from 1."""
 
@@ -74,7 +76,7 @@ class TabularSoftMDP:
         tau: float = 0.5,
         gamma: float = 1.0,
     ):
-        self.horizon = whole("horizon", horizon, least=1)
+        self.horizon = whole("horizon", horizon, least=1, most=10**6)
         self.tau = real("tau", tau, above=0, note="; at 0 the best policy has no derivative")
         self.gamma = fraction("gamma", gamma, zero=False)
         self.rho = probabilities("rho", floats("rho", rho))
@@ -285,9 +287,12 @@ def transitions(P: Any, states: int) -> Any:
 
 
 def checked(reward: Float[np.ndarray, "S A"]) -> Float[np.ndarray, "S A"]:
-    """Return a reward that is finite. Raises NotFinite."""
-    if not np.isfinite(reward).all():
-        raise NotFinite("reward has a NaN or an infinity at this nu: expected finite numbers")
+    """Return a reward that is finite, and not so large that sums overflow. Raises NotFinite."""
+    if not abs(reward).max() < LARGEST:
+        raise NotFinite(
+            f"reward has a NaN, an infinity or a number beyond {LARGEST:g} at this nu: expected "
+            "finite numbers; a smaller lr keeps nu from diverging"
+        )
     return reward
 
 

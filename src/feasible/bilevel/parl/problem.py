@@ -195,7 +195,8 @@ class RewardFromPreferences(Cached, Problem):
         if not isinstance(self.lower, TabularSoftMDP):
             raise ArgumentTypeError(f"lower={self.lower!r:.60}: expected a TabularSoftMDP")
         self.nu0 = start(self.lower, self.nu0)
-        self.feedback = None if self.person is None else PreferenceFeedback(self.person)
+        with naming("person"):
+            self.feedback = None if self.person is None else PreferenceFeedback(self.person)
         if self.truth is not None:
             self.truth, self.sign = table("truth", self.truth, self.lower), -1.0
         else:

@@ -93,7 +93,7 @@ class PreferenceMethod(APARLSettings, Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("behaviour", self.behaviour, BEHAVIOURS)
-        whole("upper_steps", self.upper_steps, least=1)
+        whole("upper_steps", self.upper_steps, least=1, most=10**6)
         one_of("implicit", self.implicit, ("fisher", "identity"))
         if self.distribution_term and self.behaviour == "uniform":
             raise ArgumentError(

@@ -87,9 +87,10 @@ def fisher_solve(
     diagonal = np.arange(p.shape[1])
     blocks[:, diagonal, diagonal] += p
     delta = damping * float((scale * np.linalg.norm(blocks, 2, axis=(1, 2))).max())
+    delta = max(delta, 1e-12 * float(scale.max()))  # where an action is certain, F is 0
     blocks *= scale[:, None, None]
     blocks[:, diagonal, diagonal] += delta
-    blocks += max(float(scale.max()), 1e-300)  # along a constant, where the right-hand side is 0
+    blocks += float(scale.max())  # along a constant, where the right-hand side is 0
     found = np.zeros_like(slope)
     found[at] = np.linalg.solve(blocks, slope[at][..., None])[..., 0]
     return found

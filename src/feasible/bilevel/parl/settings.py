@@ -44,9 +44,9 @@ class APARLSettings:
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         one_of("implicit", self.implicit, IMPLICIT)
         flag("distribution_term", self.distribution_term)
-        whole("batch", self.batch, least=2)
+        whole("batch", self.batch, least=2, most=10**7)
         real("damping", self.damping, least=0)
         if self.lower_steps is not None:
-            whole("lower_steps", self.lower_steps, least=1, note=", or None")
+            whole("lower_steps", self.lower_steps, least=1, most=10**6, note=", or None")
         real("lower_lr", self.lower_lr, above=0)
         real("penalty", self.penalty, least=0)
