@@ -14,7 +14,8 @@ import feasible
 from feasible.bilevel.parl import LearntReward, RewardDesign, RewardFromPreferences, TabularSoftMDP
 from feasible.bilevel.parl.instances import incentives, preferences, random_world
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError, WrongProblem
-from feasible.core.registry import default_method, load_method, load_problem
+from feasible.core.registry import default_method, load_claim, load_method, load_problem
+from feasible.lab.claim import run_claim
 from feasible.lab.store import Store
 from feasible.lab.study import Study
 from feasible.lab.telling import StudyReport
@@ -225,3 +226,13 @@ def test_a_killed_run_goes_on_to_the_answer_of_the_uninterrupted_one(
     whole = run()
     resumed = killed_and_resumed(run, at=len(whole.trail) // 2)
     cases.same(resumed, whole)
+
+
+@pytest.mark.slow
+def test_the_claims_smoke_run_measures_all_of_it():
+    def race(e):
+        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
+
+    found = run_claim(load_claim("parl"), "smoke", (100,), race=race)
+    assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in found["parts"])
+    assert {p["experiment"] for p in found["per_seed"]} >= {"design", "inside", "outside, 512"}

@@ -74,6 +74,7 @@ METHODS = (
     _entry("reward-differences", "baselines:Differences", "ascent along central differences"),
     _entry("reward-cma", "peers:RewardCMA", "CMA-ES on the parameters of a reward", peer=True),
 )
+CLAIM = "feasible.bilevel.parl.claim:claim"
 PROBLEMS = tuple(
     Entry(name, f"{_HERE}.instances:{factory}", "bilevel", "parl", solves)
     for name, factory, solves in (
