@@ -38,6 +38,7 @@ PAGES = [
     "docs/promises.md",
     "docs/racing.md",
     "docs/bilevel/index.md",
+    "docs/bilevel/parl.md",
     "docs/blackbox/index.md",
     "docs/add-a-method.md",
     "docs/blackbox/default.md",

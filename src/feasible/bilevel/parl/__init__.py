@@ -18,6 +18,7 @@ Begin with `aparl`: its `advance` is the paper's algorithm, `hypergradient` the 
 - `compiled`: products with the matrix of transitions.
 - `problem`: `RewardDesign` and `RewardFromPreferences`, the problems of a run.
 - `comparing`: pairs as experiments that people run.
+- `levels`: a design as the room's two levels.
 - `run`: the methods of a run.
 - `baselines`: fits, differences.
 - `peers`: CMA-ES.

@@ -12,6 +12,7 @@ from .instances import (
     preferences as preferences,
     random_world as random_world,
 )
+from .levels import as_bilevel as as_bilevel
 from .mdp import TabularSoftMDP as TabularSoftMDP
 from .problem import (
     LearntReward as LearntReward,
