@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 from calling import Calls
 
 from feasible import networks
@@ -22,7 +23,70 @@ def network(**given: Any) -> networks.Network:
     return networks.Network.of(**given)
 
 
+EYES = np.ones((2, 1, 1))
+
+
+def of(label: Any, x: np.ndarray) -> np.ndarray:
+    """The gradient of a node that knows |x|^2 / 2."""
+    return x
+
+
 CALLS: Calls = {
+    "NetworkProblem": lambda: (
+        networks.NetworkProblem,
+        {
+            "graph": nx.path_graph(2),
+            "objectives": networks.Quadratics(EYES, [[1.0], [2.0]]),
+            "x0": [0.0],
+            "hold": 1.0,
+            "number_bytes": 8,
+            "header_bytes": 0,
+            "edge_costs": None,
+            "conditions": networks.Conditions(),
+            "name": "two",
+        },
+    ),
+    "Conditions": lambda: (
+        networks.Conditions,
+        {"speed": 1.0, "delay": 0.0, "absent": [("a", 0.0, 1.0)], "loss": 0.0},
+    ),
+    "Quadratics": lambda: (networks.Quadratics, {"H": EYES, "c": [[1.0], [2.0]]}),
+    "LeastSquares": lambda: (
+        networks.LeastSquares,
+        {"A": np.ones((2, 3, 1)), "b": np.ones((2, 3)), "ridge": 0.1},
+    ),
+    "Logistic": lambda: (
+        networks.Logistic,
+        {"A": np.ones((2, 3, 1)), "labels": np.ones((2, 3)), "ridge": 0.1},
+    ),
+    "Callables": lambda: (
+        networks.Callables,
+        {"grad": of, "nodes": (0, 1), "d": 1, "L": 1.0, "mu": 1.0, "value": None},
+    ),
+    "regression": lambda: (
+        networks.regression,
+        {"graph": "ring", "n": 4, "d": 2, "samples": 5, "kind": "linear", "seed": 0},
+    ),
+    "gossip_rates": lambda: (
+        networks.gossip_rates,
+        {"graph": nx.path_graph(3), "rates": "uniform"},
+    ),
+    "dadao": lambda: (
+        networks.dadao,
+        {
+            "local_grads": of,
+            "graph": nx.path_graph(2),
+            "L": 1.0,
+            "mu": 1.0,
+            "x0": [0.0],
+            "t_max": 2.0,
+            "rates": "uniform",
+            "max_messages": 10,
+            "batch": 0,
+            "conditions": None,
+            "seed": 0,
+        },
+    ),
     "Network.of": lambda: (
         network,
         {"graph": nx.path_graph(3), "weight": "weight", "connected": True},

@@ -38,6 +38,7 @@ MOST = {
     "sweeps": 600,
     "components": 20_000,
     "labels": 100,
+    "messages": 700,
 }
 """At most this much of a resource is spent in a run."""
 FEW = 6

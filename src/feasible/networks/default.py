@@ -8,7 +8,13 @@ if TYPE_CHECKING:
     from ..core.budget import Budget
     from ..core.problem import Problem
 
-DEFAULTS: dict[str, tuple[str, str]] = {}
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "NetworkProblem": (
+        "dadao",
+        "it is primal, needs no rounds, and of the accelerated primal methods it sends the fewest "
+        "messages; its page says where others are ahead",
+    ),
+}
 """Problem class -> its default method and why."""
 
 

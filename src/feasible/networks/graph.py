@@ -177,6 +177,27 @@ class Network:
         return self.nodes[i], self.nodes[j]
 
     @cached_property
+    def _numbers(self) -> Mapping[tuple[int, int], int]:
+        """Number of an edge by its rows."""
+        return {(i, j): k for k, (i, j) in enumerate(self.edges.tolist())}
+
+    def number(self, ends: Sequence[Hashable], name: str = "edge") -> int:
+        """Return the number of the edge between two labels.
+
+        Args:
+            ends: Two labels.
+            name: Of the argument, for the error.
+
+        Raises:
+            ArgumentError: There is no such edge.
+        """
+        rows = sorted(self.row.get(label, -1) for label in ends)
+        found = self._numbers.get((rows[0], rows[1])) if len(rows) == 2 else None
+        if found is None:
+            raise ArgumentError(f"{name} names {tuple(ends)!r:.60}, which is no edge of the graph")
+        return found
+
+    @cached_property
     def adjacency(self) -> sparse.csr_array:
         """(n, n) weights; columns of each row are sorted."""
         i, j = self.edges.T

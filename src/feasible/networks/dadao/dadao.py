@@ -1,0 +1,189 @@
+"""DADAO as a function: gradients and a graph in, every node's copy and the log of events out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.annotations import checked
+from ...core.checks import floats, real, whole
+from ...core.errors import ArgumentError, ArgumentTypeError
+from ..conditions import Conditions
+from ..events import GRADIENT, Clock, EventLog, Schedule
+from ..graph import Network
+from ..objectives import Callables, LocalObjectives
+from ..problem import NetworkProblem
+from .rates import GossipRates, gossip_rates
+from .rule import DADAORule
+from .settings import DADAOSettings, constants
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+_DEFAULT = DADAOSettings()
+
+
+@dataclass(frozen=True, eq=False)
+class DADAOResult:
+    """What DADAO found.
+
+    Attributes:
+        nodes: Labels by row.
+        x: (n, d) every node's copy at the time t.
+        t: Simulated time.
+        log: All events.
+        rates: Exchanges of the edges.
+        network: The graph.
+        message_bytes: Bytes of a directed message.
+        states: (n, 6, d) x, x~, y, y~, z, z~ of every node at the time t.
+    """
+
+    nodes: tuple[Hashable, ...]
+    x: Float[np.ndarray, "n d"]
+    t: float
+    log: EventLog
+    rates: GossipRates
+    network: Network
+    message_bytes: int
+    states: Float[np.ndarray, "n 6 d"] = field(repr=False)
+
+    @property
+    def by_label(self) -> dict[Hashable, Float[np.ndarray, " d"]]:
+        """Every node's copy."""
+        return self.network.by_label(self.x)
+
+    @property
+    def mean(self) -> Float[np.ndarray, " d"]:
+        """(d,) the mean copy, whose error is smaller than the nodes'."""
+        return self.x.mean(axis=0)
+
+    @property
+    def consensus(self) -> float:
+        """Mean squared distance of the copies from their mean."""
+        return float(((self.x - self.mean) ** 2).sum() / len(self.x))
+
+    @property
+    def n_gradients(self) -> int:
+        """Gradients taken."""
+        return self.log.gradients
+
+    @property
+    def n_messages(self) -> int:
+        """Directed messages sent: two an exchange."""
+        return self.log.messages
+
+    @property
+    def sent(self) -> dict[tuple[Hashable, Hashable], tuple[int, int]]:
+        """Directed messages and bytes by edge."""
+        counts: Int[np.ndarray, " m"] = self.log.sent(self.network.m)
+        return {
+            self.network.edge(k): (count, count * self.message_bytes)
+            for k, count in enumerate(counts.tolist())
+        }
+
+
+@checked
+def dadao(
+    local_grads: Any,
+    graph: Any,
+    L: float | None = _DEFAULT.L,
+    mu: float | None = _DEFAULT.mu,
+    x0: Any = None,
+    t_max: float = 100.0,
+    rates: Any = _DEFAULT.rates,
+    max_messages: int | None = None,
+    batch: int = _DEFAULT.batch,
+    conditions: Any = None,
+    seed: int = 0,
+) -> DADAOResult:
+    """Minimise f(x) = (1/n) sum_i f_i(x) over a network, asynchronously.
+
+    Args:
+        local_grads: What the nodes know: LeastSquares, Logistic, Quadratics or Callables; a
+            function (label, x) -> (d,) gradient; or a mapping of labels to functions x -> (d,).
+        graph: A networkx.Graph, a symmetric adjacency, or a Network.
+        L: Lipschitz constant of every gradient; None: the objectives' own.
+        mu: Strong convexity of every objective; None: the objectives' own.
+        x0: (d,) where all nodes start; None: zeros, for objectives whose d is known.
+        t_max: Simulated time, in gradients of a node.
+        rates: "auto", "uniform", "optimal", or exchanges a unit of time by edge, in the order of
+            `Network.edges`; see `gossip_rates`.
+        max_messages: Directed messages at most; None: no limit.
+        batch: Rows of a node's data that a gradient draws; 0: all.
+        conditions: Conditions of the simulated network; None: all nodes alike, nothing late or
+            lost.
+        seed: Of all times of events.
+
+    Raises:
+        Disconnected: The graph has several components.
+        TooSlow: Rates with which it would diverge.
+        ArgumentError: mu <= 0, L < mu, or another value out of range.
+        NodeFailed: A node's function raised, or returned no gradient; names the node.
+
+    Example:
+        >>> import networkx as nx
+        >>> found = dadao(lambda node, x: x - node, nx.path_graph(3), L=1.0, mu=1.0, x0=[0.0])
+        >>> found.x.round(3).tolist()
+        [[1.0], [1.0], [1.0]]
+
+    References:
+        Nabli, Oyallon, ICML 2023, arXiv 2208.00779.
+    """
+    network = Network.of(graph)
+    objectives = as_objectives(local_grads, network, L, mu, x0)
+    if conditions is not None and not isinstance(conditions, Conditions):
+        raise ArgumentTypeError(f"conditions={conditions!r:.60}: expected Conditions, or None")
+    problem = NetworkProblem(network, objectives, x0, conditions=conditions or Conditions())
+    t_max = real("t_max", t_max, above=0)
+    found = gossip_rates(network, rates)
+    L, mu = L or objectives.L, mu or objectives.mu
+    batch = whole("batch", batch, least=0, most=objectives.samples)
+    rule = DADAORule(objectives, constants(L, mu, found.chi1), batch)
+    schedule = Schedule(problem, [found.rates])
+    log = schedule.until(Clock.begin(whole("seed", seed, least=0), network.n), t_max)
+    if max_messages is not None:
+        whole("max_messages", max_messages, least=0)
+        sent = 2 * np.cumsum(log.kind != GRADIENT)
+        log = log[: int(np.searchsorted(sent, max_messages, side="right"))]
+        if len(log):
+            t_max = float(log.t[-1])
+    S, clocks = rule.begin(problem.x0), np.zeros(network.n)
+    rule.play(S, clocks, log)
+    for i in range(network.n):
+        rule.advance(i, S, clocks, t_max)
+    return DADAOResult(
+        network.nodes, rule.answer(S), t_max, log, found, network, problem.message_bytes, S
+    )
+
+
+def as_objectives(
+    given: Any, network: Network, L: float | None, mu: float | None, x0: Any
+) -> LocalObjectives:
+    """Read what the nodes know.
+
+    Raises:
+        ArgumentTypeError: It is none of what `dadao` takes.
+        ArgumentError: L, mu or x0 is missing where functions need it.
+    """
+    if isinstance(given, LocalObjectives):
+        return given
+    if isinstance(given, Mapping):
+        functions = dict(zip(network.nodes, network.rows_of("local_grads", given), strict=True))
+        for label, function in functions.items():
+            if not callable(function):
+                raise ArgumentTypeError(f"local_grads[{label!r}]: expected a function of x")
+        grad = lambda label, x: functions[label](x)  # noqa: E731
+    elif callable(given):
+        grad = given
+    else:
+        raise ArgumentTypeError(
+            f"local_grads={given!r:.60}: expected LeastSquares, Logistic, Quadratics, Callables, a "
+            "function (node, x), or a mapping of nodes to functions of x"
+        )
+    missing = [name for name, v in (("L", L), ("mu", mu), ("x0", x0)) if v is None]
+    if missing or L is None or mu is None:
+        raise ArgumentError(f"{missing[0]}=None: functions need L, mu and x0")
+    return Callables(grad, network.nodes, max(floats("x0", x0).size, 1), L, mu)

@@ -1,0 +1,430 @@
+"""Local objectives: what each node of a network keeps to itself.
+
+minimise  f(x) = (1/n) sum_i f_i(x),   f_i L-smooth and mu-strongly convex, known to node i only
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.checks import floats, real, shown, whole
+from ..core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    EvaluationFailed,
+    FeasibleError,
+    NotFinite,
+    ShapeError,
+)
+from .gradients import LOGISTIC, QUADRATIC, ROWS, local_gradient, local_gradients
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+INNER = 100
+"""Newton steps at most for a gradient of a conjugate."""
+SOLVED = 1e-13
+"""Length of a gradient, in units of its size at the start, at which a minimiser is accepted."""
+
+
+class NodeFailed(EvaluationFailed):
+    """A node's own function raised, or returned no gradient; names the node."""
+
+
+class NotConverged(FeasibleError):
+    """The minimiser of all objectives together was not found to the accuracy of a judge."""
+
+
+class LocalObjectives:
+    """What a method may ask of the nodes' objectives. A row is a node.
+
+    Attributes:
+        n: Nodes.
+        d: Unknowns.
+        L: Every gradient is L-Lipschitz.
+        mu: Every objective is mu-strongly convex; 0 where that is not known.
+        dual: True if gradients of conjugates are known.
+        samples: Rows of data of a node from which a minibatch may be drawn; 0: none.
+        valued: True if values are known.
+    """
+
+    n: int
+    d: int
+    L: float
+    mu: float
+    dual: bool = False
+    samples: int = 0
+    valued: bool = False
+
+    def gradient(
+        self, i: int, x: Float[np.ndarray, " d"], batch: int = 0, seed: int = 0
+    ) -> Float[np.ndarray, " d"]:
+        """Return the gradient of f_i at x; of a minibatch drawn by a seed where batch > 0."""
+        raise TypeError(f"{type(self).__name__} does not define gradient(i, x)")
+
+    def gradients(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Return each node's gradient at its own row."""
+        return np.stack([self.gradient(i, x) for i, x in enumerate(X)])
+
+    def value(self, i: int, x: Float[np.ndarray, " d"]) -> float:
+        """Return f_i(x)."""
+        raise TypeError(f"{type(self).__name__} does not define value(i, x)")
+
+    def mean_value(self, x: Float[np.ndarray, " d"]) -> float:
+        """Return f(x)."""
+        return sum(self.value(i, x) for i in range(self.n)) / self.n
+
+    def conjugate(
+        self,
+        i: int,
+        y: Float[np.ndarray, " d"],
+        start: Float[np.ndarray, " d"],
+        charge: Callable[[], None] = lambda: None,
+    ) -> Float[np.ndarray, " d"]:
+        """Return the gradient of f_i's conjugate at y: the x with grad f_i(x) = y.
+
+        Args:
+            i: Row of the node.
+            y: (d,).
+            start: (d,) where an iteration begins.
+            charge: Called before each gradient of f_i that it takes, at least once.
+        """
+        raise TypeError(f"{type(self).__name__} does not define conjugate(i, y, start)")
+
+    def minimiser(self) -> Float[np.ndarray, " d"]:
+        """Return the minimiser of f, found without any network; charges nothing.
+
+        Raises:
+            NotConverged: Gradients do not vanish: L or mu is wrong.
+        """
+        return accelerated(self)
+
+
+def accelerated(objectives: LocalObjectives, most: int = 200_000) -> Float[np.ndarray, " d"]:
+    """Minimise f by Nesterov's method for strongly convex functions, from its gradients alone.
+
+    References:
+        Nesterov, Lectures on Convex Optimization, 2018, scheme (2.2.22).
+    """
+    if not objectives.mu > 0:
+        raise ArgumentError("mu=0: a minimiser to be measured against needs mu > 0")
+    root = (objectives.mu / objectives.L) ** 0.5
+    momentum = (1 - root) / (1 + root)
+    x = before = np.zeros(objectives.d)
+    best, least, first = x, np.inf, 0.0
+    for k in range(most):
+        ahead = x + momentum * (x - before)
+        slope = objectives.gradients(np.tile(ahead, (objectives.n, 1))).mean(axis=0)
+        size = float(np.linalg.norm(slope))
+        first = first or size
+        if not size <= 1e8 * first:
+            break
+        if size < least:
+            best, least = ahead, size
+        if size <= SOLVED * first:
+            return best
+        if k > 100 and k % 1000 == 0 and least <= 1e-9 * first:  # as exact as rounding lets it be
+            return best
+        before, x = x, ahead - slope / objectives.L
+    raise NotConverged(
+        f"the minimiser of all {objectives.n} objectives was not found: of the gradient "
+        f"{least / max(first, 1e-300):.1e} is left with L={objectives.L:g}, mu={objectives.mu:g}; "
+        "expected bounds that hold of every objective"
+    )
+
+
+@dataclass(eq=False)
+class DataObjectives(LocalObjectives):
+    """Objectives known by their data, with compiled gradients.
+
+    Attributes:
+        family: See `gradients`.
+        data: (n, p, d).
+        sides: (n, p).
+        counts: (n,) rows of each node.
+        ridge: Of ridge / 2 |x|^2 in each objective.
+        constants: (n,) what is added to each value.
+        L: See LocalObjectives.
+        mu: See LocalObjectives.
+    """
+
+    family: int
+    data: Float[np.ndarray, "n p d"]
+    sides: Float[np.ndarray, "n p"]
+    counts: Int[np.ndarray, " n"]
+    ridge: float
+    constants: Float[np.ndarray, " n"]
+    L: float
+    mu: float
+    valued: bool = True
+    dual: bool = True
+
+    def __post_init__(self) -> None:
+        self.n, _, self.d = self.data.shape
+        self.samples = 0 if self.family == QUADRATIC else int(self.counts.min())
+
+    def gradient(
+        self, i: int, x: Float[np.ndarray, " d"], batch: int = 0, seed: int = 0
+    ) -> Float[np.ndarray, " d"]:
+        """Return the gradient of f_i at x; of a minibatch drawn by a seed where batch > 0."""
+        out = np.empty(self.d)
+        given = self.family, self.data[i], self.sides[i], self.counts[i], self.ridge
+        local_gradient(*given, x, batch, seed, out)
+        return out
+
+    def gradients(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Return each node's gradient at its own row."""
+        out = np.empty((self.n, self.d))
+        local_gradients(self.family, self.data, self.sides, self.counts, self.ridge, X, out)
+        return out
+
+    def value(self, i: int, x: Float[np.ndarray, " d"]) -> float:
+        """Return f_i(x)."""
+        extra = 0.5 * self.ridge * float(x @ x) + float(self.constants[i])
+        if self.family == QUADRATIC:
+            return float(0.5 * x @ self.data[i] @ x - self.sides[i] @ x) + extra
+        count = int(self.counts[i])
+        inner = self.data[i, :count] @ x
+        if self.family == ROWS:
+            return float(0.5 * np.mean((inner - self.sides[i, :count]) ** 2)) + extra
+        return float(np.mean(np.logaddexp(0.0, -inner))) + extra
+
+    def hessian(self, i: int, x: Float[np.ndarray, " d"]) -> Float[np.ndarray, "d d"]:
+        """Return the Hessian of f_i at x."""
+        found = self.ridge * np.eye(self.d)
+        if self.family == QUADRATIC:
+            return found + self.data[i]
+        rows = self.data[i, : int(self.counts[i])]
+        if self.family == ROWS:
+            return found + rows.T @ rows / len(rows)
+        chance = 0.5 * (1 + np.tanh(0.5 * (rows @ x)))
+        return found + (rows * (chance * (1 - chance))[:, None]).T @ rows / len(rows)
+
+    def conjugate(
+        self,
+        i: int,
+        y: Float[np.ndarray, " d"],
+        start: Float[np.ndarray, " d"],
+        charge: Callable[[], None] = lambda: None,
+    ) -> Float[np.ndarray, " d"]:
+        """Solve grad f_i(x) = y by Newton's method: one step for quadratics."""
+        x, last = start, np.inf
+        for _ in range(INNER):
+            charge()
+            gap = self.gradient(i, x) - y
+            size = float(np.abs(gap).max())
+            if size <= SOLVED * (1 + float(np.abs(y).max())) or (size >= last and size < 1e-9):
+                break
+            x, last = x - np.linalg.solve(self.hessian(i, x), gap), size
+            if self.family != LOGISTIC:
+                break
+        return x
+
+    def minimiser(self) -> Float[np.ndarray, " d"]:
+        """Return the minimiser of f by Newton's method, damped by halving."""
+        x = np.zeros(self.d)
+        slope = self.gradients(np.tile(x, (self.n, 1))).mean(axis=0)
+        first = size = float(np.linalg.norm(slope))
+        for _ in range(INNER):
+            curved = sum(self.hessian(i, x) for i in range(self.n)) / self.n
+            direction, share = np.linalg.solve(curved, slope), 1.0
+            while True:
+                trial = x - share * direction
+                found = self.gradients(np.tile(trial, (self.n, 1))).mean(axis=0)
+                if np.linalg.norm(found) < size or share < 1e-6:
+                    break
+                share /= 2
+            new = float(np.linalg.norm(found))
+            if new >= size:  # rounding is all that is left
+                break
+            x, slope, size = trial, found, new
+        if not size <= 1e-9 * max(first, 1e-300):
+            raise NotConverged(
+                f"the minimiser was not found: of the gradient {size / first:.1e} is left"
+            )
+        return x
+
+
+def Quadratics(H: Any, c: Any) -> DataObjectives:  # noqa: N802
+    """Quadratic objectives f_i(x) = x' H_i x / 2 - c_i' x.
+
+    Args:
+        H: (n, d, d) symmetric and positive definite.
+        c: (n, d).
+
+    Raises:
+        ShapeError: They do not fit.
+        NotFinite: A NaN or an infinity.
+        ArgumentError: An H_i is not symmetric or not positive definite; names its row.
+    """
+    H, c = _finite("H", H), _finite("c", c)
+    if H.ndim != 3 or H.shape[1] != H.shape[2] or c.shape != H.shape[:2]:
+        raise ShapeError(f"H has shape {H.shape} and c {c.shape}: expected (n, d, d) and (n, d)")
+    for i, matrix in enumerate(H):
+        if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=1e-12):
+            raise ArgumentError(f"H[{i}] is not symmetric")
+    values = np.linalg.eigvalsh(H)
+    if not values.min() > 0:
+        worst = int(values.min(axis=1).argmin())
+        raise ArgumentError(f"H[{worst}] has the eigenvalue {values.min():.3g}: expected > 0")
+    n, _, d = H.shape
+    return DataObjectives(
+        QUADRATIC,
+        np.ascontiguousarray((H + H.transpose(0, 2, 1)) / 2),
+        np.ascontiguousarray(c),
+        np.full(n, d),
+        0.0,
+        np.zeros(n),
+        float(values.max()),
+        float(values.min()),
+    )
+
+
+def LeastSquares(A: Any, b: Any, ridge: float = 0.0) -> DataObjectives:  # noqa: N802
+    """Least squares f_i(x) = |A_i x - b_i|^2 / (2 p_i) + ridge / 2 |x|^2.
+
+    Args:
+        A: For each node its (p_i, d) rows; a list, or an array (n, p, d).
+        b: For each node its (p_i,) sides.
+        ridge: >= 0.
+
+    Raises:
+        ShapeError: They do not fit; names the node's row.
+        NotFinite: A NaN or an infinity.
+        ArgumentError: An objective is not strongly convex: too few rows and no ridge.
+    """
+    data, sides, counts = _padded("A", A, "b", b)
+    ridge = real("ridge", ridge, least=0)
+    spectra = np.array(
+        [np.linalg.eigvalsh(a[:k].T @ a[:k] / k) for a, k in zip(data, counts, strict=True)]
+    )
+    mu = float(spectra.min()) + ridge
+    if not mu > 1e-12 * float(spectra.max() + ridge):
+        raise ArgumentError(
+            f"ridge={ridge:g}: A[{int(spectra.min(axis=1).argmin())}] does not determine x, "
+            "expected a ridge > 0 there"
+        )
+    top = float(spectra.max()) + ridge
+    return DataObjectives(ROWS, data, sides, counts, ridge, np.zeros(len(data)), top, mu)
+
+
+def Logistic(A: Any, labels: Any, ridge: float = 1.0) -> DataObjectives:  # noqa: N802
+    """Logistic regression f_i(x) = mean_r log(1 + exp(-y_r a_r'x)) + ridge / 2 |x|^2.
+
+    L is the largest eigenvalue of A_i'A_i / (4 p_i), plus the ridge.
+
+    Args:
+        A: For each node its (p_i, d) rows; a list, or an array (n, p, d).
+        labels: For each node its (p_i,) labels, -1 or 1 (0 or False counts as -1).
+        ridge: > 0, which is mu.
+
+    Raises:
+        ShapeError: They do not fit; names the node's row.
+        NotFinite: A NaN or an infinity.
+        ArgumentError: A label is none, or the ridge is not positive.
+    """
+    data, signs, counts = _padded("A", A, "labels", labels)
+    if not np.isin(signs, (-1.0, 0.0, 1.0)).all():
+        raise ArgumentError("labels: expected -1 and 1, or 0 and 1")
+    ridge = real("ridge", ridge, above=0)
+    data = data * np.where(signs > 0, 1.0, -1.0)[:, :, None]
+    top = max(np.linalg.eigvalsh(a.T @ a / k)[-1] for a, k in zip(data, counts, strict=True))
+    found = float(top) / 4 + ridge
+    empty = np.zeros(signs.shape)
+    return DataObjectives(LOGISTIC, data, empty, counts, ridge, np.zeros(len(data)), found, ridge)
+
+
+class Callables(LocalObjectives):
+    """Objectives of functions of one's own.
+
+    Args:
+        grad: (label, x) -> (d,) gradient of that node's objective.
+        nodes: Labels by row.
+        d: Unknowns.
+        L: Every gradient is L-Lipschitz.
+        mu: Every objective is mu-strongly convex.
+        value: (label, x) -> value of that node's objective; None where unknown.
+
+    Raises:
+        ArgumentTypeError: grad or value is no function.
+        ArgumentError: mu <= 0, or L < mu.
+    """
+
+    def __init__(
+        self,
+        grad: Callable[[Hashable, np.ndarray], Any],
+        nodes: Sequence[Hashable],
+        d: int,
+        L: float,
+        mu: float,
+        value: Callable[[Hashable, np.ndarray], float] | None = None,
+    ):
+        for name, function in (("grad", grad), ("value", value)):
+            if not callable(function) and function is not value:
+                raise ArgumentTypeError(f"{name}={shown(function)}: expected a function (node, x)")
+        if value is not None and not callable(value):
+            raise ArgumentTypeError(f"value={shown(value)}: expected a function (node, x), or None")
+        self.grad, self._value, self.nodes = grad, value, tuple(nodes)
+        self.n, self.d = len(self.nodes), whole("d", d, least=1)
+        self.mu = real("mu", mu, above=0)
+        self.L = real("L", L, least=self.mu, note=f", mu={self.mu:g}")
+        self.valued = value is not None
+
+    def gradient(
+        self, i: int, x: Float[np.ndarray, " d"], batch: int = 0, seed: int = 0
+    ) -> Float[np.ndarray, " d"]:
+        """Ask node i; the seed is for functions that draw a minibatch themselves."""
+        label = self.nodes[i]
+        try:
+            given = self.grad(label, x.copy())
+        except Exception as error:
+            raise NodeFailed(f"node {label!r}: {type(error).__name__}: {error}") from error
+        found = given.detach().numpy() if hasattr(given, "detach") else np.asarray(given)
+        if found.shape != (self.d,) or found.dtype.kind not in "biuf":
+            raise NodeFailed(
+                f"node {label!r} returned a gradient of shape {found.shape}, {found.dtype}: "
+                f"expected ({self.d},) numbers"
+            )
+        if not np.isfinite(found).all():
+            raise NodeFailed(f"node {label!r} returned a gradient with a NaN or an infinity")
+        return np.array(found, dtype=float)
+
+    def value(self, i: int, x: Float[np.ndarray, " d"]) -> float:
+        """Ask node i."""
+        if self._value is None:
+            raise ArgumentError("value=None: the values of these objectives are not known")
+        return float(self._value(self.nodes[i], x.copy()))
+
+
+def _finite(name: str, given: Any) -> Float[np.ndarray, ...]:
+    """Read an array of finite numbers."""
+    found = floats(name, given)
+    if not np.isfinite(found).all():
+        raise NotFinite(f"{name} has a NaN or an infinity: expected finite numbers")
+    return found
+
+
+def _padded(
+    name: str, A: Any, other: str, b: Any
+) -> tuple[Float[np.ndarray, "n p d"], Float[np.ndarray, "n p"], Int[np.ndarray, " n"]]:
+    """Read rows and sides by node, padded with zeros to the most rows that a node has."""
+    if not hasattr(A, "__len__") or not hasattr(b, "__len__") or len(A) != len(b) or not len(A):
+        raise ShapeError(f"{name} and {other}: expected the rows and the sides of each node")
+    rows = [_finite(f"{name}[{i}]", a) for i, a in enumerate(A)]
+    sides = [_finite(f"{other}[{i}]", s) for i, s in enumerate(b)]
+    d = rows[0].shape[-1] if rows[0].ndim == 2 else 0
+    for i, (a, s) in enumerate(zip(rows, sides, strict=True)):
+        if a.ndim != 2 or a.shape[1] != d or not len(a) or not d or s.shape != a.shape[:1]:
+            raise ShapeError(
+                f"{name}[{i}] has shape {a.shape} and {other}[{i}] {s.shape}: expected (p, {d}) "
+                "and (p,)"
+            )
+    counts = np.array([len(a) for a in rows])
+    data, found = np.zeros((len(rows), counts.max(), d)), np.zeros((len(rows), counts.max()))
+    for i, (a, s) in enumerate(zip(rows, sides, strict=True)):
+        data[i, : len(a)], found[i, : len(s)] = a, s
+    return data, found, counts

@@ -1,0 +1,139 @@
+"""What synchronous methods share in a run: rounds of gradients and exchanges, in step.
+
+All nodes wait for one another: a round takes as long as the slowest node and the latest message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from scipy import linalg
+from scipy.sparse.linalg import eigsh
+
+from ..core.problem import Method, Problem
+from .graph import Network
+from .problem import Copies, NetworkProblem
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+DENSE = 600
+"""Nodes up to which the eigenvalues of a dense matrix are computed."""
+LOST = 1e60
+"""Size of the copies at which a run has diverged."""
+
+_SPECTRA: WeakKeyDictionary[NetworkProblem, tuple[float, float]] = WeakKeyDictionary()
+
+
+@dataclass(slots=True)
+class RoundState:
+    """Where a synchronous run stands.
+
+    Attributes:
+        V: (w, n, d) the method's vectors, each a row for each node.
+        t: Simulated time.
+        k: Rounds so far.
+        sent: (m,) directed messages by edge.
+        over: Why it cannot go on; empty where it can.
+    """
+
+    V: Float[np.ndarray, "w n d"]
+    t: float
+    k: int
+    sent: Int[np.ndarray, " m"]
+    over: str = ""
+
+
+def spectrum(problem: NetworkProblem) -> tuple[float, float]:
+    """Return lambda_min+ and lambda_max of the unweighted Laplacian, the worst of all graphs."""
+    if problem not in _SPECTRA:
+        found = [_spectrum(network) for network in problem.stages]
+        _SPECTRA[problem] = min(low for low, _ in found), max(high for _, high in found)
+    return _SPECTRA[problem]
+
+
+def _spectrum(network: Network) -> tuple[float, float]:
+    """Return lambda_min+ and lambda_max of one graph."""
+    if network.n == 1:
+        return 1.0, 1.0
+    laplacian = network.laplacian(np.ones(network.m))
+    if network.n <= DENSE:
+        values = linalg.eigvalsh(laplacian.toarray())
+        return float(values[1]), float(values[-1])
+    start = np.cos(np.arange(network.n) + 0.5)
+    low = eigsh(
+        laplacian, 2, sigma=-1e-3 / network.n, v0=start, which="LM", return_eigenvectors=False
+    )
+    high = eigsh(laplacian, 1, which="LA", v0=start, return_eigenvectors=False)
+    return float(low.max()), float(high[0])
+
+
+@dataclass(frozen=True)
+class Synchronous(Method):
+    """A method whose nodes act in rounds. A step is a round."""
+
+    solves: ClassVar[type[Problem]] = NetworkProblem
+    vectors: ClassVar[int] = 1
+    """Vectors of d numbers that each node keeps; the first is its copy."""
+
+    def init(self, problem: NetworkProblem, rng: np.random.Generator) -> RoundState:
+        """Stand at the start; nothing is charged."""
+        n, d = problem.network.n, problem.objectives.d
+        sent = np.zeros(problem.network.m, dtype=np.int64)
+        state = RoundState(np.zeros((self.vectors, n, d)), 0.0, 0, sent)
+        state.V[0] = problem.x0
+        return state
+
+    def step(self, problem: NetworkProblem, state: RoundState) -> RoundState:
+        """Make a round."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.make(problem, state)
+        state.k += 1
+        size = float(np.abs(state.V[0]).max())
+        if not size < LOST:
+            state.over = f"diverged in round {state.k}: the copies have grown to {size:.1e}"
+        return state
+
+    def make(self, problem: NetworkProblem, state: RoundState) -> None:
+        """Move the state by a round, in place."""
+        raise TypeError(f"{type(self).__name__} does not define make(problem, state)")
+
+    def talk(
+        self, problem: NetworkProblem, state: RoundState, gossips: int = 1, vectors: int = 1
+    ) -> Network:
+        """Charge a round's exchanges over every edge and its time; return the graph it is on.
+
+        Args:
+            problem: The network.
+            state: Where the run stands.
+            gossips: Exchanges one after the other.
+            vectors: Vectors in each message.
+        """
+        network = problem.network_at(state.t)
+        sent = np.zeros(problem.network.m, dtype=np.int64)
+        n = network.n
+        places = np.searchsorted(problem.network.edges @ [n, 1], network.edges @ [n, 1])
+        sent[places] = 2 * gossips
+        problem.send(sent, vectors * problem.objectives.d)
+        state.t = problem.round(state.t, gossips)
+        state.sent += sent
+        return network
+
+    def answer(self, problem: NetworkProblem, state: RoundState) -> Copies:
+        """Every node's copy."""
+        return Copies(state.V[0].copy(), state.sent.copy())
+
+    def done(self, problem: NetworkProblem, state: RoundState) -> str | None:
+        """When it diverges."""
+        return state.over or None
+
+
+def spender(problem: NetworkProblem) -> Callable[[], None]:
+    """Return what charges one gradient."""
+    from ..core.budget import spend
+
+    return lambda: spend(gradients=1)
