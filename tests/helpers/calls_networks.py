@@ -65,7 +65,15 @@ CALLS: Calls = {
     ),
     "regression": lambda: (
         networks.regression,
-        {"graph": "ring", "n": 4, "d": 2, "samples": 5, "kind": "linear", "seed": 0},
+        {
+            "graph": "ring",
+            "n": 4,
+            "d": 2,
+            "samples": 5,
+            "kind": "linear",
+            "condition": 10.0,
+            "seed": 0,
+        },
     ),
     "gossip_rates": lambda: (
         networks.gossip_rates,

@@ -57,7 +57,7 @@ def test_a_networkx_graph_an_adjacency_and_a_network_are_the_same():
 
 def test_metropolis_weights_are_doubly_stochastic_on_the_edges():
     network = Network.of(ready_graph("barbell", 9))
-    W = network.metropolis()
+    W = network.metropolis
     np.testing.assert_allclose(W.sum(axis=0), 1)
     np.testing.assert_allclose(W.sum(axis=1), 1)
     assert W.min() >= 0
@@ -117,7 +117,7 @@ def test_a_weight_of_zero_or_nan_in_networkx_names_its_edge():
 def test_one_node_is_a_network():
     network = Network.of(nx.empty_graph(1))
     assert (network.n, network.m) == (1, 0)
-    assert network.metropolis().todense().tolist() == [[1.0]]
+    assert network.metropolis.todense().tolist() == [[1.0]]
 
 
 def test_what_belongs_to_nodes_is_given_by_label():
@@ -157,7 +157,7 @@ def test_ready_made_graphs_are_those_of_their_names():
 def test_ten_thousand_nodes_take_little_memory():
     network = Network.of(ready_graph("grid", 10_000))
     assert network.laplacian().nnz == 10_000 + 2 * network.m
-    assert network.metropolis().nnz <= 10_000 + 2 * network.m
+    assert network.metropolis.nnz <= 10_000 + 2 * network.m
 
 
 def test_a_file_of_edges_is_read(tmp_path):

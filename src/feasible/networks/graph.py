@@ -232,8 +232,14 @@ class Network:
         values = np.concatenate([w, w, -w, -w])
         return sparse.csr_array((values, (rows, columns)), shape=(self.n, self.n))
 
+    @cached_property
+    def plain(self) -> sparse.csr_array:
+        """(n, n) the Laplacian of the graph with all weights 1."""
+        return self.laplacian(np.ones(self.m))
+
+    @cached_property
     def metropolis(self) -> sparse.csr_array:
-        """Return the Metropolis weights W_ij = 1 / (1 + max(d_i, d_j)), which sum to 1 in rows and
+        """(n, n) the Metropolis weights W_ij = 1 / (1 + max(d_i, d_j)), which sum to 1 in rows and
         columns; d counts neighbours.
         """
         i, j = self.edges.T

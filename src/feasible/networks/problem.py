@@ -83,6 +83,7 @@ class NetworkProblem(Problem):
 
     best_known: float | None = 0.0
     example_budget: ClassVar[str] = "messages=4000"
+    trail_growth: float = 1.05
     objective_title: ClassVar[str] = "mean squared error"
     answers: ClassVar[tuple[type, ...]] = (Copies,)
 

@@ -60,7 +60,7 @@ def _spectrum(network: Network) -> tuple[float, float]:
     """Return lambda_min+ and lambda_max of one graph."""
     if network.n == 1:
         return 1.0, 1.0
-    laplacian = network.laplacian(np.ones(network.m))
+    laplacian = network.plain
     if network.n <= DENSE:
         values = linalg.eigvalsh(laplacian.toarray())
         return float(values[1]), float(values[-1])
@@ -114,10 +114,11 @@ class Synchronous(Method):
             vectors: Vectors in each message.
         """
         network = problem.network_at(state.t)
-        sent = np.zeros(problem.network.m, dtype=np.int64)
-        n = network.n
-        places = np.searchsorted(problem.network.edges @ [n, 1], network.edges @ [n, 1])
-        sent[places] = 2 * gossips
+        sent = np.full(problem.network.m, 2 * gossips)
+        if network is not problem.network:
+            n = network.n
+            used = np.isin(problem.network.edges @ [n, 1], network.edges @ [n, 1])
+            sent = np.where(used, sent, 0)
         problem.send(sent, vectors * problem.objectives.d)
         state.t = problem.round(state.t, gossips)
         state.sent += sent

@@ -17,6 +17,7 @@ Begin with `compiled`: the flow and the jumps of the two kinds of events; `dadao
 - `run`: the method of a run.
 - `baselines`, `continuized`: MSDA, ADOM+, gradient tracking, EXTRA, the continuized method.
 - `instances`: linear and logistic regression over ready-made graphs.
+- `claim`: the paper's statement as an experiment.
 - `entries`: what the folder offers by name.
 """
 

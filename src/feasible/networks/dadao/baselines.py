@@ -95,7 +95,7 @@ def chebyshev(
     """
     gap = low / high
     c2, c3 = (1 + gap) / (1 - gap) if gap < 1 else math.inf, 2 / ((1 + gap) * high)
-    laplacian = network.laplacian(np.ones(network.m))
+    laplacian = network.plain
     if not math.isfinite(c2):  # one exchange is the mean
         return c3 * (laplacian @ x)
     a, b = 1.0, c2
@@ -146,7 +146,7 @@ class ADOMPlus(Synchronous):
         x_new = c5 * (x + eta * alpha * x_g - eta * (g - nu * x_g - y_new))
         network = self.talk(problem, state, K, vectors=2)
         sent = np.concatenate([y_g + z_g, m], axis=1)
-        laplacian, left = network.laplacian(np.ones(network.m)), sent
+        laplacian, left = network.plain, sent
         for _ in range(K):  # P = I - (I - Laplacian / lambda_max)^K
             left = left - laplacian @ left / high
         from_sum, from_m = np.hsplit(sent - left, 2)
@@ -189,7 +189,7 @@ class GradientTracking(Mixing):
         if state.k == 0:
             state.V[1] = state.V[2] = problem.gradients(state.V[0])
         x, s, g = state.V
-        W = self.talk(problem, state, vectors=2).metropolis()
+        W = self.talk(problem, state, vectors=2).metropolis
         state.V[0] = W @ x - self.factor / problem.objectives.L * s
         new = problem.gradients(state.V[0])
         state.V[1], state.V[2] = W @ s + new - g, new
@@ -212,7 +212,7 @@ class EXTRA(Mixing):
         """One gradient of each node, and one exchange."""
         x, before, mixed_before, g_before = state.V.copy()
         g = problem.gradients(x)
-        W: sparse.csr_array = self.talk(problem, state).metropolis()
+        W: sparse.csr_array = self.talk(problem, state).metropolis
         mixed, step = W @ x, self.factor / problem.objectives.L
         if state.k == 0:
             state.V[0] = mixed - step * g

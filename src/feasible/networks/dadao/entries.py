@@ -36,3 +36,4 @@ PROBLEMS = tuple(
     for kind in ("linear", "logistic")
     for graph in ("complete", "star", "ring", "barbell", "grid")
 )
+CLAIM = "feasible.networks.dadao.claim:claim"

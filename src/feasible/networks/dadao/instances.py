@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.checks import one_of, whole
+from ...core.checks import one_of, real, whole
 from ..objectives import LeastSquares, LocalObjectives, Logistic, Quadratics
 from ..problem import NetworkProblem
 from ..ready import ready_graph
@@ -18,13 +18,14 @@ def regression(
     d: int = 10,
     samples: int = 100,
     kind: str = "linear",
+    condition: float = 10.0,
     seed: int = 0,
 ) -> NetworkProblem:
     """Linear or logistic regression with 100 data points at each of 10 nodes, 10 unknowns.
 
     Linear: standard normal rows, b = A x + 0.1 N(0, 1), x ~ N(0, I) for all nodes. Logistic: two
     classes by the sign of a'x + N(0, 1), and mu = 1. Quadratic: diagonal, with eigenvalues from 1
-    to 10, and minimisers of the nodes that differ.
+    to `condition`, and minimisers of the nodes that differ.
 
     Args:
         graph: Name of a ready-made graph.
@@ -32,6 +33,7 @@ def regression(
         d: Unknowns.
         samples: Data points of each node.
         kind: linear, logistic or quadratic.
+        condition: Largest eigenvalue of quadratic objectives, whose smallest is 1.
         seed: Of the data.
     """
     one_of("kind", kind, KINDS)
@@ -46,8 +48,9 @@ def regression(
     elif kind == "logistic":
         objectives = Logistic(rows, rows @ true + noise > 0)
     else:
-        curved = rng.uniform(1.0, 10.0, (n, d))
-        curved[:, 0], curved[:, -1] = 1.0, 10.0
+        top = real("condition", condition, least=1)
+        curved = rng.uniform(1.0, top, (n, d))
+        curved[:, 0], curved[:, -1] = 1.0, top
         objectives = Quadratics(
             curved[:, :, None] * np.eye(d), curved * rng.standard_normal((n, d))
         )
