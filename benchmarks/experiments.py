@@ -3,10 +3,10 @@ menus: the regret after 30 and 60 evaluations, as a share of (median of random p
 
     pip download olymp==0.0.1b0 --no-deps && python -m benchmarks.experiments tables olymp*.whl
     python -m benchmarks.experiments run -p alkox,suzuki-noisy -m default,optuna-tpe -s 100,101
-    python -m benchmarks.experiments show
+    python -m benchmarks.experiments show --store
 
 `tables` writes the instances' data and fits their emulators. Trials are lines of
-benchmarks/out/experiments.jsonl, so that an interrupted run goes on. Seeds 0 to 9 are for reports,
+benchmarks/out/experiments.jsonl, so that an interrupted run goes on. Seeds 0 to 19 are for reports,
 100 and up for development.
 
 References:
@@ -24,12 +24,16 @@ import os
 import time
 import warnings
 import zipfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
+from benchmarks.common import Figure, write
 from feasible.blackbox.instances import olymp
+from feasible.core.registry import load_method
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
@@ -140,39 +144,50 @@ def stored() -> list[dict[str, Any]]:
     return [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
 
 
-def trials(problems: list[str], methods: list[str], seeds: list[int]) -> None:
-    """Run what is not on disk yet."""
+def reached(problem: Any, method: str, seed: int, middle: float) -> dict[int, float]:
+    """The regret after each of `BUDGETS`. Of one run the first rows tell what a shorter one would
+    have answered, unless its method answers by a model where there is noise.
+    """
     import feasible
 
+    name, last = None if method == "default" else method, min(max(BUDGETS), most(problem))
+    result = feasible.solve(problem, name, budget=last, seed=seed)
+    regrets = {max(BUDGETS): regret(problem, result.verdict.objective, middle)}
+    seen = result.ledger.all()
+    for budget in BUDGETS[:-1]:
+        n = min(budget, last)
+        if problem.noise and load_method(result.method).recommends:
+            shorter = feasible.solve(problem, name, budget=n, seed=seed)
+            regrets[budget] = regret(problem, shorter.verdict.objective, middle)
+        else:
+            at = int(np.argmin(seen.objective[:n]))
+            truth = problem.minimised(problem.fun(seen.x[at : at + 1]))
+            regrets[budget] = regret(problem, float(truth[0]), middle)
+    return regrets
+
+
+def trials(problems: list[str], methods: list[str], seeds: list[int]) -> None:
+    """Run what is not on disk yet, seed by seed, so that a part is a fair part."""
     have = {(t["problem"], t["method"], t["seed"]) for t in stored()}
     OUT.parent.mkdir(exist_ok=True)
-    for name in problems:
-        problem = olymp.experiment(*olymp.EXPERIMENTS[name])
-        middle = middle_of(problem)
-        for method in methods:
-            for seed in seeds:
-                if (name, method, seed) in have:
-                    continue
-                begin, regrets = time.perf_counter(), {}
-                for budget in BUDGETS:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        result = feasible.solve(
-                            problem,
-                            None if method == "default" else method,
-                            budget=min(budget, most(problem)),
-                            seed=seed,
-                        )
-                    regrets[budget] = regret(problem, result.verdict.objective, middle)
-                row = {
-                    "problem": name,
-                    "method": method,
-                    "seed": seed,
-                    "regrets": regrets,
-                    "seconds": round(time.perf_counter() - begin, 3),
-                }
-                with OUT.open("a") as out:
-                    out.write(json.dumps(row) + "\n")
+    loaded = {name: olymp.experiment(*olymp.EXPERIMENTS[name]) for name in problems}
+    middles = {name: middle_of(problem) for name, problem in loaded.items()}
+    for seed, (name, problem), method in product(seeds, loaded.items(), methods):
+        if (name, method, seed) in have:
+            continue
+        begin = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            regrets = reached(problem, method, seed, middles[name])
+        row = {
+            "problem": name,
+            "method": method,
+            "seed": seed,
+            "regrets": regrets,
+            "seconds": round(time.process_time() - begin, 3),
+        }
+        with OUT.open("a") as out:
+            out.write(json.dumps(row) + "\n")
 
 
 def most(problem: Any) -> int:
@@ -180,14 +195,52 @@ def most(problem: Any) -> int:
     return len(problem.space.menu) if problem.space.menu is not None else max(BUDGETS)
 
 
-def show() -> None:
-    """Median regrets by problem and method."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for t in stored():
-        found.setdefault((t["problem"], t["method"]), []).append(t)
-    for (problem, method), rows in sorted(found.items()):
-        medians = [np.median([t["regrets"][str(b)] for t in rows]) for b in BUDGETS]
-        print(f"{problem:22} {method:24} {len(rows):3} " + " ".join(f"{m:.3f}" for m in medians))
+def show(seeds: list[int], methods: list[str], store: str) -> None:
+    """Print, by form (emulator, noisy, table) and evaluations, each method's mean rank over the
+    (problem, seed) pairs that all of these methods have, its median regret by problem, and how many
+    problems random search has a smaller median on; store: the name of the results, none are
+    written where it is empty.
+    """
+    found = {
+        (t["problem"], t["seed"], t["method"]): t
+        for t in stored()
+        if t["seed"] in seeds and t["method"] in methods
+    }
+    figures = []
+    for form, budget in product(olymp.FORMS, BUDGETS):
+        names = [n for n, (_, kind) in olymp.EXPERIMENTS.items() if kind == form]
+        pairs = [(n, s) for n in names for s in seeds if all((n, s, m) in found for m in methods)]
+        if not pairs:
+            continue
+        table = np.array(
+            [[found[n, s, m]["regrets"][str(budget)] for m in methods] for n, s in pairs]
+        )
+        ranks = np.array([rankdata(np.round(row, 9)) for row in table])
+        medians = {
+            n: np.median(table[[i for i, pair in enumerate(pairs) if pair[0] == n]], axis=0)
+            for n in dict.fromkeys(n for n, _ in pairs)
+        }
+        base = methods.index("random-search") if "random-search" in methods else None
+        for j in np.argsort(ranks.mean(axis=0), kind="stable").tolist():
+            m, what = methods[j], f"{form} at {budget}, {len(pairs)} (problem, seed)"
+            note = ", ".join(f"{n.removesuffix(f'-{form}')} {v[j]:.3f}" for n, v in medians.items())
+            worse = "" if base is None else sum(v[base] < v[j] for v in medians.values())
+            rank, mean = float(ranks[:, j].mean()), float(np.minimum(table[:, j], 1).mean())
+            print(f"{what}: {m:16} rank {rank:.2f}, mean regret {mean:.3f}, worse {worse}: {note}")
+            figures.append(
+                Figure(
+                    f"{what}: {m}, mean rank of {len(methods)}",
+                    rank,
+                    unit="rank",
+                    note=f"median regret {note}",
+                )
+            )
+            figures.append(Figure(f"{what}: {m}, mean regret", mean, unit="regret"))
+            if base is not None and j != base:
+                more = f"{what}: {m}, problems on which random search has the smaller median"
+                figures.append(Figure(more, float(worse), unit="problems"))
+    if store:
+        write(store, figures, seeds=seeds)
 
 
 def main() -> None:
@@ -197,13 +250,15 @@ def main() -> None:
     parser.add_argument("-p", default=",".join(olymp.EXPERIMENTS))
     parser.add_argument("-m", default="default,optuna-tpe,random-search")
     parser.add_argument("-s", default="100,101,102")
+    parser.add_argument("--store", default="", help="of `show`: the name of the results")
     given = parser.parse_args()
+    seeds, methods = [int(s) for s in given.s.split(",")], given.m.split(",")
     if given.what == "tables":
         tables(given.wheel)
     elif given.what == "run":
-        trials(given.p.split(","), given.m.split(","), [int(s) for s in given.s.split(",")])
+        trials(given.p.split(","), methods, seeds)
     else:
-        show()
+        show(seeds, methods, given.store)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Problems with categories, yes/no limits, failures and uneven noise, whose best values are known.
 
 A seed moves the optimum, the properties of the categories and the regions. `truth` tells of points
-(n, d), categories as codes: the objective without noise, limits (<= 0 is allowed), yes/no limits,
-whether the evaluation succeeds, and the standard deviation of the noise. Seeds 0 to 9 are for
+(n, d), categories as codes: the objective without noise, limits (<= 0 is allowed; of equalities,
+which come last, 0), yes/no limits, whether the evaluation succeeds, and the standard deviation of
+the noise. Seeds 0 to 9 are for
 reports, others for development.
 """
 
@@ -29,9 +30,11 @@ class Rough:
         high: (d,) upper bounds; of a category the last code.
         truth: See the module.
         limits: Number of limits with values.
+        equalities: How many of these are equalities.
         answers: Number of yes/no limits.
         noisy: Whether there is noise.
         budget: Evaluations.
+        known_best: The least objective, where random points do not find it.
         told: Of some categories, by place, descriptors (choices, k) that people would know.
     """
 
@@ -45,11 +48,15 @@ class Rough:
     answers: int = 0
     noisy: bool = False
     budget: int = 50
+    equalities: int = 0
+    known_best: float | None = None
     told: dict[int, np.ndarray] = field(default_factory=dict)
 
     def good(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Objective without noise, and whether a point is allowed and succeeds."""
         f, g, yes, works, _ = self.truth(x)
+        free = self.limits - self.equalities
+        g = np.concatenate([g[:, :free], np.abs(g[:, free:])], axis=1)
         return f, works & (g <= 1e-6).all(axis=1) & (yes > 0.5).all(axis=1)
 
     def uniform(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -62,6 +69,8 @@ class Rough:
     @cached_property
     def best(self) -> float:
         """The least objective: random points, then shrinking steps about the best 40."""
+        if self.known_best is not None:
+            return self.known_best
         rng = np.random.default_rng(5)
         x = self.uniform(60_000, rng)
         f, works = self.good(x)
@@ -87,7 +96,11 @@ class Rough:
 
     @cached_property
     def scale(self) -> float:
-        """The median of random allowed points, less the best: the unit of regret."""
+        """The median of random allowed points, less the best: the unit of regret. Where none is
+        allowed, since there is an equality, the size of the best value.
+        """
+        if self.equalities:
+            return abs(self.best)
         f, works = self.good(self.uniform(4096, np.random.default_rng(1)))
         return float(np.median(f[works]) - self.best)
 
@@ -304,11 +317,105 @@ def uneven(seed: int) -> Rough:
     return Rough("uneven", seed, "rrrr", np.zeros(4), np.ones(4), truth, noisy=True, budget=80)
 
 
+def ring(seed: int, share: float) -> Rough:
+    """Three reals; yes in a thin ring of the first two, so large a share of the box."""
+    r = np.random.default_rng([23, seed])
+    _, value = bowl(r, 3)
+    at, radius = r.uniform(0.4, 0.6, 2), r.uniform(0.25, 0.35)
+    half = share / (4 * np.pi * radius)
+
+    def truth(x: np.ndarray) -> Truth:
+        away = np.sqrt(((x[:, :2] - at) ** 2).sum(axis=1))
+        inside = (np.abs(away - radius) < half)[:, None].astype(float)
+        return value(x), none(x), inside, np.ones(len(x), dtype=bool), np.zeros(len(x))
+
+    name = f"ring-{100 * share:g}%"
+    return Rough(name, seed, "rrr", np.zeros(3), np.ones(3), truth, 0, 1)
+
+
+def ball(seed: int, share: float) -> Rough:
+    """Three reals; yes in a ball, so large a share of the box."""
+    r = np.random.default_rng([24, seed])
+    _, value = bowl(r, 3)
+    at, radius = r.uniform(0.3, 0.7, 3), (3 * share / (4 * np.pi)) ** (1 / 3)
+
+    def truth(x: np.ndarray) -> Truth:
+        inside = (((x - at) ** 2).sum(axis=1) < radius**2)[:, None].astype(float)
+        return value(x), none(x), inside, np.ones(len(x), dtype=bool), np.zeros(len(x))
+
+    return Rough(f"ball-{100 * share:g}%", seed, "rrr", np.zeros(3), np.ones(3), truth, 0, 1)
+
+
+def tank(seed: int) -> Rough:
+    """A category (3) and two reals, whose volume must be exactly what the material needs: of each
+    material the points that are allowed are a curve.
+    """
+    r = np.random.default_rng([25, seed])
+    volume, price = r.uniform(0.15, 0.45, 3), r.uniform(0.5, 1.5, 3)
+    low, high = np.array([0, 0.2, 0.2]), np.array([2.0, 1.0, 1.0])
+
+    def truth(x: np.ndarray) -> Truth:
+        k, a, b = x[:, 0].astype(int), x[:, 1], x[:, 2]
+        f = price[k] * (a * a + 2 * a * b)
+        return f, (a * a * b - volume[k])[:, None], none(x), np.ones(len(x), bool), np.zeros(len(x))
+
+    # b = v / a^2 within its bounds; then f = p (a^2 + 2 v / a)
+    a = np.linspace(0.2, 1.0, 400_001)
+    best = np.inf
+    for v, p in zip(volume, price, strict=True):
+        b = v / a**2
+        f = p * (a * a + 2 * v / a)
+        best = min(best, float(f[(b >= 0.2) & (b <= 1.0)].min()))
+    return Rough("tank", seed, "crr", low, high, truth, 1, budget=40, equalities=1, known_best=best)
+
+
+def at_bounds(name: str, number: int) -> Callable[[int], Rough]:
+    """A noisy problem of five reals whose optimum is a corner, or lies on bounds; the noise is a
+    tenth of the objective's spread.
+    """
+
+    def make(seed: int) -> Rough:
+        r = np.random.default_rng([32, number, seed])
+        corner, w = r.integers(0, 2, 5).astype(float), r.uniform(0.5, 2, 5)
+        inside, q = r.uniform(0.3, 0.7, 5), r.standard_normal(5)
+        face = np.where(np.arange(5) < 3, corner, inside)
+
+        def value(x: np.ndarray) -> np.ndarray:
+            away = np.abs(x - corner)
+            bowl_there = (w * away**2).sum(axis=1)
+            if name == "corner-linear":
+                return (w * away).sum(axis=1)
+            if name == "corner-ridge":
+                return 5 * ((x - corner) @ q) ** 2 + 0.3 * away.sum(axis=1)
+            if name == "corner-log":
+                return np.log1p(100 * bowl_there)
+            if name == "corner-basins":
+                other = 0.15 + 2 * (w * (x - inside) ** 2).sum(axis=1)
+                return np.minimum(bowl_there, other)
+            return (w * (x - face) ** 2).sum(axis=1)
+
+        spread = value(np.random.default_rng(3).random((4000, 5))).std()
+
+        def truth(x: np.ndarray) -> Truth:
+            sd = np.full(len(x), 0.1 * spread)
+            return value(x), none(x), none(x), np.ones(len(x), dtype=bool), sd
+
+        low, high = np.zeros(5), np.ones(5)
+        return Rough(name, seed, "rrrrr", low, high, truth, noisy=True, budget=100, known_best=0.0)
+
+    return make
+
+
+AT_BOUNDS = ("face-quadratic", "corner-linear", "corner-ridge", "corner-log", "corner-basins")
+SHARES = (0.005, 0.02, 0.06)
 KINDS: dict[str, tuple[Callable[[int], Rough], ...]] = {
     "mixed": (solvent, alloy, coating),
     "screening": (screen, partial(screen, useless=True)),
     "yes or no": (rare_ball, rare_corner),
     "failing": (fail_ring, fail_ball),
     "a quarter fails": (partial(solvent, spoilt=True), fail_quarter),
+    "rings and balls": tuple(partial(f, share=s) for f in (ring, ball) for s in SHARES),
+    "an equality": (tank,),
+    "optima at bounds": tuple(at_bounds(name, i) for i, name in enumerate(AT_BOUNDS)),
     "experiments with noise": (partial(solvent, noise=5.0), uneven),
 }
