@@ -7,14 +7,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..core.errors import ArgumentError, ArgumentTypeError, is_number
 from ..core.numerals import Numerals, Written
 from ..core.sheets import Cell, read_sheet
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from .variables import Variable
+
 Descriptors = tuple[tuple[str, tuple[float, ...]], ...]
 """Of each descriptor its name, and its values in the order of the choices."""
+DESCRIBED = 4
+"""Directions, at most, in which a model tells the choices of a category apart by descriptors."""
 
 
 def read_descriptors(name: str, choices: Sequence[Any], given: Any) -> Descriptors:
@@ -116,4 +125,25 @@ def _of_file(path: str | os.PathLike[str], what: str) -> list[tuple[str, dict[st
     ]
 
 
-__all__ = ["Descriptors", "read_descriptors"]
+def directions(variable: Variable) -> Float[np.ndarray, "k q"]:
+    """The choices of a category in at most DESCRIBED directions of its descriptors, each on [0, 1]:
+    the descriptors themselves, or their principal components where there are more.
+
+    Examples:
+        >>> from feasible.blackbox import Categorical
+        >>> directions(Categorical("c", ["a", "b"], descriptors={"q": [3, 5]})).tolist()
+        [[0.0], [1.0]]
+    """
+    table = np.array([values for _, values in variable.descriptors], dtype=float).T
+    low, width = table.min(axis=0), np.ptp(table, axis=0)
+    table = (table - low) / np.where(width > 0, width, 1.0)
+    table = table[:, width > 0]
+    if table.shape[1] > DESCRIBED:
+        centred = table - table.mean(axis=0)
+        left, size, _ = np.linalg.svd(centred, full_matrices=False)
+        table = (left * size)[:, :DESCRIBED]
+        table = (table - table.min(axis=0)) / np.ptp(table, axis=0).max()
+    return table
+
+
+__all__ = ["Descriptors", "directions", "read_descriptors"]

@@ -18,8 +18,10 @@ from .variables import Real
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
+EARLIER = 80
+"""Rows of an earlier study that a model is given at most."""
 DONE = "done"
 """What stands in the column `status` of a row that counts, where there is such a column."""
 
@@ -81,6 +83,29 @@ class History:
         plain = what if what != "history" else {n: c.tolist() for n, c in table.columns.items()}
         return cls(x, np.asarray(objective.minimised(value), dtype=float), plain)
 
+    def beside(
+        self, f: Float[np.ndarray, " k"]
+    ) -> tuple[Float[np.ndarray, "m d"], Float[np.ndarray, " m"]]:
+        """Points and values of the rows that a model is given, values shifted to the median of
+        those that it is given beside them.
+        """
+        chosen = some(self.f, EARLIER)
+        value = self.f[chosen]
+        return self.x[chosen], value if not len(f) else value - np.median(value) + np.median(f)
+
+
+def some(values: Float[np.ndarray, " n"], most: int) -> Int[np.ndarray, " k"]:
+    """At most so many rows, in order: half of them those of least value, the others spread evenly
+    over the rest, so that the first ones, which cover the box, are among them.
+    """
+    n = len(values)
+    if n <= most:
+        return np.arange(n)
+    order = np.argsort(values, kind="stable")
+    rest = np.sort(order[most // 2 :])
+    spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).astype(int)]
+    return np.sort(np.append(order[: most // 2], spread))
+
 
 def _counting(frames: Iterable[Any], wanted: set[str], what: str) -> pd.DataFrame:
     """Return the columns that count, of the rows that were done."""
@@ -99,4 +124,4 @@ def _counting(frames: Iterable[Any], wanted: set[str], what: str) -> pd.DataFram
     return frame
 
 
-__all__ = ["History"]
+__all__ = ["EARLIER", "History", "some"]

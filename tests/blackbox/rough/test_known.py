@@ -7,7 +7,8 @@ import pytest
 
 import feasible
 from feasible.blackbox import BlackBox, Categorical, Real
-from feasible.blackbox.rough.inputs import DESCRIBED, Inputs, directions
+from feasible.blackbox.descriptors import DESCRIBED, directions
+from feasible.blackbox.rough.inputs import Inputs
 from feasible.blackbox.rough.model import GP
 from feasible.blackbox.rough.run import RobustBO
 from feasible.core.checkpoint import decode, encode

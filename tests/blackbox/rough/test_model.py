@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from feasible.blackbox import BlackBox, Categorical, Integer, Real
-from feasible.blackbox.rough.belief import FREEDOM, some, student, warped
+from feasible.blackbox.history import some
+from feasible.blackbox.rough.belief import FREEDOM, student, warped
 from feasible.blackbox.rough.inputs import Inputs
 from feasible.blackbox.rough.model import GP, Form
 from feasible.blackbox.space import Space

@@ -44,8 +44,6 @@ reals, and rounded, where there would be more.
 """
 LEVELS = 11
 """Values, at most, that a real has on a grid."""
-EARLIER = 80
-"""Rows of an earlier study, at most: the best ones."""
 TASK, NOW, BEFORE = "study", "this", "earlier"
 
 
@@ -127,8 +125,7 @@ class BayBE(AskTell):
         target = baybe.targets.NumericalTarget("f", minimize=True)
         state.campaign = baybe.Campaign(space, target.to_objective())
         if (old := problem.history) is not None:
-            best = np.argsort(old.f, kind="stable")[:EARLIER]
-            _measured(problem, state, old.x[best], old.f[best], BEFORE)
+            _measured(problem, state, *old.beside(np.empty(0)), BEFORE)
         return state
 
     def ask(self, problem: BlackBox, state: Planning, n: int | None = None) -> Proposals:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..history import some
 from .inputs import Inputs
 from .model import GP
 from .state import Open, RobustState
@@ -37,8 +38,6 @@ MOST = 256
 """Rows that a model is given at most."""
 FITTED = 160
 """Rows that hyperparameters are fitted to at most."""
-EARLIER = 80
-"""Rows of an earlier study that a model is given at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,28 +161,10 @@ def objective(inputs: Inputs, state: RobustState, tolerance: float, refit: bool)
 def _with_history(
     inputs: Inputs, z: Float[np.ndarray, "n p"], y: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "k p"], Float[np.ndarray, " k"]]:
-    """Return rows with those of the earlier study behind them, whose values are shifted to the
-    median of the others.
-    """
-    old = inputs.history
-    assert old is not None
-    chosen = some(old.f, EARLIER)
-    value = old.f[chosen]
-    value = value if not len(y) else value - np.median(value) + np.median(y)
-    return np.vstack([z, inputs.features(old.x[chosen], 1.0)]), np.append(y, value)
-
-
-def some(values: Float[np.ndarray, " n"], most: int) -> Int[np.ndarray, " k"]:
-    """At most so many rows, in order: half of them those of least value, the others spread evenly
-    over the rest, so that the first ones, which cover the box, are among them.
-    """
-    n = len(values)
-    if n <= most:
-        return np.arange(n)
-    order = np.argsort(values, kind="stable")
-    rest = np.sort(order[most // 2 :])
-    spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).astype(int)]
-    return np.sort(np.append(order[: most // 2], spread))
+    """Return rows with those of the earlier study behind them."""
+    assert inputs.history is not None
+    x, value = inputs.history.beside(y)
+    return np.vstack([z, inputs.features(x, 1.0)]), np.append(y, value)
 
 
 def _own_noise(
@@ -209,4 +190,4 @@ def _constants(state: RobustState, y: np.ndarray) -> list[float]:
     return [0.0, *(c for c in (top, 0.1 * top) if c > 0 and len(y) >= 8)]
 
 
-__all__ = ["MOST", "Belief", "objective", "some", "student", "warped"]
+__all__ = ["MOST", "Belief", "objective", "student", "warped"]

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import qmc
 
-from ..space import Known, Space, Variable
+from ..descriptors import directions
+from ..space import Known, Space
 from .model import Form
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ APART = 1e-6
 """Two points nearer than this in every input, in units of the box, are one and the same."""
 FEW = 2048
 """A space of at most so many points is looked at as a whole."""
-DESCRIBED = 4
-"""Directions, at most, in which a model tells the choices of a category apart by descriptors."""
 ALIKE = math.log(2.0)
 """Mean of the prior on the log of the length of a category whose choices have descriptors: what
 these do not tell is expected to matter less.
@@ -184,25 +183,4 @@ class Inputs:
         return np.asarray(gap > reach)
 
 
-def directions(variable: Variable) -> Float[np.ndarray, "k q"]:
-    """The choices of a category in at most DESCRIBED directions of its descriptors, each on [0, 1]:
-    the descriptors themselves, or their principal components where there are more.
-
-    Examples:
-        >>> from feasible.blackbox import Categorical
-        >>> directions(Categorical("c", ["a", "b"], descriptors={"q": [3, 5]})).tolist()
-        [[0.0], [1.0]]
-    """
-    table = np.array([values for _, values in variable.descriptors], dtype=float).T
-    low, width = table.min(axis=0), np.ptp(table, axis=0)
-    table = (table - low) / np.where(width > 0, width, 1.0)
-    table = table[:, width > 0]
-    if table.shape[1] > DESCRIBED:
-        centred = table - table.mean(axis=0)
-        left, size, _ = np.linalg.svd(centred, full_matrices=False)
-        table = (left * size)[:, :DESCRIBED]
-        table = (table - table.min(axis=0)) / np.ptp(table, axis=0).max()
-    return table
-
-
-__all__ = ["APART", "Inputs", "directions"]
+__all__ = ["APART", "Inputs"]

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_ndtr
 
+from ..history import some
 from ..problem import BlackBox
-from .belief import MOST, some
+from .belief import MOST
 from .inputs import Inputs
 from .model import GP
 from .odds import Odds
