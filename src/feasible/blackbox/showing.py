@@ -258,8 +258,10 @@ class Shown(Problem):
             "descriptors": any(v.descriptors for v in self.space.variables),
             "history": self.history is not None,
         }
-        given = " and ".join(name for name, so in told.items() if so)
-        if not given or method.uses_beforehand:
+        uses = method.uses_beforehand
+        known = tuple(told) if uses is True else uses or ()
+        given = " and ".join(name for name, so in told.items() if so and name not in known)
+        if not given:
             return []
         return [f"{method.name} makes no use of {given}; robust-bo learns from them"]
 

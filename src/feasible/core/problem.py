@@ -243,8 +243,10 @@ class Method(Checked):
     """
     uses_errors: ClassVar[bool] = False
     """True if it takes the standard error of an objective (`NAME_se`) as its noise."""
-    uses_beforehand: ClassVar[bool] = False
-    """True if it learns from what is known beforehand: descriptors of choices, an earlier study."""
+    uses_beforehand: ClassVar[bool | tuple[str, ...]] = False
+    """What it learns from of what is known beforehand: "descriptors" of choices, "history" (an
+    earlier study); True for both.
+    """
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules of an extra without which it cannot begin."""
 

@@ -7,7 +7,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +28,7 @@ from .gp import (
     set_known,
     set_parameters,
 )
-from .gradgp import GradBeliefs, GradGP
+from .gradgp import GradBeliefs, GradGP, add_gradients
 from .posterior import Beliefs
 from .slices import sampled
 
@@ -91,9 +90,9 @@ class ModelSettings(Checked):
                 for v, lo, hi in zip(space.variables, space.low, space.high, strict=True)
             ]
         )
-        wide = np.concatenate(
-            [np.full(len(c), s) for c, s in zip(domain.columns, length / width, strict=True)]
-        )
+        parts = list(zip(domain.columns, length / width, strict=True))
+        parts += [(columns, length[j]) for j, (columns, _) in domain.told.items()]
+        wide = np.concatenate([np.full(len(c), s) for c, s in parts])
         return wide, float(given.get("outputscale", 1.0)), -float(given.get("mean", 0.0))
 
 
@@ -276,12 +275,16 @@ class _Group:
         noise: Variance of an observation, one, by output, or by row and output; None where it is
             learned.
         known: Fixed hyperparameters, where there are some.
+        task: Feature that is a task's code, where there is one.
+        tasks: Number of tasks.
     """
 
     rows: Float[np.ndarray, "n k"]
     values: Float[np.ndarray, "n m"]
     noise: Any
     known: tuple[np.ndarray, float, float] | None = None
+    task: int | None = None
+    tasks: int = 0
 
 
 def learn(
@@ -315,10 +318,11 @@ def learn(
     z = domain.z(told.x)
     known = settings.known_parameters(domain)
     has_f = np.isfinite(f)
+    old = np.empty(0) if domain.history is None else domain.history.beside(f[has_f])[1]
     found = Surrogate(
         domain,
         told,
-        Scale.of(-f[has_f][:, None], "none" if known else settings.outputs),
+        Scale.of(-np.append(f[has_f], old)[:, None], "none" if known else settings.outputs),
         Scale.of(g[_measured(g)], settings.outputs),
         [],
     )
@@ -340,7 +344,7 @@ def learn(
         if len(p.models) < draws:
             p.models, p.predictors = p.models * draws, p.predictors * draws
     if gradients:
-        _add_gradients(found, z, exact, pending, rng)
+        add_gradients(found, z, exact, pending, rng)
     return found
 
 
@@ -360,7 +364,7 @@ def _groups(
     """Return one group where objective and limits share rows and nothing is fixed, else two."""
     has_f, has_g = np.isfinite(f), _measured(g)
     fy, m = found.y.apply(-f[has_f][:, None]), g.shape[1]
-    if m and known is None and np.array_equal(has_f, has_g):
+    if m and known is None and np.array_equal(has_f, has_g) and found.domain.history is None:
         noise: Any = None
         if exact is not None:
             own = np.reshape(exact, (-1, 1)) if np.ndim(exact) else np.full((1, 1), exact)
@@ -373,10 +377,29 @@ def _groups(
             noise = EXACT if found.told.noise is not None else None
             groups.append(_Group(z[has_g], found.limits.apply(g[has_g]), noise))
     for group in groups:
+        _set_tasks(found, group, group is groups[0], f[has_f])
         if not len(group.rows):  # nothing measured yet: the prior, from one row without information
             group.rows = np.full((1, found.domain.k), 0.5)
             group.values, group.noise = np.zeros((1, group.values.shape[1])), 1e6
     return groups
+
+
+def _set_tasks(found: Surrogate, group: _Group, first: bool, f: np.ndarray) -> None:
+    """Add the rows of an earlier study to the group of the objective, and name the feature that is
+    a task.
+    """
+    domain, space = found.domain, found.domain.space
+    if domain.task is not None:
+        group.task = domain.columns[domain.task][0]
+        group.tasks = round(space.high[domain.task] - space.low[domain.task]) + 1
+    elif first and domain.history is not None:
+        x, value = domain.history.beside(f)
+        if np.ndim(group.noise) == 2:
+            usual = np.full((len(x), 1), group.noise.mean() if len(f) else EXACT)
+            group.noise = np.vstack([group.noise, usual])
+        group.rows = np.vstack([group.rows, domain.z(x, 1.0)])
+        group.values = np.vstack([group.values, found.y.apply(-value[:, None])])
+        group.task, group.tasks = domain.earlier, 2
 
 
 def _fitted(
@@ -391,13 +414,12 @@ def _fitted(
 ) -> Part:
     """Return the models of a group, one for each draw of the hyperparameters; note what failed."""
     domain, rows = found.domain, group.rows
-    task = domain.task
     kind: dict[str, Any] = {
         "kernel": settings.kernel,
         "priors": settings.hyperparameters != "mle",
         "mean": settings.mean,
-        "task": None if task is None else domain.columns[task][0],
-        "tasks": 0 if task is None else round(domain.space.high[task] - domain.space.low[task]) + 1,
+        "task": group.task,
+        "tasks": group.tasks,
         "noise": group.noise,
     }
     model = build(rows, group.values, **kind)
@@ -418,7 +440,7 @@ def _fitted(
     if (
         settings.hyperparameters == "bayes"
         and len(rows) > 2
-        and task is None
+        and group.task is None
         and group.known is None
     ):
         noise = None if group.noise is None else float(np.max(group.noise))
@@ -445,54 +467,6 @@ def _believing(
     else:
         set_parameters(more, parameters(model))
     return more
-
-
-def _add_gradients(
-    found: Surrogate,
-    z: np.ndarray,
-    noise: float | None,
-    pending: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """Fit a model that knows gradients too, where at least two rows have one."""
-    told, space = found.told, found.domain.space
-    rows = (
-        np.isfinite(told.f) & np.isfinite(told.grad).all(axis=1)
-        if told.grad.shape == told.x.shape
-        else np.zeros(len(told.f), dtype=bool)
-    )
-    if rows.sum() < 2:
-        return
-    width = np.array(
-        [
-            told.x[rows, j] * math.log(v.high / v.low)
-            if v.log
-            else np.full(rows.sum(), space.high[j] - space.low[j])
-            for j, v in enumerate(space.variables)
-        ]
-    ).T
-    y = np.column_stack(
-        [
-            found.y.apply(-told.f[rows][:, None]),
-            -told.grad[rows] * width / (found.y.size * found.y.spread),
-        ]
-    )
-    model = GradGP(torch.as_tensor(z[rows]), torch.as_tensor(y), noise)
-    failure = model.fit(int(rng.integers(2**31)))
-    if failure:
-        found.failures.append(failure)
-    if len(pending):
-        out = torch.as_tensor(found.domain.z(pending))
-        with torch.no_grad():
-            believed = model.posterior(out.unsqueeze(1)).mean.squeeze(1)
-        grown = GradGP(
-            torch.cat([model.train_inputs[0], out]),
-            torch.cat([model.train_targets, believed]),
-            noise,
-        )
-        grown.load_state_dict(model.state_dict())
-        model = grown.eval()
-    found.gradients = model
 
 
 __all__ = ["BeliefData", "ModelSettings", "Surrogate", "learn"]

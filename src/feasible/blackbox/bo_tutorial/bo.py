@@ -105,6 +105,11 @@ class BO(BOSettings, AskTell):
         """ "bo-" and the acquisition."""
         return f"bo-{self.acq}"
 
+    @property
+    def uses_beforehand(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Descriptors of choices, and an earlier study where it is learned from."""
+        return ("descriptors", "history") if self.learns_history else ("descriptors",)
+
     # -- the loop ----------------------------------------------------------------------------------
 
     def begin(
@@ -116,7 +121,7 @@ class BO(BOSettings, AskTell):
     ) -> Memory:
         """The first design: `start`, and points that cover the allowed part of the box."""
         d = domain.space.d
-        n = self.first_points(d)
+        n = self.first_points(d) if domain.history is None else self.after_history(d)
         design = domain.covering(n, rng)
         if start is not None:
             design = np.concatenate([start[None], design])[:n]
@@ -246,14 +251,14 @@ class BO(BOSettings, AskTell):
 
     def init(self, problem: BlackBox, rng: np.random.Generator) -> Memory:
         """The first design; x0 is its first point."""
-        domain = self.domain(problem.space, problem.known)
+        domain = self.domain(problem.space, problem.known, problem.history)
         return self.begin(domain, 0, rng, first_start(problem))
 
     def ask(self, problem: BlackBox, state: Memory, n: int | None = None) -> Proposals:
         """What is left of the first design, then one point; or n points."""
         count = max(len(state.design) - state.handed, 1) if n is None else n
         x = self.propose(
-            self.domain(problem.space, problem.known),
+            self.domain(problem.space, problem.known, problem.history),
             state,
             count,
             self._noise(problem),
@@ -303,7 +308,8 @@ class BO(BOSettings, AskTell):
 
     def least(self, problem: BlackBox) -> int:
         """The first design and one proposal."""
-        return self.first_points(problem.space.d) + 1
+        first = self.first_points if problem.history is None else self.after_history
+        return first(problem.space.d) + 1
 
     def _noise(self, problem: BlackBox) -> float | None:
         """Return the noise to be modelled: 0, a standard deviation, or None to learn it."""

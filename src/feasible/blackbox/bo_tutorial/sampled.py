@@ -256,8 +256,7 @@ def _over(j: int, edge: float, v: Tensor) -> Tensor:
 
 def _unit_box(b: Surrogate) -> Tensor:
     """The box of the features, (2, k)."""
-    k = b.domain.k
-    return torch.stack([torch.zeros(k, dtype=torch.float64), torch.ones(k, dtype=torch.float64)])
+    return torch.as_tensor(b.domain.box())
 
 
 __all__ = [

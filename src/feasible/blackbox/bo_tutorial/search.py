@@ -18,43 +18,66 @@ import torch
 from scipy.optimize import minimize
 from scipy.stats import qmc
 
+from ..descriptors import directions
 from ..space import Known, Space, sample_allowed
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from ..history import History
     from ..menu import Menu
 
 Score = Callable[[torch.Tensor], torch.Tensor]
 """Features (b, k) -> (b,), to be maximised; with gradients."""
+ALIKE = 0.5
+"""Height of the indicator columns of a category whose choices have descriptors, 1 for others: what
+these do not tell is expected to matter less.
+"""
 
 
 class Domain:
     """The box as a model sees it: real and whole variables scaled to [0, 1], categories as
-    indicator columns, a task as its code.
+    indicator columns, a task as its code; then the directions of categories' descriptors; then,
+    where an earlier study is known, 1 in its rows and 0 in others.
 
     Args:
         space: The box.
         known: Constraints on the inputs alone.
         task: Index of the variable that counts as a task.
+        history: An earlier study, whose rows are a second task of the objective.
 
     Attributes:
         k: Number of features.
-        columns: By variable, its features.
+        columns: By variable, its own features.
+        told: By category with descriptors, the features of these and their values (choices, q).
+        earlier: Feature that tells rows of an earlier study; None without one.
         real: Features of the real variables.
         whole: Indices of the whole numbers and categories.
         stepped: Indices of the real variables on a grid.
     """
 
-    def __init__(self, space: Space, known: Known | None = None, task: int | None = None):
-        self.space, self.known, self.task = space, known, task
+    def __init__(
+        self,
+        space: Space,
+        known: Known | None = None,
+        task: int | None = None,
+        history: History | None = None,
+    ):
+        self.space, self.known, self.task, self.history = space, known, task, history
         self.columns: list[list[int]] = []
         k = 0
         for j, v in enumerate(space.variables):
             width = len(v.choices) if v.choices and j != task else 1
             self.columns.append(list(range(k, k + width)))
             k += width
-        self.k = k
+        self.told: dict[int, tuple[list[int], np.ndarray]] = {}
+        for j, v in enumerate(space.variables):
+            if v.descriptors and j != task:
+                table = directions(v)
+                self.told[j] = list(range(k, k + table.shape[1])), table
+                k += table.shape[1]
+        self.earlier = None if history is None else k
+        self.k = k + (history is not None)
         self.real = np.array(
             [
                 self.columns[j][0]
@@ -68,18 +91,30 @@ class Domain:
         ]
         self.stepped = [j for j in np.flatnonzero(space.step > 0).tolist() if j not in self.whole]
 
-    def z(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        """Features of points."""
+    def z(self, x: Float[np.ndarray, "n d"], earlier: float = 0.0) -> Float[np.ndarray, "n k"]:
+        """Features of points; earlier: 1 for those of the earlier study."""
         unit = self.space.unit(x)
         out = np.zeros((len(x), self.k))
         for j, columns in enumerate(self.columns):
             if j == self.task:
                 out[:, columns[0]] = x[:, j] - self.space.low[j]
             elif len(columns) > 1:
-                out[np.arange(len(x)), columns[0] + np.rint(x[:, j]).astype(int)] = 1.0
+                codes = np.rint(x[:, j]).astype(int)
+                out[np.arange(len(x)), columns[0] + codes] = ALIKE if j in self.told else 1.0
             else:
                 out[:, columns[0]] = unit[:, j]
+        for j, (columns, table) in self.told.items():
+            out[:, columns] = table[np.rint(x[:, j]).astype(int)]
+        if self.earlier is not None:
+            out[:, self.earlier] = earlier
         return out
+
+    def box(self) -> Float[np.ndarray, "2 k"]:
+        """Bounds of the features of points that may be proposed."""
+        bounds = np.vstack([np.zeros(self.k), np.ones(self.k)])
+        if self.earlier is not None:
+            bounds[1, self.earlier] = 0.0
+        return bounds
 
     def x(self, z: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
         """Points of features, inside the box, whole numbers rounded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -39,6 +39,9 @@ from .sampled import (
     PredictiveEntropySearch,
 )
 from .search import AcquisitionSearch, Domain
+
+if TYPE_CHECKING:
+    from ..history import History
 
 ACQUISITIONS: dict[str, type[Acquisition]] = {
     "logei": LogEI,
@@ -155,6 +158,11 @@ class BOSettings(ModelSettings):
         """Number of first points in d variables."""
         return max(2 * (d + 1), 5) if self.n_init is None else self.n_init
 
+    def after_history(self, d: int) -> int:
+        """The same where an earlier study is learned from: half of it, unless `n_init` is given."""
+        usual = self.first_points(d)
+        return (usual + 1) // 2 if self.n_init is None and self.learns_history else usual
+
     def price(self, fidelity: float) -> float:
         """Cost of an evaluation at a fidelity."""
         return self.cost[0] + self.cost[1] * fidelity
@@ -191,8 +199,16 @@ class BOSettings(ModelSettings):
             )
         return Context(j, values, weights / weights.sum())
 
-    def domain(self, space: Space, known: Known | None) -> Domain:
-        """The box as the models see it.
+    @property
+    def learns_history(self) -> bool:
+        """Whether an earlier study is a second task of the objective: not where there are tasks,
+        fidelities or environments already, gradients, or hyperparameters that are not fitted.
+        """
+        fitted = self.hyperparameters in ("map", "mle")
+        return self.kind.context is None and not self.kind.gradients and fitted
+
+    def domain(self, space: Space, known: Known | None, history: History | None = None) -> Domain:
+        """The box as the models see it; an earlier study where it is learned from.
 
         Raises:
             ArgumentError: The acquisition needs a variable that is not there, or gradients of a
@@ -214,4 +230,4 @@ class BOSettings(ModelSettings):
         task = space.names.index(str(name)) if kind.context == "task" else None
         if task is not None and not space.integer[task]:
             raise ArgumentError(f"task='{name}': expected a whole number or a category")
-        return Domain(space, known, task)
+        return Domain(space, known, task, history if self.learns_history else None)

@@ -9,6 +9,7 @@ multistart L-BFGS-B. Outputs are transformed as for the network.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class ProcessSurrogate:
         restarts: int,
         raw: int,
         seed: int,
+        told: Mapping[int, Float[np.ndarray, "k q"]] | None = None,
     ) -> ProcessSurrogate:
         """Fit the processes. Where a fit fails, that process keeps the hyperparameters that it
         starts from, and a warning says so.
@@ -65,6 +67,8 @@ class ProcessSurrogate:
             restarts: Starts of the acquisition's optimiser.
             raw: Points among which these are chosen.
             seed: Of what BoTorch draws.
+            told: By category with descriptors, the directions of its choices, which are further
+                inputs of the processes.
         """
         require("botorch", method)
         models = []
@@ -72,7 +76,7 @@ class ProcessSurrogate:
             torch.manual_seed(seed)
             for values in columns.values:
                 seen = ~np.isnan(values)
-                models.append(_fitted(method, u[seen], values[seen], pending))
+                models.append(_fitted(method, u[seen], values[seen], pending, told or {}))
         return cls(_acquisition(models, columns, plus), u.shape[1], restarts, raw)
 
     def score(self, u: Float[np.ndarray, "k d"]) -> Float[np.ndarray, " k"]:
@@ -110,7 +114,13 @@ class ProcessSurrogate:
         return found if np.isfinite(found).all() else None
 
 
-def _fitted(method: str, u: np.ndarray, values: np.ndarray, pending: np.ndarray) -> Any:
+def _fitted(
+    method: str,
+    u: np.ndarray,
+    values: np.ndarray,
+    pending: np.ndarray,
+    told: Mapping[int, np.ndarray],
+) -> Any:
     """Return the process of one output."""
     models, fit, mlls = (
         require("botorch.models", method),
@@ -120,8 +130,9 @@ def _fitted(method: str, u: np.ndarray, values: np.ndarray, pending: np.ndarray)
     transforms = require("botorch.models.transforms", method)
     x, y = torch.from_numpy(u), torch.from_numpy(values)[:, None]
     constant = float(values.std()) < 1e-12
+    options = {"input_transform": _described(told, u.shape[1])} if told else {}
     model = models.SingleTaskGP(
-        x, y, outcome_transform=None if constant else transforms.Standardize(m=1)
+        x, y, outcome_transform=None if constant else transforms.Standardize(m=1), **options
     )
     start = {k: v.clone() for k, v in model.state_dict().items()}
     try:
@@ -146,10 +157,28 @@ def _fitted(method: str, u: np.ndarray, values: np.ndarray, pending: np.ndarray)
             torch.cat([x, torch.from_numpy(pending)]),
             torch.cat([y, mean]),
             outcome_transform=None if constant else transforms.Standardize(m=1),
+            **options,
         )
         model.load_state_dict(fitted, strict=False)
         model.eval()
     return model
+
+
+def _described(told: Mapping[int, np.ndarray], d: int) -> Any:
+    """Return BoTorch's transform that appends the directions of categories to points of the unit
+    cube (..., d).
+    """
+    transforms = require("botorch.models.transforms.input", "gp-cei")
+    tables = {j: torch.from_numpy(np.array(table)) for j, table in told.items()}
+
+    def directions(x: torch.Tensor) -> torch.Tensor:
+        found = [
+            table[(x[..., j] * (len(table) - 1)).round().long().clamp(0, len(table) - 1)]
+            for j, table in tables.items()
+        ]
+        return torch.cat(found, dim=-1).unsqueeze(-2)
+
+    return transforms.AppendFeatures(f=directions, transform_on_train=True)
 
 
 def _acquisition(models: list[Any], columns: Columns, plus: bool) -> Any:

@@ -24,6 +24,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -34,6 +35,7 @@ from ...core.checks import whole
 from ...core.errors import WrongProblem
 from ...core.warning import warn
 from ..asktell import AskTell, Proposals
+from ..descriptors import directions
 from ..sampling import first_start, lost, seed_from
 from ..space import Known, Space, sample_allowed
 from .candidates import candidates, cloud, merit, new_points
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from .pfn import PFN
 
 PATIENCE, GROWTH = 5, 1.5
+Told = Mapping[int, "Float[np.ndarray, 'k q']"]
+"""By category with descriptors, the directions of its choices."""
 
 
 class Surrogate(Protocol):
@@ -116,7 +120,7 @@ class ConstrainedSearch(ConstrainedSettings, AskTell):
         return cls(acq, candidates=1000, local=0, official=True)
 
     def model_for(
-        self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int
+        self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int, told: Told
     ) -> Surrogate:
         """The surrogate given the observations."""
         raise TypeError(f"{type(self).__name__} does not define model_for")
@@ -261,7 +265,9 @@ def _by_model(
         )
     if not len(columns.values):
         return None
-    model = method.model_for(columns, state.u[rows], state.out, int(rng.integers(2**31 - 1)))
+    told = {j: directions(v) for j, v in enumerate(space.variables) if v.descriptors}
+    seed = int(rng.integers(2**31 - 1))
+    model = method.model_for(columns, state.u[rows], state.out, seed, told)
     taken = np.concatenate([state.u, state.out])
     climbed = model.climb(int(rng.integers(2**31 - 1)))
     if climbed is not None:
@@ -347,7 +353,7 @@ class NetworkSearch(ConstrainedSearch):
             )
 
     def model_for(
-        self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int
+        self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int, told: Told
     ) -> Surrogate:
         """The network with the observations read."""
         from .by_network import NetworkSurrogate
@@ -367,6 +373,7 @@ class ProcessSearch(ConstrainedSearch):
     """
 
     surrogate: ClassVar[str] = "gp"
+    uses_beforehand: ClassVar[tuple[str, ...]] = ("descriptors",)
     requires: ClassVar[tuple[str, ...]] = ("botorch",)
     restarts: int = 4
     raw: int = 64
@@ -384,7 +391,7 @@ class ProcessSearch(ConstrainedSearch):
         return cls(acq, restarts=1, raw=3, candidates=1000, local=0)
 
     def model_for(
-        self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int
+        self, columns: Columns, u: np.ndarray, pending: np.ndarray, seed: int, told: Told
     ) -> Surrogate:
         """One process for each output, fitted."""
         from .by_process import ProcessSurrogate
@@ -398,4 +405,5 @@ class ProcessSearch(ConstrainedSearch):
             restarts=self.restarts,
             raw=self.raw,
             seed=seed,
+            told=told,
         )
