@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from .search import Domain
 
+RELATED = 0.8
+"""Correlation with an earlier study from which its fit begins."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(Checked):
@@ -277,6 +280,7 @@ class _Group:
         known: Fixed hyperparameters, where there are some.
         task: Feature that is a task's code, where there is one.
         tasks: Number of tasks.
+        related: Correlation of the tasks from which their fit begins; None for a random one.
     """
 
     rows: Float[np.ndarray, "n k"]
@@ -285,6 +289,7 @@ class _Group:
     known: tuple[np.ndarray, float, float] | None = None
     task: int | None = None
     tasks: int = 0
+    related: float | None = None
 
 
 def learn(
@@ -399,7 +404,7 @@ def _set_tasks(found: Surrogate, group: _Group, first: bool, f: np.ndarray) -> N
             group.noise = np.vstack([group.noise, usual])
         group.rows = np.vstack([group.rows, domain.z(x, 1.0)])
         group.values = np.vstack([group.values, found.y.apply(-value[:, None])])
-        group.task, group.tasks = domain.earlier, 2
+        group.task, group.tasks, group.related = domain.earlier, 2, RELATED
 
 
 def _fitted(
@@ -420,6 +425,7 @@ def _fitted(
         "mean": settings.mean,
         "task": group.task,
         "tasks": group.tasks,
+        "related": group.related,
         "noise": group.noise,
     }
     model = build(rows, group.values, **kind)

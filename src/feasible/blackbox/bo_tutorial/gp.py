@@ -141,6 +141,7 @@ def build(
     mean: Literal["constant", "linear"] = "constant",
     task: int | None = None,
     tasks: int = 0,
+    related: float | None = None,
 ) -> SingleTaskGP:
     """An unfitted GP of standardised outputs: ARD kernel times an output scale, independent over
     the m outputs.
@@ -155,6 +156,7 @@ def build(
         task: Column that holds a task's code, which gets an intrinsic coregionalisation kernel
             B = W W^T + diag v (section 5).
         tasks: Number of tasks.
+        related: Correlation of the tasks from which a fit begins; None for a random B.
     """
     X, Y = torch.as_tensor(x, dtype=torch.float64), torch.as_tensor(y, dtype=torch.float64)
     k, m = X.shape[1], Y.shape[1]
@@ -181,9 +183,14 @@ def build(
     )
     covar.outputscale = torch.ones(batch, dtype=torch.float64)
     if task is not None:
-        covar = covar * IndexKernel(
+        between = IndexKernel(
             num_tasks=tasks, rank=min(2, tasks), batch_shape=batch, active_dims=[task]
         )
+        if related is not None:
+            factor = torch.zeros_like(between.covar_factor)
+            factor[..., 0] = math.sqrt(related)
+            between.initialize(covar_factor=factor, var=torch.full((tasks,), 1 - related))
+        covar = covar * between
     center = (
         LinearMean(k, batch_shape=batch) if mean == "linear" else ConstantMean(batch_shape=batch)
     )
