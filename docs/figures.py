@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,57 @@ def rough_ranks() -> str:
             key = f"{kind}, {f['note']}", method
             rows.setdefault(key, []).append(f"{what} {f['value']:.3g}")
     return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
+
+
+def rough_runs() -> str:
+    """Draw a noisy and a mixed run as rough.svg: what runs of so many evaluations answer, judged
+    without noise; return the last figures as a table.
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "feasible", "font.size": 9})
+    import numpy as np
+    from matplotlib import pyplot as plt
+
+    import feasible
+
+    sys.path.append(str(ROOT))
+    from benchmarks.rough_default import of_ours
+    from benchmarks.rough_problems import screen
+    from benchmarks.rough_solvers import PEERS, Used, by_library
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
+    rows, budgets = [], list(range(8, 61, 4))
+    for method in ("robust-bo", "optuna-tpe"):
+        found = [feasible.solve("suzuki-noisy", method, budget=n, seed=1) for n in budgets]
+        truth = [-r.verdict.objective for r in found]
+        line = left.step(budgets, truth, where="post", lw=1.4, label=f"answer of {method}")[0]
+        seen = -found[-1].ledger.all().objective
+        left.plot(np.arange(1, len(seen) + 1), seen, ".", ms=3, alpha=0.5, c=line.get_color())
+        rows.append(["suzuki-noisy, seed 1, yield", method, f"{truth[-1]:.1f}"])
+    left.axhline(-found[0].problem.best_known, c="k", lw=0.8, ls=":")
+    left.set(xlabel="experiments", ylabel="yield (%)", title="suzuki-noisy: measured and true")
+    left.legend(frameon=False, fontsize=7, loc="lower right")
+    solvers = {"robust-bo+": "robust-bo, descriptors", "robust-bo": "robust-bo", "tpe": "TPE"}
+    for method, label in solvers.items():
+        curves = []
+        for seed in range(5):
+            task = of_ours(screen(seed))
+            with suppress(Used):
+                (PEERS.get(method) or by_library(method))(task, seed)
+            curves.append(np.minimum.accumulate([task.gap(row[0]) for row in task.rows]))
+        median = np.median(curves, axis=0)
+        right.step(np.arange(1, len(median) + 1), np.maximum(median, 1e-4), lw=1.4, label=label)
+        rows.append(["screen, 5 seeds, median regret", label, f"{median[-1]:.2g}"])
+    right.set(yscale="log", xlabel="experiments", ylabel="median regret")
+    right.set_title("12 solvents, 6 ligands, two reals")
+    right.legend(frameon=False, fontsize=7)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(OUT / "rough.svg", metadata={"Date": None})
+    plt.close(figure)
+    return table(["run", "method", "reached"], rows)
 
 
 def profiles(data: Any, labels: dict[str, str], thick: str, file: str) -> None:

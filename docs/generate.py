@@ -24,6 +24,7 @@ from figures import (
     newton_profiles,
     program_profiles,
     rough_ranks,
+    rough_runs,
     runtime_profiles,
     table,
     transcript,
@@ -263,6 +264,7 @@ PAGES: dict[str, Callable[[], str]] = {
 RUNS: dict[str, Callable[[], str]] = {
     "standings.txt": convergence,
     "fronts.txt": fronts,
+    "rough-runs.txt": rough_runs,
     "solve.txt": lambda: transcript(
         "feasible solve beam.py:problem --budget evaluations=60", ["beam.py"]
     ),
