@@ -10,7 +10,8 @@ import pytest
 from tables_kit import mix_study, rows, tell
 
 from feasible.blackbox import BlackBox
-from feasible.blackbox.bo_tutorial.belief import BeliefData, learn
+from feasible.blackbox.bo_tutorial.belief import BeliefData
+from feasible.blackbox.bo_tutorial.learning import learn
 from feasible.core import errors
 from feasible.core.ledger import CHECKED, DONE, FAILED
 from feasible.core.registry import load_method

@@ -18,8 +18,6 @@ from ..core.sheets import Cell, read_sheet
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from .variables import Variable
-
 Descriptors = tuple[tuple[str, tuple[float, ...]], ...]
 """Of each descriptor its name, and its values in the order of the choices."""
 DESCRIBED = 4
@@ -125,16 +123,15 @@ def _of_file(path: str | os.PathLike[str], what: str) -> list[tuple[str, dict[st
     ]
 
 
-def directions(variable: Variable) -> Float[np.ndarray, "k q"]:
+def directions(descriptors: Descriptors) -> Float[np.ndarray, "k q"]:
     """The choices of a category in at most DESCRIBED directions of its descriptors, each on [0, 1]:
     the descriptors themselves, or their principal components where there are more.
 
     Examples:
-        >>> from feasible.blackbox import Categorical
-        >>> directions(Categorical("c", ["a", "b"], descriptors={"q": [3, 5]})).tolist()
+        >>> directions((("polarity", (3.0, 5.0)),)).tolist()
         [[0.0], [1.0]]
     """
-    table = np.array([values for _, values in variable.descriptors], dtype=float).T
+    table = np.array([values for _, values in descriptors], dtype=float).T
     low, width = table.min(axis=0), np.ptp(table, axis=0)
     table = (table - low) / np.where(width > 0, width, 1.0)
     table = table[:, width > 0]

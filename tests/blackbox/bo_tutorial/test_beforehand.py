@@ -11,7 +11,8 @@ import torch
 import feasible
 from feasible.blackbox import BlackBox, Categorical, Real
 from feasible.blackbox.bo_tutorial import BO
-from feasible.blackbox.bo_tutorial.belief import BeliefData, learn
+from feasible.blackbox.bo_tutorial.belief import BeliefData
+from feasible.blackbox.bo_tutorial.learning import learn
 from feasible.blackbox.bo_tutorial.search import ALIKE
 from feasible.core.registry import load_method, methods
 
@@ -128,7 +129,7 @@ def test_the_processes_of_gp_cei_get_descriptors_as_inputs():
     x = np.array([[c, t] for c in (0, 1, 2, 4) for t in (0.2, 0.8)], dtype=float)
     f = np.array([cost({"c": CHOICES[int(c)], "t": t}) for c, t in x])
     columns = constrained(f, np.empty((len(f), 0)), always=True, anywhere=False)
-    told = {0: directions(space.variables[0])}
+    told = {0: directions(space.variables[0].descriptors)}
     found = {
         name: ProcessSurrogate.of(
             name, columns, space.unit(x), x[:0], plus=False, restarts=1, raw=8, seed=0, told=given

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from feasible.blackbox.bo_tutorial.acquisition import LogEI
-from feasible.blackbox.bo_tutorial.belief import BeliefData, learn
+from feasible.blackbox.bo_tutorial.belief import BeliefData
 from feasible.blackbox.bo_tutorial.bo import BO
 from feasible.blackbox.bo_tutorial.gp import Predictor, Scale, build, first_output, fit, parameters
+from feasible.blackbox.bo_tutorial.learning import learn
 from feasible.blackbox.bo_tutorial.search import Domain
 from feasible.blackbox.bo_tutorial.slices import log_posterior, slice_sample
 from feasible.blackbox.space import Space

@@ -49,11 +49,11 @@ def test_descriptors_that_say_nothing_do_little_harm():
 def test_many_descriptors_become_few_directions_and_a_constant_one_none():
     table = np.random.default_rng(0).random((31, 9))
     columns = {f"q{i}": c.tolist() for i, c in enumerate(table.T)} | {"same": [3.0] * 31}
-    found = directions(Categorical("s", NAMES, descriptors=columns))
+    found = directions(Categorical("s", NAMES, descriptors=columns).descriptors)
     assert found.shape == (31, DESCRIBED)
     assert found.min() == 0
     assert found.max() == 1
-    alone = directions(Categorical("s", NAMES, descriptors={"same": [3.0] * 31}))
+    alone = directions(Categorical("s", NAMES, descriptors={"same": [3.0] * 31}).descriptors)
     assert alone.shape == (31, 0)
     problem = BlackBox(
         lambda m: m["t"],

@@ -7,8 +7,8 @@ processes and acquisitions. Begin to read at `bo.py`.
   acquisition by its text. `native.py`: `BayesOpt`, asked and told by hand.
 - `acquisition.py`: what an acquisition is, and those in closed form; `sampled.py`: those that are
   sampled or searched in a way of their own.
-- `belief.py`: the models fitted to what was told. `gp.py`: their factory; `slices.py`:
-  hyperparameters by slice sampling; `gradgp.py`: a model that knows gradients.
+- `belief.py`: the models of what was told; `learning.py` fits them. `gp.py`: their factory;
+  `slices.py`: hyperparameters by slice sampling; `gradgp.py`: a model that knows gradients.
 - `posterior.py`, `lines.py`, `ascent.py`, `entropy.py`: the mathematics of the acquisitions that
   BoTorch lacks; `acq.py` offers them for models of one's own.
 - `search.py`: the box as the models see it, and maximising an acquisition over it.

@@ -29,8 +29,9 @@ from ..asktell import AskTell, Proposals, say
 from ..problem import BlackBox
 from ..sampling import first_start, sizes_of, standard_errors
 from .acquisition import Context, Occasion, feasibility_only
-from .belief import BeliefData, Surrogate, learn
+from .belief import BeliefData, Surrogate
 from .gp import own_randomness
+from .learning import learn
 from .search import AcquisitionSearch, Domain, keys_of
 from .settings import BOSettings
 

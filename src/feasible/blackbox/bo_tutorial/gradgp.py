@@ -20,7 +20,6 @@ import math
 import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.fit import fit_gpytorch_mll
@@ -44,8 +43,6 @@ from .gp import OUTPUT_PRIOR, length_prior, own_randomness
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-
-    from .belief import Surrogate
 
 
 class GradGP(ExactGP, GPyTorchModel):  # type: ignore[misc]
@@ -247,52 +244,4 @@ def d_kg(model: GradGP, points: Float[Tensor, "m d"], *, samples: int = 64, seed
     return DKG(model, points, normal_points(samples, model.num_outputs, seed))
 
 
-def add_gradients(
-    found: Surrogate,
-    z: np.ndarray,
-    noise: float | None,
-    pending: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """Fit a model that knows gradients too, where at least two rows have one."""
-    told, space = found.told, found.domain.space
-    rows = (
-        np.isfinite(told.f) & np.isfinite(told.grad).all(axis=1)
-        if told.grad.shape == told.x.shape
-        else np.zeros(len(told.f), dtype=bool)
-    )
-    if rows.sum() < 2:
-        return
-    width = np.array(
-        [
-            told.x[rows, j] * math.log(v.high / v.low)
-            if v.log
-            else np.full(rows.sum(), space.high[j] - space.low[j])
-            for j, v in enumerate(space.variables)
-        ]
-    ).T
-    y = np.column_stack(
-        [
-            found.y.apply(-told.f[rows][:, None]),
-            -told.grad[rows] * width / (found.y.size * found.y.spread),
-        ]
-    )
-    model = GradGP(torch.as_tensor(z[rows]), torch.as_tensor(y), noise)
-    failure = model.fit(int(rng.integers(2**31)))
-    if failure:
-        found.failures.append(failure)
-    if len(pending):
-        out = torch.as_tensor(found.domain.z(pending))
-        with torch.no_grad():
-            believed = model.posterior(out.unsqueeze(1)).mean.squeeze(1)
-        grown = GradGP(
-            torch.cat([model.train_inputs[0], out]),
-            torch.cat([model.train_targets, believed]),
-            noise,
-        )
-        grown.load_state_dict(model.state_dict())
-        model = grown.eval()
-    found.gradients = model
-
-
-__all__ = ["DKG", "GradBeliefs", "GradGP", "add_gradients", "d_kg", "normal_points"]
+__all__ = ["DKG", "GradBeliefs", "GradGP", "d_kg", "normal_points"]

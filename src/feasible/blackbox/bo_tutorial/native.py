@@ -17,8 +17,9 @@ from ...core.checks import floats, generator, naming, whole
 from ...core.errors import ArgumentError, BoundsError, NotFinite, ShapeError
 from ...core.warning import warn
 from ..space import Space, known_constraint
-from .belief import BeliefData, Surrogate, learn
+from .belief import BeliefData, Surrogate
 from .bo import BO, remember
+from .learning import learn
 from .search import AcquisitionSearch
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ class Domain:
         self.told: dict[int, tuple[list[int], np.ndarray]] = {}
         for j, v in enumerate(space.variables):
             if v.descriptors and j != task:
-                table = directions(v)
+                table = directions(v.descriptors)
                 self.told[j] = list(range(k, k + table.shape[1])), table
                 k += table.shape[1]
         self.earlier = None if history is None else k

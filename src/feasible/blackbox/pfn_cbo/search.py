@@ -265,7 +265,7 @@ def _by_model(
         )
     if not len(columns.values):
         return None
-    told = {j: directions(v) for j, v in enumerate(space.variables) if v.descriptors}
+    told = {j: directions(v.descriptors) for j, v in enumerate(space.variables) if v.descriptors}
     seed = int(rng.integers(2**31 - 1))
     model = method.model_for(columns, state.u[rows], state.out, seed, told)
     taken = np.concatenate([state.u, state.out])

@@ -58,7 +58,9 @@ class Inputs:
         self.real = (space.step == 0) & free & (not space.tied)
         self._free = np.flatnonzero(free)
         self._choices = [len(v.choices) for v in space.variables]
-        self._told = {j: directions(v) for j, v in enumerate(space.variables) if v.descriptors}
+        self._told = {
+            j: directions(v.descriptors) for j, v in enumerate(space.variables) if v.descriptors
+        }
         told = sum(t.shape[1] for t in self._told.values())
         more = np.arange(self.d, self.d + told + (history is not None))
         self.owner = np.append(np.repeat(np.arange(self.d), [k or 1 for k in self._choices]), more)
