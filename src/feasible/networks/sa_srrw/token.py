@@ -1,0 +1,217 @@
+"""Gradient descent that a walking token carries: at each node it uses that node's data, and goes on.
+
+    theta_{n+1} = theta_n + beta_{n+1} H(theta_n, X_{n+1}),  H(theta, i) = -grad F(theta, i),
+    beta_n = (n + 1)^-b
+
+References:
+    Hu, Doshi, Eun, ICLR 2024, arXiv 2401.09665.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.checks import floats, real, whole
+from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
+from .compiled import descend
+from .losses import NodeLosses
+from .settings import WalkSettings
+from .walk import Walk
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float, Int
+
+    Gradient = Callable[[Float[np.ndarray, " d"], Hashable], Any]
+    Optimizer = Callable[[list[torch.Tensor]], torch.optim.Optimizer]
+
+POINTS = 100
+"""Points of the trace."""
+
+
+@dataclass(frozen=True)
+class TokenResult:
+    """What tokens found.
+
+    Attributes:
+        theta: (d,) the mean over the tokens.
+        thetas: (k, d) each token's own.
+        visits: Visits by node, over all tokens.
+        steps: (m,) hops at which the trace was taken, geometrically spaced.
+        trace: (m, k, d) theta of each token there.
+    """
+
+    theta: Float[np.ndarray, " d"]
+    thetas: Float[np.ndarray, "k d"]
+    visits: Mapping[Hashable, int]
+    steps: Int[np.ndarray, " m"]
+    trace: Float[np.ndarray, "m k d"]
+
+
+def token_sgd(
+    gradient: Gradient | NodeLosses,
+    walk: Walk,
+    theta0: Any,
+    n_steps: int,
+    b: float = WalkSettings().b,
+    n_walkers: int = 1,
+    optimizer: Optimizer | None = None,
+) -> TokenResult:
+    """Minimise f(theta) = sum_i mu_i F(theta, i) along the walk of a token.
+
+    Case (i) of the theory is a < b, where a is the walk's; (ii) a = b; (iii) a > b.
+
+    Args:
+        gradient: (theta, label) -> (d,) the gradient of that node's F, or a `NodeLosses`, which is
+            compiled. Gradients are multiplied by `walk.weights`.
+        walk: The token's walk; it is moved on.
+        theta0: (d,) the start, or a number where d = 1.
+        n_steps: Hops of each token.
+        b: Exponent of beta_n, in (0.5, 1].
+        n_walkers: Tokens, each with a measure x, a generator and a first node of its own; their
+            theta is averaged at the end.
+        optimizer: Makes a torch optimiser of a list of one tensor: it takes the place of the step
+            beta_n, so that momentum, Nesterov's or Adam's method is driven by the walk.
+
+    Raises:
+        ShapeError: A gradient has another shape than theta; names the node.
+        NotFinite: A gradient has a NaN or an infinity; names the node and the hop.
+        ArgumentError: b or a count is out of range.
+
+    Example:
+        >>> import networkx as nx
+        >>> from feasible.networks import SelfRepellentWalk, token_sgd
+        >>> walk = SelfRepellentWalk(nx.path_graph(["left", "middle", "right"]), seed=1)
+        >>> held = {"left": 0.0, "middle": 3.0, "right": 6.0}
+        >>> found = token_sgd(lambda theta, node: theta - held[node], walk, 0.0, 20_000)
+        >>> bool(abs(found.theta[0] - 3.0) < 0.05)
+        True
+    """
+    if not isinstance(walk, Walk):
+        raise ArgumentTypeError(f"walk={walk!r:.60}: expected a Walk such as SelfRepellentWalk")
+    b = real("b", b, above=0.5, most=1)
+    n_steps, k = whole("n_steps", n_steps, least=1), whole("n_walkers", n_walkers, least=1)
+    start = np.atleast_1d(floats("theta0", theta0)).astype(float)
+    if start.ndim != 1:
+        raise ShapeError(f"theta0 has shape {start.shape}: expected (d,)")
+    if not np.isfinite(start).all():
+        raise NotFinite("theta0 has a NaN or an infinity: expected finite numbers")
+    advance = _stepping(gradient, walk, start, b, optimizer)
+    steps = np.unique(np.geomspace(1, n_steps, POINTS).astype(np.int64))
+    walks = [walk] if k == 1 else walk.spawn(k)
+    trace = np.empty((len(steps), k, len(start)))
+    visits = np.zeros(len(walk.nodes), dtype=np.int64)
+    for w, one in enumerate(walks):
+        theta, done, uses, move = start.copy(), 0, 0, advance()
+        for point, until in enumerate(steps):
+            rows, used = one.visits(int(until) - done)
+            move(theta, used, uses)
+            done, uses = int(until), uses + len(used)
+            visits += np.bincount(rows, minlength=len(visits))
+            trace[point, w] = theta
+    thetas = trace[-1].copy()
+    counts = dict(zip(walk.nodes, visits.tolist(), strict=True))
+    return TokenResult(thetas.mean(axis=0), thetas, counts, steps, trace)
+
+
+Move = Callable[[Any, Any, int], None]
+"""Changes theta by the gradients of nodes, given their rows and how many were used before."""
+
+
+def _stepping(
+    gradient: Gradient | NodeLosses,
+    walk: Walk,
+    theta: Float[np.ndarray, " d"],
+    b: float,
+    optimizer: Optimizer | None,
+) -> Callable[[], Move]:
+    """Return what makes, for each token, the function that moves its theta."""
+    if isinstance(gradient, NodeLosses):
+        network = walk.chain.network
+        losses = gradient.on(network)
+        if losses.features.shape[1] != len(theta):
+            raise ShapeError(
+                f"theta0 has {len(theta)} entries, and features {losses.features.shape[1]}"
+            )
+        if optimizer is None:
+            return lambda: lambda x, rows, done: descend_by(losses, walk.weights, b, rows, x, done)
+
+        def called(x: Float[np.ndarray, " d"], label: Hashable) -> Float[np.ndarray, " d"]:
+            return losses.gradient(x, network.row[label])
+    else:
+        called = gradient
+    return lambda: _calling(called, walk, theta, b, optimizer)
+
+
+def descend_by(
+    losses: NodeLosses,
+    weights: Float[np.ndarray, " n"],
+    b: float,
+    rows: Int[np.ndarray, " steps"],
+    theta: Float[np.ndarray, " d"],
+    done: int,
+) -> None:
+    """Take the steps of visited nodes, compiled; theta is changed."""
+    descend(
+        losses.features, losses.targets, losses.kind, float(losses.ridge), weights, b, rows, theta, done
+    )
+
+
+def _calling(
+    gradient: Gradient,
+    walk: Walk,
+    start: Float[np.ndarray, " d"],
+    b: float,
+    optimizer: Optimizer | None,
+) -> Move:
+    """Return what takes steps by a function of the user's, and perhaps a torch optimiser."""
+    if optimizer is None:
+        return lambda theta, rows, done: descend_calling(gradient, walk, b, rows, theta, done)
+    import torch
+
+    held = torch.tensor(start)
+    made = optimizer([held])
+
+    def move(theta: Float[np.ndarray, " d"], rows: Int[np.ndarray, " steps"], done: int) -> None:
+        for row in rows.tolist():
+            slope = _called(gradient, held.numpy().copy(), walk.nodes[row])
+            held.grad = torch.from_numpy(walk.weights[row] * slope)
+            made.step()
+        theta[:] = held.numpy()
+
+    return move
+
+
+def descend_calling(
+    gradient: Gradient,
+    walk: Walk,
+    b: float,
+    rows: Int[np.ndarray, " steps"],
+    theta: Float[np.ndarray, " d"],
+    done: int,
+) -> None:
+    """Take the steps of visited nodes by a function of the user's; theta is changed."""
+    seen = theta.view()
+    seen.flags.writeable = False
+    for n, row in enumerate(rows.tolist(), done):
+        slope = _called(gradient, seen, walk.nodes[row])
+        theta -= (n + 2.0) ** -b * walk.weights[row] * slope
+
+
+def _called(
+    gradient: Gradient, theta: Float[np.ndarray, " d"], node: Hashable
+) -> Float[np.ndarray, " d"]:
+    """Call for a gradient, or raise an error that names the node."""
+    value = gradient(theta, node)
+    found = np.atleast_1d(floats(f"gradient of node {node!r}", value))
+    if found.shape != theta.shape:
+        raise ShapeError(
+            f"gradient of node {node!r} has shape {found.shape}: expected {theta.shape}"
+        )
+    if not np.isfinite(found).all():
+        raise NotFinite(f"gradient of node {node!r} has a NaN or an infinity")
+    return found
