@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +65,7 @@ class Chain:
         network = Network.of(graph)
         wanted = law(target, network)
         if not isinstance(base, str):
-            P, mu = check_chain(base, wanted, network)
+            P, mu = check_chain(base, wanted, network.nodes)
             return cls(P, mu, network)
         if base not in BASES:
             raise ArgumentError(

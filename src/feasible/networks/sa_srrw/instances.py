@@ -41,7 +41,8 @@ def plain_graph(name: str, seed: int = 0) -> nx.Graph:
 def token_mean(graph: str = "karate", seed: int = 0) -> TokenProblem:
     """The mean of a number at each of the 34 members of the karate club.
 
-    F(theta, i) = (theta - g_i)^2 / 2 with g_i ~ N(0, 1), shifted so that theta* = 0; from theta = 1.
+    F(theta, i) = (theta - g_i)^2 / 2 with g_i ~ N(0, 1), less their mean, so that
+    theta* = 0; from theta = 1.
 
     Args:
         graph: As of `plain_graph`.
@@ -52,7 +53,7 @@ def token_mean(graph: str = "karate", seed: int = 0) -> TokenProblem:
     held -= held.mean()
     names = sorted(nodes)
     losses = NodeLosses(
-        dict.fromkeys(names, [1.0]), dict(zip(names, held.tolist(), strict=True)), "squares"
+        {name: [1.0] for name in names}, dict(zip(names, held.tolist(), strict=True)), "squares"
     )
     return TokenProblem(nodes, losses, 1.0, name=f"token-mean-{graph}")
 

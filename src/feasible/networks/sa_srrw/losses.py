@@ -134,9 +134,13 @@ class NodeLosses:
             if not np.linalg.norm(step) > 1e-14 * max(1.0, float(np.linalg.norm(theta))):
                 return theta
             t, before = 1.0, ours.value(theta, mu)
-            while ours.value(theta - t * step, mu) > before - 1e-4 * t * (slope @ step) and t > 1e-3:
+            while (
+                ours.value(theta - t * step, mu) > before - 1e-4 * t * (slope @ step) and t > 1e-3
+            ):
                 t /= 2
             theta = theta - (t if t > 1e-3 else 1.0) * step
         if np.linalg.norm(mu @ ours.gradients(theta)) < 1e-10:
             return theta
-        raise ArgumentError("losses have no minimiser that Newton's method finds: expected ridge > 0")
+        raise ArgumentError(
+            "losses have no minimiser that Newton's method finds: expected ridge > 0"
+        )

@@ -128,7 +128,9 @@ class TokenProblem(Problem):
                     )
             while len(self._chains) > 3:
                 self._chains.pop(next(iter(self._chains)))
-            self._chains[key] = Chain.of(network, base, dict(zip(network.nodes, self.mu, strict=True)))
+            self._chains[key] = Chain.of(
+                network, base, dict(zip(network.nodes, self.mu, strict=True))
+            )
         return self._chains[key]
 
     def grant(self, hops: int) -> int:
@@ -178,5 +180,8 @@ class TokenProblem(Problem):
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The figures of the verdict as rows of text."""
-        rows = [("metric", "value"), ("mean objective", f"{verdict.objective:.8g}")]
-        return rows + [(name, f"{value:.6g}") for name, value in verdict.metrics.items()]
+        return [
+            ("metric", "value"),
+            ("mean objective", f"{verdict.objective:.8g}"),
+            *((name, f"{value:.6g}") for name, value in verdict.metrics.items()),
+        ]

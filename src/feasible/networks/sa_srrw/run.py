@@ -87,7 +87,7 @@ class TokenMethod(Method):
         rows, used = walk.visits(granted)
         if problem.losses is not None:
             descend_by(problem.losses, walk.weights, self.b, used, state.theta, state.uses)
-        else:
+        elif callable(problem.gradient):
             descend_calling(problem.gradient, walk, self.b, used, state.theta, state.uses)
         moved = int((np.diff(rows, prepend=before) != 0).sum())
         problem.give_back(gradients=granted - len(used), messages=granted - moved)

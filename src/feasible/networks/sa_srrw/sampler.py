@@ -15,8 +15,8 @@ from .walk import Walk
 class WalkSampler(Sampler[list[int]]):
     """Batches of a data set by a walk: the k-th holds rows of the k-th node that is visited.
 
-    Give it to a `DataLoader` as `batch_sampler`. `walk.weights` are the factors of the nodes' losses
-    where the walk's law is not its target.
+    Give it to a `DataLoader` as `batch_sampler`. Where the walk's law is not its target,
+    `walk.weights` are the factors of the nodes' losses.
 
     Args:
         walk: The walk; an epoch moves it on.

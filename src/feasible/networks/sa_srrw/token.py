@@ -1,4 +1,4 @@
-"""Gradient descent that a walking token carries: at each node it uses that node's data, and goes on.
+"""Gradient descent that a walking token carries: at each node it uses that node's data.
 
     theta_{n+1} = theta_n + beta_{n+1} H(theta_n, X_{n+1}),  H(theta, i) = -grad F(theta, i),
     beta_n = (n + 1)^-b
@@ -140,11 +140,11 @@ def _stepping(
         if optimizer is None:
             return lambda: lambda x, rows, done: descend_by(losses, walk.weights, b, rows, x, done)
 
-        def called(x: Float[np.ndarray, " d"], label: Hashable) -> Float[np.ndarray, " d"]:
-            return losses.gradient(x, network.row[label])
-    else:
-        called = gradient
-    return lambda: _calling(called, walk, theta, b, optimizer)
+        return lambda: _calling(
+            lambda x, label: losses.gradient(x, network.row[label]), walk, theta, b, optimizer
+        )
+    function = gradient
+    return lambda: _calling(function, walk, theta, b, optimizer)
 
 
 def descend_by(
@@ -157,7 +157,15 @@ def descend_by(
 ) -> None:
     """Take the steps of visited nodes, compiled; theta is changed."""
     descend(
-        losses.features, losses.targets, losses.kind, float(losses.ridge), weights, b, rows, theta, done
+        losses.features,
+        losses.targets,
+        losses.kind,
+        float(losses.ridge),
+        weights,
+        b,
+        rows,
+        theta,
+        done,
     )
 
 

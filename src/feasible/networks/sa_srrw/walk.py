@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import generator, real, shown, whole
+from ...core.checks import generator, shown, whole
 from ...core.errors import ArgumentError
 from ..graph import Network
 from .chain import Chain, law
@@ -276,7 +276,9 @@ class SelfRepellentWalk(Walk):
             ArgumentError: The token's node is gone and no start was given.
         """
         if not isinstance(self.base, str):
-            raise ArgumentError("base is a matrix of one graph: expected a name for changing graphs")
+            raise ArgumentError(
+                "base is a matrix of one graph: expected a name for changing graphs"
+            )
         network = Network.of(graph)
         chain = Chain.of(network, self.base, self.target)
         here = self.node
