@@ -22,3 +22,15 @@ from .objectives import (
 )
 from .problem import Copies as Copies, NetworkProblem as NetworkProblem
 from .ready import read_edges as read_edges, ready_graph as ready_graph
+from .sa_srrw import (
+    DepthFirstTour as DepthFirstTour,
+    IndependentSampling as IndependentSampling,
+    NodeLosses as NodeLosses,
+    NonBacktrackingWalk as NonBacktrackingWalk,
+    SelfRepellentWalk as SelfRepellentWalk,
+    TokenProblem as TokenProblem,
+    WalkSampler as WalkSampler,
+    asymptotic_covariance as asymptotic_covariance,
+    occupation_covariance as occupation_covariance,
+    token_sgd as token_sgd,
+)

@@ -65,6 +65,10 @@ class Chain:
         network = Network.of(graph)
         wanted = law(target, network)
         if not isinstance(base, str):
+            if np.shape(base) != (network.n, network.n):
+                raise ShapeError(
+                    f"base has shape {np.shape(base)}: expected ({network.n}, {network.n})"
+                )
             P, mu = check_chain(base, wanted, network.nodes)
             return cls(P, mu, network)
         if base not in BASES:
