@@ -14,10 +14,20 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "it is primal, needs no rounds, and of the accelerated primal methods it sends the fewest "
         "messages; its page says where others are ahead",
     ),
+    "TokenProblem": (
+        "depth-first-tour",
+        "on a graph that stays as it is for two tours, using each node once a tour passes every "
+        "walk; a graph that changes sooner gets sa-srrw",
+    ),
 }
 """Problem class -> its default method and why."""
 
 
 def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
     """The default method of a kind of problem, and why; None where there is none yet."""
+    if "TokenProblem" in problem.kinds():
+        from .sa_srrw import TokenProblem
+
+        if isinstance(problem, TokenProblem) and problem.restless:
+            return "sa-srrw", "the graph changes within two tours, and a tour would begin anew"
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)

@@ -103,8 +103,7 @@ def test_visits_come_near_the_target_and_nearer_with_more_repulsion():
 
     for a, bar in ((1.0, 0.015), (0.8, 0.04)):
         plain, some, much = (
-            np.median([distance(alpha, a, seed) for seed in range(100, 105)])
-            for alpha in (0, 1, 5)
+            np.median([distance(alpha, a, seed) for seed in range(100, 105)]) for alpha in (0, 1, 5)
         )
         assert much < bar
         assert much < some < plain

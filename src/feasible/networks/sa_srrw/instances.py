@@ -58,8 +58,8 @@ def token_mean(graph: str = "karate", seed: int = 0) -> TokenProblem:
     return TokenProblem(nodes, losses, 1.0, name=f"token-mean-{graph}")
 
 
-def token_mean_changing(seed: int = 0, period: int = 1000, share: float = 0.1) -> TokenProblem:
-    """The mean over the karate club, a tenth of whose edges are drawn anew every 1,000 hops.
+def token_mean_changing(seed: int = 0, period: int = 50, share: float = 0.1) -> TokenProblem:
+    """The mean over the karate club, a tenth of whose edges are drawn anew every 50 hops.
 
     Args:
         seed: Of the numbers and the edges.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Resource("hops", "steps of a token's clock, whether it moves or stays")
+TOURS = 2
+"""A graph that stays for so many tours counts as one that stays."""
 SPENT = ("hops", "gradients", "messages")
 
 
@@ -35,9 +37,9 @@ class TokenProblem(Problem):
         minimise  f(theta) = sum_i mu_i F(theta, i)
 
     A token carries theta from node to neighbour. It is charged a hop for each step of its clock, a
-    gradient where it uses a node's, and a message where it moves. An answer is theta. The judge
-    computes f from all nodes; where theta* is known (of `NodeLosses`, by Newton's method), the
-    metric `squared_error` is |theta - theta*|^2.
+    gradient where it uses a node's, and a message where it moves. An answer is theta, and the last
+    one counts. The judge computes f from all nodes; where theta* is known (of `NodeLosses`, by
+    Newton's method), the metric `squared_error` is |theta - theta*|^2.
 
     Attributes:
         graph: A networkx graph with any labels, a symmetric adjacency, or a Network.
@@ -63,6 +65,7 @@ class TokenProblem(Problem):
     name: str = "token-problem"
     _chains: dict[tuple[str, int], Chain] = field(default_factory=dict, init=False, repr=False)
 
+    last: ClassVar[bool] = True  # no token could choose by f, which takes all nodes
     example_budget: ClassVar[str] = "hops=20000"
     objective_title: ClassVar[str] = "mean objective"
 
@@ -91,6 +94,11 @@ class TokenProblem(Problem):
     def losses(self) -> NodeLosses | None:
         """What the nodes hold, where that is compiled."""
         return self.gradient if isinstance(self.gradient, NodeLosses) else None
+
+    @property
+    def restless(self) -> bool:
+        """True if the graph changes within `TOURS` tours of it."""
+        return self.changed is not None and self.period < TOURS * (2 * self.network.n - 1)
 
     @cached_property
     def solution(self) -> Float[np.ndarray, " d"] | None:
