@@ -9,6 +9,7 @@ import calls_runs
 import calls_sequences
 import calls_training
 import calls_transport
+import calls_walks
 from calling import Calls
 
 CALLS: Calls = {
@@ -18,5 +19,6 @@ CALLS: Calls = {
     **calls_training.CALLS,
     **calls_programs.CALLS,
     **calls_sequences.CALLS,
+    **calls_walks.CALLS,
     **calls_networks.CALLS,
 }

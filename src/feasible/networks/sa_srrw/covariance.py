@@ -22,7 +22,7 @@ import numpy as np
 from scipy import linalg
 
 from ...core.checks import floats, one_of, real
-from ...core.errors import ArgumentError, ShapeError
+from ...core.errors import ArgumentError, NotFinite, ShapeError
 from .chain import check_chain
 
 if TYPE_CHECKING:
@@ -117,9 +117,12 @@ def asymptotic_covariance(
     values, u, mu = modes(P, mu)
     H, hess = floats("H_star", H_star), np.atleast_2d(floats("hess", hess))
     H = H[:, None] if H.ndim == 1 else H
-    d = H.shape[-1]
     if H.ndim != 2 or len(H) != len(mu):
         raise ShapeError(f"H_star has shape {np.shape(H_star)}: expected ({len(mu)}, d)")
+    d = H.shape[1]
+    for name, value in (("H_star", H), ("hess", hess)):
+        if not np.isfinite(value).all():
+            raise NotFinite(f"{name} has a NaN or an infinity: expected finite numbers")
     if hess.shape != (d, d):
         raise ShapeError(f"hess has shape {hess.shape}: expected ({d}, {d})")
     if not np.allclose(hess, hess.T, rtol=1e-9, atol=1e-12 * float(np.abs(hess).max())):

@@ -7,9 +7,14 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from ...core.annotations import checked
 from ...core.checks import whole
-from ...core.errors import ArgumentError
+from ...core.errors import ArgumentError, ArgumentTypeError
 from .walk import Walk
+
+
+MOST = 10**12
+"""Batches of an epoch at most."""
 
 
 class WalkSampler(Sampler[list[int]]):
@@ -40,6 +45,7 @@ class WalkSampler(Sampler[list[int]]):
         True
     """
 
+    @checked
     def __init__(
         self,
         walk: Walk,
@@ -47,13 +53,17 @@ class WalkSampler(Sampler[list[int]]):
         batches: int,
         size: int | None = None,
     ):
+        if not isinstance(walk, Walk):
+            raise ArgumentTypeError(f"walk={walk!r:.60}: expected a Walk such as SelfRepellentWalk")
+        if not isinstance(rows, Mapping):
+            raise ArgumentTypeError(f"rows={rows!r:.60}: expected a mapping of labels")
         self.walk = walk
-        self.batches = whole("batches", batches, least=1)
+        self.batches = whole("batches", batches, least=1, most=MOST)
         self.size = None if size is None else whole("size", size, least=1, note=", or None")
         self.visited: Hashable = None
         self._rows = {}
         for node in walk.nodes:
-            held = [int(row) for row in rows[node]] if node in rows else []
+            held = [whole(f"rows of node {node!r}", row, least=0) for row in rows.get(node, ())]
             if len(held) < (self.size or 1):
                 raise ArgumentError(
                     f"rows: node {node!r} holds {len(held)}: expected {self.size or 1} at least"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import floats, real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from .compiled import descend
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Gradient = Callable[[Float[np.ndarray, " d"], Hashable], Any]
     Optimizer = Callable[[list[torch.Tensor]], torch.optim.Optimizer]
 
+MOST_STEPS, MOST_WALKERS = 10**12, 10**6
 POINTS = 100
 """Points of the trace."""
 
@@ -52,6 +54,7 @@ class TokenResult:
     trace: Float[np.ndarray, "m k d"]
 
 
+@checked
 def token_sgd(
     gradient: Gradient | NodeLosses,
     walk: Walk,
@@ -93,8 +96,13 @@ def token_sgd(
     """
     if not isinstance(walk, Walk):
         raise ArgumentTypeError(f"walk={walk!r:.60}: expected a Walk such as SelfRepellentWalk")
+    if not (callable(gradient) or isinstance(gradient, NodeLosses)):
+        raise ArgumentTypeError(f"gradient={gradient!r:.60}: expected a function or a NodeLosses")
+    if not (optimizer is None or callable(optimizer)):
+        raise ArgumentTypeError(f"optimizer={optimizer!r:.60}: expected a function, or None")
     b = real("b", b, above=0.5, most=1)
-    n_steps, k = whole("n_steps", n_steps, least=1), whole("n_walkers", n_walkers, least=1)
+    n_steps = whole("n_steps", n_steps, least=1, most=MOST_STEPS)
+    k = whole("n_walkers", n_walkers, least=1, most=MOST_WALKERS)
     start = np.atleast_1d(floats("theta0", theta0)).astype(float)
     if start.ndim != 1:
         raise ShapeError(f"theta0 has shape {start.shape}: expected (d,)")
