@@ -12,7 +12,6 @@ from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from .walk import Walk
 
-
 MOST = 10**12
 """Batches of an epoch at most."""
 

@@ -1,0 +1,242 @@
+"""What crosses between a server and its clients, and how: in this process, or to processes.
+
+A client is anything with `round(message) -> Message`. It keeps its data and its values; a `Message`
+is all that leaves it, and can be printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from time import monotonic
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core.checks import real
+from ..core.errors import ArgumentError, FeasibleError, StopRun
+from ..core.warning import warn
+
+HEADER = 16
+"""Bytes of a message beside its numbers: the round, its kind and its length."""
+PATIENCE = 2.0
+"""Seconds of waiting after which it is said for whom."""
+
+
+class ClientFailed(FeasibleError):
+    """A client gave no valid answer; the message names the client and the round.
+
+    Attributes:
+        client: Its label.
+        round: The round.
+    """
+
+    def __init__(self, client: Hashable, round: int, reason: str):
+        super().__init__(f"client {client!r} failed in round {round}: {reason}")
+        self.client, self.round, self.reason = client, round, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.client, self.round, self.reason)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What crosses: named arrays of numbers, and nothing else.
+
+    Attributes:
+        round: The round, from 1.
+        kind: What is asked or answered.
+        arrays: The numbers by name.
+
+    Example:
+        >>> print(Message(3, "moved", {"x": np.zeros(30)}))
+        round 3, moved: x (30,), |x| = 0; 256 bytes
+    """
+
+    round: int
+    kind: str
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Its bytes, at 8 a number."""
+        return HEADER + 8 * sum(a.size for a in self.arrays.values())
+
+    def __str__(self) -> str:
+        parts = [f"{k} {a.shape}, |{k}| = {np.linalg.norm(a):.6g}" for k, a in self.arrays.items()]
+        return f"round {self.round}, {self.kind}: {'; '.join(parts) or 'nothing'}; {self.size} bytes"
+
+
+class Client(Protocol):
+    """What a server talks to."""
+
+    def round(self, message: Message) -> Message:
+        """Answer a message."""
+
+
+class ClientProcess:
+    """A client in a process of its own, so that it may hang or die.
+
+    Args:
+        label: Of the client, for errors.
+        made: Makes the client; called in the process.
+        deadline: Seconds an answer may take.
+
+    Raises:
+        ClientFailed: On `round`, where the client raised, is late or its process died; the process
+            is ended.
+    """
+
+    def __init__(self, label: Hashable, made: Callable[[], Client], deadline: float = 60.0):
+        if "fork" not in multiprocessing.get_all_start_methods():
+            raise ArgumentError("made: clients in processes need fork, which this system lacks")
+        self.label, self.deadline = label, real("deadline", deadline, above=0)
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(made, theirs, self._pipe), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Number of its process."""
+        return self._process.pid
+
+    def send(self, message: Message) -> None:
+        """Send a message; `receive` waits for the answer."""
+        try:
+            self._pipe.send(message)
+        except OSError:
+            raise self._lost(message.round) from None
+
+    def receive(self, round: int) -> Message:
+        """Wait for the answer of a round, up to the deadline."""
+        end, said = monotonic() + self.deadline, False
+        try:
+            while not self._pipe.poll(min(PATIENCE, max(end - monotonic(), 0))):
+                if monotonic() >= end:
+                    self.close()
+                    raise ClientFailed(self.label, round, f"no answer within {self.deadline:g} s")
+                if not said:
+                    warn(f"waiting for client {self.label!r} in round {round}")
+                    said = True
+            found = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._lost(round) from None
+        if isinstance(found, Message):
+            return found
+        raise ClientFailed(self.label, round, found)
+
+    def round(self, message: Message) -> Message:
+        """Send a message and wait for the answer."""
+        self.send(message)
+        return self.receive(message.round)
+
+    def _lost(self, round: int) -> ClientFailed:
+        """Say how its process ended."""
+        self._process.join(1)
+        code = self._process.exitcode
+        self.close()
+        if code is not None and code < 0:
+            return ClientFailed(self.label, round, f"killed by {signal.Signals(-code).name}")
+        return ClientFailed(self.label, round, f"its process ended, exit code {code}")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def _serve(made: Callable[[], Client], pipe: Connection, theirs: Connection) -> None:
+    """Answer messages until the other end is gone."""
+    theirs.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    client: Client | None = None
+    while True:
+        try:
+            message = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+        try:
+            client = client or made()
+            answer: Message | str = client.round(message)
+        except Exception as error:
+            answer = error.reason if isinstance(error, ClientFailed) else _said(error)
+        with contextlib.suppress(OSError):
+            pipe.send(answer)
+
+
+def _said(error: Exception) -> str:
+    """Return an exception's type and text."""
+    return f"{type(error).__name__}: {error}"
+
+
+def exchange(
+    clients: Mapping[Hashable, Client],
+    messages: Mapping[Hashable, Message],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> tuple[dict[Hashable, Message], dict[Hashable, ClientFailed]]:
+    """Send each client its message; return the answers, and why the others have none.
+
+    An answer that misses an array, or has one of another shape or with a NaN, is a failure. Clients
+    in processes work at the same time.
+
+    Args:
+        clients: By label.
+        messages: What each is sent, by label.
+        shapes: What an answer must hold.
+    """
+    answers: dict[Hashable, Message] = {}
+    failures: dict[Hashable, ClientFailed] = {}
+
+    def tried(label: Hashable, call: Callable[[], Message | None]) -> None:
+        message = messages[label]
+        try:
+            found = call()
+            if found is not None:
+                answers[label] = _valid(found, label, message.round, shapes)
+        except StopRun:
+            raise
+        except ClientFailed as failed:
+            failures[label] = ClientFailed(label, message.round, failed.reason)
+            failures[label].__cause__ = failed.__cause__
+        except Exception as error:
+            failures[label] = ClientFailed(label, message.round, _said(error))
+            failures[label].__cause__ = error
+
+    for label, message in messages.items():
+        one = clients[label]
+        if isinstance(one, ClientProcess):
+            tried(label, lambda one=one, message=message: one.send(message))  # type: ignore[misc]
+    for label, message in messages.items():
+        one = clients[label]
+        if label in failures:
+            continue
+        if isinstance(one, ClientProcess):
+            tried(label, lambda one=one, message=message: one.receive(message.round))  # type: ignore[misc]
+        else:
+            tried(label, lambda one=one, message=message: one.round(message))  # type: ignore[misc]
+    return answers, failures
+
+
+def _valid(
+    answer: Any, label: Hashable, round: int, shapes: Mapping[str, tuple[int, ...]]
+) -> Message:
+    """Return an answer, or raise what is wrong with it."""
+    if not isinstance(answer, Message):
+        raise ClientFailed(label, round, f"answered a {type(answer).__name__}: expected a Message")
+    for name, shape in shapes.items():
+        if name not in answer.arrays:
+            raise ClientFailed(label, round, f"its answer has no {name}")
+        value = np.asarray(answer.arrays[name])
+        if value.shape != shape:
+            raise ClientFailed(label, round, f"{name} has shape {value.shape}: expected {shape}")
+        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+            raise ClientFailed(label, round, f"{name} has a NaN or an infinity")
+    return answer
