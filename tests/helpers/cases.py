@@ -39,6 +39,8 @@ MOST = {
     "components": 20_000,
     "labels": 100,
     "messages": 700,
+    "hops": 2000,
+    "queries": 500,
 }
 """At most this much of a resource is spent in a run."""
 FEW = 6

@@ -10,7 +10,24 @@ from .dadao import (
     regression as regression,
 )
 from .events import EventLog as EventLog
+from .federated import FederatedProblem as FederatedProblem
+from .fzoos import (
+    FederatedDifferences as FederatedDifferences,
+    FederatedResult as FederatedResult,
+    FourierFeatures as FourierFeatures,
+    FZooS as FZooS,
+    FZooSClient as FZooSClient,
+    GradientSurrogate as GradientSurrogate,
+    federated_attack as federated_attack,
+    federated_metric as federated_metric,
+    federated_quadratic as federated_quadratic,
+)
 from .graph import Disconnected as Disconnected, Network as Network
+from .messages import (
+    ClientFailed as ClientFailed,
+    ClientProcess as ClientProcess,
+    Message as Message,
+)
 from .objectives import (
     Callables as Callables,
     LeastSquares as LeastSquares,
@@ -19,6 +36,12 @@ from .objectives import (
     NodeFailed as NodeFailed,
     NotConverged as NotConverged,
     Quadratics as Quadratics,
+)
+from .partitions import (
+    split_at_random as split_at_random,
+    split_by_label as split_by_label,
+    split_dirichlet as split_dirichlet,
+    unlikeness as unlikeness,
 )
 from .problem import Copies as Copies, NetworkProblem as NetworkProblem
 from .ready import read_edges as read_edges, ready_graph as ready_graph

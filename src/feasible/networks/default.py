@@ -14,6 +14,10 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "it is primal, needs no rounds, and of the accelerated primal methods it sends the fewest "
         "messages; its page says where others are ahead",
     ),
+    "FederatedProblem": (
+        "fzoos",
+        "it needs a fraction of the queries of finite differences, however these are tuned",
+    ),
     "TokenProblem": (
         "depth-first-tour",
         "on a graph that stays as it is for two tours, using each node once a tour passes every "

@@ -39,12 +39,16 @@ def by_client(name: str, given: Any) -> dict[Hashable, Any]:
     elif isinstance(given, Sequence) and not isinstance(given, (str, bytes)):
         found = dict(enumerate(given))
     else:
-        raise ArgumentTypeError(f"{name}={given!r:.60}: expected a mapping or a sequence of functions")
+        raise ArgumentTypeError(
+            f"{name}={given!r:.60}: expected a mapping or a sequence of functions"
+        )
     if not found:
         raise ArgumentError(f"{name} is empty: expected one client at least")
     for label, one in found.items():
         if not callable(one):
-            raise ArgumentTypeError(f"{name}: that of {label!r} is {one!r:.40}, expected a function")
+            raise ArgumentTypeError(
+                f"{name}: that of {label!r} is {one!r:.40}, expected a function"
+            )
     return found
 
 
@@ -106,7 +110,9 @@ class Box:
             raise BoundsError(f"bounds={bounds!r:.60}: expected (low, high)")
         ends = [floats("bounds", end) for end in bounds]
         if any(end.shape not in ((), (d,)) for end in ends):
-            raise ShapeError(f"bounds have shapes {ends[0].shape}, {ends[1].shape}: expected ({d},)")
+            raise ShapeError(
+                f"bounds have shapes {ends[0].shape}, {ends[1].shape}: expected ({d},)"
+            )
         low, high = (np.broadcast_to(end, (d,)).astype(float) for end in ends)
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
             raise BoundsError("bounds: expected finite ones with low < high in every unknown")

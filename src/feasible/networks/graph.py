@@ -268,7 +268,7 @@ class Network:
                 said = f"lacks node {missing[0]!r}" if missing else f"has {strange[0]!r}, no node"
                 raise ArgumentError(f"{name} {said}: expected an entry for each of {self.n} nodes")
             return [given[label] for label in self.nodes]
-        several = isinstance(given, (Sequence, np.ndarray)) and getattr(given, "ndim", 1)
+        several = isinstance(given, (Sequence, np.ndarray)) and getattr(given, "ndim", 1) != 0
         if not several or isinstance(given, str):
             raise ArgumentTypeError(f"{name}={shown(given)}: expected an entry for each node")
         if self.nodes != tuple(range(self.n)):

@@ -69,7 +69,9 @@ class Message:
 
     def __str__(self) -> str:
         parts = [f"{k} {a.shape}, |{k}| = {np.linalg.norm(a):.6g}" for k, a in self.arrays.items()]
-        return f"round {self.round}, {self.kind}: {'; '.join(parts) or 'nothing'}; {self.size} bytes"
+        return (
+            f"round {self.round}, {self.kind}: {'; '.join(parts) or 'nothing'}; {self.size} bytes"
+        )
 
 
 class Client(Protocol):

@@ -116,7 +116,9 @@ class LocalDescent:
             raise ClientFailed(self.label, self._round, f"its value is {what}: expected a number")
         found = float(number.reshape(()))
         if not np.isfinite(found):
-            raise ClientFailed(self.label, self._round, f"its value is {found}: expected a finite one")
+            raise ClientFailed(
+                self.label, self._round, f"its value is {found}: expected a finite one"
+            )
         return found
 
     def move(self, x: Vector, message: Message) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from ...core.checks import flag, floats, generator, one_of, real, whole
 from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.problem import Method, Problem
 from ..federated import ON_FAILURE, Box, FederatedProblem, by_client, weights_of
-from ..messages import Client, ClientFailed, ClientProcess
+from ..messages import Client, ClientProcess
 from .client import ClientState
 from .server import FederationState, Talk, check, local, play, queries_of, shared
 from .settings import DifferenceSettings, FederatedSettings, FZooSSettings

@@ -201,9 +201,8 @@ def play(settings: FederatedSettings, talk: Talk, state: FederationState) -> lis
     following = np.clip(x - settings.server_lr * (x - talk.mean(moved, "x")), 0.0, 1.0)
     labels, value = list(moved), state.value
     if settings.reject_worse:
-        at = {"x": following}
         found = []
-        for point in ([x] if np.isnan(value) else []) + [following]:
+        for point in (x, following) if np.isnan(value) else (following,):
             answers = talk.ask(
                 state, labels, Message(r, "value", {"x": point.copy()}), {"value": (1,)}, lost
             )

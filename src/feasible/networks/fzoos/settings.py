@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...core.checks import flag, fraction, one_of, real, whole
+from .entries import PAPER
 
 OPTIMIZERS = ("adam", "sgd")
 KERNELS = ("matern", "rbf")
@@ -91,7 +92,9 @@ class FZooSSettings(FederatedSettings):
         whole("local_candidates", self.local_candidates, least=self.local_queries, most=MOST)
         if self.server_queries is not None:
             whole("server_queries", self.server_queries, least=0, most=MOST, note=", or None")
-        whole("server_candidates", self.server_candidates, least=self.server_queries or 1, most=MOST)
+        whole(
+            "server_candidates", self.server_candidates, least=self.server_queries or 1, most=MOST
+        )
         flag("corrected", self.corrected)
         flag("again", self.again)
 
@@ -104,17 +107,7 @@ class FZooSSettings(FederatedSettings):
     @classmethod
     def paper(cls) -> FZooSSettings:
         """The paper's own: 5 of 100 local candidates, 50 of 200 about x_r, 10,000 features."""
-        return cls(**PAPER)
-
-
-PAPER: dict[str, int | bool] = {
-    "features": 10_000,
-    "local_queries": 5,
-    "local_candidates": 100,
-    "server_queries": 50,
-    "server_candidates": 200,
-    "again": True,
-}
+        return replace(cls(), **PAPER)
 
 
 @dataclass(frozen=True)

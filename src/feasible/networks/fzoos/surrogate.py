@@ -1,9 +1,9 @@
 """Gradients of a function from values along a trajectory: the derivative of a Gaussian process.
 
-With k(z, x) = kappa(|z - x| / l), zero mean, unit scale and noise s^2, of values y scaled to [0, 1]:
+With a kernel k of lengthscale l, zero mean, unit scale, noise s^2 and values y scaled to [0, 1]:
 
-    grad mu(z) = (max - min) sum_j a_j grad_z k(z, x_j),      a = (K + s^2 I)^-1 y'
-    trace cov(grad f(z)) = d q_0 - |L^-1 J|_F^2,              J_j = grad_z k(z, x_j), L L' = K + s^2 I
+    grad mu(z) = (max - min) sum_j a_j grad_z k(z, x_j),   a = (K + s^2 I)^-1 y
+    trace cov(grad f(z)) = d q_0 - |L^-1 J|_F^2,   J_j = grad_z k(z, x_j),  L L' = K + s^2 I
 
     Matern-5/2: grad_z k = -5 / (3 l^2) (1 + sqrt(5) r / l) exp(-sqrt(5) r / l) (z - x_j),
                 q_0 = 5 / (3 l^2);   RBF: grad_z k = -(z - x_j) / l^2 k,  q_0 = 1 / l^2
