@@ -197,11 +197,11 @@ def exchange(
     answers: dict[Hashable, Message] = {}
     failures: dict[Hashable, ClientFailed] = {}
 
-    def tried(label: Hashable, call: Callable[[], Message | None]) -> None:
+    def tried(label: Hashable, call: Callable[[], Message | None], answers_it: bool = True) -> None:
         message = messages[label]
         try:
             found = call()
-            if found is not None:
+            if answers_it:
                 answers[label] = _valid(found, label, message.round, shapes)
         except StopRun:
             raise
@@ -215,7 +215,7 @@ def exchange(
     for label, message in messages.items():
         one = clients[label]
         if isinstance(one, ClientProcess):
-            tried(label, lambda one=one, message=message: one.send(message))  # type: ignore[misc]
+            tried(label, lambda one=one, message=message: one.send(message), False)  # type: ignore[misc]
     for label, message in messages.items():
         one = clients[label]
         if label in failures:

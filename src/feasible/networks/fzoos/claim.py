@@ -54,8 +54,8 @@ def reached(method: FederatedMethod, unlike: float, scale: str, seed: int) -> li
     """
     problem = federated_quadratic(D[scale], unlike=unlike, seed=seed)
     best = float(problem.best_known or 0.0)
-    long = isinstance(method, FederatedDifferences) or not method.corrected  # type: ignore[attr-defined]
-    rounds = ROUNDS[scale] if long else max(ROUNDS[scale] // 2, 1)
+    share = 1.0 if isinstance(method, FederatedDifferences) else 0.5
+    rounds = max(int(share * ROUNDS[scale]), 1)
     found = method.minimize(
         problem.clients,
         problem.x0,
@@ -109,7 +109,7 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
             wide[f"{name}, mu = {mu:g}"] = FederatedDifferences(q=5, mu=mu, correction=kind)  # type: ignore[assignment]
     few = tuple(seeds)[:1] if scale == "smoke" else tuple(seeds)
     return [
-        Experiment("attacks", attacks, raced, budget, few[:2]),
+        Experiment("attacks", attacks, raced, budget, few[:1]),
         Experiment("precision", [federated_metric()], wide, budget, few),
     ]
 
