@@ -10,6 +10,12 @@ from calling import Calls
 
 from feasible import networks
 
+
+def bowl(x: np.ndarray) -> float:
+    """The sum of squares."""
+    return float(x @ x)
+
+
 PAIR = nx.path_graph(2)
 
 
@@ -88,6 +94,55 @@ CALLS: Calls = {
             "case": "i",
             "b": 0.9,
         },
+    ),
+    "FederatedProblem": lambda: (
+        networks.FederatedProblem,
+        {
+            "clients": [bowl, bowl],
+            "x0": [0.5],
+            "bounds": (0.0, 1.0),
+            "weights": [0.5, 0.5],
+            "truth": None,
+            "on_failure": "raise",
+            "least_clients": 1,
+            "name": "two",
+        },
+    ),
+    "FederatedDifferences.minimize": lambda: (
+        networks.FederatedDifferences(q=1, local_steps=1).minimize,
+        {
+            "clients": [bowl, bowl],
+            "x0": [0.5],
+            "rounds": 1,
+            "max_queries": 100,
+            "bounds": (0.0, 1.0),
+            "weights": None,
+            "seed": 0,
+            "evaluate": None,
+            "processes": False,
+            "deadline": 1.0,
+            "on_failure": "raise",
+            "least_clients": 1,
+        },
+    ),
+    "federated_quadratic": lambda: (
+        networks.federated_quadratic,
+        {"d": 2, "clients": 2, "unlike": 0.5, "seed": 0},
+    ),
+    "federated_attack": lambda: (networks.federated_attack, {"image": 0}),
+    "federated_metric": lambda: (networks.federated_metric, {}),
+    "split_at_random": lambda: (networks.split_at_random, {"n": 4, "clients": 2, "seed": 0}),
+    "split_by_label": lambda: (
+        networks.split_by_label,
+        {"labels": [0, 0, 1, 1], "clients": 2, "share": 0.5, "seed": 0},
+    ),
+    "split_dirichlet": lambda: (
+        networks.split_dirichlet,
+        {"labels": [0, 0, 1, 1], "clients": 2, "alpha": 1.0, "least": 0, "seed": 0},
+    ),
+    "unlikeness": lambda: (
+        networks.unlikeness,
+        {"labels": [0, 1], "parts": [np.array([0]), np.array([1])]},
     ),
     "occupation_covariance": lambda: (
         networks.occupation_covariance,

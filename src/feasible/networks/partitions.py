@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.annotations import checked
-from ..core.checks import fraction, generator, numbers, real, whole
+from ..core.checks import fraction, generator, naming, numbers, real, whole
 from ..core.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
@@ -168,10 +168,17 @@ def unlikeness(labels: Any, parts: Parts) -> float:
         0.5
     """
     classes, row_class = _classes(labels)
+    with naming("parts"):
+        rows = [np.asarray(part) for part in parts]
+        if any(part.ndim != 1 or (part.size and part.dtype.kind not in "iu") for part in rows):
+            raise ArgumentError("parts: expected a list of arrays of whole numbers")
+        for part in rows:
+            if part.size and not (part.min() >= 0 and part.max() < len(row_class)):
+                raise ArgumentError(f"parts: expected rows from 0 to {len(row_class) - 1}")
     whole_law = np.bincount(row_class, minlength=len(classes)) / len(row_class)
     found = [
         np.abs(np.bincount(row_class[part], minlength=len(classes)) / len(part) - whole_law).sum()
-        for part in parts
+        for part in rows
         if len(part)
     ]
-    return float(np.mean(found)) / 2
+    return float(np.mean(found)) / 2 if found else 0.0

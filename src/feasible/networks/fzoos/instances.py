@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import real, whole
 from ..federated import FederatedProblem
 from ..partitions import split_by_label
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Vector = Float[np.ndarray, " d"]
     Net = list[tuple[np.ndarray, np.ndarray]]
 
+MOST = 100_000
 IMAGES = 20
 """Images that an attack is tried on."""
 CLIENTS, SHARE = 5, 0.5
@@ -26,6 +28,7 @@ REACH, SHIFT = 0.3, 0.2
 """How far an attack changes a pixel, in units of its range, and the metric's weights."""
 
 
+@checked
 def federated_quadratic(
     d: int = 30, clients: int = 5, unlike: float = 5.0, seed: int = 0
 ) -> FederatedProblem:
@@ -41,7 +44,7 @@ def federated_quadratic(
         unlike: C.
         seed: Of the coefficients and the start.
     """
-    d, n = whole("d", d, least=1), whole("clients", clients, least=1)
+    d, n = whole("d", d, least=1, most=MOST), whole("clients", clients, least=1, most=MOST)
     unlike = real("unlike", unlike, least=0)
     rng = np.random.default_rng(seed)
     square, linear = (
@@ -119,6 +122,7 @@ def classifiers(seed: int) -> list[Net]:
     ]
 
 
+@checked
 def federated_attack(image: int = 0, seed: int = 0) -> FederatedProblem:
     """Change an image of a digit so that five unlike classifiers miss it on average.
 
@@ -153,6 +157,7 @@ def federated_attack(image: int = 0, seed: int = 0) -> FederatedProblem:
     return FederatedProblem([function(net) for net in nets], np.full(64, 0.5), name=name)
 
 
+@checked
 def federated_metric(seed: int = 0) -> FederatedProblem:
     """Raise the macro-precision of a digit classifier on five unlike clients' data.
 
