@@ -13,6 +13,11 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "parl",
         "its gradient through the agent's best answer is exact, at the cost of about two solves",
     ),
+    "SequenceDesign": (
+        "bib",
+        "it proposes as many different designs as are asked for, between what the data predict to "
+        "be best and what would predict the data",
+    ),
     "RewardFromPreferences": (
         "preferences-on-policy",
         "the first term of PARL's gradient made rewards learnt from comparisons no better here, "

@@ -1,0 +1,365 @@
+"""What sequences are designed by otherwise: rankings, random search, mutants, ascent on a proxy.
+
+References:
+    Trabucco, Kumar, Geng, Levine, "Conservative objective models for effective offline model-based
+    optimization" (COMs), ICML 2021.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from ...core.budget import Resource, spend
+from ...core.checks import flag, one_of, real, whole
+from ...core.problem import Method, Problem
+from .adaptive import BASE, AdaptiveEta
+from .bib import first_logits, letters_of
+from .features import straight_through
+from .letters import decode, every, keys, new_designs, one_hot
+from .models import CNN_BATCH, CNN_LR, Convolutions, Offline
+from .problem import Designs, SequenceDesign
+from .ridge import head
+from .settings import BIBSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Resource("predictions", "sequences whose score a fitted model predicted")
+EVERY = 100_000
+"""Spaces of at most so many sequences are ranked as a whole."""
+
+
+def fitted(problem: SequenceDesign) -> Offline:
+    """Return the features and the forward head, at the usual settings."""
+    return problem.offline(BIBSettings())
+
+
+def one_hot_head(problem: SequenceDesign, beta: float) -> Float[np.ndarray, "L A"]:
+    """Return the weight of each letter at each place, by ridge regression."""
+    x = torch.as_tensor(one_hot(problem.codes, problem.letters)).flatten(1)
+    y = torch.as_tensor((problem.scores - problem.scores.mean()) / problem.scores.std())
+    return head(x - x.mean(dim=0), y, beta).numpy().reshape(-1, problem.letters)
+
+
+@dataclass(slots=True)
+class Candidates:
+    """Where a search stands.
+
+    Attributes:
+        rng: Where draws come from.
+        codes: (k, L) the new designs so far, best predicted first.
+        predicted: (k,) by whatever model there is; 0 without one.
+        k: Steps so far.
+        why: Why it is over; empty where it is not.
+    """
+
+    rng: np.random.Generator
+    codes: Int[np.ndarray, "k L"]
+    predicted: Float[np.ndarray, " k"]
+    k: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Search(Method):
+    """What proposes candidates and keeps the best predicted; a step is a batch of them."""
+
+    solves: ClassVar[type[Problem]] = SequenceDesign
+
+    def init(self, problem: SequenceDesign, rng: np.random.Generator) -> Candidates:
+        """Have nothing yet."""
+        return Candidates(rng, problem.codes[:0], np.zeros(0))
+
+    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
+        """Return candidates of this step; set why where they are the last."""
+        raise TypeError(f"{type(self).__name__} does not define propose(problem, state)")
+
+    def predict(
+        self, problem: SequenceDesign, codes: Int[np.ndarray, "m L"]
+    ) -> Float[np.ndarray, " m"]:
+        """Return a predicted score of each."""
+        return np.zeros(len(codes))
+
+    def step(self, problem: SequenceDesign, state: Candidates) -> Candidates:
+        """Propose, predict, and keep the best that are new."""
+        assert problem.rules is not None
+        codes = self.propose(problem, state)
+        predicted = self.predict(problem, codes)
+        codes = np.concatenate([state.codes, codes])
+        predicted = np.concatenate([state.predicted, predicted])
+        order = np.argsort(-predicted, kind="stable")
+        # the best few are enough: what is known, twice there or against the rules is a part of them
+        taken, n = set(keys(problem.codes)), problem.n_designs
+        kept, some = problem.codes[:0], 8 * n
+        for begin in range(0, len(order), some):
+            rows = codes[order[begin : begin + some]]
+            fresh = new_designs(rows, taken, problem.rules, problem.codes, problem.alphabet)
+            kept = np.concatenate([kept, fresh])
+            if len(kept) >= n:
+                break
+        state.codes = kept[:n]
+        state.predicted = self.predict(problem, state.codes)
+        state.k += 1
+        return state
+
+    def answer(self, problem: SequenceDesign, state: Candidates) -> Designs:
+        """The best predicted so far."""
+        return Designs(decode(state.codes, problem.alphabet), state.predicted.copy())
+
+    def done(self, problem: SequenceDesign, state: Candidates) -> str | None:
+        """When nothing is left to propose."""
+        return state.why or None
+
+
+@dataclass(frozen=True)
+class RandomSequences(Search):
+    """Uniform random sequences: the first that are new."""
+
+    name: ClassVar[str] = "random-sequences"
+
+    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
+        """As many as are asked for."""
+        shape = problem.n_designs, problem.codes.shape[1]
+        return state.rng.integers(0, problem.letters, shape)
+
+    def step(self, problem: SequenceDesign, state: Candidates) -> Candidates:
+        """Draw once more."""
+        Search.step(self, problem, state)
+        if len(state.codes) == problem.n_designs:
+            state.why = f"{problem.n_designs} random sequences"
+        return state
+
+
+@dataclass(frozen=True)
+class Ranking(Search):
+    """The best of all sequences by a model, or, of spaces that are too large, of mutants of the
+    best so far.
+
+    Attributes:
+        model: "one-hot": ridge regression on letters by place; "head": the forward head on the
+            problem's features.
+        beta: Of the ridge regression on letters.
+        batch: Mutants of a step.
+        mutations: Largest number of letters that a mutant changes.
+    """
+
+    name: ClassVar[str] = "one-hot-ranking"
+
+    model: str = "one-hot"
+    beta: float = 1e-3
+    batch: int = 2000
+    mutations: int = 3
+
+    def __post_init__(self) -> None:
+        one_of("model", self.model, ("one-hot", "head"))
+        real("beta", self.beta, above=0)
+        whole("batch", self.batch, least=1, most=10**7)
+        whole("mutations", self.mutations, least=1, most=10**4)
+
+    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
+        """All sequences at once, or mutants."""
+        length = problem.codes.shape[1]
+        if problem.letters**length <= EVERY:
+            state.why = f"all {problem.letters**length} sequences are ranked"
+            return every(length, problem.letters)
+        top = np.argsort(-problem.scores, kind="stable")[: problem.n_designs]
+        parents = np.concatenate([state.codes, problem.codes[top]])
+        return mutants(parents, problem.letters, self.batch, self.mutations, state.rng)
+
+    def predict(
+        self, problem: SequenceDesign, codes: Int[np.ndarray, "m L"]
+    ) -> Float[np.ndarray, " m"]:
+        """Return scores by the chosen model."""
+        spend(predictions=len(codes))
+        if self.model == "head":
+            return fitted(problem).predict(codes, problem.letters)
+        key = ("one-hot", self.beta)
+        weights = problem.cached(key, lambda: one_hot_head(problem, self.beta))
+        return weights[np.arange(codes.shape[1]), codes].sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Mutants(Ranking):
+    """Mutants of the best known sequences, ranked by the forward head, in one generation."""
+
+    name: ClassVar[str] = "ranked-mutants"
+
+    model: str = "head"
+
+    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
+        """Mutants of the starts."""
+        top = np.argsort(-problem.scores, kind="stable")[: problem.n_designs]
+        parents = problem.codes[top]
+        return mutants(parents, problem.letters, self.batch, self.mutations, state.rng)
+
+
+@dataclass(frozen=True)
+class Genetic(Ranking):
+    """A genetic search on the forward head: the best so far are crossed and mutated."""
+
+    name: ClassVar[str] = "genetic-sequences"
+
+    model: str = "head"
+    batch: int = 500
+
+    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
+        """Children of two parents, mutated."""
+        top = np.argsort(-problem.scores, kind="stable")[: problem.n_designs]
+        parents = state.codes if len(state.codes) else problem.codes[top]
+        pair = parents[state.rng.integers(0, len(parents), (2, self.batch))]
+        side = state.rng.random(pair.shape[1:]) < 0.5
+        children = np.where(side, pair[0], pair[1])
+        return mutants(children, problem.letters, self.batch, self.mutations, state.rng)
+
+
+def mutants(
+    parents: Int[np.ndarray, "n L"],
+    letters: int,
+    count: int,
+    most: int,
+    rng: np.random.Generator,
+) -> Int[np.ndarray, "m L"]:
+    """Return parents with one to `most` letters drawn anew."""
+    codes = parents[rng.integers(0, len(parents), count)].copy()
+    changes = rng.integers(1, most + 1, count)
+    for i in range(most):
+        rows = np.flatnonzero(changes > i)
+        codes[rows, rng.integers(0, codes.shape[1], len(rows))] = rng.integers(
+            0, letters, len(rows)
+        )
+    return codes
+
+
+# -- ascent on a proxy -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class AscentState:
+    """Where an ascent stands.
+
+    Attributes:
+        X: (n, L, A) logits.
+        path: (t, n, L) what each read before each step.
+        t: Steps so far.
+    """
+
+    X: Tensor
+    path: Int[np.ndarray, "t n L"]
+    t: int = 0
+
+
+@dataclass(frozen=True)
+class ProxyAscent(Method):
+    """Gradient ascent on a convolutional network, from the best known sequences.
+
+    Attributes:
+        steps: Of ascent.
+        lr: Step, along the gradient over its norm.
+        adaptive_lr: Whether the step follows five other networks (`AdaptiveEta`).
+        conservative: Weight of COMs' penalty on what the ascent finds while training; 0: none.
+        train_steps: Of the network's training.
+        seed: Of the network.
+    """
+
+    solves: ClassVar[type[Problem]] = SequenceDesign
+    name: ClassVar[str] = "cnn-ascent"
+
+    steps: int = 100
+    lr: float = BASE
+    adaptive_lr: bool = False
+    conservative: float = 0.0
+    train_steps: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("steps", self.steps, least=1, most=10**7)
+        real("lr", self.lr, above=0)
+        flag("adaptive_lr", self.adaptive_lr)
+        real("conservative", self.conservative, least=0)
+        whole("train_steps", self.train_steps, least=1, most=10**7)
+        whole("seed", self.seed, least=0, most=2**63 - 1)
+
+    def proxy(self, problem: SequenceDesign) -> Convolutions:
+        """Return the network, trained once for these settings."""
+        key = ("proxy", self.conservative, self.train_steps, self.seed)
+        return problem.cached(key, lambda: self._trained(problem))
+
+    def _trained(self, problem: SequenceDesign) -> Convolutions:
+        """Train the network; COMs: its mean on adversarial designs less that on data is a cost."""
+        offline = fitted(problem)
+        x = torch.as_tensor(one_hot(offline.codes, problem.letters)).float()
+        y = offline.y.float()
+        net = Convolutions(problem.letters, x.shape[1], self.seed)
+        if not self.conservative:
+            return net.fit(x, y, self.seed, self.train_steps)
+        optimizer = torch.optim.Adam(net.parameters(), lr=CNN_LR, weight_decay=1e-4)
+        rng = np.random.default_rng(self.seed)
+        for _ in range(self.train_steps):
+            rows = torch.as_tensor(rng.integers(0, len(x), min(CNN_BATCH, len(x))))
+            found = x[rows]
+            for _ in range(3):
+                leaf = found.detach().requires_grad_()
+                (slope,) = torch.autograd.grad(net(leaf).sum(), leaf)
+                found = leaf.detach() + slope / (slope.flatten(1).norm(dim=1) + 1e-8)[:, None, None]
+            gap = net(found).mean() - net(x[rows]).mean()
+            loss = mse_loss(net(x[rows]), y[rows]) + self.conservative * gap
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return net.requires_grad_(False)
+
+    def init(self, problem: SequenceDesign, rng: np.random.Generator) -> AscentState:
+        """Train the network, and stand at the best sequences."""
+        self.proxy(problem)
+        if self.adaptive_lr:
+            problem.auxiliary(BIBSettings())
+        starts = fitted(problem).codes[: problem.n_designs]
+        X = first_logits(starts, problem.letters, 0.01, rng)
+        return AscentState(X, np.zeros((0, *starts.shape), dtype=np.int16))
+
+    def step(self, problem: SequenceDesign, state: AscentState) -> AscentState:
+        """Move all designs up the network."""
+        spend(gradients=len(state.X))
+        state.path = np.concatenate([state.path, letters_of(state.X)[None]])
+        leaf = state.X.detach().requires_grad_()
+        value = self.proxy(problem)(straight_through(torch.softmax(leaf, dim=2)))
+        (slope,) = torch.autograd.grad(value.sum(), leaf)
+        direction = slope / (slope.flatten(1).norm(dim=1) + 1e-8)[:, None, None]
+        eta = torch.full((len(leaf),), self.lr)
+        if self.adaptive_lr:
+            aux, std = problem.auxiliary(BIBSettings()), fitted(problem).std
+
+            def score(X: Tensor) -> Tensor:
+                x = straight_through(torch.softmax(X, dim=2))
+                return aux.each(x, x.flatten(1).double()).mean(dim=1) * std
+
+            eta = AdaptiveEta(score, self.lr)(state.X, direction).float()
+        state.X, state.t = state.X + eta[:, None, None] * direction, state.t + 1
+        return state
+
+    def answer(self, problem: SequenceDesign, state: AscentState) -> Designs:
+        """What is new, latest first of each design, ranked by the network."""
+        assert problem.rules is not None
+        taken, n = set(keys(problem.codes)), problem.n_designs
+        kept = problem.codes[:0]
+        for codes in [letters_of(state.X), *state.path[::-1]]:
+            rows = codes.astype(np.int64)
+            fresh = new_designs(rows, taken, problem.rules, problem.codes, problem.alphabet)
+            kept = np.concatenate([kept, fresh])
+            if len(kept) >= n:
+                break
+        offline, net = fitted(problem), self.proxy(problem)
+        x = torch.as_tensor(one_hot(kept[:n], problem.letters)).float()
+        predicted = net(x).numpy() * offline.std + offline.mean if len(kept) else np.zeros(0)
+        order = np.argsort(-predicted, kind="stable")
+        return Designs(decode(kept[:n][order], problem.alphabet), predicted[order].astype(float))
+
+    def done(self, problem: SequenceDesign, state: AscentState) -> str | None:
+        """After its steps."""
+        return f"{self.steps} steps" if state.t >= self.steps else None
