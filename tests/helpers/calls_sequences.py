@@ -35,7 +35,85 @@ def designed(**given: Any) -> bilevel.APARLResult:
     return bilevel.APARL(**given).run(nu)
 
 
+KNOWN = ["AC", "CA", "AA", "CC", "GT", "TG", "GG"]
+SCORES = [1.0, 2.0, 0.5, 3.0, 0.1, 0.2, 0.3]
+
+
+def proposed(**given: Any) -> bilevel.Proposed:
+    """What a designer proposes in few steps."""
+    data = {name: given.pop(name) for name in ("sequences", "scores")}
+    return bilevel.BIBDesigner(**given).fit(**data).propose(given["n_designs"])
+
+
+def trained(**given: Any) -> bilevel.SequenceLM:
+    """A language model after few steps."""
+    data = {name: given.pop(name) for name in ("corpus", "steps", "batch", "lr")}
+    return bilevel.SequenceLM(**given).pretrain(**data)
+
+
 CALLS: Calls = {
+    "BIBDesigner": lambda: (
+        proposed,
+        {
+            "sequences": KNOWN,
+            "scores": SCORES,
+            "features": None,
+            "alphabet": "ACGT",
+            "n_designs": 2,
+            "rules": None,
+            "seed": 0,
+            "mode": "bib",
+            "steps": 2,
+            "lr": 0.1,
+            "target": 10.0,
+            "beta": 1e-6,
+            "gamma": 0.5,
+            "gamma_lr": 0.1,
+            "adaptive_lr": True,
+            "eta_rate": 0.01,
+            "eta_bounds": (1e-4, 0.5),
+            "aux": "heads",
+            "rounds": 1,
+            "noise": 0.01,
+        },
+    ),
+    "SequenceLM": lambda: (
+        trained,
+        {
+            "corpus": ["ACGT", "TGCA"],
+            "steps": 1,
+            "batch": 2,
+            "lr": 1e-3,
+            "alphabet": "ACGT",
+            "width": 4,
+            "layers": 1,
+            "kernel": 3,
+            "seed": 0,
+        },
+    ),
+    "KmerFeatures": lambda: (bilevel.KmerFeatures, {"letters": 4, "length": 5, "k": 2}),
+    "AdaptiveEta": lambda: (
+        bilevel.AdaptiveEta,
+        {"aux": first, "base": 0.1, "rate": 0.01, "bounds": (1e-4, 0.5)},
+    ),
+    "SequenceRules": lambda: (
+        bilevel.SequenceRules,
+        {"fixed": {0: "A"}, "forbidden": ["GG"], "gc": (0.1, 0.9), "most_changes": 2},
+    ),
+    "SequenceDesign": lambda: (
+        bilevel.SequenceDesign,
+        {
+            "sequences": KNOWN,
+            "scores": SCORES,
+            "alphabet": "ACGT",
+            "truth": len,
+            "scale": (0.0, 3.0),
+            "features": None,
+            "rules": None,
+            "n_designs": 2,
+            "name": "n",
+        },
+    ),
     "TabularSoftMDP": lambda: (
         bilevel.TabularSoftMDP,
         {**WORLD, "horizon": 2, "tau": 0.5, "gamma": 0.9},

@@ -1,3 +1,13 @@
+from .bidirectional_sequence_design import (
+    AdaptiveEta as AdaptiveEta,
+    BIBDesigner as BIBDesigner,
+    Designs as Designs,
+    KmerFeatures as KmerFeatures,
+    Proposed as Proposed,
+    SequenceDesign as SequenceDesign,
+    SequenceLM as SequenceLM,
+    SequenceRules as SequenceRules,
+)
 from .levels import Equal as Equal
 from .parl import (
     APARL as APARL,

@@ -55,7 +55,7 @@ class AdaptiveEta:
         if not callable(aux):
             raise ArgumentTypeError(f"aux={aux!r:.60}: expected a function of designs")
         self.aux = aux
-        self.base, self.rate = real("base", base, above=0), real("rate", rate, least=0)
+        self.base, self.rate = real("base", base, above=0, most=1e6), real("rate", rate, least=0)
         self.bounds = checked_bounds(bounds)
 
     def __call__(self, x: Float[Tensor, "n ..."], direction: Tensor) -> Float[Tensor, " n"]:
@@ -65,15 +65,16 @@ class AdaptiveEta:
         return adapted(slope, direction, self.base, self.rate, self.bounds)
 
 
-def checked_bounds(bounds: Any) -> tuple[float, float]:
-    """Return bounds of a step size. Raises ArgumentError."""
+def checked_bounds(bounds: Any, name: str = "bounds") -> tuple[float, float]:
+    """Return bounds of a step size. Raises ArgumentError, ArgumentTypeError."""
     try:
         low, high = bounds
     except (TypeError, ValueError):
-        raise ArgumentTypeError(f"bounds={bounds!r:.60}: expected (low, high)") from None
-    if real("bounds", low, above=0) > real("bounds", high, above=0):
-        raise ArgumentError(f"bounds={bounds!r:.60}: they cross")
-    return float(low), float(high)
+        raise ArgumentTypeError(f"{name}={bounds!r:.60}: expected (low, high)") from None
+    least, most = (real(name, end, above=0, most=1e6) for end in (low, high))
+    if least > most:
+        raise ArgumentError(f"{name}={bounds!r:.60}: they cross")
+    return least, most
 
 
 def adapted(

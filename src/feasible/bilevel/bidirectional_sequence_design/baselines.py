@@ -158,7 +158,7 @@ class Ranking(Search):
 
     def __post_init__(self) -> None:
         one_of("model", self.model, ("one-hot", "head"))
-        real("beta", self.beta, above=0)
+        real("beta", self.beta, above=0, most=1e6)
         whole("batch", self.batch, least=1, most=10**7)
         whole("mutations", self.mutations, least=1, most=10**4)
 
@@ -279,9 +279,9 @@ class ProxyAscent(Method):
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, least=1, most=10**7)
-        real("lr", self.lr, above=0)
+        real("lr", self.lr, above=0, most=1e6)
         flag("adaptive_lr", self.adaptive_lr)
-        real("conservative", self.conservative, least=0)
+        real("conservative", self.conservative, least=0, most=1e6)
         whole("train_steps", self.train_steps, least=1, most=10**7)
         whole("seed", self.seed, least=0, most=2**63 - 1)
 

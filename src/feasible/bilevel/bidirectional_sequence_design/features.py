@@ -107,8 +107,8 @@ class SequenceLM(nn.Module):
         """
         whole("steps", steps, least=0, most=10**7)
         whole("batch", batch, least=1, most=10**6)
-        real("lr", lr, above=0)
-        codes = torch.as_tensor(encode(corpus, self.alphabet))
+        real("lr", lr, above=0, most=1e6)
+        codes = torch.as_tensor(encode(corpus, self.alphabet, "corpus"))
         letters = len(self.alphabet)
         rng = np.random.default_rng(whole("seed", seed, least=0))
         optimizer = torch.optim.Adam(self.parameters(), lr=lr)
@@ -137,7 +137,8 @@ class KmerFeatures(nn.Module):
 
     def __init__(self, letters: int, length: int, k: int = 3):
         super().__init__()
-        self.letters, self.length = letters, length
+        self.letters = whole("letters", letters, least=2, most=10**4)
+        self.length = whole("length", length, least=1, most=10**6)
         self.k = whole("k", k, least=1, most=length)
         if letters**k > 100_000:
             raise ArgumentError(f"k={k}: {letters}^{k} k-mers, expected at most 100000")

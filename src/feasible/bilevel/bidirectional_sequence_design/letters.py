@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import whole
+from ...core.checks import floats, naming, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ def alphabet_of(alphabet: Any) -> str:
     return alphabet
 
 
-def encode(sequences: Any, alphabet: str) -> Int[np.ndarray, "n L"]:
+def encode(sequences: Any, alphabet: str, name: str = "sequences") -> Int[np.ndarray, "n L"]:
     """Return sequences as numbers of letters.
 
     Args:
         sequences: Texts of equal length.
         alphabet: Its letters, in their order.
+        name: What an error calls them.
 
     Raises:
         ArgumentTypeError: They are no texts.
@@ -44,16 +45,16 @@ def encode(sequences: Any, alphabet: str) -> Int[np.ndarray, "n L"]:
         [[0, 1, 2], [3, 3, 3]]
     """
     if isinstance(sequences, str) or not isinstance(sequences, (Sequence, np.ndarray)):
-        raise ArgumentTypeError(f"sequences={sequences!r:.60}: expected a list of texts")
-    texts = list(sequences)
+        raise ArgumentTypeError(f"{name}={sequences!r:.60}: expected a list of texts")
+    texts = list(np.atleast_1d(sequences)) if isinstance(sequences, np.ndarray) else list(sequences)
     if not texts:
-        raise ShapeError("sequences: expected at least one")
+        raise ShapeError(f"{name}: expected at least one")
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ArgumentTypeError(f"sequences: number {i} is {text!r:.40}, expected a text")
+            raise ArgumentTypeError(f"{name}: number {i} is {text!r:.40}, expected a text")
         if len(text) != len(texts[0]) or not text:
             raise ShapeError(
-                f"sequences: number {i} has {len(text)} letters, the first has {len(texts[0])}; "
+                f"{name}: number {i} has {len(text)} letters, the first has {len(texts[0])}; "
                 "expected equal lengths >= 1"
             )
     table = np.full(0x110000, -1, dtype=np.int16)
@@ -63,7 +64,7 @@ def encode(sequences: Any, alphabet: str) -> Int[np.ndarray, "n L"]:
     if found.min() < 0:
         row, column = np.argwhere(found < 0)[0].tolist()
         raise ArgumentError(
-            f"sequences: number {row} has '{texts[row][column]}' at place {column}: expected "
+            f"{name}: number {row} has '{texts[row][column]}' at place {column}: expected "
             f"letters of {alphabet}"
         )
     return found
@@ -119,12 +120,14 @@ class SequenceRules:
             whole("fixed", place, least=0)
             if not isinstance(letter, str) or len(letter) != 1:
                 raise ArgumentError(f"fixed: place {place} has {letter!r:.40}, expected a letter")
-        if isinstance(self.forbidden, str) or not all(
-            isinstance(m, str) and m for m in self.forbidden
-        ):
-            raise ArgumentError(f"forbidden={self.forbidden!r:.60}: expected a list of texts")
-        if self.gc is not None and not 0 <= self.gc[0] <= self.gc[1] <= 1:
-            raise ArgumentError(f"gc={self.gc!r:.60}: expected (low, high) in [0, 1]")
+        with naming("forbidden"):
+            texts = [m for m in self.forbidden if isinstance(m, str) and m]
+            if isinstance(self.forbidden, str) or len(texts) < len(self.forbidden):
+                raise ArgumentError(f"forbidden={self.forbidden!r:.60}: expected a list of texts")
+        if self.gc is not None:
+            shares = floats("gc", self.gc).tolist()
+            if np.shape(shares) != (2,) or not 0 <= shares[0] <= shares[1] <= 1:
+                raise ArgumentError(f"gc={self.gc!r:.60}: expected (low, high) in [0, 1]")
         if self.most_changes is not None:
             whole("most_changes", self.most_changes, least=1, note=", or None")
 

@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from ...core.cached import Cached
-from ...core.checks import real, whole
+from ...core.checks import floats, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, TableError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
@@ -103,8 +103,8 @@ class SequenceDesign(Cached, Problem):
         self.rules.fit(self.codes.shape[1], self.alphabet)
         if self.scale is None:
             self.scale = float(self.scores.min()), float(self.scores.max())
-        low, high = self.scale
-        if not real("scale", low) < real("scale", high):
+        ends = floats("scale", self.scale)
+        if ends.shape != (2,) or not np.isfinite(ends).all() or not ends[0] < ends[1]:
             raise ArgumentError(f"scale={self.scale!r:.60}: expected (low, high), low < high")
         predicted = "predicted " * (self.truth is None)
         self.objective_title = f"{predicted}median score"  # type: ignore[misc]

@@ -50,17 +50,17 @@ class BIBSettings:
     def __post_init__(self) -> None:
         one_of("mode", self.mode, MODES)
         whole("steps", self.steps, least=1, most=10**7)
-        real("lr", self.lr, above=0)
-        real("target", self.target, above=0)
-        real("beta", self.beta, above=0)
+        real("lr", self.lr, above=0, most=1e6)
+        real("target", self.target, above=0, most=1e6)
+        real("beta", self.beta, above=0, most=1e6)
         fraction("gamma", self.gamma)
-        real("gamma_lr", self.gamma_lr, above=0)
+        real("gamma_lr", self.gamma_lr, above=0, most=1e6)
         flag("adaptive_lr", self.adaptive_lr)
-        real("eta_rate", self.eta_rate, least=0)
-        checked_bounds(self.eta_bounds)
+        real("eta_rate", self.eta_rate, least=0, most=1e6)
+        checked_bounds(self.eta_bounds, "eta_bounds")
         one_of("aux", self.aux, AUXILIARIES)
         whole("rounds", self.rounds, least=1, most=10**6)
-        real("noise", self.noise, least=0)
+        real("noise", self.noise, least=0, most=1e6)
 
     @property
     def first_gamma(self) -> float:

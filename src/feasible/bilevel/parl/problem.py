@@ -204,9 +204,10 @@ class RewardFromPreferences(Cached, Problem):
         real("penalty", self.penalty, above=0)
         for kind, count in (("state", self.lower.states), ("action", self.lower.actions)):
             given = getattr(self, f"{kind}_names")
-            names = [f"{kind[0]}{i}" for i in range(count)] if given is None else list(given)
+            with naming(f"{kind}_names"):
+                names = [f"{kind[0]}{i}" for i in range(count)] if given is None else [*given]
             plain = all(isinstance(n, str) and n and not set(n) & set(",:\n") for n in names)
-            if len(names) != count or len(set(names)) != count or not plain:
+            if not plain or len(names) != count or len(set(names)) != count:
                 raise ArgumentError(
                     f"{kind}_names={given!r:.60}: expected {count} different texts without commas "
                     "and colons"
