@@ -45,6 +45,8 @@ NAMES = (
     "autolrs",
     "lion_k",
     "graphs",
+    "walks",
+    "federated",
 )
 
 

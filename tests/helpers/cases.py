@@ -71,6 +71,9 @@ OWN = {
     "castle-notears": ({"max_iter": 2}, 5),
     "castle-notears-networks": ({"max_iter": 1}, 5),
     "castle-golem": ({"steps": 50}, 5),
+    **dict.fromkeys(
+        ("fedzo", "fedprox", "scaffold-1", "scaffold-2"), ({"q": 3, "local_steps": 2}, 400)
+    ),
 }
 """Settings and budgets of single methods."""
 
