@@ -63,6 +63,8 @@ PAGES = [
     "docs/programs/notears-topo.md",
     "docs/programs/sor-bandit.md",
     "docs/programs/vr-halpern.md",
+    "docs/networks/sa-srrw.md",
+    "docs/networks/fzoos.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",
