@@ -91,9 +91,7 @@ def run() -> list[Figure]:
     what = f"an adjacency of {adjacency.nnz // 2} edges read and checked"
     large = SelfRepellentWalk(adjacency, seed=0)
     took = time.process_time() - start
-    figures.append(
-        Figure(what, took, None, "s")
-    )
+    figures.append(Figure(what, took, None, "s"))
     took = median(lambda: large.rows(HOPS), 3)
     figures.append(Figure("hops on it", HOPS / took, None, "a second"))
     write("walks", figures)
