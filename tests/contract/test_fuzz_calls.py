@@ -113,6 +113,7 @@ RESULTS = {
     "Message",
     "OBSSettings",
     "NodeFailed",
+    "NodeLost",
     "NotConverged",
     "ObservedFront",
     "PFN",

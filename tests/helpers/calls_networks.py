@@ -93,6 +93,12 @@ CALLS: Calls = {
             "batch": 0,
             "conditions": None,
             "seed": 0,
+            "engine": "simulate",
+            "workers": 2,
+            "deadline": 5.0,
+            "live": False,
+            "pace": 20.0,
+            "since": None,
         },
     ),
     "Network.of": lambda: (

@@ -43,6 +43,7 @@ from .partitions import (
     split_dirichlet as split_dirichlet,
     unlikeness as unlikeness,
 )
+from .parts import NodeLost as NodeLost
 from .problem import Copies as Copies, NetworkProblem as NetworkProblem
 from .ready import read_edges as read_edges, ready_graph as ready_graph
 from .sa_srrw import (

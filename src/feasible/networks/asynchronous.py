@@ -67,8 +67,10 @@ class Asynchronous(Method):
     """A method whose nodes act at times of their own. A step is about one unit of time."""
 
     solves: ClassVar[type[Problem]] = NetworkProblem
-    stride: ClassVar[float] = 1.0
-    """Units of time that a step covers."""
+
+    def stride(self) -> float:
+        """Units of time that a step covers."""
+        return 1.0
 
     def plan(self, problem: NetworkProblem) -> Plan:
         """Find the rule and the schedule."""
@@ -98,7 +100,7 @@ class Asynchronous(Method):
     def step(self, problem: NetworkProblem, state: AsynchronousState) -> AsynchronousState:
         """Draw events of about one unit of time, pay for them, and play them."""
         plan = self.planned(problem)
-        count = min(max(math.ceil(self.stride * plan.schedule.total), 1), CHUNK)
+        count = min(max(math.ceil(self.stride() * plan.schedule.total), 1), CHUNK)
         log = plan.schedule.draw(state.clock, count)
         fits = reserve(problem, log, state.t)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -13,6 +13,7 @@ Begin with `compiled`: the flow and the jumps of the two kinds of events; `dadao
 - `rates`: how often each edge must exchange, and the best choice of it.
 - `compiled`: flow, jumps, and the loop over events.
 - `rule`: these, as every engine calls them.
+- `engines`: where events are played.
 - `dadao`: the function for arrays and functions of one's own.
 - `run`: the method of a run.
 - `baselines`, `continuized`: MSDA, ADOM+, gradient tracking, EXTRA, the continuized method.

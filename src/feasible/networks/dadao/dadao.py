@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import floats, real, whole
+from ...core.checks import floats, one_of, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ..conditions import Conditions
 from ..events import GRADIENT, Clock, EventLog, Schedule
 from ..graph import Network
+from ..live import live_nodes
 from ..objectives import Callables, LocalObjectives
 from ..problem import NetworkProblem
+from ..processes import DEADLINE
+from .engines import ENGINES, live as run_live, play
 from .rates import GossipRates, gossip_rates
 from .rule import DADAORule
 from .settings import DADAOSettings, constants
@@ -39,6 +42,7 @@ class DADAOResult:
         network: The graph.
         message_bytes: Bytes of a directed message.
         states: (n, 6, d) x, x~, y, y~, z, z~ of every node at the time t.
+        lost: Labels of the nodes that died in a live run; their copies are their last ones.
     """
 
     nodes: tuple[Hashable, ...]
@@ -49,6 +53,7 @@ class DADAOResult:
     network: Network
     message_bytes: int
     states: Float[np.ndarray, "n 6 d"] = field(repr=False)
+    lost: tuple[Hashable, ...] = ()
 
     @property
     def by_label(self) -> dict[Hashable, Float[np.ndarray, " d"]]:
@@ -98,6 +103,12 @@ def dadao(
     batch: int = _DEFAULT.batch,
     conditions: Any = None,
     seed: int = 0,
+    engine: str = _DEFAULT.engine,
+    workers: int = _DEFAULT.workers,
+    deadline: float = DEADLINE,
+    live: bool = False,
+    pace: float = 20.0,
+    since: Any = None,
 ) -> DADAOResult:
     """Minimise f(x) = (1/n) sum_i f_i(x) over a network, asynchronously.
 
@@ -116,12 +127,21 @@ def dadao(
         conditions: Conditions of the simulated network; None: all nodes alike, nothing late or
             lost.
         seed: Of all times of events.
+        engine: "simulate", "processes" or "ray"; all give the same bits.
+        workers: Processes or actors among which the nodes are divided.
+        deadline: Seconds after which one that does not answer counts as lost.
+        live: Let every node be a process or an actor with clocks of its own; the log is then what
+            happened, and the result is that of its replay, which is what the nodes had, bit for
+            bit. A node that dies is lost, and the others go on.
+        pace: Units of simulated time in a second of a live run.
+        since: The EventLog of an earlier live run, which goes on.
 
     Raises:
         Disconnected: The graph has several components.
         TooSlow: Rates with which it would diverge.
         ArgumentError: mu <= 0, L < mu, or another value out of range.
         NodeFailed: A node's function raised, or returned no gradient; names the node.
+        NodeLost: A process or an actor died, or did not answer; names its nodes.
 
     Example:
         >>> import networkx as nx
@@ -138,25 +158,50 @@ def dadao(
         raise ArgumentTypeError(f"conditions={conditions!r:.60}: expected Conditions, or None")
     problem = NetworkProblem(network, objectives, x0, conditions=conditions or Conditions())
     t_max = real("t_max", t_max, above=0)
+    one_of("engine", engine, ENGINES)
+    whole("workers", workers, least=1)
+    real("deadline", deadline, above=0)
     found = gossip_rates(network, rates)
     L, mu = L or objectives.L, mu or objectives.mu
     batch = whole("batch", batch, least=0, most=objectives.samples)
     rule = DADAORule(objectives, constants(L, mu, found.chi1), batch)
     schedule = Schedule(problem, [found.rates])
-    log = schedule.until(Clock.begin(whole("seed", seed, least=0), network.n), t_max)
-    if max_messages is not None:
-        whole("max_messages", max_messages, least=0)
-        sent = 2 * np.cumsum(log.kind != GRADIENT)
-        log = log[: int(np.searchsorted(sent, max_messages, side="right"))]
-        if len(log):
-            t_max = float(log.t[-1])
+    seed = whole("seed", seed, least=0)
     S, clocks = rule.begin(problem.x0), np.zeros(network.n)
-    rule.play(S, clocks, log)
+    lost: list[int] = []
+    if live:
+        check_live(problem, max_messages, since)
+        past = since or EventLog.empty()
+        rule.play(S, clocks, past)
+        begin, pace = float(past.t[-1]) if len(past) else 0.0, real("pace", pace, above=0)
+        alive = live_nodes(schedule, S, clocks, begin, t_max, pace, seed + len(past))
+        log, lost = run_live(engine, rule, alive, network.nodes, deadline, len(past))
+        rule.play(S, clocks, log)
+        log = EventLog.joined([past, log])
+    else:
+        log = schedule.until(Clock.begin(seed, network.n), t_max)
+        if max_messages is not None:
+            whole("max_messages", max_messages, least=0)
+            sent = 2 * np.cumsum(log.kind != GRADIENT)
+            log = log[: int(np.searchsorted(sent, max_messages, side="right"))]
+            t_max = float(log.t[-1]) if len(log) else t_max
+        play(engine, rule, S, clocks, log, network.nodes, workers, deadline)
+    t_max = max(t_max, float(clocks.max()))
     for i in range(network.n):
         rule.advance(i, S, clocks, t_max)
-    return DADAOResult(
-        network.nodes, rule.answer(S), t_max, log, found, network, problem.message_bytes, S
-    )
+    gone = tuple(network.nodes[i] for i in lost)
+    size = problem.message_bytes
+    return DADAOResult(network.nodes, rule.answer(S), t_max, log, found, network, size, S, gone)
+
+
+def check_live(problem: NetworkProblem, max_messages: int | None, since: Any) -> None:
+    """Raise ArgumentError where a live run is asked for what only a simulation has."""
+    if max_messages is not None:
+        raise ArgumentError(f"max_messages={max_messages}: a live run ends by t_max")
+    if problem.conditions != Conditions(speed=problem.conditions.speed):
+        raise ArgumentError("conditions: a live run has speeds; delays and losses are its own")
+    if since is not None and not isinstance(since, EventLog):
+        raise ArgumentTypeError(f"since={since!r:.60}: expected an EventLog, or None")
 
 
 def as_objectives(

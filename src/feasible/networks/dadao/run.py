@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from ...core.errors import ArgumentError
 from ..asynchronous import Asynchronous, AsynchronousState, Plan
-from ..events import Schedule
+from ..events import EventLog, Schedule
 from ..problem import Copies, NetworkProblem
+from .engines import play
 from .rates import common
 from .rule import DADAORule
 from .settings import DADAOSettings, constants
@@ -43,6 +44,17 @@ class DADAO(DADAOSettings, Asynchronous):
         chi1 = max(r.chi1 for r in found)
         rule = DADAORule(o, constants(L, mu, chi1), self.batch)
         return Plan(rule, Schedule(problem, [r.rates for r in found]))
+
+    def play(
+        self, problem: NetworkProblem, plan: Plan, state: AsynchronousState, log: EventLog
+    ) -> None:
+        """Play events in place, on the engine."""
+        nodes = problem.network.nodes
+        play(self.engine, plan.rule, state.S, state.clocks, log, nodes, self.workers)
+
+    def stride(self) -> float:
+        """Units of time that a step covers: more where workers are begun for each."""
+        return 1.0 if self.engine == "simulate" else 100.0
 
     def averaged(
         self, problem: NetworkProblem, plan: Plan, state: AsynchronousState, since: float

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.checks import one_of, real, whole
 from ...core.errors import ArgumentError
+from .engines import ENGINES
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -27,6 +28,9 @@ class DADAOSettings:
         mu: Strong convexity; None: the problem's.
         batch: Rows of a node's data that a gradient draws; 0: all.
         average: Answer the mean over time of each copy, for minibatches.
+        engine: "simulate": in this process; "processes": local ones; "ray": actors. All give the
+            same bits.
+        workers: Processes or actors among which the nodes are divided.
     """
 
     rates: str = "auto"
@@ -34,6 +38,8 @@ class DADAOSettings:
     mu: float | None = None
     batch: int = 0
     average: bool = False
+    engine: str = "simulate"
+    workers: int = 4
 
     def __post_init__(self) -> None:
         one_of("rates", self.rates, RATES)
@@ -44,6 +50,8 @@ class DADAOSettings:
             if self.mu is not None and self.mu > self.L:
                 raise ArgumentError(f"L={self.L:g} is below mu={self.mu:g}: expected L >= mu")
         whole("batch", self.batch, least=0)
+        one_of("engine", self.engine, ENGINES)
+        whole("workers", self.workers, least=1)
 
 
 def constants(L: float, mu: float, chi1: float) -> Float[np.ndarray, " 14"]:

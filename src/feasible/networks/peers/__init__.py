@@ -1,0 +1,1 @@
+"""Engines of other libraries, one file a library."""
