@@ -65,6 +65,7 @@ PAGES = [
     "docs/programs/vr-halpern.md",
     "docs/networks/sa-srrw.md",
     "docs/networks/fzoos.md",
+    "docs/networks/dadao.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

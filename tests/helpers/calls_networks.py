@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 from calling import Calls
 
+import feasible
 from feasible import networks
 
 
@@ -29,6 +30,11 @@ EYES = np.ones((2, 1, 1))
 def of(label: Any, x: np.ndarray) -> np.ndarray:
     """The gradient of a node that knows |x|^2 / 2."""
     return x
+
+
+def solved() -> Any:
+    """A short run."""
+    return feasible.solve(networks.regression("ring", 3, 2, 5), "dadao", {"messages": 20})
 
 
 CALLS: Calls = {
@@ -79,6 +85,14 @@ CALLS: Calls = {
         networks.gossip_rates,
         {"graph": nx.path_graph(3), "rates": "uniform"},
     ),
+    "error_graph": lambda: (
+        networks.error_graph,
+        {"graph": nx.path_graph(3), "errors": np.ones((2, 3)), "times": [0.0, 1.0]},
+    ),
+    "message_curves": lambda: (
+        networks.message_curves,
+        {"results": {"dadao": solved()}, "resource": "messages"},
+    ),
     "dadao": lambda: (
         networks.dadao,
         {
@@ -99,6 +113,7 @@ CALLS: Calls = {
             "live": False,
             "pace": 20.0,
             "since": None,
+            "record_every": 1.0,
         },
     ),
     "Network.of": lambda: (

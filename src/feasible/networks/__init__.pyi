@@ -44,6 +44,7 @@ from .partitions import (
     unlikeness as unlikeness,
 )
 from .parts import NodeLost as NodeLost
+from .pictures import error_graph as error_graph, message_curves as message_curves
 from .problem import Copies as Copies, NetworkProblem as NetworkProblem
 from .ready import read_edges as read_edges, ready_graph as ready_graph
 from .sa_srrw import (

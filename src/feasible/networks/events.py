@@ -120,7 +120,7 @@ class EventLog:
                 "t": self.t,
                 "kind": kinds,
                 "node": [names[k] for k in self.i],
-                "other": [names[k] for k in self.j],
+                "other": pd.Series([names[k] for k in self.j], dtype=object),
             }
         )
 

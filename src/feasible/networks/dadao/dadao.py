@@ -43,6 +43,8 @@ class DADAOResult:
         message_bytes: Bytes of a directed message.
         states: (n, 6, d) x, x~, y, y~, z, z~ of every node at the time t.
         lost: Labels of the nodes that died in a live run; their copies are their last ones.
+        times: (k,) times of the trace; empty where none was asked for.
+        trace: (k, n, d) every node's copy at these times.
     """
 
     nodes: tuple[Hashable, ...]
@@ -54,6 +56,10 @@ class DADAOResult:
     message_bytes: int
     states: Float[np.ndarray, "n 6 d"] = field(repr=False)
     lost: tuple[Hashable, ...] = ()
+    times: Float[np.ndarray, " k"] = field(default_factory=lambda: np.zeros(0), repr=False)
+    trace: Float[np.ndarray, "k n d"] = field(
+        default_factory=lambda: np.zeros((0, 0, 0)), repr=False
+    )
 
     @property
     def by_label(self) -> dict[Hashable, Float[np.ndarray, " d"]]:
@@ -109,6 +115,7 @@ def dadao(
     live: bool = False,
     pace: float = 20.0,
     since: Any = None,
+    record_every: float | None = None,
 ) -> DADAOResult:
     """Minimise f(x) = (1/n) sum_i f_i(x) over a network, asynchronously.
 
@@ -135,6 +142,8 @@ def dadao(
             bit. A node that dies is lost, and the others go on.
         pace: Units of simulated time in a second of a live run.
         since: The EventLog of an earlier live run, which goes on.
+        record_every: Simulated time between the copies in `trace`, which a replay of the log makes;
+            None: no trace.
 
     Raises:
         Disconnected: The graph has several components.
@@ -190,8 +199,30 @@ def dadao(
     for i in range(network.n):
         rule.advance(i, S, clocks, t_max)
     gone = tuple(network.nodes[i] for i in lost)
-    size = problem.message_bytes
-    return DADAOResult(network.nodes, rule.answer(S), t_max, log, found, network, size, S, gone)
+    size, x = problem.message_bytes, rule.answer(S)
+    times, trace = np.zeros(0), np.zeros((0, *x.shape))
+    if record_every is not None:
+        every = real("record_every", record_every, above=0, note=", or None")
+        times = np.arange(0.0, t_max + every / 2, every)
+        trace = traced(rule, problem.x0, log, times)
+    return DADAOResult(*(network.nodes, x, t_max, log, found, network, size, S, gone, times, trace))
+
+
+def traced(
+    rule: DADAORule,
+    x0: Float[np.ndarray, " d"],
+    log: EventLog,
+    times: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, "k n d"]:
+    """Return every node's copy at some times, by playing a log."""
+    S, done, found = rule.begin(x0), 0, []
+    clocks = np.zeros(len(S))
+    for t in times:
+        upto = int(np.searchsorted(log.t, t, side="right"))
+        rule.play(S, clocks, log[done:upto])
+        found.append(rule.copies(S, clocks, float(t)))
+        done = upto
+    return np.stack(found)
 
 
 def check_live(problem: NetworkProblem, max_messages: int | None, since: Any) -> None:

@@ -30,7 +30,7 @@ class Player:
     """The actor of some nodes.
 
     Args:
-        rule: What events do.
+        rule: What events do, as `packed` made it.
         owner: (n,) the worker of each node.
         me: This worker.
         nodes: Labels by row.
@@ -39,13 +39,13 @@ class Player:
 
     def __init__(
         self,
-        rule: Rule,
+        rule: bytes,
         owner: Int[np.ndarray, " n"],
         me: int,
         nodes: Sequence[Hashable],
         deadline: float,
     ):
-        self.rule, self.owner, self.me = rule, owner, me
+        self.rule, self.owner, self.me = unpacked(rule), owner, me
         self.nodes, self.deadline = nodes, deadline
         self.mail: dict[int, asyncio.Future[Any]] = defaultdict(
             lambda: asyncio.get_running_loop().create_future()
@@ -109,6 +109,22 @@ class Player:
         return np.array(future.result())
 
 
+def packed(what: Any) -> bytes:
+    """Return an object as bytes, so that Ray does not hand its arrays over as read-only ones, for
+    which kernels would be compiled anew.
+    """
+    from ray import cloudpickle
+
+    return bytes(cloudpickle.dumps(what))  # type: ignore[no-untyped-call]
+
+
+def unpacked(data: bytes) -> Any:
+    """Return what `packed` was given."""
+    from ray import cloudpickle
+
+    return cloudpickle.loads(data)
+
+
 def begun() -> Any:
     """Return Ray, running. Raises MissingExtra where it is not installed."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # or it writes a token to the home folder
@@ -152,7 +168,9 @@ def play(
     real("deadline", deadline, above=0)
     ray, owner = begun(), owners(len(S), workers)
     actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(Player)
-    actors = [actor.remote(rule, owner, me, tuple(nodes), deadline) for me in range(workers)]
+    actors = [
+        actor.remote(packed(rule), owner, me, tuple(nodes), deadline) for me in range(workers)
+    ]
     try:
         ray.get([a.ready.remote() for a in actors])
         shared = ray.put(S), ray.put(clocks), ray.put(log)
