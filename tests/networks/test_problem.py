@@ -8,6 +8,7 @@ import pytest
 
 import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from feasible.core.registry import default_method
 from feasible.networks import (
     Callables,
     Conditions,
@@ -154,3 +155,20 @@ def test_networks_of_one_two_and_three_nodes_run(n):
         found = feasible.solve(problem, method, {"gradients": 800 * n}, seed=100)
         assert found.verdict.objective < 1e-6, method
         assert found.answer.x.shape == (n, 2)
+
+
+def test_the_default_is_extra_where_rounds_are_cheap_and_safe_and_else_dadao():
+    easy = regression("ring", 6, 2, 30, seed=100)
+    budget = feasible.Budget(messages=10)
+
+    def default(problem):
+        return default_method(problem, budget)[0].name
+
+    assert default(easy) == "extra"
+    late = NetworkProblem(easy.graph, easy.objectives, conditions=Conditions(delay=0.1))
+    changing = NetworkProblem([easy.graph, ready_graph("star", 6)], easy.objectives)
+    stiff = regression("ring", 6, 2, kind="quadratic", condition=1e3)
+    mirrored = nx.complete_bipartite_graph(6, 6)  # W has an eigenvalue near -1
+    o = Quadratics(np.ones((12, 1, 1)), np.ones((12, 1)))
+    for problem in (late, changing, stiff, NetworkProblem(mirrored, o)):
+        assert default(problem) == "dadao"

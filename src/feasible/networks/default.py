@@ -34,4 +34,13 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
 
         if isinstance(problem, TokenProblem) and problem.restless:
             return "sa-srrw", "the graph changes within two tours, and a tour would begin anew"
+    if "NetworkProblem" in problem.kinds():
+        from .problem import NetworkProblem
+        from .rounds import suits_extra
+
+        if isinstance(problem, NetworkProblem) and suits_extra(problem):
+            return "extra", (
+                "one graph holds, nothing is late or lost, and L / mu is at most 50, where its "
+                "rounds need fewer messages and gradients than dadao"
+            )
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)

@@ -15,6 +15,7 @@ from scipy import linalg
 from scipy.sparse.linalg import eigsh
 
 from ..core.problem import Method, Problem
+from .conditions import Conditions
 from .graph import Network
 from .problem import Copies, NetworkProblem
 
@@ -25,6 +26,8 @@ DENSE = 600
 """Nodes up to which the eigenvalues of a dense matrix are computed."""
 LOST = 1e60
 """Size of the copies at which a run has diverged."""
+WELL = 50.0
+"""Condition number up to which EXTRA is taken by default."""
 
 _SPECTRA: WeakKeyDictionary[NetworkProblem, tuple[float, float]] = WeakKeyDictionary()
 
@@ -54,6 +57,23 @@ def spectrum(problem: NetworkProblem) -> tuple[float, float]:
         found = [_spectrum(network) for network in problem.stages]
         _SPECTRA[problem] = min(low for low, _ in found), max(high for _, high in found)
     return _SPECTRA[problem]
+
+
+def suits_extra(problem: NetworkProblem) -> bool:
+    """Return whether rounds of EXTRA at its usual step are safe, and cheaper than DADAO.
+
+    The step 1 / (2 L) needs lambda_min(W) > -1/2 of the Metropolis weights. On the graphs of
+    DADAO's claim it sent 1.4 to 6.4 times fewer messages at L / mu = 4, and 2.7 times more at 1000.
+    """
+    o, network = problem.objectives, problem.network
+    alike = len(problem.stages) == 1 and problem.conditions == Conditions()
+    if not (alike and o.mu > 0 and o.L / o.mu <= WELL):
+        return False
+    W = network.metropolis
+    if network.n <= DENSE:
+        return float(linalg.eigvalsh(W.toarray())[0]) > -0.5
+    start = np.cos(np.arange(network.n) + 0.5)
+    return float(eigsh(W, 1, which="SA", v0=start, return_eigenvectors=False)[0]) > -0.5
 
 
 def _spectrum(network: Network) -> tuple[float, float]:
