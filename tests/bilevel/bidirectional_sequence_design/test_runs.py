@@ -27,7 +27,8 @@ from feasible.bilevel.bidirectional_sequence_design.instances import (
 )
 from feasible.bilevel.bidirectional_sequence_design.letters import decode, encode, every
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError, TableError
-from feasible.core.registry import default_method, load_method, load_problem, methods
+from feasible.core.registry import default_method, load_claim, load_method, load_problem, methods
+from feasible.lab.claim import run_claim
 
 NAMES = sorted(n for n, e in methods().items() if e.solves == "SequenceDesign")
 SMALL = {
@@ -247,3 +248,13 @@ def test_a_killed_run_goes_on_to_the_answer_of_the_uninterrupted_one(method, kil
     whole = run()
     resumed = killed_and_resumed(run, at=len(whole.trail) // 2)
     cases.same(resumed, whole)
+
+
+@pytest.mark.slow
+def test_the_claims_smoke_run_measures_all_of_it():
+    def race(e):
+        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
+
+    found = run_claim(load_claim("bidirectional-sequence-design"), "smoke", (100,), race=race)
+    assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in found["parts"])
+    assert {p["experiment"] for p in found["per_seed"]} == {"binding", "generated", "ehrlich"}

@@ -19,7 +19,7 @@ from ...core.budget import Resource, spend
 from ...core.checks import flag, one_of, real, whole
 from ...core.problem import Method, Problem
 from .adaptive import BASE, AdaptiveEta
-from .bib import first_logits, letters_of
+from .bib import BETA1, BETA2, corrected, first_logits, letters_of
 from .features import straight_through
 from .letters import decode, every, keys, new_designs, one_hot
 from .models import CNN_BATCH, CNN_LR, Convolutions, Offline
@@ -245,11 +245,15 @@ class AscentState:
 
     Attributes:
         X: (n, L, A) logits.
+        mean: (n, L, A) Adam's mean of gradients.
+        square: (n, L, A) Adam's mean of their squares.
         path: (t, n, L) what each read before each step.
         t: Steps so far.
     """
 
     X: Tensor
+    mean: Tensor
+    square: Tensor
     path: Int[np.ndarray, "t n L"]
     t: int = 0
 
@@ -260,7 +264,7 @@ class ProxyAscent(Method):
 
     Attributes:
         steps: Of ascent.
-        lr: Step, along the gradient over its norm.
+        lr: Step of Adam.
         adaptive_lr: Whether the step follows five other networks (`AdaptiveEta`).
         conservative: Weight of COMs' penalty on what the ascent finds while training; 0: none.
         train_steps: Of the network's training.
@@ -321,7 +325,8 @@ class ProxyAscent(Method):
             problem.auxiliary(BIBSettings())
         starts = fitted(problem).codes[: problem.n_designs]
         X = first_logits(starts, problem.letters, 0.01, rng)
-        return AscentState(X, np.zeros((0, *starts.shape), dtype=np.int16))
+        path = np.zeros((0, *starts.shape), dtype=np.int16)
+        return AscentState(X, torch.zeros_like(X), torch.zeros_like(X), path)
 
     def step(self, problem: SequenceDesign, state: AscentState) -> AscentState:
         """Move all designs up the network."""
@@ -330,7 +335,10 @@ class ProxyAscent(Method):
         leaf = state.X.detach().requires_grad_()
         value = self.proxy(problem)(straight_through(torch.softmax(leaf, dim=2)))
         (slope,) = torch.autograd.grad(value.sum(), leaf)
-        direction = slope / (slope.flatten(1).norm(dim=1) + 1e-8)[:, None, None]
+        state.t += 1
+        state.mean = BETA1 * state.mean + (1 - BETA1) * slope
+        state.square = BETA2 * state.square + (1 - BETA2) * slope**2
+        direction = corrected(state.mean, state.square, state.t)
         eta = torch.full((len(leaf),), self.lr)
         if self.adaptive_lr:
             aux, std = problem.auxiliary(BIBSettings()), fitted(problem).std
@@ -340,7 +348,7 @@ class ProxyAscent(Method):
                 return aux.each(x, x.flatten(1).double()).mean(dim=1) * std
 
             eta = AdaptiveEta(score, self.lr)(state.X, direction).float()
-        state.X, state.t = state.X + eta[:, None, None] * direction, state.t + 1
+        state.X = state.X + eta[:, None, None] * direction
         return state
 
     def answer(self, problem: SequenceDesign, state: AscentState) -> Designs:

@@ -132,7 +132,7 @@ class BIBDesigner:
         codes, values = checked_data(sequences, scores, self.alphabet, self.n_designs)
         self.rules.fit(codes.shape[1], self.alphabet)
         letters = len(self.alphabet)
-        features = self.features or KmerFeatures(letters, codes.shape[1], min(3, codes.shape[1]))
+        features = self.features or KmerFeatures.usual(letters, codes.shape[1])
         s = self.settings
         self.offline = Offline.of(features, codes, values, letters, s.beta, s.target)
         self.aux = Auxiliary(self.offline, letters, s.aux)

@@ -64,6 +64,7 @@ METHODS = (
     ),
     _entry("sequence-cma", "peers:SequenceCMA", "CMA-ES on logits, by the forward head", peer=True),
 )
+CLAIM = "feasible.bilevel.bidirectional_sequence_design.claim:claim"
 PROBLEMS = tuple(
     Entry(name, f"{_HERE}.instances:{factory}", "bilevel", _PAPER, "SequenceDesign")
     for name, factory in (

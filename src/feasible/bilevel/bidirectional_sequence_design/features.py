@@ -24,6 +24,7 @@ from .letters import alphabet_of, encode
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+MOST_KMERS = 500
 MASKED = 0.15
 """Share of letters that the language model has to guess."""
 
@@ -142,6 +143,12 @@ class KmerFeatures(nn.Module):
         self.k = whole("k", k, least=1, most=length)
         if letters**k > 100_000:
             raise ArgumentError(f"k={k}: {letters}^{k} k-mers, expected at most 100000")
+
+    @classmethod
+    def usual(cls, letters: int, length: int) -> KmerFeatures:
+        """Return k-mers of at most three letters, of which there are at most 500."""
+        few = [k for k in (1, 2, 3) if k <= length and (k == 1 or letters**k <= MOST_KMERS)]
+        return cls(letters, length, few[-1])
 
     def tokens(self, p: Float[Tensor, "n L A"]) -> Float[Tensor, "n T K"]:
         """Return the probability of each k-mer at each place: products of rows."""

@@ -156,7 +156,7 @@ class SequenceDesign(Cached, Problem):
 
         def make() -> Offline:
             length = self.codes.shape[1]
-            features = self.features or KmerFeatures(self.letters, length, min(3, length))
+            features = self.features or KmerFeatures.usual(self.letters, length)
             return Offline.of(
                 features, self.codes, self.scores, self.letters, settings.beta, settings.target
             )
@@ -193,7 +193,7 @@ class SequenceDesign(Cached, Problem):
             f"{word}median": float(np.median(filled)),
             f"{word}median of those": float(np.median(values)) if len(values) else 0.0,
             "distinct": float(len(values)),
-            "offline best": (float(self.scores.max()) - low) / (high - low),
+            "offline best": float((self.scores.max() - low) / (high - low)),
             **quality,
             **{f"broken: {rule}": float(n) for rule, n in broken.items()},
         }
