@@ -95,6 +95,57 @@ def test_equalities_are_met_with_open_inputs():
     assert abs(result.verdict.objective - 4.029437) < 1e-4
 
 
+def test_with_limits_the_search_goes_from_the_users_own_design():
+    asked = solve(disc(x0=[1.2, -0.5]), 3).ledger.all().x
+    np.testing.assert_allclose(asked[0], [1.2, -0.5], rtol=1e-12)
+    assert np.abs(asked[1:] - asked[0]).max() < 1e-3, "slopes come next"
+
+
+def test_a_curved_equality_is_followed_from_a_design_that_keeps_to_it():
+    # problem 26 of Hock and Schittkowski: the minimum is 0, at (1, 1, 1)
+    problem = BlackBox(
+        lambda x: (
+            float((x[0] - x[1]) ** 2 + (x[1] - x[2]) ** 4),
+            [(1 + x[1] ** 2) * x[0] + x[2] ** 4],
+        ),
+        [(None, None)] * 3,
+        limits=["== 3"],
+        x0=[-2.6, 2.0, 2.0],
+    )
+    result = solve(problem, 200)
+    assert result.verdict.feasible
+    assert result.verdict.objective < 1e-3
+
+
+def test_steps_far_from_a_design_that_misses_its_limits_are_not_taken():
+    # problem 40: max x1 x2 x3 x4 with three equalities, 1/4; its polynomials are huge a few units
+    # away
+    problem = BlackBox(
+        lambda x: (
+            -float(x.prod()),
+            [x[0] ** 3 + x[1] ** 2, x[0] ** 2 * x[3] - x[2], x[3] ** 2 - x[1]],
+        ),
+        [(None, None)] * 4,
+        limits=["== 1", "== 0", "== 0"],
+        x0=[0.8] * 4,
+    )
+    result = solve(problem, 100)
+    assert result.verdict.feasible
+    assert abs(result.verdict.objective + 0.25) < 1e-4
+    assert np.abs(result.ledger.all().x).max() < 100
+
+
+def test_bounds_of_1e10_are_kept_to_and_do_not_blunt_the_search():
+    problem = BlackBox(
+        lambda x: float((x[0] - 3) ** 2 + (x[1] + x[0]) ** 2),
+        [(-1e10, 2.0), (-1e10, 1e10)],
+        x0=[0.0, 1.0],
+    )
+    result = solve(problem, 40)
+    assert (result.ledger.all().x[:, 0] <= 2).all()
+    assert abs(result.verdict.objective - 1) < 1e-8
+
+
 def test_the_first_evaluation_is_the_users_own_design():
     problem = BlackBox(rosenbrock, [(-5, 5)] * 3, x0=[1.5, -2.0, 0.25])
     np.testing.assert_allclose(solve(problem, 3).ledger.all().x[0], [1.5, -2.0, 0.25], rtol=1e-12)

@@ -9,8 +9,9 @@ from feasible.blackbox import BlackBox, Real
 from feasible.blackbox.smooth.cube import Cube
 from feasible.blackbox.smooth.evolution import EvolutionState, evolve
 from feasible.blackbox.smooth.lines import LinesState, additive, along
+from feasible.blackbox.smooth.local import LocalState
 from feasible.blackbox.smooth.rows import Ground, Rows, Wanted
-from feasible.blackbox.smooth.sqp import LocalState, bfgs, iterate, slopes
+from feasible.blackbox.smooth.sqp import bfgs, iterate, slopes
 
 
 class Told:

@@ -94,7 +94,7 @@ def test_the_step_is_that_of_slsqp_in_six_inputs(seed):
 
 
 def test_limits_that_cannot_be_met_are_missed_by_little():
-    # p <= -2 in a box of half-width 1: the best that can be done is p = -1
+    # p <= -2 in a box of half-width 1: 0.8 of the way to its bound, and no farther back
     q = Programme(
         np.eye(1),
         np.zeros(1),
@@ -104,8 +104,46 @@ def test_limits_that_cannot_be_met_are_missed_by_little():
         np.array([-1.0]),
         np.array([1.0]),
     )
-    p, _ = q.solve()
-    np.testing.assert_allclose(p, -1, atol=1e-6)
+    assert q.solve() is None
+    relaxed, v = q.relaxed()
+    np.testing.assert_allclose([v, relaxed.solve()[0]], -0.8, atol=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4), st.floats(0, 12))
+def test_a_step_is_given_only_where_one_keeps_to_the_limits(seed, k, m, condition):
+    rng = np.random.default_rng(seed)
+    V = np.linalg.qr(rng.standard_normal((k, k)))[0]
+    B = (V * 10 ** rng.uniform(0, condition, k)) @ V.T
+    J, c = rng.standard_normal((m, k)), rng.standard_normal(m)
+    q = Programme(B, rng.standard_normal(k), J, c, np.zeros(m, bool), np.full(k, -0.3),
+                  np.full(k, 0.3))  # fmt: skip
+    there = linprog(np.zeros(k), J, -c, bounds=[(-0.3, 0.3)] * k).status == 0
+    found = q.solve()
+    if found is not None:
+        assert (c + J @ found[0]).max() < 0.01
+    elif there:  # rounding: hardly any room
+        assert linprog(np.zeros(k), J, -c - 1e-3, bounds=[(-0.3, 0.3)] * k).status != 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4), st.booleans())
+def test_where_none_does_the_squared_distances_are_made_least_in_the_inner_box(seed, k, m, tie):
+    rng = np.random.default_rng(seed)
+    J, c = rng.standard_normal((m, k)), 1 + rng.exponential(1.0, m)
+    equal = np.arange(m) < int(tie)
+    q = Programme(np.eye(k), np.zeros(k), J, c, equal, np.full(k, -0.1), np.full(k, 0.1))
+    relaxed, v = q.relaxed()
+    away = c + J @ v
+    sizes = np.linalg.norm(J, axis=1)
+    slope = J.T @ (np.where(equal, away, np.maximum(away, 0)) / sizes**2)
+    inner = (v > -0.08 + 1e-6) & (v < 0.08 - 1e-6)
+    np.testing.assert_allclose(slope[inner], 0, atol=1e-4)
+    assert (slope[v > 0.08 - 1e-6] < 1e-4).all()
+    assert (slope[v < -0.08 + 1e-6] > -1e-4).all()
+    p, _ = relaxed.solve()
+    left = np.where(equal, np.abs(c + J @ p), np.maximum(c + J @ p, 0))
+    assert (left <= np.where(equal, np.abs(away), np.maximum(away, 0)) + 1e-3).all()
 
 
 def test_a_condition_number_of_1e14_costs_no_digits_of_the_step():

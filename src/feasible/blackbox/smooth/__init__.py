@@ -4,7 +4,8 @@ from published parts, and the room's default for them.
 Begin to read at `hybrid.py`, whose docstring has the algorithm.
 
 - `hybrid.py`: `Hybrid`, the Method: its phases, asking and telling.
-- `sqp.py`: the local search; `quadratic.py`: its quadratic programme.
+- `sqp.py`: the local search, `local.py` its state; `quadratic.py`: its quadratic programme;
+  `merit.py`: what a step is worth where there are limits.
 - `lines.py`: sums over single inputs; `evolution.py`: a CMA-ES.
 - `rows.py`, `cube.py`: the evaluations, and the coordinates in which the search works.
 - `minimize.py`: `minimize` in SciPy's manner.

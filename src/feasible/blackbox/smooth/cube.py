@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 REACH = 10.0
 """Half-width of the cube where an input has no bound, in units of max(1, |x0|)."""
+FAR = 1e6
+"""Distance of a bound from a given x0, in the same units, from which on it is taken for none when
+the cube is laid out; it is kept to all the same.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Cube:
 
     An input with two finite bounds is scaled to [0, 1], by its logarithm where it is searched so.
     One with an open side gets x0 +- 10 max(1, |x0|), cut at the side that is closed; local steps
-    may leave the cube there. Inputs whose bounds coincide have no coordinate.
+    may leave the cube there. So does one whose bound is over a million times farther from x0 than
+    that (1e10 is often written for none). Inputs whose bounds coincide have no coordinate.
 
     Attributes:
         problem: What is solved.
@@ -32,8 +37,8 @@ class Cube:
         base: (k,) the input, or its logarithm, at u = 0.
         span: (k,) what u = 1 adds to it.
         log: (k,) True where the coordinate is a logarithm.
-        lower: (k,) bounds of u: 0, or -inf where the input has no lower bound.
-        upper: (k,) bounds of u: 1, or inf where the input has no upper bound.
+        lower: (k,) bounds of u: 0; less where the bound lies beyond the cube, -inf without one.
+        upper: (k,) bounds of u: 1; more where the bound lies beyond the cube, inf without one.
         whole: (k,) True for whole numbers and categories.
     """
 
@@ -56,12 +61,17 @@ class Cube:
         low, high = space.low[free], space.high[free]
         start = problem.x0 if problem.x0 is not None else np.zeros(space.d)
         middle = np.clip(start[free], low, high)
-        reach = REACH * np.maximum(1.0, np.abs(middle))
-        base = np.where(np.isfinite(low), low, middle - reach)
-        top = np.where(np.isfinite(high), high, middle + reach)
         log = np.array([space.variables[j].log for j in free.tolist()], dtype=bool)
+        unit = np.maximum(1.0, np.abs(middle))
+        far = np.where(log | space.integer[free] | (problem.x0 is None), np.inf, FAR * unit)
+        base = np.where(middle - low < far, low, middle - REACH * unit)
+        top = np.where(high - middle < far, high, middle + REACH * unit)
+        lower = np.where(base == low, 0.0, -np.inf)
+        upper = np.where(top == high, 1.0, np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             base, top = np.where(log, np.log(base), base), np.where(log, np.log(top), top)
+            lower = np.where(lower == 0.0, 0.0, (low - base) / (top - base))
+            upper = np.where(upper == 1.0, 1.0, (high - base) / (top - base))
         return cls(
             problem,
             free,
@@ -69,8 +79,8 @@ class Cube:
             base,
             top - base,
             log,
-            np.where(np.isfinite(low), 0.0, -np.inf),
-            np.where(np.isfinite(high), 1.0, np.inf),
+            lower,
+            upper,
             space.integer[free],
         )
 

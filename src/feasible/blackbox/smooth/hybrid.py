@@ -3,11 +3,13 @@
 It minimises f(x) under limits g(x) <= 0, h(x) = 0 in a box or without one, all known by evaluations
 only. Values should repeat, to the last digits where the optimum is to be exact.
 
-    local    without limits: SQP from x0 or the middle (`sqp.py`) until it converges
+    local    SQP (`sqp.py`) from x0, without limits from the middle where there is none, until it
+             converges
     sum?     where the objective is a sum over the inputs, a search along each axis (`lines.py`),
              then local again
     model    gp-sqp, one proposal a time, until its trust region has shrunk: at least 5 (with limits
-             10), at most 20 evaluations for each input; then local from its best row
+             10), at most 20 (with limits 50) evaluations for each input; then local from its best
+             row
     rounds   of 5 evaluations for each input, of gp-sqp restarted (a share 4 / k^2 of them) or of
              CMA-ES about the best row (`evolution.py`), each followed by local from its best row,
              which is given up when it falls behind
@@ -35,8 +37,9 @@ from ..sampling import draw, sizes_of
 from .cube import Cube
 from .evolution import EvolutionState, evolve
 from .lines import HALVINGS, LinesState, additive, go
+from .local import FIRST, LocalState
 from .rows import Ground, Rows, Wanted
-from .sqp import FIRST, LocalState, iterate
+from .sqp import iterate
 
 if TYPE_CHECKING:
     from ..problem import BlackBox
@@ -52,6 +55,10 @@ get the other where there is none.
 NEAR, SPREAD = (0.01, 0.25), 0.05
 """First step of a local search, in units of the box: the model's radius, between these; from a row
 of the evolution.
+"""
+LONG, FINE = 2.5, 20.0
+"""How many times more evaluations the model may take where there are limits, none of them an
+equality, and how many times smaller its trust region is when it ends there.
 """
 EMPTY_STEPS = 1000
 """Steps in a row that need no new row, or tells that bring none, after which nothing is left."""
@@ -109,10 +116,11 @@ class Hybrid(AskTell):
     minimise f(x)  subject to  g(x) <= 0,  h(x) = 0,  low <= x <= high (any of them open)
 
     Attributes:
-        few: Evaluations for each input that the model gets at least; twice as many with limits,
-            since the steps on their slopes alone creep where limits are curved.
-        many: Evaluations for each input that it gets at most.
-        shrunk: Half-width of its trust region that ends it, in units of the box.
+        few: Evaluations for each input that the model gets at least; twice as many with limits.
+        many: Evaluations for each input that it gets at most; 2.5 times as many with limits, none
+            of them an equality: it follows curved limits where their slopes alone creep.
+        shrunk: Half-width of its trust region that ends it, in units of the box; a twentieth with
+            limits, none of them an equality.
         round: Evaluations for each input in a round of an explorer.
         behind: A later local search is given up when so many of its last gains would not make it
             the best.
@@ -213,9 +221,9 @@ class Hybrid(AskTell):
         n = rows.n
         match state.phase:
             case 0:
-                least = min(self.few * (2 if ground.m else 1), self.many) * k
-                shrunk, own = state.model.radius <= self.shrunk, n - state.since
-                if own < least or rows.leader < 0 or (own < self.many * k and not shrunk):
+                few, many, end = self._share(ground)
+                shrunk, own = state.model.radius <= end, n - state.since
+                if own < few * k or rows.leader < 0 or (own < many * k and not shrunk):
                     raise Propose
                 state.unit = scale(rows)
                 near = float(np.clip(state.model.radius, *NEAR))
@@ -234,7 +242,8 @@ class Hybrid(AskTell):
             case 4:
                 self._begin_round(ground, state)
             case 5:
-                shrunk = n > state.since + 2 * k and state.model.radius < self.shrunk
+                _, _, end = self._share(ground)
+                shrunk = n > state.since + 2 * k and state.model.radius < end
                 if n < state.since + self.round * k and not shrunk:
                     raise Propose
                 self._end_round(ground, state, state.since)
@@ -247,16 +256,27 @@ class Hybrid(AskTell):
                     state.evolution.active = False
                     self._end_round(ground, state, state.evolution.since)
 
+    def _share(self, ground: Ground) -> tuple[float, float, float]:
+        """Return the least and the most evaluations of the model, for each input, and the
+        half-width of its trust region that ends it.
+        """
+        if not ground.m:
+            return self.few, self.many, self.shrunk
+        few = min(2 * self.few, self.many)
+        if ground.equal.any():
+            return few, self.many, self.shrunk
+        return few, LONG * self.many, self.shrunk / FINE
+
     def _first(self, ground: Ground, state: HybridState) -> None:
-        """Begin with a local search from x0 or the middle, unless there are limits."""
+        """Begin with a local search from x0 or the middle; with limits, only from x0."""
         state.phase = MODEL
         at = ground.cube.first()
-        if at is None or ground.cube.problem.limits.limits:
+        if at is None:
             return
         state.phase = START  # it begins anew where the row is missing
         ground.at(at)
         state.phase, i = MODEL, state.rows.find(at)
-        if math.isfinite(state.rows.f[i]):
+        if math.isfinite(state.rows.f[i]) and np.isfinite(ground.row(i)[1]).all():
             state.unit = min(1.0, abs(float(state.rows.f[i])) or 1.0)
             self._start(ground, state, i, FIRST, first=True, after=SUM)
 

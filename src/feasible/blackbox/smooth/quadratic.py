@@ -2,22 +2,26 @@
 
 References:
     C. L. Lawson, R. J. Hanson, Solving Least Squares Problems (1974), chapter 23: LDP by
-    non-negative least squares.
+    non-negative least squares. The step where limits cannot be met: R. Byrd, E. Omojokun (1989).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-PRICE = 1e-3
-"""Share of the limits' excess that one unit of the elastic variable lets stand."""
+MISS = 1e-3
+"""Share of a limit's size by which a step may miss it."""
+ROOM = 0.8
+"""Share of the box in which the limits' excess is made least where it cannot be made none."""
+SMALL = 1e-6
+"""Weight of the step's own length there, so that there is one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,17 @@ class Programme:
 
     def solve(
         self, margin: Float[np.ndarray, " m"] | float = 0.0
-    ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " m"]]:
+    ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " m"]] | None:
         """The minimiser and the limits' multipliers.
 
         In the coordinates y that make B the identity it is the point of the polyhedron nearest to
-        -b. Where no point keeps to all limits, a share of the excess may stand, at a high price.
+        -b.
 
         Args:
             margin: (m,) how far inequalities are kept from 0.
+
+        Returns:
+            None where no point keeps to all limits, see `relaxed`.
         """
         d, m = len(self.g), len(self.c)
         w, V = np.linalg.eigh(self.B)
@@ -76,22 +83,42 @@ class Programme:
         ties, targets = ties / weights[:, None], targets / weights
         first = len(rows) - int(i.sum())
         found = nearest(rows, ends + rows @ b, ties, targets + ties @ b)
-        if found is None and m:
-            slack = np.zeros(len(rows))
-            slack[first:] = PRICE * np.maximum(c[i], 0.0) / sizes[first:]
-            found = nearest(
-                np.hstack([rows, slack[:, None]]),
-                ends + rows @ b,
-                np.hstack([ties, -PRICE * targets[:, None]]),
-                targets + ties @ b,
-            )
         if found is None:
-            return np.zeros(d), np.zeros(m)
+            return None
         x, pushes, pulls = found
         multipliers = np.zeros(m)
         multipliers[i] = (pushes / sizes)[first:] * scale**2
         multipliers[e] = -pulls / weights * scale**2
-        return np.clip(A @ (x[:d] - b), self.low, self.high), multipliers
+        p = np.clip(A @ (x[:d] - b), self.low, self.high)
+        over = c + self.J @ p
+        over = np.where(e, np.abs(over), over)
+        if (over > MISS * (np.abs(c) + np.abs(self.J) @ np.abs(p)) + 1e-300).any():
+            return None  # no point keeps to all limits, but for rounding
+        return p, multipliers
+
+    def relaxed(self) -> tuple[Programme, Float[np.ndarray, " k"]]:
+        """The programme with as much of the limits' excess left as must be, and a step that leaves
+        no more.
+
+        The excess is made least, by squared distances to the limits' boundaries, in 0.8 of the box
+        (the normal step), so that the programme keeps room for the objective.
+
+        References:
+            J. Nocedal, S. J. Wright, Numerical Optimization (2006), section 18.5.
+        """
+        k, i = len(self.g), ~self.equal
+        sizes = np.linalg.norm(self.J, axis=1)
+        sizes = np.maximum(sizes, 1e-8 * max(float(sizes.max()), 1e-300))
+        slack = np.eye(len(self.c))[:, i]  # c + J v + t = 0 with t >= 0
+        small = np.hstack([SMALL * np.eye(k), np.zeros((k, slack.shape[1]))])
+        A = np.vstack([np.hstack([self.J / sizes[:, None], slack]), small])
+        low = np.append(ROOM * self.low, np.zeros(slack.shape[1]))
+        high = np.append(ROOM * self.high, np.full(slack.shape[1], np.inf))
+        high = np.maximum(high, low + 1e-300)  # the solver wants room
+        ends = np.append(-self.c / sizes, np.zeros(k))
+        v = np.clip(lsq_linear(A, ends, (low, high), tol=1e-14).x[:k], self.low, self.high)
+        left = self.c + self.J @ v
+        return replace(self, c=self.c - np.where(i, np.maximum(left, 0.0), left)), v
 
 
 def nearest(

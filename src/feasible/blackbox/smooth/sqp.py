@@ -5,14 +5,16 @@
              direction, whatever the condition number. What is known of the curvature is taken off:
              slope_i = (f(u + h v) - f(u)) / h - h lambda_i / 2
     step     min g'p + p'B p / 2 with c + J p <= 0 in the box (`quadratic.py`)
-    search   merit f + nu' excess(c); back to the parabola's minimum, with a second-order
-             correction; without limits on to the parabola's minimum, back or farther: an evaluation
-             more where slopes cost k
+    length   none is more than 4 times longer than the last one; with limits the first is `reach`
+             long at most. Where so short a step cannot keep to the limits, it misses them as little
+             as it can (`quadratic.py`)
+    search   merit f + nu' excess(c) (`merit.py`); back to the parabola's minimum, with a
+             second-order correction; without limits on to the parabola's minimum, back or farther:
+             an evaluation more where slopes cost k
     B        starts as 1e-5 max|g| I (with limits 0.1), far too flat: BFGS learns a curvature that
              it underestimates in one iteration, one that it overestimates in many. Then Powell's
              damped update
-    first    without limits the first step goes down the slope, and none is more than 4 times
-             longer than the last one
+    first    without limits the first step goes down the slope
     end      where the gain is below the values' resolution: central differences once, B forgotten
              once, then done
 
@@ -26,11 +28,13 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .local import LocalState
+from .merit import first_order, limited, merit, steer
 from .quadratic import Programme
 from .rows import GRAIN
 
@@ -41,10 +45,8 @@ if TYPE_CHECKING:
 
 FLAT, FLAT_LIMITED = 1e-5, 0.1
 """First curvature in units of the largest slope, without and with limits."""
-FIRST = 0.25
-"""Length of a first step where nothing is known of it, in units of the box."""
 LONGER = 4.0
-"""How many times longer than the last one a step may be, without limits."""
+"""How many times longer than the last one a step may be."""
 LINE = 0.8, 1.4
 """The parabola along a step is followed to its minimum where that lies outside these shares of the
 point that was found: one evaluation more, where slopes cost one for each input.
@@ -53,10 +55,6 @@ KNOWN, GUESS = 0.1, 4.0
 """Least curvature, in units of the largest, that the length of a difference is meant for; what is
 taken for it before there is any, in units of the size of f.
 """
-RISE = 1e-12 * 2**52
-"""What the model rises by along a difference, twice, in units of the values' resolution."""
-NOTHING = 1e-13 * 2**52
-"""Gain that counts as none, in units of the values' resolution."""
 LEAST = 1e-14
 """Least eigenvalue of B, in units of the largest."""
 WALL = 2e-4
@@ -67,107 +65,6 @@ STEEPEST = 1e100
 """Largest slope that is taken at its word."""
 LIMIT_SLACK = 1e-9
 """Violation up to which a point counts as allowed when the search ends."""
-
-
-@dataclass(slots=True)
-class LocalState:
-    """A local search. Arrays are empty where there is nothing yet.
-
-    Attributes:
-        active: Whether there is one.
-        first: Whether it goes on to its end even behind the best row.
-        u: (k,) where it stands.
-        f: Objective there.
-        c: (m,) limits there.
-        unit: Least size of f by which gains are measured.
-        grain: Relative resolution of the values.
-        B: (k, k) Hessian of the Lagrangian.
-        g: (k,) slope of f.
-        J: (m, k) slopes of the limits.
-        p: (k,) the step that is searched along.
-        last: (k,) the last step that was taken.
-        g0: (k,) slope of f before it.
-        J0: (m, k) slopes of the limits before it.
-        nu: (m,) weights of the merit.
-        lam: (m,) multipliers.
-        error: (m,) errors of the limits' linear models at the last step.
-        slope: What the merit changes by along p, to first order.
-        hope: What the objective's model gains by p.
-        central: Whether differences are central.
-        resets: How often B may still be forgotten.
-        since: f when it was forgotten last, or at the start.
-        steps: Iterations.
-        gain: What the last one gained.
-        done: Whether it has converged.
-        reach: Length of the first step, in units of the box.
-        length: Length of the last one.
-    """
-
-    active: bool = False
-    first: bool = False
-    u: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
-    f: float = math.nan
-    c: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
-    unit: float = 1.0
-    grain: float = GRAIN
-    B: Float[np.ndarray, "k k"] = field(default_factory=lambda: np.empty((0, 0)))
-    g: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
-    J: Float[np.ndarray, "m k"] = field(default_factory=lambda: np.empty((0, 0)))
-    p: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
-    last: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
-    g0: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
-    J0: Float[np.ndarray, "m k"] = field(default_factory=lambda: np.empty((0, 0)))
-    nu: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
-    lam: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
-    error: Float[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0))
-    slope: float = 0.0
-    hope: float = 0.0
-    central: bool = False
-    resets: int = 1
-    since: float = math.nan
-    steps: int = 0
-    gain: float = math.inf
-    done: bool = False
-    reach: float = FIRST
-    length: float = FIRST
-
-    @classmethod
-    def at(
-        cls, ground: Ground, i: int, unit: float, first: bool, reach: float = FIRST
-    ) -> LocalState:
-        """A search from a row, with a first step of a length."""
-        f, c = ground.row(i)
-        zero = np.zeros(ground.m)
-        return cls(
-            active=True,
-            first=first,
-            u=ground.rows.u[i].copy(),
-            f=f,
-            c=c,
-            unit=unit,
-            grain=ground.rows.grain,
-            nu=zero,
-            lam=zero.copy(),
-            error=zero.copy(),
-            since=f,
-            reach=reach,
-            length=reach,
-        )
-
-    @property
-    def size(self) -> float:
-        """What the resolution of f is relative to."""
-        return max(self.unit, abs(self.f))
-
-    @property
-    def rise(self) -> float:
-        """Square of a difference's length at curvature 1."""
-        return RISE * self.grain * self.size
-
-    @property
-    def nothing(self) -> float:
-        """Gain that counts as none."""
-        return NOTHING * self.grain * self.size
 
 
 @dataclass(slots=True)
@@ -317,17 +214,21 @@ def plan(ground: Ground, s: LocalState) -> None:
         s.B = np.eye(k) * max(float(np.abs(s.g).max(initial=0.0)), 1e-300) * flat
         if not ground.m and steepest(s, low, high):
             return
-    if not ground.m and s.steps:
-        low, high = np.maximum(low, -LONGER * s.length), np.minimum(high, LONGER * s.length)
     programme = Programme(s.B, s.g, s.J, s.c, ground.equal, low, high)
-    p, lam = programme.solve()
-    most = 1e6 * (1 + float(np.abs(s.g).max(initial=0.0)))
-    s.lam = np.clip(lam, -most, most)
-    s.nu = np.maximum(1.5 * np.abs(s.lam), 0.9 * s.nu)
-    s.slope = min(first_order(ground, s, p), 0.0)
+    most = LONGER * s.length if s.steps else s.reach
+    near = replace(programme, low=np.maximum(low, -most), high=np.minimum(high, most))
+    if ground.m:
+        programme, p = limited(s, programme, near)
+        s.slope = steer(ground, s, p)
+    else:
+        p, _ = (near if s.steps else programme).solve() or (np.zeros(k), None)
+        s.slope = min(first_order(ground, s, p), 0.0)
     for share in (0.5, 0.1) if s.error.any() else ():
         # keep away from the limits, where that costs little
-        q, _ = programme.solve(share * s.error)
+        moved = programme.solve(share * s.error)
+        if moved is None:
+            continue
+        q = moved[0]
         change = first_order(ground, s, q)
         if change < 0.5 * s.slope:
             p, s.slope = q, change
@@ -345,16 +246,6 @@ def steepest(s: LocalState, low: Float[np.ndarray, " k"], high: Float[np.ndarray
     s.slope = float(s.g @ s.p)
     s.hope = -0.5 * s.slope
     return True
-
-
-def merit(ground: Ground, s: LocalState, f: float, c: np.ndarray) -> float:
-    """The objective plus the weighted excess of the limits."""
-    return f + float(s.nu @ ground.excess(c))
-
-
-def first_order(ground: Ground, s: LocalState, p: np.ndarray) -> float:
-    """What the merit changes by along p, by its linear model."""
-    return merit(ground, s, s.f + float(s.g @ p), s.c + s.J @ p) - merit(ground, s, s.f, s.c)
 
 
 # -- the line search -------------------------------------------------------------------------------
@@ -459,4 +350,4 @@ def take(ground: Ground, s: LocalState, found: Trial | None) -> None:
     s.g, s.p = np.empty(0), np.empty(0)
 
 
-__all__ = ["LocalState", "bfgs", "iterate"]
+__all__ = ["bfgs", "iterate"]
