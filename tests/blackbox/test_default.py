@@ -30,8 +30,9 @@ EQUAL = BlackBox(
     limits={"g": "== 0.5"},
 )
 CASES = {
-    "limits": (LIMITED, {"evaluations": 150}, False, "gp-relay"),
-    "limits, many": (LIMITED, {"evaluations": 151}, False, "relay"),
+    "limits": (LIMITED, {"evaluations": 60}, False, "relay"),
+    "limits, 500": (LIMITED, {"evaluations": 500}, False, "relay"),
+    "limits, 501": (LIMITED, {"evaluations": 501}, False, "relay"),
     "limits, by the clock": (LIMITED, {"seconds": 5}, False, "relay"),
     "an equality": (EQUAL, {"evaluations": 60}, False, "relay"),
     "smooth": (PLAIN, {"evaluations": 60}, False, "relay"),

@@ -21,10 +21,6 @@ MODELLED, INPUTS = 300, 10
 """Evaluations and inputs up to which robust-bo was measured."""
 FIT, WIDE = 300, 18
 """Rows and inputs that the network of pfn-cei takes in."""
-EACH = 50
-"""Evaluations for each input up to which gp-sqp is taken where there are limits: beyond, its
-proposals (50 to 150 ms) cost more than they save.
-"""
 NEAR = 200
 """Evaluations up to which a target is worth a model of its own."""
 MANY = 500
@@ -52,12 +48,6 @@ class Facts:
     def target(self) -> bool:
         """The objective has a positive target."""
         return self.problem.target is not None and self.problem.target > 0
-
-    @property
-    def limited(self) -> bool:
-        """There are limits, none of them an equality."""
-        limits = self.problem.limits.limits
-        return bool(limits) and all(q.low < q.high for q in limits)
 
     @property
     def jumps(self) -> list[str]:
@@ -203,19 +193,6 @@ TABLE: tuple[Choice, ...] = (
         "cbo-memory",
         "{rough}: a population is not misled by jumps and noise, and may grow",
         "`python -m benchmarks rough`",
-    ),
-    Choice(
-        f"real inputs with finite bounds; limits, no equality; up to {EACH} evaluations an input",
-        lambda f: (
-            f.limited and f.problem.space.bounded and f.evaluations <= EACH * f.problem.space.d
-        ),
-        "gp-relay",
-        "the inputs are real and there are limits: gp-sqp, which on twelve of thirteen engineering "
-        "problems came within 1e-6 of the best known value (hybrid-sqp missed the welded beam by "
-        "half); it hands over to robust-bo should values not repeat or evaluations fail",
-        "`FEASIBLE_BENCH_FIRST_SEED=100 FEASIBLE_BENCH_PARTS=quick python -m benchmarks "
-        "engineering`",
-        seconds=0.1,
     ),
     Choice(
         "real inputs with finite bounds; any limits, equalities, budget",
