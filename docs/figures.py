@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -257,18 +258,39 @@ def rough_ranks() -> str:
     """The table of rough problems, from the stored results, the latest of each kind."""
     rows: dict[tuple[str, ...], list[str]] = {}
     kinds: set[str] = set()
-    for name in ("rough_failures", "rough_default"):
+    for name in ("rough_reports", "rough_failures", "rough_default"):
         file = ROOT / f"benchmarks/results/{name}.json"
         before = kinds.copy()
         for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
             method, what = f["what"].rsplit(", ", 1)
-            kind, method = method.split(": ")
+            problems, method = method.split(": ")
+            kind = problems.split(" at ")[0] if name == "rough_reports" else problems
             if kind in before:
                 continue
             kinds.add(kind)
-            key = f"{kind}, {f['note']}", method
+            key = f"{problems}, {f['note']}", method
             rows.setdefault(key, []).append(f"{what} {f['value']:.3g}")
     return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
+
+
+def experiment_ranks() -> str:
+    """The tables of real experiments, from the stored results."""
+    parts = []
+    for name in ("experiments", "experiments_peers"):
+        file = ROOT / f"benchmarks/results/{name}.json"
+        rows: dict[tuple[str, str], list[str]] = {}
+        for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
+            what, method, figure = re.fullmatch(r"(.*?): ([^,]*), (.*)", f["what"]).groups()
+            row = rows.setdefault((what, f"`{method}`"), ["", "", "", ""])
+            place = ("mean rank", "mean regret", "problems").index(
+                next(w for w in ("mean rank", "mean regret", "problems") if figure.startswith(w))
+            )
+            row[place] = f"{f['value']:.3g}"
+            row[3] = row[3] or f["note"].removeprefix("median regret ")
+        heads = ["form and evaluations", "method", "mean rank", "mean regret"]
+        heads += ["problems where random search is ahead", "median regrets"]
+        parts.append(table(heads, [[*k, *v] for k, v in rows.items()]))
+    return "\n".join(parts)
 
 
 def rough_runs() -> str:
