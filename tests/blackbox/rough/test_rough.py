@@ -388,6 +388,23 @@ def test_an_equality_beside_a_category_is_met():
         assert found.verdict.feasible
 
 
+@pytest.mark.parametrize("seed", [101, 104, 107, 109])
+def test_an_equality_is_met_within_forty_evaluations_though_first_steps_fail(seed):
+    volume = np.array([0.15, 0.3, 0.45])
+
+    def fun(m):
+        a, b, k = m["a"], m["b"], "abc".index(m["c"])
+        return {"f": (1 + k / 4) * (a * a + 2 * a * b), "h": a * a * b - volume[k]}
+
+    problem = BlackBox(
+        fun,
+        [Categorical("c", ["a", "b", "c"]), Real("a", 0.2, 1), Real("b", 0.2, 1)],
+        objective="f",
+        limits={"h": "= 0"},
+    )
+    assert feasible.solve(problem, "robust-bo", budget=40, seed=seed).verdict.feasible
+
+
 def test_noise_that_vanishes_at_the_optimum_is_followed_there():
     rng = np.random.default_rng(0)
     problem = BlackBox(

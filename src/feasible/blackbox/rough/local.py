@@ -12,7 +12,7 @@ import numpy as np
 from ..problem import BlackBox
 from .inputs import Inputs
 from .model import GP, Form
-from .state import Open, RobustState
+from .state import RADIUS, Open, RobustState
 from .success import Limited, yes_no
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ EXACT = 1e-9
 """Variance of the noise of local models, in squared standard deviations."""
 REACH = 30.0
 """Rows up to so many radii away enter a local model."""
+ONTO, NEWTON, SIDE = 12, 5, 1e-3
+"""Points that are moved onto equalities, Newton steps for each, and their differences, in radii."""
 
 
 def step(
@@ -56,7 +58,14 @@ def step(
         w = np.clip(np.sign(w) * (np.arange(c) == rng.integers(c, size=120)[:, None]), low, high)
         merit = rng.random(len(w))
     else:
-        w, merit = _descend(models, np.clip(w, low, high), low, high, rng)
+        equal = any(q.low == q.high for q in problem.limits.limits)
+        if equal and radius < RADIUS and not state.allowed(problem.tolerance)[best]:
+            far_off = np.full(c, REACH)
+            away = float(np.abs(_onto(models[1:], np.zeros((1, c)), -far_off, far_off)).max())
+            if away > 1:  # the limits are kept beyond the region, which failures made too small
+                state.radius = min(RADIUS, 1.5 * away * radius)
+                return step(problem, inputs, state, best, limited, rng)
+        w, merit = _descend(models, np.clip(w, low, high), low, high, rng, equal)
     unit = np.repeat(u[best][None], len(w), axis=0)
     unit[:, real] = np.clip(centre + w * radius, 0, 1)
     x = inputs.points(unit)
@@ -98,10 +107,16 @@ def _models(
 
 
 def _descend(
-    models: list[GP], w: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
+    models: list[GP],
+    w: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    rng: np.random.Generator,
+    equal: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return points and their merit: the model of the objective and, weighted by 1,000, the
-    violation that the models of the limits foresee.
+    violation that the models of the limits foresee. equal: some limits are equalities, onto which
+    no random point falls, so the best points are moved there.
     """
     f, *limits = models
 
@@ -115,7 +130,31 @@ def _descend(
         moves = 0.5 * 0.45**k * rng.standard_normal((20 * len(top), c))
         more = np.clip(np.repeat(w[top], 20, axis=0) + moves, low, high)
         w, value = np.vstack([w[top], more]), np.append(value[top], merit(more))
+    if equal:
+        more = _onto(limits, w[np.argsort(value, kind="stable")[:ONTO]], low, high)
+        w, value = np.vstack([w, more]), np.append(value, merit(more))
     return w, value
+
+
+def _onto(
+    limits: list[GP], w: Float[np.ndarray, "n c"], low: np.ndarray, high: np.ndarray
+) -> Float[np.ndarray, "n c"]:
+    """Return points moved to where the models of the limits foresee no violation, by Newton steps
+    of least length on those that are violated.
+    """
+    moved, c = w.copy(), w.shape[1]
+    for i in range(len(moved)):
+        for _ in range(NEWTON):
+            sides = SIDE * np.eye(c)
+            at = np.vstack([moved[i : i + 1], moved[i] + sides, moved[i] - sides])
+            g = np.array([m.means(at) / m.scale for m in limits])
+            over = g[:, 0] > 0
+            if not over.any():
+                break
+            slope = (g[over, 1 : c + 1] - g[over, c + 1 :]) / (2 * SIDE)
+            step = np.linalg.lstsq(slope, g[over, 0], rcond=1e-9)[0]
+            moved[i] = np.clip(moved[i] - step, low, high)
+    return moved
 
 
 __all__ = ["step"]
