@@ -47,6 +47,7 @@ NAMES = (
     "graphs",
     "walks",
     "federated",
+    "gossip",
 )
 
 

@@ -32,8 +32,7 @@ class Copies:
 
     Attributes:
         x: (n, d) a row for each node, at one time.
-        sent: (m,) messages that each edge carried, both directions together; what the run's
-            counters must agree with.
+        sent: (m,) messages that each edge had carried by then, both directions together.
     """
 
     x: Float[np.ndarray, "n d"]

@@ -1,0 +1,102 @@
+"""Sums over networks: the simulator's speed, the optimal rates, and what an event costs on local
+processes and on Ray, one thread each, on the processor's clock but for the engines.
+
+Messages and gradients to an accuracy are in the claim of dadao; here are peers in one run and time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from .common import Figure, write
+
+ROUNDS = int(os.environ.get("GOSSIP_ROUNDS", "5"))
+METHODS = ("dadao", "adom-plus", "extra", "gradient-tracking[factor=0.1]", "msda", "continuized")
+
+
+def median(function: Callable[[], float]) -> float:
+    """The median of some calls, after one that compiles."""
+    function()
+    return float(np.median([function() for _ in range(ROUNDS)]))
+
+
+def speeds() -> list[Figure]:
+    """Events a second of a grid of 49 nodes, drawn and played."""
+    from feasible.networks.dadao.claim import events_a_second
+
+    found = median(lambda: events_a_second(100, 500.0))
+    return [Figure("simulated events a second, d = 10", found, 5e5, "at least")]
+
+
+def rates() -> list[Figure]:
+    """Seconds for the optimal rates of some graphs, and how far from the best they are at most."""
+    from feasible.networks import gossip_rates, ready_graph
+
+    found = []
+    for name, n, bar in (("barbell", 20, 1.0), ("barbell", 50, None), ("geometric", 50, None)):
+        graph = ready_graph(name, n)
+
+        def timed(graph: object = graph) -> float:
+            begun = time.process_time()
+            gossip_rates(graph, "optimal")
+            return time.process_time() - begun
+
+        best = gossip_rates(graph, "optimal")
+        share = best.total / gossip_rates(graph, "uniform").total
+        note = f"{share:.2f} of uniform, at most {100 * best.gap:.1f} % above the least"
+        what = f"optimal rates, {name} of {n}, {graph.number_of_edges()} edges"
+        found.append(Figure(what, median(timed), bar, "s", note=note))
+    return found
+
+
+def engines() -> list[Figure]:
+    """Microseconds of the wall clock an event takes on each engine, workers begun included."""
+    from feasible.networks import gossip_rates, regression
+    from feasible.networks.dadao.engines import play
+    from feasible.networks.dadao.rule import DADAORule
+    from feasible.networks.dadao.settings import constants
+    from feasible.networks.events import Clock, Schedule
+
+    problem = regression("ring", 4, seed=100)
+    o, best = problem.objectives, gossip_rates(problem.graph)
+    rule = DADAORule(o, constants(o.L, o.mu, best.chi1))
+    log = Schedule(problem, [best.rates]).until(Clock.begin(100, 4), 100.0)
+    found: list[Figure] = []
+    bits: set[bytes] = set()
+    for engine in ("simulate", "processes", "ray"):
+        took = []
+        for _ in range(3):
+            S, clocks = rule.begin(problem.x0), np.zeros(4)
+            begun = time.perf_counter()
+            play(engine, rule, S, clocks, log, problem.network.nodes, 4)
+            took.append(1e6 * (time.perf_counter() - begun) / len(log))
+            bits.add(S.tobytes())
+        found.append(Figure(f"an event, 4 nodes, engine {engine}", min(took), None, "us"))
+    found.append(Figure("different results of the three engines", len(bits), 1.0))
+    return found
+
+
+def peers() -> list[Figure]:
+    """Messages of every method to 1e-8 of the first error, in one race."""
+    import feasible
+    from feasible.networks import regression
+    from feasible.networks.dadao.claim import needed
+
+    problems = [regression(graph, seed=100) for graph in ("star", "ring", "barbell")]
+    race = feasible.race(problems, METHODS, {"gradients": 8000}, (100,))
+    return [
+        Figure(f"{c.name}, {m}: messages", needed("messages")(race.of(c.name, m)[0]), None, "")
+        for c in race.contests
+        for m in race.methods
+    ]
+
+
+def run() -> list[Figure]:
+    """All parts."""
+    figures = speeds() + rates() + engines() + peers()
+    write("gossip", figures)
+    return figures
