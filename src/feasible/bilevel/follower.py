@@ -292,7 +292,11 @@ class Search(Lower):
 
 
 def solve_follower(
-    follower: Follower, x: Float[Tensor, " n"], given: Sequence[Tensor], tolerance: float
+    follower: Follower,
+    x: Float[Tensor, " n"],
+    given: Sequence[Tensor],
+    tolerance: float,
+    convex: bool = False,
 ) -> Response:
     """Solve a follower's program at x.
 
@@ -301,6 +305,7 @@ def solve_follower(
         x: (n,).
         given: Where to begin, besides random points: at least one y.
         tolerance: Residual of the conditions up to which it counts as solved.
+        convex: One start that ends at a solution is enough.
     """
     lower, rng = Search(follower, x, tolerance), np.random.default_rng(0)
     program = lower.quadratic(given[0], rng)
@@ -323,7 +328,7 @@ def solve_follower(
         one = lower.solution(y)
         if one is not None:
             solved.append(one)
-            if len(solved) == 1 and lower.convex(y, rng):
+            if convex or (len(solved) == 1 and lower.convex(y, rng)):
                 break
         elif len(ends) == 1 and not lower.feasible(start):
             return Response(INFEASIBLE)

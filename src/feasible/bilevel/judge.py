@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -39,12 +39,17 @@ class TwoLevels(Protocol):
     sign: float
     lower_sign: float
     tolerance: float
+    convex: bool
+    measures: Callable[..., Mapping[str, float]] | None
     x_set: Any
     X: ConvexSet
     G: tuple[Constraint, ...]
     x_layout: Layout
     y_start: Tensor
     followers: tuple[Follower, ...]
+
+    def split_y(self, y: Tensor) -> Any:
+        """Return the vector y as the lower level's tensors."""
 
     def join_y(self, y: Any) -> Tensor:
         """Return a response as one vector."""
@@ -116,7 +121,7 @@ def answered(problem: TwoLevels, x: Float[Tensor, " n"], own: Tensor | None) -> 
     value, residual = 0.0, 0.0
     for f in problem.followers:
         starts = [problem.y_start[f.part]] + ([] if own is None else [own[f.part]])
-        response: Response = solve_follower(f, x, starts, problem.tolerance)
+        response: Response = solve_follower(f, x, starts[::-1], problem.tolerance, problem.convex)
         if response.status != SOLVED:
             found.faults[f.name] = response.status
             continue
@@ -252,6 +257,9 @@ def _judged(problem: TwoLevels, x: Tensor, own: Tensor | None) -> Verdict:
                 metrics["upper_own"] = problem.sign * float(problem.upper_value(x, own))
             metrics["lower_missed"] = max(f.missed(x, own[f.part]) for f in problem.followers)
     metrics["lower_residual"] = found.residual
+    if problem.measures is not None:
+        own_figures = problem.measures(problem.x_layout.split(x), problem.split_y(y))
+        metrics |= {name: float(figure) for name, figure in own_figures.items()}
     violation = max(missed.values(), default=0.0)
     return Verdict(value, violation, problem.tolerance, residual, missed, metrics)
 

@@ -44,6 +44,27 @@ class Solution:
     exact: bool = False
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """The Karush-Kuhn-Tucker conditions at a point where they hold.
+
+    Attributes:
+        value: f.
+        slope: (m,) its gradient.
+        residual: What is left of it, relative to its size.
+        strong: (e, m) gradients of the equalities, and of what has a multiplier.
+        own: (p,) multipliers of the follower's own constraints.
+        of_own: (a,) which rows of `strong` are the follower's own, in the order of its constraints.
+    """
+
+    value: float
+    slope: Float[np.ndarray, " m"]
+    residual: float
+    strong: Float[np.ndarray, "e m"]
+    own: Float[np.ndarray, " p"]
+    of_own: Float[np.ndarray, " a"]
+
+
 class Lower:
     """A follower's program at one x.
 
@@ -136,17 +157,19 @@ class Lower:
             np.concatenate([G @ y - g, values[~equal]]),
         )
 
-    def solution(self, y: Tensor, exact: bool = False) -> Solution | None:
-        """Return y as a solution where its Karush-Kuhn-Tucker conditions hold, else None."""
+    def conditions(self, y: Tensor) -> Conditions | None:
+        """Return the Karush-Kuhn-Tucker conditions at y where they hold, else None."""
         value, slope = self.slope(y)
         if not (np.isfinite(value) and torch.isfinite(slope).all()):
             return None
-        size = max(1.0, float(slope.abs().max()), float(y.abs().max()))
+        steep = max(1.0, float(slope.abs().max()))
+        size = max(steep, float(y.abs().max()))
         if self.limits is None:  # a projection: its fixed points are the solutions
             moved = float((self.follower.set.project(y - slope) - y).abs().max())
+            none = np.zeros((0, self.m))
             if moved > self.tolerance * size:
                 return None
-            return Solution(y, value, moved / size, np.zeros((self.m, 0)))
+            return Conditions(value, slope.numpy(), moved / size, none, np.zeros(0), np.zeros(0))
         E, e, G, g = self.sides(y.numpy())
         if max(np.abs(e).max(initial=0.0), g.max(initial=0.0)) > self.tolerance * size:
             return None
@@ -158,40 +181,39 @@ class Lower:
             fit = optimize.lsq_linear(columns, -slope.numpy(), (low, np.inf), tol=1e-14)
             multipliers = fit.x
         left = float(np.abs(slope.numpy() + columns @ multipliers).max())
-        if left > self.tolerance * max(1.0, float(slope.abs().max())):
+        if left > self.tolerance * steep:
             return None
-        strong = np.abs(multipliers) > ACTIVE * max(1.0, float(slope.abs().max()))
+        strong = np.abs(multipliers) > ACTIVE * steep
         strong[: len(E)] = True
-        weights = np.zeros(len(E) + len(G))
-        weights[: len(E)], weights[len(E) :][on] = multipliers[: len(E)], multipliers[len(E) :]
-        flat = self._flat(y, columns[:, strong].T, slope.numpy(), weights)
-        return Solution(y, value, left / size, flat, exact)
-
-    def _flat(
-        self,
-        y: Tensor,
-        active: Float[np.ndarray, "e m"],
-        slope: Float[np.ndarray, " m"],
-        weights: Float[np.ndarray, " k"],
-    ) -> Float[np.ndarray, "m k"]:
-        """Return the directions along which neither the Lagrangian bends nor f changes.
-
-        Args:
-            y: (m,) where.
-            active: (e, m) gradients of the constraints whose multipliers are not 0.
-            slope: (m,) the gradient of f.
-            weights: (k,) multipliers of the rows of `sides`.
-        """
-        if self.m > NEWTON:
-            return np.zeros((self.m, 0))
+        multipliers[~strong] = 0.0
+        # rows of E, then those of G: of each the set's come first, then the follower's own
+        weights, place = np.zeros(len(E) + len(G)), np.full(len(E) + len(G), -1)
+        rows = np.concatenate([np.arange(len(E)), len(E) + np.flatnonzero(on)])
+        weights[rows], place[rows[strong]] = multipliers, np.arange(int(strong.sum()))
         equal, inner = int(self.equal.sum()), int((~self.equal).sum())
-        own = np.zeros(len(self.equal))
-        before = len(weights) - inner  # those of the set's inequalities end here
-        first = len((self.limits or Linear.free(self.m)).sides()[0])
-        own[self.equal], own[~self.equal] = weights[first : first + equal], weights[before:]
-        lam = torch.from_numpy(own)
+        own, where = np.zeros(len(self.equal)), np.full(len(self.equal), -1)
+        for mask, first in ((self.equal, len(E) - equal), (~self.equal, len(weights) - inner)):
+            part = slice(first, first + int(mask.sum()))
+            own[mask], where[mask] = weights[part], place[part]
+        return Conditions(
+            value, slope.numpy(), left / size, columns[:, strong].T, own, where[where >= 0]
+        )
+
+    def solution(self, y: Tensor, exact: bool = False) -> Solution | None:
+        """Return y as a solution where its conditions hold, else None."""
+        found = self.conditions(y)
+        if found is None:
+            return None
+        free = self.limits is None or self.m > NEWTON
+        flat = np.zeros((self.m, 0)) if free else self._flat(y, found)
+        return Solution(y, found.value, found.residual, flat, exact)
+
+    def _flat(self, y: Tensor, found: Conditions) -> Float[np.ndarray, "m k"]:
+        """Return the directions along which neither the Lagrangian bends nor f changes."""
+        lam = torch.from_numpy(found.own)
         curved = hessian(lambda z: self.f(z) + lam @ self.h(z), y).numpy()
-        top, steep = max(1.0, np.abs(curved).max()), np.abs(slope).max()
-        slopes = [slope[None] / steep] if steep > ACTIVE else []
-        lengths = np.maximum(np.linalg.norm(active, axis=1, keepdims=True), 1e-12)
-        return linalg.null_space(np.vstack([curved / top, *slopes, active / lengths]), rcond=1e-8)
+        top, steep = max(1.0, np.abs(curved).max()), np.abs(found.slope).max()
+        slopes = [found.slope[None] / steep] if steep > ACTIVE else []
+        lengths = np.maximum(np.linalg.norm(found.strong, axis=1, keepdims=True), 1e-12)
+        rows = np.vstack([curved / top, *slopes, found.strong / lengths])
+        return linalg.null_space(rows, rcond=1e-8)

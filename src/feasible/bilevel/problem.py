@@ -6,7 +6,7 @@ minimise F(x, y)  over x in X,  where y minimises f(x, .) over y in Y with h(x, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..core.errors import (
     NotFinite,
     ShapeError,
     UnsupportedConstraint,
+    WrongProblem,
 )
 from ..core.problem import Problem
 from ..core.verdict import Verdict
@@ -37,6 +38,8 @@ Resource("upper_gradients", "gradients of the upper level's objective")
 Resource("lower_gradients", "gradients of the lower level's objective")
 Resource("gradient_equivalents", "gradients, a Hessian product counted as two")
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
+CALLABLES = {"upper": False, "respond": True, "project": True, "measures": True}
+"""Attributes that are functions, and whether they may be None."""
 SHOWN = 10
 """Entries of x that a description shows."""
 
@@ -80,6 +83,8 @@ class Bilevel(Problem):
             some of them, and returns its mean over these.
         lower_rows: As `upper_rows`, of f.
         y_integer: Names or places of variables of the lower level that are whole numbers: refused.
+        convex: The lower level is known to be convex: the judge then minimises from one start.
+        measures: From x and the true response to figures by name, which become metrics.
         project: Projection of the vector (x, y) on {(x, y) : x in X, y in Y, h(x, y) <= 0}, from
             and to (n + m,); for methods that project on both levels' constraints at once.
         name: What it is called.
@@ -121,10 +126,13 @@ class Bilevel(Problem):
     upper_rows: int | None = None
     lower_rows: int | None = None
     y_integer: Sequence[Any] = ()
+    convex: bool = False
+    measures: Callable[..., Mapping[str, float]] | None = None
     project: Callable[[Tensor], Tensor] | None = None
     name: str = "bilevel"
     tolerance: float = 1e-6
     best_known: float | None = None
+    kept: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
 
     answers: ClassVar[tuple[type, ...]] = (UpperPoint,)
     endings = (".json", ".csv", ".npz")
@@ -139,7 +147,8 @@ class Bilevel(Problem):
         for name in ("upper_rows", "lower_rows"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name), least=1, note=", or None")
-        for name, optional in (("upper", False), ("respond", True), ("project", True)):
+        flag("convex", self.convex)
+        for name, optional in CALLABLES.items():
             one = getattr(self, name)
             if not (callable(one) or (optional and one is None)):
                 raise ArgumentTypeError(f"{name} is a {type(one).__name__}: expected a function")
@@ -327,18 +336,18 @@ class Bilevel(Problem):
 
     def lower_value(self, x: Tensor, y: Tensor, rows: Rows = None) -> Tensor:
         """The lower objective, summed over followers; uncharged."""
-        self._needs_lower()
+        self.needs_lower("lower_value")
         return torch.stack([f.value(x, y[f.part], rows) for f in self.followers]).sum()
 
     def constraint_values(self, x: Tensor, y: Tensor) -> Float[Tensor, " p"]:
         """The lower constraints of all followers; uncharged."""
         return torch.cat([f.h(x, y[f.part]) for f in self.followers])
 
-    def _needs_lower(self) -> None:
-        """Raise where `respond` is all that is known of the lower level."""
+    def needs_lower(self, method: str) -> None:
+        """Raise WrongProblem where `respond` is all that is known of the lower level."""
         if self.followers[0].function is None:
-            raise ArgumentTypeError(
-                f"lower=None of '{self.name}': this method needs the lower level's objective"
+            raise WrongProblem(
+                f"method {method} needs the lower level's objective, '{self.name}' has lower=None"
             )
 
     # -- oracles -----------------------------------------------------------------------------------

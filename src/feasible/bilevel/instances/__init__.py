@@ -1,0 +1,1 @@
+"""Ready-made bilevel programs."""

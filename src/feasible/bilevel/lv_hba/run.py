@@ -1,0 +1,55 @@
+"""LV-HBA as a method of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ...core.errors import UnsupportedConstraint
+from ...core.problem import Method, Problem
+from ..point import UpperPoint
+from ..problem import Bilevel
+from .lv_hba import LVHBAState, advance, begin, finished
+from .projections import joint_projection
+from .settings import LVHBASettings
+
+
+@dataclass(frozen=True)
+class LVHBA(LVHBASettings, Method):
+    """LV-HBA on a bilevel program with lower constraints.
+
+    A step is one iteration. The answer's y is the iterate, whose `lower_gap` the verdict has; the
+    judge solves the lower level at x anyway. The settings are those of `settings.LVHBASettings`.
+
+    References:
+        Yao, Yu, Zeng, Zhang, ICLR 2024.
+    """
+
+    solves: ClassVar[type[Problem]] = Bilevel
+    name: ClassVar[str] = "lv-hba"
+
+    def init(self, problem: Bilevel, rng: np.random.Generator) -> LVHBAState:
+        """Stand at the start; refuse what it cannot project on."""
+        problem.needs_lower(self.name)
+        if problem.G:
+            raise UnsupportedConstraint(
+                f"method {self.name} takes constraints of the lower level, '{problem.name}' has "
+                f"those of the upper one: {', '.join(c.name for c in problem.G)}"
+            )
+        joint_projection(problem)
+        return begin(problem, rng)
+
+    def step(self, problem: Bilevel, state: LVHBAState) -> LVHBAState:
+        """Advance."""
+        advance(problem, self, state, joint_projection(problem))
+        return state
+
+    def answer(self, problem: Bilevel, state: LVHBAState) -> UpperPoint:
+        """x, with y as evidence."""
+        return problem.answer(state.x, state.y)
+
+    def done(self, problem: Bilevel, state: LVHBAState) -> str | None:
+        """When it stands still, or diverges."""
+        return finished(self, state)

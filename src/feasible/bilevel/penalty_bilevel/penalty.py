@@ -1,0 +1,411 @@
+"""Penalty methods for nonconvex bilevel optimisation.
+
+    psi(x) = min { f(x, y) : y in S(x) },   S(x) = argmin_{y in Y} g(x, y),   x in X
+
+is followed through the penalised hyper-objective
+
+    psi_sigma(x) = (min_y h_sigma(x, y) - min_y g(x, y)) / sigma,   h_sigma = sigma f + g,
+    grad psi_sigma(x) = grad_x f(x, y) + (grad_x g(x, y) - grad_x g(x, z)) / sigma,
+
+y a minimiser of h_sigma(x, .) and z one of g(x, .), both tracked by gradient steps. No second
+derivative is taken and no graph is kept. Use it where products with the lower level's Hessian are
+dear, or where that is singular; with constraints on the lower level beyond a set that one projects
+on, use lv-hba.
+
+References:
+    J. Kwon, D. Kwon, S. Wright, R. Nowak, "On Penalty Methods for Nonconvex Bilevel Optimization
+    and First-Order Stochastic Approximation", ICLR 2024, arXiv 2309.01753: the double and the
+    single loop, and the latter with momentum. The mode "accelerated" has their double loop with
+    schedules of ours.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.budget import spend
+from ...core.errors import ArgumentError
+from ..levels import Rows, value_and_gradients
+from ..sets import ConvexSet
+from ..steps import SAFETY, Curvature, UpperStep
+from .settings import PenaltySettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+LOST = 1e6
+"""By how much an iterate may grow, relative to its start, before it is said to diverge."""
+WORSE = 1e-6
+"""By how much g may be greater at z than at y before z is said to have lost S(x)."""
+
+
+class Levels(Protocol):
+    """What is needed of a bilevel program: its two functions of vectors, and its sets."""
+
+    upper_rows: int | None
+    lower_rows: int | None
+
+    @property
+    def X(self) -> ConvexSet:  # noqa: N802
+        """Where x lives."""
+
+    @property
+    def lower_set(self) -> ConvexSet:
+        """Where y lives."""
+
+    def upper_value(self, x: Tensor, y: Tensor, rows: Rows = None) -> Tensor:
+        """f, of the paper."""
+
+    def lower_value(self, x: Tensor, y: Tensor, rows: Rows = None) -> Tensor:
+        """g, of the paper."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Numbers of the samples that one step uses; None: all.
+
+    Attributes:
+        upper: Of f.
+        lower: Of g: the same for both of its gradients, whose difference is divided by sigma.
+    """
+
+    upper: Rows = None
+    lower: Rows = None
+
+
+@dataclass(slots=True)
+class PenaltyState:
+    """Where the method stands.
+
+    Attributes:
+        rng: Where samples and first directions come from.
+        x: (n,).
+        y: (m,) tracks a minimiser of h_sigma.
+        z: (m,) tracks a minimiser of g.
+        q: (n,) the last gradient of psi_sigma.
+        curved: Of g by y, for the trackers' steps.
+        upper_curved: Of f by y.
+        step: Of x.
+        w_y: (m,) of the loop with one inner step, what y is an average of.
+        w_z: (m,) likewise.
+        inner: (3 m,) recursive estimates of grad_y f and grad_y g at w_y, and grad_y g at w_z;
+            empty before the first step, and in other modes.
+        outer: (3 n,) those of grad_x f and grad_x g at y, and grad_x g at z.
+        before: (n + 2 m,) x, w_y and w_z of the step before.
+        k: Steps so far.
+        sigma: The last sigma.
+        length: Of the projected gradient at the last step.
+        moved: Of the trackers in their last step, over sigma.
+        worse: How often g was greater at z than at y.
+        size: Of x, y and z at the start.
+        over: Why it cannot go on; empty where it can.
+    """
+
+    rng: np.random.Generator
+    x: Float[Tensor, " n"]
+    y: Float[Tensor, " m"]
+    z: Float[Tensor, " m"]
+    q: Float[Tensor, " n"]
+    curved: Curvature
+    upper_curved: Curvature
+    step: UpperStep
+    w_y: Float[Tensor, " m"]
+    w_z: Float[Tensor, " m"]
+    inner: Float[Tensor, " e"]
+    outer: Float[Tensor, " d"]
+    before: Float[Tensor, " b"]
+    k: int = 0
+    sigma: float = 1.0
+    length: float = float("inf")
+    moved: float = float("inf")
+    worse: int = 0
+    size: float = 1.0
+    over: str = ""
+
+
+def begin(x: Tensor, y: Tensor, rng: np.random.Generator) -> PenaltyState:
+    """Return the state at (x, y); z begins where y does, so that both track one component of S."""
+    none = torch.zeros(0, dtype=x.dtype)
+    size = 1.0 + float(x.abs().max()) + float(y.abs().max())
+    return PenaltyState(
+        rng,
+        x.clone(),
+        y.clone(),
+        y.clone(),
+        torch.zeros_like(x),
+        Curvature(),
+        Curvature(),
+        UpperStep.at(x),
+        y.clone(),
+        y.clone(),
+        none,
+        none.clone(),
+        none.clone(),
+        size=size,
+    )
+
+
+def inner_slope(levels: Levels, x: Tensor, y: Tensor, sigma: float, batch: Batch) -> Tensor:
+    """Return grad_y (sigma f + g) at (x, y): a gradient of each level, of g alone where sigma is
+    0.
+    """
+    if sigma == 0.0:
+        spend(gradients=1, lower_gradients=1, gradient_equivalents=1)
+        _, (slope,) = value_and_gradients(
+            lambda x, y: levels.lower_value(x, y, batch.lower), (x, y), (1,)
+        )
+        return slope
+    spend(gradients=2, upper_gradients=1, lower_gradients=1, gradient_equivalents=2)
+
+    def h(x: Tensor, y: Tensor) -> Tensor:
+        upper = levels.upper_value(x, y, batch.upper)
+        return sigma * upper + levels.lower_value(x, y, batch.lower)
+
+    _, (slope,) = value_and_gradients(h, (x, y), (1,))
+    return slope
+
+
+def outer_slope(
+    levels: Levels, x: Tensor, y: Tensor, z: Tensor, sigma: float, batch: Batch
+) -> tuple[Tensor, float]:
+    """Return grad psi_sigma at x, by the trackers, and g(x, y) - g(x, z). Three gradients.
+
+    grad_x f(x, y) + (grad_x g(x, y) - grad_x g(x, z)) / sigma
+    """
+    spend(gradients=3, upper_gradients=1, lower_gradients=2, gradient_equivalents=3)
+    kept: list[float] = []
+
+    def penalised(x: Tensor) -> Tensor:
+        gap = levels.lower_value(x, y, batch.lower) - levels.lower_value(x, z, batch.lower)
+        kept[:] = [float(gap.detach())]
+        return levels.upper_value(x, y, batch.upper) + gap / sigma
+
+    _, (q,) = value_and_gradients(penalised, (x,), (0,))
+    return q, kept[0]
+
+
+def track(
+    levels: Levels,
+    settings: PenaltySettings,
+    state: PenaltyState,
+    start: Tensor,
+    sigma: float,
+    batch: Batch,
+) -> Tensor:
+    """Return where T projected gradient steps from a tracker's place lead.
+
+        w <- P_Y(w - gamma (sigma grad_y f + grad_y g + (w - y) / rho))
+
+    Args:
+        levels: The program.
+        settings: How.
+        state: Its x; the curvatures that are seen are noted in it.
+        start: (m,) y of the proximal term, and the first w.
+        sigma: 0 for z.
+        batch: The samples.
+    """
+    w, last = start, (start, torch.zeros_like(start))
+    pull = 0.0 if settings.rho is None else 1.0 / settings.rho
+    for t in range(settings.inner):
+        slope = inner_slope(levels, state.x, w, sigma, batch)
+        if t and batch.lower is None:
+            curved = state.curved if sigma == 0.0 else Curvature(state.curved.largest)
+            curved.see(w - last[0], slope - last[1])
+            if sigma:  # h_sigma is as curved as both: what g does not explain is f's
+                more = (curved.largest - state.curved.largest) / sigma
+                state.upper_curved.largest = max(state.upper_curved.largest, more)
+        last = w, slope
+        if pull:
+            slope = slope + pull * (w - start)
+        w = levels.lower_set.project(w - lower_step(settings, state, sigma) * slope)
+        state.moved = max(state.moved, float((w - last[0]).abs().max()))
+    return w
+
+
+def lower_step(settings: PenaltySettings, state: PenaltyState, sigma: float) -> float:
+    """Return gamma = 1 / (L + 1 / rho), L the curvature of sigma f + g that was seen."""
+    if settings.gamma is not None:
+        return settings.gamma
+    largest = SAFETY * (state.curved.largest + sigma * state.upper_curved.largest)
+    return 1.0 / max(largest + (0.0 if settings.rho is None else 1.0 / settings.rho), 1e-12)
+
+
+def draw(levels: Levels, settings: PenaltySettings, rng: np.random.Generator) -> Batch:
+    """Return the samples of a step: all, or `batch` of each level.
+
+    Raises:
+        ArgumentError: A batch is asked for, and the problem has no samples.
+    """
+    if settings.batch is None:
+        return Batch()
+    sizes = levels.upper_rows, levels.lower_rows
+    if sizes == (None, None):
+        raise ArgumentError(f"batch={settings.batch}: the problem has no samples; expected None")
+    found = [
+        None
+        if n is None or settings.batch >= n
+        else torch.from_numpy(rng.choice(n, settings.batch, replace=False))
+        for n in sizes
+    ]
+    return Batch(*found)
+
+
+def measure(levels: Levels, state: PenaltyState) -> None:
+    """Measure the curvature of both levels by y, where the first steps begin."""
+    if state.curved.largest > 0.0:
+        return
+    first = torch.from_numpy(state.rng.standard_normal(len(state.y)))
+    state.curved.probe(lambda y: inner_slope(levels, state.x, y, 0.0, Batch()), state.y, first)
+
+    def upper(y: Tensor) -> Tensor:
+        spend(gradients=1, upper_gradients=1, gradient_equivalents=1)
+        return value_and_gradients(levels.upper_value, (state.x, y), (1,))[1][0]
+
+    state.upper_curved.probe(upper, state.y, first)
+
+
+def advance(
+    levels: Levels, settings: PenaltySettings, state: PenaltyState, follow: bool = True
+) -> None:
+    """Make one step of x: the trackers first, then x with the new ones.
+
+    Args:
+        levels: The program.
+        settings: How.
+        state: Where it stands; changed in place.
+        follow: Let z take its steps; False where somebody else moves it.
+    """
+    if settings.gamma is None:
+        measure(levels, state)
+    sigma = state.sigma = settings.sigma(state.k)
+    batch = draw(levels, settings, state.rng)
+    if settings.one_loop:
+        one_loop(levels, settings, state, batch)
+    else:
+        state.moved = 0.0
+        w_z = track(levels, settings, state, state.z, 0.0, batch) if follow else state.z
+        w_y = track(levels, settings, state, state.y, sigma, batch)
+        state.y = torch.lerp(state.y, w_y, settings.kept)
+        state.z = torch.lerp(state.z, w_z, settings.kept)
+        state.moved /= lower_step(settings, state, sigma) * sigma
+        state.q, gap = outer_slope(levels, state.x, state.y, state.z, sigma, batch)
+        note_gap(state, gap)
+    move(levels, settings, state)
+    state.k += 1
+    state.curved.forget()
+    state.upper_curved.forget()
+    check(state)
+
+
+def one_loop(levels: Levels, settings: PenaltySettings, state: PenaltyState, batch: Batch) -> None:
+    """Make one step of each tracker, on recursive estimates in the mode "momentum".
+
+    Each estimate is d_k = grad(._k; xi_k) + (1 - eta_k) (d_(k-1) - grad(._(k-1); xi_k)), with the
+    same samples at both points; eta = 1 is the plain gradient.
+    """
+    sigma, n, m = state.sigma, len(state.x), len(state.y)
+    ahead = (state.k + settings.k0) / settings.k0
+    noisy = settings.mode == "momentum"
+    eta = ahead ** (-4 / 5) if noisy and len(state.inner) else 1.0
+    gamma = lower_step(settings, state, sigma) * (ahead ** (-2 / 5) if noisy else 1.0)
+    pull = 0.0 if settings.rho is None else 1.0 / settings.rho
+    x, w_y, w_z = state.x, state.w_y, state.w_z
+
+    found = _by_y(levels, x, w_y, w_z, batch)
+    if eta < 1.0:
+        then = torch.split(state.before, [n, m, m])
+        found = found + (1 - eta) * (state.inner - _by_y(levels, then[0], then[1], then[2], batch))
+    state.inner = found
+    f_y, g_y, g_z = torch.split(found, m)
+    project = levels.lower_set.project
+    state.w_y = project(w_y - gamma * (sigma * f_y + g_y + pull * (w_y - state.y)))
+    state.w_z = project(w_z - gamma * (g_z + pull * (w_z - state.z)))
+    y, z = state.y, state.z
+    state.y = torch.lerp(y, state.w_y, settings.kept)
+    state.z = torch.lerp(z, state.w_z, settings.kept)
+
+    found = _by_x(levels, x, state.y, state.z, batch)
+    if eta < 1.0:
+        found = found + (1 - eta) * (state.outer - _by_x(levels, state.before[:n], y, z, batch))
+    state.outer = found
+    f_x, g_x, z_x = torch.split(found, n)
+    state.q = f_x + (g_x - z_x) / sigma
+    state.before = torch.cat([x, w_y, w_z]) if noisy else state.before
+    moved = torch.maximum((state.w_y - w_y).abs().max(), (state.w_z - w_z).abs().max())
+    state.moved = float(moved) / (gamma * sigma)
+
+
+def _by_y(levels: Levels, x: Tensor, w_y: Tensor, w_z: Tensor, batch: Batch) -> Tensor:
+    """Return grad_y f and grad_y g at w_y and grad_y g at w_z, one after the other."""
+    spend(gradients=3, upper_gradients=1, lower_gradients=2, gradient_equivalents=3)
+    upper = value_and_gradients(lambda x, y: levels.upper_value(x, y, batch.upper), (x, w_y), (1,))
+    lower = [
+        value_and_gradients(lambda x, y: levels.lower_value(x, y, batch.lower), (x, w), (1,))
+        for w in (w_y, w_z)
+    ]
+    return torch.cat([found[1][0] for found in (upper, *lower)])
+
+
+def _by_x(levels: Levels, x: Tensor, y: Tensor, z: Tensor, batch: Batch) -> Tensor:
+    """Return grad_x f and grad_x g at y and grad_x g at z, one after the other."""
+    spend(gradients=3, upper_gradients=1, lower_gradients=2, gradient_equivalents=3)
+    upper = value_and_gradients(lambda x, y: levels.upper_value(x, y, batch.upper), (x, y), (0,))
+    lower = [
+        value_and_gradients(lambda x, y: levels.lower_value(x, y, batch.lower), (x, at), (0,))
+        for at in (y, z)
+    ]
+    return torch.cat([found[1][0] for found in (upper, *lower)])
+
+
+def note_gap(state: PenaltyState, gap: float) -> None:
+    """Warn, once, where z is worse than y for g: it tracks another component of S(x)."""
+    if gap < -WORSE * max(1.0, abs(gap)):
+        state.worse += 1
+        if state.worse == 100:
+            warnings.warn(
+                "g(x, z) has been greater than g(x, y) a hundred times: z does not follow the "
+                "lower level's minimum; more inner steps, or rho, would help",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+
+def move(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> None:
+    """Move x along -q."""
+    rule, x = settings.x_step, state.x
+    if not isinstance(rule, str):
+        k, k0 = state.k, settings.k0
+        if settings.mode == "double":  # alpha_k = alpha0 sigma_k
+            rule *= state.sigma
+        elif settings.mode in ("single", "momentum"):
+            rule *= ((k + k0) / k0) ** (-1 / 3 if settings.mode == "single" else -3 / 5)
+    state.x = state.step.move(x, state.q, rule, settings.x_rate, levels.X)
+    alpha = state.step.alpha or settings.x_rate
+    away = levels.X.project(x - alpha * state.q) - x
+    state.length = float(away.norm()) / alpha if alpha > 0 else float(state.q.norm())
+
+
+def check(state: PenaltyState) -> None:
+    """Say where it diverges."""
+    parts = (state.x, state.y, state.z, state.q)
+    if not all(bool(torch.isfinite(p).all()) for p in parts):
+        state.over = "it diverged: a NaN or an infinity"
+    elif max(float(p.abs().max()) for p in parts[:3]) > LOST * state.size:
+        state.over = f"it diverged: an entry is {LOST:g} times as large as at the start"
+
+
+def finished(settings: PenaltySettings, state: PenaltyState) -> str | None:
+    """Return why there is nothing left to do, or None."""
+    if state.over:
+        return state.over
+    if settings.batch is not None or state.sigma > settings.sigma(10**9):
+        return None
+    if state.length <= settings.tol and state.moved <= max(settings.tol, 1e-12):
+        return f"the gradient's length is below tol={settings.tol:g} and the trackers stand"
+    return None
