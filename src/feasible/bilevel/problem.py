@@ -378,9 +378,9 @@ class Bilevel(Problem):
         return value, found[0] if by_x else torch.zeros_like(x), found[-1]
 
     def lagrangian_gradients(
-        self, x: Tensor, y: Tensor, lam: Float[Tensor, " p"]
-    ) -> tuple[float, Float[Tensor, " p"], Float[Tensor, " n"], Float[Tensor, " m"]]:
-        """f, h, and the gradients of f + lam . h by x and by y. One gradient."""
+        self, x: Tensor, y: Tensor, lam: Float[Tensor, " p"], by: str = "y"
+    ) -> tuple[float, Float[Tensor, " p"], Tensor]:
+        """f, h, and the gradient of f + lam . h by "x" or "y". One gradient."""
         spend(gradients=1, lower_gradients=1, gradient_equivalents=1)
         kept: list[Tensor] = []
 
@@ -389,8 +389,8 @@ class Bilevel(Problem):
             kept[:] = [f.detach(), h.detach()]
             return f + lam @ h if len(h) else f
 
-        _, (by_x, by_y) = value_and_gradients(value, (x, y), (0, 1))
-        return float(kept[0]), kept[1], by_x, by_y
+        _, (slope,) = value_and_gradients(value, (x, y), ("xy".index(by),))
+        return float(kept[0]), kept[1], slope
 
     def hessian_products(
         self, x: Tensor, y: Tensor, v: Tensor, rows: Rows = None

@@ -153,7 +153,7 @@ def choose_steps(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -
     curved = Curvature()
     lam = state.lam / state.scale
     draw = torch.from_numpy(state.rng.standard_normal(problem.m))
-    curved.probe(lambda y: problem.lagrangian_gradients(state.x, y, lam)[3], state.theta, draw)
+    curved.probe(lambda y: problem.lagrangian_gradients(state.x, y, lam)[2], state.theta, draw)
     bent = (curved.largest + 1 / settings.gamma1) ** 2
     square = bent + _jacobian_norm(problem, state, draw) ** 2
     contracts = 2 * mu / square
@@ -226,14 +226,14 @@ def advance(
     c = state.c0 * (state.k + 1) ** settings.p
 
     # the tracker, both directions at the old (theta, lambda)
-    _, h, _, slope = problem.lagrangian_gradients(x, state.theta, state.lam / scale)
+    _, h, slope = problem.lagrangian_gradients(x, state.theta, state.lam / scale)
     d_theta = slope + (state.theta - y) / settings.gamma1
     d_lam = -h / scale + (state.lam - z) / settings.gamma2
     state.theta = problem.lower_set.project(state.theta - state.eta * d_theta)
     state.lam = (state.lam - state.eta * d_lam).clamp(low, torch.full_like(low, settings.r))
 
     # x, y and z with the new ones
-    value, h, v_x, _ = problem.lagrangian_gradients(x, state.theta, state.lam / scale)
+    value, h, v_x = problem.lagrangian_gradients(x, state.theta, state.lam / scale, "x")
     f, d_x, d_y = _penalised(problem, x, y, c)
     d_x = d_x - v_x
     d_y = d_y - (y - state.theta) / settings.gamma1
@@ -415,7 +415,7 @@ def proximal_value(
     low = torch.where(problem.equal, -settings.r, 0.0).to(DTYPE)
     choose_steps(problem, settings, state)
     for _ in range(200_000):
-        _, h, _, slope = problem.lagrangian_gradients(x, state.theta, state.lam)
+        _, h, slope = problem.lagrangian_gradients(x, state.theta, state.lam)
         d_theta = slope + (state.theta - y) / settings.gamma1
         d_lam = -h + (state.lam - z) / settings.gamma2
         theta = problem.lower_set.project(state.theta - state.eta * d_theta)
@@ -424,7 +424,7 @@ def proximal_value(
         state.theta, state.lam = theta, lam
         if moved <= tol:
             break
-    value, h, by_x, _ = problem.lagrangian_gradients(x, state.theta, state.lam)
+    value, h, by_x = problem.lagrangian_gradients(x, state.theta, state.lam, "x")
     near = ((state.theta - y) ** 2).sum() / (2 * settings.gamma1)
     far = ((state.lam - z) ** 2).sum() / (2 * settings.gamma2)
     total = value + float(state.lam @ h) + float(near - far)

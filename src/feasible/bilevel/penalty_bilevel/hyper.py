@@ -115,7 +115,7 @@ class PenaltyBilevel:
         x_optimizer: Any optimiser of torch that holds the tensors of x; None: the steps of the
             settings.
         trained: "here", each step trains y too; "outside", y is trained by a loop of the user's
-            own, stands for z, and is only read.
+            own and only read: both trackers begin at it, at each step.
         x_set: What x is projected on, see `Bilevel`.
         y_set: As `x_set`.
         seed: Of first directions.
@@ -204,7 +204,7 @@ class PenaltyBilevel:
         )
         before = state.x.clone()
         settings = self.settings
-        advance(losses, settings, state, follow=self.trained == HERE)
+        advance(losses, settings, state)
         if state.over:
             self.state = None
             raise NotFinite(f"step {state.k}: {state.over}; x and y are as they were before it")
@@ -228,6 +228,8 @@ class PenaltyBilevel:
             if new.shape != old.shape:
                 raise ShapeError(f"{name} has {len(new)} entries, {len(old)} at the step before")
         state.x, state.z = x, y
+        if self.trained == OUTSIDE:
+            state.y = y.clone()
         return state
 
     def hypergradient(self) -> Float[np.ndarray, " n"]:

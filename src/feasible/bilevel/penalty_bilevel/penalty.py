@@ -270,16 +270,13 @@ def measure(levels: Levels, state: PenaltyState) -> None:
     state.upper_curved.probe(upper, state.y, first)
 
 
-def advance(
-    levels: Levels, settings: PenaltySettings, state: PenaltyState, follow: bool = True
-) -> None:
+def advance(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> None:
     """Make one step of x: the trackers first, then x with the new ones.
 
     Args:
         levels: The program.
         settings: How.
         state: Where it stands; changed in place.
-        follow: Let z take its steps; False where somebody else moves it.
     """
     if settings.gamma is None:
         measure(levels, state)
@@ -289,7 +286,7 @@ def advance(
         one_loop(levels, settings, state, batch)
     else:
         state.moved = 0.0
-        w_z = track(levels, settings, state, state.z, 0.0, batch) if follow else state.z
+        w_z = track(levels, settings, state, state.z, 0.0, batch)
         w_y = track(levels, settings, state, state.y, sigma, batch)
         state.y = torch.lerp(state.y, w_y, settings.kept)
         state.z = torch.lerp(state.z, w_z, settings.kept)
@@ -298,8 +295,9 @@ def advance(
         note_gap(state, gap)
     move(levels, settings, state)
     state.k += 1
-    state.curved.forget()
-    state.upper_curved.forget()
+    if not settings.one_loop and batch.lower is None:  # where the curvature is seen anew
+        state.curved.forget()
+        state.upper_curved.forget()
     check(state)
 
 
