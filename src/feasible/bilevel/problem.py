@@ -471,12 +471,21 @@ class Bilevel(Problem):
         return [*lines, f"where the lower level has several answers: the {self.sense} one"]
 
     def facts(self) -> dict[str, Any]:
-        """Sizes of both levels."""
+        """The upper level's variables with their bounds, and the constraints of both levels."""
+        low = high = np.full(self.n, np.inf)
+        low = -low
+        if is_linear(self.X):
+            limits = self.X.rows(self.n)
+            low, high = limits.lower, limits.upper
+        bounds = zip(self.names, low.tolist(), high.tolist(), strict=True)
+        own = {c.name: c.size for f in self.followers for c in f.constraints}
+        upper = {c.name: c.size for c in self.G}
         return {
-            "variables": self.n,
+            "variables": [{"name": n, "low": a, "high": b} for n, a, b in bounds],
             "lower_variables": self.m,
             "followers": [f.name for f in self.followers],
-            "lower_constraints": len(self.equal),
-            "upper_constraints": sum(c.size for c in self.G),
+            "limits": upper,
+            "lower_limits": own,
+            "constraints": sum(upper.values()),
             "sense": self.sense,
         }

@@ -123,7 +123,7 @@ def test_the_published_scale_is_refused_because_the_tracker_would_not_keep_up():
     problem, settings = llc_toy(100), LVHBASettings(eta=0.01, alpha=0.008)
     with pytest.raises(ArgumentError, match="eta / 3"):
         lv_hba(problem, settings, max_iter=1)
-    with pytest.warns(RuntimeWarning, match="contract"):
+    with pytest.raises(ArgumentError, match="contracts"):
         lv_hba(llc_toy(5), LVHBASettings(eta=1.0, alpha=0.01), max_iter=1)
     lv_hba(llc_toy(5), LVHBASettings(alpha=0.1, unsafe=True), max_iter=1)
 

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from live_memory import LiveMemory
 from torch import Tensor, nn
 
 import feasible
@@ -23,6 +22,7 @@ from feasible.bilevel import (
 )
 from feasible.bilevel.instances.cleaning import hyper_cleaning
 from feasible.bilevel.instances.toys import analytic_line, llc_toy, rank_deficient
+from feasible.bilevel.live_memory import LiveMemory
 from feasible.bilevel.penalty_bilevel.penalty import (
     Batch,
     _by_x,

@@ -169,7 +169,7 @@ def hyper_cleaning(seed: int = 0, flipped: float = 0.3, ridge: float = 1e-3) -> 
     if ridge <= 0:
         raise ArgumentError(f"ridge={ridge:g}: expected a number > 0, or the response is no point")
     data = Cleaning.drawn(seed, flipped, ridge)
-    return Bilevel(
+    problem = Bilevel(
         data.upper,
         data.lower,
         np.zeros(TRAIN),
@@ -180,3 +180,5 @@ def hyper_cleaning(seed: int = 0, flipped: float = 0.3, ridge: float = 1e-3) -> 
         convex=True,
         name="hyper-cleaning",
     )
+    problem.trail_growth = 1.6  # a judgement takes as long as several steps
+    return problem

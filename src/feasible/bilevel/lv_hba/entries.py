@@ -24,3 +24,4 @@ PROBLEMS = tuple(
     )
     for name, form in (("svm-weights", "constrained"), ("svm-weights-eliminated", "eliminated"))
 )
+CLAIM = "feasible.bilevel.lv_hba.claim:claim"

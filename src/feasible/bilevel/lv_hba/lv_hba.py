@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 Resource("lower_solves", "solutions of a lower level by a solver")
 LOST = 1e6
 """By how much an iterate may grow, relative to its start, before it is said to diverge."""
+FULL = 10
+"""Iterations with a multiplier at its bound after which that is said."""
 POWER = 20
 """Power iterations for the norm of the constraints' Jacobian."""
 
@@ -147,7 +149,7 @@ def choose_steps(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -
     L^2 = (L_yy + 1 / gamma1)^2 + |J_y h|^2. (x, y) must be slower: alpha <= eta / 3.
 
     Raises:
-        ArgumentError: alpha is greater than eta / 3.
+        ArgumentError: eta is too large to contract, or alpha is greater than eta / 3.
     """
     mu = min(1 / settings.gamma1, 1 / settings.gamma2)
     curved = Curvature()
@@ -158,12 +160,10 @@ def choose_steps(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -
     square = bent + _jacobian_norm(problem, state, draw) ** 2
     contracts = 2 * mu / square
     state.eta = mu / square if settings.eta is None else settings.eta
-    if state.eta > contracts:
-        warnings.warn(
-            f"eta={state.eta:g} is more than 2 mu / L^2 = {contracts:g}, beyond which the tracker "
-            "does not contract",
-            RuntimeWarning,
-            stacklevel=4,
+    if state.eta > contracts and not settings.unsafe:
+        raise ArgumentError(
+            f"eta={state.eta:g}: expected less than 2 mu / L^2 = {contracts:g}, where the tracker "
+            "contracts; unsafe=True lets it pass"
         )
     most = state.eta / SLOWER
     state.alpha = most if settings.alpha is None else settings.alpha
@@ -271,7 +271,7 @@ def _penalised(
 
 
 def _watch(settings: LVHBASettings, state: LVHBAState) -> None:
-    """Say where it diverges, and warn where the multipliers' box is too small."""
+    """Say where it diverges, and count where a multiplier is at its bound."""
     parts = (state.x, state.y, state.z, state.theta, state.lam)
     if not all(bool(torch.isfinite(p).all()) for p in parts):
         state.over = "it diverged: a NaN or an infinity"
@@ -279,13 +279,16 @@ def _watch(settings: LVHBASettings, state: LVHBAState) -> None:
         state.over = f"it diverged: an entry is {LOST:g} times as large as at the start"
     if len(state.lam) and float(state.lam.abs().max()) >= settings.r:
         state.full += 1
-        if state.full == 10:
-            warnings.warn(
-                f"a multiplier stands at the bound r={settings.r:g}: the true ones may be larger; "
-                "expected a larger r",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+
+
+def remarks(settings: LVHBASettings, state: LVHBAState) -> list[str]:
+    """Return what should be said of the result, one sentence each."""
+    if state.full < FULL:
+        return []
+    return [
+        f"a multiplier stood at its bound r={settings.r:g} in {state.full} iterations: the true "
+        "ones may be larger, a larger r would tell"
+    ]
 
 
 def finished(settings: LVHBASettings, state: LVHBAState) -> str | None:
@@ -374,6 +377,8 @@ def lv_hba(
         if reason is not None:
             message = reason
             break
+    for said in remarks(settings, state):
+        warnings.warn(said, RuntimeWarning, stacklevel=2)
     gap = state.gap
     if not state.over:
         warm_start(problem, state)

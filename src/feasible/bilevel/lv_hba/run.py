@@ -11,7 +11,7 @@ from ...core.errors import UnsupportedConstraint
 from ...core.problem import Method, Problem
 from ..point import UpperPoint
 from ..problem import Bilevel
-from .lv_hba import LVHBAState, advance, begin, finished
+from .lv_hba import LVHBAState, advance, begin, finished, remarks
 from .projections import joint_projection
 from .settings import LVHBASettings
 
@@ -53,3 +53,7 @@ class LVHBA(LVHBASettings, Method):
     def done(self, problem: Bilevel, state: LVHBAState) -> str | None:
         """When it stands still, or diverges."""
         return finished(self, state)
+
+    def remarks(self, problem: Bilevel, state: LVHBAState) -> list[str]:
+        """That a multiplier stood at its bound."""
+        return remarks(self, state)

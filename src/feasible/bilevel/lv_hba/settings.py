@@ -32,7 +32,7 @@ class LVHBASettings(Checked):
         x_rate: Adam's rate.
         warm: Begin at the lower level's solution and its multipliers, for one solve of it; from a
             cold start x moves the wrong way for long.
-        unsafe: Let alpha exceed eta / 3.
+        unsafe: Let alpha exceed eta / 3, and eta the bound of contraction 2 mu / L^2.
         tol: Of the last move over alpha, and of f - v, at which it ends.
     """
 

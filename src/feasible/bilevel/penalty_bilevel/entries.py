@@ -46,3 +46,4 @@ METHODS = (
         x_step="adam",
     ),
 )
+CLAIM = "feasible.bilevel.penalty_bilevel.claim:claim"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ...core.checks import generator, one_of
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ..levels import Rows, scalar
 from ..sets import ConvexSet, Everything
-from .penalty import PenaltyState, advance, begin
+from .penalty import LOST_TRACK, PenaltyState, advance, begin, remarks
 from .settings import PenaltySettings
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class PenaltyBilevel:
         if state.over:
             self.state = None
             raise NotFinite(f"step {state.k}: {state.over}; x and y are as they were before it")
+        for said in remarks(state) if state.worse == LOST_TRACK else ():
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
         if self.x_optimizer is not None:
             xs.write_gradient(state.q)
             state.x = before

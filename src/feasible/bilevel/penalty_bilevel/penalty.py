@@ -21,7 +21,6 @@ References:
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
 LOST = 1e6
 """By how much an iterate may grow, relative to its start, before it is said to diverge."""
+LOST_TRACK = 100
+"""Steps in which z is worse than y after which that is said."""
 WORSE = 1e-6
 """By how much g may be greater at z than at y before z is said to have lost S(x)."""
 
@@ -211,10 +212,11 @@ def track(
         batch: The samples.
     """
     w, last = start, (start, torch.zeros_like(start))
+    gamma = lower_step(settings, state, sigma)
     pull = 0.0 if settings.rho is None else 1.0 / settings.rho
     for t in range(settings.inner):
         slope = inner_slope(levels, state.x, w, sigma, batch)
-        if t and batch.lower is None:
+        if t == settings.inner - 1 and t and batch.lower is None:
             curved = state.curved if sigma == 0.0 else Curvature(state.curved.largest)
             curved.see(w - last[0], slope - last[1])
             if sigma:  # h_sigma is as curved as both: what g does not explain is f's
@@ -223,8 +225,8 @@ def track(
         last = w, slope
         if pull:
             slope = slope + pull * (w - start)
-        w = levels.lower_set.project(w - lower_step(settings, state, sigma) * slope)
-        state.moved = max(state.moved, float((w - last[0]).abs().max()))
+        w = levels.lower_set.project(w - gamma * slope)
+    state.moved = max(state.moved, float((w - last[0]).abs().max()))
     return w
 
 
@@ -362,16 +364,19 @@ def _by_x(levels: Levels, x: Tensor, y: Tensor, z: Tensor, batch: Batch) -> Tens
 
 
 def note_gap(state: PenaltyState, gap: float) -> None:
-    """Warn, once, where z is worse than y for g: it tracks another component of S(x)."""
+    """Count where z is worse than y for g: it tracks another component of S(x)."""
     if gap < -WORSE * max(1.0, abs(gap)):
         state.worse += 1
-        if state.worse == 100:
-            warnings.warn(
-                "g(x, z) has been greater than g(x, y) a hundred times: z does not follow the "
-                "lower level's minimum; more inner steps, or rho, would help",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+
+
+def remarks(state: PenaltyState) -> list[str]:
+    """Return what should be said of the result, one sentence each."""
+    if state.worse < LOST_TRACK:
+        return []
+    return [
+        f"g(x, z) was greater than g(x, y) in {state.worse} of {state.k} steps: z does not follow "
+        "the lower level's minimum; more inner steps, or rho, would help"
+    ]
 
 
 def move(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> None:

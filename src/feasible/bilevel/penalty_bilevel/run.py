@@ -11,7 +11,7 @@ from ...core.errors import UnsupportedConstraint
 from ...core.problem import Method, Problem
 from ..point import UpperPoint
 from ..problem import Bilevel
-from .penalty import PenaltyState, advance, begin, draw, finished
+from .penalty import PenaltyState, advance, begin, draw, finished, remarks
 from .settings import PenaltySettings
 
 
@@ -54,3 +54,7 @@ class PenaltyMethod(PenaltySettings, Method):
     def done(self, problem: Bilevel, state: PenaltyState) -> str | None:
         """When the gradient is small and the trackers stand, or it diverges."""
         return finished(self, state)
+
+    def remarks(self, problem: Bilevel, state: PenaltyState) -> list[str]:
+        """That z lost the lower level's minimum."""
+        return remarks(state)
