@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.annotations import checked
 from ...core.checks import real, whole
+from ...core.errors import ArgumentError
 from ..federated import FederatedProblem
 from ..partitions import split_by_label
 
@@ -23,7 +24,7 @@ MOST = 100_000
 IMAGES = 20
 """Images that an attack is tried on."""
 CLIENTS, SHARE = 5, 0.5
-EPOCHS = 25
+EPOCHS, HELD = 25, 600
 REACH, SHIFT = 0.3, 0.2
 """How far an attack changes a pixel, in units of its range, and the metric's weights."""
 
@@ -114,7 +115,7 @@ def trained(x: np.ndarray, y: np.ndarray, hidden: int, epochs: int, seed: int) -
 def classifiers(seed: int) -> list[Net]:
     """Return a classifier of each client, trained on its own half of the digits."""
     images, digit, order = digits(seed)
-    rows = order[200:]
+    rows = order[HELD:]
     parts = split_by_label(digit[rows], CLIENTS, SHARE, seed)
     return [
         trained(images[rows[part]], digit[rows[part]], 32, EPOCHS, seed + i)
@@ -137,13 +138,17 @@ def federated_attack(image: int = 0, seed: int = 0) -> FederatedProblem:
     number = whole("image", image, least=0, most=IMAGES - 1)
     images, digit, order = digits(seed)
     nets = classifiers(seed)
-    held = order[:200]
+    held = order[:HELD]
 
     def margin(net: Net, x: np.ndarray, true: int) -> float:
         found = logits(net, x[None])[0]
         return float(found[true] - np.delete(found, true).max())
 
     right = [r for r in held if np.mean([margin(n, images[r], digit[r]) for n in nets]) > 0]
+    if number >= len(right):
+        raise ArgumentError(
+            f"image={number}: with seed={seed} the clients get {len(right)} images right"
+        )
     row = right[number]
     start, true = images[row], int(digit[row])
 
