@@ -93,6 +93,11 @@ def test_rates_of_zero_are_refused():
         Schedule(network(nx.path_graph(2)), [np.zeros(1)], gradients=False)
 
 
+def test_a_log_that_no_memory_holds_is_refused_before_it_is_drawn():
+    with pytest.raises(ArgumentError, match=r"t_max=1e\+30: that is about 3e\+30 events"):
+        drawn(network(nx.path_graph(2)), [np.ones(1)], 1e30)
+
+
 def test_a_log_is_a_file(tmp_path):
     problem = regression("star", 5, 2, 5, seed=100)
     log, _ = drawn(problem, [np.ones(4)], 10.0)

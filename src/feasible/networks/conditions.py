@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Conditions(Checked):
 
     speed: float | Mapping[Hashable, float] = 1.0
     delay: float | Mapping[tuple[Hashable, Hashable], float] = 0.0
-    absent: Sequence[tuple[Hashable, float, float]] = ()
+    absent: Sequence[tuple[Any, float, float]] = ()
     loss: float = 0.0
 
     def __post_init__(self) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 GRADIENT, EXCHANGE, LOST = 0, 1, 2
 """A node takes a gradient; two nodes exchange vectors; an exchange was sent and never arrived."""
+MOST = 1e8
+"""Events of one log."""
 CHUNK = 4096
 """Draws of one random stream."""
 ABSENT, BUSY, UNUSED = 0, 1, 2
@@ -299,7 +301,12 @@ class Schedule:
         return EventLog(seq, *rows, batch)
 
     def until(self, clock: Clock, t_max: float) -> EventLog:
-        """Draw every event up to a time."""
+        """Draw every event up to a time. Raises ArgumentError where these are too many."""
+        if not t_max * self.total <= MOST:
+            raise ArgumentError(
+                f"t_max={t_max:g}: that is about {t_max * self.total:.0e} events, expected at most "
+                f"{MOST:.0e}"
+            )
         logs = [EventLog.empty()]
         while clock.t < t_max:
             logs.append(self.draw(clock, CHUNK))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import floats, real, shown, whole
+from ..core.checks import floats, naming, real, shown, whole
 from ..core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -368,7 +368,9 @@ class Callables(LocalObjectives):
                 raise ArgumentTypeError(f"{name}={shown(function)}: expected a function (node, x)")
         if value is not None and not callable(value):
             raise ArgumentTypeError(f"value={shown(value)}: expected a function (node, x), or None")
-        self.grad, self._value, self.nodes = grad, value, tuple(nodes)
+        with naming("nodes"):
+            self.nodes = tuple(nodes)
+        self.grad, self._value = grad, value
         self.n, self.d = len(self.nodes), whole("d", d, least=1)
         self.mu = real("mu", mu, above=0)
         self.L = real("L", L, least=self.mu, note=f", mu={self.mu:g}")
@@ -412,7 +414,10 @@ def _padded(
     name: str, A: Any, other: str, b: Any
 ) -> tuple[Float[np.ndarray, "n p d"], Float[np.ndarray, "n p"], Int[np.ndarray, " n"]]:
     """Read rows and sides by node, padded with zeros to the most rows that a node has."""
-    if not hasattr(A, "__len__") or not hasattr(b, "__len__") or len(A) != len(b) or not len(A):
+    sized = all(
+        isinstance(v, (Sequence, np.ndarray)) and getattr(v, "ndim", 1) != 0 for v in (A, b)
+    )
+    if not sized or isinstance(A, (str, bytes)) or len(A) != len(b) or not len(A):
         raise ShapeError(f"{name} and {other}: expected the rows and the sides of each node")
     rows = [_finite(f"{name}[{i}]", a) for i, a in enumerate(A)]
     sides = [_finite(f"{other}[{i}]", s) for i, s in enumerate(b)]

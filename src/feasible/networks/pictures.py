@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import floats
-from ..core.errors import ArgumentError, ShapeError
+from ..core.annotations import checked
+from ..core.checks import floats, shown as shown_as
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..core.result import Result
 from .graph import Network
 
 if TYPE_CHECKING:
@@ -29,15 +31,18 @@ def error_graph(graph: Any, errors: Any, times: Any) -> go.Figure:
 
     Raises:
         ShapeError: They do not fit.
+        NotFinite: A NaN or an infinity.
     """
     import plotly.graph_objects as go
 
     network, errors, times = Network.of(graph), floats("errors", errors), floats("times", times)
-    if errors.ndim != 2 or errors.shape != (len(times.reshape(-1)), network.n) or not times.size:
+    if times.ndim != 1 or not len(times) or errors.shape != (len(times), network.n):
         raise ShapeError(
             f"errors has shape {errors.shape}, times {times.shape}: expected (k, {network.n}) and "
             "(k,), k >= 1"
         )
+    if not (np.isfinite(errors).all() and np.isfinite(times).all()):
+        raise NotFinite("errors and times: expected finite numbers")
     at = _places(network)
     shown = np.log10(np.maximum(errors, FLOOR))
     ends = [[at[i], at[j], [np.nan, np.nan]] for i, j in network.edges]
@@ -91,6 +96,7 @@ def _nodes(
     )
 
 
+@checked
 def message_curves(results: Mapping[str, Any], resource: str = "messages") -> go.Figure:
     """Draw the error of runs against what they spent.
 
@@ -100,9 +106,12 @@ def message_curves(results: Mapping[str, Any], resource: str = "messages") -> go
 
     Raises:
         ArgumentError: There is no result, or one spent nothing of the resource.
+        ArgumentTypeError: Something else than results by label.
     """
     import plotly.graph_objects as go
 
+    if not isinstance(results, Mapping) or not all(isinstance(r, Result) for r in results.values()):
+        raise ArgumentTypeError(f"results={shown_as(results)}: expected a mapping to Results")
     if not results:
         raise ArgumentError("results={}: expected a Result at least")
     figure = go.Figure(layout={"template": "simple_white"})

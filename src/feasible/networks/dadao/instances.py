@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checks import one_of, real, whole
 from ..objectives import LeastSquares, LocalObjectives, Logistic, Quadratics
 from ..problem import NetworkProblem
-from ..ready import ready_graph
+from ..ready import GRAPHS, ready_graph
 
+MOST = 10**6
+"""Nodes, unknowns and data points of a node, at most."""
 KINDS = ("linear", "logistic", "quadratic")
 
 
+@checked
 def regression(
     graph: str = "star",
     n: int = 10,
@@ -36,10 +40,13 @@ def regression(
         condition: Largest eigenvalue of quadratic objectives, whose smallest is 1.
         seed: Of the data.
     """
+    one_of("graph", graph, GRAPHS)
     one_of("kind", kind, KINDS)
-    whole("samples", samples, least=1)
+    whole("samples", samples, least=1, most=MOST)
     rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((whole("n", n, least=1), samples, whole("d", d, least=1)))
+    rows = rng.standard_normal(
+        (whole("n", n, least=1, most=MOST), samples, whole("d", d, least=1, most=MOST))
+    )
     true = rng.standard_normal(d)
     noise = rng.standard_normal((n, samples))
     objectives: LocalObjectives
