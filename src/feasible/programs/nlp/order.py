@@ -41,8 +41,10 @@ ORDER = (
     Row(
         f"first derivatives or none, up to {SMALL} variables",
         lambda problem: problem.n <= SMALL,
-        ("ipopt", SLSQP, "scipy-trust-constr"),
-        "the same problems without Hessians: Ipopt 75 solved, SLSQP 68, trust-constr 60: "
+        ("ipopt", SLSQP, "uno", "scipy-trust-constr"),
+        "the same problems without Hessians: Ipopt 75 solved, SLSQP 68, trust-constr 60; Uno, on "
+        "differences of gradients, solves HS55 and S268 of what both leave, and as many dependent "
+        "equalities as variables, which Ipopt takes for equations: "
         "`python -m benchmarks.programs show --develop --first`",
     ),
     Row(
