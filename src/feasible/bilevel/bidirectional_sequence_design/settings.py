@@ -8,7 +8,7 @@ from ...core.checks import flag, fraction, one_of, real, whole
 from .adaptive import BASE, BOUNDS, RATE, checked_bounds
 
 MODES = ("bib", "bdi", "forward", "backward")
-AUXILIARIES = ("cnn", "heads")
+AUXILIARIES = ("heads", "cnn")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class BIBSettings:
         adaptive_lr: Whether eta follows the auxiliary model.
         eta_rate: How far it does.
         eta_bounds: Least and largest eta.
-        aux: "cnn": five convolutional networks on letters, each trained on half of the data;
-            "heads": five linear heads on the features, as the authors'.
+        aux: "heads": five linear heads on the features, each fitted to half of the data, as the
+            authors'; "cnn": five convolutional networks on letters, likewise.
         rounds: How often designs that are missing are made from the next best starts.
         noise: Standard deviation of the first logits.
     """
@@ -43,7 +43,7 @@ class BIBSettings:
     adaptive_lr: bool = False
     eta_rate: float = RATE
     eta_bounds: tuple[float, float] = BOUNDS
-    aux: str = "cnn"
+    aux: str = "heads"
     rounds: int = 4
     noise: float = 0.01
 
