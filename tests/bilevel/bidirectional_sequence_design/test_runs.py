@@ -32,8 +32,7 @@ from feasible.lab.claim import run_claim
 
 NAMES = sorted(n for n, e in methods().items() if e.solves == "SequenceDesign")
 SMALL = {
-    "bib": "bib[aux=heads]",
-    "bib-adaptive": "bib-adaptive[aux=heads]",
+    "bib-adaptive": "bib-adaptive[aux=cnn]",
     "coms": "coms[train_steps=20]",
     "sequence-cma": "sequence-cma[generations=5]",
 }

@@ -322,7 +322,7 @@ class ProxyAscent(Method):
         """Train the network, and stand at the best sequences."""
         self.proxy(problem)
         if self.adaptive_lr:
-            problem.auxiliary(BIBSettings())
+            problem.auxiliary(BIBSettings(aux="cnn"))
         starts = fitted(problem).codes[: problem.n_designs]
         X = first_logits(starts, problem.letters, 0.01, rng)
         path = np.zeros((0, *starts.shape), dtype=np.int16)
@@ -341,7 +341,7 @@ class ProxyAscent(Method):
         direction = corrected(state.mean, state.square, state.t)
         eta = torch.full((len(leaf),), self.lr)
         if self.adaptive_lr:
-            aux, std = problem.auxiliary(BIBSettings()), fitted(problem).std
+            aux, std = problem.auxiliary(BIBSettings(aux="cnn")), fitted(problem).std
 
             def score(X: Tensor) -> Tensor:
                 x = straight_through(torch.softmax(X, dim=2))
