@@ -87,7 +87,10 @@ class ClientProcess:
     Args:
         label: Of the client, for errors.
         made: Makes the client; called in the process.
-        deadline: Seconds an answer may take.
+        deadline: Seconds an answer may take, from the message on.
+
+    Attributes:
+        queries: Values asked of it, as it said with its last answer.
 
     Raises:
         ClientFailed: On `round`, where the client raised, is late or its process died; the process
@@ -98,6 +101,8 @@ class ClientProcess:
         if "fork" not in multiprocessing.get_all_start_methods():
             raise ArgumentError("made: clients in processes need fork, which this system lacks")
         self.label, self.deadline = label, real("deadline", deadline, above=0)
+        self.queries = 0
+        self._sent, self._why = 0.0, ""
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(made, theirs, self._pipe), daemon=True)
@@ -111,23 +116,25 @@ class ClientProcess:
 
     def send(self, message: Message) -> None:
         """Send a message; `receive` waits for the answer."""
+        if self._why:
+            raise ClientFailed(self.label, message.round, self._why)
+        self._sent = monotonic()
         try:
             self._pipe.send(message)
         except OSError:
             raise self._lost(message.round) from None
 
     def receive(self, round: int) -> Message:
-        """Wait for the answer of a round, up to the deadline."""
-        end, said = monotonic() + self.deadline, False
+        """Wait for the answer of a round, up to the deadline after its message was sent."""
+        end, said = self._sent + self.deadline, False
         try:
             while not self._pipe.poll(min(PATIENCE, max(end - monotonic(), 0))):
                 if monotonic() >= end:
-                    self.close()
-                    raise ClientFailed(self.label, round, f"no answer within {self.deadline:g} s")
+                    raise self._ended(round, f"no answer within {self.deadline:g} s")
                 if not said:
                     warn(f"waiting for client {self.label!r} in round {round}")
                     said = True
-            found = self._pipe.recv()
+            found, self.queries = self._pipe.recv()
         except (EOFError, OSError):
             raise self._lost(round) from None
         if isinstance(found, Message):
@@ -143,10 +150,15 @@ class ClientProcess:
         """Say how its process ended."""
         self._process.join(1)
         code = self._process.exitcode
-        self.close()
         if code is not None and code < 0:
-            return ClientFailed(self.label, round, f"killed by {signal.Signals(-code).name}")
-        return ClientFailed(self.label, round, f"its process ended, exit code {code}")
+            return self._ended(round, f"killed by {signal.Signals(-code).name}")
+        return self._ended(round, f"its process ended, exit code {code}")
+
+    def _ended(self, round: int, why: str) -> ClientFailed:
+        """End the process for good, and say why, in this round and in later ones."""
+        self._why = why
+        self.close()
+        return ClientFailed(self.label, round, why)
 
     def close(self) -> None:
         """End the process."""
@@ -171,7 +183,7 @@ def _serve(made: Callable[[], Client], pipe: Connection, theirs: Connection) -> 
         except Exception as error:
             answer = error.reason if isinstance(error, ClientFailed) else _said(error)
         with contextlib.suppress(OSError):
-            pipe.send(answer)
+            pipe.send((answer, getattr(client, "queries", 0)))
 
 
 def _said(error: Exception) -> str:

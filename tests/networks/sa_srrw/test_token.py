@@ -202,6 +202,7 @@ def test_a_step_that_stays_is_no_message_and_a_tour_uses_a_node_once():
     tour = feasible.solve("token-mean-karate", "depth-first-tour", {"hops": 670}, seed=100).spent
     assert tour["gradients"] == 340
     assert tour["messages"] == 10 * 66  # a tour's first hop is at its root
+    assert tour["bytes"] == 8 * tour["messages"]
 
 
 def test_a_run_finds_what_the_function_finds():

@@ -81,6 +81,11 @@ class LocalDescent:
     label: Any = None
     _round: int = field(default=0, init=False)
 
+    @property
+    def queries(self) -> int:
+        """Values asked of it so far."""
+        return self.state.queries
+
     def round(self, message: Message) -> Message:
         """Answer a message of the server.
 

@@ -13,12 +13,13 @@ from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.problem import Method, Problem
 from ..federated import ON_FAILURE, Box, FederatedProblem, by_client, weights_of
 from ..messages import Client, ClientProcess
-from .client import ClientState
+from .client import ClientState, LocalDescent
 from .server import FederationState, Talk, check, local, play, queries_of, shared
 from .settings import DifferenceSettings, FederatedSettings, FZooSSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
     from jaxtyping import Float
 
     Vector = Float[np.ndarray, " d"]
@@ -56,6 +57,26 @@ class FederatedResult:
 
     x: Vector
     history: Sequence[Round] = field(repr=False)
+
+    def plot(self) -> go.Figure:
+        """Return a picture: the queries of each client, round by round, and F where it is known."""
+        import plotly.graph_objects as go
+
+        rounds = [r.round for r in self.history]
+        figure = go.Figure()
+        for label in self.history[-1].queries if self.history else ():
+            asked = np.diff([r.queries[label] for r in self.history], prepend=0)
+            figure.add_bar(x=rounds, y=asked, name=f"client {label}")
+        values = [r.value for r in self.history]
+        if any(v is not None for v in values):
+            figure.add_scatter(x=rounds, y=values, yaxis="y2", name="F", line_color="black")
+        figure.update_layout(
+            barmode="group",
+            xaxis_title="round",
+            yaxis_title="queries",
+            yaxis2={"title": "F", "overlaying": "y", "side": "right", "showgrid": False},
+        )
+        return figure
 
     def to_frame(self) -> pd.DataFrame:
         """Return the history as a table, a row a round, a column of queries a client."""
@@ -157,13 +178,13 @@ class FederatedMethod(FederatedSettings, Method):
         state = FederationState.begun(box.unit(start), len(functions), generator("seed", seed))
         features = shared(self, len(start), state.seed)
 
-        def made(label: Hashable, own: ClientState) -> Client:
+        def made(label: Hashable, own: ClientState) -> LocalDescent:
             f = functions[label]
             return local(self, lambda u: f(box.real(u)), own, label, features)
 
         labels = list(functions)
         own = dict(zip(labels, state.clients, strict=True))
-        there: dict[Hashable, Client] = {}
+        there: dict[Hashable, LocalDescent | ClientProcess] = {}
         history: list[Round] = []
         asked = dict.fromkeys(labels, 0)
         try:
@@ -179,8 +200,7 @@ class FederatedMethod(FederatedSettings, Method):
                 if most is not None and max(asked.values()) + cost > most:
                     break
                 lost = play(self, talk, state)
-                for label in labels:
-                    asked[label] = asked[label] + cost if processes else own[label].queries
+                asked = {label: one.queries for label, one in there.items()}
                 value = None if evaluate is None else float(evaluate(box.real(state.x)))
                 failed = {one.client: one.reason for one in lost}
                 history.append(Round(r + 1, dict(asked), state.up, state.down, value, failed))

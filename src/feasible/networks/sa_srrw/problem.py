@@ -24,10 +24,10 @@ from .losses import NodeLosses
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+Resource("bytes", "bytes sent from node to node, each message counted once")
 Resource("hops", "steps of a token's clock, whether it moves or stays")
 TOURS = 2
 """A graph that stays for so many tours counts as one that stays."""
-SPENT = ("hops", "gradients", "messages")
 
 
 @dataclass
@@ -37,9 +37,9 @@ class TokenProblem(Problem):
         minimise  f(theta) = sum_i mu_i F(theta, i)
 
     A token carries theta from node to neighbour. It is charged a hop for each step of its clock, a
-    gradient where it uses a node's, and a message where it moves. An answer is theta, and the last
-    one counts. The judge computes f from all nodes; where theta* is known (of `NodeLosses`, by
-    Newton's method), the metric `squared_error` is |theta - theta*|^2.
+    gradient where it uses a node's, and a message of 8 bytes a number where it moves. An answer is
+    theta, and the last one counts. The judge computes f from all nodes; where theta* is known (of
+    `NodeLosses`, by Newton's method), the metric `squared_error` is |theta - theta*|^2.
 
     Attributes:
         graph: A networkx graph with any labels, a symmetric adjacency, or a Network.
@@ -156,21 +156,28 @@ class TokenProblem(Problem):
         meter = active_meter.get()
         if meter is None:
             return hops
-        granted = int(min(hops, *(meter.left(name) for name in SPENT)))
+        each = self.each
+        left = {name: meter.left(name) // unit for name, unit in each.items()}
+        granted = int(min(hops, *left.values()))
         if not granted:
-            short = min(SPENT, key=meter.left)
-            raise BudgetExhausted(short, meter.limits[short], meter.spent[short], 1)
-        for name in SPENT:
-            meter.charge(name, granted)
+            short = min(left, key=left.__getitem__)
+            raise BudgetExhausted(short, meter.limits[short], meter.spent[short], each[short])
+        for name, unit in each.items():
+            meter.charge(name, unit * granted)
         return granted
 
-    @staticmethod
-    def give_back(**unused: int) -> None:
-        """Give back what was granted and not used, by resource."""
+    @property
+    def each(self) -> dict[str, int]:
+        """What a hop costs at most, by resource."""
+        return {"hops": 1, "gradients": 1, "messages": 1, "bytes": 8 * len(self.theta0)}
+
+    def give_back(self, gradients: int, messages: int) -> None:
+        """Give back the gradients and messages that were granted and not used."""
         meter = active_meter.get()
         if meter is not None:
-            for name, amount in unused.items():
-                meter.refund(name, amount)
+            meter.refund("gradients", gradients)
+            meter.refund("messages", messages)
+            meter.refund("bytes", self.each["bytes"] * messages)
 
     def judge(self, answer: Any) -> Verdict:
         """Compute f from all nodes, and how far theta is from theta*."""
