@@ -55,17 +55,17 @@ def test_total_rates_are_those_of_the_literature(name):
     graph, uniform, optimal = TOTALS[name]
     assert gossip_rates(graph, "uniform").total == pytest.approx(uniform, rel=1e-3)
     best = gossip_rates(graph)
-    assert best.total == pytest.approx(optimal, rel=0.018)
+    assert best.total == pytest.approx(optimal, rel=0.005)
     assert 2 * best.chi1 * best.chi2 == pytest.approx(1)
     assert best.chi2 <= best.chi1
 
 
-@pytest.mark.parametrize("graph", [nx.lollipop_graph(4, 2), nx.barbell_graph(4, 0)])
+@pytest.mark.parametrize("graph", [nx.lollipop_graph(4, 2), ready_graph("geometric", 12)])
 def test_the_least_rate_lies_between_the_bound_and_what_is_found(graph):
     network = Network.of(graph)
     found = gossip_rates(network, "optimal")
     least = program(network)
-    assert (1 - 1e-6) * least <= found.total <= 1.018 * least
+    assert (1 - 1e-6) * least <= found.total <= 1.005 * least
     assert found.total / (1 + found.gap) <= (1 + 1e-6) * least
 
 
@@ -79,7 +79,7 @@ def test_the_ascent_makes_at_most_as_many_eigendecompositions_as_steps(monkeypat
     calls, eigh = [], rates.linalg.eigh
     monkeypatch.setattr(rates.linalg, "eigh", lambda *a, **k: calls.append(1) or eigh(*a, **k))
     optimal_shares(Network.of(ready_graph("barbell", 20)))  # 91 edges
-    assert len(calls) <= 100
+    assert len(calls) <= 250
 
 
 def test_sparse_and_dense_chi_agree(monkeypatch):
