@@ -43,6 +43,10 @@ invertible.
 LEAST_NOISE = 1e-6
 """Floor of a learned noise variance."""
 NOISE_PRIOR = (-4.0, 1.0)
+RELATED = (math.log(1.5), 0.8)
+"""Location and scale of the log-normal prior of the length l by which an earlier study is related:
+its correlation is .8 at first.
+"""
 OUTPUT_PRIOR = (2.0, 0.15)
 
 
@@ -131,6 +135,24 @@ class Scale:
 # -- the model -------------------------------------------------------------------------------------
 
 
+class ShiftedMean(ConstantMean):  # type: ignore[misc]
+    """A constant, and another one more where a feature is 1: rows of an earlier study may lie off.
+
+    Args:
+        column: The feature.
+        batch_shape: Of the outputs.
+    """
+
+    def __init__(self, column: int, batch_shape: torch.Size):
+        super().__init__(batch_shape=batch_shape)
+        self.column = column
+        self.shift = torch.nn.Parameter(torch.zeros(batch_shape, dtype=torch.float64))
+
+    def forward(self, x: Float[Tensor, "*b n k"]) -> Float[Tensor, "*b n"]:
+        """The mean at features."""
+        return super().forward(x) + self.shift * x[..., self.column]
+
+
 def build(
     x: Float[np.ndarray, "n k"],
     y: Float[np.ndarray, "n m"],
@@ -141,7 +163,7 @@ def build(
     mean: Literal["constant", "linear"] = "constant",
     task: int | None = None,
     tasks: int = 0,
-    related: float | None = None,
+    earlier: bool = False,
 ) -> SingleTaskGP:
     """An unfitted GP of standardised outputs: ARD kernel times an output scale, independent over
     the m outputs.
@@ -156,7 +178,8 @@ def build(
         task: Column that holds a task's code, which gets an intrinsic coregionalisation kernel
             B = W W^T + diag v (section 5).
         tasks: Number of tasks.
-        related: Correlation of the tasks from which a fit begins; None for a random B.
+        earlier: The task is 1 in rows of an earlier study: covariances with others are multiplied
+            by a correlation exp(-1 / (2 l^2)), and the earlier values may lie off by a constant.
     """
     X, Y = torch.as_tensor(x, dtype=torch.float64), torch.as_tensor(y, dtype=torch.float64)
     k, m = X.shape[1], Y.shape[1]
@@ -183,17 +206,19 @@ def build(
     )
     covar.outputscale = torch.ones(batch, dtype=torch.float64)
     if task is not None:
-        between = IndexKernel(
+        between: Kernel = IndexKernel(
             num_tasks=tasks, rank=min(2, tasks), batch_shape=batch, active_dims=[task]
         )
-        if related is not None:
-            factor = torch.zeros_like(between.covar_factor)
-            factor[..., 0] = math.sqrt(related)
-            between.initialize(covar_factor=factor, var=torch.full((tasks,), 1 - related))
+        if earlier:
+            prior = LogNormalPrior(*RELATED) if priors else None
+            between = RBFKernel(batch_shape=batch, active_dims=[task], lengthscale_prior=prior)
+            between.lengthscale = math.exp(RELATED[0])
         covar = covar * between
     center = (
         LinearMean(k, batch_shape=batch) if mean == "linear" else ConstantMean(batch_shape=batch)
     )
+    if task is not None and earlier and mean == "constant":
+        center = ShiftedMean(task, batch)
     variance = (
         None
         if noise is None
@@ -303,11 +328,16 @@ def kernel_of(model: SingleTaskGP) -> Callable[[Tensor, Tensor], Tensor]:
     if (
         len(parts) == 2
         and type(parts[0]) is ScaleKernel
-        and type(parts[1]) is IndexKernel
-        and parts[1].raw_var.ndim == 1
+        and (type(parts[1]) is RBFKernel or type(parts[1]) is IndexKernel)
+        and parts[0].batch_shape == torch.Size()
     ):
         inputs, column = parts[0].base_kernel.active_dims, int(parts[1].active_dims)
-        values, between = _stationary(parts[0]), parts[1].covar_matrix.to_dense().detach()
+        values = _stationary(parts[0])
+        if type(parts[1]) is RBFKernel:
+            apart = float(torch.exp(-0.5 / parts[1].lengthscale.detach() ** 2))
+            between = torch.tensor([[1.0, apart], [apart, 1.0]], dtype=torch.float64)
+        else:
+            between = parts[1].covar_matrix.to_dense().detach()
 
         def tasks(x: Tensor, y: Tensor) -> Tensor:
             return (

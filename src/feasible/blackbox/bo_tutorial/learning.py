@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from .search import Domain
 
-RELATED = 0.8
-"""Correlation with an earlier study from which its fit begins."""
-
 
 def _filled(told: BeliefData) -> tuple[np.ndarray, np.ndarray]:
     """f and g; a row of which nothing is known counts as the worst measured one, so that its
@@ -54,7 +51,7 @@ class _Group:
         known: Fixed hyperparameters, where there are some.
         task: Feature that is a task's code, where there is one.
         tasks: Number of tasks.
-        related: Correlation of the tasks from which their fit begins; None for a random one.
+        earlier: Whether the task tells rows of an earlier study.
     """
 
     rows: Float[np.ndarray, "n k"]
@@ -63,7 +60,7 @@ class _Group:
     known: tuple[np.ndarray, float, float] | None = None
     task: int | None = None
     tasks: int = 0
-    related: float | None = None
+    earlier: bool = False
 
 
 def learn(
@@ -178,7 +175,7 @@ def _set_tasks(found: Surrogate, group: _Group, first: bool, f: np.ndarray) -> N
             group.noise = np.vstack([group.noise, usual])
         group.rows = np.vstack([group.rows, domain.z(x, 1.0)])
         group.values = np.vstack([group.values, found.y.apply(-value[:, None])])
-        group.task, group.tasks, group.related = domain.earlier, 2, RELATED
+        group.task, group.tasks, group.earlier = domain.earlier, 2, True
 
 
 def _fitted(
@@ -199,7 +196,7 @@ def _fitted(
         "mean": settings.mean,
         "task": group.task,
         "tasks": group.tasks,
-        "related": group.related,
+        "earlier": group.earlier,
         "noise": group.noise,
     }
     model = build(rows, group.values, **kind)
