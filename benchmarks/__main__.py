@@ -48,6 +48,8 @@ NAMES = (
     "walks",
     "federated",
     "gossip",
+    "parl",
+    "sequences",
 )
 
 

@@ -43,7 +43,7 @@ def contestants(names: Sequence[str], steps: int) -> dict[str, str]:
         if name in OURS or name.startswith(("cnn", "coms")):
             found[name] = f"{name}[steps={steps}]"
         elif name == "ranked-mutants":
-            found[name] = f"{name}[batch={steps * 100}]"
+            found[name] = f"{name}[batch={5 * steps}]"
         else:
             found[name] = name
     return found

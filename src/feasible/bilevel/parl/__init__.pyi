@@ -4,6 +4,7 @@ from .feedback import (
     PreferenceFeedback as PreferenceFeedback,
     UtilityFeedback as UtilityFeedback,
 )
+from .gym import GymLower as GymLower, GymPARL as GymPARL, GymResult as GymResult
 from .hypergradient import design_gradient as design_gradient
 from .instances import (
     grid_incentives as grid_incentives,
