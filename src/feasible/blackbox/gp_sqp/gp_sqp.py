@@ -1,5 +1,5 @@
 """Sequential programming on Gaussian-process interpolants, in a trust region with global steps: the
-room's default for smooth functions.
+model of the room's default for smooth functions.
 
 Use it where an evaluation is worth more than a proposal's 50 to 150 ms, values repeat, inputs are
 continuous and 20 to 300 evaluations may be spent.
