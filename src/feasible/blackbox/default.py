@@ -199,8 +199,8 @@ TABLE: tuple[Choice, ...] = (
         lambda f: f.problem.space.bounded,
         "relay",
         "the inputs are real: hybrid-sqp, differences that know the curvature, which is exact, and "
-        "a model of the whole box (with limits before them); it hands over to robust-bo should "
-        "values not repeat or evaluations fail",
+        "a model of the whole box (with limits and without x0 before them); it hands over to "
+        "robust-bo should values not repeat or evaluations fail",
         "targets at 20, 50, 100 d: bbob d 2 .41 .60 .65 (SLSQP .38 .51 .59), d 5 .27 .45 .57 (.24 "
         ".37 .45), d 10 .21 .32 .45 (.20 .33 .40), d 20 .19 .25 .40 (.18 .23 .36); at 20, 50 d: "
         "bbob-constrained d 2 .71 .78 (SLSQP .49 .73), d 5 .54 .61 (.38 .52): `python -m "
@@ -212,9 +212,10 @@ TABLE: tuple[Choice, ...] = (
         lambda f: True,
         "hybrid-sqp",
         "the inputs are real and the values repeat: differences that know the curvature, which is "
-        "exact, and a model of the whole box (with limits before them), then restarts",
-        "CUTEst, solved within 50 (d + 1): 45 unbounded .93 (SLSQP .78), 26 boxes .85 (.81), 34 "
-        "with equalities .85 (.91): `python -m benchmarks s2mpj`",
+        "exact, and a model of the whole box (with limits and without x0 before them), then "
+        "restarts",
+        "CUTEst, solved within 50 (d + 1): 45 unbounded .93 (SLSQP .78), 26 boxes .88 (.81), 34 "
+        "with equalities .94 (.91): `python -m benchmarks s2mpj`",
     ),
 )
 """The choice: the first row that applies."""
