@@ -42,6 +42,14 @@ CASES = {
     "501": (PLAIN, {"evaluations": 501}, False, "relay"),
     "many, in batches": (PLAIN, {"evaluations": 20000}, True, "relay"),
     "by the clock": (PLAIN, {"seconds": 5}, False, "relay"),
+    "told": (BlackBox(None, [(-1, 2)] * 3), {"evaluations": 60}, False, "robust-bo"),
+    "told, many": (BlackBox(None, [(-1, 2)] * 3), {"evaluations": 600}, False, "relay"),
+    "told, limits": (
+        BlackBox(None, [(-1, 2)] * 3, objective="f", limits={"g": "<= 1"}),
+        {"evaluations": 60},
+        False,
+        "relay",
+    ),
     "open": (
         BlackBox(bowl, [(-np.inf, 2)] * 3, x0=[0, 0, 0]),
         {"evaluations": 60},
