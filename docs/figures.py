@@ -265,7 +265,8 @@ def rough_ranks() -> str:
             method, what = f["what"].rsplit(", ", 1)
             problems, method = method.split(": ")
             kind = problems.split(" at ")[0] if name == "rough_reports" else problems
-            if kind in before:
+            early = problems.endswith(" at 24") and kind != "mixed"
+            if kind in before or early:
                 continue
             kinds.add(kind)
             key = f"{problems}, {f['note']}", method
