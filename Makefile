@@ -70,7 +70,7 @@ check: lint
 	$(PYTEST) -m "$(FAST)" tests
 
 test: lint
-	$(PYTEST) tests
+	$(PYTEST) -rs tests
 
 # The lowest versions that pyproject.toml declares, beside the pinned torch, in an environment of
 # their own: the core and the command line. pip brings what torch's wheel needs; uv, which knows the

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from throwaway import MISSING, Server
 
 from feasible import cli
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both` on each kind of database."""
+    if "db" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both"):
+        metafunc.parametrize("db", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server of this process's own."""
+    if not Server.available():
+        pytest.skip(MISSING)
+    made = Server()
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def db(tmp_path: Path) -> Path:
-    return tmp_path / "lab.db"
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store may be: a path, or the URL of an empty database."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return tmp_path / "lab.db"
+    url: str = request.getfixturevalue("server").new_database()
+    return url
 
 
 @pytest.fixture

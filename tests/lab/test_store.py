@@ -18,7 +18,7 @@ from store_kit import new_run, one_row
 import feasible
 from feasible.core import errors
 from feasible.core.registry import load_method
-from feasible.lab import database as store_module
+from feasible.lab import sqlite as store_module
 from feasible.lab.schema import HEAD, VERSION_TABLE
 from feasible.lab.store import Store, StoreWarning
 

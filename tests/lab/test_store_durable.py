@@ -17,7 +17,7 @@ from store_kit import new_run, one_row
 import feasible
 from feasible.core import errors
 from feasible.core.ledger import concatenate
-from feasible.lab import aside, database as store_module
+from feasible.lab import aside, sqlite as store_module
 from feasible.lab.store import Store
 
 # -- power cuts ------------------------------------------------------------------------------------
@@ -33,8 +33,8 @@ def test_every_connection_of_a_store_waits_until_a_commit_is_on_the_disk(db):
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == FULL
     with store.read() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == FULL
-    assert store.raw().cursor().execute("PRAGMA synchronous").fetchone() == (FULL,)
-    assert store.raw().cursor().execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store._backend.raw().cursor().execute("PRAGMA synchronous").fetchone() == (FULL,)
+    assert store._backend.raw().cursor().execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(("method", "each"), [("random-search", 1), ("random-search[batch=4]", 4)])
@@ -65,10 +65,10 @@ def test_a_row_is_one_commit_and_a_batch_is_one_commit(db):
     run = new_run(store)
     store.record(run, one_row(0))
     sent: list[str] = []
-    store.raw().driver_connection.set_trace_callback(sent.append)
+    store._backend.raw().driver_connection.set_trace_callback(sent.append)
     store.record(run, one_row(1))
     assert [s.split()[0] for s in sent] == ["INSERT"]  # commits by itself
-    assert not store.raw().driver_connection.in_transaction
+    assert not store._backend.raw().driver_connection.in_transaction
     sent.clear()
     store.record(run, concatenate([one_row(2), one_row(3), one_row(4)]))
     assert [s.split()[0] for s in sent] == ["BEGIN", "INSERT", "INSERT", "INSERT", "COMMIT"]

@@ -23,6 +23,8 @@ from feasible.lab.serial import dump
 from feasible.lab.store import Store
 from feasible.lab.stored import extend
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def store(db) -> Store:

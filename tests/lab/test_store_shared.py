@@ -19,7 +19,7 @@ from feasible.core import errors
 from feasible.core.ledger import PENDING
 from feasible.core.trail import Point
 from feasible.core.verdict import Verdict
-from feasible.lab import database as store_module, recovery
+from feasible.lab import recovery, sqlite as store_module
 from feasible.lab.schema import evaluations, runs
 from feasible.lab.store import Store
 
@@ -115,6 +115,7 @@ def test_32_processes_create_one_store_and_write_50_rows_each_while_others_read(
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.both
 def test_unnamed_runs_of_many_processes_get_names_of_their_own(db):
     Store(db).close()
 
@@ -129,6 +130,7 @@ def test_unnamed_runs_of_many_processes_get_names_of_their_own(db):
     assert len(set(names)) == 80
 
 
+@pytest.mark.both
 def test_an_open_store_can_be_used_on_both_sides_of_a_fork(db):
     store = Store(db)
     run = new_run(store)
@@ -257,6 +259,7 @@ def test_10_000_runs_are_listed_without_reading_ledgers_or_trails(db, monkeypatc
 # -- what is kept ----------------------------------------------------------------------------------
 
 
+@pytest.mark.both
 def test_a_row_comes_back_bit_for_bit(db):
     store = Store(db)
     run = new_run(store)
@@ -272,6 +275,7 @@ def test_a_row_comes_back_bit_for_bit(db):
     assert (row.tag, row.at, row.status) == (7, 1.25, 0)
 
 
+@pytest.mark.both
 def test_nan_and_infinity_survive_the_store(db):
     store = Store(db)
     run = new_run(store)
@@ -288,6 +292,7 @@ def test_nan_and_infinity_survive_the_store(db):
     assert point.verdict.violation == np.inf
 
 
+@pytest.mark.both
 def test_recording_a_row_again_replaces_it(db):
     store = Store(db)
     run = new_run(store)
@@ -298,6 +303,7 @@ def test_recording_a_row_again_replaces_it(db):
     assert [(r.row, r.status) for r in store.evaluations(run)] == [(0, 0)]
 
 
+@pytest.mark.both
 def test_a_batch_is_recorded_in_one_transaction_or_not_at_all(db):
     store = Store(db)
     run = new_run(store)
@@ -305,7 +311,7 @@ def test_a_batch_is_recorded_in_one_transaction_or_not_at_all(db):
     values = (run, 0, "[]", 1.0, 0.0, "[]", "{}", 0, -1, None, None, None, 0.0)
     row = dict(zip(names.split(), values, strict=True))
     with pytest.raises(errors.StoreError), store.reporting():
-        store._execute([row, {**row, "row": 1, "x": object()}])
+        store._backend.put([row, {**row, "row": 1, "x": object()}])
     assert store.count(run) == 0
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
     store.record(
@@ -331,7 +337,7 @@ def test_an_interrupt_in_the_middle_of_a_batch_leaves_no_transaction_open(db, mo
             self.cursor.executemany(*a)
             raise KeyboardInterrupt
 
-    raw = store.raw()
+    raw = store._backend.raw()
     stopping = type("Raw", (), {"cursor": lambda self: Stopping(raw.cursor())})()
     monkeypatch.setattr(store, "raw", lambda: stopping)
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
@@ -357,6 +363,7 @@ def test_what_is_stored_does_not_change_when_the_caller_changes_its_own(db):
     assert after.answer.x.min() >= 0
 
 
+@pytest.mark.both
 def test_the_result_that_a_run_returns_is_the_one_that_is_read_back(db):
     ran = feasible.solve(toy(), "cbo-memory", budget=60, store=str(db), name="r")
     same(ran, feasible.solve(toy(), "cbo-memory", budget=60, store=str(db), name="r"))
@@ -429,6 +436,7 @@ def test_a_hostile_name_is_a_name_and_nothing_else(tmp_path, name):
     assert {p.name for p in folder.iterdir()} <= {"a.db", "a.db-wal", "a.db-shm"}
 
 
+@pytest.mark.both
 def test_an_unknown_run_is_an_error_that_offers_the_nearest(db):
     store = Store(db)
     new_run(store, "wing")
@@ -436,6 +444,7 @@ def test_an_unknown_run_is_an_error_that_offers_the_nearest(db):
         store.run("wnig")
 
 
+@pytest.mark.both
 def test_a_taken_name_is_an_error_that_says_so(db):
     store = Store(db)
     new_run(store, "wing")
@@ -443,6 +452,7 @@ def test_a_taken_name_is_an_error_that_says_so(db):
         new_run(store, "wing")
 
 
+@pytest.mark.both
 def test_deleting_a_race_takes_its_runs_along_and_nothing_else(db):
     store = Store(db)
     kept = new_run(store)

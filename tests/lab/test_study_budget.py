@@ -25,7 +25,7 @@ from feasible.lab.study import Study, StudyReport
 
 def again(study: Study) -> Study:
     """The same study as another process would open it."""
-    store = Store(study.store.path)
+    store = Store(study.store.where)
     return Study(store, store.run(study.id), study.problem, study.method)
 
 
@@ -41,6 +41,7 @@ again.
 # -- the budget ------------------------------------------------------------------------------------
 
 
+@pytest.mark.both
 def test_asking_reserves_before_anything_is_spent(db):
     study = begin(db, budget=5)
     assert len(study.ask(3)) == 3
@@ -58,6 +59,7 @@ def test_a_failed_experiment_is_charged(db):
         study.ask()
 
 
+@pytest.mark.both
 def test_abandoning_gives_the_unit_back(db):
     study = begin(db, budget=1)
     study.ask()
@@ -93,6 +95,7 @@ def test_looking_is_free_when_the_budget_is_used_up(db):
     assert len(study.ask(2, dry_run=True)) == 2
 
 
+@pytest.mark.both
 def test_eight_workers_make_exactly_as_many_evaluations_as_the_budget_and_a_ninth_none(
     db, tmp_path
 ):
@@ -115,6 +118,7 @@ def test_eight_workers_make_exactly_as_many_evaluations_as_the_budget_and_a_nint
     assert [r.status for r in rows] == [DONE] * 20
 
 
+@pytest.mark.both
 def test_two_askers_at_once_never_hand_out_the_same_unit_or_point(db):
     study = begin(db, budget=30)
     study.store.close()
@@ -140,6 +144,7 @@ def test_extending_lets_a_finished_study_go_on(db):
     assert study.work() == 2
 
 
+@pytest.mark.both
 def test_the_experiment_of_a_worker_that_died_is_run_first_and_paid_once(db):
     study = begin(db, problem=toy(bowl), budget=5)
     (lost,) = study.ask(worker={**identity(), "pid": 2**22 + 1, "born": "1"})
@@ -169,6 +174,7 @@ def test_a_worker_does_not_wait_for_ever_for_a_person(db):
         study.work()
 
 
+@pytest.mark.both
 def test_a_worker_that_is_killed_costs_one_unit(db, tmp_path):
     once = tmp_path / "once"
 

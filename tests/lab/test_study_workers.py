@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ from feasible.lab.schema import evaluations
 from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
 from feasible.lab.working import Worker
+
+pytestmark = pytest.mark.both
 
 ELSEWHERE = {
     "host": identity()["host"],
@@ -85,7 +88,7 @@ def test_a_thread_of_the_same_process_does_not_take_the_experiment_of_another(st
     def both(x):
         if not inner:
             inner.append(0)
-            other = Study(Store(study.store.path), study.row, toy(bowl), study.method)
+            other = Study(Store(study.store.where), study.row, toy(bowl), study.method)
             inner[0] = other.work()
         return bowl(x)
 
@@ -106,6 +109,12 @@ def test_of_two_workers_of_one_experiment_the_first_result_counts(study):
 
 
 # -- results that the store cannot take ------------------------------------------------------------
+
+
+def aside_of(study: Study) -> list[Path]:
+    """The files of results that the store could not take."""
+    beside = study.store.beside
+    return sorted(beside.parent.glob(f"{beside.name}.run-*.aside"))
 
 
 def refused(study: Study, monkeypatch) -> None:
@@ -131,14 +140,14 @@ def test_a_result_that_the_store_cannot_take_is_kept_and_taken_in_without_anothe
 
     study = begin(db, problem=toy(counted), budget=3)
     refused(study, monkeypatch)
-    (kept,) = db.parent.glob("*.aside")
+    (kept,) = aside_of(study)
     assert kept.stat().st_mode & 0o777 == 0o600
     assert json.loads(kept.read_text())["row"]["report"]["metrics"] == bowl(calls[0])
     assert status(study) == [PENDING]
     assert study.work() == 2
     assert len(calls) == 3
     assert status(study) == [DONE] * 3
-    assert list(db.parent.glob("*.aside")) == []
+    assert aside_of(study) == []
 
 
 def test_asking_takes_kept_results_in(study, monkeypatch):
@@ -152,4 +161,4 @@ def test_a_kept_result_does_not_undo_what_a_person_told_meanwhile(study, db, mon
     study.tell([StudyReport(0, None, {"cost": 7.0, "load": 1.0})])
     study.ask()
     assert study.store.evaluations(study.id)[0].metrics["cost"] == 7.0
-    assert list(db.parent.glob("*.aside")) == []
+    assert aside_of(study) == []

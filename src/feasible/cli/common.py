@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -108,10 +109,11 @@ def open_store(where: str | None, *, existing: bool = False) -> Store:
         StoreError: There is none, or it cannot be opened.
     """
     from ..core.errors import StoreError
-    from ..lab.store import Store, store_file
+    from ..lab.place import store_place
+    from ..lab.store import Store
 
-    file = store_file(where)
-    if existing and not file.exists():
+    file = store_place(where)
+    if existing and isinstance(file, Path) and not file.exists():
         raise StoreError(
             f"there is no store at {file} yet: `feasible solve`, `race` or `ask` begins one, or "
             "name another with --store"

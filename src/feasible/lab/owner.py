@@ -70,6 +70,7 @@ def held(
     lease: float | None,
     updated: float,
     key: tuple[str, int] | None = None,
+    now: float | None = None,
 ) -> bool:
     """Return whether somebody drives a run: the lease has not ended, and its holder was not seen to
     have ended itself.
@@ -81,10 +82,12 @@ def held(
         updated: When the run was changed last.
         key: Of the run in `DRIVING`: a claim of this process that no thread of it uses any more was
             left by a driver that could not give it back.
+        now: By the clock that made `lease`; None for this machine's.
     """
     if owner is None or (owner == identity() and key is not None and key not in DRIVING):
         return False
-    return time.time() < (updated + LEASE_SECONDS if lease is None else lease) and alive(owner)
+    now = time.time() if now is None else now
+    return now < (updated + LEASE_SECONDS if lease is None else lease) and alive(owner)
 
 
 @cache

@@ -15,6 +15,39 @@ DEFAULT = "feasible.db"
 """The store where none is named."""
 
 
+SQLITE, POSTGRES = ("sqlite", "sqlite+pysqlite"), ("postgresql", "postgres", "postgresql+psycopg")
+"""What a URL of either kind begins with."""
+
+
+def store_place(where: Any = None) -> Path | sa.URL:
+    """Return where a store is: the file of SQLite, or the URL of a PostgreSQL database.
+
+    Args:
+        where: As in `store_file`, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, where special
+            characters of user and password are written as %XX; what it leaves out comes from
+            libpq's environment variables, the password from ~/.pgpass too.
+
+    Raises:
+        StoreError: A URL of anything else.
+        ArgumentTypeError: Neither path nor text.
+    """
+    if isinstance(where, sa.URL):
+        where = where.render_as_string(hide_password=False)
+    if not isinstance(where, str) or where.partition("://")[0].lower() not in POSTGRES:
+        return store_file(where)
+    shown = legible(where)
+    try:
+        url = sa.make_url(where)
+    except (sa.exc.ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in (url.host or "") or "/" in (url.database or ""):
+        raise StoreError(
+            f"store '{shown}': expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+            "special characters of user and password as %XX (%40 for @, %2F for /)"
+        ) from None
+    return url
+
+
 def store_file(where: Any = None) -> Path:
     """Return the file of a store.
 
@@ -53,10 +86,10 @@ def _file_of(url: str) -> str:
     """Return the file that a URL names. Raises StoreError where it is none of SQLite's."""
     shown = legible(url)
     scheme, _, rest = url.partition("://")
-    if scheme.lower() not in ("sqlite", "sqlite+pysqlite"):
+    if scheme.lower() not in SQLITE:
         raise StoreError(
-            f"store '{shown}': a store is an SQLite file so far, other databases are not "
-            "supported; expected a path such as runs.db, or sqlite:///runs.db"
+            f"store '{shown}': a store is an SQLite file or a PostgreSQL database; expected a path "
+            "such as runs.db, or postgresql://USER:PASSWORD@HOST/DATABASE"
         )
     if rest and not rest.startswith("/"):
         raise StoreError(

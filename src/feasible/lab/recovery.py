@@ -90,7 +90,7 @@ class Keeper:
         """Keep rows in a file and say where; those without a result are made again anyway."""
         paid = [r for r in rows if r["status"] != PENDING]
         row = self.row
-        return aside.put(self.store.path, row.id, row.name, row.created, paid) if paid else ""
+        return aside.put(self.store.beside, row.id, row.name, row.created, paid) if paid else ""
 
 
 def tried_again(

@@ -23,9 +23,9 @@ def delete_run(store: Store, row: RunRow) -> None:
     """
     if row.race is not None:
         raise ArgumentError(f"'{row.name}' is a trial of a race: delete the race")
-    if held(row.owner, row.lease, row.updated):
+    if held(row.owner, row.lease, row.updated, now=store.clock()):
         raise RunBusy(f"'{row.name}' is being driven by a live process: end it first")
-    with store.write() as connection:
+    with store.write(row.id) as connection:
         for table in (evaluations, points, checkpoints, answers):
             connection.execute(sa.delete(table).where(table.c.run == row.id))
         connection.execute(sa.delete(runs).where(runs.c.id == row.id))
@@ -48,7 +48,7 @@ def delete_experiment(store: Store, study: RunRow, number: int) -> None:
             f"'{study.name}' is a {study.kind}: its rows are its record; delete it as a whole"
         )
     mine = (evaluations.c.run == study.id) & (evaluations.c.row == number)
-    with store.write() as connection:
+    with store.write(study.id) as connection:
         found = None
         if 0 <= number < 2**63:
             found = connection.execute(sa.select(evaluations).where(mine)).first()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,8 +127,8 @@ def read_evaluation(row: Any) -> EvaluationRow:
     return EvaluationRow(**found)
 
 
-def evaluation_values(run: int, row: EvaluationRow) -> Mapping[str, Any]:
-    """Return what a study writes of an experiment, by column."""
+def evaluation_values(run: int, row: EvaluationRow, now: float) -> Mapping[str, Any]:
+    """Return what a study writes of an experiment at a time, by column."""
     return {
         "run": run,
         "row": row.row,
@@ -146,5 +145,5 @@ def evaluation_values(run: int, row: EvaluationRow) -> Mapping[str, Any]:
         "charged": dump(row.charged),
         "note": row.note,
         "replicates": dump(row.replicates) if row.replicates else None,
-        "updated": time.time(),
+        "updated": now,
     }

@@ -10,6 +10,8 @@ HEAD = "0004"
 """The schema version this code reads and writes; the newest file in migrations/versions."""
 VERSION_TABLE = "feasible_alembic_version"
 
+WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""Whole numbers of 64 bits; SQLite's Integer has them."""
 metadata = sa.MetaData()
 
 races = sa.Table(
@@ -32,38 +34,38 @@ runs = sa.Table(
     sa.Column("race", sa.Integer, sa.ForeignKey("feasible_races.id"), index=True),
     sa.Column("problem", sa.Text, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
-    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("seed", WHOLE, nullable=False),
     sa.Column("budget", sa.Text, nullable=False),
     sa.Column("spec", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("result", sa.Text),
     sa.Column("owner", sa.Text),
     sa.Column("reserved", sa.Text, nullable=False, default="{}"),
-    sa.Column("rows", sa.Integer, nullable=False, default=0),
-    sa.Column("told", sa.Integer, nullable=False, default=0),
-    sa.Column("version", sa.Integer, nullable=False, default=0),
+    sa.Column("rows", WHOLE, nullable=False, default=0),
+    sa.Column("told", WHOLE, nullable=False, default=0),
+    sa.Column("version", WHOLE, nullable=False, default=0),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("updated", sa.Float, nullable=False),
     sa.Column("lease", sa.Float),
-    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("fence", WHOLE, nullable=False, server_default="0"),
 )
 
 evaluations = sa.Table(
     "feasible_evaluations",
     metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
-    sa.Column("row", sa.Integer, primary_key=True),
+    sa.Column("row", WHOLE, primary_key=True),
     sa.Column("x", sa.Text, nullable=False),
     sa.Column("objective", sa.Float),
     sa.Column("violation", sa.Float),
     sa.Column("constraints", sa.Text, nullable=False),
     sa.Column("metrics", sa.Text, nullable=False),
     sa.Column("status", sa.Integer, nullable=False),
-    sa.Column("tag", sa.Integer, nullable=False),
+    sa.Column("tag", WHOLE, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("seconds", sa.Float),
     sa.Column("at", sa.Float),
-    sa.Column("told", sa.Integer),
+    sa.Column("told", WHOLE),
     sa.Column("charged", sa.Text),
     sa.Column("note", sa.Text),
     sa.Column("updated", sa.Float),
@@ -90,8 +92,8 @@ points = sa.Table(
     "feasible_points",
     metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
-    sa.Column("n", sa.Integer, primary_key=True),
-    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("n", WHOLE, primary_key=True),
+    sa.Column("step", WHOLE, nullable=False),
     sa.Column("spent", sa.Text, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("verdict", sa.Text, nullable=False),
@@ -101,7 +103,7 @@ checkpoints = sa.Table(
     "feasible_checkpoints",
     metadata,
     sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
-    sa.Column("told", sa.Integer, nullable=False, default=0),
+    sa.Column("told", WHOLE, nullable=False, default=0),
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )
 

@@ -1,4 +1,5 @@
-"""The store: races, runs, ledgers, trails and checkpoints in one SQLite database (WAL mode).
+"""The store: races, runs, ledgers, trails and checkpoints in one database, an SQLite file or
+PostgreSQL.
 
 Every write is one short transaction. Several processes may write at once; one more evaluation costs
 one statement however many there are. Nothing in it is ever unpickled.
@@ -7,25 +8,24 @@ one statement however many there are. Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from ..core.errors import StoreError, UnknownName, nearest
 from ..core.ledger import CHECKED, PENDING, Observations
 from ..core.plain import verdict_data, verdict_of
 from ..core.trail import Point
 from . import aside
-from .database import StoreWarning
+from .database import NAMES, StoreWarning
 from .driving import Driving, taken_over
 from .place import store_file
-from .recording import RECORD, RECORDED, recorded
+from .recording import RECORDED, recorded
 from .rows import EvaluationRow, RunRow, read_evaluation, read_race, read_run
 from .schema import answers, checkpoints, evaluations, points, races, runs
 from .serial import dump, load, row_number
+from .upsert import upsert
 
 __all__ = ["Store", "StoreWarning", "store_file"]
 
@@ -51,8 +51,8 @@ class Store(Driving):
     ) -> RunRow:
         """A new run; without a name it is called PROBLEM-N. Raises StoreError if the name is
         taken."""
-        now = time.time()
-        with self.write() as connection:
+        now = self.clock()
+        with self.write(NAMES) as connection:
             if name is None:
                 mine = (
                     sa.select(sa.func.count())
@@ -150,8 +150,8 @@ class Store(Driving):
             counts = {
                 bool(trial): int(n)
                 for trial, n in connection.execute(
-                    sa.select(runs.c.kind == "trial", sa.func.count()).group_by(
-                        runs.c.kind == "trial"
+                    sa.select((runs.c.kind == "trial").label("trial"), sa.func.count()).group_by(
+                        sa.text("trial")
                     )
                 )
             }
@@ -160,9 +160,9 @@ class Store(Driving):
     def update_run(self, run: int, **changed: Any) -> None:
         """Set columns of a run; mappings are stored as JSON."""
         values = {k: dump(v) if isinstance(v, (dict, list)) else v for k, v in changed.items()}
-        with self.write() as connection:
+        with self.write(run) as connection:
             connection.execute(
-                sa.update(runs).where(runs.c.id == run).values(updated=time.time(), **values)
+                sa.update(runs).where(runs.c.id == run).values(updated=self.clock(), **values)
             )
 
     # -- the ledger --------------------------------------------------------------------------------
@@ -186,38 +186,8 @@ class Store(Driving):
 
     def put_rows(self, rows: Sequence[Mapping[str, Any]], fence: int | None = None) -> None:
         """The same for rows as `recorded` makes them."""
-        self.forked()
-        self.check_writable()
-        with self.reporting():
-            taken = self._execute([{**row, "fence": fence} for row in rows])
-        if not taken:
+        if not self.put([{**row, "fence": fence} for row in rows]):
             raise taken_over(int(rows[0]["run"]))
-
-    def _execute(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Insert rows on a driver connection of its own: SQLAlchemy's bookkeeping costs ten times
-        the insert itself. False, and nothing is written, where the claim is not the newest.
-        """
-        cursor = self.raw().cursor()
-        try:
-            if len(rows) == 1:
-                cursor.execute(RECORD, rows[0])
-                return bool(cursor.rowcount)
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.executemany(RECORD, rows)
-            taken = cursor.rowcount == len(rows)
-            cursor.execute("COMMIT" if taken else "ROLLBACK")
-            return taken
-        except (
-            BaseException
-        ) as error:  # also an interrupt: a transaction left open would lock everybody out
-            if len(rows) > 1:
-                with contextlib.suppress(Exception):
-                    cursor.execute("ROLLBACK")
-            if not isinstance(error, Exception):
-                raise
-            raise sa.exc.OperationalError(RECORD, None, error) from error
-        finally:
-            cursor.close()
 
     def take_in(self, row: RunRow) -> int:
         """Take in the evaluations that the store could not take when they were paid for, and remove
@@ -230,7 +200,7 @@ class Store(Driving):
             How many there were.
         """
         count = 0
-        for path, rows in aside.found(self.path, row.id, row.name, row.created):
+        for path, rows in aside.found(self.beside, row.id, row.name, row.created):
             known = set(RECORDED)
             fresh = [r for r in rows if known <= r.keys()]
             done = {r.row for r in self.evaluations(row.id) if r.status != PENDING}
@@ -291,11 +261,7 @@ class Store(Driving):
             for i, p in enumerate(trail)
         ]
         with self.fenced(run, fence) as connection:
-            statement = insert(points)
-            update = {k: statement.excluded[k] for k in ("step", "spent", "seconds", "verdict")}
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["run", "n"], set_=update), rows
-            )
+            connection.execute(upsert(connection, points), rows)
 
     def trail(self, run: int) -> list[Point]:
         """The trail of a run."""
@@ -322,12 +288,8 @@ class Store(Driving):
 
     def put_checkpoint(self, connection: sa.Connection, run: int, blob: bytes, told: int) -> None:
         """The same inside a transaction of the caller's."""
-        statement = insert(checkpoints).values(run=run, blob=blob, told=told)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["run"], set_={"blob": blob, "told": told}
-            )
-        )
+        row = {"run": run, "blob": blob, "told": told}
+        connection.execute(upsert(connection, checkpoints), row)
 
     def checkpoint(self, run: int) -> tuple[bytes, int] | None:
         """The newest checkpoint of a run and its watermark of told rows."""
@@ -340,10 +302,7 @@ class Store(Driving):
     def save_answer(self, run: int, blob: bytes, fence: int | None = None) -> None:
         """Keep the answer of a run that has no ledger."""
         with self.fenced(run, fence) as connection:
-            statement = insert(answers).values(run=run, blob=blob)
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["run"], set_={"blob": blob})
-            )
+            connection.execute(upsert(connection, answers), {"run": run, "blob": blob})
 
     def answer(self, run: int) -> bytes | None:
         """The answer that `save_answer` kept."""
@@ -353,14 +312,14 @@ class Store(Driving):
 
     def create_race(self, name: str | None, spec: Mapping[str, Any]) -> tuple[int, str]:
         """A new race, called race-N without a name."""
-        with self.write() as connection:
+        with self.write(NAMES) as connection:
             if name is None:
                 top = connection.execute(sa.select(sa.func.max(races.c.id))).scalar() or 0
                 name = f"race-{top + 1}"
             try:
                 key = connection.execute(
                     sa.insert(races).values(
-                        name=name, spec=dump(spec), state="open", created=time.time(), seconds=0.0
+                        name=name, spec=dump(spec), state="open", created=self.clock(), seconds=0.0
                     )
                 ).inserted_primary_key
             except sa.exc.IntegrityError:

@@ -424,7 +424,7 @@ def stored_result(store: Store, row: RunRow, problem: Problem) -> Result:
         "seconds": max((r.at or 0.0 for r in rows), default=0.0),
     }
     notes = [row.result["error"]] if row.result and "error" in row.result else []
-    busy = held(row.owner, row.lease, row.updated)
+    busy = held(row.owner, row.lease, row.updated, now=store.clock())
     stopped = (
         "still running"
         if busy

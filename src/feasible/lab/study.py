@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from ..core.annotations import checked
 from ..core.budget import Budget
@@ -42,6 +41,7 @@ from .sizing import keep_sizes, stored_rows
 from .store import Store
 from .stored import RELATIVE, method_label
 from .telling import FOREIGN, StudyReport, StudyTold, Taking, refuse_conflicts, units_left
+from .upsert import upsert
 from .working import Worker, claim_text, take_in
 
 _OPEN = (PENDING, CHECKED)
@@ -231,7 +231,7 @@ class Study:
         meanwhile.
         """
         owner = claim_text(worker)
-        with self.store.write() as connection:
+        with self.store.write(self.id) as connection:
             now = read_run(connection.execute(sa.select(runs).where(runs.c.id == self.id)).one())
             if now.version != row.version:
                 return False
@@ -242,7 +242,10 @@ class Study:
             )
             connection.execute(
                 sa.insert(evaluations),
-                [{**evaluation_values(self.id, r), "reason": owner} for r in fresh],
+                [
+                    {**evaluation_values(self.id, r, self.store.clock()), "reason": owner}
+                    for r in fresh
+                ],
             )
             if found.checkpoint is not None:
                 if not row.spec.get(RELATIVE):
@@ -256,7 +259,7 @@ class Study:
         connection.execute(
             sa.update(runs)
             .where(runs.c.id == self.id)
-            .values(version=row.version + 1, updated=time.time(), **values)
+            .values(version=row.version + 1, updated=self.store.clock(), **values)
         )
 
     # -- telling -----------------------------------------------------------------------------------
@@ -285,8 +288,12 @@ class Study:
         if known:
             reports = [replace(r, id=None) for r in reports]
         refuse_conflicts(reports)
+        return self.store.retried(lambda: self._take(reports, worker=worker))
+
+    def _take(self, reports: Sequence[StudyReport], *, worker: bool) -> StudyTold:
+        """Take results in one transaction."""
         ids = [r.id for r in reports if r.id is not None]
-        with self.store.write() as connection:
+        with self.store.write(self.id) as connection:
             row = read_run(connection.execute(sa.select(runs).where(runs.c.id == self.id)).one())
             taking = Taking(
                 self.experiments,
@@ -343,12 +350,9 @@ class Study:
         """Write experiments, new or changed."""
         if not rows:
             return
-        puts = [evaluation_values(self.id, r) for r in rows]
-        statement = insert(evaluations)
-        update = {k: statement.excluded[k] for k in puts[0] if k not in ("run", "row")}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["run", "row"], set_=update), puts
-        )
+        now = self.store.clock()
+        puts = [evaluation_values(self.id, r, now) for r in rows]
+        connection.execute(upsert(connection, evaluations, puts[0]), puts)
 
     # -- working -----------------------------------------------------------------------------------
 

@@ -89,14 +89,14 @@ def worker_of(status: int, reason: str | None) -> dict[str, Any] | None:
     return found
 
 
-def _in_hand(worker: Mapping[str, Any], updated: float) -> bool:
+def _in_hand(worker: Mapping[str, Any], updated: float, now: float) -> bool:
     """Return whether a worker still has an experiment that it was last heard of at this time."""
     process = {k: v for k, v in worker.items() if k != "claim"}
     if process == owner.identity():
         return worker.get("claim") in AT_WORK
     if "claim" not in worker:  # an older version gave no signs of life
         return owner.alive(process)
-    return owner.held(process, None, updated)
+    return owner.held(process, None, updated, now=now)
 
 
 class Worker:
@@ -190,7 +190,7 @@ class Worker:
         except StoreError as error:
             kept = [{_REPORT: asdict(report)}]
             study, part = self.study, f"-{experiment.row}"
-            said = aside.put(self.store.path, study.id, study.name, study.created, kept, part)
+            said = aside.put(self.store.beside, study.id, study.name, study.created, kept, part)
             raise StoreError(f"{error}; {said}") from error
 
     def _mine(self, reason: str | None) -> sa.ColumnElement[bool]:
@@ -207,7 +207,7 @@ class Worker:
         while not self._ended.wait(owner.BEAT_SECONDS):
             # a store that is locked or full now may take the next one
             with contextlib.suppress(StoreError), beating, self.store.write() as connection:
-                connection.execute(renewed.values(updated=time.time()))
+                connection.execute(renewed.values(updated=self.store.clock()))
 
     def _orphan(self) -> EvaluationRow | None:
         """Return a pending experiment whose worker ended: run it again, already paid for."""
@@ -217,15 +217,16 @@ class Worker:
         )
         with self.store.read() as connection:
             last = {r.row: r.updated or 0.0 for r in connection.execute(heard)}
+        now = self.store.clock()
         for r in self.study.pending():
             worker = worker_of(r.status, r.reason)
-            if worker is None or _in_hand(worker, last.get(r.row, time.time())):
+            if worker is None or _in_hand(worker, last.get(r.row, now), now):
                 continue
             with self.store.write() as connection:
                 taken = connection.execute(
                     sa.update(evaluations)
                     .where(self._mine(r.reason), evaluations.c.row == r.row)
-                    .values(reason=claim_text(self.who), updated=time.time())
+                    .values(reason=claim_text(self.who), updated=now)
                 )
             if taken.rowcount == 1:
                 return r
@@ -243,7 +244,7 @@ def take_in(study: Worked) -> int:
         How many there were.
     """
     count = 0
-    store = study.store.path
+    store = study.store.beside
     for path, kept in aside.found(store, study.id, study.name, study.created, parts=True):
         reports = [StudyReport(**k[_REPORT]) for k in kept if _REPORT in k]
         study.tell(reports, worker=True)

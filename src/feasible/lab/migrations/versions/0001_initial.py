@@ -5,6 +5,8 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""Whole numbers of 64 bits; SQLite's Integer has them."""
 
 
 def upgrade() -> None:
@@ -25,34 +27,34 @@ def upgrade() -> None:
         sa.Column("race", sa.Integer, sa.ForeignKey("feasible_races.id"), index=True),
         sa.Column("problem", sa.Text, nullable=False),
         sa.Column("method", sa.Text, nullable=False),
-        sa.Column("seed", sa.Integer, nullable=False),
+        sa.Column("seed", WHOLE, nullable=False),
         sa.Column("budget", sa.Text, nullable=False),
         sa.Column("spec", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("result", sa.Text),
         sa.Column("owner", sa.Text),
         sa.Column("reserved", sa.Text, nullable=False),
-        sa.Column("rows", sa.Integer, nullable=False),
-        sa.Column("told", sa.Integer, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("rows", WHOLE, nullable=False),
+        sa.Column("told", WHOLE, nullable=False),
+        sa.Column("version", WHOLE, nullable=False),
         sa.Column("created", sa.Float, nullable=False),
         sa.Column("updated", sa.Float, nullable=False),
     )
     op.create_table(
         "feasible_evaluations",
         sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
-        sa.Column("row", sa.Integer, primary_key=True),
+        sa.Column("row", WHOLE, primary_key=True),
         sa.Column("x", sa.Text, nullable=False),
         sa.Column("objective", sa.Float),
         sa.Column("violation", sa.Float),
         sa.Column("constraints", sa.Text, nullable=False),
         sa.Column("metrics", sa.Text, nullable=False),
         sa.Column("status", sa.Integer, nullable=False),
-        sa.Column("tag", sa.Integer, nullable=False),
+        sa.Column("tag", WHOLE, nullable=False),
         sa.Column("reason", sa.Text),
         sa.Column("seconds", sa.Float),
         sa.Column("at", sa.Float),
-        sa.Column("told", sa.Integer),
+        sa.Column("told", WHOLE),
         sa.Column("charged", sa.Text),
         sa.Column("note", sa.Text),
         sa.Column("updated", sa.Float),
@@ -75,8 +77,8 @@ def upgrade() -> None:
     op.create_table(
         "feasible_points",
         sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
-        sa.Column("n", sa.Integer, primary_key=True),
-        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("n", WHOLE, primary_key=True),
+        sa.Column("step", WHOLE, nullable=False),
         sa.Column("spent", sa.Text, nullable=False),
         sa.Column("seconds", sa.Float, nullable=False),
         sa.Column("verdict", sa.Text, nullable=False),
@@ -84,6 +86,6 @@ def upgrade() -> None:
     op.create_table(
         "feasible_checkpoints",
         sa.Column("run", sa.Integer, sa.ForeignKey("feasible_runs.id"), primary_key=True),
-        sa.Column("told", sa.Integer, nullable=False),
+        sa.Column("told", WHOLE, nullable=False),
         sa.Column("blob", sa.LargeBinary, nullable=False),
     )

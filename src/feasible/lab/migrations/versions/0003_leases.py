@@ -6,10 +6,10 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""Whole numbers of 64 bits; SQLite's Integer has them."""
 
 
 def upgrade() -> None:
     op.add_column("feasible_runs", sa.Column("lease", sa.Float))
-    op.add_column(
-        "feasible_runs", sa.Column("fence", sa.Integer, nullable=False, server_default="0")
-    )
+    op.add_column("feasible_runs", sa.Column("fence", WHOLE, nullable=False, server_default="0"))

@@ -1,0 +1,209 @@
+"""A store in a PostgreSQL database, for many machines: no connection is held between transactions,
+rows are locked for as long as a transaction lasts, and what broke in between is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from ..core.errors import StoreError
+from ..core.extras import named
+from ..core.secrets import legible
+from .recording import RECORD, RECORDED
+from .schema import evaluations, runs
+
+OLDEST = 130000
+"""Server versions before this are refused."""
+PATIENCE = 60.0
+"""Seconds for which a server that restarts, or has no connection left, is asked again."""
+NAMING = 0xFEA51B1E
+"""Key of the advisory lock of whatever gives names."""
+AGAIN = (
+    # connections; too many of them; shutting down and starting; deadlock and serialisation
+    *("08000", "08001", "08003", "08004", "08006", "53300"),
+    *("57P01", "57P02", "57P03", "40P01", "40001"),
+)
+"""States (SQLSTATE) of errors that another try may not meet."""
+BUSY = ("too many clients", "remaining connection slots", "starting up", "shutting down")
+"""Texts of errors of connecting to a server that is there."""
+FATAL = ("password authentication", "does not exist", "no pg_hba.conf", "name or service not known")
+"""Texts of errors of connecting that another try would meet again."""
+_TYPES = {sa.Integer: "bigint", sa.BigInteger: "bigint", sa.Float: "double precision"}
+PUT = RECORD.replace("WHERE id = :run)", "WHERE id = :run FOR SHARE)")
+"""`RECORD` in PostgreSQL's words; the share of the run's row keeps a claim from coming between."""
+for _name in (*RECORDED, "fence"):
+    _type = _TYPES.get(type(evaluations.c[_name].type), "text") if _name in RECORDED else "bigint"
+    PUT = re.sub(rf":{_name}\b", f"%({_name})s::{_type}", PUT)
+
+
+class PostgreSQL:
+    """The connections to a PostgreSQL database.
+
+    Args:
+        place: Its URL.
+
+    Attributes:
+        url: Where it is, as messages name it, without a password.
+        key: What names it in this process, however it is opened.
+        beside: The path beside which files may be kept: in the folder for temporary files.
+        read_only: False: what a role may do, the server says.
+        advice: What to do about an error, by a part of its text.
+
+    Raises:
+        MissingExtra: psycopg is not installed.
+        StoreError: The server is too old.
+    """
+
+    advice: ClassVar[Mapping[str, str]] = {
+        "readonly": "the server refuses writes: connect to the primary, with a role that may write",
+        "read-only": "the server refuses writes: connect to the primary, as a role that may write",
+        "permission denied": "the role needs the right to create and change tables there: "
+        "GRANT CREATE, USAGE ON SCHEMA public TO it",
+        "password authentication": "give the password in the URL (%40 for @), PGPASSWORD or "
+        "~/.pgpass",
+        "no password supplied": "give the password in the URL (%40 for @), PGPASSWORD or ~/.pgpass",
+        "does not exist": "create it first: createdb, createuser",
+        "too many clients": f"no connection came free in {PATIENCE:g} s: raise max_connections",
+        "refused": "the server does not answer there: is it running, and is the port right?",
+        "no space": "free some space on the server; everything that was committed is safe",
+        "disk full": "free some space on the server; everything that was committed is safe",
+    }
+
+    def __init__(self, place: sa.URL):
+        self.url = legible(place.render_as_string(hide_password=True))
+        mark = hashlib.sha256(
+            f"{place.username}@{place.host}:{place.port or 5432}/{place.database}".encode()
+        ).hexdigest()[:16]
+        self.key = f"postgresql:{mark}"
+        self.beside = Path(tempfile.gettempdir()) / f"feasible-{mark}"
+        self.read_only = False
+        with named("a store on PostgreSQL"):
+            import psycopg  # noqa: F401
+        query = {"connect_timeout": "10", "keepalives_idle": "30"} | dict(place.query)
+        url = place.set(drivername="postgresql+psycopg", query=query)
+        self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+        sa.event.listen(self._engine, "do_connect", self._connect)
+        self._checked: int | None = None
+        self._ahead = 0.0
+
+    @property
+    def engine(self) -> sa.Engine:
+        """What makes the connections."""
+        return self._engine
+
+    def finalize(self, owner: Any) -> None:
+        """Nothing is open between transactions."""
+        weakref.finalize(owner, self._engine.dispose)
+
+    def open_to_read(self, fits: Callable[[], bool]) -> bool:
+        """Nothing: a role that may only read is refused by the server where it writes."""
+        return False
+
+    def _connect(self, _dialect: Any, _record: Any, args: Any, kwargs: Any) -> Any:
+        """Return a new connection; where the server has none left, or restarts, wait for one."""
+        import psycopg
+
+        until, wait = time.monotonic() + PATIENCE, 0.05
+        while True:
+            try:
+                raw = psycopg.connect(*args, **kwargs)
+                break
+            except psycopg.OperationalError as error:
+                text = str(error).lower()
+                known = self._checked is not None and not any(word in text for word in FATAL)
+                if time.monotonic() > until or not (known or any(w in text for w in BUSY)):
+                    raise
+            time.sleep(wait * (0.5 + random.random()))
+            wait = min(2 * wait, 2.0)
+        if self._checked != os.getpid():
+            self._look(raw)
+        return raw
+
+    def _look(self, raw: Any) -> None:
+        """Check the server's version and read its clock, once in each process."""
+        version = raw.info.server_version
+        if version < OLDEST:
+            raw.close()
+            raise StoreError(
+                f"store '{self.url}': the server is PostgreSQL {version // 10000}, expected "
+                f"{OLDEST // 10000} or newer"
+            )
+        before = time.time()
+        (now,) = raw.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
+        raw.rollback()
+        self._ahead = float(now) - (before + time.time()) / 2
+        self._checked = os.getpid()
+
+    def lock(self, connection: sa.Connection, what: int | None) -> None:
+        """Take the lock of a run's row, or of names, until the transaction ends."""
+        if what:
+            locked = sa.select(runs.c.id).where(runs.c.id == what).with_for_update()
+            connection.execute(locked)
+        elif what is not None:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({NAMING})")
+
+    def clock(self) -> float:
+        """Seconds since the epoch, by the server's clock."""
+        return time.time() + self._ahead
+
+    def retried(self, function: Callable[[], Any]) -> Any:
+        """Call a function again, for PATIENCE seconds, where the connection broke meanwhile or the
+        server chose its transaction to end a deadlock.
+        """
+        until, wait = time.monotonic() + PATIENCE, 0.05
+        while True:
+            try:
+                return function()
+            except (sa.exc.DBAPIError, StoreError) as error:
+                cause = error if isinstance(error, sa.exc.DBAPIError) else error.__cause__
+                if time.monotonic() > until or not self._again(cause):
+                    raise
+            time.sleep(wait * (0.5 + random.random()))
+            wait = min(2 * wait, 2.0)
+
+    def _again(self, error: BaseException | None) -> bool:
+        """Return whether another try may not meet this error."""
+        if not isinstance(error, sa.exc.DBAPIError):
+            return False
+        state = getattr(error.orig, "sqlstate", None)
+        text = str(error.orig).lower()
+        if any(word in text for word in FATAL):
+            return False
+        return state in AGAIN or (state is None and isinstance(error, sa.exc.OperationalError))
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Write rows of a ledger in one transaction; False where the claim is not the newest. A row
+        that was written already stays what it is, so that it may be written again.
+        """
+        values = [
+            {k: v.replace("\0", "\\0") if isinstance(v, str) else v for k, v in row.items()}
+            for row in rows
+        ]
+
+        def once() -> bool:
+            with self._engine.connect() as connection, connection.begin() as transaction:
+                found = connection.exec_driver_sql(PUT, values)
+                if found.rowcount != len(values):
+                    transaction.rollback()
+                    return False
+            return True
+
+        return bool(self.retried(once))
+
+    def forked(self) -> None:
+        """Nothing: no connection is held between transactions."""
+
+    def close(self) -> None:
+        """Nothing is open between transactions."""
+        self._engine.dispose()

@@ -1,0 +1,266 @@
+"""A store in PostgreSQL: many processes, broken connections, a server that restarts, and what is
+said where it cannot be reached.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import numpy as np
+import psycopg
+import pytest
+import sqlalchemy as sa
+from labkit import bowl, same, together, toy
+from store_kit import new_run, one_row
+from study_kit import begin, reserved
+from throwaway import MISSING, Server
+
+import feasible
+from feasible.core import errors
+from feasible.core.ledger import DONE
+from feasible.lab import postgres
+from feasible.lab.driving import LEASE_SECONDS
+from feasible.lab.place import store_place
+from feasible.lab.schema import HEAD, VERSION_TABLE, metadata
+from feasible.lab.store import Store
+from feasible.lab.study import Study, StudyReport
+
+SECRET = "s3cr/t@x:y"
+
+
+@pytest.fixture
+def url(server):
+    return server.new_database()
+
+
+@pytest.fixture
+def own():
+    """A server that a test may stop, with few connections."""
+    if not Server.available():
+        pytest.skip(MISSING)
+    made = Server(connections=6)
+    yield made
+    made.end()
+
+
+def connections(server, url):
+    """How many connections a database has."""
+    name = sa.make_url(url).database
+    ((n,),) = server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")
+    return n
+
+
+# -- the schema ------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_the_schema_of_the_code_beside_another_tools_tables(server, url):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    name = sa.make_url(url).database
+    server.execute("CREATE TABLE alembic_version (version_num text)", name)
+    server.execute("INSERT INTO alembic_version VALUES ('theirs')", name)
+    store = Store(url)
+    with store.read() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "compare_type": True,
+                "include_object": lambda _o, n, kind, *_: kind != "table" or n.startswith("feas"),
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+        found = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    assert found == HEAD
+    assert server.execute("SELECT version_num FROM alembic_version", name) == [("theirs",)]
+
+
+def test_a_newer_schema_is_refused_naming_the_command(server, url):
+    Store(url).close()
+    server.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'", sa.make_url(url).database)
+    with pytest.raises(errors.StoreError, match=r"9999.*pip install --upgrade"):
+        Store(url)
+
+
+def test_numbers_of_64_bits_and_texts_with_a_zero_byte_are_kept(url):
+    store = Store(url)
+    run = store.create_run(
+        kind="solve", problem="toy", method="m", seed=2**62, budget={}, spec={}, name="big"
+    ).id
+    assert store.run("big").seed == 2**62
+    rows = one_row(0)
+    rows.reason[0] = "a\0b"
+    store.record(run, rows)
+    assert store.evaluations(run)[0].reason == "a\\0b"
+
+
+# -- many at once ----------------------------------------------------------------------------------
+
+
+def test_processes_create_one_store_and_write_their_rows_at_once(url):
+    def work(i):
+        store = Store(url)
+        run = new_run(store, f"r{i}")
+        for k in range(10):
+            store.record(run, one_row(k))
+        return store.count(run)
+
+    assert together(8, work) == [10] * 8
+    assert len(Store(url).runs()) == 8
+
+
+@pytest.mark.slow
+def test_more_workers_than_the_server_has_connections_make_exactly_the_budget(own):
+    url = own.new_database()
+    study = begin(url, problem=toy(bowl), method="random-search", budget=12)
+
+    def work(_):
+        store = Store(url)
+        return Study(store, store.run(study.id), toy(bowl), study.method).work()
+
+    made = together(8, work)
+    assert sum(made) == 12
+    assert reserved(study) == 12
+    rows = study.store.evaluations(study.id)
+    assert [r.row for r in rows] == list(range(12))
+    assert {r.status for r in rows} == {DONE}
+    assert len({tuple(r.x) for r in rows}) == 12
+
+
+def test_no_connection_is_held_while_an_evaluation_goes_on(server, url):
+    held = []
+
+    def watched(x):
+        held.append(connections(server, url))
+        return bowl(x)
+
+    feasible.solve(toy(watched), "random-search", budget=4, store=url)
+    study = begin(url, problem=toy(watched), budget=2)
+    assert study.work() == 2
+    assert held == [0] * 6
+
+
+# -- what breaks -----------------------------------------------------------------------------------
+
+
+def test_a_result_whose_connection_is_cut_is_written_by_another_and_charged_once(server, url):
+    study = begin(url, problem=toy(bowl), budget=3)
+    (row,) = study.ask()
+    name = sa.make_url(url).database
+    telling = threading.Thread(
+        target=study.tell, args=([StudyReport(row.row, None, bowl(np.array(row.x)))],)
+    )
+    with psycopg.connect(host=str(server.folder), user="feasible", dbname=name) as holding:
+        holding.execute("SELECT id FROM feasible_runs FOR UPDATE")
+        telling.start()
+        waiting = []
+        while not waiting:  # until it waits for the row
+            time.sleep(0.02)
+            waiting = server.execute(
+                f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}' "
+                "AND wait_event_type = 'Lock'"
+            )
+        server.execute(f"SELECT pg_terminate_backend({waiting[0][0]})")
+    telling.join(30)
+    assert not telling.is_alive()
+    (told,) = study.store.evaluations(study.id)
+    assert told.status == DONE
+    assert reserved(study) == 1
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+def test_a_server_that_restarts_in_the_middle_of_a_run_changes_nothing(own, mode):
+    calls = []
+
+    def through_a_restart(x):
+        calls.append(x)
+        if len(calls) == 3:
+            own.stop(mode)
+            threading.Timer(1.0, own.start).start()
+        return bowl(x)
+
+    call = {"budget": 8, "seed": 3}
+    found = feasible.solve(
+        toy(through_a_restart), "cobyqa", store=own.new_database(), name="r", **call
+    )
+    assert len(calls) == 8
+    same(found, feasible.solve(toy(bowl), "cobyqa", **call))
+
+
+def test_a_claim_holds_by_the_servers_clock(url, monkeypatch):
+    store = Store(url)
+    run = new_run(store)
+    store.claim_run(run)
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + 10 * LEASE_SECONDS)
+    ahead = Store(url)
+    assert ahead.clock() == pytest.approx(here(), abs=5)
+    monkeypatch.setattr("feasible.lab.owner.alive", lambda owner: True)
+    monkeypatch.setattr("feasible.lab.owner.identity", lambda: {"host": "elsewhere", "pid": 1})
+    with pytest.raises(errors.RunBusy):
+        ahead.claim_run(run)
+
+
+# -- where it cannot be reached --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"database": "nobody"}, "create it first"),
+        ({"username": "nobody"}, "create it first"),
+        ({"query": {"host": "/tmp/no such folder"}}, "server"),
+        ({"host": "127.0.0.1", "port": 1, "query": {}}, "is it running"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_said_at_once_and_no_password_is(url, change, words):
+    wrong = sa.make_url(url).set(password=SECRET, **change)
+    begun = time.monotonic()
+    with pytest.raises(errors.StoreError, match=words) as caught:
+        Store(wrong.render_as_string(hide_password=False))
+    assert time.monotonic() - begun < postgres.PATIENCE / 2
+    assert SECRET not in str(caught.value)
+    assert "s3cr" not in str(caught.value)
+
+
+def test_a_role_that_may_not_create_tables_is_told_what_it_needs(server, url):
+    server.execute("DROP ROLE IF EXISTS reader")
+    server.execute("CREATE ROLE reader LOGIN")
+    with pytest.raises(errors.StoreError, match="GRANT CREATE"):
+        Store(url.replace("feasible@", "reader@"))
+
+
+def test_a_server_that_is_too_old_is_refused(url, monkeypatch):
+    monkeypatch.setattr(postgres, "OLDEST", 990000)
+    with pytest.raises(errors.StoreError, match="expected 99 or newer"):
+        Store(url)
+
+
+def test_without_psycopg_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(errors.MissingExtra, match=r"feasible\[postgresql\]"):
+        Store("postgresql://ann@db.example/runs")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        f"postgresql://ann:{SECRET}@db.example/runs",
+        "postgresql://ann@host:port/runs",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_with_its_form(bad):
+    with pytest.raises(errors.StoreError, match=r"%40 for @") as caught:
+        store_place(bad)
+    assert SECRET not in str(caught.value)
+
+
+def test_the_command_line_takes_a_url(url, ok, run):
+    ok("solve", "three-bar-truss", "-m", "cbo", "-b", "evaluations=5", "--store", url)
+    assert "three-bar-truss-1" in ok("show", "--store", url)
+    ok("resume", "three-bar-truss-1", "--add", "evaluations=3", "--store", url)
+    found = ok("show", "three-bar-truss-1", "--json", "--store", url)
+    assert found["spent"]["evaluations"] == 8
