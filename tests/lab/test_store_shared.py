@@ -339,7 +339,7 @@ def test_an_interrupt_in_the_middle_of_a_batch_leaves_no_transaction_open(db, mo
 
     raw = store._backend.raw()
     stopping = type("Raw", (), {"cursor": lambda self: Stopping(raw.cursor())})()
-    monkeypatch.setattr(store, "raw", lambda: stopping)
+    monkeypatch.setattr(store._backend, "raw", lambda: stopping)
     x = np.array([[0.1, 0.2], [0.3, 0.4]])
     with pytest.raises(KeyboardInterrupt):
         store.record(

@@ -6,6 +6,7 @@ A worker that dies ends the run with an error that names its nodes; nothing wait
 from __future__ import annotations
 
 import contextlib
+import copy
 import multiprocessing
 import pickle
 import sys
@@ -220,7 +221,7 @@ def tell(out: Connection, kind: str, what: Any) -> None:
 def portable(error: BaseException) -> BaseException:
     """Return an error that can cross a pipe."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own, made a moment ago
+        pickle.dumps(copy.deepcopy(error))  # a copy is made as it will be on the other side
     except Exception:
         return NodeLost(f"{type(error).__name__}: {error}")
     return error
