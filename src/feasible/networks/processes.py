@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import multiprocessing
-import pickle
 import sys
 import time
 from collections.abc import Hashable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -221,7 +221,7 @@ def tell(out: Connection, kind: str, what: Any) -> None:
 def portable(error: BaseException) -> BaseException:
     """Return an error that can cross a pipe."""
     try:
-        pickle.dumps(copy.deepcopy(error))  # a copy is made as it will be on the other side
+        ForkingPickler.dumps(copy.deepcopy(error))  # a copy is made as it will be on the other side
     except Exception:
         return NodeLost(f"{type(error).__name__}: {error}")
     return error
