@@ -76,7 +76,7 @@ def engines() -> list[Figure]:
             took.append(1e6 * (time.perf_counter() - begun) / len(log))
             bits.add(S.tobytes())
         found.append(Figure(f"an event, 4 nodes, engine {engine}", min(took), None, "us"))
-    found.append(Figure("different results of the three engines", len(bits), 1.0))
+    found.append(Figure("distinct results of the three engines", len(bits), 1.0))
     return found
 
 

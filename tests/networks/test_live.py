@@ -130,3 +130,15 @@ def test_the_function_runs_live_and_goes_on_from_a_log(tmp_path):
     ):
         with pytest.raises(error, match=said):
             dadao(grad, graph, **(given | more))
+
+
+def test_no_two_nodes_have_the_same_clock_and_a_seed_gives_the_same_clocks_again():
+    def first(seed):
+        problem = regression("ring", 6, 1, 5, seed=100)
+        schedule = Schedule(problem, [np.full(6, 1.0)])
+        nodes = live_nodes(schedule, np.zeros((6, 6, 1)), np.zeros(6), 0.0, 10.0, 1.0, seed)
+        asked = [next(node.live(None, None, lambda: 0.0)).until for node in nodes]
+        return asked
+
+    assert len(set(first(7))) == 6
+    assert first(7) == first(7) != first(8)

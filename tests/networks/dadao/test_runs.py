@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cases
 import numpy as np
 import pytest
@@ -10,9 +12,17 @@ import feasible
 from feasible.core.errors import ArgumentError, WrongProblem
 from feasible.core.registry import load_claim, load_problem
 from feasible.lab.claim import run_claim
-from feasible.networks import Callables, NetworkProblem, ready_graph, regression
-from feasible.networks.dadao.baselines import chebyshev
+from feasible.networks import (
+    Callables,
+    NetworkProblem,
+    Quadratics,
+    ready_graph,
+    regression,
+    rounds,
+)
+from feasible.networks.dadao.baselines import EXTRA, ADOMPlus, chebyshev
 from feasible.networks.dadao.entries import METHODS, PROBLEMS
+from feasible.networks.dadao.run import DADAO
 from feasible.networks.rounds import spectrum
 
 NAMES = [entry.name for entry in METHODS]
@@ -54,6 +64,17 @@ def test_chebyshev_gossip_leaves_the_mean_alone_and_shrinks_the_rest():
         c1 = (1 - (low / high) ** 0.5) / (1 + (low / high) ** 0.5)
         bound = 2 * c1**K / (1 + c1 ** (2 * K))
         assert np.linalg.norm(gossip - x.mean(axis=0)) <= bound * np.linalg.norm(x - x.mean(axis=0))
+
+
+def test_the_spectrum_of_a_large_graph_is_found_sparsely_with_a_bound_from_above(monkeypatch):
+    for graph in ("grid", "star", "barbell"):
+        small = regression(graph, 12, 1, 2, "quadratic", seed=100)
+        low, high = spectrum(small)
+        monkeypatch.setattr(rounds, "DENSE", 5)
+        again = regression(graph, 12, 1, 2, "quadratic", seed=100)
+        assert spectrum(again)[0] == pytest.approx(low, rel=1e-9)
+        assert high <= spectrum(again)[1] <= 2 * high
+        monkeypatch.undo()
 
 
 def test_graphs_that_change_are_taken_by_dadao_and_adom_and_refused_by_the_others():
@@ -132,3 +153,18 @@ def test_the_claims_smoke_run_measures_all_of_it():
     found = run_claim(load_claim("dadao"), "smoke", (100,), race=race)
     stiff = [p for p in found["parts"] if "condition number" not in p["statement"]]
     assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in stiff)
+
+
+@pytest.mark.slow
+def test_ten_thousand_nodes_run_without_anything_dense_in_their_number():
+    n = 10_000
+    o = Quadratics(np.ones((n, 2, 1)) * np.eye(2), np.arange(2.0 * n).reshape(n, 2) / n)
+    problem = NetworkProblem(ready_graph("path", n), o)
+    tracemalloc.start()
+    for method in (DADAO(), ADOMPlus(consensus=False), EXTRA()):
+        state = method.init(problem, np.random.default_rng(100))
+        state = method.step(problem, method.step(problem, state))
+        assert method.answer(problem, state).x.shape == (n, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * n * n / 4  # a quarter of one dense matrix
