@@ -12,14 +12,7 @@ import feasible
 from feasible.core.errors import ArgumentError, WrongProblem
 from feasible.core.registry import load_claim, load_problem
 from feasible.lab.claim import run_claim
-from feasible.networks import (
-    Callables,
-    NetworkProblem,
-    Quadratics,
-    ready_graph,
-    regression,
-    rounds,
-)
+from feasible.networks import Callables, NetworkProblem, Quadratics, ready_graph, regression, rounds
 from feasible.networks.dadao.baselines import EXTRA, ADOMPlus, chebyshev
 from feasible.networks.dadao.entries import METHODS, PROBLEMS
 from feasible.networks.dadao.run import DADAO
