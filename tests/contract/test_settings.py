@@ -42,6 +42,10 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("AdaSketchNewton", "xi_B"): {"sketch": "rk", "accuracy": "paper"},
     ("Hopping", "cooling"): {"cool_every": 2},
     ("Hopping", "cool_every"): {"cooling": 0.5},
+    ("BIB", "aux"): {"adaptive_lr": True, "eta_rate": 1.0},
+    ("BIB", "eta_bounds"): {"adaptive_lr": True, "eta_rate": 10.0},
+    ("Genetic", "beta"): {"model": "one-hot"},
+    ("Mutants", "beta"): {"model": "one-hot"},
     ("APARLMethod", "lower_lr"): {"lower_steps": 2, "implicit": "fisher"},
     ("APARLMethod", "lower_steps"): {"implicit": "fisher"},
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
@@ -49,6 +53,9 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
 """Settings that do something only together with others."""
 
 IDLE: dict[tuple[str, str], str] = {
+    ("BIB", "rounds"): "one round makes all sixteen designs",
+    ("Ranking", "batch"): "all 8-mers are ranked",
+    ("Ranking", "mutations"): "all 8-mers are ranked",
     ("RobustBO", "local_whole"): "the inputs are reals",
     ("RobustBO", "local_category"): "the inputs are reals",
     ("CBO", "reduce"): "four particles are as few as there can be",
