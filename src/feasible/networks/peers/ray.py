@@ -6,6 +6,7 @@ A local Ray is begun where none runs; `ray.init(address=...)` beforehand takes a
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 from collections import defaultdict
@@ -30,7 +31,7 @@ class Player:
     """The actor of some nodes.
 
     Args:
-        rule: What events do, as `packed` made it.
+        rule: What events do.
         owner: (n,) the worker of each node.
         me: This worker.
         nodes: Labels by row.
@@ -39,13 +40,13 @@ class Player:
 
     def __init__(
         self,
-        rule: bytes,
+        rule: Rule,
         owner: Int[np.ndarray, " n"],
         me: int,
         nodes: Sequence[Hashable],
         deadline: float,
     ):
-        self.rule, self.owner, self.me = unpacked(rule), owner, me
+        self.rule, self.owner, self.me = own(rule), owner, me
         self.nodes, self.deadline = nodes, deadline
         self.mail: dict[int, asyncio.Future[Any]] = defaultdict(
             lambda: asyncio.get_running_loop().create_future()
@@ -109,20 +110,11 @@ class Player:
         return np.array(future.result())
 
 
-def packed(what: Any) -> bytes:
-    """Return an object as bytes, so that Ray does not hand its arrays over as read-only ones, for
-    which kernels would be compiled anew.
+def own(what: Any) -> Any:
+    """Return an object that Ray handed over with arrays that may be written: Ray's may not, and
+    kernels would be compiled anew for these.
     """
-    from ray import cloudpickle
-
-    return bytes(cloudpickle.dumps(what))  # type: ignore[no-untyped-call]
-
-
-def unpacked(data: bytes) -> Any:
-    """Return what `packed` was given."""
-    from ray import cloudpickle
-
-    return cloudpickle.loads(data)
+    return copy.deepcopy(what)
 
 
 def begun() -> Any:
@@ -168,9 +160,7 @@ def play(
     real("deadline", deadline, above=0)
     ray, owner = begun(), owners(len(S), workers)
     actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(Player)
-    actors = [
-        actor.remote(packed(rule), owner, me, tuple(nodes), deadline) for me in range(workers)
-    ]
+    actors = [actor.remote(rule, owner, me, tuple(nodes), deadline) for me in range(workers)]
     try:
         ray.get([a.ready.remote() for a in actors])
         shared = ray.put(S), ray.put(clocks), ray.put(log)

@@ -18,7 +18,7 @@ from ..objectives import NodeFailed
 from ..parts import PATIENCE, NodeLost, Notice
 from ..processes import say
 from ..rules import Rule
-from .ray import begun, packed, unpacked
+from .ray import begun, own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,15 +29,15 @@ class LivePlayer:
     """The actor of a node.
 
     Args:
-        rule: What events do, as `packed` made it.
-        node: Who it is, likewise.
+        rule: What events do.
+        node: Who it is.
         path: Where its events are kept; on the driver's machine they outlive it.
         deadline: Seconds after which a node that does not answer counts as lost.
     """
 
-    def __init__(self, rule: bytes, node: bytes, path: str, deadline: float):
-        self.rule: Rule = unpacked(rule)
-        self.node: LiveNode = unpacked(node)
+    def __init__(self, rule: Rule, node: LiveNode, path: str, deadline: float):
+        self.rule: Rule = own(rule)
+        self.node: LiveNode = own(node)
         self.path, self.deadline = path, deadline
         self.mail: dict[int, deque[tuple[Any, ...]]] = {j: deque() for j in self.node.edges}
         self.arrived = asyncio.Event()
@@ -125,7 +125,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / str(node.i)) for node in nodes]
         rows = zip(nodes, paths, strict=True)
-        actors = [actor.remote(packed(rule), packed(node), path, deadline) for node, path in rows]
+        actors = [actor.remote(rule, node, path, deadline) for node, path in rows]
         try:
             ray.get([a.ready.remote() for a in actors])
             running = {
