@@ -89,7 +89,9 @@ def peers() -> list[Figure]:
     problems = [regression(graph, seed=100) for graph in ("star", "ring", "barbell")]
     race = feasible.race(problems, METHODS, {"gradients": 8000}, (100,))
     return [
-        Figure(f"{c.name}, {m}: messages", needed("messages")(race.of(c.name, m)[0]), None, "")
+        Figure(
+            f"{c.name}, {m}: messages", needed("messages", race)(race.of(c.name, m)[0]), None, ""
+        )
         for c in race.contests
         for m in race.methods
     ]

@@ -71,12 +71,19 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     return found
 
 
-def needed(resource: str) -> Any:
-    """Return what reads how much of a resource a trial spent until it was solved."""
+def needed(resource: str, race: Race) -> Any:
+    """Return what reads how much of a resource a trial of a race spent until it was solved.
+
+    The first error is that of the first method, which begins at x0; dual methods begin nearer.
+    """
+    first = {
+        c.name: race.of(c.name, race.methods[0])[0].trail[0].verdict.objective
+        for c in race.contests
+    }
 
     def of(trial: Trial) -> float:
         points = [(p.verdict.objective, p.spent.get(resource, 0)) for p in trial.trail]
-        goal = TARGET * points[0][0]
+        goal = TARGET * first[trial.problem]
         for (before, less), (now, more) in pairwise(points):
             if now <= goal:  # between two points the logarithm of the error falls evenly
                 share = np.log(before / goal) / np.log(before / now)
@@ -91,7 +98,7 @@ def tables(
 ) -> tuple[list[str], dict[str, np.ndarray]]:
     """Return the graphs, and method -> (graphs, seeds) what was needed."""
     own = [race for name, race in races.items() if name.split()[0] == kind]
-    found = [by_method(race, needed(resource)) for race in own]
+    found = [by_method(race, needed(resource, race)) for race in own]
     names = [c.name.rpartition("-")[2] for c in own[0].contests]
     return names, {m: np.concatenate([f[m] for f in found], axis=1) for m in found[0]}
 
