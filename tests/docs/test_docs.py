@@ -39,6 +39,8 @@ PAGES = [
     "docs/racing.md",
     "docs/bilevel/bidirectional-sequence-design.md",
     "docs/bilevel/index.md",
+    "docs/bilevel/lv-hba.md",
+    "docs/bilevel/penalty-bilevel.md",
     "docs/bilevel/parl.md",
     "docs/blackbox/index.md",
     "docs/add-a-method.md",

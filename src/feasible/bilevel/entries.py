@@ -36,6 +36,18 @@ METHODS = (
         "baselines:UpperGrid",
         "a grid over one number for all entries of the upper level",
     ),
+    _method(
+        "torchopt-implicit",
+        "peers.torchopt:TorchOptImplicit",
+        "TorchOpt's implicit differentiation",
+        peer=True,
+    ),
+    _method(
+        "cvxpylayers",
+        "peers.cvxpylayers:CvxpyLayer",
+        "differentiation through a quadratic lower level's conditions by cvxpylayers",
+        peer=True,
+    ),
 )
 PROBLEMS = tuple(
     Entry(name, f"feasible.bilevel.instances.{target}", "bilevel", paper, "Bilevel")

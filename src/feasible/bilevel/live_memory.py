@@ -10,6 +10,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
+def place(tensor: torch.Tensor) -> int | None:
+    """Return where a tensor's numbers are; None where it is a wrapper without any."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except RuntimeError:
+        return None
+
+
 class LiveMemory(TorchDispatchMode):
     """Counts the storages that operations make, until they are freed.
 
@@ -21,22 +29,18 @@ class LiveMemory(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self.known: set[int] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         made = func(*args, **(kwargs or {}))
-        before = {
-            t.untyped_storage().data_ptr() for t in tree_leaves(args) if isinstance(t, torch.Tensor)
-        }
+        before = {place(t) for t in tree_leaves(args) if isinstance(t, torch.Tensor)}
         for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                if storage.data_ptr() in before or id(storage) in self.known:
-                    continue
-                size = storage.nbytes()
-                self.now += size
-                self.peak = max(self.peak, self.now)
-                weakref.finalize(tensor, self._freed, size)
+            at = place(tensor) if isinstance(tensor, torch.Tensor) else None
+            if at is None or at in before:
+                continue
+            size = tensor.untyped_storage().nbytes()
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(tensor, self._freed, size)
         return made
 
     def _freed(self, size: int) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Resource("upper_gradients", "gradients of the upper level's objective")
 Resource("lower_gradients", "gradients of the lower level's objective")
+Resource("lower_solves", "solutions of a lower level by a solver")
 Resource("gradient_equivalents", "gradients, a Hessian product counted as two")
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
 CALLABLES = {"upper": False, "respond": True, "project": True, "measures": True}

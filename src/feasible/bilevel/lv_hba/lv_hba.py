@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from ...core.budget import Resource, spend
+from ...core.budget import spend
 from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, Infeasible
 from ..follower import solve_follower
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     Projection = Callable[[Tensor], Tensor]
 
-Resource("lower_solves", "solutions of a lower level by a solver")
 LOST = 1e6
 """By how much an iterate may grow, relative to its start, before it is said to diverge."""
 FULL = 10
