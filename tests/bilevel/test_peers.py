@@ -9,6 +9,7 @@ import torch
 import feasible
 from feasible.bilevel import Bilevel, ImplicitCG, Unrolled
 from feasible.bilevel.baselines import conjugate_gradients
+from feasible.bilevel.instances.toys import analytic_line
 from feasible.bilevel.peers.cvxpylayers import CvxpyLayer
 from feasible.bilevel.peers.torchopt import TorchOptImplicit
 from feasible.core.errors import UnsupportedConstraint, WrongProblem
@@ -75,6 +76,11 @@ def test_a_capped_follower_is_differentiated_through_its_conditions():
     result = feasible.solve(capped, CvxpyLayer(), {"gradients": 30}, 100)
     assert result.verdict.objective == pytest.approx(0.5, abs=1e-3)
     assert result.spent["lower_solves"] <= 30
+
+
+def test_a_singular_lower_level_ends_torchopts_run_in_a_sentence():
+    result = feasible.solve(analytic_line(), TorchOptImplicit(), {"gradients": 500}, 100)
+    assert "singular" in result.stopped
 
 
 def test_what_is_no_quadratic_program_is_refused():

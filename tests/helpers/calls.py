@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calls_bilevel
 import calls_blackbox
 import calls_networks
 import calls_programs
@@ -15,6 +16,7 @@ from calling import Calls
 CALLS: Calls = {
     **calls_runs.CALLS,
     **calls_blackbox.CALLS,
+    **calls_bilevel.CALLS,
     **calls_transport.CALLS,
     **calls_training.CALLS,
     **calls_programs.CALLS,

@@ -82,6 +82,7 @@ OWN = {
     "castle-notears": ({"max_iter": 2}, 5),
     "castle-notears-networks": ({"max_iter": 1}, 5),
     "castle-golem": ({"steps": 50}, 5),
+    "penalty-bilevel": ({"inner": 2}, 60),
     **dict.fromkeys(
         ("fedzo", "fedprox", "scaffold-1", "scaffold-2"), ({"q": 3, "local_steps": 2}, 400)
     ),

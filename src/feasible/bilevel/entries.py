@@ -40,6 +40,7 @@ METHODS = (
         "torchopt-implicit",
         "peers.torchopt:TorchOptImplicit",
         "TorchOpt's implicit differentiation",
+        "hyper-cleaning",
         peer=True,
     ),
     _method(

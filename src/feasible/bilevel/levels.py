@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
+from ..core.checks import naming
 from ..core.errors import ArgumentTypeError, ShapeError
 from ..core.failure import users_own
 from .layout import DTYPE, Layout
@@ -89,7 +90,9 @@ def constraints(
         if not (isinstance(key, str) and callable(function)):
             raise ArgumentTypeError(f"{name}[{key!r:.40}]: expected a name and a function of x, y")
         flat = _vector(f"{name}[{key!r}]", of(users_own(function)))
-        found.append(Constraint(key, flat, len(flat(*at)), isinstance(one, Equal)))
+        with naming(f"{name}[{key!r}] at x0 and y0"):
+            size = len(flat(*at))
+        found.append(Constraint(key, flat, size, isinstance(one, Equal)))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core.budget import Resource, spend
-from ..core.checks import flag, one_of, real, whole
+from ..core.checks import flag, floats, naming, one_of, real, whole
 from ..core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -41,6 +41,8 @@ Resource("gradient_equivalents", "gradients, a Hessian product counted as two")
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
 CALLABLES = {"upper": False, "respond": True, "project": True, "measures": True}
 """Attributes that are functions, and whether they may be None."""
+MANY = 10**8
+"""Most samples of a level."""
 SHOWN = 10
 """Entries of x that a description shows."""
 
@@ -147,7 +149,7 @@ class Bilevel(Problem):
         self.lower_sign = -1.0 if flag("maximise_lower", self.maximise_lower) else 1.0
         for name in ("upper_rows", "lower_rows"):
             if getattr(self, name) is not None:
-                whole(name, getattr(self, name), least=1, note=", or None")
+                whole(name, getattr(self, name), least=1, most=MANY, note=", or None")
         flag("convex", self.convex)
         for name, optional in CALLABLES.items():
             one = getattr(self, name)
@@ -294,12 +296,15 @@ class Bilevel(Problem):
 
     def _check_start(self) -> None:
         """Raise NotFinite where F or f is not finite at the start."""
+        values = {}
         with torch.no_grad():
-            values = {"upper": self._upper(self.x_start, self.y_start, None)}
+            with naming("upper at x0 and y0"):
+                values["upper"] = self._upper(self.x_start, self.y_start, None)
             for f in self.followers:
                 if f.function is not None:
                     said = f"lower[{f.name!r}]" if f.name else "lower"
-                    values[said] = f.value(self.x_start, self.y_start[f.part])
+                    with naming(f"{said} at x0 and y0"):
+                        values[said] = f.value(self.x_start, self.y_start[f.part])
         for said, value in values.items():
             if not torch.isfinite(value):
                 raise NotFinite(f"{said} is {float(value)} at x0 and y0: expected a finite number")
@@ -419,10 +424,10 @@ class Bilevel(Problem):
             return Verdict(float("nan"), float("inf"), self.tolerance)
         own = answer.y if isinstance(answer, UpperPoint) else None
         given = answer.x if isinstance(answer, UpperPoint) else answer
-        array = given if isinstance(given, Mapping) else np.asarray(given, dtype=float)
+        array = given if isinstance(given, Mapping) else floats("answer", given)
         if not isinstance(array, Mapping) and not np.isfinite(array).all():
             return Verdict(float("nan"), float("inf"), self.tolerance)
-        x = self.x_layout.join("x", array)
+        x = self.x_layout.join("answer", array)
         y = None
         if own is not None and np.isfinite(own).all():
             y = tensor("y", own).reshape(-1)

@@ -295,12 +295,14 @@ def as_set(name: str, given: Any, layout: Layout) -> ConvexSet:
     if given is None:
         return Everything()
     if isinstance(given, Mapping):
-        if unknown := set(given) - set(layout.keys or ()):
+        if layout.keys is None:
+            raise ArgumentTypeError(f"{name}: a mapping, where the level is one tensor")
+        if unknown := set(given) - set(layout.keys):
             raise ArgumentError(f"{name} names {sorted(unknown)}: expected of {layout.keys}")
         parts = [Layout(None, (s,)) for s in layout.shapes]
         sets = [
             as_set(f"{name}[{k!r}]", given.get(k), part)
-            for k, part in zip(layout.keys or (), parts, strict=True)
+            for k, part in zip(layout.keys, parts, strict=True)
         ]
         return Product(tuple(sets), tuple(part.size for part in parts))
     if isinstance(given, ConvexSet):

@@ -365,6 +365,10 @@ def lv_hba(
     if not isinstance(settings, LVHBASettings):
         raise ArgumentTypeError("settings: expected LVHBASettings, or None")
     whole("max_iter", max_iter, least=1)
+    if not (callback is None or callable(callback)):
+        raise ArgumentTypeError(
+            f"callback is a {type(callback).__name__}: expected a function, or None"
+        )
     project = joint_projection(problem)
     state = begin(problem, np.random.default_rng(whole("seed", seed, least=0)))
     message = f"max_iter={max_iter} was reached"

@@ -59,6 +59,10 @@ class TorchOptImplicit(SecondOrder):
             y: Tensor = solved(state.y, x)  # type: ignore[assignment]
             spend(gradients=1, upper_gradients=1, gradient_equivalents=1)
             spend(hessian_products=self.cg + 2, gradient_equivalents=2 * (self.cg + 2))
-            (q,) = torch.autograd.grad(problem.upper_value(x, y), x)
+            try:
+                (q,) = torch.autograd.grad(problem.upper_value(x, y), x)
+            except ZeroDivisionError:
+                state.over = "TorchOpt's conjugate gradients divided by 0: a singular Hessian"
+                return torch.zeros_like(state.x)
         state.y = y.detach()
         return q

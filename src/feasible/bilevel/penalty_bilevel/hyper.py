@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,10 @@ class Parameters:
             given = dict(given.named_parameters())
         elif isinstance(given, Tensor):
             given = [given]
-        elif isinstance(given, Iterable) and not isinstance(given, Mapping):
+        elif isinstance(given, Sequence):
             given = list(given)
+        elif not isinstance(given, Mapping):
+            given = None
         keys = tuple(given) if isinstance(given, Mapping) else None
         tensors = tuple(given.values() if isinstance(given, Mapping) else given or ())
         if not tensors or not all(isinstance(t, Tensor) and t.is_floating_point() for t in tensors):

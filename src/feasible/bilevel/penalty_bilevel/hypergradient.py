@@ -29,6 +29,8 @@ from ..quadratic import SOLVED
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+LARGEST = 1e6
+"""Sigma above which f alone is minimised."""
 MOST = 500
 """Variables of the lower level up to which its Hessian is formed."""
 
@@ -58,13 +60,13 @@ def penalty_hypergradient(problem: Bilevel, x: Any, sigma: float = 1e-3) -> Pena
     Args:
         problem: Without lower constraints beyond its set.
         x: (n,), or in the form of x0.
-        sigma: > 0.
+        sigma: > 0, at most 1e6.
 
     Raises:
-        ArgumentError: sigma is not positive, or the lower level has constraints.
+        ArgumentError: sigma is out of range, or the lower level has constraints.
         Infeasible: An inner problem has no solution.
     """
-    sigma = real("sigma", sigma, above=0)
+    sigma = real("sigma", sigma, above=0, most=LARGEST)
     if not isinstance(problem, Bilevel):
         raise ArgumentTypeError(f"problem is a {type(problem).__name__}: expected a Bilevel")
     if len(problem.equal):

@@ -262,7 +262,7 @@ def measure(levels: Levels, state: PenaltyState) -> None:
     """Measure the curvature of both levels by y, where the first steps begin."""
     if state.curved.largest > 0.0:
         return
-    first = torch.from_numpy(state.rng.standard_normal(len(state.y)))
+    first = torch.from_numpy(state.rng.standard_normal(len(state.y))).to(state.y.dtype)
     state.curved.probe(lambda y: inner_slope(levels, state.x, y, 0.0, Batch()), state.y, first)
 
     def upper(y: Tensor) -> Tensor:
