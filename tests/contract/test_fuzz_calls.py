@@ -14,7 +14,7 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import blackbox, networks, programs, training, transport
+from feasible import bilevel, blackbox, networks, programs, training, transport
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
@@ -106,6 +106,9 @@ RESULTS = {
     "LipschitzBound",
     "PairBounds",
     "HESSOSettings",
+    "LVHBASettings",
+    "PenaltySettings",
+    "UpperPoint",
     "HorizonWarning",
     "LionKSettings",
     "LocalObjectives",
@@ -141,7 +144,7 @@ trained network."""
 
 
 @pytest.mark.parametrize(
-    "room", [blackbox, networks, programs, training, transport], ids=lambda r: r.__name__
+    "room", [bilevel, blackbox, networks, programs, training, transport], ids=lambda r: r.__name__
 )
 def test_every_public_callable_is_tried(room):
     tried = {re.split(r"[ .]", name)[0] for name in CALLS}
