@@ -119,6 +119,13 @@ def test_a_node_that_hangs_is_named_within_the_deadline(capfd):
     assert "waits for node 'c'" in capfd.readouterr().err
 
 
+def test_a_node_that_hangs_where_nobody_waits_for_it_is_named_too():
+    rule, log = setting(objectives=failing(lambda: time.sleep(600)))
+    mine = log[(log.kind == GRADIENT) & (log.i == 2)]
+    with pytest.raises(NodeLost, match=r"worker 2 \(nodes 'c'\) did not end within 1 s"):
+        played("processes", rule, mine, deadline=1.0)
+
+
 def test_the_function_takes_an_engine():
     graph = nx.path_graph(3)
     found = [

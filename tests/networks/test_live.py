@@ -91,7 +91,9 @@ def test_a_node_that_hangs_is_lost_at_the_deadline_and_said_before():
     )
     S, clocks, said = rule.begin(problem.x0), np.zeros(2), []
     nodes = live_nodes(Schedule(problem, [np.ones(1)]), S, clocks, 0.0, 30.0, 60.0, 7)
-    log, there, _ = live_processes.run(rule, nodes, "ab", 2.5, said.append)
+    log, there, lost = live_processes.run(rule, nodes, "ab", 2.5, said.append)
+    assert lost == [1]
+    assert "node 'b' did not end within 2.5 s after the others" in said
     assert any("node 'a' waits for 'b'" in line for line in said)
     assert 0 in there
     assert log.of_node(0).t.max() > log.of_node(1)[log.of_node(1).kind == EXCHANGE].t.max()

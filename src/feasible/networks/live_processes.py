@@ -90,7 +90,7 @@ def run(
                     end.close()
             for _, end in results:
                 end.close()
-            there = _gather(results, processes, labels, notice)
+            there = _gather(results, processes, labels, deadline, notice)
         finally:
             for process in processes:
                 process.kill()
@@ -106,12 +106,19 @@ def _gather(
     results: Sequence[tuple[Connection, Connection]],
     processes: Sequence[BaseProcess],
     labels: Sequence[Hashable],
+    deadline: float,
     notice: Notice,
 ) -> dict[int, tuple[Float[np.ndarray, "w d"], float]]:
-    """Take the nodes' last states; who is gone is said."""
-    waiting, there = {reader: i for i, (reader, _) in enumerate(results)}, {}
+    """Take the nodes' last states; who is gone, or hangs when the others have ended, is said."""
+    waiting = {reader: i for i, (reader, _) in enumerate(results)}
+    there: dict[int, tuple[Float[np.ndarray, "w d"], float]] = {}
     while waiting:
-        for end in wait(list(waiting)):
+        ready = wait(list(waiting), deadline if there else None)
+        if not ready:
+            for i in waiting.values():
+                notice(f"node {labels[i]!r} did not end within {deadline:g} s after the others")
+            break
+        for end in ready:
             assert isinstance(end, Connection)
             i = waiting[end]
             try:

@@ -86,7 +86,7 @@ def play(
                 end.close()
         for _, end in results:
             end.close()
-        _gather(processes, [r for r, _ in results], owner, S, clocks, nodes, notice)
+        _gather(processes, [r for r, _ in results], owner, S, clocks, nodes, deadline, notice)
     finally:
         for process in processes:
             process.kill()
@@ -101,15 +101,22 @@ def _gather(
     S: Float[np.ndarray, "n w d"],
     clocks: Float[np.ndarray, " n"],
     nodes: Sequence[Hashable],
+    deadline: float,
     notice: Notice,
 ) -> None:
-    """Take the workers' states into S; raise what one of them raised."""
+    """Take the workers' states into S; raise what one of them raised. The last ones have the
+    deadline's time after the others.
+    """
     open_ends = {end: me for me, end in enumerate(results)}
     cut_off: NodeLost | None = None
     while open_ends:
-        ready = wait(list(open_ends), None if cut_off is None else GRACE)
+        some_done = len(open_ends) < len(results)
+        ready = wait(list(open_ends), GRACE if cut_off else deadline if some_done else None)
         if not ready:  # who was waited for does not even say why
-            break
+            left = "; ".join(described(nodes, owner, me) for me in open_ends.values())
+            raise cut_off or NodeLost(
+                f"{left} did not end within {deadline:g} s after the others: deadline={deadline:g}"
+            )
         for end in ready:
             assert isinstance(end, Connection)
             me = open_ends[end]

@@ -9,8 +9,10 @@ import asyncio
 import copy
 import logging
 import os
+import time
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,7 +167,7 @@ def play(
         ray.get([a.ready.remote() for a in actors])
         shared = ray.put(S), ray.put(clocks), ray.put(log)
         running = {a.play.remote(*shared, actors): me for me, a in enumerate(actors)}
-        _gather(ray, running, actors, owner, S, clocks, nodes, notice)
+        _gather(ray, running, actors, owner, S, clocks, nodes, deadline, notice)
     finally:
         for a in actors:
             ray.kill(a)
@@ -179,12 +181,17 @@ def _gather(
     S: Float[np.ndarray, "n w d"],
     clocks: Float[np.ndarray, " n"],
     nodes: Sequence[Hashable],
+    deadline: float,
     notice: Notice,
 ) -> None:
-    """Take the actors' states into S; raise what one of them raised."""
+    """Take the actors' states into S; raise what one of them raised. The last ones have the
+    deadline's time after the others.
+    """
     found: dict[int, Any] = {}
+    last = time.monotonic()
     while running:
         done, _ = ray.wait(list(running), timeout=PATIENCE)
+        last = time.monotonic() if done else last
         for ref in done:
             me = running.pop(ref)
             try:
@@ -200,9 +207,17 @@ def _gather(
                     raise type(cause)(str(cause)) from None
                 raise NodeFailed(f"{described(nodes, owner, me)}: {error.cause!r:.200}") from error
         if not done:
-            for me in running.values():
-                for said in ray.get(actors[me].waiting.remote()):
-                    notice(said)
+            asked = [actors[me].waiting.remote() for me in running.values()]
+            for ref in ray.wait(asked, num_returns=len(asked), timeout=PATIENCE)[0]:
+                with suppress(ray.exceptions.RayActorError):  # is said above
+                    for said in ray.get(ref):
+                        notice(said)
+            if found and time.monotonic() - last > deadline:
+                left = "; ".join(described(nodes, owner, me) for me in running.values())
+                raise NodeLost(
+                    f"{left} did not end within {deadline:g} s after the others: "
+                    f"deadline={deadline:g}"
+                )
     for me, (states, times) in found.items():
         rows = owner == me
         S[rows], clocks[rows] = states, times

@@ -133,8 +133,12 @@ def run(
                 for a, node in zip(actors, nodes, strict=True)
             }
             while running:
-                (ref, *_), _ = ray.wait(list(running))
-                i = running.pop(ref)
+                ready, _ = ray.wait(list(running), timeout=deadline if there else None)
+                if not ready:
+                    for i in running.values():
+                        notice(f"node {labels[i]!r} did not end within {deadline:g} s")
+                    break
+                i = running.pop(ref := ready[0])
                 try:
                     there[i] = ray.get(ref)
                 except ray.exceptions.RayActorError:
