@@ -132,7 +132,9 @@ claim = Claim(
     experiments=experiments,
     check=check,
     extra=extra,
-    why="",
+    why="Both forms have one response, solved by the judge; a grid over one weight for all samples "
+    "and random weights are given the same gradients. 300 weights fit 130 validation samples: the "
+    "accuracy on the test set is reported beside F.",
     limits={
         "desk": "Breast cancer data (300 training, 130 validation samples), 5 splits, 4000 "
         "gradients; the toy with 20 entries. The paper's gisette experiment is left out.",
