@@ -98,7 +98,13 @@ CALLS: Calls = {
     ),
     "SequenceRules": lambda: (
         bilevel.SequenceRules,
-        {"fixed": {0: "A"}, "forbidden": ["GG"], "gc": (0.1, 0.9), "most_changes": 2},
+        {
+            "fixed": {0: "A"},
+            "forbidden": ["GG"],
+            "gc": (0.1, 0.9),
+            "most_changes": 2,
+            "known_pairs": True,
+        },
     ),
     "SequenceDesign": lambda: (
         bilevel.SequenceDesign,

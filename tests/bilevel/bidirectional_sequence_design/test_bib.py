@@ -205,6 +205,7 @@ def test_designs_are_new_distinct_ranked_and_the_same_each_time():
     [
         (SequenceRules(fixed={0: "A"}), lambda s: s[0] == "A"),
         (SequenceRules(forbidden=["GG", "TTT"]), lambda s: "GG" not in s and "TTT" not in s),
+        (SequenceRules(known_pairs=True), lambda s: len(s) == 5),
         (SequenceRules(gc=(0.2, 0.6)), lambda s: 0.2 <= sum(c in "GC" for c in s) / 5 <= 0.6),
     ],
 )
@@ -214,6 +215,14 @@ def test_designs_keep_the_rules(rules, kept):
     found = designer.fit(decode(codes[rows], "ACGT"), values[rows]).propose()
     assert found.n_distinct > 0
     assert all(map(kept, found.sequences))
+
+
+def test_neighbours_that_never_stand_side_by_side_in_the_data_break_the_rule():
+    rules, data = SequenceRules(known_pairs=True), encode(["ACGT", "GGTA"], "ACGT")
+    designs = encode(["ACGG", "CGTA", "TACA", "AAAA"], "ACGT")
+    np.testing.assert_array_equal(
+        rules.broken(designs, data, "ACGT")["known pairs"], [False, False, True, True]
+    )
 
 
 def test_designs_stay_within_a_number_of_changes_of_what_is_known():

@@ -225,6 +225,9 @@ def test_infeasible_designs_count_as_the_worst():
     assert np.isfinite(values).all()
     random = decode(np.random.default_rng(0).integers(0, 4, (200, 16)), "ACGT")
     verdict = problem.judge(Designs(random, np.zeros(200)))
+    assert verdict.metrics["broken: known pairs"] > 20
+    problem.rules = SequenceRules()
+    verdict = problem.judge(Designs(random, np.zeros(200)))
     assert verdict.metrics["infeasible"] > 20
     assert verdict.metrics["max"] >= 0.0
 

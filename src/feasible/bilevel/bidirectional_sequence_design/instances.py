@@ -23,7 +23,7 @@ import numpy as np
 from ...core.checks import whole
 from ...core.errors import ArgumentError
 from .features import SequenceLM
-from .letters import DNA, PROTEIN, decode, encode, every
+from .letters import DNA, PROTEIN, SequenceRules, decode, encode, every
 from .problem import SequenceDesign
 
 if TYPE_CHECKING:
@@ -333,6 +333,7 @@ def ehrlich(
         alphabet,
         truth=lambda texts: function(encode(texts, alphabet)),
         scale=(0.0, 1.0),
+        rules=SequenceRules(known_pairs=True),
         n_designs=n_designs,
         name=f"ehrlich-{length}",
     )

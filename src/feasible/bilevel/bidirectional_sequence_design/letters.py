@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import floats, naming, whole
+from ...core.checks import flag, floats, naming, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class SequenceRules:
         gc: Least and largest share of G and C; None: any.
         most_changes: Largest number of places in which a design differs from its nearest start;
             None: any.
+        known_pairs: Whether two neighbours must stand side by side somewhere in the data: where
+            some letters cannot follow others, and only what can be made was measured.
 
     Raises:
         ArgumentError: A place below 0, or shares that cross.
@@ -112,6 +114,7 @@ class SequenceRules:
     forbidden: Sequence[str] = ()
     gc: tuple[float, float] | None = None
     most_changes: int | None = None
+    known_pairs: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.fixed, Mapping):
@@ -130,6 +133,7 @@ class SequenceRules:
                 raise ArgumentError(f"gc={self.gc!r:.60}: expected (low, high) in [0, 1]")
         if self.most_changes is not None:
             whole("most_changes", self.most_changes, least=1, note=", or None")
+        flag("known_pairs", self.known_pairs)
 
     def fit(self, length: int, alphabet: str) -> None:
         """Raise ArgumentError where a fixed place or letter is none of the sequences'."""
@@ -147,7 +151,7 @@ class SequenceRules:
 
         Args:
             codes: Designs.
-            starts: Sequences that designs may be near.
+            starts: The data.
             alphabet: Its letters.
         """
         found: dict[str, np.ndarray] = {}
@@ -162,6 +166,10 @@ class SequenceRules:
             strong = [alphabet.index(c) for c in "GC" if c in alphabet]
             share = np.isin(codes, strong).mean(axis=1)
             found["gc"] = (share < self.gc[0] - 1e-12) | (share > self.gc[1] + 1e-12)
+        if self.known_pairs:
+            seen = np.zeros((len(alphabet), len(alphabet)), dtype=bool)
+            seen[starts[:, :-1], starts[:, 1:]] = True
+            found["known pairs"] = ~seen[codes[:, :-1], codes[:, 1:]].all(axis=1)
         if self.most_changes is not None:
             nearest = np.array([(starts != c).sum(axis=1).min() for c in codes])
             found["most changes"] = nearest > self.most_changes
@@ -190,7 +198,7 @@ def new_designs(
         codes: Candidates, best first.
         taken: Keys of what is known; grows.
         rules: What designs must keep to.
-        starts: What `most_changes` is counted from.
+        starts: The data.
         alphabet: Its letters.
     """
     kept = []
