@@ -48,6 +48,7 @@ NAMES = (
     "walks",
     "federated",
     "gossip",
+    "bilevel",
     "parl",
     "sequences",
 )
