@@ -50,6 +50,28 @@ METHODS = (
         peer=True,
     ),
 )
+CLASSICS = (
+    "clark-westerberg-1990",
+    "bard-1988-1",
+    "falk-liu-1995",
+    "aiyoshi-shimizu-1984-2",
+    "bard-1988-3",
+    "bard-1984a",
+    "candler-townsley-1982",
+    "shimizu-aiyoshi-1981-1",
+    "yezza-1996",
+    "lucchetti-1987",
+    "gumus-floudas-2001-1",
+    "morgan-patrone-2006",
+    "anandalingham-white-1990",
+    "mitsos-barton-3.13",
+    "mitsos-barton-3.14",
+    "mitsos-barton-3.16",
+    "mitsos-barton-3.17",
+    "mitsos-barton-3.18",
+    "mitsos-barton-3.19",
+)
+"""Programs of the literature: those of `instances.classic`."""
 PROBLEMS = tuple(
     Entry(name, f"feasible.bilevel.instances.{target}", "bilevel", paper, "Bilevel")
     for name, target, paper in (
@@ -61,4 +83,14 @@ PROBLEMS = tuple(
         ("unit-interval", "toys:unit_interval", None),
         ("coupled-cap", "toys:coupled_cap", None),
     )
+) + tuple(
+    Entry(
+        name,
+        "feasible.bilevel.instances.classic:classic",
+        "bilevel",
+        None,
+        "Bilevel",
+        settings={"name": name},
+    )
+    for name in CLASSICS
 )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import optimize
 
+from feasible.bilevel import entries
 from feasible.bilevel.instances.classic import CLASSICS, PUBLISHED_ERRORS, classic
 from feasible.bilevel.instances.cleaning import hyper_cleaning
 from feasible.bilevel.instances.toys import (
@@ -64,6 +65,10 @@ def brute(of, xs, ys, coarse):
             if best > F:
                 best, at = F, x
     return best, at
+
+
+def test_all_are_offered_by_name():
+    assert set(entries.CLASSICS) == set(CLASSICS)
 
 
 @pytest.mark.parametrize("name", CLASSICS)
