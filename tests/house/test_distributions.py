@@ -96,6 +96,7 @@ def test_the_sdist_gives_the_same_wheel_and_the_cores_tests_hold_where_it_is_ins
     found = call(python, "-c", "import feasible; print(feasible.__file__)", folder=tmp_path)
     assert Path(found.strip()).is_relative_to(bare)
     options = ("-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib")
+    options += ("--rootdir", str(tmp_path))  # whatever lies in the folders above
     call(
         *(python, "-m", "pytest", *options, "-o", "pythonpath=helpers", "-m", "not slow", "core"),
         folder=tmp_path,
