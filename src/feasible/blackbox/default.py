@@ -227,7 +227,7 @@ TABLE: tuple[Choice, ...] = (
         "robust-bo should values not repeat or evaluations fail",
         "targets at 20, 50, 100 d: bbob d 2 .41 .60 .65 (SLSQP .38 .51 .59), d 5 .27 .45 .57 (.24 "
         ".37 .45), d 10 .21 .32 .45 (.20 .33 .40), d 20 .19 .25 .40 (.18 .23 .36); at 20, 50 d: "
-        "bbob-constrained d 2 .71 .78 (SLSQP .49 .73), d 5 .54 .61 (.38 .52): `python -m "
+        "bbob-constrained d 2 .71 .78 (SLSQP .49 .73), d 5 .54 .60 (.38 .52): `python -m "
         "benchmarks coco`; failures: `python -m "
         "benchmarks.rough_default show`",
     ),

@@ -106,6 +106,8 @@ def svm_weights(
         x_set=[(-12.0, 6.0)] * n,
         measures=measures,
         convex=True,
-        name=f"svm-weights-{data}" + ("-eliminated" if form == "eliminated" else ""),
+        name="svm-weights"
+        + ("" if data == "breast-cancer" else f"-{data}")
+        + ("-eliminated" if form == "eliminated" else ""),
         **more,  # type: ignore[arg-type]
     )
