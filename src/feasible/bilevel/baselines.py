@@ -24,7 +24,7 @@ from torch.autograd import grad
 
 from ..core.budget import spend
 from ..core.checks import real, whole
-from ..core.errors import UnsupportedConstraint
+from ..core.errors import ArgumentError, UnsupportedConstraint
 from ..core.problem import Method, Problem
 from ..core.run import offer
 from .layout import DTYPE
@@ -271,7 +271,9 @@ class UpperSearch(Method):
 
     def __post_init__(self) -> None:
         real("low", self.low)
-        real("high", self.high, above=self.low)
+        real("high", self.high)
+        if self.high <= self.low:
+            raise ArgumentError(f"low={self.low:g}, high={self.high:g}: expected low < high")
         real("gtol", self.gtol, above=0)
 
     def init(self, problem: Bilevel, rng: np.random.Generator) -> SearchState:

@@ -41,6 +41,10 @@ class StoredProblem(Problem):
         return self.design_table or [("answer", "not in the store")]
 
 
+OLDER = "blackbox"
+"""The room of runs that were stored before each said its own."""
+
+
 def facts_of(problem: Problem) -> dict[str, Any]:
     """What a store keeps of a problem, so that `shown_problem` gives it back.
 
@@ -76,7 +80,7 @@ def shown_problem(row: RunRow) -> Problem:
     elif row.spec.get("declared") is not None:
         found = declared_problem(row.spec["declared"])
     elif (row.spec.get("fingerprint") or {}).get("variables"):
-        found = _read_stored(None, {**row.spec["fingerprint"], "name": row.problem})
+        found = _read_stored(OLDER, {**row.spec["fingerprint"], "name": row.problem})
     if found is not None:
         return found
     stored = (row.result or {}).get("design")
@@ -93,16 +97,16 @@ def _room_of(problem: Problem) -> str | None:
     return None
 
 
-def _read_stored(room: str | None, data: Mapping[str, Any]) -> Problem | None:
+def _read_stored(room: str, data: Mapping[str, Any]) -> Problem | None:
     """Return the problem of a stored declaration, without its functions; None where no room reads
     it.
 
     Args:
-        room: As `_room_of` gave it; None for the first that reads such.
+        room: As `_room_of` gave it.
         data: As `Problem.declaration` gave it, read back from the store.
     """
     for catalogue in catalogues():
-        if room in (None, catalogue.room) and catalogue.stored is not None:
+        if room == catalogue.room and catalogue.stored is not None:
             found: Problem = resolve_target(catalogue.stored)(data)
             return found
     return None

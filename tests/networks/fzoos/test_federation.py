@@ -489,4 +489,7 @@ def test_the_claims_smoke_run_measures_all_of_it():
         return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
 
     found = run_claim(load_claim("fzoos"), "smoke", (100,), race=race)
-    assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in found["parts"])
+    figures = {p["statement"]: p["figure"] for p in found["parts"]}
+    assert all(f is not None and not np.isnan(float(f)) for f in figures.values())
+    late = {s for s, f in figures.items() if np.isinf(float(f))}  # not reached at this scale
+    assert all("paper's queries" in s for s in late)

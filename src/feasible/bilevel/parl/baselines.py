@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ...core.checks import real, whole
-from ...core.errors import WrongProblem
+from ...core.errors import ArgumentError, WrongProblem
 from ...core.problem import Method, Problem
 from .problem import RewardDesign
 
@@ -95,7 +95,11 @@ class RewardFit(Baseline):
     def __post_init__(self) -> None:
         whole("scales", self.scales, least=1)
         real("smallest", self.smallest, above=0)
-        real("largest", self.largest, least=self.smallest)
+        real("largest", self.largest, above=0)
+        if self.largest < self.smallest:
+            raise ArgumentError(
+                f"smallest={self.smallest:g}, largest={self.largest:g}: expected the former below"
+            )
 
     def scale(self, k: int) -> float:
         """Return scale number k."""
