@@ -288,6 +288,7 @@ def _drive(
     try:
         result = run(current, _Checkpoints(store, row, _outdated(row)))
     except BaseException as error:
+        ledger.sink = None  # nor does the result that an exception carries hold the store open
         give_back(store, row, ledger.count, error)
         raise
     finally:

@@ -96,7 +96,7 @@ def minimize(
         UnknownName: No such method.
         WrongProblem: The method solves other problems.
         Exception: What fun, a constraint, a derivative or the callback raised. Its `result` is what
-            had been found until then, unless figures of that meet the exception too.
+            had been found until then; None where its figures meet the exception too.
 
     Example:
         >>> import numpy as np
@@ -131,8 +131,11 @@ def minimize(
     try:
         result = run(current)
     except Exception as error:
+        so_far = None
         with suppress(Exception):  # its figures may need what ended the run
-            error.result = _result(problem, error.result, watching.seen)  # type: ignore[attr-defined]
+            so_far = _result(problem, error.result, watching.seen)  # type: ignore[attr-defined]
+        with suppress(AttributeError):  # of an exception with slots
+            error.result = so_far  # type: ignore[attr-defined]
         raise
     found = _result(problem, result, watching.seen)
     if isinstance(current.state, Detailed):

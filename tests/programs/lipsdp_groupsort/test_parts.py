@@ -125,6 +125,7 @@ def test_where_a_pair_was_not_asked_for_the_radius_is_0():
         (lambda: pair_bounds([np.eye(2)], pairs=[(0, 2)]), ArgumentError, "below 2"),
         (lambda: pair_bounds([np.eye(2)], pairs=[0, 1]), ArgumentTypeError, "pairs"),
         (lambda: pair_bounds([np.eye(2)], pairs=[("a", 1)]), ArgumentTypeError, "pairs"),
+        (lambda: pair_bounds([np.eye(2)], norm="linf"), ArgumentError, "norm='linf'"),
         (lambda: pair_bounds([np.eye(2)]).radius(np.ones(3)), ShapeError, "expected \\(..., 2\\)"),
         (lambda: pair_bounds([np.eye(2)]).radius([0, np.nan]), NotFinite, "outputs"),
     ],

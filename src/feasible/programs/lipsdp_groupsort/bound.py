@@ -262,7 +262,8 @@ def lipschitz_bound(
         time_limit: Seconds, after which newton and gradient end with the best bound so far.
         samples: Points where slopes are sampled for `lower`; 0 for none.
         seed: Of these points.
-        callback: (step, bound) after each step of newton or gradient; True ends it.
+        callback: (step, bound) after each step of newton or gradient; True ends it. With `split`
+            both are of the part in hand.
 
     Returns:
         The bound; `verify()` checks it.

@@ -87,7 +87,7 @@ def pair_bounds(
 
     Raises:
         ArgumentError: A pair of an output with itself, or of an output that is not there, or
-            fewer than two outputs.
+            fewer than two outputs, or a norm.
         FeasibleError: As `lipschitz_bound`.
 
     Example:
@@ -98,6 +98,8 @@ def pair_bounds(
         >>> round(found.radius([3.0, 1.0]), 4)
         1.4142
     """
+    if "norm" in settings:
+        raise ArgumentError(f"norm={settings['norm']!r}: the bounds of pairs are in l2")
     net = as_network(net_or_weights, activation, biases)
     k = net.n_out
     if k < 2:
@@ -111,7 +113,7 @@ def pair_bounds(
             W_out=net.W_out[i : i + 1] - net.W_out[j : j + 1],
             b_out=net.b_out[i : i + 1] - net.b_out[j : j + 1],
         )
-        found = lipschitz_bound(one, **{"samples": 0, **settings, "norm": "l2"})
+        found = lipschitz_bound(one, **{"samples": 0, **settings})
         bounds[i, j] = found
         values[i, j] = values[j, i] = found.value
     return PairBounds(values, bounds)
