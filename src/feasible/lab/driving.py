@@ -52,7 +52,7 @@ class Driving(Database):
 
     def _claimable(self, connection: sa.Connection, run: int, *, take_over: bool = False) -> RunRow:
         """Return a run inside a transaction. Raises RunBusy where another driver holds it."""
-        row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
+        row = row_in(connection, run)
         if not take_over and held(row.owner, row.lease, row.updated, self.key(run), self.clock()):
             assert row.owner is not None
             raise RunBusy(
@@ -77,15 +77,14 @@ class Driving(Database):
             RunBusy: Another driver holds it.
         """
         with self.write(run) as connection:
-            row = read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
+            row = row_in(connection, run)
             if row.kind != "study":
                 self._claimable(connection, run, take_over=take_over)
             values = {k: dump(v) if isinstance(v, dict) else v for k, v in change(row).items()}
             connection.execute(
                 sa.update(runs).where(runs.c.id == run).values(updated=self.clock(), **values)
             )
-            changed = connection.execute(sa.select(runs).where(runs.c.id == run)).one()
-        return read_run(changed)
+            return row_in(connection, run)
 
     def renew(self, run: int, fence: int) -> bool:
         """Give a sign of life of a driver; False where it has the run no longer."""
@@ -122,6 +121,11 @@ class Driving(Database):
                 if connection.execute(newest).scalar() != fence:
                     raise taken_over(run)
             yield connection
+
+
+def row_in(connection: sa.Connection, run: int) -> RunRow:
+    """Return a run as a transaction sees it."""
+    return read_run(connection.execute(sa.select(runs).where(runs.c.id == run)).one())
 
 
 def taken_over(run: int) -> RunBusy:

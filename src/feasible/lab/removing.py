@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from ..core.errors import ArgumentError, RunBusy
+from .driving import row_in
 from .owner import held
-from .rows import RunRow, read_evaluation, read_run
+from .rows import RunRow, read_evaluation
 from .schema import answers, checkpoints, evaluations, points, runs
 from .serial import dump
 from .store import Store
@@ -57,7 +58,7 @@ def delete_experiment(store: Store, study: RunRow, number: int) -> None:
                 f"--row {number}: study '{study.name}' has no experiment of that id"
             )
         charged = read_evaluation(found).charged
-        now = read_run(connection.execute(sa.select(runs).where(runs.c.id == study.id)).one())
+        now = row_in(connection, study.id)
         left: dict[str, Any] = {
             unit: amount - charged.get(unit, 0) for unit, amount in now.reserved.items()
         }

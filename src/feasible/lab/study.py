@@ -31,9 +31,10 @@ from ..core.problem import Method
 from ..core.result import Result
 from ..core.verdict import Verdict
 from ..core.versions import versions
+from .driving import row_in
 from .fingerprint import source_of
 from .proposing import Proposals, Proposer
-from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation, read_run
+from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation
 from .schema import evaluations, runs
 from .serial import BIGGEST, dump
 from .shown import facts_of
@@ -232,7 +233,7 @@ class Study:
         """
         owner = claim_text(worker)
         with self.store.write(self.id) as connection:
-            now = read_run(connection.execute(sa.select(runs).where(runs.c.id == self.id)).one())
+            now = row_in(connection, self.id)
             if now.version != row.version:
                 return False
             for unit, amount in self.units.items():
@@ -240,13 +241,9 @@ class Study:
             self._update(
                 connection, now, reserved=now.reserved, rows=row.rows + len(fresh), state="running"
             )
-            connection.execute(
-                sa.insert(evaluations),
-                [
-                    {**evaluation_values(self.id, r, self.store.clock()), "reason": owner}
-                    for r in fresh
-                ],
-            )
+            at = self.store.clock()
+            rows = [{**evaluation_values(self.id, r, at), "reason": owner} for r in fresh]
+            connection.execute(sa.insert(evaluations), rows)
             if found.checkpoint is not None:
                 if not row.spec.get(RELATIVE):
                     self._update(connection, row, spec={**now.spec, RELATIVE: True})
@@ -294,7 +291,7 @@ class Study:
         """Take results in one transaction."""
         ids = [r.id for r in reports if r.id is not None]
         with self.store.write(self.id) as connection:
-            row = read_run(connection.execute(sa.select(runs).where(runs.c.id == self.id)).one())
+            row = row_in(connection, self.id)
             taking = Taking(
                 self.experiments,
                 self.problem.tolerance,
