@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from throwaway import MISSING, Server
+from throwaway import Server
 
 from feasible import cli
 
@@ -22,9 +22,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A PostgreSQL server of this process's own."""
-    if not Server.available():
-        pytest.skip(MISSING)
-    made = Server()
+    made = Server.begun()
     yield made
     made.end()
 

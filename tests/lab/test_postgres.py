@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from labkit import bowl, same, together, toy
 from store_kit import new_run, one_row
 from study_kit import begin, reserved
-from throwaway import MISSING, Server
+from throwaway import Server
 
 import feasible
 from feasible.core import errors
@@ -38,9 +38,7 @@ def url(server):
 @pytest.fixture
 def own():
     """A server that a test may stop, with few connections."""
-    if not Server.available():
-        pytest.skip(MISSING)
-    made = Server(connections=6)
+    made = Server.begun(connections=6)
     yield made
     made.end()
 
@@ -95,6 +93,8 @@ def test_numbers_of_64_bits_and_texts_with_a_zero_byte_are_kept(url):
     rows.reason[0] = "a\0b"
     store.record(run, rows)
     assert store.evaluations(run)[0].reason == "a\\0b"
+    new_run(store, "zero\0byte")
+    assert store.run("zero\\0byte").name == "zero\\0byte"
 
 
 # -- many at once ----------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import re
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +46,27 @@ PUT = RECORD.replace("WHERE id = :run)", "WHERE id = :run FOR SHARE)")
 for _name in (*RECORDED, "fence"):
     _type = _TYPES.get(type(evaluations.c[_name].type), "text") if _name in RECORDED else "bigint"
     PUT = re.sub(rf":{_name}\b", f"%({_name})s::{_type}", PUT)
+
+
+def tries() -> Iterator[bool]:
+    """Yield before each try whether it is the last, for PATIENCE seconds, with growing pauses."""
+    until, wait = time.monotonic() + PATIENCE, 0.05
+    while True:
+        yield time.monotonic() > until
+        time.sleep(wait * (0.5 + random.random()))
+        wait = min(2 * wait, 2.0)
+
+
+@cache
+def _legible_dumper() -> type:
+    """Return what writes texts to the server, which holds no zero byte: \\0 stands for it."""
+    from psycopg.types.string import StrDumperUnknown
+
+    class Legible(StrDumperUnknown):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\\0"))
+
+    return Legible
 
 
 class PostgreSQL:
@@ -114,18 +136,17 @@ class PostgreSQL:
         """Return a new connection; where the server has none left, or restarts, wait for one."""
         import psycopg
 
-        until, wait = time.monotonic() + PATIENCE, 0.05
-        while True:
+        raw: Any = None
+        for last in tries():
             try:
                 raw = psycopg.connect(*args, **kwargs)
                 break
             except psycopg.OperationalError as error:
                 text = str(error).lower()
                 known = self._checked is not None and not any(word in text for word in FATAL)
-                if time.monotonic() > until or not (known or any(w in text for w in BUSY)):
+                if last or not (known or any(word in text for word in BUSY)):
                     raise
-            time.sleep(wait * (0.5 + random.random()))
-            wait = min(2 * wait, 2.0)
+        raw.adapters.register_dumper(str, _legible_dumper())
         if self._checked != os.getpid():
             self._look(raw)
         return raw
@@ -161,16 +182,14 @@ class PostgreSQL:
         """Call a function again, for PATIENCE seconds, where the connection broke meanwhile or the
         server chose its transaction to end a deadlock.
         """
-        until, wait = time.monotonic() + PATIENCE, 0.05
-        while True:
+        for last in tries():
             try:
                 return function()
             except (sa.exc.DBAPIError, StoreError) as error:
                 cause = error if isinstance(error, sa.exc.DBAPIError) else error.__cause__
-                if time.monotonic() > until or not self._again(cause):
+                if last or not self._again(cause):
                     raise
-            time.sleep(wait * (0.5 + random.random()))
-            wait = min(2 * wait, 2.0)
+        raise AssertionError("tries end by raising")
 
     def _again(self, error: BaseException | None) -> bool:
         """Return whether another try may not meet this error."""
@@ -183,18 +202,14 @@ class PostgreSQL:
         return state in AGAIN or (state is None and isinstance(error, sa.exc.OperationalError))
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Write rows of a ledger in one transaction; False where the claim is not the newest. A row
-        that was written already stays what it is, so that it may be written again.
+        """Write rows of a ledger in one transaction; False where the claim is not the newest.
+        Written again, they are the same rows.
         """
-        values = [
-            {k: v.replace("\0", "\\0") if isinstance(v, str) else v for k, v in row.items()}
-            for row in rows
-        ]
 
         def once() -> bool:
             with self._engine.connect() as connection, connection.begin() as transaction:
-                found = connection.exec_driver_sql(PUT, values)
-                if found.rowcount != len(values):
+                found = connection.exec_driver_sql(PUT, [dict(row) for row in rows])
+                if found.rowcount != len(rows):
                     transaction.rollback()
                     return False
             return True
