@@ -64,14 +64,13 @@ class Cube:
         log = np.array([space.variables[j].log for j in free.tolist()], dtype=bool)
         unit = np.maximum(1.0, np.abs(middle))
         far = np.where(log | space.integer[free] | (problem.x0 is None), np.inf, FAR * unit)
-        base = np.where(middle - low < far, low, middle - REACH * unit)
-        top = np.where(high - middle < far, high, middle + REACH * unit)
-        lower = np.where(base == low, 0.0, -np.inf)
-        upper = np.where(top == high, 1.0, np.inf)
+        shut_low, shut_high = middle - low < far, high - middle < far
+        base = np.where(shut_low, low, middle - REACH * unit)
+        top = np.where(shut_high, high, middle + REACH * unit)
         with np.errstate(divide="ignore", invalid="ignore"):
             base, top = np.where(log, np.log(base), base), np.where(log, np.log(top), top)
-            lower = np.where(lower == 0.0, 0.0, (low - base) / (top - base))
-            upper = np.where(upper == 1.0, 1.0, (high - base) / (top - base))
+            lower = np.where(shut_low, 0.0, (low - base) / (top - base))
+            upper = np.where(shut_high, 1.0, (high - base) / (top - base))
         return cls(
             problem,
             free,
