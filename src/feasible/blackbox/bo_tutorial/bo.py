@@ -122,7 +122,7 @@ class BO(BOSettings, AskTell):
     ) -> Memory:
         """The first design: `start`, and points that cover the allowed part of the box."""
         d = domain.space.d
-        n = self.first_points(d) if domain.history is None else self.after_history(d)
+        n = self.first_points(d, domain.history)
         design = domain.covering(n, rng)
         if start is not None:
             design = np.concatenate([start[None], design])[:n]
@@ -309,8 +309,7 @@ class BO(BOSettings, AskTell):
 
     def least(self, problem: BlackBox) -> int:
         """The first design and one proposal."""
-        first = self.first_points if problem.history is None else self.after_history
-        return first(problem.space.d) + 1
+        return self.first_points(problem.space.d, problem.history) + 1
 
     def _noise(self, problem: BlackBox) -> float | None:
         """Return the noise to be modelled: 0, a standard deviation, or None to learn it."""

@@ -328,7 +328,7 @@ def kernel_of(model: SingleTaskGP) -> Callable[[Tensor, Tensor], Tensor]:
     if (
         len(parts) == 2
         and type(parts[0]) is ScaleKernel
-        and (type(parts[1]) is RBFKernel or type(parts[1]) is IndexKernel)
+        and type(parts[1]) in (RBFKernel, IndexKernel)
         and parts[0].batch_shape == torch.Size()
     ):
         inputs, column = parts[0].base_kernel.active_dims, int(parts[1].active_dims)

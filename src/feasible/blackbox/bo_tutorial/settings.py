@@ -154,14 +154,14 @@ class BOSettings(ModelSettings):
         """The acquisition with those of these settings that are its own."""
         return part_of(self.kind, self)
 
-    def first_points(self, d: int) -> int:
-        """Number of first points in d variables."""
-        return max(2 * (d + 1), 5) if self.n_init is None else self.n_init
-
-    def after_history(self, d: int) -> int:
-        """The same where an earlier study is learned from: half of it, unless `n_init` is given."""
-        usual = self.first_points(d)
-        return (usual + 1) // 2 if self.n_init is None and self.learns_history else usual
+    def first_points(self, d: int, history: History | None = None) -> int:
+        """Number of first points in d variables: half as many where an earlier study is learned
+        from, unless `n_init` is given.
+        """
+        if self.n_init is not None:
+            return self.n_init
+        usual = max(2 * (d + 1), 5)
+        return usual if history is None or not self.learns_history else (usual + 1) // 2
 
     def price(self, fidelity: float) -> float:
         """Cost of an evaluation at a fidelity."""
