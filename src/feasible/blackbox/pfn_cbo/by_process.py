@@ -130,7 +130,7 @@ def _fitted(
     transforms = require("botorch.models.transforms", method)
     x, y = torch.from_numpy(u), torch.from_numpy(values)[:, None]
     constant = float(values.std()) < 1e-12
-    options = {"input_transform": _described(told, u.shape[1])} if told else {}
+    options = {"input_transform": _described(method, told)} if told else {}
     model = models.SingleTaskGP(
         x, y, outcome_transform=None if constant else transforms.Standardize(m=1), **options
     )
@@ -164,11 +164,11 @@ def _fitted(
     return model
 
 
-def _described(told: Mapping[int, np.ndarray], d: int) -> Any:
+def _described(method: str, told: Mapping[int, np.ndarray]) -> Any:
     """Return BoTorch's transform that appends the directions of categories to points of the unit
-    cube (..., d).
+    cube.
     """
-    transforms = require("botorch.models.transforms.input", "gp-cei")
+    transforms = require("botorch.models.transforms.input", method)
     tables = {j: torch.from_numpy(np.array(table)) for j, table in told.items()}
 
     def directions(x: torch.Tensor) -> torch.Tensor:
