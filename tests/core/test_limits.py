@@ -195,3 +195,10 @@ def test_a_scale_needs_its_limit():
 def test_bare_text_is_no_collection_of_limits():
     with pytest.raises(LimitError, match="expected a mapping"):
         read_limits("<= 250 MPa")
+
+
+def test_an_equality_among_the_limits_is_known():
+    equal, band, one_sided = Limit("a", 3, 3), Limit("b", 2, 4), Limit("c", -INF, 1)
+    assert Limits([band, equal, one_sided]).equality
+    assert not Limits([band, one_sided]).equality
+    assert not Limits([]).equality

@@ -231,6 +231,11 @@ class Limits:
         """Number of signed constraint columns."""
         return len(self._column)
 
+    @property
+    def equality(self) -> bool:
+        """Whether one of the limits is an equality, which is met on a set without volume."""
+        return any(q.low == q.high for q in self.limits)
+
     def signed(self, values: np.ndarray) -> np.ndarray:
         """Signed and scaled constraint values.
 

@@ -23,7 +23,7 @@ import numpy as np
 from ...core.checks import one_of, real, whole
 from ..asktell import AskTell, Proposals
 from ..sampling import draw, first_start, lost, seed_from
-from .frame import Frame, has_equality, require
+from .frame import Frame, require
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -256,7 +256,7 @@ class CMAES(AskTell):
                     lambda z: state.row[0],
                     lambda z: state.row[1],
                     dimension=state.frame.k,
-                    find_feasible_first=not has_equality(problem),
+                    find_feasible_first=not problem.limits.equality,
                     archives=False,
                     logging=0,
                 )

@@ -151,8 +151,3 @@ class Frame:
             else:
                 out[:, j] = lo + u * (hi - lo)
         return space.snap(out)
-
-
-def has_equality(problem: BlackBox) -> bool:
-    """True where a limit is met on a set without volume."""
-    return any(q.low == q.high for q in problem.limits.limits)

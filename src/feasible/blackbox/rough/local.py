@@ -58,7 +58,7 @@ def step(
         w = np.clip(np.sign(w) * (np.arange(c) == rng.integers(c, size=120)[:, None]), low, high)
         merit = rng.random(len(w))
     else:
-        equal = any(q.low == q.high for q in problem.limits.limits)
+        equal = problem.limits.equality
         if equal and radius < RADIUS and not state.allowed(problem.tolerance)[best]:
             far_off = np.full(c, REACH)
             away = float(np.abs(_onto(models[1:], np.zeros((1, c)), -far_off, far_off)).max())

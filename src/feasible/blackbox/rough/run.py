@@ -228,7 +228,7 @@ class RobustBO(AskTell):
 
     def _local_from(self, problem: BlackBox, inputs: Inputs) -> int:
         """Return the rows from which on there are local steps. Equalities are only met by these."""
-        if any(q.low == q.high for q in problem.limits.limits):
+        if problem.limits.equality:
             return 0
         if inputs.category.any() or yes_no(problem).any():
             return self.local_category * inputs.d
