@@ -283,9 +283,8 @@ def experiment_ranks() -> str:
         for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
             what, method, figure = re.fullmatch(r"(.*?): ([^,]*), (.*)", f["what"]).groups()
             row = rows.setdefault((what, f"`{method}`"), ["", "", "", ""])
-            place = ("mean rank", "mean regret", "problems").index(
-                next(w for w in ("mean rank", "mean regret", "problems") if figure.startswith(w))
-            )
+            kinds = ("mean rank", "mean regret", "problems")
+            place = next(i for i, kind in enumerate(kinds) if figure.startswith(kind))
             row[place] = f"{f['value']:.3g}"
             row[3] = row[3] or f["note"].removeprefix("median regret ")
         heads = ["form and evaluations", "method", "mean rank", "mean regret"]
