@@ -26,7 +26,7 @@ import numpy as np
 
 from ...core.errors import WrongProblem
 from ..asktell import AskTell, Proposals
-from ..sampling import chosen_or_random, draw, first_start, lost
+from ..sampling import FAILURES, chosen_or_random, draw, first_start, lost
 from .frame import require
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class BayBE(AskTell):
                 state.rng,
                 np.vstack([state.x, out]),
                 lambda: _back(problem, state.campaign.recommend(1, pending)),
-                (Exception,),  # exhausted, or a model that cannot be fitted
+                _failures(),
             )
         return x if problem.allowed(x[None])[0] else draw(problem, state.rng)[0]
 
@@ -197,6 +197,19 @@ def _baybe() -> Any:
         for part in ("constraints", "parameters", "searchspace", "targets"):
             require(f"baybe.{part}", BayBE.name)
         return require("baybe", BayBE.name)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a recommendation fails with: no point is left, or a model cannot be fitted."""
+    theirs = require("baybe.exceptions", BayBE.name)
+    models = require("botorch.exceptions", BayBE.name)
+    return (
+        *FAILURES,
+        theirs.NotEnoughPointsLeftError,
+        theirs.InfeasibilityError,
+        models.BotorchError,
+        models.ModelFittingError,
+    )
 
 
 def _free(problem: BlackBox) -> list[int]:
