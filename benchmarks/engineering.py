@@ -194,12 +194,14 @@ def publish(found: list[Race], seeds: list[int]) -> list[Figure]:
             ]
             if mine:
                 middle, seconds = np.median(mine, axis=0).tolist()
+                largest = max(gap for gap, _ in mine)
                 rows.append(
                     {
                         "problem": p,
                         "method": m,
                         "seeds": len(mine),
                         "median regret": middle if np.isfinite(middle) else None,
+                        "largest regret": float(largest) if np.isfinite(largest) else None,
                         "seconds": seconds,
                     }
                 )
