@@ -12,7 +12,7 @@ the best value. Of problems without noise the best allowed point counts.
     python -m benchmarks.rough_default show --store
 
 Each trial is one line of benchmarks/out/rough_default.jsonl, so that an interrupted run goes on
-where it stopped. Instances 1 to 3 and seeds 0 to 14 are for reports, others for development; of
+where it stopped. Instances 1 to 3 and seeds 0 to 15 are for reports, others for development; of
 COCO's suites a seed below 100 has an instance of the former, others one of 4 to 6 and 8 to 10.
 """
 

@@ -3,8 +3,7 @@
 A seed moves the optimum, the properties of the categories and the regions. `truth` tells of points
 (n, d), categories as codes: the objective without noise, limits (<= 0 is allowed; of equalities,
 which come last, 0), yes/no limits, whether the evaluation succeeds, and the standard deviation of
-the noise. Seeds 0 to 9 are for
-reports, others for development.
+the noise. Seeds 0 to 15 are for reports, others for development.
 """
 
 from __future__ import annotations
