@@ -25,7 +25,7 @@ from .verdict import Verdict
 
 
 class Observer(Protocol):
-    """Told of a run's progress. Any of the four functions may be missing."""
+    """Told of a run's progress. Any of the five functions may be missing."""
 
     def on_start(self, run: Run) -> None:
         """The run is about to begin."""
@@ -40,6 +40,9 @@ class Observer(Protocol):
 
     def on_finish(self, run: Run, result: Result) -> None:
         """The run ended."""
+
+    def on_error(self, run: Run, error: Exception) -> None:
+        """The run ended by an exception, which travels on; `on_finish` is not called."""
 
 
 @dataclass(slots=True)

