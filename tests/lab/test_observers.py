@@ -168,8 +168,14 @@ def runs_of(client):
     return client.search_runs([experiment.experiment_id], max_results=100)
 
 
+def distinct(trail, sign):
+    """MLflow keeps one of two points of the same place, value and millisecond."""
+    return nearly(dict.fromkeys(expected(trail, sign)))
+
+
 def history(client, run, name):
-    return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
+    kept = client.get_metric_history(run.info.run_id, name)
+    return list(dict.fromkeys((m.step, m.value) for m in kept))
 
 
 def test_mlflow_keeps_parameters_metrics_and_the_result(tracking):
@@ -182,7 +188,7 @@ def test_mlflow_keeps_parameters_metrics_and_the_result(tracking):
     params = run.data.params
     assert params["problem"] == "hill/<b>"
     assert (params["seed"], params["budget.evaluations"]) == ("3", "30")
-    assert history(client, run, "objective") == nearly(expected(result.trail, -1))
+    assert history(client, run, "objective") == distinct(result.trail, -1)
     assert run.data.metrics["best/objective"] == pytest.approx(-result.verdict.objective)
     (kept,) = client.list_artifacts(run.info.run_id)
     assert kept.path == "result.json"
@@ -204,7 +210,7 @@ def test_mlflow_nests_the_trials_of_a_race(tracking):
             for r in nested
             if (r.data.params["method"], r.data.params["seed"]) == (trial.method, str(trial.seed))
         )
-        assert history(client, mine, "objective") == nearly(expected(trial.trail, -1))
+        assert history(client, mine, "objective") == distinct(trial.trail, -1)
 
 
 def test_a_run_that_an_exception_ends_is_failed_in_mlflow(tracking):
