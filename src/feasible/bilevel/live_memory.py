@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import weakref
-from types import TracebackType
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-def place(tensor: torch.Tensor) -> int | None:
-    """Return where a tensor's numbers are; None where it is a wrapper without any."""
+def storage(leaf: object) -> torch.UntypedStorage | None:
+    """Return where a tensor's numbers are; None for what has none, as wrappers of tensors."""
+    if not isinstance(leaf, torch.Tensor):
+        return None
     try:
-        return tensor.untyped_storage().data_ptr()
+        found = leaf.untyped_storage()
+        found.data_ptr()
     except RuntimeError:
         return None
+    return found
 
 
 class LiveMemory(TorchDispatchMode):
     """Counts the storages that operations make, until they are freed.
+
+    A storage is counted as long as anything holds it: a tensor, a view of it, or a graph.
 
     Attributes:
         peak: The most bytes at once since it was last set to 0.
@@ -32,24 +37,15 @@ class LiveMemory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         made = func(*args, **(kwargs or {}))
-        before = {place(t) for t in tree_leaves(args) if isinstance(t, torch.Tensor)}
-        for tensor in tree_leaves(made):
-            at = place(tensor) if isinstance(tensor, torch.Tensor) else None
-            if at is None or at in before:
+        before = {s.data_ptr() for s in map(storage, tree_leaves(args)) if s is not None}
+        for new in map(storage, tree_leaves(made)):
+            if new is None or new.data_ptr() in before:
                 continue
-            size = tensor.untyped_storage().nbytes()
+            size = new.nbytes()
             self.now += size
             self.peak = max(self.peak, self.now)
-            weakref.finalize(tensor, self._freed, size)
+            weakref.finalize(new, self._freed, size)
         return made
 
     def _freed(self, size: int) -> None:
         self.now -= size
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
