@@ -119,10 +119,8 @@ class Search(Lower):
             options=options,
             callback=watch,
         )
-        if self._lost(found.x, found.fun, begin):
-            return None
-        y = torch.from_numpy(np.array(found.x))
-        return self._newton(y, low, high) if self.m <= NEWTON else y
+        y = self._end(found, begin)
+        return y if y is None or self.m > NEWTON else self._newton(y, low, high)
 
     def _end(self, found: optimize.OptimizeResult, begin: float) -> Tensor | None:
         """Return where a method of SciPy ended; None where f has no lower limit."""
@@ -160,7 +158,7 @@ class Search(Lower):
         """Accelerated projected gradients with backtracking, begun anew where f rises."""
         project = self.follower.set.project
         y, ahead, t, rate = start, start, 1.0, 1.0
-        value, begin = self.slope(y)[0], self.slope(y)[0]
+        value = begin = self.slope(y)[0]
         for _ in range(20000):
             there, slope = self.slope(ahead)
             while True:
@@ -184,7 +182,7 @@ class Search(Lower):
         return y
 
     def _constrained(self, start: Tensor) -> Tensor | None:
-        """SLSQP, and trust-constr from where it ended if that is no solution."""
+        """SLSQP; None where f has no lower limit."""
         assert self.limits is not None
         E, e, G, g = self.limits.sides()
         equal = self.equal
@@ -217,9 +215,7 @@ class Search(Lower):
                 constraints=used,
                 options=options,
             )
-        return (
-            None if self._lost(found.x, found.fun, begin) else torch.from_numpy(np.array(found.x))
-        )
+        return self._end(found, begin)
 
     def last_resort(self, start: Tensor) -> Tensor | None:
         """trust-constr, which is slow; None where f has no lower limit."""
@@ -245,9 +241,7 @@ class Search(Lower):
                 constraints=limits,
                 options={"maxiter": 1000, "gtol": 1e-10, "xtol": 1e-12, "barrier_tol": 1e-10},
             )
-        return (
-            None if self._lost(found.x, found.fun, begin) else torch.from_numpy(np.array(found.x))
-        )
+        return self._end(found, begin)
 
     def convex(self, y: Tensor, rng: np.random.Generator) -> bool:
         """True if f and the constraints bend upwards at y and at points around it, where that can
@@ -274,12 +268,11 @@ class Search(Lower):
         one.
         """
         limits = self.limits
-        if limits is None or (
-            not limits.empty
-            and solve_quadratic(np.zeros((self.m, self.m)), np.zeros(self.m), limits).status
-            != SOLVED
-        ):
-            return limits is None
+        if limits is None:
+            return True
+        none = np.zeros((self.m, self.m)), np.zeros(self.m)
+        if not limits.empty and solve_quadratic(*none, limits).status != SOLVED:
+            return False
 
         def violation(y: np.ndarray) -> np.ndarray:
             E, e, G, g = limits.sides()

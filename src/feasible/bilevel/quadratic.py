@@ -145,7 +145,7 @@ def solve_quadratic(
         feasible = _linear(np.zeros(len(q)), limits).status == SOLVED
         return QuadraticSolution(UNBOUNDED if feasible else INFEASIBLE)
     y, z = np.array(found.x), np.array(found.z)
-    if not np.isfinite(y).all() or not (said in ("Solved", "AlmostSolved") or z.size):
+    if not np.isfinite(y).all():
         return QuadraticSolution(UNSOLVED)
     return _polished(P, q, (E, e, G, g), y, z[len(E) :], z[: len(E)])
 
