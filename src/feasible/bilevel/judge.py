@@ -186,15 +186,13 @@ def _over(values: Tensor, equal: bool) -> float:
     return float((values.abs() if equal else values.clamp(min=0)).max())
 
 
-def violations(
-    problem: TwoLevels, x: Tensor, y: Tensor, rows: tuple[Constraint, ...]
-) -> dict[str, float]:
+def violations(problem: TwoLevels, x: Tensor, y: Tensor) -> dict[str, float]:
     """By how much each upper constraint is missed at (x, y), and x misses its set."""
     found = {}
     if problem.x_set is not None:
         found["x_set"] = float((problem.X.project(x) - x).abs().max())
     with torch.no_grad():
-        return found | {c.name: c.missed(c.function(x, y)) for c in rows}
+        return found | {c.name: c.missed(c.function(x, y)) for c in problem.G}
 
 
 def judge(problem: TwoLevels, x: Float[Tensor, " n"], own: Float[Tensor, " m"] | None) -> Verdict:
@@ -220,7 +218,7 @@ def _judged(problem: TwoLevels, x: Tensor, own: Tensor | None) -> Verdict:
     y = found.y
     if found.single:
         value = float(upper(y).detach())
-        missed = violations(problem, x, y, problem.G)
+        missed = violations(problem, x, y)
     else:
         limits = [(_at(c, x), c.equal) for c in problem.G]
         optimistic, best = least(problem, found, upper, limits)
@@ -239,10 +237,10 @@ def _judged(problem: TwoLevels, x: Tensor, own: Tensor | None) -> Verdict:
             )
         if problem.sense == "optimistic":
             value, y = optimistic, best
-            missed = violations(problem, x, y, problem.G)
+            missed = violations(problem, x, y)
         else:
             value, y = pessimistic, worst
-            missed = violations(problem, x, y, problem.G)
+            missed = violations(problem, x, y)
             for c in problem.G:
                 for i in range(c.size):
                     _, at = least(problem, found, _lowest(c, x, i))
