@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -166,13 +167,11 @@ class Follower:
         away = float((self.set.project(y) - y).abs().max())
         return max([away, *(c.missed(c.function(x, y)) for c in self.constraints)])
 
-    @property
+    @cached_property
     def equal(self) -> Tensor:
-        """(p,) which constraints are equalities."""
-        sizes = [c.size for c in self.constraints]
+        """(p,) which rows of its constraints are equalities."""
         return torch.tensor(
-            [c.equal for c, k in zip(self.constraints, sizes, strict=True) for _ in range(k)],
-            dtype=torch.bool,
+            [c.equal for c in self.constraints for _ in range(c.size)], dtype=torch.bool
         )
 
 

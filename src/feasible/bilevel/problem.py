@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -329,7 +330,7 @@ class Bilevel(Problem):
         sizes = tuple(f.layout.size for f in self.followers)
         return Product(tuple(f.set for f in self.followers), sizes)
 
-    @property
+    @cached_property
     def equal(self) -> Tensor:
         """(p,) which rows of h are equalities."""
         return torch.cat([f.equal for f in self.followers])
@@ -377,7 +378,7 @@ class Bilevel(Problem):
     def lower_gradients(
         self, x: Tensor, y: Tensor, rows: Rows = None, by_x: bool = True
     ) -> tuple[float, Float[Tensor, " n"], Float[Tensor, " m"]]:
-        """F and its gradients by x (zeros unless `by_x`) and by y. One gradient."""
+        """f and its gradients by x (zeros unless `by_x`) and by y. One gradient."""
         spend(gradients=1, lower_gradients=1, gradient_equivalents=1)
         wrt = (0, 1) if by_x else (1,)
         value, found = value_and_gradients(lambda x, y: self.lower_value(x, y, rows), (x, y), wrt)
