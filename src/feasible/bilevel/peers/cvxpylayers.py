@@ -20,7 +20,7 @@ from ...core.errors import UnsupportedConstraint, WrongProblem
 from ...core.problem import Method, Problem
 from ..layout import DTYPE
 from ..levels import hessian, jacobian
-from ..lower import DENSE, Lower
+from ..lower import Lower
 from ..point import UpperPoint
 from ..problem import Bilevel
 from ..sets import is_linear
@@ -98,7 +98,7 @@ class CvxpyLayer(Method):
         again = self._matrices(problem, other, y)
         convex = Lower(problem.followers[0], x, 1e-6).quadratic(y, np.random.default_rng(0))
         same = np.allclose(P, again[0]) and np.allclose(A, again[1])
-        if convex is None or not same or m > DENSE:
+        if convex is None or not same:
             raise WrongProblem(
                 f"method {self.name} takes lower levels that are convex quadratic programs whose "
                 f"matrices do not depend on x; '{problem.name}' is none"
