@@ -15,7 +15,6 @@ from torch import Tensor
 
 from .levels import Follower, hessian, jacobian, value_and_gradients
 from .quadratic import ACTIVE, Linear
-from .sets import is_linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -78,7 +77,7 @@ class Lower:
         self.follower, self.x, self.tolerance = follower, x.detach(), tolerance
         self.m = follower.layout.size
         self.equal = follower.equal.numpy()
-        self.limits = follower.set.rows(self.m) if is_linear(follower.set) else None
+        self.limits = follower.set.rows(self.m) if follower.set.linear else None
 
     # -- its functions -----------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from .judge import judge
 from .layout import Layout, tensor
 from .levels import Constraint, Follower, Rows, constraints, products, scalar, value_and_gradients
 from .point import UpperPoint
-from .sets import ConvexSet, Product, as_set, is_linear
+from .sets import ConvexSet, Product, as_set
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -208,7 +208,7 @@ class Bilevel(Problem):
                 return lambda x, y: fun(self.x_layout.split(x), layout.split(y))
 
             h = constraints(f"lower_constraints{said}", h, both, (self.x_start, start))
-            if h and not is_linear(kind):
+            if h and not kind.linear:
                 raise UnsupportedConstraint(
                     f"lower_constraints{said}: the judge takes them with a y_set of rows and "
                     "bounds, not with one that is known by its projection only"
@@ -481,7 +481,7 @@ class Bilevel(Problem):
         """The upper level's variables with their bounds, and the constraints of both levels."""
         low = high = np.full(self.n, np.inf)
         low = -low
-        if is_linear(self.X):
+        if self.X.linear:
             limits = self.X.rows(self.n)
             low, high = limits.lower, limits.upper
         bounds = zip(self.names, low.tolist(), high.tolist(), strict=True)

@@ -9,9 +9,10 @@ References:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,20 +31,22 @@ IDEMPOTENT = 1e-6
 """By how much a projection of a projection may move a point, relative to its size."""
 
 
-class ConvexSet:
+class ConvexSet(ABC):
     """A closed convex set of R^n.
 
-    Attributes:
-        linear: Whether `rows` describes it.
+    A subclass defines `project`, and `rows` where it is `linear`.
     """
 
-    linear: ClassVar[bool] = True
-
+    @abstractmethod
     def project(self, v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the nearest point of the set."""
-        raise TypeError(f"{type(self).__name__} does not define project(v)")
 
-    def check(self, name: str, n: int) -> None:
+    @property
+    def linear(self) -> bool:
+        """True if `rows` describes it."""
+        return True
+
+    def check(self, name: str, n: int) -> None:  # noqa: B027 (most sets fit any n)
         """Raise where it is no set of vectors of n entries."""
 
     def rows(self, n: int) -> Linear:
@@ -216,11 +219,15 @@ class Projected(ConvexSet):
     """
 
     function: Callable[[Tensor], Tensor]
-    linear: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise ArgumentTypeError(f"function={self.function!r:.60}: expected a projection")
+
+    @property
+    def linear(self) -> bool:
+        """False."""
+        return False
 
     def project(self, v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Call it."""
@@ -263,18 +270,13 @@ class Product(ConvexSet):
         return torch.cat([s.project(p) for s, p in zip(self.sets, pieces, strict=True)])
 
     @property
-    def described(self) -> bool:
+    def linear(self) -> bool:
         """True if rows describe each part."""
-        return all(is_linear(s) for s in self.sets)
+        return all(s.linear for s in self.sets)
 
     def rows(self, n: int) -> Linear:
         """The rows of all parts, block by block."""
         return Linear.stacked([s.rows(k) for s, k in zip(self.sets, self.sizes, strict=True)])
-
-
-def is_linear(of: ConvexSet) -> bool:
-    """True if rows describe a set."""
-    return of.described if isinstance(of, Product) else of.linear
 
 
 def as_set(name: str, given: Any, layout: Layout) -> ConvexSet:

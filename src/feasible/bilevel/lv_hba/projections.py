@@ -18,11 +18,11 @@ from scipy import linalg
 from torch import Tensor
 
 from ...core.checks import floats
-from ...core.errors import ArgumentError, NotFinite, ShapeError, UnsupportedConstraint
+from ...core.errors import ArgumentError, ShapeError, UnsupportedConstraint
 from ..levels import jacobian
 from ..problem import Bilevel
 from ..quadratic import Linear
-from ..sets import IDEMPOTENT, Everything, Polyhedron, is_linear
+from ..sets import Polyhedron, Projected
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -100,7 +100,8 @@ def joint_projection(problem: Bilevel) -> Callable[[Tensor], Tensor]:
 
     Raises:
         ArgumentError: The problem's own is not idempotent.
-        NotFinite: It is not finite at the start.
+        NotFinite: It has a NaN or an infinity.
+        ShapeError: It returns another size.
         UnsupportedConstraint: A constraint is not affine, or a set is known by its projection
             only, and no projection was given.
     """
@@ -112,22 +113,13 @@ def joint_projection(problem: Bilevel) -> Callable[[Tensor], Tensor]:
 def _joint_projection(problem: Bilevel) -> Callable[[Tensor], Tensor]:
     """Make it."""
     n, m = problem.n, problem.m
-    start = torch.cat([problem.x_start, problem.y_start])
     if problem.project is not None:
-        project = problem.project
-        once = project(start.clone())
-        if not torch.isfinite(once).all():
-            raise NotFinite("project(x0, y0) has a NaN or an infinity: expected a projection")
-        moved = float((project(once.clone()) - once).abs().max())
-        if moved > IDEMPOTENT * max(1.0, float(once.abs().max())):
-            raise ArgumentError(
-                f"project is not idempotent: a projection of a projection moves by {moved:.2g}"
-            )
-        return project
+        Projected(problem.project).check("project", n + m)
+        return problem.project
     X, Y = problem.X, problem.lower_set
     if not len(problem.equal):
         return lambda v: torch.cat([X.project(v[:n]), Y.project(v[n:])])
-    if not (is_linear(X) and is_linear(Y)):
+    if not (X.linear and Y.linear):
         raise UnsupportedConstraint(
             "x_set or y_set is known by its projection only: expected project, that on both "
             "levels' constraints at once"
@@ -136,6 +128,7 @@ def _joint_projection(problem: Bilevel) -> Callable[[Tensor], Tensor]:
     def h(v: Tensor) -> Tensor:
         return problem.constraint_values(v[:n], v[n:])
 
+    start = torch.cat([problem.x_start, problem.y_start])
     A = jacobian(h, start).numpy()
     draw = torch.from_numpy(np.random.default_rng(0).standard_normal(n + m))
     with torch.no_grad():
@@ -148,7 +141,6 @@ def _joint_projection(problem: Bilevel) -> Callable[[Tensor], Tensor]:
         )
     offset = A @ start.numpy() - at[0].numpy()
     low = np.where(problem.equal.numpy(), offset, -np.inf)
-    sides = [X.rows(n) if not isinstance(X, Everything) else Linear.free(n), Y.rows(m)]
-    limits = Linear.stacked(sides).joined(A, low, offset)
+    limits = Linear.stacked([X.rows(n), Y.rows(m)]).joined(A, low, offset)
     over = Polyhedron(limits.A, limits.high, limits.low, limits.lower, limits.upper)
     return over.project

@@ -23,7 +23,6 @@ from ..levels import hessian, jacobian
 from ..lower import Lower
 from ..point import UpperPoint
 from ..problem import Bilevel
-from ..sets import is_linear
 from ..steps import UpperStep, read_step
 
 
@@ -87,7 +86,7 @@ class CvxpyLayer(Method):
         import cvxpy as cp
         from cvxpylayers.torch import CvxpyLayer as Layer  # type: ignore[attr-defined]
 
-        if problem.G or len(problem.followers) > 1 or not is_linear(problem.lower_set):
+        if problem.G or len(problem.followers) > 1 or not problem.lower_set.linear:
             raise UnsupportedConstraint(
                 f"method {self.name} takes one follower with rows and bounds, and no upper "
                 f"constraints; '{problem.name}' has others"
