@@ -31,13 +31,10 @@ from .layout import DTYPE
 from .point import UpperPoint
 from .problem import Bilevel
 from .sets import Box, Everything
-from .steps import SAFETY, Curvature, UpperStep, read_step
+from .steps import SAFETY, Curvature, UpperStep, diverged, read_step
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-LOST = 1e6
-"""By how much an iterate may grow, relative to its start, before it is said to diverge."""
 
 
 @dataclass(slots=True)
@@ -124,11 +121,7 @@ class SecondOrder(Method):
         state.x = state.step.move(state.x, state.q, self.x_step, self.x_rate, problem.X)
         state.k += 1
         state.curved.forget()
-        parts = (state.x, state.y, state.q)
-        if not all(bool(torch.isfinite(p).all()) for p in parts):
-            state.over = "it diverged: a NaN or an infinity"
-        elif max(float(p.abs().max()) for p in parts[:2]) > LOST * state.size:
-            state.over = f"it diverged: an entry is {LOST:g} times as large as at the start"
+        state.over = state.over or diverged((state.x, state.y), (state.q,), state.size)
         return state
 
     def lower_step(self, state: SecondOrderState) -> float:

@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ FIRST = 1e-2
 LONGEST = 1e6
 """Most that a step may be longer than the first one, where nothing curved was seen."""
 RULES = ("auto", "adam")
+LOST = 1e6
+"""By how much an iterate may grow, relative to its start, before it is said to diverge."""
 
 
 def read_step(name: str, value: float | str) -> None:
@@ -35,6 +37,21 @@ def read_step(name: str, value: float | str) -> None:
         one_of(name, value, RULES, note=", or a number > 0")
     else:
         real(name, value, above=0, note=", 'auto' or 'adam'")
+
+
+def diverged(iterates: Sequence[Tensor], others: Sequence[Tensor], size: float) -> str:
+    """Return how a method diverges, empty where it does not.
+
+    Args:
+        iterates: What may not grow without limit, nor be anything but finite.
+        others: What need only be finite.
+        size: Of the iterates at the start.
+    """
+    if not all(bool(torch.isfinite(p).all()) for p in (*iterates, *others)):
+        return "it diverged: a NaN or an infinity"
+    if max(float(p.abs().max()) for p in iterates) > LOST * size:
+        return f"it diverged: an entry is {LOST:g} times as large as at the start"
+    return ""
 
 
 @dataclass(slots=True)

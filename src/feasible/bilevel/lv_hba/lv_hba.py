@@ -39,7 +39,7 @@ from ..levels import value_and_gradients
 from ..lower import Lower
 from ..problem import Bilevel
 from ..quadratic import SOLVED
-from ..steps import Curvature, UpperStep
+from ..steps import Curvature, UpperStep, diverged
 from .projections import joint_projection
 from .settings import SLOWER, LVHBASettings
 
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 
     Projection = Callable[[Tensor], Tensor]
 
-LOST = 1e6
-"""By how much an iterate may grow, relative to its start, before it is said to diverge."""
 FULL = 10
 """Iterations with a multiplier at its bound after which that is said."""
 POWER = 20
@@ -271,11 +269,8 @@ def _penalised(
 
 def _watch(settings: LVHBASettings, state: LVHBAState) -> None:
     """Say where it diverges, and count where a multiplier is at its bound."""
-    parts = (state.x, state.y, state.z, state.theta, state.lam)
-    if not all(bool(torch.isfinite(p).all()) for p in parts):
-        state.over = "it diverged: a NaN or an infinity"
-    elif max(float(p.abs().max()) for p in parts[:2]) > LOST * state.size:
-        state.over = f"it diverged: an entry is {LOST:g} times as large as at the start"
+    others = (state.z, state.theta, state.lam)
+    state.over = diverged((state.x, state.y), others, state.size)
     if len(state.lam) and float(state.lam.abs().max()) >= settings.r:
         state.full += 1
 

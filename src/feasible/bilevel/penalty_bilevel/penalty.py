@@ -32,14 +32,12 @@ from ...core.budget import spend
 from ...core.errors import ArgumentError
 from ..levels import Rows, value_and_gradients
 from ..sets import ConvexSet
-from ..steps import SAFETY, Curvature, UpperStep
+from ..steps import SAFETY, Curvature, UpperStep, diverged
 from .settings import PenaltySettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-LOST = 1e6
-"""By how much an iterate may grow, relative to its start, before it is said to diverge."""
 LOST_TRACK = 100
 """Steps in which z is worse than y after which that is said."""
 WORSE = 1e-6
@@ -300,7 +298,7 @@ def advance(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> N
     if not settings.one_loop and batch.lower is None:  # where the curvature is seen anew
         state.curved.forget()
         state.upper_curved.forget()
-    check(state)
+    state.over = diverged((state.x, state.y, state.z), (state.q,), state.size)
 
 
 def one_loop(levels: Levels, settings: PenaltySettings, state: PenaltyState, batch: Batch) -> None:
@@ -392,15 +390,6 @@ def move(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> None
     alpha = state.step.alpha or settings.x_rate
     away = levels.X.project(x - alpha * state.q) - x
     state.length = float(away.norm()) / alpha if alpha > 0 else float(state.q.norm())
-
-
-def check(state: PenaltyState) -> None:
-    """Say where it diverges."""
-    parts = (state.x, state.y, state.z, state.q)
-    if not all(bool(torch.isfinite(p).all()) for p in parts):
-        state.over = "it diverged: a NaN or an infinity"
-    elif max(float(p.abs().max()) for p in parts[:3]) > LOST * state.size:
-        state.over = f"it diverged: an entry is {LOST:g} times as large as at the start"
 
 
 def finished(settings: PenaltySettings, state: PenaltyState) -> str | None:
