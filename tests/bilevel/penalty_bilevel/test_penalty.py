@@ -23,15 +23,7 @@ from feasible.bilevel import (
 from feasible.bilevel.instances.cleaning import hyper_cleaning
 from feasible.bilevel.instances.toys import analytic_line, llc_toy, rank_deficient
 from feasible.bilevel.live_memory import LiveMemory
-from feasible.bilevel.penalty_bilevel.penalty import (
-    Batch,
-    _by_x,
-    _by_y,
-    advance,
-    begin,
-    finished,
-    track,
-)
+from feasible.bilevel.penalty_bilevel.penalty import Batch, _slopes, advance, begin, finished, track
 from feasible.core.errors import ArgumentError, NotFinite, ShapeError, UnsupportedConstraint
 
 
@@ -95,8 +87,8 @@ def test_without_noise_the_recursive_estimates_are_the_gradients():
     for _ in range(6):
         x, w_y, w_z = state.x, state.w_y, state.w_z
         advance(problem, settings, state)
-        torch.testing.assert_close(state.inner, _by_y(problem, x, w_y, w_z, Batch()))
-        torch.testing.assert_close(state.outer, _by_x(problem, x, state.y, state.z, Batch()))
+        torch.testing.assert_close(state.inner, _slopes(problem, x, w_y, w_z, Batch(), "y"))
+        torch.testing.assert_close(state.outer, _slopes(problem, x, state.y, state.z, Batch(), "x"))
 
 
 def test_the_first_step_with_momentum_is_that_of_the_plain_single_loop():

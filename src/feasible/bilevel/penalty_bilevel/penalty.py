@@ -22,6 +22,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -315,10 +316,10 @@ def one_loop(levels: Levels, settings: PenaltySettings, state: PenaltyState, bat
     pull = 0.0 if settings.rho is None else 1.0 / settings.rho
     x, w_y, w_z = state.x, state.w_y, state.w_z
 
-    found = _by_y(levels, x, w_y, w_z, batch)
+    found = _slopes(levels, x, w_y, w_z, batch, "y")
     if eta < 1.0:
         then = torch.split(state.before, [n, m, m])
-        found = found + (1 - eta) * (state.inner - _by_y(levels, then[0], then[1], then[2], batch))
+        found = found + (1 - eta) * (state.inner - _slopes(levels, *then, batch, "y"))
     state.inner = found
     f_y, g_y, g_z = torch.split(found, m)
     project = levels.lower_set.project
@@ -328,9 +329,10 @@ def one_loop(levels: Levels, settings: PenaltySettings, state: PenaltyState, bat
     state.y = torch.lerp(y, state.w_y, settings.kept)
     state.z = torch.lerp(z, state.w_z, settings.kept)
 
-    found = _by_x(levels, x, state.y, state.z, batch)
+    found = _slopes(levels, x, state.y, state.z, batch, "x")
     if eta < 1.0:
-        found = found + (1 - eta) * (state.outer - _by_x(levels, state.before[:n], y, z, batch))
+        before = _slopes(levels, state.before[:n], y, z, batch, "x")
+        found = found + (1 - eta) * (state.outer - before)
     state.outer = found
     f_x, g_x, z_x = torch.split(found, n)
     state.q = f_x + (g_x - z_x) / sigma
@@ -339,26 +341,15 @@ def one_loop(levels: Levels, settings: PenaltySettings, state: PenaltyState, bat
     state.moved = float(moved) / (gamma * sigma)
 
 
-def _by_y(levels: Levels, x: Tensor, w_y: Tensor, w_z: Tensor, batch: Batch) -> Tensor:
-    """Return grad_y f and grad_y g at w_y and grad_y g at w_z, one after the other."""
+def _slopes(levels: Levels, x: Tensor, y: Tensor, z: Tensor, batch: Batch, by: str) -> Tensor:
+    """Return the gradients of f at y, g at y and g at z by "x" or "y", one after the other."""
     spend(gradients=3, upper_gradients=1, lower_gradients=2, gradient_equivalents=3)
-    upper = value_and_gradients(lambda x, y: levels.upper_value(x, y, batch.upper), (x, w_y), (1,))
-    lower = [
-        value_and_gradients(lambda x, y: levels.lower_value(x, y, batch.lower), (x, w), (1,))
-        for w in (w_y, w_z)
-    ]
-    return torch.cat([found[1][0] for found in (upper, *lower)])
-
-
-def _by_x(levels: Levels, x: Tensor, y: Tensor, z: Tensor, batch: Batch) -> Tensor:
-    """Return grad_x f and grad_x g at y and grad_x g at z, one after the other."""
-    spend(gradients=3, upper_gradients=1, lower_gradients=2, gradient_equivalents=3)
-    upper = value_and_gradients(lambda x, y: levels.upper_value(x, y, batch.upper), (x, y), (0,))
-    lower = [
-        value_and_gradients(lambda x, y: levels.lower_value(x, y, batch.lower), (x, at), (0,))
-        for at in (y, z)
-    ]
-    return torch.cat([found[1][0] for found in (upper, *lower)])
+    upper, lower = (levels.upper_value, batch.upper), (levels.lower_value, batch.lower)
+    wrt = ("xy".index(by),)
+    found: list[Tensor] = []
+    for (of, rows), at in ((upper, y), (lower, y), (lower, z)):
+        found += value_and_gradients(partial(of, rows=rows), (x, at), wrt)[1]
+    return torch.cat(found)
 
 
 def note_gap(state: PenaltyState, gap: float) -> None:
@@ -396,7 +387,7 @@ def finished(settings: PenaltySettings, state: PenaltyState) -> str | None:
     """Return why there is nothing left to do, or None."""
     if state.over:
         return state.over
-    if settings.batch is not None or state.sigma > settings.sigma(10**9):
+    if settings.batch is not None or state.sigma > settings.sigma_min:
         return None
     if state.length <= settings.tol and state.moved <= max(settings.tol, 1e-12):
         return f"the gradient's length is below tol={settings.tol:g} and the trackers stand"
