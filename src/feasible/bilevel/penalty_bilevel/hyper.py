@@ -61,22 +61,24 @@ class Parameters:
 
     def split(self, vector: Tensor) -> Any:
         """Return a vector in the form that was given."""
-        pieces = torch.split(vector, [t.numel() for t in self.tensors])
-        shaped = [p.view(t.shape) for p, t in zip(pieces, self.tensors, strict=True)]
+        shaped = self._shaped(vector)
         return shaped if self.keys is None else dict(zip(self.keys, shaped, strict=True))
+
+    def _shaped(self, vector: Tensor) -> list[Tensor]:
+        """Return a vector's parts in the tensors' shapes."""
+        pieces = torch.split(vector, [t.numel() for t in self.tensors])
+        return [p.view(t.shape) for p, t in zip(pieces, self.tensors, strict=True)]
 
     def write(self, vector: Tensor) -> None:
         """Copy a vector into the tensors."""
-        pieces = torch.split(vector, [t.numel() for t in self.tensors])
         with torch.no_grad():
-            for p, t in zip(pieces, self.tensors, strict=True):
-                t.copy_(p.view(t.shape))
+            for p, t in zip(self._shaped(vector), self.tensors, strict=True):
+                t.copy_(p)
 
     def write_gradient(self, vector: Tensor) -> None:
         """Put a vector where optimisers look for gradients."""
-        pieces = torch.split(vector, [t.numel() for t in self.tensors])
-        for p, t in zip(pieces, self.tensors, strict=True):
-            t.grad = p.view(t.shape).clone()
+        for p, t in zip(self._shaped(vector), self.tensors, strict=True):
+            t.grad = p.clone()
 
 
 @dataclass
@@ -205,9 +207,7 @@ class PenaltyBilevel:
         losses = Losses(
             plain(self.upper), plain(self.lower), xs, ys, (upper_batch, lower_batch), *self.sets
         )
-        before = state.x.clone()
-        settings = self.settings
-        advance(losses, settings, state)
+        advance(losses, self.settings, state)
         if state.over:
             self.state = None
             raise NotFinite(f"step {state.k}: {state.over}; x and y are as they were before it")
@@ -215,7 +215,6 @@ class PenaltyBilevel:
             warnings.warn(said, RuntimeWarning, stacklevel=2)
         if self.x_optimizer is not None:
             xs.write_gradient(state.q)
-            state.x = before
             self.x_optimizer.step()
             xs.write(self.sets[0].project(xs.vector()))
         else:
