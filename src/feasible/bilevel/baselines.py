@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -67,7 +68,7 @@ class SecondOrderState:
 
 
 @dataclass(frozen=True)
-class SecondOrder(Method):
+class SecondOrder(Method, ABC):
     """What both have in common: T steps of the lower level, a gradient, a step of x.
 
     Attributes:
@@ -128,9 +129,9 @@ class SecondOrder(Method):
         """Return gamma."""
         return self.gamma or 1.0 / max(SAFETY * state.curved.largest, 1e-12)
 
+    @abstractmethod
     def gradient(self, problem: Bilevel, state: SecondOrderState) -> Tensor:
         """Move y, and return the gradient by x."""
-        raise TypeError(f"{type(self).__name__} does not define gradient(problem, state)")
 
     def answer(self, problem: Bilevel, state: SecondOrderState) -> UpperPoint:
         """x, with y as evidence."""
@@ -247,7 +248,7 @@ class SearchState:
 
 
 @dataclass(frozen=True)
-class UpperSearch(Method):
+class UpperSearch(Method, ABC):
     """Points of the upper level, at each of which the lower level is solved by L-BFGS.
 
     Attributes:
@@ -288,9 +289,9 @@ class UpperSearch(Method):
             high = np.where(np.isfinite(limits.upper), limits.upper, high)
         return low, high
 
+    @abstractmethod
     def point(self, problem: Bilevel, state: SearchState) -> np.ndarray:
         """Return the next x."""
-        raise TypeError(f"{type(self).__name__} does not define point(problem, state)")
 
     def step(self, problem: Bilevel, state: SearchState) -> SearchState:
         """Try one point."""
