@@ -161,10 +161,10 @@ def test_bad_settings_and_sets_are_refused_by_name():
         lv_hba(capped(project=lambda v: v / 0), max_iter=1)
     with pytest.raises(UnsupportedConstraint, match="disc"):
         lv_hba(capped(lower_constraints={"disc": lambda x, y: y**2 - 1}), max_iter=1)
-    with pytest.raises(UnsupportedConstraint, match="above"):
-        feasible.solve(
-            capped(upper_constraints={"above": lambda x, y: y}), "lv-hba", {"gradients": 10}
-        )
+    above = capped(upper_constraints={"above": lambda x, y: y})
+    for call in (lv_hba, lambda p: feasible.solve(p, "lv-hba", {"gradients": 10})):
+        with pytest.raises(UnsupportedConstraint, match="above"):
+            call(above)
     with pytest.raises(feasible.errors.Infeasible, match="infeasible"):
         lv_hba(capped(lower_constraints={"no": lambda x, y: torch.cat([y - 1, 2 - y])}), max_iter=1)
 
@@ -174,6 +174,13 @@ def test_a_run_has_the_gap_of_its_own_response_as_residual():
     assert result.verdict.residual == pytest.approx(0.0, abs=0.05)
     assert result.spent["lower_solves"] == 1
     assert "lv-hba" in feasible.solve(capped(), None, {"gradients": 10}).method
+
+
+def test_why_it_ended_is_told_apart_from_having_converged():
+    ended = lv_hba(capped(name="tol"), max_iter=50, callback=lambda state: state.k == 7)
+    assert (ended.iterations, ended.converged) == (7, False)
+    assert lv_hba(capped(), LVHBASettings(tol=10.0), max_iter=50).converged
+    assert not lv_hba(capped(), max_iter=5).converged
 
 
 # -- projections -----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from torch.func import jvp, vjp
 
 from ...core.budget import spend
 from ...core.checks import whole
-from ...core.errors import ArgumentError, ArgumentTypeError, Infeasible
+from ...core.errors import ArgumentError, ArgumentTypeError, Infeasible, UnsupportedConstraint
 from ..follower import solve_follower
 from ..layout import DTYPE
 from ..levels import value_and_gradients
@@ -95,6 +95,21 @@ class LVHBAState:
     size: float = 1.0
     full: int = 0
     over: str = ""
+
+
+def refuse(problem: Bilevel, method: str) -> None:
+    """Refuse what the method does not take: a lower level without an objective, upper constraints.
+
+    Raises:
+        UnsupportedConstraint: The upper level has constraints.
+        WrongProblem: `respond` is all that is known of the lower level.
+    """
+    problem.needs_lower(method)
+    if problem.G:
+        raise UnsupportedConstraint(
+            f"method {method} takes constraints of the lower level, '{problem.name}' has those of "
+            f"the upper one: {', '.join(c.name for c in problem.G)}"
+        )
 
 
 def begin(problem: Bilevel, rng: np.random.Generator) -> LVHBAState:
@@ -219,17 +234,10 @@ def advance(
         choose_steps(problem, settings, state)
     n, scale = problem.n, state.scale
     x, y, z = state.x, state.y, state.z
-    low = torch.where(problem.equal, -settings.r, 0.0).to(DTYPE)
     c = state.c0 * (state.k + 1) ** settings.p
+    follow(problem, settings, state)
 
-    # the tracker, both directions at the old (theta, lambda)
-    _, h, slope = problem.lagrangian_gradients(x, state.theta, state.lam / scale)
-    d_theta = slope + (state.theta - y) / settings.gamma1
-    d_lam = -h / scale + (state.lam - z) / settings.gamma2
-    state.theta = problem.lower_set.project(state.theta - state.eta * d_theta)
-    state.lam = (state.lam - state.eta * d_lam).clamp(low, torch.full_like(low, settings.r))
-
-    # x, y and z with the new ones
+    # x, y and z with the new tracker
     value, h, v_x = problem.lagrangian_gradients(x, state.theta, state.lam / scale, "x")
     f, d_x, d_y = _penalised(problem, x, y, c)
     d_x = d_x - v_x
@@ -240,7 +248,7 @@ def advance(
         ahead_x = state.step.move(x, d_x, "adam", settings.x_rate, problem.X)
     joint = project(torch.cat([ahead_x, y - state.alpha * d_y]))
     state.x, state.y = joint[:n].clone(), joint[n:].clone()
-    state.z = (z - settings.beta * d_z).clamp(low, torch.full_like(low, settings.r))
+    state.z = bounded(problem, settings, z - settings.beta * d_z)
 
     state.k += 1
     moved = torch.cat([state.x - x, state.y - y, state.z - z])
@@ -249,6 +257,24 @@ def advance(
     proximal -= float(((state.lam - z) ** 2).sum()) / (2 * settings.gamma2)
     state.gap = f - (value + float((state.lam / scale) @ h) + proximal)
     _watch(settings, state)
+
+
+def follow(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -> None:
+    """Move the tracker one step, in both directions from the old (theta, lambda)."""
+    theta, lam, scale = state.theta, state.lam, state.scale
+    _, h, slope = problem.lagrangian_gradients(state.x, theta, lam / scale)
+    d_theta = slope + (theta - state.y) / settings.gamma1
+    d_lam = -h / scale + (lam - state.z) / settings.gamma2
+    state.theta = problem.lower_set.project(theta - state.eta * d_theta)
+    state.lam = bounded(problem, settings, lam - state.eta * d_lam)
+
+
+def bounded(
+    problem: Bilevel, settings: LVHBASettings, lam: Float[Tensor, " p"]
+) -> Float[Tensor, " p"]:
+    """Return multipliers projected on Z: at most r, at least -r of equalities and 0 of others."""
+    low = torch.where(problem.equal, -settings.r, 0.0).to(DTYPE)
+    return lam.clamp(low, torch.full_like(low, settings.r))
 
 
 def _penalised(
@@ -342,6 +368,7 @@ def lv_hba(
     Raises:
         ArgumentError: alpha is greater than eta / 3, a projection is not idempotent.
         Infeasible: The lower level has no solution at x0, or at the last x.
+        UnsupportedConstraint: The upper level has constraints, or the joint set is no polyhedron.
 
     Example:
         >>> from feasible.bilevel import Bilevel, lv_hba
@@ -364,16 +391,18 @@ def lv_hba(
         raise ArgumentTypeError(
             f"callback is a {type(callback).__name__}: expected a function, or None"
         )
+    refuse(problem, "lv-hba")
     project = joint_projection(problem)
     state = begin(problem, np.random.default_rng(whole("seed", seed, least=0)))
-    message = f"max_iter={max_iter} was reached"
+    message, converged = f"max_iter={max_iter} was reached", False
     for _ in range(max_iter):
         advance(problem, settings, state, project)
         reason = finished(settings, state)
-        if reason is None and callback is not None and callback(state):
-            reason = "the callback ended it"
         if reason is not None:
-            message = reason
+            message, converged = reason, not state.over
+            break
+        if callback is not None and callback(state):
+            message = "the callback ended it"
             break
     for said in remarks(settings, state):
         warnings.warn(said, RuntimeWarning, stacklevel=2)
@@ -389,7 +418,7 @@ def lv_hba(
         problem.sign * value,
         gap,
         state.k,
-        not state.over and "tol" in message,
+        converged,
         message,
     )
 
@@ -415,17 +444,11 @@ def proximal_value(
     state = begin(problem, np.random.default_rng(0))
     state.x, state.y, state.theta, state.z, state.lam = x, y, y.clone(), z, z.clone()
     state.scale = torch.ones_like(z)
-    low = torch.where(problem.equal, -settings.r, 0.0).to(DTYPE)
     choose_steps(problem, settings, state)
     for _ in range(200_000):
-        _, h, slope = problem.lagrangian_gradients(x, state.theta, state.lam)
-        d_theta = slope + (state.theta - y) / settings.gamma1
-        d_lam = -h + (state.lam - z) / settings.gamma2
-        theta = problem.lower_set.project(state.theta - state.eta * d_theta)
-        lam = (state.lam - state.eta * d_lam).clamp(low, torch.full_like(low, settings.r))
-        moved = torch.cat([theta - state.theta, lam - state.lam]).abs().max()
-        state.theta, state.lam = theta, lam
-        if moved <= tol:
+        before = torch.cat([state.theta, state.lam])
+        follow(problem, settings, state)
+        if (torch.cat([state.theta, state.lam]) - before).abs().max() <= tol:
             break
     value, h, by_x = problem.lagrangian_gradients(x, state.theta, state.lam, "x")
     near = ((state.theta - y) ** 2).sum() / (2 * settings.gamma1)

@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...core.errors import UnsupportedConstraint
 from ...core.problem import Method, Problem
 from ..point import UpperPoint
 from ..problem import Bilevel
-from .lv_hba import LVHBAState, advance, begin, finished, remarks
+from .lv_hba import LVHBAState, advance, begin, finished, refuse, remarks
 from .projections import joint_projection
 from .settings import LVHBASettings
 
@@ -32,12 +31,7 @@ class LVHBA(LVHBASettings, Method):
 
     def init(self, problem: Bilevel, rng: np.random.Generator) -> LVHBAState:
         """Stand at the start; refuse what it cannot project on."""
-        problem.needs_lower(self.name)
-        if problem.G:
-            raise UnsupportedConstraint(
-                f"method {self.name} takes constraints of the lower level, '{problem.name}' has "
-                f"those of the upper one: {', '.join(c.name for c in problem.G)}"
-            )
+        refuse(problem, self.name)
         joint_projection(problem)
         return begin(problem, rng)
 
