@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import cases
 import numpy as np
@@ -149,6 +150,25 @@ def test_people_are_asked_for_pairs_until_labels_are_used_up_and_answers_are_lea
     with pytest.raises(feasible.errors.BudgetExhausted):
         study.ask(1)
     assert study.result().spent == {"labels": 8}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_first_term_learns_only_from_pairs_of_the_agent_of_now(late):
+    problem = preferences(100)
+
+    def learnt(name):
+        method = load_method(name)
+        state = method.init(problem, np.random.default_rng(0))
+        state.nu = np.full(4, 0.3)
+        asked = method.ask(problem, state, 8)
+        pairs = asked.x.astype(int).reshape(8, 2, 8, 2)
+        labels = problem.feedback.labels(pairs)
+        tag = asked.tag - late
+        method.tell(problem, state, SimpleNamespace(x=asked.x, values=labels[:, None], tag=tag))
+        return state.mean
+
+    same = np.array_equal(learnt("parl-preferences"), learnt("preferences-on-policy"))
+    assert same == late
 
 
 def test_a_preference_beyond_0_and_1_is_refused_and_nothing_is_stored(study):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import softmax
 
 from ...core.budget import spend
 from ...core.checks import floats, generator, whole
@@ -105,17 +106,22 @@ def lower_policy(
 ) -> Float[np.ndarray, "H S A"]:
     """Return the agent's policy: the exact one, or after K steps from where the last ended."""
     spend(evaluations=1)
+    for _ in range(settings.lower_steps or 0):
+        policy = softmax(state.logits, axis=2)
+        state.logits += settings.lower_lr * policy_gradient(mdp, reward, policy)
+    return policy_now(mdp, reward, settings, state)
+
+
+def policy_now(
+    mdp: TabularSoftMDP,
+    reward: Float[np.ndarray, "S A"],
+    settings: APARLSettings,
+    state: APARLState,
+) -> Float[np.ndarray, "H S A"]:
+    """Return the agent's policy as it stands, without a step of its own."""
     if settings.lower_steps is None:
         return mdp.respond(reward).policy
-    for _ in range(settings.lower_steps):
-        state.logits += settings.lower_lr * policy_gradient(mdp, reward, softmax(state.logits))
-    return softmax(state.logits)
-
-
-def softmax(logits: Float[np.ndarray, "H S A"]) -> Float[np.ndarray, "H S A"]:
-    """Return pi_theta."""
-    weights = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return weights / weights.sum(axis=2, keepdims=True)
+    return softmax(state.logits, axis=2)
 
 
 def policy_gradient(
@@ -140,8 +146,10 @@ def advance(
 ) -> None:
     """Make one upper step in place."""
     if isinstance(upper, PreferenceFeedback):
-        pairs = draw_pairs(mdp, settings, state, affordable(settings.batch))
-        learn(mdp, settings, state, pairs, upper.labels(pairs, state.used))
+        n = affordable(settings.batch)
+        policy = lower_policy(mdp, mdp.reward(state.nu), settings, state)
+        pairs = draw_pairs(mdp, policy, n, state.rng)
+        learn(mdp, settings, state, pairs, upper.labels(pairs, state.used), policy)
     elif not settings.distribution_term:
         # grad_nu U = 0: without the first term a utility says nothing
         move(settings, state, np.zeros_like(state.nu))
@@ -163,17 +171,11 @@ def advance(
 
 
 def draw_pairs(
-    mdp: TabularSoftMDP,
-    settings: APARLSettings,
-    state: APARLState,
-    n: int,
-    policy: Float[np.ndarray, "H S A"] | None = None,
+    mdp: TabularSoftMDP, policy: Float[np.ndarray, "H S A"], n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "n 2 H 2"]:
-    """Return pairs of episodes of the agent that nu makes, or of a policy that is given."""
-    if policy is None:
-        policy = lower_policy(mdp, mdp.reward(state.nu), settings, state)
+    """Return pairs of episodes under a policy, charging their steps."""
     spend(env_steps=2 * n * mdp.horizon)
-    return mdp.rollout(policy, 2 * n, state.rng).reshape(n, 2, mdp.horizon, 2)
+    return mdp.rollout(policy, 2 * n, rng).reshape(n, 2, mdp.horizon, 2)
 
 
 def learn(
@@ -182,20 +184,26 @@ def learn(
     state: APARLState,
     pairs: Int[np.ndarray, "n 2 H 2"],
     labels: Float[np.ndarray, " n"],
+    policy: Float[np.ndarray, "H S A"] | None = None,
 ) -> None:
     """Take labelled pairs, and make an upper step: term 2 from all labels so far, term 1 from
-    these, where they came from the agent of now.
+    these.
+
+    Args:
+        mdp: The lower level.
+        settings: How nu moves.
+        state: Changed in place.
+        pairs: (n, 2, H, 2).
+        labels: (n,).
+        policy: The agent of now, from which the pairs were drawn; None where they came from another
+            one, of which term 1 says nothing.
     """
     state.pairs = np.concatenate([state.pairs, pairs])
     state.labels = np.concatenate([state.labels, labels])
     state.used += len(labels)
     reward, pullback = mdp.reward_and_pullback(state.nu)
     weights = likelihood_weights(mdp, state.pairs, state.labels, reward)
-    if settings.distribution_term and len(pairs) > 1:
-        if settings.lower_steps is None:
-            policy = mdp.respond(reward).policy
-        else:
-            policy = softmax(state.logits)
+    if settings.distribution_term and policy is not None and len(pairs) > 1:
         cost = likelihood(steps_of(mdp, pairs, reward), labels)
         # both episodes of a pair come from the agent: grad log p is the sum of both
         both = np.repeat(2 * cost, 2)[:, None] * np.ones(mdp.horizon)

@@ -10,7 +10,16 @@ import numpy as np
 from ...core.checks import one_of, whole
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
-from .aparl import APARLState, advance, begin, check_feedback, draw_pairs, learn
+from .aparl import (
+    APARLState,
+    advance,
+    begin,
+    check_feedback,
+    draw_pairs,
+    learn,
+    lower_policy,
+    policy_now,
+)
 from .feedback import affordable
 from .problem import LearntReward, RewardDesign, RewardFromPreferences
 from .settings import APARLSettings
@@ -107,16 +116,19 @@ class PreferenceMethod(APARLSettings, Method):
 
     def step(self, problem: RewardFromPreferences, state: APARLState) -> APARLState:
         """Ask for a batch of labels, and learn."""
-        pairs = self.pairs(problem, state, affordable(self.batch))
-        self.take(problem, state, pairs, problem.prefer(pairs, state.used))
+        n = affordable(self.batch)
+        policy = self.policy(problem, state)
+        pairs = draw_pairs(problem.lower, policy, n, state.rng)
+        self.take(problem, state, pairs, problem.prefer(pairs, state.used), policy)
         return state
 
-    def pairs(
-        self, problem: RewardFromPreferences, state: APARLState, n: int
-    ) -> Int[np.ndarray, "n 2 H 2"]:
-        """Return pairs that are worth a label."""
-        uniform = problem.lower.uniform() if self.behaviour == "uniform" else None
-        return draw_pairs(problem.lower, self, state, n, uniform)
+    def policy(
+        self, problem: RewardFromPreferences, state: APARLState
+    ) -> Float[np.ndarray, "H S A"]:
+        """Return the policy whose episodes are worth a label."""
+        if self.behaviour == "uniform":
+            return problem.lower.uniform()
+        return lower_policy(problem.lower, problem.lower.reward(state.nu), self, state)
 
     def take(
         self,
@@ -124,23 +136,28 @@ class PreferenceMethod(APARLSettings, Method):
         state: APARLState,
         pairs: Int[np.ndarray, "n 2 H 2"],
         labels: Float[np.ndarray, " n"],
+        policy: Float[np.ndarray, "H S A"] | None,
     ) -> None:
-        """Learn from labels."""
-        learn(problem.lower, self, state, pairs, labels)
+        """Learn from labels of pairs that this policy made; None: an earlier one did."""
+        learn(problem.lower, self, state, pairs, labels, policy)
         for _ in range(self.upper_steps - 1):
             learn(problem.lower, self, state, pairs[:0], labels[:0])
 
     def ask(self, problem: RewardFromPreferences, state: APARLState, n: int | None = None) -> Any:
         """Propose pairs for people to compare."""
         count = n or self.batch
-        pairs = self.pairs(problem, state, count)
+        pairs = draw_pairs(problem.lower, self.policy(problem, state), count, state.rng)
         return PairProposals(pairs.reshape(count, -1).astype(float), np.full(count, state.t))
 
     def tell(self, problem: RewardFromPreferences, state: APARLState, seen: Any) -> None:
         """Learn from what people said, in any order."""
         pairs, labels = problem.told(seen)
-        if len(labels):
-            self.take(problem, state, pairs, labels)
+        if not len(labels):
+            return
+        policy, lower = None, problem.lower
+        if self.distribution_term and (seen.tag == state.t).all():
+            policy = policy_now(lower, lower.reward(state.nu), self, state)
+        self.take(problem, state, pairs, labels, policy)
 
     def answer(self, problem: RewardFromPreferences, state: APARLState) -> LearntReward:
         """The parameters of now, with the labels that they come from."""
