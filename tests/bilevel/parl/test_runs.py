@@ -9,10 +9,18 @@ from types import SimpleNamespace
 import cases
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import feasible
-from feasible.bilevel.parl import LearntReward, RewardDesign, RewardFromPreferences, TabularSoftMDP
+from feasible.bilevel.parl import (
+    BradleyTerry,
+    LearntReward,
+    PreferenceFeedback,
+    RewardDesign,
+    RewardFromPreferences,
+    TabularSoftMDP,
+)
 from feasible.bilevel.parl.instances import incentives, preferences, random_world
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError, WrongProblem
 from feasible.core.registry import default_method, load_claim, load_method, load_problem
@@ -95,7 +103,6 @@ def test_the_defaults_are_the_exact_gradient_and_likelihood_alone():
 
 
 def test_a_fit_needs_a_reward_that_is_linear_and_problems_need_a_process():
-    torch = pytest.importorskip("torch")
     mdp, u = random_world(100)
     phi = torch.tensor(mdp.features)
     curved = TabularSoftMDP(mdp.moves.reshape(6, 3, 6), mdp.rho, lambda nu: torch.tanh(phi @ nu))
@@ -176,6 +183,17 @@ def test_a_preference_beyond_0_and_1_is_refused_and_nothing_is_stored(study):
     with pytest.raises(ArgumentError, match="first_preferred=2"):
         study.tell([StudyReport(asked.row, metrics={"first_preferred": 2.0})])
     assert len(study.pending()) == 1
+
+
+def test_a_simulated_person_draws_anew_for_each_pair():
+    problem = preferences(100)
+    problem.feedback = PreferenceFeedback(BradleyTerry(np.zeros((6, 3))))  # a coin
+    episodes = problem.lower.rollout(problem.lower.uniform(), 1800, np.random.default_rng(0))
+    begin_alike = episodes[episodes[:, 0, 0] == 0][:200].reshape(100, -1).astype(float)
+    asked = problem.experiments()
+    labels = [asked.run(x).metrics["first_preferred"] for x in begin_alike]
+    assert 30 < sum(labels) < 70
+    assert labels == [asked.run(x).metrics["first_preferred"] for x in begin_alike]
 
 
 def test_pairs_are_read_and_written_by_name():
