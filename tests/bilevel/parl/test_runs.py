@@ -10,6 +10,7 @@ import cases
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from typer.testing import CliRunner
 
 import feasible
@@ -20,6 +21,7 @@ from feasible.bilevel.parl import (
     RewardDesign,
     RewardFromPreferences,
     TabularSoftMDP,
+    as_bilevel,
 )
 from feasible.bilevel.parl.instances import incentives, preferences, random_world
 from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError, WrongProblem
@@ -64,6 +66,22 @@ def test_a_run_finds_what_the_class_finds():
     found = feasible.solve(problem, "parl", {"evaluations": 150}, seed=3)
     np.testing.assert_array_equal(found.answer, alone.nu)
     assert found.verdict.metrics["utility"] == pytest.approx(alone.true_return, rel=1e-12)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_as_two_levels_the_agents_best_answer_is_stationary_and_reaches_the_same(sparse):
+    problem = incentives(100)
+    mdp, nu = problem.lower, np.array([0.4, -0.3, 0.8, 0.1])
+    if sparse:
+        mdp = TabularSoftMDP(csr_array(mdp.moves), mdp.rho, mdp.features, mdp.horizon, mdp.tau)
+        problem = RewardDesign(mdp, problem.utility, problem.nu0)
+    both = as_bilevel(problem)
+    x = torch.tensor(nu)
+    y = torch.tensor(both.respond(x), requires_grad=True)
+    value = both.lower(x, y)
+    assert -value.item() == pytest.approx(mdp.respond(mdp.reward(nu)).value, rel=1e-12)
+    assert float(torch.autograd.grad(value, y)[0].abs().max()) < 1e-12
+    assert -both.upper(x, y).item() == pytest.approx(problem.value(nu), rel=1e-12)
 
 
 def test_the_judge_solves_the_agents_problem_itself():

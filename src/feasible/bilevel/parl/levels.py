@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from ..problem import Bilevel
-from .mdp import TabularSoftMDP
 from .problem import RewardDesign
 
 if TYPE_CHECKING:
@@ -44,8 +43,17 @@ def as_bilevel(problem: RewardDesign) -> Bilevel:
         found: Tensor = lower.function(nu)
         return found
 
-    def follower(nu: Tensor, logits: Tensor) -> Tensor:
-        return -_reached(lower, logits, reward(nu), lower.tau)
+    dense = lower.moves if isinstance(lower.moves, np.ndarray) else lower.moves.toarray()
+    moves, rho = torch.as_tensor(dense), torch.as_tensor(lower.rho)
+
+    def reached(logits: Tensor, each: Tensor, tau: float) -> Tensor:
+        """Return E sum_h gamma^h (each - tau log pi_h) under the policy of these logits."""
+        log = torch.log_softmax(logits, dim=2)
+        value = torch.zeros(lower.states, dtype=torch.float64)
+        for h in reversed(range(lower.horizon)):
+            q = each - tau * log[h] + lower.gamma * (moves @ value).reshape(each.shape)
+            value = (log[h].exp() * q).sum(dim=1)
+        return rho @ value
 
     def respond(nu: Tensor) -> Float[np.ndarray, "H S A"]:
         table = lower.reward(torch.as_tensor(nu).detach().numpy())
@@ -53,22 +61,10 @@ def as_bilevel(problem: RewardDesign) -> Bilevel:
 
     shape = (lower.horizon, lower.states, lower.actions)
     return Bilevel(
-        upper=lambda nu, logits: -_reached(lower, logits, utility, 0.0),
-        lower=follower,
+        upper=lambda nu, logits: -reached(logits, utility, 0.0),
+        lower=lambda nu, logits: -reached(logits, reward(nu), lower.tau),
         x0=problem.nu0,
         y0=np.zeros(shape),
         respond=respond,
         name=problem.name,
     )
-
-
-def _reached(mdp: TabularSoftMDP, logits: Tensor, reward: Tensor, tau: float) -> Tensor:
-    """Return E sum_h gamma^h (reward - tau log pi_h) under the policy of these logits."""
-    log = torch.log_softmax(logits, dim=2)
-    dense = mdp.moves if isinstance(mdp.moves, np.ndarray) else mdp.moves.toarray()
-    moves = torch.as_tensor(dense)
-    value = torch.zeros(mdp.states, dtype=torch.float64)
-    for h in reversed(range(mdp.horizon)):
-        q = reward - tau * log[h] + mdp.gamma * (moves @ value).reshape(reward.shape)
-        value = (log[h].exp() * q).sum(dim=1)
-    return torch.as_tensor(mdp.rho) @ value
