@@ -103,14 +103,6 @@ def test_a_penalty_keeps_the_scale_of_a_reward_that_labels_leave_open():
     assert sizes[0.0] > 3 * sizes[0.1]
 
 
-def test_a_learnt_reward_is_the_same_when_it_is_read_back(tmp_path):
-    problem = preferences(100)
-    nu = np.array([0.5, -0.25, 1.0, 3.0])
-    np.save(tmp_path / "nu.npy", nu)
-    again = np.load(tmp_path / "nu.npy")
-    np.testing.assert_array_equal(problem.lower.reward(again), problem.lower.reward(nu))
-
-
 @pytest.mark.parametrize("answer", [1.5, -0.1, float("nan"), None, "first"])
 def test_a_label_that_is_none_is_refused(answer):
     mdp, _ = random_world(100)
