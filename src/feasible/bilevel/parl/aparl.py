@@ -24,8 +24,8 @@ import numpy as np
 from scipy.special import softmax
 
 from ...core.budget import spend
-from ...core.checks import floats, generator, whole
-from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ...core.checks import generator, whole
+from ...core.errors import ArgumentError, ArgumentTypeError
 from .feedback import (
     PreferenceFeedback,
     UtilityFeedback,
@@ -35,7 +35,7 @@ from .feedback import (
     steps_of,
 )
 from .hypergradient import design_gradient
-from .mdp import TabularSoftMDP, table
+from .mdp import TabularSoftMDP, parameters, table
 from .sampled import distribution_weights
 from .settings import APARLSettings
 
@@ -83,12 +83,7 @@ def begin(mdp: TabularSoftMDP, nu: Any, rng: np.random.Generator) -> APARLState:
         ShapeError: nu does not fit the reward.
         NotFinite: A NaN or an infinity.
     """
-    start = floats("nu", nu).copy()
-    if start.ndim != 1 or not len(start):
-        raise ShapeError(f"nu has shape {start.shape}: expected (k,), k >= 1")
-    if not np.isfinite(start).all():
-        raise NotFinite("nu has a NaN or an infinity: expected finite numbers")
-    mdp.reward(start)
+    start = parameters("nu", nu, mdp)
     logits = np.zeros((mdp.horizon, mdp.states, mdp.actions))
     pairs = np.zeros((0, 2, mdp.horizon, 2), dtype=np.int64)
     zero = np.zeros_like(start)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from ...core.checks import floats, fraction, real, whole
+from ...core.checks import floats, fraction, naming, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from . import compiled
 
@@ -312,3 +312,20 @@ def table(name: str, value: Any, mdp: TabularSoftMDP) -> Float[np.ndarray, "S A"
     if not np.isfinite(found).all():
         raise NotFinite(f"{name} has a NaN or an infinity: expected finite numbers")
     return found
+
+
+def parameters(name: str, value: Any, mdp: TabularSoftMDP) -> Float[np.ndarray, " k"]:
+    """Return a copy of nu where methods start.
+
+    Raises:
+        ShapeError: It does not fit the reward.
+        NotFinite: A NaN or an infinity.
+    """
+    nu = floats(name, value).copy()
+    if nu.ndim != 1 or not len(nu):
+        raise ShapeError(f"{name} has shape {nu.shape}: expected (k,), k >= 1")
+    if not np.isfinite(nu).all():
+        raise NotFinite(f"{name} has a NaN or an infinity: expected finite numbers")
+    with naming(name):
+        mdp.reward(nu)
+    return nu

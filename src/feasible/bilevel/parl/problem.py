@@ -14,12 +14,12 @@ from scipy.special import logsumexp, softmax
 from ...core.budget import spend
 from ...core.cached import Cached
 from ...core.checks import floats, naming, real
-from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from .comparing import PREFERRED, Comparisons
 from .feedback import PreferenceFeedback, UtilityFeedback, likelihood, likelihood_weights, steps_of
-from .mdp import TabularSoftMDP, table
+from .mdp import TabularSoftMDP, parameters, table
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -101,7 +101,7 @@ class RewardDesign(Cached, Problem):
         if not isinstance(self.lower, TabularSoftMDP):
             raise ArgumentTypeError(f"lower={self.lower!r:.60}: expected a TabularSoftMDP")
         self.utility = table("utility", self.utility, self.lower)
-        self.nu0 = start(self.lower, self.nu0)
+        self.nu0 = parameters("nu0", self.nu0, self.lower)
         self.feedback = UtilityFeedback(self.utility)
 
     def value(self, nu: Float[np.ndarray, " k"]) -> float:
@@ -194,7 +194,7 @@ class RewardFromPreferences(Cached, Problem):
     def __post_init__(self) -> None:
         if not isinstance(self.lower, TabularSoftMDP):
             raise ArgumentTypeError(f"lower={self.lower!r:.60}: expected a TabularSoftMDP")
-        self.nu0 = start(self.lower, self.nu0)
+        self.nu0 = parameters("nu0", self.nu0, self.lower)
         with naming("person"):
             self.feedback = None if self.person is None else PreferenceFeedback(self.person)
         if self.truth is not None:
@@ -363,23 +363,6 @@ def declared(data: Mapping[str, Any]) -> RewardFromPreferences:
         action_names=actions,
         name=data["name"],
     )
-
-
-def start(mdp: TabularSoftMDP, nu0: Any) -> Float[np.ndarray, " k"]:
-    """Return where methods start.
-
-    Raises:
-        ShapeError: It does not fit the reward.
-        NotFinite: A NaN or an infinity.
-    """
-    nu = floats("nu0", nu0).copy()
-    if nu.ndim != 1 or not len(nu):
-        raise ShapeError(f"nu0 has shape {nu.shape}: expected (k,), k >= 1")
-    if not np.isfinite(nu).all():
-        raise NotFinite("nu0 has a NaN or an infinity: expected finite numbers")
-    with naming("nu0"):
-        mdp.reward(nu)
-    return nu
 
 
 def described(nu: Any, verdict: Verdict) -> list[tuple[str, ...]]:
