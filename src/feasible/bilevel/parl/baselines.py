@@ -67,9 +67,15 @@ class Baseline(Method):
     def keep(self, problem: RewardDesign, state: SearchState, nu: np.ndarray) -> float:
         """Evaluate nu, charged, and keep it where it is the best."""
         value = problem.value(nu)
-        if value > state.value:
-            state.value, state.best = value, nu.copy()
+        self.note(state, nu, value)
         return value
+
+    def note(self, state: SearchState, nu: np.ndarray, value: float) -> bool:
+        """Keep nu where it is the best; return whether it is."""
+        better = value > state.value
+        if better:
+            state.value, state.best = value, np.array(nu)
+        return better
 
     def answer(self, problem: RewardDesign, state: SearchState) -> Float[np.ndarray, " k"]:
         """The best so far."""
@@ -141,8 +147,8 @@ class OccupancyFit(RewardFit):
         if sweep == 0:
             state.nu = least_squares(problem, np.ones(problem.utility.shape), self.name)
         nu = self.scale(scale) * state.nu
-        self.keep(problem, state, nu)
-        policy = lower.respond(lower.reward(nu)).policy
+        value, policy = problem.solved(nu)
+        self.note(state, nu, value)
         weights = (lower.visits(policy)[:, :, None] * policy).sum(axis=0)
         state.nu = least_squares(problem, weights + 1e-12, self.name)
         state.k += 1

@@ -8,9 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from ...core.checks import real
-from ...core.problem import Method, Problem
 from ...core.run import offer
-from .baselines import SearchState
+from .baselines import Baseline, SearchState
 from .problem import RewardDesign
 
 
@@ -28,14 +27,13 @@ class EvolutionState(SearchState):
 
 
 @dataclass(frozen=True)
-class RewardCMA(Method):
+class RewardCMA(Baseline):
     """CMA-ES: one step, which shows each better point.
 
     Attributes:
         sigma: First step size.
     """
 
-    solves: ClassVar[type[Problem]] = RewardDesign
     name: ClassVar[str] = "reward-cma"
     requires: ClassVar[tuple[str, ...]] = ("cma",)
 
@@ -60,16 +58,11 @@ class RewardCMA(Method):
             values = []
             for point in points:
                 values.append(problem.value(np.asarray(point)))
-                if values[-1] > state.value:
-                    state.value, state.best = values[-1], np.array(point)
+                if self.note(state, point, values[-1]):
                     offer(state.best.copy())
             es.tell(points, [-v for v in values])
         state.why = f"cma ended: {', '.join(map(str, es.stop()))}"
         return state
-
-    def answer(self, problem: RewardDesign, state: EvolutionState) -> np.ndarray:
-        """The best so far."""
-        return state.best.copy()
 
     def done(self, problem: RewardDesign, state: EvolutionState) -> str | None:
         """After its one step."""

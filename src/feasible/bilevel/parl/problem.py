@@ -106,9 +106,13 @@ class RewardDesign(Cached, Problem):
 
     def value(self, nu: Float[np.ndarray, " k"]) -> float:
         """Return the expected utility at nu, charging one evaluation."""
+        return self.solved(nu)[0]
+
+    def solved(self, nu: Float[np.ndarray, " k"]) -> tuple[float, Float[np.ndarray, "H S A"]]:
+        """Return the expected utility at nu and the agent's policy, charging one evaluation."""
         spend(evaluations=1)
-        lower = self.lower
-        return lower.expected(lower.respond(lower.reward(nu)).policy, self.utility)
+        policy = self.lower.respond(self.lower.reward(nu)).policy
+        return self.lower.expected(policy, self.utility), policy
 
     def judge(self, answer: Any) -> Verdict:
         """Solve the agent's problem and measure what it brings."""
