@@ -14,11 +14,12 @@ from .common import Figure, write
 
 SEEDS = int(os.environ.get("PARL_SEEDS", "3"))
 ITERATIONS = int(os.environ.get("PARL_ITERATIONS", "30"))
-KINDS: dict[str, dict[str, object]] = {
-    "true reward": {},
-    "comparisons, second term": {"distribution_term": False},
-    "comparisons, both terms": {"distribution_term": True},
+KINDS = {
+    "true reward": None,
+    "comparisons, second term": False,
+    "comparisons, both terms": True,
 }
+"""What the agent learns from -> whether the first term counts; None where nobody compares."""
 
 
 def gradients() -> list[Figure]:
@@ -34,7 +35,7 @@ def gradients() -> list[Figure]:
     return found
 
 
-def longer(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
+def steadier(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
     """Prefer the segment whose pole leans less."""
     return float(abs(a["observations"][:, 2]).sum() < abs(b["observations"][:, 2]).sum())
 
@@ -47,10 +48,10 @@ def cartpole() -> list[Figure]:
 
     reached: dict[str, list[float]] = {name: [] for name in KINDS}
     for seed in range(100, 100 + SEEDS):
-        for name, more in KINDS.items():
+        for name, first in KINDS.items():
             lower = GymLower(lambda: gymnasium.make("CartPole-v1"), seed=seed)
-            person = None if name == "true reward" else longer
-            parl = GymPARL(lower, person, ITERATIONS, seed=seed, **more)  # type: ignore[arg-type]
+            person = None if first is None else steadier
+            parl = GymPARL(lower, person, ITERATIONS, seed=seed, distribution_term=bool(first))
             reached[name].append(float(parl.run().returns[-ITERATIONS // 5 :].mean()))
     return [
         Figure(
