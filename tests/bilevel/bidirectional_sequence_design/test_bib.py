@@ -185,6 +185,11 @@ def test_the_forward_loss_on_letters_proposes_the_optimum_of_an_additive_score()
     assert found.predicted[0] == pytest.approx(values.max(), rel=1e-3)
 
 
+def test_settings_and_single_fields_of_them_go_together():
+    designer = BIBDesigner(settings=BIBSettings(steps=7), mode="bdi")
+    assert designer.settings == BIBSettings(steps=7, mode="bdi")
+
+
 def test_designs_are_new_distinct_ranked_and_the_same_each_time():
     codes, values, rows = additive()
     known = decode(codes[rows], "ACGT")

@@ -9,7 +9,13 @@ import pytest
 import torch
 from scipy import sparse
 
-from feasible.bilevel.parl import APARL, TabularSoftMDP, UtilityFeedback, design_gradient
+from feasible.bilevel.parl import (
+    APARL,
+    APARLSettings,
+    TabularSoftMDP,
+    UtilityFeedback,
+    design_gradient,
+)
 from feasible.bilevel.parl.aparl import policy_gradient
 from feasible.bilevel.parl.instances import grid_world, random_world
 from feasible.bilevel.parl.sampled import distribution_weights
@@ -279,6 +285,12 @@ def test_it_ascends_to_what_the_agent_can_bring_and_the_same_each_time():
     one, other = (APARL(mdp, UtilityFeedback(u)).run(np.zeros(4)) for _ in range(2))
     assert one.true_return > 0.98 * mdp.greedy(u).value
     np.testing.assert_array_equal(one.nu, other.nu)
+
+
+def test_settings_and_single_fields_of_them_go_together():
+    mdp, u = world()
+    design = APARL(mdp, UtilityFeedback(u), settings=APARLSettings(lr=0.7), penalty=0.1)
+    assert design.settings == APARLSettings(lr=0.7, penalty=0.1)
 
 
 def test_labels_end_it_with_what_it_has():

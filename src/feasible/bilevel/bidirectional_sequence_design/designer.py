@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +113,7 @@ class BIBDesigner:
             raise ArgumentTypeError(f"features={features!r:.60}: expected a torch module, or None")
         if rules is not None and not isinstance(rules, SequenceRules):
             raise ArgumentTypeError(f"rules={rules!r:.60}: expected SequenceRules, or None")
-        self.settings = settings or BIBSettings(**given)
+        self.settings = replace(settings or BIBSettings(), **given)
         self.alphabet = alphabet_of(alphabet)
         self.n_designs = whole("n_designs", n_designs, least=1)
         self.features, self.rules = features, rules or SequenceRules()

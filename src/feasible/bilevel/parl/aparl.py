@@ -17,7 +17,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -286,7 +286,7 @@ class APARL:
     ):
         if not isinstance(lower, TabularSoftMDP):
             raise ArgumentTypeError(f"lower={lower!r:.60}: expected a TabularSoftMDP")
-        self.settings = settings or chosen(upper, given)
+        self.settings = replace(settings, **given) if settings else chosen(upper, given)
         check_feedback(lower, upper, self.settings)
         self.lower, self.upper = lower, upper
         self.iters = whole("iters", iters, least=0, most=10**9)
