@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import lzma
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,6 +64,12 @@ def binding() -> Float[np.ndarray, " 65536"]:
     return found
 
 
+def bound() -> Int[np.ndarray, "n 8"]:
+    """Return the 8-mers that other transcription factors bind most."""
+    raw = np.frombuffer(lzma.decompress((DATA / "top_8mers.xz").read_bytes()), dtype="<u2")
+    return every(8, 4)[raw.astype(np.int64)]
+
+
 def corpus(count: int = 20_000, length: int = 32, seed: int = 0) -> list[str]:
     """Return random DNA with two 8-mers planted that other transcription factors bind.
 
@@ -73,9 +78,7 @@ def corpus(count: int = 20_000, length: int = 32, seed: int = 0) -> list[str]:
         length: Of each, >= 16; a planted 8-mer stands anywhere in its half.
         seed: Of the draws.
     """
-    half = whole("length", length, least=16) // 2
-    raw = np.frombuffer(lzma.decompress((DATA / "top_8mers.xz").read_bytes()), dtype="<u2")
-    known = every(8, 4)[raw.astype(np.int64)]
+    half, known = whole("length", length, least=16) // 2, bound()
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 4, (count, length))
     for begin in (0, half):
@@ -347,13 +350,3 @@ def ehrlich_32() -> SequenceDesign:
 def ehrlich_dna() -> SequenceDesign:
     """An Ehrlich function of 16 letters of DNA: two motifs of four."""
     return ehrlich(4, 16, 2, 4)
-
-
-PROBLEMS: dict[str, Callable[[], SequenceDesign]] = {
-    "tfbind8": tfbind8,
-    "generated-10mers": generated,
-    "generated-8mers": small_landscape,
-    "ehrlich-32": ehrlich_32,
-    "ehrlich-16": ehrlich_dna,
-}
-"""Ready-made problems: name -> factory."""
