@@ -115,7 +115,7 @@ CALLS: Calls = {
             "truth": len,
             "scale": (0.0, 3.0),
             "features": None,
-            "rules": None,
+            "rules": bilevel.SequenceRules(),
             "n_designs": 2,
             "name": "n",
         },

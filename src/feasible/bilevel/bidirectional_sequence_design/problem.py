@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ from ...core.problem import Problem
 from ...core.verdict import Verdict
 from .designer import checked_data
 from .features import KmerFeatures
-from .letters import DNA, SequenceRules, alphabet_of, decode, encode, keys
+from .letters import DNA, SequenceRules, alphabet_of, decode, encode, keys, one_hot
 from .models import Auxiliary, Offline
 from .settings import BIBSettings
 
@@ -76,7 +76,7 @@ class SequenceDesign(Cached, Problem):
     truth: Callable[[list[str]], Any] | None = None
     scale: tuple[float, float] | None = None
     features: nn.Module | None = None
-    rules: SequenceRules | None = None
+    rules: SequenceRules = field(default_factory=SequenceRules)
     n_designs: int = 128
     name: str = "sequence-design"
 
@@ -97,9 +97,8 @@ class SequenceDesign(Cached, Problem):
             raise ArgumentTypeError(f"truth={self.truth!r:.60}: expected a function, or None")
         if self.features is not None and not isinstance(self.features, nn.Module):
             raise ArgumentTypeError(f"features={self.features!r:.60}: expected a torch module")
-        if self.rules is not None and not isinstance(self.rules, SequenceRules):
-            raise ArgumentTypeError(f"rules={self.rules!r:.60}: expected SequenceRules, or None")
-        self.rules = self.rules or SequenceRules()
+        if not isinstance(self.rules, SequenceRules):
+            raise ArgumentTypeError(f"rules={self.rules!r:.60}: expected SequenceRules")
         self.rules.fit(self.codes.shape[1], self.alphabet)
         if self.scale is None:
             self.scale = float(self.scores.min()), float(self.scores.max())
@@ -201,7 +200,6 @@ class SequenceDesign(Cached, Problem):
 
     def judged(self, sequences: list[str]) -> tuple[Int[np.ndarray, "k L"], dict[str, int]]:
         """Return what counts of an answer, and how many of it break each rule."""
-        assert self.rules is not None
         if not sequences:
             return self.codes[:0], {}
         codes = encode(sequences, self.alphabet)
@@ -250,8 +248,8 @@ class SequenceDesign(Cached, Problem):
             error = float(((guess - y) ** 2).mean())
             if error < best:
                 spread = guess.std() * y.std()
-                correlation = float(((guess - guess.mean()) * (y - y.mean())).mean() / spread)
-                best, chosen, right = error, ridge, correlation if spread > 0 else 0.0
+                shared = ((guess - guess.mean()) * (y - y.mean())).mean()
+                best, chosen, right = error, ridge, float(shared / spread) if spread > 0 else 0.0
         dual = np.linalg.solve(kernel + chosen * np.eye(len(y)), y - y.mean())
         return codes, y, dual, right
 
@@ -282,5 +280,5 @@ class SequenceDesign(Cached, Problem):
 def similarity(a: Int[np.ndarray, "n L"], b: Int[np.ndarray, "m L"]) -> Float[np.ndarray, "n m"]:
     """Return exp(-2 share of different letters)."""
     letters = int(max(a.max(initial=0), b.max(initial=0))) + 1
-    flat_a, flat_b = (np.eye(letters)[c].reshape(len(c), letters * c.shape[1]) for c in (a, b))
+    flat_a, flat_b = (one_hot(c, letters).reshape(len(c), letters * c.shape[1]) for c in (a, b))
     return np.exp(-2 * (1 - flat_a @ flat_b.T / a.shape[1]))

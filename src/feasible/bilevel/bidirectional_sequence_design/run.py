@@ -60,7 +60,6 @@ class BIB(BIBSettings, Method):
         offline = problem.offline(self)
         if self.needs_aux:
             problem.auxiliary(self)
-        assert problem.rules is not None
         n, rules = problem.n_designs, problem.rules
         return BIBState(begin(offline, problem.alphabet, n, self, rng, rules))
 
@@ -68,7 +67,6 @@ class BIB(BIBSettings, Method):
         """Move all designs; at the end of a round take them."""
         offline = problem.offline(self)
         aux = problem.auxiliary(self) if self.needs_aux else None
-        assert problem.rules is not None
         n, rules = problem.n_designs, problem.rules
         advance(offline, aux, self, state.designs, rules)
         if state.designs.t >= self.steps:
@@ -78,7 +76,6 @@ class BIB(BIBSettings, Method):
 
     def answer(self, problem: SequenceDesign, state: BIBState) -> Designs:
         """What is new so far, ranked by the forward head."""
-        assert problem.rules is not None
         codes, n = state.designs.found, problem.n_designs
         if not state.why:
             offline, rules = problem.offline(self), problem.rules
