@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
 from ...core.budget import Resource, spend
 from ...core.checks import flag, one_of, real, whole
 from ...core.problem import Method, Problem
 from .adaptive import BASE, AdaptiveEta
-from .bib import BETA1, BETA2, corrected, first_logits, letters_of
+from .bib import adam, first_logits, letters_of
 from .features import straight_through
 from .letters import decode, every, keys, new_designs, one_hot
-from .models import CNN_BATCH, CNN_LR, Convolutions, Offline
+from .models import Convolutions, Offline
 from .problem import Designs, SequenceDesign
 from .ridge import head
 from .settings import BIBSettings
@@ -38,6 +37,11 @@ EVERY = 100_000
 def fitted(problem: SequenceDesign) -> Offline:
     """Return the features and the forward head, at the usual settings."""
     return problem.offline(BIBSettings())
+
+
+def starts(problem: SequenceDesign) -> Int[np.ndarray, "n L"]:
+    """Return the best known sequences, as many as designs are asked for."""
+    return problem.codes[np.argsort(-problem.scores, kind="stable")[: problem.n_designs]]
 
 
 def one_hot_head(problem: SequenceDesign, beta: float) -> Float[np.ndarray, "L A"]:
@@ -68,7 +72,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Search(Method):
-    """What proposes candidates and keeps the best predicted; a step is a batch of them."""
+    """What tries candidates and keeps the best predicted; a step is a batch of them."""
 
     solves: ClassVar[type[Problem]] = SequenceDesign
 
@@ -76,21 +80,20 @@ class Search(Method):
         """Have nothing yet."""
         return Candidates(rng, problem.codes[:0], np.zeros(0))
 
-    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
-        """Return candidates of this step; set why where they are the last."""
-        raise TypeError(f"{type(self).__name__} does not define propose(problem, state)")
-
     def predict(
         self, problem: SequenceDesign, codes: Int[np.ndarray, "m L"]
     ) -> Float[np.ndarray, " m"]:
         """Return a predicted score of each."""
         return np.zeros(len(codes))
 
-    def step(self, problem: SequenceDesign, state: Candidates) -> Candidates:
-        """Propose, predict, and keep the best that are new."""
-        assert problem.rules is not None
-        codes = self.propose(problem, state)
-        predicted = self.predict(problem, codes)
+    def take(
+        self,
+        problem: SequenceDesign,
+        state: Candidates,
+        codes: Int[np.ndarray, "m L"],
+        predicted: Float[np.ndarray, " m"],
+    ) -> None:
+        """Keep the best that are new, of these and those so far, at the end of a step."""
         codes = np.concatenate([state.codes, codes])
         predicted = np.concatenate([state.predicted, predicted])
         order = np.argsort(-predicted, kind="stable")
@@ -100,13 +103,12 @@ class Search(Method):
         for begin in range(0, len(order), some):
             rows = codes[order[begin : begin + some]]
             fresh = new_designs(rows, taken, problem.rules, problem.codes, problem.alphabet)
-            kept = np.concatenate([kept, fresh])
+            kept = np.concatenate([kept, rows[fresh]])
             if len(kept) >= n:
                 break
         state.codes = kept[:n]
         state.predicted = self.predict(problem, state.codes)
         state.k += 1
-        return state
 
     def answer(self, problem: SequenceDesign, state: Candidates) -> Designs:
         """The best predicted so far."""
@@ -123,14 +125,11 @@ class RandomSequences(Search):
 
     name: ClassVar[str] = "random-sequences"
 
-    def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
-        """As many as are asked for."""
-        shape = problem.n_designs, problem.codes.shape[1]
-        return state.rng.integers(0, problem.letters, shape)
-
     def step(self, problem: SequenceDesign, state: Candidates) -> Candidates:
-        """Draw once more."""
-        Search.step(self, problem, state)
+        """Draw as many as are asked for."""
+        shape = problem.n_designs, problem.codes.shape[1]
+        codes = state.rng.integers(0, problem.letters, shape)
+        self.take(problem, state, codes, self.predict(problem, codes))
         if len(state.codes) == problem.n_designs:
             state.why = f"{problem.n_designs} random sequences"
         return state
@@ -162,14 +161,19 @@ class Ranking(Search):
         whole("batch", self.batch, least=1, most=10**7)
         whole("mutations", self.mutations, least=1, most=10**4)
 
+    def step(self, problem: SequenceDesign, state: Candidates) -> Candidates:
+        """Propose, predict, and keep the best that are new."""
+        codes = self.propose(problem, state)
+        self.take(problem, state, codes, self.predict(problem, codes))
+        return state
+
     def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
-        """All sequences at once, or mutants."""
+        """Return all sequences at once, which are the last, or mutants."""
         length = problem.codes.shape[1]
         if problem.letters**length <= EVERY:
             state.why = f"all {problem.letters**length} sequences are ranked"
             return every(length, problem.letters)
-        top = np.argsort(-problem.scores, kind="stable")[: problem.n_designs]
-        parents = np.concatenate([state.codes, problem.codes[top]])
+        parents = np.concatenate([state.codes, starts(problem)])
         return mutants(parents, problem.letters, self.batch, self.mutations, state.rng)
 
     def predict(
@@ -194,9 +198,7 @@ class Mutants(Ranking):
 
     def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
         """Mutants of the starts."""
-        top = np.argsort(-problem.scores, kind="stable")[: problem.n_designs]
-        parents = problem.codes[top]
-        return mutants(parents, problem.letters, self.batch, self.mutations, state.rng)
+        return mutants(starts(problem), problem.letters, self.batch, self.mutations, state.rng)
 
 
 @dataclass(frozen=True)
@@ -210,8 +212,7 @@ class Genetic(Ranking):
 
     def propose(self, problem: SequenceDesign, state: Candidates) -> Int[np.ndarray, "m L"]:
         """Children of two parents, mutated."""
-        top = np.argsort(-problem.scores, kind="stable")[: problem.n_designs]
-        parents = state.codes if len(state.codes) else problem.codes[top]
+        parents = state.codes if len(state.codes) else starts(problem)
         pair = parents[state.rng.integers(0, len(parents), (2, self.batch))]
         side = state.rng.random(pair.shape[1:]) < 0.5
         children = np.where(side, pair[0], pair[1])
@@ -300,32 +301,25 @@ class ProxyAscent(Method):
         x = torch.as_tensor(one_hot(offline.codes, problem.letters)).float()
         y = offline.y.float()
         net = Convolutions(problem.letters, x.shape[1], self.seed)
-        if not self.conservative:
-            return net.fit(x, y, self.seed, self.train_steps)
-        optimizer = torch.optim.Adam(net.parameters(), lr=CNN_LR, weight_decay=1e-4)
-        rng = np.random.default_rng(self.seed)
-        for _ in range(self.train_steps):
-            rows = torch.as_tensor(rng.integers(0, len(x), min(CNN_BATCH, len(x))))
-            found = x[rows]
+
+        def gap(batch: Tensor) -> Tensor:
+            found = batch
             for _ in range(3):
                 leaf = found.detach().requires_grad_()
                 (slope,) = torch.autograd.grad(net(leaf).sum(), leaf)
                 found = leaf.detach() + slope / (slope.flatten(1).norm(dim=1) + 1e-8)[:, None, None]
-            gap = net(found).mean() - net(x[rows]).mean()
-            loss = mse_loss(net(x[rows]), y[rows]) + self.conservative * gap
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        return net.requires_grad_(False)
+            return self.conservative * (net(found).mean() - net(batch).mean())
+
+        return net.fit(x, y, self.seed, self.train_steps, gap if self.conservative else None)
 
     def init(self, problem: SequenceDesign, rng: np.random.Generator) -> AscentState:
         """Train the network, and stand at the best sequences."""
         self.proxy(problem)
         if self.adaptive_lr:
             problem.auxiliary(BIBSettings(aux="cnn"))
-        starts = fitted(problem).codes[: problem.n_designs]
-        X = first_logits(starts, problem.letters, 0.01, rng)
-        path = np.zeros((0, *starts.shape), dtype=np.int16)
+        first = starts(problem)
+        X = first_logits(first, problem.letters, 0.01, rng)
+        path = np.zeros((0, *first.shape), dtype=np.int16)
         return AscentState(X, torch.zeros_like(X), torch.zeros_like(X), path)
 
     def step(self, problem: SequenceDesign, state: AscentState) -> AscentState:
@@ -336,9 +330,7 @@ class ProxyAscent(Method):
         value = self.proxy(problem)(straight_through(torch.softmax(leaf, dim=2)))
         (slope,) = torch.autograd.grad(value.sum(), leaf)
         state.t += 1
-        state.mean = BETA1 * state.mean + (1 - BETA1) * slope
-        state.square = BETA2 * state.square + (1 - BETA2) * slope**2
-        direction = corrected(state.mean, state.square, state.t)
+        state.mean, state.square, direction = adam(state.mean, state.square, slope, state.t)
         eta = torch.full((len(leaf),), self.lr)
         if self.adaptive_lr:
             aux, std = problem.auxiliary(BIBSettings(aux="cnn")), fitted(problem).std
@@ -353,13 +345,12 @@ class ProxyAscent(Method):
 
     def answer(self, problem: SequenceDesign, state: AscentState) -> Designs:
         """What is new, latest first of each design, ranked by the network."""
-        assert problem.rules is not None
         taken, n = set(keys(problem.codes)), problem.n_designs
         kept = problem.codes[:0]
         for codes in [letters_of(state.X), *state.path[::-1]]:
             rows = codes.astype(np.int64)
             fresh = new_designs(rows, taken, problem.rules, problem.codes, problem.alphabet)
-            kept = np.concatenate([kept, fresh])
+            kept = np.concatenate([kept, rows[fresh]])
             if len(kept) >= n:
                 break
         offline, net = fitted(problem), self.proxy(problem)

@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,10 @@ class DesignState:
 
     Attributes:
         rng: Where noise is drawn from.
+        found: (k, L) designs of earlier rounds.
+        used: Starts that were used so far.
+        round: Number of the round, from 1.
+        gammas: (steps,) mean of gamma at each step.
         X: (n, L, A) logits of the designs of this round.
         mean: (n, L, A) Adam's mean of gradients.
         square: (n, L, A) Adam's mean of their squares.
@@ -44,29 +48,25 @@ class DesignState:
         gamma_square: (n,) Adam's mean of its square.
         eta: (n,) step size of the last step.
         t: Steps of this round.
-        used: Starts that were used so far.
-        round: Number of the round, from 1.
-        found: (k, L) designs of earlier rounds.
-        gammas: (steps,) mean of gamma at each step.
         path: (t, n, L) what each design read before each step of this round.
         starts: (n, L) where the designs of this round began.
     """
 
     rng: np.random.Generator
-    X: Tensor
-    mean: Tensor
-    square: Tensor
-    gamma: Tensor
-    gamma_mean: Tensor
-    gamma_square: Tensor
-    eta: Tensor
-    t: int
-    used: int
-    round: int
     found: Int[np.ndarray, "k L"]
-    gammas: Float[np.ndarray, " steps"]
-    path: Int[np.ndarray, "t n L"]
-    starts: Int[np.ndarray, "n L"]
+    used: int = 0
+    round: int = 0
+    gammas: Float[np.ndarray, " steps"] = field(default_factory=lambda: np.zeros(0))
+    X: Tensor = field(init=False)
+    mean: Tensor = field(init=False)
+    square: Tensor = field(init=False)
+    gamma: Tensor = field(init=False)
+    gamma_mean: Tensor = field(init=False)
+    gamma_square: Tensor = field(init=False)
+    eta: Tensor = field(init=False)
+    t: int = field(init=False)
+    path: Int[np.ndarray, "t n L"] = field(init=False)
+    starts: Int[np.ndarray, "n L"] = field(init=False)
 
 
 def first_logits(
@@ -98,12 +98,7 @@ def begin(
     rules: SequenceRules,
 ) -> DesignState:
     """Stand at the n best sequences."""
-    empty = torch.zeros(0)
-    none = offline.codes[:0]
-    state = DesignState(
-        rng, empty, empty, empty, empty, empty, empty, empty, 0, 0, 0,
-        none, np.zeros(0), none[None], none,
-    )  # fmt: skip
+    state = DesignState(rng, offline.codes[:0])
     open_round(offline, alphabet, n, settings, state, rules)
     return state
 
@@ -149,9 +144,7 @@ def advance(
     weight = state.gamma.float()[:, None, None]
     slope = weight * forward + (1 - weight) * backward
     slope[:, list(rules.fixed)] = 0.0
-    state.mean = BETA1 * state.mean + (1 - BETA1) * slope
-    state.square = BETA2 * state.square + (1 - BETA2) * slope**2
-    direction = corrected(state.mean, state.square, state.t)
+    state.mean, state.square, direction = adam(state.mean, state.square, slope, state.t)
     if settings.adaptive_lr and state.t > 1:
         assert helped is not None
         # the step is X - eta direction
@@ -189,15 +182,17 @@ def move_gamma(settings: BIBSettings, state: DesignState, along: Float[Tensor, "
         along: (n,) <g_a, g_f - g_b>.
     """
     q = state.eta * along
-    state.gamma_mean = BETA1 * state.gamma_mean + (1 - BETA1) * q
-    state.gamma_square = BETA2 * state.gamma_square + (1 - BETA2) * q**2
-    step = corrected(state.gamma_mean, state.gamma_square, state.t)
+    state.gamma_mean, state.gamma_square, step = adam(
+        state.gamma_mean, state.gamma_square, q, state.t
+    )
     state.gamma = (state.gamma - settings.gamma_lr * step).clamp(0.0, 1.0)
 
 
-def corrected(mean: Tensor, square: Tensor, t: int) -> Tensor:
-    """Return Adam's direction after t steps."""
-    return mean / (1 - BETA1**t) / ((square / (1 - BETA2**t)).sqrt() + TINY)
+def adam(mean: Tensor, square: Tensor, slope: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return Adam's means after step t, from 1 on, and its direction."""
+    mean = BETA1 * mean + (1 - BETA1) * slope
+    square = BETA2 * square + (1 - BETA2) * slope**2
+    return mean, square, mean / (1 - BETA1**t) / ((square / (1 - BETA2**t)).sqrt() + TINY)
 
 
 def inner(a: Float[Tensor, "n L A"], b: Float[Tensor, "n L A"]) -> Float[Tensor, " n"]:
@@ -245,17 +240,16 @@ def harvest(
     way = [reading(state, rules), *state.path[::-1]]
     for codes in way:
         rows = codes[waiting].astype(np.int64)
-        before = set(taken)
         fresh = new_designs(rows, taken, rules, offline.codes, alphabet)
-        used = {key: i for i, key in reversed(list(enumerate(keys(rows)))) if key not in before}
-        waiting = np.delete(waiting, [used[key] for key in keys(fresh)])
-        kept.append(fresh)
+        waiting = np.delete(waiting, fresh)
+        kept.append(rows[fresh])
         count += len(fresh)
         if count >= n or not len(waiting):
             break
     for codes in way if count < n else ():
-        fresh = new_designs(codes.astype(np.int64), taken, rules, offline.codes, alphabet)
-        kept.append(fresh)
+        rows = codes.astype(np.int64)
+        fresh = new_designs(rows, taken, rules, offline.codes, alphabet)
+        kept.append(rows[fresh])
         count += len(fresh)
         if count >= n:
             break

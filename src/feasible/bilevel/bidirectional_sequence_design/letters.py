@@ -191,8 +191,9 @@ def new_designs(
     rules: SequenceRules,
     starts: Int[np.ndarray, "m L"],
     alphabet: str,
-) -> Int[np.ndarray, "k L"]:
-    """Return what is neither known nor there twice and keeps the rules, in order; note it as taken.
+) -> list[int]:
+    """Return the rows of what is neither known nor there twice and keeps the rules; note it as
+    taken.
 
     Args:
         codes: Candidates, best first.
@@ -202,8 +203,9 @@ def new_designs(
         alphabet: Its letters.
     """
     kept = []
-    for row, key, fine in zip(codes, keys(codes), rules.kept(codes, starts, alphabet), strict=True):
-        if fine and key not in taken:
+    fine = rules.kept(codes, starts, alphabet)
+    for i, key in enumerate(keys(codes)):
+        if fine[i] and key not in taken:
             taken.add(key)
-            kept.append(row)
-    return np.array(kept, dtype=np.int64).reshape(-1, codes.shape[1])
+            kept.append(i)
+    return kept

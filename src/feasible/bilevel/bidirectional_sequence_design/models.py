@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,14 +52,28 @@ class Convolutions(nn.Module):
         return self.out(h.flatten(1))[:, 0]
 
     def fit(
-        self, x: Float[Tensor, "N L A"], y: Float[Tensor, " N"], seed: int, steps: int = CNN_STEPS
+        self,
+        x: Float[Tensor, "N L A"],
+        y: Float[Tensor, " N"],
+        seed: int,
+        steps: int = CNN_STEPS,
+        cost: Callable[[Float[Tensor, "n L A"]], Tensor] | None = None,
     ) -> Convolutions:
-        """Train it by Adam, and return it."""
+        """Train it by Adam, and return it.
+
+        Args:
+            x: (N, L, A) letters.
+            y: (N,) standardised scores.
+            seed: Of the batches.
+            steps: Of Adam.
+            cost: Of a batch of letters, added to the mean squared error.
+        """
         optimizer = torch.optim.Adam(self.parameters(), lr=CNN_LR, weight_decay=1e-4)
         rng = np.random.default_rng(seed)
         for _ in range(steps):
             rows = torch.as_tensor(rng.integers(0, len(x), min(CNN_BATCH, len(x))))
-            loss = mse_loss(self(x[rows]), y[rows])
+            more = 0.0 if cost is None else cost(x[rows])
+            loss = mse_loss(self(x[rows]), y[rows]) + more
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -123,11 +137,6 @@ class Offline:
         both = Directions.of(phi, y, beta, target)
         mean, std = float(ranked.mean()), float(torch.std(ranked))
         return cls(features, codes, y, mean, std, centre, scale, phi, both)
-
-    @property
-    def letters(self) -> int:
-        """Return how many letters the alphabet has, as far as the data show."""
-        return int(self.codes.max()) + 1
 
     def normalised(self, raw: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Return features as both losses take them."""
