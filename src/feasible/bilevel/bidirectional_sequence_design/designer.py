@@ -17,8 +17,8 @@ from ...core.checks import floats, generator, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from .bib import advance, begin, close_round
 from .features import KmerFeatures
-from .letters import DNA, SequenceRules, alphabet_of, decode, encode
-from .models import Auxiliary, Offline, looked_at
+from .letters import DNA, SequenceRules, alphabet_of, decode, encode, one_hot
+from .models import Auxiliary, Offline, embedded
 from .settings import BIBSettings
 
 if TYPE_CHECKING:
@@ -154,18 +154,17 @@ class BIBDesigner:
         letters, settings = len(self.alphabet), self.settings
         rng = generator("seed", self.seed)
         state = begin(offline, self.alphabet, count, settings, rng, self.rules)
-        status = None
+        status, asked = None, aux if settings.needs_aux else None
         while status is None:
             for _ in range(settings.steps):
-                asked = aux if settings.needs_aux else None
                 advance(offline, asked, settings, state, self.rules)
             status = close_round(offline, count, settings, state, self.rules, self.alphabet)
-        codes = state.found
-        predicted = offline.predict(codes, letters)
+        predicted = offline.predict(state.found, letters)
         order = np.argsort(-predicted, kind="stable")
+        codes = state.found[order]
         with torch.no_grad():
-            logits = torch.nn.functional.one_hot(torch.as_tensor(codes[order]), letters) * 1e3
-            each = aux.each(*looked_at(offline, logits.float())) * offline.std
-        spread = each.std(dim=1).numpy() if len(codes) else np.zeros(0)
-        texts = decode(codes[order], self.alphabet) if len(codes) else []
+            phi = offline.normalised(embedded(offline.features, codes, letters))
+            each = aux.each(torch.as_tensor(one_hot(codes, letters)).float(), phi)
+        spread = each.std(dim=1).numpy() * offline.std
+        texts = decode(codes, self.alphabet)
         return Proposed(texts, predicted[order], spread, len(texts), state.gammas, state.X, status)

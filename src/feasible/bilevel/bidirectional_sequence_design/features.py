@@ -76,9 +76,7 @@ class SequenceLM(nn.Module):
 
     def hidden(self, x: Float[Tensor, "n L A"]) -> Float[Tensor, "n L d"]:
         """Return the last layer at each place; x may have a last channel for the mask."""
-        letters = len(self.alphabet)
-        h = x @ self.embedding.weight.T[: x.shape[-1]] if x.shape[-1] == letters else None
-        h = (self.embedding(x) if h is None else h).transpose(1, 2)
+        h = (x @ self.embedding.weight.T[: x.shape[-1]]).transpose(1, 2)
         for layer in self.layers:
             h = h + nn.functional.gelu(layer(h))
         return h.transpose(1, 2)
