@@ -61,6 +61,16 @@ def test_every_name_proposes_new_sequences(name, problem):
     assert found.spent["steps"] <= 12
 
 
+def test_what_letters_predict_of_an_additive_score_is_the_score():
+    codes = every(5, 4)
+    values = 7 + np.random.default_rng(0).standard_normal((5, 4))[np.arange(5), codes].sum(axis=1)
+    rows = np.argsort(values)[:400]
+    problem = SequenceDesign(decode(codes[rows], "ACGT"), values[rows], n_designs=8)
+    found = feasible.solve(problem, "one-hot-ranking", {"steps": 1}, seed=0).answer
+    best = np.sort(values)[::-1][:8]
+    np.testing.assert_allclose(found.predicted, best, rtol=0.01)
+
+
 def test_a_run_finds_what_the_designer_finds(problem):
     from feasible.bilevel.bidirectional_sequence_design import BIBDesigner
 

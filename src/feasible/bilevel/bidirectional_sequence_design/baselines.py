@@ -44,11 +44,12 @@ def starts(problem: SequenceDesign) -> Int[np.ndarray, "n L"]:
     return problem.codes[np.argsort(-problem.scores, kind="stable")[: problem.n_designs]]
 
 
-def one_hot_head(problem: SequenceDesign, beta: float) -> Float[np.ndarray, "L A"]:
-    """Return the weight of each letter at each place, by ridge regression."""
+def one_hot_head(problem: SequenceDesign, beta: float) -> tuple[Float[np.ndarray, "L A"], float]:
+    """Return what each letter adds to a score at each place, and the rest, by ridge regression."""
     x = torch.as_tensor(one_hot(problem.codes, problem.letters)).flatten(1)
-    y = torch.as_tensor((problem.scores - problem.scores.mean()) / problem.scores.std())
-    return head(x - x.mean(dim=0), y, beta).numpy().reshape(-1, problem.letters)
+    mean, std = problem.scores.mean(), problem.scores.std()
+    W = head(x - x.mean(dim=0), torch.as_tensor((problem.scores - mean) / std), beta) * std
+    return W.numpy().reshape(-1, problem.letters), float(mean - x.mean(dim=0) @ W)
 
 
 @dataclass(slots=True)
@@ -184,8 +185,8 @@ class Ranking(Search):
         if self.model == "head":
             return fitted(problem).predict(codes, problem.letters)
         key = ("one-hot", self.beta)
-        weights = problem.cached(key, lambda: one_hot_head(problem, self.beta))
-        return weights[np.arange(codes.shape[1]), codes].sum(axis=1)
+        weights, rest = problem.cached(key, lambda: one_hot_head(problem, self.beta))
+        return weights[np.arange(codes.shape[1]), codes].sum(axis=1) + rest
 
 
 @dataclass(frozen=True)
