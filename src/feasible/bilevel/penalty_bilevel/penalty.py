@@ -318,8 +318,9 @@ def one_loop(levels: Levels, settings: PenaltySettings, state: PenaltyState, bat
 
     found = _slopes(levels, x, w_y, w_z, batch, "y")
     if eta < 1.0:
-        then = torch.split(state.before, [n, m, m])
-        found = found + (1 - eta) * (state.inner - _slopes(levels, *then, batch, "y"))
+        x_then, y_then, z_then = torch.split(state.before, [n, m, m])
+        before = _slopes(levels, x_then, y_then, z_then, batch, "y")
+        found = found + (1 - eta) * (state.inner - before)
     state.inner = found
     f_y, g_y, g_z = torch.split(found, m)
     project = levels.lower_set.project
