@@ -14,7 +14,7 @@ import numpy as np
 from ...core.compiled import compiled
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
     Flat = Float[np.ndarray, " n"]
 
@@ -192,7 +192,7 @@ def _tour(
     stack: Int[np.ndarray, " n"],
     place: Int[np.ndarray, " 2"],
     out: Int[np.ndarray, " steps"],
-    fresh: Float[np.ndarray, " steps"],
+    fresh: Bool[np.ndarray, " steps"],
 ) -> None:
     """Tour the graph depth first, over and over.
 
@@ -202,18 +202,12 @@ def _tour(
         stack: (n,) the way back; changed.
         place: The node, and the length of the way back; changed. A length of -1 begins a tour.
         out: The nodes visited, written.
-        fresh: 1 for a first visit within its tour, else 0, written.
+        fresh: Whether it is the first visit within its tour, written.
     """
     node, depth = place[0], place[1]
     for t in range(len(out)):
-        if depth < 0:  # a tour begins where the last one ended: at its root
-            at[:] = -1
-            at[node] = indptr[node]
-            depth = 0
-            out[t], fresh[t] = node, 1.0
-            continue
-        following = -1
-        while at[node] < indptr[node + 1]:
+        following, fresh[t] = -1, True
+        while depth >= 0 and at[node] < indptr[node + 1]:
             j = indices[at[node]]
             at[node] += 1
             if at[j] < 0:
@@ -224,15 +218,15 @@ def _tour(
             depth += 1
             node = following
             at[node] = indptr[node]
-            out[t], fresh[t] = node, 1.0
         elif depth > 0:
             depth -= 1
             node = stack[depth]
-            out[t], fresh[t] = node, 0.0
-        else:
+            fresh[t] = False
+        else:  # a tour begins where the last one ended: at its root
             at[:] = -1
             at[node] = indptr[node]
-            out[t], fresh[t] = node, 1.0
+            depth = 0
+        out[t] = node
     place[0], place[1] = node, depth
 
 

@@ -12,6 +12,7 @@ neighbours and no more.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from .settings import WalkSettings
 if TYPE_CHECKING:
     from typing import Self
 
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 _D = WalkSettings()
 MOST_HOPS = 1_000_000
@@ -62,7 +63,7 @@ class Trajectory:
     stack: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
-class Walk:
+class Walk(ABC):
     """A token on a graph. Base of the walks; each says how it goes on.
 
     Iterating gives labels without end; `sample(n)` gives the next n.
@@ -109,6 +110,7 @@ class Walk:
         """Take a chain, and weigh visits by the target over its law."""
         self.chain, self.weights = chain, mu / chain.mu
 
+    @abstractmethod
     def changed(self) -> None:
         """Take note that the graph is another one than before, with the same nodes."""
 
@@ -168,9 +170,9 @@ class Walk:
         rows = self.rows(n)
         return rows, rows
 
+    @abstractmethod
     def _go(self, out: Int[np.ndarray, " n"]) -> None:
         """Hop once for each entry of `out`, and write where to."""
-        raise NotImplementedError
 
 
 class SelfRepellentWalk(Walk):
@@ -329,6 +331,9 @@ class NonBacktrackingWalk(Walk):
     def __init__(self, graph: Any, target: Any = "uniform", seed: Any = 0, start: Any = None):
         self._begin(Network.of(graph), "simple", target, seed, start)
 
+    def changed(self) -> None:
+        """Go on: nothing is remembered but the node before."""
+
     def _go(self, out: Int[np.ndarray, " n"]) -> None:
         """Walk on."""
         s, P = self.state, self.chain.P
@@ -348,6 +353,9 @@ class IndependentSampling(Walk):
 
     def __init__(self, graph: Any, target: Any = "uniform", seed: Any = 0, start: Any = None):
         self._begin(Network.of(graph), "metropolis", target, seed, start)
+
+    def changed(self) -> None:
+        """Go on: edges do not count."""
 
     def _go(self, out: Int[np.ndarray, " n"]) -> None:
         """Draw."""
@@ -402,17 +410,21 @@ class DepthFirstTour(Walk):
         """Begin the tour anew, where the token is."""
         self.state.place[1] = -1
 
-    def rows(self, n: int) -> Int[np.ndarray, " n"]:
-        """Hop n times, and return the rows of the nodes visited."""
-        return self.visits(n)[0]
-
     def visits(self, n: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " used"]]:
         """Hop n times; return the rows visited, and the first visits within their tour."""
-        out, fresh = np.empty(n, dtype=np.int64), np.empty(n)
+        out, fresh = np.empty(n, dtype=np.int64), np.empty(n, dtype=bool)
+        self._tour(out, fresh)
+        return out, out[fresh]
+
+    def _go(self, out: Int[np.ndarray, " n"]) -> None:
+        """Tour on."""
+        self._tour(out, np.empty(len(out), dtype=bool))
+
+    def _tour(self, out: Int[np.ndarray, " n"], fresh: Bool[np.ndarray, " n"]) -> None:
+        """Hop once for each entry, and write where to and whether a tour was there before."""
         s, P = self.state, self.chain.P
         tour(P.indptr, P.indices, s.at, s.stack, s.place, out, fresh)
-        s.n += n
-        return out, out[fresh > 0]
+        s.n += len(out)
 
 
 def _array(labels: Any) -> np.ndarray:
