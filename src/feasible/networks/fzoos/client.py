@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ class ClientState:
 
 
 @dataclass
-class LocalDescent:
+class LocalDescent(ABC):
     """A client's part of federated descent. Base of `FZooSClient` and `DifferenceClient`.
 
     Attributes:
@@ -129,7 +130,6 @@ class LocalDescent:
     def move(self, x: Vector, message: Message) -> dict[str, np.ndarray]:
         """Take T local steps from x, and say where they lead."""
         z, first, second = x.copy(), np.zeros_like(x), np.zeros_like(x)
-        total = np.zeros_like(x)
         self.begin(x)
         for t in range(1, self.settings.local_steps + 1):
             g = self.gradient(z, x, t, message)
@@ -141,28 +141,29 @@ class LocalDescent:
                 mean, spread = first / (1 - BETA[0] ** t), second / (1 - BETA[1] ** t)
                 z = z - self.settings.lr * mean / (np.sqrt(spread) + EPSILON)
             z = np.clip(z, 0.0, 1.0)
-            total += self.moved(z, t)
+            self.moved(z, t)
         self.state.at = z
-        return self.told(z, total / self.settings.local_steps)
+        return self.told(z)
 
+    @abstractmethod
     def begin(self, x: Vector) -> None:
         """Prepare a round at x."""
 
+    @abstractmethod
     def gradient(self, z: Vector, x: Vector, t: int, message: Message) -> Vector:
         """Return the direction of local step t at z, in a round from x."""
-        raise NotImplementedError
 
-    def moved(self, z: Vector, t: int) -> Vector | float:
-        """Take note of where local step t led; return what the mean local gradient is made of."""
-        return 0.0
+    @abstractmethod
+    def moved(self, z: Vector, t: int) -> None:
+        """Take note of where local step t led."""
 
-    def told(self, z: Vector, mean: Vector) -> dict[str, np.ndarray]:
+    def told(self, z: Vector) -> dict[str, np.ndarray]:
         """Return what leaves the client after its local steps."""
         return {"x": z.copy()}
 
+    @abstractmethod
     def survey(self, x: Vector) -> dict[str, np.ndarray]:
         """Return what leaves the client after the server's step to x."""
-        raise NotImplementedError
 
 
 @dataclass
@@ -219,13 +220,12 @@ class FZooSClient(LocalDescent):
             g = g + self.features.gradient(nu - self.state.nu, z) / t  # gamma_t = 1 / t
         return g
 
-    def moved(self, z: Vector, t: int) -> float:
+    def moved(self, z: Vector, t: int) -> None:
         """Query there and, after each step but the last, where gradients are least known."""
         self.record(z)
         s = self.settings
         if t < s.local_steps:
             self.explore(z, s.radius, s.local_queries, s.local_candidates)
-        return 0.0
 
     def explore(self, z: Vector, radius: Vector | float, queries: int, candidates: int) -> None:
         """Query the candidates about z whose gradients are least known."""
@@ -252,6 +252,11 @@ class DifferenceClient(LocalDescent):
     """A client whose gradients are finite differences: FedZO, FedProx, SCAFFOLD."""
 
     settings: DifferenceSettings = field(default_factory=DifferenceSettings)
+    _total: Vector = field(init=False)
+
+    def begin(self, x: Vector) -> None:
+        """Begin the sum of the round's local gradients."""
+        self._total = np.zeros_like(x)
 
     def differences(self, z: Vector) -> Vector:
         """Return (1/q) sum_k (f(z + mu u_k) - f(z)) / mu u_k, for q + 1 queries."""
@@ -264,24 +269,24 @@ class DifferenceClient(LocalDescent):
 
     def gradient(self, z: Vector, x: Vector, t: int, message: Message) -> Vector:
         """Return the estimate, corrected."""
-        s = self.settings
-        self._own = g = self.differences(z)
+        s, g = self.settings, self.differences(z)
+        self._total += g
         if s.correction == "proximal":
             return g + s.proximal * (z - x)
         if "slope" in message.arrays:
             return g + message.arrays["slope"] - self.state.slope
         return g
 
-    def moved(self, z: Vector, t: int) -> Vector:
-        """Return the local gradient, of which the mean is made."""
-        return self._own
+    def moved(self, z: Vector, t: int) -> None:
+        """Keep nothing: the next estimate queries anew."""
 
-    def told(self, z: Vector, mean: Vector) -> dict[str, np.ndarray]:
+    def told(self, z: Vector) -> dict[str, np.ndarray]:
         """Return the point, and of type II the mean local gradient."""
-        if self.settings.correction != "average":
-            return {"x": z.copy()}
-        self.state.slope = mean
-        return {"x": z.copy(), "slope": mean.copy()}
+        found = super().told(z)
+        if self.settings.correction == "average":
+            self.state.slope = self._total / self.settings.local_steps
+            found["slope"] = self.state.slope.copy()
+        return found
 
     def survey(self, x: Vector) -> dict[str, np.ndarray]:
         """Return an estimate at x, of type I."""
