@@ -115,25 +115,27 @@ class ClientProcess:
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Send a message; `receive` waits for the answer."""
+        """Send a message; `receive` waits for the answer, or raises where there can be none."""
         if self._why:
-            raise ClientFailed(self.label, message.round, self._why)
+            return
         self._sent = monotonic()
         try:
             self._pipe.send(message)
         except OSError:
-            raise self._lost(message.round) from None
+            self._lost(message.round)
 
     def receive(self, round: int) -> Message:
         """Wait for the answer of a round, up to the deadline after its message was sent."""
-        end, said = self._sent + self.deadline, False
+        if self._why:
+            raise ClientFailed(self.label, round, self._why)
+        end, told = self._sent + self.deadline, False
         try:
             while not self._pipe.poll(min(PATIENCE, max(end - monotonic(), 0))):
                 if monotonic() >= end:
                     raise self._ended(round, f"no answer within {self.deadline:g} s")
-                if not said:
+                if not told:
                     warn(f"waiting for client {self.label!r} in round {round}")
-                    said = True
+                    told = True
             found, self.queries = self._pipe.recv()
         except (EOFError, OSError):
             raise self._lost(round) from None
@@ -181,12 +183,12 @@ def _serve(made: Callable[[], Client], pipe: Connection, theirs: Connection) -> 
             client = client or made()
             answer: Message | str = client.round(message)
         except Exception as error:
-            answer = error.reason if isinstance(error, ClientFailed) else _said(error)
+            answer = error.reason if isinstance(error, ClientFailed) else said(error)
         with contextlib.suppress(OSError):
             pipe.send((answer, getattr(client, "queries", 0)))
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Return an exception's type and text."""
     return f"{type(error).__name__}: {error}"
 
@@ -208,34 +210,23 @@ def exchange(
     """
     answers: dict[Hashable, Message] = {}
     failures: dict[Hashable, ClientFailed] = {}
-
-    def tried(label: Hashable, call: Callable[[], Message | None], answers_it: bool = True) -> None:
-        message = messages[label]
+    for label, message in messages.items():
+        one = clients[label]
+        if isinstance(one, ClientProcess):
+            one.send(message)
+    for label, message in messages.items():
+        one, r = clients[label], message.round
         try:
-            found = call()
-            if answers_it:
-                answers[label] = _valid(found, label, message.round, shapes)
+            found = one.receive(r) if isinstance(one, ClientProcess) else one.round(message)
+            answers[label] = _valid(found, label, r, shapes)
         except StopRun:
             raise
         except ClientFailed as failed:
-            failures[label] = ClientFailed(label, message.round, failed.reason)
+            failures[label] = ClientFailed(label, r, failed.reason)
             failures[label].__cause__ = failed.__cause__
         except Exception as error:
-            failures[label] = ClientFailed(label, message.round, _said(error))
+            failures[label] = ClientFailed(label, r, said(error))
             failures[label].__cause__ = error
-
-    for label, message in messages.items():
-        one = clients[label]
-        if isinstance(one, ClientProcess):
-            tried(label, lambda one=one, message=message: one.send(message), False)  # type: ignore[misc]
-    for label, message in messages.items():
-        one = clients[label]
-        if label in failures:
-            continue
-        if isinstance(one, ClientProcess):
-            tried(label, lambda one=one, message=message: one.receive(message.round))  # type: ignore[misc]
-        else:
-            tried(label, lambda one=one, message=message: one.round(message))  # type: ignore[misc]
     return answers, failures
 
 

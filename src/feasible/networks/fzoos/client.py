@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.errors import ArgumentError, StopRun
-from ..messages import ClientFailed, Message
+from ..messages import ClientFailed, Message, said
 from .settings import DifferenceSettings, FederatedSettings, FZooSSettings
 from .surrogate import FourierFeatures, GradientSurrogate, likeliest, nearest
 
@@ -114,8 +114,7 @@ class LocalDescent(ABC):
         except StopRun:
             raise
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            raise ClientFailed(self.label, self._round, said) from error
+            raise ClientFailed(self.label, self._round, said(error)) from error
         number = np.asarray(value)
         if number.size != 1 or number.dtype.kind not in "fiub":
             what = f"shape {number.shape}" if number.dtype.kind in "fiub" else f"{value!r:.40}"
