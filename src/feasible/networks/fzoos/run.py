@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import flag, floats, generator, one_of, real, whole
-from ...core.errors import ArgumentTypeError, ShapeError
+from ...core.checks import flag, generator, real, whole
+from ...core.errors import ArgumentTypeError
 from ...core.problem import Method, Problem
-from ..federated import ON_FAILURE, Box, FederatedProblem, by_client, weights_of
+from ..federated import FederatedProblem
 from ..messages import Client, ClientProcess
 from .client import ClientState, LocalDescent
 from .server import FederationState, Talk, check, local, play, queries_of, shared
@@ -159,44 +160,37 @@ class FederatedMethod(FederatedSettings, Method):
             >>> bool(np.abs(found.x - 0.5).max() < 0.03)
             True
         """
-        functions = by_client("clients", clients)
-        start = floats("x0", x0)
-        if start.ndim != 1 or not len(start):
-            raise ShapeError(f"x0 has shape {start.shape}: expected (d,), d >= 1")
-        box = Box.of(bounds, len(start))
-        start = box.start(start)
-        shares = weights_of(weights, list(functions))
+        problem = FederatedProblem(
+            clients, x0, bounds, weights, on_failure=on_failure, least_clients=least_clients
+        )
         rounds = whole("rounds", rounds, least=1)
         most = None if max_queries is None else whole("max_queries", max_queries, least=1)
-        one_of("on_failure", on_failure, ON_FAILURE)
-        least = whole("least_clients", least_clients, least=1, most=len(functions))
         flag("processes", processes)
         deadline = real("deadline", deadline, above=0)
         if not (evaluate is None or callable(evaluate)):
             raise ArgumentTypeError(f"evaluate={evaluate!r:.60}: expected a function, or None")
-        check(self, len(start))
-        state = FederationState.begun(box.unit(start), len(functions), generator("seed", seed))
-        features = shared(self, len(start), state.seed)
+        check(self, problem.d)
+        x, box = problem.box.unit(problem.x0), problem.box
+        state = FederationState.begun(x, len(problem.labels), generator("seed", seed))
+        features = shared(self, problem.d, state.seed)
 
         def made(label: Hashable, own: ClientState) -> LocalDescent:
-            f = functions[label]
+            f = problem.clients[label]
             return local(self, lambda u: f(box.real(u)), own, label, features)
 
-        labels = list(functions)
-        own = dict(zip(labels, state.clients, strict=True))
         there: dict[Hashable, LocalDescent | ClientProcess] = {}
         history: list[Round] = []
-        asked = dict.fromkeys(labels, 0)
+        asked = dict.fromkeys(problem.labels, 0)
         try:
-            for label in labels:
+            for label, own in zip(problem.labels, state.clients, strict=True):
                 there[label] = (
-                    ClientProcess(label, lambda label=label: made(label, own[label]), deadline)  # type: ignore[misc]
+                    ClientProcess(label, partial(made, label, own), deadline)
                     if processes
-                    else made(label, own[label])
+                    else made(label, own)
                 )
-            talk = Talk(there, shares, on_failure, least)
+            talk = Talk(there, problem.weights, problem.on_failure, problem.least_clients)
             for r in range(rounds):
-                cost = queries_of(self, len(start), first=r == 0)
+                cost = queries_of(self, problem.d, first=r == 0)
                 if most is not None and max(asked.values()) + cost > most:
                     break
                 lost = play(self, talk, state)
