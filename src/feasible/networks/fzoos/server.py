@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -152,20 +152,20 @@ class Talk:
         lost += failures.values()
         if failures and self.on_failure == "raise":
             raise next(iter(failures.values()))
-        if len(answers) < self.least or not self.shares(list(answers)).sum() > 0:
+        if len(answers) < self.least or not self.weights[self.rows(answers)].sum() > 0:
             failed = lost[0]
             said = f"{failed.reason}; {len(answers)} clients are left, expected {self.least}"
             raise ClientFailed(failed.client, message.round, said)
         return answers
 
-    def shares(self, labels: list[Hashable]) -> Float[np.ndarray, " k"]:
-        """Return the weights of some clients."""
+    def rows(self, labels: Iterable[Hashable]) -> list[int]:
+        """Return where some clients are in the order of all."""
         order = {label: i for i, label in enumerate(self.clients)}
-        return self.weights[[order[label] for label in labels]]
+        return [order[label] for label in labels]
 
     def mean(self, answers: Mapping[Hashable, Message], name: str) -> np.ndarray:
         """Return the weighted mean of an array over the clients that answered."""
-        shares = self.shares(list(answers))
+        shares = self.weights[self.rows(answers)]
         stacked = np.stack([answer.arrays[name] for answer in answers.values()])
         return shares @ stacked / shares.sum()
 
@@ -186,7 +186,6 @@ def play(settings: FederatedSettings, talk: Talk, state: FederationState) -> lis
             were.
     """
     r, x, d = state.round + 1, state.x, len(state.x)
-    differing = isinstance(settings, DifferenceSettings)
     kind = settings.correction if isinstance(settings, DifferenceSettings) else "surrogate"
     lost: list[ClientFailed] = []
     labels = list(talk.clients)
@@ -214,19 +213,14 @@ def play(settings: FederatedSettings, talk: Talk, state: FederationState) -> lis
         else:
             value = found[-1]
     slopes, nu = state.slopes.copy(), state.nu
-    order = {label: i for i, label in enumerate(talk.clients)}
     if kind == "average":
-        for label, answer in moved.items():
-            slopes[order[label]] = answer.arrays["slope"]
-    if kind in ("surrogate", "difference"):
-        name, size = ("slope", d) if differing else ("nu", settings.features)  # type: ignore[attr-defined]
-        surveyed = talk.ask(
-            state, labels, Message(r, "survey", {"x": following.copy()}), {name: (size,)}, lost
-        )
-        if differing:
-            for label, answer in surveyed.items():
-                slopes[order[label]] = answer.arrays["slope"]
-        else:
-            nu = talk.mean(surveyed, "nu")
+        slopes[talk.rows(moved)] = [answer.arrays["slope"] for answer in moved.values()]
+    survey = Message(r, "survey", {"x": following.copy()})
+    if kind == "difference":
+        surveyed = talk.ask(state, labels, survey, {"slope": (d,)}, lost)
+        slopes[talk.rows(surveyed)] = [answer.arrays["slope"] for answer in surveyed.values()]
+    elif isinstance(settings, FZooSSettings):
+        surveyed = talk.ask(state, labels, survey, {"nu": (settings.features,)}, lost)
+        nu = talk.mean(surveyed, "nu")
     state.x, state.nu, state.slopes, state.value, state.round = following, nu, slopes, value, r
     return lost
