@@ -227,10 +227,9 @@ class FederatedProblem(Problem):
             return Verdict(float("nan"), float("inf"))
         out = float(np.maximum(self.box.low - x, x - self.box.high).max(initial=0.0))
         if self.truth is not None:
-            return Verdict(float(self.truth(x)), max(out, 0.0))
+            return Verdict(float(self.truth(x)), out)
         each = [float(f(x.copy())) for f in self.clients.values()]
-        found = float(self.weights @ each)
-        return Verdict(found, max(out, 0.0), metrics={"worst_client": max(each)})
+        return Verdict(float(self.weights @ each), out, metrics={"worst_client": max(each)})
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The figures of the verdict as rows of text."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...core.checks import flag, fraction, one_of, real, whole
 from .entries import PAPER
+
+if TYPE_CHECKING:
+    from typing import Self
 
 OPTIMIZERS = ("adam", "sgd")
 KERNELS = ("matern", "rbf")
@@ -105,9 +109,9 @@ class FZooSSettings(FederatedSettings):
         return min(max(-(-d // 3), 5), 50, self.server_candidates)
 
     @classmethod
-    def paper(cls) -> FZooSSettings:
+    def paper(cls) -> Self:
         """The paper's own: 5 of 100 local candidates, 50 of 200 about x_r, 10,000 features."""
-        return replace(cls(), **PAPER)
+        return cls(**PAPER)
 
 
 @dataclass(frozen=True)
