@@ -123,37 +123,31 @@ class SelfRepellentToken(WalkSettings, TokenMethod):
 
 
 @dataclass(frozen=True)
-class NonBacktrackingToken(TokenMethod):
-    """A token on a walk that does not turn back, its gradients weighted.
+class PlainToken(TokenMethod):
+    """A token whose walk has no settings. Base of those that a self-repellent one is compared with.
 
     Attributes:
         b: Exponent of beta_n, in (0.5, 1].
     """
 
     b: float = WalkSettings.b
+
+    def __post_init__(self) -> None:
+        real("b", self.b, above=0.5, most=1)
+
+
+class NonBacktrackingToken(PlainToken):
+    """A token on a walk that does not turn back, its gradients weighted."""
 
     name: ClassVar[str] = "non-backtracking-walk"
     walk: ClassVar[type[Walk]] = NonBacktrackingWalk
 
-    def __post_init__(self) -> None:
-        real("b", self.b, above=0.5, most=1)
 
-
-@dataclass(frozen=True)
-class IndependentToken(TokenMethod):
-    """Nodes drawn independently from the target: what a token could do that reaches every node.
-
-    Attributes:
-        b: Exponent of beta_n, in (0.5, 1].
-    """
-
-    b: float = WalkSettings.b
+class IndependentToken(PlainToken):
+    """Nodes drawn independently from the target: what a token could do that reaches every node."""
 
     name: ClassVar[str] = "independent-sampling"
     walk: ClassVar[type[Walk]] = IndependentSampling
-
-    def __post_init__(self) -> None:
-        real("b", self.b, above=0.5, most=1)
 
     @property
     def under(self) -> str:
@@ -161,18 +155,8 @@ class IndependentToken(TokenMethod):
         return "metropolis"
 
 
-@dataclass(frozen=True)
-class DepthFirstToken(TokenMethod):
-    """A token that tours the graph depth first, and uses each node once a tour.
-
-    Attributes:
-        b: Exponent of beta_n, in (0.5, 1].
-    """
-
-    b: float = WalkSettings.b
+class DepthFirstToken(PlainToken):
+    """A token that tours the graph depth first, and uses each node once a tour."""
 
     name: ClassVar[str] = "depth-first-tour"
     walk: ClassVar[type[Walk]] = DepthFirstTour
-
-    def __post_init__(self) -> None:
-        real("b", self.b, above=0.5, most=1)
