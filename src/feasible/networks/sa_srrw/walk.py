@@ -359,9 +359,8 @@ class IndependentSampling(Walk):
 
     def _go(self, out: Int[np.ndarray, " n"]) -> None:
         """Draw."""
-        s, cumulative = self.state, np.cumsum(self.chain.mu)
-        found = np.searchsorted(cumulative, s.rng.random(len(out)), side="right")
-        out[:] = np.minimum(found, len(cumulative) - 1)
+        s, mu = self.state, self.chain.mu
+        out[:] = s.rng.choice(len(mu), len(out), p=mu)
         if len(out):
             s.place[0] = out[-1]
         s.n += len(out)
