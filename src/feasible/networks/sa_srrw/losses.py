@@ -7,6 +7,7 @@ with loss(m, y) = (m - y)^2 / 2, or log(1 + exp(-y m)) for y in {-1, 1}.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,19 +92,17 @@ class NodeLosses:
             each = np.logaddexp(0.0, -self.targets * margin)
         return float(mu @ each + self.ridge * (theta @ theta) / 2)
 
-    def gradient(self, theta: Float[np.ndarray, " d"], i: int) -> Float[np.ndarray, " d"]:
-        """Return the gradient of F(., i) at theta, of the node in row i."""
-        one = NodeLosses(self.features[i : i + 1], self.targets[i : i + 1], self.loss, self.ridge)
-        return one.gradients(theta)[0]
-
-    def gradients(self, theta: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n d"]:
-        """Return the gradient of F(., i) at theta, of each node."""
-        margin = self.features @ theta
+    def gradients(
+        self, theta: Float[np.ndarray, " d"], rows: slice | Sequence[int] = slice(None)
+    ) -> Float[np.ndarray, "k d"]:
+        """Return the gradient of F(., i) at theta, of each node or of those in some rows."""
+        features, targets = self.features[rows], self.targets[rows]
+        margin = features @ theta
         if self.loss == "squares":
-            slope = margin - self.targets
+            slope = margin - targets
         else:
-            slope = -self.targets * expit(-self.targets * margin)
-        return slope[:, None] * self.features + self.ridge * theta
+            slope = -targets * expit(-targets * margin)
+        return slope[:, None] * features + self.ridge * theta
 
     def hessian(
         self, theta: Float[np.ndarray, " d"], mu: Float[np.ndarray, " n"]

@@ -11,7 +11,7 @@ from ...core.checks import real
 from ...core.problem import Method, Problem
 from .problem import TokenProblem
 from .settings import WalkSettings
-from .token import descend_by, descend_calling
+from .token import stepping
 from .walk import (
     DepthFirstTour,
     IndependentSampling,
@@ -85,10 +85,7 @@ class TokenMethod(Method):
             walk.changed()
         before = int(state.walk.place[0])
         rows, used = walk.visits(granted)
-        if problem.losses is not None:
-            descend_by(problem.losses, walk.weights, self.b, used, state.theta, state.uses)
-        elif callable(problem.gradient):
-            descend_calling(problem.gradient, walk, self.b, used, state.theta, state.uses)
+        stepping(problem.gradient, walk, self.b)(state.theta, used, state.uses)
         moved = int((np.diff(rows, prepend=before) != 0).sum())
         problem.give_back(gradients=granted - len(used), messages=granted - moved)
         state.hops += granted

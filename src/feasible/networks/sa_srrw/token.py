@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     Gradient = Callable[[Float[np.ndarray, " d"], Hashable], Any]
+    Move = Callable[[Float[np.ndarray, " d"], Int[np.ndarray, " steps"], int], None]
+    """Changes theta by the gradients of nodes, given their rows and how many came before."""
     Optimizer = Callable[[list[torch.Tensor]], torch.optim.Optimizer]
 
 MOST_STEPS, MOST_WALKERS = 10**12, 10**6
@@ -108,13 +111,22 @@ def token_sgd(
         raise ShapeError(f"theta0 has shape {start.shape}: expected (d,)")
     if not np.isfinite(start).all():
         raise NotFinite("theta0 has a NaN or an infinity: expected finite numbers")
-    advance = _stepping(gradient, walk, start, b, optimizer)
+    if isinstance(gradient, NodeLosses):
+        gradient = gradient.on(walk.chain.network)
+        if gradient.features.shape[1] != len(start):
+            raise ShapeError(
+                f"theta0 has {len(start)} entries, and features {gradient.features.shape[1]}"
+            )
     steps = np.unique(np.geomspace(1, n_steps, POINTS).astype(np.int64))
     walks = [walk] if k == 1 else walk.spawn(k)
     trace = np.empty((len(steps), k, len(start)))
     visits = np.zeros(len(walk.nodes), dtype=np.int64)
     for w, one in enumerate(walks):
-        theta, done, uses, move = start.copy(), 0, 0, advance()
+        theta, done, uses = start.copy(), 0, 0
+        if optimizer is None:
+            move = stepping(gradient, one, b)
+        else:
+            move = _optimizing(gradient, one, start, optimizer)
         for point, until in enumerate(steps):
             rows, used = one.visits(int(until) - done)
             move(theta, used, uses)
@@ -126,67 +138,55 @@ def token_sgd(
     return TokenResult(thetas.mean(axis=0), thetas, counts, steps, trace)
 
 
-Move = Callable[[Any, Any, int], None]
-"""Changes theta by the gradients of nodes, given their rows and how many were used before."""
+def stepping(gradient: Gradient | NodeLosses, walk: Walk, b: float) -> Move:
+    """Return what takes the steps beta_n of visited nodes.
 
-
-def _stepping(
-    gradient: Gradient | NodeLosses,
-    walk: Walk,
-    theta: Float[np.ndarray, " d"],
-    b: float,
-    optimizer: Optimizer | None,
-) -> Callable[[], Move]:
-    """Return what makes, for each token, the function that moves its theta."""
+    Args:
+        gradient: A function, or losses by row of the walk's network.
+        walk: The walk.
+        b: Exponent of beta_n.
+    """
     if isinstance(gradient, NodeLosses):
-        network = walk.chain.network
-        losses = gradient.on(network)
-        if losses.features.shape[1] != len(theta):
-            raise ShapeError(
-                f"theta0 has {len(theta)} entries, and features {losses.features.shape[1]}"
-            )
-        if optimizer is None:
-            return lambda: lambda x, rows, done: descend_by(losses, walk.weights, b, rows, x, done)
-
-        return lambda: _calling(
-            lambda x, label: losses.gradient(x, network.row[label]), walk, theta, b, optimizer
-        )
-    function = gradient
-    return lambda: _calling(function, walk, theta, b, optimizer)
+        return partial(_descend_by, gradient, walk.weights, b)
+    return partial(_descend_calling, gradient, walk, b)
 
 
-def descend_by(
+def _descend_by(
     losses: NodeLosses,
     weights: Float[np.ndarray, " n"],
     b: float,
-    rows: Int[np.ndarray, " steps"],
     theta: Float[np.ndarray, " d"],
+    rows: Int[np.ndarray, " steps"],
     done: int,
 ) -> None:
     """Take the steps of visited nodes, compiled; theta is changed."""
-    descend(
-        losses.features,
-        losses.targets,
-        losses.kind,
-        float(losses.ridge),
-        weights,
-        b,
-        rows,
-        theta,
-        done,
-    )
+    ridge = float(losses.ridge)
+    descend(losses.features, losses.targets, losses.kind, ridge, weights, b, rows, theta, done)
 
 
-def _calling(
+def _descend_calling(
     gradient: Gradient,
     walk: Walk,
-    start: Float[np.ndarray, " d"],
     b: float,
-    optimizer: Optimizer | None,
+    theta: Float[np.ndarray, " d"],
+    rows: Int[np.ndarray, " steps"],
+    done: int,
+) -> None:
+    """Take the steps of visited nodes by a function of the user's; theta is changed."""
+    seen = theta.view()
+    seen.flags.writeable = False
+    for n, row in enumerate(rows.tolist(), done):
+        slope = _called(gradient, seen, walk, row)
+        theta -= (n + 2.0) ** -b * walk.weights[row] * slope
+
+
+def _optimizing(
+    gradient: Gradient | NodeLosses,
+    walk: Walk,
+    start: Float[np.ndarray, " d"],
+    optimizer: Optimizer,
 ) -> Move:
-    """Return what takes steps by a function of the user's, and perhaps a torch optimiser."""
-    if optimizer is None:
-        return lambda theta, rows, done: descend_calling(gradient, walk, b, rows, theta, done)
+    """Return what takes the steps of a torch optimiser."""
     import torch
 
     held = torch.tensor(start)
@@ -194,7 +194,7 @@ def _calling(
 
     def move(theta: Float[np.ndarray, " d"], rows: Int[np.ndarray, " steps"], done: int) -> None:
         for row in rows.tolist():
-            slope = _called(gradient, held.numpy().copy(), walk.nodes[row])
+            slope = _called(gradient, held.numpy().copy(), walk, row)
             held.grad = torch.from_numpy(walk.weights[row] * slope)
             made.step()
         theta[:] = held.numpy()
@@ -202,27 +202,15 @@ def _calling(
     return move
 
 
-def descend_calling(
-    gradient: Gradient,
-    walk: Walk,
-    b: float,
-    rows: Int[np.ndarray, " steps"],
-    theta: Float[np.ndarray, " d"],
-    done: int,
-) -> None:
-    """Take the steps of visited nodes by a function of the user's; theta is changed."""
-    seen = theta.view()
-    seen.flags.writeable = False
-    for n, row in enumerate(rows.tolist(), done):
-        slope = _called(gradient, seen, walk.nodes[row])
-        theta -= (n + 2.0) ** -b * walk.weights[row] * slope
-
-
 def _called(
-    gradient: Gradient, theta: Float[np.ndarray, " d"], node: Hashable
+    gradient: Gradient | NodeLosses, theta: Float[np.ndarray, " d"], walk: Walk, row: int
 ) -> Float[np.ndarray, " d"]:
-    """Call for a gradient, or raise an error that names the node."""
-    value = gradient(theta, node)
+    """Return the gradient of a node, or raise an error that names it."""
+    node = walk.nodes[row]
+    if isinstance(gradient, NodeLosses):
+        value = gradient.gradients(theta, [row])[0]
+    else:
+        value = gradient(theta, node)
     found = np.atleast_1d(floats(f"gradient of node {node!r}", value))
     if found.shape != theta.shape:
         raise ShapeError(
