@@ -60,6 +60,17 @@ def in_turns(*functions: Callable[[], object], rounds: int = 7) -> list[list[flo
     return times
 
 
+def processor_seconds(function: Callable[[], object], rounds: int) -> float:
+    """Median seconds of the processor, after one call that compiles."""
+    function()
+    took = []
+    for _ in range(rounds):
+        start = time.process_time()
+        function()
+        took.append(time.process_time() - start)
+    return statistics.median(took)
+
+
 def ratio(a: list[float], b: list[float]) -> float:
     """Median of the paired ratios a/b: pairs were timed next to each other."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))

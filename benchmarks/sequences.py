@@ -4,23 +4,9 @@ closed-form losses against the same by their definition.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 
-from .common import Figure, write
-
-
-def median(function: Callable[[], object], rounds: int = 5) -> float:
-    """Seconds of the processor, after one call."""
-    function()
-    took = []
-    for _ in range(rounds):
-        begun = time.process_time()
-        function()
-        took.append(time.process_time() - begun)
-    return float(np.median(took))
+from .common import Figure, processor_seconds, write
 
 
 def losses() -> list[Figure]:
@@ -40,7 +26,8 @@ def losses() -> list[Figure]:
         return ((y[:, None] - phi @ designs.T * scale) ** 2).mean(dim=0)
 
     assert torch.allclose(defined(), both.backward(designs))
-    ratio = median(lambda: both.backward(designs)) / median(defined)
+    closed = processor_seconds(lambda: both.backward(designs), 5)
+    ratio = closed / processor_seconds(defined, 5)
     return [Figure("backward loss, closed form over its definition, N = 20000", ratio, 0.1)]
 
 

@@ -7,25 +7,12 @@ Residuals at equal passes are in the claim; here is time only, on the processor'
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 
 import numpy as np
 
-from .common import Figure, write
+from .common import Figure, processor_seconds, write
 
 ROUNDS = int(os.environ.get("HALPERN_ROUNDS", "7"))
-
-
-def median(function: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Seconds of the processor, after one call that compiles."""
-    function()
-    took = []
-    for _ in range(rounds):
-        start = time.process_time()
-        function()
-        took.append(time.process_time() - start)
-    return float(np.median(took))
 
 
 def projections() -> list[Figure]:
@@ -54,9 +41,9 @@ def projections() -> list[Figure]:
         base = np.maximum(rng.standard_normal(m), 0)
         points = base / base.sum() + 0.003 * rng.standard_normal((2000, m))
         room = np.empty(m), np.empty(m)
-        took = median(lambda p=points, r=room: cold(p, *r))  # type: ignore[misc]
+        took = processor_seconds(lambda p=points, r=room: cold(p, *r), ROUNDS)  # type: ignore[misc]
         found.append(Figure(f"Condat's projection, m = {m}", 1e6 * took / 2000, bar, "us"))
-        took = median(lambda p=points: warm(p))  # type: ignore[misc]
+        took = processor_seconds(lambda p=points: warm(p), ROUNDS)  # type: ignore[misc]
         found.append(
             Figure(f"the threshold from the last one, m = {m}", 1e6 * took / 2000, None, "us")
         )

@@ -12,22 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .common import Figure, write
+from .common import Figure, processor_seconds, write
 
 ROUNDS = int(os.environ.get("WALKS_ROUNDS", "7"))
 HOPS = int(os.environ.get("WALKS_HOPS", "1000000"))
 EDGES = int(os.environ.get("WALKS_EDGES", "1000000"))
-
-
-def median(function: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Seconds of the processor, after one call that compiles."""
-    function()
-    took = []
-    for _ in range(rounds):
-        start = time.process_time()
-        function()
-        took.append(time.process_time() - start)
-    return float(np.median(took))
 
 
 def by_numpy(walk, hops: int) -> Callable[[], None]:  # type: ignore[no-untyped-def]
@@ -64,19 +53,19 @@ def run() -> list[Figure]:
     ):
         for alpha in (5.0, 5.5):
             walk = SelfRepellentWalk(graph, alpha=alpha, seed=0)
-            took = median(lambda w=walk: w.rows(HOPS))  # type: ignore[misc]
+            took = processor_seconds(lambda w=walk: w.rows(HOPS), ROUNDS)  # type: ignore[misc]
             what = f"hops, 1,000 nodes of mean degree {degree}, alpha = {alpha:g}"
             figures.append(Figure(what, HOPS / took, 5e6, "at least, a second"))
     walk = SelfRepellentWalk(nx.random_regular_graph(10, 1000, seed=0), seed=0)
     few = max(HOPS // 200, 1)
-    slow = median(by_numpy(walk, few), 3) / few
-    took = median(lambda: walk.rows(HOPS)) / HOPS
+    slow = processor_seconds(by_numpy(walk, few), 3) / few
+    took = processor_seconds(lambda: walk.rows(HOPS), ROUNDS) / HOPS
     figures.append(Figure("a hop in NumPy over ours, degree 10", slow / took, 50, "at least"))
     other = NonBacktrackingWalk(nx.random_regular_graph(10, 1000, seed=0), seed=0)
-    took = median(lambda: other.rows(HOPS))
+    took = processor_seconds(lambda: other.rows(HOPS), ROUNDS)
     figures.append(Figure("hops that do not turn back", HOPS / took, None, "a second"))
     losses = NodeLosses(np.ones((1000, 1)), np.zeros(1000))
-    took = median(lambda: token_sgd(losses, walk, 1.0, HOPS))
+    took = processor_seconds(lambda: token_sgd(losses, walk, 1.0, HOPS), ROUNDS)
     figures.append(
         Figure("hops with a gradient step of one unknown", HOPS / took, None, "a second")
     )
@@ -87,12 +76,12 @@ def run() -> list[Figure]:
     several.setdiag(0)
     several.eliminate_zeros()
     adjacency = ((several + several.T) > 0).astype(float)
-    start = time.process_time()
     what = f"an adjacency of {adjacency.nnz // 2} edges read and checked"
+    start = time.process_time()
     large = SelfRepellentWalk(adjacency, seed=0)
     took = time.process_time() - start
     figures.append(Figure(what, took, None, "s"))
-    took = median(lambda: large.rows(HOPS), 3)
+    took = processor_seconds(lambda: large.rows(HOPS), 3)
     figures.append(Figure("hops on it", HOPS / took, None, "a second"))
     write("walks", figures)
     return figures
