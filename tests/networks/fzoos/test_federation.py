@@ -14,8 +14,7 @@ import pytest
 
 import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError
-from feasible.core.registry import default_method, load_claim, load_method, load_problem
-from feasible.lab.claim import run_claim
+from feasible.core.registry import default_method, load_method, load_problem
 from feasible.networks import (
     ClientFailed,
     FederatedDifferences,
@@ -481,15 +480,3 @@ def test_a_killed_federation_goes_on_at_its_round(killed_and_resumed):
     whole = run()
     resumed = killed_and_resumed(run, at=len(whole.trail) // 2)
     cases.same(resumed, whole)
-
-
-@pytest.mark.slow
-def test_the_claims_smoke_run_measures_all_of_it():
-    def race(e):
-        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
-
-    found = run_claim(load_claim("fzoos"), "smoke", (100,), race=race)
-    figures = {p["statement"]: p["figure"] for p in found["parts"]}
-    assert all(f is not None and not np.isnan(float(f)) for f in figures.values())
-    late = {s for s, f in figures.items() if np.isinf(float(f))}  # not reached at this scale
-    assert all("paper's queries" in s for s in late)

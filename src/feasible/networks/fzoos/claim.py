@@ -86,13 +86,17 @@ def tables(scale: str, seeds: Sequence[int]) -> dict[float, dict[str, np.ndarray
 def over(
     statement: str, table: Mapping[str, np.ndarray], mine: str, column: int, bar: str, *starts: str
 ) -> Part:
-    """The median of a column of one method over the least median of those whose names begin so."""
+    """The median of a column of one method over the least median of those whose names begin so.
+
+    Infinite where the method itself did not get there, whether the others did or not.
+    """
     names = [k for k in table if k.startswith(starts)]
     values = {k: table[k][:, column] for k in (mine, *names)}
 
     def statistic(found: Mapping[str, np.ndarray]) -> float:
+        own = float(np.median(found[mine]))
         least = min(float(np.median(found[k])) for k in names)
-        return float(np.median(found[mine])) / least if np.isfinite(least) else 0.0
+        return own / least if np.isfinite(own) else np.inf
 
     return sampled(statement, values, statistic, bar)
 
