@@ -60,6 +60,7 @@ for _name, _unit in {
     "gradients": "gradients",
     "hessian_products": "Hessian-vector products",
     "messages": "messages between nodes",
+    "bytes": "bytes sent from node to node, each message counted once",
     "env_steps": "transitions, counted over all copies of an environment",
     "samples": "samples drawn",
     "tokens": "tokens",

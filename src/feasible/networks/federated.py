@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Vector = Float[np.ndarray, " d"]
 
 Resource("queries", "values asked of a client")
-Resource("bytes", "bytes sent from node to node, each message counted once")
 ON_FAILURE = ("raise", "skip")
 
 

@@ -21,8 +21,6 @@ from .objectives import LocalObjectives
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-Resource("bytes", "bytes sent from node to node, each message counted once")
-Resource("queries", "values asked of a client")
 Resource("simulated_time", "simulated time, in gradients of a node of speed 1", counted=False)
 
 

@@ -24,7 +24,6 @@ from .losses import NodeLosses
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Resource("bytes", "bytes sent from node to node, each message counted once")
 Resource("hops", "steps of a token's clock, whether it moves or stays")
 TOURS = 2
 """A graph that stays for so many tours counts as one that stays."""
