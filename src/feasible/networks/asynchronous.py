@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -63,7 +64,7 @@ _PLANS: WeakKeyDictionary[NetworkProblem, dict[Method, Plan]] = WeakKeyDictionar
 
 
 @dataclass(frozen=True)
-class Asynchronous(Method):
+class Asynchronous(Method, ABC):
     """A method whose nodes act at times of their own. A step is about one unit of time."""
 
     solves: ClassVar[type[Problem]] = NetworkProblem
@@ -72,9 +73,9 @@ class Asynchronous(Method):
         """Units of time that a step covers."""
         return 1.0
 
+    @abstractmethod
     def plan(self, problem: NetworkProblem) -> Plan:
         """Find the rule and the schedule."""
-        raise TypeError(f"{type(self).__name__} does not define plan(problem)")
 
     def planned(self, problem: NetworkProblem) -> Plan:
         """Return the plan, which a problem and the settings determine."""

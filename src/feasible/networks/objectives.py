@@ -5,6 +5,7 @@ minimise  f(x) = (1/n) sum_i f_i(x),   f_i L-smooth and mu-strongly convex, know
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class NotConverged(FeasibleError):
     """The minimiser of all objectives together was not found to the accuracy of a judge."""
 
 
-class LocalObjectives:
+class LocalObjectives(ABC):
     """What a method may ask of the nodes' objectives. A row is a node.
 
     Attributes:
@@ -60,18 +61,18 @@ class LocalObjectives:
     samples: int = 0
     valued: bool = False
 
+    @abstractmethod
     def gradient(
         self, i: int, x: Float[np.ndarray, " d"], batch: int = 0, seed: int = 0
     ) -> Float[np.ndarray, " d"]:
         """Return the gradient of f_i at x; of a minibatch drawn by a seed where batch > 0."""
-        raise TypeError(f"{type(self).__name__} does not define gradient(i, x)")
 
     def gradients(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Return each node's gradient at its own row."""
         return np.stack([self.gradient(i, x) for i, x in enumerate(X)])
 
     def value(self, i: int, x: Float[np.ndarray, " d"]) -> float:
-        """Return f_i(x)."""
+        """Return f_i(x); where `valued`."""
         raise TypeError(f"{type(self).__name__} does not define value(i, x)")
 
     def mean_value(self, x: Float[np.ndarray, " d"]) -> float:
@@ -85,7 +86,7 @@ class LocalObjectives:
         start: Float[np.ndarray, " d"],
         charge: Callable[[], None] = lambda: None,
     ) -> Float[np.ndarray, " d"]:
-        """Return the gradient of f_i's conjugate at y: the x with grad f_i(x) = y.
+        """Return the gradient of f_i's conjugate at y, the x with grad f_i(x) = y; where `dual`.
 
         Args:
             i: Row of the node.

@@ -5,6 +5,7 @@ All nodes wait for one another: a round takes as long as the slowest node and th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -88,7 +89,7 @@ def _spectrum(network: Network) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Synchronous(Method):
+class Synchronous(Method, ABC):
     """A method whose nodes act in rounds. A step is a round."""
 
     solves: ClassVar[type[Problem]] = NetworkProblem
@@ -113,9 +114,9 @@ class Synchronous(Method):
             state.over = f"diverged in round {state.k}: the copies have grown to {size:.1e}"
         return state
 
+    @abstractmethod
     def make(self, problem: NetworkProblem, state: RoundState) -> None:
         """Move the state by a round, in place."""
-        raise TypeError(f"{type(self).__name__} does not define make(problem, state)")
 
     def talk(
         self, problem: NetworkProblem, state: RoundState, gossips: int = 1, vectors: int = 1

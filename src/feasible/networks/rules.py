@@ -7,6 +7,7 @@ node's state at a time and is told who it is, so that nodes may live in differen
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,33 +19,32 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Rule:
+class Rule(ABC):
     """An asynchronous method.
 
     Attributes:
         objectives: What the nodes know.
-        batch: Rows of data that a gradient draws; 0: all.
     """
 
     objectives: LocalObjectives
-    batch: int = 0
 
+    @abstractmethod
     def begin(self, x0: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n w d"]:
         """Return the states at time 0."""
-        raise TypeError(f"{type(self).__name__} does not define begin(x0)")
 
+    @abstractmethod
     def flow(self, i: int, S: Float[np.ndarray, "w d"], dt: float) -> None:
         """Let a node's state flow for dt, in place."""
-        raise TypeError(f"{type(self).__name__} does not define flow(i, S, dt)")
 
     def gradient(self, i: int, S: Float[np.ndarray, "w d"], seed: int) -> None:
-        """Let a node take a gradient, in place."""
+        """Let a node take a gradient, in place; for rules whose schedules have gradients."""
         raise TypeError(f"{type(self).__name__} does not define gradient(i, S, seed)")
 
+    @abstractmethod
     def message(self, i: int, S: Float[np.ndarray, "w d"]) -> Float[np.ndarray, " d"]:
         """Return what a node sends. May keep in S what computing it found."""
-        raise TypeError(f"{type(self).__name__} does not define message(i, S)")
 
+    @abstractmethod
     def exchange(
         self,
         i: int,
@@ -54,7 +54,6 @@ class Rule:
         edge: int,
     ) -> None:
         """Let a node take in what came over an edge, in place."""
-        raise TypeError(f"{type(self).__name__} does not define exchange(i, S, mine, theirs, edge)")
 
     def answer(self, S: Float[np.ndarray, "n w d"]) -> Float[np.ndarray, "n d"]:
         """Return the copies that states at one time stand for."""
