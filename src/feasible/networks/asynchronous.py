@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -52,12 +52,10 @@ class Plan:
     Attributes:
         rule: What events do.
         schedule: When they happen.
-        facts: What the result should say, one sentence each.
     """
 
     rule: Rule
     schedule: Schedule
-    facts: list[str] = field(default_factory=list)
 
 
 _PLANS: WeakKeyDictionary[NetworkProblem, dict[Method, Plan]] = WeakKeyDictionary()
@@ -134,15 +132,14 @@ class Asynchronous(Method, ABC):
         return state.over or None
 
     def remarks(self, problem: NetworkProblem, state: Any) -> list[str]:
-        """What was refused, and what the plan says."""
-        found = list(self.planned(problem).facts)
+        """How many events were left out, and why."""
         away, busy, _ = state.clock.refused.tolist()
-        if away or busy:
-            found.append(
-                f"{away} events were left out because a node was away, {busy} exchanges because "
-                "an end was busy"
-            )
-        return found
+        if not (away or busy):
+            return []
+        return [
+            f"{away} events were left out because a node was away, {busy} exchanges because an end "
+            "was busy"
+        ]
 
     def log(self, problem: NetworkProblem, state: AsynchronousState) -> EventLog:
         """Return all events up to where a state stands; they follow from its seed."""
