@@ -12,14 +12,11 @@ import numpy as np
 
 from ..core.problem import Method, Problem
 from .events import CHUNK, Clock, EventLog, Schedule, refuse, reserve
-from .problem import Copies, NetworkProblem
+from .problem import DIVERGED, Copies, NetworkProblem
 from .rules import Rule
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-LOST = 1e60
-"""Size of a state at which a run has diverged."""
 
 
 @dataclass(slots=True)
@@ -110,7 +107,7 @@ class Asynchronous(Method, ABC):
             state.sent += log[:fits].sent(problem.network.m)
         self.averaged(problem, plan, state, since)
         size = float(np.abs(state.S).max())
-        if not size < LOST:
+        if not size < DIVERGED:
             state.over = f"diverged: the states have grown to {size:.1e}; L or mu may be wrong"
         if fits < len(log):
             refuse(problem, log[fits : fits + 1], state.t)

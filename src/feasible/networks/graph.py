@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import networkx as nx
     from jaxtyping import Float, Int
 
+DENSE = 600
+"""Nodes up to which the eigenvalues of a dense matrix are computed."""
+
 
 class Disconnected(ArgumentError):
     """A graph has more than one component; the message names their sizes."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 Resource("simulated_time", "simulated time, in gradients of a node of speed 1", counted=False)
+DIVERGED = 1e60
+"""Size of a state at which a run has diverged."""
 
 
 @dataclass

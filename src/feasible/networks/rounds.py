@@ -17,16 +17,12 @@ from scipy.sparse.linalg import eigsh
 
 from ..core.problem import Method, Problem
 from .conditions import Conditions
-from .graph import Network
-from .problem import Copies, NetworkProblem
+from .graph import DENSE, Network
+from .problem import DIVERGED, Copies, NetworkProblem
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-DENSE = 600
-"""Nodes up to which the eigenvalues of a dense matrix are computed."""
-LOST = 1e60
-"""Size of the copies at which a run has diverged."""
 WELL = 50.0
 """Condition number up to which EXTRA is taken by default."""
 
@@ -110,7 +106,7 @@ class Synchronous(Method, ABC):
             self.make(problem, state)
         state.k += 1
         size = float(np.abs(state.V[0]).max())
-        if not size < LOST:
+        if not size < DIVERGED:
             state.over = f"diverged in round {state.k}: the copies have grown to {size:.1e}"
         return state
 

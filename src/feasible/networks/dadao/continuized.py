@@ -18,12 +18,11 @@ from ...core.budget import spend
 from ...core.errors import WrongProblem
 from ..asynchronous import Asynchronous, Plan
 from ..events import Schedule
-from ..graph import Network
+from ..graph import DENSE, Network
 from ..objectives import LocalObjectives
 from ..problem import NetworkProblem
 from ..rules import Rule
 from .baselines import check_dual
-from .rates import DENSE
 
 if TYPE_CHECKING:
     from jaxtyping import Float

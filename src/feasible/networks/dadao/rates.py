@@ -24,15 +24,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
 from ...core.checks import floats, one_of
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..graph import Network
+from ..graph import DENSE, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float
 
-DENSE = 600
-"""Nodes up to which the eigenvalues of a dense matrix are computed."""
 OPTIMAL = 200, 2000
 """Nodes and edges up to which "auto" looks for the best rates."""
 BLOCK = 256
