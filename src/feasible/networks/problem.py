@@ -150,6 +150,18 @@ class NetworkProblem(Problem):
         spend(gradients=self.network.n)
         return self.objectives.gradients(X)
 
+    def conjugates(
+        self, Y: Float[np.ndarray, "n d"], start: Float[np.ndarray, "n d"]
+    ) -> Float[np.ndarray, "n d"]:
+        """Return each node's gradient of its conjugate at its own row, charged.
+
+        Args:
+            Y: (n, d).
+            start: (n, d) where iterations begin.
+        """
+        rows = enumerate(zip(Y, start, strict=True))
+        return np.stack([self.objectives.conjugate(i, y, x, charge_gradient) for i, (y, x) in rows])
+
     def send(self, sent: Int[np.ndarray, " m"], numbers: int | None = None) -> None:
         """Charge messages.
 
@@ -240,6 +252,11 @@ class NetworkProblem(Problem):
             f"{net.n} nodes, {net.m} edges, {o.d} unknowns, L={o.L:.4g}, mu={o.mu:.4g}",
             f"a message is {self.message_bytes} bytes; an exchange over an edge is two messages",
         ]
+
+
+def charge_gradient() -> None:
+    """Charge a gradient."""
+    spend(gradients=1)
 
 
 def spend_together(amounts: Mapping[str, float]) -> None:

@@ -6,7 +6,6 @@ All nodes wait for one another: a round takes as long as the slowest node and th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
@@ -143,10 +142,3 @@ class Synchronous(Method, ABC):
     def done(self, problem: NetworkProblem, state: RoundState) -> str | None:
         """When it diverges."""
         return state.over or None
-
-
-def spender(problem: NetworkProblem) -> Callable[[], None]:
-    """Return what charges one gradient."""
-    from ..core.budget import spend
-
-    return lambda: spend(gradients=1)

@@ -25,21 +25,10 @@ from ...core.checks import real
 from ...core.errors import WrongProblem
 from ..graph import Network
 from ..problem import Copies, NetworkProblem
-from ..rounds import RoundState, Synchronous, spectrum, spender
+from ..rounds import RoundState, Synchronous, spectrum
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-
-def conjugates(
-    problem: NetworkProblem, Y: Float[np.ndarray, "n d"], start: Float[np.ndarray, "n d"]
-) -> Float[np.ndarray, "n d"]:
-    """Return each node's gradient of its conjugate, charged."""
-    charge = spender(problem)
-    rows = zip(Y, start, strict=True)
-    return np.stack(
-        [problem.objectives.conjugate(i, y, x, charge) for i, (y, x) in enumerate(rows)]
-    )
 
 
 def check_dual(problem: NetworkProblem, name: str) -> None:
@@ -75,7 +64,7 @@ class MSDA(Synchronous):
         eta = o.mu * (1 + power**2) / (1 + power) ** 2
         momentum = ((1 + power) * kappa**0.5 - 1 + power) / ((1 + power) * kappa**0.5 + 1 - power)
         theta, X, Y = state.V
-        theta = conjugates(problem, X, theta)
+        theta = problem.conjugates(X, theta)
         network = self.talk(problem, state, K)
         after = X - eta * chebyshev(network, theta, K, low, high)
         state.V[0], state.V[1], state.V[2] = theta, (1 + momentum) * after - momentum * Y, after

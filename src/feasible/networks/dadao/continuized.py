@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from scipy import linalg
 
-from ...core.budget import spend
 from ...core.errors import WrongProblem
 from ..asynchronous import Asynchronous, Plan
 from ..events import Schedule
 from ..graph import DENSE, Network
 from ..objectives import LocalObjectives
-from ..problem import NetworkProblem
+from ..problem import NetworkProblem, charge_gradient
 from ..rules import Rule
 from .baselines import check_dual
 
@@ -64,7 +63,7 @@ class ContinuizedRule(Rule):
 
     def message(self, i: int, S: Float[np.ndarray, "3 d"]) -> Float[np.ndarray, " d"]:
         """Return grad f_i*(y), charged."""
-        S[2] = self.objectives.conjugate(i, S[0], S[2], lambda: spend(gradients=1))
+        S[2] = self.objectives.conjugate(i, S[0], S[2], charge_gradient)
         return S[2].copy()
 
     def exchange(
