@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import linalg
 
 from ...core.errors import WrongProblem
 from ..asynchronous import Asynchronous, Plan
@@ -22,6 +21,7 @@ from ..objectives import LocalObjectives
 from ..problem import NetworkProblem, charge_gradient
 from ..rules import Rule
 from .baselines import check_dual
+from .rates import resistances
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,10 +41,8 @@ class ContinuizedRule(Rule):
 
     def __init__(self, objectives: LocalObjectives, network: Network, pace: float):
         self.objectives = objectives
-        values, vectors = linalg.eigh(network.laplacian(np.ones(network.m) / network.m).toarray())
-        i, j = network.edges.T
-        R = ((vectors[i, 1:] - vectors[j, 1:]) ** 2 / values[1:]).sum(axis=1)
-        low, worst = float(values[1]), float(R.max())
+        low, R = resistances(network, np.ones(network.m) / network.m)
+        worst = float(R.max())
         L, mu = objectives.L, objectives.mu
         self.eta = (low / worst) ** 0.5 * (mu / L) ** 0.5 * pace
         self.gamma = mu / (2 * worst) * R

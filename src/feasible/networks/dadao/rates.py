@@ -137,12 +137,20 @@ def _given(network: Network, rates: Any) -> GossipRates:
 def chis(network: Network, rates: Float[np.ndarray, " m"]) -> tuple[float, float]:
     """Return chi1 and chi2 of rates by edge."""
     if network.n <= DENSE:
-        values, vectors = linalg.eigh(network.laplacian(rates).toarray())
-        i, j = network.edges.T
-        scaled_down = (vectors[i, 1:] - vectors[j, 1:]) ** 2 / values[1:]
-        return 1.0 / float(values[1]), 0.5 * float(scaled_down.sum(axis=1).max())
+        low, R = resistances(network, rates)
+        return 1.0 / low, 0.5 * float(R.max())
     solve = grounded(network, rates)
     return 1.0 / _gap(network, rates, solve), 0.5 * _largest_resistance(network, solve)
+
+
+def resistances(
+    network: Network, rates: Float[np.ndarray, " m"]
+) -> tuple[float, Float[np.ndarray, " m"]]:
+    """Return lambda_min+ of the Laplacian, and the effective resistance of every edge."""
+    values, vectors = linalg.eigh(network.laplacian(rates).toarray())
+    i, j = network.edges.T
+    scaled_down = (vectors[i, 1:] - vectors[j, 1:]) ** 2 / values[1:]
+    return float(values[1]), scaled_down.sum(axis=1)
 
 
 def grounded(network: Network, rates: Float[np.ndarray, " m"]) -> Any:
