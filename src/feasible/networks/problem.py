@@ -113,8 +113,9 @@ class NetworkProblem(Problem):
             if not self.objectives.valued:
                 raise ArgumentError("objectives have neither mu > 0 nor values to be judged by")
         self.costs = self._costs()
-        for read in (self.conditions.speeds, self.conditions.delays, self.conditions.absences):
-            read(self.network)
+        self.slowest = float(1 / self.conditions.speeds(self.network).min())
+        self.latest = float(self.conditions.delays(self.network).max(initial=0.0))
+        self.conditions.absences(self.network)  # raises where one names no node
 
     def _costs(self) -> Float[np.ndarray, " m"] | None:
         """Cost of a message by edge."""
@@ -189,9 +190,7 @@ class NetworkProblem(Problem):
             gossips: Exchanges in it.
         """
         begin = self.conditions.back(self.network, t)
-        slowest = float(1 / self.conditions.speeds(self.network).min())
-        late = float(self.conditions.delays(self.network).max(initial=0.0))
-        end = begin + slowest + gossips * late / (1 - self.conditions.loss)
+        end = begin + self.slowest + gossips * self.latest / (1 - self.conditions.loss)
         spend(simulated_time=end - t)
         return end
 
