@@ -126,6 +126,7 @@ def test_a_minimiser_that_is_not_found_is_said():
         (lambda: Quadratics(H, SIDES), ShapeError, "expected"),
         (lambda: Quadratics(H + np.triu(H), SIDES[:, :3]), ArgumentError, "symmetric"),
         (lambda: Callables(3, (0,), 1, 1.0, 1.0), ArgumentTypeError, "grad=3"),
+        (lambda: Callables(None, (0,), 1, 1.0, 1.0), ArgumentTypeError, "grad=None"),
         (lambda: Callables(max, (0,), 1, 1.0, 0.0), ArgumentError, "mu=0"),
         (lambda: Callables(max, (0,), 1, 1.0, 2.0), ArgumentError, "L=1"),
         (lambda: Callables(max, (0,), 1, 1.0, 1.0, value=2), ArgumentTypeError, "value=2"),

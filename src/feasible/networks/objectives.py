@@ -364,9 +364,8 @@ class Callables(LocalObjectives):
         mu: float,
         value: Callable[[Hashable, np.ndarray], float] | None = None,
     ):
-        for name, function in (("grad", grad), ("value", value)):
-            if not callable(function) and function is not value:
-                raise ArgumentTypeError(f"{name}={shown(function)}: expected a function (node, x)")
+        if not callable(grad):
+            raise ArgumentTypeError(f"grad={shown(grad)}: expected a function (node, x)")
         if value is not None and not callable(value):
             raise ArgumentTypeError(f"value={shown(value)}: expected a function (node, x), or None")
         with naming("nodes"):
