@@ -13,7 +13,7 @@ from feasible.networks import Conditions, NodeFailed, Quadratics, dadao, gossip_
 from feasible.networks.dadao import DADAO, TooSlow, compiled
 from feasible.networks.dadao.rule import DADAORule
 from feasible.networks.dadao.settings import DADAOSettings, constants
-from feasible.networks.events import Clock, EventLog, Schedule
+from feasible.networks.events import Clock, Schedule
 
 
 def matrix(c):
@@ -259,6 +259,8 @@ def test_stragglers_and_losses_slow_it_down_and_do_not_stop_it():
         ({"local_grads": lambda n, x: x[:0]}, NodeFailed, r"node [012] returned.*shape \(0,\)"),
         ({"local_grads": lambda n, x: x * np.nan}, NodeFailed, "NaN"),
         ({"batch": 5}, ArgumentError, "batch=5"),
+        ({"engine": "mpi"}, ArgumentError, "engine='mpi'"),
+        ({"workers": 0}, ArgumentError, "workers=0"),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(more, error, said):
@@ -267,8 +269,14 @@ def test_what_it_cannot_do_is_refused_by_name(more, error, said):
         dadao(**({"L": 1.0, "mu": 1.0} | given | more))
 
 
+@pytest.mark.parametrize("given", [{"L": 0.0}, {"mu": 0.0}, {"L": -1.0}])
+def test_bounds_that_are_given_beside_data_are_checked_and_not_passed_over(given):
+    problem = regression("ring", 5, 2, 40, seed=100)
+    with pytest.raises(ArgumentError, match=f"{next(iter(given))}="):
+        dadao(problem.objectives, problem.graph, **given)
+
+
 def test_settings_are_checked():
     for bad in ({"rates": "sdp"}, {"L": 1.0, "mu": 2.0}, {"batch": -1}):
         with pytest.raises(ArgumentError, match=next(iter(bad))):
             DADAOSettings(**bad)
-    assert len(EventLog.empty()) == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import floats, one_of, real, whole
+from ...core.checks import floats, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ..conditions import Conditions
 from ..events import GRADIENT, Clock, EventLog, Schedule
@@ -18,7 +18,7 @@ from ..live import live_nodes
 from ..objectives import Callables, LocalObjectives
 from ..problem import NetworkProblem
 from ..processes import DEADLINE
-from .engines import ENGINES, live as run_live, play
+from .engines import live as run_live, play
 from .rates import GossipRates, gossip_rates
 from .rule import DADAORule
 from .settings import DADAOSettings, constants
@@ -161,14 +161,13 @@ def dadao(
     References:
         Nabli, Oyallon, ICML 2023, arXiv 2208.00779.
     """
+    DADAOSettings(L=L, mu=mu, batch=batch, engine=engine, workers=workers)
     network = Network.of(graph)
     objectives = as_objectives(local_grads, network, L, mu, x0)
     if conditions is not None and not isinstance(conditions, Conditions):
         raise ArgumentTypeError(f"conditions={conditions!r:.60}: expected Conditions, or None")
     problem = NetworkProblem(network, objectives, x0, conditions=conditions or Conditions())
     t_max = real("t_max", t_max, above=0)
-    one_of("engine", engine, ENGINES)
-    whole("workers", workers, least=1)
     real("deadline", deadline, above=0)
     found = gossip_rates(network, rates)
     L, mu = L or objectives.L, mu or objectives.mu
