@@ -15,6 +15,7 @@ from ...lab.claim import REPORTED, Claim, Experiment, Part, by_method, sampled
 from ...lab.trials import Race, Trial
 from ..events import Clock, Schedule
 from ..problem import NetworkProblem
+from .dadao import traced
 from .instances import regression
 from .rates import gossip_rates
 from .rule import DADAORule
@@ -179,12 +180,9 @@ def played(
     found, o = gossip_rates(problem.network, "uniform"), problem.objectives
     rule = DADAORule(o, constants(o.L, o.mu, found.chi1 / factor))
     log = Schedule(problem, [found.rates * factor]).until(Clock.begin(seed, n), times[-1])
-    S, clocks, before, errors = rule.begin(problem.x0), np.zeros(n), 0.0, []
     with np.errstate(all="ignore"):
-        for t in times:
-            rule.play(S, clocks, log[(log.t > before) & (log.t <= t)])
-            errors.append(((rule.copies(S, clocks, t) - problem.solution) ** 2).sum() / n)
-            before = t
+        trace = traced(rule, problem.x0, log, times)
+        errors = [((x - problem.solution) ** 2).sum() / n for x in trace]
     return np.array(errors), float(rule.constants[2])
 
 
@@ -192,10 +190,8 @@ def events_a_second(seed: int, t_max: float) -> float:
     """Return how many events of a grid of 49 nodes, d = 10, are drawn and played in a second."""
     problem = regression("grid", 49, kind="quadratic", seed=seed)
     found, o = gossip_rates(problem.network, "uniform"), problem.objectives
-    rule, schedule = (
-        DADAORule(o, constants(o.L, o.mu, found.chi1)),
-        Schedule(problem, [found.rates]),
-    )
+    rule = DADAORule(o, constants(o.L, o.mu, found.chi1))
+    schedule = Schedule(problem, [found.rates])
     S, clocks = rule.begin(problem.x0), np.zeros(49)
     begun = process_time()
     log = schedule.until(Clock.begin(seed, 49), t_max)
