@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 from contextlib import suppress
@@ -45,7 +44,6 @@ def test_processes_give_the_bits_of_the_simulation_for_any_number_of_workers():
     rule, log = setting()
     expected = played("simulate", rule, log)
     for workers in (1, 2, 3, 4, 9):
-        random.seed(os.urandom(8))
         assert played("processes", rule, log, workers) == expected
 
 

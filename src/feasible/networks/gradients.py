@@ -13,7 +13,7 @@ import numpy as np
 from ..core.compiled import compiled
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 QUADRATIC, ROWS, LOGISTIC = 0, 1, 2
 """H_i x - c_i; a mean over rows of (a'x - b) a; a mean over rows of the logistic loss's."""
@@ -92,7 +92,7 @@ def _local_gradients(
     family: int,
     data: Float[np.ndarray, "n p d"],
     sides: Float[np.ndarray, "n p"],
-    counts: Float[np.ndarray, " n"],
+    counts: Int[np.ndarray, " n"],
     ridge: float,
     X: Float[np.ndarray, "n d"],
     out: Float[np.ndarray, "n d"],

@@ -135,15 +135,15 @@ class Network:
         order = np.lexsort((edges[:, 1], edges[:, 0]))
         edges, values = edges[order], values[order]
         found = cls(tuple(nodes), edges, values)
-        for bad, said in (
-            (edges[:, 0] == edges[:, 1], "joins a node with itself: expected two nodes"),
-            (~np.isfinite(values), "has a weight that is NaN or infinite: expected finite ones"),
-            (~(values > 0), "has a weight that is not positive: expected > 0"),
+        loops, infinite = edges[:, 0] == edges[:, 1], ~np.isfinite(values)
+        for error, bad, said in (
+            (ArgumentError, loops, "joins a node with itself: expected two nodes"),
+            (NotFinite, infinite, "has a weight that is NaN or infinite: expected finite ones"),
+            (ArgumentError, ~(values > 0), "has a weight that is not positive: expected > 0"),
         ):
             if bad.any():
                 k = int(np.flatnonzero(bad)[0])
-                raised = NotFinite if "NaN" in said else ArgumentError
-                raise raised(f"graph: the edge {found.edge(k)} {said}, got {values[k]:g}")
+                raise error(f"graph: the edge {found.edge(k)} {said}, got {values[k]:g}")
         return found
 
     def check_connected(self) -> None:
