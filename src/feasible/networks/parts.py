@@ -98,14 +98,9 @@ def part(
         t, kind = float(log.t[row]), int(log.kind[row])
         i, j, edge = int(log.i[row]), int(log.j[row]), int(log.edge[row])
         if kind == GRADIENT:
-            rule.advance(i, S, clocks, t)
-            rule.gradient(i, S[i], int(log.batch[row]))
+            rule.play_gradient(S, clocks, t, i, int(log.batch[row]))
         elif kind == EXCHANGE and owner[i] == owner[j]:
-            rule.advance(i, S, clocks, t)
-            rule.advance(j, S, clocks, t)
-            mine, other_end = rule.message(i, S[i]), rule.message(j, S[j])
-            rule.exchange(i, S[i], mine, other_end, edge)
-            rule.exchange(j, S[j], other_end, mine, edge)
+            rule.play_exchange(S, clocks, t, i, j, edge)
         elif kind == EXCHANGE:
             theirs: np.ndarray | None
             here, there = (i, j) if owner[i] == me else (j, i)

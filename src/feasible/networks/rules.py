@@ -66,14 +66,37 @@ class Rule(ABC):
         columns = (log.t, log.kind, log.i, log.j, log.edge, log.batch)
         for t, kind, i, j, edge, seed in zip(*(c.tolist() for c in columns), strict=True):
             if kind == GRADIENT:
-                self.advance(i, S, clocks, t)
-                self.gradient(i, S[i], seed)
+                self.play_gradient(S, clocks, t, i, seed)
             elif kind == EXCHANGE:
-                self.advance(i, S, clocks, t)
-                self.advance(j, S, clocks, t)
-                mine, theirs = self.message(i, S[i]), self.message(j, S[j])
-                self.exchange(i, S[i], mine, theirs, edge)
-                self.exchange(j, S[j], theirs, mine, edge)
+                self.play_exchange(S, clocks, t, i, j, edge)
+
+    def play_gradient(
+        self,
+        S: Float[np.ndarray, "n w d"],
+        clocks: Float[np.ndarray, " n"],
+        t: float,
+        i: int,
+        seed: int,
+    ) -> None:
+        """Let node i flow to time t and take a gradient."""
+        self.advance(i, S, clocks, t)
+        self.gradient(i, S[i], seed)
+
+    def play_exchange(
+        self,
+        S: Float[np.ndarray, "n w d"],
+        clocks: Float[np.ndarray, " n"],
+        t: float,
+        i: int,
+        j: int,
+        edge: int,
+    ) -> None:
+        """Let both ends of an edge flow to time t and exchange."""
+        self.advance(i, S, clocks, t)
+        self.advance(j, S, clocks, t)
+        mine, theirs = self.message(i, S[i]), self.message(j, S[j])
+        self.exchange(i, S[i], mine, theirs, edge)
+        self.exchange(j, S[j], theirs, mine, edge)
 
     def advance(
         self, i: int, S: Float[np.ndarray, "n w d"], clocks: Float[np.ndarray, " n"], t: float
