@@ -60,6 +60,7 @@ def engines() -> list[Figure]:
     from feasible.networks.dadao.rule import DADAORule
     from feasible.networks.dadao.settings import constants
     from feasible.networks.events import Clock, Schedule
+    from feasible.networks.parts import Work
 
     problem = regression("ring", 4, seed=100)
     o, best = problem.objectives, gossip_rates(problem.graph)
@@ -72,7 +73,7 @@ def engines() -> list[Figure]:
         for _ in range(3):
             S, clocks = rule.begin(problem.x0), np.zeros(4)
             begun = time.perf_counter()
-            play(engine, rule, S, clocks, log, problem.network.nodes, 4)
+            play(engine, Work(rule, S, clocks, log, problem.network.nodes))
             took.append(1e6 * (time.perf_counter() - begun) / len(log))
             bits.add(S.tobytes())
         found.append(Figure(f"an event, 4 nodes, engine {engine}", min(took), None, "us"))

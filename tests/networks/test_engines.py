@@ -20,7 +20,7 @@ from feasible.networks.dadao.engines import play
 from feasible.networks.dadao.rule import DADAORule
 from feasible.networks.dadao.settings import constants
 from feasible.networks.events import GRADIENT, Clock, EventLog, Schedule
-from feasible.networks.parts import owners, projection
+from feasible.networks.parts import Work, owners, projection
 
 NODES = ("a", "b", "c", "d")
 
@@ -36,7 +36,7 @@ def setting(d=3, t=12.0, objectives=None):
 def played(engine, rule, log, workers=4, deadline=20.0):
     """The states and times that an engine finds."""
     S, clocks = rule.begin(np.ones(rule.objectives.d)), np.zeros(4)
-    play(engine, rule, S, clocks, log, NODES, workers, deadline)
+    play(engine, Work(rule, S, clocks, log, NODES, workers, deadline))
     return S.tobytes() + clocks.tobytes()
 
 
@@ -176,8 +176,8 @@ def test_a_killed_actor_is_named(ray):
 
 @pytest.mark.slow
 def test_a_live_run_on_ray_survives_a_death_and_its_log_gives_the_survivors_bits(ray):
-    from feasible.networks.live import live_nodes
-    from feasible.networks.peers import ray_live
+    from feasible.networks.live import live_nodes, run
+    from feasible.networks.peers.ray_live import live_on_ray
 
     problem = regression("ring", 4, 3, 10, "logistic", seed=100)
     rule = DADAORule(problem.objectives, constants(problem.objectives.L, 1.0, 1.0))
@@ -192,7 +192,7 @@ def test_a_live_run_on_ray_survives_a_death_and_its_log_gives_the_survivors_bits
             super().gradient(i, S, seed)
 
     mortal = Mortal(rule.objectives, rule.constants)
-    log, there, lost = ray_live.run(mortal, nodes, NODES, 20.0, said.append)
+    log, there, lost = run(live_on_ray, mortal, nodes, NODES, 20.0, said.append)
     assert lost == [2]
     assert said == ["node 'c' died"]
     rule.play(S, clocks, log)

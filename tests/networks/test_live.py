@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError
-from feasible.networks import Conditions, NodeFailed, NodeLost, dadao, live_processes, regression
+from feasible.networks import Conditions, NodeFailed, NodeLost, dadao, regression
 from feasible.networks.dadao.rule import DADAORule
 from feasible.networks.dadao.settings import constants
 from feasible.networks.events import EXCHANGE, GRADIENT, EventLog, Schedule
-from feasible.networks.live import live_nodes, merged
+from feasible.networks.live import live_nodes, merged, run
+from feasible.networks.live_processes import live_on_processes
 
 DRIVER = os.getpid()
 
@@ -48,7 +49,7 @@ def lived(who=(), what=kill, deadline=20.0, t_max=40.0, pace=40.0):
     S, clocks = rule.begin(problem.x0), np.zeros(4)
     schedule = Schedule(problem, [np.full(4, 1.0)])
     nodes, said = live_nodes(schedule, S, clocks, 0.0, t_max, pace, 7), []
-    log, there, lost = live_processes.run(rule, nodes, "abcd", deadline, said.append)
+    log, there, lost = run(live_on_processes, rule, nodes, "abcd", deadline, said.append)
     rule.play(S, clocks, log)
     return log, there, lost, S, clocks, said
 
@@ -91,7 +92,7 @@ def test_a_node_that_hangs_is_lost_at_the_deadline_and_said_before():
     )
     S, clocks, said = rule.begin(problem.x0), np.zeros(2), []
     nodes = live_nodes(Schedule(problem, [np.ones(1)]), S, clocks, 0.0, 30.0, 60.0, 7)
-    log, there, lost = live_processes.run(rule, nodes, "ab", 2.5, said.append)
+    log, there, lost = run(live_on_processes, rule, nodes, "ab", 2.5, said.append)
     assert lost == [1]
     assert "node 'b' did not end within 2.5 s after the others" in said
     assert any("node 'a' waits for 'b'" in line for line in said)

@@ -15,13 +15,17 @@ the others go on without it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .events import EXCHANGE, GRADIENT, EventLog, Schedule
+from .parts import NodeLost, Notice, say
 from .rules import Rule
 
 if TYPE_CHECKING:
@@ -252,3 +256,89 @@ def merged(
     table = np.array(kept).reshape(-1, 6)
     whole = table[:, 1:].astype(np.int64).T
     return EventLog(np.arange(first, first + len(table)), table[:, 0].copy(), *whole)
+
+
+class Writer:
+    """Keeps a node's events in a file, one write each, so that they outlive its process.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path):
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def __call__(self, t: float, kind: int, i: int, j: int, edge: int, batch: int) -> None:
+        """Keep an event."""
+        os.write(self.file, np.array([t, kind, i, j, edge, batch]).tobytes())
+
+
+def read(path: Path) -> Float[np.ndarray, "k 6"]:
+    """Return a node's events; half a row at the end is left out."""
+    found = path.read_bytes() if path.exists() else b""
+    return np.frombuffer(found[: len(found) // 48 * 48]).reshape(-1, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class Life:
+    """What a transport lets live.
+
+    Attributes:
+        rule: What events do.
+        nodes: Who the nodes are, by row.
+        labels: Labels by row, for messages.
+        deadline: Seconds after which a node that does not answer counts as lost.
+        notice: Told who waits for whom, where a wait lasts over 2 seconds, and who was lost.
+        folder: Where each node's events are kept.
+    """
+
+    rule: Rule
+    nodes: Sequence[LiveNode]
+    labels: Sequence[Hashable]
+    deadline: float
+    notice: Notice
+    folder: Path
+
+    def path(self, i: int) -> Path:
+        """Return the file of a node's events."""
+        return self.folder / str(i)
+
+
+There = dict[int, tuple["Float[np.ndarray, 'w d']", float]]
+"""Row -> (state, its time) of the nodes that are still there at the end."""
+
+
+def run(
+    live_there: Callable[[Life], There],
+    rule: Rule,
+    nodes: Sequence[LiveNode],
+    labels: Sequence[Hashable],
+    deadline: float,
+    notice: Notice = say,
+    first: int = 0,
+) -> tuple[EventLog, There, list[int]]:
+    """Let nodes live.
+
+    Args:
+        live_there: Lets them live on processes, or on Ray.
+        rule: See Life, and so on.
+        nodes: See Life.
+        labels: See Life.
+        deadline: See Life.
+        notice: See Life.
+        first: Number of the first event.
+
+    Returns:
+        The log, what the nodes that are still there have, and the rows of the lost ones.
+
+    Raises:
+        NodeLost: All nodes died.
+        NodeFailed: A node's function raised, or returned no gradient.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        life = Life(rule, nodes, labels, deadline, notice, Path(folder))
+        there = live_there(life)
+        if not there:
+            raise NodeLost(f"all {len(nodes)} nodes died")
+        lost = [node.i for node in nodes if node.i not in there]
+        return merged([read(life.path(node.i)) for node in nodes], lost, first), there, lost

@@ -2,121 +2,43 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import tempfile
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from ..core.errors import ArgumentError
-from .events import EventLog
-from .live import Hear, LiveNode, Tell, merged
-from .parts import PATIENCE, NodeLost, Notice
-from .processes import portable, say, tell
-from .rules import Rule
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
+from .live import Hear, Life, Tell, There, Writer
+from .objectives import NodeFailed
+from .parts import PATIENCE, complaint
+from .processes import Links, forked, tell
 
 
-class Writer:
-    """Keeps a node's events in a file, one write each, so that they outlive its process.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: Path):
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    def __call__(self, t: float, kind: int, i: int, j: int, edge: int, batch: int) -> None:
-        """Keep an event."""
-        os.write(self.file, np.array([t, kind, i, j, edge, batch]).tobytes())
-
-
-def read(path: Path) -> Float[np.ndarray, "k 6"]:
-    """Return a node's events; half a row at the end is left out."""
-    found = path.read_bytes() if path.exists() else b""
-    return np.frombuffer(found[: len(found) // 48 * 48]).reshape(-1, 6)
-
-
-def run(
-    rule: Rule,
-    nodes: Sequence[LiveNode],
-    labels: Sequence[Hashable],
-    deadline: float,
-    notice: Notice = say,
-    first: int = 0,
-) -> tuple[EventLog, dict[int, tuple[Float[np.ndarray, "w d"], float]], list[int]]:
-    """Let nodes live, each in a process of its own.
-
-    Args:
-        rule: What events do.
-        nodes: Who they are.
-        labels: Labels by row, for messages.
-        deadline: Seconds after which a node that does not answer counts as lost.
-        notice: Told who waits for whom, where a wait lasts over 2 seconds, and who was lost.
-        first: Number of the first event.
-
-    Returns:
-        The log, row -> (state, its time) of the nodes that are still there, and the rows of the
-        lost ones.
+def live_on_processes(life: Life) -> There:
+    """Let nodes live, each in a process of its own; see `live.run`.
 
     Raises:
-        NodeLost: All nodes died.
         NodeFailed: A node's function raised, or returned no gradient.
+        ArgumentError: This system cannot fork.
     """
-    if "fork" not in multiprocessing.get_all_start_methods():
-        raise ArgumentError("engine='processes' needs fork, which this system does not have")
-    context = multiprocessing.get_context("fork")
-    pipes = {(node.i, j): context.Pipe() for node in nodes for j in node.rates}
-    results = [context.Pipe(duplex=False) for _ in nodes]
-    processes: list[BaseProcess] = []
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / str(node.i) for node in nodes]
-        try:
-            for node, path in zip(nodes, paths, strict=True):
-                given = (rule, node, labels, path, deadline, pipes, results)
-                processes.append(context.Process(target=_live, args=given, daemon=True))
-                processes[-1].start()
-            for ends in pipes.values():
-                for end in ends:
-                    end.close()
-            for _, end in results:
-                end.close()
-            there = _gather(results, processes, labels, deadline, notice)
-        finally:
-            for process in processes:
-                process.kill()
-            for process in processes:
-                process.join()
-        lost = [node.i for node in nodes if node.i not in there]
-        if not there:
-            raise NodeLost(f"all {len(nodes)} nodes died")
-        return merged([read(path) for path in paths], lost, first), there, lost
+    pairs = [(node.i, j) for node in life.nodes for j in node.rates]
+    with forked(len(life.nodes), pairs, partial(_live, life)) as (processes, reports):
+        return _gather(life, processes, reports)
 
 
-def _gather(
-    results: Sequence[tuple[Connection, Connection]],
-    processes: Sequence[BaseProcess],
-    labels: Sequence[Hashable],
-    deadline: float,
-    notice: Notice,
-) -> dict[int, tuple[Float[np.ndarray, "w d"], float]]:
+def _gather(life: Life, processes: Sequence[BaseProcess], reports: Sequence[Connection]) -> There:
     """Take the nodes' last states; who is gone, or hangs when the others have ended, is said."""
-    waiting = {reader: i for i, (reader, _) in enumerate(results)}
-    there: dict[int, tuple[Float[np.ndarray, "w d"], float]] = {}
+    waiting = {reader: i for i, reader in enumerate(reports)}
+    there: There = {}
     while waiting:
-        ready = wait(list(waiting), deadline if there else None)
+        ready = wait(list(waiting), life.deadline if there else None)
         if not ready:
             for i in waiting.values():
-                notice(f"node {labels[i]!r} did not end within {deadline:g} s after the others")
+                life.notice(
+                    f"node {life.labels[i]!r} did not end within {life.deadline:g} s after the "
+                    "others"
+                )
             break
         for end in ready:
             assert isinstance(end, Connection)
@@ -125,43 +47,25 @@ def _gather(
                 kind, found = end.recv()
             except (EOFError, OSError):
                 processes[i].join(1.0)
-                notice(f"node {labels[i]!r} died (exit code {processes[i].exitcode})")
+                code = processes[i].exitcode
+                life.notice(f"node {life.labels[i]!r} died (exit code {code})")
                 del waiting[end]
                 continue
             if kind == "error":
-                raise found
+                raise NodeFailed(found)
             if kind == "waits":
-                notice(found)
+                life.notice(found)
                 continue
             there[i] = found
             del waiting[end]
     return there
 
 
-def _live(
-    rule: Rule,
-    node: LiveNode,
-    labels: Sequence[Hashable],
-    path: Path,
-    deadline: float,
-    pipes: Mapping[tuple[int, int], tuple[Connection, Connection]],
-    results: Sequence[tuple[Connection, Connection]],
-) -> None:
+def _live(life: Life, i: int, links: Links, out: Connection) -> None:
     """Be a node."""
-    links: dict[int, Connection] = {}
-    for (a, b), ends in pipes.items():
-        for who, other, end in ((a, b, ends[0]), (b, a, ends[1])):
-            if who == node.i:
-                links[other] = end
-            else:
-                end.close()
-    for who, (reader, writer) in enumerate(results):
-        reader.close()
-        if who != node.i:
-            writer.close()
-    out, begun = results[node.i][1], time.monotonic()
+    node, begun = life.nodes[i], time.monotonic()
     clock = lambda: time.monotonic() - begun  # noqa: E731
-    living, answer = node.live(rule, Writer(path), clock), None
+    living, answer = node.live(life.rule, Writer(life.path(i)), clock), None
     try:
         while True:
             asked = living.send(answer)
@@ -169,25 +73,19 @@ def _live(
             if isinstance(asked, Tell):
                 tell(links[asked.to], asked.what[0], asked.what[1:])
             else:
-                answer = _heard(asked, links, clock, deadline, node.i, labels, out)
+                answer = _heard(life, i, asked, links, clock, out)
     except StopIteration:
         tell(out, "done", (node.S, node.t))
     except BaseException as error:
-        tell(out, "error", portable(error))
+        tell(out, "error", complaint(error, f"node {life.labels[i]!r}"))
 
 
 def _heard(
-    asked: Hear,
-    links: Mapping[int, Connection],
-    clock: Callable[[], float],
-    deadline: float,
-    me: int,
-    labels: Sequence[Hashable],
-    out: Connection,
+    life: Life, i: int, asked: Hear, links: Links, clock: Callable[[], float], out: Connection
 ) -> tuple[int, tuple[Any, ...] | None] | None:
     """Wait for a message of one of some neighbours."""
     ends, begun, said = {links[j]: j for j in asked.of}, clock(), False
-    until = begun + deadline if asked.until is None else asked.until
+    until = begun + life.deadline if asked.until is None else asked.until
     while True:
         left = max(until - clock(), 0.0)
         if not ends:
@@ -204,5 +102,5 @@ def _heard(
             return None
         if asked.until is None and not said and clock() - begun >= PATIENCE:
             said = True
-            whom = ", ".join(repr(labels[j]) for j in asked.of)
-            tell(out, "waits", f"node {labels[me]!r} waits for {whom}, {clock() - begun:.0f} s")
+            whom = ", ".join(repr(life.labels[j]) for j in asked.of)
+            tell(out, "waits", f"node {life.labels[i]!r} waits for {whom}, {clock() - begun:.0f} s")

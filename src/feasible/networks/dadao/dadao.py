@@ -16,8 +16,8 @@ from ..events import GRADIENT, Clock, EventLog, Schedule
 from ..graph import Network
 from ..live import live_nodes
 from ..objectives import Callables, LocalObjectives
+from ..parts import DEADLINE, Work
 from ..problem import NetworkProblem
-from ..processes import DEADLINE
 from .engines import live as run_live, play
 from .rates import GossipRates, gossip_rates
 from .rule import DADAORule
@@ -193,7 +193,7 @@ def dadao(
             sent = 2 * np.cumsum(log.kind != GRADIENT)
             log = log[: int(np.searchsorted(sent, max_messages, side="right"))]
             t_max = float(log.t[-1]) if len(log) else t_max
-        play(engine, rule, S, clocks, log, network.nodes, workers, deadline)
+        play(engine, Work(rule, S, clocks, log, network.nodes, workers, deadline))
     t_max = max(t_max, float(clocks.max()))
     for i in range(network.n):
         rule.advance(i, S, clocks, t_max)

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 from ...core.errors import ArgumentError
 from ..events import EventLog
-from ..live import LiveNode
-from ..processes import DEADLINE
+from ..live import LiveNode, run
+from ..parts import Work
 from ..rules import Rule
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
 
 ENGINES = ("simulate", "processes", "ray")
 
 
-def play(
-    engine: str,
-    rule: Rule,
-    S: Float[np.ndarray, "n w d"],
-    clocks: Float[np.ndarray, " n"],
-    log: EventLog,
-    nodes: Sequence[Hashable],
-    workers: int,
-    deadline: float = DEADLINE,
-) -> None:
+def play(engine: str, work: Work) -> None:
     """Play events in place.
 
     Args:
         engine: Of ENGINES.
-        rule: What events do.
-        S: (n, w, d) states.
-        clocks: (n,) the nodes' times.
-        log: Events in order.
-        nodes: Labels by row, for messages.
-        workers: Processes or actors.
-        deadline: Seconds after which a worker that does not answer counts as lost.
+        work: The events, and who plays them.
 
     Raises:
         NodeLost: A worker died or did not answer; names its nodes.
@@ -48,13 +28,13 @@ def play(
     if engine == "processes":
         from ..processes import play as play_on_processes
 
-        play_on_processes(rule, S, clocks, log, nodes, workers, deadline)
+        play_on_processes(work)
     elif engine == "ray":
         from ..peers.ray import play as play_on_ray
 
-        play_on_ray(rule, S, clocks, log, nodes, workers, deadline)
+        play_on_ray(work)
     else:
-        rule.play(S, clocks, log)
+        work.rule.play(work.S, work.clocks, work.log)
 
 
 def live(
@@ -65,7 +45,7 @@ def live(
     deadline: float,
     first: int = 0,
 ) -> tuple[EventLog, list[int]]:
-    """Let nodes live, on processes or on Ray; see `live_processes.run`.
+    """Let nodes live, on processes or on Ray; see `live.run`.
 
     Returns:
         The log, and the rows of the nodes that were lost.
@@ -76,13 +56,10 @@ def live(
         NodeFailed: A node's function raised, or returned no gradient.
     """
     if engine == "processes":
-        from ..live_processes import run as run_on_processes
-
-        log, _, lost = run_on_processes(rule, nodes, labels, deadline, first=first)
+        from ..live_processes import live_on_processes as live_there
     elif engine == "ray":
-        from ..peers.ray_live import run as run_on_ray
-
-        log, _, lost = run_on_ray(rule, nodes, labels, deadline, first=first)
+        from ..peers.ray_live import live_on_ray as live_there
     else:
         raise ArgumentError(f"live=True: engine={engine!r}, expected 'processes' or 'ray'")
+    log, _, lost = run(live_there, rule, nodes, labels, deadline, first=first)
     return log, lost

@@ -8,6 +8,7 @@ from typing import ClassVar
 from ...core.errors import ArgumentError
 from ..asynchronous import Asynchronous, AsynchronousState, Plan
 from ..events import EventLog, Schedule
+from ..parts import Work
 from ..problem import Copies, NetworkProblem
 from .engines import play
 from .rates import common
@@ -50,7 +51,7 @@ class DADAO(DADAOSettings, Asynchronous):
     ) -> None:
         """Play events in place, on the engine."""
         nodes = problem.network.nodes
-        play(self.engine, plan.rule, state.S, state.clocks, log, nodes, self.workers)
+        play(self.engine, Work(plan.rule, state.S, state.clocks, log, nodes, self.workers))
 
     def stride(self) -> float:
         """Units of time that a step covers: more where workers are begun for each."""

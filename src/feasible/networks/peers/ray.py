@@ -11,53 +11,39 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import real, whole
 from ...core.extras import named
-from ..events import EventLog
 from ..objectives import NodeFailed
-from ..parts import PATIENCE, NodeLost, Notice, Send, described, owners, part
-from ..processes import DEADLINE, say
-from ..rules import Rule
+from ..parts import PATIENCE, NodeLost, Played, Receive, Send, Work, complaint, say
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
 class Player:
     """The actor of some nodes.
 
     Args:
-        rule: What events do.
-        owner: (n,) the worker of each node.
+        work: The events, and who plays them.
         me: This worker.
-        nodes: Labels by row.
-        deadline: Seconds after which a worker that does not answer counts as lost.
     """
 
-    def __init__(
-        self,
-        rule: Rule,
-        owner: Int[np.ndarray, " n"],
-        me: int,
-        nodes: Sequence[Hashable],
-        deadline: float,
-    ):
-        self.rule, self.owner, self.me = own(rule), owner, me
-        self.nodes, self.deadline = nodes, deadline
+    def __init__(self, work: Work, me: int):
+        self.work = replace(work, rule=own(work.rule), S=work.S.copy(), clocks=work.clocks.copy())
+        self.me = me
         self.mail: dict[int, asyncio.Future[Any]] = defaultdict(
             lambda: asyncio.get_running_loop().create_future()
         )
         self.waits: list[str] = []
 
-    async def ready(self) -> int:
-        """Return the process's id, once it runs."""
-        return os.getpid()
+    async def ready(self) -> None:
+        """Return once it runs."""
 
     async def deliver(self, row: int, vector: Float[np.ndarray, " d"]) -> None:
         """Take a vector in."""
@@ -68,47 +54,33 @@ class Player:
         said, self.waits = self.waits, []
         return said
 
-    async def play(
-        self,
-        S: Float[np.ndarray, "n w d"],
-        clocks: Float[np.ndarray, " n"],
-        log: EventLog,
-        peers: Sequence[Any],
-    ) -> tuple[Float[np.ndarray, "k w d"], Float[np.ndarray, " k"]]:
+    async def play(self, peers: Sequence[Any]) -> Played:
         """Play its part, and return the states and times of its nodes."""
-        S, clocks, answer = S.copy(), clocks.copy(), None
-        playing = part(self.rule, self.owner, self.me, S, clocks, log)
+        playing, answer = self.work.part(self.me), None
         while True:
             try:
                 asked = playing.send(answer)
             except StopIteration:
-                rows = self.owner == self.me
-                return S[rows], clocks[rows]
+                return self.work.played(self.me)
             answer = None
             if isinstance(asked, Send):
                 peers[asked.to].deliver.remote(asked.row, asked.vector)
             else:
-                answer = await self._received(asked.row, asked.of, asked.node)
+                answer = await self._received(asked)
 
-    async def _received(self, row: int, of: int, node: int) -> Float[np.ndarray, " d"]:
+    async def _received(self, asked: Receive) -> Float[np.ndarray, " d"]:
         """Wait for a vector; note where it lasts, and give up at the deadline."""
-        future, whom = self.mail[row], f"node {self.nodes[node]!r}"
-        me = described(self.nodes, self.owner, self.me)
-        waited, step = 0.0, min(PATIENCE, self.deadline)
+        future, step, waited = self.mail[asked.row], min(PATIENCE, self.work.deadline), 0.0
         while not future.done():
             await asyncio.wait([future], timeout=step)
             waited += step
             if future.done():
                 break
-            if waited >= self.deadline:
-                raise NodeLost(
-                    f"{me} waited {waited:.1f} s for {whom} of "
-                    f"{described(self.nodes, self.owner, of)} at event {row}: "
-                    f"deadline={self.deadline:g}"
-                )
+            if waited >= self.work.deadline:
+                raise self.work.overdue(self.me, asked, waited)
             if waited <= 2 * step:
-                self.waits.append(f"{me} waits for {whom}, {waited:.0f} s")
-        del self.mail[row]
+                self.waits.append(self.work.waits(self.me, asked, waited))
+        del self.mail[asked.row]
         return np.array(future.result())
 
 
@@ -131,63 +103,45 @@ def begun() -> Any:
     return ray
 
 
-def play(
-    rule: Rule,
-    S: Float[np.ndarray, "n w d"],
-    clocks: Float[np.ndarray, " n"],
-    log: EventLog,
-    nodes: Sequence[Hashable],
-    workers: int = 4,
-    deadline: float = DEADLINE,
-    notice: Notice = say,
-) -> None:
-    """Play events on Ray actors, in place: the same bits as `Rule.play`.
+@contextmanager
+def actors(ray: Any, kind: type, given: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    """Begin actors, wait until they run, and end them all.
 
     Args:
-        rule: What events do.
-        S: (n, w, d) states.
-        clocks: (n,) the nodes' times.
-        log: Events in order.
-        nodes: Labels by row, for messages.
-        workers: Actors.
-        deadline: Seconds after which an actor that does not answer counts as lost.
-        notice: Told who waits for whom, where a wait lasts over 2 seconds.
+        ray: What `begun` returns.
+        kind: Their class.
+        given: What each is made from.
+    """
+    actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(kind)
+    found = [actor.remote(*arguments) for arguments in given]
+    try:
+        ray.get([one.ready.remote() for one in found])
+        yield found
+    finally:
+        for one in found:
+            ray.kill(one)
+
+
+def play(work: Work) -> None:
+    """Play events on Ray actors, in place: the same bits as `Rule.play`.
 
     Raises:
         NodeLost: An actor died or did not answer; names its nodes.
         NodeFailed: A node's function raised, or returned no gradient.
         MissingExtra: Ray is not installed.
     """
-    workers = min(whole("workers", workers, least=1), len(S))
-    real("deadline", deadline, above=0)
-    ray, owner = begun(), owners(len(S), workers)
-    actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(Player)
-    actors = [actor.remote(rule, owner, me, tuple(nodes), deadline) for me in range(workers)]
-    try:
-        ray.get([a.ready.remote() for a in actors])
-        shared = ray.put(S), ray.put(clocks), ray.put(log)
-        running = {a.play.remote(*shared, actors): me for me, a in enumerate(actors)}
-        _gather(ray, running, actors, owner, S, clocks, nodes, deadline, notice)
-    finally:
-        for a in actors:
-            ray.kill(a)
+    ray = begun()
+    shared = ray.put(work)
+    with actors(ray, Player, [(shared, me) for me in range(work.count)]) as players:
+        _gather(ray, players, work)
 
 
-def _gather(
-    ray: Any,
-    running: dict[Any, int],
-    actors: Sequence[Any],
-    owner: Int[np.ndarray, " n"],
-    S: Float[np.ndarray, "n w d"],
-    clocks: Float[np.ndarray, " n"],
-    nodes: Sequence[Hashable],
-    deadline: float,
-    notice: Notice,
-) -> None:
-    """Take the actors' states into S; raise what one of them raised. The last ones have the
-    deadline's time after the others.
+def _gather(ray: Any, players: Sequence[Any], work: Work) -> None:
+    """Let the actors play and take their states in; raise what one of them met. The last ones have
+    the deadline's time after the others.
     """
-    found: dict[int, Any] = {}
+    running = {one.play.remote(players): me for me, one in enumerate(players)}
+    found: dict[int, Played] = {}
     last = time.monotonic()
     while running:
         done, _ = ray.wait(list(running), timeout=PATIENCE)
@@ -198,26 +152,20 @@ def _gather(
                 found[me] = ray.get(ref)
             except ray.exceptions.RayActorError as error:
                 raise NodeLost(
-                    f"{described(nodes, owner, me)} died before its part was played: "
+                    f"{work.described(me)} died before its part was played: "
                     f"{str(error).splitlines()[0]:.120}"
                 ) from None
             except ray.exceptions.RayTaskError as error:
-                cause = error.cause
-                if isinstance(cause, (NodeLost, NodeFailed)):
-                    raise type(cause)(str(cause)) from None
-                raise NodeFailed(f"{described(nodes, owner, me)}: {error.cause!r:.200}") from error
+                if isinstance(error.cause, NodeLost):
+                    raise NodeLost(str(error.cause)) from None
+                raise NodeFailed(complaint(error.cause, work.described(me))) from None
         if not done:
-            asked = [actors[me].waiting.remote() for me in running.values()]
+            asked = [players[me].waiting.remote() for me in running.values()]
             for ref in ray.wait(asked, num_returns=len(asked), timeout=PATIENCE)[0]:
                 with suppress(ray.exceptions.RayActorError):  # is said above
                     for said in ray.get(ref):
-                        notice(said)
-            if found and time.monotonic() - last > deadline:
-                left = "; ".join(described(nodes, owner, me) for me in running.values())
-                raise NodeLost(
-                    f"{left} did not end within {deadline:g} s after the others: "
-                    f"deadline={deadline:g}"
-                )
-    for me, (states, times) in found.items():
-        rows = owner == me
-        S[rows], clocks[rows] = states, times
+                        say(said)
+            if found and time.monotonic() - last > work.deadline:
+                raise work.unfinished(running.values())
+    for me, states in found.items():
+        work.take(me, states)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..events import EventLog
-from ..live import Hear, LiveNode, Tell, merged
-from ..live_processes import Writer, read
+from ..live import Hear, Life, LiveNode, Tell, There, Writer
 from ..objectives import NodeFailed
-from ..parts import PATIENCE, NodeLost, Notice
-from ..processes import say
+from ..parts import PATIENCE, complaint
 from ..rules import Rule
-from .ray import begun, own
+from .ray import actors, begun, own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +30,7 @@ class LivePlayer:
         deadline: Seconds after which a node that does not answer counts as lost.
     """
 
-    def __init__(self, rule: Rule, node: LiveNode, path: str, deadline: float):
+    def __init__(self, rule: Rule, node: LiveNode, path: Path, deadline: float):
         self.rule: Rule = own(rule)
         self.node: LiveNode = own(node)
         self.path, self.deadline = path, deadline
@@ -54,7 +49,7 @@ class LivePlayer:
     async def live(self, peers: Mapping[int, Any]) -> tuple[Float[np.ndarray, "w d"], float]:
         """Be the node; return its state and that state's time."""
         self.begun = time.monotonic()
-        living, answer = self.node.live(self.rule, Writer(Path(self.path)), self.clock), None
+        living, answer = self.node.live(self.rule, Writer(self.path), self.clock), None
         while True:
             try:
                 asked = living.send(answer)
@@ -105,55 +100,31 @@ class LivePlayer:
         return True
 
 
-def run(
-    rule: Rule,
-    nodes: Sequence[LiveNode],
-    labels: Sequence[Hashable],
-    deadline: float,
-    notice: Notice = say,
-    first: int = 0,
-) -> tuple[EventLog, dict[int, tuple[Float[np.ndarray, "w d"], float]], list[int]]:
-    """Let nodes live, each an actor of its own; see `live_processes.run`.
+def live_on_ray(life: Life) -> There:
+    """Let nodes live, each an actor of its own; see `live.run`.
 
     Raises:
-        NodeLost: All nodes died.
         NodeFailed: A node's function raised, or returned no gradient.
         MissingExtra: Ray is not installed.
     """
-    ray, there = begun(), dict[int, Any]()
-    actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(LivePlayer)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [str(Path(folder) / str(node.i)) for node in nodes]
-        rows = zip(nodes, paths, strict=True)
-        actors = [actor.remote(rule, node, path, deadline) for node, path in rows]
-        try:
-            ray.get([a.ready.remote() for a in actors])
-            running = {
-                a.live.remote({j: actors[j] for j in node.edges}): node.i
-                for a, node in zip(actors, nodes, strict=True)
-            }
-            while running:
-                ready, _ = ray.wait(list(running), timeout=deadline if there else None)
-                if not ready:
-                    for i in running.values():
-                        notice(f"node {labels[i]!r} did not end within {deadline:g} s")
-                    break
-                i = running.pop(ref := ready[0])
-                try:
-                    there[i] = ray.get(ref)
-                except ray.exceptions.RayActorError:
-                    notice(f"node {labels[i]!r} died")
-                except ray.exceptions.RayTaskError as error:
-                    said = str(error.cause)
-                    named = (
-                        said if isinstance(error.cause, NodeFailed) else f"{labels[i]!r}: {said}"
-                    )
-                    raise NodeFailed(named) from None
-        finally:
-            for a in actors:
-                with suppress(Exception):  # it is gone already
-                    ray.kill(a)
-        lost = [node.i for node in nodes if node.i not in there]
-        if not there:
-            raise NodeLost(f"all {len(nodes)} nodes died")
-        return merged([read(Path(path)) for path in paths], lost, first), there, lost
+    ray, there = begun(), There()
+    given = [(life.rule, node, life.path(node.i), life.deadline) for node in life.nodes]
+    with actors(ray, LivePlayer, given) as players:
+        running = {
+            one.live.remote({j: players[j] for j in node.edges}): node.i
+            for one, node in zip(players, life.nodes, strict=True)
+        }
+        while running:
+            ready, _ = ray.wait(list(running), timeout=life.deadline if there else None)
+            if not ready:
+                for i in running.values():
+                    life.notice(f"node {life.labels[i]!r} did not end within {life.deadline:g} s")
+                break
+            i = running.pop(ref := ready[0])
+            try:
+                there[i] = ray.get(ref)
+            except ray.exceptions.RayActorError:
+                life.notice(f"node {life.labels[i]!r} died")
+            except ray.exceptions.RayTaskError as error:
+                raise NodeFailed(complaint(error.cause, f"node {life.labels[i]!r}")) from None
+    return there
