@@ -22,6 +22,8 @@ from typing import Any
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
+import numpy as np  # noqa: E402
+
 import feasible  # noqa: E402
 from feasible.core.registry import load_method, methods  # noqa: E402
 
@@ -79,7 +81,7 @@ def trail(name: str) -> dict[str, Any]:
         for p in result.trail
     ]
     point = getattr(result.answer, "x", None)  # other answers are judged, bit by bit, by the trail
-    answer = None if point is None else [float(v).hex() for v in point]
+    answer = None if point is None else [float(v).hex() for v in np.ravel(point)]
     return {"points": points, "answer": answer, "stopped": result.stopped}
 
 

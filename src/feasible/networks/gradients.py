@@ -35,7 +35,6 @@ def _local_gradient(
     family: int,
     data: Float[np.ndarray, "p d"],
     sides: Float[np.ndarray, " p"],
-    count: int,
     ridge: float,
     x: Float[np.ndarray, " d"],
     batch: int,
@@ -48,7 +47,6 @@ def _local_gradient(
         family: QUADRATIC, ROWS or LOGISTIC.
         data: (p, d) H_i, or the node's rows, of the logistic loss each times its label.
         sides: (p,) c_i, or b.
-        count: Rows that the node has; the others are padding.
         ridge: Of ridge / 2 |x|^2, which is added.
         x: (d,).
         batch: Rows that are drawn, with replacement; 0: all of them.
@@ -66,6 +64,7 @@ def _local_gradient(
         return
     for j in range(d):
         out[j] = 0.0
+    count = len(data)
     size = count if batch == 0 else batch
     for s in range(size):
         r = s if batch == 0 else draw(seed, s, count)
@@ -90,16 +89,17 @@ local_gradient = compiled(_local_gradient)
 
 def _local_gradients(
     family: int,
-    data: Float[np.ndarray, "n p d"],
-    sides: Float[np.ndarray, "n p"],
-    counts: Int[np.ndarray, " n"],
+    data: Float[np.ndarray, "p d"],
+    sides: Float[np.ndarray, " p"],
+    starts: Int[np.ndarray, " n+1"],
     ridge: float,
     X: Float[np.ndarray, "n d"],
     out: Float[np.ndarray, "n d"],
 ) -> None:
-    """Write every node's gradient at its own row of X into `out`."""
+    """Write every node's gradient at its own row of X into `out`; see `DataObjectives`."""
     for i in range(len(X)):
-        local_gradient(family, data[i], sides[i], counts[i], ridge, X[i], 0, 0, out[i])
+        a, b = starts[i], starts[i + 1]
+        local_gradient(family, data[a:b], sides[a:b], ridge, X[i], 0, 0, out[i])
 
 
 local_gradients = compiled(_local_gradients)

@@ -144,9 +144,9 @@ class DataObjectives(LocalObjectives):
 
     Attributes:
         family: See `gradients`.
-        data: (n, p, d).
-        sides: (n, p).
-        counts: (n,) rows of each node.
+        data: (p, d) the rows of all nodes, node by node.
+        sides: (p,).
+        starts: (n + 1,) where in the rows each node's begin, and the end.
         ridge: Of ridge / 2 |x|^2 in each objective.
         constants: (n,) what is added to each value.
         L: See LocalObjectives.
@@ -154,9 +154,9 @@ class DataObjectives(LocalObjectives):
     """
 
     family: int
-    data: Float[np.ndarray, "n p d"]
-    sides: Float[np.ndarray, "n p"]
-    counts: Int[np.ndarray, " n"]
+    data: Float[np.ndarray, "p d"]
+    sides: Float[np.ndarray, " p"]
+    starts: Int[np.ndarray, " n+1"]
     ridge: float
     constants: Float[np.ndarray, " n"]
     L: float
@@ -165,41 +165,45 @@ class DataObjectives(LocalObjectives):
     dual: bool = True
 
     def __post_init__(self) -> None:
-        self.n, _, self.d = self.data.shape
-        self.samples = 0 if self.family == QUADRATIC else int(self.counts.min())
+        self.n, self.d = len(self.starts) - 1, self.data.shape[1]
+        self.samples = 0 if self.family == QUADRATIC else int(np.diff(self.starts).min())
+
+    def held(self, i: int) -> tuple[Float[np.ndarray, "p d"], Float[np.ndarray, " p"]]:
+        """Return the rows of node i, and their sides."""
+        mine = slice(self.starts[i], self.starts[i + 1])
+        return self.data[mine], self.sides[mine]
 
     def gradient(
         self, i: int, x: Float[np.ndarray, " d"], batch: int = 0, seed: int = 0
     ) -> Float[np.ndarray, " d"]:
         """Return the gradient of f_i at x; of a minibatch drawn by a seed where batch > 0."""
         out = np.empty(self.d)
-        given = self.family, self.data[i], self.sides[i], self.counts[i], self.ridge
-        local_gradient(*given, x, batch, seed, out)
+        local_gradient(self.family, *self.held(i), self.ridge, x, batch, seed, out)
         return out
 
     def gradients(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Return each node's gradient at its own row."""
         out = np.empty((self.n, self.d))
-        local_gradients(self.family, self.data, self.sides, self.counts, self.ridge, X, out)
+        local_gradients(self.family, self.data, self.sides, self.starts, self.ridge, X, out)
         return out
 
     def value(self, i: int, x: Float[np.ndarray, " d"]) -> float:
         """Return f_i(x)."""
         extra = 0.5 * self.ridge * float(x @ x) + float(self.constants[i])
+        rows, sides = self.held(i)
+        inner = rows @ x
         if self.family == QUADRATIC:
-            return float(0.5 * x @ self.data[i] @ x - self.sides[i] @ x) + extra
-        count = int(self.counts[i])
-        inner = self.data[i, :count] @ x
+            return float(0.5 * x @ inner - sides @ x) + extra
         if self.family == ROWS:
-            return float(0.5 * np.mean((inner - self.sides[i, :count]) ** 2)) + extra
+            return float(0.5 * np.mean((inner - sides) ** 2)) + extra
         return float(np.mean(np.logaddexp(0.0, -inner))) + extra
 
     def hessian(self, i: int, x: Float[np.ndarray, " d"]) -> Float[np.ndarray, "d d"]:
         """Return the Hessian of f_i at x."""
         found = self.ridge * np.eye(self.d)
         if self.family == QUADRATIC:
-            return found + self.data[i]
-        rows = self.data[i, : int(self.counts[i])]
+            return found + self.held(i)[0]
+        rows = self.held(i)[0]
         if self.family == ROWS:
             return found + rows.T @ rows / len(rows)
         chance = 0.5 * (1 + np.tanh(0.5 * (rows @ x)))
@@ -275,9 +279,9 @@ def Quadratics(H: Any, c: Any) -> DataObjectives:  # noqa: N802
     n, _, d = H.shape
     return DataObjectives(
         QUADRATIC,
-        np.ascontiguousarray((H + H.transpose(0, 2, 1)) / 2),
-        np.ascontiguousarray(c),
-        np.full(n, d),
+        ((H + H.transpose(0, 2, 1)) / 2).reshape(n * d, d),
+        np.ravel(c),
+        np.arange(n + 1) * d,
         0.0,
         np.zeros(n),
         float(values.max()),
@@ -298,19 +302,16 @@ def LeastSquares(A: Any, b: Any, ridge: float = 0.0) -> DataObjectives:  # noqa:
         NotFinite: A NaN or an infinity.
         ArgumentError: An objective is not strongly convex: too few rows and no ridge.
     """
-    data, sides, counts = _padded("A", A, "b", b)
+    rows, sides = _by_node("A", A, "b", b)
     ridge = real("ridge", ridge, least=0)
-    spectra = np.array(
-        [np.linalg.eigvalsh(a[:k].T @ a[:k] / k) for a, k in zip(data, counts, strict=True)]
-    )
-    mu = float(spectra.min()) + ridge
-    if not mu > 1e-12 * float(spectra.max() + ridge):
+    least, most = np.array([_extremes(a) for a in rows]).T
+    mu, top = float(least.min()) + ridge, float(most.max()) + ridge
+    if not mu > 1e-12 * top:
         raise ArgumentError(
-            f"ridge={ridge:g}: A[{int(spectra.min(axis=1).argmin())}] does not determine x, "
+            f"ridge={ridge:g}: A[{int(least.argmin())}] does not determine x, "
             "expected a ridge > 0 there"
         )
-    top = float(spectra.max()) + ridge
-    return DataObjectives(ROWS, data, sides, counts, ridge, np.zeros(len(data)), top, mu)
+    return _of_rows(ROWS, rows, sides, ridge, top, mu)
 
 
 def Logistic(A: Any, labels: Any, ridge: float = 1.0) -> DataObjectives:  # noqa: N802
@@ -328,15 +329,13 @@ def Logistic(A: Any, labels: Any, ridge: float = 1.0) -> DataObjectives:  # noqa
         NotFinite: A NaN or an infinity.
         ArgumentError: A label is none, or the ridge is not positive.
     """
-    data, signs, counts = _padded("A", A, "labels", labels)
-    if not np.isin(signs, (-1.0, 0.0, 1.0)).all():
+    rows, signs = _by_node("A", A, "labels", labels)
+    if not all(np.isin(s, (-1.0, 0.0, 1.0)).all() for s in signs):
         raise ArgumentError("labels: expected -1 and 1, or 0 and 1")
     ridge = real("ridge", ridge, above=0)
-    data = data * np.where(signs > 0, 1.0, -1.0)[:, :, None]
-    top = max(np.linalg.eigvalsh(a.T @ a / k)[-1] for a, k in zip(data, counts, strict=True))
-    found = float(top) / 4 + ridge
-    empty = np.zeros(signs.shape)
-    return DataObjectives(LOGISTIC, data, empty, counts, ridge, np.zeros(len(data)), found, ridge)
+    rows = [a * np.where(s > 0, 1.0, -1.0)[:, None] for a, s in zip(rows, signs, strict=True)]
+    top = max(_extremes(a)[1] for a in rows) / 4 + ridge
+    return _of_rows(LOGISTIC, rows, [np.zeros(len(s)) for s in signs], ridge, top, ridge)
 
 
 class Callables(LocalObjectives):
@@ -410,10 +409,10 @@ def _finite(name: str, given: Any) -> Float[np.ndarray, ...]:
     return found
 
 
-def _padded(
+def _by_node(
     name: str, A: Any, other: str, b: Any
-) -> tuple[Float[np.ndarray, "n p d"], Float[np.ndarray, "n p"], Int[np.ndarray, " n"]]:
-    """Read rows and sides by node, padded with zeros to the most rows that a node has."""
+) -> tuple[list[Float[np.ndarray, "p d"]], list[Float[np.ndarray, " p"]]]:
+    """Read rows and sides by node."""
     sized = all(
         isinstance(v, (Sequence, np.ndarray)) and getattr(v, "ndim", 1) != 0 for v in (A, b)
     )
@@ -428,8 +427,27 @@ def _padded(
                 f"{name}[{i}] has shape {a.shape} and {other}[{i}] {s.shape}: expected (p, {d}) "
                 "and (p,)"
             )
-    counts = np.array([len(a) for a in rows])
-    data, found = np.zeros((len(rows), counts.max(), d)), np.zeros((len(rows), counts.max()))
-    for i, (a, s) in enumerate(zip(rows, sides, strict=True)):
-        data[i, : len(a)], found[i, : len(s)] = a, s
-    return data, found, counts
+    return rows, sides
+
+
+def _extremes(rows: Float[np.ndarray, "p d"]) -> tuple[float, float]:
+    """Return the least and the largest eigenvalue of A'A / p, from the smaller of A'A and AA'."""
+    p, d = rows.shape
+    if p >= d:
+        values = np.linalg.eigvalsh(rows.T @ rows / p)
+        return float(values[0]), float(values[-1])
+    return 0.0, float(np.linalg.eigvalsh(rows @ rows.T / p)[-1])
+
+
+def _of_rows(
+    family: int,
+    rows: Sequence[Float[np.ndarray, "p d"]],
+    sides: Sequence[Float[np.ndarray, " p"]],
+    ridge: float,
+    L: float,
+    mu: float,
+) -> DataObjectives:
+    """Put the nodes' rows under one another: what they take is what they have, however unequal."""
+    starts = np.concatenate([[0], np.cumsum([len(a) for a in rows])])
+    data, found = np.concatenate(rows), np.concatenate(sides)
+    return DataObjectives(family, data, found, starts, ridge, np.zeros(len(rows)), L, mu)

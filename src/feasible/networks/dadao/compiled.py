@@ -114,9 +114,9 @@ def _play(
     seeds: Int[np.ndarray, " k"],
     c: Float[np.ndarray, " 14"],
     family: int,
-    data: Float[np.ndarray, "n p d"],
-    sides: Float[np.ndarray, "n p"],
-    counts: Int[np.ndarray, " n"],
+    data: Float[np.ndarray, "p d"],
+    sides: Float[np.ndarray, " p"],
+    starts: Int[np.ndarray, " n+1"],
     ridge: float,
     batch: int,
 ) -> None:
@@ -128,9 +128,8 @@ def _play(
         if kind[e] == 0:
             flow(S[i], t[e] - clocks[i], c)
             clocks[i] = t[e]
-            local_gradient(
-                family, data[i], sides[i], counts[i], ridge, S[i, 0], batch, seeds[e], gradient
-            )
+            a, b = starts[i], starts[i + 1]
+            local_gradient(family, data[a:b], sides[a:b], ridge, S[i, 0], batch, seeds[e], gradient)
             jump_gradient(S[i], gradient, c)
         elif kind[e] == 1:
             flow(S[i], t[e] - clocks[i], c)

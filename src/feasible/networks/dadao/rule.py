@@ -71,7 +71,7 @@ class DADAORule(Rule):
             return
         compiled.play(
             *(S, clocks, log.t, log.kind, log.i, log.j, log.batch, self.constants),
-            *(o.family, o.data, o.sides, o.counts, o.ridge, self.batch),
+            *(o.family, o.data, o.sides, o.starts, o.ridge, self.batch),
         )
 
     def copies(
