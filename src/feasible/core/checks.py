@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import os
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from numbers import Integral
@@ -231,6 +232,39 @@ def floats(name: str, value: Any) -> np.ndarray:
     import numpy as np
 
     return np.asarray(numbers(name, value), dtype=float)
+
+
+def fits(name: str, value: Any, what: str, *shape: int) -> None:
+    """Refuse an argument whose arrays this machine's memory cannot hold, before they are made.
+
+    Args:
+        name: The argument, as its user knows it.
+        value: What was given.
+        what: What is to be kept, in words.
+        shape: Of its float64 numbers; a number of arrays of one shape may stand first.
+
+    Raises:
+        ArgumentError: They take more than the memory.
+
+    Examples:
+        >>> fits("d", 10**12, "7 vectors a node", 7, 4, 10**12)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        feasible.core.errors.ArgumentError: d=1000000000000: 7 vectors a node take 2.2e+05 GB, ...
+    """
+    need, room = 8 * math.prod(map(int, shape)), memory()
+    if need > room:
+        raise ArgumentError(
+            f"{name}={shown(value)}: {what} take {need / 1e9:.2g} GB, this machine has "
+            f"{room / 1e9:.2g} GB"
+        )
+
+
+def memory() -> float:
+    """Bytes of this machine's memory; infinite where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 @contextlib.contextmanager

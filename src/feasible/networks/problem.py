@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..core.budget import Resource, active_meter, spend
-from ..core.checks import floats, real, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..core.checks import fits, floats, real, whole
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError, Stalled
 from ..core.problem import Problem
 from ..core.verdict import Verdict
 from .conditions import Conditions
@@ -67,7 +67,7 @@ class NetworkProblem(Problem):
     Raises:
         Disconnected: A graph has several components; their sizes are named.
         ShapeError: The objectives are for another number of nodes, or x0 does not fit.
-        ArgumentError: Graphs over different nodes.
+        ArgumentError: Graphs over different nodes, or more numbers than this memory holds.
     """
 
     graph: Any
@@ -100,6 +100,7 @@ class NetworkProblem(Problem):
         n, d = self.network.n, self.objectives.d
         if self.objectives.n != n:
             raise ShapeError(f"objectives are for {self.objectives.n} nodes, the graph has {n}")
+        fits("d", d, f"7 vectors of each of {n} nodes", 7, n, d)
         self.x0 = np.zeros(d) if self.x0 is None else floats("x0", self.x0).copy()
         if self.x0.shape != (d,):
             raise ShapeError(f"x0 has shape {self.x0.shape}: expected ({d},)")
@@ -188,8 +189,13 @@ class NetworkProblem(Problem):
         Args:
             t: When it begins.
             gossips: Exchanges in it.
+
+        Raises:
+            Stalled: A node is away for ever.
         """
         begin = self.conditions.back(self.network, t)
+        if begin == np.inf:
+            raise Stalled(f"rounds wait for all nodes, and one is away for ever from {t:g} on")
         end = begin + self.slowest + gossips * self.latest / (1 - self.conditions.loss)
         spend(simulated_time=end - t)
         return end

@@ -12,7 +12,15 @@ import feasible
 from feasible.core.errors import ArgumentError, WrongProblem
 from feasible.core.registry import load_claim, load_problem
 from feasible.lab.claim import run_claim
-from feasible.networks import Callables, NetworkProblem, Quadratics, ready_graph, regression, rounds
+from feasible.networks import (
+    Callables,
+    Conditions,
+    NetworkProblem,
+    Quadratics,
+    ready_graph,
+    regression,
+    rounds,
+)
 from feasible.networks.dadao.baselines import EXTRA, ADOMPlus, chebyshev
 from feasible.networks.dadao.entries import METHODS, PROBLEMS
 from feasible.networks.dadao.run import DADAO
@@ -45,6 +53,17 @@ def test_rounds_cost_a_gradient_a_node_and_two_messages_an_edge_and_exchange():
         assert found.spent["bytes"] == found.spent["messages"] * 16 * vectors
     found = feasible.solve(problem, "continuized", {"messages": 40}, seed=100)
     assert found.spent["gradients"] == 40  # one of each end's conjugate
+
+
+@pytest.mark.parametrize("name", ["extra", "gradient-tracking", "adom-plus", "msda"])
+def test_rounds_end_where_a_node_is_away_for_ever(name):
+    plain = regression("ring", 4, 2, 10, seed=100)
+    away = Conditions(absent=[(2, 1.0, np.inf)])
+    found = feasible.solve(
+        NetworkProblem(plain.graph, plain.objectives, conditions=away), name, {"messages": 10_000}
+    )
+    assert "one is away for ever" in found.stopped
+    assert found.spent["messages"] < 10_000
 
 
 def test_chebyshev_gossip_leaves_the_mean_alone_and_shrinks_the_rest():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import floats, real, whole
+from ...core.checks import fits, floats, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ..conditions import Conditions
 from ..events import GRADIENT, Clock, EventLog, Schedule
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 _DEFAULT = DADAOSettings()
+MOST_TRACED = 1e6
+"""Times of a trace."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +204,13 @@ def dadao(
     times, trace = np.zeros(0), np.zeros((0, *x.shape))
     if record_every is not None:
         every = real("record_every", record_every, above=0, note=", or None")
+        if not t_max / every <= MOST_TRACED:
+            raise ArgumentError(
+                f"record_every={every:g}: that is {t_max / every:.0e} times until {t_max:g}, "
+                f"expected at most {MOST_TRACED:.0e}"
+            )
         times = np.arange(0.0, t_max + every / 2, every)
+        fits("record_every", every, "the copies in the trace", len(times), *x.shape)
         trace = traced(rule, problem.x0, log, times)
     return DADAOResult(*(network.nodes, x, t_max, log, found, network, size, S, gone, times, trace))
 
@@ -214,14 +222,14 @@ def traced(
     times: Float[np.ndarray, " k"],
 ) -> Float[np.ndarray, "k n d"]:
     """Return every node's copy at some times, by playing a log."""
-    S, done, found = rule.begin(x0), 0, []
-    clocks = np.zeros(len(S))
-    for t in times:
+    S, done = rule.begin(x0), 0
+    found, clocks = np.empty((len(times), len(S), len(x0))), np.zeros(len(S))
+    for k, t in enumerate(times):
         upto = int(np.searchsorted(log.t, t, side="right"))
         rule.play(S, clocks, log[done:upto])
-        found.append(rule.copies(S, clocks, float(t)))
+        found[k] = rule.copies(S, clocks, float(t))
         done = upto
-    return np.stack(found)
+    return found
 
 
 def check_live(problem: NetworkProblem, max_messages: int | None, since: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import one_of, real, whole
+from ...core.checks import fits, one_of, real, whole
 from ..objectives import LeastSquares, LocalObjectives, Logistic, Quadratics
 from ..problem import NetworkProblem
 from ..ready import GRAPHS, ready_graph
@@ -43,10 +43,11 @@ def regression(
     one_of("graph", graph, GRAPHS)
     one_of("kind", kind, KINDS)
     whole("samples", samples, least=1, most=MOST)
+    whole("n", n, least=1, most=MOST)
+    whole("d", d, least=1, most=MOST)
+    fits("n", n, f"{samples} rows of {d} numbers each", 3, n, max(samples, d), d)
     rng = np.random.default_rng(seed)
-    rows = rng.standard_normal(
-        (whole("n", n, least=1, most=MOST), samples, whole("d", d, least=1, most=MOST))
-    )
+    rows = rng.standard_normal((n, samples, d))
     true = rng.standard_normal(d)
     noise = rng.standard_normal((n, samples))
     objectives: LocalObjectives

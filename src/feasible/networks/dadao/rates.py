@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 OPTIMAL = 200, 2000
 """Nodes and edges up to which "auto" looks for the best rates."""
+MOST = 2000, 20_000_000
+"""Nodes, and edges times nodes, up to which the best rates can be looked for: each step computes
+the eigenvectors of a dense matrix, and their differences over all edges.
+"""
 BLOCK = 256
 """Edges whose resistances are solved for at once."""
 STEPS = 600
@@ -83,7 +87,8 @@ def gossip_rates(graph: Any, rates: Any = "auto") -> GossipRates:
         TooSlow: Rates that were given have chi1 chi2 > 1/2.
         Disconnected: The graph has several components.
         ShapeError: Rates that do not fit.
-        ArgumentError: An unknown word, or a rate that is not positive.
+        ArgumentError: An unknown word, a rate that is not positive, or "optimal" for more than
+            2,000 nodes or 20 million nodes times edges.
 
     Example:
         >>> import networkx as nx
@@ -200,7 +205,15 @@ def optimal_shares(
 
     Returns:
         The best shares of all steps, and how far their total is from the least, at most.
+
+    Raises:
+        ArgumentError: The graph is larger than MOST.
     """
+    if network.n > MOST[0] or network.n * network.m > MOST[1]:
+        raise ArgumentError(
+            f"rates='optimal': the graph has {network.n} nodes and {network.m} edges, expected at "
+            f"most {MOST[0]} nodes and {MOST[1]:.0e} nodes times edges; 'uniform' has no limit"
+        )
     i, j = network.edges.T
     p = np.full(network.m, 1.0 / network.m)
     best, rate, least = p, np.inf, 0.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import real, whole
+from ...core.checks import fits, real, whole
 from ...core.errors import ArgumentError
 from ..federated import FederatedProblem
 from ..partitions import split_by_label
@@ -47,6 +47,7 @@ def federated_quadratic(
     """
     d, n = whole("d", d, least=1, most=MOST), whole("clients", clients, least=1, most=MOST)
     unlike = real("unlike", unlike, least=0)
+    fits("d", d, f"coefficients of {n} clients", 4, n, d)
     rng = np.random.default_rng(seed)
     square, linear = (
         1 + unlike * (rng.dirichlet(np.full(n, 1 / n), d).T - 1 / n) for _ in range(2)

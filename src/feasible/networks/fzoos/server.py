@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.budget import spend
+from ...core.checks import fits
 from ...core.errors import ArgumentError
 from ..messages import HEADER, Client, ClientFailed, Message, exchange
-from .client import ClientState, DifferenceClient, FZooSClient, LocalDescent
+from .client import MOST_SEARCHED, ClientState, DifferenceClient, FZooSClient, LocalDescent
 from .settings import DifferenceSettings, FederatedSettings, FZooSSettings
 from .surrogate import FourierFeatures
 
@@ -89,6 +90,18 @@ def check(settings: FederatedSettings, d: int) -> None:
     """Raise ArgumentError where settings do not fit so many unknowns."""
     if isinstance(settings, DifferenceSettings) and settings.q > d:
         raise ArgumentError(f"q={settings.q}: expected at most {d} orthonormal directions")
+    if isinstance(settings, FZooSSettings):
+        M, most = settings.features, settings.local_candidates
+        fits("features", M, f"those of {d} unknowns", M, d + _kept(settings.feature_window))
+        name = "local_candidates"
+        if settings.server_candidates > most:
+            name, most = "server_candidates", settings.server_candidates
+        fits(name, most, f"those of {d} unknowns", most, d + 4 * _kept(settings.window))
+
+
+def _kept(window: int) -> int:
+    """Return how many history points a window holds at most."""
+    return min(window, MOST_SEARCHED)
 
 
 def queries_of(settings: FederatedSettings, d: int, first: bool) -> int:

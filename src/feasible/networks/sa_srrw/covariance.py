@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import linalg
 
-from ...core.checks import floats, one_of, real
+from ...core.checks import fits, floats, one_of, real
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from .chain import check_chain
 
@@ -47,6 +47,7 @@ def modes(
         ArgumentError: P is not stochastic, or not reversible with respect to mu; names the nodes.
     """
     chain, mu = check_chain(P, mu)
+    fits("n", len(mu), "dense eigenvectors of P", 4, *chain.shape)
     root = np.sqrt(mu)
     symmetric = root[:, None] * chain.toarray() / root  # D^(1/2) P D^(-1/2)
     values, vectors = linalg.eigh((symmetric + symmetric.T) / 2)

@@ -22,7 +22,7 @@ from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from .compiled import descend
 from .losses import NodeLosses
 from .settings import WalkSettings
-from .walk import Walk
+from .walk import MOST_HOPS, Walk
 
 if TYPE_CHECKING:
     import torch
@@ -127,11 +127,12 @@ def token_sgd(
             move = stepping(gradient, one, b)
         else:
             move = _optimizing(gradient, one, start, optimizer)
-        for point, until in enumerate(steps):
-            rows, used = one.visits(int(until) - done)
-            move(theta, used, uses)
-            done, uses = int(until), uses + len(used)
-            visits += np.bincount(rows, minlength=len(visits))
+        for point, until in enumerate(steps.tolist()):
+            while done < until:  # in pieces, so that memory does not grow with n_steps
+                rows, used = one.visits(min(until - done, MOST_HOPS))
+                move(theta, used, uses)
+                done, uses = done + len(rows), uses + len(used)
+                visits += np.bincount(rows, minlength=len(visits))
             trace[point, w] = theta
     thetas = trace[-1].copy()
     counts = dict(zip(walk.nodes, visits.tolist(), strict=True))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import generator, shown, whole
+from ...core.checks import fits, generator, shown, whole
 from ...core.errors import ArgumentError
 from ..graph import Network
 from .chain import Chain, law
@@ -248,6 +248,8 @@ class SelfRepellentWalk(Walk):
         """
         given = self.x if x is None else np.asarray(x, dtype=float)
         pull = (given / self.chain.mu) ** -float(self.settings.alpha)
+        n = len(self.nodes)
+        fits("n", n, "dense probabilities of all pairs", 3, n, n)
         found = self.chain.P.toarray() * pull
         return found / found.sum(axis=1, keepdims=True)
 
