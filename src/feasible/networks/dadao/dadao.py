@@ -22,6 +22,7 @@ from .engines import live as run_live, play
 from .rates import GossipRates, gossip_rates
 from .rule import DADAORule
 from .settings import DADAOSettings, constants
+from .survivors import Survivors, notes, survivors
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -43,6 +44,8 @@ class DADAOResult:
         rates: Exchanges of the edges.
         network: The graph.
         message_bytes: Bytes of a directed message.
+        survivors: Where nodes died in a live run: the others, by component of what is left of the
+            graph, and how far the deaths have moved what they head for.
         states: (n, 6, d) x, x~, y, y~, z, z~ of every node at the time t.
         lost: Labels of the nodes that died in a live run; their copies are their last ones.
         times: (k,) times of the trace; empty where none was asked for.
@@ -56,6 +59,7 @@ class DADAOResult:
     rates: GossipRates
     network: Network
     message_bytes: int
+    survivors: list[Survivors] = field(repr=False)
     states: Float[np.ndarray, "n 6 d"] = field(repr=False)
     lost: tuple[Hashable, ...] = ()
     times: Float[np.ndarray, " k"] = field(default_factory=lambda: np.zeros(0), repr=False)
@@ -77,6 +81,12 @@ class DADAOResult:
     def consensus(self) -> float:
         """Mean squared distance of the copies from their mean."""
         return float(((self.x - self.mean) ** 2).sum() / len(self.x))
+
+    @property
+    def notes(self) -> list[str]:
+        """Which nodes were lost, when, and what that does to the answer; a sentence each."""
+        lost = [self.network.row[label] for label in self.lost]
+        return notes(self.log, self.nodes, lost, self.survivors)
 
     @property
     def n_gradients(self) -> int:
@@ -212,7 +222,9 @@ def dadao(
         times = np.arange(0.0, t_max + every / 2, every)
         fits("record_every", every, "the copies in the trace", len(times), *x.shape)
         trace = traced(rule, problem.x0, log, times)
-    return DADAOResult(*(network.nodes, x, t_max, log, found, network, size, S, gone, times, trace))
+    left = survivors(network, found, S, lost, mu) if lost else []
+    given = network.nodes, x, t_max, log, found, network, size, left, S, gone, times, trace
+    return DADAOResult(*given)
 
 
 def traced(
