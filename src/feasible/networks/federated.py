@@ -26,27 +26,29 @@ Resource("queries", "values asked of a client")
 ON_FAILURE = ("raise", "skip")
 
 
-def by_client(name: str, given: Any) -> dict[Hashable, Any]:
+def by_client(name: str, given: Any, part: str | None = None) -> dict[Hashable, Any]:
     """Return clients by label; of a sequence the labels are 0, 1, ...
 
     Args:
         name: The argument, for errors.
         given: A mapping, or a sequence.
+        part: A method that each must have; None: each is a function itself.
     """
+    wanted = "function" if part is None else f"client with {part}(message)"
     if isinstance(given, Mapping):
         found = dict(given)
     elif isinstance(given, Sequence) and not isinstance(given, (str, bytes)):
         found = dict(enumerate(given))
     else:
         raise ArgumentTypeError(
-            f"{name}={given!r:.60}: expected a mapping or a sequence of functions"
+            f"{name}={given!r:.60}: expected a mapping or a sequence, of a {wanted} each"
         )
     if not found:
         raise ArgumentError(f"{name} is empty: expected one client at least")
     for label, one in found.items():
-        if not callable(one):
+        if not callable(one if part is None else getattr(one, part, None)):
             raise ArgumentTypeError(
-                f"{name}: that of {label!r} is {one!r:.40}, expected a function"
+                f"{name}: that of {label!r} is {one!r:.40}, expected a {wanted}"
             )
     return found
 

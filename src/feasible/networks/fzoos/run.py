@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import flag, generator, real, whole
+from ...core.checks import flag, floats, generator, one_of, real, whole
 from ...core.errors import ArgumentTypeError
 from ...core.problem import Method, Problem
-from ..federated import FederatedProblem
+from ..federated import ON_FAILURE, Box, FederatedProblem, by_client, weights_of
 from ..messages import Client, ClientProcess
 from .client import ClientState, LocalDescent
 from .server import FederationState, Talk, check, local, play, queries_of, shared
@@ -163,12 +163,9 @@ class FederatedMethod(FederatedSettings, Method):
         problem = FederatedProblem(
             clients, x0, bounds, weights, on_failure=on_failure, least_clients=least_clients
         )
-        rounds = whole("rounds", rounds, least=1)
-        most = None if max_queries is None else whole("max_queries", max_queries, least=1)
+        limits = self._limits(rounds, max_queries, evaluate)
         flag("processes", processes)
         deadline = real("deadline", deadline, above=0)
-        if not (evaluate is None or callable(evaluate)):
-            raise ArgumentTypeError(f"evaluate={evaluate!r:.60}: expected a function, or None")
         check(self, problem.d)
         x, box = problem.box.unit(problem.x0), problem.box
         state = FederationState.begun(x, len(problem.labels), generator("seed", seed))
@@ -179,8 +176,6 @@ class FederatedMethod(FederatedSettings, Method):
             return local(self, lambda u: f(box.real(u)), own, label, features)
 
         there: dict[Hashable, LocalDescent | ClientProcess] = {}
-        history: list[Round] = []
-        asked = dict.fromkeys(problem.labels, 0)
         try:
             for label, own in zip(problem.labels, state.clients, strict=True):
                 there[label] = (
@@ -189,19 +184,125 @@ class FederatedMethod(FederatedSettings, Method):
                     else made(label, own)
                 )
             talk = Talk(there, problem.weights, problem.on_failure, problem.least_clients)
-            for r in range(rounds):
-                cost = queries_of(self, problem.d, first=r == 0)
-                if most is not None and max(asked.values()) + cost > most:
-                    break
-                lost = play(self, talk, state)
-                asked = {label: one.queries for label, one in there.items()}
-                value = None if evaluate is None else float(evaluate(box.real(state.x)))
-                failed = {one.client: one.reason for one in lost}
-                history.append(Round(r + 1, dict(asked), state.up, state.down, value, failed))
+            return self._rounds(talk, state, box, *limits)
         finally:
             for one in there.values():
                 if isinstance(one, ClientProcess):
                     one.close()
+
+    def client(
+        self,
+        f: Callable[[Vector], Any],
+        d: int,
+        seed: Any = 0,
+        shared_seed: int = 0,
+        bounds: Any = (0.0, 1.0),
+        label: Hashable = None,
+    ) -> LocalDescent:
+        """Return a client that answers messages where its function is; `coordinate` talks to it.
+
+        Args:
+            f: x (d,) -> a number.
+            d: Unknowns.
+            seed: Of its own draws; another one for each client.
+            shared_seed: Of the random features, the same for all clients of a federation.
+            bounds: (low, high), each a number or (d,); the same for all.
+            label: For errors.
+        """
+        if not callable(f):
+            raise ArgumentTypeError(f"f={f!r:.60}: expected a function of x")
+        box = Box.of(bounds, whole("d", d, least=1))
+        check(self, d)
+        features = shared(self, d, whole("shared_seed", shared_seed, least=0))
+        state = ClientState.begun(d, generator("seed", seed))
+        return local(self, lambda u: f(box.real(u)), state, label, features)
+
+    def coordinate(
+        self,
+        clients: Any,
+        x0: Any,
+        rounds: int,
+        max_queries: int | None = None,
+        bounds: Any = (0.0, 1.0),
+        weights: Any = None,
+        evaluate: Callable[[Vector], float] | None = None,
+        on_failure: str = "raise",
+        least_clients: int = 1,
+    ) -> FederatedResult:
+        """Be the server of clients that are elsewhere: the same as `minimize`, over any transport.
+
+        Args:
+            clients: By label, or a sequence: anything with `round(message) -> Message` that hands
+                messages to what `client` returned there. Where it has no `queries`, each round
+                counts as many as it asks for at most.
+            x0: See `minimize`, as for what follows.
+            rounds: Rounds at most.
+            max_queries: Values asked of a client at most.
+            bounds: (low, high).
+            weights: w, of sum 1.
+            evaluate: x -> F(x), for the history.
+            on_failure: "raise" or "skip".
+            least_clients: Answers that a round needs.
+
+        Raises:
+            ClientFailed: A client raised, or gave no valid answer; names it and the round.
+            ArgumentError: An argument out of range.
+
+        Example:
+            >>> from feasible.networks import FederatedDifferences
+            >>> method = FederatedDifferences(q=2)
+            >>> held = (0.2, 0.5, 0.8)  # what each client knows
+            >>> there = [method.client(lambda x, c=c: ((x - c) ** 2).sum(), 2) for c in held]
+            >>> found = method.coordinate(there, [0.9, 0.9], rounds=12)
+            >>> bool(np.abs(found.x - 0.5).max() < 0.03)
+            True
+        """
+        there = by_client("clients", clients, "round")
+        start = floats("x0", x0)
+        box = Box.of(bounds, start.size)
+        limits = self._limits(rounds, max_queries, evaluate)
+        one_of("on_failure", on_failure, ON_FAILURE)
+        least = whole("least_clients", least_clients, least=1, most=len(there))
+        check(self, start.size)
+        x = box.unit(box.start(start))
+        state = FederationState(x, np.empty(0), np.zeros((len(there), len(x))), float("nan"), 0)
+        talk = Talk(there, weights_of(weights, list(there)), on_failure, least)
+        return self._rounds(talk, state, box, *limits)
+
+    @staticmethod
+    def _limits(
+        rounds: int, max_queries: int | None, evaluate: Callable[[Vector], float] | None
+    ) -> tuple[int, int | None, Callable[[Vector], float] | None]:
+        """Check how far a federation goes."""
+        if not (evaluate is None or callable(evaluate)):
+            raise ArgumentTypeError(f"evaluate={evaluate!r:.60}: expected a function, or None")
+        most = None if max_queries is None else whole("max_queries", max_queries, least=1)
+        return whole("rounds", rounds, least=1), most, evaluate
+
+    def _rounds(
+        self,
+        talk: Talk,
+        state: FederationState,
+        box: Box,
+        rounds: int,
+        most: int | None,
+        evaluate: Callable[[Vector], float] | None,
+    ) -> FederatedResult:
+        """Play rounds until one would pass a limit."""
+        history: list[Round] = []
+        asked = dict.fromkeys(talk.clients, 0)
+        for r in range(rounds):
+            cost = queries_of(self, len(state.x), first=r == 0)
+            if most is not None and max(asked.values()) + cost > most:
+                break
+            lost = play(self, talk, state)
+            asked = {
+                label: getattr(one, "queries", asked[label] + cost)
+                for label, one in talk.clients.items()
+            }
+            value = None if evaluate is None else float(evaluate(box.real(state.x)))
+            failed = {one.client: one.reason for one in lost}
+            history.append(Round(r + 1, asked, state.up, state.down, value, failed))
         return FederatedResult(box.real(state.x), history)
 
 
