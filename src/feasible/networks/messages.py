@@ -10,9 +10,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from functools import partial
+from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any, Protocol
 
@@ -102,7 +103,8 @@ class ClientProcess:
             raise ArgumentError("made: clients in processes need fork, which this system lacks")
         self.label, self.deadline = label, real("deadline", deadline, above=0)
         self.queries = 0
-        self._sent, self._why = 0.0, ""
+        self._sent, self._asked, self._why = 0.0, 0, ""
+        self._told = False
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(made, theirs, self._pipe), daemon=True)
@@ -118,30 +120,46 @@ class ClientProcess:
         """Send a message; `receive` waits for the answer, or raises where there can be none."""
         if self._why:
             return
-        self._sent = monotonic()
+        self._sent, self._told, self._asked = monotonic(), False, self._asked + 1
         try:
-            self._pipe.send(message)
+            self._pipe.send((self._asked, message))
         except OSError:
             self._lost(message.round)
 
     def receive(self, round: int) -> Message:
         """Wait for the answer of a round, up to the deadline after its message was sent."""
+        while True:
+            soonest([self], round)
+            found = self.heard(round)
+            if found is not None:
+                return found
+
+    def heard(self, round: int) -> Message | None:
+        """Return the answer if it is there, or None; raises where there can be none."""
         if self._why:
             raise ClientFailed(self.label, round, self._why)
-        end, told = self._sent + self.deadline, False
         try:
-            while not self._pipe.poll(min(PATIENCE, max(end - monotonic(), 0))):
-                if monotonic() >= end:
-                    raise self._ended(round, f"no answer within {self.deadline:g} s")
-                if not told:
-                    warn(f"waiting for client {self.label!r} in round {round}")
-                    told = True
-            found, self.queries = self._pipe.recv()
+            while self._pipe.poll():
+                asked, found, self.queries = self._pipe.recv()
+                if asked == self._asked and isinstance(found, Message):
+                    return found
+                if asked == self._asked:
+                    raise ClientFailed(self.label, round, found)
         except (EOFError, OSError):
             raise self._lost(round) from None
-        if isinstance(found, Message):
-            return found
-        raise ClientFailed(self.label, round, found)
+        if self.left() <= 0:
+            raise self._ended(round, f"no answer within {self.deadline:g} s")
+        return None
+
+    def left(self) -> float:
+        """Seconds until it is late; 0 where it has ended."""
+        return 0.0 if self._why else self._sent + self.deadline - monotonic()
+
+    def awaited(self, round: int) -> None:
+        """Say, once a message, that it is waited for."""
+        if not self._told:
+            self._told = True
+            warn(f"waiting for client {self.label!r} in round {round}")
 
     def round(self, message: Message) -> Message:
         """Send a message and wait for the answer."""
@@ -176,7 +194,7 @@ def _serve(made: Callable[[], Client], pipe: Connection, theirs: Connection) -> 
     client: Client | None = None
     while True:
         try:
-            message = pipe.recv()
+            asked, message = pipe.recv()
         except (EOFError, OSError):
             os._exit(0)
         try:
@@ -185,7 +203,24 @@ def _serve(made: Callable[[], Client], pipe: Connection, theirs: Connection) -> 
         except Exception as error:
             answer = error.reason if isinstance(error, ClientFailed) else said(error)
         with contextlib.suppress(OSError):
-            pipe.send((answer, getattr(client, "queries", 0)))
+            pipe.send((asked, answer, getattr(client, "queries", 0)))
+
+
+def soonest(clients: Sequence[ClientProcess], round: int) -> list[ClientProcess]:
+    """Wait until a client may have answered, is late or has ended; return these. A wait that lasts
+    is said.
+    """
+    while True:
+        ended = [one for one in clients if one.left() <= 0]
+        if ended:
+            return ended
+        ends = {one._pipe: one for one in clients}
+        ready = wait(list(ends), min(PATIENCE, *(one.left() for one in clients)))
+        if ready:
+            return [one for end, one in ends.items() if end in ready]
+        for one in clients:
+            if one.left() > 0:
+                one.awaited(round)
 
 
 def said(error: Exception) -> str:
@@ -197,6 +232,7 @@ def exchange(
     clients: Mapping[Hashable, Client],
     messages: Mapping[Hashable, Message],
     shapes: Mapping[str, tuple[int, ...]],
+    hasty: bool = False,
 ) -> tuple[dict[Hashable, Message], dict[Hashable, ClientFailed]]:
     """Send each client its message; return the answers, and why the others have none.
 
@@ -207,17 +243,18 @@ def exchange(
         clients: By label.
         messages: What each is sent, by label.
         shapes: What an answer must hold.
+        hasty: Return at the first failure, and wait for nobody else.
     """
     answers: dict[Hashable, Message] = {}
     failures: dict[Hashable, ClientFailed] = {}
-    for label, message in messages.items():
-        one = clients[label]
-        if isinstance(one, ClientProcess):
-            one.send(message)
-    for label, message in messages.items():
-        one, r = clients[label], message.round
+
+    def tried(label: Hashable, answer: Callable[[], Message | None]) -> bool:
+        """Take an answer in, or its failure; False where there is none yet."""
+        r = messages[label].round
         try:
-            found = one.receive(r) if isinstance(one, ClientProcess) else one.round(message)
+            found = answer()
+            if found is None and isinstance(clients[label], ClientProcess):
+                return False
             answers[label] = _valid(found, label, r, shapes)
         except StopRun:
             raise
@@ -227,7 +264,24 @@ def exchange(
         except Exception as error:
             failures[label] = ClientFailed(label, r, said(error))
             failures[label].__cause__ = error
-    return answers, failures
+        return True
+
+    away: dict[ClientProcess, Hashable] = {}
+    for label, message in messages.items():
+        one = clients[label]
+        if isinstance(one, ClientProcess):
+            one.send(message)
+            away[one] = label
+    for label, message in messages.items():
+        one = clients[label]
+        if not isinstance(one, ClientProcess) and not (hasty and failures):
+            tried(label, partial(one.round, message))
+    while away and not (hasty and failures):
+        r = messages[next(iter(away.values()))].round
+        for one in soonest(list(away), r):
+            if tried(away[one], partial(one.heard, r)):
+                del away[one]
+    return {label: answers[label] for label in messages if label in answers}, failures
 
 
 def _valid(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 
 import numpy as np
 import pytest
 
 from feasible.core.errors import ArgumentError, ArgumentTypeError
-from feasible.networks import ClientFailed, FederatedDifferences, FZooS, Message
+from feasible.networks import ClientFailed, ClientProcess, FederatedDifferences, FZooS, Message
 from feasible.networks.fzoos.server import FederationState, local, shared
 
 SMALL = FZooS(features=100, local_steps=3, server_queries=4)
@@ -97,3 +98,24 @@ def test_a_remote_client_that_fails_is_named():
 def test_what_a_server_or_a_client_cannot_take_is_named(call, error, said):
     with pytest.raises(error, match=said):
         call()
+
+
+def test_a_client_that_fails_is_named_while_others_are_still_busy():
+    def sleeps(x):
+        time.sleep(30)
+
+    clients = {"busy": sleeps, "bad": lambda x: {}["model"]}
+    with pytest.raises(ClientFailed, match="client 'bad' failed in round 1: KeyError: 'model'"):
+        SMALL.minimize(clients, [0.5, 0.5], 2, processes=True, deadline=15.0)
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_a_later_one():
+    class Echo:
+        def round(self, message):
+            return Message(message.round, "moved", dict(message.arrays))
+
+    client = ClientProcess("echo", Echo, deadline=20)
+    client.send(Message(1, "move", {"x": np.zeros(1)}))
+    found = client.round(Message(1, "move", {"x": np.ones(1)}))
+    client.close()
+    assert found.arrays["x"] == [1.0]

@@ -159,7 +159,8 @@ class Talk:
         """
         n, back = len(labels), HEADER + 8 * sum(int(np.prod(s)) for s in shapes.values())
         spend(messages=2 * n, bytes=n * (message.size + back))
-        answers, failures = exchange(self.clients, dict.fromkeys(labels, message), shapes)
+        hasty = self.on_failure == "raise"
+        answers, failures = exchange(self.clients, dict.fromkeys(labels, message), shapes, hasty)
         state.down += n * message.size
         state.up += sum(answer.size for answer in answers.values())
         lost += failures.values()
