@@ -23,6 +23,7 @@ from .fzoos import (
     federated_quadratic as federated_quadratic,
 )
 from .graph import Disconnected as Disconnected, Network as Network
+from .live import recover_log as recover_log
 from .messages import (
     ClientFailed as ClientFailed,
     ClientProcess as ClientProcess,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.errors import ArgumentError
 from .events import EXCHANGE, GRADIENT, EventLog, Schedule
 from .parts import NodeLost, Notice, say
 from .rules import Rule
@@ -258,6 +259,44 @@ def merged(
     return EventLog(np.arange(first, first + len(table)), table[:, 0].copy(), *whole)
 
 
+PAST, SUFFIX = "past.npz", ".events"
+"""The log of an earlier run that goes on, and the ending of the file of a node's events."""
+
+
+def kept(folder: Path, past: EventLog) -> Path:
+    """Make the folder of a live run, with the log that it goes on from.
+
+    Raises:
+        ArgumentError: It has something in it already, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ArgumentError(f"folder={str(folder)!r}: expected an empty one, or none yet")
+        past.save(folder / PAST)
+    except OSError as error:
+        raise ArgumentError(f"folder={str(folder)!r}: {error.strerror or error}") from error
+    return folder
+
+
+def recover_log(folder: str | Path) -> EventLog:
+    """Return what happened in a live run that was killed, up to the last event of each node that
+    counts: an exchange does where both ends have written it down.
+
+    Args:
+        folder: As given to `dadao`.
+
+    Raises:
+        ArgumentError: It is none of a live run.
+    """
+    found = Path(folder)
+    past = EventLog.load(found / PAST)
+    paths = sorted(found.glob(f"*{SUFFIX}"), key=lambda path: int(path.stem))
+    rows = max((int(path.stem) + 1 for path in paths), default=0)
+    written = [read(found / f"{i}{SUFFIX}") for i in range(rows)]
+    return EventLog.joined([past, merged(written, range(rows), len(past))])
+
+
 class Writer:
     """Keeps a node's events in a file, one write each, so that they outlive its process.
 
@@ -301,7 +340,7 @@ class Life:
 
     def path(self, i: int) -> Path:
         """Return the file of a node's events."""
-        return self.folder / str(i)
+        return self.folder / f"{i}{SUFFIX}"
 
 
 There = dict[int, tuple["Float[np.ndarray, 'w d']", float]]
@@ -316,6 +355,7 @@ def run(
     deadline: float,
     notice: Notice = say,
     first: int = 0,
+    folder: Path | None = None,
 ) -> tuple[EventLog, There, list[int]]:
     """Let nodes live.
 
@@ -327,6 +367,7 @@ def run(
         deadline: See Life.
         notice: See Life.
         first: Number of the first event.
+        folder: Where the nodes' events are kept; None: nowhere once the run has ended.
 
     Returns:
         The log, what the nodes that are still there have, and the rows of the lost ones.
@@ -335,8 +376,8 @@ def run(
         NodeLost: All nodes died.
         NodeFailed: A node's function raised, or returned no gradient.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        life = Life(rule, nodes, labels, deadline, notice, Path(folder))
+    with tempfile.TemporaryDirectory() as passing:
+        life = Life(rule, nodes, labels, deadline, notice, folder or Path(passing))
         there = live_there(life)
         if not there:
             raise NodeLost(f"all {len(nodes)} nodes died")

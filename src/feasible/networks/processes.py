@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 GRACE = 1.0
-"""Seconds in which a worker that was waited for in vain may say why."""
+"""Seconds in which a worker that was waited for in vain may say why, or finds that it is alone."""
 
 Links = Mapping[int, Connection]
 """A worker's ends of its pipes, by the worker at the other end."""
@@ -55,7 +57,7 @@ def forked(
     processes: list[BaseProcess] = []
     try:
         for me in range(count):
-            given = (me, pipes, reports, be)
+            given = (me, pipes, reports, be, os.getpid())
             processes.append(context.Process(target=_begin, args=given, daemon=True))
             processes[-1].start()
         for ends in pipes.values():
@@ -76,8 +78,10 @@ def _begin(
     pipes: Mapping[tuple[int, int], tuple[Connection, Connection]],
     reports: Sequence[tuple[Connection, Connection]],
     be: Be,
+    driver: int,
 ) -> None:
     """Be a worker; ends of others are closed, so that a death is seen."""
+    threading.Thread(target=_outlive_nobody, args=(driver,), daemon=True).start()
     links: dict[int, Connection] = {}
     for (a, b), ends in pipes.items():
         for who, other, end in ((a, b, ends[0]), (b, a, ends[1])):
@@ -90,6 +94,13 @@ def _begin(
         if who != me:
             writer.close()
     be(me, links, reports[me][1])
+
+
+def _outlive_nobody(driver: int) -> None:
+    """End this process soon after the one that began it was killed."""
+    while os.getppid() == driver:
+        time.sleep(GRACE)
+    os._exit(1)
 
 
 def tell(out: Connection, kind: str, what: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ...core.errors import ArgumentError, ArgumentTypeError
 from ..conditions import Conditions
 from ..events import GRADIENT, Clock, EventLog, Schedule
 from ..graph import Network
-from ..live import live_nodes
+from ..live import kept, live_nodes
 from ..objectives import Callables, LocalObjectives
 from ..parts import DEADLINE, Work
 from ..problem import NetworkProblem
@@ -127,6 +128,7 @@ def dadao(
     live: bool = False,
     pace: float = 20.0,
     since: Any = None,
+    folder: str | Path | None = None,
     record_every: float | None = None,
 ) -> DADAOResult:
     """Minimise f(x) = (1/n) sum_i f_i(x) over a network, asynchronously.
@@ -154,6 +156,8 @@ def dadao(
             bit. A node that dies is lost, and the others go on.
         pace: Units of simulated time in a second of a live run.
         since: The EventLog of an earlier live run, which goes on.
+        folder: Where the events of a live run are written down as they happen, an empty folder or
+            none yet; `recover_log` reads it, also after the run was killed. None: nowhere.
         record_every: Simulated time between the copies in `trace`, which a replay of the log makes;
             None: no trace.
 
@@ -189,13 +193,16 @@ def dadao(
     seed = whole("seed", seed, least=0)
     S, clocks = rule.begin(problem.x0), np.zeros(network.n)
     lost: list[int] = []
+    if folder is not None and not live:
+        raise ArgumentError(f"folder={str(folder)!r}: only a live run writes its events down")
     if live:
         check_live(problem, max_messages, since)
         past = since or EventLog.empty()
+        place = None if folder is None else kept(Path(folder), past)
         rule.play(S, clocks, past)
         begin, pace = float(past.t[-1]) if len(past) else 0.0, real("pace", pace, above=0)
         alive = live_nodes(schedule, S, clocks, begin, t_max, pace, seed + len(past))
-        log, lost = run_live(engine, rule, alive, network.nodes, deadline, len(past))
+        log, lost = run_live(engine, rule, alive, network.nodes, deadline, len(past), place)
         rule.play(S, clocks, log)
         log = EventLog.joined([past, log])
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 
 from ...core.errors import ArgumentError
 from ..events import EventLog
@@ -44,6 +45,7 @@ def live(
     labels: Sequence[Hashable],
     deadline: float,
     first: int = 0,
+    folder: Path | None = None,
 ) -> tuple[EventLog, list[int]]:
     """Let nodes live, on processes or on Ray; see `live.run`.
 
@@ -61,5 +63,5 @@ def live(
         from ..peers.ray_live import live_on_ray as live_there
     else:
         raise ArgumentError(f"live=True: engine={engine!r}, expected 'processes' or 'ray'")
-    log, _, lost = run(live_there, rule, nodes, labels, deadline, first=first)
+    log, _, lost = run(live_there, rule, nodes, labels, deadline, first=first, folder=folder)
     return log, lost
