@@ -19,12 +19,21 @@ def edges_file() -> str:
     return "edges.txt"
 
 
+def folder_of_a_run() -> str:
+    """Make the folder of a live run in which nothing has happened, and return its path."""
+    folder = Path("run")
+    folder.mkdir(exist_ok=True)
+    networks.EventLog.empty().save(folder / "past.npz")
+    return "run"
+
+
 def network(**given: Any) -> networks.Network:
     """Read a graph."""
     return networks.Network.of(**given)
 
 
 EYES = np.ones((2, 1, 1))
+DIFFERENCES = networks.FederatedDifferences(q=1, local_steps=1)
 
 
 def of(label: Any, x: np.ndarray) -> np.ndarray:
@@ -113,7 +122,27 @@ CALLS: Calls = {
             "live": False,
             "pace": 20.0,
             "since": None,
+            "folder": None,
             "record_every": 1.0,
+        },
+    ),
+    "recover_log": lambda: (networks.recover_log, {"folder": folder_of_a_run()}),
+    "FederatedDifferences.client": lambda: (
+        DIFFERENCES.client,
+        {"f": sum, "d": 2, "seed": 0, "shared_seed": 0, "bounds": (0.0, 1.0), "label": "a"},
+    ),
+    "FederatedDifferences.coordinate": lambda: (
+        DIFFERENCES.coordinate,
+        {
+            "clients": [DIFFERENCES.client(sum, 2)],
+            "x0": [0.5, 0.5],
+            "rounds": 1,
+            "max_queries": 50,
+            "bounds": (0.0, 1.0),
+            "weights": [1.0],
+            "evaluate": None,
+            "on_failure": "raise",
+            "least_clients": 1,
         },
     ),
     "Network.of": lambda: (

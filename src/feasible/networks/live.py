@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.annotations import checked
+from ..core.checks import naming
 from ..core.errors import ArgumentError
 from .events import EXCHANGE, GRADIENT, EventLog, Schedule
 from .parts import NodeLost, Notice, say
@@ -279,6 +281,7 @@ def kept(folder: Path, past: EventLog) -> Path:
     return folder
 
 
+@checked
 def recover_log(folder: str | Path) -> EventLog:
     """Return what happened in a live run that was killed, up to the last event of each node that
     counts: an exchange does where both ends have written it down.
@@ -290,7 +293,8 @@ def recover_log(folder: str | Path) -> EventLog:
         ArgumentError: It is none of a live run.
     """
     found = Path(folder)
-    past = EventLog.load(found / PAST)
+    with naming("folder"):
+        past = EventLog.load(found / PAST)
     paths = sorted(found.glob(f"*{SUFFIX}"), key=lambda path: int(path.stem))
     rows = max((int(path.stem) + 1 for path in paths), default=0)
     written = [read(found / f"{i}{SUFFIX}") for i in range(rows)]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import flag, floats, generator, one_of, real, whole
-from ...core.errors import ArgumentTypeError
+from ...core.checks import fits, flag, floats, generator, one_of, real, whole
+from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.problem import Method, Problem
 from ..federated import ON_FAILURE, Box, FederatedProblem, by_client, weights_of
 from ..messages import Client, ClientProcess
@@ -211,8 +211,9 @@ class FederatedMethod(FederatedSettings, Method):
         """
         if not callable(f):
             raise ArgumentTypeError(f"f={f!r:.60}: expected a function of x")
-        box = Box.of(bounds, whole("d", d, least=1))
+        fits("d", whole("d", d, least=1), "the vectors of a client", 7, d)
         check(self, d)
+        box = Box.of(bounds, d)
         features = shared(self, d, whole("shared_seed", shared_seed, least=0))
         state = ClientState.begun(d, generator("seed", seed))
         return local(self, lambda u: f(box.real(u)), state, label, features)
@@ -259,6 +260,8 @@ class FederatedMethod(FederatedSettings, Method):
         """
         there = by_client("clients", clients, "round")
         start = floats("x0", x0)
+        if start.ndim != 1 or not len(start):
+            raise ShapeError(f"x0 has shape {start.shape}: expected (d,), d >= 1")
         box = Box.of(bounds, start.size)
         limits = self._limits(rounds, max_queries, evaluate)
         one_of("on_failure", on_failure, ON_FAILURE)
