@@ -11,7 +11,7 @@ import pytest
 from races import HOSTILE, make_race, race_of, trial
 
 from feasible.core.errors import ArgumentError
-from feasible.lab import report
+from feasible.lab import html
 from feasible.lab.report import (
     beside,
     gallery_html,
@@ -227,7 +227,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(report.os, "replace", broken)
+    monkeypatch.setattr(html.os, "replace", broken)
     with pytest.raises(OSError, match="disk full"):
         write_gallery([], target)
     assert target.read_text() == "old"

@@ -19,6 +19,7 @@ from .races import race
 from .reports import report
 from .rooms import Commands
 from .runs import resume, show, solve
+from .serving import serve
 from .studies import ask, tell
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ for command in (
     resume,
     show,
     report,
+    serve,
     ask,
     tell,
     delete,

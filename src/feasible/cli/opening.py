@@ -14,28 +14,6 @@ if TYPE_CHECKING:
     from ..lab.study import Study
 
 
-def show_study(store: Store, row: RunRow) -> Study:
-    """Return a stored study that can be shown and told, by what the store holds; nothing that it
-    names is imported. Raises ArgumentError for a run.
-    """
-    from ..core.problem import Method
-    from ..lab.shown import shown_problem
-    from ..lab.study import Study
-
-    _check_kind(row)
-    return Study(store, row, shown_problem(row), Method())
-
-
-def _check_kind(row: RunRow) -> None:
-    """Raise ArgumentError where a stored run is no study."""
-    from ..core.errors import ArgumentError
-
-    if row.kind != "study":
-        raise ArgumentError(
-            f"'{row.name}' is a {row.kind}, not a study: use 'feasible show' or 'feasible resume'"
-        )
-
-
 def open_study(
     store: Store,
     row: RunRow,
@@ -68,12 +46,13 @@ def open_study(
     from ..lab.again import check_source
     from ..lab.fingerprint import STUDY_FILE, check_same
     from ..lab.shown import COMMAND, declared_problem
+    from ..lab.standing import check_kind
     from ..lab.stored import build_method, build_problem
     from ..lab.study import Study
     from ..lab.trust import SHELL, sources
     from .trust import confirm
 
-    _check_kind(row)
+    check_kind(row)
     found = sources(row.spec, row.method)
     confirm((s for s in found if s.name != given and (works or s.what != SHELL)), trust=trust)
     spec, declared = row.spec.get("method"), row.spec.get("declared")

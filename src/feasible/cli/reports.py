@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import StoreOption, console, open_store
-from .runs import as_it_stands
 
 if TYPE_CHECKING:
     from ..lab.store import Store
@@ -18,7 +17,9 @@ def report(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="RACE|RUN|STUDY", help="Name or number; or `papers` for the gallery of papers."
+            metavar="RACE|RUN|STUDY|PAGE",
+            help="Name or number; `papers` for the gallery of papers; or the address of a page of "
+            "the dashboard, such as '/runs?state=failed'.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
@@ -27,7 +28,8 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Write a race, a run or a study as one self-contained HTML file: standings, convergence,
-    profiles, designs; of a run the design, the limits and every evaluation.
+    profiles, designs; of a run the design, the limits and every evaluation. Or any page of the
+    dashboard as it is now.
     """
     if reference == "papers":
         from ..lab.claim import read_evidence
@@ -43,6 +45,10 @@ def report(
 def _report_stored(where: Store, reference: str, output: Path) -> Path:
     """Write the report of what has that name in a store."""
     command = f"feasible report {reference}"
+    if reference.startswith("/"):
+        from ..lab.web.pages import freeze
+
+        return freeze(where, reference, output)
     row = where.find_run(reference)
     if row is None and where.find_race(reference) is not None:
         from ..lab.race import load_race
@@ -50,6 +56,7 @@ def _report_stored(where: Store, reference: str, output: Path) -> Path:
 
         return write_report(load_race(where, reference), output, command=command)
     from ..lab.run_report import write_run_report
+    from ..lab.standing import as_it_stands
 
     row = where.run(reference)
     return write_run_report(as_it_stands(where, row), output, command, row.state)

@@ -326,6 +326,7 @@ def show(
     list what the store holds. Nothing that the store names is imported or run.
     """
     from ..lab.shown import StoredProblem, shown_problem
+    from ..lab.standing import as_it_stands
 
     where = open_store(store, existing=True)
     out = console()
@@ -404,20 +405,6 @@ def _show_stored(where: Store, row: RunRow, out: Any) -> None:
         f"state: {row.state}",
         markup=False,
     )
-
-
-def as_it_stands(where: Store, row: RunRow) -> Result:
-    """The result of a stored run or study now, without running or importing anything that the
-    store names.
-    """
-    if row.kind == "study":
-        from .opening import show_study
-
-        return show_study(where, row).result()
-    from ..lab.shown import shown_problem
-    from ..lab.stored import stored_result
-
-    return stored_result(where, row, shown_problem(row))
 
 
 def _frame(where: Store, row: RunRow) -> Any:

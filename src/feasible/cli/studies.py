@@ -17,7 +17,7 @@ from .common import (
     emit,
     open_store,
 )
-from .opening import edited, open_or_begin, show_study
+from .opening import edited, open_or_begin
 from .trust import AcceptOption, TrustOption
 
 
@@ -184,6 +184,7 @@ def tell(
 
     from ..core.errors import ArgumentError
     from ..core.sheets import decode_text
+    from ..lab.standing import show_study
     from ..lab.tables import read_cell, read_table, read_text
     from ..lab.telling import StudyReport
 

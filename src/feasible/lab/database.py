@@ -69,13 +69,13 @@ class Backend(Protocol):
         """Close all connections; the next use opens new ones."""
 
 
-def backend_of(place: Path | sa.URL) -> Backend:
-    """Return the connections to where a store is."""
+def backend_of(place: Path | sa.URL, reading: bool = False) -> Backend:
+    """Return the connections to where a store is; reading: it is never written."""
     if isinstance(place, Path):
-        return SQLiteFile(place)
+        return SQLiteFile(place, reading)
     from .postgres import PostgreSQL
 
-    return PostgreSQL(place)
+    return PostgreSQL(place, reading)
 
 
 class Database:
@@ -86,30 +86,35 @@ class Database:
     Args:
         where: A path, the URL of an SQLite file or of a PostgreSQL database, or None for
             ./feasible.db.
+        reading: The database is opened for reading only, and refuses writes; one with an older
+            schema is read in a copy (SQLite) or refused (PostgreSQL).
 
     Attributes:
         url: Where it is, as messages name it, without a password.
         where: What opens it again: a path, or a URL. Not to be printed.
         beside: The path beside which files are kept that it cannot take.
         read_only: True where it cannot be written.
+        copied: Whether what is read is a copy, made when it was opened.
 
     Raises:
         StoreError: It is locked, full, from a newer schema, not a database, cannot be reached, or
             is of another kind; the message says what to do.
     """
 
-    def __init__(self, where: Any = None):
+    def __init__(self, where: Any = None, *, reading: bool = False):
         self.where = store_place(where)
-        self._backend = backend_of(self.where)
+        self._backend = backend_of(self.where, reading)
         self.url, self.beside = self._backend.url, self._backend.beside
         self.read_only = self._backend.read_only
-        fresh = self.read_only and self._backend.open_to_read(lambda: self._schema() == HEAD)
+        with self.reporting():
+            fresh = self.read_only and self._backend.open_to_read(lambda: self._fits(reading))
         self._backend.finalize(self)
         if fresh or not self.read_only:
             self.read_only = False  # a copy is brought to this code's schema
             with self.reporting():
                 self._migrate()
             self.read_only = fresh
+        self.copied = bool(fresh)
 
     @property
     def engine(self) -> sa.Engine:
@@ -159,6 +164,18 @@ class Database:
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, HEAD)
+
+    def _fits(self, reading: bool) -> bool:
+        """Return whether the schema is this code's. Raises StoreError where it is only read, and
+        is no store.
+        """
+        have = self._schema()
+        if have is None and reading:
+            raise StoreError(
+                f"store '{self.url}' is a database without a feasible store in it: `feasible "
+                "solve`, `race` or `ask` begins one"
+            )
+        return have == HEAD
 
     def _schema(self) -> str | None:
         """Return the schema version that the database has."""

@@ -74,12 +74,14 @@ class PostgreSQL:
 
     Args:
         place: Its URL.
+        reading: The server is told to refuse writes.
 
     Attributes:
         url: Where it is, as messages name it, without a password.
         key: What names it in this process, however it is opened.
         beside: The path beside which files may be kept: in the folder for temporary files.
-        read_only: False: what a role may do, the server says.
+        read_only: Whether the server was told to refuse writes; what else a role may not do, it
+            says.
         advice: What to do about an error, by a part of its text.
 
     Raises:
@@ -102,17 +104,20 @@ class PostgreSQL:
         "disk full": "free some space on the server; everything that was committed is safe",
     }
 
-    def __init__(self, place: sa.URL):
+    def __init__(self, place: sa.URL, reading: bool = False):
         self.url = legible(place.render_as_string(hide_password=True))
         mark = hashlib.sha256(
             f"{place.username}@{place.host}:{place.port or 5432}/{place.database}".encode()
         ).hexdigest()[:16]
         self.key = f"postgresql:{mark}"
         self.beside = Path(tempfile.gettempdir()) / f"feasible-{mark}"
-        self.read_only = False
+        self.read_only = reading
         with named("a store on PostgreSQL"):
             import psycopg  # noqa: F401
         query = {"connect_timeout": "10", "keepalives_idle": "30"} | dict(place.query)
+        if reading:
+            only = "-c default_transaction_read_only=on"
+            query["options"] = f"{query.get('options', '')} {only}".strip()
         url = place.set(drivername="postgresql+psycopg", query=query)
         self._engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         sa.event.listen(self._engine, "do_connect", self._connect)
@@ -129,7 +134,13 @@ class PostgreSQL:
         weakref.finalize(owner, self._engine.dispose)
 
     def open_to_read(self, fits: Callable[[], bool]) -> bool:
-        """Nothing: a role that may only read is refused by the server where it writes."""
+        """Check the schema, which is not changed by who only reads."""
+        if not fits():
+            raise StoreError(
+                f"store '{self.url}' has the schema of another version of feasible, and is opened "
+                "for reading: `feasible show` with a role that may write brings an older one up "
+                "to date; a newer one needs 'pip install --upgrade feasible'"
+            )
         return False
 
     def _connect(self, _dialect: Any, _record: Any, args: Any, kwargs: Any) -> Any:

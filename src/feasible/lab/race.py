@@ -15,11 +15,7 @@ from ..core.checks import real, whole
 from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
 from ..core.evaluating import RACING, InProcess
 from ..core.observe import Observers
-from ..core.pareto import Cloud
-from ..core.plain import number, plain
-from ..core.problem import Problem
-from ..core.registry import load_problem
-from ..core.result import Result
+from ..core.plain import plain
 from ..core.run import Run, run
 from ..core.trail import Point
 from ..core.versions import versions
@@ -27,19 +23,18 @@ from .again import refuse_changes
 from .choices import read_choices
 from .engines import LocalProcesses, cpu_count, report
 from .fingerprint import differences
+from .loaded import Key as Key, contest_of, load_race as load_race, origin_of, trial_from, trial_of
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
 from .serial import dump
-from .shown import contest_data, facts_of, shown_contest
+from .shown import contest_data, facts_of
 from .source import commit, machine
 from .store import Store, store_of
-from .stored import drive, result_data
+from .stored import drive
 from .stored_race import check_same_race, find_or_create
-from .trials import Contest, Race, Trial
+from .trials import Race, Trial
 from .trust import check_trusted, remember, sources
-
-Key = tuple[str, str, int]
 
 
 class RaceObserver(Protocol):
@@ -104,7 +99,7 @@ def _run_stored(
         "budget": dict(plan.budget),
         "on_failure": plan.on_failure,
         "stop_at": plan.stop_at,
-        "contests": {n: contest_data(_contest(p)) for n, p in plan.problems.items()},
+        "contests": {n: contest_data(contest_of(p)) for n, p in plan.problems.items()},
         "threads": plan.threads,
         "source": plan.source(),
         "versions": versions(),
@@ -166,54 +161,6 @@ def resume_race(
     return _run(plan, store, found["id"], found["name"], jobs, observers, None, found["spec"])
 
 
-def load_race(store: Store, reference: str | int) -> RaceResult:
-    """A stored race as it stands, finished or not. Runs nothing, and imports nothing that the
-    store names.
-
-    Args:
-        store: Where it is.
-        reference: Its name or number.
-
-    Raises:
-        UnknownName: It is not in the store.
-    """
-    found = store.find_race(reference)
-    if found is None:
-        raise UnknownName(
-            f"race '{reference}' is not in {store.url}: "
-            f"{nearest(str(reference), [r['name'] for r in store.races()])}"
-        )
-    spec = found["spec"]
-    rows = {(r.problem, r.method, r.seed): r for r in store.runs(race=found["id"])}
-    first = {r.problem: r for r in rows.values()}
-    contests = [
-        shown_contest(n, spec, first.get(n)) or _contest(load_problem(ref))
-        for n, ref in spec["problems"].items()
-    ]
-    trials = [
-        _trial_of(store, rows[key], key) if key in rows else Trial(*key, status="pending")
-        for key in sorted(
-            (p, m, s) for p in spec["problems"] for m in spec["methods"] for s in spec["seeds"]
-        )
-    ]
-    return RaceResult(
-        found["name"],
-        contests,
-        list(spec["methods"]),
-        spec["seeds"],
-        spec["budget"],
-        trials,
-        spec["versions"],
-        found["seconds"],
-        **_origin(spec),
-    )
-
-
-def _origin(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where a race began, as its specification has it; older ones do not."""
-    return {k: spec[k] for k in ("commit", "machine", "settings") if k in spec}
-
-
 def _run(
     plan: Plan,
     store: Store | None,
@@ -238,18 +185,18 @@ def _run(
     if store is not None and race_id is not None:
         rows = {(r.problem, r.method, r.seed): r for r in store.runs(race=race_id)}
         trials = {
-            key: _trial_of(store, row, key) for key, row in rows.items() if row.state == "finished"
+            key: trial_of(store, row, key) for key, row in rows.items() if row.state == "finished"
         }
     todo = [k for k in keys if k not in trials]
     race = RaceResult(
         name,
-        [_contest(p) for p in plan.problems.values()],
+        [contest_of(p) for p in plan.problems.values()],
         list(plan.methods),
         plan.seeds,
         dict(plan.budget),
         [],
         versions(),
-        **_origin(origin),
+        **origin_of(origin),
     )
     _tell(watching, "on_race", race, len(keys), len(trials))
 
@@ -386,7 +333,7 @@ def _trial(
                     time.sleep(0.2)
                     row = store.run(row.id)  # at the latest its lease ends
             else:
-                return _trial_of(store, row, key)
+                return trial_of(store, row, key)
     except Exception as error:
         trace = "".join(traceback.format_exception(error)[-3:])
         return Trial(
@@ -399,7 +346,7 @@ def _trial(
         )
     if result.stopped.startswith("interrupted"):
         raise KeyboardInterrupt
-    return _trial_from(result, key, chosen)
+    return trial_from(result, key, chosen)
 
 
 def _row(
@@ -438,63 +385,3 @@ def _row(
         if row is None or row.race != race_id:
             raise
         return row
-
-
-def _trial_from(result: Result, key: Key, chosen: str | None) -> Trial:
-    """Return the trial of a run that just ended."""
-    data = result_data(result)
-    objective = data["objective"]
-    return Trial(
-        *key,
-        status="done",
-        objective=float("nan") if objective is None else objective,
-        violation=result.verdict.violation,
-        feasible=result.verdict.feasible,
-        spent=result.spent,
-        seconds=result.spent.get("seconds", 0.0),
-        trail=result.trail,
-        design=result.table(),
-        answer=data["answer"],
-        cloud=Cloud.read(data["cloud"]),
-        stopped=result.stopped,
-        run=result.run,
-        chosen=chosen,
-    )
-
-
-def _trial_of(store: Store, row: RunRow, key: Key) -> Trial:
-    """Return the trial of a stored run as it stands."""
-    result, chosen = row.result or {}, row.spec.get("chosen")
-    if row.state != "finished":
-        error = result.get("error")
-        status = "failed" if error else "pending"
-        return Trial(*key, status=status, error=error, run=row.name, chosen=chosen)
-    return Trial(
-        *key,
-        status="done",
-        objective=number(result["objective"]),
-        violation=number(result["verdict"]["violation"]),
-        feasible=result["feasible"],
-        spent=result["spent"],
-        seconds=result["seconds"],
-        trail=store.trail(row.id),
-        design=[tuple(r) for r in result["design"]],
-        answer=result["answer"],
-        cloud=Cloud.read(result.get("cloud")),
-        stopped=result["stopped"],
-        run=row.name,
-        chosen=chosen,
-    )
-
-
-def _contest(problem: Problem) -> Contest:
-    """What standings and figures need to know of a problem."""
-    known, best = problem.best_known, problem.best_answer()
-    return Contest(
-        problem.name,
-        best_known=None if known is None else problem.sign * known,
-        best_design=[] if best is None else problem.describe(best, problem.judge(best)),
-        maximize=problem.sign < 0,
-        objective=problem.objective_title,
-        names=tuple(problem.names),
-    )

@@ -1,40 +1,32 @@
 """One self-contained HTML file per race, and the gallery of papers. No network: plotly.js and the
 styles are inside.
-
-Names come from users, so nothing of them is trusted: Jinja escapes the page, data inside scripts
-  has no `<`, Plotly strings are
-escaped in figures.py, and a content security policy allows only the page's own scripts (by their
-hash) and no connection at all.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
-
-from ..core.errors import ArgumentError
 from ..core.pareto import Cloud, pareto
 from ..core.result import HEADERS
 from . import drawing, figures, profiles
 from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured
+from .html import (
+    Picture as Picture,
+    page as page,
+    picture as picture,
+    script_data as script_data,
+    write_page as write_page,
+)
 from .outcomes import BEATEN, best_trial, outcome, reference, user_value
 from .standings import Standings, format_p, percent, standings
 from .tables import harmless_csv
 from .trials import Contest, Race, Trial
 from .words import chosen_in_words, in_words
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 NOT_MEASURED = "not measured yet"
 RANKING = (
@@ -62,23 +54,6 @@ class Section:
     rows: list[tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page.
-
-    Attributes:
-        id: Its place.
-        data: Its data as JSON for a script.
-        caption: A sentence under it.
-        height: In pixels.
-    """
-
-    id: str
-    data: Markup
-    caption: str = ""
-    height: int = 420
-
-
 def write_report(race: Race, path: str | Path, command: str = "") -> Path:
     """Write the report of a race as one self-contained HTML file and return its path. The file
     replaces an older one only when it is complete.
@@ -93,30 +68,37 @@ def write_report(race: Race, path: str | Path, command: str = "") -> Path:
 
 def report_html(race: Race, command: str = "") -> str:
     """Return the report of a race as one HTML page, see `write_report`."""
-    from plotly.offline import get_plotlyjs
+    return page("report.html.j2", plots=True, **race_values(race, command))
 
+
+def race_values(race: Race, command: str = "", only: str | None = None) -> dict[str, Any]:
+    """Return what the page of a race shows.
+
+    Args:
+        race: The race.
+        command: How to run the race again, shown as it stands.
+        only: The one problem whose figures are drawn; None for all.
+    """
     result = standings(race)
-    library = Markup(get_plotlyjs().replace("\r\n", "\n"))
-    return page(
-        "report.html.j2",
-        scripts=[library],
-        race=race,
-        result=result,
-        command=command,
-        problems=_problems(race, result),
-        overall=_overall_rows(race, result),
-        details=_detail_rows(race, result),
-        pictures=_overall_pictures(race, result),
-        failures=[t for t in race.trials if t.status == "failed"],
-        summary=" ".join((*in_words(result), *chosen_in_words(race))),
-        library=library,
-        ranking=RANKING,
-        csv=_csv(race),
-        settings_unknown="chosen by problem" if race.settings else "not recorded",
-        counts={s: sum(t.status == s for t in race.trials) for s in ("done", "failed", "pending")}
+    return {
+        "race": race,
+        "result": result,
+        "command": command,
+        "problems": _problems(race, result, only),
+        "overall": _overall_rows(race, result),
+        "details": _detail_rows(race, result),
+        "pictures": _overall_pictures(race, result),
+        "failures": [t for t in race.trials if t.status == "failed"],
+        "summary": " ".join((*in_words(result), *chosen_in_words(race))),
+        "ranking": RANKING,
+        "csv": _csv(race),
+        "settings_unknown": "chosen by problem" if race.settings else "not recorded",
+        "counts": {
+            s: sum(t.status == s for t in race.trials) for s in ("done", "failed", "pending")
+        }
         | {"infeasible": sum(t.status == "done" and not outcome(t).feasible for t in race.trials)},
-        budget=", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in race.budget.items()),
-    )
+        "budget": ", ".join(f"{v:g} {k.replace('_', ' ')}" for k, v in race.budget.items()),
+    }
 
 
 def _csv(race: Race) -> str:
@@ -182,8 +164,12 @@ def _cell(value: float, text: str) -> tuple[str, str]:
     )
 
 
-def _problems(race: Race, result: Standings) -> list[dict[str, Any]]:
-    return [_problem(race, result, contest, i) for i, contest in enumerate(race.contests)]
+def _problems(race: Race, result: Standings, only: str | None) -> list[dict[str, Any]]:
+    return [
+        _problem(race, result, contest, i)
+        for i, contest in enumerate(race.contests)
+        if only in (None, contest.name)
+    ]
 
 
 def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[str, Any]:
@@ -358,16 +344,18 @@ def write_gallery(evidence: Iterable[Mapping[str, Any]], path: str | Path) -> Pa
 
 def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
     """Return the gallery of papers as one HTML page, see `write_gallery`."""
+    return page("gallery.html.j2", **gallery_values(evidence))
+
+
+def gallery_values(evidence: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the gallery of papers shows."""
     states = (HOLDS, FAILS, UNDECIDED, NOT_MEASURED)
     papers = sorted(
         (_paper(e) for e in evidence),
         key=lambda p: (states.index(p["state"]), p["room"], p["title"]),
     )
-    return page(
-        "gallery.html.j2",
-        papers=papers,
-        states={state: sum(p["state"] == state for p in papers) for state in states},
-    )
+    counts = {state: sum(p["state"] == state for p in papers) for state in states}
+    return {"papers": papers, "states": counts}
 
 
 def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,7 +364,8 @@ def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:
     ]
     slug = str(evidence.get("slug", ""))
     seeds = evidence.get("seeds") or []
-    state = str(evidence.get("state") or NOT_MEASURED)
+    state = str(evidence.get("state"))
+    state = state if state in (HOLDS, FAILS, UNDECIDED) else NOT_MEASURED
     return {
         "slug": slug,
         "title": str(evidence.get("title") or slug),
@@ -400,79 +389,3 @@ def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "commit": str(evidence.get("commit") or ""),
         "versions": ", ".join(f"{k} {v}" for k, v in (evidence.get("versions") or {}).items()),
     }
-
-
-# --------------------------------------------------------------------------------------------------
-# pages
-
-
-def picture(name: str, figure: go.Figure, caption: str = "", height: int = 420) -> Picture:
-    """Return a figure ready for the page.
-
-    Args:
-        name: Its id on the page.
-        figure: The figure.
-        caption: A sentence under it.
-        height: In pixels.
-    """
-    return Picture(
-        name, script_data(figure.to_json()), caption, int(figure.layout.height or height)
-    )
-
-
-def script_data(json: str) -> Markup:
-    """Return JSON that can stand inside a script element: no `<`, `>`, `&` or line separators,
-    which only occur in its strings.
-    """
-    for character in "<>&\u2028\u2029":
-        json = json.replace(character, f"\\u{ord(character):04x}")
-    return Markup(json)
-
-
-def page(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
-    """Render a template. `scripts`: contents of inline scripts that may run, beside the page's own
-    `page.js`.
-    """
-    environment = Environment(
-        loader=PackageLoader("feasible.lab", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    own, style = (
-        Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
-        for name in ("page.js", "page.css")
-    )  # type: ignore[union-attr]
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
-        for s in (*scripts, own)
-    )
-    policy = (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return environment.get_template(template).render(
-        script=own, style=style, policy=policy, **values
-    )
-
-
-def write_page(path: Path, text: str) -> Path:
-    """Write all of a file or nothing: to a temporary file beside it, which then takes its place."""
-    if path.is_dir():
-        raise ArgumentError(
-            f"path '{path}' is a folder: expected the name of a file, such as "
-            f"{path / 'report.html'}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    umask = os.umask(0)
-    os.umask(umask)
-    handle, temporary = tempfile.mkstemp(prefix=".feasible-", suffix=".html", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from markupsafe import Markup
+from typing import Any
 
 from ..core.result import Result
 from ..core.rows import is_heading, sections
-from .report import page, picture, write_page
+from .html import page, picture, write_page
 
 ROWS = 2000
 """Most evaluations that the page lists: the first ones."""
@@ -24,30 +23,29 @@ def write_run_report(result: Result, path: str | Path, command: str = "", state:
         command: How to write it again, shown as it stands.
         state: Of the run in the store.
     """
-    from plotly.offline import get_plotlyjs
+    html = page("run.html.j2", plots=True, **run_values(result, command, state))
+    return write_page(Path(path), html)
 
-    library = Markup(get_plotlyjs().replace("\r\n", "\n"))
+
+def run_values(result: Result, command: str = "", state: str = "") -> dict[str, Any]:
+    """Return what the page of a run shows; see `write_run_report`."""
     frame = result.to_frame()
     tables = [(t[0], t[1:]) if is_heading(t[0]) else ((), t) for t in sections(result.table())]
-    html = page(
-        "run.html.j2",
-        scripts=[library],
-        library=library,
-        result=result,
-        name=result.run or result.problem.name,
-        lead=result.text().splitlines()[0],
-        state=state,
-        spent=", ".join(
+    return {
+        "result": result,
+        "name": result.run or result.problem.name,
+        "lead": result.text().splitlines()[0],
+        "state": state,
+        "spent": ", ".join(
             f"{result.spent.get(r, 0):g} of {limit:g} {r}" for r, limit in result.budget.items()
         ),
-        tables=tables,
-        pictures=[picture("progress", result.plot())] if result.trail else [],
-        columns=list(frame.columns),
-        rows=[[_cell(v) for v in row] for row in frame.head(ROWS).itertuples(index=False)],
-        total=len(frame),
-        command=command,
-    )
-    return write_page(Path(path), html)
+        "tables": tables,
+        "pictures": [picture("progress", result.plot())] if result.trail else [],
+        "columns": list(frame.columns),
+        "rows": [[_cell(v) for v in row] for row in frame.head(ROWS).itertuples(index=False)],
+        "total": len(frame),
+        "command": command,
+    }
 
 
 def _cell(value: object) -> str:

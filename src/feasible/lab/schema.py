@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0004"
+HEAD = "0005"
 """The schema version this code reads and writes; the newest file in migrations/versions."""
 VERSION_TABLE = "feasible_alembic_version"
 
@@ -45,7 +45,7 @@ runs = sa.Table(
     sa.Column("told", WHOLE, nullable=False, default=0),
     sa.Column("version", WHOLE, nullable=False, default=0),
     sa.Column("created", sa.Float, nullable=False),
-    sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False, index=True),
     sa.Column("lease", sa.Float),
     sa.Column("fence", WHOLE, nullable=False, server_default="0"),
 )

@@ -104,6 +104,7 @@ class SQLiteFile:
 
     Args:
         path: The file.
+        reading: It is opened for reading only, while others may write it.
 
     Attributes:
         url: Where it is, as messages name it.
@@ -113,7 +114,7 @@ class SQLiteFile:
         advice: What to do about an error, by a part of its text.
 
     Raises:
-        StoreError: The folder is missing.
+        StoreError: The folder is missing; or the file, where it is only read.
     """
 
     advice: ClassVar[Mapping[str, str]] = {
@@ -128,16 +129,19 @@ class SQLiteFile:
         "locked": f"another process held it for over {LOCK_SECONDS:g} s: end that process or wait",
     }
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, reading: bool = False):
         self.path = self.beside = path
         self.url = legible(str(path))
         self.key = str(path.resolve())
         if not path.parent.exists():
             raise StoreError(f"store '{self.url}': the folder {path.parent} does not exist")
+        if reading and not path.is_file():
+            raise StoreError(f"there is no store at {self.url}")
         self._warn_network()
-        self.read_only = path.is_file() and not (
+        self._still = path.is_file() and not (
             os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         )
+        self.read_only = reading or self._still
         self._open = _Open(self._engine(store_url(path)), os.getpid())
 
     def finalize(self, owner: Any) -> None:
@@ -176,7 +180,8 @@ class SQLiteFile:
             Whether it is a copy, whose schema is yet to be made new.
         """
         url, log = store_url(self.path), Path(f"{self.path}-wal")
-        quiet = not log.exists() or not log.stat().st_size  # no process has it open
+        # where nobody may write beside it, and no process has it open, there is no log to read
+        quiet = self._still and (not log.exists() or not log.stat().st_size)
         self._open.engine = self._engine(url, "?immutable=1" if quiet else "?mode=ro")
         with contextlib.suppress(sa.exc.DBAPIError):
             if fits():

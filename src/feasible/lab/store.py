@@ -8,7 +8,7 @@ one statement however many there are. Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -30,6 +30,8 @@ from .upsert import upsert
 __all__ = ["Store", "StoreWarning", "store_file"]
 
 _Row = TypeVar("_Row")
+MOST_NAMED = 500
+"""Most rows that a statement names one by one."""
 
 
 class Store(Driving):
@@ -123,6 +125,7 @@ class Store(Driving):
         limit: int | None = None,
         kinds: Sequence[str] = (),
         damaged: list[str] | None = None,
+        only: Collection[int] | None = None,
     ) -> list[RunRow]:
         """Runs, newest first. Reads no ledger and no trail.
 
@@ -131,6 +134,7 @@ class Store(Driving):
             limit: At most so many.
             kinds: Those of these kinds only; empty for all.
             damaged: Takes what is wrong with each row that cannot be read, which is then left out.
+            only: Numbers of runs, of which these are; None for all.
 
         Raises:
             StoreError: A row cannot be read, and `damaged` is None.
@@ -141,8 +145,17 @@ class Store(Driving):
         if kinds:
             query = query.where(runs.c.kind.in_(list(kinds)))
         with self.read() as connection:
+            if only is not None and len(only) <= MOST_NAMED:
+                query = query.where(runs.c.id.in_(list(only)))
             found = connection.execute(query.limit(limit) if limit else query)
-            return _readable(found, read_run, damaged)
+            rows = (r for r in found if only is None or r.id in only)
+            return _readable(rows, read_run, damaged)
+
+    def changes(self, race: int) -> dict[int, float]:
+        """Return when each run of a race was changed last, by number."""
+        query = sa.select(runs.c.id, runs.c.updated).where(runs.c.race == race)
+        with self.read() as connection:
+            return {row.id: row.updated for row in connection.execute(query)}
 
     def left_out(self, limit: int) -> dict[str, int]:
         """Return how many runs a listing of so many solves and studies does not show."""
