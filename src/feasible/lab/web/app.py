@@ -61,11 +61,10 @@ def application(
     """
 
     async def page(request: Request) -> Response:
-        asked = _asked(request, request.url.path)
-        return await run_in_threadpool(_page, site, asked)
+        return await run_in_threadpool(_page, site, request)
 
     async def listed(request: Request) -> Response:
-        asked = _asked(request, "runs")
+        asked = Asked.read(f"runs?{request.url.query}")
         text = await run_in_threadpool(lambda: runs_csv(site.look(asked)))
         name = {"Content-Disposition": 'attachment; filename="runs.csv"'}
         return Response(text, media_type="text/csv", headers=name)
@@ -95,14 +94,11 @@ def application(
     return _Guard(Starlette(routes=routes), token, hosts)
 
 
-def _asked(request: Request, path: str) -> Asked:
-    """Return what a request asks for."""
-    return Asked.read(f"{path.rpartition('/')[2]}?{request.url.query}")
-
-
-def _page(site: Site, asked: Asked) -> Response:
+def _page(site: Site, request: Request) -> Response:
     """Return a page, or one that says what is wrong."""
+    asked = Asked(request.url.path.rpartition("/")[2])
     try:
+        asked = Asked.read(f"{asked.page}?{request.url.query}")
         return HTMLResponse(site.live(asked))
     except UnknownName as error:
         return HTMLResponse(site.error(asked, 404, str(error)), 404)

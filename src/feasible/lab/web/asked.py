@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlencode
 
 from ...core.errors import ArgumentError
 
-MOST = 100_000
-"""Characters of an address that are read."""
+MOST, MOST_SETTINGS = 100_000, 2_000
+"""Characters and settings of an address that are read."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Asked:
         if len(address) > MOST:
             raise ArgumentError(f"address of {len(address)} characters: expected at most {MOST}")
         page, _, query = address.partition("?")
-        values = parse_qs(query, max_num_fields=2000, encoding="utf-8", errors="replace")
+        try:
+            values = parse_qs(query, max_num_fields=MOST_SETTINGS, errors="replace")
+        except ValueError:
+            raise ArgumentError(f"address with over {MOST_SETTINGS} settings") from None
         return cls(page.strip("/"), values)
 
     def one(self, name: str, otherwise: str = "") -> str:

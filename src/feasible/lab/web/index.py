@@ -27,6 +27,8 @@ OVERLAP = 15.0
 """Seconds for which a change may become visible after its time stamp."""
 PAUSE = 0.25
 """Changes are looked for that often, in seconds, however many look on."""
+BIGGEST = 2**31 - 1
+"""The largest number that a run can have on every database."""
 SORTS: dict[str, Callable[[Line], Any]] = {
     "id": lambda line: line.id,
     "name": lambda line: line.name,
@@ -126,7 +128,7 @@ class Index:
                 return store
             if store is not self._of:
                 self.lines = {}
-                self._newest, self._below, self._of = -math.inf, sys.maxsize, store
+                self._newest, self._below, self._of = -math.inf, BIGGEST, store
                 self._older(store, FIRST)
                 if self._below is not None:
                     threading.Thread(target=self._rest, args=(store,), daemon=True).start()
@@ -148,7 +150,7 @@ class Index:
 
     def _older(self, store: Store, most: int) -> None:
         """Read the next older runs; none are left where fewer come than were asked for."""
-        found = read_lines(store, runs.c.id < min(self._below or 0, 2**62), most)
+        found = read_lines(store, runs.c.id < (self._below or 0), most)
         self._take(found)
         self._below = min(line.id for line in found) if len(found) == most else None
         self.total = self._count(store)

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ...core.errors import ArgumentError, nearest
+from ...core.errors import ArgumentError, UnknownName, nearest
 from ..html import environment, page, plotly_js, source
 from ..schema import evaluations, points, runs
 from ..store import Store
@@ -21,7 +21,7 @@ from .listings import papers_page, races_page, runs_page, studies_page
 from .opened import Opened
 from .race_page import race_page
 from .run_page import run_page
-from .views import Kept, Look, Page, moment
+from .views import Kept, Look, Page, moment, run_of
 
 BUILDERS: dict[str, Callable[[Look], Page]] = {
     "": runs_page,
@@ -127,10 +127,9 @@ class Site:
 
 def _run_mark(look: Look) -> list[Any]:
     """Return what changes with one run: its row, its trail, its ledger."""
-    number, name = look.asked.one("id"), look.asked.one("name")
-    row = look.store.find_run(name) if name else None
-    key = row.id if row is not None else int(number) if number.isdecimal() else -1
-    if key > 2**62:
+    try:
+        key = run_of(look).id
+    except UnknownName:
         return []
     about = sa.select(runs.c.state, runs.c.updated, runs.c.version, runs.c.told)
     with look.store.read() as connection:

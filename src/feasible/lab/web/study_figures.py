@@ -26,6 +26,8 @@ GRID = 40
 """Points of a contour along each axis."""
 SLICES = 12
 """Most variables that have a slice each."""
+SHADES = ("#a6bddb", "#74a9cf", "#3690c0", "#0570b0", "#6a51a3")
+"""Colours from the worst fifth to the best, legible on white and on dark grey."""
 BAD = "#b0b0b0"
 """Colour of what is infeasible."""
 
@@ -129,28 +131,50 @@ def history(told: Told) -> Picture | None:
 
 
 def parallel(told: Told) -> Picture | None:
-    """Return the experiments along parallel axes, coloured by the objective."""
-    known = np.isfinite(told.y)
-    if not known.any() or not told.variables:
+    """Return the experiments along parallel axes, coloured by the objective. Drawn as lines, which
+    every browser can, and not by WebGL.
+    """
+    known = np.flatnonzero(np.isfinite(told.y))
+    if not len(known) or not told.variables:
         return None
+    order = known[np.argsort(-told.sign * told.y[known], kind="stable")]  # the best on top
+    table = np.column_stack([told.x, told.y])[order]
+    low, high = table.min(axis=0), table.max(axis=0)
+    heights = (table - low) / np.where(high > low, high - low, 1.0)
     figure = blank("Experiments along parallel axes")
-    dimensions = [
-        {"label": plotted(name), "values": told.x[known, j].tolist(), **_ticks(told, name)}
-        for j, name in enumerate(told.variables)
-    ]
-    dimensions.append({"label": plotted(told.title), "values": told.y[known].tolist()})
-    figure.add_parcoords(
-        line={
-            "color": told.y[known].tolist(),
-            "colorscale": "Viridis",
-            "reversescale": told.sign > 0,
-            "showscale": True,
-        },
-        dimensions=dimensions,
+    shares = np.array_split(np.arange(len(order)), min(len(SHADES), len(order)))
+    across = [*range(table.shape[1]), None]
+    for shade, share in zip(SHADES[-len(shares) :], shares, strict=True):
+        best, worst = (_short(v) for v in (table[share, -1].min(), table[share, -1].max()))
+        figure.add_scatter(
+            x=across * len(share),
+            y=[v for row in heights[share] for v in (*row.tolist(), None)],
+            mode="lines",
+            line={"color": shade, "width": 1.5},
+            name=f"{best} to {worst}",
+            hoverinfo="skip",
+        )
+    titles = [*told.variables, told.title]
+    for j, name in enumerate(titles):
+        for y, end, anchor in ((0, low[j], "top"), (1, high[j], "bottom")):
+            text = told.choices[name][round(end)] if name in told.choices else _short(end)
+            figure.add_annotation(
+                x=j, y=y, text=plotted(text), showarrow=False, yanchor=anchor, font={"size": 11}
+            )
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(len(titles))),
+        ticktext=[plotted(t) for t in titles],
+        range=[-0.3, len(titles) - 0.7],
     )
-    figure.update_layout(margin={"l": 70, "r": 30, "t": 90, "b": 30})
-    note = "Drag along an axis to choose; the brighter a line, the better its objective."
+    figure.update_yaxes(showticklabels=False, showgrid=False, range=[-0.1, 1.1], ticks="")
+    note = f"From light blue to violet the {told.title} gets better; at each axis stand its ends."
     return picture("parallel", figure, note)
+
+
+def _short(value: float) -> str:
+    """Return a number in a few characters."""
+    return f"{value:.4g}"
 
 
 def _ticks(told: Told, name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..schema import runs
 from ..serial import row_number
 from ..store import Store
 from .asked import Asked
-from .index import Index
+from .index import BIGGEST, Index
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def run_of(look: Look) -> RunRow:
 def numbered(store: Store, number: int | str) -> RunRow | None:
     """Return the run of a number, whatever others are called; None where there is none."""
     key = row_number(number)
-    if key is None:
+    if key is None or key > BIGGEST:
         return None
     with store.read() as connection:
         row = connection.execute(sa.select(runs).where(runs.c.id == key)).first()
