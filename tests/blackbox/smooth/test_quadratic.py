@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.optimize import linprog, minimize
 
 from feasible.blackbox.smooth.quadratic import Programme, least_norm, nearest
@@ -111,6 +111,8 @@ def test_limits_that_cannot_be_met_are_missed_by_little():
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4), st.floats(0, 12))
+@example(172, 4, 4, 9.0)
+@example(484, 1, 2, 12.0)
 def test_a_step_is_given_only_where_one_keeps_to_the_limits(seed, k, m, condition):
     rng = np.random.default_rng(seed)
     V = np.linalg.qr(rng.standard_normal((k, k)))[0]

@@ -157,7 +157,8 @@ def least_norm(
     """The x of least norm with M x >= h, and the multipliers u >= 0 with x = M'u.
 
     It is solved again in units of its own solution where that is long, since the residual that
-    tells whether there is a point is small there.
+    tells whether there is a point is small there. Where it is nothing but rounding, the units are
+    the longest distance of a single row from 0: no solution is shorter.
 
     Returns:
         None where there is no such x.
@@ -170,7 +171,9 @@ def least_norm(
         return np.zeros(n), np.zeros(len(h))
     if n == 0:
         return (np.zeros(0), np.zeros(len(h))) if (h <= 1e-9).all() else None
-    for _ in range(3):
+    sizes = np.linalg.norm(M, axis=1)
+    least = float((h[sizes > 0] / sizes[sizes > 0]).max(initial=0.0))
+    for left in (2, 1, 0):
         A, e = np.vstack([M.T, h[None] / scale]), np.append(np.zeros(n), 1.0)
         try:
             u, _ = nnls(A, e, maxiter=50 * (n + len(h)))
@@ -178,7 +181,10 @@ def least_norm(
             return None
         r = A @ u - e
         if not -r[n] > 1e-13:
-            return None
+            if scale >= least or not left:
+                return None
+            scale = least
+            continue
         x = -r[:n] / r[n] * scale
         length = float(np.linalg.norm(x))
         if length < 30 * scale:
