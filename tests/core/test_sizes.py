@@ -24,11 +24,20 @@ def sizes(unsized=ONE, d=1):
     return Sizes(lambda: unsized, np.ones(d))
 
 
-@given(arrays(float, 7, elements=st.floats(-1e6, 1e6)), st.floats(0.1, 1e6))
+ABOVE_UNDERFLOW = st.floats(-1e6, 1e6).filter(lambda v: v == 0 or abs(v) > 1e-140)
+
+
+@given(arrays(float, 7, elements=ABOVE_UNDERFLOW), st.floats(0.1, 1e6))
 def test_the_spread_grows_with_the_values(values, factor):
     if np.ptp(values) > 1e-3:
         assert spread(factor * values) == pytest.approx(factor * spread(values), rel=1e-9)
     assert spread(values) > 0
+
+
+@pytest.mark.parametrize("least", [5e-324, 1e-200])
+def test_values_that_underflow_make_no_size(least):
+    assert spread(np.array([1.0, 1.0, 1.0, least, 0.0, 0.0, 0.0])) == pytest.approx(1.0)
+    assert spread(np.full(5, least)) == 1.0
 
 
 def test_one_wild_value_does_not_make_a_size():

@@ -17,6 +17,8 @@ APART = 1e-4
 """Rows closer than this to another one, in units of the box, tell no spread: the steps of finite
 differences are such.
 """
+UNDERFLOW = 1e-150
+"""No size is below this: a violation that is divided by it has to be a number."""
 LEAST = 5
 """Rows that tell a size at least."""
 PATIENCE = 20
@@ -26,7 +28,8 @@ PATIENCE = 20
 def spread(values: Float[np.ndarray, " n"]) -> float:
     """The median distance of values from their median.
 
-    Where that is 0, the largest distance; where all are equal, their absolute value, or 1.
+    Where that is 0 or below 1e-150, the largest distance; where that is too, the absolute value of
+    the first, or 1.
 
     Examples:
         >>> spread(np.array([-3.0, -1.0, 0.0, 2.0, 1e9]))
@@ -36,7 +39,7 @@ def spread(values: Float[np.ndarray, " n"]) -> float:
     """
     away = np.abs(values - np.median(values))
     for found in (np.median(away), away.max(), abs(values[0])):
-        if 0 < found < math.inf:
+        if UNDERFLOW < found < math.inf:
             return float(found)
     return 1.0
 
