@@ -10,20 +10,19 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
-import traceback
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import yaml
+from program import SECONDS, feasible
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -119,21 +118,13 @@ def blocks(page: str) -> list[Block]:
 
 
 def shell(command: str, folder: Path) -> None:
-    """Run a command in the folder; `feasible` in a fork of this process, which saves the imports,
-    but in a process of its own where the folder holds a copy of the library.
+    """Run a command in the folder; `feasible` in a process that has its imports, but in one of its
+    own where the folder holds a copy of the library.
     """
     copied = (folder / "src").exists()
     words = shlex.split(command)
-    threaded = "jax" in sys.modules  # a fork of its threads may wait for ever
-    if words[0] == "feasible" and not (copied or threaded or re.search(r"[|<>;&]", command)):
-        log = folder / ".log"
-        child = os.fork()
-        if child == 0:
-            _feasible(words, folder, log)
-        code, text = (
-            os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]),
-            log.read_text(errors="replace"),
-        )
+    if words[0] == "feasible" and not (copied or re.search(r"[|<>;&]", command)):
+        code, text = feasible(words[1:], folder)
     else:
         tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = os.environ | {
@@ -147,44 +138,11 @@ def shell(command: str, folder: Path) -> None:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=180,
+            timeout=SECONDS,
             check=False,
         )
         code, text = done.returncode, done.stdout + done.stderr
     assert code == 0, f"$ {command}\n{text[-4000:]}"
-
-
-def _feasible(words: list[str], folder: Path, log: Path) -> NoReturn:
-    """The program `feasible`, in a child that ends with its exit code."""
-    code = 1
-    try:
-        with log.open("w", encoding="utf-8") as out:
-            sys.stdout = sys.stderr = out
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
-            sys.argv = words
-            sys.path.insert(0, str(folder))
-            importlib.invalidate_caches()
-            from feasible.cli import main
-            from feasible.core import registry
-
-            for cached in (
-                registry.catalogues,
-                registry.methods,
-                registry.problems,
-                registry.claims,
-            ):
-                cached.cache_clear()
-            signal.alarm(180)
-            try:
-                main()
-                code = 0
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else int(end.code is not None)
-            except BaseException:
-                traceback.print_exc(file=out)
-    finally:
-        os._exit(code)
 
 
 def install(pyproject: str, folder: Path) -> None:
