@@ -122,6 +122,8 @@ def test_help_imports_nothing_heavy(arguments):
 SHORTER = (
     ("'acs-like'", "'acs-like-small'"),
     ("steps=200", "steps=100"),
+    ("CastleGolem()", "CastleGolem(steps=500)"),
+    ("DagmaNetworks()", "DagmaNetworks(warm_iter=100, max_iter=100)"),
 )
 """What takes seconds in a call, and what shows the same sooner."""
 
