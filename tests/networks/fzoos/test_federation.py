@@ -215,6 +215,15 @@ def test_each_directed_message_and_its_bytes_count_once():
     assert found.spent["bytes"] == 5 * (2 * sum(sent.values()) - sent["nu down"])  # from round 2
 
 
+@pytest.mark.parametrize("n", [2, 11])
+def test_a_run_says_what_each_client_was_asked(n):
+    problem = FederatedProblem(bowls(*np.linspace(0.2, 0.6, n)), [0.5] * 4)
+    found = feasible.solve(problem, "fedzo[q=2,local_steps=2]", {"steps": 3})
+    said = "queries by client: 0 18, 1 18" if n == 2 else "queries of each client: 18 to 18"
+    assert said in found.notes
+    assert found.spent["queries"] == 18 * n
+
+
 def test_a_run_and_minimize_find_the_same():
     problem = federated_quadratic(6)
     method = load_method("fzoos[features=100]")

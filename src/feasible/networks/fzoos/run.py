@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     Vector = Float[np.ndarray, " d"]
 
 
+SHOWN = 10
+"""Clients that are named one by one."""
+
+
 @dataclass(frozen=True)
 class Round:
     """What a round left behind.
@@ -116,6 +120,15 @@ class FederatedMethod(FederatedSettings, Method):
     def answer(self, problem: FederatedProblem, state: FederationState) -> Vector:
         """x_r."""
         return problem.box.real(state.x)
+
+    def remarks(self, problem: FederatedProblem, state: FederationState) -> list[str]:
+        """Values that were asked of each client; of many clients the least and the most."""
+        asked = {
+            label: own.queries for label, own in zip(problem.labels, state.clients, strict=True)
+        }
+        if len(asked) > SHOWN:
+            return [f"queries of each client: {min(asked.values())} to {max(asked.values())}"]
+        return ["queries by client: " + ", ".join(f"{k!r} {n}" for k, n in asked.items())]
 
     def minimize(
         self,
