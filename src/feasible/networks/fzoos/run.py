@@ -114,7 +114,10 @@ class FederatedMethod(FederatedSettings, Method):
             for label, own in zip(problem.labels, state.clients, strict=True)
         }
         talk = Talk(clients, problem.weights, problem.on_failure, problem.least_clients)
-        play(self, talk, state)
+        for one in play(self, talk, state):
+            (row,) = talk.rows([one.client])
+            state.failed[row] = state.failed.get(row, 0) + 1
+            state.reasons[row] = one.reason
         return state
 
     def answer(self, problem: FederatedProblem, state: FederationState) -> Vector:
@@ -122,13 +125,20 @@ class FederatedMethod(FederatedSettings, Method):
         return problem.box.real(state.x)
 
     def remarks(self, problem: FederatedProblem, state: FederationState) -> list[str]:
-        """Values that were asked of each client; of many clients the least and the most."""
+        """Values that were asked of each client (of many the least and the most), who failed."""
         asked = {
             label: own.queries for label, own in zip(problem.labels, state.clients, strict=True)
         }
         if len(asked) > SHOWN:
-            return [f"queries of each client: {min(asked.values())} to {max(asked.values())}"]
-        return ["queries by client: " + ", ".join(f"{k!r} {n}" for k, n in asked.items())]
+            said = [f"queries of each client: {min(asked.values())} to {max(asked.values())}"]
+        else:
+            said = ["queries by client: " + ", ".join(f"{k!r} {n}" for k, n in asked.items())]
+        for row, count in sorted(state.failed.items())[:SHOWN]:
+            said.append(
+                f"client {problem.labels[row]!r} failed in {count} of {state.round} rounds, which "
+                f"went on without it: {state.reasons[row]}"
+            )
+        return said
 
     def minimize(
         self,

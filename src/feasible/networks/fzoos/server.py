@@ -43,6 +43,8 @@ class FederationState:
         up: Bytes sent to the server so far.
         down: Bytes sent to clients so far.
         clients: What each client keeps, where it is in this process.
+        failed: Row of a client -> rounds of a run that went on without it.
+        reasons: Row of a client -> why, the last time.
     """
 
     x: Vector
@@ -54,6 +56,8 @@ class FederationState:
     up: int = 0
     down: int = 0
     clients: list[ClientState] = field(default_factory=list)
+    failed: dict[int, int] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def begun(cls, x: Vector, n: int, rng: np.random.Generator) -> FederationState:
