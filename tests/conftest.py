@@ -17,8 +17,15 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         threads, "1"
     )  # two busy test processes are all there is, and a fork must not meet a pool of threads
 
+MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2**31:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+"""Stores wait for the disk at every row; there are thousands in these tests."""
+
 if "FEASIBLE_SESSION" not in os.environ:  # xdist's workers have that of the process above them
-    os.environ["FEASIBLE_SESSION"] = tempfile.mkdtemp(prefix="feasible-tests-")
+    os.environ["FEASIBLE_SESSION"] = tempfile.mkdtemp(
+        prefix="feasible-tests-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    )
     atexit.register(shutil.rmtree, os.environ["FEASIBLE_SESSION"], ignore_errors=True)
 SESSION = Path(os.environ["FEASIBLE_SESSION"])
 """A folder of these tests, which goes when they are over."""
