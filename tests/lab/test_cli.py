@@ -196,7 +196,7 @@ def test_what_is_written_down_of_the_problems_is_what_they_say():
 
 
 def test_problems_and_papers_can_be_explained(ok, loads_once):
-    for name in problems():
+    for name in list(problems())[:: 1 if FULL else 4]:
         assert name in ok("explain", name)
     for paper in ok("papers", "--json")[::6]:
         assert paper["title"] in ok("explain", paper["slug"]) or paper["slug"] in {
