@@ -59,6 +59,7 @@ CALLS: Calls = {
             "target": "uniform",
             "changed": None,
             "period": 10,
+            "minimiser": None,
             "name": "two",
         },
     ),

@@ -74,6 +74,7 @@ PROBLEMS = tuple(
         ("token-mean-karate", "token_mean"),
         ("token-mean-changing", "token_mean_changing"),
         ("token-logistic", "token_logistic"),
+        ("token-nonconvex", "token_nonconvex"),
     )
 )
 CLAIM = "feasible.networks.sa_srrw.claim:claim"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.checks import whole
+from ...core.checks import real, whole
 from .losses import NodeLosses
 from .problem import TokenProblem
 
 if TYPE_CHECKING:
     import networkx as nx
+    from jaxtyping import Float
 
 
 def plain_graph(name: str, seed: int = 0) -> nx.Graph:
@@ -119,9 +120,43 @@ def token_logistic(nodes: int = 300, seed: int = 0) -> TokenProblem:
     return TokenProblem(graph, losses, np.zeros(z.shape[1]), name="token-logistic")
 
 
+def token_nonconvex(d: int = 5, bend: float = 4.0, seed: int = 0) -> TokenProblem:
+    """A convex quadratic over the karate club, of which most nodes' own parts are not convex.
+
+    F(theta, i) = theta' (a_i a_i' + D_i) theta / 2 + b' theta with a_i ~ N(0, I), and diagonal D_i
+    of +-`bend` that sum to 0 over the nodes; theta* = -(mean a_i a_i')^-1 b.
+
+    Args:
+        d: Unknowns.
+        bend: Size of the entries of D_i.
+        seed: Of the numbers.
+    """
+    d, bend = whole("d", d, least=2, most=34), real("bend", bend, above=0)
+    graph, rng = plain_graph("karate"), np.random.default_rng(seed)
+    n = len(graph)
+    rows = {label: i for i, label in enumerate(graph)}
+    a, b = rng.standard_normal((n, d)), rng.standard_normal(d)
+    signs = rng.permuted(np.repeat([[1.0], [-1.0]], n // 2, axis=0) * np.ones(d), axis=0)
+    mean = a.T @ a / n
+
+    def gradient(theta: Float[np.ndarray, " d"], node: Hashable) -> Float[np.ndarray, " d"]:
+        i = rows[node]
+        return a[i] * (a[i] @ theta) + bend * signs[i] * theta + b
+
+    return TokenProblem(
+        graph,
+        gradient,
+        np.zeros(d),
+        lambda theta: float(0.5 * theta @ mean @ theta + b @ theta),
+        minimiser=-np.linalg.solve(mean, b),
+        name="token-nonconvex",
+    )
+
+
 PROBLEMS: dict[str, Callable[..., TokenProblem]] = {
     "token-mean-karate": token_mean,
     "token-mean-changing": token_mean_changing,
     "token-logistic": token_logistic,
+    "token-nonconvex": token_nonconvex,
 }
 """Ready-made problems: name -> factory."""

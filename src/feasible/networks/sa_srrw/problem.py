@@ -37,8 +37,9 @@ class TokenProblem(Problem):
 
     A token carries theta from node to neighbour. It is charged a hop for each step of its clock, a
     gradient where it uses a node's, and a message of 8 bytes a number where it moves. An answer is
-    theta, and the last one counts. The judge computes f from all nodes; where theta* is known (of
-    `NodeLosses`, by Newton's method), the metric `squared_error` is |theta - theta*|^2.
+    theta, and the last one counts. The judge computes f from all nodes; where theta* is known (it
+    was given, or is found by Newton's method for `NodeLosses`), the metric `squared_error` is
+    |theta - theta*|^2.
 
     Attributes:
         graph: A networkx graph with any labels, a symmetric adjacency, or a Network.
@@ -48,10 +49,11 @@ class TokenProblem(Problem):
         target: mu: "uniform", or a number above 0 by node, up to a factor.
         changed: k -> the graph from hop k * period on, with the same nodes; None: it stays.
         period: Hops between two changes.
+        minimiser: (d,) theta*, where it is known beside functions; None: it is not.
 
     Raises:
         ArgumentError: The graph or the target is refused, or a function comes without an objective.
-        ShapeError: theta0 does not fit.
+        ShapeError: theta0 or minimiser does not fit.
     """
 
     graph: Any
@@ -61,6 +63,7 @@ class TokenProblem(Problem):
     target: Any = "uniform"
     changed: Callable[[int], Any] | None = None
     period: int = 1000
+    minimiser: Any = None
     name: str = "token-problem"
     _chains: dict[tuple[str, int], Chain] = field(default_factory=dict, init=False, repr=False)
 
@@ -88,6 +91,16 @@ class TokenProblem(Problem):
             )
         elif self.objective is None:
             raise ArgumentError("objective=None: expected theta -> f(theta), by which to judge")
+        if self.minimiser is not None:
+            if self.losses is not None:
+                raise ArgumentError("minimiser is found for NodeLosses: expected None beside them")
+            self.minimiser = np.atleast_1d(floats("minimiser", self.minimiser))
+            if self.minimiser.shape != self.theta0.shape:
+                raise ShapeError(
+                    f"minimiser has shape {self.minimiser.shape}: expected {self.theta0.shape}"
+                )
+            if not np.isfinite(self.minimiser).all():
+                raise NotFinite("minimiser has a NaN or an infinity: expected finite numbers")
 
     @property
     def losses(self) -> NodeLosses | None:
@@ -101,8 +114,8 @@ class TokenProblem(Problem):
 
     @cached_property
     def solution(self) -> Float[np.ndarray, " d"] | None:
-        """theta*, where it can be computed."""
-        return None if self.losses is None else self.losses.solution(self.mu)
+        """theta*, where it is known."""
+        return self.minimiser if self.losses is None else self.losses.solution(self.mu)
 
     @property
     def best_known(self) -> float | None:  # type: ignore[override]
