@@ -31,6 +31,7 @@ PAGES = [
     "docs/index.md",
     "docs/install.md",
     "docs/threads.md",
+    "docs/machines.md",
     "docs/troubleshooting.md",
     "docs/own-problem.md",
     "docs/experiments.md",

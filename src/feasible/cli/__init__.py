@@ -21,6 +21,7 @@ from .rooms import Commands
 from .runs import resume, show, solve
 from .serving import serve
 from .studies import ask, tell
+from .working import work
 
 app = typer.Typer(
     name="feasible",
@@ -40,6 +41,7 @@ for command in (
     serve,
     ask,
     tell,
+    work,
     delete,
     migrate,
     reproduce,

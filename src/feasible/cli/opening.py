@@ -152,6 +152,7 @@ def open_or_begin(
     trust: bool,
     accept: bool,
     stop_at: float | None = None,
+    works: bool = False,
 ) -> tuple[Study, str]:
     """Return the study of this name, or a new one and what to say of it.
 
@@ -166,6 +167,7 @@ def open_or_begin(
         trust: The user said that the code which the store names may run.
         accept: Go on where the source changed.
         stop_at: Value of the objective at which no more is handed out, from now on.
+        works: Its experiments will be run, by the command of its study file too.
     """
     from ..core.budget import Budget
     from ..core.errors import ArgumentError, BudgetError
@@ -187,7 +189,9 @@ def open_or_begin(
             begun = StudyFile(load_problem(reference))
         row = store.find_run(name or begun.problem.name)
     if row is not None:
-        opened = open_study(store, row, trust=trust, given=reference, accept=accept, table=declared)
+        opened = open_study(
+            store, row, trust=trust, given=reference, works=works, accept=accept, table=declared
+        )
         if budget is not None and dict(Budget.parse(budget)) != row.budget:
             raise ArgumentError(
                 f"study '{row.name}' has the budget "
@@ -253,6 +257,40 @@ def open_or_begin(
         stop_at=begun.stop_at if stop_at is None else stop_at,
     )
     return opened, f"study {opened.name} begins with budget {limits}{said}"
+
+
+def join_or_begin(
+    store: Store,
+    reference: str,
+    budget: str | None,
+    method: str | None,
+    seed: int,
+    name: str | None,
+    trust: bool,
+    accept: bool,
+    stop_at: float | None,
+) -> tuple[Study, str]:
+    """Return the study that a worker works on, and what to say of it. Of many workers that come at
+    once the first begins it.
+
+    Args: as of `open_or_begin`.
+    """
+    from ..core.errors import StoreError, UnknownName
+    from ..core.registry import problems
+
+    begins = reference.endswith(".toml") or ":" in reference or reference in problems()
+    if store.find_run(name or reference) is None and not begins:
+        raise UnknownName(
+            f"study '{reference}' is not in {store.url}: name one that is, or begin one with "
+            "study.toml, file.py:name or a registered problem"
+        )
+    given = (budget, method, seed, name, False, trust, accept, stop_at, True)
+    try:
+        return open_or_begin(store, reference, *given)
+    except StoreError:
+        if not begins:
+            raise
+        return open_or_begin(store, reference, *given)  # another began it meanwhile
 
 
 def read_toml(path: str) -> dict[str, Any]:

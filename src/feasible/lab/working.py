@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -124,9 +123,11 @@ class Worker:
         self.retry, self.timeout, self.go_on = retry, timeout, go_on
         self.who = {**owner.identity(), "claim": uuid.uuid4().hex}
         self._ended = threading.Event()
+        self._stopping = threading.Event()
 
     def work(self, limit: int | None = None) -> int:
-        """Work until nothing is left to do.
+        """Work until nothing is left to do, or `stop` is called. Where something else ends it, the
+        experiment in hand is given back, so that another worker runs it at once.
 
         Args:
             limit: Most evaluations to make here.
@@ -144,7 +145,7 @@ class Worker:
         AT_WORK.add(self.who["claim"])
         beats.start()
         try:
-            while limit is None or made < limit:
+            while not self._stopping.is_set() and (limit is None or made < limit):
                 try:
                     experiment = self._next()
                 except (BudgetExhausted, UsedUp, GoalReached):
@@ -152,17 +153,36 @@ class Worker:
                 except Pending:
                     if not any(worker_of(r.status, r.reason) for r in self.study.pending()):
                         raise  # only people could end this wait
-                    time.sleep(wait)
+                    self._stopping.wait(wait)
                     wait = min(2 * wait, LONGEST)
                     continue
                 self._tell(experiment, self._run(engine, experiment))
                 made, wait = made + 1, SHORTEST
+        except BaseException as error:
+            if not isinstance(error, StoreError):  # then its result is kept aside
+                with contextlib.suppress(StoreError):
+                    self.give_back()
+            raise
         finally:
             AT_WORK.discard(self.who["claim"])
             self._ended.set()
             beats.join()
             engine.close()
         return made
+
+    def stop(self) -> None:
+        """Begin no other evaluation; may be called from another thread."""
+        self._stopping.set()
+
+    def give_back(self) -> None:
+        """Give no more signs of life, and give the experiment in hand back: it stays paid for, and
+        the next worker that looks runs it.
+        """
+        AT_WORK.discard(self.who["claim"])
+        self._ended.set()
+        left = sa.update(evaluations).where(self._mine(claim_text(self.who)))
+        with beating, self.store.write() as connection:
+            connection.execute(left.values(updated=0.0))
 
     def _next(self) -> EvaluationRow:
         """Return an experiment to run: one whose worker ended, or a new one."""
@@ -206,8 +226,11 @@ class Worker:
         renewed = sa.update(evaluations).where(self._mine(claim_text(self.who)))
         while not self._ended.wait(owner.BEAT_SECONDS):
             # a store that is locked or full now may take the next one
-            with contextlib.suppress(StoreError), beating, self.store.write() as connection:
-                connection.execute(renewed.values(updated=self.store.clock()))
+            with contextlib.suppress(StoreError), beating:
+                if self._ended.is_set():
+                    return
+                with self.store.write() as connection:
+                    connection.execute(renewed.values(updated=self.store.clock()))
 
     def _orphan(self) -> EvaluationRow | None:
         """Return a pending experiment whose worker ended: run it again, already paid for."""
