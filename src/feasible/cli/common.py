@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="The store: a file.", show_default="./feasible.db"),
+    typer.Option(
+        "--store",
+        help="The store: a file, or postgresql://USER@HOST/DATABASE.",
+        show_default="./feasible.db",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BudgetOption = Annotated[
