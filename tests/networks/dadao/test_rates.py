@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -88,6 +90,19 @@ def test_sparse_and_dense_chi_agree(monkeypatch):
     dense = chis(network, rate)
     monkeypatch.setattr(rates, "DENSE", 10)
     np.testing.assert_allclose(chis(network, rate), dense, rtol=1e-9)
+
+
+def test_rates_of_a_crowded_graph_need_neither_sparse_factors_nor_a_row_of_all_nodes_an_edge(
+    monkeypatch,
+):
+    monkeypatch.setattr(rates, "grounded", None)
+    tracemalloc.start()
+    found = gossip_rates(nx.complete_graph(620), "uniform")  # 191,890 edges, dense 3 MB
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.chi1 == pytest.approx(1 / (620 * found.rates[0]))
+    assert found.chi2 == pytest.approx(1 / (620 * found.rates[0]))
+    assert peak < 300e6  # the edges' rows at once would be 950e6
 
 
 @pytest.mark.slow

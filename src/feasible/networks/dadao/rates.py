@@ -37,6 +37,8 @@ MOST = 2000, 20_000_000
 """Nodes, and edges times nodes, up to which the best rates can be looked for: each step computes
 the eigenvectors of a dense matrix, and their differences over all edges.
 """
+CROWDED = 20
+"""Edges a node from which on factors of the Laplacian are no sparser than a dense matrix."""
 BLOCK = 256
 """Edges whose resistances are solved for at once."""
 STEPS = 600
@@ -141,7 +143,7 @@ def _given(network: Network, rates: Any) -> GossipRates:
 
 def chis(network: Network, rates: Float[np.ndarray, " m"]) -> tuple[float, float]:
     """Return chi1 and chi2 of rates by edge."""
-    if network.n <= DENSE:
+    if network.n <= (DENSE if network.m < CROWDED * network.n else MOST[0]):
         low, R = resistances(network, rates)
         return 1.0 / low, 0.5 * float(R.max())
     solve = grounded(network, rates)
@@ -153,9 +155,12 @@ def resistances(
 ) -> tuple[float, Float[np.ndarray, " m"]]:
     """Return lambda_min+ of the Laplacian, and the effective resistance of every edge."""
     values, vectors = linalg.eigh(network.laplacian(rates).toarray())
-    i, j = network.edges.T
-    scaled_down = (vectors[i, 1:] - vectors[j, 1:]) ** 2 / values[1:]
-    return float(values[1]), scaled_down.sum(axis=1)
+    found = np.empty(network.m)
+    for first in range(0, network.m, BLOCK):  # a row an edge, of as many numbers as nodes
+        i, j = network.edges[first : first + BLOCK].T
+        apart = (vectors[i, 1:] - vectors[j, 1:]) ** 2 / values[1:]
+        found[first : first + BLOCK] = apart.sum(axis=1)
+    return float(values[1]), found
 
 
 def grounded(network: Network, rates: Float[np.ndarray, " m"]) -> Any:
