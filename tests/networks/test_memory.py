@@ -21,6 +21,7 @@ from feasible.networks import (
     federated_quadratic,
     gossip_rates,
     occupation_covariance,
+    ready_graph,
     regression,
     token_sgd,
 )
@@ -46,6 +47,9 @@ def chain(n):
         (lambda: NetworkProblem(RING, Callables(len, range(4), 5000, 1.0, 1.0)), "d=5000"),
         (lambda: dadao(lambda i, x: x, RING, record_every=2e-3, **FUNCTIONS), "record_every=0.002"),
         (lambda: regression("ring", 50, 10, 100), "n=50"),
+        (lambda: ready_graph("complete", 100), "n=100"),
+        (lambda: ready_graph("lollipop", 100), "n=100"),
+        (lambda: ready_graph("ring", 2000), "n=2000"),
         (lambda: federated_quadratic(10_000), "d=10000"),
         (lambda: FZooS(features=1000).minimize([sum], np.zeros(9), rounds=1), "features=1000"),
         (
