@@ -48,7 +48,7 @@ def chain(n):
         (lambda: dadao(lambda i, x: x, RING, record_every=2e-3, **FUNCTIONS), "record_every=0.002"),
         (lambda: regression("ring", 50, 10, 100), "n=50"),
         (lambda: ready_graph("complete", 100), "n=100"),
-        (lambda: ready_graph("lollipop", 100), "n=100"),
+        (lambda: ready_graph("lollipop", 200), "n=200"),
         (lambda: ready_graph("ring", 2000), "n=2000"),
         (lambda: federated_quadratic(10_000), "d=10000"),
         (lambda: FZooS(features=1000).minimize([sum], np.zeros(9), rounds=1), "features=1000"),
