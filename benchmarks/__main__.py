@@ -19,6 +19,7 @@ NAMES = (
     "loop",
     "cbo",
     "store",
+    "serve",
     "processes",
     "standings",
     "engineering",

@@ -37,6 +37,7 @@ PAGES = [
     "docs/experiments.md",
     "docs/promises.md",
     "docs/racing.md",
+    "docs/dashboard.md",
     "docs/bilevel/bidirectional-sequence-design.md",
     "docs/bilevel/index.md",
     "docs/bilevel/lv-hba.md",

@@ -181,7 +181,6 @@ class Client:
         address: str = "/",
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
-        root: str = "",
     ) -> Answer:
         path, _, query = address.partition("?")
         given = {"host": "127.0.0.1:8080", **(headers or {})}
@@ -196,10 +195,10 @@ class Client:
         scope = {
             "type": "http",
             "method": method,
-            "path": root + path,
-            "raw_path": (root + path).encode(),
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": query.encode(),
-            "root_path": root,
+            "root_path": "",
             "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
             "scheme": "http",
             "server": ("127.0.0.1", 8080),
@@ -213,21 +212,24 @@ class Client:
 
 
 @contextlib.contextmanager
-def served(where: Any) -> Iterator[str]:
-    """A dashboard on a free port, in a thread: its address."""
+def served(where: Any, root_path: str = "") -> Iterator[str]:
+    """A dashboard on a free port, in a thread: its address, with the path before all pages."""
     import uvicorn
 
     site = Site(where)
     opened = listening("127.0.0.1", 0)
     config = uvicorn.Config(
-        application(site), log_level="error", lifespan="off", timeout_graceful_shutdown=1
+        application(site, root_path=root_path),
+        log_level="error",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{opened.getsockname()[1]}"
+    yield f"http://127.0.0.1:{opened.getsockname()[1]}{root_path}"
     server.should_exit = True
     thread.join()
     site.close()

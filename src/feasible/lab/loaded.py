@@ -79,7 +79,7 @@ def _one_run(store: Store, race: int, problem: str, spec: Mapping[str, Any]) -> 
     """Return a run of a race on a problem, where the race itself does not describe the problem."""
     if problem in spec.get("contests", {}):
         return None
-    return next((r for r in store.runs(race=race) if r.problem == problem), None)
+    return next(iter(store.runs(race=race, problem=problem, limit=1)), None)
 
 
 def origin_of(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,13 @@ def trajectory(trial: Trial, axis: str) -> tuple[Float[np.ndarray, " n"], Float[
         What was spent, (n,), and the best feasible objective so far, (n,), wherever it improved,
         and once more at the end. Empty if nothing was feasible.
     """
+    if axis not in trial.paths:
+        trial.paths[axis] = _path(trial, axis)
+    return trial.paths[axis]
+
+
+def _path(trial: Trial, axis: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return the trajectory of a trial, from its trail."""
     spent, best = [], []
     held: Verdict | None = None
     if trial.status != "done":

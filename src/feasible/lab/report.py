@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,23 +71,65 @@ def report_html(race: Race, command: str = "") -> str:
     return page("report.html.j2", plots=True, **race_values(race, command))
 
 
-def race_values(race: Race, command: str = "", only: str | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RacePictures:
+    """The figures of a race.
+
+    Attributes:
+        overall: Of all problems together.
+        of: By the name of a problem.
+    """
+
+    overall: list[Picture]
+    of: dict[str, list[Picture]]
+
+
+def race_pictures(race: Race, result: Standings, only: str | None = None) -> RacePictures:
+    """Return the figures of a race.
+
+    Args:
+        race: The race.
+        result: Its standings.
+        only: The one problem that has figures of its own; None for all.
+    """
+    return RacePictures(
+        _overall_pictures(race, result),
+        {
+            contest.name: _problem_pictures(race, contest, i)
+            for i, contest in enumerate(race.contests)
+            if only in (None, contest.name)
+        },
+    )
+
+
+def race_values(
+    race: Race,
+    command: str = "",
+    only: str | None = None,
+    draw: Callable[[Race, Standings, str | None], RacePictures] = race_pictures,
+) -> dict[str, Any]:
     """Return what the page of a race shows.
 
     Args:
         race: The race.
         command: How to run the race again, shown as it stands.
-        only: The one problem whose figures are drawn; None for all.
+        only: The one problem that is shown with figures; None for all.
+        draw: Makes the figures.
     """
     result = standings(race)
+    drawn = draw(race, result, only)
     return {
         "race": race,
         "result": result,
         "command": command,
-        "problems": _problems(race, result, only),
+        "problems": [
+            _problem(race, contest, i) | {"pictures": drawn.of[contest.name]}
+            for i, contest in enumerate(race.contests)
+            if contest.name in drawn.of
+        ],
         "overall": _overall_rows(race, result),
         "details": _detail_rows(race, result),
-        "pictures": _overall_pictures(race, result),
+        "pictures": drawn.overall,
         "failures": [t for t in race.trials if t.status == "failed"],
         "summary": " ".join((*in_words(result), *chosen_in_words(race))),
         "ranking": RANKING,
@@ -164,16 +206,8 @@ def _cell(value: float, text: str) -> tuple[str, str]:
     )
 
 
-def _problems(race: Race, result: Standings, only: str | None) -> list[dict[str, Any]]:
-    return [
-        _problem(race, result, contest, i)
-        for i, contest in enumerate(race.contests)
-        if only in (None, contest.name)
-    ]
-
-
-def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[str, Any]:
-    """Everything that the page says about one problem."""
+def _problem(race: Race, contest: Contest, i: int) -> dict[str, Any]:
+    """Everything that the page says about one problem, but its figures."""
     ref = reference(race, contest)
     trials = [t for t in race.trials if t.problem == contest.name]
     best = best_trial(trials)
@@ -192,7 +226,21 @@ def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[st
             if ref is not None and ref.known and found.feasible
             else "",
         }
+    return {
+        "contest": contest,
+        "id": f"problem-{i}",
+        "variables": profiles.dimension(race, contest) or "–",
+        "best": shown,
+        "known": f"{user_value(contest, ref.value):.8g}" if ref is not None and ref.known else "",
+        "design": beside(best.design if best is not None else [], contest.best_design),
+        "has_known_design": bool(contest.best_design),
+    }
+
+
+def _problem_pictures(race: Race, contest: Contest, i: int) -> list[Picture]:
+    """Return the figures of one problem."""
     axis = profiles.resource(race)
+    trials = [t for t in race.trials if t.problem == contest.name]
     pictures = [
         picture(
             f"convergence-{i}",
@@ -215,16 +263,7 @@ def _problem(race: Race, result: Standings, contest: Contest, i: int) -> dict[st
         figure = pareto(clouds, f"Fronts on {contest.name}", colours)
         note = "Of each method the trial with the largest hypervolume."
         pictures.append(picture(f"front-{i}", figure, note))
-    return {
-        "contest": contest,
-        "id": f"problem-{i}",
-        "variables": profiles.dimension(race, contest) or "–",
-        "best": shown,
-        "pictures": pictures,
-        "known": f"{user_value(contest, ref.value):.8g}" if ref is not None and ref.known else "",
-        "design": beside(best.design if best is not None else [], contest.best_design),
-        "has_known_design": bool(contest.best_design),
-    }
+    return pictures
 
 
 def _clouds(trials: Sequence[Trial], methods: Sequence[str]) -> dict[str, Cloud]:

@@ -126,6 +126,7 @@ class Store(Driving):
         kinds: Sequence[str] = (),
         damaged: list[str] | None = None,
         only: Collection[int] | None = None,
+        problem: str | None = None,
     ) -> list[RunRow]:
         """Runs, newest first. Reads no ledger and no trail.
 
@@ -135,6 +136,7 @@ class Store(Driving):
             kinds: Those of these kinds only; empty for all.
             damaged: Takes what is wrong with each row that cannot be read, which is then left out.
             only: Numbers of runs, of which these are; None for all.
+            problem: Those on this problem only.
 
         Raises:
             StoreError: A row cannot be read, and `damaged` is None.
@@ -142,6 +144,8 @@ class Store(Driving):
         query = sa.select(runs).order_by(runs.c.id.desc())
         if race is not None:
             query = query.where(runs.c.race == race)
+        if problem is not None:
+            query = query.where(runs.c.problem == problem)
         if kinds:
             query = query.where(runs.c.kind.in_(list(kinds)))
         with self.read() as connection:

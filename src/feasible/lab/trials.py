@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.pareto import Cloud
 from ..core.trail import Point
@@ -35,6 +35,7 @@ class Trial:
         cloud: Its evaluations by their objectives, where these are several.
         chosen: Of the contestant `default`: the method that the room chose for this problem, and
             why.
+        paths: What `profiles.trajectory` made of its trail, by resource.
     """
 
     problem: str
@@ -54,6 +55,9 @@ class Trial:
     run: str | None = None
     cloud: Cloud | None = None
     chosen: str | None = None
+    paths: dict[str, tuple[Any, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
 
 @dataclass(slots=True)

@@ -49,7 +49,11 @@ Call = Callable[..., Awaitable[Any]]
 
 
 def application(
-    site: Site, *, token: str | None = None, hosts: Sequence[str] | None = LOCAL
+    site: Site,
+    *,
+    token: str | None = None,
+    hosts: Sequence[str] | None = LOCAL,
+    root_path: str = "",
 ) -> Call:
     """Return the dashboard as an ASGI application, for any server of such.
 
@@ -58,6 +62,8 @@ def application(
         token: Which a browser is asked for as a password; None for nobody is asked.
         hosts: Names of this server that a request may be for, so that no page of elsewhere reaches
             it through a name of its own; None for any.
+        root_path: The path before all pages, where a proxy leaves it there; one that takes it away
+            needs nothing, as all links are relative.
     """
 
     async def page(request: Request) -> Response:
@@ -91,7 +97,7 @@ def application(
         Route("/events", events, methods=["GET"]),
         Route("/static/{name}", file, methods=["GET"]),
     ]
-    return _Guard(Starlette(routes=routes), token, hosts)
+    return _Guard(Starlette(routes=routes), token, hosts, root_path.rstrip("/"))
 
 
 def _page(site: Site, request: Request) -> Response:
@@ -138,10 +144,11 @@ class _Guard:
         app: What answers then.
         token: The password; None for none.
         hosts: Names that the server may be called by; None for any.
+        root_path: The path before all pages.
     """
 
-    def __init__(self, app: Call, token: str | None, hosts: Sequence[str] | None):
-        self.app, self.token, self.hosts = app, token, hosts
+    def __init__(self, app: Call, token: str | None, hosts: Sequence[str] | None, root_path: str):
+        self.app, self.token, self.hosts, self.root_path = app, token, hosts, root_path
 
     async def __call__(self, scope: Scope, receive: Call, send: Call) -> None:
         """Answer a request, with the headers that keep a browser in."""
@@ -162,6 +169,8 @@ class _Guard:
                 ]
             await send(message)
 
+        if self.root_path and scope["path"].startswith(f"{self.root_path}/"):
+            scope = {**scope, "root_path": self.root_path}
         headers = {k: v.decode("latin-1") for k, v in scope["headers"]}
         refused = self._refused(headers)
         await (refused or self.app)(scope, receive, guarded)
@@ -256,13 +265,12 @@ def serve(
         opened: Where it listens.
         token: As in `application`.
         hosts: As in `application`.
-        root_path: The path before all pages, where a proxy leaves it there.
+        root_path: As in `application`.
     """
     import uvicorn
 
     config = uvicorn.Config(
-        application(site, token=token, hosts=hosts),
-        root_path=root_path.rstrip("/"),
+        application(site, token=token, hosts=hosts, root_path=root_path),
         access_log=False,
         log_level="warning",
         server_header=False,

@@ -55,14 +55,14 @@ class Asked:
         good = text.isdecimal() and text.isascii() and 0 < len(text) < 10
         return max(int(text), 1) if good else otherwise
 
-    def link(self, page: str | None = None, **changed: object) -> str:
+    def link(self, to: str | None = None, /, **changed: object) -> str:
         """Return the address of this page with some settings changed; None removes one.
 
         Args:
-            page: Another page, which begins without settings.
+            to: Another page, which begins without settings.
             changed: Settings; several of one name as a list.
         """
-        kept = {} if page is not None else dict(self.values)
+        kept = {} if to is not None else dict(self.values)
         for name, value in changed.items():
             if value is None:
                 kept.pop(name, None)
@@ -71,7 +71,7 @@ class Asked:
             else:
                 kept[name] = [str(value)]
         query = urlencode(kept, doseq=True, errors="replace")
-        name = self.page if page is None else page
+        name = self.page if to is None else to
         return f"{name or './'}{f'?{query}' if query else ''}"
 
 

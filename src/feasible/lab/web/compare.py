@@ -17,6 +17,7 @@ from ..rows import RunRow
 from ..shown import shown_problem
 from ..trials import Contest, Race, Trial
 from .asked import shown
+from .index import Line
 from .views import Look, Page, numbered, panels
 
 MOST = 500
@@ -84,12 +85,23 @@ def _final(race: Race, problem: str, i: int) -> Callable[[], Picture]:
     return lambda: picture(f"final-{i}", final_values(race, problem))
 
 
-def _rows(look: Look) -> tuple[list[RunRow], list[str]]:
-    """Return the runs that are compared, and those that are not there."""
+def _numbers(look: Look) -> list[str]:
+    """Return the numbers of the runs that are asked for."""
     wanted = list(dict.fromkeys(look.asked.many("run")))
     if race := look.asked.number("race", 0):
-        mine = sorted(line.id for line in look.index.all() if line.race == race)
-        wanted += [str(i) for i in mine]
+        wanted += sorted((str(line.id) for line in look.index.all() if line.race == race), key=int)
+    return wanted
+
+
+def chosen(look: Look) -> list[Line]:
+    """Return the lines of the runs that are compared."""
+    wanted = set(_numbers(look)[:MOST])
+    return [line for line in look.index.all() if str(line.id) in wanted]
+
+
+def _rows(look: Look) -> tuple[list[RunRow], list[str]]:
+    """Return the runs that are compared, and those that are not there."""
+    wanted = _numbers(look)
     rows, missing = [], []
     for number in wanted[:MOST]:
         row = numbered(look.store, number)

@@ -72,6 +72,7 @@ def runs_page(look: Look) -> Page:
         "number": number,
         "pages": pages,
         "asked": look.asked,
+        "csv": Asked("runs.csv", look.asked.values).link(page=None),
         "filters": {name: look.asked.one(name) for name in FILTERS},
         "options": {k: v[:1000] for k, v in options.items()},
         "sort": sort,

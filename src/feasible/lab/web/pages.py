@@ -15,11 +15,11 @@ from ..html import environment, page, plotly_js, source
 from ..schema import evaluations, points, runs
 from ..store import Store
 from .asked import Asked
-from .compare import compare_page
-from .index import Index
+from .compare import chosen, compare_page
+from .index import Index, Line
 from .listings import papers_page, races_page, runs_page, studies_page
 from .opened import Opened
-from .race_page import race_page
+from .race_page import due, race_lines, race_page
 from .run_page import run_page
 from .views import Kept, Look, Page, moment, run_of
 
@@ -42,6 +42,8 @@ BAR = (
     ("papers", "Papers"),
 )
 """Addresses and titles of the bar of pages."""
+RUNNING = 200
+"""Most running runs whose trails are looked at for what changed."""
 
 
 @cache
@@ -109,14 +111,15 @@ class Site:
     def mark(self, asked: Asked) -> str:
         """Return what changes when a page does, without building it."""
         look = self.look(asked)
-        version = self.index.version
-        found: list[Any] = [look.store is self.opened.store(), version, self.index.complete]
+        found: list[Any] = [look.store is self.opened.store(), self.index.complete]
         if asked.page == "run":
-            found = _run_mark(look)
-        elif asked.page in ("", "runs", "race", "compare"):
-            found.append(_running_mark(look))
-        elif asked.page == "studies":
-            found.append(version)
+            found += _run_mark(look)
+        elif asked.page in ("race", "compare"):
+            found += _lines_mark(look, race_lines(look) if asked.page == "race" else chosen(look))
+            found.append(asked.page == "race" and due(look))
+        elif asked.page != "papers":
+            running = [line for line in self.index.all() if line.state == "running"]
+            found += [self.index.version, *_lines_mark(look, running)]
         text = repr((id(look.store), found))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -140,16 +143,17 @@ def _run_mark(look: Look) -> list[Any]:
     return [None if mine is None else tuple(mine), *ends]
 
 
-def _running_mark(look: Look) -> list[Any]:
-    """Return what changes when a running run moves."""
-    running = [line.id for line in look.index.all() if line.state == "running"][:200]
+def _lines_mark(look: Look, lines: list[Line]) -> list[Any]:
+    """Return what changes when one of these runs does, or a running one moves."""
+    running = [line.id for line in lines if line.state == "running"][:RUNNING]
     query = (
         sa.select(points.c.run, sa.func.max(points.c.n))
         .where(points.c.run.in_(running))
         .group_by(points.c.run)
     )
     with look.store.read() as connection:
-        return sorted(tuple(r) for r in connection.execute(query))
+        moved = sorted(tuple(r) for r in connection.execute(query)) if running else []
+    return [hash(tuple((line.id, line.state, line.updated) for line in lines)), moved]
 
 
 def frozen(store: Store, address: str) -> str:

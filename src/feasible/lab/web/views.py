@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from ...core.errors import FeasibleError, UnknownName
 from ...core.secrets import legible
 from ..html import Picture
 from ..owner import held
+from ..report import RacePictures
 from ..rows import RunRow, read_run
 from ..schema import runs
 from ..serial import row_number
@@ -44,14 +46,37 @@ class Look:
 
 
 @dataclass
+class Drawn:
+    """Figures of a race.
+
+    Attributes:
+        mark: Of the trials that they show.
+        until: When they may be drawn again, by the monotonic clock.
+        pictures: The figures.
+        said: When they were drawn, for people.
+        stale: Whether a page shows them although the trials have changed.
+    """
+
+    mark: int
+    until: float
+    pictures: RacePictures
+    said: str
+    stale: bool = False
+
+
+@dataclass
 class Kept:
     """What is kept from one look to the next, within bounds.
 
     Attributes:
         trials: Of the races that were looked at last, by (store, race): finished trials by run.
+        drawn: Their figures, by (store, race, problem).
+        lock: Held by who reads or changes these.
     """
 
     trials: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
+    drawn: dict[tuple[int, int, str], Drawn] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
