@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from races import HOSTILE
 
@@ -93,6 +95,45 @@ def trail(store: Store, run: int, values: list[float], violation: float = 0.0, a
         for i, v in enumerate(values)
     ]
     store.add_points(run, found, at)
+
+
+def a_race(
+    store: Store,
+    methods: tuple[str, ...] = ("a", "b"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    name: str = "r",
+) -> int:
+    """Begin a race on one problem, and return its number."""
+    spec = {
+        "problems": {"toy": None},
+        "methods": dict.fromkeys(methods),
+        "seeds": list(seeds),
+        "budget": {"evaluations": 40.0},
+        "versions": {},
+        "contests": {},
+    }
+    number, _ = store.create_race(name, spec)
+    return number
+
+
+def trial_row(i: int, race: int, method: str, seed: int, **more: Any) -> dict[str, Any]:
+    """A finished trial of such a race."""
+    one = {"kind": "trial", "race": race, "problem": "toy", "method": method, "seed": seed}
+    return row(i, **{**one, **more})
+
+
+def numbers(found: Any) -> np.ndarray:
+    """An array of a figure's data."""
+    if isinstance(found, dict):
+        return np.frombuffer(base64.b64decode(found["bdata"]), dtype=found["dtype"])
+    return np.asarray(found, dtype=float)
+
+
+def figure(text: str, name: str) -> Any:
+    """The data of a figure of a page."""
+    found = re.search(rf'id="{name}-data">(.*?)</script>', text)
+    assert found is not None
+    return json.loads(found.group(1))["data"]
 
 
 def hostile(store: Store) -> None:

@@ -28,6 +28,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a store in a file may be."""
+    return tmp_path / "lab.db"
+
+
+@pytest.fixture
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     """Where a store may be: a path, or the URL of an empty database."""
     if getattr(request, "param", "sqlite") == "sqlite":

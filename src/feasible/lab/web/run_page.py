@@ -68,6 +68,7 @@ def _live(
         "changed": moment(row.updated),
         "parent": None if row.race is None else look.asked.link("race", id=row.race),
         "command": f"feasible show {row.name}",
+        "versions": (row.result or {}).get("versions") or {},  # never those of the dashboard
     }
 
 
