@@ -120,6 +120,15 @@ def test_the_gradient_of_the_profile_likelihood_is_right():
         assert slope[i] == pytest.approx(measured, rel=1e-4)
 
 
+@pytest.mark.parametrize(("n", "d", "apart"), [(40, 5, 1e-9), (60, 3, 1e-9)])
+def test_points_close_together_are_fitted_with_a_larger_jitter(n, d, apart):
+    rng = np.random.default_rng(0)
+    z = 0.7 + apart * rng.uniform(-1, 1, (n, d))
+    z[-4:] = rng.uniform(-1, 1, (4, d))
+    y = np.exp(0.3 * z.sum(axis=1)) + 1e-3 * np.arange(n)
+    assert Interpolants(z, y[:, None], np.log(2 * np.sqrt(d)), 0.7).fallbacks == []
+
+
 def test_fitting_finds_which_input_matters():
     rng = np.random.default_rng(0)
     z = rng.uniform(-1, 1, (30, 2))

@@ -112,12 +112,9 @@ class Interpolants:
                 else np.clip(start[j], centre - REACH, centre + REACH)
             )
             if iterations and sd[j] > 0:
-                t, value = self._fit(t, w[:, j], squares, iterations)
-                if not value < _FAILED and start is not None:
-                    t, value = self._fit(np.full(d, centre), w[:, j], squares, iterations)
-                if not (np.isfinite(t).all() and value < _FAILED):
-                    t = np.full(d, centre)
-                    self.fallbacks.append(j)
+                found = self._fitted(t, w[:, j], squares, iterations)
+                t = np.full(d, centre) if found is None else found
+                self.fallbacks += [j] if found is None else []
             self.log_lengths[j] = t
             factor, kernel = self._factor(t, squares)
             self.factors.append(factor)
@@ -125,20 +122,26 @@ class Interpolants:
             self.variance[j] = max(float(w[:, j] @ self.weights[:, j]) / n, 1e-300)
         self._inverse = np.exp(-2 * self.log_lengths)
 
-    def _fit(
+    def _fitted(
         self, t: np.ndarray, w: np.ndarray, squares: np.ndarray, iterations: int
-    ) -> tuple[np.ndarray, float]:
-        """Return the log-lengthscales of one output and the loss there."""
+    ) -> np.ndarray | None:
+        """Return the log-lengthscales of one output, fitted from t or from the prior's centre with
+        the least jitter with which the matrix can be factored there; None where there is none.
+        """
         reach = [(self.centre - REACH, self.centre + REACH)] * len(t)
-        t, value, _ = fmin_l_bfgs_b(
-            self._loss,
-            t,
-            args=(w, squares),
-            bounds=reach,
-            maxiter=iterations,
-            maxfun=iterations + 8,
-        )
-        return t, float(value)
+        for jitter in JITTERS:
+            for begin in (t, np.full(len(t), self.centre)):
+                found, value, _ = fmin_l_bfgs_b(
+                    self._loss,
+                    begin,
+                    args=(w, squares, jitter),
+                    bounds=reach,
+                    maxiter=iterations,
+                    maxfun=iterations + 8,
+                )
+                if value < _FAILED and np.isfinite(found).all():
+                    return np.asarray(found)
+        return None
 
     def _factor(self, t: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the Cholesky factor with a jitter, and the kernel without."""
@@ -150,13 +153,15 @@ class Interpolants:
                 continue
         return np.linalg.cholesky(kernel + 1e-2 * np.eye(self.n)), kernel
 
-    def _loss(self, t: np.ndarray, w: np.ndarray, squares: np.ndarray) -> tuple[float, np.ndarray]:
+    def _loss(
+        self, t: np.ndarray, w: np.ndarray, squares: np.ndarray, jitter: float = JITTERS[0]
+    ) -> tuple[float, np.ndarray]:
         """Return the loss, minus the log of the profile posterior, at t, and its gradient."""
         n = self.n
         inverse = np.exp(-2 * t)
         kernel = np.exp(-0.5 * (squares @ inverse)).reshape(n, n)
         try:
-            factor = np.linalg.cholesky(kernel + self._trend + JITTERS[0] * np.eye(n))
+            factor = np.linalg.cholesky(kernel + self._trend + jitter * np.eye(n))
         except np.linalg.LinAlgError:
             return _FAILED, np.zeros_like(t)
         precision = cho_solve((factor, True), np.eye(n))
