@@ -159,6 +159,13 @@ def test_a_sum_of_valleys_is_solved_axis_by_axis():
     assert solve(BlackBox(rastrigin, [(-5, 5)] * 5), 400).verdict.objective < 1e-8
 
 
+def test_a_sum_is_noticed_while_the_first_search_is_under_way():
+    # without that, the search of an ellipse in 20 inputs learns 20 curvatures one after another
+    weights = 1e6 ** np.linspace(0, 1, 20)
+    result = solve(BlackBox(lambda x: float(weights @ (x - 0.7) ** 2), [(-5, 5)] * 20), 700)
+    assert result.verdict.objective < 1e-8
+
+
 def test_a_function_of_levy_and_montalvo_does_not_hold_the_search_up():
     # LEVYMONT8 of S2MPJ in 5 inputs: x0 leads to a poor valley, and the search must leave it
     def levy(x):
@@ -228,6 +235,16 @@ def test_the_differences_of_a_step_are_asked_for_at_once():
         sizes.append(len(asked.x))
         told(problem, state, asked.x, asked.tag)
     assert sizes.count(6) > 5
+
+
+def test_the_model_does_not_ask_for_the_middle_again():
+    problem, method = BlackBox(lambda x: float(abs(x[0] * x[1]) > 1), [(-5, 5)] * 2), Hybrid()
+    state, points = method.init(problem, np.random.default_rng(0)), np.empty((0, 2))
+    while len(points) < 15:
+        asked = method.ask(problem, state)
+        points = np.vstack([points, asked.x])
+        told(problem, state, asked.x, asked.tag)
+    assert (points == 0).all(axis=1).sum() == 1
 
 
 def test_points_that_nobody_asked_for_are_used():

@@ -8,7 +8,7 @@ import pytest
 from feasible.blackbox import BlackBox, Real
 from feasible.blackbox.smooth.cube import Cube
 from feasible.blackbox.smooth.evolution import EvolutionState, evolve
-from feasible.blackbox.smooth.lines import LinesState, additive, along
+from feasible.blackbox.smooth.lines import LinesState, additive, along, parabola, place
 from feasible.blackbox.smooth.local import LocalState
 from feasible.blackbox.smooth.rows import Ground, Rows, Wanted
 from feasible.blackbox.smooth.sqp import bfgs, iterate, slopes
@@ -204,16 +204,59 @@ def test_a_sum_over_inputs_is_told_by_two_rows_for_each_bit(fun, is_sum, cost):
     assert told.rows.n == 2 + cost
 
 
-def test_the_search_along_axes_finds_the_lowest_of_many_valleys():
-    # Rastrigin's function in one input has 10 valleys on [-5, 5]
-    def fun(x):
-        return float((x**2 - 10 * np.cos(2 * np.pi * x)).sum())
+def offset(x):
+    return float(1e12 + 100 * (x[1:] - x[:-1] ** 2) @ (x[1:] - x[:-1] ** 2))
 
-    told = Told(fun, [(-5.3, 4.9)] * 3)
-    told.add(np.full(3, 0.21))
-    joined = told.until(along, LinesState(np.full(3, 0.21)), 40)
-    assert np.abs(told.cube.x(joined[None])[0]).max() < 0.1
-    assert told.rows.n <= 1 + 3 * 43
+
+def single(x):
+    return float(np.float32(1 + x[0] * x[1] * x[4]))
+
+
+@pytest.mark.parametrize("fun", [offset, single])
+def test_neither_an_offset_nor_single_precision_makes_a_sum_of_what_is_none(fun):
+    told = Told(fun, [(-2, 2)] * 5)
+    i, j = told.add(np.full(5, 0.2)), told.add(np.linspace(0.55, 0.9, 5))
+    assert told.until(additive, i, j) is False
+
+
+def axes(fun, bounds, start):
+    """What the search along the axes costs for each input, and where it ends."""
+    told = Told(fun, bounds)
+    told.add(np.full(len(bounds), start))
+    s = LinesState(np.full(len(bounds), start))
+    while not s.over:
+        told.until(along, s, 1e-13)
+    return told, s
+
+
+def test_the_search_along_axes_finds_the_lowest_of_many_valleys_to_the_last_digits():
+    # Rastrigin's function in one input has 10 valleys on [-5, 5]
+    told, s = axes(
+        lambda x: float((x**2 - 10 * np.cos(2 * np.pi * x)).sum()), [(-5.3, 4.9)] * 3, 0.21
+    )
+    assert np.abs(told.cube.x(s.u[None])[0]).max() < 1e-7
+    seen = told.rows.f[: told.rows.n]
+    assert int(np.argmax(seen < -30 + 1e-8)) <= 90 * 3
+
+
+def test_axes_of_one_valley_each_are_solved_by_parabolas():
+    weights = 1e6 ** np.linspace(0, 1, 6)
+
+    def fun(x):
+        return float(weights @ ((x - 0.3) ** 2 + 0.5 * np.abs(x - 0.3) ** 3))
+
+    told, _ = axes(fun, [(-5, 5)] * 6, 0.9)
+    seen = told.rows.f[: told.rows.n]
+    assert int(np.argmax(seen < 1e-8)) <= 40 * 6, "STEP alone takes 30 for one digit of x in 1e9"
+
+
+def test_a_side_of_a_valley_that_is_far_away_is_cut():
+    t = np.array([0.0, 0.3001, 0.3003])
+    found = parabola(t, (t - 0.3) ** 2, 1e-13)
+    assert found is not None
+    assert 0.25 < found[0] < 0.3001
+    assert parabola(t, np.array([1.0, 1.0, 1.0]), 1e-13) is None
+    assert place(np.array([0.0, 1.0, 0.25]), np.array([np.nan, 2.0, 1.0]), True, 1e-13) == 0.5
 
 
 # -- CMA-ES ----------------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ It minimises f(x) under limits g(x) <= 0, h(x) = 0 in a box or without one, all 
 only. Values should repeat, to the last digits where the optimum is to be exact.
 
     local    SQP (`sqp.py`) from x0, without limits from the middle where there is none, until it
-             converges
-    sum?     where the objective is a sum over the inputs, a search along each axis (`lines.py`),
-             then local again
+             converges or has taken 8 evaluations for each input
+    sum?     where the objective is a sum over the inputs, a search along each axis (`lines.py`);
+             else local goes on to its end
     model    gp-sqp, one proposal a time, until its trust region has shrunk: at least 5 (with limits
              10), at most 20 (with limits 50) evaluations for each input; then local from its best
              row
@@ -36,7 +36,7 @@ from ..gp_sqp import GPSQP, SQPState
 from ..sampling import draw, sizes_of
 from .cube import Cube
 from .evolution import EvolutionState, evolve
-from .lines import HALVINGS, LinesState, additive, go
+from .lines import LinesState, additive, along
 from .local import FIRST, LocalState
 from .rows import Ground, Rows, Wanted
 from .sqp import iterate
@@ -46,6 +46,12 @@ if TYPE_CHECKING:
 
 MODEL, LOCAL, SUM, LINES, ROUNDS, RESTART, EVOLUTION, START = range(8)
 """What a search is doing."""
+UNKNOWN, NO, YES = range(3)
+"""Whether the objective is a sum over the inputs."""
+SOON, SOONEST = 8, 40
+"""Evaluations for each input after which the first local search is interrupted by the test for a
+sum, and the least number: with two inputs it has often converged by then.
+"""
 TOLD = -1
 """Tag of the model's for rows that it did not propose."""
 APART, GOLDEN = 0.02, 0.381966
@@ -85,6 +91,8 @@ class HybridState:
         asked: Proposals so far.
         last: Largest number of a row in the ledger.
         idle: Tells in a row that brought no new row.
+        pair: The two rows of the test for a sum; empty before.
+        is_sum: What the test has told.
     """
 
     rng: np.random.Generator
@@ -103,6 +111,8 @@ class HybridState:
     asked: int = 0
     last: int = -1
     idle: int = 0
+    pair: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
+    is_sum: int = UNKNOWN
 
 
 class Propose(Exception):
@@ -233,12 +243,9 @@ class Hybrid(AskTell):
             case 2:
                 self._sum(ground, state)
             case 3:
-                better = go(ground, state.lines)
-                over = state.lines.stage >= len(HALVINGS)
-                state.phase, state.since = (MODEL if over else LINES), n
-                if better:
-                    near, after = self.shrunk, state.phase
-                    self._start(ground, state, rows.leader, near, first=True, after=after)
+                along(ground, state.lines, state.local.nothing)
+                if state.lines.over:
+                    state.phase, state.since = MODEL, n
             case 4:
                 self._begin_round(ground, state)
             case 5:
@@ -291,6 +298,12 @@ class Hybrid(AskTell):
     def _local(self, ground: Ground, state: HybridState) -> None:
         """Go on with the local search, unless it has ended or fallen behind."""
         s, rows = state.local, state.rows
+        first = state.after == SUM and state.is_sum == UNKNOWN and not ground.m
+        if first and rows.n >= max(SOON * ground.cube.k, SOONEST):
+            self._test(ground, state)
+            if state.is_sum == YES:
+                state.phase, s.active = SUM, False
+                return
         if not s.done:
             iterate(ground, s)
             leader = rows.leader
@@ -313,24 +326,36 @@ class Hybrid(AskTell):
             state.since = rows.n
 
     def _sum(self, ground: Ground, state: HybridState) -> None:
-        """See whether the objective is a sum over the inputs; the other point of the test differs
-        from the best one in every input.
+        """Go on along the axes where the objective is a sum over the inputs, else with the model,
+        which need not ask for what is known.
+        """
+        rows, model = state.rows, state.model
+        if not ground.m and state.is_sum == UNKNOWN:
+            self._test(ground, state)
+        state.phase, state.since = (LINES if state.is_sum == YES else MODEL), rows.n
+        state.lines = LinesState(rows.u[rows.leader].copy())
+        i = rows.find(model.design[0]) if len(model.design) else -1
+        if i >= 0:
+            model.design = model.design[1:]
+            self._tell_model(ground.cube, state, i, TOLD)
+
+    @staticmethod
+    def _test(ground: Ground, state: HybridState) -> None:
+        """See whether the objective is a sum over the inputs. The other point of the test differs
+        from the best one in every input. Raises Wanted.
         """
         rows = state.rows
-        state.since, state.phase = rows.n, MODEL
-        if ground.m:
-            return
-        here = rows.u[rows.leader]
-        apart = np.abs(rows.u[: rows.n] - here).min(axis=1)
-        apart[~np.isfinite(rows.f[: rows.n])] = -1.0
-        there = rows.u[int(np.argmax(apart))]
-        if apart.max() < APART:
-            there = (here + GOLDEN) % 1.0
-        state.phase = SUM  # the test begins anew where rows are missing
-        ground.at(there)
-        found = additive(ground, rows.leader, rows.find(there))
-        state.phase, state.since = (LINES if found else MODEL), rows.n
-        state.lines = LinesState(here.copy())
+        if not len(state.pair):
+            here = rows.u[rows.leader]
+            apart = np.abs(rows.u[: rows.n] - here).min(axis=1)
+            apart[~np.isfinite(rows.f[: rows.n])] = -1.0
+            there = rows.u[int(np.argmax(apart))]
+            if apart.max() < APART:
+                there = (here + GOLDEN) % 1.0
+            ground.at(there)
+            state.pair = np.array([rows.leader, rows.find(there)])
+        i, j = state.pair.tolist()
+        state.is_sum = YES if additive(ground, i, j) else NO
 
     def _begin_round(self, ground: Ground, state: HybridState) -> None:
         """Choose the explorer of the next round, so that the model keeps to its share."""
