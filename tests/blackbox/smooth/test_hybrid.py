@@ -175,8 +175,8 @@ def test_a_function_of_levy_and_montalvo_does_not_hold_the_search_up():
         return float(np.pi / len(x) * (first + inner.sum() + last))
 
     problem = BlackBox(levy, [(-10, 10)] * 5, x0=np.full(5, -8.0))
-    gaps = sorted(solve(problem, 500, seed).verdict.objective for seed in range(100, 105))
-    assert gaps[3] < 1e-4, "in 4 of 5 seeds"
+    gaps = [solve(problem, 400, seed).verdict.objective for seed in range(100, 105)]
+    assert max(gaps) < 1e-4, "later searches begin with the curvature of those before"
 
 
 # -- asking, telling, resuming ---------------------------------------------------------------------

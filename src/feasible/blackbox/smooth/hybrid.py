@@ -291,8 +291,12 @@ class Hybrid(AskTell):
     def _start(
         ground: Ground, state: HybridState, i: int, reach: float, first: bool, after: int
     ) -> None:
-        """Begin a local search from a row, with a first step of a length."""
-        state.local = LocalState.at(ground, i, state.unit, first, reach)
+        """Begin a local search from a row, with a first step of a length; without limits it takes
+        the least curvature of the one before for its first.
+        """
+        B = state.local.B
+        flat = float(np.linalg.eigvalsh(B)[0]) if len(B) and not ground.m else 0.0
+        state.local = LocalState.at(ground, i, state.unit, first, reach, flat)
         state.phase, state.after = LOCAL, after
 
     def _local(self, ground: Ground, state: HybridState) -> None:

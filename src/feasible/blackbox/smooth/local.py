@@ -55,6 +55,7 @@ class LocalState:
         done: Whether it has converged.
         reach: Length of the first step, in units of the box.
         length: Length of the last one.
+        flat: Least curvature that B begins with.
     """
 
     active: bool = False
@@ -84,12 +85,19 @@ class LocalState:
     done: bool = False
     reach: float = FIRST
     length: float = FIRST
+    flat: float = 0.0
 
     @classmethod
     def at(
-        cls, ground: Ground, i: int, unit: float, first: bool, reach: float = FIRST
+        cls,
+        ground: Ground,
+        i: int,
+        unit: float,
+        first: bool,
+        reach: float = FIRST,
+        flat: float = 0.0,
     ) -> LocalState:
-        """A search from a row, with a first step of a length."""
+        """A search from a row, with a first step of a length and a least first curvature."""
         f, c = ground.row(i)
         zero = np.zeros(ground.m)
         return cls(
@@ -106,6 +114,7 @@ class LocalState:
             since=f,
             reach=reach,
             length=reach,
+            flat=flat,
         )
 
     @property

@@ -211,7 +211,7 @@ def plan(ground: Ground, s: LocalState) -> None:
     low, high = np.where(cube.whole, 0.0, low), np.where(cube.whole, 0.0, high)
     if not len(s.B):
         flat = FLAT_LIMITED if ground.m else FLAT
-        s.B = np.eye(k) * max(float(np.abs(s.g).max(initial=0.0)), 1e-300) * flat
+        s.B = np.eye(k) * max(float(np.abs(s.g).max(initial=0.0)) * flat, s.flat, 1e-300)
         if not ground.m and steepest(s, low, high):
             return
     programme = Programme(s.B, s.g, s.J, s.c, ground.equal, low, high)
