@@ -118,9 +118,9 @@ def along(ground: Ground, s: LinesState, nothing: float) -> None:
     t, f = (np.column_stack([a.reshape(k, -1), b]) for a, b in ((s.t, where), (s.f, values)))
     best = np.argmin(np.nan_to_num(f, nan=np.inf), axis=1)
     if first >= 3 and ((s.count + 1) % JOIN == 0 or not new):
-        s_u = t[every, best]
-        f = ground.at(s_u)[0] + (f - f[every, best][:, None])
-        s.u = s_u
+        joined = t[every, best]
+        f = ground.at(joined)[0] + (f - f[every, best][:, None])
+        s.u = joined
     s.t, s.f, s.count = t, f, s.count + (first >= 3)
     if s.count >= (LOOKS[s.stage // 2] if look else POLISH) or not new:
         s.stage, s.count = s.stage + 1, 0
