@@ -10,8 +10,9 @@ Ours go through `solve`. A point counts where no limit is missed by more than 1e
     python -m benchmarks.coco show -i 4,5
 
 Each trial is one line of benchmarks/out/coco.jsonl, so that an interrupted run goes on where it
-stopped; FEASIBLE_BENCH_COLLECT=1 publishes what is there, over the trials that all methods have.
-Instances 1 to 3 are for reports, others for development.
+stopped; FEASIBLE_BENCH_COLLECT=1 publishes what is there, over the trials that all methods have;
+a method without trials there keeps the figures of the last report. Instances 1 to 3 are for
+reports, others for development.
 
 References:
     N. Hansen et al., COCO: a platform for comparing continuous optimizers in a black-box setting,
@@ -35,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Figure, write
+from benchmarks.common import RESULTS, Figure, stored as figures_of, write
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
@@ -386,18 +387,48 @@ def against_the_best(found: Sequence[Line], mine: str, budget: int) -> Figure | 
     return Figure(what, round(float(gaps.mean()), 4), unit="share", note=f"{low:.3f} to {high:.3f}")
 
 
+def published(lacking: Callable[[str, int, str], bool]) -> tuple[list[Figure], list[Any]]:
+    """Figures and curves of the last report of those methods that lack trials here, so that a
+    report may be run in parts.
+    """
+    file = RESULTS / "coco.json"
+    curves = json.loads(file.read_text())["curves"] if file.exists() else []
+    figures = []
+    for figure in figures_of("coco"):
+        found = re.fullmatch(r"(.+), d = (\d+), \d+ d evaluations: (.+)", figure.what)
+        if found and lacking(found[1], int(found[2]), found[3].split(" minus ")[0]):
+            figures.append(figure)
+    return figures, [c for c in curves if lacking(c["suite"], c["d"], c["method"])]
+
+
+def against_published(figure: Figure, own: float, old: Sequence[Figure]) -> Figure:
+    """The same gap, to a peer of the last report where that reached more than those of this one."""
+    head = figure.what.split(": ")[0]
+    peers = [f for f in old if f.what.split(": ")[0] == head and " minus " not in f.what]
+    best = max(peers, key=lambda f: f.value, default=None)
+    if best is None or best.value <= own - figure.value:
+        return figure
+    what = figure.what.split(" minus ")[0] + " minus " + best.what.split(": ")[1]
+    return Figure(what, round(own - best.value, 4), unit="share", note="means of two reports")
+
+
 def run() -> list[Figure]:
     """Run what the report lacks, unless it is only to be collected, and store it."""
     if not os.environ.get("FEASIBLE_BENCH_COLLECT"):
         for suite, d, instances, budget, methods in REPORT:
             trials(suite, [d], list(instances), list(methods), budget, [])
     chosen = {(suite, d): methods for suite, d, _, _, methods in reversed(REPORT)}
-    figures, curves = [], []
     reported = lines(REPORTED, chosen=chosen)
+    have = {(line.suite, line.d, line.method) for line in reported}
+    old, curves = published(lambda *key: key not in have)
+    figures: list[Figure] = []
     for suite, d in chosen:
         here = [line for line in reported if (line.suite, line.d) == (suite, d)]
-        gaps = [against_the_best(here, "hybrid-sqp", b) for b in BUDGETS]
-        figures += [gap for gap in gaps if gap is not None]
+        for b in BUDGETS:
+            gap = against_the_best(here, "hybrid-sqp", b)
+            if gap is not None:
+                own = next(line for line in here if line.method == "hybrid-sqp").shares([b])[b]
+                figures.append(against_published(gap, own, old))
     for line in reported:
         bars = BARS.get((line.suite, line.d), {}) if line.method == "hybrid-sqp" else {}
         for b, reached in line.shares(BUDGETS).items():
@@ -407,6 +438,8 @@ def run() -> list[Figure]:
             figures.append(Figure(what, round(reached, 4), bar, unit, note))
         curve = {str(b): round(v, 4) for b, v in line.shares(GRID).items()}
         curves.append({"suite": line.suite, "d": line.d, "method": line.method, "shares": curve})
+    figures += old
+    curves.sort(key=lambda c: (c["suite"], c["d"], c["method"]))
     write("coco", figures, curves=curves)
     return figures
 

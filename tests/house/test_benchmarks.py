@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benchmarks import coco, s2mpj
+from benchmarks import coco, common, s2mpj
 from benchmarks.common import FLOOR, MARGIN, Figure, worse
 
 
@@ -81,6 +81,24 @@ def test_the_interval_of_the_gap_holds_its_mean_and_is_a_point_where_all_gaps_ar
     assert gap.what.endswith("mine minus a")
     assert gap.value == pytest.approx(-1 / 3, abs=1e-4)
     assert gap.note == "-0.333 to -0.333"
+
+
+def test_a_report_in_parts_keeps_what_was_published_of_the_rest(tmp_path, monkeypatch):
+    def figure(what, value):
+        return Figure(f"bbob, d = {what}", value, unit="share")
+
+    old = [figure("2, 5 d evaluations: a", 0.5), figure("2, 5 d evaluations: mine", 0.3)]
+    old += [figure("2, 5 d evaluations: mine minus a", -0.2), figure("5, 5 d evaluations: a", 0.1)]
+    monkeypatch.setattr(coco, "RESULTS", tmp_path)
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    common.write("coco", old, curves=[{"suite": "bbob", "d": 2, "method": "a"}])
+    kept, curves = coco.published(lambda suite, d, method: (d, method) != (2, "mine"))
+    assert kept == [old[0], old[3]]
+    assert len(curves) == 1
+    gap = coco.against_published(figure("2, 5 d evaluations: mine minus b", 0.15), 0.4, kept)
+    assert (gap.what, gap.value) == ("bbob, d = 2, 5 d evaluations: mine minus a", -0.1)
+    better = figure("2, 5 d evaluations: mine minus b", -0.3)
+    assert coco.against_published(better, 0.4, kept) is better
 
 
 def test_a_problem_is_solved_where_a_ten_thousandth_of_the_first_gap_is_left():
