@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import grad
 
 from ..core.checks import naming
-from ..core.errors import ArgumentTypeError, ShapeError
+from ..core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..core.failure import users_own
 from .layout import DTYPE, Layout
 from .sets import ConvexSet
@@ -22,6 +23,43 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = Tensor | None
 """Numbers of the samples that a function is asked for; None where it has no samples."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Numbers of the samples that one step uses; None: all.
+
+    Attributes:
+        upper: Of the upper objective.
+        lower: Of the lower one: the same for all of its gradients whose difference is taken.
+    """
+
+    upper: Rows = None
+    lower: Rows = None
+
+    @classmethod
+    def drawn(
+        cls, size: int | None, of: tuple[int | None, int | None], rng: np.random.Generator
+    ) -> Batch:
+        """Draw samples of each level without replacement.
+
+        Args:
+            size: How many; None: all.
+            of: Samples that the levels have; None: none.
+            rng: Where they come from.
+
+        Raises:
+            ArgumentError: A batch is asked for, and neither level has samples.
+        """
+        if size is None:
+            return cls()
+        if of == (None, None):
+            raise ArgumentError(f"batch={size}: the problem has no samples; expected None")
+        found = [
+            None if n is None or size >= n else torch.from_numpy(rng.choice(n, size, replace=False))
+            for n in of
+        ]
+        return cls(*found)
 
 
 @dataclass(frozen=True)

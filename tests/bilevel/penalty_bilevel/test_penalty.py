@@ -310,3 +310,33 @@ def test_a_box_of_the_upper_level_is_kept():
         result.spent["upper_gradients"] + result.spent["lower_gradients"]
         == (result.spent["gradients"])
     )
+
+
+def test_one_gradient_of_f_serves_all_inner_steps_where_sigma_is_small():
+    def spent(steps, **settings):
+        found = feasible.solve(
+            analytic_line(), PenaltyMethod(inner=10, tol=0.0, **settings), {"steps": steps}
+        )
+        return found.spent["gradients"]
+
+    def of_a_step(**settings):
+        return spent(4, **settings) - spent(3, **settings)
+
+    assert of_a_step(sigma0=1e-3) == 10 + 10 + 1 + 3
+    assert of_a_step(sigma0=1.0) > 30
+    assert of_a_step(sigma0=1e-3, sigma_min=1e-3, mode="double") == 10 + 20 + 3
+
+
+def test_a_kept_gradient_of_f_leads_to_the_same_tracker():
+    problem = rank_deficient(100)
+    a, b = (begin(problem.x_start, problem.y_start, np.random.default_rng(0)) for _ in range(2))
+    settings = PenaltySettings(inner=20, sigma0=0.02, sigma_min=0.02, x_step=1e-12, tol=0.0)
+    for _ in range(400):
+        advance(problem, settings, a)
+    measured = 1.0 / (2 * a.curved.largest)
+    own = PenaltySettings(
+        inner=20, sigma0=0.02, sigma_min=0.02, x_step=1e-12, gamma=measured, tol=0.0
+    )
+    for _ in range(400):
+        advance(problem, own, b)
+    torch.testing.assert_close(a.q, b.q, rtol=1e-5, atol=1e-6)

@@ -102,13 +102,19 @@ class Cleaning:
 
     def lower(self, x: Tensor, y: dict[str, Tensor], rows: Tensor) -> Tensor:
         """g: the mean of sigmoid(x_i) CE_i over these samples, and the ridge."""
-        each = cross_entropy(self.logits(y, self.train[rows]), self.labels[rows], reduction="none")
+        images, labels = self.train, self.labels
+        if len(rows) < len(labels):
+            images, labels, x = images[rows], labels[rows], x[rows]
+        each = cross_entropy(self.logits(y, images), labels, reduction="none")
         size = sum((w**2).sum() for w in y.values())
-        return (torch.sigmoid(x[rows]) * each).mean() + self.ridge * size
+        return (torch.sigmoid(x) * each).mean() + self.ridge * size
 
     def upper(self, x: Tensor, y: dict[str, Tensor], rows: Tensor) -> Tensor:
         """f: cross entropy of validation samples."""
-        return cross_entropy(self.logits(y, self.validation[rows]), self.truth[rows])
+        images, truth = self.validation, self.truth
+        if len(rows) < len(truth):
+            images, truth = images[rows], truth[rows]
+        return cross_entropy(self.logits(y, images), truth)
 
     def accuracy(self, y: dict[str, Tensor]) -> float:
         """Return the share of the test set that a model gets right."""
@@ -151,6 +157,25 @@ class Cleaning:
 
         solver.step(loss)
         return {k: w.detach() for k, w in y.items()}
+
+
+def accuracies(seed: int) -> dict[str, float]:
+    """Return what weights are compared with: test accuracies of models whose weights are fixed.
+
+    Args:
+        seed: Of the split.
+
+    Returns:
+        "uniform": all samples weigh alike; "oracle": the wrong ones are left out; "validation":
+        trained on the validation set alone.
+    """
+    data = Cleaning.drawn(seed)
+    half = torch.full((TRAIN,), 0.5, dtype=DTYPE)
+    return {
+        "uniform": data.accuracy(data.trained(half)),
+        "oracle": data.accuracy(data.trained((~data.wrong).to(DTYPE))),
+        "validation": data.accuracy(data.trained(half, on_validation=True)),
+    }
 
 
 def hyper_cleaning(seed: int = 0, flipped: float = 0.3, ridge: float = 1e-3) -> Bilevel:

@@ -30,8 +30,7 @@ import torch
 from torch import Tensor
 
 from ...core.budget import spend
-from ...core.errors import ArgumentError
-from ..levels import Rows, value_and_gradients
+from ..levels import Batch, Rows, value_and_gradients
 from ..sets import ConvexSet
 from ..steps import SAFETY, Curvature, UpperStep, diverged
 from .settings import PenaltySettings
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
 
 LOST_TRACK = 100
 """Steps in which z is worse than y after which that is said."""
+KEPT = 0.5
+"""Most that s gamma sigma L_f may be, where one gradient of f by y serves s inner steps in the mode
+"accelerated"."""
 WORSE = 1e-6
 """By how much g may be greater at z than at y before z is said to have lost S(x)."""
 
@@ -64,19 +66,6 @@ class Levels(Protocol):
 
     def lower_value(self, x: Tensor, y: Tensor, rows: Rows = None) -> Tensor:
         """g, of the paper."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """Numbers of the samples that one step uses; None: all.
-
-    Attributes:
-        upper: Of f.
-        lower: Of g: the same for both of its gradients, whose difference is divided by sigma.
-    """
-
-    upper: Rows = None
-    lower: Rows = None
 
 
 @dataclass(slots=True)
@@ -171,6 +160,15 @@ def inner_slope(levels: Levels, x: Tensor, y: Tensor, sigma: float, batch: Batch
     return slope
 
 
+def upper_slope(levels: Levels, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
+    """Return grad_y f at (x, y). One gradient."""
+    spend(gradients=1, upper_gradients=1, gradient_equivalents=1)
+    _, (slope,) = value_and_gradients(
+        lambda x, y: levels.upper_value(x, y, batch.upper), (x, y), (1,)
+    )
+    return slope
+
+
 def outer_slope(
     levels: Levels, x: Tensor, y: Tensor, z: Tensor, sigma: float, batch: Batch
 ) -> tuple[Tensor, float]:
@@ -197,6 +195,7 @@ def track(
     start: Tensor,
     sigma: float,
     batch: Batch,
+    every: int = 1,
 ) -> Tensor:
     """Return where T projected gradient steps from a tracker's place lead.
 
@@ -209,13 +208,17 @@ def track(
         start: (m,) y of the proximal term, and the first w.
         sigma: 0 for z.
         batch: The samples.
+        every: Steps that a gradient of f serves, see `renewal`.
     """
     w, last = start, (start, torch.zeros_like(start))
     gamma = lower_step(settings, state, sigma)
     pull = 0.0 if settings.rho is None else 1.0 / settings.rho
+    tilt = torch.zeros_like(start)
     for t in range(settings.inner):
-        slope = inner_slope(levels, state.x, w, sigma, batch)
-        if t == settings.inner - 1 and t and batch.lower is None:
+        if every > 1 and t % every == 0:
+            tilt = sigma * upper_slope(levels, state.x, w, batch)
+        slope = inner_slope(levels, state.x, w, sigma if every == 1 else 0.0, batch) + tilt
+        if t == settings.inner - 1 and t and batch.lower is None and every == 1:
             curved = state.curved if sigma == 0.0 else Curvature(state.curved.largest)
             curved.see(w - last[0], slope - last[1])
             if sigma:  # h_sigma is as curved as both: what g does not explain is f's
@@ -229,6 +232,19 @@ def track(
     return w
 
 
+def renewal(settings: PenaltySettings, state: PenaltyState, sigma: float) -> int:
+    """Return for how many inner steps a gradient of f by y is kept: 1 in the paper's modes.
+
+    Where g and f are curved by a and b, s steps with f's slope kept multiply an error by
+    r - (1 - r) sigma b / a with r = (1 - gamma a)^s, which is above -s gamma sigma b: with
+    s gamma sigma L_f at most a half they contract, and their fixed point is that of h_sigma.
+    """
+    if settings.mode != "accelerated" or settings.gamma is not None:
+        return 1
+    bent = lower_step(settings, state, sigma) * sigma * SAFETY * state.upper_curved.largest
+    return settings.inner if bent * settings.inner <= KEPT else max(1, int(KEPT / bent))
+
+
 def lower_step(settings: PenaltySettings, state: PenaltyState, sigma: float) -> float:
     """Return gamma = 1 / (L + 1 / rho), L the curvature of sigma f + g that was seen."""
     if settings.gamma is not None:
@@ -237,38 +253,13 @@ def lower_step(settings: PenaltySettings, state: PenaltyState, sigma: float) -> 
     return 1.0 / max(largest + (0.0 if settings.rho is None else 1.0 / settings.rho), 1e-12)
 
 
-def draw(levels: Levels, settings: PenaltySettings, rng: np.random.Generator) -> Batch:
-    """Return the samples of a step: all, or `batch` of each level.
-
-    Raises:
-        ArgumentError: A batch is asked for, and the problem has no samples.
-    """
-    if settings.batch is None:
-        return Batch()
-    sizes = levels.upper_rows, levels.lower_rows
-    if sizes == (None, None):
-        raise ArgumentError(f"batch={settings.batch}: the problem has no samples; expected None")
-    found = [
-        None
-        if n is None or settings.batch >= n
-        else torch.from_numpy(rng.choice(n, settings.batch, replace=False))
-        for n in sizes
-    ]
-    return Batch(*found)
-
-
 def measure(levels: Levels, state: PenaltyState) -> None:
     """Measure the curvature of both levels by y, where the first steps begin."""
     if state.curved.largest > 0.0:
         return
     first = torch.from_numpy(state.rng.standard_normal(len(state.y))).to(state.y.dtype)
     state.curved.probe(lambda y: inner_slope(levels, state.x, y, 0.0, Batch()), state.y, first)
-
-    def upper(y: Tensor) -> Tensor:
-        spend(gradients=1, upper_gradients=1, gradient_equivalents=1)
-        return value_and_gradients(levels.upper_value, (state.x, y), (1,))[1][0]
-
-    state.upper_curved.probe(upper, state.y, first)
+    state.upper_curved.probe(lambda y: upper_slope(levels, state.x, y, Batch()), state.y, first)
 
 
 def advance(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> None:
@@ -282,13 +273,14 @@ def advance(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> N
     if settings.gamma is None:
         measure(levels, state)
     sigma = state.sigma = settings.sigma(state.k)
-    batch = draw(levels, settings, state.rng)
+    batch = Batch.drawn(settings.batch, (levels.upper_rows, levels.lower_rows), state.rng)
+    every = renewal(settings, state, sigma)
     if settings.one_loop:
         one_loop(levels, settings, state, batch)
     else:
         state.moved = 0.0
         w_z = track(levels, settings, state, state.z, 0.0, batch)
-        w_y = track(levels, settings, state, state.y, sigma, batch)
+        w_y = track(levels, settings, state, state.y, sigma, batch, every)
         state.y = torch.lerp(state.y, w_y, settings.kept)
         state.z = torch.lerp(state.z, w_z, settings.kept)
         state.moved /= lower_step(settings, state, sigma) * sigma
@@ -298,7 +290,8 @@ def advance(levels: Levels, settings: PenaltySettings, state: PenaltyState) -> N
     state.k += 1
     if not settings.one_loop and batch.lower is None:  # where the curvature is seen anew
         state.curved.forget()
-        state.upper_curved.forget()
+        if every == 1:
+            state.upper_curved.forget()
     state.over = diverged((state.x, state.y, state.z), (state.q,), state.size)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...core.errors import UnsupportedConstraint
 from ...core.problem import Method, Problem
+from ..levels import Batch
 from ..point import UpperPoint
 from ..problem import Bilevel
-from .penalty import PenaltyState, advance, begin, draw, finished, remarks
+from .penalty import PenaltyState, advance, begin, finished, remarks
 from .settings import PenaltySettings
 
 
@@ -39,7 +40,7 @@ class PenaltyMethod(PenaltySettings, Method):
                 f"has the constraints {', '.join(names)}; lv-hba takes those of the lower level"
             )
         problem.needs_lower(self.name)
-        draw(problem, self, np.random.default_rng(0))
+        Batch.drawn(self.batch, (problem.upper_rows, problem.lower_rows), np.random.default_rng(0))
         return begin(problem.x_start, problem.y_start, rng)
 
     def step(self, problem: Bilevel, state: PenaltyState) -> PenaltyState:
