@@ -385,14 +385,14 @@ class Bilevel(Problem):
         return value, found[0] if by_x else torch.zeros_like(x), found[-1]
 
     def lagrangian_gradients(
-        self, x: Tensor, y: Tensor, lam: Float[Tensor, " p"], by: str = "y"
+        self, x: Tensor, y: Tensor, lam: Float[Tensor, " p"], by: str = "y", rows: Rows = None
     ) -> tuple[float, Float[Tensor, " p"], Tensor]:
         """f, h, and the gradient of f + lam . h by "x" or "y". One gradient."""
         spend(gradients=1, lower_gradients=1, gradient_equivalents=1)
         kept: list[Tensor] = []
 
         def value(x: Tensor, y: Tensor) -> Tensor:
-            f, h = self.lower_value(x, y), self.constraint_values(x, y)
+            f, h = self.lower_value(x, y, rows), self.constraint_values(x, y)
             kept[:] = [f.detach(), h.detach()]
             return f + lam @ h if len(h) else f
 

@@ -78,8 +78,8 @@ class Curvature:
 
     def probe(
         self, slope: Callable[[Tensor], Tensor], at: Tensor, draw: Tensor, times: int = 6
-    ) -> None:
-        """Measure it by power iterations on differences of gradients.
+    ) -> Tensor:
+        """Measure it by power iterations on differences of gradients; return the last direction.
 
         Args:
             slope: The gradient.
@@ -97,6 +97,7 @@ class Curvature:
             if not 0 < length < float("inf"):
                 break
             direction = changed / length
+        return direction
 
 
 @dataclass(slots=True)

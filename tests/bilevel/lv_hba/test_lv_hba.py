@@ -242,3 +242,70 @@ def test_steps_contract_for_as_many_rows_as_the_published_toy_has():
     bent = (1 + 1 / 3) ** 2 + float(torch.linalg.matrix_norm(J / state.scale[:, None], 2)) ** 2
     assert state.eta == pytest.approx(1 / 3 / bent, rel=0.02)
     assert state.alpha == pytest.approx(state.eta / 3)
+
+
+# -- without constraints, and on samples -----------------------------------------------------------
+
+
+def uneven(**more):
+    """A follower whose curvature is 1 in one direction and 0.05 in the other; y = x / a."""
+    a = torch.tensor([1.0, 0.05], dtype=torch.float64)
+    given = {
+        "upper": lambda x, y: 0.5 * ((y - 1) ** 2).sum(),
+        "lower": lambda x, y: 0.5 * (a * y**2).sum() - (x * y).sum(),
+        "x0": [0.5, 0.0],
+        "y0": [0.0, 0.0],
+    }
+    return Bilevel(**(given | more))
+
+
+def test_a_follower_without_constraints_is_tracked_by_steps_of_one_over_its_curvature():
+    problem, settings = uneven(), LVHBASettings(gamma1=100.0, c0=1.0)
+    state = begin(problem, np.random.default_rng(0))
+    advance(problem, settings, state, joint_projection(problem))
+    assert state.eta == pytest.approx(1 / 1.01, rel=1e-3)
+    found = lv_hba(problem, settings, max_iter=4000)
+    np.testing.assert_allclose(found.x, [1.0, 0.05], rtol=0.2)
+    with pytest.raises(ArgumentError, match="2 / L"):
+        lv_hba(problem, LVHBASettings(gamma1=100.0, eta=2.1), max_iter=1)
+
+
+def test_steps_shrink_where_the_follower_becomes_more_curved():
+    problem = uneven(
+        upper=lambda x, y: -x.sum(),
+        lower=lambda x, y: 0.5 * (torch.exp(x) * (y - x) ** 2).sum(),
+        x_set=[(0, 5)] * 2,
+    )
+    settings = LVHBASettings(x_step="adam", x_rate=0.05)
+    state = begin(problem, np.random.default_rng(0))
+    project = joint_projection(problem)
+    advance(problem, settings, state, project)
+    first = state.eta
+    for _ in range(150):
+        advance(problem, settings, state, project)
+    assert float(state.x.min()) > 1.5
+    assert state.eta < first / 4
+    assert not state.over
+
+
+def test_an_iteration_may_use_a_few_samples():
+    targets = torch.from_numpy(np.random.default_rng(100).standard_normal(40))
+    seen = []
+
+    def lower(x, y, rows):
+        seen.append(len(rows))
+        return 0.5 * ((y - x - targets[rows]) ** 2).mean()
+
+    problem = uneven(
+        upper=lambda x, y: 0.5 * ((y - 1) ** 2).sum(),
+        lower=lower,
+        x0=[0.0],
+        y0=[0.0],
+        lower_rows=40,
+    )
+    settings = LVHBASettings(batch=10, c0=1.0)
+    found = lv_hba(problem, settings, max_iter=800)
+    assert seen.count(10) == 3 * 800
+    assert float(found.x[0]) == pytest.approx(1 - float(targets.mean()), abs=0.2)
+    with pytest.raises(ArgumentError, match="no samples"):
+        lv_hba(uneven(), LVHBASettings(batch=10), max_iter=1)

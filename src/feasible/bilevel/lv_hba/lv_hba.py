@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +35,11 @@ from ...core.checks import whole
 from ...core.errors import ArgumentError, ArgumentTypeError, Infeasible, UnsupportedConstraint
 from ..follower import solve_follower
 from ..layout import DTYPE
-from ..levels import value_and_gradients
+from ..levels import Batch, value_and_gradients
 from ..lower import Lower
 from ..problem import Bilevel
 from ..quadratic import SOLVED
-from ..steps import Curvature, UpperStep, diverged
+from ..steps import SAFETY, Curvature, UpperStep, diverged
 from .projections import joint_projection
 from .settings import SLOWER, LVHBASettings
 
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 FULL = 10
 """Iterations with a multiplier at its bound after which that is said."""
+PROBED = 10
+"""Iterations between two probes of the curvature, where the lower level has no constraints."""
 POWER = 20
 """Power iterations for the norm of the constraints' Jacobian."""
 
@@ -76,6 +78,8 @@ class LVHBAState:
         size: Of the start.
         full: How often a multiplier was at the bound r.
         over: Why it cannot go on; empty where it can.
+        curved: Of the lower level by y; without constraints it is probed as x moves.
+        direction: (m,) in which it is probed next; empty before.
     """
 
     x: Float[Tensor, " n"]
@@ -95,6 +99,8 @@ class LVHBAState:
     size: float = 1.0
     full: int = 0
     over: str = ""
+    curved: Curvature = field(default_factory=Curvature)
+    direction: Float[Tensor, " m"] = field(default_factory=lambda: torch.zeros(0, dtype=DTYPE))
 
 
 def refuse(problem: Bilevel, method: str) -> None:
@@ -158,24 +164,26 @@ def choose_steps(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -
     """Choose eta, alpha and c0 from measured constants.
 
     The tracker's map is a strongly monotone forward step: it contracts where eta < 2 mu / L^2, with
-    L^2 = (L_yy + 1 / gamma1)^2 + |J_y h|^2. (x, y) must be slower: alpha <= eta / 3.
+    L^2 = (L_yy + 1 / gamma1)^2 + |J_y h|^2. Without constraints it is a gradient step, which
+    contracts where eta < 2 / L. (x, y) must be slower: alpha <= eta / 3.
 
     Raises:
         ArgumentError: eta is too large to contract, or alpha is greater than eta / 3.
     """
     mu = min(1 / settings.gamma1, 1 / settings.gamma2)
-    curved = Curvature()
     lam = state.lam / state.scale
     draw = torch.from_numpy(state.rng.standard_normal(problem.m))
-    curved.probe(lambda y: problem.lagrangian_gradients(state.x, y, lam)[2], state.theta, draw)
-    bent = (curved.largest + 1 / settings.gamma1) ** 2
-    square = bent + _jacobian_norm(problem, state, draw) ** 2
-    contracts = 2 * mu / square
-    state.eta = mu / square if settings.eta is None else settings.eta
-    if state.eta > contracts and not settings.unsafe:
+    state.direction = state.curved.probe(
+        lambda y: problem.lagrangian_gradients(state.x, y, lam)[2], state.theta, draw
+    )
+    bent = state.curved.largest + 1 / settings.gamma1
+    saddle = len(lam) > 0
+    half = mu / (bent**2 + _jacobian_norm(problem, state, draw) ** 2) if saddle else 1 / bent
+    state.eta = half if settings.eta is None else settings.eta
+    if state.eta > 2 * half and not settings.unsafe:
         raise ArgumentError(
-            f"eta={state.eta:g}: expected less than 2 mu / L^2 = {contracts:g}, where the tracker "
-            "contracts; unsafe=True lets it pass"
+            f"eta={state.eta:g}: expected less than {'2 mu / L^2' if saddle else '2 / L'} = "
+            f"{2 * half:g}, where the tracker contracts; unsafe=True lets it pass"
         )
     most = state.eta / SLOWER
     state.alpha = most if settings.alpha is None else settings.alpha
@@ -235,11 +243,14 @@ def advance(
     n, scale = problem.n, state.scale
     x, y, z = state.x, state.y, state.z
     c = state.c0 * (state.k + 1) ** settings.p
-    follow(problem, settings, state)
+    batch = Batch.drawn(settings.batch, (problem.upper_rows, problem.lower_rows), state.rng)
+    follow(problem, settings, state, batch)
 
     # x, y and z with the new tracker
-    value, h, v_x = problem.lagrangian_gradients(x, state.theta, state.lam / scale, "x")
-    f, d_x, d_y = _penalised(problem, x, y, c)
+    value, h, v_x = problem.lagrangian_gradients(
+        x, state.theta, state.lam / scale, "x", batch.lower
+    )
+    f, d_x, d_y = _penalised(problem, x, y, c, batch)
     d_x = d_x - v_x
     d_y = d_y - (y - state.theta) / settings.gamma1
     d_z = -(state.lam - z) / settings.gamma2
@@ -259,14 +270,33 @@ def advance(
     _watch(settings, state)
 
 
-def follow(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -> None:
+def follow(
+    problem: Bilevel, settings: LVHBASettings, state: LVHBAState, batch: Batch | None = None
+) -> None:
     """Move the tracker one step, in both directions from the old (theta, lambda)."""
     theta, lam, scale = state.theta, state.lam, state.scale
-    _, h, slope = problem.lagrangian_gradients(state.x, theta, lam / scale)
+    rows = None if batch is None else batch.lower
+    _, h, slope = problem.lagrangian_gradients(state.x, theta, lam / scale, rows=rows)
+    if settings.eta is None and not len(lam) and state.k % PROBED == PROBED - 1:
+        _probe(problem, settings, state)
     d_theta = slope + (theta - state.y) / settings.gamma1
     d_lam = -h / scale + (lam - state.z) / settings.gamma2
     state.theta = problem.lower_set.project(theta - state.eta * d_theta)
     state.lam = bounded(problem, settings, lam - state.eta * d_lam)
+
+
+def _probe(problem: Bilevel, settings: LVHBASettings, state: LVHBAState) -> None:
+    """Choose the steps anew where a lower level without constraints is curved otherwise, as x
+    moved: one step of a power iteration, two gradients.
+    """
+    state.curved.forget()
+    state.direction = state.curved.probe(
+        lambda y: problem.lagrangian_gradients(state.x, y, state.lam)[2],
+        state.theta, state.direction, 1,
+    )  # fmt: skip
+    state.eta = 1 / (SAFETY * state.curved.largest + 1 / settings.gamma1)
+    if settings.alpha is None:
+        state.alpha = state.eta / SLOWER
 
 
 def bounded(
@@ -278,16 +308,16 @@ def bounded(
 
 
 def _penalised(
-    problem: Bilevel, x: Tensor, y: Tensor, c: float
+    problem: Bilevel, x: Tensor, y: Tensor, c: float, batch: Batch
 ) -> tuple[float, Float[Tensor, " n"], Float[Tensor, " m"]]:
     """Return f, and the gradients of F / c + f by x and by y: a gradient of each level."""
     spend(gradients=2, upper_gradients=1, lower_gradients=1, gradient_equivalents=2)
     kept: list[float] = []
 
     def value(x: Tensor, y: Tensor) -> Tensor:
-        f = problem.lower_value(x, y)
+        f = problem.lower_value(x, y, batch.lower)
         kept[:] = [float(f.detach())]
-        return problem.upper_value(x, y) / c + f
+        return problem.upper_value(x, y, batch.upper) / c + f
 
     _, (by_x, by_y) = value_and_gradients(value, (x, y), (0, 1))
     return kept[0], by_x, by_y
@@ -315,7 +345,12 @@ def finished(settings: LVHBASettings, state: LVHBAState) -> str | None:
     """Return why there is nothing left to do, or None."""
     if state.over:
         return state.over
-    if state.k and state.moved <= settings.tol and state.gap <= settings.tol:
+    if (
+        settings.batch is None
+        and state.k
+        and state.moved <= settings.tol
+        and state.gap <= settings.tol
+    ):
         return f"the last move over alpha and f - v are below tol={settings.tol:g}"
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.annotations import Checked
-from ...core.checks import flag, one_of, real
+from ...core.checks import flag, one_of, real, whole
 
 X_STEPS = ("plain", "adam")
 SLOWER = 3.0
@@ -18,7 +18,7 @@ class LVHBASettings(Checked):
 
     Attributes:
         eta: Step of the tracker (theta, lambda); None: mu / L^2 from measured constants, with
-            mu = min(1 / gamma1, 1 / gamma2).
+            mu = min(1 / gamma1, 1 / gamma2); without constraints 1 / L.
         alpha: Step of (x, y); None: eta / 3. Above that the tracker does not keep up
             and the iteration diverges: refused unless `unsafe`.
         beta: Step of z.
@@ -32,8 +32,10 @@ class LVHBASettings(Checked):
         x_rate: Adam's rate.
         warm: Begin at the lower level's solution and its multipliers, for one solve of it; from a
             cold start x moves the wrong way for long.
-        unsafe: Let alpha exceed eta / 3, and eta the bound of contraction 2 mu / L^2.
-        tol: Of the last move over alpha, and of f - v, at which it ends.
+        unsafe: Let alpha exceed eta / 3, and eta its bound of contraction.
+        batch: Samples that an iteration's gradients are estimated on, the same ones at y and at the
+            tracker, where the problem has samples; None: all. A heuristic: the theory has none.
+        tol: Of the last move over alpha, and of f - v, at which it ends; not with a batch.
     """
 
     eta: float | None = None
@@ -48,6 +50,7 @@ class LVHBASettings(Checked):
     x_rate: float = 0.02
     warm: bool = True
     unsafe: bool = False
+    batch: int | None = None
     tol: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -60,4 +63,6 @@ class LVHBASettings(Checked):
         one_of("x_step", self.x_step, X_STEPS)
         flag("warm", self.warm)
         flag("unsafe", self.unsafe)
+        if self.batch is not None:
+            whole("batch", self.batch, least=1, note=", or None")
         real("tol", self.tol, least=0)
