@@ -12,7 +12,7 @@ from feasible.lab.claim import run_claim
 
 EXPERIMENTS = {
     "penalty-bilevel": {"cleaning", "samples"},
-    "lv-hba": {"constrained", "eliminated"},
+    "lv-hba": {"constrained", "eliminated", "cleaning"},
 }
 
 
