@@ -7,10 +7,10 @@ from __future__ import annotations
 import json
 import math
 import re
-import sqlite3
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from races import HOSTILE
 from serving import (
     PAGES,
@@ -137,16 +137,19 @@ def test_names_are_text_wherever_they_stand(file):
         assert " ".join(name.split()) in " ".join(shown.split())
 
 
-def test_a_failed_row_of_the_store_costs_its_own_line_only(file):
-    with Store(file) as store:
-        fill(store, [row(0), row(1), row(2)])
-    with sqlite3.connect(file) as raw:
-        raw.execute("UPDATE feasible_runs SET result = '{no', budget = 'x' WHERE id = 2")
-    get = Client(file)
+@pytest.mark.both
+def test_a_damaged_row_of_the_store_costs_its_own_line_only(db):
+    with Store(db) as store:
+        _, second, _ = fill(store, [row(0), row(1), row(2)])
+        with store.write() as connection:
+            damage = "UPDATE feasible_runs SET result = '{no', budget = 'x' WHERE id = :id"
+            connection.execute(sa.text(damage), {"id": second})
+    get = Client(db)
     page = get("/").page
     assert "3 runs" in page.words
-    assert get("/run?id=2").status in (400, 503)
-    assert "run-1" in page.text
+    assert all(f"run-{i}" in page.text for i in range(3))
+    broken = get(f"/run?id={second}")
+    assert (broken.status, "is damaged" in broken.page.words) == (503, True)
 
 
 def test_runs_are_filtered_and_sorted_as_a_plain_loop_does(file):

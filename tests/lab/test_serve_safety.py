@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from serving import Client, a_race, fill, hostile, result, row, trail, trial_row
-from study_kit import begin
+from study_kit import begin, value
 
 from feasible.core import errors
 from feasible.lab.schema import VERSION_TABLE
 from feasible.lab.store import Store
-from feasible.lab.web import app as web
+from feasible.lab.web import app as web, views
 from feasible.lab.web.app import check_open, listening
 from feasible.lab.web.asked import Asked
 
@@ -192,6 +192,40 @@ def test_a_page_changes_its_mark_when_what_it_shows_moved_and_not_else(file):
     trail(store, run.id, [3.0])
     now = {a: mark(a) for a in pages}
     assert [now[a] != pages[a] for a in pages] == [True, True, False]
+
+
+@pytest.mark.parametrize("kind", ["race", "study"])
+def test_figures_stand_a_while_say_so_and_are_drawn_again(kind, file, monkeypatch):
+    monkeypatch.setattr(views, "PATIENCE", 1e9)
+    if kind == "study":
+        study = begin(file, budget=40)
+        study.tell([value(r) for r in study.ask(10)])
+        address = f"run?id={study.id}"
+
+        def change():
+            study.tell([value(r) for r in study.ask(1)])
+
+    else:
+        store = Store(file)
+        race = a_race(store)
+        fill(store, [trial_row(i, race, "ab"[i % 2], i // 2) for i in range(4)])
+        address = f"race?id={race}"
+
+        def change():
+            fill(store, [trial_row(4, race, "a", 2)])
+
+    get = Client(file)
+    site = get.site
+    monkeypatch.setattr("feasible.lab.web.index.PAUSE", 0.0)
+    assert "Figures as of" not in get(f"/{address}").page.words
+    (drawn,) = site.kept.drawn.values()
+    change()
+    assert "Figures as of" in get(f"/{address}").page.words
+    standing = site.mark(Asked.read(address))
+    drawn.until = 0.0
+    assert site.mark(Asked.read(address)) != standing
+    assert "Figures as of" not in get(f"/{address}").page.words
+    assert site.mark(Asked.read(address)) == standing
 
 
 def test_events_say_that_a_page_changed(file, monkeypatch):

@@ -19,7 +19,7 @@ from .compare import chosen, compare_page
 from .index import Index, Line
 from .listings import papers_page, races_page, runs_page, studies_page
 from .opened import Opened
-from .race_page import due, race_lines, race_page
+from .race_page import race_lines, race_page
 from .run_page import run_page
 from .views import Kept, Look, Page, moment, run_of
 
@@ -116,11 +116,10 @@ class Site:
             found += _run_mark(look)
         elif asked.page in ("race", "compare"):
             found += _lines_mark(look, race_lines(look) if asked.page == "race" else chosen(look))
-            found.append(asked.page == "race" and due(look))
         elif asked.page != "papers":
             running = [line for line in self.index.all() if line.state == "running"]
             found += [self.index.version, *_lines_mark(look, running)]
-        text = repr((id(look.store), found))
+        text = repr((id(look.store), found, self.kept.due()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +11,10 @@ from ..report import RacePictures, race_pictures, race_values
 from ..standings import Standings
 from ..trials import Race
 from .index import Line
-from .views import Drawn, Kept, Look, Page, driven, moment, numbered
+from .views import Kept, Look, Page, driven, moment, numbered
 
 RACES, TRIALS = 4, 4_000
 """Most races, and trials of all of them, that are kept in memory from one look to the next."""
-PATIENCE = 20.0
-"""Figures stand so many times as long as they took to draw."""
 RUNNING = 50
 """Most running trials that are listed."""
 
@@ -54,60 +51,29 @@ def _page(look: Look, found: Mapping[str, Any]) -> Page:
     only = look.asked.one("problem")
     only = only if only in names else (names[0] if names else "")
     lines = [line for line in look.index.all() if line.race == found["id"]]
-    drawn = _Drawing(look, found["id"], sum(hash((line.id, line.updated)) for line in lines))
-    values = race_values(race, f"feasible resume {race.name}", only, drawn)
+    place, mark = (id(look.store), "race", found["id"], only), [(x.id, x.updated) for x in lines]
+    said = ""
+
+    def draw(race: Race, result: Standings, only: str | None) -> RacePictures:
+        nonlocal said
+        pictures, said = look.kept.figures(
+            place, mark, look.now, lambda: race_pictures(race, result, only)
+        )
+        return pictures
+
+    values = race_values(race, f"feasible resume {race.name}", only, draw)
     values |= {
         "only": only,
         "names": [(n, look.asked.link(problem=n)) for n in names],
         "running": _running(look, lines),
         "asked": look.asked,
         "as_of": moment(look.now),
-        "drawn": drawn.said,
+        "drawn": said,
         "links": {t.run: look.asked.link("run", name=t.run) for t in race.trials if t.run},
         "ended": sum(t.status != "pending" for t in race.trials),
         "listed": look.asked.link("runs", race=found["id"]),
     }
     return Page("report.html.j2", values, "Races", plots=True)
-
-
-class _Drawing:
-    """Draws the figures of a race, or gives those that were drawn a moment ago: they cost more than
-    the rest of the page, and the more they cost, the longer they stand.
-
-    Args:
-        look: The store now.
-        race: Its number.
-        mark: Changes with its trials.
-
-    Attributes:
-        said: Of when the figures are, where they are older than the page.
-    """
-
-    def __init__(self, look: Look, race: int, mark: int):
-        self.look, self.race, self.mark, self.said = look, race, mark, ""
-
-    def __call__(self, race: Race, result: Standings, only: str | None) -> RacePictures:
-        """Return the figures."""
-        key, drawn = (id(self.look.store), self.race, only or ""), self.look.kept.drawn
-        old = drawn.get(key)
-        if old is not None and (old.mark == self.mark or time.monotonic() < old.until):
-            old.stale = old.mark != self.mark
-            self.said = old.said if old.stale else ""
-            return old.pictures
-        start = time.process_time()
-        pictures = race_pictures(race, result, only)
-        until = time.monotonic() + PATIENCE * (time.process_time() - start)
-        drawn.pop(key, None)
-        while len(drawn) >= RACES:
-            drawn.pop(next(iter(drawn)))
-        drawn[key] = Drawn(self.mark, until, pictures, moment(self.look.now))
-        return pictures
-
-
-def due(look: Look) -> bool:
-    """Return whether figures that stand on the page are to be drawn again."""
-    now = time.monotonic()
-    return any(d.stale and now >= d.until for d in list(look.kept.drawn.values()))
 
 
 def _kept(kept: Kept, store: int, race: int) -> dict[int, Any]:

@@ -21,7 +21,7 @@ from ..shown import StoredProblem, shown_problem
 from ..standing import as_it_stands, show_study
 from ..stored import stored_document
 from . import study_figures
-from .views import Look, Page, driven, duration, moment, panels, run_of
+from .views import Broken, Look, Page, driven, duration, moment, panels, run_of
 
 WHOLE = 3_000
 """Most evaluations of a run that are read whole at each look; of longer ones the trail is shown."""
@@ -181,15 +181,22 @@ def _study_page(look: Look, row: RunRow) -> Page:
     study = show_study(look.store, row)
     result, stored = study.result(), look.store.evaluations(row.id)
     values = run_values(result, f"feasible show {row.name}", row.state)
-    told = study_figures.told_of(result, study.problem)
     x, y = look.asked.one("x"), look.asked.one("y")
-    made: list[tuple[str, Callable[[], Picture | None]]] = [
-        ("history", lambda: study_figures.history(told)),
-        ("front", lambda: _front(result)),
-        ("parallel", lambda: study_figures.parallel(told)),
-        ("slices", lambda: study_figures.slices(told)),
-        ("model", lambda: study_figures.contours(told, x, y)),
-    ]
+    names = [str(n) for n in study.problem.names]
+
+    def draw() -> tuple[list[Picture | Broken], tuple[str, str]]:
+        told = study_figures.told_of(result, study.problem)
+        made: list[tuple[str, Callable[[], Picture | None]]] = [
+            ("history", lambda: study_figures.history(told)),
+            ("front", lambda: _front(result)),
+            ("parallel", lambda: study_figures.parallel(told)),
+            ("slices", lambda: study_figures.slices(told)),
+            ("model", lambda: study_figures.contours(told, x, y)),
+        ]
+        return panels(made), study_figures.pair(told, x, y)
+
+    place = (id(look.store), "study", row.id, x, y)
+    (pictures, pair), said = look.kept.figures(place, row.version, look.now, draw)
     pending = [_handed_out(r, look.now) for r in stored if r.status == PENDING]
     failed = [
         {"id": r.row, "reason": r.reason or "no reason was told", "note": r.note or ""}
@@ -197,13 +204,14 @@ def _study_page(look: Look, row: RunRow) -> Page:
         if r.status == FAILED
     ]
     values |= _live(look, row, [], values) | {
-        "pictures": panels(made),
+        "pictures": pictures,
+        "drawn": said,
         "pending": pending,
         "failed": failed,
         "waits": f"waits for {len(pending)} experiments" if pending else "",
         "study": True,
-        "variables": told.variables,
-        "pair": study_figures.pair(told, x, y),
+        "variables": names,
+        "pair": pair,
         "error": "",
     }
     return Page("run.html.j2", values, "Studies", plots=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -14,13 +14,18 @@ from ...core.errors import FeasibleError, UnknownName
 from ...core.secrets import legible
 from ..html import Picture
 from ..owner import held
-from ..report import RacePictures
 from ..rows import RunRow, read_run
 from ..schema import runs
 from ..serial import row_number
 from ..store import Store
 from .asked import Asked
 from .index import BIGGEST, Index
+
+T = TypeVar("T")
+PATIENCE = 20.0
+"""Figures stand so many times as long as they took to draw."""
+PAGES = 8
+"""Most pages whose figures are kept."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +52,19 @@ class Look:
 
 @dataclass
 class Drawn:
-    """Figures of a race.
+    """Figures of a page.
 
     Attributes:
-        mark: Of the trials that they show.
+        mark: Of what they show.
         until: When they may be drawn again, by the monotonic clock.
         pictures: The figures.
         said: When they were drawn, for people.
-        stale: Whether a page shows them although the trials have changed.
+        stale: Whether a page shows them although what they show has changed.
     """
 
-    mark: int
+    mark: object
     until: float
-    pictures: RacePictures
+    pictures: Any
     said: str
     stale: bool = False
 
@@ -70,13 +75,46 @@ class Kept:
 
     Attributes:
         trials: Of the races that were looked at last, by (store, race): finished trials by run.
-        drawn: Their figures, by (store, race, problem).
+        drawn: Figures of the pages that were looked at last.
         lock: Held by who reads or changes these.
     """
 
     trials: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
-    drawn: dict[tuple[int, int, str], Drawn] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    drawn: dict[object, Drawn] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def figures(
+        self, page: object, mark: object, now: float, draw: Callable[[], T]
+    ) -> tuple[T, str]:
+        """Return the figures of a page, and of when they are where they are older than it.
+
+        They cost more than the rest of a page, and the more they cost, the longer they stand.
+
+        Args:
+            page: Which it is.
+            mark: Changes with what they show.
+            now: Seconds since the epoch.
+            draw: Draws them.
+        """
+        with self.lock:
+            old = self.drawn.get(page)
+            if old is not None and (old.mark == mark or time.monotonic() < old.until):
+                old.stale = old.mark != mark
+                return old.pictures, old.said if old.stale else ""
+            start = time.thread_time()
+            pictures = draw()
+            until = time.monotonic() + PATIENCE * (time.thread_time() - start)
+            self.drawn.pop(page, None)
+            while len(self.drawn) >= PAGES:
+                self.drawn.pop(next(iter(self.drawn)))
+            self.drawn[page] = Drawn(mark, until, pictures, moment(now))
+            return pictures, ""
+
+    def due(self) -> bool:
+        """Return whether figures that stand on a page are to be drawn again."""
+        now = time.monotonic()
+        with self.lock:
+            return any(d.stale and now >= d.until for d in self.drawn.values())
 
 
 @dataclass(frozen=True)
