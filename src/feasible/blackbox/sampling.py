@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,6 +102,42 @@ def standard_errors(problem: BlackBox, seen: Observations) -> Float[np.ndarray, 
     if name not in seen.columns:
         return np.full(len(seen), np.nan)
     return np.asarray(seen.values[:, seen.columns.index(name)])
+
+
+def next_sobol(
+    problem: BlackBox, seed: int, cursor: int
+) -> tuple[Float[np.ndarray, " d"] | None, int]:
+    """The next point of one scrambled Sobol sequence, however long, that the known constraints
+    allow: the points of `sobol-search` with this seed, in order.
+
+    Args:
+        problem: Whose box it fills.
+        seed: Of the scrambling.
+        cursor: Points of the sequence that were looked at so far.
+
+    Returns:
+        The point, None where 50,000 in a row are forbidden, and the points looked at by now.
+    """
+    since = cursor
+    while cursor - since <= 50_000:
+        x = problem.space.sample(_sequence(problem.space.d, seed, cursor)[cursor : cursor + 1])
+        cursor += 1
+        if problem.known is None or problem.known(x)[0]:
+            return np.asarray(x[0]), cursor
+    return None, cursor
+
+
+def _sequence(d: int, seed: int, number: int) -> Float[np.ndarray, "n d"]:
+    """Return the first points of a scrambled Sobol sequence, beyond the point of a number."""
+    return _begun(d, seed, max(BLOCK, 1 << number.bit_length()))
+
+
+@lru_cache(maxsize=4)
+def _begun(d: int, seed: int, size: int) -> Float[np.ndarray, "n d"]:
+    """Return the first `size` points of a scrambled Sobol sequence."""
+    found = qmc.Sobol(d, rng=np.random.default_rng(seed)).random(size)
+    found.setflags(write=False)
+    return np.asarray(found)
 
 
 def sobol_point(problem: BlackBox, seed: int, number: int) -> Float[np.ndarray, " d"]:

@@ -154,16 +154,22 @@ def test_where_everything_fails_the_box_is_covered_and_the_run_ends_in_order():
     assert rows.x.min() < 0.3
 
 
-def test_while_a_yes_no_limit_was_never_kept_the_box_is_covered_like_sobols():
+def test_until_a_yes_no_limit_is_kept_the_points_are_those_of_sobol_search():
     problem = BlackBox(
-        lambda x: {"f": bowl(x), "ok": False},
-        [(0, 1)] * 2,
+        lambda x: {"f": bowl(x), "ok": bool(np.abs(x - [0.8, 0.3, 0.6]).max() < 0.1)},
+        [(0, 1)] * 3,
         objective="f",
         limits={"ok": "is true"},
+        known="x1 <= 0.9",
     )
-    ours = asked(problem, 32, seed=100)[1]
-    for half in (ours[:, 0] < 0.5, ours[:, 1] < 0.5):
-        assert 14 <= half.sum() <= 18
+    ours, theirs = (
+        feasible.solve(problem, name, budget=150, seed=100).ledger.all()
+        for name in ("robust-bo", "sobol-search")
+    )
+    first = int(np.flatnonzero(ours.constraints[:, 0] <= 0)[0])
+    assert 10 < first < 149
+    assert np.array_equal(ours.x[: first + 1], theirs.x[: first + 1])
+    assert (ours.constraints[first + 1 :, 0] <= 0).mean() > 0.3
 
 
 # -- rows from elsewhere, batches, corrections -----------------------------------------------------

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy.stats import qmc
 
 from ...core.checks import whole
 from ..asktell import AskTell, Proposals
-from ..sampling import draw, first_start, seed_from
+from ..sampling import draw, first_start, next_sobol, seed_from
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,7 +35,7 @@ class Searching:
 
     Attributes:
         seed: Seed of all streams.
-        points: (k, d) the present block (random search), or the beginning of the sequence (Sobol).
+        points: (k, d) the present block (random search).
         block: Number of the present block; -1 before the first.
         number: Proposals made.
         cursor: Points of the sequence looked at (Sobol).
@@ -102,20 +101,9 @@ class SobolSearch(RandomSearch):
     name: ClassVar[str] = "sobol-search"
 
     def _point(self, problem: BlackBox, state: Searching) -> np.ndarray:
-        number, space = state.number, problem.space
+        number = state.number
         state.number += 1
         if number == 0 and (start := first_start(problem)) is not None:
             return start
-        since = state.cursor
-        while True:
-            if state.cursor >= len(state.points):
-                size = max(2 * BLOCK, 2 * len(state.points))
-                state.points = space.sample(
-                    qmc.Sobol(space.d, rng=np.random.default_rng(state.seed)).random(size)
-                )
-            x = state.points[state.cursor]
-            state.cursor += 1
-            if problem.known is None or problem.known(x[None])[0]:
-                return x
-            if state.cursor - since > 50_000:
-                return draw(problem, np.random.default_rng([state.seed, number]))[0]
+        x, state.cursor = next_sobol(problem, state.seed, state.cursor)
+        return draw(problem, np.random.default_rng([state.seed, number]))[0] if x is None else x

@@ -38,7 +38,7 @@ import numpy as np
 from ...core.checks import whole
 from ...core.run import active_run
 from ..asktell import AskTell, Proposals
-from ..sampling import first_start, seed_from, sobol_point
+from ..sampling import draw, first_start, next_sobol, seed_from
 from . import local
 from .acquisition import search, worth
 from .belief import Belief, objective
@@ -336,13 +336,14 @@ def _next_sobol(
     fresh: Callable[[np.ndarray], np.ndarray],
     limited: Limited | None,
 ) -> Float[np.ndarray, " d"]:
-    """Return the next point of the Sobol sequence that is new and, by the models, at least as
-    likely allowed as not; the likeliest of those looked at where none is.
+    """Return the next point of the Sobol sequence, which is `sobol-search`'s, that is new and, by
+    the models, at least as likely allowed as not; the likeliest of those looked at where none is.
     """
     best, most = None, -math.inf
     for _ in range(TRIES):
-        x = sobol_point(problem, state.seed, state.drawn)
-        state.drawn += 1
+        x, state.drawn = next_sobol(problem, state.seed, state.drawn)
+        if x is None:
+            x = draw(problem, np.random.default_rng([state.seed, state.drawn]))[0]
         if not len(fresh(x[None])):
             continue
         likely = 0.0 if limited is None else float(limited.log_probability(x[None])[0])
