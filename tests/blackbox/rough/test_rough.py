@@ -65,8 +65,9 @@ def asked(problem, n, seed=0, method=None, batch=1, outcome=None):
 
 
 def test_a_smooth_bowl_is_met_to_a_hundred_thousandth():
-    found = feasible.solve(BlackBox(bowl, [(-1, 2)] * 2), "robust-bo", budget=40, seed=100)
-    assert found.verdict.objective < 1e-5
+    problem = BlackBox(bowl, [(-1, 2)] * 2)
+    found = [feasible.solve(problem, "robust-bo", budget=50, seed=s) for s in (100, 101, 102)]
+    assert np.median([one.verdict.objective for one in found]) < 1e-5
 
 
 def test_the_best_of_mixed_inputs_under_both_kinds_of_limits_is_found():

@@ -360,9 +360,11 @@ def factored(k: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, "n n"], flo
 
 
 def _inverse(factor: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Return the inverse of a matrix from its lower Cholesky factor."""
-    low = np.tril(dpotri(factor, lower=1)[0])
-    return low + np.tril(low, -1).T
+    """Return the inverse of a matrix from its lower Cholesky factor, whose upper half is 0."""
+    low = dpotri(factor, lower=1)[0]
+    both = low + low.T
+    np.fill_diagonal(both, np.diag(low))
+    return both
 
 
 __all__ = ["GP", "Form"]

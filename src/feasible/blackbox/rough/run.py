@@ -308,7 +308,7 @@ def _due(n: int, fitted: int) -> bool:
     """Return True where hyperparameters should be fitted: always at first, then ever more
     rarely.
     """
-    every = 1 if n < 40 else 2 if n < 60 else 4 if n < 120 else 8 if n < 250 else 16
+    every = 1 if n < 40 else 2 if n < 60 else 4 if n < 120 else 8 if n < 250 else n // 16
     return n - fitted >= every
 
 
@@ -341,9 +341,9 @@ def _next_sobol(
     """
     best, most = None, -math.inf
     for _ in range(TRIES):
-        x, state.drawn = next_sobol(problem, state.seed, state.drawn)
-        if x is None:
-            x = draw(problem, np.random.default_rng([state.seed, state.drawn]))[0]
+        found, state.drawn = next_sobol(problem, state.seed, state.drawn)
+        rng = np.random.default_rng([state.seed, state.drawn])
+        x = draw(problem, rng)[0] if found is None else found
         if not len(fresh(x[None])):
             continue
         likely = 0.0 if limited is None else float(limited.log_probability(x[None])[0])

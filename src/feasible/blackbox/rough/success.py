@@ -24,7 +24,7 @@ from scipy.special import log_ndtr
 
 from ..history import some
 from ..problem import BlackBox
-from .belief import MOST
+from .belief import FITTED, MOST
 from .inputs import Inputs
 from .model import GP
 from .odds import Odds
@@ -155,12 +155,16 @@ def _fitted(
     noise = LABELS if label else None if state.noisy else 1e-6
     name += "" if label or not state.noisy else "noisy"
     theta = state.theta.get(name)
-    chosen = some(np.where(np.isfinite(state.f[has]), state.f[has], np.inf), MOST)
-    has, values = np.flatnonzero(has)[chosen], values[chosen]
-    gp = GP(inputs.form(noise), inputs.features(state.x[has]), values)
-    gp = gp.fit(theta) if refit or theta is None else gp.condition(theta)
-    state.theta[name] = gp.theta
-    return gp
+    least = np.where(np.isfinite(state.f), state.f, np.inf)
+    rows = np.flatnonzero(has)
+    chosen = some(least[rows], MOST)
+    rows, values = rows[chosen], values[chosen]
+    form, z = inputs.form(noise), inputs.features(state.x[rows])
+    if refit or theta is None:
+        part = some(least[rows], FITTED)
+        theta = GP(form, z[part], values[part]).fit(theta).theta
+        state.theta[name] = theta
+    return GP(form, z, values).condition(theta)
 
 
 def _success(inputs: Inputs, state: RobustState, refit: bool) -> Odds | None:
@@ -170,11 +174,13 @@ def _success(inputs: Inputs, state: RobustState, refit: bool) -> Odds | None:
     if not state.failed.any() or state.failed.all():
         return None
     rows = some(np.where(np.isfinite(state.f), state.f, np.inf), MOST)
-    form, z = inputs.form(), inputs.features(state.x[rows])
-    odds, theta = Odds(form, z, ~state.failed[rows]), state.theta.get("odds")
-    odds = odds.fit(theta) if refit or theta is None else odds.condition(theta)
-    state.theta["odds"] = odds.theta
-    return odds
+    form, z, works = inputs.form(), inputs.features(state.x[rows]), ~state.failed[rows]
+    theta = state.theta.get("odds")
+    if refit or theta is None:
+        part = some(np.where(works, np.arange(len(rows)), -1), FITTED)  # the failed ones first
+        theta = Odds(form, z[part], works[part]).fit(theta).theta
+        state.theta["odds"] = theta
+    return Odds(form, z, works).condition(theta)
 
 
 __all__ = ["Limited", "bar", "limits", "yes_no"]
