@@ -24,6 +24,7 @@ NAMES = (
     "standings",
     "engineering",
     "rough",
+    "rough_bars",
     "coco",
     "s2mpj",
     "gp",

@@ -5,6 +5,9 @@ menus: the regret after 30 and 60 evaluations, as a share of (median of random p
     python -m benchmarks.experiments run -p alkox,suzuki-noisy -m default,optuna-tpe -s 100,101
     python -m benchmarks.experiments show --store
 
+`default` is what is chosen where results are told, as those of experiments are; `relay` is what a
+function of real inputs gets.
+
 `tables` writes the instances' data and fits their emulators. Trials are lines of
 benchmarks/out/experiments.jsonl, so that an interrupted run goes on. Seeds 0 to 19 are for reports,
 100 and up for development.
@@ -17,6 +20,7 @@ References:
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import io
 import json
@@ -32,7 +36,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from benchmarks.common import Figure, write
+from feasible.blackbox.default import choose
 from feasible.blackbox.instances import olymp
+from feasible.core.budget import Budget
 from feasible.core.registry import load_method
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -150,7 +156,8 @@ def reached(problem: Any, method: str, seed: int, middle: float) -> dict[int, fl
     """
     import feasible
 
-    name, last = None if method == "default" else method, min(max(BUDGETS), most(problem))
+    last = min(max(BUDGETS), most(problem))
+    name = choose(copied(problem), Budget(evaluations=last))[0] if method == "default" else method
     result = feasible.solve(problem, name, budget=last, seed=seed)
     regrets = {max(BUDGETS): regret(problem, result.verdict.objective, middle)}
     seen = result.ledger.all()
@@ -164,6 +171,15 @@ def reached(problem: Any, method: str, seed: int, middle: float) -> dict[int, fl
             truth = problem.minimised(problem.fun(seen.x[at : at + 1]))
             regrets[budget] = regret(problem, float(truth[0]), middle)
     return regrets
+
+
+def copied(problem: Any) -> Any:
+    """The problem as somebody poses it who makes the experiments: results are told, there is no
+    function.
+    """
+    told = copy.copy(problem)
+    told.fun = None
+    return told
 
 
 def trials(problems: list[str], methods: list[str], seeds: list[int]) -> None:

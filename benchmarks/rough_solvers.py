@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.outside import Outside
+from feasible.blackbox import BlackBox, Categorical, Integer, Real
 
 MARKS = (24, 50, 100, 250, 500)
 """Evaluations at which what was reached is noted."""
@@ -84,59 +85,62 @@ class Task:
         return min(good, key=lambda r: r[1])[0] if good else self.rows[0][0]
 
 
+def posed(task: Task, described: bool = False, free: bool = False) -> BlackBox:
+    """The problem as one of ours; described: with the descriptors of its categories; free: without
+    its limits, what is forbidden is worth the worst value so far.
+    """
+
+    def fun(m: dict[str, Any]) -> dict[str, float]:
+        x = np.array([float(v[1:]) if isinstance(v, str) else v for v in m.values()], dtype=float)
+        if free:
+            return {"f": value(x)}
+        f, g, yes, works = task(x)
+        if not works:
+            raise RuntimeError("the experiment failed")
+        out = {"f": f} | {f"g{j}": float(v) for j, v in enumerate(g)}
+        return out | {f"y{j}": bool(v > 0.5) for j, v in enumerate(yes)}
+
+    make = {
+        "r": lambda n, lo, hi: Real(n, lo, hi),
+        "i": lambda n, lo, hi: Integer(n, int(lo), int(hi)),
+        "c": lambda n, lo, hi: Categorical(
+            n, [f"c{i}" for i in range(int(hi) + 1)], descriptors=told.get(n)
+        ),
+    }
+    value = penalised(task)
+    told = {
+        f"x{j}": {f"q{i}": column.tolist() for i, column in enumerate(table.T)}
+        for j, table in (task.told.items() if described else ())
+    }
+    unequal = task.limits - task.equalities
+    limits = {f"g{j}": "<= 0" if j < unequal else "= 0" for j in range(task.limits)}
+    limits |= {f"y{j}": "is true" for j in range(task.answers)}
+    return BlackBox(
+        fun,
+        [make[k](f"x{j}", task.low[j], task.high[j]) for j, k in enumerate(task.kinds)],
+        objective="f",
+        limits={} if free else limits,
+        noise=task.noisy,
+        pass_as="mapping",
+    )
+
+
 def by_library(name: str) -> Callable[[Task, int], np.ndarray]:
     """A method of ours, by name; behind "+" it is given the descriptors too."""
     name, described = name.removesuffix("+"), name.endswith("+")
 
     def solve(task: Task, seed: int) -> np.ndarray:
         import feasible
-        from feasible.blackbox import BlackBox, Categorical, Integer, Real
         from feasible.blackbox.peers import BayBE
         from feasible.core.active import active_run
-
-        def fun(m: dict[str, Any]) -> dict[str, float]:
-            x = [float(v[1:]) if isinstance(v, str) else v for v in m.values()]
-            if free:
-                return {"f": value(np.array(x, dtype=float))}
-            f, g, yes, works = task(np.array(x, dtype=float))
-            if not works:
-                raise RuntimeError("the experiment failed")
-            out = {"f": f} | {f"g{j}": float(v) for j, v in enumerate(g)}
-            return out | {f"y{j}": bool(v > 0.5) for j, v in enumerate(yes)}
-
-        make = {
-            "r": lambda n, lo, hi: Real(n, lo, hi),
-            "i": lambda n, lo, hi: Integer(n, int(lo), int(hi)),
-            "c": lambda n, lo, hi: Categorical(
-                n, [f"c{i}" for i in range(int(hi) + 1)], descriptors=told.get(n)
-            ),
-        }
-        free, value = name == "baybe", penalised(task)
-        told = {
-            f"x{j}": {f"q{i}": column.tolist() for i, column in enumerate(table.T)}
-            for j, table in (task.told.items() if described else ())
-        }
 
         def favourite() -> np.ndarray | None:
             run = active_run.get()
             row = None if run is None else run.method.answer(run.problem, run.state)
             return None if row is None else np.array(row.x)
 
-        task.favourite = favourite
-        problem = BlackBox(
-            fun,
-            [make[k](f"x{j}", task.low[j], task.high[j]) for j, k in enumerate(task.kinds)],
-            objective="f",
-            limits={}
-            if free
-            else {
-                f"g{j}": "<= 0" if j < task.limits - task.equalities else "= 0"
-                for j in range(task.limits)
-            }
-            | {f"y{j}": "is true" for j in range(task.answers)},
-            noise=task.noisy,
-            pass_as="mapping",
-        )
+        task.favourite, free = favourite, name == "baybe"
+        problem = posed(task, described, free)
         method = BayBE(grid=task.kinds != "r" * len(task.kinds)) if free else name
         method = None if name == "default" else method
         found = feasible.solve(problem, method, budget=task.budget, seed=seed, on_failure="skip")
