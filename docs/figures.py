@@ -274,6 +274,17 @@ def rough_ranks() -> str:
     return table(["problems", "method", "figures"], [[*k, ", ".join(v)] for k, v in rows.items()])
 
 
+def rough_bars() -> str:
+    """The table of what the default for rough problems must reach, from the stored results."""
+    file = ROOT / "benchmarks/results/rough_bars.json"
+    rows = []
+    for f in json.loads(file.read_text(encoding="utf-8"))["figures"]:
+        met = {True: "yes", False: "**no**", None: ""}[f["met"]]
+        bar = "" if f["bar"] is None else f"{f['bar']:g}"
+        rows.append([f["what"], f"{f['value']:.3g}", bar, met, f["note"]])
+    return table(["what", "figure", "bar", "met", "of what"], rows)
+
+
 def experiment_ranks() -> str:
     """The tables of real experiments, from the stored results."""
     parts = []
