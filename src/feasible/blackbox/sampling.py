@@ -7,7 +7,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 BLOCK = 128
 """Points of a Sobol sequence that are drawn at once."""
+FORBIDDEN = 50_000
+"""Points of a Sobol sequence that may be forbidden one after the other before one is drawn."""
 
 
 def seed_from(rng: np.random.Generator) -> int:
@@ -104,11 +105,17 @@ def standard_errors(problem: BlackBox, seen: Observations) -> Float[np.ndarray, 
     return np.asarray(seen.values[:, seen.columns.index(name)])
 
 
+def sobol_block(problem: BlackBox, seed: int, size: int) -> Float[np.ndarray, "n d"]:
+    """The first points, a power of 2, of the scrambled Sobol sequence of a seed, in the box."""
+    space = problem.space
+    return space.sample(qmc.Sobol(space.d, rng=np.random.default_rng(seed)).random(size))
+
+
 def next_sobol(
     problem: BlackBox, seed: int, cursor: int
 ) -> tuple[Float[np.ndarray, " d"] | None, int]:
-    """The next point of one scrambled Sobol sequence, however long, that the known constraints
-    allow: the points of `sobol-search` with this seed, in order.
+    """The next point that the known constraints allow of one scrambled Sobol sequence, however
+    long: in their order those of `sobol-search` with this seed.
 
     Args:
         problem: Whose box it fills.
@@ -116,28 +123,17 @@ def next_sobol(
         cursor: Points of the sequence that were looked at so far.
 
     Returns:
-        The point, None where 50,000 in a row are forbidden, and the points looked at by now.
+        The point, None where so many in a row are forbidden, and the points looked at by now.
     """
-    since = cursor
-    while cursor - since <= 50_000:
-        x = problem.space.sample(_sequence(problem.space.d, seed, cursor)[cursor : cursor + 1])
+    since, points = cursor, np.empty((0, problem.space.d))
+    while cursor - since <= FORBIDDEN:
+        if cursor >= len(points):
+            points = sobol_block(problem, seed, max(BLOCK, 1 << cursor.bit_length()))
+        x = points[cursor]
         cursor += 1
-        if problem.known is None or problem.known(x)[0]:
-            return np.asarray(x[0]), cursor
+        if problem.known is None or problem.known(x[None])[0]:
+            return x, cursor
     return None, cursor
-
-
-def _sequence(d: int, seed: int, number: int) -> Float[np.ndarray, "n d"]:
-    """Return the first points of a scrambled Sobol sequence, beyond the point of a number."""
-    return _begun(d, seed, max(BLOCK, 1 << number.bit_length()))
-
-
-@lru_cache(maxsize=4)
-def _begun(d: int, seed: int, size: int) -> Float[np.ndarray, "n d"]:
-    """Return the first `size` points of a scrambled Sobol sequence."""
-    found = qmc.Sobol(d, rng=np.random.default_rng(seed)).random(size)
-    found.setflags(write=False)
-    return np.asarray(found)
 
 
 def sobol_point(problem: BlackBox, seed: int, number: int) -> Float[np.ndarray, " d"]:

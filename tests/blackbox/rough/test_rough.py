@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 import feasible
 from feasible.blackbox import BlackBox, Categorical, Integer, Real
 from feasible.blackbox.rough.run import RobustBO
+from feasible.blackbox.rough.state import LOCAL
 from feasible.core import errors
 from feasible.core.checkpoint import decode, encode
 from feasible.core.ledger import FAILED
@@ -68,6 +69,26 @@ def test_a_smooth_bowl_is_met_to_a_hundred_thousandth():
     problem = BlackBox(bowl, [(-1, 2)] * 2)
     found = [feasible.solve(problem, "robust-bo", budget=50, seed=s) for s in (100, 101, 102)]
     assert np.median([one.verdict.objective for one in found]) < 1e-5
+
+
+def kinds_of_proposals(fun, n):
+    """The kinds of n proposals, one after the other."""
+    problem, method, kinds = BlackBox(fun, [(0, 1)] * 2), RobustBO(repeat=False), []
+    state = method.init(problem, np.random.default_rng(100))
+    for number in range(n):
+        proposed = method.ask(problem, state, 1)
+        kinds += [one[1] for one in state.pending.values()]
+        method.tell(problem, state, problem.measure(proposed.x, np.array([number]), proposed.tag))
+    return kinds
+
+
+def test_where_the_objective_is_rugged_the_whole_box_is_searched_for_longer():
+    smooth = kinds_of_proposals(bowl, 20)
+    assert LOCAL not in smooth[: 4 * 2]
+    assert smooth[4 * 2 :].count(LOCAL) >= 4
+    rugged = kinds_of_proposals(lambda x: float(np.sin(40 * x[0]) + np.sin(37 * x[1])), 50)
+    assert LOCAL not in rugged[15 : 20 * 2]
+    assert LOCAL in rugged[20 * 2 :]
 
 
 def test_the_best_of_mixed_inputs_under_both_kinds_of_limits_is_found():

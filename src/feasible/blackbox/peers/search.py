@@ -17,7 +17,7 @@ import numpy as np
 
 from ...core.checks import whole
 from ..asktell import AskTell, Proposals
-from ..sampling import draw, first_start, next_sobol, seed_from
+from ..sampling import FORBIDDEN, draw, first_start, seed_from, sobol_block
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,7 +35,7 @@ class Searching:
 
     Attributes:
         seed: Seed of all streams.
-        points: (k, d) the present block (random search).
+        points: (k, d) the present block (random search), or the beginning of the sequence (Sobol).
         block: Number of the present block; -1 before the first.
         number: Proposals made.
         cursor: Points of the sequence looked at (Sobol).
@@ -105,5 +105,14 @@ class SobolSearch(RandomSearch):
         state.number += 1
         if number == 0 and (start := first_start(problem)) is not None:
             return start
-        x, state.cursor = next_sobol(problem, state.seed, state.cursor)
-        return draw(problem, np.random.default_rng([state.seed, number]))[0] if x is None else x
+        since = state.cursor
+        while True:
+            if state.cursor >= len(state.points):
+                size = max(2 * BLOCK, 2 * len(state.points))
+                state.points = sobol_block(problem, state.seed, size)
+            x = state.points[state.cursor]
+            state.cursor += 1
+            if problem.known is None or problem.known(x[None])[0]:
+                return x
+            if state.cursor - since > FORBIDDEN:
+                return draw(problem, np.random.default_rng([state.seed, number]))[0]

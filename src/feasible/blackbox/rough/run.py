@@ -9,7 +9,7 @@ evaluations fail.
               propose the point of largest  log acquisition + log P(all limits kept, it succeeds):
               expected improvement where values repeat, else the knowledge gradient over pairs
               where values repeat, every other point is a step on a smooth model about the best
-              row; where the noise around it is small, every third
+              row, later where the objective is rugged; where the noise is small, every third
     answer    where it is noisy the allowed row of least posterior mean, else of least value
 
 No proposal depends on the budget. Noise that nobody declared is looked for: the best row is
@@ -62,6 +62,11 @@ from the ledger.
 """
 NOISY_FROM = 4
 """Rows for each input from which on there are local steps under noise."""
+RUGGED, UNTIL = 0.12, 20
+"""Length of the objective's model, in units of the box over the root of d, below which it is rugged
+along an input: little data leave it near the prior's .3. There are no local steps then until so
+many rows for each input.
+"""
 RESOLVED = 1e-3
 """Share of the noise in the variance of the (warped) values up to which there are such steps."""
 WIDTHS = 1e-5, 0.15
@@ -81,8 +86,9 @@ class RobustBO(AskTell):
     Attributes:
         design: Points of the first design; None: the larger of d + 2 and 2 d, half as many where
             there is an earlier study.
-        local_whole: Rows for each input from which on there are local steps where inputs are whole
-            numbers.
+        local_real: Rows for each input from which on there are local steps where all inputs are
+            reals; 20, should the model say that the objective is rugged.
+        local_whole: The same where inputs are whole numbers.
         local_category: The same where inputs are categories, or a limit is only a yes or a no.
         repeat: Whether noise that is not declared is looked for, by evaluating the best row again.
 
@@ -95,6 +101,7 @@ class RobustBO(AskTell):
     uses_errors: ClassVar[bool] = True
     uses_beforehand: ClassVar[bool] = True
     design: int | None = None
+    local_real: int = 4
     local_whole: int = 12
     local_category: int = 16
     repeat: bool = True
@@ -102,6 +109,7 @@ class RobustBO(AskTell):
     def __post_init__(self) -> None:
         if self.design is not None:
             whole("design", self.design, least=1)
+        whole("local_real", self.local_real, least=0)
         whole("local_whole", self.local_whole, least=0)
         whole("local_category", self.local_category, least=0)
 
@@ -196,7 +204,7 @@ class RobustBO(AskTell):
             return None
         if best < 0 and not limited.values:
             return None
-        if best >= 0 and state.n < self._local_from(problem, inputs):
+        if best >= 0 and state.n < self._local_from(problem, inputs, state):
             return None
         found = local.step(problem, inputs, state, leader, limited, rng)
         return None if found is None else Open(found[0], LOCAL, found[1], leader)
@@ -226,13 +234,20 @@ class RobustBO(AskTell):
         found = local.step(problem, inputs, state, leader, limited, rng)
         return None if found is None else Open(found[0], GLOBAL, 0.0, -1)
 
-    def _local_from(self, problem: BlackBox, inputs: Inputs) -> int:
-        """Return the rows from which on there are local steps. Equalities are only met by these."""
+    def _local_from(self, problem: BlackBox, inputs: Inputs, state: RobustState) -> int:
+        """Return the rows from which on there are local steps. Equalities are only met by these.
+        Where the objective is rugged along some input, they lead into poor valleys.
+        """
         if problem.limits.equality:
             return 0
         if inputs.category.any() or yes_no(problem).any():
             return self.local_category * inputs.d
-        return self.local_whole * inputs.d if inputs.whole.any() else 0
+        if inputs.whole.any():
+            return self.local_whole * inputs.d
+        theta = state.theta.get(f"quiet{state.warp}")
+        shortest = math.inf if theta is None else math.exp(theta[: inputs.d].min())
+        rugged = shortest < RUGGED * math.sqrt(inputs.d)
+        return (max(UNTIL, self.local_real) if rugged else self.local_real) * inputs.d
 
     def _leading(
         self, problem: BlackBox, state: RobustState, belief: Belief
