@@ -166,9 +166,9 @@ class RobustBO(AskTell):
             once = again(problem, inputs, state, best)
             if once is not None:
                 return once
-        refit = _due(state.n, state.fitted)
-        limited = limits(problem, inputs, state, refit)
-        step = self._step(problem, inputs, state, limited, rng)
+        refit, turn = _due(state.n, state.fitted), self._turn(problem, inputs, state)
+        limited = limits(problem, inputs, state, refit and not turn)  # once, with the objective
+        step = self._step(problem, inputs, state, limited, rng) if turn else None
         if step is not None:
             return step
         if best < 0:
@@ -187,6 +187,15 @@ class RobustBO(AskTell):
             state.ended = "no new point is left: every point that was looked at has been evaluated"
         return Open(state.x[best] if found is None else found, GLOBAL, 0.0, -1)
 
+    def _turn(self, problem: BlackBox, inputs: Inputs, state: RobustState) -> bool:
+        """Return whether it is time for a local step, should the limits allow one."""
+        turn = (state.asked + state.worked) % 2 == 0 and state.radius > SMALLEST
+        if not turn or state.noisy or not inputs.real.any():
+            return False
+        if state.best(problem.tolerance) < 0:
+            return state.leader(problem.tolerance) >= 0
+        return state.n >= self._local_from(problem, inputs, state)
+
     def _step(
         self,
         problem: BlackBox,
@@ -195,16 +204,11 @@ class RobustBO(AskTell):
         limited: Limited,
         rng: np.random.Generator,
     ) -> Open | None:
-        """Return a local step where it is time for one: from the best row, or, where none is
-        allowed, towards the limits with values.
+        """Return a local step: from the best row, or, where none is allowed, towards the limits
+        with values; None where there is no such limit, or a yes/no limit has never been kept.
         """
         leader, best = state.leader(problem.tolerance), state.best(problem.tolerance)
-        turn = (state.asked + state.worked) % 2 == 0 and state.radius > SMALLEST
-        if not turn or leader < 0 or limited.blind or state.noisy or not inputs.real.any():
-            return None
-        if best < 0 and not limited.values:
-            return None
-        if best >= 0 and state.n < self._local_from(problem, inputs, state):
+        if limited.blind or (best < 0 and not limited.values):
             return None
         found = local.step(problem, inputs, state, leader, limited, rng)
         return None if found is None else Open(found[0], LOCAL, found[1], leader)
