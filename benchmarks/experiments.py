@@ -150,18 +150,20 @@ def stored() -> list[dict[str, Any]]:
     return [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
 
 
-def reached(problem: Any, method: str, seed: int, middle: float) -> dict[int, float]:
-    """The regret after each of `BUDGETS`. Of one run the first rows tell what a shorter one would
-    have answered, unless its method answers by a model where there is noise.
+def reached(
+    problem: Any, method: str, seed: int, middle: float, upto: int = max(BUDGETS)
+) -> dict[int, float]:
+    """The regret after each of `BUDGETS`, up to one of them. Of one run the first rows tell what a
+    shorter one would have answered, unless its method answers by a model where there is noise.
     """
     import feasible
 
-    last = min(max(BUDGETS), most(problem))
+    last = min(upto, most(problem))
     name = choose(copied(problem), Budget(evaluations=last))[0] if method == "default" else method
     result = feasible.solve(problem, name, budget=last, seed=seed)
-    regrets = {max(BUDGETS): regret(problem, result.verdict.objective, middle)}
+    regrets = {upto: regret(problem, result.verdict.objective, middle)}
     seen = result.ledger.all()
-    for budget in BUDGETS[:-1]:
+    for budget in (b for b in BUDGETS if b < upto):
         n = min(budget, last)
         if problem.noise and load_method(result.method).recommends:
             shorter = feasible.solve(problem, name, budget=n, seed=seed)
@@ -182,8 +184,12 @@ def copied(problem: Any) -> Any:
     return told
 
 
-def trials(problems: list[str], methods: list[str], seeds: list[int]) -> None:
-    """Run what is not on disk yet, seed by seed, so that a part is a fair part."""
+def trials(
+    problems: list[str], methods: list[str], seeds: list[int], upto: int = max(BUDGETS)
+) -> None:
+    """Run what is not on disk yet, seed by seed, so that a part is a fair part; upto: the largest
+    of `BUDGETS`, for peers that take a second a proposal.
+    """
     have = {(t["problem"], t["method"], t["seed"]) for t in stored()}
     OUT.parent.mkdir(exist_ok=True)
     loaded = {name: olymp.experiment(*olymp.EXPERIMENTS[name]) for name in problems}
@@ -194,7 +200,7 @@ def trials(problems: list[str], methods: list[str], seeds: list[int]) -> None:
         begin = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            regrets = reached(problem, method, seed, middles[name])
+            regrets = reached(problem, method, seed, middles[name], upto)
         row = {
             "problem": name,
             "method": method,
@@ -225,7 +231,12 @@ def show(seeds: list[int], methods: list[str], store: str) -> None:
     figures = []
     for form, budget in product(olymp.FORMS, BUDGETS):
         names = [n for n, (_, kind) in olymp.EXPERIMENTS.items() if kind == form]
-        pairs = [(n, s) for n in names for s in seeds if all((n, s, m) in found for m in methods)]
+        pairs = [
+            (n, s)
+            for n in names
+            for s in seeds
+            if all(str(budget) in found.get((n, s, m), {}).get("regrets", {}) for m in methods)
+        ]
         if not pairs:
             continue
         table = np.array(
@@ -266,13 +277,14 @@ def main() -> None:
     parser.add_argument("-p", default=",".join(olymp.EXPERIMENTS))
     parser.add_argument("-m", default="default,optuna-tpe,random-search")
     parser.add_argument("-s", default="100,101,102")
+    parser.add_argument("-b", type=int, default=max(BUDGETS), choices=BUDGETS)
     parser.add_argument("--store", default="", help="of `show`: the name of the results")
     given = parser.parse_args()
     seeds, methods = [int(s) for s in given.s.split(",")], given.m.split(",")
     if given.what == "tables":
         tables(given.wheel)
     elif given.what == "run":
-        trials(given.p.split(","), methods, seeds)
+        trials(given.p.split(","), methods, seeds, given.b)
     else:
         show(seeds, methods, given.store)
 

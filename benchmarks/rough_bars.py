@@ -235,7 +235,7 @@ def of_experiments() -> list[Figure | None]:
         for budget in experiments.BUDGETS:
             found: dict[str, Gaps] = {}
             for t in trials:
-                if t["problem"] in names and t["seed"] < 20:
+                if t["problem"] in names and t["seed"] < 20 and str(budget) in t["regrets"]:
                     own = found.setdefault(base.get(t["method"], t["method"]), {})
                     own[t["problem"], t["seed"]] = round(t["regrets"][str(budget)], 9)
             what = f"experiments ({form}) at {budget}"
