@@ -169,6 +169,18 @@ def test_what_is_no_store_is_refused_and_stays_as_it_is(tmp_path):
     assert mark_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("version", ["0003", "0999"])
+def test_a_server_with_another_schema_is_refused_and_left_as_it_is(version, server):
+    url = server.new_database()
+    schema = sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")
+    with Store(url) as store, store.write() as connection:
+        connection.execute(schema)
+    with pytest.raises(errors.StoreError, match="schema of another version"):
+        Client(url)
+    found = server.execute(f"SELECT version_num FROM {VERSION_TABLE}", sa.make_url(url).database)
+    assert found == [(version,)]
+
+
 # -- while it is watched ---------------------------------------------------------------------------
 
 
