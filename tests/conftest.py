@@ -80,6 +80,7 @@ SLOW = (
     "lab/test_cli_runs.py",
     "lab/test_race.py",
     "lab/test_resume",
+    "lab/test_serve_browser.py",
     "lab/test_store_shared.py",
     "lab/test_study_budget.py",
     "training/autolrs",
