@@ -15,7 +15,6 @@ from feasible.blackbox.bo_tutorial.learning import learn
 from feasible.core import errors
 from feasible.core.ledger import CHECKED, DONE, FAILED
 from feasible.core.registry import load_method
-from feasible.lab.proposing import Proposer
 from feasible.lab.study import Study
 
 
@@ -222,7 +221,7 @@ def test_a_study_hands_standard_errors_to_the_model(tmp_path):
         study.ask()
         cell = "" if error is None else error
         tell(study, f"id,y,y_se\n{k},{k},{cell}\n")
-    proposer = Proposer(study.store, study.row, problem, study.experiments, study.method)
+    proposer = study._proposer(study.row)
     memory = proposer.state()
     np.testing.assert_array_equal(memory.errors, [0.1, np.nan, 0.3])
     assert study.ask(2)[0].row == 3

@@ -62,6 +62,15 @@ class Backend(Protocol):
     def put(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Write rows of a ledger in one transaction; False where the claim is not the newest."""
 
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, the transactions of this thread share a connection."""
+
+    def connection(self, *, writes: bool) -> contextlib.AbstractContextManager[sa.Connection]:
+        """Give a connection for a transaction."""
+
+    def turn(self, run: int) -> contextlib.AbstractContextManager[None]:
+        """Inside, others that ask of a study wait, for a while."""
+
     def forked(self) -> None:
         """Leave the parent's connections to it, where the process forked."""
 
@@ -214,18 +223,38 @@ class Database:
         """
         self.forked()
         self.check_writable()
-        with self.reporting(), self.engine.connect() as connection:
-            connection = connection.execution_options(feasible_write=True)
-            with connection.begin():
-                self._backend.lock(connection, lock)
-                yield connection
+        backend = self._backend
+        with self.reporting(), backend.connection(writes=True) as connection, connection.begin():
+            backend.lock(connection, lock)
+            yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent read that never blocks a writer."""
         self.forked()
-        with self.reporting(), self.engine.connect() as connection:
+        with self.reporting(), self._backend.connection(writes=False) as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, the transactions of this thread share one connection where making one costs; it
+        is given up at the end.
+        """
+        self.forked()
+        with self._backend.held():
+            yield
+
+    @contextlib.contextmanager
+    def turn(self, run: int) -> Iterator[None]:
+        """Inside, others that ask of a study wait their turn: of many proposals that are made at
+        once all but one would be in vain. Who waits too long goes on.
+
+        Args:
+            run: Number of the study.
+        """
+        self.forked()
+        with self.reporting(), self._backend.turn(run):
+            yield
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Write rows of a ledger in one transaction; False where the claim is not the newest."""

@@ -4,11 +4,13 @@ rows are locked for as long as a transaction lasts, and what broke in between is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import re
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +32,10 @@ PATIENCE = 60.0
 """Seconds for which a server that restarts, or has no connection left, is asked again."""
 NAMING = 0xFEA51B1E
 """Key of the advisory lock of whatever gives names."""
+ASKING = 0xFEA5
+"""First key of the advisory locks of those who ask of a study; the second is its number."""
+TURN = 0.5
+"""Seconds for which one waits for its turn without giving the connection up."""
 AGAIN = (
     # connections; too many of them; shutting down and starting; deadlock and serialisation
     *("08000", "08001", "08003", "08004", "08006", "53300"),
@@ -55,6 +61,25 @@ def tries() -> Iterator[bool]:
         yield time.monotonic() > until
         time.sleep(wait * (0.5 + random.random()))
         wait = min(2 * wait, 2.0)
+
+
+class _Held(threading.local):
+    """The connection that the transactions of a thread share for a while.
+
+    Attributes:
+        wanted: Whether they do now.
+        busy: Whether a transaction is open on it.
+        connection: Once there is one.
+    """
+
+    wanted = busy = False
+    connection: sa.Connection | None = None
+
+    def drop(self) -> None:
+        """Close it."""
+        had, self.connection = self.connection, None
+        if had is not None:
+            had.close()
 
 
 @cache
@@ -123,6 +148,7 @@ class PostgreSQL:
         sa.event.listen(self._engine, "do_connect", self._connect)
         self._checked: int | None = None
         self._ahead = 0.0
+        self._held = _Held()
 
     @property
     def engine(self) -> sa.Engine:
@@ -176,6 +202,78 @@ class PostgreSQL:
         raw.rollback()
         self._ahead = float(now) - (before + time.time()) / 2
         self._checked = os.getpid()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, the transactions of this thread share a connection: making one takes the server
+        longer than a transaction.
+        """
+        if self._held.wanted:
+            yield
+            return
+        self._held.wanted = True
+        try:
+            yield
+        finally:
+            self._held.wanted = False
+            self._held.drop()
+
+    @contextlib.contextmanager
+    def connection(self, *, writes: bool) -> Iterator[sa.Connection]:
+        """Give a connection; one that only reads is in no transaction, of which each statement
+        would see the newest rows all the same.
+        """
+        level = "READ COMMITTED" if writes else "AUTOCOMMIT"
+        held = self._held
+        if not held.wanted or held.busy:
+            with self._engine.connect() as connection:
+                yield connection.execution_options(isolation_level=level)
+            return
+        if held.connection is None:
+            held.connection = self._engine.connect()
+        held.busy = True
+        try:
+            yield held.connection.execution_options(isolation_level=level)
+            if held.connection.in_transaction():
+                held.connection.rollback()
+        except BaseException:
+            held.drop()
+            raise
+        finally:
+            held.busy = False
+
+    @contextlib.contextmanager
+    def turn(self, run: int) -> Iterator[None]:
+        """Inside, others that ask of a study wait. Who waits over TURN seconds gives its connection
+        up for a while, and who waited for PATIENCE seconds goes on.
+        """
+        key = {"kind": ASKING, "run": run}
+        until, wait = time.monotonic() + PATIENCE, TURN
+        with self.connection(writes=False) as connection:
+            free = sa.text("SELECT pg_try_advisory_lock(:kind, :run)")
+            taken = bool(connection.execute(free, key).scalar())
+        while not taken and not (taken := self._takes(key)) and time.monotonic() < until:
+            self._held.drop()
+            time.sleep(wait * (0.5 + random.random()))
+            wait = min(2 * wait, 5.0)
+        try:
+            yield
+        finally:
+            if taken and self._held.connection is not None:
+                with self.connection(writes=False) as connection:
+                    connection.execute(sa.text("SELECT pg_advisory_unlock(:kind, :run)"), key)
+
+    def _takes(self, key: Mapping[str, int]) -> bool:
+        """Wait for a lock of this thread's connection; False where it took too long."""
+        try:
+            with self.connection(writes=True) as connection, connection.begin():
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(TURN * 1000)}"))
+                connection.execute(sa.text("SELECT pg_advisory_lock(:kind, :run)"), key)
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != "55P03":
+                raise
+            return False
+        return True
 
     def lock(self, connection: sa.Connection, what: int | None) -> None:
         """Take the lock of a run's row, or of names, until the transaction ends."""
@@ -232,4 +330,5 @@ class PostgreSQL:
 
     def close(self) -> None:
         """Nothing is open between transactions."""
+        self._held.drop()
         self._engine.dispose()

@@ -29,6 +29,7 @@ from ..core.ledger import (
 from ..core.run import Run, run
 from ..core.sizes import Sizes
 from ..core.threads import DEFAULT, fixed
+from .known import Known
 from .rows import EvaluationRow, RunRow, read_evaluation
 from .schema import evaluations
 from .sizing import KEPT, study_sizes
@@ -106,6 +107,7 @@ class Proposer:
         problem: Its problem.
         experiments: What the problem says of its experiments.
         method: Its method.
+        known: What was read of its experiments before.
     """
 
     store: Store
@@ -113,6 +115,7 @@ class Proposer:
     problem: Any
     experiments: Experiments
     method: Any
+    known: Known
 
     def propose(self, n: int) -> Proposals:
         """Return up to n new experiments. Raises Pending where there are none yet."""
@@ -133,44 +136,32 @@ class Proposer:
     def _tried(self) -> Guard | None:
         """Return what was tried or is out by now."""
         guard = self.experiments.tried()
-        if guard is None:
-            return None
-        mine = sa.select(evaluations.c.x, evaluations.c.status).where(
-            evaluations.c.run == self.study.id, evaluations.c.status != ABANDONED
-        )
-        with self.store.read() as connection:
-            rows = connection.execute(mine.order_by(evaluations.c.row)).all()
-        if rows:
-            status = np.array([r.status for r in rows])
-            worked = (status == DONE) | (status == INFEASIBLE)
-            guard.add(np.array([json.loads(r.x) for r in rows]), status == FAILED, worked)
+        if guard is not None and self.known.texts:
+            guard.add(*self.known.tried())
         return guard
 
-    def _nothing(self, guard: Guard | None, out: Sequence[EvaluationRow], why: str) -> Exception:
-        """Return what to raise where nothing can be proposed."""
+    def _nothing(self, guard: Guard | None, out: Sequence[int], why: str) -> Exception:
+        """Return what to raise where nothing can be proposed; out: rows of experiments that are."""
         used_up = None if guard is None else guard.used_up
         if used_up is not None and not out:
             return UsedUp(f"study '{self.study.name}': {used_up}")
         if used_up is not None:
-            ids = ", ".join(str(r.row) for r in out)
+            ids = ", ".join(map(str, out))
             return Pending(
                 f"study '{self.study.name}': every point is known or out; tell these: {ids}"
             )
         return Pending(f"study '{self.study.name}': {why}")
-
-    def _pending(self) -> list[EvaluationRow]:
-        """Return the experiments that are out."""
-        return self.store.evaluations(self.study.id, pending=True)
 
     # -- methods that can be asked -----------------------------------------------------------------
 
     def _asked(self, n: int) -> Proposals:
         """Ask the method; what it repeats of known experiments it is told again at once."""
         state = self.state()
-        out, guard = self._pending(), self._tried()
-        waiting = {json.dumps(r.x) for r in out}
-        found = Proposals([], [])
+        self.known.refresh(self.study)
+        out, waiting, found = self.known.open, set(self.known.waiting()), Proposals([], [])
+        guard = self.experiments.tried()
         finite = guard is not None and guard.finite
+        guard = self._tried() if finite or self.method.avoids else None
         if guard is None or guard.used_up is None:
             for _ in range(FEW if finite else TRIES):
                 try:
@@ -183,10 +174,14 @@ class Proposer:
                     self.method.tell(self.problem, state, known)
                 if len(found.points) >= n:
                     break
-        self._fill(found, n if finite else int(not out), guard)
+        least = n if finite else int(not out)
+        if guard is None and len(found.points) < least:
+            guard = self._tried()
+        self._fill(found, least, guard)
         if not found.points:
             why = f"{self.study.method} has no new experiment to propose"
-            raise self._nothing(guard, out, f"{why} before pending ones are told" if out else why)
+            why = f"{why} before pending ones are told" if out else why
+            raise self._nothing(guard, sorted(out), why)
         try:
             return found._replace(checkpoint=encode(state))
         except CheckpointError:
@@ -209,7 +204,9 @@ class Proposer:
         repeats = self.experiments.free_repeats
         proposed = self.method.ask(self.problem, state, n)
         proposals = np.asarray(proposed.x, dtype=float)
-        taken = np.array([*self._taken(), *found.points]).reshape(-1, proposals.shape[1])
+        taken = self.known.taken().reshape(-1, proposals.shape[1])
+        if found.points:
+            taken = np.vstack([taken, *found.points])
         points = self.experiments.admit(proposals, taken)
         if guard is not None and self.method.avoids and points:
             moved = guard.guard(
@@ -235,24 +232,16 @@ class Proposer:
             found.tags.append(tag)
         return known
 
-    def _taken(self) -> list[list[float]]:
-        """Return the points of experiments that ended or are out."""
-        mine = sa.select(evaluations.c.x).where(
-            evaluations.c.run == self.study.id, evaluations.c.status != ABANDONED
-        )
-        with self.store.read() as connection:
-            return [json.loads(r.x) for r in connection.execute(mine)]
-
     def _seen(self, key: str) -> EvaluationRow | None:
         """Return an experiment at this point that ended."""
+        row = self.known.ended_at(key)
+        if row is None:
+            return None
         query = sa.select(evaluations).where(
-            evaluations.c.run == self.study.id,
-            evaluations.c.x == key,
-            evaluations.c.status.in_((DONE, INFEASIBLE, FAILED)),
+            evaluations.c.run == self.study.id, evaluations.c.row == row
         )
         with self.store.read() as connection:
-            found = connection.execute(query.limit(1)).first()
-        return None if found is None else read_evaluation(found)
+            return read_evaluation(connection.execute(query).one())
 
     def state(self) -> Any:
         """Return the method's state after everything told so far: the last checkpoint and what was
@@ -268,7 +257,9 @@ class Proposer:
         told = -1
         if saved is not None:
             state, told = decode(saved[0], state), saved[1]
-        fresh = answered(self.store.evaluations(self.study.id, told_after=max(told, 0)))
+        since = self.store.evaluations(self.study.id, told_after=max(told, 0))
+        # what was told after the study was read is told to the method at the next ask
+        fresh = answered([r for r in since if (r.told or 0) <= self.study.told])
         if fresh:
             batch = measured(self.problem, fresh)
             batch.sizes = self._sizes()
@@ -307,13 +298,15 @@ class Proposer:
         new = ((k - len(own), x) for k, x in wanted if json.dumps(x.tolist()) not in waiting)
         fresh = list(islice(new, n))
         if not fresh:
+            self.known.refresh(self.study)
             guard, beside = self._tried(), Proposals([], [])
             self._fill(beside, n if guard is not None and guard.finite else 0, guard)
             if beside.points:
                 return beside._replace(tags=[FOREIGN] * len(beside.points))
             ids = ", ".join(str(r.row) for r in out)
             why = f"before these are told: {ids}" if out else "more"
-            raise self._nothing(guard, out, f"{self.study.method} proposes nothing {why}")
+            why = f"{self.study.method} proposes nothing {why}"
+            raise self._nothing(guard, [r.row for r in out], why)
         return Proposals([x for _, x in fresh], [k for k, _ in fresh])
 
     def _ledger(self, own: Sequence[EvaluationRow]) -> Ledger:

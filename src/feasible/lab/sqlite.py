@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
+import random
 import shutil
 import sqlite3
 import tempfile
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -219,6 +222,42 @@ class SQLiteFile:
     def retried(self, function: Callable[[], Any]) -> Any:
         """Call a function: SQLite waits for its locks by itself."""
         return function()
+
+    @contextlib.contextmanager
+    def connection(self, *, writes: bool) -> Iterator[sa.Connection]:
+        """Give a connection for a transaction."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(feasible_write=True) if writes else connection
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing: the pool keeps connections."""
+        yield
+
+    @contextlib.contextmanager
+    def turn(self, run: int) -> Iterator[None]:
+        """Inside, others of this user that ask of a study wait, for up to LOCK_SECONDS. The lock is
+        on a file in the folder for temporary files: one on the store's would end SQLite's own.
+        """
+        mark = hashlib.sha256(f"{self.key}\0{run}".encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"feasible-{os.getuid()}-{mark}.turn"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        except OSError:  # asking is right without a turn, only slower
+            yield
+            return
+        until = time.monotonic() + LOCK_SECONDS
+        try:
+            while time.monotonic() < until:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    time.sleep(0.001 + 0.004 * random.random())
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # a child that was forked meanwhile has it too
+            os.close(handle)
 
     def raw(self) -> Any:
         """Return the driver connection that rows of a ledger are written on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -35,7 +36,11 @@ MOST_NAMED = 500
 
 
 class Store(Driving):
-    """An open store: a `Database` with what is kept in it."""
+    """An open store: a `Database` with what is kept in it. In another process it is opened anew."""
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Any]]:
+        where = self.where.resolve() if isinstance(self.where, Path) else self.where
+        return type(self), (where,)
 
     # -- runs --------------------------------------------------------------------------------------
 
@@ -111,9 +116,12 @@ class Store(Driving):
         return row
 
     def find_run(self, reference: int | str) -> RunRow | None:
-        """A run by number or name, or None."""
+        """A run by number or name, or None; a text is a name first."""
+        row = None
         with self.read() as connection:
-            row = connection.execute(sa.select(runs).where(runs.c.name == str(reference))).first()
+            if isinstance(reference, str):
+                named = sa.select(runs).where(runs.c.name == reference)
+                row = connection.execute(named).first()
             if row is None and (number := row_number(reference)) is not None:
                 row = connection.execute(sa.select(runs).where(runs.c.id == number)).first()
         return None if row is None else read_run(row)

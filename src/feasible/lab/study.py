@@ -25,7 +25,7 @@ from ..core.budget import Budget
 from ..core.checks import real, whole
 from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, GoalReached, StoreError
 from ..core.experiments import ERROR, Experiments
-from ..core.ledger import ABANDONED, CHECKED, PENDING, STATUS, Ledger, Observations
+from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observations
 from ..core.plain import plain
 from ..core.problem import Method
 from ..core.result import Result
@@ -33,19 +33,20 @@ from ..core.verdict import Verdict
 from ..core.versions import versions
 from .driving import row_in
 from .fingerprint import source_of
+from .known import OPEN, Known
 from .proposing import Proposals, Proposer
-from .rows import EvaluationRow, RunRow, evaluation_values, read_evaluation
+from .rows import EvaluationRow, RunRow, evaluation_values
 from .schema import evaluations, runs
-from .serial import BIGGEST, dump
+from .serial import dump
 from .shown import facts_of
-from .sizing import keep_sizes, stored_rows
+from .sizing import KEPT, keep_sizes, stored_rows
 from .store import Store
 from .stored import RELATIVE, method_label
-from .telling import FOREIGN, StudyReport, StudyTold, Taking, refuse_conflicts, units_left
+from .telling import StudyReport, StudyTold, Taking, refuse_conflicts, units_left
+from .told_rows import own_at, stored_of, told_before
 from .upsert import upsert
 from .working import Worker, claim_text, take_in
 
-_OPEN = (PENDING, CHECKED)
 COLLISIONS = 1000
 """How often an ask is made again because somebody else changed the study meanwhile."""
 STOP_AT = "stop_at"
@@ -73,6 +74,10 @@ class Study:
         self.experiments = _experiments(problem)
         self.units = self.experiments.reserves(row.budget)
         self.resource = next(r for r in self.units if r in row.budget)
+        self._stored_row = row
+        self._known = Known(store, row.id)
+        self._sized = problem.limit_sizes() is None
+        """Whether what violations are measured in stays as it is."""
 
     @classmethod
     def create(
@@ -155,9 +160,13 @@ class Study:
         goal = real(STOP_AT, stop_at)
         self.store.amend_run(self.id, lambda now: {"spec": {**now.spec, STOP_AT: goal}})
 
-    def reached(self) -> str | None:
-        """Return that a feasible answer reached `stop_at`, in words; None where none did."""
-        goal = self.row.spec.get(STOP_AT)
+    def reached(self, row: RunRow | None = None) -> str | None:
+        """Return that a feasible answer reached `stop_at`, in words; None where none did.
+
+        Args:
+            row: The study as stored; it is read again without one.
+        """
+        goal = (row or self.row).spec.get(STOP_AT)
         best = None if goal is None else self.best()
         if best is None:
             return None
@@ -197,29 +206,32 @@ class Study:
         whole("n", n, least=1)
         if not dry_run and worker is None:
             take_in(self)
-        if not dry_run and not go_on and (said := self.reached()) is not None:
-            raise GoalReached(f"study '{self.name}': {said}; --go-on (go_on=True) asks for more")
-        for attempt in range(COLLISIONS):
-            row = self.row
-            left = self.left(row)
-            if left < 1 and not dry_run:
-                spent = row.reserved.get(self.resource, 0)
-                raise BudgetExhausted(self.resource, row.budget[self.resource], spent, n)
-            found = self._proposer(row).propose(n if dry_run else int(min(n, left)))
-            fresh = [
-                EvaluationRow(row.rows + i, x.tolist(), {}, PENDING, int(tag), charged=self.units)
-                for i, (x, tag) in enumerate(zip(found.points, found.tags, strict=True))
-            ]
-            if dry_run or self._hand_out(row, fresh, found, worker):
-                return fresh
-            time.sleep(min(0.002 * (attempt + 1), 0.1) * np.random.default_rng().random())
+        with self.store.held(), self.store.turn(self.id):
+            for attempt in range(COLLISIONS):
+                row = self.row
+                if not (dry_run or go_on or attempt) and (said := self.reached(row)) is not None:
+                    more = "--go-on (go_on=True) asks for more"
+                    raise GoalReached(f"study '{self.name}': {said}; {more}")
+                left = self.left(row)
+                if left < 1 and not dry_run:
+                    spent = row.reserved.get(self.resource, 0)
+                    raise BudgetExhausted(self.resource, row.budget[self.resource], spent, n)
+                found = self._proposer(row).propose(n if dry_run else int(min(n, left)))
+                fresh = [
+                    EvaluationRow(row.rows + i, x.tolist(), {}, PENDING, int(t), charged=self.units)
+                    for i, (x, t) in enumerate(zip(found.points, found.tags, strict=True))
+                ]
+                if dry_run or self._hand_out(row, fresh, found, worker):
+                    return fresh
+                time.sleep(min(0.002 * (attempt + 1), 0.1) * np.random.default_rng().random())
         raise StoreError(
             f"study '{self.name}': could not hand out an experiment, too many others ask at once"
         )
 
     def _proposer(self, row: RunRow) -> Proposer:
         """Return what asks the method as the study stands."""
-        return Proposer(self.store, row, self.problem, self.experiments, self.method)
+        parts = (self.problem, self.experiments, self.method)
+        return Proposer(self.store, row, *parts, self._known)
 
     def _hand_out(
         self,
@@ -228,27 +240,42 @@ class Study:
         found: Proposals,
         worker: Mapping[str, Any] | None,
     ) -> bool:
-        """Reserve and insert in one transaction; False if somebody else changed the study
-        meanwhile.
+        """Reserve and insert in one transaction; False if somebody else asked meanwhile, or too
+        little is left. What was told meanwhile the method hears at the next ask.
         """
         owner = claim_text(worker)
-        with self.store.write(self.id) as connection:
-            now = row_in(connection, self.id)
-            if now.version != row.version:
+        with self.store.write() as connection:
+            now = self._counters(connection, row)
+            too_few = self.left(now) < len(fresh)
+            if now.rows != row.rows or too_few:
                 return False
             for unit, amount in self.units.items():
                 now.reserved[unit] = now.reserved.get(unit, 0) + amount * len(fresh)
-            self._update(
-                connection, now, reserved=now.reserved, rows=row.rows + len(fresh), state="running"
-            )
+            rows = now.rows + len(fresh)
+            self._update(connection, now, reserved=now.reserved, rows=rows, state="running")
             at = self.store.clock()
-            rows = [{**evaluation_values(self.id, r, at), "reason": owner} for r in fresh]
-            connection.execute(sa.insert(evaluations), rows)
+            puts = [{**evaluation_values(self.id, r, at), "reason": owner} for r in fresh]
+            connection.execute(sa.insert(evaluations), puts)
             if found.checkpoint is not None:
                 if not row.spec.get(RELATIVE):
-                    self._update(connection, row, spec={**now.spec, RELATIVE: True})
+                    spec = {**row_in(connection, self.id).spec, RELATIVE: True}
+                    self._update(connection, now, spec=spec)
                 self.store.put_checkpoint(connection, self.id, found.checkpoint, row.told)
         return True
+
+    def _counters(self, connection: sa.Connection, row: RunRow) -> RunRow:
+        """Return the study with what asking and telling change as stored now, locked until the
+        transaction ends.
+
+        Args:
+            connection: The transaction.
+            row: The study as stored before.
+        """
+        counted = (runs.c.rows, runs.c.told, runs.c.version, runs.c.reserved, runs.c.budget)
+        mine = sa.select(*counted).where(runs.c.id == self.id).with_for_update()
+        now = connection.execute(mine).one()
+        texts = {"reserved": json.loads(now.reserved), "budget": json.loads(now.budget)}
+        return replace(row, rows=now.rows, told=now.told, version=now.version, **texts)
 
     def _update(self, connection: sa.Connection, row: RunRow, **changed: Any) -> None:
         """Set columns of the study inside a transaction, and say that it changed."""
@@ -290,58 +317,30 @@ class Study:
     def _take(self, reports: Sequence[StudyReport], *, worker: bool) -> StudyTold:
         """Take results in one transaction."""
         ids = [r.id for r in reports if r.id is not None]
-        with self.store.write(self.id) as connection:
-            row = row_in(connection, self.id)
+        with self.store.held(), self.store.write() as connection:
+            row = self._counters(connection, self._stored_row)
             taking = Taking(
                 self.experiments,
                 self.problem.tolerance,
                 self.units,
                 row,
-                self._stored(connection, ids),
-                self._told_before(connection) if len(ids) < len(reports) else {},
-                partial(self._own, connection),
+                stored_of(connection, self.id, ids),
+                told_before(connection, self.id) if len(ids) < len(reports) else {},
+                partial(own_at, connection, self.id),
             )
             for report in reports:
                 old = None if report.id is None else taking.stored.get(report.id)
-                if not worker or (old is not None and old.status in (*_OPEN, ABANDONED)):
+                if not worker or (old is not None and old.status in (*OPEN, ABANDONED)):
                     taking.take(report)
             self._put(connection, taking.changed)
             changed = {"told": row.told, "rows": row.rows, "reserved": row.reserved}
-            spec = keep_sizes(self.problem, row, connection)
-            self._update(connection, row, **changed, **({} if spec is None else {"spec": spec}))
+            if not self._sized:
+                now = row_in(connection, self.id)
+                spec = keep_sizes(self.problem, now, connection)
+                self._sized = KEPT in (now.spec if spec is None else spec)
+                changed |= {} if spec is None else {"spec": spec}
+            self._update(connection, row, **changed)
         return taking.told
-
-    def _stored(self, connection: sa.Connection, ids: Sequence[int]) -> dict[int, EvaluationRow]:
-        """Return the experiments of these ids."""
-        ids = [i for i in ids if 0 <= i < 2**63]  # what a database holds as a whole number
-        if not ids:
-            return {}
-        mine = sa.select(evaluations).where(
-            evaluations.c.run == self.id,
-            evaluations.c.row.in_([i for i in ids if 0 <= i <= BIGGEST]),
-        )
-        return {r.row: r for r in map(read_evaluation, connection.execute(mine))}
-
-    def _told_before(
-        self, connection: sa.Connection
-    ) -> dict[tuple[str, int], list[dict[str, float]]]:
-        """Return the results told so far by (point, status)."""
-        found: dict[tuple[str, int], list[dict[str, float]]] = {}
-        columns = (evaluations.c.x, evaluations.c.status, evaluations.c.metrics)
-        for r in connection.execute(sa.select(*columns).where(evaluations.c.run == self.id)):
-            found.setdefault((r.x, r.status), []).append(json.loads(r.metrics))
-        return found
-
-    def _own(self, connection: sa.Connection, point: str) -> EvaluationRow | None:
-        """Return the experiment at a point that ended and that the study did not propose."""
-        mine = sa.select(evaluations).where(
-            evaluations.c.run == self.id,
-            evaluations.c.x == point,
-            evaluations.c.tag == FOREIGN,
-            evaluations.c.status != ABANDONED,
-        )
-        found = connection.execute(mine.limit(1)).first()
-        return None if found is None else read_evaluation(found)
 
     def _put(self, connection: sa.Connection, rows: Sequence[EvaluationRow]) -> None:
         """Write experiments, new or changed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,9 +23,10 @@ from ..core.evaluating import RunOptions
 from ..core.experiments import Experiments, Ran
 from ..core.ledger import PENDING
 from . import aside, owner
+from .known import IS_OPEN
 from .lease import beating
 from .replicates import StudyReport
-from .rows import EvaluationRow
+from .rows import EvaluationRow, read_evaluation
 from .schema import evaluations
 from .store import Store
 from .stored import engine_of
@@ -35,6 +37,8 @@ _REPORT = "report"
 """Entry of a row in a file beside the store that holds a report."""
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two looks whether experiments of other workers came in."""
+LOOK = 1.0
+"""Seconds between two looks for experiments whose workers ended."""
 AT_WORK: set[str] = set()
 """The claims of workers of this process that are at work now."""
 
@@ -124,6 +128,7 @@ class Worker:
         self.who = {**owner.identity(), "claim": uuid.uuid4().hex}
         self._ended = threading.Event()
         self._stopping = threading.Event()
+        self._look_at = 0.0
 
     def work(self, limit: int | None = None) -> int:
         """Work until nothing is left to do, or `stop` is called. Where something else ends it, the
@@ -144,20 +149,28 @@ class Worker:
         made, wait = 0, SHORTEST
         AT_WORK.add(self.who["claim"])
         beats.start()
+        experiment: EvaluationRow | None = None
+        ran = Ran({}, "failed")
         try:
-            while not self._stopping.is_set() and (limit is None or made < limit):
-                try:
-                    experiment = self._next()
-                except (BudgetExhausted, UsedUp, GoalReached):
-                    break
-                except Pending:
-                    if not any(worker_of(r.status, r.reason) for r in self.study.pending()):
-                        raise  # only people could end this wait
+            while True:
+                with self.store.held():
+                    if experiment is not None:
+                        self._tell(experiment, ran)
+                        experiment, made, wait = None, made + 1, SHORTEST
+                    if self._stopping.is_set() or made == limit:
+                        break
+                    try:
+                        experiment = self._next()
+                    except (BudgetExhausted, UsedUp, GoalReached):
+                        break
+                    except Pending:
+                        if not any(worker_of(r.status, r.reason) for r in self.study.pending()):
+                            raise  # only people could end this wait
+                if experiment is None:
                     self._stopping.wait(wait)
                     wait = min(2 * wait, LONGEST)
-                    continue
-                self._tell(experiment, self._run(engine, experiment))
-                made, wait = made + 1, SHORTEST
+                else:
+                    ran = self._run(engine, experiment)
         except BaseException as error:
             if not isinstance(error, StoreError):  # then its result is kept aside
                 with contextlib.suppress(StoreError):
@@ -186,10 +199,32 @@ class Worker:
 
     def _next(self) -> EvaluationRow:
         """Return an experiment to run: one whose worker ended, or a new one."""
-        take_in(self.study)
+        if time.monotonic() >= self._look_at:
+            orphan, _ = self._look()
+            if orphan is not None:
+                return orphan
+        try:
+            return self.study.ask(1, worker=self.who, go_on=self.go_on)[0]
+        except (BudgetExhausted, UsedUp, Pending):
+            orphan, taken = self._look()
+            if orphan is None and not taken:
+                raise
+            return orphan or self._next()
+
+    def _look(self) -> tuple[EvaluationRow | None, int]:
+        """Take in results that were kept aside, and return an experiment whose worker ended, with
+        how many results there were. Between two looks that find nothing LOOK seconds pass: they
+        cost more the more workers there are.
+
+        Raises:
+            GoalReached: The target is reached.
+        """
+        taken = take_in(self.study)
         if not self.go_on and (said := self.study.reached()) is not None:
             raise GoalReached(said)
-        return self._orphan() or self.study.ask(1, worker=self.who, go_on=self.go_on)[0]
+        orphan = self._orphan()
+        self._look_at = time.monotonic() + (LOOK if orphan is None else 0.0)
+        return orphan, taken
 
     def _run(self, engine: Any, experiment: EvaluationRow) -> Ran:
         """Run an experiment, again where it fails; one that died or hung failed too."""
@@ -234,25 +269,23 @@ class Worker:
 
     def _orphan(self) -> EvaluationRow | None:
         """Return a pending experiment whose worker ended: run it again, already paid for."""
-        columns = (evaluations.c.row, evaluations.c.updated)
-        heard = sa.select(*columns).where(
-            evaluations.c.run == self.study.id, evaluations.c.status == PENDING
+        out = sa.select(evaluations.c.row, evaluations.c.reason, evaluations.c.updated).where(
+            evaluations.c.run == self.study.id, sa.text(IS_OPEN), evaluations.c.status == PENDING
         )
         with self.store.read() as connection:
-            last = {r.row: r.updated or 0.0 for r in connection.execute(heard)}
+            pending = connection.execute(out.order_by(evaluations.c.row)).all()
         now = self.store.clock()
-        for r in self.study.pending():
-            worker = worker_of(r.status, r.reason)
-            if worker is None or _in_hand(worker, last.get(r.row, now), now):
+        for r in pending:
+            worker = worker_of(PENDING, r.reason)
+            if worker is None or _in_hand(worker, r.updated or 0.0, now):
                 continue
+            its = sa.and_(self._mine(r.reason), evaluations.c.row == r.row)
+            mine = {"reason": claim_text(self.who), "updated": now}
             with self.store.write() as connection:
-                taken = connection.execute(
-                    sa.update(evaluations)
-                    .where(self._mine(r.reason), evaluations.c.row == r.row)
-                    .values(reason=claim_text(self.who), updated=now)
-                )
-            if taken.rowcount == 1:
-                return r
+                row = connection.execute(sa.select(evaluations).where(its)).first()
+                taken = connection.execute(sa.update(evaluations).where(its).values(mine))
+                if row is not None and taken.rowcount == 1:
+                    return read_evaluation(row)
         return None
 
 

@@ -1,0 +1,48 @@
+"""What a tell reads of a study, inside its transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from ..core.ledger import ABANDONED
+from .rows import EvaluationRow, read_evaluation
+from .schema import evaluations
+from .serial import BIGGEST
+from .telling import FOREIGN
+
+
+def stored_of(
+    connection: sa.Connection, study: int, ids: Sequence[int]
+) -> dict[int, EvaluationRow]:
+    """Return the experiments of these ids, by id."""
+    ids = [i for i in ids if 0 <= i <= BIGGEST]  # what a database holds as a whole number
+    if not ids:
+        return {}
+    mine = sa.select(evaluations).where(evaluations.c.run == study, evaluations.c.row.in_(ids))
+    return {r.row: r for r in map(read_evaluation, connection.execute(mine))}
+
+
+def told_before(
+    connection: sa.Connection, study: int
+) -> dict[tuple[str, int], list[dict[str, float]]]:
+    """Return the results told so far by (point, status)."""
+    found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    columns = (evaluations.c.x, evaluations.c.status, evaluations.c.metrics)
+    for r in connection.execute(sa.select(*columns).where(evaluations.c.run == study)):
+        found.setdefault((r.x, r.status), []).append(json.loads(r.metrics))
+    return found
+
+
+def own_at(connection: sa.Connection, study: int, point: str) -> EvaluationRow | None:
+    """Return the experiment at a point that ended and that the study did not propose."""
+    mine = sa.select(evaluations).where(
+        evaluations.c.run == study,
+        evaluations.c.x == point,
+        evaluations.c.tag == FOREIGN,
+        evaluations.c.status != ABANDONED,
+    )
+    found = connection.execute(mine.limit(1)).first()
+    return None if found is None else read_evaluation(found)
