@@ -20,6 +20,7 @@ NAMES = (
     "cbo",
     "store",
     "serve",
+    "store_scale",
     "processes",
     "standings",
     "engineering",
