@@ -23,6 +23,7 @@ from .core.run import Run, check_seed, run
 from .core.threads import DEFAULT as THREADS
 
 if TYPE_CHECKING:
+    from .lab.placing import RayCluster
     from .lab.raced import RaceResult
     from .lab.rows import RunRow
     from .lab.store import Store
@@ -48,6 +49,7 @@ def solve(
     progress: bool | None = None,
     threads: int | None = RunOptions.threads,
     take_over: bool = False,
+    engine: str | RayCluster = "local",
 ) -> Result:
     """Find the best answer within the limits and the budget.
 
@@ -83,6 +85,8 @@ def solve(
             those that a stored run began with.
         take_over: Drive a stored run although another process seems to; what that one writes is
             refused from then on.
+        engine: Where evaluations run: "local"; "ray" for tasks of a Ray cluster, at most `workers`
+            at once; or a `feasible.lab.placing.RayCluster`.
 
     Returns:
         The best answer, its verdict, what was spent, the trail, and why the run stopped.
@@ -123,6 +127,11 @@ def solve(
         threads,
     )
     check_options(options, problem)
+    if engine != "local" and not problem.keeps_ledger:
+        raise ArgumentError(
+            f"engine={engine!r}: '{problem.name}' is a {type(problem).__name__}, which has no "
+            "evaluations that are paid for one by one; race runs whole trials there"
+        )
     if method is None:
         the_method, reason = default_method(problem, budget, batches=workers > 1)
         label = method_label(the_method)
@@ -163,8 +172,9 @@ def solve(
                     notes,
                     take_over,
                     accept_changes,
+                    engine,
                 )
-        with closing(engine_of(options)) as engine:
+        with closing(engine_of(options, engine)) as calls:
             result = run(
                 Run(
                     problem=problem,
@@ -172,7 +182,7 @@ def solve(
                     budget=budget,
                     seed=seed,
                     meter=Meter(budget),
-                    engine=engine,
+                    engine=calls,
                     observers=watching,
                     options=options,
                     notes=notes,
@@ -220,6 +230,7 @@ def _solve_stored(
     notes: Sequence[str],
     take_over: bool,
     accept_changes: bool,
+    engine: str | RayCluster,
 ) -> Result:
     from .lab.again import check_method, check_source
     from .lab.fingerprint import check_same, source_of
@@ -248,7 +259,7 @@ def _solve_stored(
                 "source": source_of(problem, method),
             },
         )
-        return drive(where, row, problem, method, observers=observers, notes=notes)
+        return drive(where, row, problem, method, observers=observers, notes=notes, place=engine)
     if row.kind == "study" and "migrated" in row.spec:
         return _work_migrated(where, row, problem, budget, spec["options"], accept_changes)
     if row.kind != "solve":
@@ -291,7 +302,16 @@ def _solve_stored(
     if dict(budget) != row.budget or changed != row.spec:
         amended = {"budget": dict(budget), "spec": changed}
         row = where.amend_run(row.id, lambda _: amended, take_over=take_over)
-    return drive(where, row, problem, method, observers=observers, notes=notes, take_over=take_over)
+    return drive(
+        where,
+        row,
+        problem,
+        method,
+        observers=observers,
+        notes=notes,
+        take_over=take_over,
+        place=engine,
+    )
 
 
 def _work_migrated(
@@ -341,6 +361,7 @@ def race(
     accept_changes: bool = False,
     progress: bool | None = None,
     threads: int | None = None,
+    engine: str | RayCluster = "local",
 ) -> RaceResult:
     """Race methods on problems under one budget: every (problem, method, seed) is a run.
 
@@ -364,6 +385,9 @@ def race(
             and in a notebook.
         threads: As in `solve`, for every trial. More than one needs jobs=1 and no trial_timeout: a
             process that is forked has one thread of OpenMP and torch.
+        engine: "local"; "ray" for tasks of a Ray cluster (that of RAY_ADDRESS, or else one on this
+            machine); or a `feasible.lab.placing.RayCluster`, which says where and with how many
+            CPUs, GPUs and how much memory each. On Ray jobs=1 stands for as many as it takes.
 
     Returns:
         The race with all its trials, whose objectives are to be minimised; it has `standings`,
@@ -389,6 +413,7 @@ def race(
             stop_at=stop_at,
             threads=threads,
             accept_changes=accept_changes,
+            engine=engine,
         )
 
 

@@ -243,8 +243,12 @@ def test_problems_and_papers_can_be_explained(ok, loads_once):
         (["race", "sphere", "-m", "", "-b", "evaluations=5"], "methods are empty"),
         (["race", "sphere", "-m", "cboo", "-b", "evaluations=5"], "did you mean 'cbo'"),
         (
-            ["race", "sphere", "-m", "cbo", "-b", "evaluations=5", "--engine", "ray"],
-            "expected 'local'",
+            ["race", "sphere", "-m", "cbo", "-b", "evaluations=5", "--engine", "slurm"],
+            "'ray'",
+        ),
+        (
+            ["race", "sphere", "-m", "cbo", "-b", "evaluations=5", "--gpus", "1"],
+            "for --engine ray",
         ),
         (["ask", "nothing"], "is not registered"),
         (["ask", "mix.toml", "--format", "xml"], "expected table, csv, json or xlsx"),

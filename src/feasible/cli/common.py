@@ -141,9 +141,41 @@ def quiet_stdout() -> Iterator[None]:
         yield
 
 
-def engine_check(engine: str) -> None:
-    """Refuse an engine that is not there. Raises ArgumentError."""
-    from ..core.errors import ArgumentError
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine", help="Where trials or evaluations run: local, or ray (a Ray cluster)."
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="With --engine ray: the cluster's address.",
+        show_default="RAY_ADDRESS, or a cluster on this machine",
+    ),
+]
+CpusOption = Annotated[
+    float | None,
+    typer.Option("--cpus", help="With --engine ray: CPUs of each.", show_default="its threads"),
+]
+GpusOption = Annotated[
+    float, typer.Option("--gpus", help="With --engine ray: GPUs of each, also parts of one.")
+]
+MemoryOption = Annotated[
+    float | None, typer.Option("--memory", help="With --engine ray: GB of memory of each.")
+]
 
-    if engine != "local":
-        raise ArgumentError(f"--engine {engine}: expected 'local'; Ray is not built yet")
+
+def engine_of(
+    engine: str, address: str | None, cpus: float | None, gpus: float, memory: float | None
+) -> Any:
+    """Return the engine that these options name. Raises ArgumentError where they do not fit."""
+    from ..core.errors import ArgumentError
+    from ..lab.placing import RayCluster
+
+    if engine == "ray":
+        return RayCluster(address, cpus, gpus, None if memory is None else memory * 1e9)
+    if address is not None or cpus is not None or gpus or memory is not None:
+        raise ArgumentError("--address, --cpus, --gpus, --memory are for --engine ray")
+    return engine

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import (
+    AddressOption,
+    CpusOption,
+    EngineOption,
+    GpusOption,
     JobsOption,
     JsonOption,
+    MemoryOption,
     StoreOption,
     ThreadsOption,
     console,
     emit,
-    engine_check,
+    engine_of,
     open_store,
     quiet_stdout,
 )
@@ -70,7 +75,11 @@ def race(
     ] = None,
     threads: ThreadsOption = None,
     accept_changes: AcceptOption = False,
-    engine: Annotated[str, typer.Option("--engine", help="Where trials run: local.")] = "local",
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = 0.0,
+    memory: MemoryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Race methods on problems under one budget, over several seeds; every trial is a run that can
@@ -79,7 +88,7 @@ def race(
     from .. import api
     from ..lab.console import RaceProgress
 
-    engine_check(engine)
+    place = engine_of(engine, address, cpus, gpus, memory)
     where = open_store(store)
     if fresh and name is not None and (old := where.find_race(name)) is not None:
         where.delete_race(old["id"])
@@ -101,6 +110,7 @@ def race(
                 stop_at=stop_at,
                 threads=threads,
                 accept_changes=accept_changes,
+                engine=place,
             )
         finally:
             watching.stop()

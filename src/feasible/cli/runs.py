@@ -9,10 +9,15 @@ import typer
 
 from ..core.evaluating import RunOptions
 from .common import (
+    AddressOption,
     BudgetOption,
+    CpusOption,
+    EngineOption,
     GoOnOption,
+    GpusOption,
     JobsOption,
     JsonOption,
+    MemoryOption,
     RetryOption,
     StopAtOption,
     StoreOption,
@@ -22,6 +27,7 @@ from .common import (
     WorkersOption,
     console,
     emit,
+    engine_of,
     open_store,
     quiet_stdout,
 )
@@ -80,6 +86,11 @@ def solve(
     threads: ThreadsOption = None,
     take_over: TakeOverOption = False,
     accept_changes: AcceptOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = 0.0,
+    memory: MemoryOption = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +112,7 @@ def solve(
     from ..lab.stored import method_label
 
     out = console(stderr=json)
+    place = engine_of(engine, address, cpus, gpus, memory)
     loaded = load_problem(problem)
     if output is not None:
         check_output(loaded, output)
@@ -135,6 +147,7 @@ def solve(
                 threads=threads,
                 take_over=take_over,
                 accept_changes=accept_changes,
+                engine=place,
             )
         finally:
             progress.stop()

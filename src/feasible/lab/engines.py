@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -30,7 +30,15 @@ __all__ = ["IdleWorkers", "InProcess", "LocalProcesses", "cpu_count", "report"]
 LOOK = 1.0
 """Seconds between two looks at whether busy workers are alive."""
 
-_channel: tuple[Connection, int] | None = None
+
+class Sends(Protocol):
+    """What notes are sent by."""
+
+    def send(self, obj: Any) -> None:
+        """Send an object."""
+
+
+_channel: tuple[Sends, int] | None = None
 
 
 def report(note: Any) -> None:

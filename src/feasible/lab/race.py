@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ..core.budget import Budget, Meter
 from ..core.checks import real, whole
-from ..core.errors import ArgumentError, RunBusy, StoreError, UnknownName, nearest
+from ..core.errors import RunBusy, StoreError, UnknownName, nearest
 from ..core.evaluating import RACING, InProcess
 from ..core.observe import Observers
 from ..core.plain import plain
@@ -21,9 +21,10 @@ from ..core.trail import Point
 from ..core.versions import versions
 from .again import refuse_changes
 from .choices import read_choices
-from .engines import LocalProcesses, cpu_count, report
+from .engines import report
 from .fingerprint import differences
 from .loaded import Key as Key, contest_of, load_race as load_race, origin_of, trial_from, trial_of
+from .placing import Place
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
@@ -65,18 +66,20 @@ def run_race(
     stop_at: float | Mapping[str, float] | None = None,
     threads: int | None = None,
     accept_changes: bool = False,
+    engine: Any = "local",
 ) -> RaceResult:
     """See feasible.race."""
     jobs = whole("jobs", jobs, least=1)
+    place = Place(engine, jobs)
     if trial_timeout is not None:
         trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
     plan = given_plan(problems, methods, budget, seeds, on_failure, stop_at, threads)
     origin: dict[str, Any] = {"commit": commit(), "machine": machine(), "settings": plan.settings()}
     if store is None:
-        return _run(plan, None, None, name or "race", jobs, observers, trial_timeout, origin)
+        return _run(plan, None, None, name or "race", place, observers, trial_timeout, origin)
     with store_of(store) as where:
         return _run_stored(
-            plan, where, name, jobs, observers, trial_timeout, threads, origin, accept_changes
+            plan, where, name, place, observers, trial_timeout, threads, origin, accept_changes
         )
 
 
@@ -84,7 +87,7 @@ def _run_stored(
     plan: Plan,
     where: Store,
     name: str | None,
-    jobs: int,
+    place: Place,
     observers: Any,
     trial_timeout: float | None,
     threads: int | None,
@@ -112,7 +115,7 @@ def _run_stored(
         plan.chosen = read_choices(found["spec"]["methods"])
         _check_source(where, found, plan, accept_changes)
     origin = spec if found is None else found["spec"]
-    return _run(plan, where, race_id, label, jobs, observers, trial_timeout, origin)
+    return _run(plan, where, race_id, label, place, observers, trial_timeout, origin)
 
 
 def _check_source(store: Store, found: Mapping[str, Any], plan: Plan, accept: bool) -> None:
@@ -131,6 +134,7 @@ def resume_race(
     observers: Any = (),
     trust: bool = False,
     accept_changes: bool = False,
+    engine: Any = "local",
 ) -> RaceResult:
     """Run the trials of a stored race that are not finished.
 
@@ -141,6 +145,7 @@ def resume_race(
         observers: As in `feasible.race`.
         trust: Run code that only the store names (a file, a module) without a question.
         accept_changes: Go on where the source of a problem or method changed since.
+        engine: As in `feasible.race`.
 
     Raises:
         UnknownName: It is not in the store.
@@ -158,7 +163,8 @@ def resume_race(
         check_trusted(sources(found["spec"]), f"race '{found['name']}'")
     plan = stored_plan(found["spec"], found["name"])
     _check_source(store, found, plan, accept_changes)
-    return _run(plan, store, found["id"], found["name"], jobs, observers, None, found["spec"])
+    place = Place(engine, whole("jobs", jobs, least=1))
+    return _run(plan, store, found["id"], found["name"], place, observers, None, found["spec"])
 
 
 def _run(
@@ -166,18 +172,12 @@ def _run(
     store: Store | None,
     race_id: int | None,
     name: str,
-    jobs: int,
+    place: Place,
     observers: Any,
     trial_timeout: float | None,
     origin: Mapping[str, Any],
 ) -> RaceResult:
-    if plan.threads > 1 and (jobs > 1 or trial_timeout is not None):
-        forks = f"jobs={jobs}" if jobs > 1 else f"trial_timeout={trial_timeout:g}"
-        raise ArgumentError(
-            f"threads={plan.threads}: with {forks} trials run in processes that are forked, which "
-            "have one thread of OpenMP and torch; expected threads=1, or neither jobs nor "
-            "trial_timeout"
-        )
+    place.check(plan.threads, trial_timeout, store)
     started = time.perf_counter()
     watching = list(Observers(observers, []).given)
     keys = [(p, m, s) for s in plan.seeds for p in plan.problems for m in plan.methods]
@@ -214,10 +214,10 @@ def _run(
             lambda share: _tell(watching, "on_progress", key, share),
         )
 
-    if jobs > 1 or trial_timeout is not None:
+    if place.apart(trial_timeout):
         if store is not None:
             store.close()
-        with LocalProcesses(min(jobs, max(cpu_count(), 1) * 4)) as engine:
+        with place.engine(plan.threads, store) as engine:
             for i, result in engine.map(
                 one,
                 todo,
