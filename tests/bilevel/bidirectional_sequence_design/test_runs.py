@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+
 import cases
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from feasible.bilevel.bidirectional_sequence_design import (
     Ehrlich,
     SequenceDesign,
     SequenceRules,
+    instances,
     tfbind8,
 )
 from feasible.bilevel.bidirectional_sequence_design.instances import (
@@ -167,6 +170,15 @@ def test_bad_problems_are_refused_by_name():
 
 
 # -- landscapes ------------------------------------------------------------------------------------
+
+
+def test_measurements_that_were_changed_are_refused(tmp_path, monkeypatch):
+    raw = bytearray(lzma.decompress((instances.DATA / "six6_ref_r1.xz").read_bytes()))
+    raw[0] ^= 1
+    (tmp_path / "six6_ref_r1.xz").write_bytes(lzma.compress(bytes(raw)))
+    monkeypatch.setattr(instances, "DATA", tmp_path)
+    with pytest.raises(ArgumentError, match="checksum"):
+        binding.__wrapped__()
 
 
 def test_the_measurements_are_what_was_counted_in_them():

@@ -153,3 +153,13 @@ def test_where_nobody_knows_the_truth_labels_predict_one_another():
     assert right > 0.8
     assert abs(half - 0.5) < 0.12
     assert problem.held_out(pairs[:0], labels[:0]) == (np.log(2.0), 0.5)
+
+
+def test_a_simulated_person_does_not_change_with_the_array_it_was_made_from():
+    mdp, u = random_world(seed=100)
+    u = np.array(u)
+    person = BradleyTerry(u, seed=3)
+    pairs = np.random.default_rng(100).integers(0, 2, (50, 2, mdp.horizon, 2))
+    before = person.probability(pairs)
+    u *= -1
+    np.testing.assert_array_equal(person.probability(pairs), before)
