@@ -1,5 +1,6 @@
 """Bilevel programs: a step of each method on hyper-cleaning (T = 10, 650 parameters, 1000 images),
-its peak memory, the upper loss that each reaches for equal work, and an iteration of LV-HBA.
+its peak memory, what a step counts and takes at T = 10, 50 and 100, the same on a network of two
+hidden layers, the upper loss that each reaches for equal work, and an iteration of LV-HBA.
 
 Times are the processor's, in turns, one thread each. Five splits, and tuned steps, are in the
 claims.
@@ -10,11 +11,16 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from .common import Figure, write
+
+if TYPE_CHECKING:
+    from feasible.bilevel import Bilevel
 
 ROUNDS = int(os.environ.get("BILEVEL_ROUNDS", "10"))
 WORK = int(os.environ.get("BILEVEL_WORK", "800"))
@@ -61,15 +67,78 @@ def steps() -> list[Figure]:
     return [*found, Figure("its peak memory over that of unrolled", share, 0.5, note=note)]
 
 
-def losses() -> list[Figure]:
-    """Upper loss at the true response for equal work, one split."""
+def deep() -> Bilevel:
+    """Return a ridge on each tensor of a network of two hidden layers, learnt on digits."""
+    from feasible.bilevel import Bilevel
+    from feasible.bilevel.instances.cleaning import Cleaning
+
+    data, sizes = Cleaning.drawn(100), (64, 64, 64, 10)
+    rng = np.random.default_rng(100)
+    y0 = {f"w{i}": rng.standard_normal((a, b)) / a**0.5 for i, (a, b) in enumerate(pairwise(sizes))}
+
+    def loss(
+        y: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        out = images
+        for i in range(2):
+            out = torch.tanh(out @ y[f"w{i}"])
+        return torch.nn.functional.cross_entropy(out @ y["w2"], labels)
+
+    def lower(x: torch.Tensor, y: dict[str, torch.Tensor]) -> torch.Tensor:
+        ridge = sum(torch.exp(x[i]) * (y[f"w{i}"] ** 2).sum() for i in range(3))
+        return loss(y, data.train, data.labels) + ridge
+
+    return Bilevel(
+        lambda x, y: loss(y, data.validation, data.truth), lower, np.full(3, -7.0), y0, name="deep"
+    )
+
+
+def depth(T: int, network: bool = False) -> Figure:
+    """What a step of T inner ones counts and takes, once sigma is small."""
+    import feasible
+    from feasible.bilevel import PenaltyMethod, Unrolled
+    from feasible.bilevel.instances.cleaning import hyper_cleaning
+
+    digits = hyper_cleaning(100)
+    digits.trail_growth = 50.0
+    problem = deep() if network else digits
+    methods = {
+        "penalty-bilevel": PenaltyMethod(inner=T, sigma0=1e-2, tol=0.0),
+        "unrolled": Unrolled(inner=T, tol=0.0),
+    }
+    states = {k: m.init(problem, np.random.default_rng(0)) for k, m in methods.items()}
+    took: dict[str, list[float]] = {k: [] for k in methods}
+    for turn in range(1 + max(2, 2 * ROUNDS * 10 // (10 + T))):
+        for k, m in methods.items():
+            begun = time.process_time()
+            m.step(problem, states[k])
+            took[k] += [time.process_time() - begun] * (turn > 0)
+    said = []
+    for k, m in methods.items():
+        spent = [feasible.solve(digits, m, {"steps": n}).spent for n in (2, 3)]
+        kinds = ("gradients", "hessian_products")
+        gradients, products = (spent[1].get(r, 0) - spent[0].get(r, 0) for r in kinds)
+        said.append(f"{k}: {gradients:g} gradients, {products:g} Hessian products")
+    where = ", a network of two hidden layers" if network else ""
+    ratio = float(np.median(took["penalty-bilevel"]) / np.median(took["unrolled"]))
+    what = f"a step of penalty-bilevel over one of unrolled, sigma = 0.01, T = {T}{where}"
+    return Figure(what, ratio, 0.75, note="; ".join(said))
+
+
+def depths() -> list[Figure]:
+    """Three depths, and a network."""
+    return [depth(10), depth(50), depth(100), depth(10, network=True)]
+
+
+def losses(*names: str) -> list[Figure]:
+    """Upper loss at the true response for equal work, one split, of all methods unless named."""
     import feasible
     from feasible.bilevel.instances.cleaning import hyper_cleaning
 
     problem = hyper_cleaning(100)
     problem.trail_growth = 50.0
     found = []
-    for name in (
+    for name in names or (
         "penalty-bilevel[inner=10]",
         "implicit-cg",
         "unrolled",
@@ -110,6 +179,6 @@ def run() -> list[Figure]:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        figures = steps() + losses() + iterations()
+        figures = steps() + depths() + losses() + iterations()
     write("bilevel", figures)
     return figures
