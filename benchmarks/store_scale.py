@@ -138,7 +138,7 @@ def filled(study: Study, n: int) -> Study:
     study.tell([StudyReport(row.row, None, {"objective": 1.0})])
     with study.store.write() as connection:
         names = [c["name"] for c in sa.inspect(connection).get_columns("feasible_evaluations")]
-        changed = {"row": "k", "told": "k + 1", "x": "'[0.5, ' || (k + 0.5) / 1e7 || ']'"}
+        changed = {"row": "k", "told": "k + 1", "x": "'[0.5, ' || ((k + 0.5) / 1e7) || ']'"}
         values = ", ".join(changed.get(name, f'"{name}"') for name in names)
         columns = ", ".join(f'"{name}"' for name in names)
         count = f"WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < {n - 1})"

@@ -4,6 +4,8 @@ said where it cannot be reached.
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -264,3 +266,39 @@ def test_the_command_line_takes_a_url(url, ok, run):
     ok("resume", "three-bar-truss-1", "--add", "evaluations=3", "--store", url)
     found = ok("show", "three-bar-truss-1", "--json", "--store", url)
     assert found["spent"]["evaluations"] == 8
+
+
+@pytest.mark.slow
+def test_forks_write_over_tls_while_the_parent_goes_on_writing(own):
+    key, cert = (own.folder / "data" / name for name in ("server.key", "server.crt"))
+    made = "openssl req -new -x509 -days 2 -nodes -batch -newkey rsa:2048 -subj /CN=localhost"
+    subprocess.run(
+        [*own.before, *made.split(), "-keyout", key, "-out", cert], check=True, capture_output=True
+    )
+    key.chmod(0o600)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (own.folder / "data" / "postgresql.conf").open("a") as conf:
+        conf.write(f"ssl = on\nlisten_addresses = '127.0.0.1'\nport = {port}\n")
+    own.stop()
+    own.start()
+    url = f"postgresql://feasible@127.0.0.1:{port}/postgres?sslmode=require"
+    store = Store(url)
+    run = new_run(store)
+
+    def work(i):
+        mine = new_run(store, f"r{i}")
+        with store.held():
+            for k in range(5):
+                store.record(mine, one_row(k))
+                store.record(run, one_row(5 * i + k))
+        return store.count(mine)
+
+    with store.held():
+        with store.read() as connection:  # stays open in the parent while it forks
+            assert connection.execute(sa.text("SELECT ssl FROM pg_stat_ssl WHERE ssl")).scalar()
+        assert together(4, work) == [5] * 4
+        assert store.count(run) == 20
+    store.record(run, one_row(20))
+    assert store.count(run) == 21

@@ -82,6 +82,10 @@ class _Held(threading.local):
             had.close()
 
 
+_INHERITED: list[_Held] = []
+"""What a fork copied: kept, never used, so that no finaliser ends the parent's session."""
+
+
 @cache
 def _legible_dumper() -> type:
     """Return what writes texts to the server, which holds no zero byte: \\0 stands for it."""
@@ -148,7 +152,7 @@ class PostgreSQL:
         sa.event.listen(self._engine, "do_connect", self._connect)
         self._checked: int | None = None
         self._ahead = 0.0
-        self._held = _Held()
+        self._held, self._pid = _Held(), os.getpid()
 
     @property
     def engine(self) -> sa.Engine:
@@ -326,7 +330,10 @@ class PostgreSQL:
         return bool(self.retried(once))
 
     def forked(self) -> None:
-        """Nothing: no connection is held between transactions."""
+        """Leave the parent's connection to it, where the process forked."""
+        if os.getpid() != self._pid:
+            _INHERITED.append(self._held)
+            self._held, self._pid = _Held(), os.getpid()
 
     def close(self) -> None:
         """Nothing is open between transactions."""
