@@ -21,6 +21,7 @@ NAMES = (
     "store",
     "serve",
     "store_scale",
+    "ray_tasks",
     "processes",
     "standings",
     "engineering",

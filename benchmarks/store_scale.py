@@ -108,7 +108,9 @@ def optuna_worked(url: str, workers: int, n: int, made: Any = None) -> tuple[flo
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    pool = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 600} if made else {}
+    pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 600}
+    if made is None:  # with SQLite's five seconds its workers end: "database is locked"
+        pool = {"connect_args": {"timeout": 600}}
     storage = optuna.storages.RDBStorage(url, engine_kwargs=pool)
     optuna.create_study(study_name="quick", storage=storage)
     left, lock = [n], threading.Lock()
