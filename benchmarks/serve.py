@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -29,6 +28,7 @@ from .common import Figure, write
 RUNS = 50_000
 TRIALS = (5, 10, 6)
 """Problems, methods and seeds of the race that is looked at, and 40 points to each trail."""
+CPU, MS, MB = "s of the processor", "ms of the processor", "MB"
 LOOKS = 3_600
 """Updates in an hour of one watcher."""
 
@@ -171,105 +171,95 @@ def _first_paint(path: Path) -> float | None:
     return statistics.median(found)
 
 
-def run() -> list[Figure]:
-    """Measure."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "many.db"
-        with Store(path) as store:
-            for first in range(0, RUNS, 1000):
-                made = [_row(i) for i in range(first, first + 1000)]
-                with store.write() as connection:
-                    connection.execute(sa.insert(runs), made)
-            _race(store)
-        store = Store(path)
+def _fill(path: Path) -> None:
+    """Make the store."""
+    with Store(path) as store:
+        for first in range(0, RUNS, 1000):
+            with store.write() as connection:
+                connection.execute(sa.insert(runs), [_row(i) for i in range(first, first + 1000)])
+        _race(store)
         live = store.create_run(
             kind="solve", problem="p", method="m", seed=0, budget={"evaluations": 400}, spec={}
         )
         store.claim_run(live.id)
-        steps = iter(range(1_000_000))
 
-        def moved() -> None:
-            n = next(steps)
-            store.add_points(live.id, [Point(n, {"evaluations": n}, n, Verdict(1 / (n + 1)))], n)
 
-        def one_more() -> None:
-            store.create_run(
-                kind="solve", problem="p", method="m", seed=0, budget={"evaluations": 400}, spec={}
-            )
+def _mover(store: Store) -> tuple[int, Callable[[], None]]:
+    """The run that is watched, and what moves it."""
+    live = store.runs(limit=1)[0].id
+    steps = iter(range(len(store.trail(live)), 1_000_000))
 
-        trial = iter([r.id for r in store.runs(race=1)])
+    def moved() -> None:
+        n = next(steps)
+        store.add_points(live, [Point(n, {"evaluations": n}, n, Verdict(1 / (n + 1)))], n)
 
-        def ended() -> None:
-            store.update_run(next(trial), state="finished")
+    return live, moved
 
-        start = time.process_time()
-        site = Site(path)
-        first = site.live(Asked.read("runs"))
-        begun = time.process_time() - start
-        start = time.process_time()
-        site.index.wait()
-        read = time.process_time() - start
-        assert "of which 500 have been read so far" in first
-        listed = _updates(site, "runs?sort=best", one_more, 30)
-        watched = _updates(site, f"run?id={live.id}", moved, 30)
-        raced = _updates(site, "race?id=1", ended, 15)
-        process = psutil.Process()
-        before = 0
-        for look in range(LOOKS):
-            moved()
-            site.index._looked = 0.0
-            site.mark(Asked.read("runs"))
-            if look % 10 == 0:
-                site.live(Asked.read(f"run?id={live.id}"))
-            if look == LOOKS // 10:
-                before = process.memory_info().rss
-        grown = (process.memory_info().rss - before) / 2**20
-        size = process.memory_info().rss / 2**20
-        site.close()
-        store.close()
-        painted = _first_paint(path)
+
+def _times(path: Path) -> list[Figure]:
+    """The first page, and updates."""
+    store = Store(path)
+    live, moved = _mover(store)
+    trial = iter([r.id for r in store.runs(race=1)])
+
+    def ended() -> None:
+        store.update_run(next(trial), state="finished")
+
+    start = time.process_time()
+    site = Site(path)
+    first = site.live(Asked.read("runs"))
+    begun = time.process_time() - start
+    assert "have been read so far" in first
+    start = time.process_time()
+    site.index.wait()
+    read = time.process_time() - start
+    listed = _updates(site, "runs?sort=best", ended, 30)
+    watched = _updates(site, f"run?id={live}", moved, 30)
+    raced = _updates(site, "race?id=1", ended, 30)
+    site.close()
     trials = TRIALS[0] * TRIALS[1] * TRIALS[2]
-    figures = [
-        Figure(
-            f"dashboard: the first page of {RUNS:,} runs, with opening the store",
-            begun,
-            1.0,
-            "s of the processor",
-        ),
-        Figure(
-            f"dashboard: a line of each of {RUNS:,} runs, read in the background",
-            read,
-            unit="s of the processor",
-        ),
-        Figure(
-            "dashboard: an update of the list, sorted by the best",
-            statistics.median(listed),
-            100.0,
-            "ms of the processor",
-        ),
-        Figure(
-            "dashboard: an update of a run",
-            statistics.median(watched),
-            100.0,
-            "ms of the processor",
-        ),
-        Figure(
-            f"dashboard: an update of a race of {trials} trials",
-            statistics.median(raced),
-            100.0,
-            "ms of the processor",
-        ),
-        Figure("dashboard: memory that an hour of watching adds", grown, 10.0, "MB"),
-        Figure("dashboard: memory of the process at its end", size, 300.0, "MB"),
+    return [
+        Figure(f"the first page of {RUNS:,} runs, with opening the store", begun, 1.0, CPU),
+        Figure(f"reading a line of each of {RUNS:,} runs, in the background", read, unit=CPU),
+        Figure("an update of the list, sorted by the best", statistics.median(listed), 100.0, MS),
+        Figure("an update of a run", statistics.median(watched), 100.0, MS),
+        Figure(f"an update of a race of {trials} trials", statistics.median(raced), 100.0, MS),
+        Figure("the same where its figures are drawn again", max(raced), unit=MS),
     ]
+
+
+def _memory(path: Path) -> list[Figure]:
+    """What an hour of watching adds, a change and a look each second."""
+    store = Store(path)
+    live, moved = _mover(store)
+    site = Site(path)
+    site.index.wait()
+    process, before = psutil.Process(), 0
+    for look in range(LOOKS):
+        moved()
+        site.index._looked = 0.0
+        site.mark(Asked.read("runs"))
+        if look % 10 == 0:
+            site.live(Asked.read(f"run?id={live}"))
+            site.live(Asked.read("runs"))
+        if look == LOOKS // 10:
+            before = process.memory_info().rss
+    size = process.memory_info().rss
+    site.close()
+    return [
+        Figure("memory that the rest of an hour of watching adds", (size - before) / 2**20, 10, MB),
+        Figure("memory of the process at its end", size / 2**20, 300.0, MB),
+    ]
+
+
+def run() -> list[Figure]:
+    """Measure."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "many.db"
+        _fill(path)
+        figures = [*_times(path), *_memory(path)]
+        painted = _first_paint(path)
     if painted is not None:
-        figures.append(
-            Figure(f"dashboard: first paint of {RUNS:,} runs in Chromium", painted, 1.0, "s")
-        )
+        figures.append(Figure(f"first paint of {RUNS:,} runs in Chromium", painted, 1.0, "s"))
     write("serve", figures)
     return figures
-
-
-if __name__ == "__main__":
-    for figure in run():
-        sys.stdout.write(f"{figure}\n")

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -98,12 +99,14 @@ class Index:
         opened: The store.
 
     Attributes:
+        running: Those of running runs.
         version: Grows with every change.
         total: Runs in the store.
     """
 
     def __init__(self, opened: Opened):
         self.opened, self.lines = opened, dict[int, Line]()
+        self.running: dict[int, Line] = {}
         self.version = self.total = 0
         self._lock = threading.Lock()
         self._of: Store | None = None
@@ -127,7 +130,7 @@ class Index:
             if store is self._of and time.monotonic() - self._looked < PAUSE:
                 return store
             if store is not self._of:
-                self.lines = {}
+                self.lines, self.running = {}, {}
                 self._newest, self._below, self._of = -math.inf, BIGGEST, store
                 self._older(store, FIRST)
                 if self._below is not None:
@@ -157,13 +160,14 @@ class Index:
 
     def _changed(self, store: Store) -> None:
         """Read the runs that changed since the last look, and forget those that are gone."""
-        since = sa.and_(runs.c.updated >= self._newest - OVERLAP, runs.c.id >= (self._below or 0))
-        self._take(read_lines(store, since))
+        changed = read_lines(store, runs.c.updated >= self._newest - OVERLAP)
+        self._take(line for line in changed if line.id >= (self._below or 0))
         self.total = self._count(store)
         if self.complete and self.total != len(self.lines):
             with store.read() as connection:
                 there = set(connection.execute(sa.select(runs.c.id)).scalars())
             self.lines = {i: line for i, line in self.lines.items() if i in there}
+            self.running = {i: line for i, line in self.running.items() if i in there}
             self.version += 1
 
     def _take(self, found: Iterable[Line]) -> None:
@@ -172,6 +176,9 @@ class Index:
             if self.lines.get(line.id) != line:
                 self.lines[line.id] = line
                 self.version += 1
+                self.running.pop(line.id, None)
+                if line.state == "running":
+                    self.running[line.id] = line
             self._newest = max(self._newest, line.updated)
 
     def _count(self, store: Store) -> int:
@@ -185,29 +192,32 @@ class Index:
 
 
 def read_lines(store: Store, which: sa.ColumnElement[bool], most: int | None = None) -> list[Line]:
-    """Return the lines of some runs, newest first.
+    """Return the lines of some runs.
 
     Args:
         store: Where they are.
         which: Of the table of runs.
-        most: At most so many.
+        most: The newest, at most so many; None for all, in no order: an order by number would make
+            SQLite go through all of them rather than through its index of what changed.
     """
     sqlite = store.path is not None
     result, sign = (_sqlite if sqlite else _postgres)(runs.c.result, runs.c.spec)
     plain = [c for c in runs.c if c.name in _PLAIN]
     query = sa.select(*plain, result.label("found"), sign.label("sign"))
-    query = query.where(which).order_by(runs.c.id.desc()).limit(most)
     try:
         with store.read() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_limited(query.where(which), most)).all()
     except Exception:
         # what is no JSON, of which PostgreSQL makes an error: read here, run by run
         query = sa.select(*plain, runs.c.result.label("found"), runs.c.spec.label("sign"))
         with store.read() as connection:
-            rows = connection.execute(
-                query.where(which).order_by(runs.c.id.desc()).limit(most)
-            ).all()
+            rows = connection.execute(_limited(query.where(which), most)).all()
     return [_line(row) for row in rows]
+
+
+def _limited(query: sa.Select[Any], most: int | None) -> sa.Select[Any]:
+    """Return a query for the newest at most; None for all."""
+    return query if most is None else query.order_by(runs.c.id.desc()).limit(most)
 
 
 _PLAIN = frozenset(
@@ -341,4 +351,4 @@ def _moved(line: Line, point: Any) -> Line:
 
 def counts(lines: Iterable[Line]) -> Counter[str]:
     """Return how many runs are in each state."""
-    return Counter(line.state for line in lines)
+    return Counter(map(attrgetter("state"), lines))

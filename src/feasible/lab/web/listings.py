@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,7 +60,7 @@ def runs_page(look: Look) -> Page:
         for name, title in TITLES.items()
     ]
     options = {
-        name: sorted({str(getattr(line, name)) for line in every})
+        name: sorted(set(map(attrgetter(name), every)))
         for name in ("kind", "state", "problem", "method")
     }
     values = {
@@ -113,17 +114,20 @@ def chosen(lines: list[Line], asked: Asked) -> list[Line]:
             or text in line.method.casefold()
         ]
     sort, down = _order(asked)
-    newest = sorted(lines, key=SORTS["id"], reverse=True)
-    key = SORTS[sort]
+    newest = sorted(lines, key=attrgetter("id"), reverse=True)
+    if sort == "id":
+        return newest if down else newest[::-1]
+    if sort == "best":  # only feasible runs have one
+        known = [n for n in newest if n.feasible and math.isfinite(n.objective)]
+        missing = [n for n in newest if not (n.feasible and math.isfinite(n.objective))]
+        return sorted(known, key=attrgetter("objective"), reverse=down) + missing
     known = [line for line in newest if _known(line, sort)]
     missing = [line for line in newest if not _known(line, sort)]
-    return sorted(known, key=key, reverse=down) + missing
+    return sorted(known, key=SORTS[sort], reverse=down) + missing
 
 
 def _known(line: Line, sort: str) -> bool:
-    """Return whether a run has what it is sorted by; only feasible ones have a best."""
-    if sort == "best":
-        return line.feasible and math.isfinite(line.objective)
+    """Return whether a run has what it is sorted by."""
     value = SORTS[sort](line)
     return not isinstance(value, float) or math.isfinite(value)
 

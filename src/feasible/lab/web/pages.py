@@ -117,8 +117,7 @@ class Site:
         elif asked.page in ("race", "compare"):
             found += _lines_mark(look, race_lines(look) if asked.page == "race" else chosen(look))
         elif asked.page != "papers":
-            running = [line for line in self.index.all() if line.state == "running"]
-            found += [self.index.version, *_lines_mark(look, running)]
+            found += [self.index.version, *_lines_mark(look, list(self.index.running.values()))]
         text = repr((id(look.store), found, self.kept.due()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
