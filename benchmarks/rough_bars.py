@@ -60,14 +60,14 @@ EXPERIMENTS: tuple[tuple[str, Sequence[int], tuple[str, ...], int, tuple[str, ..
     ("emulator", range(5, 20), EMULATED, 60, ("hplc",)),
     ("noisy", range(3), EMULATED, 60, ()),
     ("table", range(3), EMULATED, 60, ()),
-    ("emulator", range(3), ("optuna-gp", "baybe"), 30, ("alkox", "hplc", "fullerenes", "snar")),
-    ("emulator", (0,), ("ax",), 30, ("hplc", "snar")),
+    ("emulator", range(3), ("optuna-gp",), 30, ("alkox", "hplc", "fullerenes", "snar")),
+    ("emulator", (0,), ("baybe",), 30, ("alkox", "hplc", "fullerenes", "snar")),
 )
 """Form, seeds, methods, evaluations and data sets (all where none is named) of the report of real
 experiments.
 """
-ROWS, PROPOSALS = 500, 32
-"""Rows that are known, and proposals that are timed then."""
+ROWS, PROPOSALS, ROUNDS = 500, 32, 3
+"""Rows that are known, proposals that are timed then, and how often."""
 Gaps = dict[tuple[str, int], float]
 """Regrets by problem and seed."""
 
@@ -292,24 +292,31 @@ def proposal_times() -> list[Figure]:
 
 
 def timed(task: Task) -> tuple[float, float, str, str]:
-    """Mean time of a proposal, its bar, unit, and a note on the median and the longest."""
+    """Mean time of a proposal, its bar, unit, and a note on the median and the longest. The same
+    proposals are made in each round, and of each the least time counts: a busy machine adds to it.
+    """
+    task.budget = 10**9
+    times = np.array([seconds(task) for _ in range(ROUNDS)]).min(axis=0)
+    ms = 1e3 * times[1:]  # a run fits its models row by row, not all at once at first
+    note = f"median {np.median(ms):.0f}, longest {ms.max():.0f}, of {PROPOSALS}, {ROUNDS} rounds"
+    return round(float(ms.mean()), 1), 30.0, "ms", note
+
+
+def seconds(task: Task) -> list[float]:
+    """CPU times of the proposals from the last of `ROWS` rows on."""
     from feasible.blackbox.rough import RobustBO
 
-    task.budget = 10**9
-    problem, method = posed(task), RobustBO()
+    problem, method, first = posed(task), RobustBO(), ROWS - 1
     state = method.init(problem, np.random.default_rng(0))
-    first = ROWS - 1
     x = problem.space.sample(np.random.default_rng(1).random((first, problem.space.d)))
     method.tell(problem, state, problem.measure(x, np.arange(first), np.full(first, -1)))
-    state.asked, seconds = state.first, []
+    state.asked, found = state.first, []
     for number in range(first, ROWS + PROPOSALS):
         begin = time.process_time()
         asked = method.ask(problem, state, 1)
-        seconds.append(time.process_time() - begin)
+        found.append(time.process_time() - begin)
         method.tell(problem, state, problem.measure(asked.x, np.array([number]), asked.tag))
-    ms = 1e3 * np.array(seconds[1:])  # a run fits its models row by row, not all at once at first
-    note = f"median {np.median(ms):.0f}, longest {ms.max():.0f}, of {PROPOSALS}"
-    return round(float(ms.mean()), 1), 30.0, "ms", note
+    return found
 
 
 def run() -> list[Figure]:

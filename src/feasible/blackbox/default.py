@@ -155,8 +155,8 @@ TABLE: tuple[Choice, ...] = (
         "robust-bo",
         "{rough}: its model counts outliers less, takes categories and whole numbers as what they "
         "are, and learns yes/no limits and failures",
-        "bbob-noisy, bbob-mixint, problems with known best values: `python -m "
-        "benchmarks.rough_default show`",
+        "bbob-noisy, bbob-mixint, problems with known best values, each beside its best peer: "
+        "`python -m benchmarks rough_bars`",
         seconds=0.03,
     ),
     Choice(
@@ -213,9 +213,10 @@ TABLE: tuple[Choice, ...] = (
         "results are told, not computed: on nine tables of real experiments its model of the whole "
         "box was ahead of searches that go downhill first, and it takes noise and failures as they "
         "come",
-        "emulators of nine published tables, 3 seeds, mean regret after 30 and 60 experiments: "
-        ".058, .037 (relay .178, .157, optuna-tpe .213, .146, random .329, .259); with noise .101, "
-        ".026 (optuna-tpe .212, .183): `python -m benchmarks.experiments show`",
+        "emulators of nine published tables, 5 seeds, mean regret after 30 and 60 experiments: "
+        ".069, .026 (optuna-tpe .187, .129, random .328, .273; relay, 3 seeds, .178, .157); with "
+        "noise, 3 seeds, .098, .062 (optuna-tpe .240, .199): `python -m benchmarks.experiments "
+        "show`",
         seconds=0.03,
     ),
     Choice(
