@@ -174,6 +174,14 @@ def test_every_evaluation_is_another_row_until_all_are_known(name):
     assert result.verdict.objective == min(cost(np.array(r)) for r in ROWS)
 
 
+@pytest.mark.parametrize("name", [None, "hybrid-sqp", "gp-sqp", "cobyqa"])
+def test_a_menu_of_one_row_is_evaluated_once(name):
+    one = BlackBox(lambda x: float(x.sum()), candidates={"a": [0.5], "b": [1.0]})
+    result = feasible.solve(one, name, budget=5)
+    assert result.verdict.objective == 1.5
+    assert len(result.ledger.all()) == 1
+
+
 @pytest.mark.parametrize("name", ["gp-sqp", "bo-logei", "pfn-cei"])
 def test_models_find_a_good_row_of_many(name):
     """A random row of 20,000 has one chance in 400 to be among the best 50."""

@@ -226,8 +226,8 @@ TABLE: tuple[Choice, ...] = (
         "the inputs are real: hybrid-sqp, differences that know the curvature, which is exact, and "
         "a model of the whole box (with limits and without x0 before them); it hands over to "
         "robust-bo should values not repeat or evaluations fail",
-        "targets at 20, 50, 100 d: bbob d 2 .41 .60 .65 (SLSQP .38 .51 .59), d 5 .27 .45 .57 (.24 "
-        ".37 .45), d 10 .21 .32 .45 (.20 .33 .40), d 20 .19 .25 .40 (.18 .23 .36); at 20, 50 d: "
+        "targets at 20, 50, 100 d: bbob d 2 .41 .58 .68 (SLSQP .38 .51 .59), d 5 .27 .47 .59 (.24 "
+        ".37 .45), d 10 .22 .35 .49 (.20 .33 .40), d 20 .20 .29 .45 (.18 .23 .36); at 20, 50 d: "
         "bbob-constrained d 2 .71 .78 (SLSQP .49 .73), d 5 .54 .60 (.38 .52): `python -m "
         "benchmarks coco`; failures: `python -m "
         "benchmarks.rough_default show`",
