@@ -13,7 +13,8 @@ from x0, then from random points.
 
 Of each kind every second name, from the first on, is for reports, the others (`--develop`) for
 development. Trials are lines of benchmarks/out/s2mpj.jsonl, so that an interrupted run goes on;
-FEASIBLE_BENCH_COLLECT=1 publishes what is there, over the problems that all methods have.
+FEASIBLE_BENCH_COLLECT=1 publishes what is there, over the problems that all methods have; a kind
+that two methods have not run there keeps the figures of the last report.
 
 References:
     S. Gratton, Ph. L. Toint, S2MPJ and CUTEst optimization problems for Matlab, Python and Julia
@@ -37,7 +38,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.coco import Used
-from benchmarks.common import Figure, write
+from benchmarks.common import Figure, stored as figures_of, write
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
@@ -297,6 +298,8 @@ def run() -> list[Figure]:
             what = f"{kind}, solved within {b} (d + 1): {method}"
             unit, note = "share" if bar is None else "at least (share)", f"{len(mine)} problems"
             figures.append(Figure(what, round(len(done[b]) / len(mine), 4), bar, unit, note))
+    run_now = {f.what.split(",")[0] for f in figures}
+    figures += [f for f in figures_of("s2mpj") if f.what.split(",")[0] not in run_now]
     write("s2mpj", figures)
     return figures
 
