@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -66,7 +67,7 @@ def amount(point: Point, budget: Mapping[str, float]) -> int:
     return int(point.spent.get(axis, point.step))
 
 
-class Curves:
+class Curves(ABC):
     """An observer of runs, and of races with a curve for each trial. What is opened, drawn and
     closed says a subclass.
     """
@@ -79,6 +80,7 @@ class Curves:
 
     # -- what a subclass does ----------------------------------------------------------------------
 
+    @abstractmethod
     def begin(self, name: str, made: Mapping[str, str], parent: Any = None) -> Any:
         """Open a curve and return what the other two are given.
 
@@ -87,17 +89,16 @@ class Curves:
             made: What it was made with.
             parent: What `begin` returned for the race of a trial.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, curve: Any, points: Sequence[tuple[int, float, Mapping[str, float]]]) -> None:
         """Add points: where each stands on the axis, its time in seconds since the epoch, figures
         by name.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, curve: Any, ended: Ended) -> None:
         """Close a curve."""
-        raise NotImplementedError
 
     # -- runs --------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ...core.errors import StoreError
 from ...core.plain import number
 from ..schema import points, runs
 from ..store import Store
@@ -207,8 +208,7 @@ def read_lines(store: Store, which: sa.ColumnElement[bool], most: int | None = N
     try:
         with store.read() as connection:
             rows = connection.execute(_limited(query.where(which), most)).all()
-    except Exception:
-        # what is no JSON, of which PostgreSQL makes an error: read here, run by run
+    except StoreError:  # what is no JSON, of which both make an error: read here, run by run
         query = sa.select(*plain, runs.c.result.label("found"), runs.c.spec.label("sign"))
         with store.read() as connection:
             rows = connection.execute(_limited(query.where(which), most)).all()
