@@ -25,7 +25,7 @@ from .projections import joint_projection
 from .run import LVHBA
 from .settings import LVHBASettings
 
-WORK = {"smoke": 80, "desk": 4000, "paper": 40_000}
+WORK = {"smoke": 24, "desk": 4000, "paper": 40_000}
 """Gradient equivalents on the support vector machines."""
 CLEANED = {"smoke": 100, "desk": 2500, "paper": 10_000}
 """Those on hyper-cleaning."""
@@ -297,6 +297,6 @@ claim = Claim(
         "desk": "Breast cancer data (300 training, 130 validation samples), 4000 gradient "
         "equivalents; digits, 2500; the toy with 20 to 10,000 entries. The paper's gisette "
         "experiment is left out.",
-        "smoke": "One split, 80 gradient equivalents; the toy with 5 to 40 entries.",
+        "smoke": "One split, 24 gradient equivalents; the toy with 5 to 40 entries.",
     },
 )

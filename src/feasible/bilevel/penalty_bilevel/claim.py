@@ -23,7 +23,7 @@ from .penalty import PenaltyState, advance, begin
 from .run import PenaltyMethod
 from .settings import PenaltySettings
 
-EQUIVALENTS = {"smoke": 300, "desk": 2500, "paper": 10_000}
+EQUIVALENTS = {"smoke": 150, "desk": 2500, "paper": 10_000}
 SAMPLED = {"smoke": 150, "desk": 3000, "paper": 60_000}
 STEPS = {"smoke": (20, 10, 20), "desk": (300, 100, 1000), "paper": (1000, 1000, 5000)}
 """Steps on the rank-deficient quadratics: accelerated with T = 20 and with T = 100, double."""
@@ -286,6 +286,6 @@ claim = Claim(
     limits={
         "desk": "Digits (1000 training, 300 validation images, 30 % wrong labels), 5 splits, 2500 "
         "gradient equivalents; quadratics of six variables. The paper is theory and has no table.",
-        "smoke": "Two splits, 300 gradient equivalents.",
+        "smoke": "Two splits, 150 gradient equivalents.",
     },
 )
