@@ -113,8 +113,9 @@ class Interpolants:
             )
             if iterations and sd[j] > 0:
                 found = self._fitted(t, w[:, j], squares, iterations)
+                if found is None:
+                    self.fallbacks.append(j)
                 t = np.full(d, centre) if found is None else found
-                self.fallbacks += [j] if found is None else []
             self.log_lengths[j] = t
             factor, kernel = self._factor(t, squares)
             self.factors.append(factor)
@@ -129,8 +130,10 @@ class Interpolants:
         the least jitter with which the matrix can be factored there; None where there is none.
         """
         reach = [(self.centre - REACH, self.centre + REACH)] * len(t)
+        centre = np.full(len(t), self.centre)
+        begins = (t, centre) if (t != centre).any() else (t,)
         for jitter in JITTERS:
-            for begin in (t, np.full(len(t), self.centre)):
+            for begin in begins:
                 found, value, _ = fmin_l_bfgs_b(
                     self._loss,
                     begin,
