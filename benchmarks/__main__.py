@@ -29,6 +29,7 @@ NAMES = (
     "rough_bars",
     "coco",
     "s2mpj",
+    "smooth_bars",
     "gp",
     "pfn",
     "private",

@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RESULTS, Figure, stored as figures_of, write
+from feasible.blackbox import BlackBox
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
@@ -138,16 +139,19 @@ def by_library(name: str) -> Callable[[Counted, int], None]:
 
     def solve(fun: Counted, seed: int) -> None:
         import feasible
-        from feasible.blackbox import BlackBox
 
-        bounds = [*zip(fun.low.tolist(), fun.high.tolist(), strict=True)]
-        limits = ["<= 0"] * fun.m or None
-        target = fun if fun.m else (lambda x: fun(x)[0])
-        problem = BlackBox(target, bounds=bounds, limits=limits, name="coco")
         method = None if name == "default" else name
-        feasible.solve(problem, method, budget=fun.budget, seed=seed, on_failure="skip")
+        feasible.solve(posed(fun), method, budget=fun.budget, seed=seed, on_failure="skip")
 
     return solve
+
+
+def posed(fun: Counted) -> BlackBox:
+    """The problem as one of ours."""
+    bounds = [*zip(fun.low.tolist(), fun.high.tolist(), strict=True)]
+    limits = ["<= 0"] * fun.m or None
+    target = fun if fun.m else (lambda x: fun(x)[0])
+    return BlackBox(target, bounds=bounds, limits=limits, name="coco")
 
 
 def starts(fun: Counted, seed: int) -> Iterator[np.ndarray]:
@@ -234,17 +238,22 @@ def best_value(problem: Any) -> float:
             os.chdir(here)
 
 
+def counted(suite: str, function: int, d: int, instance: int, budget: int) -> Counted:
+    """A problem of COCO with so many evaluations for each input."""
+    import cocoex
+
+    options = f"dimensions: {d} function_indices: {function} instance_indices: {instance}"
+    problem = cocoex.Suite(suite, "", options)[0]
+    return Counted(problem, best_value(problem), budget * d)
+
+
 Trial = dict[str, Any]
 """A row of the file of trials."""
 
 
 def trial(suite: str, function: int, d: int, instance: int, method: str, budget: int) -> Trial:
     """One run; its hits and what it took, in seconds of the processor."""
-    import cocoex
-
-    options = f"dimensions: {d} function_indices: {function} instance_indices: {instance}"
-    problem = cocoex.Suite(suite, "", options)[0]
-    fun = Counted(problem, best_value(problem), budget * d)
+    fun = counted(suite, function, d, instance, budget)
     begin = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
