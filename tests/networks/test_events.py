@@ -10,7 +10,7 @@ import pytest
 
 import feasible
 from feasible.core.errors import ArgumentError
-from feasible.networks import Conditions, EventLog, NetworkProblem, Quadratics, regression
+from feasible.networks import Conditions, EventLog, NetworkProblem, Quadratics, dadao, regression
 from feasible.networks.dadao import DADAO
 from feasible.networks.events import CHUNK, EXCHANGE, GRADIENT, LOST, Clock, Schedule
 
@@ -77,6 +77,24 @@ def test_lost_exchanges_are_paid_for_and_change_nothing():
     rule.play(S, np.zeros(2), log[log.kind == LOST])
     np.testing.assert_array_equal(S, before)
     assert log.messages == 2 * (log.kind != GRADIENT).sum()
+
+
+def test_lost_exchanges_are_counted_in_the_notes_as_far_as_they_were_charged():
+    problem, method = network(nx.cycle_graph(4), conditions=Conditions(loss=0.25)), DADAO()
+    found = feasible.solve(problem, method, {"messages": 101}, seed=100)
+    state = method.init(problem, np.random.default_rng(0))
+    for _ in range(20):
+        state = method.step(problem, state)
+    log = method.log(problem, state)
+    lost = int((log.kind == LOST).sum())
+    assert 0 < state.lost == lost < log.messages / 2
+    said = "{} of {} exchanges were lost: they were paid for and changed nothing"
+    assert method.remarks(problem, state) == [said.format(lost, log.messages // 2)]
+    assert any("of 50 exchanges were lost" in note for note in found.notes)
+    given = problem.objectives, problem.graph
+    alone = dadao(*given, t_max=20.0, conditions=problem.conditions)
+    assert alone.notes == [said.format(alone.log.lost, alone.n_messages // 2)]
+    assert dadao(*given, t_max=20.0).notes == []
 
 
 def test_edges_of_another_time_carry_nothing():

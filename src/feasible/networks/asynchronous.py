@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..core.problem import Method, Problem
-from .events import CHUNK, Clock, EventLog, Schedule, refuse, reserve
+from .events import CHUNK, Clock, EventLog, Schedule, losses, refuse, reserve
 from .problem import DIVERGED, Copies, NetworkProblem
 from .rules import Rule
 
@@ -30,6 +30,7 @@ class AsynchronousState:
         t: Time of the last event.
         sent: (m,) directed messages by edge.
         mean: (n, d) mean over time of the copies, later ones counting more.
+        lost: Exchanges that were paid for and never arrived.
         over: Why it cannot go on; empty where it can.
     """
 
@@ -39,6 +40,7 @@ class AsynchronousState:
     t: float
     sent: Int[np.ndarray, " m"]
     mean: Float[np.ndarray, "n d"]
+    lost: int = 0
     over: str = ""
 
 
@@ -105,6 +107,7 @@ class Asynchronous(Method, ABC):
         if fits:
             state.t = float(log.t[fits - 1])
             state.sent += log[:fits].sent(problem.network.m)
+            state.lost += log[:fits].lost
         self.averaged(problem, plan, state, since)
         size = float(np.abs(state.S).max())
         if not size < DIVERGED:
@@ -129,14 +132,15 @@ class Asynchronous(Method, ABC):
         return state.over or None
 
     def remarks(self, problem: NetworkProblem, state: Any) -> list[str]:
-        """How many events were left out, and why."""
+        """How many events were left out, and why; how many exchanges were lost."""
+        said = losses(state.lost, int(state.sent.sum()))
         away, busy, _ = state.clock.refused.tolist()
-        if not (away or busy):
-            return []
-        return [
-            f"{away} events were left out because a node was away, {busy} exchanges because an end "
-            "was busy"
-        ]
+        if away or busy:
+            said.append(
+                f"{away} events were left out because a node was away, {busy} exchanges because "
+                "an end was busy"
+            )
+        return said
 
     def log(self, problem: NetworkProblem, state: AsynchronousState) -> EventLog:
         """Return all events up to where a state stands; they follow from its seed."""

@@ -27,7 +27,8 @@ class Conditions(Checked):
         delay: Units of time for which an exchange keeps both ends from another one: a number, or by
             edge (0 where one is not named).
         absent: (label, from, to): the node is away, and takes part in nothing.
-        loss: Chance that an exchange is lost on its way; it is paid for and changes nothing.
+        loss: Chance that an exchange is lost on its way; it is paid for and changes nothing. Rounds
+            send it again, which takes another delay and is not charged as a message.
 
     Raises:
         ArgumentError: A speed that is not positive, a delay that is negative, a chance outside

@@ -82,6 +82,11 @@ class EventLog:
         """Directed messages in it: two an exchange."""
         return 2 * int((self.kind != GRADIENT).sum())
 
+    @property
+    def lost(self) -> int:
+        """Exchanges in it that were paid for and never arrived."""
+        return int((self.kind == LOST).sum())
+
     def sent(self, m: int) -> Int[np.ndarray, " m"]:
         """(m,) directed messages by edge."""
         return 2 * np.bincount(self.edge[self.kind != GRADIENT], minlength=m)
@@ -125,6 +130,20 @@ class EventLog:
                 "other": pd.Series([names[k] for k in self.j], dtype=object),
             }
         )
+
+
+def losses(lost: int, messages: int) -> list[str]:
+    """Say how many exchanges were lost; nothing where none was.
+
+    Args:
+        lost: Exchanges that never arrived.
+        messages: Directed messages of all exchanges.
+    """
+    if not lost:
+        return []
+    return [
+        f"{lost} of {messages // 2} exchanges were lost: they were paid for and changed nothing"
+    ]
 
 
 @lru_cache(maxsize=16)

@@ -13,7 +13,7 @@ from ...core.annotations import checked
 from ...core.checks import fits, floats, real, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ..conditions import Conditions
-from ..events import GRADIENT, Clock, EventLog, Schedule
+from ..events import GRADIENT, Clock, EventLog, Schedule, losses
 from ..graph import Network
 from ..live import kept, live_nodes
 from ..objectives import Callables, LocalObjectives
@@ -85,9 +85,10 @@ class DADAOResult:
 
     @property
     def notes(self) -> list[str]:
-        """Which nodes were lost, when, and what that does to the answer; a sentence each."""
-        lost = [self.network.row[label] for label in self.lost]
-        return notes(self.log, self.nodes, lost, self.survivors)
+        """How many exchanges were lost; which nodes, when, and what that does to the answer."""
+        gone = [self.network.row[label] for label in self.lost]
+        said = losses(self.log.lost, self.log.messages)
+        return said + notes(self.log, self.nodes, gone, self.survivors)
 
     @property
     def n_gradients(self) -> int:
