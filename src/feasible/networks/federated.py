@@ -97,6 +97,28 @@ class Box:
     high: Vector
 
     @classmethod
+    def about(cls, x0: Any, bounds: Any) -> tuple[Box, Vector]:
+        """Read a start and the bounds about it.
+
+        Args:
+            x0: (d,).
+            bounds: (low, high), each a number or (d,).
+
+        Raises:
+            BoundsError: The bounds cross or are not finite, or the start is outside of them.
+            ShapeError: Something does not fit.
+        """
+        x = floats("x0", x0).copy()
+        if x.ndim != 1 or not len(x):
+            raise ShapeError(f"x0 has shape {x.shape}: expected (d,), d >= 1")
+        box = cls.of(bounds, len(x))
+        if not np.isfinite(x).all():
+            raise NotFinite("x0 has a NaN or an infinity: expected finite numbers")
+        if not ((x >= box.low) & (x <= box.high)).all():
+            raise BoundsError("x0 is outside of the bounds")
+        return box, x
+
+    @classmethod
     def of(cls, bounds: Any, d: int) -> Box:
         """Read bounds.
 
@@ -126,21 +148,6 @@ class Box:
     def real(self, u: Vector) -> Vector:
         """Return the point of the box, where u was clipped to the unit cube."""
         return self.low + np.clip(u, 0.0, 1.0) * (self.high - self.low)
-
-    def start(self, x0: Any) -> Vector:
-        """Check a start.
-
-        Raises:
-            BoundsError: It is outside of the box.
-        """
-        x = floats("x0", x0).copy()
-        if x.shape != self.low.shape:
-            raise ShapeError(f"x0 has shape {x.shape}: expected {self.low.shape}")
-        if not np.isfinite(x).all():
-            raise NotFinite("x0 has a NaN or an infinity: expected finite numbers")
-        if not ((x >= self.low) & (x <= self.high)).all():
-            raise BoundsError("x0 is outside of the bounds")
-        return x
 
 
 @dataclass
@@ -185,11 +192,7 @@ class FederatedProblem(Problem):
     def __post_init__(self) -> None:
         self.clients = by_client("clients", self.clients)
         self.weights = weights_of(self.weights, self.labels)
-        x0 = floats("x0", self.x0)
-        if x0.ndim != 1 or not len(x0):
-            raise ShapeError(f"x0 has shape {x0.shape}: expected (d,), d >= 1")
-        self.box = Box.of(self.bounds, len(x0))
-        self.x0 = self.box.start(x0)
+        self.box, self.x0 = Box.about(self.x0, self.bounds)
         one_of("on_failure", self.on_failure, ON_FAILURE)
         self.least_clients = whole(
             "least_clients", self.least_clients, least=1, most=len(self.clients)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import fits, flag, floats, generator, one_of, real, whole
-from ...core.errors import ArgumentTypeError, ShapeError
+from ...core.checks import fits, flag, generator, one_of, real, whole
+from ...core.errors import ArgumentTypeError
 from ...core.problem import Method, Problem
 from ..federated import ON_FAILURE, Box, FederatedProblem, by_client, weights_of
 from ..messages import Client, ClientProcess
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     Vector = Float[np.ndarray, " d"]
-
 
 SHOWN = 10
 """Clients that are named one by one."""
@@ -282,15 +281,12 @@ class FederatedMethod(FederatedSettings, Method):
             True
         """
         there = by_client("clients", clients, "round")
-        start = floats("x0", x0)
-        if start.ndim != 1 or not len(start):
-            raise ShapeError(f"x0 has shape {start.shape}: expected (d,), d >= 1")
-        box = Box.of(bounds, start.size)
+        box, start = Box.about(x0, bounds)
         limits = self._limits(rounds, max_queries, evaluate)
         one_of("on_failure", on_failure, ON_FAILURE)
         least = whole("least_clients", least_clients, least=1, most=len(there))
         check(self, start.size)
-        x = box.unit(box.start(start))
+        x = box.unit(start)
         state = FederationState(x, np.empty(0), np.zeros((len(there), len(x))), float("nan"), 0)
         talk = Talk(there, weights_of(weights, list(there)), on_failure, least)
         return self._rounds(talk, state, box, *limits)
