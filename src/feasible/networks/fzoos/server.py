@@ -95,12 +95,13 @@ def check(settings: FederatedSettings, d: int) -> None:
     if isinstance(settings, DifferenceSettings) and settings.q > d:
         raise ArgumentError(f"q={settings.q}: expected at most {d} orthonormal directions")
     if isinstance(settings, FZooSSettings):
-        M, most = settings.features, settings.local_candidates
-        fits("features", M, f"those of {d} unknowns", M, d + _kept(settings.feature_window))
-        name = "local_candidates"
-        if settings.server_candidates > most:
-            name, most = "server_candidates", settings.server_candidates
-        fits(name, most, f"those of {d} unknowns", most, d + 4 * _kept(settings.window))
+        for name, each in (
+            ("features", d + _kept(settings.feature_window)),
+            ("local_candidates", d + 4 * _kept(settings.window)),
+            ("server_candidates", d + 4 * _kept(settings.window)),
+        ):
+            count = getattr(settings, name)
+            fits(name, count, f"those of {d} unknowns", count, each)
 
 
 def _kept(window: int) -> int:
