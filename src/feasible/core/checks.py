@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
-import os
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from numbers import Integral
@@ -260,11 +259,10 @@ def fits(name: str, value: Any, what: str, *shape: int) -> None:
 
 
 def memory() -> float:
-    """Bytes of this machine's memory; infinite where the system does not say."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return math.inf
+    """Bytes of this machine's memory."""
+    import psutil
+
+    return float(psutil.virtual_memory().total)
 
 
 @contextlib.contextmanager
