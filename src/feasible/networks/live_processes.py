@@ -10,8 +10,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from .live import Hear, Life, Tell, There, Writer
+from .messages import PATIENCE
 from .objectives import NodeFailed
-from .parts import PATIENCE, complaint
+from .parts import complaint
 from .processes import Links, forked, tell
 
 

@@ -223,7 +223,7 @@ def soonest(clients: Sequence[ClientProcess], round: int) -> list[ClientProcess]
                 one.awaited(round)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return an exception's type and text."""
     return f"{type(error).__name__}: {error}"
 

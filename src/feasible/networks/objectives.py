@@ -22,6 +22,7 @@ from ..core.errors import (
     ShapeError,
 )
 from .gradients import LOGISTIC, QUADRATIC, ROWS, local_gradient, local_gradients
+from .messages import said
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -383,7 +384,7 @@ class Callables(LocalObjectives):
         try:
             given = self.grad(label, x.copy())
         except Exception as error:
-            raise NodeFailed(f"node {label!r}: {type(error).__name__}: {error}") from error
+            raise NodeFailed(f"node {label!r}: {said(error)}") from error
         found = given.detach().numpy() if hasattr(given, "detach") else np.asarray(given)
         if found.shape != (self.d,) or found.dtype.kind not in "biuf":
             raise NodeFailed(

@@ -19,14 +19,13 @@ import numpy as np
 from ..core.checks import real, whole
 from ..core.errors import FeasibleError
 from .events import EXCHANGE, GRADIENT, LOST, EventLog
+from .messages import said
 from .objectives import NodeFailed
 from .rules import Rule
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-PATIENCE = 2.0
-"""Seconds after which a wait is said."""
 DEADLINE = 60.0
 """Seconds after which a worker that does not answer counts as lost."""
 Notice = Callable[[str], None]
@@ -49,9 +48,7 @@ def complaint(error: BaseException, who: str) -> str:
         error: What was raised.
         who: The worker, or its node; a NodeFailed names its node itself.
     """
-    return (
-        str(error) if isinstance(error, NodeFailed) else f"{who}: {type(error).__name__}: {error}"
-    )
+    return str(error) if isinstance(error, NodeFailed) else f"{who}: {said(error)}"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import ArgumentError
+from .messages import PATIENCE
 from .objectives import NodeFailed
-from .parts import PATIENCE, NodeLost, Receive, Send, Work, complaint, say
+from .parts import NodeLost, Receive, Send, Work, complaint, say
 
 if TYPE_CHECKING:
     from jaxtyping import Float

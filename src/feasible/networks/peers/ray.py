@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.extras import named
+from ..messages import PATIENCE
 from ..objectives import NodeFailed
-from ..parts import PATIENCE, NodeLost, Played, Receive, Send, Work, complaint, say
+from ..parts import NodeLost, Played, Receive, Send, Work, complaint, say
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..live import Hear, Life, LiveNode, Tell, There, Writer
+from ..messages import PATIENCE
 from ..objectives import NodeFailed
-from ..parts import PATIENCE, complaint
+from ..parts import complaint
 from ..rules import Rule
 from .ray import actors, begun, own
 
