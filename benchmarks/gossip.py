@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from .common import Figure, write
+from .common import Figure, processor_seconds, write
 
 ROUNDS = int(os.environ.get("GOSSIP_ROUNDS", "5"))
 METHODS = ("dadao", "adom-plus", "extra", "gradient-tracking[factor=0.1]", "msda", "continuized")
-
-
-def median(function: Callable[[], float]) -> float:
-    """The median of some calls, after one that compiles."""
-    function()
-    return float(np.median([function() for _ in range(ROUNDS)]))
 
 
 def speeds() -> list[Figure]:
     """Events a second of a grid of 49 nodes, drawn and played."""
     from feasible.networks.dadao.claim import events_a_second
 
-    found = median(lambda: events_a_second(100, 500.0))
+    events_a_second(100, 500.0)  # compiles
+    found = float(np.median([events_a_second(100, 500.0) for _ in range(ROUNDS)]))
     return [Figure("simulated events a second, d = 10", found, 5e5, "at least")]
 
 
@@ -39,17 +34,12 @@ def rates() -> list[Figure]:
     found = []
     for name, n, bar in (("barbell", 20, 1.0), ("barbell", 50, None), ("geometric", 50, None)):
         graph = ready_graph(name, n)
-
-        def timed(graph: object = graph) -> float:
-            begun = time.process_time()
-            gossip_rates(graph, "optimal")
-            return time.process_time() - begun
-
         best = gossip_rates(graph, "optimal")
         share = best.total / gossip_rates(graph, "uniform").total
         note = f"{share:.2f} of uniform, at most {100 * best.gap:.1f} % above the least"
         what = f"optimal rates, {name} of {n}, {graph.number_of_edges()} edges"
-        found.append(Figure(what, median(timed), bar, "s", note=note))
+        took = processor_seconds(partial(gossip_rates, graph, "optimal"), ROUNDS)
+        found.append(Figure(what, took, bar, "s", note=note))
     return found
 
 
