@@ -253,7 +253,7 @@ claim = Claim(
     why="An exchange is two directed messages for every method. ADOM+ is taken in the better of "
     "its two forms, EXTRA and gradient tracking with the best of three steps. The two dual "
     "methods, MSDA and the continuized one, need the gradient of each objective's conjugate and "
-    "are ahead in both counts on linear regression of this size. EXTRA, which is primal and works "
+    "are ahead in messages at this size, MSDA also in gradients. EXTRA, which is primal and works "
     "in rounds, is ahead in both where the condition number is small, as in these regressions.",
     limits={
         "desk": "10 nodes, 10 unknowns, 100 points a node (50 nodes on the star and the ring), "

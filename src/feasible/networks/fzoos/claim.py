@@ -206,9 +206,9 @@ claim = Claim(
     check=check,
     extra=extra,
     why="Baselines count every query, also those at the server's point, and have the best of four "
-    "numbers of directions. The paper's own settings spend 98 of 107 queries a round on "
+    "numbers of directions. The paper's own settings spend 95 of 107 queries a round on "
     "exploration: against finite differences with 20 directions they save half, against tuned ones "
-    "little or nothing. The default here spends 20 of 31 and keeps the gain.",
+    "little or nothing. The default here spends 19 of 30 and keeps the gain.",
     limits={
         "desk": "30 unknowns, 5 clients, 2000 features, 60 instead of 200 candidates at the "
         "server; the paper has 300 to 2187 unknowns. Digits of 8 x 8 pixels are attacked, not "
