@@ -112,30 +112,19 @@ def main() -> int:
     before = json.loads(Path(file).read_text()) if verb == "compare" else {}
     chosen = names or sorted(methods())
     with ThreadPoolExecutor(2) as pool:
-        found = dict(zip(chosen, pool.map(isolated, chosen), strict=True))
+        trails = dict(zip(chosen, pool.map(isolated, chosen), strict=True))
+    found: dict[str, Any] = json.loads(json.dumps(trails))  # as a file gives them back
     if verb == "record":
         Path(file).write_text(json.dumps(found, indent=1))
         failed = [name for name, t in found.items() if "error" in t]
         print(f"{len(found)} trails; failed: {failed or 'none'}")
         return 0
-    other = {n: t for n, t in found.items() if json.loads(json.dumps(t)) != before.get(n)}
+    other = {n: t for n, t in found.items() if t != before.get(n)}
     for name, now in other.items():
         was = before.get(name, {})
-        at = next(
-            (
-                i
-                for i, (a, b) in enumerate(
-                    zip(
-                        was.get("points", []),
-                        json.loads(json.dumps(now.get("points", []))),
-                        strict=False,
-                    )
-                )
-                if a != b
-            ),
-            None,
-        )
-        why = f"differs from point {at} on" if was else "was not recorded"
+        pairs = enumerate(zip(was.get("points", []), now.get("points", []), strict=False))
+        at = next((f"from point {i} on" for i, (a, b) in pairs if a != b), "in how it ends")
+        why = f"differs {at}" if was else "was not recorded"
         print(f"{name}: {now.get('error') or why}")
     gone = sorted(set(before) - set(methods())) if not names else []
     print(
