@@ -97,6 +97,7 @@ def write_readme() -> None:
 
 def main() -> int:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from benchmarks.common import MARGIN, stored, worse
@@ -117,7 +118,7 @@ def main() -> int:
             missed += f.met is False
             table.add_row(
                 name,
-                f.what,
+                escape(f.what),
                 f"{f.value:.4g} {f.unit}",
                 "" if f.bar is None else f"{f.bar:g}",
                 {True: "yes", False: "NO", None: ""}[f.met],
