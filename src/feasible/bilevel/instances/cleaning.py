@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ class Cleaning:
         return torch.addmm(y["bias"], images, y["weight"])
 
     def lower(self, x: Tensor, y: dict[str, Tensor], rows: Tensor) -> Tensor:
-        """g: the mean of sigmoid(x_i) CE_i over these samples, and the ridge."""
+        """g: the mean of sigmoid(x_i) CE_i over these samples, each at most once, and the ridge."""
         images, labels = self.train, self.labels
         if len(rows) < len(labels):
             images, labels, x = images[rows], labels[rows], x[rows]
@@ -110,7 +111,7 @@ class Cleaning:
         return (torch.sigmoid(x) * each).mean() + self.ridge * size
 
     def upper(self, x: Tensor, y: dict[str, Tensor], rows: Tensor) -> Tensor:
-        """f: cross entropy of validation samples."""
+        """f: cross entropy of validation samples, each at most once."""
         images, truth = self.validation, self.truth
         if len(rows) < len(truth):
             images, truth = images[rows], truth[rows]
@@ -159,23 +160,29 @@ class Cleaning:
         return {k: w.detach() for k, w in y.items()}
 
 
-def accuracies(seed: int) -> dict[str, float]:
+def accuracies(seeds: Sequence[int]) -> dict[str, Float[np.ndarray, "seeds 1"]]:
     """Return what weights are compared with: test accuracies of models whose weights are fixed.
 
     Args:
-        seed: Of the split.
+        seeds: Of the splits.
 
     Returns:
         "uniform": all samples weigh alike; "oracle": the wrong ones are left out; "validation":
         trained on the validation set alone.
     """
-    data = Cleaning.drawn(seed)
     half = torch.full((TRAIN,), 0.5, dtype=DTYPE)
-    return {
-        "uniform": data.accuracy(data.trained(half)),
-        "oracle": data.accuracy(data.trained((~data.wrong).to(DTYPE))),
-        "validation": data.accuracy(data.trained(half, on_validation=True)),
-    }
+    found: dict[str, list[list[float]]] = {"uniform": [], "oracle": [], "validation": []}
+    for data in map(Cleaning.drawn, seeds):
+        found["uniform"].append([data.accuracy(data.trained(half))])
+        found["oracle"].append([data.accuracy(data.trained((~data.wrong).to(DTYPE)))])
+        found["validation"].append([data.accuracy(data.trained(half, on_validation=True))])
+    return {k: np.array(v) for k, v in found.items()}
+
+
+def recovered(right: Mapping[str, Float[np.ndarray, "seeds 1"]], name: str) -> float:
+    """Return which part of the way from uniform weights to the oracle's a median accuracy is."""
+    of, none, most = (float(np.median(right[k])) for k in (name, "uniform", "oracle"))
+    return (of - none) / (most - none)
 
 
 def hyper_cleaning(seed: int = 0, flipped: float = 0.3, ridge: float = 1e-3) -> Bilevel:

@@ -14,7 +14,7 @@ from ...core.problem import Method
 from ...lab.claim import Claim, Experiment, Part, by_method, last_metric, sampled, share
 from ...lab.trials import Race
 from ..baselines import ImplicitCG, Unrolled
-from ..instances.cleaning import accuracies, hyper_cleaning
+from ..instances.cleaning import accuracies, hyper_cleaning, recovered
 from ..instances.toys import llc_toy, solution_of_llc
 from ..live_memory import LiveMemory
 from ..peers.cvxpylayers import CvxpyLayer
@@ -126,17 +126,13 @@ def cleaning(race: Race) -> list[Part]:
         for key, name in (("implicit", "implicit differentiation"), ("unrolled", "unrolling"))
     ]
     parts += [medians("upper loss", name, v, "hyper-cleaning") for name, v in loss.items()]
-    rows = [accuracies(int(c.name.rpartition(" ")[2])) for c in race.contests]
-    right = {k: np.array([row[k] for row in rows])[:, None] for k in rows[0]}
+    right = accuracies([int(c.name.rpartition(" ")[2]) for c in race.contests])
     right["lv-hba"] = by_method(race, last_metric("accuracy"), failed=0.0)["lv-hba"]
     parts.append(
         sampled(
             "hyper-cleaning: median share of the way from uniform weights to the oracle's accuracy",
             right,
-            lambda v: float(
-                (np.median(v["lv-hba"]) - np.median(v["uniform"]))
-                / (np.median(v["oracle"]) - np.median(v["uniform"]))
-            ),
+            lambda v: recovered(v, "lv-hba"),
             ">= 0.5",
         )
     )
@@ -160,7 +156,7 @@ def toy(n: int, iterations: int, p: float) -> tuple[list[float], float]:
     for piece in (iterations // 10, iterations - iterations // 10):
         for _ in range(piece):
             advance(problem, settings, state, project)
-        errors.append(float((state.x + 0.3).norm()) / (0.3 * n**0.5))
+        errors.append(error(state.x))
     return errors, process_time() - begun
 
 

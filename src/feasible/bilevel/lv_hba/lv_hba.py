@@ -270,13 +270,10 @@ def advance(
     _watch(settings, state)
 
 
-def follow(
-    problem: Bilevel, settings: LVHBASettings, state: LVHBAState, batch: Batch | None = None
-) -> None:
+def follow(problem: Bilevel, settings: LVHBASettings, state: LVHBAState, batch: Batch) -> None:
     """Move the tracker one step, in both directions from the old (theta, lambda)."""
     theta, lam, scale = state.theta, state.lam, state.scale
-    rows = None if batch is None else batch.lower
-    _, h, slope = problem.lagrangian_gradients(state.x, theta, lam / scale, rows=rows)
+    _, h, slope = problem.lagrangian_gradients(state.x, theta, lam / scale, rows=batch.lower)
     if settings.eta is None and not len(lam) and state.k % PROBED == PROBED - 1:
         _probe(problem, settings, state)
     d_theta = slope + (theta - state.y) / settings.gamma1
@@ -482,7 +479,7 @@ def proximal_value(
     choose_steps(problem, settings, state)
     for _ in range(200_000):
         before = torch.cat([state.theta, state.lam])
-        follow(problem, settings, state)
+        follow(problem, settings, state, Batch())
         if (torch.cat([state.theta, state.lam]) - before).abs().max() <= tol:
             break
     value, h, by_x = problem.lagrangian_gradients(x, state.theta, state.lam, "x")

@@ -14,7 +14,7 @@ from ...core.problem import Method
 from ...lab.claim import Claim, Experiment, Part, by_method, last_metric, sampled, share
 from ...lab.trials import Race
 from ..baselines import ImplicitCG, Unrolled
-from ..instances.cleaning import accuracies as accuracies_of, hyper_cleaning
+from ..instances.cleaning import accuracies, hyper_cleaning, recovered
 from ..instances.toys import analytic_line, rank_deficient
 from ..live_memory import LiveMemory
 from ..problem import Bilevel
@@ -108,34 +108,23 @@ def check(races: Mapping[str, Race]) -> list[Part]:
     )
     right = by_method(races["cleaning"], last_metric("accuracy"), failed=0.0)
     label = min((k for k in loss if k.startswith("penalty")), key=lambda k: np.median(loss[k]))
-    names = [c.name for c in races["cleaning"].contests]
-    seeds = [int(name.rpartition(" ")[2]) for name in names]
-    return parts + accuracies(right[label], seeds)
-
-
-def accuracies(mine: np.ndarray, seeds: Sequence[int]) -> list[Part]:
-    """Compare accuracies with uniform weights, an oracle's, and the validation set alone."""
-    rows = [accuracies_of(s) for s in seeds]
-    found = {k: [row[k] for row in rows] for k in rows[0]}
-    values = {k: np.array(v)[:, None] for k, v in found.items()} | {"penalty": mine}
-    return [
+    seeds = [int(c.name.rpartition(" ")[2]) for c in races["cleaning"].contests]
+    values = accuracies(seeds) | {"penalty": right[label]}
+    parts.append(
         sampled(
             "hyper-cleaning: median share of the way from uniform weights to the oracle's accuracy",
             values,
-            lambda v: float(
-                (np.median(v["penalty"]) - np.median(v["uniform"]))
-                / (np.median(v["oracle"]) - np.median(v["uniform"]))
-            ),
+            lambda v: recovered(v, "penalty"),
             ">= 0.5",
-        ),
-        *(
-            sampled(
-                f"hyper-cleaning: median accuracy, {name}",
-                {name: one},
-                lambda v: float(np.median(next(iter(v.values())))),
-            )
-            for name, one in values.items()
-        ),
+        )
+    )
+    return parts + [
+        sampled(
+            f"hyper-cleaning: median accuracy, {name}",
+            {name: one},
+            lambda v: float(np.median(next(iter(v.values())))),
+        )
+        for name, one in values.items()
     ]
 
 
