@@ -64,6 +64,12 @@ def test_no_setting_is_needed_where_the_hessian_is_singular_and_conjugate_gradie
     problem = rank_deficient(100)
     state = go(problem, PenaltySettings(), 120)
     assert problem.judge(state.x.numpy()).objective - problem.best_known < 1e-4
+    for step in ("auto", "adam"):
+        method = ImplicitCG(inner=20, x_step=step)
+        lost = method.init(problem, np.random.default_rng(100))
+        for _ in range(120):
+            lost = method.step(problem, lost)
+        assert problem.judge(lost.x.numpy()).objective > problem.judge([0.0] * 3).objective
 
 
 def test_without_a_proximal_term_the_trackers_are_gradient_descent():
