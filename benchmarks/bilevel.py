@@ -1,6 +1,7 @@
 """Bilevel programs: a step of each method on hyper-cleaning (T = 10, 650 parameters, 1000 images),
 its peak memory, what a step counts and takes at T = 10, 50 and 100, the same on a network of two
-hidden layers, the upper loss that each reaches for equal work, and an iteration of LV-HBA.
+hidden layers, the upper loss that each reaches for equal work, an iteration of LV-HBA, and its
+error beside that of differentiation through the conditions.
 
 Times are the processor's, in turns, one thread each. Five splits, and tuned steps, are in the
 claims.
@@ -21,6 +22,7 @@ from .common import Figure, write
 
 if TYPE_CHECKING:
     from feasible.bilevel import Bilevel
+    from feasible.core.problem import Method
 
 ROUNDS = int(os.environ.get("BILEVEL_ROUNDS", "10"))
 WORK = int(os.environ.get("BILEVEL_WORK", "800"))
@@ -93,15 +95,23 @@ def deep() -> Bilevel:
     )
 
 
+def charged(problem: Bilevel, method: Method, state: object) -> dict[str, float]:
+    """Return what a step is charged."""
+    from feasible.core.budget import Meter, active_meter
+
+    meter = Meter({})
+    token = active_meter.set(meter)
+    method.step(problem, state)
+    active_meter.reset(token)
+    return meter.spent
+
+
 def depth(T: int, network: bool = False) -> Figure:
     """What a step of T inner ones counts and takes, once sigma is small."""
-    import feasible
     from feasible.bilevel import PenaltyMethod, Unrolled
     from feasible.bilevel.instances.cleaning import hyper_cleaning
 
-    digits = hyper_cleaning(100)
-    digits.trail_growth = 50.0
-    problem = deep() if network else digits
+    problem = deep() if network else hyper_cleaning(100)
     methods = {
         "penalty-bilevel": PenaltyMethod(inner=T, sigma0=1e-2, tol=0.0),
         "unrolled": Unrolled(inner=T, tol=0.0),
@@ -115,10 +125,9 @@ def depth(T: int, network: bool = False) -> Figure:
             took[k] += [time.process_time() - begun] * (turn > 0)
     said = []
     for k, m in methods.items():
-        spent = [feasible.solve(digits, m, {"steps": n}).spent for n in (2, 3)]
-        kinds = ("gradients", "hessian_products")
-        gradients, products = (spent[1].get(r, 0) - spent[0].get(r, 0) for r in kinds)
-        said.append(f"{k}: {gradients:g} gradients, {products:g} Hessian products")
+        spent = charged(problem, m, states[k])
+        kinds = (spent.get(r, 0) for r in ("gradients", "hessian_products"))
+        said.append("{}: {:g} gradients, {:g} Hessian products".format(k, *kinds))
     where = ", a network of two hidden layers" if network else ""
     ratio = float(np.median(took["penalty-bilevel"]) / np.median(took["unrolled"]))
     what = f"a step of penalty-bilevel over one of unrolled, sigma = 0.01, T = {T}{where}"
@@ -130,15 +139,15 @@ def depths() -> list[Figure]:
     return [depth(10), depth(50), depth(100), depth(10, network=True)]
 
 
-def losses(*names: str) -> list[Figure]:
-    """Upper loss at the true response for equal work, one split, of all methods unless named."""
+def losses() -> list[Figure]:
+    """Upper loss at the true response for equal work, one split."""
     import feasible
     from feasible.bilevel.instances.cleaning import hyper_cleaning
 
     problem = hyper_cleaning(100)
     problem.trail_growth = 50.0
     found = []
-    for name in names or (
+    for name in (
         "penalty-bilevel[inner=10]",
         "implicit-cg",
         "unrolled",
@@ -163,7 +172,6 @@ def iterations() -> list[Figure]:
     for n in (20, 10_000):
         problem = llc_toy(n)
         settings = LVHBASettings(warm=False)
-        problem.kept["joint"] = problem.project
         project, state = joint_projection(problem), begin(problem, np.random.default_rng(0))
         advance(problem, settings, state, project)
         begun = time.process_time()
@@ -174,11 +182,30 @@ def iterations() -> list[Figure]:
     return found
 
 
+def toy_errors() -> list[Figure]:
+    """Relative error in x of the merely convex toy, of LV-HBA and of the conditions' derivative."""
+    from feasible.bilevel.instances.toys import llc_toy, solution_of_llc
+    from feasible.bilevel.lv_hba import LVHBA
+    from feasible.bilevel.peers.cvxpylayers import CvxpyLayer
+
+    found, right = [], solution_of_llc(20)
+    both: tuple[tuple[Method, int], ...] = ((LVHBA(), 1000), (CvxpyLayer(tol=0.0), 40))
+    for method, steps in both:
+        problem = llc_toy(20)
+        state = method.init(problem, np.random.default_rng(0))
+        for _ in range(steps):
+            state = method.step(problem, state)
+        error = float((state.x - right).norm() / right.norm())
+        what = f"merely convex toy, n = 20: error in x after {steps} steps of {method.name}"
+        found.append(Figure(what, error, None, "relative"))
+    return found
+
+
 def run() -> list[Figure]:
     """All of it."""
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        figures = steps() + depths() + losses() + iterations()
+        figures = steps() + depths() + losses() + iterations() + toy_errors()
     write("bilevel", figures)
     return figures
