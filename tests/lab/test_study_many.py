@@ -9,6 +9,7 @@ from study_kit import begin, reserved, value
 from feasible.core.ledger import ABANDONED, FAILED
 from feasible.lab import known, postgres, proposing, sqlite, store, told_rows, working
 from feasible.lab.proposing import Proposer
+from feasible.lab.removing import delete_experiment
 from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
 
@@ -67,6 +68,40 @@ def test_what_a_process_has_read_follows_every_change(db):
     assert seen.ended_at("[0.5, 0.5]") == fresh.ended_at("[0.5, 0.5]") == 1
     status = [r.status for r in study.store.evaluations(study.id)]
     assert (status[0], status[2]) == (FAILED, ABANDONED)
+
+
+def test_what_a_process_has_read_forgets_what_was_deleted(db):
+    study = begin(db, problem=toy(bowl), budget=20)
+    rows = study.ask(3)
+    study.tell([value(rows[0])])
+    study.ask()
+    ended = str(rows[0].x)
+    assert study._known.ended_at(ended) == 0
+    for row in rows:
+        delete_experiment(study.store, study.row, row.row)
+    assert [r.row for r in study.ask()] == [4]
+    assert study._known.refresh(study.row).open == {3, 4}
+    assert (len(study._known.taken()), study._known.ended_at(ended)) == (2, None)
+
+
+def test_a_proposal_that_was_made_before_an_experiment_was_deleted_is_not_handed_out(
+    db, monkeypatch
+):
+    study = begin(db, problem=toy(bowl), budget=20)
+    (first,) = study.ask()
+    study.tell([value(first)])
+    told, real = [], Proposer.propose
+
+    def propose(self, n):
+        found = real(self, n)
+        told.append(self.study.fence)
+        if len(told) == 1:
+            delete_experiment(study.store, study.row, first.row)
+        return found
+
+    monkeypatch.setattr(Proposer, "propose", propose)
+    assert [r.row for r in study.ask()] == [1]
+    assert told == [0, 1]  # else the method would go on from a state that knows it
 
 
 def test_a_result_that_comes_in_while_a_proposal_is_made_does_not_undo_it(db, monkeypatch):

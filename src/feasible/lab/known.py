@@ -39,6 +39,7 @@ class Known:
 
     def _forget(self) -> None:
         """Begin anew."""
+        self._fence = 0
         self.texts: list[str] = []
         self._place: dict[int, int] = {}
         self._next = 0
@@ -54,6 +55,9 @@ class Known:
         Args:
             study: As stored before; what is told later is read again at the next call.
         """
+        if study.fence != self._fence:  # experiments were deleted
+            self._forget()
+            self._fence = study.fence
         columns = (evaluations.c.row, evaluations.c.x, evaluations.c.status)
         mine = sa.select(*columns).where(evaluations.c.run == self._run)
         out = mine.where(sa.text(IS_OPEN))

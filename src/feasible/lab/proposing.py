@@ -241,7 +241,8 @@ class Proposer:
             evaluations.c.run == self.study.id, evaluations.c.row == row
         )
         with self.store.read() as connection:
-            return read_evaluation(connection.execute(query).one())
+            found = connection.execute(query).first()  # None: it was deleted meanwhile
+        return None if found is None else read_evaluation(found)
 
     def state(self) -> Any:
         """Return the method's state after everything told so far: the last checkpoint and what was

@@ -34,7 +34,7 @@ def delete_run(store: Store, row: RunRow) -> None:
 
 def delete_experiment(store: Store, study: RunRow, number: int) -> None:
     """Remove one experiment of a study: its unit goes back to the budget, its id is not given
-    again, and the method learns anew from the others.
+    again, and the method learns anew from the others. Proposals that were made before are refused.
 
     Args:
         store: Where the study is.
@@ -67,5 +67,5 @@ def delete_experiment(store: Store, study: RunRow, number: int) -> None:
         connection.execute(
             sa.update(runs)
             .where(runs.c.id == study.id)
-            .values(version=now.version + 1, reserved=dump(left))
+            .values(version=now.version + 1, fence=now.fence + 1, reserved=dump(left))
         )

@@ -28,7 +28,7 @@ class RunRow:
         result: What `result_data` keeps of a result, or the error.
         owner: The process that drives it, see `owner.identity`.
         lease: Until when its claim holds without a sign of life, in seconds since the epoch.
-        fence: The number of the newest claim.
+        fence: The number of the newest claim; of a study: how many experiments were deleted.
         reserved: Of a study: units by resource that are spent or handed out.
         rows: Number of rows in its ledger.
         told: Watermark: how many times a row was told.

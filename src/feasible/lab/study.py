@@ -240,14 +240,14 @@ class Study:
         found: Proposals,
         worker: Mapping[str, Any] | None,
     ) -> bool:
-        """Reserve and insert in one transaction; False if somebody else asked meanwhile, or too
-        little is left. What was told meanwhile the method hears at the next ask.
+        """Reserve and insert in one transaction; False if somebody else asked or deleted meanwhile,
+        or too little is left. What was told meanwhile the method hears at the next ask.
         """
         owner = claim_text(worker)
         with self.store.write() as connection:
             now = self._counters(connection, row)
             too_few = self.left(now) < len(fresh)
-            if now.rows != row.rows or too_few:
+            if (now.rows, now.fence) != (row.rows, row.fence) or too_few:
                 return False
             for unit, amount in self.units.items():
                 now.reserved[unit] = now.reserved.get(unit, 0) + amount * len(fresh)
@@ -271,11 +271,11 @@ class Study:
             connection: The transaction.
             row: The study as stored before.
         """
-        counted = (runs.c.rows, runs.c.told, runs.c.version, runs.c.reserved, runs.c.budget)
-        mine = sa.select(*counted).where(runs.c.id == self.id).with_for_update()
-        now = connection.execute(mine).one()
-        texts = {"reserved": json.loads(now.reserved), "budget": json.loads(now.budget)}
-        return replace(row, rows=now.rows, told=now.told, version=now.version, **texts)
+        numbers = (runs.c.rows, runs.c.told, runs.c.version, runs.c.fence)
+        counted = sa.select(*numbers, runs.c.reserved, runs.c.budget).where(runs.c.id == self.id)
+        now = dict(connection.execute(counted.with_for_update()).one()._mapping)
+        texts = {name: json.loads(now.pop(name)) for name in ("reserved", "budget")}
+        return replace(row, **now, **texts)
 
     def _update(self, connection: sa.Connection, row: RunRow, **changed: Any) -> None:
         """Set columns of the study inside a transaction, and say that it changed."""
