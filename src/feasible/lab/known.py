@@ -63,8 +63,9 @@ class Known:
         out = mine.where(sa.text(IS_OPEN))
         told = mine.where(evaluations.c.told > self._told)
         new = mine.where(evaluations.c.row >= self._next)
+        changed = (out, told, new) if self._next else (new,)
         with self._store.read() as connection:
-            found = {r.row: r for r in connection.execute(sa.union_all(out, told, new))}
+            found = {r.row: r for r in connection.execute(sa.union_all(*changed))}
         for row in sorted(found):
             if not self._take(row, found[row].x, found[row].status):
                 self._forget()
