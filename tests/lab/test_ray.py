@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -114,13 +115,12 @@ def test_what_is_waited_for_is_said(cluster, monkeypatch):
 
     monkeypatch.setattr(module, "SILENT", 0.2)
     monkeypatch.setattr(module, "LOOK", 0.1)
-    leave, said = threading.Event(), []
+    said = []
     busy = [cluster.remote(num_cpus=2)(lambda: time.sleep(600)).remote()]
 
     def hear(text):
         said.append(text)
         cluster.cancel(busy[0], force=True)
-        leave.set()
 
     time.sleep(0.5)
     with module.RayTasks(say=hear) as engine:
@@ -139,6 +139,26 @@ def test_a_call_that_takes_too_long_is_ended_and_an_error_is_a_result(cluster):
     with RayTasks() as engine:
         found = dict(engine.map(call, [0, 1], timeout=1.0))
     assert [found[0].reason, found[1].reason] == ["ValueError: no", "timeout: killed after 1 s"]
+
+
+def test_calls_go_on_where_the_process_dies_that_hears_of_them(cluster):
+    from feasible.lab.engines import report
+    from feasible.lab.peers.ray import RayTasks
+
+    with RayTasks() as engine:
+
+        def hear(index, note):
+            heard.append((index, note))
+            cluster.kill(engine._beacon, no_restart=False)
+
+        def call(x):
+            report("here")
+            time.sleep(2.0 * x)
+            return x
+
+        heard = []
+        assert dict(engine.map(call, [1, 0], on_note=hear)) == {0: 1, 1: 0}
+    assert heard
 
 
 def test_a_problem_in_a_file_travels_with_the_modules_beside_it(cluster, tmp_path, monkeypatch):
@@ -180,6 +200,6 @@ def test_a_cluster_that_is_not_there_is_said(cluster, monkeypatch):
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(errors.MissingExtra, match=r"feasible\[ray\]"):
         feasible.race(toy(bowl), "random-search", 3, engine="ray")

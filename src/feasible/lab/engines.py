@@ -41,6 +41,17 @@ class Sends(Protocol):
 _channel: tuple[Sends, int] | None = None
 
 
+def report_by(channel: Sends, index: int) -> None:
+    """From inside a worker: say by what the notes of a call go, until the next call.
+
+    Args:
+        channel: Takes ("note", index, note).
+        index: Of the call's item.
+    """
+    global _channel
+    _channel = channel, index
+
+
 def report(note: Any) -> None:
     """From inside a worker: send a note to the `on_note` of the map call that runs it; outside a
     worker nothing happens.
@@ -280,7 +291,6 @@ def _serve(
     driver: int,
     threads: int,
 ) -> None:
-    global _channel
     os.setsid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the driver
@@ -296,7 +306,7 @@ def _serve(
             index, item = pipe.recv()
         except (EOFError, OSError):
             os._exit(0)
-        _channel = (pipe, index)
+        report_by(pipe, index)
         value: Any
         try:
             value = function(item)

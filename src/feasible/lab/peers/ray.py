@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ...core.checks import real, whole
-from ...core.errors import ArgumentError, EvaluationFailed, FeasibleError
+from ...core.errors import ArgumentError, EvaluationFailed
 from ...core.extras import named
 from ...core.threads import fixed
 from .. import engines
@@ -24,6 +24,8 @@ SILENT = 60.0
 """Seconds without a task that began, after which it is said what is waited for."""
 LOOK = 1.0
 """Seconds between two looks at what runs."""
+NAMES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
+"""Of a task's demands, as `ray.remote` takes them."""
 AGAIN = 3
 """How often Ray starts a task again whose process or node is lost."""
 
@@ -67,14 +69,12 @@ def _call(
 ) -> Any:
     """Call a function inside a task."""
     beacon.hear.remote(call, index, None)
-    engines._channel = _Channel(beacon, call), index
+    engines.report_by(_Channel(beacon, call), index)
     try:
         with fixed(threads):
             return function(item)
     except (Exception, SystemExit) as error:
         return EvaluationFailed(f"{type(error).__name__}: {error}")
-    finally:
-        engines._channel = None
 
 
 class RayTasks:
@@ -143,18 +143,19 @@ class RayTasks:
         """The nodes that are there."""
         return [n for n in self._ray.nodes() if n["Alive"]]
 
+    def _fit(self, node: Mapping[str, Any]) -> int:
+        """Return how many tasks a node takes at once."""
+        return int(min(node["Resources"].get(k, 0) / v for k, v in self.demand.items()))
+
     def _room(self) -> int:
         """Return how many tasks the cluster takes at once, at most those that were asked for."""
-        room = sum(
-            int(min(n["Resources"].get(k, 0) / v for k, v in self.demand.items()))
-            for n in self.nodes()
-        )
+        room = sum(map(self._fit, self.nodes()))
         return max(min(room, self.limit or room), 1)
 
     def _check(self) -> None:
         """Raise ArgumentError where no node could ever take a task."""
         nodes = self.nodes()
-        if any(all(n["Resources"].get(k, 0) >= v for k, v in self.demand.items()) for n in nodes):
+        if any(map(self._fit, nodes)):
             return
         largest = max(
             nodes, key=lambda n: tuple(n["Resources"].get(k, 0) for k in ("GPU", "CPU", "memory"))
@@ -162,7 +163,7 @@ class RayTasks:
         raise ArgumentError(
             f"engine='ray': a task takes {_amounts(self.demand)}, which none of {len(nodes)} nodes "
             f"has; the largest, {largest['NodeManagerHostname']}, has "
-            f"{_amounts({k: largest['Resources'].get(k, 0) for k in self.demand})}"
+            f"{_amounts(largest['Resources'], self.demand)}"
         )
 
     def map(
@@ -184,13 +185,13 @@ class RayTasks:
         if function != self._function:
             self._shared, self._function = self._sent(function), function
         if self._beacon is None:
-            self._beacon = ray.remote(num_cpus=0)(_Beacon).remote()
+            again = {"max_restarts": -1, "max_task_retries": -1}  # its node may be lost, too
+            self._beacon = ray.remote(num_cpus=0, **again)(_Beacon).remote()
         shared, beacon = self._shared, self._beacon
         self._calls += 1
         here = (beacon, self._calls, self.threads)
-        options: dict[str, Any] = {"num_cpus": self.demand["CPU"], "max_retries": self.again}
-        options |= {"num_gpus": self.demand.get("GPU", 0), "memory": self.demand.get("memory")}
-        task = ray.remote(**{k: v for k, v in options.items() if v is not None})(_call)
+        options = {NAMES[k]: v for k, v in self.demand.items()}
+        task = ray.remote(max_retries=self.again, **options)(_call)
         todo, running = iter(range(len(items))), dict[Any, int]()
         begun, last, told = dict[int, float](), time.monotonic(), False
         try:
@@ -305,9 +306,7 @@ def _begun(address: str | None, runtime_env: Mapping[str, Any] | None) -> tuple[
         given["runtime_env"] = dict(runtime_env)
     try:
         ray.init(**given)
-    except FeasibleError:
-        raise
-    except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError, ...
+    except (OSError, RuntimeError, TypeError, ValueError, ray.exceptions.RayError) as error:
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
         said = str(error).strip().splitlines()[0]
         raise ArgumentError(
