@@ -104,6 +104,7 @@ def solve(
         1.0
     """
     from .lab.engines import IdleWorkers
+    from .lab.placing import cluster_of
     from .lab.store import store_of
     from .lab.stored import engine_of, method_label, method_spec
 
@@ -127,7 +128,8 @@ def solve(
         threads,
     )
     check_options(options, problem)
-    if engine != "local" and not problem.keeps_ledger:
+    cluster = cluster_of(engine)
+    if cluster is not None and not problem.keeps_ledger:
         raise ArgumentError(
             f"engine={engine!r}: '{problem.name}' is a {type(problem).__name__}, which has no "
             "evaluations that are paid for one by one; race runs whole trials there"
@@ -172,9 +174,9 @@ def solve(
                     notes,
                     take_over,
                     accept_changes,
-                    engine,
+                    cluster,
                 )
-        with closing(engine_of(options, engine)) as calls:
+        with closing(engine_of(options, cluster)) as calls:
             result = run(
                 Run(
                     problem=problem,
@@ -230,7 +232,7 @@ def _solve_stored(
     notes: Sequence[str],
     take_over: bool,
     accept_changes: bool,
-    engine: str | RayCluster,
+    cluster: RayCluster | None,
 ) -> Result:
     from .lab.again import check_method, check_source
     from .lab.fingerprint import check_same, source_of
@@ -259,8 +261,13 @@ def _solve_stored(
                 "source": source_of(problem, method),
             },
         )
-        return drive(where, row, problem, method, observers=observers, notes=notes, place=engine)
+        return drive(where, row, problem, method, observers=observers, notes=notes, cluster=cluster)
     if row.kind == "study" and "migrated" in row.spec:
+        if cluster is not None:
+            raise ArgumentError(
+                f"engine='ray': run '{name}' is a study, which workers work on: expected 'local', "
+                "or 'feasible work' on as many machines as you like"
+            )
         return _work_migrated(where, row, problem, budget, spec["options"], accept_changes)
     if row.kind != "solve":
         raise StoreError(f"run '{name}' is a {row.kind}, which solve cannot drive")
@@ -310,7 +317,7 @@ def _solve_stored(
         observers=observers,
         notes=notes,
         take_over=take_over,
-        place=engine,
+        cluster=cluster,
     )
 
 

@@ -279,6 +279,16 @@ def test_a_malformed_command_ends_with_exit_code_2(run, arguments):
     assert run(*arguments)[0] == 2
 
 
+def test_an_engine_that_does_not_fit_leaves_the_store_as_it_was(run, ok):
+    solve = ("solve", "sphere", "-m", "random-search", "-b", "evaluations=3", "--name", "r")
+    code, _, err = run(*solve, "--engine", "slurm")
+    assert (code, "'ray'" in err) == (2, True)
+    ok("ask", "mix.toml")  # a store with a study in it, and nothing else
+    assert run("show", "r")[0] == 2
+    code, _, err = run("resume", "mix", "--engine", "ray")
+    assert (code, "'feasible work'" in err) == (2, True)
+
+
 def test_an_own_file_that_breaks_is_named(run):
     Path("broken.py").write_text("x = 1 / 0\n")
     code, _, err = run("solve", "broken.py:x", "-b", "evaluations=5")

@@ -81,6 +81,28 @@ def test_evaluations_on_ray_give_the_run_of_this_process_bit_for_bit(cluster, tm
     same(feasible.solve(toy(bowl), "cbo[n_particles=4]", **call), here)
 
 
+def test_a_run_and_a_race_that_were_stopped_go_on_on_ray(cluster, tmp_path, monkeypatch, ok):
+    from feasible.lab.peers.ray import RayTasks
+
+    sent, real = [], RayTasks.map
+    monkeypatch.setattr(
+        RayTasks,
+        "map",
+        lambda self, f, items, *a, **k: sent.append(len(items)) or real(self, f, items, *a, **k),
+    )
+    monkeypatch.chdir(tmp_path)
+    ok("solve", "sphere", "-m", "random-search", "-b", "evaluations=3", "--name", "one")
+    ok("resume", "one", "--add", "evaluations=2", "--engine", "ray")
+    assert sum(sent) == 2
+    ok("race", "sphere", "-m", "random-search", "-b", "evaluations=3", "--name", "r")
+    with Store("feasible.db") as store:
+        stopped = store.runs(race=store.find_race("r")["id"])[0]
+        store.update_run(stopped.id, state="interrupted")
+    sent.clear()
+    ok("resume", "r", "--engine", "ray")
+    assert sum(sent) == 1
+
+
 def test_a_trial_whose_process_dies_is_started_again_and_pays_for_nothing_twice(cluster, tmp_path):
     log, place = tmp_path / "log", tmp_path / "r.db"
     call = {"methods": "random-search", "budget": 6, "seeds": 1}

@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..lab.placing import RayCluster
     from ..lab.store import Store
 
 StoreOption = Annotated[
@@ -167,9 +168,9 @@ MemoryOption = Annotated[
 ]
 
 
-def engine_of(
+def place_of(
     engine: str, address: str | None, cpus: float | None, gpus: float, memory: float | None
-) -> Any:
+) -> str | RayCluster:
     """Return the engine that these options name. Raises ArgumentError where they do not fit."""
     from ..core.errors import ArgumentError
     from ..lab.placing import RayCluster

@@ -20,8 +20,8 @@ from .common import (
     ThreadsOption,
     console,
     emit,
-    engine_of,
     open_store,
+    place_of,
     quiet_stdout,
 )
 from .trust import AcceptOption
@@ -88,7 +88,7 @@ def race(
     from .. import api
     from ..lab.console import RaceProgress
 
-    place = engine_of(engine, address, cpus, gpus, memory)
+    place = place_of(engine, address, cpus, gpus, memory)
     where = open_store(store)
     if fresh and name is not None and (old := where.find_race(name)) is not None:
         where.delete_race(old["id"])

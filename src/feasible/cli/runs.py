@@ -27,8 +27,8 @@ from .common import (
     WorkersOption,
     console,
     emit,
-    engine_of,
     open_store,
+    place_of,
     quiet_stdout,
 )
 from .holding import list_store
@@ -112,7 +112,7 @@ def solve(
     from ..lab.stored import method_label
 
     out = console(stderr=json)
-    place = engine_of(engine, address, cpus, gpus, memory)
+    place = place_of(engine, address, cpus, gpus, memory)
     loaded = load_problem(problem)
     if output is not None:
         check_output(loaded, output)
@@ -213,6 +213,11 @@ def resume(
     trust: TrustOption = False,
     take_over: TakeOverOption = False,
     accept_changes: AcceptOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = 0.0,
+    memory: MemoryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Go on with a run or race that was stopped, or work on a study whose problem has a function.
@@ -222,6 +227,7 @@ def resume(
     from ..core.errors import ArgumentError
     from ..lab.again import check_source
     from ..lab.console import RaceProgress, SolveProgress
+    from ..lab.placing import cluster_of
     from ..lab.race import resume_race
     from ..lab.shown import shown_problem
     from ..lab.stored import build_method, build_problem, drive, extend, stored_result
@@ -229,6 +235,8 @@ def resume(
     from .races import print_race
     from .trust import confirm
 
+    place = place_of(engine, address, cpus, gpus, memory)
+    cluster = cluster_of(place)
     where = open_store(store, existing=True)
     row = where.find_run(reference)
     out = console(stderr=json)
@@ -250,6 +258,7 @@ def resume(
                     observers=watching,
                     trust=True,
                     accept_changes=accept_changes,
+                    engine=place,
                 )
             finally:
                 watching.stop()
@@ -258,6 +267,11 @@ def resume(
     row = where.run(reference)
     if row.kind != "study" and (stop_at is not None or go_on):
         raise ArgumentError("--stop-at, --go-on are for studies; a run keeps what it began with")
+    if row.kind == "study" and cluster is not None:
+        raise ArgumentError(
+            f"--engine {engine} is for runs and races; study '{row.name}' is worked on by "
+            "'feasible work', on as many machines as you like"
+        )
     if add:
         row = extend(where, row, Budget.parse(add), take_over=take_over)
     if on_failure is not None and row.kind == "solve":
@@ -297,6 +311,7 @@ def resume(
                     observers=(progress,),
                     notes=[*_notes(row), *said],
                     take_over=take_over,
+                    cluster=cluster,
                 )
             finally:
                 progress.stop()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..core.checks import one_of
 from ..core.errors import ArgumentError
 from .engines import LocalProcesses, cpu_count
-from .store import Store
 
 if TYPE_CHECKING:
     from .peers.ray import RayTasks
+    from .store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RayCluster:
         )
 
 
-def cluster_of(engine: Any) -> RayCluster | None:
+def cluster_of(engine: str | RayCluster) -> RayCluster | None:
     """Return the cluster that an engine names, None for this machine. Raises ArgumentError where
     there is no such engine.
     """
@@ -63,31 +63,20 @@ class Place:
     """Where trials run.
 
     Attributes:
-        given: "local", "ray", or a `RayCluster`.
+        cluster: The Ray cluster; None for this machine.
         jobs: Most trials at once; on Ray 1 stands for as many as the cluster takes.
-
-    Raises:
-        ArgumentError: There is no such engine.
     """
 
-    given: Any
+    cluster: RayCluster | None
     jobs: int
-
-    def __post_init__(self) -> None:
-        cluster_of(self.given)
-
-    @property
-    def _cluster(self) -> RayCluster | None:
-        """The cluster, where it is one."""
-        return cluster_of(self.given)
 
     def apart(self, timeout: float | None) -> bool:
         """Whether trials run in other processes."""
-        return self._cluster is not None or self.jobs > 1 or timeout is not None
+        return self.cluster is not None or self.jobs > 1 or timeout is not None
 
-    def check(self, threads: int, timeout: float | None, store: Store | None) -> None:
+    def check(self, threads: int, timeout: float | None) -> None:
         """Raise ArgumentError where trials with so many threads cannot run there."""
-        if self._cluster is not None or threads == 1 or not self.apart(timeout):
+        if self.cluster is not None or threads == 1 or not self.apart(timeout):
             return
         forks = f"jobs={self.jobs}" if self.jobs > 1 else f"trial_timeout={timeout:g}"
         raise ArgumentError(
@@ -108,13 +97,12 @@ class Place:
             ArgumentError: The cluster cannot be reached or cannot take a trial, or its nodes cannot
                 reach the store.
         """
-        cluster = self._cluster
-        if cluster is None:
+        if self.cluster is None:
             return LocalProcesses(min(self.jobs, max(cpu_count(), 1) * 4))
         from .peers.ray import AGAIN
 
         jobs = self.jobs if self.jobs > 1 else None
-        made = cluster.tasks(jobs, threads, again=0 if store is None else AGAIN)
+        made = self.cluster.tasks(jobs, threads, again=0 if store is None else AGAIN)
         machines = {n["NodeManagerHostname"] for n in made.nodes()}
         if store is not None and store.path is not None and len(machines) > 1:
             made.close()

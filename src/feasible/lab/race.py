@@ -24,7 +24,7 @@ from .choices import read_choices
 from .engines import report
 from .fingerprint import differences
 from .loaded import Key as Key, contest_of, load_race as load_race, origin_of, trial_from, trial_of
-from .placing import Place
+from .placing import Place, RayCluster, cluster_of
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
 from .rows import RunRow
@@ -66,11 +66,11 @@ def run_race(
     stop_at: float | Mapping[str, float] | None = None,
     threads: int | None = None,
     accept_changes: bool = False,
-    engine: Any = "local",
+    engine: str | RayCluster = "local",
 ) -> RaceResult:
     """See feasible.race."""
     jobs = whole("jobs", jobs, least=1)
-    place = Place(engine, jobs)
+    place = Place(cluster_of(engine), jobs)
     if trial_timeout is not None:
         trial_timeout = real("trial_timeout", trial_timeout, above=0, note=" of seconds")
     plan = given_plan(problems, methods, budget, seeds, on_failure, stop_at, threads)
@@ -134,7 +134,7 @@ def resume_race(
     observers: Any = (),
     trust: bool = False,
     accept_changes: bool = False,
-    engine: Any = "local",
+    engine: str | RayCluster = "local",
 ) -> RaceResult:
     """Run the trials of a stored race that are not finished.
 
@@ -163,7 +163,7 @@ def resume_race(
         check_trusted(sources(found["spec"]), f"race '{found['name']}'")
     plan = stored_plan(found["spec"], found["name"])
     _check_source(store, found, plan, accept_changes)
-    place = Place(engine, whole("jobs", jobs, least=1))
+    place = Place(cluster_of(engine), whole("jobs", jobs, least=1))
     return _run(plan, store, found["id"], found["name"], place, observers, None, found["spec"])
 
 
@@ -177,7 +177,7 @@ def _run(
     trial_timeout: float | None,
     origin: Mapping[str, Any],
 ) -> RaceResult:
-    place.check(plan.threads, trial_timeout, store)
+    place.check(plan.threads, trial_timeout)
     started = time.perf_counter()
     watching = list(Observers(observers, []).given)
     keys = [(p, m, s) for s in plan.seeds for p in plan.problems for m in plan.methods]

@@ -38,7 +38,7 @@ from .engines import LocalProcesses
 from .fingerprint import check_same
 from .lease import Lease
 from .owner import held
-from .placing import cluster_of
+from .placing import RayCluster
 from .recovery import Keeper, TrailWriter, extend as extend, give_back, tried_again
 from .rows import EvaluationRow, RunRow
 from .store import Store
@@ -50,14 +50,14 @@ limits' sizes, as since version 0.2.
 """
 
 
-def engine_of(options: RunOptions, place: Any = "local") -> Engine:
+def engine_of(options: RunOptions, cluster: RayCluster | None = None) -> Engine:
     """The engine that these options ask for.
 
     Args:
         options: Of the run.
-        place: "local", "ray", or a `placing.RayCluster`: where evaluations run.
+        cluster: Where evaluations run; None for this machine.
     """
-    if (cluster := cluster_of(place)) is not None:
+    if cluster is not None:
         return cluster.tasks(options.workers, options.thread_count)
     if options.workers > 1 or options.evaluation_timeout is not None:
         return LocalProcesses(options.workers, options.thread_count)
@@ -233,7 +233,7 @@ def drive(
     observers: Sequence[Any] = (),
     notes: Sequence[str] = (),
     take_over: bool = False,
-    place: Any = "local",
+    cluster: RayCluster | None = None,
 ) -> Result:
     """Run a stored run to its end from wherever it stands.
 
@@ -245,7 +245,7 @@ def drive(
         observers: As in `feasible.solve`.
         notes: Sentences for the result.
         take_over: Also where another driver holds it, whose writes are refused from then on.
-        place: Where its evaluations run, as in `engine_of`.
+        cluster: Where its evaluations run, as in `engine_of`.
 
     Raises:
         RunBusy: Another driver holds it.
@@ -255,7 +255,7 @@ def drive(
     check_same(row, problem)
     with Lease(store, row.id, take_over=take_over) as lease:
         row = dataclasses.replace(store.run(row.id), fence=lease.fence)
-        return _drive(store, row, problem, method, observers, list(notes), place)
+        return _drive(store, row, problem, method, observers, list(notes), cluster)
 
 
 def _drive(
@@ -265,14 +265,14 @@ def _drive(
     method: Method,
     observers: Sequence[Any],
     notes: list[str],
-    place: Any,
+    cluster: RayCluster | None,
 ) -> Result:
     """Run a run that is claimed under `row.fence`."""
     if kept := store.take_in(row):
         notes.append(f"{kept} paid evaluations that the store could not take are in it now")
     options = RunOptions(**row.spec.get("options", {}))
     budget = Budget(**row.budget)
-    engine = engine_of(options, place)
+    engine = engine_of(options, cluster)
     meter = Meter(budget)
     ledger = Ledger(Keeper(store, row, meter))
     stored = store.evaluations(row.id)
