@@ -25,6 +25,14 @@ StoreOption = Annotated[
         show_default="./feasible.db",
     ),
 ]
+MethodOption = Annotated[
+    str | None,
+    typer.Option("--method", "-m", help="When beginning: the method; without it the room chooses."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="When beginning: the seed.")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="When beginning: the name of the study.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BudgetOption = Annotated[
     str | None,

@@ -11,6 +11,9 @@ from .common import (
     BudgetOption,
     GoOnOption,
     JsonOption,
+    MethodOption,
+    NameOption,
+    SeedOption,
     StopAtOption,
     StoreOption,
     console,
@@ -42,16 +45,9 @@ def ask(
         str, typer.Option("--format", "-f", help="table, csv, json, or xlsx with --output.")
     ] = "table",
     budget: BudgetOption = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method", "-m", help="When beginning: the method; without it the room chooses."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="When beginning: the seed.")] = 0,
-    name: Annotated[
-        str | None, typer.Option("--name", help="When beginning: the name of the study.")
-    ] = None,
+    method: MethodOption = None,
+    seed: SeedOption = 0,
+    name: NameOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the table to this file.")
     ] = None,
@@ -163,15 +159,9 @@ def tell(
         ),
     ] = False,
     budget: BudgetOption = None,
-    method: Annotated[
-        str | None, typer.Option("--method", "-m", help="With --known, when beginning: the method.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="With --known, when beginning: the seed.")
-    ] = 0,
-    name: Annotated[
-        str | None, typer.Option("--name", help="With --known, when beginning: the name.")
-    ] = None,
+    method: MethodOption = None,
+    seed: SeedOption = 0,
+    name: NameOption = None,
     trust: TrustOption = False,
     accept_changes: AcceptOption = False,
     store: StoreOption = None,

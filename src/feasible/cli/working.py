@@ -10,7 +10,10 @@ from .common import (
     BudgetOption,
     GoOnOption,
     JsonOption,
+    MethodOption,
+    NameOption,
     RetryOption,
+    SeedOption,
     StopAtOption,
     StoreOption,
     TimeoutOption,
@@ -40,13 +43,9 @@ def work(
     retry: RetryOption = 0,
     evaluation_timeout: TimeoutOption = None,
     budget: BudgetOption = None,
-    method: Annotated[
-        str | None, typer.Option("--method", "-m", help="When beginning: the method.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="When beginning: the seed.")] = 0,
-    name: Annotated[
-        str | None, typer.Option("--name", help="When beginning: the name of the study.")
-    ] = None,
+    method: MethodOption = None,
+    seed: SeedOption = 0,
+    name: NameOption = None,
     stop_at: StopAtOption = None,
     go_on: GoOnOption = False,
     trust: TrustOption = False,
