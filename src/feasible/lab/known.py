@@ -12,13 +12,11 @@ import sqlalchemy as sa
 
 from ..core.ledger import ABANDONED, CHECKED, DONE, FAILED, INFEASIBLE, PENDING
 from .rows import RunRow
-from .schema import evaluations
+from .schema import IS_OPEN, evaluations
 from .store import Store
 
 OPEN = (PENDING, CHECKED)
 ENDED = (DONE, INFEASIBLE, FAILED)
-IS_OPEN = f"status IN ({PENDING}, {CHECKED})"
-"""Word for word what the partial index says."""
 
 
 class Known:
@@ -60,7 +58,7 @@ class Known:
             self._fence = study.fence
         columns = (evaluations.c.row, evaluations.c.x, evaluations.c.status)
         mine = sa.select(*columns).where(evaluations.c.run == self._run)
-        out = mine.where(sa.text(IS_OPEN))
+        out = mine.where(IS_OPEN)
         told = mine.where(evaluations.c.told > self._told)
         new = mine.where(evaluations.c.row >= self._next)
         changed = (out, told, new) if self._next else (new,)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from ..core.ledger import CHECKED, PENDING
+
 HEAD = "0005"
 """The schema version this code reads and writes; the newest file in migrations/versions."""
 VERSION_TABLE = "feasible_alembic_version"
@@ -72,6 +74,9 @@ evaluations = sa.Table(
     sa.Column("replicates", sa.Text),
 )
 
+IS_OPEN = sa.text(f"status IN ({PENDING}, {CHECKED})")
+"""Whether an experiment is out: a query has it word for word, or its partial index is not used."""
+
 # Partial, so that the ledger of a run (which tells nothing and leaves nothing open) pays for
 # neither.
 sa.Index(
@@ -84,8 +89,8 @@ sa.Index(
 sa.Index(
     "feasible_evaluations_open",
     evaluations.c.run,
-    sqlite_where=sa.text("status IN (3, 4)"),
-    postgresql_where=sa.text("status IN (3, 4)"),
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
 )
 
 points = sa.Table(

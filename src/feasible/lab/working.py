@@ -23,11 +23,10 @@ from ..core.evaluating import RunOptions
 from ..core.experiments import Experiments, Ran
 from ..core.ledger import PENDING
 from . import aside, owner
-from .known import IS_OPEN
 from .lease import beating
 from .replicates import StudyReport
 from .rows import EvaluationRow, read_evaluation
-from .schema import evaluations
+from .schema import IS_OPEN, evaluations
 from .store import Store
 from .stored import engine_of
 
@@ -270,7 +269,7 @@ class Worker:
     def _orphan(self) -> EvaluationRow | None:
         """Return a pending experiment whose worker ended: run it again, already paid for."""
         out = sa.select(evaluations.c.row, evaluations.c.reason, evaluations.c.updated).where(
-            evaluations.c.run == self.study.id, sa.text(IS_OPEN), evaluations.c.status == PENDING
+            evaluations.c.run == self.study.id, IS_OPEN, evaluations.c.status == PENDING
         )
         with self.store.read() as connection:
             pending = connection.execute(out.order_by(evaluations.c.row)).all()
