@@ -257,7 +257,6 @@ class PostgreSQL:
             free = sa.text("SELECT pg_try_advisory_lock(:kind, :run)")
             taken = bool(connection.execute(free, key).scalar())
         while not taken and not (taken := self._takes(key)) and time.monotonic() < until:
-            self._held.drop()
             time.sleep(wait * (0.5 + random.random()))
             wait = min(2 * wait, 5.0)
         try:
@@ -268,7 +267,9 @@ class PostgreSQL:
                     connection.execute(sa.text("SELECT pg_advisory_unlock(:kind, :run)"), key)
 
     def _takes(self, key: Mapping[str, int]) -> bool:
-        """Wait for a lock of this thread's connection; False where it took too long."""
+        """Wait for a lock of this thread's connection; False where it took too long, and the
+        connection is given up.
+        """
         try:
             with self.connection(writes=True) as connection, connection.begin():
                 connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(TURN * 1000)}"))
