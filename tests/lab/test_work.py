@@ -21,6 +21,7 @@ from study_kit import begin, reserved, status
 
 from feasible import cli
 from feasible.core.ledger import DONE, PENDING
+from feasible.core.registry import load_method
 from feasible.lab import leaving, owner
 from feasible.lab.store import Store
 from feasible.lab.study import Study
@@ -80,8 +81,6 @@ class Mine:
     def study(self) -> Study:
         """The study."""
         store = Store(self.db)
-        from feasible.core.registry import load_method
-
         return Study(store, store.run("mine"), toy(bowl), load_method("random-search"))
 
 
