@@ -132,6 +132,15 @@ def test_a_demand_that_no_node_meets_is_refused_naming_the_largest_node(cluster,
     assert calls == []
 
 
+def test_a_run_whose_demand_no_node_meets_has_failed_and_goes_on_with_another(cluster, tmp_path):
+    call = {"budget": 4, "store": str(tmp_path / "r.db"), "name": "r"}
+    with pytest.raises(errors.ArgumentError, match="largest"):
+        feasible.solve(toy(bowl), "random-search", engine=RayCluster(cpus=1000.0), **call)
+    with Store(tmp_path / "r.db") as store:
+        assert store.run("r").state == "failed"
+    assert feasible.solve(toy(bowl), "random-search", **call).spent["evaluations"] == 4
+
+
 def test_what_is_waited_for_is_said(cluster, monkeypatch):
     from feasible.lab.peers import ray as module
 

@@ -4,6 +4,7 @@ nothing is paid for twice.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -272,7 +273,6 @@ def _drive(
         notes.append(f"{kept} paid evaluations that the store could not take are in it now")
     options = RunOptions(**row.spec.get("options", {}))
     budget = Budget(**row.budget)
-    engine = engine_of(options, cluster)
     meter = Meter(budget)
     ledger = Ledger(Keeper(store, row, meter))
     stored = store.evaluations(row.id)
@@ -283,27 +283,26 @@ def _drive(
         seen = ledger.replay[old.row] = measured(problem, [old])
         seen.charged = {0: old.charged} if old.charged else {}
         ledger.times[old.row] = old.at or 0.0
-    current = Run(
-        problem=problem,
-        method=method,
-        budget=budget,
-        seed=row.seed,
-        meter=meter,
-        ledger=ledger,
-        engine=engine,
-        observers=(TrailWriter(store, row), *observers),
-        options=options,
-        label=row.name,
-        notes=notes,
-    )
     try:
-        result = run(current, _Checkpoints(store, row, _outdated(row)))
+        with contextlib.closing(engine_of(options, cluster)) as engine:
+            current = Run(
+                problem=problem,
+                method=method,
+                budget=budget,
+                seed=row.seed,
+                meter=meter,
+                ledger=ledger,
+                engine=engine,
+                observers=(TrailWriter(store, row), *observers),
+                options=options,
+                label=row.name,
+                notes=notes,
+            )
+            result = run(current, _Checkpoints(store, row, _outdated(row)))
     except BaseException as error:
         ledger.sink = None  # nor does the result that an exception carries hold the store open
-        give_back(store, row, ledger.count, error)
+        give_back(store, row, max(ledger.count, len(stored)), error)
         raise
-    finally:
-        engine.close()
     if not problem.keeps_ledger and result.answer is not None and row.race is None:
         try:
             store.save_answer(row.id, encode(result.answer), row.fence)
