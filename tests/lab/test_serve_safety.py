@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -277,6 +278,7 @@ def test_what_is_deleted_while_it_is_watched_is_said(file, tmp_path):
         path.unlink()
     lost = get("/")
     assert (lost.status, "there is no store at" in lost.page.words) == (503, True)
+    assert get("/runs.csv").status == 503
     with Store(file) as again:
         fill(again, [row(5), row(6), row(7)])
     assert "3 runs" in get("/").page.words
@@ -406,4 +408,6 @@ def test_no_address_breaks_a_page(file):
     assert get("/events?page=nothing").status == 404
     assert get("/static/..%2f..%2fapp.py").status == 404
     assert get("/nothing").status == 404
-    assert get("/runs?" + "q=1&" * 3000).status == 400
+    long = "q=1&" * 3000
+    for address in (f"/runs?{long}", f"/runs.csv?{long}", f"/events?page={quote(f'runs?{long}')}"):
+        assert get(address).status == 400

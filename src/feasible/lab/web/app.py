@@ -7,7 +7,6 @@ import base64
 import binascii
 import contextlib
 import hmac
-import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from ipaddress import ip_address
@@ -15,6 +14,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -41,6 +41,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+STATUS = {UnknownName: 404, StoreError: 503, FeasibleError: 400}
+"""What is answered where an error of ours ends a request, the first that it is."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 """Names under which a browser on this machine reaches the server."""
 
@@ -66,14 +68,17 @@ def application(
             needs nothing, as all links are relative.
     """
 
-    async def page(request: Request) -> Response:
-        return await run_in_threadpool(_page, site, request)
+    def page(request: Request) -> Response:
+        name = request.url.path.rpartition("/")[2]
+        return HTMLResponse(site.live(Asked.read(f"{name}?{request.url.query}")))
 
-    async def listed(request: Request) -> Response:
+    def failed(request: Request, error: Exception) -> Response:
+        return _failed(site, request, error)
+
+    def listed(request: Request) -> Response:
         asked = Asked.read(f"runs?{request.url.query}")
-        text = await run_in_threadpool(lambda: runs_csv(site.look(asked)))
         name = {"Content-Disposition": 'attachment; filename="runs.csv"'}
-        return Response(text, media_type="text/csv", headers=name)
+        return Response(runs_csv(site.look(asked)), media_type="text/csv", headers=name)
 
     async def events(request: Request) -> Response:
         asked = Asked.read(request.query_params.get("page", ""))
@@ -81,10 +86,10 @@ def application(
             return PlainTextResponse("no such page", 404)
         return StreamingResponse(_events(site, asked), media_type="text/event-stream")
 
-    async def file(request: Request) -> Response:
+    def file(request: Request) -> Response:
         name = request.path_params["name"]
         if name == "plotly.min.js":
-            text, kind = await run_in_threadpool(plotly_js), "text/javascript"
+            text, kind = plotly_js(), "text/javascript"
         elif name in FILES:
             text, kind = source(name), FILES[name]
         else:
@@ -97,25 +102,18 @@ def application(
         Route("/events", events, methods=["GET"]),
         Route("/static/{name}", file, methods=["GET"]),
     ]
-    return _Guard(Starlette(routes=routes), token, hosts, root_path.rstrip("/"))
+    made = Starlette(routes=routes, exception_handlers={FeasibleError: failed, Exception: failed})
+    return _Guard(made, token, hosts, root_path.rstrip("/"))
 
 
-def _page(site: Site, request: Request) -> Response:
-    """Return a page, or one that says what is wrong."""
-    asked = Asked(request.url.path.rpartition("/")[2])
-    try:
-        asked = Asked.read(f"{asked.page}?{request.url.query}")
-        return HTMLResponse(site.live(asked))
-    except UnknownName as error:
-        return HTMLResponse(site.error(asked, 404, str(error)), 404)
-    except StoreError as error:
-        return HTMLResponse(site.error(asked, 503, str(error)), 503)
-    except FeasibleError as error:
-        return HTMLResponse(site.error(asked, 400, str(error)), 400)
-    except Exception as error:
-        logging.getLogger("feasible").exception("page /%s failed", asked.page)
+def _failed(site: Site, request: Request, error: Exception) -> Response:
+    """Return a page that says what is wrong. What is no error of ours is logged by the server."""
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    said = str(error)
+    if status == 500:
         said = f"this page could not be made: {type(error).__name__}; the server's log says more"
-        return HTMLResponse(site.error(asked, 500, said), 500)
+    asked = Asked(request.url.path.rpartition("/")[2])
+    return HTMLResponse(site.error(asked, status, said), status)
 
 
 async def _events(site: Site, asked: Asked) -> AsyncIterator[str]:
@@ -158,31 +156,24 @@ class _Guard:
 
         async def guarded(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                have = {k.lower() for k, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    *(
-                        (k.lower().encode(), v.encode())
-                        for k, v in HEADERS.items()
-                        if k.lower().encode() not in have
-                    ),
-                ]
+                have = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    have.setdefault(name, value)
             await send(message)
 
         if self.root_path and scope["path"].startswith(f"{self.root_path}/"):
             scope = {**scope, "root_path": self.root_path}
-        headers = {k: v.decode("latin-1") for k, v in scope["headers"]}
-        refused = self._refused(headers)
+        refused = self._refused(Headers(scope=scope))
         await (refused or self.app)(scope, receive, guarded)
 
-    def _refused(self, headers: MutableMapping[bytes, str]) -> Response | None:
+    def _refused(self, headers: Headers) -> Response | None:
         """Return why a request is not answered, None where it is."""
-        host = headers.get(b"host", "")
+        host = headers.get("host", "")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if self.hosts is not None and name.lower() not in self.hosts:
             said = "this dashboard is not called that; name it with --allow-host"
             return PlainTextResponse(said, 421)
-        if self.token is not None and not _knows(headers.get(b"authorization", ""), self.token):
+        if self.token is not None and not _knows(headers.get("authorization", ""), self.token):
             asks = {"WWW-Authenticate": 'Basic realm="feasible: the token is the password"'}
             return PlainTextResponse("the token is asked for, as a password", 401, headers=asks)
         return None
