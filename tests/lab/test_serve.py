@@ -42,9 +42,6 @@ from feasible.lab.web.listings import chosen
 from feasible.lab.web.opened import Opened
 from feasible.lab.web.pages import BUILDERS, frozen
 
-TOKEN = "0123456789abcdef0123"
-
-
 # -- what is shown ---------------------------------------------------------------------------------
 
 
@@ -80,7 +77,6 @@ def not_begun(store):
 def without_numbers(store):
     race = a_race(store)
     made = [trial_row(0, race, "a", 0, result=result(None)), trial_row(1, race, "b", 0)]
-    made[1]["result"] = json.dumps(result(1.0) | {"verdict": result(1.0)["verdict"]})
     first, second = fill(store, made)
     trail(store, first, [math.nan, math.nan])
     trail(store, second, [math.inf, 1.0])
@@ -142,7 +138,8 @@ def test_a_damaged_row_of_the_store_costs_its_own_line_only(db):
     with Store(db) as store:
         _, second, _ = fill(store, [row(0), row(1), row(2)])
         with store.write() as connection:
-            damage = "UPDATE feasible_runs SET result = '{no', budget = 'x' WHERE id = :id"
+            damage = "UPDATE feasible_runs SET result = '{no', budget = 'x', state = 'running' "
+            damage += "WHERE id = :id"
             connection.execute(sa.text(damage), {"id": second})
     get = Client(db)
     page = get("/").page

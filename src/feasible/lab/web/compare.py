@@ -102,13 +102,9 @@ def chosen(look: Look) -> list[Line]:
 def _rows(look: Look) -> tuple[list[RunRow], list[str]]:
     """Return the runs that are compared, and those that are not there."""
     wanted = _numbers(look)
-    rows, missing = [], []
-    for number in wanted[:MOST]:
-        row = numbered(look.store, number)
-        if row is None:
-            missing.append(number)
-        else:
-            rows.append(row)
+    found = numbered(look.store, wanted[:MOST])
+    rows = [found[number] for number in wanted if number in found]
+    missing = [number for number in wanted[:MOST] if number not in found]
     if len(wanted) > MOST:
         missing.append(f"{len(wanted) - MOST} more than {MOST}")
     return rows, missing
@@ -145,8 +141,7 @@ def _as_race(look: Look, rows: list[RunRow]) -> Race:
     for i, row in enumerate(rows):
         if row.problem not in contests:
             contests[row.problem] = _contest(row)
-        label = row.method
-        trial = trial_of(look.store, row, (row.problem, label, i))
+        trial = trial_of(look.store, row, (row.problem, row.method, i))
         if trial.status == "pending":
             trial = _so_far(look, row, trial)
         trials.append(trial)

@@ -37,12 +37,12 @@ SORTS: dict[str, Callable[[Line], Any]] = {
     "problem": lambda line: line.problem,
     "method": lambda line: line.method,
     "state": lambda line: line.state,
-    "best": lambda line: (not line.feasible, _last(line.objective)),
-    "violation": lambda line: _last(line.violation),
+    "best": lambda line: line.objective if line.feasible else math.nan,
+    "violation": lambda line: line.violation,
     "spent": lambda line: line.spent,
     "updated": lambda line: line.updated,
 }
-"""What runs may be sorted by."""
+"""What runs may be sorted by; NaN where it is not known."""
 
 
 @dataclass(slots=True)
@@ -86,11 +86,6 @@ class Line:
     resource: str
     created: float
     updated: float
-
-
-def _last(value: float) -> float:
-    """Return a value by which what is not known comes last."""
-    return math.inf if math.isnan(value) else value
 
 
 class Index:
@@ -247,10 +242,10 @@ def _postgres(result: Any, spec: Any) -> tuple[Any, Any]:
 def _line(row: Any) -> Line:
     """Return the line of a row; what cannot be read of it counts as not known."""
     objective, feasible, spent, violation = _figures(row.found)
-    budget = _loaded(row.budget)
+    budget = _mapping(row.budget)
     resource = next((r for r in budget if r != "seconds"), next(iter(budget), ""))
     if not spent:
-        spent = _loaded(row.reserved)
+        spent = _mapping(row.reserved)
     return Line(
         id=row.id,
         name=row.name,
@@ -274,7 +269,7 @@ def _line(row: Any) -> Line:
 
 def _figures(found: Any) -> Sequence[Any]:
     """Return objective, feasible, spent and violation of a result."""
-    data = _loaded(found, ())
+    data = _loaded(found)
     if isinstance(data, dict):
         verdict = data.get("verdict")
         inner = verdict.get("violation") if isinstance(verdict, dict) else None
@@ -285,21 +280,24 @@ def _figures(found: Any) -> Sequence[Any]:
 def _sign(found: Any) -> float:
     """Return the sign that a specification, or what was taken of it, says; 1 where it says none."""
     if isinstance(found, str) and found.startswith("{"):
-        shown = _loaded(found).get("shown")
+        shown = _mapping(found).get("shown")
         found = shown.get("sign") if isinstance(shown, dict) else None
     value = _number(found)
     return 1.0 if math.isnan(value) else value
 
 
-def _loaded(text: Any, otherwise: Any = None) -> Any:
-    """Return what JSON holds, `otherwise` (or an empty mapping) where it is none."""
+def _loaded(text: Any) -> Any:
+    """Return what JSON holds, None where it is none."""
     try:
-        found = json.loads(text) if isinstance(text, str) else None
+        return json.loads(text) if isinstance(text, str) else None
     except ValueError:
-        found = None
-    if otherwise is None:
-        return found if isinstance(found, dict) else {}
-    return otherwise if found is None else found
+        return None
+
+
+def _mapping(text: Any) -> dict[str, Any]:
+    """Return the mapping that JSON holds, an empty one where it holds none."""
+    found = _loaded(text)
+    return found if isinstance(found, dict) else {}
 
 
 def _number(value: Any) -> float:
@@ -337,9 +335,9 @@ def best_so_far(store: Store, lines: Sequence[Line]) -> list[Line]:
 
 def _moved(line: Line, point: Any) -> Line:
     """Return a line with what the last point of its trail says."""
-    verdict = _loaded(point.verdict)
+    verdict = _mapping(point.verdict)
     violation = _number(verdict.get("violation"))
-    spent = _number(_loaded(point.spent).get(line.resource))
+    spent = _number(_mapping(point.spent).get(line.resource))
     return replace(
         line,
         objective=_number(verdict.get("objective")),

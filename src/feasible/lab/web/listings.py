@@ -18,7 +18,7 @@ from ..schema import evaluations
 from ..tables import harmless_csv
 from .asked import Asked, shown
 from .index import SORTS, Line, best_so_far, counts
-from .views import Look, Page, driven, moment, numbered
+from .views import Look, Page, driven, moment, running
 
 LISTED = 50
 """Lines of a page."""
@@ -115,27 +115,18 @@ def chosen(lines: list[Line], asked: Asked) -> list[Line]:
         ]
     sort, down = _order(asked)
     newest = sorted(lines, key=attrgetter("id"), reverse=True)
-    if sort == "id":
-        return newest if down else newest[::-1]
-    if sort == "best":  # only feasible runs have one
-        known = [n for n in newest if n.feasible and math.isfinite(n.objective)]
-        missing = [n for n in newest if not (n.feasible and math.isfinite(n.objective))]
-        return sorted(known, key=attrgetter("objective"), reverse=down) + missing
-    known = [line for line in newest if _known(line, sort)]
-    missing = [line for line in newest if not _known(line, sort)]
-    return sorted(known, key=SORTS[sort], reverse=down) + missing
-
-
-def _known(line: Line, sort: str) -> bool:
-    """Return whether a run has what it is sorted by."""
-    value = SORTS[sort](line)
-    return not isinstance(value, float) or math.isfinite(value)
+    value = SORTS[sort]
+    known: list[Line] = []
+    missing: list[Line] = []
+    for line in newest:
+        here = value(line)
+        (missing if isinstance(here, float) and not math.isfinite(here) else known).append(line)
+    return sorted(known, key=value, reverse=down) + missing
 
 
 def _rows(look: Look, lines: list[Line]) -> Iterator[dict[str, Any]]:
     """Yield what the list shows of each run."""
-    live = {line.id for line in lines if line.state == "running" and line.kind != "study"}
-    states = dict(_states(look, live))
+    states = {row.id: driven(look, row)[0] for row in running(look, lines, LISTED)}
     for line in lines:
         state = states.get(line.id, line.state)
         yield {
@@ -154,14 +145,6 @@ def _rows(look: Look, lines: list[Line]) -> Iterator[dict[str, Any]]:
             "share": _share(line),
             "changed": moment(line.updated),
         }
-
-
-def _states(look: Look, ids: set[int]) -> Iterator[tuple[int, str]]:
-    """Yield the state of running runs: who says so may have died."""
-    for i in ids:
-        row = numbered(look.store, i)
-        if row is not None:
-            yield i, driven(look, row)[0]
 
 
 def _spent(line: Line) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 from ...core.errors import UnknownName
 from ..loaded import load_race
 from ..report import RacePictures, race_pictures, race_values
+from ..rows import RunRow
 from ..standings import Standings
 from ..trials import Race
 from .index import Line
-from .views import Kept, Look, Page, driven, moment, numbered
+from .views import Kept, Look, Page, driven, moment, running
 
 RACES, TRIALS = 4, 4_000
 """Most races, and trials of all of them, that are kept in memory from one look to the next."""
@@ -65,7 +66,7 @@ def _page(look: Look, found: Mapping[str, Any]) -> Page:
     values |= {
         "only": only,
         "names": [(n, look.asked.link(problem=n)) for n in names],
-        "running": _running(look, lines),
+        "running": [_driven(look, row) for row in running(look, lines, RUNNING)],
         "asked": look.asked,
         "as_of": moment(look.now),
         "drawn": said,
@@ -89,23 +90,15 @@ def _kept(kept: Kept, store: int, race: int) -> dict[int, Any]:
     return mine
 
 
-def _running(look: Look, lines: list[Line]) -> list[dict[str, Any]]:
-    """Return the trials that run now, or whose driver was lost."""
-    found = []
-    for line in [line for line in lines if line.state == "running"][:RUNNING]:
-        row = numbered(look.store, line.id)
-        if row is None:
-            continue
-        state, who = driven(look, row)
-        found.append(
-            {
-                "name": row.name,
-                "link": look.asked.link("run", id=row.id),
-                "problem": row.problem,
-                "method": row.method,
-                "seed": row.seed,
-                "state": state,
-                "who": who,
-            }
-        )
-    return found
+def _driven(look: Look, row: RunRow) -> dict[str, Any]:
+    """Return what the page says of a trial that runs now, or whose driver was lost."""
+    state, who = driven(look, row)
+    return {
+        "name": row.name,
+        "link": look.asked.link("run", id=row.id),
+        "problem": row.problem,
+        "method": row.method,
+        "seed": row.seed,
+        "state": state,
+        "who": who,
+    }

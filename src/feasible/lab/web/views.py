@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-import sqlalchemy as sa
 
 from ...core.errors import FeasibleError, UnknownName
 from ...core.secrets import legible
 from ..html import Picture
 from ..owner import held
-from ..rows import RunRow, read_run
-from ..schema import runs
+from ..rows import RunRow
 from ..serial import row_number
 from ..store import Store
 from .asked import Asked
-from .index import BIGGEST, Index
+from .index import BIGGEST, Index, Line
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -171,7 +168,7 @@ def panels(
 def run_of(look: Look) -> RunRow:
     """Return the run that a page is about. Raises UnknownName where it is not there, or no more."""
     number, name = look.asked.one("id"), look.asked.one("name")
-    row = look.store.find_run(name) if name else numbered(look.store, number)
+    row = look.store.find_run(name) if name else numbered(look.store, [number]).get(number)
     if row is None:
         raise UnknownName(
             f"there is no run '{name or number}' in this store; it may have been deleted"
@@ -179,14 +176,20 @@ def run_of(look: Look) -> RunRow:
     return row
 
 
-def numbered(store: Store, number: int | str) -> RunRow | None:
-    """Return the run of a number, whatever others are called; None where there is none."""
-    key = row_number(number)
-    if key is None or key > BIGGEST:
-        return None
-    with store.read() as connection:
-        row = connection.execute(sa.select(runs).where(runs.c.id == key)).first()
-    return None if row is None else read_run(row)
+def numbered(store: Store, numbers: Iterable[int | str]) -> dict[str, RunRow]:
+    """Return the runs of some numbers that are there, by number, whatever others are called."""
+    keys = {str(number): row_number(number) for number in numbers}
+    good = {key for key in keys.values() if key is not None and key <= BIGGEST}
+    have = {row.id: row for row in store.runs(only=good)} if good else {}
+    return {number: have[key] for number, key in keys.items() if key in have}
+
+
+def running(look: Look, lines: Iterable[Line], most: int) -> list[RunRow]:
+    """Return the newest runs among some that run now, at most so many, but for those that cannot be
+    read.
+    """
+    ids = sorted((line.id for line in lines if line.state == "running"), reverse=True)[:most]
+    return look.store.runs(only=ids, damaged=[]) if ids else []
 
 
 def driven(look: Look, row: RunRow) -> tuple[str, str]:
