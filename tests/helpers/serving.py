@@ -102,10 +102,11 @@ def a_race(
     methods: tuple[str, ...] = ("a", "b"),
     seeds: tuple[int, ...] = (0, 1, 2),
     name: str = "r",
+    problems: tuple[str, ...] = ("toy",),
 ) -> int:
-    """Begin a race on one problem, and return its number."""
+    """Begin a race, and return its number."""
     spec = {
-        "problems": {"toy": None},
+        "problems": dict.fromkeys(problems),
         "methods": dict.fromkeys(methods),
         "seeds": list(seeds),
         "budget": {"evaluations": 40.0},

@@ -211,6 +211,18 @@ def test_a_race_says_how_many_of_its_trials_it_rests_on(file):
     assert "4 of 6 trials, as of" in get("/race?id=1").page.words
 
 
+def test_a_race_lists_all_that_was_raced_and_draws_one_problem(file):
+    store = Store(file)
+    race = a_race(store, problems=("toy", "top"))
+    fill(store, [trial_row(i, race, "a", 0, problem=p) for i, p in enumerate(("toy", "top"))])
+    page = Client(file)(f"/race?id={race}&problem=top").page
+    drawn = {a["id"] for a in page.all("section") if (a.get("id") or "").startswith("problem-")}
+    assert drawn == {"problem-1"}
+    _, raced = page.words.split("What was raced")[1:]
+    assert "toyminimise" in raced
+    assert "topminimise" in raced
+
+
 def test_a_study_shows_what_is_open_what_failed_and_how_things_go_together(file):
     study = begin(file, budget=40)
     rows = study.ask(30)

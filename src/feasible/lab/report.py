@@ -118,14 +118,16 @@ def race_values(
     """
     result = standings(race)
     drawn = draw(race, result, only)
+    raced = [_problem(race, contest, i) for i, contest in enumerate(race.contests)]
     return {
         "race": race,
         "result": result,
         "command": command,
+        "raced": raced,
         "problems": [
-            _problem(race, contest, i) | {"pictures": drawn.of[contest.name]}
-            for i, contest in enumerate(race.contests)
-            if contest.name in drawn.of
+            p | _answers(race, p["contest"]) | {"pictures": drawn.of[p["contest"].name]}
+            for p in raced
+            if p["contest"].name in drawn.of
         ],
         "overall": _overall_rows(race, result),
         "details": _detail_rows(race, result),
@@ -207,7 +209,18 @@ def _cell(value: float, text: str) -> tuple[str, str]:
 
 
 def _problem(race: Race, contest: Contest, i: int) -> dict[str, Any]:
-    """Everything that the page says about one problem, but its figures."""
+    """What the page says of a problem itself."""
+    ref = reference(race, contest)
+    return {
+        "contest": contest,
+        "id": f"problem-{i}",
+        "variables": profiles.dimension(race, contest) or "–",
+        "known": f"{user_value(contest, ref.value):.8g}" if ref is not None and ref.known else "",
+    }
+
+
+def _answers(race: Race, contest: Contest) -> dict[str, Any]:
+    """What the page says of the best answer to one problem, and of the best known one."""
     ref = reference(race, contest)
     trials = [t for t in race.trials if t.problem == contest.name]
     best = best_trial(trials)
@@ -227,11 +240,7 @@ def _problem(race: Race, contest: Contest, i: int) -> dict[str, Any]:
             else "",
         }
     return {
-        "contest": contest,
-        "id": f"problem-{i}",
-        "variables": profiles.dimension(race, contest) or "–",
         "best": shown,
-        "known": f"{user_value(contest, ref.value):.8g}" if ref is not None and ref.known else "",
         "design": beside(best.design if best is not None else [], contest.best_design),
         "has_known_design": bool(contest.best_design),
     }
