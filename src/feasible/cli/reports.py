@@ -32,11 +32,9 @@ def report(
     dashboard as it is now.
     """
     if reference == "papers":
-        from ..lab.claim import read_evidence
-        from ..lab.papers import papers
-        from ..lab.report import write_gallery
+        from ..lab.report import measured_papers, write_gallery
 
-        path = write_gallery([{**p, **(read_evidence(p["slug"]) or {})} for p in papers()], output)
+        path = write_gallery(measured_papers(), output)
     else:
         path = _report_stored(open_store(store, existing=True), reference, output)
     console().print(f"report:   {path}", markup=False)
@@ -58,5 +56,5 @@ def _report_stored(where: Store, reference: str, output: Path) -> Path:
     from ..lab.run_report import write_run_report
     from ..lab.standing import as_it_stands
 
-    row = where.run(reference)
+    row = row or where.run(reference)
     return write_run_report(as_it_stands(where, row), output, command, row.state)

@@ -14,7 +14,7 @@ from typing import Any
 from ..core.pareto import Cloud, pareto
 from ..core.result import HEADERS
 from . import drawing, figures, profiles
-from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured
+from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured, read_evidence
 from .html import (
     Picture as Picture,
     page as page,
@@ -23,6 +23,7 @@ from .html import (
     write_page as write_page,
 )
 from .outcomes import BEATEN, best_trial, outcome, reference, user_value
+from .papers import papers
 from .standings import Standings, format_p, percent, standings
 from .tables import harmless_csv
 from .trials import Contest, Race, Trial
@@ -395,15 +396,20 @@ def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
     return page("gallery.html.j2", **gallery_values(evidence))
 
 
+def measured_papers() -> list[dict[str, Any]]:
+    """Return the 46 papers, each with the evidence that was measured for it."""
+    return [{**p, **(read_evidence(p["slug"]) or {})} for p in papers()]
+
+
 def gallery_values(evidence: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the gallery of papers shows."""
     states = (HOLDS, FAILS, UNDECIDED, NOT_MEASURED)
-    papers = sorted(
+    listed = sorted(
         (_paper(e) for e in evidence),
         key=lambda p: (states.index(p["state"]), p["room"], p["title"]),
     )
-    counts = {state: sum(p["state"] == state for p in papers) for state in states}
-    return {"papers": papers, "states": counts}
+    counts = {state: sum(p["state"] == state for p in listed) for state in states}
+    return {"papers": listed, "states": counts}
 
 
 def _paper(evidence: Mapping[str, Any]) -> dict[str, Any]:

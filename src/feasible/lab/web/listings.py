@@ -11,9 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...core.ledger import DONE, PENDING
-from ..claim import read_evidence
-from ..papers import papers
-from ..report import gallery_values
+from ..report import gallery_values, measured_papers
 from ..schema import evaluations
 from ..tables import harmless_csv
 from .asked import Asked, shown
@@ -255,5 +253,4 @@ def _experiments(look: Look, ids: list[int]) -> tuple[dict[int, dict[int, int]],
 
 def papers_page(look: Look) -> Page:
     """The gallery of papers, from the evidence that was measured."""
-    listed = [{**p, **(read_evidence(p["slug"]) or {})} for p in papers()]
-    return Page("gallery.html.j2", gallery_values(listed), "Papers")
+    return Page("gallery.html.j2", gallery_values(measured_papers()), "Papers")
