@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.result import Result
-from ..core.rows import is_heading, sections
+from ..core.rows import Table, is_heading, sections
 from .html import page, picture, write_page
 
 ROWS = 2000
@@ -30,22 +31,29 @@ def write_run_report(result: Result, path: str | Path, command: str = "", state:
 def run_values(result: Result, command: str = "", state: str = "") -> dict[str, Any]:
     """Return what the page of a run shows; see `write_run_report`."""
     frame = result.to_frame()
-    tables = [(t[0], t[1:]) if is_heading(t[0]) else ((), t) for t in sections(result.table())]
     return {
         "result": result,
         "name": result.run or result.problem.name,
         "lead": result.text().splitlines()[0],
         "state": state,
-        "spent": ", ".join(
-            f"{result.spent.get(r, 0):g} of {limit:g} {r}" for r, limit in result.budget.items()
-        ),
-        "tables": tables,
+        "spent": spent_of(result.spent, result.budget),
+        "tables": tables_of(result.table()),
         "pictures": [picture("progress", result.plot())] if result.trail else [],
         "columns": list(frame.columns),
         "rows": [[_cell(v) for v in row] for row in frame.head(ROWS).itertuples(index=False)],
         "total": len(frame),
         "command": command,
     }
+
+
+def spent_of(spent: Mapping[str, float], budget: Mapping[str, float]) -> str:
+    """Return what was spent of a budget in words."""
+    return ", ".join(f"{spent.get(r, 0):g} of {limit:g} {r}" for r, limit in budget.items())
+
+
+def tables_of(rows: Table) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Return a design as tables: heading, empty for none, and rows."""
+    return [(t[0], t[1:]) if is_heading(t[0]) else ((), t) for t in sections(rows)]
 
 
 def _cell(value: object) -> str:

@@ -8,15 +8,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...core.ledger import FAILED, PENDING, STATUS
+from ...core.ledger import FAILED, PENDING
 from ...core.pareto import plotted
 from ...core.result import Result
-from ...core.rows import is_heading, sections
 from ...core.trail import Point
 from ..drawing import blank
 from ..html import Picture, picture
-from ..rows import EvaluationRow, RunRow
-from ..run_report import run_values
+from ..rows import RunRow
+from ..run_report import run_values, spent_of, tables_of
 from ..shown import StoredProblem, shown_problem
 from ..standing import as_it_stands, show_study
 from ..stored import stored_document
@@ -89,15 +88,20 @@ def _limits(trail: Sequence[Point], budget: dict[str, float]) -> Picture | None:
     names = list(dict.fromkeys(n for p in trail for n in p.verdict.violations))[:20]
     if not names:
         return None
-    axis = next((r for r in budget if r != "seconds"), "seconds")
+    axis, x = _along(trail, budget)
     figure = blank("Limits, one by one: violation of the best so far")
-    x = [p.seconds if axis == "seconds" else p.spent.get(axis, p.step) for p in trail]
     for name in names:
         y = [_finite(p.verdict.violations.get(name)) for p in trail]
         figure.add_scatter(x=x, y=y, mode="lines+markers", name=plotted(name), line_shape="hv")
     figure.update_xaxes(title_text=plotted(axis))
     figure.update_yaxes(title_text="violation", rangemode="tozero")
     return picture("limits", figure, "Zero where the limit is kept.", height=320)
+
+
+def _along(trail: Sequence[Point], budget: dict[str, float]) -> tuple[str, list[float]]:
+    """Return what the horizontal axis counts, as in `Result.plot`, and where the points stand."""
+    axis = next((r for r in budget if r != "seconds"), "seconds")
+    return axis, [p.seconds if axis == "seconds" else p.spent.get(axis, p.step) for p in trail]
 
 
 def _finite(value: float | None) -> float | None:
@@ -107,7 +111,6 @@ def _finite(value: float | None) -> float | None:
 def _stored_page(look: Look, row: RunRow, count: int) -> Page:
     """A run by what the store holds of it, without its problem or without reading every row."""
     document, trail = stored_document(row, count), look.store.trail(row.id)
-    tables = [(t[0], t[1:]) if is_heading(t[0]) else ((), t) for t in sections(document["table"])]
     sign = float((row.spec.get("shown") or {}).get("sign", 1.0))
     columns, rows = _trail_rows(trail, sign)
     figure = _convergence(trail, row, sign)
@@ -117,8 +120,8 @@ def _stored_page(look: Look, row: RunRow, count: int) -> Page:
         "result": _Told(row, document),
         "name": row.name,
         "lead": text.splitlines()[0],
-        "spent": ", ".join(f"{spent.get(r, 0):g} of {v:g} {r}" for r, v in row.budget.items()),
-        "tables": tables,
+        "spent": spent_of(spent, row.budget),
+        "tables": tables_of(document["table"]),
         "pictures": [] if figure is None else [figure],
         "columns": columns,
         "rows": rows,
@@ -160,10 +163,9 @@ def _convergence(trail: Sequence[Point], row: RunRow, sign: float) -> Picture | 
     """Return the best feasible value over what was spent."""
     if not trail:
         return None
-    axis = next((r for r in row.budget if r != "seconds"), "seconds")
     good = [p for p in trail if p.verdict.feasible]
+    axis, x = _along(good, row.budget)
     figure = blank(f"{plotted(row.problem)}: {plotted(row.method)}")
-    x = [p.seconds if axis == "seconds" else p.spent.get(axis, p.step) for p in good]
     y = [sign * p.verdict.objective for p in good]
     figure.add_scatter(x=x, y=y, mode="lines+markers", name="best feasible", line_shape="hv")
     figure.update_xaxes(title_text=plotted(axis))
@@ -197,7 +199,7 @@ def _study_page(look: Look, row: RunRow) -> Page:
 
     place = (id(look.store), "study", row.id, x, y)
     (pictures, pair), said = look.kept.figures(place, row.version, look.now, draw)
-    pending = [_handed_out(r, look.now) for r in stored if r.status == PENDING]
+    pending = [{"id": r.row, "who": _worker(r.reason)} for r in stored if r.status == PENDING]
     failed = [
         {"id": r.row, "reason": r.reason or "no reason was told", "note": r.note or ""}
         for r in stored
@@ -222,11 +224,6 @@ def _front(result: Result) -> Picture | None:
     if not result.problem.several or not result.ledger.count:
         return None
     return picture("front", result.plot())
-
-
-def _handed_out(row: EvaluationRow, now: float) -> dict[str, Any]:
-    """Return what the page says of an experiment that somebody has in hand."""
-    return {"id": row.row, "who": _worker(row.reason), "status": STATUS[row.status]}
 
 
 def _worker(reason: str | None) -> str:
