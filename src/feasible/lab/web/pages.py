@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...core.errors import ArgumentError, UnknownName, nearest
-from ..html import environment, page, plotly_js, source
+from ..html import environment, page, plotly_js, source, write_page
 from ..schema import evaluations, points, runs
 from ..store import Store
 from .asked import Asked
@@ -94,7 +94,7 @@ class Site:
     def _live(self, asked: Asked, title: str, look: Look | None, mark: str = "") -> dict[str, Any]:
         """Return what a live page has beside a frozen one."""
         return {
-            "page": asked.link() if asked.page else asked.link().replace("./", "runs", 1),
+            "page": Asked(asked.page or "runs", asked.values).link(),
             "pages": BAR,
             "current": title,
             "mark": mark,
@@ -111,7 +111,7 @@ class Site:
     def mark(self, asked: Asked) -> str:
         """Return what changes when a page does, without building it."""
         look = self.look(asked)
-        found: list[Any] = [look.store is self.opened.store(), self.index.complete]
+        found: list[Any] = [self.index.complete]
         if asked.page == "run":
             found += _run_mark(look)
         elif asked.page in ("race", "compare"):
@@ -184,6 +184,4 @@ def freeze(store: Store, address: str, path: Path) -> Path:
     """Write a page of the dashboard as one self-contained HTML file and return its path; see
     `frozen`.
     """
-    from ..html import write_page
-
     return write_page(path, frozen(store, address))
