@@ -67,6 +67,11 @@ def amount(point: Point, budget: Mapping[str, float]) -> int:
     return int(point.spent.get(axis, point.step))
 
 
+def limits(budget: Mapping[str, float]) -> dict[str, str]:
+    """Return a budget as text, by name."""
+    return {f"budget.{r}": f"{limit:g}" for r, limit in budget.items()}
+
+
 class Curves(ABC):
     """An observer of runs, and of races with a curve for each trial. What is opened, drawn and
     closed says a subclass.
@@ -77,6 +82,7 @@ class Curves(ABC):
         self._race: Race | None = None
         self._signs: dict[str, float] = {}
         self._parent: Any = None
+        self._left = 0
 
     # -- what a subclass does ----------------------------------------------------------------------
 
@@ -108,7 +114,7 @@ class Curves(ABC):
             "problem": run.problem.name,
             "method": run.method.name,
             "seed": str(run.seed),
-            **{f"budget.{r}": f"{limit:g}" for r, limit in run.budget.items()},
+            **limits(run.budget),
             **settings(run.method),
         }
         curve = self.begin(run.label or f"{run.problem.name}-{run.seed}", made)
@@ -147,7 +153,7 @@ class Curves(ABC):
             "problems": ", ".join(self._signs),
             "methods": ", ".join(race.methods),
             "seeds": ", ".join(map(str, race.seeds)),
-            **{f"budget.{r}": f"{limit:g}" for r, limit in race.budget.items()},
+            **limits(race.budget),
         }
         self._parent = self.begin(race.name, made)
         self._left = total - finished
@@ -159,7 +165,7 @@ class Curves(ABC):
             return
         race, sign = self._race, self._signs[trial.problem]
         made = {"problem": trial.problem, "method": trial.method, "seed": str(trial.seed)}
-        made |= {f"budget.{r}": f"{limit:g}" for r, limit in race.budget.items()}
+        made |= limits(race.budget)
         name = f"{race.name}/{trial.problem}/{trial.method}/{trial.seed}"
         curve = self.begin(name, made, self._parent)
         began = time.time() - trial.seconds

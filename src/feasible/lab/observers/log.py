@@ -42,11 +42,10 @@ class Log:
     def on_start(self, run: Run) -> None:
         """Say what begins."""
         self._last = time.monotonic()
-        name = run.label or run.problem.name
         self.logger.log(
             self.level,
             "%s: %s by %s begins, seed %d, budget %s",
-            *(name, run.problem.name, run.method.name, run.seed, run.budget),
+            *(_name(run), run.problem.name, run.method.name, run.seed, run.budget),
         )
 
     def on_point(self, run: Run, point: Point) -> None:
@@ -56,20 +55,19 @@ class Log:
             return
         self._last = now
         spent = ", ".join(f"{v:g} {k}" for k, v in point.spent.items() if v)
-        name = run.label or run.problem.name
         best = best_text(point, run.problem.sign)
-        self.logger.log(self.level, "%s: %s after %s", name, best, spent or f"{point.step} steps")
+        self.logger.log(
+            self.level, "%s: %s after %s", _name(run), best, spent or f"{point.step} steps"
+        )
 
     def on_finish(self, run: Run, result: Result) -> None:
         """Say how it ended."""
-        name = run.label or run.problem.name
         lead = result.text().splitlines()[0]
-        self.logger.log(self.level, "%s: %s; %s", name, lead, result.stopped)
+        self.logger.log(self.level, "%s: %s; %s", _name(run), lead, result.stopped)
 
     def on_error(self, run: Run, error: Exception) -> None:
         """Warn of the exception that ended it."""
-        name = run.label or run.problem.name
-        self.logger.warning("%s: ended by %s: %s", name, type(error).__name__, error)
+        self.logger.warning("%s: ended by %s: %s", _name(run), type(error).__name__, error)
 
     def on_race(self, race: Race, total: int, finished: int) -> None:
         """Say what begins."""
@@ -85,3 +83,8 @@ class Log:
             return
         found = f"{trial.objective:.6g}" if trial.feasible else f"violation {trial.violation:.3g}"
         self.logger.log(self.level, "%s by %s, seed %d: %s", *where, found)
+
+
+def _name(run: Run) -> str:
+    """Return what a log calls a run."""
+    return run.label or run.problem.name
