@@ -21,6 +21,17 @@ from .trials import Contest, Trial
 Key = tuple[str, str, int]
 
 
+def race_in(store: Store, reference: str | int) -> dict[str, Any]:
+    """A stored race by name or number as a mapping. Raises UnknownName with the nearest names."""
+    found = store.find_race(reference)
+    if found is None:
+        raise UnknownName(
+            f"race '{reference}' is not in {store.url}: "
+            f"{nearest(str(reference), [r['name'] for r in store.races()])}"
+        )
+    return found
+
+
 def load_race(
     store: Store, reference: str | int, kept: MutableMapping[int, tuple[float, Trial]] | None = None
 ) -> RaceResult:
@@ -36,12 +47,7 @@ def load_race(
     Raises:
         UnknownName: It is not in the store.
     """
-    found = store.find_race(reference)
-    if found is None:
-        raise UnknownName(
-            f"race '{reference}' is not in {store.url}: "
-            f"{nearest(str(reference), [r['name'] for r in store.races()])}"
-        )
+    found = race_in(store, reference)
     spec, kept = found["spec"], {} if kept is None else kept
     marks = store.changes(found["id"])
     fresh = [i for i, at in marks.items() if i not in kept or kept[i][0] != at]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ..core.budget import Budget, Meter
 from ..core.checks import real, whole
-from ..core.errors import RunBusy, StoreError, UnknownName, nearest
+from ..core.errors import RunBusy, StoreError
 from ..core.evaluating import RACING, InProcess
 from ..core.observe import Observers
 from ..core.plain import plain
@@ -23,7 +23,15 @@ from .again import refuse_changes
 from .choices import read_choices
 from .engines import report
 from .fingerprint import differences
-from .loaded import Key as Key, contest_of, load_race as load_race, origin_of, trial_from, trial_of
+from .loaded import (
+    Key as Key,
+    contest_of,
+    load_race as load_race,
+    origin_of,
+    race_in,
+    trial_from,
+    trial_of,
+)
 from .placing import Place, RayCluster, cluster_of
 from .plan import Plan, given_plan, stored_plan
 from .raced import RaceResult
@@ -153,12 +161,7 @@ def resume_race(
         SourceChanged: The source changed, and that was not accepted.
         StoreError: A problem or a method was given as an object that only its program can build.
     """
-    found = store.find_race(reference)
-    if found is None:
-        raise UnknownName(
-            f"race '{reference}' is not in {store.url}: "
-            f"{nearest(str(reference), [r['name'] for r in store.races()])}"
-        )
+    found = race_in(store, reference)
     if not trust:
         check_trusted(sources(found["spec"]), f"race '{found['name']}'")
     plan = stored_plan(found["spec"], found["name"])
@@ -200,19 +203,14 @@ def _run(
     )
     _tell(watching, "on_race", race, len(keys), len(trials))
 
+    def trial(key: Key, say: Callable[[float], None]) -> Trial:
+        return _trial(plan, store, race_id, name, key, rows.get(key), say)
+
     def one(key: Key) -> Trial:
-        return _trial(plan, store, race_id, name, key, rows.get(key), lambda share: report(share))
+        return trial(key, lambda share: report(share))
 
     def inside(key: Key) -> Trial:
-        return _trial(
-            plan,
-            store,
-            race_id,
-            name,
-            key,
-            rows.get(key),
-            lambda share: _tell(watching, "on_progress", key, share),
-        )
+        return trial(key, lambda share: _tell(watching, "on_progress", key, share))
 
     if place.apart(trial_timeout):
         if store is not None:
