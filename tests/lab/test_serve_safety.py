@@ -354,8 +354,10 @@ def test_the_command_serves_until_it_is_interrupted(file):
     with Store(file) as store:
         fill(store, [row(0)])
     command = [sys.executable, "-m", "feasible", "serve", str(file), "--port", "0"]
+    command += ["--root-path", "lab"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
         address = it.stdout.readline().split()[-1]
+        assert address.endswith("/lab/")
         assert "read only" in it.stdout.readline()
         with urllib.request.urlopen(address) as answer:
             assert "run-0" in answer.read().decode()

@@ -65,11 +65,12 @@ def serve(
     site = Site(chosen, legible(chosen or ""))
     opened = listening(host, port)
     name = f"[{host}]" if ":" in host else host
-    typer.echo(f"dashboard: http://{name}:{opened.getsockname()[1]}{root_path.rstrip('/')}/")
+    below = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
+    typer.echo(f"dashboard: http://{name}:{opened.getsockname()[1]}{below}/")
     typer.echo(f"store:     {site.opened.url} (read only); Ctrl-C ends")
     hosts = None if token is not None else (*LOCAL, host, *(allow_host or ()))
     try:
-        begin(site, opened, token=token, hosts=hosts, root_path=root_path)
+        begin(site, opened, token=token, hosts=hosts, root_path=below)
     finally:
         site.close()
 
