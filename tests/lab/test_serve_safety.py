@@ -272,6 +272,8 @@ def test_what_is_deleted_while_it_is_watched_is_said(file, tmp_path):
         connection.execute(sa.text(f"DELETE FROM feasible_runs WHERE id = {second}"))
     gone = get(f"/run?id={second}")
     assert (gone.status, "it may have been deleted" in gone.page.words) == (404, True)
+    assert "as of" not in gone.page.words
+    assert "feasible report" not in gone.page.words
     assert get.site.mark(Asked.read(f"run?id={second}")) != before
     store.close()
     for path in tmp_path.glob("lab.db*"):
