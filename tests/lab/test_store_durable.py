@@ -238,7 +238,8 @@ def test_damaged_json_in_a_store_is_an_error_that_says_where(db, table):
         looks[table]()
 
 
-@pytest.mark.parametrize("number", [2**63, 10**30, "9" * 400])
+@pytest.mark.both
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30, "9" * 400])
 def test_a_number_that_no_run_can_have_is_unknown(db, number, run):
     store = Store(db)
     new_run(store)

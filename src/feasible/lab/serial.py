@@ -34,15 +34,15 @@ def load(text: str | None, where: str = "JSON") -> Any:
         ) from None
 
 
-BIGGEST = 2**63 - 1
-"""The largest number that a row of SQLite can have."""
+BIGGEST_RUN, BIGGEST_ROW = 2**31 - 1, 2**63 - 1
+"""The largest numbers that a run or a race, and a row of one, can have on every database."""
 
 
 def row_number(reference: int | str) -> int | None:
-    """Return the number that a person names a run or a race by; None where it is no number that a
-    row can have.
+    """Return the number that a person names a run or a race by; None where it is no number that
+    one can have.
     """
     text = str(reference)
-    if not (text.isdecimal() and text.isascii() and len(text) <= len(str(BIGGEST))):
+    if not (text.isdecimal() and text.isascii() and len(text) <= len(str(BIGGEST_RUN))):
         return None
-    return int(text) if int(text) <= BIGGEST else None
+    return int(text) if int(text) <= BIGGEST_RUN else None

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ..core.ledger import ABANDONED
 from .rows import EvaluationRow, read_evaluation
 from .schema import evaluations
-from .serial import BIGGEST
+from .serial import BIGGEST_ROW
 from .telling import FOREIGN
 
 
@@ -18,7 +18,7 @@ def stored_of(
     connection: sa.Connection, study: int, ids: Sequence[int]
 ) -> dict[int, EvaluationRow]:
     """Return the experiments of these ids, by id."""
-    ids = [i for i in ids if 0 <= i <= BIGGEST]  # what a database holds as a whole number
+    ids = [i for i in ids if 0 <= i <= BIGGEST_ROW]  # what a database holds as a whole number
     if not ids:
         return {}
     mine = sa.select(evaluations).where(evaluations.c.run == study, evaluations.c.row.in_(ids))

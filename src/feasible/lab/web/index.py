@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from ...core.errors import StoreError
 from ...core.plain import number
 from ..schema import points, runs
+from ..serial import BIGGEST_RUN
 from ..store import Store
 from .opened import Opened
 
@@ -29,8 +30,6 @@ OVERLAP = 15.0
 """Seconds for which a change may become visible after its time stamp."""
 PAUSE = 0.25
 """Changes are looked for that often, in seconds, however many look on."""
-BIGGEST = 2**31 - 1
-"""The largest number that a run can have on every database."""
 SORTS: dict[str, Callable[[Line], Any]] = {
     "id": lambda line: line.id,
     "name": lambda line: line.name,
@@ -127,7 +126,7 @@ class Index:
                 return store
             if store is not self._of:
                 self.lines, self.running = {}, {}
-                self._newest, self._below, self._of = -math.inf, BIGGEST, store
+                self._newest, self._below, self._of = -math.inf, BIGGEST_RUN, store
                 self._older(store, FIRST)
                 if self._below is not None:
                     threading.Thread(target=self._rest, args=(store,), daemon=True).start()

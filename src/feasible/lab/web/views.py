@@ -16,7 +16,7 @@ from ..rows import RunRow
 from ..serial import row_number
 from ..store import Store
 from .asked import Asked
-from .index import BIGGEST, Index, Line
+from .index import Index, Line
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -179,7 +179,7 @@ def run_of(look: Look) -> RunRow:
 def numbered(store: Store, numbers: Iterable[int | str]) -> dict[str, RunRow]:
     """Return the runs of some numbers that are there, by number, whatever others are called."""
     keys = {str(number): row_number(number) for number in numbers}
-    good = {key for key in keys.values() if key is not None and key <= BIGGEST}
+    good = {key for key in keys.values() if key is not None}
     have = {row.id: row for row in store.runs(only=good)} if good else {}
     return {number: have[key] for number, key in keys.items() if key in have}
 
