@@ -2,6 +2,7 @@ from . import (
     bilevel as bilevel,
     blackbox as blackbox,
     networks as networks,
+    physics as physics,
     programs as programs,
     training as training,
     transport as transport,

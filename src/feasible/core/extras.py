@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "programs": ("torch", "numba", "sklearn", "cvxpy", "clarabel", "networkx", "cyipopt"),
     "bilevel": ("torch", "numba", "sklearn", "cvxpy", "clarabel"),
     "networks": ("torch", "numba", "sklearn", "networkx"),
+    "physics": ("torch", "skfem", "meshio", "gymnasium", "stable_baselines3"),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
     "serve": ("starlette", "uvicorn"),
@@ -37,6 +38,7 @@ DISTRIBUTIONS: Mapping[str, str] = {
     "cyipopt": "cyipopt-wheels",
     "ot": "POT",
     "ott": "ott-jax",
+    "skfem": "scikit-fem",
     "sklearn": "scikit-learn",
 }
 """Module -> the package that has it, where the names differ in more than a dash."""

@@ -1,0 +1,1 @@
+from .errors import InvalidShape as InvalidShape, NotConverged as NotConverged
