@@ -29,7 +29,7 @@ def path(name, build, factor, *, steps=8, **settings):
     return torch.stack(found)
 
 
-@pytest.mark.parametrize("factor", [1e-8, 1e-3, 7.0, 1e6])
+@pytest.mark.parametrize("factor", [1e-8, 1e6])
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("build", [linear, mlp])
