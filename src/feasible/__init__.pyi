@@ -2,6 +2,7 @@ from . import (
     bilevel as bilevel,
     blackbox as blackbox,
     networks as networks,
+    operations as operations,
     physics as physics,
     programs as programs,
     training as training,

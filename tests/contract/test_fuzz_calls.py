@@ -14,7 +14,7 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import bilevel, blackbox, networks, programs, training, transport
+from feasible import bilevel, blackbox, networks, operations, programs, training, transport
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
@@ -75,6 +75,7 @@ RESULTS = {
     "AskTell",
     "AutoLRSSettings",
     "Barycenter",
+    "BoundBroken",
     "BottleneckSettings",
     "Calibration",
     "Certificate",
@@ -144,7 +145,9 @@ trained network."""
 
 
 @pytest.mark.parametrize(
-    "room", [bilevel, blackbox, networks, programs, training, transport], ids=lambda r: r.__name__
+    "room",
+    [bilevel, blackbox, networks, operations, programs, training, transport],
+    ids=lambda r: r.__name__,
 )
 def test_every_public_callable_is_tried(room):
     tried = {re.split(r"[ .]", name)[0] for name in CALLS}

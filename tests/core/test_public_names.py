@@ -39,6 +39,7 @@ def test_the_public_names_are_those_of_the_design_and_nothing_else():
         "programs",
         "bilevel",
         "networks",
+        "operations",
         "physics",
         "transport",
         "training",

@@ -70,6 +70,7 @@ PAGES = [
     "docs/networks/sa-srrw.md",
     "docs/networks/fzoos.md",
     "docs/networks/dadao.md",
+    "docs/operations/index.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calls_bilevel
 import calls_blackbox
 import calls_networks
+import calls_operations
 import calls_programs
 import calls_runs
 import calls_sequences
@@ -23,4 +24,5 @@ CALLS: Calls = {
     **calls_sequences.CALLS,
     **calls_walks.CALLS,
     **calls_networks.CALLS,
+    **calls_operations.CALLS,
 }

@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "programs": ("torch", "numba", "sklearn", "cvxpy", "clarabel", "networkx", "cyipopt"),
     "bilevel": ("torch", "numba", "sklearn", "cvxpy", "clarabel"),
     "networks": ("torch", "numba", "sklearn", "networkx"),
+    "operations": ("torch", "numba", "highspy", "ortools", "gymnasium"),
     "physics": ("torch", "skfem", "meshio", "gymnasium", "stable_baselines3"),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
@@ -27,6 +28,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         *("ott", "geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
         *("cyipopt", "unopy", "casadi", "optiprofiler", "dagma", "castle", "causallearn"),
         *("pyamg", "eclipse_nn", "torchopt", "cvxpylayers", "diffcp"),
+        *("pyjobshop", "jaxopt", "optimistix"),
     ),
 }
 """Extra of pyproject.toml -> the modules of its packages."""

@@ -1,0 +1,2 @@
+from .jobshop import BoundBroken as BoundBroken, JobShop as JobShop
+from .schedule import BestKnown as BestKnown, Schedule as Schedule

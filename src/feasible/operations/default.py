@@ -1,0 +1,17 @@
+"""The method of each kind of problem of the operations room where none is named, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.budget import Budget
+    from ..core.problem import Problem
+
+DEFAULTS: dict[str, tuple[str, str]] = {}
+"""Problem class -> its default method and why."""
+
+
+def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
+    """The default method of a kind of problem, and why; None where there is none yet."""
+    return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
