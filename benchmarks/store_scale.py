@@ -8,7 +8,7 @@ that it works, not what it costs, because a worker then does little but open the
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import statistics
 import sys
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import sqlalchemy as sa
 
 import feasible
@@ -73,13 +74,20 @@ def server() -> Iterator[Any]:
 
 
 def spent(made: Any = None) -> float:
-    """Seconds of the processor so far: this process, and a server with its ended connections."""
+    """Seconds of the processor so far: this process, and a server with its connections, those that
+    ended and those that are there.
+    """
     here = time.process_time()
     if made is None:
         return here
     number = int((made.folder / "data" / "postmaster.pid").read_text().split()[0])
-    fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-    return here + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    server = psutil.Process(number)
+    times = [server.cpu_times()]
+    for child in server.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times.append(child.cpu_times())
+    ended = times[0].children_user + times[0].children_system
+    return here + ended + float(sum(t.user + t.system for t in times))
 
 
 def together(count: int, work: Callable[[], Any]) -> None:

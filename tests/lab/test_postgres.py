@@ -4,6 +4,7 @@ said where it cannot be reached.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from throwaway import Server
 import feasible
 from feasible.core import errors
 from feasible.core.ledger import DONE
-from feasible.lab import postgres
+from feasible.lab import postgres, working
 from feasible.lab.driving import LEASE_SECONDS
 from feasible.lab.place import store_place
+from feasible.lab.proposing import Proposer
 from feasible.lab.schema import HEAD, VERSION_TABLE, metadata
 from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
@@ -136,13 +138,89 @@ def test_no_connection_is_held_while_an_evaluation_goes_on(server, url):
     held = []
 
     def watched(x):
-        held.append(connections(server, url))
+        until = time.monotonic() + 10  # after a quick one it is kept for a moment
+        while (now := connections(server, url)) and study and time.monotonic() < until:
+            time.sleep(0.01)
+        held.append(now)
         return bowl(x)
 
+    study = None
     feasible.solve(toy(watched), "random-search", budget=4, store=url)
-    study = begin(url, problem=toy(watched), budget=2)
-    assert study.work() == 2
-    assert held == [0] * 6
+    study = begin(url, problem=toy(watched), budget=3)
+    assert study.work() == 3
+    assert held == [0] * 7
+
+
+def made(url, budget, monkeypatch, **more):
+    """How many connections a worker makes whose evaluations are quick."""
+    study = begin(url, problem=toy(bowl), method="cbo", budget=budget, **more)
+    backend, count = study.store._backend, []
+    with monkeypatch.context() as patch:
+        real = backend._connect
+        monkeypatch.setattr(postgres, "KEEP", 5.0)  # however busy this machine is
+        sa.event.remove(backend.engine, "do_connect", real)
+        sa.event.listen(backend.engine, "do_connect", lambda *a: count.append(0) or real(*a))
+        patch.setattr(working, "QUICK", 5.0)
+        assert study.work() == budget
+    backend.close()
+    return len(count)
+
+
+def test_quick_evaluations_share_a_connection(url, server, monkeypatch):
+    assert made(url, 12, monkeypatch) <= 3  # the first: nobody knows yet that they are quick
+    assert connections(server, url) == 0
+
+
+def test_a_connection_is_not_kept_where_others_ask_of_the_study(url, monkeypatch):
+    @contextlib.contextmanager
+    def waited(*_):
+        yield False
+
+    monkeypatch.setattr(postgres.turns, "turn", waited)
+    assert made(url, 12, monkeypatch) >= 12
+
+
+def test_those_who_wait_for_their_turn_on_a_machine_have_no_connection(server, url, monkeypatch):
+    study, waiting, proposed = begin(url, problem=toy(bowl)), threading.Event(), []
+    real = Proposer.propose
+
+    def propose(self, n):
+        if not proposed:
+            proposed.append(n)
+            other.start()
+            assert waiting.wait(30)
+            assert connections(server, url) == 1  # that of who proposes
+        return real(self, n)
+
+    def ask():
+        again = Study(Store(url), study.row, study.problem, study.method)
+        drop = again.store._backend._held.drop
+        again.store._backend._held.drop = lambda: (drop(), waiting.set())
+        with again.store.held():
+            again.pending()  # on a connection, which is not kept for the wait
+            again.ask()
+
+    other = threading.Thread(target=ask)
+    monkeypatch.setattr(Proposer, "propose", propose)
+    study.ask()
+    other.join(30)
+    assert [r.row for r in study.pending()] == [0, 1]
+
+
+def test_a_kept_connection_that_the_server_cuts_loses_no_result(server, url, monkeypatch):
+    monkeypatch.setattr(postgres, "KEEP", 5.0)
+    monkeypatch.setattr(working, "QUICK", 5.0)
+    name = sa.make_url(url).database
+
+    def cut(x):
+        server.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        return bowl(x)
+
+    study = begin(url, problem=toy(cut), method="cbo", budget=4)
+    assert study.work() == 4
+    assert [r.status for r in study.store.evaluations(study.id)] == [DONE] * 4
 
 
 # -- what breaks -----------------------------------------------------------------------------------

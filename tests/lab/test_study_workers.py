@@ -13,7 +13,7 @@ from study_kit import begin, status, value
 
 from feasible.core import errors
 from feasible.core.ledger import DONE, PENDING
-from feasible.lab import owner
+from feasible.lab import owner, working
 from feasible.lab.owner import LEASE_SECONDS, identity
 from feasible.lab.schema import evaluations
 from feasible.lab.store import Store
@@ -106,6 +106,112 @@ def test_of_two_workers_of_one_experiment_the_first_result_counts(study):
     assert study.store.evaluations(study.id)[0].metrics["cost"] == 1.0
     study.tell([value(row, cost=3.0)])  # a person corrects
     assert study.store.evaluations(study.id)[0].metrics["cost"] == 3.0
+
+
+# -- several at a time -----------------------------------------------------------------------------
+
+
+def taken(study: Study, monkeypatch) -> list[int]:
+    """How many experiments a worker asks for each time."""
+    asked, real = [], study.ask
+    monkeypatch.setattr(study, "ask", lambda n, **more: asked.append(n) or real(n, **more))
+    study.work()
+    return asked
+
+
+def test_a_worker_takes_more_at_a_time_where_evaluations_are_quick(db, monkeypatch):
+    monkeypatch.setattr(working, "QUICK", 60.0)
+    study = begin(db, problem=toy(bowl), budget=200)
+    assert taken(study, monkeypatch) == [1, 2, 4, 8, 16, *[working.MOST] * 7]
+    assert status(study) == [DONE] * 200
+    assert len({str(r.x) for r in study.store.evaluations(study.id)}) == 200
+
+
+def test_a_worker_takes_one_where_they_are_not_or_the_method_learns_from_them(db, monkeypatch):
+    study = begin(db, problem=toy(bowl), budget=6, method="cbo")
+    assert taken(study, monkeypatch) == [1] * 7
+    monkeypatch.setattr(working, "QUICK", 0.0)
+    study = begin(db, problem=toy(bowl), budget=6, name="slow")
+    assert taken(study, monkeypatch) == [1] * 7
+
+
+def test_a_method_is_asked_for_the_same_points_by_workers_that_take_several(db, monkeypatch):
+    found = []
+    for quick in (0.0, 60.0):
+        monkeypatch.setattr(working, "QUICK", quick)
+        study = begin(db, problem=toy(bowl), budget=40, method="sobol-search", name=f"s{quick:g}")
+        study.work()
+        found.append([r.x for r in study.store.evaluations(study.id)])
+    assert found[0] == found[1]
+
+
+def test_a_worker_makes_its_limit_and_no_more(study, monkeypatch):
+    monkeypatch.setattr(working, "QUICK", 60.0)
+    assert study.work(limit=3) == 3
+    assert status(study) == [DONE] * 3
+
+
+def test_nothing_is_paid_after_the_evaluation_that_reaches_the_target(db, monkeypatch):
+    monkeypatch.setattr(working, "QUICK", 60.0)
+    study = begin(db, problem=toy(bowl), budget=300, stop_at=0.01)
+    study.work()
+    costs = [r.objective for r in study.store.evaluations(study.id) if r.violation == 0]
+    assert costs[-1] <= 0.01 < min(costs[:-1])
+
+
+def stopped(study: Study, end) -> Worker:
+    """A worker that has eight experiments in hand and is ended in the third of them."""
+    calls = []
+
+    def third(x):
+        calls.append(x)
+        if len(calls) == 3:
+            end(worker)
+        return bowl(x)
+
+    study.problem.fun = third
+    worker = Worker(study)
+    worker._many = 8
+    return worker
+
+
+def test_a_worker_that_is_stopped_tells_what_it_made_and_gives_back_the_rest(db, monkeypatch):
+    study = begin(db, problem=toy(bowl), budget=8)
+    assert stopped(study, Worker.stop).work() == 3
+    assert status(study) == [DONE] * 3 + [PENDING] * 5
+    monkeypatch.setattr(owner, "_machine", lambda: "another")
+    study.problem.fun = bowl
+    assert study.work() == 5
+    assert study.row.reserved["evaluations"] == 8
+
+
+def test_a_worker_that_is_interrupted_does_so_too(db):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    study = begin(db, problem=toy(bowl), budget=8)
+    with pytest.raises(KeyboardInterrupt):
+        stopped(study, interrupt).work()
+    assert status(study) == [DONE] * 2 + [PENDING] * 6
+    study.problem.fun = bowl
+    assert study.work() == 6
+
+
+def test_all_results_in_hand_are_kept_where_the_store_cannot_take_them(db, monkeypatch):
+    def refuse(*_, **__):
+        raise errors.StoreError("disk is full")
+
+    study = begin(db, problem=toy(bowl), budget=8)
+    worker = Worker(study)
+    worker._many = 8
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "tell", refuse)
+        with pytest.raises(errors.StoreError, match="8 paid evaluations kept in"):
+            worker.work()
+    calls = []
+    study.problem.fun = calls.append
+    assert study.work() == 0
+    assert (status(study), calls) == ([DONE] * 8, [])
 
 
 # -- results that the store cannot take ------------------------------------------------------------

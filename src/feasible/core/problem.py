@@ -237,6 +237,10 @@ class Method(Checked):
     """True if it also has ask(problem, state, n) and tell(problem, state, seen), so that others may
     make the evaluations.
     """
+    learns: ClassVar[bool] = True
+    """False if it asks for the same points whatever it is told, so that several may be handed out
+    at once.
+    """
     recommends: ClassVar[bool] = False
     """True if, of paid evaluations, its own answer counts rather than the row that looks best:
     where values are noisy that is the luckiest one.

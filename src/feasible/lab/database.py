@@ -62,13 +62,15 @@ class Backend(Protocol):
     def put(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Write rows of a ledger in one transaction; False where the claim is not the newest."""
 
-    def held(self) -> contextlib.AbstractContextManager[None]:
-        """Inside, the transactions of this thread share a connection."""
+    def held(self, keep: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Inside, the transactions of this thread share a connection; keep: those of the next time,
+        too, if that is soon.
+        """
 
     def connection(self, *, writes: bool) -> contextlib.AbstractContextManager[sa.Connection]:
         """Give a connection for a transaction."""
 
-    def turn(self, run: int) -> contextlib.AbstractContextManager[None]:
+    def turn(self, run: int) -> contextlib.AbstractContextManager[object]:
         """Inside, others that ask of a study wait, for a while."""
 
     def forked(self) -> None:
@@ -236,12 +238,15 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, *, keep: bool = False) -> Iterator[None]:
         """Inside, the transactions of this thread share one connection where making one costs; it
         is given up at the end.
+
+        Args:
+            keep: It is given up a moment later, so that the next time may have it.
         """
         self.forked()
-        with self._backend.held():
+        with self._backend.held(keep):
             yield
 
     @contextlib.contextmanager

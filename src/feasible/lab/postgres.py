@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import random
 import re
@@ -23,6 +24,7 @@ import sqlalchemy as sa
 from ..core.errors import StoreError
 from ..core.extras import named
 from ..core.secrets import legible
+from . import turns
 from .recording import RECORD, RECORDED
 from .schema import evaluations, runs
 
@@ -36,6 +38,8 @@ ASKING = 0xFEA5
 """First key of the advisory locks of those who ask of a study; the second is its number."""
 TURN = 0.5
 """Seconds for which one waits for its turn without giving the connection up."""
+KEEP = 0.05
+"""Seconds for which a connection is kept that may soon be wanted again."""
 AGAIN = (
     # connections; too many of them; shutting down and starting; deadlock and serialisation
     *("08000", "08001", "08003", "08004", "08006", "53300"),
@@ -69,10 +73,12 @@ class _Held(threading.local):
     Attributes:
         wanted: Whether they do now.
         busy: Whether a transaction is open on it.
+        alone: Whether nobody else was asking when the thread asked last.
         connection: Once there is one.
     """
 
     wanted = busy = False
+    alone = True
     connection: sa.Connection | None = None
 
     def drop(self) -> None:
@@ -82,7 +88,53 @@ class _Held(threading.local):
             had.close()
 
 
-_INHERITED: list[_Held] = []
+class _Kept:
+    """Connections that may soon be wanted again, each by its thread. One that was not for KEEP
+    seconds is closed by a thread of this object's own, which ends when there was none for a while.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: dict[int, tuple[float, sa.Connection]] = {}
+        self._closing: threading.Thread | None = None
+
+    def put(self, connection: sa.Connection) -> None:
+        """Keep a connection for this thread."""
+        with self._lock:
+            self._of[threading.get_ident()] = time.monotonic() + KEEP, connection
+            if self._closing is None:
+                self._closing = threading.Thread(target=self._close, name="idle", daemon=True)
+                self._closing.start()
+
+    def take(self) -> sa.Connection | None:
+        """Return the connection of this thread, kept no longer; None where there is none."""
+        with self._lock:
+            _, found = self._of.pop(threading.get_ident(), (0.0, None))
+        return found
+
+    def _close(self) -> None:
+        """Close what was idle for too long."""
+        idle = 0
+        while True:
+            time.sleep(KEEP / 5)
+            with self._lock:
+                idle = 0 if self._of else idle + 1
+                if idle > 100:
+                    self._closing = None
+                    return
+            self.close(time.monotonic())
+
+    def close(self, until: float = math.inf) -> None:
+        """Close the connections that are kept until then."""
+        with self._lock:
+            old = [who for who, (end, _) in self._of.items() if end <= until]
+            ended = [self._of.pop(who)[1] for who in old]
+        for connection in ended:
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                connection.close()
+
+
+_INHERITED: list[_Held | _Kept] = []
 """What a fork copied: kept, never used, so that no finaliser ends the parent's session."""
 
 
@@ -152,7 +204,7 @@ class PostgreSQL:
         sa.event.listen(self._engine, "do_connect", self._connect)
         self._checked: int | None = None
         self._ahead = 0.0
-        self._held, self._pid = _Held(), os.getpid()
+        self._held, self._kept, self._pid = _Held(), _Kept(), os.getpid()
 
     @property
     def engine(self) -> sa.Engine:
@@ -160,8 +212,8 @@ class PostgreSQL:
         return self._engine
 
     def finalize(self, owner: Any) -> None:
-        """Nothing is open between transactions."""
-        weakref.finalize(owner, self._engine.dispose)
+        """Close what is kept."""
+        weakref.finalize(owner, self.close)
 
     def open_to_read(self, fits: Callable[[], bool]) -> bool:
         """Check the schema, which is not changed by who only reads."""
@@ -208,19 +260,24 @@ class PostgreSQL:
         self._checked = os.getpid()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, keep: bool = False) -> Iterator[None]:
         """Inside, the transactions of this thread share a connection: making one takes the server
-        longer than a transaction.
+        longer than a transaction. keep: also with what this thread does within KEEP seconds,
+        where nobody else was asking; with many who ask the server has too few for that.
         """
-        if self._held.wanted:
+        held = self._held
+        if held.wanted:
             yield
             return
-        self._held.wanted = True
+        held.wanted = held.alone = True
         try:
             yield
+            if keep and held.alone and held.connection is not None:
+                self._kept.put(held.connection)
+                held.connection = None
         finally:
-            self._held.wanted = False
-            self._held.drop()
+            held.wanted = False
+            held.drop()
 
     @contextlib.contextmanager
     def connection(self, *, writes: bool) -> Iterator[sa.Connection]:
@@ -234,7 +291,7 @@ class PostgreSQL:
                 yield connection.execution_options(isolation_level=level)
             return
         if held.connection is None:
-            held.connection = self._engine.connect()
+            held.connection = self._kept.take() or self._engine.connect()
         held.busy = True
         try:
             yield held.connection.execution_options(isolation_level=level)
@@ -248,23 +305,31 @@ class PostgreSQL:
 
     @contextlib.contextmanager
     def turn(self, run: int) -> Iterator[None]:
-        """Inside, others that ask of a study wait. Who waits over TURN seconds gives its connection
-        up for a while, and who waited for PATIENCE seconds goes on.
+        """Inside, others that ask of a study wait: first those of this machine, who have no
+        connection meanwhile, then one of each machine, by a lock of the server. Who waits for that
+        over TURN seconds gives its connection up for a while, and who waited for PATIENCE seconds
+        goes on.
         """
-        key = {"kind": ASKING, "run": run}
+        with turns.turn(self.key, run, PATIENCE, self._held.drop) as alone:
+            taken = self._turn(key := {"kind": ASKING, "run": run})
+            self._held.alone &= alone
+            try:
+                yield
+            finally:
+                if taken and self._held.connection is not None:
+                    with self.connection(writes=False) as connection:
+                        connection.execute(sa.text("SELECT pg_advisory_unlock(:kind, :run)"), key)
+
+    def _turn(self, key: Mapping[str, int]) -> bool:
+        """Take the server's lock, and return whether one has it."""
         until, wait = time.monotonic() + PATIENCE, TURN
         with self.connection(writes=False) as connection:
             free = sa.text("SELECT pg_try_advisory_lock(:kind, :run)")
-            taken = bool(connection.execute(free, key).scalar())
+            taken = self._held.alone = bool(connection.execute(free, key).scalar())
         while not taken and not (taken := self._takes(key)) and time.monotonic() < until:
             time.sleep(wait * (0.5 + random.random()))
             wait = min(2 * wait, 5.0)
-        try:
-            yield
-        finally:
-            if taken and self._held.connection is not None:
-                with self.connection(writes=False) as connection:
-                    connection.execute(sa.text("SELECT pg_advisory_unlock(:kind, :run)"), key)
+        return taken
 
     def _takes(self, key: Mapping[str, int]) -> bool:
         """Wait for a lock of this thread's connection; False where it took too long, and the
@@ -333,10 +398,11 @@ class PostgreSQL:
     def forked(self) -> None:
         """Leave the parent's connection to it, where the process forked."""
         if os.getpid() != self._pid:
-            _INHERITED.append(self._held)
-            self._held, self._pid = _Held(), os.getpid()
+            _INHERITED.extend([self._held, self._kept])
+            self._held, self._kept, self._pid = _Held(), _Kept(), os.getpid()
 
     def close(self) -> None:
-        """Nothing is open between transactions."""
+        """Close what is kept."""
         self._held.drop()
+        self._kept.close()
         self._engine.dispose()

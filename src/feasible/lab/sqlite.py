@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
-import random
 import shutil
 import sqlite3
 import tempfile
@@ -22,6 +19,7 @@ import sqlalchemy as sa
 
 from ..core.errors import StoreError
 from ..core.secrets import legible
+from . import turns
 from .place import store_url
 from .recording import RECORD
 
@@ -230,34 +228,15 @@ class SQLiteFile:
             yield connection.execution_options(feasible_write=True) if writes else connection
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, keep: bool = False) -> Iterator[None]:
         """Nothing: the pool keeps connections."""
         yield
 
-    @contextlib.contextmanager
-    def turn(self, run: int) -> Iterator[None]:
-        """Inside, others of this user that ask of a study wait, for up to LOCK_SECONDS. The lock is
-        on a file in the folder for temporary files: one on the store's would end SQLite's own.
+    def turn(self, run: int) -> contextlib.AbstractContextManager[object]:
+        """Inside, others of this user that ask of a study wait, for up to LOCK_SECONDS. A lock on
+        the store's own file would end SQLite's.
         """
-        mark = hashlib.sha256(f"{self.key}\0{run}".encode()).hexdigest()[:16]
-        path = Path(tempfile.gettempdir()) / f"feasible-{os.getuid()}-{mark}.turn"
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        except OSError:  # asking is right without a turn, only slower
-            yield
-            return
-        until = time.monotonic() + LOCK_SECONDS
-        try:
-            while time.monotonic() < until:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    time.sleep(0.001 + 0.004 * random.random())
-            yield
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # a child that was forked meanwhile has it too
-            os.close(handle)
+        return turns.turn(self.key, run, LOCK_SECONDS)
 
     def raw(self) -> Any:
         """Return the driver connection that rows of a ledger are written on."""

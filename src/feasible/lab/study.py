@@ -216,6 +216,8 @@ class Study:
                 if left < 1 and not dry_run:
                     spent = row.reserved.get(self.resource, 0)
                     raise BudgetExhausted(self.resource, row.budget[self.resource], spent, n)
+                if worker is not None and STOP_AT in row.spec:
+                    n = 1  # each might be the one that reaches it
                 found = self._proposer(row).propose(n if dry_run else int(min(n, left)))
                 fresh = [
                     EvaluationRow(row.rows + i, x.tolist(), {}, PENDING, int(t), charged=self.units)

@@ -1,7 +1,8 @@
 """Working: processes that ask for the experiments of a study, run them and tell what came out.
 
 Whoever has an experiment in hand says so every few seconds; one whose worker was not heard of for
-the time of a lease is run again by another, already paid for.
+the time of a lease is run again by another, already paid for. Where evaluations take less than
+handing them out, and the method learns nothing from them, a worker takes several at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..core.errors import ArgumentError, BudgetExhausted, GoalReached, Pending, 
 from ..core.evaluating import RunOptions
 from ..core.experiments import Experiments, Ran
 from ..core.ledger import PENDING
+from ..core.problem import Method
 from . import aside, owner
 from .lease import beating
 from .replicates import StudyReport
@@ -37,7 +39,14 @@ _REPORT = "report"
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two looks whether experiments of other workers came in."""
 LOOK = 1.0
-"""Seconds between two looks for experiments whose workers ended."""
+"""Seconds between two looks for experiments whose workers ended, at least."""
+SHARE = 20
+"""At least so many times what a look took pass until the next: it costs more the more workers there
+are."""
+QUICK = 0.05
+"""Seconds that the experiments which a worker takes at once may last together."""
+MOST = 32
+"""Most of them."""
 AT_WORK: set[str] = set()
 """The claims of workers of this process that are at work now."""
 
@@ -47,6 +56,7 @@ class Worked(Protocol):
 
     store: Store
     problem: Any
+    method: Method
     experiments: Experiments
     id: int
     name: str
@@ -128,6 +138,7 @@ class Worker:
         self._ended = threading.Event()
         self._stopping = threading.Event()
         self._look_at = 0.0
+        self._many, self._quick = 1, False
 
     def work(self, limit: int | None = None) -> int:
         """Work until nothing is left to do, or `stop` is called. Where something else ends it, the
@@ -148,31 +159,36 @@ class Worker:
         made, wait = 0, SHORTEST
         AT_WORK.add(self.who["claim"])
         beats.start()
-        experiment: EvaluationRow | None = None
-        ran = Ran({}, "failed")
+        hand, ran = list[EvaluationRow](), list[StudyReport]()
         try:
             while True:
-                with self.store.held():
-                    if experiment is not None:
-                        self._tell(experiment, ran)
-                        experiment, made, wait = None, made + 1, SHORTEST
+                with self.store.held(keep=self._quick):
+                    if ran:
+                        self._tell(ran)
+                        made, wait = made + len(ran), SHORTEST
+                    left = hand[len(ran) :]
+                    hand, ran = [], []
                     if self._stopping.is_set() or made == limit:
                         break
                     try:
-                        experiment = self._next()
+                        hand = self._next(self._many if limit is None else limit - made)
                     except (BudgetExhausted, UsedUp, GoalReached):
                         break
                     except Pending:
                         if not any(worker_of(r.status, r.reason) for r in self.study.pending()):
                             raise  # only people could end this wait
-                if experiment is None:
+                if not hand:
                     self._stopping.wait(wait)
                     wait = min(2 * wait, LONGEST)
                 else:
-                    ran = self._run(engine, experiment)
+                    self._run_all(engine, hand, ran)
+            if left:
+                self.give_back()
         except BaseException as error:
-            if not isinstance(error, StoreError):  # then its result is kept aside
+            if not isinstance(error, StoreError):  # then its results are kept aside
                 with contextlib.suppress(StoreError):
+                    if ran:
+                        self._tell(ran)
                     self.give_back()
             raise
         finally:
@@ -196,34 +212,51 @@ class Worker:
         with beating, self.store.write() as connection:
             connection.execute(left.values(updated=0.0))
 
-    def _next(self) -> EvaluationRow:
-        """Return an experiment to run: one whose worker ended, or a new one."""
+    def _next(self, most: int) -> list[EvaluationRow]:
+        """Return experiments to run, at most so many: those whose worker ended, or new ones."""
         if time.monotonic() >= self._look_at:
-            orphan, _ = self._look()
-            if orphan is not None:
-                return orphan
+            orphans, _ = self._look()
+            if orphans:
+                return orphans
         try:
-            return self.study.ask(1, worker=self.who, go_on=self.go_on)[0]
+            many = min(self._many, most)
+            return self.study.ask(many, worker=self.who, go_on=self.go_on)
         except (BudgetExhausted, UsedUp, Pending):
-            orphan, taken = self._look()
-            if orphan is None and not taken:
+            orphans, taken = self._look()
+            if not orphans and not taken:
                 raise
-            return orphan or self._next()
+            return orphans or self._next(most)
 
-    def _look(self) -> tuple[EvaluationRow | None, int]:
-        """Take in results that were kept aside, and return an experiment whose worker ended, with
-        how many results there were. Between two looks that find nothing LOOK seconds pass: they
-        cost more the more workers there are.
+    def _look(self) -> tuple[list[EvaluationRow], int]:
+        """Take in results that were kept aside, and return the experiments of a worker that ended,
+        with how many results there were.
 
         Raises:
             GoalReached: The target is reached.
         """
+        begun = time.monotonic()
         taken = take_in(self.study)
         if not self.go_on and (said := self.study.reached()) is not None:
             raise GoalReached(said)
-        orphan = self._orphan()
-        self._look_at = time.monotonic() + (LOOK if orphan is None else 0.0)
-        return orphan, taken
+        orphans, now = self._orphans(), time.monotonic()
+        self._look_at = now if orphans else now + max(LOOK, SHARE * (now - begun))
+        return orphans, taken
+
+    def _run_all(self, engine: Any, hand: Sequence[EvaluationRow], ran: list[StudyReport]) -> None:
+        """Run experiments until `stop` is called, and note what came out in `ran`; then decide how
+        many are taken next.
+        """
+        begun = time.monotonic()
+        for experiment in hand:
+            if self._stopping.is_set() and ran:
+                return
+            found = self._run(engine, experiment)
+            report = StudyReport(experiment.row, None, found.metrics, found.status, found.note)
+            ran.append(report)
+        took = (time.monotonic() - begun) / len(hand)
+        self._quick = took < QUICK
+        if not self.study.method.learns:
+            self._many = max(1, min(2 * self._many, MOST, int(QUICK / max(took, 1e-9))))
 
     def _run(self, engine: Any, experiment: EvaluationRow) -> Ran:
         """Run an experiment, again where it fails; one that died or hung failed too."""
@@ -236,14 +269,13 @@ class Worker:
                 break
         return ran
 
-    def _tell(self, experiment: EvaluationRow, ran: Ran) -> None:
-        """Tell a result; where the store cannot take it, keep it in a file beside it."""
-        report = StudyReport(experiment.row, None, ran.metrics, ran.status, ran.note)
+    def _tell(self, reports: Sequence[StudyReport]) -> None:
+        """Tell results; where the store cannot take them, keep them in a file beside it."""
         try:
-            self.study.tell([report], worker=True)
+            self.study.tell(reports, worker=True)
         except StoreError as error:
-            kept = [{_REPORT: asdict(report)}]
-            study, part = self.study, f"-{experiment.row}"
+            kept = [{_REPORT: asdict(report)} for report in reports]
+            study, part = self.study, f"-{reports[0].id}"
             said = aside.put(self.store.beside, study.id, study.name, study.created, kept, part)
             raise StoreError(f"{error}; {said}") from error
 
@@ -266,26 +298,29 @@ class Worker:
                 with self.store.write() as connection:
                     connection.execute(renewed.values(updated=self.store.clock()))
 
-    def _orphan(self) -> EvaluationRow | None:
-        """Return a pending experiment whose worker ended: run it again, already paid for."""
-        out = sa.select(evaluations.c.row, evaluations.c.reason, evaluations.c.updated).where(
+    def _orphans(self) -> list[EvaluationRow]:
+        """Return the pending experiments of a worker that ended: run them again, already paid for.
+        They are this worker's from now on.
+        """
+        latest = sa.func.max(evaluations.c.updated).label("updated")
+        out = sa.select(evaluations.c.reason, latest).where(
             evaluations.c.run == self.study.id, IS_OPEN, evaluations.c.status == PENDING
         )
+        out = out.group_by(evaluations.c.reason).order_by(sa.func.min(evaluations.c.row))
         with self.store.read() as connection:
-            pending = connection.execute(out.order_by(evaluations.c.row)).all()
+            pending = connection.execute(out).all()
         now = self.store.clock()
+        mine = claim_text(self.who)
         for r in pending:
             worker = worker_of(PENDING, r.reason)
             if worker is None or _in_hand(worker, r.updated or 0.0, now):
                 continue
-            its = sa.and_(self._mine(r.reason), evaluations.c.row == r.row)
-            mine = {"reason": claim_text(self.who), "updated": now}
+            taking = sa.update(evaluations).where(self._mine(r.reason))
+            own = sa.select(evaluations).where(self._mine(mine)).order_by(evaluations.c.row)
             with self.store.write() as connection:
-                row = connection.execute(sa.select(evaluations).where(its)).first()
-                taken = connection.execute(sa.update(evaluations).where(its).values(mine))
-                if row is not None and taken.rowcount == 1:
-                    return read_evaluation(row)
-        return None
+                if connection.execute(taking.values(reason=mine, updated=now)).rowcount:
+                    return [read_evaluation(row) for row in connection.execute(own)]
+        return []
 
 
 def take_in(study: Worked) -> int:

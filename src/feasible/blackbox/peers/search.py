@@ -57,6 +57,7 @@ class RandomSearch(AskTell):
     """
 
     avoids: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
     name: ClassVar[str] = "random-search"
     several: ClassVar[bool] = True
     batch: int = 1
