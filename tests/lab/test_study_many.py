@@ -6,6 +6,7 @@ import pytest
 from labkit import bowl, together, toy
 from study_kit import begin, reserved, value
 
+from feasible.blackbox import BlackBox, Integer
 from feasible.core.ledger import ABANDONED, FAILED
 from feasible.lab import known, postgres, proposing, sqlite, store, told_rows, working
 from feasible.lab.proposing import Proposer
@@ -42,7 +43,7 @@ def rows_read(monkeypatch, act) -> int:
 
 
 def test_asking_and_telling_read_as_much_with_many_rows_as_with_few(db, monkeypatch):
-    study, read = begin(db, problem=toy(bowl), budget=100), []
+    study, read = begin(db, "cbo", problem=toy(bowl), budget=100), []
     for _ in range(25):
         rows = []
         read.append(rows_read(monkeypatch, lambda rows=rows: rows.extend(study.ask())))
@@ -51,7 +52,7 @@ def test_asking_and_telling_read_as_much_with_many_rows_as_with_few(db, monkeypa
 
 
 def test_what_a_process_has_read_follows_every_change(db):
-    study = begin(db, problem=toy(bowl), budget=20)
+    study = begin(db, "cbo", problem=toy(bowl), budget=20)
     rows = study.ask(5)
     apart = other(study)
     apart.tell([StudyReport(rows[0].row, None, {}, "failed")])
@@ -71,7 +72,7 @@ def test_what_a_process_has_read_follows_every_change(db):
 
 
 def test_what_a_process_has_read_forgets_what_was_deleted(db):
-    study = begin(db, problem=toy(bowl), budget=20)
+    study = begin(db, "cbo", problem=toy(bowl), budget=20)
     rows = study.ask(3)
     study.tell([value(rows[0])])
     study.ask()
@@ -156,3 +157,24 @@ def test_who_waits_too_long_for_its_turn_asks_all_the_same(db, monkeypatch):
     with study.store.held(), study.store.turn(study.id):
         assert other(study).ask()[0].row == 0
     assert study.ask()[0].row == 1
+
+
+def test_a_search_that_cannot_repeat_itself_reads_no_points_of_others(db, monkeypatch):
+    study = begin(db, problem=toy(bowl), budget=40)
+    (first,) = study.ask()
+    study.tell([value(first)])
+    study.ask(10)
+    apart = other(study)
+    assert rows_read(monkeypatch, lambda: apart.ask(5)) == 0
+    rows = study.store.evaluations(study.id)
+    assert len({str(r.x) for r in rows}) == len(rows) == 16
+
+
+def test_a_search_among_whole_numbers_repeats_none_whoever_asks(db):
+    whole = [Integer("i", 0, 5), Integer("j", 0, 5)]
+    problem = BlackBox(lambda x: float(x["i"] + x["j"]), variables=whole, name="whole")
+    study = begin(db, problem=problem, budget=36)
+    for _ in range(18):
+        apart = Study(Store(study.store.where), study.row, problem, study.method)
+        apart.ask(2)
+    assert len({str(r.x) for r in study.store.evaluations(study.id)}) == 36

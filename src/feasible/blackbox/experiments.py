@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,11 @@ class BlackBoxExperiments:
     def free_repeats(self) -> bool:
         """True where the values repeat."""
         return self.problem.free_repeats
+
+    @property
+    def endless(self) -> bool:
+        """True where a variable is a real number."""
+        return math.isinf(self.problem.space.count)
 
     @property
     def automatic(self) -> bool:

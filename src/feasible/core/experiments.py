@@ -89,6 +89,10 @@ class Experiments(Protocol):
         """True where a repeated experiment tells nothing new: none is handed out twice."""
 
     @property
+    def endless(self) -> bool:
+        """True where points that are drawn at random are never the same."""
+
+    @property
     def automatic(self) -> bool:
         """True where the problem has a function that runs an experiment, see `run`."""
 

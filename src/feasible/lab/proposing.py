@@ -156,8 +156,9 @@ class Proposer:
 
     def _asked(self, n: int) -> Proposals:
         """Ask the method; what it repeats of known experiments it is told again at once."""
-        state = self.state()
-        self.known.refresh(self.study)
+        state, begun = self._begun()
+        if self.method.learns or not (begun and self.experiments.endless):
+            self.known.refresh(self.study)  # else nothing can be proposed twice
         out, waiting, found = self.known.open, set(self.known.waiting()), Proposals([], [])
         guard = self.experiments.tried()
         finite = guard is not None and guard.finite
@@ -176,6 +177,7 @@ class Proposer:
                     break
         least = n if finite else int(not out)
         if guard is None and len(found.points) < least:
+            self.known.refresh(self.study)
             guard = self._tried()
         self._fill(found, least, guard)
         if not found.points:
@@ -245,8 +247,12 @@ class Proposer:
         return None if found is None else read_evaluation(found)
 
     def state(self) -> Any:
+        """Return the method's state after everything told so far."""
+        return self._begun()[0]
+
+    def _begun(self) -> tuple[Any, bool]:
         """Return the method's state after everything told so far: the last checkpoint and what was
-        told since.
+        told since; and whether there was a checkpoint.
         """
         saved = self.store.checkpoint(self.study.id)
         if not self.study.spec.get(RELATIVE) and self.problem.fingerprint().get("limits"):
@@ -266,7 +272,7 @@ class Proposer:
             batch.sizes = self._sizes()
             batch.tag[batch.tag == FOREIGN] = -1
             self.method.tell(self.problem, state, batch)
-        return state
+        return state, saved is not None
 
     # -- methods that own their loop ---------------------------------------------------------------
 

@@ -50,6 +50,11 @@ class Comparisons:
         return False
 
     @property
+    def endless(self) -> bool:
+        """False: there are so many pairs."""
+        return False
+
+    @property
     def automatic(self) -> bool:
         """True where the problem has a person's function."""
         return self.person is not None
