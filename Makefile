@@ -19,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # pytest keeps the test files that it compiled, unless this is set: then each start compiles all.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lock demo check lint test lowest mlflow bench claims docs report format clean
+.PHONY: setup lock demo check lint test postgres lowest mlflow bench claims docs report format clean
 
 setup: $(READY)
 
@@ -75,6 +75,10 @@ check: lint
 
 test: lint
 	$(PYTEST) -rs tests
+
+# The lab's tests with PostgreSQL wherever they name a file.
+postgres: $(READY)
+	FEASIBLE_TESTS=postgresql $(PYTEST) -rs tests/lab
 
 # The lowest versions that pyproject.toml declares, beside the pinned torch, in an environment of
 # their own: the core and the command line. pip brings what torch's wheel needs; uv, which knows the

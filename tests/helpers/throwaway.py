@@ -41,7 +41,8 @@ class Server:
     def __init__(self, connections: int = 100):
         self.programs = _programs()
         assert self.programs is not None
-        self.folder = Path(tempfile.mkdtemp(prefix="feasible-pg-", dir="/tmp"))
+        memory = os.environ.get("PYTEST_DEBUG_TEMPROOT", "/tmp")  # a short path: of the socket, too
+        self.folder = Path(tempfile.mkdtemp(prefix="feasible-pg-", dir=memory))
         self.before: list[str] = []
         if os.getuid() == 0:
             user = pwd.getpwnam("postgres")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import on_postgres
 import pytest
 from throwaway import Server
 
@@ -19,12 +20,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("db", ["sqlite", "postgresql"], indirect=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With PostgreSQL for all leave out what is about files, and what is there with it anyway."""
+    here = Path(__file__).parent
+    if on_postgres.WANTED:
+        mine = [item for item in items if item.path.parent == here]
+        out = {item for item in mine if item.get_closest_marker("file") or "[sqlite" in item.name}
+        items[:] = [item for item in items if item not in out]
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A PostgreSQL server of this process's own."""
     made = Server.begun()
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session", autouse=on_postgres.WANTED)
+def databases(server: Server) -> Iterator[on_postgres.Databases]:
+    """The databases that stand for files."""
+    made = on_postgres.Databases(server)
+    made.install()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(autouse=on_postgres.WANTED)
+def dropped(databases: on_postgres.Databases, tmp_path: Path) -> Iterator[None]:
+    """Remove a test's databases after it."""
+    yield
+    databases.drop(tmp_path)
 
 
 @pytest.fixture
