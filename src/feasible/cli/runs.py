@@ -267,11 +267,6 @@ def resume(
     row = where.run(reference)
     if row.kind != "study" and (stop_at is not None or go_on):
         raise ArgumentError("--stop-at, --go-on are for studies; a run keeps what it began with")
-    if row.kind == "study" and cluster is not None:
-        raise ArgumentError(
-            f"--engine {engine} is for runs and races; study '{row.name}' is worked on by "
-            "'feasible work', on as many machines as you like"
-        )
     if add:
         row = extend(where, row, Budget.parse(add), take_over=take_over)
     if on_failure is not None and row.kind == "solve":
@@ -286,8 +281,12 @@ def resume(
         if stop_at is not None:
             study.aim(stop_at)
         if study.experiments.automatic:
-            made = study.work(timeout=evaluation_timeout, go_on=go_on)
-            out.print(f"{made} evaluations made by this worker", markup=False)
+            workers = jobs if cluster is not None else 1
+            made = study.work(
+                timeout=evaluation_timeout, go_on=go_on, workers=workers, engine=place
+            )
+            who = "this worker" if cluster is None else "workers on Ray"
+            out.print(f"{made} evaluations made by {who}", markup=False)
         result = study.result()
     elif row.state == "finished":
         result = stored_result(where, row, shown_problem(row))

@@ -70,9 +70,14 @@ class Place:
     cluster: RayCluster | None
     jobs: int
 
+    @property
+    def several(self) -> bool:
+        """Whether they are not simply one after the other, here."""
+        return self.cluster is not None or self.jobs > 1
+
     def apart(self, timeout: float | None) -> bool:
         """Whether trials run in other processes."""
-        return self.cluster is not None or self.jobs > 1 or timeout is not None
+        return self.several or timeout is not None
 
     def check(self, threads: int, timeout: float | None) -> None:
         """Raise ArgumentError where trials with so many threads cannot run there."""

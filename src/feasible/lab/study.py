@@ -24,16 +24,18 @@ from ..core.annotations import checked
 from ..core.budget import Budget
 from ..core.checks import real, whole
 from ..core.errors import ArgumentError, BudgetError, BudgetExhausted, GoalReached, StoreError
-from ..core.experiments import ERROR, Experiments
+from ..core.experiments import Experiments
 from ..core.ledger import ABANDONED, PENDING, STATUS, Ledger, Observations
 from ..core.plain import plain
 from ..core.problem import Method
 from ..core.result import Result
 from ..core.verdict import Verdict
 from ..core.versions import versions
+from .crew import WorkOptions, work_together
 from .driving import row_in
 from .fingerprint import source_of
 from .known import OPEN, Known
+from .placing import Place, RayCluster, cluster_of
 from .proposing import Proposals, Proposer
 from .rows import EvaluationRow, RunRow, evaluation_values
 from .schema import evaluations, runs
@@ -43,7 +45,7 @@ from .sizing import KEPT, keep_sizes, stored_rows
 from .store import Store
 from .stored import RELATIVE, method_label
 from .telling import StudyReport, StudyTold, Taking, refuse_conflicts, units_left
-from .told_rows import own_at, stored_of, told_before
+from .told_rows import errors_told, own_at, stored_of, told_before
 from .upsert import upsert
 from .working import Worker, claim_text, take_in
 
@@ -361,6 +363,8 @@ class Study:
         timeout: float | None = None,
         limit: int | None = None,
         go_on: bool = False,
+        workers: int = 1,
+        engine: str | RayCluster = "local",
     ) -> int:
         """Ask, evaluate and tell until the budget is used up or `stop_at` is reached; any number of
         processes may do so at once.
@@ -370,16 +374,23 @@ class Study:
             timeout: Seconds after which an evaluation is killed.
             limit: Most evaluations to make here.
             go_on: Also where `stop_at` is reached.
+            workers: How many are at work at once; on Ray 1 stands for as many as fit.
+            engine: Where: "local" (this process, or several of this machine), "ray", or a
+                `RayCluster`.
 
         Returns:
-            The evaluations made by this process.
+            The evaluations made.
 
         Raises:
-            ArgumentError: The problem has no function.
+            ArgumentError: The problem has no function, or the engine cannot be used.
             Pending: The method waits for experiments that people have in hand.
+            EvaluationFailed: All of several workers ended without a result.
         """
-        worker = Worker(self, retry=retry, timeout=timeout, go_on=go_on)
-        return worker.work(limit)
+        options: WorkOptions = {"retry": retry, "timeout": timeout, "go_on": go_on}
+        place = Place(cluster_of(engine), whole("workers", workers, least=1))
+        if place.several:
+            return work_together(self, place, limit, options)
+        return Worker(self, **options).work(limit)
 
     # -- showing -----------------------------------------------------------------------------------
 
@@ -434,15 +445,7 @@ class Study:
         notes = self.problem.unused(self.method)
         if self.method.uses_errors:
             return notes
-        errors = evaluations.c.metrics.like(f'%\\{ERROR}": %', escape="\\")
-        told = sa.select(evaluations.c.row).where(evaluations.c.run == self.id, errors)
-        with self.store.read() as connection:
-            found = connection.execute(told.limit(1)).first()
-        said = (
-            f"standard errors were told ({ERROR}); {self.label} makes no use of them, robust-bo "
-            "and bo-... take them as the noise of a row"
-        )
-        return [*notes, *([said] if found is not None else [])]
+        return [*notes, *errors_told(self.store, self.id, self.label)]
 
     def result(self) -> Result:
         """Return the study as a Result."""
@@ -452,11 +455,8 @@ class Study:
             ledger.append(rows, stored=True)
         verdict = self.problem.judge(best) if best is not None else Verdict(math.nan, math.inf)
         waiting, left = len(self.pending()), self.left(row)
-        stopped = self.reached() or (
-            f"open: {left:g} {self.resource} left, {waiting} pending"
-            if left >= 1 or waiting
-            else "budget used up"
-        )
+        going_on = f"open: {left:g} {self.resource} left, {waiting} pending"
+        stopped = self.reached() or (going_on if left >= 1 or waiting else "budget used up")
         counts = Counter([] if rows is None else rows.status.tolist())
         states = ", ".join(f"{counts[s]} {STATUS[s]}" for s in sorted(counts))
         return Result(

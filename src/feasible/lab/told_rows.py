@@ -1,4 +1,4 @@
-"""What a tell reads of a study, inside its transaction."""
+"""What is read of the results of a study, most of it inside the transaction that tells others."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from ..core.experiments import ERROR
 from ..core.ledger import ABANDONED
 from .rows import EvaluationRow, read_evaluation
 from .schema import evaluations
 from .serial import BIGGEST_ROW
+from .store import Store
 from .telling import FOREIGN
 
 
@@ -46,3 +48,16 @@ def own_at(connection: sa.Connection, study: int, point: str) -> EvaluationRow |
     )
     found = connection.execute(mine.limit(1)).first()
     return None if found is None else read_evaluation(found)
+
+
+def errors_told(store: Store, study: int, method: str) -> list[str]:
+    """Return, where a standard error of an objective was told, that its method ignores it."""
+    named = evaluations.c.metrics.like(f'%\\{ERROR}": %', escape="\\")
+    told = sa.select(evaluations.c.row).where(evaluations.c.run == study, named)
+    with store.read() as connection:
+        if connection.execute(told.limit(1)).first() is None:
+            return []
+    return [
+        f"standard errors were told ({ERROR}); {method} makes no use of them, robust-bo and bo-... "
+        "take them as the noise of a row"
+    ]

@@ -296,6 +296,11 @@ def _begun(address: str | None, runtime_env: Mapping[str, Any] | None) -> tuple[
     with named("engine='ray'", "ray"):
         import ray
     if ray.is_initialized():
+        if runtime_env is not None:
+            raise ArgumentError(
+                "engine='ray': this process has joined a cluster already: give runtime_env to "
+                "ray.init there"
+            )
         return ray, False
     given: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None and "RAY_ADDRESS" not in os.environ:
@@ -308,7 +313,7 @@ def _begun(address: str | None, runtime_env: Mapping[str, Any] | None) -> tuple[
         ray.init(**given)
     except (OSError, RuntimeError, TypeError, ValueError, ray.exceptions.RayError) as error:
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
-        said = str(error).strip().splitlines()[0]
+        said = " ".join(str(error).split())
         raise ArgumentError(
             f"engine='ray': no cluster at {where}: {type(error).__name__}: {said:.300}"
         ) from None
