@@ -83,6 +83,7 @@ OWN = {
     "castle-notears-networks": ({"max_iter": 1}, 5),
     "castle-golem": ({"steps": 50}, 5),
     "penalty-bilevel": ({"inner": 2}, 60),
+    **dict.fromkeys(("pi-hc", "pi-hc-moe", "pi-sc"), ({"width": 4, "modes": 3, "layers": 1}, 9)),
     **dict.fromkeys(
         ("fedzo", "fedprox", "scaffold-1", "scaffold-2"), ({"q": 3, "local_steps": 2}, 400)
     ),
