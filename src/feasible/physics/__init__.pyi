@@ -13,3 +13,29 @@ from .pi_hc_moe import (
     OperatorLearning as OperatorLearning,
     Vorticity as Vorticity,
 )
+from .meshes import read_mesh as read_mesh, unit_square as unit_square, write_vtu as write_vtu
+from .nonsmooth_pde_pareto import (
+    CommonDescents as CommonDescents,
+    Continuation as Continuation,
+    ControlFront as ControlFront,
+    Descent as Descent,
+    DescentSettings as DescentSettings,
+    FrontSettings as FrontSettings,
+    PDEControl as PDEControl,
+    RandomFront as RandomFront,
+    ReducedBasis as ReducedBasis,
+    ReferencePoint as ReferencePoint,
+    Subdivision as Subdivision,
+    Tracking as Tracking,
+    WeightedSum as WeightedSum,
+    common_descent as common_descent,
+    distributed as distributed,
+    pareto_front as pareto_front,
+    two_halves as two_halves,
+)
+from .reduced import (
+    ReducedFunctional as ReducedFunctional,
+    TaylorRates as TaylorRates,
+    minimize as minimize,
+    taylor_test as taylor_test,
+)

@@ -14,10 +14,17 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "of what learns, one constraint layer for the whole grid has the smallest errors here; "
         "implicit-euler, which learns nothing, has smaller ones still",
     ),
+    "PDEControl": (
+        "pareto-reference-point",
+        "its points are evenly spread, also where a front is not convex, at three state solves "
+        "each",
+    ),
 }
 """Problem class -> its default method and why."""
 
 
 def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
     """The default method of a kind of problem, and why; None where there is none yet."""
+    if "PDEControl" in problem.kinds() and getattr(problem, "k", 2) != 2:
+        return "common-descent", "it takes more than two objectives, and kinks"
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
