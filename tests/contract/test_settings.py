@@ -67,6 +67,7 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("APARLMethod", "lower_lr"): {"lower_steps": 2, "implicit": "fisher"},
     ("APARLMethod", "lower_steps"): {"implicit": "fisher"},
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
+    ("ScipyWeightedSums", "factor"): {"scaled": False},
 }
 """Settings that do something only together with others."""
 

@@ -6,6 +6,7 @@ import calls_bilevel
 import calls_blackbox
 import calls_networks
 import calls_operations
+import calls_physics
 import calls_programs
 import calls_runs
 import calls_sequences
@@ -25,4 +26,5 @@ CALLS: Calls = {
     **calls_walks.CALLS,
     **calls_networks.CALLS,
     **calls_operations.CALLS,
+    **calls_physics.CALLS,
 }

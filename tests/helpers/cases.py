@@ -77,6 +77,8 @@ OWN = {
     "genetic-sequences": ({}, 10),
     "ranked-mutants": ({}, 10),
     "sequence-cma": ({"generations": 4}, 5),
+    "common-descent": ({"n_points": 2}, 120),
+    "pareto-subdivision": ({"levels": 2, "samples": 1}, 120),
     "dagma": ({"warm_iter": 100, "max_iter": 200}, 5),
     "dagma-networks": ({"warm_iter": 20, "max_iter": 40}, 5),
     "castle-notears": ({"max_iter": 2}, 5),

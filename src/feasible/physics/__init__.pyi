@@ -27,6 +27,7 @@ from .nonsmooth_pde_pareto import (
     ReferencePoint as ReferencePoint,
     Subdivision as Subdivision,
     Tracking as Tracking,
+    WalkSettings as WalkSettings,
     WeightedSum as WeightedSum,
     common_descent as common_descent,
     distributed as distributed,

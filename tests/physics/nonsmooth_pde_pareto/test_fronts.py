@@ -251,7 +251,7 @@ def test_bad_problems_are_refused_by_name(tmp_path):
         (ArgumentError, "bounds: expected low < high", {"bounds": (1.0, -1.0)}),
         (ShapeError, "bounds have shape", {"bounds": [(0, 1)] * 3}),
         (ArgumentError, "mesh=0", {"mesh": 0}),
-        (ArgumentError, "path", {"mesh": str(tmp_path / "none.msh")}),
+        (ArgumentError, "mesh: path", {"mesh": str(tmp_path / "none.msh")}),
         (ArgumentError, "nadir", {"ideal": [0, 0], "nadir": [1, 0]}),
     ):
         with pytest.raises(error, match=said):

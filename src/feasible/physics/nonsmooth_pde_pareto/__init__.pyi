@@ -11,4 +11,8 @@ from .run import (
     Subdivision as Subdivision,
     WeightedSum as WeightedSum,
 )
-from .settings import DescentSettings as DescentSettings, FrontSettings as FrontSettings
+from .settings import (
+    DescentSettings as DescentSettings,
+    FrontSettings as FrontSettings,
+    WalkSettings as WalkSettings,
+)

@@ -312,7 +312,7 @@ def common_descent(
         Gebken, Peitz, J. Optim. Theory Appl. 188 (2021); survey: arXiv 2308.01113.
     """
     at = vector("x0", x0)
-    if not functions or len(functions) != len(subgradients):
+    if not len(functions) or len(functions) != len(subgradients):
         raise ArgumentError(
             f"functions and subgradients: got {len(functions)} and {len(subgradients)}, expected "
             "one subgradient for each function, and one function at least"

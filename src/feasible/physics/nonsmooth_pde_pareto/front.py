@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import generator
+from ...core.checks import generator, real, whole
 from ...core.front import Front
 from .problem import PDEControl
 from .run import way
-from .settings import FrontSettings
+from .settings import WalkSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -49,7 +49,7 @@ class ControlFront(Front):
 def pareto_front(
     problem: PDEControl,
     method: str = "reference-point",
-    n_points: int = FrontSettings.n_points,
+    n_points: int = WalkSettings.n_points,
     rom: float | None = None,
     seed: int = 0,
 ) -> ControlFront:
@@ -60,7 +60,7 @@ def pareto_front(
         method: "reference-point" (evenly spread), "weighted-sum" (of scaled objectives),
             "continuation", "common-descent" (from random starts) or "subdivision" (boxes, at most
             four controls).
-        n_points: About how many points.
+        n_points: About how many points; boxes have as many as they have.
         rom: Relative error of the states of a reduced basis, certified; None: full states.
         seed: Of starts and samples.
 
@@ -88,7 +88,9 @@ def pareto_front(
         for name, n in amounts.items():
             spent[name] += n
 
-    chosen = way(method, n_points=n_points, rom_tol=0.0 if rom is None else rom)
+    tolerance = 0.0 if rom is None else real("rom", rom, above=0, below=1)
+    points = {} if method == "subdivision" else {"n_points": whole("n_points", n_points, least=2)}
+    chosen = way(method, rom_tol=tolerance, **points)
     state = chosen.init(problem, generator("seed", seed))
     while chosen.done(problem, state) is None:
         oracle = chosen.oracle(problem, state)

@@ -160,10 +160,12 @@ class PDEControl(Problem):
     def _read_mesh(self) -> MeshTri:
         """Make the mesh, or read it."""
         if isinstance(self.mesh, (str, Path)):
-            return read_mesh(self.mesh)
+            with naming("mesh"):
+                return read_mesh(self.mesh)
         if hasattr(self.mesh, "p") and hasattr(self.mesh, "t"):
             return self.mesh
-        return unit_square(whole("mesh", self.mesh, least=1, note=", a file, or a mesh"))
+        with naming("mesh"):
+            return unit_square(whole("mesh", self.mesh, least=1, note=", a file, or a mesh"))
 
     def _read_bounds(self) -> Float[np.ndarray, "d 2"]:
         """(d, 2) the box."""

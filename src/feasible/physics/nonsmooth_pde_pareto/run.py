@@ -17,7 +17,7 @@ from .descent import descend
 from .oracle import StateOracle
 from .problem import PDEControl
 from .reduced_basis import ReducedOracle
-from .settings import DescentSettings, FrontSettings
+from .settings import DescentSettings, FrontSettings, WalkSettings
 from .walk import (
     CRITICAL,
     RADIUS,
@@ -102,9 +102,9 @@ class FrontMethod(FrontSettings, Method):
 
 
 @dataclass(frozen=True)
-class ReferencePoint(FrontMethod):
+class ReferencePoint(WalkSettings, FrontMethod):
     """Points evenly spread along the front: each is the nearest to a reference point below the
-    last. See `FrontSettings`.
+    last. See `WalkSettings`.
 
     References:
         Bernreuther, Mueller, Volkwein, Comput. Optim. Appl. (2022); arXiv 2308.01113.
@@ -118,8 +118,8 @@ class ReferencePoint(FrontMethod):
 
 
 @dataclass(frozen=True)
-class WeightedSum(FrontMethod):
-    """Minimisers of weighted sums, each begun at its neighbour. See `FrontSettings`.
+class WeightedSum(WalkSettings, FrontMethod):
+    """Minimisers of weighted sums, each begun at its neighbour. See `WalkSettings`.
 
     Attributes:
         factor: 0: of scaled objectives; else of J_1 and factor J_2 as they are.
@@ -138,9 +138,9 @@ class WeightedSum(FrontMethod):
 
 
 @dataclass(frozen=True)
-class Continuation(FrontMethod):
+class Continuation(WalkSettings, FrontMethod):
     """Predictor and corrector along the front, and common descent over its kinks. See
-    `FrontSettings`.
+    `WalkSettings`.
     """
 
     name: ClassVar[str] = "pareto-continuation"
@@ -156,11 +156,13 @@ class CommonDescents(FrontMethod):
     and `DescentSettings`.
 
     Attributes:
+        n_points: How many starts.
         eps: As `DescentSettings.eps`, in scaled objectives.
         delta: As `DescentSettings.delta`, in scaled objectives.
         c: Armijo's constant.
     """
 
+    n_points: int = WalkSettings.n_points
     eps: tuple[float, ...] = (1e-1, 1e-2, RADIUS)
     delta: float = CRITICAL
     c: float = DescentSettings.c
@@ -169,6 +171,7 @@ class CommonDescents(FrontMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        whole("n_points", self.n_points, least=1, most=10_000)
         DescentSettings(self.eps, self.delta, self.c)
 
     def advance(self, problem: PDEControl, oracle: StateOracle, state: FrontState) -> None:

@@ -28,7 +28,7 @@ class DescentSettings(Checked):
     max_rounds: int = 60
 
     def __post_init__(self) -> None:
-        if not self.eps:
+        if not len(self.eps):
             raise ArgumentError("eps=(): expected one radius at least")
         for e in self.eps:
             real("eps", e, above=0)
@@ -40,24 +40,36 @@ class DescentSettings(Checked):
 
 @dataclass(frozen=True)
 class FrontSettings(Checked):
-    """What the ways to a front share.
+    """What all ways to a front share.
 
     Attributes:
-        n_points: About how many points the front is to have.
         starts: Starts of the search for each objective's own minimiser.
-        gtol: Length of the weighted gradient of scaled objectives, the weights summing to 1, at
-            which a point counts as found.
         rom_tol: Relative error of a reduced basis' state, by its certified estimate, above which
             the basis is enriched; 0: no reduced basis.
     """
 
-    n_points: int = 30
     starts: int = 4
-    gtol: float = 3e-3
     rom_tol: float = 0.0
 
     def __post_init__(self) -> None:
-        whole("n_points", self.n_points, least=2, most=10_000)
         whole("starts", self.starts, least=1, most=1000)
-        real("gtol", self.gtol, above=0)
         real("rom_tol", self.rom_tol, least=0, below=1)
+
+
+@dataclass(frozen=True)
+class WalkSettings(FrontSettings):
+    """How a front is walked along. See `FrontSettings`.
+
+    Attributes:
+        n_points: About how many points the front is to have.
+        gtol: Length of the weighted gradient of scaled objectives, the weights summing to 1, at
+            which a point counts as found.
+    """
+
+    n_points: int = 30
+    gtol: float = 3e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("n_points", self.n_points, least=2, most=10_000)
+        real("gtol", self.gtol, above=0)

@@ -16,7 +16,7 @@ from ..errors import NotConverged
 from .descent import descend, direction
 from .oracle import Oracle, tried
 from .scalarise import Scalar, individual_minima, minimise, solved
-from .settings import DescentSettings, FrontSettings
+from .settings import DescentSettings, FrontSettings, WalkSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -118,7 +118,7 @@ def find_ends(
 
 
 def nearest(
-    oracle: Oracle, state: FrontState, scalar: Scalar, settings: FrontSettings
+    oracle: Oracle, state: FrontState, scalar: Scalar, settings: WalkSettings
 ) -> tuple[Control, Values]:
     """The minimiser of a scalar, looked for as far from the last point as that was from the one
     before it; from the last point itself where there is no state.
@@ -135,7 +135,7 @@ def end_walk(state: FrontState, why: str) -> None:
     state.ended = why
 
 
-def follow_reference(oracle: Oracle, state: FrontState, settings: FrontSettings) -> None:
+def follow_reference(oracle: Oracle, state: FrontState, settings: WalkSettings) -> None:
     """One more point by the reference-point method.
 
         z = J(u) + h_parallel d_parallel + h_perpendicular d_perpendicular,   min 1/2 |J(u) - z|^2
@@ -173,7 +173,7 @@ def follow_reference(oracle: Oracle, state: FrontState, settings: FrontSettings)
         end_walk(state, f"{state.count} points")
 
 
-def next_weight(oracle: Oracle, state: FrontState, settings: FrontSettings, factor: float) -> None:
+def next_weight(oracle: Oracle, state: FrontState, settings: WalkSettings, factor: float) -> None:
     """One more point of a grid of weights: min a J_1 + (1 - a) J_2, begun at its neighbour.
 
     factor: 0: objectives are scaled; else J_1 and factor J_2 as they are.
@@ -195,7 +195,7 @@ def next_weight(oracle: Oracle, state: FrontState, settings: FrontSettings, fact
     state.add(u, F)
 
 
-def continue_front(oracle: Oracle, state: FrontState, settings: FrontSettings) -> None:
+def continue_front(oracle: Oracle, state: FrontState, settings: WalkSettings) -> None:
     """One more point by predictor and corrector on the first-order system
 
         a g_1 + (1 - a) g_2 = 0,    g_i the gradients of the scaled objectives,
@@ -248,7 +248,7 @@ def _solve(oracle: Oracle, state: FrontState, u: Control, a: float, rhs: Control
 
 
 def _corrected(
-    oracle: Oracle, state: FrontState, u: Control, a: float, settings: FrontSettings
+    oracle: Oracle, state: FrontState, u: Control, a: float, settings: WalkSettings
 ) -> tuple[Control, Values, float] | None:
     """Newton on the first-order system for a fixed weight; None where it does not converge."""
     for _ in range(CORRECTIONS):

@@ -1,0 +1,108 @@
+"""One small valid call of what the physics room offers, for the fuzz test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calling import Calls
+
+from feasible import physics
+from feasible.physics import Tracking
+
+
+def mesh_file() -> str:
+    """Write a mesh, and return its path."""
+    if not Path("square.vtu").exists():
+        physics.write_vtu("square.vtu", physics.unit_square(1), {})
+    return "square.vtu"
+
+
+def left(x: Any, y: Any) -> Any:
+    """1 on the left."""
+    return 1.0 * (x < 0.5)
+
+
+def bowl() -> physics.ReducedFunctional:
+    """A functional of two controls."""
+    return physics.ReducedFunctional(lambda m: float(m @ m), [1.0, 1.0], lambda m: 2 * m)
+
+
+def small() -> physics.PDEControl:
+    """A control problem of nine unknowns."""
+    return physics.two_halves(mesh=3)
+
+
+CALLS: Calls = {
+    "unit_square": lambda: (physics.unit_square, {"n": 2}),
+    "read_mesh": lambda: (physics.read_mesh, {"path": mesh_file()}),
+    "write_vtu": lambda: (
+        physics.write_vtu,
+        {"path": "out.vtu", "mesh": physics.unit_square(1), "fields": {"y": np.ones(9)}},
+    ),
+    "ReducedFunctional": lambda: (
+        physics.ReducedFunctional,
+        {
+            "J": lambda m: float(m @ m),
+            "m": [1.0, 1.0],
+            "gradient": lambda m: 2 * m,
+            "weights": [1.0, 1.0],
+            "reject": True,
+        },
+    ),
+    "taylor_test": lambda: (
+        physics.taylor_test,
+        {"J": bowl(), "m": [1.0, 0.0], "h": [0.0, 1.0], "dJ": [2.0, 0.0], "quiet": True},
+    ),
+    "minimize": lambda: (
+        physics.minimize,
+        {"J": bowl(), "method": "L-BFGS-B", "bounds": [(0, 1), (0, 1)], "options": {}},
+    ),
+    "common_descent": lambda: (
+        physics.common_descent,
+        {
+            "functions": [lambda x: float(x @ x), lambda x: float(np.abs(x - 1).sum())],
+            "subgradients": [lambda x: 2 * x, lambda x: np.sign(x - 1)],
+            "x0": [0.5],
+            "eps": (0.1,),
+            "delta": 0.1,
+            "c": 0.25,
+            "max_steps": 3,
+            "max_rounds": 3,
+            "weights": [1.0],
+        },
+    ),
+    "Tracking": lambda: (physics.Tracking, {"target": 0.5, "sigma": 0.1}),
+    "PDEControl": lambda: (
+        physics.PDEControl,
+        {
+            "mesh": 2,
+            "kappa": 1.0,
+            "controls": (left,),
+            "objectives": (Tracking(0.1), Tracking(-0.1)),
+            "bounds": (-1.0, 1.0),
+            "ideal": [0.0, 0.0],
+            "nadir": [1.0, 1.0],
+            "name": "small",
+        },
+    ),
+    "pareto_front": lambda: (
+        physics.pareto_front,
+        {"problem": small(), "method": "weighted-sum", "n_points": 3, "rom": 0.1, "seed": 0},
+    ),
+    "two_halves": lambda: (physics.two_halves, {"mesh": 2, "kappa": 1.0}),
+    "distributed": lambda: (physics.distributed, {"mesh": 2, "kappa": 1.0}),
+    "DescentSettings": lambda: (
+        physics.DescentSettings,
+        {"eps": (0.1,), "delta": 0.1, "c": 0.25, "max_steps": 3, "max_rounds": 3},
+    ),
+    "FrontSettings": lambda: (
+        physics.FrontSettings,
+        {"starts": 1, "rom_tol": 0.1},
+    ),
+    "WalkSettings": lambda: (
+        physics.WalkSettings,
+        {"n_points": 3, "starts": 1, "gtol": 1e-3, "rom_tol": 0.1},
+    ),
+}
