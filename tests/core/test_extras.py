@@ -120,7 +120,7 @@ for name, entry in methods().items():
     assert set(done.stdout.split()) == {
         *("random-search", "sobol-search"),
         *("differential-evolution", "cobyqa", "cobyla", "slsqp", "trust-constr", "l-bfgs-b"),
-        *("nelder-mead", "scipy-assignment"),
+        *("nelder-mead", "scipy-assignment", "scipy-weighted-sums"),
         *("scipy-slsqp", "scipy-trust-constr", "scipy-cobyqa", "scipy-least-squares"),
         *("scipy-trust-exact", "scipy-trust-ncg", "scipy-newton-cg", "scipy-l-bfgs-b"),
     }
