@@ -10,6 +10,8 @@ import torch
 
 import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from feasible.core.registry import load_claim
+from feasible.lab.claim import run_claim
 from feasible.lab.shown import shown_problem
 from feasible.lab.store import Store
 from feasible.lab.stored import stored_result
@@ -112,3 +114,13 @@ def test_bad_input_is_named():
         PIHCMoE(experts="four")
     with pytest.raises(ArgumentError, match="expected at most 2 numbers"):
         feasible.solve(OperatorLearning(pde, good, good), PIHCMoE(experts="1x1x2"), {"steps": 1})
+
+
+@pytest.mark.slow
+def test_the_claims_smoke_run_measures_all_of_it():
+    def race(e):
+        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
+
+    found = run_claim(load_claim("pi-hc-moe"), "smoke", (100,), race=race)
+    assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in found["parts"])
+    assert {p["experiment"] for p in found["per_seed"]} == {"burgers", "sorption"}

@@ -26,6 +26,7 @@ METHODS = tuple(
         ("bdf", "PlainSolver", {"scheme": "bdf"}, "SciPy's BDF on the same grid"),
     )
 )
+CLAIM = "feasible.physics.pi_hc_moe.claim:claim"
 PROBLEMS = tuple(
     Entry(
         name,
