@@ -17,6 +17,7 @@ from .verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
     from .experiments import Experiments
     from .ledger import Ledger, Observations
@@ -155,6 +156,10 @@ class Problem:
     def listing(self, answer: Any) -> list[str]:
         """An answer as a few lines of text, where it has more to say than its verdict."""
         return []
+
+    def picture(self, answer: Any) -> go.Figure | None:
+        """An answer as a picture, where it has one: what `Result.plot` draws."""
+        return None
 
     def cloud(self, rows: Observations) -> Cloud | None:
         """The rows of a ledger by their objectives, where it has several."""

@@ -170,11 +170,16 @@ class Result:
             ]
         )
 
-    def plot(self) -> go.Figure:
-        """Of one objective, convergence: its best value against what was spent; infeasible
-        stretches are drawn by their violation. Of several, all evaluations by their objectives,
-        and the front.
+    def plot(self, curve: bool = False) -> go.Figure:
+        """The picture of the answer, where the problem draws one (a schedule). Else, of one
+        objective, convergence: its best value against what was spent; infeasible stretches are
+        drawn by their violation. Of several, all evaluations by their objectives, and the front.
+
+        Args:
+            curve: Draw convergence where the answer has a picture too.
         """
+        if not curve and (drawn := self.picture()) is not None:
+            return drawn
         rows = self.ledger.all() if self.problem.several else None
         if rows is not None and (cloud := self.problem.cloud(rows)) is not None:
             return pareto({self.method: cloud}, f"{self.problem.name}: {self.method}")
@@ -214,6 +219,10 @@ class Result:
             template="plotly_white",
         )
         return figure
+
+    def picture(self) -> go.Figure | None:
+        """The answer as a picture, where the problem draws one."""
+        return None if self.answer is None else self.problem.picture(self.answer)
 
     def text(self) -> str:
         """The answer's verdict, why the run stopped and what was spent, as a few lines."""

@@ -30,7 +30,10 @@ def write_run_report(result: Result, path: str | Path, command: str = "", state:
 
 def run_values(result: Result, command: str = "", state: str = "") -> dict[str, Any]:
     """Return what the page of a run shows; see `write_run_report`."""
-    frame = result.to_frame()
+    frame, drawn = result.to_frame(), result.picture()
+    pictures = [] if drawn is None else [picture("answer", drawn)]
+    if result.trail:
+        pictures.append(picture("progress", result.plot(curve=True)))
     return {
         "result": result,
         "name": result.run or result.problem.name,
@@ -38,7 +41,7 @@ def run_values(result: Result, command: str = "", state: str = "") -> dict[str, 
         "state": state,
         "spent": spent_of(result.spent, result.budget),
         "tables": tables_of(result.table()),
-        "pictures": [picture("progress", result.plot())] if result.trail else [],
+        "pictures": pictures,
         "columns": list(frame.columns),
         "rows": [[_cell(v) for v in row] for row in frame.head(ROWS).itertuples(index=False)],
         "total": len(frame),
