@@ -154,6 +154,8 @@ IDLE: dict[tuple[str, str], str] = {
     ("ForwardBackward", "tol"): "not reached within 20,000 components",
     ("DADAO", "engine"): "all engines give the same bits, as tests/networks/test_engines.py says",
     ("DADAO", "workers"): "read by the engines of processes and actors, which give the same bits",
+    ("CPSAT", "time_limit"): "ft06 is solved in less",
+    ("PyJobShop", "time_limit"): "ft06 is solved in less",
     ("GNS", "gamma_min"): "no gamma falls so far",
     ("SuperUniversal", "metric"): "the problem's own metric is the identity",
     ("CubicNewton", "metric"): "the problem's own metric is the identity",

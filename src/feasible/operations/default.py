@@ -8,7 +8,12 @@ if TYPE_CHECKING:
     from ..core.budget import Budget
     from ..core.problem import Problem
 
-DEFAULTS: dict[str, tuple[str, str]] = {}
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "JobShop": (
+        "mtwr-softmax",
+        "it builds a schedule in milliseconds and is never worse than a dispatching rule",
+    ),
+}
 """Problem class -> its default method and why."""
 
 

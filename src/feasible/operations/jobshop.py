@@ -13,12 +13,14 @@ from ..core.checks import real
 from ..core.errors import ArgumentError, ArgumentTypeError, FeasibleError, ShapeError
 from ..core.problem import Problem
 from ..core.verdict import Verdict
+from .gantt import gantt, machine_rows
 from .judging import broken, lower_bound
 from .routes import label, names_of, read_routes, ticks
 from .schedule import BestKnown, Schedule
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
     from jaxtyping import Float, Int
 
 UNSUPPORTED = {
@@ -116,6 +118,8 @@ class JobShop(Problem):
             self.resolution, self.rounding, durations=durations, release=release, due=due
         )
         self.duration, self.release_ticks, self.due_ticks = counted
+        self.certificate: Schedule | None = None
+        self.read_as = ""
         if self.known is not None:
             self.best_known = self.known.upper
 
@@ -281,6 +285,18 @@ class JobShop(Problem):
         proof = "optimal" if verdict.objective == bound else f"no schedule is below {bound:g}"
         return f"makespan {verdict.objective:g} ({proof})"
 
+    def best_answer(self) -> Schedule | None:
+        """The schedule of the best known makespan, where it is known."""
+        return self.certificate
+
+    def picture(self, answer: Any) -> go.Figure:
+        """The Gantt chart; see `gantt`."""
+        return gantt(self, answer)
+
+    def listing(self, answer: Any) -> list[str]:
+        """The machines with their first operations."""
+        return [] if answer is None else machine_rows(self, answer)
+
     def outline(self) -> list[str]:
         """Size, unit of time, what is known of the optimum."""
         n, m = self.shape
@@ -289,6 +305,8 @@ class JobShop(Problem):
             f"{self.resolution:g}",
             f"no schedule is shorter than {self.lower:g}",
         ]
+        if self.read_as:
+            lines.append(f"read as {self.read_as}")
         if self.known is not None:
             k = self.known
             lines.append(f"best known: {k.lower:g} to {k.upper:g}, {k.source} {k.date}".rstrip())

@@ -1,0 +1,1 @@
+"""Other libraries' solvers of job shops; one file a library."""
