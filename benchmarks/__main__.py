@@ -54,6 +54,7 @@ NAMES = (
     "federated",
     "gossip",
     "bilevel",
+    "hard_constraints",
     "parl",
     "sequences",
 )

@@ -21,7 +21,7 @@ from .layer import levenberg_marquardt, pulled_back
 from .operator import network_input
 from .problem import OperatorLearning
 
-STEPS = {"smoke": (3, 3), "desk": (150, 100), "paper": (4000, 4000)}
+STEPS = {"smoke": (1, 1), "desk": (150, 100), "paper": (4000, 4000)}
 """Of training: Burgers, diffusion with sorption."""
 INPUTS = {"smoke": (4, 2), "desk": (64, 16), "paper": (8000, 1000)}
 TIMED = {"smoke": (1, (300,)), "desk": (5, (1200, 5000, 20_000)), "paper": (20, (1200, 20_000))}

@@ -15,7 +15,7 @@ class LayerSettings(Checked):
     Attributes:
         n_sample: Points that each expert is fitted on in training; None for all of its block.
         max_iter: Most steps of Levenberg and Marquardt's method.
-        tol: On |J^T r|_inf, or on a step's length relative to the weights'.
+        tol: On a step's length relative to the weights'.
         ridge: Of the rows ridge * w = 0, which keep the normal equations regular.
         start: First value of each weight.
         backward: "exact", or "gauss-newton" without F's second derivatives in the Hessian.
