@@ -38,6 +38,7 @@ PAGES = [
     "docs/promises.md",
     "docs/racing.md",
     "docs/dashboard.md",
+    "docs/physics/pi-hc-moe.md",
     "docs/bilevel/bidirectional-sequence-design.md",
     "docs/bilevel/index.md",
     "docs/bilevel/lv-hba.md",

@@ -116,9 +116,9 @@ def levenberg_marquardt(
     """Solve all problems at once; each stops by itself.
 
     A problem is solved where a step that was taken is at most tol times as long as w; the length of
-    J^T r alone says little where basis functions nearly depend on one another. Steps that lower the sum of squares by less than it is rounded are taken for
-    as long as they grow shorter; then nothing more can be had. Problems that have not come to this
-    within `max_iter` steps say so.
+    J^T r alone says little where basis functions nearly depend on one another. Steps that lower
+    the sum of squares by less than it is rounded are taken for as long as they grow shorter; then
+    nothing more can be had. Problems that have not come to this within `max_iter` steps say so.
 
     Args:
         pde: Whose F it is.
