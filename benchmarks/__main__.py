@@ -57,6 +57,7 @@ NAMES = (
     "hard_constraints",
     "parl",
     "sequences",
+    "physics_front",
 )
 
 

@@ -71,6 +71,7 @@ PAGES = [
     "docs/networks/sa-srrw.md",
     "docs/networks/fzoos.md",
     "docs/networks/dadao.md",
+    "docs/physics/nonsmooth-pde-pareto.md",
     "docs/operations/index.md",
     "docs/training/index.md",
     "docs/training/schedules.md",

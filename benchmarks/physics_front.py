@@ -1,0 +1,110 @@
+"""Fronts of a nonsmooth control problem: what a state, its gradients, a direction and a front cost,
+beside pymoo and SciPy on the same problem. Times are of the processor, in turns within one process.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import psutil
+
+from benchmarks.common import Figure, processor_seconds, write
+
+U = np.array([-0.9, 0.9])
+METHODS = {
+    "reference-point": "pareto-reference-point[n_points=80]",
+    "reference-point, reduced basis": "pareto-reference-point[n_points=80,rom_tol=0.001]",
+    "continuation": "pareto-continuation[n_points=80]",
+    "weighted-sum": "pareto-weighted-sum[n_points=80]",
+    "SciPy's L-BFGS-B, 20 weights": "scipy-weighted-sums",
+    "pymoo's NSGA-II, 10": "pymoo-nsga2-control[pop_size=10]",
+    "random": "random-front",
+}
+
+
+def turns(calls: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
+    """Median seconds of the processor of each call, made in turns."""
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds + 1):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            took[name].append(time.process_time() - start)
+    return {name: statistics.median(found[1:]) for name, found in took.items()}
+
+
+def costs() -> list[Figure]:
+    """A state and its gradients, a direction of common descent, memory."""
+    from feasible.physics import distributed, two_halves
+    from feasible.physics.nonsmooth_pde_pareto.descent import min_norm
+
+    level = two_halves(mesh=63).level
+
+    def state() -> object:
+        level.equation._factors.clear()
+        level.equation.last[:] = False
+        return level.state(U)
+
+    def both() -> None:
+        found = state()
+        for i in range(2):
+            level.pulled(found.solve(level.misfit(i, found.y)))  # type: ignore[attr-defined]
+
+    took = turns({"state": state, "both": both})
+    ratio = took["both"] / took["state"]
+    figures = [
+        Figure("state of 3969 unknowns, from nothing", took["state"], None, "s"),
+        Figure("state and two gradients, over the state", ratio, 1.3),
+    ]
+    problem = distributed()
+    oracle, u = problem.oracle(), np.full(961, 0.5)
+    G = np.vstack([oracle.gradients(u) / oracle.root] * 2)
+    small = turns(
+        {
+            "direction": lambda: min_norm(G),
+            "state": lambda: problem.level.state(u * np.random.rand()),
+        }
+    )
+    what = "least element of 4 gradients of 961 controls, over a state"
+    figures.append(Figure(what, small["direction"] / small["state"], 0.05))
+    sizes, rng = [], np.random.default_rng(0)
+    for k in range(300):
+        oracle.gradients(rng.uniform(-1, 1, 961))
+        if k in (20, 299):
+            gc.collect()
+            sizes.append(psutil.Process().memory_info().rss)
+    figures.append(
+        Figure("memory after 300 evaluations over that after 20", sizes[1] / sizes[0], 1.05)
+    )
+    return figures
+
+
+def fronts() -> list[Figure]:
+    """A front of 30 points on 127^2 nodes, and hypervolumes at equal state solves in one race."""
+    import feasible
+    from feasible.physics import pareto_front, two_halves
+
+    large = two_halves(mesh=127)
+    seconds = processor_seconds(lambda: pareto_front(large), 1)
+    figures = [Figure("front of 30 points, 16129 unknowns", seconds, 120.0, "s")]
+    seconds = processor_seconds(lambda: pareto_front(large, rom=1e-3), 1)
+    figures.append(Figure("the same in a reduced basis", seconds, None, "s"))
+    race = feasible.race([two_halves()], METHODS, {"state_solves": 205}, (100, 101, 102))
+    for name in METHODS:
+        trials = race.of(race.contests[0].name, name)
+        volume = statistics.median(-t.objective for t in trials)
+        spent = statistics.median(t.spent["state_solves"] for t in trials)
+        figures.append(Figure(f"hypervolume within 205 state solves: {name}", volume, None, ""))
+        figures.append(Figure(f"state solves spent: {name}", spent, None, ""))
+    return figures
+
+
+def run() -> list[Figure]:
+    """All parts."""
+    figures = costs() + fronts()
+    write("physics_front", figures)
+    return figures
