@@ -191,7 +191,8 @@ def test_a_front_is_shown_saved_and_written(tmp_path):
     result = feasible.solve(PROBLEM, None, {"state_solves": 60}, seed=100)
     assert result.method == "pareto-reference-point"
     assert "hypervolume" in str(result)
-    assert result.plot() is not None
+    drawn = result.plot().data[0]
+    assert np.allclose(np.sort(drawn.x), np.sort(PROBLEM.scaled(result.answer.objectives)[:, 0]))
     result.save(str(tmp_path / "front.json"))
     fields = PROBLEM.fields(result.answer.points[0])
     assert set(fields) == {"y", "control", "target1", "target2"}

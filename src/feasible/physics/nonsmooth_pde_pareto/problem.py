@@ -28,6 +28,7 @@ from .oracle import StateOracle
 from .scalarise import individual_minima
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from jaxtyping import Float
     from skfem import MeshTri
 
@@ -306,6 +307,22 @@ class PDEControl(Problem):
             row = [*self.scaled(best.objectives[i]), *(best.points[i] if self.names else ())]
             lines.append("  ".join(f"{v:12.6g}" for v in row))
         return lines
+
+    def picture(self, answer: Any) -> go.Figure | None:
+        """The front in scaled objectives; of three goals in space, of more not at all."""
+        import plotly.graph_objects as go
+
+        best = Front(answer.points, answer.objectives, answer.violations).best()
+        if not len(best) or self.k > 3:
+            return None
+        axes = dict(zip("xyz", self.scaled(best.objectives).T, strict=False))
+        said = [", ".join(f"{v:.4g}" for v in u[:SHOWN]) for u in best.points]
+        draw = go.Scatter if self.k == 2 else go.Scatter3d
+        figure = go.Figure(draw(**axes, mode="markers", text=said, name="front"))
+        titles = {f"{a}axis_title": f"J{i + 1}, scaled" for i, a in enumerate(axes)}
+        shown = titles if self.k == 2 else {"scene": titles}
+        figure.update_layout(title=self.name, template="simple_white", **shown)
+        return figure
 
     def outline(self) -> list[str]:
         """The mesh, the controls, the goals."""
