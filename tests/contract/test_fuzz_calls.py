@@ -14,7 +14,16 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import bilevel, blackbox, networks, operations, programs, training, transport
+from feasible import (
+    bilevel,
+    blackbox,
+    networks,
+    operations,
+    physics,
+    programs,
+    training,
+    transport,
+)
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
@@ -151,7 +160,7 @@ trained network."""
 
 @pytest.mark.parametrize(
     "room",
-    [bilevel, blackbox, networks, operations, programs, training, transport],
+    [bilevel, blackbox, networks, operations, physics, programs, training, transport],
     ids=lambda r: r.__name__,
 )
 def test_every_public_callable_is_tried(room):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from calling import Calls
 
 from feasible import physics
@@ -33,6 +34,20 @@ def small() -> physics.PDEControl:
     """A control problem of nine unknowns."""
     return physics.two_halves(mesh=3)
 
+
+def grid() -> physics.Grid:
+    """Four times and six points."""
+    return physics.Grid.of(1.0, 4, 6, periodic=True)
+
+
+LAYER = {
+    "n_sample": 5,
+    "max_iter": 3,
+    "tol": 1e-3,
+    "ridge": 1e-3,
+    "start": 0.0,
+    "backward": "exact",
+}
 
 CALLS: Calls = {
     "unit_square": lambda: (physics.unit_square, {"n": 2}),
@@ -104,5 +119,78 @@ CALLS: Calls = {
     "WalkSettings": lambda: (
         physics.WalkSettings,
         {"n_points": 3, "starts": 1, "gtol": 1e-3, "rom_tol": 0.1},
+    ),
+    "Grid": lambda: (
+        physics.Grid,
+        {"axes": ([0.0, 0.5, 1.0], [0.0, 1.0, 2.0]), "periodic": (False, True)},
+    ),
+    "Grid.of": lambda: (
+        physics.Grid.of,
+        {"time": 1.0, "nt": 4, "nx": 6, "dimensions": 1, "periodic": True, "centred": True},
+    ),
+    "PDE": lambda: (physics.PDE, {"grid": grid(), "weight": 1.0, "compact": False}),
+    "Burgers": lambda: (
+        physics.Burgers,
+        {"grid": grid(), "nu": 0.1, "weight": 1.0, "compact": False},
+    ),
+    "Heat": lambda: (physics.Heat, {"grid": grid(), "kappa": 0.1, "weight": 1.0, "compact": False}),
+    "DiffusionSorption": lambda: (
+        physics.DiffusionSorption,
+        {"grid": grid(), "weight": 0.1, "compact": False},
+    ),
+    "Vorticity": lambda: (
+        physics.Vorticity,
+        {"grid": physics.Grid.of(1.0, 3, 4, 2, True), "nu": 0.1, "weight": 1.0, "compact": False},
+    ),
+    "Condition": lambda: (
+        physics.Condition,
+        {
+            "name": "left",
+            "operator": lambda u: u[:, :, 0],
+            "target": torch.zeros(1, 4),
+            "share": 1.0,
+        },
+    ),
+    "FNO": lambda: (
+        physics.FNO,
+        {
+            "n_modes": (2, 2),
+            "in_channels": 3,
+            "out_channels": 2,
+            "hidden_channels": 3,
+            "n_layers": 1,
+            "head": 4,
+        },
+    ),
+    "HardConstraint": lambda: (physics.HardConstraint, {"pde": physics.Burgers(grid()), **LAYER}),
+    "MixtureOfExperts": lambda: (
+        physics.MixtureOfExperts,
+        {
+            "pde": physics.Burgers(grid()),
+            "experts": (1, 2),
+            "router": "blocks",
+            "overlap": 1,
+            "seed": 0,
+            **LAYER,
+        },
+    ),
+    "ConstrainedOperator": lambda: (
+        physics.ConstrainedOperator,
+        {
+            "net": physics.FNO((2, 2), 3, 2, 3, 1),
+            "layer": physics.HardConstraint(physics.Burgers(grid())),
+        },
+    ),
+    "OperatorLearning": lambda: (
+        physics.OperatorLearning,
+        {
+            "pde": physics.Burgers(grid()),
+            "train": np.ones((2, 6)),
+            "test": np.ones((1, 6)),
+            "batch_size": 1,
+            "steps": 3,
+            "bound": 0.1,
+            "name": "small",
+        },
     ),
 }

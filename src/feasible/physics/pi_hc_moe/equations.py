@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...core.checks import real
+from ...core.errors import ShapeError
 from .pde import PDE, Condition, Grid, initial_rows
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Heat(PDE):
 
     def __init__(self, grid: Grid, kappa: float = 0.05, weight: float = 1.0, compact: bool = False):
         super().__init__(grid, weight, compact)
-        self.kappa = kappa
+        self.kappa = real("kappa", kappa, above=0)
 
     def residual(self, terms: Sequence[Tensor]) -> Tensor:
         """u_t - kappa u_xx."""
@@ -58,7 +60,7 @@ class Cooling(Heat):
 
     def __init__(self, grid: Grid, kappa: float = 0.05, h: float = 1.0, decay: float = 0.1):
         super().__init__(grid, kappa)
-        self.h, self.decay = h, decay
+        self.h, self.decay = real("h", h), real("decay", decay)
 
     def conditions(self, initial: Tensor) -> list[Condition]:
         """The initial value, the Robin end and the mean."""
@@ -90,7 +92,7 @@ class DiffusionSorption(PDE):
 
     def __init__(self, grid: Grid, weight: float = 0.1, compact: bool = False):
         super().__init__(grid, weight, compact)
-        self.time = float(grid.axes[0][-1])
+        self.time = float(self.grid.axes[0][-1])
 
     @staticmethod
     def retardation(u: Tensor) -> Tensor:
@@ -173,7 +175,7 @@ class Burgers(Lifted):
 
     def __init__(self, grid: Grid, nu: float = 0.01, weight: float = 1.0, compact: bool = False):
         super().__init__(grid, weight, compact)
-        self.nu = nu
+        self.nu = real("nu", nu, least=0)
 
     def residual(self, terms: Sequence[Tensor]) -> Tensor:
         """u_t + u u_x - nu u_xx."""
@@ -206,7 +208,9 @@ class Vorticity(Lifted):
 
     def __init__(self, grid: Grid, nu: float = 1e-4, weight: float = 1.0, compact: bool = False):
         super().__init__(grid, weight, compact)
-        self.nu = nu
+        if len(self.grid.axes) != 3 or not all(self.grid.periodic[1:]):
+            raise ShapeError("grid: expected two periodic axes of space")
+        self.nu = real("nu", nu, least=0)
 
     def velocity(self, w: Float[Tensor, "B nt nx ny ..."]) -> tuple[Tensor, Tensor]:
         """v_x and v_y of a vorticity: v_x = i k_y w / |k|^2, v_y = -i k_x w / |k|^2."""

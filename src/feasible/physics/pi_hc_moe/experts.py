@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ...core.checks import one_of, whole
-from ...core.errors import ArgumentError, ShapeError
+from ...core.checks import one_of, shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError, nearest
 from .layer import Implicit, Rows, Solved, check_finite, levenberg_marquardt
+from .pde import PDE, Grid
 from .settings import LayerSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
-
-    from .pde import PDE, Grid
 
 Solver = Callable[["PDE", Rows, LayerSettings], Solved]
 """Solves rows; another one spreads them over processes."""
@@ -155,6 +154,11 @@ class HardConstraint(nn.Module):
 
     def __init__(self, pde: PDE, **settings: Any):
         super().__init__()
+        if not isinstance(pde, PDE):
+            raise ArgumentTypeError(f"pde={pde!r:.60}: expected a PDE, such as Burgers(grid)")
+        for name in settings:
+            if name not in LayerSettings.__dataclass_fields__:
+                raise ArgumentError(f"{name}: {nearest(name, LayerSettings.__dataclass_fields__)}")
         self.pde, self.settings = pde, LayerSettings(**settings)
         self.experts: tuple[int, ...] = (1,) * len(pde.grid.shape)
         self.blocks = partition(pde.grid, self.experts)
@@ -295,11 +299,13 @@ class MixtureOfExperts(HardConstraint):
         **settings: Any,
     ):
         super().__init__(pde, **settings)
-        self.experts = tuple(experts)
+        if isinstance(experts, str) or not isinstance(experts, Sequence):
+            raise ArgumentTypeError(f"experts={shown(experts)}: expected blocks along each axis")
+        self.experts = tuple(whole("experts", k, least=1) for k in experts)
         self.router = one_of("router", router, ("blocks", "random"))
         overlap = whole("overlap", overlap, least=0)
         if router == "random":
-            drawn = torch.Generator().manual_seed(seed)
+            drawn = torch.Generator().manual_seed(whole("seed", seed, least=0))
             self.blocks = scattered(pde.grid, self.experts, drawn)
         else:
             self.blocks = partition(pde.grid, self.experts, overlap)

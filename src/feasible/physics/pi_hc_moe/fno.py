@@ -14,11 +14,15 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu
 
-from ...core.checks import whole
-from ...core.errors import ArgumentError
+from ...core.checks import shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MOST = 4096
+"""Channels, modes and layers, at most."""
 
 
 class Spectral(nn.Module):
@@ -73,10 +77,19 @@ class FNO(nn.Module):
         head: int = 32,
     ):
         super().__init__()
-        width = whole("hidden_channels", hidden_channels, least=1)
-        self.modes = tuple(whole("n_modes", n, least=1) for n in n_modes)
+        width = whole("hidden_channels", hidden_channels, least=1, most=MOST)
+        in_channels = whole("in_channels", in_channels, least=1, most=MOST)
+        out_channels = whole("out_channels", out_channels, least=1, most=MOST)
+        head = whole("head", head, least=1, most=MOST)
+        if (
+            isinstance(n_modes, str)
+            or not isinstance(n_modes, Sequence)
+            or not 1 <= len(n_modes) <= 3
+        ):
+            raise ArgumentTypeError(f"n_modes={shown(n_modes)}: expected modes of 1 to 3 axes")
+        self.modes = tuple(whole("n_modes", n, least=1, most=MOST) for n in n_modes)
         self.lift = nn.Linear(in_channels, width, dtype=torch.float64)
-        layers = whole("n_layers", n_layers, least=1)
+        layers = whole("n_layers", n_layers, least=1, most=MOST)
         self.spectral = nn.ModuleList(Spectral(self.modes, width) for _ in range(layers))
         self.local = nn.ModuleList(
             nn.Linear(width, width, dtype=torch.float64) for _ in range(layers)

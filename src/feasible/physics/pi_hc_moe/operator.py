@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ...core.errors import ShapeError
+from ...core.checks import shown
+from ...core.errors import ArgumentTypeError, ShapeError
 from .experts import HardConstraint, Output
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class ConstrainedOperator(nn.Module):
 
     def __init__(self, net: nn.Module, layer: HardConstraint):
         super().__init__()
+        if not isinstance(net, nn.Module):
+            raise ArgumentTypeError(f"net={shown(net)}: expected a torch module")
+        if not isinstance(layer, HardConstraint):
+            raise ArgumentTypeError(f"layer={shown(layer)}: expected a HardConstraint")
         self.net, self.layer = net, layer
 
     def forward(

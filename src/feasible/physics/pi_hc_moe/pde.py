@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from ...core.errors import ArgumentError, ShapeError
+from ...core.checks import flag, numbers, real, shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,6 +38,25 @@ class Grid:
     periodic: tuple[bool, ...]
 
     def __post_init__(self) -> None:
+        for name in ("axes", "periodic"):
+            if not isinstance(getattr(self, name), (tuple, list)):
+                raise ArgumentTypeError(
+                    f"{name}={shown(getattr(self, name))}: expected one entry for each axis"
+                )
+        for axis, closed in enumerate(self.periodic):
+            flag(f"periodic[{axis}]", closed)
+        axes = []
+        for axis, points in enumerate(self.axes):
+            given = numbers(f"axes[{axis}]", points)
+            apart = np.diff(given)
+            if (
+                given.ndim == 1
+                and len(given) > 1
+                and (apart.min() <= 0 or np.ptp(apart) > 1e-6 * abs(apart[0]))
+            ):
+                raise ArgumentError(f"axes[{axis}]: expected points that rise by equal steps")
+            axes.append(torch.as_tensor(given))
+        object.__setattr__(self, "axes", tuple(axes))
         if len(self.axes) < 2 or len(self.axes) != len(self.periodic) or self.periodic[0]:
             raise ArgumentError(
                 f"axes: got {len(self.axes)} with periodic={self.periodic}, expected time, which "
@@ -67,6 +88,10 @@ class Grid:
             periodic: Whether space closes on itself; its points are then i / nx.
             centred: Points at the middles of cells, (i + 1/2) / nx; else from end to end.
         """
+        time = real("time", time, above=0)
+        nt, nx = whole("nt", nt, least=3), whole("nx", nx, least=3)
+        dimensions = whole("dimensions", dimensions, least=1, most=3)
+        periodic, centred = flag("periodic", periodic), flag("centred", centred)
         t = torch.linspace(0, time, nt, dtype=torch.float64)
         i = torch.arange(nx, dtype=torch.float64)
         x = i / nx if periodic else (i + 0.5) / nx if centred else i / (nx - 1)
@@ -143,6 +168,15 @@ class Condition:
     target: Float[Tensor, "B rows"]
     share: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ArgumentTypeError(f"name={shown(self.name)}: expected text")
+        if not callable(self.operator):
+            raise ArgumentTypeError(f"operator={shown(self.operator)}: expected a function of u")
+        if not isinstance(self.target, torch.Tensor) or self.target.ndim != 2:
+            raise ShapeError(f"target={self.target!r:.60}: expected a tensor (B, rows)")
+        real("share", self.share, above=0)
+
 
 class PDE:
     """An equation F(u) = 0 on a grid. Subclass it and define `residual`; `terms`, `conditions`,
@@ -158,7 +192,10 @@ class PDE:
     """The terms that `residual` takes, in its order."""
 
     def __init__(self, grid: Grid, weight: float = 1.0, compact: bool = False):
-        self.grid, self.weight, self.compact = grid, weight, compact
+        if not isinstance(grid, Grid):
+            raise ArgumentTypeError(f"grid={grid!r:.60}: expected a Grid")
+        self.grid, self.weight = grid, real("weight", weight, above=0)
+        self.compact = flag("compact", compact)
 
     def terms(self, u: Tensor) -> list[Tensor]:
         """The terms of a function, linear in it, in the order of `names`.

@@ -12,13 +12,12 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from ...core.annotations import Checked
 from ...core.budget import spend
 from ...core.cached import Cached
-from ...core.checks import real, whole
+from ...core.checks import numbers, real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError, UnknownName, nearest
 from ...core.problem import Problem
 from ...core.run import active_run
@@ -148,7 +147,7 @@ class OperatorLearning(Cached, Problem, Checked):
         if not isinstance(self.pde, PDE):
             raise ArgumentTypeError(f"pde={self.pde!r:.60}: expected a PDE, such as Burgers(grid)")
         for name in ("train", "test"):
-            given = torch.as_tensor(np.asarray(getattr(self, name), dtype=float))
+            given = torch.as_tensor(numbers(name, getattr(self, name)))
             space = self.pde.grid.shape[1:]
             if given.ndim != 1 + len(space) or tuple(given.shape[1:]) != space or not len(given):
                 raise ShapeError(
