@@ -14,16 +14,7 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import (
-    bilevel,
-    blackbox,
-    networks,
-    operations,
-    physics,
-    programs,
-    training,
-    transport,
-)
+from feasible import bilevel, blackbox, networks, operations, physics, programs, training, transport
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
