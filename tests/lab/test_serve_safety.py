@@ -210,6 +210,7 @@ def test_a_page_changes_its_mark_when_what_it_shows_moved_and_not_else(file):
 @pytest.mark.parametrize("kind", ["race", "study"])
 def test_figures_stand_a_while_say_so_and_are_drawn_again(kind, file, monkeypatch):
     monkeypatch.setattr(views, "PATIENCE", 1e9)
+    monkeypatch.setattr(views, "AT_ONCE", 1e9)
     if kind == "study":
         study = begin(file, budget=40)
         study.tell([value(r) for r in study.ask(10)])
@@ -231,14 +232,38 @@ def test_figures_stand_a_while_say_so_and_are_drawn_again(kind, file, monkeypatc
     site = get.site
     monkeypatch.setattr("feasible.lab.web.index.PAUSE", 0.0)
     assert "Figures as of" not in get(f"/{address}").page.words
-    (drawn,) = site.kept.drawn.values()
     change()
     assert "Figures as of" in get(f"/{address}").page.words
     standing = site.mark(Asked.read(address))
-    drawn.until = 0.0
+    for drawn in next(iter(site.kept.drawn.values())).values():
+        drawn.until = 0.0
     assert site.mark(Asked.read(address)) != standing
     assert "Figures as of" not in get(f"/{address}").page.words
     assert site.mark(Asked.read(address)) == standing
+
+
+def test_at_one_look_only_some_figures_are_drawn_again_and_all_in_the_end(file, monkeypatch):
+    monkeypatch.setattr(views, "AT_ONCE", 1e-9)
+    monkeypatch.setattr(views, "PATIENCE", 0.0)
+    monkeypatch.setattr("feasible.lab.web.index.PAUSE", 0.0)
+    store = Store(file)
+    address = f"race?id={(race := a_race(store))}"
+    fill(store, [trial_row(i, race, "ab"[i % 2], i // 2) for i in range(4)])
+    get = Client(file)
+    site, count = get.site, get.site.kept
+    get(f"/{address}")
+    all_of_them = count.drawings
+    assert all_of_them >= 6
+    fill(store, [trial_row(4, race, "a", 2)])
+    marks = []
+    for looks in range(1, all_of_them + 1):
+        marks.append(site.mark(Asked.read(address)))
+        said = "Figures as of" in get(f"/{address}").page.words
+        assert count.drawings == all_of_them + looks
+        assert said == (looks < all_of_them)
+    assert len(set(marks)) == len(marks)  # so that the page is told of each
+    get(f"/{address}")
+    assert count.drawings == 2 * all_of_them
 
 
 def test_events_say_that_a_page_changed(file, monkeypatch):

@@ -14,6 +14,8 @@ from functools import cmp_to_key
 from ..core.verdict import Verdict
 from .trials import Contest, Race, Trial
 
+Places = dict[tuple[str, str], dict[int, float]]
+"""Ranks of trials, by (problem, method) and seed."""
 BEATEN = 1e-6
 """A feasible answer better than the best known value by more than this (relative) is reported."""
 
@@ -69,6 +71,23 @@ def average_ranks(verdicts: Sequence[Verdict]) -> list[float]:
                 ranks[i] = (start + 1 + end) / 2
             start = end
     return ranks
+
+
+def places(race: Race) -> Places:
+    """Return the rank of each finished trial among all those on its problem, by (problem, method)
+    and seed.
+    """
+    found: Places = {}
+    trials = finished(race)
+    for contest in race.contests:
+        mine = {m: trials[contest.name, m] for m in race.methods}
+        keys = [(m, seed) for m, of in mine.items() for seed in of]
+        ranks = average_ranks([solved(mine[m][seed], contest) for m, seed in keys])
+        for m in race.methods:
+            found[contest.name, m] = {}
+        for (m, seed), rank in zip(keys, ranks, strict=True):
+            found[contest.name, m][seed] = rank
+    return found
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:

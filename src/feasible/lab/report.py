@@ -8,13 +8,14 @@ import base64
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.pareto import Cloud, pareto
 from ..core.result import HEADERS
 from . import drawing, figures, profiles
-from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured, read_evidence
+from .claim import FAILS, HOLDS, REPORTED, UNDECIDED, measured
 from .html import (
     Picture as Picture,
     page as page,
@@ -23,11 +24,14 @@ from .html import (
     write_page as write_page,
 )
 from .outcomes import BEATEN, best_trial, outcome, reference, user_value
-from .papers import papers
+from .papers import with_evidence
 from .standings import Standings, format_p, percent, standings
 from .tables import harmless_csv
 from .trials import Contest, Race, Trial
 from .words import chosen_in_words, in_words
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 NOT_MEASURED = "not measured yet"
 RANKING = (
@@ -85,21 +89,39 @@ class RacePictures:
     of: dict[str, list[Picture]]
 
 
-def race_pictures(race: Race, result: Standings, only: str | None = None) -> RacePictures:
+Drawing = tuple[str, Callable[[], Picture]]
+"""The name of a figure, and what draws it."""
+
+
+def drawn_at_once(drawings: Sequence[Drawing]) -> list[Picture]:
+    """Draw figures, one after the other."""
+    return [draw() for _, draw in drawings]
+
+
+def race_pictures(
+    race: Race,
+    result: Standings,
+    only: str | None = None,
+    drawn: Callable[[Sequence[Drawing]], list[Picture]] = drawn_at_once,
+) -> RacePictures:
     """Return the figures of a race.
 
     Args:
         race: The race.
         result: Its standings.
         only: The one problem that has figures of its own; None for all.
+        drawn: Draws them.
     """
+    overall = _overall_drawings(race, result)
+    of = {
+        contest.name: _problem_drawings(race, contest, i)
+        for i, contest in enumerate(race.contests)
+        if only in (None, contest.name)
+    }
+    pictures = iter(drawn([*overall, *(each for drawings in of.values() for each in drawings)]))
     return RacePictures(
-        _overall_pictures(race, result),
-        {
-            contest.name: _problem_pictures(race, contest, i)
-            for i, contest in enumerate(race.contests)
-            if only in (None, contest.name)
-        },
+        list(islice(pictures, len(overall))),
+        {name: list(islice(pictures, len(drawings))) for name, drawings in of.items()},
     )
 
 
@@ -247,33 +269,38 @@ def _answers(race: Race, contest: Contest) -> dict[str, Any]:
     }
 
 
-def _problem_pictures(race: Race, contest: Contest, i: int) -> list[Picture]:
-    """Return the figures of one problem."""
-    axis = profiles.resource(race)
-    trials = [t for t in race.trials if t.problem == contest.name]
-    pictures = [
-        picture(
-            f"convergence-{i}",
-            figures.convergence(race, contest.name),
-            "Line: median over the seeds. Band: between the quartiles. "
-            "Curves begin where half of the seeds are feasible.",
-        )
+def _problem_drawings(race: Race, contest: Contest, i: int) -> list[Drawing]:
+    """Return what draws the figures of one problem."""
+    axis, name = profiles.resource(race), contest.name
+    trials = [t for t in race.trials if t.problem == name]
+    note = (
+        "Line: median over the seeds. Band: between the quartiles. "
+        "Curves begin where half of the seeds are feasible."
+    )
+    made = [
+        _drawing(f"convergence-{i}", lambda: figures.convergence(race, name), note),
     ]
     if any(
         t.status == "done" and profiles.first_feasible(t, axis) > 0.02 * profiles.limit(race)
         for t in trials
     ) or any(t.status == "failed" for t in trials):
-        pictures.append(
-            picture(f"feasible-{i}", figures.feasible_rate(race, contest.name), height=360)
+        made.append(
+            _drawing(f"feasible-{i}", lambda: figures.feasible_rate(race, name), height=360)
         )
-    pictures.append(picture(f"final-{i}", figures.final_values(race, contest.name)))
+    made.append(_drawing(f"final-{i}", lambda: figures.final_values(race, name)))
     clouds = _clouds(trials, race.methods)
     if clouds:
         colours = {m: s.colour for m, s in drawing.method_styles(race.methods).items()}
-        figure = pareto(clouds, f"Fronts on {contest.name}", colours)
         note = "Of each method the trial with the largest hypervolume."
-        pictures.append(picture(f"front-{i}", figure, note))
-    return pictures
+        made.append(
+            _drawing(f"front-{i}", lambda: pareto(clouds, f"Fronts on {name}", colours), note)
+        )
+    return made
+
+
+def _drawing(name: str, draw: Callable[[], Figure], note: str = "", **more: Any) -> Drawing:
+    """Return what draws a figure."""
+    return name, lambda: picture(name, draw(), note, **more)
 
 
 def _clouds(trials: Sequence[Trial], methods: Sequence[str]) -> dict[str, Cloud]:
@@ -283,30 +310,35 @@ def _clouds(trials: Sequence[Trial], methods: Sequence[str]) -> dict[str, Cloud]
     return {m: t.cloud for m, t in best.items() if t is not None and t.cloud is not None}
 
 
-def _overall_pictures(race: Race, result: Standings) -> list[Picture]:
+def _overall_drawings(race: Race, result: Standings) -> list[Drawing]:
+    """Return what draws the figures of all problems together."""
     if not any(t.status != "pending" for t in race.trials):
         return []
-    found = [picture("ranks", figures.ranks(result, race.methods))] if len(race.methods) > 1 else []
+    several = [_drawing("ranks", lambda: figures.ranks(result, race.methods))]
     return [
-        *found,
-        picture(
+        *(several if len(race.methods) > 1 else []),
+        _drawing(
             "ecdf",
-            figures.ecdf(race),
+            lambda: figures.ecdf(race),
             "Higher is better: how much of the way to the best known values was gone at each share "
             "of the budget.",
         ),
-        picture(
+        _drawing(
             "performance",
-            figures.performance_profile(race),
+            lambda: figures.performance_profile(race),
             "Left end: how often a method was the fastest. "
             "Right end: how often it reached the target at all.",
         ),
-        picture(
+        _drawing(
             "data",
-            figures.data_profile(race),
+            lambda: figures.data_profile(race),
             "What share of the trials a budget of this size would have solved.",
         ),
-        *([picture("feasible", figures.feasible_rate(race))] if len(race.contests) > 1 else []),
+        *(
+            [_drawing("feasible", lambda: figures.feasible_rate(race))]
+            if len(race.contests) > 1
+            else []
+        ),
     ]
 
 
@@ -398,7 +430,7 @@ def gallery_html(evidence: Iterable[Mapping[str, Any]]) -> str:
 
 def measured_papers() -> list[dict[str, Any]]:
     """Return the 46 papers, each with the evidence that was measured for it."""
-    return [{**p, **(read_evidence(p["slug"]) or {})} for p in papers()]
+    return [{**paper, **evidence} for paper, evidence in with_evidence()]
 
 
 def gallery_values(evidence: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

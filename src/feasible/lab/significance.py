@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata, wilcoxon
 
-from .outcomes import average_ranks, finished, solved
+from .outcomes import Places, places
 from .trials import Race
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def differences(race: Race, method: str, other: str) -> list[float]:
+def differences(race: Race, method: str, other: str, ranked: Places | None = None) -> list[float]:
     """Return what the signed-rank test of two methods is made on.
 
     Objectives of different problems cannot be subtracted. So on each problem the outcomes of both
@@ -72,22 +72,21 @@ def differences(race: Race, method: str, other: str) -> list[float]:
         race: The race.
         method: One method.
         other: The other.
+        ranked: What `places` returns of the race, where several pairs are tested.
 
     Returns:
         One number a problem on which both have finished a seed; of a race on a single problem, one
         a seed.
     """
-    trials, found = finished(race), []
+    ranked, found = ranked or places(race), []
     for contest in race.contests:
-        mine, theirs = trials[contest.name, method], trials[contest.name, other]
+        mine, theirs = ranked[contest.name, method], ranked[contest.name, other]
         seeds = sorted(mine.keys() & theirs.keys())
         n = len(seeds)
-        ranks = np.array(
-            average_ranks(
-                [solved(mine[s], contest) for s in seeds]
-                + [solved(theirs[s], contest) for s in seeds]
-            )
-        )
+        both = np.array([*(mine[s] for s in seeds), *(theirs[s] for s in seeds)])
+        ordered = np.sort(both)
+        ends = [np.searchsorted(ordered, both, side) for side in ("left", "right")]
+        ranks = (ends[0] + ends[1] + 1) / 2  # equals share the average of theirs
         by_seed = ranks[:n] - ranks[n:]
         if len(race.contests) == 1:
             return by_seed.tolist()
@@ -96,7 +95,9 @@ def differences(race: Race, method: str, other: str) -> list[float]:
     return found
 
 
-def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
+def signed_rank(
+    race: Race, method: str, other: str, ranked: Places | None = None
+) -> tuple[float, int]:
     """Return the two-sided p-value of the Wilcoxon signed-rank test between two methods over the
     problems (over the seeds where there is one problem), zeros split, and how many there were.
 
@@ -104,11 +105,12 @@ def signed_rank(race: Race, method: str, other: str) -> tuple[float, int]:
         race: The race.
         method: One method.
         other: The other.
+        ranked: What `places` returns of the race, where several pairs are tested.
 
     Returns:
         p, NaN with fewer than FEWEST_PAIRS problems, and their number.
     """
-    found = differences(race, method, other)
+    found = differences(race, method, other, ranked)
     if len(found) < FEWEST_PAIRS:
         return math.nan, len(found)
     return signed_rank_p(np.array(found)), len(found)

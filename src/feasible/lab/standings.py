@@ -29,6 +29,7 @@ from .outcomes import (
     compare,
     finished,
     outcome,
+    places,
     quantile,
     reference,
     solved,
@@ -258,15 +259,15 @@ def _test(race: Race, overall: pd.DataFrame, leader: str | None, notes: list[str
     if leader is None or len(ranked) < 2:
         return
     pairs = list(itertools.combinations(ranked, 2))
-    tests = dict(zip(pairs, (signed_rank(race, *pair) for pair in pairs), strict=True))
+    known = places(race)
+    tests = dict(zip(pairs, (signed_rank(race, *pair, known) for pair in pairs), strict=True))
     corrected = dict(zip(pairs, holm([p for p, _ in tests.values()]), strict=True))
-    blocks = 0
-    for i in overall.index:
-        pair = (leader, str(overall.at[i, "method"]))
-        if pair in tests:
-            p, blocks = tests[pair]
-            overall.loc[i, ["p", "p_raw", "pairs"]] = [corrected[pair], p, blocks]
-    overall["pairs"] = overall["pairs"].astype(int)
+    mine = [(leader, str(method)) for method in overall["method"]]
+    raw = [tests.get(pair, (math.nan, 0)) for pair in mine]
+    overall["p"] = [corrected.get(pair, math.nan) for pair in mine]
+    overall["p_raw"] = [p for p, _ in raw]
+    overall["pairs"] = [count for _, count in raw]
+    blocks = next((count for pair, (_, count) in zip(mine, raw, strict=True) if pair in tests), 0)
     notes += in_a_sentence(race, leader, blocks, len(ranked))
 
 

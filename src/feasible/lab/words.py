@@ -61,13 +61,18 @@ def _figures(result: Standings, row: dict[str, Any]) -> str:
 
 def _first(result: Standings, method: str) -> str:
     """Return in how many problems no method has a better average rank."""
-    problems = result.table["problem"].nunique()
+    ranks: dict[str, dict[str, float]] = {}
+    for r in result.table[["problem", "method", "rank"]].itertuples():
+        ranks.setdefault(r.problem, {})[r.method] = r.rank
+    problems = len(ranks)
     if problems == 1:
         return ""
-    best = result.table.groupby("problem")["rank"].transform("min")
-    first = result.table[result.table["rank"] - best < SAME]
-    mine = first.loc[first["method"] == method, "problem"]
-    shared = sum(int((first["problem"] == p).sum()) > 1 for p in mine)
+    first = []
+    for of in ranks.values():
+        best = min((r for r in of.values() if not math.isnan(r)), default=math.nan)
+        first.append([m for m, r in of.items() if r - best < SAME])
+    mine = [methods for methods in first if method in methods]
+    shared = sum(len(methods) > 1 for methods in mine)
     return f"first in {len(mine)} of {problems} problems" + (
         f" ({shared} of them shared)" if shared else ""
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...core.errors import UnknownName
+from ..html import Picture
 from ..loaded import load_race
-from ..report import RacePictures, race_pictures, race_values
+from ..report import Drawing, RacePictures, race_pictures, race_values
 from ..rows import RunRow
 from ..standings import Standings
 from ..trials import Race
@@ -56,13 +57,14 @@ def _page(look: Look, found: Mapping[str, Any]) -> Page:
     said = ""
 
     def draw(race: Race, result: Standings, only: str | None) -> RacePictures:
-        nonlocal said
-        pictures, said = look.kept.figures(
-            place, mark, look.now, lambda: race_pictures(race, result, only)
-        )
-        return pictures
+        def drawn(drawings: Sequence[Drawing]) -> list[Picture]:
+            nonlocal said
+            pictures, said = look.kept.pictures(place, mark, look.now, drawings)
+            return pictures
 
-    values = race_values(race, f"feasible resume {race.name}", only, draw)
+        return race_pictures(race, result, only, drawn)
+
+    values = race_values(race, f"feasible resume {race.name}{look.at}", only, draw)
     values |= {
         "only": only,
         "names": [(n, look.asked.link(problem=n)) for n in names],

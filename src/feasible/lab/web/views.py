@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,9 @@ from .index import Index, Line
 
 T = TypeVar("T")
 PATIENCE = 20.0
-"""Figures stand so many times as long as they took to draw."""
+"""A figure stands so many times as long as it took to draw."""
+AT_ONCE = 0.02
+"""Seconds of drawing figures again after which a look leaves the others to the next one."""
 PAGES = 8
 """Most pages whose figures are kept."""
 
@@ -34,12 +37,14 @@ class Look:
         store: Where they are, opened for reading.
         asked: The page and its settings.
         kept: What the builders of pages keep from one look to the next.
+        at: What commands end with that are about this store: " --store X", or nothing.
     """
 
     index: Index
     store: Store
     asked: Asked
     kept: Kept
+    at: str = ""
 
     @property
     def now(self) -> float:
@@ -49,10 +54,11 @@ class Look:
 
 @dataclass
 class Drawn:
-    """Figures of a page.
+    """A figure, or several that are drawn together.
 
     Attributes:
         mark: Of what they show.
+        since: When they were drawn, by the monotonic clock.
         until: When they may be drawn again, by the monotonic clock.
         pictures: The figures.
         said: When they were drawn, for people.
@@ -60,6 +66,7 @@ class Drawn:
     """
 
     mark: object
+    since: float
     until: float
     pictures: Any
     said: str
@@ -72,46 +79,72 @@ class Kept:
 
     Attributes:
         trials: Of the races that were looked at last, by (store, race): finished trials by run.
-        drawn: Figures of the pages that were looked at last.
+        drawn: Figures of the pages that were looked at last, by their names.
+        drawings: How many were drawn so far.
         lock: Held by who reads or changes these.
     """
 
     trials: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
-    drawn: dict[object, Drawn] = field(default_factory=dict)
+    drawn: dict[object, dict[str, Drawn]] = field(default_factory=dict)
+    drawings: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def figures(
         self, page: object, mark: object, now: float, draw: Callable[[], T]
     ) -> tuple[T, str]:
-        """Return the figures of a page, and of when they are where they are older than it.
+        """Return the figures of a page that are drawn together, see `pictures`."""
+        (found,), said = self.pictures(page, mark, now, [("", draw)])
+        return found, said
 
-        They cost more than the rest of a page, and the more they cost, the longer they stand.
+    def pictures(
+        self, page: object, mark: object, now: float, made: Sequence[tuple[str, Callable[[], T]]]
+    ) -> tuple[list[T], str]:
+        """Return the figures of a page, and of when the oldest is where it is older than the page.
+
+        They cost more than the rest of a page. The more one costs, the longer it stands; and at one
+        look only some are drawn again, those that stand longest first.
 
         Args:
             page: Which it is.
             mark: Changes with what they show.
             now: Seconds since the epoch.
-            draw: Draws them.
+            made: The name of each, and what draws it.
         """
         with self.lock:
-            old = self.drawn.get(page)
-            if old is not None and (old.mark == mark or time.monotonic() < old.until):
-                old.stale = old.mark != mark
-                return old.pictures, old.said if old.stale else ""
-            start = time.thread_time()
-            pictures = draw()
-            until = time.monotonic() + PATIENCE * (time.thread_time() - start)
-            self.drawn.pop(page, None)
+            mine = self.drawn.pop(page, {})
             while len(self.drawn) >= PAGES:
                 self.drawn.pop(next(iter(self.drawn)))
-            self.drawn[page] = Drawn(mark, until, pictures, moment(now))
-            return pictures, ""
+            self.drawn[page] = found = {}
+            left = AT_ONCE
+            for name, draw in sorted(made, key=lambda each: _since(mine.get(each[0]))):
+                old, start = mine.get(name), time.thread_time()
+                if old is not None and (
+                    old.mark == mark or time.monotonic() < old.until or left <= 0
+                ):
+                    old.stale = old.mark != mark
+                    found[name] = old
+                    continue
+                pictures = draw()
+                took = time.thread_time() - start
+                since = time.monotonic()
+                found[name] = Drawn(mark, since, since + PATIENCE * took, pictures, moment(now))
+                self.drawings += 1
+                left -= 0 if old is None else took
+            oldest = min(found.values(), key=_since, default=None)
+            said = "" if oldest is None or not oldest.stale else oldest.said
+            return [found[name].pictures for name, _ in made], said
 
-    def due(self) -> bool:
-        """Return whether figures that stand on a page are to be drawn again."""
+    def due(self) -> int:
+        """Return a number that changes when figures that stand on a page are to be drawn again."""
         now = time.monotonic()
         with self.lock:
-            return any(d.stale and now >= d.until for d in self.drawn.values())
+            stand = (d for drawn in self.drawn.values() for d in drawn.values())
+            return self.drawings if any(d.stale and now >= d.until for d in stand) else -1
+
+
+def _since(drawn: Drawn | None) -> float:
+    """Return since when a figure stands."""
+    return math.inf if drawn is None else drawn.since
 
 
 @dataclass(frozen=True)
@@ -204,7 +237,7 @@ def driven(look: Look, row: RunRow) -> tuple[str, str]:
         alive = False
     if alive:
         return "running", f"driven by {where}"
-    return "lost", f"{where} drives it no longer: `feasible resume {row.name}` goes on"
+    return "lost", f"{where} drives it no longer: `feasible resume {row.name}{look.at}` goes on"
 
 
 def moment(seconds: float) -> str:
