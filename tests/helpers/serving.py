@@ -213,8 +213,8 @@ class Answer:
 class Client:
     """Requests to the dashboard of a store, without a network."""
 
-    def __init__(self, where: Any, **options: Any):
-        self.site = Site(where)
+    def __init__(self, where: Any, named: str = "", **options: Any):
+        self.site = Site(where, named)
         self.site.index.wait()
         self.app = application(self.site, **options)
 

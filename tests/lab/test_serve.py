@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from labkit import toy
 from races import HOSTILE
 from serving import (
     PAGES,
@@ -288,6 +289,54 @@ def test_compared_runs_show_what_differs_and_the_median_of_each_method(file):
     assert [t["name"] for t in lines] == ["a", "b"]
     for line, mine in zip(lines, (curves[:3], curves[3:]), strict=True):
         assert numbers(line["y"])[:3].tolist() == np.median(mine, axis=0).tolist()
+
+
+def test_packages_that_one_run_did_not_import_are_no_difference_and_other_versions_are(file):
+    version = ({"numpy": "2", "torch": "2.13"}, {"numpy": "2"}, {"numpy": "1"})
+    made = [row(i, problem="toy", result=result(1.0, versions=v)) for i, v in enumerate(version)]
+    fill(Store(file), made)
+    get = Client(file)
+    assert "versions." not in get("/compare?run=1&run=2").page.words
+    found = get("/compare?run=1&run=2&run=3").page.words
+    assert "versions.numpy" in found
+    assert "versions.torch" not in found
+    assert "versions.torch" in get("/compare?run=1&run=2&all=1").page.words
+
+
+def test_commands_on_pages_name_the_store(tmp_path):
+    file = tmp_path / "a b.db"
+    study = begin(file, budget=40)
+    study.ask(1)
+    with Store(file) as store:
+        race = a_race(store)
+        feasible.solve(toy(), "random-search", budget=4, store=store, name="kept")
+    get = Client(file, named=str(file))
+    at = f"--store '{file}'"
+    for address, command in (
+        ("run?name=kept", "feasible show kept"),
+        (f"run?id={study.id}", f"feasible show {study.name}"),
+        (f"race?id={race}", "feasible resume r"),
+    ):
+        assert f"{command} {at}" in get(f"/{address}").page.words
+        assert f"{command} {at}" in Parsed(frozen(Store(file), f"/{address}", str(file))).words
+
+
+def test_a_worker_that_has_an_experiment_is_named(file):
+    study = begin(file, problem=toy(), budget=40)
+    study.ask(worker={"host": "n7", "pid": 42, "born": "1", "claim": "c"})
+    words = Client(file)(f"/run?id={study.id}").page.words
+    assert "a worker, process 42 on n7" in words
+    assert "claim" not in words
+
+
+def test_evidence_is_read_once_for_the_gallery(file, monkeypatch):
+    from feasible.lab import papers
+
+    real, read = papers.read_evidence, []
+    monkeypatch.setattr(papers, "read_evidence", lambda slug: read.append(slug) or real(slug))
+    Store(file).close()
+    Client(file)("/papers")
+    assert len(read) == len(set(read)) == 46
 
 
 # -- frozen, and for every eye ---------------------------------------------------------------------

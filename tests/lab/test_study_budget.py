@@ -23,6 +23,28 @@ from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
 
 
+def test_a_study_is_finished_when_all_of_its_budget_was_told_and_goes_on_when_it_is_extended(db):
+    from feasible.lab.recovery import extend
+    from feasible.lab.removing import delete_experiment
+
+    study = begin(db, budget=2)
+    rows = study.ask(2)
+    study.tell([value(rows[0])])
+    assert study.row.state == "running"  # one is out
+    study.tell([value(rows[1])])
+    assert study.row.state == "finished"
+    study.tell([StudyReport(rows[1].row, None, {}, "abandoned")])
+    assert study.row.state == "running"
+    study.tell([value(r) for r in study.ask()])
+    assert study.row.state == "finished"
+    extend(study.store, study.row, {"evaluations": 1})
+    assert study.row.state == "open"
+    study.tell([value(r) for r in study.ask()])
+    assert study.row.state == "finished"
+    delete_experiment(study.store, study.row, 0)
+    assert study.row.state == "running"
+
+
 def again(study: Study) -> Study:
     """The same study as another process would open it."""
     store = Store(study.store.where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,17 +37,20 @@ def report(
 
         path = write_gallery(measured_papers(), output)
     else:
-        path = _report_stored(open_store(store, existing=True), reference, output)
+        path = _report_stored(open_store(store, existing=True), reference, output, store)
     console().print(f"report:   {path}", markup=False)
 
 
-def _report_stored(where: Store, reference: str, output: Path) -> Path:
-    """Write the report of what has that name in a store."""
-    command = f"feasible report {reference}"
+def _report_stored(where: Store, reference: str, output: Path, named: str | None) -> Path:
+    """Write the report of what has that name in a store; named: the store as it was named."""
+    from ..core.secrets import legible
+
+    shown = legible(named or "")
+    command = f"feasible report {quote(reference)}" + (f" --store {quote(shown)}" if shown else "")
     if reference.startswith("/"):
         from ..lab.web.pages import freeze
 
-        return freeze(where, reference, output)
+        return freeze(where, reference, output, shown)
     row = where.find_run(reference)
     if row is None and where.find_race(reference) is not None:
         from ..lab.race import load_race

@@ -118,7 +118,7 @@ def trial_from(result: Result, key: Key, chosen: str | None) -> Trial:
 def trial_of(store: Store, row: RunRow, key: Key) -> Trial:
     """Return the trial of a stored run as it stands."""
     result, chosen = row.result or {}, row.spec.get("chosen")
-    if row.state != "finished":
+    if row.state != "finished" or not result:  # a study has no result of its own
         error = result.get("error")
         status = "failed" if error else "pending"
         return Trial(*key, status=status, error=error, run=row.name, chosen=chosen)

@@ -13,7 +13,13 @@ NOT_BUILT = "not built"
 
 
 def papers() -> list[dict[str, Any]]:
-    """Return what each of the 46 papers brought, and the state of its evidence.
+    """Return what each of the 46 papers brought, see `with_evidence`."""
+    return [paper for paper, _ in with_evidence()]
+
+
+def with_evidence() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return what each of the 46 papers brought and the state of its evidence, and beside it all of
+    the evidence, empty where there is none.
 
     Returns:
         One mapping a paper: slug, title, room, arxiv, methods, problems, built, state (holds, does
@@ -21,22 +27,22 @@ def papers() -> list[dict[str, Any]]:
         command.
     """
     listed = json.loads((Path(__file__).parent / "papers.json").read_text(encoding="utf-8"))
-    found = []
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    entries = [*methods().values()], [*problems().values()]
     for paper in listed:
         slug = paper["slug"]
         evidence = read_evidence(slug)
         built = slug in claims()
         measured = UNDECIDED if evidence is None else evidence["state"]
-        found.append(
-            {
-                **paper,
-                "methods": sorted(e.name for e in methods().values() if e.paper == slug),
-                "problems": sorted(e.name for e in problems().values() if e.paper == slug),
-                "built": built,
-                "state": measured if built else NOT_BUILT,
-                "holds": {HOLDS: True, FAILS: False}.get(measured) if built else None,
-                "figures": {} if evidence is None else evidence["figures"],
-                "command": f"feasible reproduce {slug}" if built else None,
-            }
-        )
+        said = {
+            **paper,
+            "methods": sorted(e.name for e in entries[0] if e.paper == slug),
+            "problems": sorted(e.name for e in entries[1] if e.paper == slug),
+            "built": built,
+            "state": measured if built else NOT_BUILT,
+            "holds": {HOLDS: True, FAILS: False}.get(measured) if built else None,
+            "figures": {} if evidence is None else evidence["figures"],
+            "command": f"feasible reproduce {slug}" if built else None,
+        }
+        found.append((said, evidence or {}))
     return found

@@ -67,5 +67,7 @@ def delete_experiment(store: Store, study: RunRow, number: int) -> None:
         connection.execute(
             sa.update(runs)
             .where(runs.c.id == study.id)
-            .values(version=now.version + 1, fence=now.fence + 1, reserved=dump(left))
+            .values(
+                version=now.version + 1, fence=now.fence + 1, reserved=dump(left), state="running"
+            )
         )

@@ -45,7 +45,7 @@ from .sizing import KEPT, keep_sizes, stored_rows
 from .store import Store
 from .stored import RELATIVE, method_label
 from .telling import StudyReport, StudyTold, Taking, refuse_conflicts, units_left
-from .told_rows import errors_told, own_at, stored_of, told_before
+from .told_rows import errors_told, own_at, state_of, stored_of, told_before
 from .upsert import upsert
 from .working import Worker, claim_text, take_in
 
@@ -343,7 +343,7 @@ class Study:
                 spec = keep_sizes(self.problem, now, connection)
                 self._sized = KEPT in (now.spec if spec is None else spec)
                 changed |= {} if spec is None else {"spec": spec}
-            self._update(connection, row, **changed)
+            self._update(connection, row, state=state_of(connection, row, self.units), **changed)
         return taking.told
 
     def _put(self, connection: sa.Connection, rows: Sequence[EvaluationRow]) -> None:

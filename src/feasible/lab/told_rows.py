@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
 from ..core.experiments import ERROR
 from ..core.ledger import ABANDONED
-from .rows import EvaluationRow, read_evaluation
-from .schema import evaluations
+from .rows import EvaluationRow, RunRow, read_evaluation
+from .schema import IS_OPEN, evaluations
 from .serial import BIGGEST_ROW
 from .store import Store
-from .telling import FOREIGN
+from .telling import FOREIGN, units_left
 
 
 def stored_of(
@@ -61,3 +61,11 @@ def errors_told(store: Store, study: int, method: str) -> list[str]:
         f"standard errors were told ({ERROR}); {method} makes no use of them, robust-bo and bo-... "
         "take them as the noise of a row"
     ]
+
+
+def state_of(connection: sa.Connection, study: RunRow, units: Collection[str]) -> str:
+    """Return the state of a study: finished where its budget is used up and nothing is out."""
+    if units_left(study.budget, study.reserved, units) >= 1:
+        return "running"
+    out = sa.select(evaluations.c.row).where(evaluations.c.run == study.id, IS_OPEN)
+    return "finished" if connection.execute(out.limit(1)).first() is None else "running"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import FeasibleError
@@ -24,6 +24,8 @@ MOST = 500
 """Most runs that are compared at once."""
 LISTED = 50
 """Most runs that have a column of settings each."""
+ABSENT = "–"
+"""Stands for a setting that a run does not have."""
 FIGURES = 4
 """Most problems that have figures."""
 
@@ -36,8 +38,8 @@ def compare_page(look: Look) -> Page:
     everything = look.asked.one("all") == "1"
     table = []
     for name in names:
-        cells = [flat[row.id].get(name, "–") for row in rows]
-        if everything or len(set(cells)) > 1:
+        cells = [flat[row.id].get(name, ABSENT) for row in rows]
+        if everything or _differ(name, cells):
             table.append((name, cells[:LISTED]))
     race = _as_race(look, rows)
     made: list[tuple[str, Callable[[], Picture | None]]] = []
@@ -72,6 +74,16 @@ def compare_page(look: Look) -> Page:
         "asked": look.asked,
     }
     return Page("compare.html.j2", values, "Compare", plots=True)
+
+
+def _differ(name: str, cells: Sequence[str]) -> bool:
+    """Return whether runs differ in a setting. A package that one of them did not import makes no
+    difference.
+    """
+    found = set(cells)
+    if name.startswith("versions."):
+        found.discard(ABSENT)
+    return len(found) > 1
 
 
 def _curve(race: Race, problem: str, i: int) -> Callable[[], Picture]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,11 +68,11 @@ class Site:
     def __init__(self, where: Any = None, named: str = ""):
         self.opened = Opened(where)
         self.index = Index(self.opened)
-        self.kept, self.named = Kept(), named
+        self.kept, self.at = Kept(), f" --store {quote(named)}" if named else ""
 
     def look(self, asked: Asked) -> Look:
         """Return the store as it is now."""
-        return Look(self.index, self.index.fresh(), asked, self.kept)
+        return Look(self.index, self.index.fresh(), asked, self.kept, self.at)
 
     def build(self, asked: Asked) -> tuple[Page, Look]:
         """Return a page as the store is now.
@@ -100,7 +101,7 @@ class Site:
             "mark": mark,
             "as_of": moment(look.now) if look is not None else "",
             "version": version(),
-            "store": f" --store {self.named}" if self.named else "",
+            "store": self.at,
         }
 
     def error(self, asked: Asked, status: int, said: str) -> str:
@@ -154,12 +155,13 @@ def _lines_mark(look: Look, lines: list[Line]) -> list[Any]:
     return [hash(tuple((line.id, line.state, line.updated) for line in lines)), moved]
 
 
-def frozen(store: Store, address: str) -> str:
+def frozen(store: Store, address: str, named: str = "") -> str:
     """Return a page of the dashboard as one HTML file.
 
     Args:
         store: Where its runs are.
         address: Such as `/runs?state=failed`.
+        named: The store as commands name it; "" for ./feasible.db.
 
     Raises:
         ArgumentError: There is no such page.
@@ -171,7 +173,7 @@ def frozen(store: Store, address: str) -> str:
             f"there is no page '/{asked.page}' of the dashboard: "
             f"{nearest(asked.page, [n for n in BUILDERS if n])}"
         )
-    site = Site(store.where)
+    site = Site(store.where, named)
     try:
         site.index.wait()
         built, look = site.build(asked)
@@ -180,8 +182,8 @@ def frozen(store: Store, address: str) -> str:
         site.close()
 
 
-def freeze(store: Store, address: str, path: Path) -> Path:
+def freeze(store: Store, address: str, path: Path, named: str = "") -> Path:
     """Write a page of the dashboard as one self-contained HTML file and return its path; see
     `frozen`.
     """
-    return write_page(path, frozen(store, address))
+    return write_page(path, frozen(store, address, named))

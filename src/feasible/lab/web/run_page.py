@@ -19,6 +19,7 @@ from ..run_report import run_values, spent_of, tables_of
 from ..shown import StoredProblem, shown_problem
 from ..standing import as_it_stands, show_study
 from ..stored import stored_document
+from ..working import worker_of
 from . import study_figures
 from .views import Broken, Look, Page, driven, duration, moment, panels, run_of
 
@@ -38,7 +39,7 @@ def run_page(look: Look) -> Page:
     if isinstance(problem, StoredProblem) or count > WHOLE:
         return _stored_page(look, row, count)
     result = as_it_stands(look.store, row)
-    values = run_values(result, f"feasible resume {row.name}", row.state)
+    values = run_values(result, f"feasible resume {row.name}{look.at}", row.state)
     return Page("run.html.j2", values | _live(look, row, result.trail, values), "Runs", plots=True)
 
 
@@ -66,7 +67,8 @@ def _live(
         "error": (row.result or {}).get("error", ""),
         "changed": moment(row.updated),
         "parent": None if row.race is None else look.asked.link("race", id=row.race),
-        "command": f"feasible show {row.name}",
+        "command": f"feasible show {row.name}{look.at}",
+        "at": look.at,
         "versions": (row.result or {}).get("versions") or {},  # never those of the dashboard
     }
 
@@ -126,7 +128,8 @@ def _stored_page(look: Look, row: RunRow, count: int) -> Page:
         "columns": columns,
         "rows": rows,
         "total": len(rows),
-        "listed": f"{count} evaluations are stored; `feasible show {row.name} --csv` prints them",
+        "listed": f"{count} evaluations are stored; `feasible show {row.name}{look.at} --csv` "
+        "prints them",
     }
     return Page("run.html.j2", values | _live(look, row, trail, values), "Runs", plots=True)
 
@@ -182,7 +185,7 @@ def _study_page(look: Look, row: RunRow) -> Page:
     """
     study = show_study(look.store, row)
     result, stored = study.result(), look.store.evaluations(row.id)
-    values = run_values(result, f"feasible show {row.name}", row.state)
+    values = run_values(result, f"feasible show {row.name}{look.at}", row.state)
     x, y = look.asked.one("x"), look.asked.one("y")
     names = [str(n) for n in study.problem.names]
 
@@ -230,4 +233,7 @@ def _worker(reason: str | None) -> str:
     """Return who has an experiment, as far as the store says."""
     if not reason:
         return "handed out to people"
-    return "a worker" if reason.startswith("{") else reason[:80]
+    worker = worker_of(PENDING, reason)
+    if worker is None:
+        return reason[:80]
+    return f"a worker, process {worker.get('pid', '?')} on {worker.get('host', '?')}"
