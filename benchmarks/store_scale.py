@@ -2,13 +2,14 @@
 SQLite file, beside Optuna's storage in the same databases; hand-outs to 1,000 simulated workers in
 an open loop; how asking and telling grow with the rows. What two things cost is compared in seconds
 of the processor, of the workers and of the server, because other programs on the machine do not
-move those. `python -m benchmarks.store_scale 1000` makes fewer evaluations than the 10,000: to see
-that it works, not what it costs, because a worker then does little but open the store.
+move those. `python -m benchmarks.store_scale PIECE...` measures pieces of it: many, many-sqlite,
+single, rows, rows-sqlite, open-loop.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import statistics
 import sys
@@ -16,11 +17,12 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import psutil
@@ -28,13 +30,14 @@ import sqlalchemy as sa
 
 import feasible
 from feasible.blackbox import BlackBox
+from feasible.blackbox.peers.search import RandomSearch
 from feasible.core.ledger import DONE
-from feasible.core.registry import load_method
+from feasible.core.problem import Method
 from feasible.lab.owner import identity
 from feasible.lab.store import Store
 from feasible.lab.study import Study, StudyReport
 
-from .common import Figure, write
+from .common import RESULTS, Figure, stored, write
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 EVALUATIONS, WORKERS, FILE_WORKERS, SIMULATED = 10_000, 200, 64, 1_000
@@ -46,11 +49,16 @@ def problem() -> BlackBox:
     return BlackBox(lambda x: float(x @ x), bounds=[(0.0, 1.0)] * 2, name="quick")
 
 
-def begin(where: Any, budget: int) -> Study:
-    method = load_method("random-search")
-    return Study.create(
-        Store(where), problem(), method, feasible.Budget(evaluations=budget), label="random-search"
-    )
+@dataclass(frozen=True)
+class OneAtATime(RandomSearch):
+    """Random search as a method that learns from results: its points are handed out one by one."""
+
+    learns: ClassVar[bool] = True
+
+
+def begin(where: Any, budget: int, method: Method | None = None) -> Study:
+    limits = feasible.Budget(evaluations=budget)
+    return Study.create(Store(where), problem(), method or RandomSearch(), limits)
 
 
 def again(study: Study, where: Any = None) -> Study:
@@ -97,11 +105,13 @@ def together(count: int, work: Callable[[], Any]) -> None:
             done.result()
 
 
-def worked(where: Any, workers: int, n: int, made: Any = None) -> tuple[float, float, int]:
+def worked(
+    where: Any, workers: int, n: int, made: Any = None, method: Method | None = None
+) -> tuple[float, float, int]:
     """Seconds of the processor and of the clock for each evaluation, and how many rows are not
     as they should be.
     """
-    study = begin(where, n)
+    study = begin(where, n, method)
     before, started = spent(made), time.perf_counter()
     together(workers, lambda: again(study).work())
     took, clock = spent(made) - before, time.perf_counter() - started
@@ -168,7 +178,7 @@ def grown(place: Callable[[], Any], made: Any, sizes: tuple[int, ...]) -> dict[i
     """Seconds of the processor for an ask and a tell at each number of rows, in turns, and for the
     first ask of a process.
     """
-    studies = {n: filled(begin(place(), 10**7), n) for n in sizes}
+    studies = {n: filled(begin(place(), 10**7, OneAtATime()), n) for n in sizes}
     first, took = dict[int, float](), {n: list[float]() for n in sizes}
     for n, study in studies.items():
         before = spent(made)
@@ -184,106 +194,190 @@ def grown(place: Callable[[], Any], made: Any, sizes: tuple[int, ...]) -> dict[i
     return {n: [statistics.median(took[n]), first[n]] for n in sizes}
 
 
-def handed_out(where: str, made: Any, workers: int, n: int, rate: float) -> list[float]:
-    """Seconds of each hand-out by the server's log, from connection to disconnection, where they
-    are asked for at random moments whatever became of the earlier ones.
+class HandingOut:
+    """Hand-outs of a study to simulated workers, each with a connection of its own, and the telling
+    of their results beside it.
     """
-    study = begin(where, n)
-    asking, telling = (f"{where}&application_name={who}" for who in ("asking", "telling"))
-    whos = [{**identity(), "claim": uuid.uuid4().hex} for _ in range(workers)]
-    local = threading.local()
 
-    def one(i: int) -> None:
-        if not hasattr(local, "pair"):
-            local.pair = again(study, asking), again(study, telling)
-        (row,) = local.pair[0].ask(worker=whos[i % workers])
-        local.pair[1].tell([StudyReport(row.row, None, {"objective": 1.0})], worker=True)
+    def __init__(self, where: str, workers: int):
+        self.study = begin(where, 10**7)
+        self.wheres = [f"{where}&application_name={who}" for who in ("asking", "telling")]
+        self.whos = [{**identity(), "claim": uuid.uuid4().hex} for _ in range(workers)]
+        self.local = threading.local()
+        self.waited: list[float] = []
 
-    rng, due = np.random.default_rng(0), time.perf_counter()
-    with ThreadPoolExecutor(90) as pool:
-        running = []
-        for i in range(n):
-            due += rng.exponential(1 / rate)
-            time.sleep(max(due - time.perf_counter(), 0))
-            running.append(pool.submit(one, i))
-        for done in running:
-            done.result()
+    def one(self, i: int, due: float | None = None) -> None:
+        """Hand one out, and tell its result; due: when it was asked for."""
+        if not hasattr(self.local, "pair"):
+            self.local.pair = [again(self.study, where) for where in self.wheres]
+        asking, telling = self.local.pair
+        (row,) = asking.ask(worker=self.whos[i % len(self.whos)])
+        if due is not None:
+            self.waited.append(time.perf_counter() - due)
+        telling.tell([StudyReport(row.row, None, {"objective": 1.0})], worker=True)
+
+    def capacity(self, n: int) -> float:
+        """Hand-outs a second where somebody always asks."""
+        todo = iter(range(n + 16))
+
+        def ask() -> None:
+            for i in todo:
+                self.one(i)
+
+        together(4, ask)
+        started = time.perf_counter()
+        todo = iter(range(n))
+        together(4, ask)
+        return n / (time.perf_counter() - started)
+
+    def open_loop(self, n: int, rate: float) -> list[float]:
+        """Seconds until each was handed out, where they are asked for at random moments, whatever
+        became of the earlier ones.
+        """
+        rng, due = np.random.default_rng(0), time.perf_counter()
+        with ThreadPoolExecutor(90) as pool:
+            running = []
+            for i in range(n):
+                due += rng.exponential(1 / rate)
+                time.sleep(max(due - time.perf_counter(), 0))
+                running.append(pool.submit(self.one, i, due))
+            for done in running:
+                done.result()
+        return self.waited
+
+
+def sessions(made: Any, n: int) -> list[float]:
+    """Seconds of the last hand-outs by the server's log, from connection to disconnection."""
     log = (made.folder / "log").read_text()
     found = re.findall(r"asking LOG: +disconnection: session time: (\d+):(\d+):([\d.]+)", log)
-    return sorted(3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found)[-n:]
+    return [3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found][-n:]
 
 
-def run(n: int = EVALUATIONS) -> list[Figure]:
-    figures = []
-    with server() as made, tempfile.TemporaryDirectory() as folder:
-        fresh = iter(range(10**6))
+# -- the pieces ------------------------------------------------------------------------------------
 
-        def file() -> str:
-            return str(Path(folder) / f"{next(fresh)}.db")
 
+def for_optuna(url: str) -> str:
+    """A URL as Optuna takes it."""
+    return url.replace("postgresql:", "postgresql+psycopg:")
+
+
+def many(n: int = EVALUATIONS) -> list[Figure]:
+    """Many workers on PostgreSQL, beside Optuna's."""
+    with server() as made:
         cpu, clock, wrong = worked(made.new_database(), WORKERS, n, made)
-        theirs, _ = optuna_worked(
-            made.new_database().replace("postgresql:", "postgresql+psycopg:"),
-            WORKERS,
-            max(n // 10, 200),
-            made,
-        )
-        said = f"{WORKERS} workers on PostgreSQL, {n:,} evaluations"
-        figures += [
-            Figure(f"{said}: lost, doubled or over", float(wrong), 0, "rows"),
-            Figure(f"{said}: processor for each", cpu * 1e3, unit="ms"),
-            Figure(f"{said}: clock for each", clock * 1e3, unit="ms"),
-            Figure(
-                "evaluations a processor second over Optuna's, PostgreSQL",
-                theirs / cpu,
-                3.0,
-                "at least",
-            ),
-        ]
-        m = max(n // 5, 200)
-        cpu, _, wrong = worked(file(), FILE_WORKERS, m)
-        theirs, _ = optuna_worked(f"sqlite:///{file()}", FILE_WORKERS, max(m // 5, 100))
-        figures += [
-            Figure(
-                f"{FILE_WORKERS} workers on SQLite, {m:,} evaluations: lost, doubled or over",
-                float(wrong),
-                0,
-                "rows",
-            ),
-            Figure(
-                "evaluations a processor second over Optuna's, SQLite",
-                theirs / cpu,
-                1.0,
-                "at least",
-            ),
-        ]
-        for kind, place, its in (("PostgreSQL", made.new_database, made), ("SQLite", file, None)):
-            top = 1_000_000 if n >= EVALUATIONS else 200_000
-            took = grown(place, its, (1_000, 100_000, top))
-            base = took[1_000][0]
-            figures += [
-                Figure(f"ask and tell at 1e3 rows, {kind}", base * 1e3, unit="ms"),
-                Figure(f"the same at 1e5 over 1e3 rows, {kind}", took[100_000][0] / base, 1.3),
-                Figure(f"the same at {top:.0e} over 1e3 rows, {kind}", took[top][0] / base),
-                Figure(f"first ask of a process at {top:.0e} rows, {kind}", took[top][1], unit="s"),
-            ]
-        rate = LOAD / clock
-        took = handed_out(made.new_database(), made, SIMULATED, max(n // 10, 200), rate)
-        p50, p99 = np.percentile(took, [50, 99])
-        figures += [
-            Figure(
-                f"hand-outs a second to {SIMULATED:,} simulated workers, open loop",
-                rate,
-                unit="1/s",
-            ),
-            Figure("their median in the server", float(p50) * 1e3, unit="ms"),
-            Figure("their p99 over their median", float(p99 / p50), 5.0),
-        ]
-    if n >= EVALUATIONS:
-        write("store_scale", figures)
-    return figures
+        theirs, _ = optuna_worked(for_optuna(made.new_database()), WORKERS, n // 10, made)
+    said = f"{WORKERS} workers on PostgreSQL, {n:,} evaluations"
+    return [
+        Figure(f"{said}: lost, doubled or over", float(wrong), 0, "rows"),
+        Figure(f"{said}: processor for each", cpu * 1e3, unit="ms"),
+        Figure(f"{said}: clock for each", clock * 1e3, unit="ms"),
+        Figure(
+            f"Optuna's {WORKERS} workers there, {n // 10:,}: processor for each",
+            theirs * 1e3,
+            unit="ms",
+        ),
+        Figure(
+            "evaluations a processor second over Optuna's, PostgreSQL",
+            theirs / cpu,
+            3.0,
+            "at least",
+        ),
+    ]
+
+
+def single(n: int = 500) -> list[Figure]:
+    """One worker on PostgreSQL, also where the method learns, beside Optuna's."""
+    with server() as made:
+        several, _, _ = worked(made.new_database(), 1, n, made)
+        cpu, _, _ = worked(made.new_database(), 1, n, made, OneAtATime())
+        theirs, _ = optuna_worked(for_optuna(made.new_database()), 1, n, made)
+    return [
+        Figure("one worker on PostgreSQL: processor for each", several * 1e3, unit="ms"),
+        Figure("the same where the method learns: one at a time", cpu * 1e3, unit="ms"),
+        Figure("one at a time over Optuna's with one worker", theirs / cpu, unit="at least"),
+    ]
+
+
+def many_sqlite(n: int = EVALUATIONS) -> list[Figure]:
+    """Many workers on an SQLite file, beside Optuna's."""
+    with tempfile.TemporaryDirectory() as folder:
+        cpu, _, wrong = worked(f"{folder}/a.db", FILE_WORKERS, n)
+        theirs, _ = optuna_worked(f"sqlite:///{folder}/b.db", FILE_WORKERS, n // 20)
+    said = f"{FILE_WORKERS} workers on SQLite, {n:,} evaluations"
+    return [
+        Figure(f"{said}: lost, doubled or over", float(wrong), 0, "rows"),
+        Figure(f"{said}: processor for each", cpu * 1e3, unit="ms"),
+        Figure(
+            "evaluations a processor second over Optuna's, SQLite", theirs / cpu, 1.0, "at least"
+        ),
+    ]
+
+
+def rows(kind: str, top: int = 1_000_000) -> list[Figure]:
+    """How asking and telling grow with the rows, of a method that learns."""
+    with contextlib.ExitStack() as stack:
+        made, fresh = None, iter(range(10**6))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        place: Callable[[], str] = lambda: f"{folder}/{next(fresh)}.db"  # noqa: E731
+        if kind == "PostgreSQL":
+            made = stack.enter_context(server())
+            place = made.new_database
+        took = grown(place, made, (1_000, 100_000, top))
+    base = took[1_000][0]
+    return [
+        Figure(f"ask and tell at 1e3 rows, {kind}", base * 1e3, unit="ms"),
+        Figure(f"the same at 1e5 over 1e3 rows, {kind}", took[100_000][0] / base, 1.3),
+        Figure(f"the same at {top:.0e} over 1e3 rows, {kind}", took[top][0] / base),
+        Figure(f"first ask of a process at {top:.0e} rows, {kind}", took[top][1], unit="s"),
+    ]
+
+
+def open_loop(n: int = 2_000) -> list[Figure]:
+    """Hand-outs at a share of the capacity."""
+    with server() as made:
+        out = HandingOut(made.new_database(), SIMULATED)
+        most = out.capacity(n // 4)
+        seen = out.open_loop(n, LOAD * most)
+        took = sessions(made, n)
+    p50, p99 = np.percentile(took, [50, 99])
+    said = f"hand-outs to {SIMULATED:,} simulated workers"
+    return [
+        Figure(f"{said}, a second at most", most, unit="1/s"),
+        Figure(
+            f"at {LOAD:.0%} of that, open loop: median in the server", float(p50) * 1e3, unit="ms"
+        ),
+        Figure("p99 over the median, in the server", float(p99 / p50), 5.0),
+        Figure(
+            "p99 over the median, as askers wait", float(np.divide(*np.percentile(seen, [99, 50])))
+        ),
+    ]
+
+
+PIECES: dict[str, Callable[[], list[Figure]]] = {
+    "many": many,
+    "single": single,
+    "many-sqlite": many_sqlite,
+    "rows": lambda: rows("PostgreSQL"),
+    "rows-sqlite": lambda: rows("SQLite"),
+    "open-loop": open_loop,
+}
+
+
+def run(names: Sequence[str] = tuple(PIECES)) -> list[Figure]:
+    """Measure pieces, and keep them beside those that were measured before."""
+    file = RESULTS / "store_scale.json"
+    kept = json.loads(file.read_text())["pieces"] if file.exists() else {}
+    found: list[Figure] = []
+    for name in names:
+        mine = PIECES[name]()
+        found += mine
+        kept[name] = [f.what for f in mine]
+        known = {f.what: f for f in [*stored("store_scale"), *mine]}
+        figures = [known[what] for piece in PIECES for what in kept.get(piece, [])]
+        write("store_scale", figures, pieces=kept)
+    return found
 
 
 if __name__ == "__main__":
-    for figure in run(int(sys.argv[1]) if len(sys.argv) > 1 else EVALUATIONS):
+    for figure in run(sys.argv[1:] or tuple(PIECES)):
         print(f"{figure.what}: {figure.value:.4g} {figure.unit} (bar {figure.bar}, {figure.met})")
