@@ -286,7 +286,7 @@ def test_an_engine_that_does_not_fit_leaves_the_store_as_it_was(run, ok):
     ok("ask", "mix.toml")  # a store with a study in it, and nothing else
     assert run("show", "r")[0] == 2
     code, _, err = run("resume", "mix", "--engine", "ray")
-    assert (code, "'feasible work'" in err) == (2, True)
+    assert (code, "people run the experiments of study 'mix'" in err) == (2, True)
 
 
 def test_an_own_file_that_breaks_is_named(run):

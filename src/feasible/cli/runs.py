@@ -278,6 +278,11 @@ def resume(
         from .opening import open_study
 
         study = open_study(where, row, trust=trust, works=True, accept=accept_changes)
+        if cluster is not None and not study.experiments.automatic:
+            raise ArgumentError(
+                f"--engine {engine}: people run the experiments of study '{row.name}', with "
+                "'feasible ask' and 'feasible tell'"
+            )
         if stop_at is not None:
             study.aim(stop_at)
         if study.experiments.automatic:
