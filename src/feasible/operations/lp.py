@@ -1,0 +1,228 @@
+"""Linear programs that HiGHS keeps between solves, so that only what changed is solved again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.errors import FeasibleError, Infeasible
+from ..core.extras import named
+
+if TYPE_CHECKING:
+    import highspy
+    from jaxtyping import Float, Int
+    from scipy import sparse
+
+FEASIBLE = 1e-6
+"""Largest violation of a row or a bound, relative to its size, in what counts as solved."""
+
+
+class SolverFailed(FeasibleError):
+    """A solver ended without a solution that holds; the message says with which status."""
+
+
+class Unbounded(FeasibleError, ValueError):
+    """A linear program whose objective falls without end; a column lacks a limit or a cost."""
+
+
+class NoSolution(Infeasible):
+    """A linear program that no point satisfies."""
+
+
+@dataclass(slots=True)
+class Solved:
+    """The solution of a linear program.
+
+    Attributes:
+        value: The minimum.
+        x: (n,) where it is.
+        dual: (m,) its derivative with respect to each row's right-hand side.
+    """
+
+    value: float
+    x: Float[np.ndarray, " n"]
+    dual: Float[np.ndarray, " m"]
+
+
+class LinearModel:
+    """minimise cost' x + x' diag(square) x where row_lower <= A x <= row_upper, lower <= x <= upper.
+
+    HiGHS keeps the basis between solves. After `forget` the next solve begins at the basis of
+    `anchor` (or at none), so that what it returns does not depend on what was solved before.
+
+    Args:
+        cost: (n,) of each column.
+        lower: (n,) bounds.
+        upper: (n,) bounds.
+        A: (m, n) coefficients.
+        row_lower: (m,) least activity.
+        row_upper: (m,) largest activity.
+        columns: Names, for files.
+        rows: Names, for files.
+        square: (n,) cost of each column's square; None: none.
+    """
+
+    def __init__(
+        self,
+        cost: Float[np.ndarray, " n"],
+        lower: Float[np.ndarray, " n"],
+        upper: Float[np.ndarray, " n"],
+        A: sparse.csc_array,
+        row_lower: Float[np.ndarray, " m"],
+        row_upper: Float[np.ndarray, " m"],
+        columns: Sequence[str] = (),
+        rows: Sequence[str] = (),
+        square: Float[np.ndarray, " n"] | None = None,
+    ):
+        with named("this problem", "operations"):
+            import highspy
+        self.A = A
+        self.lower, self.upper = lower, upper
+        self.low, self.high = row_lower.copy(), row_upper.copy()
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = A.shape[1], A.shape[0]
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, lower, upper
+        lp.row_lower_, lp.row_upper_ = row_lower, row_upper
+        lp.col_names_, lp.row_names_ = list(columns), list(rows)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_ = A.indptr, A.indices
+        lp.a_matrix_.value_ = A.data
+        self.solver = highspy.Highs()
+        for option, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
+            self.solver.setOptionValue(option, value)
+        self.solver.passModel(lp)
+        self.square = None
+        if square is not None:
+            self.set_square(square)
+        self._optimal = highspy.HighsModelStatus.kOptimal
+        self._anchor: highspy.HighsBasis | None = None
+        self._numbers = np.arange(max(A.shape), dtype=np.int32)
+
+    # -- what changes between solves ---------------------------------------------------------------
+
+    def set_rows(self, low: Float[np.ndarray, " r"], high: Float[np.ndarray, " r"]) -> None:
+        """Give the first rows new limits."""
+        n = len(low)
+        self.low[:n], self.high[:n] = low, high
+        self.solver.changeRowsBounds(n, self._numbers[:n], low, high)
+
+    def set_costs(self, columns: Int[np.ndarray, " r"], cost: Float[np.ndarray, " r"]) -> None:
+        """Give columns new costs."""
+        self.solver.changeColsCost(len(columns), columns.astype(np.int32), cost)
+
+    def set_bounds(
+        self, columns: Int[np.ndarray, " r"], lower: np.ndarray, upper: np.ndarray
+    ) -> None:
+        """Give columns new bounds."""
+        self.lower[columns], self.upper[columns] = lower, upper
+        self.solver.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+
+    def set_square(self, square: Float[np.ndarray, " n"]) -> None:
+        """Give the columns' squares new costs."""
+        import highspy
+
+        self.square = square
+        hessian = highspy.HighsHessian()
+        hessian.dim_ = len(square)
+        hessian.format_ = highspy.HessianFormat.kTriangular
+        hessian.start_ = np.arange(len(square) + 1, dtype=np.int32)
+        hessian.index_ = np.arange(len(square), dtype=np.int32)
+        hessian.value_ = 2.0 * square  # HiGHS minimises c'x + x'Qx / 2
+        self.solver.passHessian(hessian)
+
+    def set_coefficient(self, row: int, column: int, value: float) -> None:
+        """Give an entry of A a new value."""
+        self.A[row, column] = value
+        self.solver.changeCoeff(row, column, value)
+
+    @property
+    def columns(self) -> int:
+        """The number of columns."""
+        return int(self.solver.getNumCol())
+
+    def add_column(self, cost: float, lower: float, upper: float) -> None:
+        """Add a column that is in no row yet."""
+        self.solver.addCol(cost, lower, upper, 0, self._numbers[:0], np.zeros(0))
+
+    def add_row(
+        self, low: float, high: float, columns: Int[np.ndarray, " r"], values: np.ndarray
+    ) -> None:
+        """Add a row."""
+        self.solver.addRow(low, high, len(columns), columns.astype(np.int32), values)
+
+    # -- solving -----------------------------------------------------------------------------------
+
+    def anchor(self) -> None:
+        """Make the basis of the last solve the one that `forget` returns to."""
+        self._anchor = self.solver.getBasis()
+
+    def forget(self) -> None:
+        """Begin the next solve at the anchor, whatever was solved before."""
+        if self._anchor is None:
+            self.solver.clearSolver()
+        else:
+            self.solver.setBasis(self._anchor)
+
+    def solve(self) -> Solved:
+        """Solve it.
+
+        Raises:
+            NoSolution: No point satisfies it, also when it is solved from scratch and without
+                presolve.
+            Unbounded: Its objective falls without end.
+            SolverFailed: HiGHS ended otherwise, or its solution breaks a row or a bound.
+        """
+        self.solver.run()
+        if self.solver.getModelStatus() != self._optimal:
+            self._again()
+        solution = self.solver.getSolution()
+        x, dual = np.array(solution.col_value), np.array(solution.row_dual)
+        info = self.solver.getInfo()
+        if not info.max_primal_infeasibility <= FEASIBLE * (1.0 + np.abs(x).max(initial=0.0)):
+            raise SolverFailed(
+                f"HiGHS says optimal, but a row or a bound is broken by "
+                f"{info.max_primal_infeasibility:.2g}"
+            )
+        return Solved(info.objective_function_value, x, dual)
+
+    def _again(self) -> None:
+        """Solve from scratch, without and with presolve, before a bad status is believed."""
+        for presolve in ("off", "on"):
+            self.solver.clearSolver()
+            self.solver.setOptionValue("presolve", presolve)
+            self.solver.run()
+            self.solver.setOptionValue("presolve", "off")
+            if self.solver.getModelStatus() == self._optimal:
+                return
+        import highspy
+
+        status = self.solver.getModelStatus()
+        words = self.solver.modelStatusToString(status)
+        kinds = highspy.HighsModelStatus
+        if status == kinds.kInfeasible:
+            raise NoSolution("no point satisfies this linear program")
+        if status in (kinds.kUnbounded, kinds.kUnboundedOrInfeasible):
+            raise Unbounded("the objective of this linear program falls without end")
+        raise SolverFailed(f"HiGHS ended with the status '{words}'")
+
+    def write(self, path: str) -> None:
+        """Write it as .lp or .mps, by the name's ending, for other solvers."""
+        import highspy
+
+        if self.solver.writeModel(path) == highspy.HighsStatus.kError:
+            raise SolverFailed(f"HiGHS cannot write '{path}'")
+
+    def basis_rows(self) -> tuple[Int[np.ndarray, " b"], Int[np.ndarray, " c"]]:
+        """Return the numbers of the basic columns, and of the rows whose activity is at a limit:
+        as many of one as of the other.
+        """
+        import highspy
+
+        basic = highspy.HighsBasisStatus.kBasic
+        basis = self.solver.getBasis()
+        columns = [j for j, status in enumerate(basis.col_status) if status == basic]
+        rows = [i for i, status in enumerate(basis.row_status) if status != basic]
+        return np.array(columns, dtype=int), np.array(rows, dtype=int)

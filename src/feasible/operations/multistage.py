@@ -1,0 +1,400 @@
+"""MultistageLP: linear programs of consecutive stages under noise, answered by a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from scipy import sparse
+
+from ..core.budget import Resource, spend
+from ..core.cached import Cached
+from ..core.checks import floats, real, seed as as_seed, shown, whole
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..core.problem import Problem
+from ..core.units import same_unit
+from ..core.verdict import Verdict
+from .lp import NoSolution
+from .policies import ANSWERS, Actor, Policy
+from .rollout import Rollout, StageInfeasible, roll
+from .stage import Stage, Unmet
+from .window import Penalty, Projected, Window
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+Resource("stage_problems", "stage problems solved; a program over T stages counts as T")
+Terminal = Literal["free", "cyclic"] | Mapping[str, Any]
+TERMINALS = "expected 'free', 'cyclic', {'at_least': volumes} or {'value': value of a unit}"
+SHORTFALL = 10.0
+"""Cost of a unit that the end misses, as a multiple of the largest cost."""
+
+
+@dataclass(eq=False)
+class MultistageLP(Cached, Problem):
+    """Minimise the expected cost of consecutive linear programs under noise.
+
+        minimise over policies  E sum_t cost_t' x_t,   x_t in X_t(s_{t-1}, w_t)
+
+    In each stage the noise w_t is seen, then x_t is chosen; s_t, some of x_t, is handed on. An
+    answer is a policy with `act(t, w, state)`. The judge plays it on held-out paths that no method
+    sees, recomputes cost, rows and bounds from what it did, and names what was not met: the
+    violation "unmet demand" is a share of the demand, "target" the share of the cost that missing
+    its own targets had by its own penalty, "terminal" the share that the end misses; a broken row
+    or bound is named too. The residual is the share by which the mean cost is above that of perfect
+    foresight on the same paths. A method is charged for every stage problem.
+
+    Attributes:
+        stages: T stages with the same states.
+        initial_state: (k,) the state before the first stage.
+        terminal: What holds at the end: "free", "cyclic" (as at the start), {"at_least": (k,)}, or
+            {"value": (k,)} of a unit that is left. What "cyclic" and "at_least" miss is paid for at
+            ten times the largest cost, and a violation.
+        sampler: (n, rng) -> (n, T, d) paths to train on; None: from the pools, independently.
+        test_paths: (n, T, d) held-out or historical paths; None: n_test from the pools.
+        n_test: Paths that are drawn where none are given.
+        test_seed: Of that draw.
+        lower_bound: Below every cost of the stages after the first; None: from costs and bounds.
+        tolerance: Largest share that counts as feasible.
+
+    Raises:
+        ArgumentError: No stage, an unknown terminal, or stages of different states or units.
+        ShapeError: The initial state, a sampler's or the test paths do not fit.
+        NotFinite: A NaN in them.
+    """
+
+    stages: Sequence[Stage]
+    initial_state: Any
+    terminal: Any
+    sampler: Callable[[int, np.random.Generator], Any] | None = None
+    test_paths: Any = None
+    n_test: int = 100
+    test_seed: int = 99
+    lower_bound: float | None = None
+    tolerance: float = 0.01
+    name: str = "multistage-lp"
+
+    last: ClassVar[bool] = True
+    answers: ClassVar[tuple[type, ...]] = ANSWERS
+    example_budget: ClassVar[str] = "stage_problems=20000"
+    trail_growth: float = 2.0
+    objective_title: ClassVar[str] = "mean cost on held-out paths"
+
+    def __post_init__(self) -> None:
+        given = list(self.stages)
+        if not given or not all(isinstance(s, Stage) for s in given):
+            raise ArgumentTypeError(f"stages={shown(self.stages)}: expected at least one Stage")
+        self.k, self.d = len(given[0].state), given[0].C.shape[1]
+        for t, stage in enumerate(given):
+            if tuple(stage.state) != tuple(given[0].state) or stage.C.shape[1] != self.d:
+                raise ArgumentError(
+                    f"stages[{t}] has the states {list(stage.state)} and {stage.C.shape[1]} noises:"
+                    f" expected {list(given[0].state)} and {self.d} as in the first"
+                )
+            for name in stage.state:
+                mine, first = stage.units.get(name, ""), given[0].units.get(name, "")
+                if not same_unit(mine, first):
+                    raise ArgumentError(
+                        f"stages[{t}] has '{name}' in '{mine}': expected '{first}' as in the first"
+                    )
+        start = floats("initial_state", self.initial_state)
+        if start.shape != (self.k,):
+            raise ShapeError(f"initial_state has shape {start.shape}: expected ({self.k},)")
+        if not np.isfinite(start).all():
+            raise NotFinite("initial_state has a NaN or an infinity: expected finite numbers")
+        self.initial_state = start.astype(float)
+        self.T = len(given)
+        self.tolerance = real("tolerance", self.tolerance, least=0)
+        self.stages = [*given[:-1], self._ended(given[-1])]
+        whole("n_test", self.n_test, least=1)
+        as_seed("test_seed", self.test_seed)
+        if self.test_paths is not None:
+            self.test_paths = self.paths_of("test_paths", self.test_paths)
+        if self.lower_bound is not None:
+            self.lower_bound = real("lower_bound", self.lower_bound)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _ended(self, stage: Stage) -> Stage:
+        """Return the last stage with what holds at the end."""
+        if self.terminal == "free":
+            return stage
+        if self.terminal == "cyclic":
+            return self._with_level(stage, self.initial_state, "==")
+        if isinstance(self.terminal, Mapping) and len(self.terminal) == 1:
+            ((kind, given),) = self.terminal.items()
+            if kind in ("at_least", "value"):
+                value = floats(f"terminal[{kind!r}]", given)
+                if value.shape not in ((), (self.k,)):
+                    raise ShapeError(f"terminal[{kind!r}] has shape {value.shape}: ({self.k},)")
+                if not np.isfinite(value).all():
+                    raise NotFinite(f"terminal[{kind!r}] has a NaN or an infinity")
+                value = np.broadcast_to(value, (self.k,)).astype(float)
+                if kind == "at_least":
+                    return self._with_level(stage, value, ">=")
+                cost = stage.cost.copy()
+                cost[stage.states] -= value
+                return replace(stage, cost=cost)
+        raise ArgumentError(f"terminal={shown(self.terminal)}: {TERMINALS}")
+
+    def _with_level(self, stage: Stage, level: Float[np.ndarray, " k"], sense: str) -> Stage:
+        """Return a stage whose state ends at a level, up to a shortfall that is paid for."""
+        k, (m, n) = self.k, stage.A.shape
+        price = SHORTFALL * max((float(np.abs(s.cost).max()) for s in self.stages), default=1.0)
+        signs = (1.0,) if sense == ">=" else (1.0, -1.0)
+        pick = sparse.csc_array((np.ones(k), (np.arange(k), stage.states)), shape=(k, n))
+        slack = sparse.hstack([sign * sparse.eye_array(k) for sign in signs])
+        words = ("below the end of", "above the end of")[: len(signs)]
+        names = [f"{word} {s}" for word in words for s in stage.state]
+        rows = [f"end of {s}" for s in stage.state]
+        return replace(
+            stage,
+            A=sparse.block_array([[stage.A, None], [pick, slack]]),
+            cost=[*stage.cost, *np.full(len(names), price)],
+            rhs=[*stage.rhs, *level],
+            sense=[*stage.sense, *[sense] * k],
+            B=sparse.vstack([stage.B, sparse.csc_array((k, k))]),
+            C=sparse.vstack([stage.C, sparse.csc_array((k, self.d))]),
+            lower=[*stage.lower, *np.zeros(len(names))],
+            upper=[*stage.upper, *[None] * len(names)],
+            columns=[*(stage.columns or ()), *names],
+            rows=[*(stage.rows or ()), *rows],
+            units={
+                **stage.units,
+                **{n: stage.units.get(s, "") for n, s in zip(names, [*stage.state] * 2, strict=False)},
+            },
+            unmet={
+                **stage.unmet,
+                **{
+                    n: Unmet("terminal", r)
+                    for n, r in zip(names, rows * len(signs), strict=True)
+                },
+            },
+        )
+
+    # -- paths -------------------------------------------------------------------------------------
+
+    def paths_of(self, name: str, value: Any) -> Float[np.ndarray, "n T d"]:
+        """Return paths. Raises ShapeError, NotFinite."""
+        found = floats(name, value)
+        if found.ndim != 3 or found.shape[1:] != (self.T, self.d) or not len(found):
+            raise ShapeError(
+                f"{name} has shape {found.shape}: expected (paths, {self.T}, {self.d})"
+            )
+        bad = np.argwhere(~np.isfinite(found))
+        if len(bad):
+            path, t, i = bad[0]
+            raise NotFinite(
+                f"{name} has a NaN or an infinity in path {path}, stage {t}, component {i}"
+            )
+        return found.astype(float)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Float[np.ndarray, "n T d"]:
+        """Return n paths to train on: of the sampler, or of the pools.
+
+        Args:
+            n: Paths.
+            rng: The random stream.
+
+        Raises:
+            ShapeError: The sampler's paths do not fit.
+            NotFinite: They hold a NaN.
+        """
+        if self.sampler is not None:
+            return self.paths_of("sampler", self.sampler(n, rng))
+        return self.draw_pools(n, rng)
+
+    def draw_pools(self, n: int, rng: np.random.Generator) -> Float[np.ndarray, "n T d"]:
+        """Return n paths of independent stages, drawn from the pools."""
+        sizes = [len(s.noise) for s in self.stages]
+        if len(set(sizes)) == 1 and all(np.ptp(s.probability) == 0 for s in self.stages):
+            rows = rng.integers(0, sizes[0], size=(n, self.T))
+        else:
+            laws = [s.probability for s in self.stages]
+            rows = np.stack([rng.choice(len(law), n, p=law) for law in laws], axis=1)
+        return np.stack([s.noise[rows[:, t]] for t, s in enumerate(self.stages)], axis=1)
+
+    @cached_property
+    def held_out(self) -> Float[np.ndarray, "n T d"]:
+        """The paths that the judge plays."""
+        if self.test_paths is not None:
+            return self.test_paths
+        return self.draw_pools(self.n_test, np.random.default_rng(self.test_seed))
+
+    @cached_property
+    def mean_noise(self) -> Float[np.ndarray, "T d"]:
+        """The mean of each stage's noise."""
+        return np.array([s.mean for s in self.stages])
+
+    # -- what a method may use ---------------------------------------------------------------------
+
+    def window(
+        self, first: int, length: int, penalty: Penalty | None = None, user: str = "judge"
+    ) -> Window:
+        """Return the linear program of consecutive stages, kept between solves.
+
+        Args:
+            first: Number of the first stage.
+            length: Stages.
+            penalty: What a missed target costs; None: without targets.
+            user: Who solves it, so that nobody changes another's.
+        """
+        form = None if penalty is None else (penalty.strict, bool(penalty.square))
+
+        def make() -> Window:
+            found = Window(self.stages[first : first + length], penalty is not None, penalty)
+            self._anchored(found, first, length)
+            return found
+
+        found: Window = self.cached(("window", user, first, length, form), make)
+        if penalty is not None:
+            found.set_penalty(penalty)
+        return found
+
+    def _anchored(self, window: Window, first: int, length: int) -> None:
+        """Solve a window for the mean noise, so that all its solves begin at that basis."""
+        targets = None
+        if window.targets:
+            targets = np.tile(self.initial_state, (length, 1))
+        window.place(self.initial_state, self.mean_noise[first : first + length], targets)
+        try:
+            window.model.solve()
+        except NoSolution:
+            return
+        window.model.anchor()
+
+    def solve_window(
+        self,
+        window: Window,
+        start: Float[np.ndarray, " k"],
+        noise: Float[np.ndarray, "W d"],
+        targets: Float[np.ndarray, "W k"] | None = None,
+    ) -> Projected:
+        """Solve a window, charged. Raises as `Window.solve`."""
+        spend(stage_problems=len(window.stages))
+        return window.solve(start, noise, targets)
+
+    @cached_property
+    def largest_cost(self) -> float:
+        """The largest size of a coefficient of the objective."""
+        return max(float(np.abs(s.cost).max()) for s in self.stages) or 1.0
+
+    def cost_floor(self, t: int) -> float:
+        """Return a number that no cost of the stages after t is below.
+
+        Raises:
+            ArgumentError: A column with a cost has no bound on its cheap side, and no lower_bound
+                was given.
+        """
+        if self.lower_bound is not None:
+            return self.lower_bound if t < self.T - 1 else 0.0
+        least = 0.0
+        for stage in self.stages[t + 1 :]:
+            ends = np.where(stage.cost > 0, stage.lower, stage.upper)
+            used = stage.cost != 0
+            least += float(stage.cost[used] @ ends[used])
+        if not np.isfinite(least):
+            raise ArgumentError(
+                "lower_bound=None: a column with a cost has no limit on its cheap side, so give a "
+                "number below every cost of the stages after the first"
+            )
+        return least
+
+    @property
+    def convex(self) -> bool:
+        """True if no coefficient depends on the state."""
+        return not any(s.heads for s in self.stages)
+
+    @cached_property
+    def scale(self) -> Float[np.ndarray, "T k"]:
+        """The size of each state: its range where it has two bounds, else 1 + |its start|."""
+        rows = []
+        for s in self.stages:
+            span = s.upper[s.states] - s.lower[s.states]
+            rows.append(np.where(np.isfinite(span) & (span > 0), span, 1 + np.abs(self.initial_state)))
+        return np.array(rows)
+
+    # -- judging -----------------------------------------------------------------------------------
+
+    def simulate(self, policy: Policy | Actor, paths: Any = None) -> Rollout:
+        """Play a policy on paths, and keep everything that it did.
+
+        Args:
+            policy: An answer of a method, or any object with `act(t, w, state)`, which returns the
+                stage's columns in their order, or by name.
+            paths: (n, T, d); None: the held-out ones.
+
+        Raises:
+            StageInfeasible: The policy had no solution in a stage; names stage, path and state.
+        """
+        given = self.held_out if paths is None else self.paths_of("paths", paths)
+        return roll(self, policy, given)
+
+    def perfect_foresight(self, paths: Any = None) -> Float[np.ndarray, " n"]:
+        """Return the least cost of each path for somebody who knows all of it beforehand: a lower
+        bound of any policy's, path by path.
+
+        Args:
+            paths: (n, T, d); None: the held-out ones.
+
+        Raises:
+            ArgumentError: Coefficients depend on the state, so that it is no linear program.
+        """
+        if not self.convex:
+            raise ArgumentError(f"problem '{self.name}' is not convex: perfect foresight is no bound")
+        given = self.held_out if paths is None else self.paths_of("paths", paths)
+        window = self.window(0, self.T)
+        window.model.forget()
+        return np.array([window.solve(self.initial_state, path).value for path in given])
+
+    def judge(self, answer: Any) -> Verdict:
+        """Play a policy on the held-out paths and recompute what it cost and what it missed."""
+        if answer is None:
+            return Verdict(float("nan"), float("inf"))
+        try:
+            found = self.simulate(answer)
+        except StageInfeasible as error:
+            violations = {f"stage {error.t} has no solution": float("inf")}
+            return Verdict(float("nan"), float("inf"), self.tolerance, None, violations)
+        shares = found.shares(self.tolerance)
+        cost = float(found.cost.mean())
+        metrics = {
+            **found.amounts(),
+            "standard error": float(found.cost.std(ddof=1) / np.sqrt(len(found.cost)))
+            if len(found.cost) > 1
+            else 0.0,
+        }
+        residual = None
+        if self.convex:
+            known = self.cached("foresight", self.perfect_foresight)
+            metrics["perfect foresight"] = float(known.mean())
+            residual = float((cost - known.mean()) / max(abs(known.mean()), 1e-12))
+        return Verdict(
+            cost, max(shares.values(), default=0.0), self.tolerance, residual, shares, metrics
+        )
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """A policy and what it missed, as rows of text."""
+        rows = [("policy", answer.summary() if isinstance(answer, Policy) else str(answer))]
+        rows += [(name, f"{100 * v:.3g} %") for name, v in verdict.violations.items()]
+        return rows
+
+    def outline(self) -> list[str]:
+        """Its sizes and its end, as lines."""
+        first = self.stages[0]
+        return [
+            f"stages      {self.T}, up to {max(len(s.cost) for s in self.stages)} columns and "
+            f"{max(len(s.rhs) for s in self.stages)} rows",
+            "states      " + ", ".join(f"{n}{_in(first.unit(n))}" for n in first.state),
+            f"noise       {self.d} components, up to {max(len(s.noise) for s in self.stages)} rows",
+            f"terminal    {shown(self.terminal)}",
+            f"held out    {len(self.held_out)} paths",
+        ]
+
+
+def _in(unit: str) -> str:
+    """Return a unit in brackets."""
+    return f" [{unit.strip()}]" if unit else ""
