@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,26 @@ class Solved:
     value: float
     x: Float[np.ndarray, " n"]
     dual: Float[np.ndarray, " m"]
+
+
+@cache
+def _quiet_class() -> type[highspy.Highs]:
+    """Return HiGHS without its callbacks, which print a banner and cost time in each solve."""
+    import highspy
+
+    class Quiet(highspy.Highs):
+        def __init__(self) -> None:
+            super(highspy.Highs, self).__init__()
+
+    return Quiet
+
+
+def quiet_solver() -> highspy.Highs:
+    """Return a solver that prints nothing and stays in this thread."""
+    solver = _quiet_class()()
+    for option, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
+        solver.setOptionValue(option, value)
+    return solver
 
 
 class LinearModel:
@@ -90,13 +111,12 @@ class LinearModel:
         lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         lp.a_matrix_.start_, lp.a_matrix_.index_ = A.indptr, A.indices
         lp.a_matrix_.value_ = A.data
-        self.solver = highspy.Highs()
-        for option, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
-            self.solver.setOptionValue(option, value)
+        self.solver = quiet_solver()
         self.solver.passModel(lp)
         self.square = None
         if square is not None:
             self.set_square(square)
+        self._changed: dict[tuple[int, int], float] = {}
         self._optimal = highspy.HighsModelStatus.kOptimal
         self._anchor: highspy.HighsBasis | None = None
         self._numbers = np.arange(max(A.shape), dtype=np.int32)
@@ -135,7 +155,7 @@ class LinearModel:
 
     def set_coefficient(self, row: int, column: int, value: float) -> None:
         """Give an entry of A a new value."""
-        self.A[row, column] = value
+        self._changed[row, column] = value
         self.solver.changeCoeff(row, column, value)
 
     @property
@@ -161,9 +181,8 @@ class LinearModel:
 
     def forget(self) -> None:
         """Begin the next solve at the anchor, whatever was solved before."""
-        if self._anchor is None:
-            self.solver.clearSolver()
-        else:
+        self.solver.clearSolver()
+        if self._anchor is not None:
             self.solver.setBasis(self._anchor)
 
     def solve(self) -> Solved:
@@ -215,14 +234,27 @@ class LinearModel:
         if self.solver.writeModel(path) == highspy.HighsStatus.kError:
             raise SolverFailed(f"HiGHS cannot write '{path}'")
 
-    def basis_rows(self) -> tuple[Int[np.ndarray, " b"], Int[np.ndarray, " c"]]:
-        """Return the numbers of the basic columns, and of the rows whose activity is at a limit:
-        as many of one as of the other.
+    def reduced_costs(self) -> Float[np.ndarray, " n"]:
+        """Return of the last solve the derivative of the minimum in the bound at which a column is."""
+        return np.array(self.solver.getSolution().col_dual)
+
+    def basis(self) -> tuple[Int[np.ndarray, " b"], Int[np.ndarray, " b"], np.ndarray]:
+        """Return of the last solve the numbers of the basic columns, and of the rows at a limit, as
+        many of one as of the other, and the (b, b) coefficients where they meet.
         """
         import highspy
 
         basic = highspy.HighsBasisStatus.kBasic
         basis = self.solver.getBasis()
-        columns = [j for j, status in enumerate(basis.col_status) if status == basic]
-        rows = [i for i, status in enumerate(basis.row_status) if status != basic]
-        return np.array(columns, dtype=int), np.array(rows, dtype=int)
+        columns = np.array(
+            [j for j, status in enumerate(basis.col_status) if status == basic], dtype=int
+        )
+        rows = np.array(
+            [i for i, status in enumerate(basis.row_status) if status != basic], dtype=int
+        )
+        A = self.A[rows][:, columns].toarray()
+        at, along = {int(r): i for i, r in enumerate(rows)}, {int(c): j for j, c in enumerate(columns)}
+        for (row, column), value in self._changed.items():
+            if row in at and column in along:
+                A[at[row], along[column]] = value
+        return columns, rows, A

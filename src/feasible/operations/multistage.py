@@ -108,6 +108,7 @@ class MultistageLP(Cached, Problem):
         self.initial_state = start.astype(float)
         self.T = len(given)
         self.tolerance = real("tolerance", self.tolerance, least=0)
+        self.own_stages = given
         self.stages = [*given[:-1], self._ended(given[-1])]
         whole("n_test", self.n_test, least=1)
         as_seed("test_seed", self.test_seed)

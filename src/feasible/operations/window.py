@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 
+DENSE = 100_000
+"""Entries up to which what the noise adds is kept as a dense array, which is faster."""
+
+
 @dataclass(frozen=True)
 class Penalty:
     """What missing a target costs: linear |s - target| + square |s - target|^2 in each state.
@@ -111,6 +115,9 @@ class Window:
             self._squares() if self.penalty.square else None,
         )
         self._C = sparse.csr_array(sparse.block_diag([s.C for s in stages]))
+        if np.prod(self._C.shape) <= DENSE:
+            self._C = self._C.toarray()
+        self._C_turned = self._C.T.copy()
         self._rhs = np.concatenate([np.nan_to_num(s.rhs) for s in stages])
         self._below = np.concatenate([s.below for s in stages])
         self._above = np.concatenate([s.above for s in stages])
@@ -214,18 +221,20 @@ class Window:
         return Projected(
             found.value,
             x,
-            found.dual[self.m : self.m + self.states.size].reshape(-1, self.k),
+            found.dual[self.m :].reshape(-1, self.k) if self.targets else np.zeros((0, self.k)),
             by_start,
-            (self._C.T @ found.dual[: self.m]).reshape(len(self.stages), -1),
+            (self._C_turned @ found.dual[: self.m]).reshape(len(self.stages), -1),
             np.zeros((0, self.k)) if targets is None else found.x[self.states] - targets,
         )
 
-    def jacobians(self) -> tuple[Float[np.ndarray, "k Wk"], Float[np.ndarray, "k k"]]:
-        """Return the derivatives of the last state in the targets and in the start, from the basis
-        of the last solve. At a degenerate one it is that of one side.
+    def jacobians(self, found: Projected) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives of the last state, (k, W k) in the targets and (k, k) in the start,
+        from the basis of the last solve. At a degenerate one it is that of one side.
+
+        Args:
+            found: What that solve returned.
         """
-        columns, rows = self.model.basis_rows()
-        basis = self.model.A[rows][:, columns].toarray()
+        columns, rows, basis = self.model.basis()
         at = {int(c): i for i, c in enumerate(columns)}
         pick = np.zeros((self.k, len(columns)))
         for i, c in enumerate(self.states[-1]):
@@ -233,4 +242,8 @@ class Window:
                 pick[i, at[int(c)]] = 1.0
         full = np.zeros((self.k, self.model.A.shape[0]))
         full[:, rows] = np.linalg.solve(basis.T, pick.T).T
-        return full[:, self.m :], full[:, self.rows[0]] @ self.stages[0].dense[0]
+        first = full[:, self.rows[0]]
+        by_start = first @ self.stages[0].dense[0]
+        for row, column, state, factor in self.stages[0].head_numbers:
+            by_start[:, state] -= first[:, row] * factor * found.x[0][column]
+        return full[:, self.m :], by_start

@@ -1,0 +1,1 @@
+from .sddp import SDDP as SDDP, SDDPFit as SDDPFit, SDDPSettings as SDDPSettings
