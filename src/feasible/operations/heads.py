@@ -26,8 +26,8 @@ def successive(
 ) -> Projected:
     """Solve a window by successive linear programs, within a region that halves around each plan.
 
-    A product factor * s * x becomes factor (s' x + x' s - s' x') about the plan (s', x') before. The
-    first stage is exact: the state before it is known. The first plan holds the coefficients of
+    A product factor * s * x becomes factor (s' x + x' s - s' x') about the plan (s', x') before.
+    The first stage is exact: the state before it is known. The first plan holds the coefficients of
     that state. Balances of the states stay linear, so a plan's states are always within reach.
 
     Args:

@@ -1,4 +1,4 @@
-"""HydroSystem: reservoirs in cascade, thermal plants, demand and lines as stages of a linear program.
+"""HydroSystem: reservoirs in cascade, thermal plants, demand and lines, as linear programs.
 
 minimise  sum cost g + deficit_cost * unmet + spill_cost * s   where, in every stage,
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .multistage import Terminal
 
 VOLUME, ENERGY, MONEY = "hm3", "MWh", "EUR"
+Limit = float | None
+"""A limit; None, NaN or an infinity: there is none."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Reservoir(Checked):
     """
 
     name: str
-    v_max: float | None
+    v_max: Limit
     v0: float
-    q_max: float | None
+    q_max: Limit
     productivity: float
     below: str | None = None
     bus: str = "grid"
@@ -58,7 +60,7 @@ class Reservoir(Checked):
         real("v0", self.v0, least=0)
         real("productivity", self.productivity, least=0)
         real("head", self.head, least=0, most=1)
-        if self.head and not self.v_max:
+        if self.head and not (self.v_max and np.isfinite(self.v_max)):
             raise ArgumentError(f"reservoir '{self.name}': head={self.head:g} needs a v_max")
 
 
@@ -75,7 +77,7 @@ class Thermal(Checked):
     """
 
     name: str
-    capacity: float | None
+    capacity: Limit
     cost: float
     bus: str = "grid"
     least: float = 0.0
@@ -93,7 +95,7 @@ class Line(Checked):
 
     name: str
     ends: tuple[str, str]
-    capacity: float | None
+    capacity: Limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,8 @@ class HydroSystem:
                 raise ShapeError(f"inflow[{t}] has shape {pool.shape}: expected (N, {r})")
             if not np.isfinite(pool).all():
                 raise NotFinite(f"inflow[{t}] has a NaN or an infinity: expected finite numbers")
-        names = [p.name for p in (*self.reservoirs, *self.thermals, *self.lines)]
+        names = [*(p.name for p in self.reservoirs), *(p.name for p in self.thermals)]
+        names += [line.name for line in self.lines]
         if len(set(names)) < len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise ArgumentError(f"the system has '{twice}' twice: expected different names")
@@ -152,7 +155,7 @@ class HydroSystem:
                     f"reservoir '{p.name}' flows into '{p.below}': {nearest(p.below, known)}"
                 )
         self._check_cascade()
-        buses = [p.bus for p in (*self.reservoirs, *self.thermals)]
+        buses = [*(p.bus for p in self.reservoirs), *(p.bus for p in self.thermals)]
         for bus in (*buses, *(end for line in self.lines for end in line.ends)):
             if bus not in demand:
                 raise UnknownName(f"bus '{bus}' has no demand: {nearest(bus, demand)}")
@@ -177,7 +180,7 @@ class HydroSystem:
     def _stage(self, t: int) -> Stage:
         """Return the linear program of one stage."""
         water, plants, lines = self.reservoirs, self.thermals, self.lines
-        volume, energy, money = self.units
+        volume, energy, _ = self.units
         r, buses = len(water), list(self.demand)
         columns = [
             *(f"volume {p.name}" for p in water),
@@ -201,8 +204,8 @@ class HydroSystem:
             if p.head:
                 factor = p.productivity * p.head / float(p.v_max or 1.0)
                 heads.append(Head(rows[bus], columns[r + i], columns[i], factor))
-        for p in plants:
-            A[r + buses.index(p.bus), at[f"thermal {p.name}"]] = 1.0
+        for plant in plants:
+            A[r + buses.index(plant.bus), at[f"thermal {plant.name}"]] = 1.0
         for b, bus in enumerate(buses):
             A[r + b, at[f"unmet {bus}"]] = 1.0
         for line in lines:

@@ -69,7 +69,7 @@ def quiet_solver() -> highspy.Highs:
 
 
 class LinearModel:
-    """minimise cost' x + x' diag(square) x where row_lower <= A x <= row_upper, lower <= x <= upper.
+    """minimise cost' x + square' x^2 where row_lower <= A x <= row_upper, lower <= x <= upper.
 
     HiGHS keeps the basis between solves. After `forget` the next solve begins at the basis of
     `anchor` (or at none), so that what it returns does not depend on what was solved before.
@@ -113,7 +113,7 @@ class LinearModel:
         lp.a_matrix_.value_ = A.data
         self.solver = quiet_solver()
         self.solver.passModel(lp)
-        self.square = None
+        self.square: np.ndarray | None = None
         if square is not None:
             self.set_square(square)
         self._changed: dict[tuple[int, int], float] = {}
@@ -127,7 +127,7 @@ class LinearModel:
         """Give the first rows new limits."""
         n = len(low)
         self.low[:n], self.high[:n] = low, high
-        self.solver.changeRowsBounds(n, self._numbers[:n], low, high)
+        self.solver.changeRowsBounds(n, self._numbers[:n], low, high)  # type: ignore[attr-defined]
 
     def set_costs(self, columns: Int[np.ndarray, " r"], cost: Float[np.ndarray, " r"]) -> None:
         """Give columns new costs."""
@@ -235,7 +235,7 @@ class LinearModel:
             raise SolverFailed(f"HiGHS cannot write '{path}'")
 
     def reduced_costs(self) -> Float[np.ndarray, " n"]:
-        """Return of the last solve the derivative of the minimum in the bound at which a column is."""
+        """Return the derivative of the last minimum in the bound at which each column is."""
         return np.array(self.solver.getSolution().col_dual)
 
     def basis(self) -> tuple[Int[np.ndarray, " b"], Int[np.ndarray, " b"], np.ndarray]:
@@ -253,7 +253,10 @@ class LinearModel:
             [i for i, status in enumerate(basis.row_status) if status != basic], dtype=int
         )
         A = self.A[rows][:, columns].toarray()
-        at, along = {int(r): i for i, r in enumerate(rows)}, {int(c): j for j, c in enumerate(columns)}
+        at, along = (
+            {int(r): i for i, r in enumerate(rows)},
+            {int(c): j for j, c in enumerate(columns)},
+        )
         for (row, column), value in self._changed.items():
             if row in at and column in along:
                 A[at[row], along[column]] = value

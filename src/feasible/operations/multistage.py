@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from scipy import sparse
 
-from ..core.budget import Resource, spend
-from ..core.cached import Cached
 from ..core.checks import floats, real, seed as as_seed, shown, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ..core.problem import Problem
 from ..core.units import same_unit
 from ..core.verdict import Verdict
-from .lp import NoSolution
-from .policies import ANSWERS, Actor, Policy
+from .cuts import CutPolicy
+from .horizon import Horizon
+from .networks import NetworkTargets
+from .policies import Actor, AffineTargets, FixedTargets, LookAhead, Myopic, Policy
 from .rollout import Rollout, StageInfeasible, roll
 from .stage import Stage, Unmet
-from .window import Penalty, Projected, Window
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Resource("stage_problems", "stage problems solved; a program over T stages counts as T")
+ANSWERS: tuple[type, ...] = (
+    NetworkTargets,
+    CutPolicy,
+    AffineTargets,
+    FixedTargets,
+    LookAhead,
+    Myopic,
+)
+"""Policies, for reading stored answers back."""
 Terminal = Literal["free", "cyclic"] | Mapping[str, Any]
 TERMINALS = "expected 'free', 'cyclic', {'at_least': volumes} or {'value': value of a unit}"
 SHORTFALL = 10.0
@@ -34,7 +41,7 @@ SHORTFALL = 10.0
 
 
 @dataclass(eq=False)
-class MultistageLP(Cached, Problem):
+class MultistageLP(Horizon, Problem):
     """Minimise the expected cost of consecutive linear programs under noise.
 
         minimise over policies  E sum_t cost_t' x_t,   x_t in X_t(s_{t-1}, w_t)
@@ -143,7 +150,7 @@ class MultistageLP(Cached, Problem):
 
     def _with_level(self, stage: Stage, level: Float[np.ndarray, " k"], sense: str) -> Stage:
         """Return a stage whose state ends at a level, up to a shortfall that is paid for."""
-        k, (m, n) = self.k, stage.A.shape
+        k, n = self.k, stage.A.shape[1]
         price = SHORTFALL * max((float(np.abs(s.cost).max()) for s in self.stages), default=1.0)
         signs = (1.0,) if sense == ">=" else (1.0, -1.0)
         pick = sparse.csc_array((np.ones(k), (np.arange(k), stage.states)), shape=(k, n))
@@ -161,62 +168,20 @@ class MultistageLP(Cached, Problem):
             C=sparse.vstack([stage.C, sparse.csc_array((k, self.d))]),
             lower=[*stage.lower, *np.zeros(len(names))],
             upper=[*stage.upper, *[None] * len(names)],
-            columns=[*(stage.columns or ()), *names],
-            rows=[*(stage.rows or ()), *rows],
+            columns=[*stage.columns, *names],
+            rows=[*stage.rows, *rows],
             units={
                 **stage.units,
-                **{n: stage.units.get(s, "") for n, s in zip(names, [*stage.state] * 2, strict=False)},
+                **{
+                    n: stage.units.get(s, "")
+                    for n, s in zip(names, [*stage.state] * 2, strict=False)
+                },
             },
             unmet={
                 **stage.unmet,
-                **{
-                    n: Unmet("terminal", r)
-                    for n, r in zip(names, rows * len(signs), strict=True)
-                },
+                **{n: Unmet("terminal", r) for n, r in zip(names, rows * len(signs), strict=True)},
             },
         )
-
-    # -- paths -------------------------------------------------------------------------------------
-
-    def paths_of(self, name: str, value: Any) -> Float[np.ndarray, "n T d"]:
-        """Return paths. Raises ShapeError, NotFinite."""
-        found = floats(name, value)
-        if found.ndim != 3 or found.shape[1:] != (self.T, self.d) or not len(found):
-            raise ShapeError(
-                f"{name} has shape {found.shape}: expected (paths, {self.T}, {self.d})"
-            )
-        bad = np.argwhere(~np.isfinite(found))
-        if len(bad):
-            path, t, i = bad[0]
-            raise NotFinite(
-                f"{name} has a NaN or an infinity in path {path}, stage {t}, component {i}"
-            )
-        return found.astype(float)
-
-    def draw(self, n: int, rng: np.random.Generator) -> Float[np.ndarray, "n T d"]:
-        """Return n paths to train on: of the sampler, or of the pools.
-
-        Args:
-            n: Paths.
-            rng: The random stream.
-
-        Raises:
-            ShapeError: The sampler's paths do not fit.
-            NotFinite: They hold a NaN.
-        """
-        if self.sampler is not None:
-            return self.paths_of("sampler", self.sampler(n, rng))
-        return self.draw_pools(n, rng)
-
-    def draw_pools(self, n: int, rng: np.random.Generator) -> Float[np.ndarray, "n T d"]:
-        """Return n paths of independent stages, drawn from the pools."""
-        sizes = [len(s.noise) for s in self.stages]
-        if len(set(sizes)) == 1 and all(np.ptp(s.probability) == 0 for s in self.stages):
-            rows = rng.integers(0, sizes[0], size=(n, self.T))
-        else:
-            laws = [s.probability for s in self.stages]
-            rows = np.stack([rng.choice(len(law), n, p=law) for law in laws], axis=1)
-        return np.stack([s.noise[rows[:, t]] for t, s in enumerate(self.stages)], axis=1)
 
     @cached_property
     def held_out(self) -> Float[np.ndarray, "n T d"]:
@@ -224,99 +189,6 @@ class MultistageLP(Cached, Problem):
         if self.test_paths is not None:
             return self.test_paths
         return self.draw_pools(self.n_test, np.random.default_rng(self.test_seed))
-
-    @cached_property
-    def mean_noise(self) -> Float[np.ndarray, "T d"]:
-        """The mean of each stage's noise."""
-        return np.array([s.mean for s in self.stages])
-
-    # -- what a method may use ---------------------------------------------------------------------
-
-    def window(
-        self, first: int, length: int, penalty: Penalty | None = None, user: str = "judge"
-    ) -> Window:
-        """Return the linear program of consecutive stages, kept between solves.
-
-        Args:
-            first: Number of the first stage.
-            length: Stages.
-            penalty: What a missed target costs; None: without targets.
-            user: Who solves it, so that nobody changes another's.
-        """
-        form = None if penalty is None else (penalty.strict, bool(penalty.square))
-
-        def make() -> Window:
-            found = Window(self.stages[first : first + length], penalty is not None, penalty)
-            self._anchored(found, first, length)
-            return found
-
-        found: Window = self.cached(("window", user, first, length, form), make)
-        if penalty is not None:
-            found.set_penalty(penalty)
-        return found
-
-    def _anchored(self, window: Window, first: int, length: int) -> None:
-        """Solve a window for the mean noise, so that all its solves begin at that basis."""
-        targets = None
-        if window.targets:
-            targets = np.tile(self.initial_state, (length, 1))
-        window.place(self.initial_state, self.mean_noise[first : first + length], targets)
-        try:
-            window.model.solve()
-        except NoSolution:
-            return
-        window.model.anchor()
-
-    def solve_window(
-        self,
-        window: Window,
-        start: Float[np.ndarray, " k"],
-        noise: Float[np.ndarray, "W d"],
-        targets: Float[np.ndarray, "W k"] | None = None,
-    ) -> Projected:
-        """Solve a window, charged. Raises as `Window.solve`."""
-        spend(stage_problems=len(window.stages))
-        return window.solve(start, noise, targets)
-
-    @cached_property
-    def largest_cost(self) -> float:
-        """The largest size of a coefficient of the objective."""
-        return max(float(np.abs(s.cost).max()) for s in self.stages) or 1.0
-
-    def cost_floor(self, t: int) -> float:
-        """Return a number that no cost of the stages after t is below.
-
-        Raises:
-            ArgumentError: A column with a cost has no bound on its cheap side, and no lower_bound
-                was given.
-        """
-        if self.lower_bound is not None:
-            return self.lower_bound if t < self.T - 1 else 0.0
-        least = 0.0
-        for stage in self.stages[t + 1 :]:
-            ends = np.where(stage.cost > 0, stage.lower, stage.upper)
-            used = stage.cost != 0
-            least += float(stage.cost[used] @ ends[used])
-        if not np.isfinite(least):
-            raise ArgumentError(
-                "lower_bound=None: a column with a cost has no limit on its cheap side, so give a "
-                "number below every cost of the stages after the first"
-            )
-        return least
-
-    @property
-    def convex(self) -> bool:
-        """True if no coefficient depends on the state."""
-        return not any(s.heads for s in self.stages)
-
-    @cached_property
-    def scale(self) -> Float[np.ndarray, "T k"]:
-        """The size of each state: its range where it has two bounds, else 1 + |its start|."""
-        rows = []
-        for s in self.stages:
-            span = s.upper[s.states] - s.lower[s.states]
-            rows.append(np.where(np.isfinite(span) & (span > 0), span, 1 + np.abs(self.initial_state)))
-        return np.array(rows)
 
     # -- judging -----------------------------------------------------------------------------------
 
@@ -345,7 +217,9 @@ class MultistageLP(Cached, Problem):
             ArgumentError: Coefficients depend on the state, so that it is no linear program.
         """
         if not self.convex:
-            raise ArgumentError(f"problem '{self.name}' is not convex: perfect foresight is no bound")
+            raise ArgumentError(
+                f"problem '{self.name}' is not convex: perfect foresight is no bound"
+            )
         given = self.held_out if paths is None else self.paths_of("paths", paths)
         window = self.window(0, self.T)
         window.model.forget()
@@ -379,7 +253,9 @@ class MultistageLP(Cached, Problem):
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """A policy and what it missed, as rows of text."""
-        rows = [("policy", answer.summary() if isinstance(answer, Policy) else str(answer))]
+        rows: list[tuple[str, ...]] = [
+            ("policy", answer.summary() if isinstance(answer, Policy) else str(answer))
+        ]
         rows += [(name, f"{100 * v:.3g} %") for name, v in verdict.violations.items()]
         return rows
 

@@ -1,18 +1,20 @@
-"""How a network's targets are worked out where no gradient is needed: with NumPy alone."""
+"""A network's targets as a policy, worked out with NumPy alone: no gradient is needed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .policies import Aiming, NetworkTargets
+from .policies import Actor, Aiming, Policy
+from .reach import Reach
 from .window import Penalty
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from .multistage import MultistageLP
+    from .horizon import Horizon
 
 
 def season(t: int, T: int, period: float) -> tuple[float, float, float]:
@@ -31,18 +33,54 @@ STRICT_MOST = 1.0 - 1e-3
 """Largest share of what a stage can reach that a strict policy points at."""
 
 
+@dataclass
+class NetworkTargets(Policy):
+    """Aim at what a network makes of the noise, the state before and the season.
+
+    Attributes:
+        kind: "mlp", "lstm" or "linear".
+        weights: Of each layer, in the order of torch's state_dict.
+        center: (T, d) what is taken off the noise.
+        spread: (T, d) by which it is then divided.
+        low: (T, k) where the output 0 points.
+        span: (T, k) from there to where the output 1 points.
+        period: Stages of a season.
+        stretch: By which the outputs' sigmoid is stretched beyond [0, 1] and cut; 0: not.
+        penalty: Of a unit missed.
+        square: Of its square.
+        strict: True where the outputs are shares of what one stage can reach.
+    """
+
+    kind: str
+    weights: list[np.ndarray]
+    center: Float[np.ndarray, "T d"]
+    spread: Float[np.ndarray, "T d"]
+    low: Float[np.ndarray, "T k"]
+    span: Float[np.ndarray, "T k"]
+    period: float
+    stretch: float
+    penalty: float
+    square: float = 0.0
+    strict: bool = False
+
+    def on(self, problem: Horizon) -> Actor:
+        """Return what acts by this rule on a problem."""
+        return Pointing(problem, self)
+
+    def summary(self) -> str:
+        """Say in a few words what it is."""
+        sizes = [w.shape for w in self.weights if w.ndim == 2]
+        return f"{self.kind} network, layers " + ", ".join(f"{b} to {a}" for a, b in sizes)
+
+
 class Pointing(Aiming):
     """Acts by a network's targets."""
 
-    def __init__(self, problem: MultistageLP, policy: NetworkTargets):
+    def __init__(self, problem: Horizon, policy: NetworkTargets):
         self.policy, self.T = policy, problem.T
         penalty = Penalty(policy.penalty, policy.square)
         super().__init__(problem, self.point, penalty, self.begin)
-        self.reach = None
-        if policy.strict:
-            from .reach import Reach
-
-            self.reach = Reach(problem)
+        self.reach = Reach(problem.stages) if policy.strict else None
         self.layers = list(zip(policy.weights[::2], policy.weights[1::2], strict=False))
         if policy.kind == "lstm":
             self.cells = [policy.weights[i : i + 4] for i in range(0, len(policy.weights) - 4, 4)]
@@ -88,5 +126,3 @@ class Pointing(Aiming):
             x = stretched(out, 0.0) * np.tanh(c)
             self.memory[i] = x, c
         return x
-
-

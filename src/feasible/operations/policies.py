@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..core.errors import ArgumentError
-from .window import Penalty, Window
+from .heads import successive
+from .window import Penalty
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from .multistage import MultistageLP
+    from .horizon import Horizon
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class Actor(Protocol):
 class Policy:
     """A rule for every stage, as plain data."""
 
-    def on(self, problem: MultistageLP) -> Actor:
+    def on(self, problem: Horizon) -> Actor:
         """Return what acts by this rule on a problem."""
         raise TypeError(f"{type(self).__name__} does not define on(problem)")
 
@@ -67,7 +65,7 @@ class Aiming:
 
     def __init__(
         self,
-        problem: MultistageLP,
+        problem: Horizon,
         target: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None,
         penalty: Penalty | None = None,
         start: Callable[[], None] | None = None,
@@ -91,7 +89,7 @@ class Aiming:
 class Myopic(Policy):
     """Minimise each stage's own cost."""
 
-    def on(self, problem: MultistageLP) -> Actor:
+    def on(self, problem: Horizon) -> Actor:
         """Return what acts by this rule on a problem."""
         return Aiming(problem)
 
@@ -110,7 +108,7 @@ class AffineTargets(Policy):
     bias: Float[np.ndarray, "R k"]
     penalty: float
 
-    def on(self, problem: MultistageLP) -> Actor:
+    def on(self, problem: Horizon) -> Actor:
         """Return what acts by this rule on a problem."""
         last = len(self.bias) - 1
 
@@ -133,7 +131,7 @@ class FixedTargets(Policy):
     targets: Float[np.ndarray, "T k"]
     penalty: float
 
-    def on(self, problem: MultistageLP) -> Actor:
+    def on(self, problem: Horizon) -> Actor:
         """Return what acts by this rule on a problem."""
         return Aiming(problem, lambda t, w, state: self.targets[t], Penalty(self.penalty))
 
@@ -148,7 +146,7 @@ class LookAhead(Policy):
 
     horizon: int = 0
 
-    def on(self, problem: MultistageLP) -> Actor:
+    def on(self, problem: Horizon) -> Actor:
         """Return what acts by this rule on a problem."""
         return LookingAhead(problem, self.horizon)
 
@@ -156,7 +154,7 @@ class LookAhead(Policy):
 class LookingAhead:
     """Acts by the linear program of the stages ahead."""
 
-    def __init__(self, problem: MultistageLP, horizon: int):
+    def __init__(self, problem: Horizon, horizon: int):
         self.problem, most = problem, horizon or problem.T
         self.lengths = [min(most, problem.T - t) for t in range(problem.T)]
         self.windows = [problem.window(t, n) for t, n in enumerate(self.lengths)]
@@ -169,148 +167,4 @@ class LookingAhead:
         window.model.forget()
         if self.problem.convex:
             return Action(window.solve(state, noise).x[0])
-        from .heads import successive
-
         return Action(successive(window, state, noise).x[0])
-
-
-@dataclass
-class CutPolicy(Policy):
-    """Minimise each stage's cost and what the cuts say of the stages after it.
-
-        theta_t >= intercept + slope' s_t   for every cut of stage t
-
-    Attributes:
-        slopes: Of each stage but the last (c_t, k).
-        intercepts: Of each stage but the last (c_t,).
-        floors: (T - 1,) below which no theta is.
-    """
-
-    slopes: list[Float[np.ndarray, "c k"]]
-    intercepts: list[Float[np.ndarray, " c"]]
-    floors: Float[np.ndarray, " T1"] = field(default_factory=lambda: np.zeros(0))
-
-    def on(self, problem: MultistageLP) -> Actor:
-        """Return what acts by this rule on a problem."""
-        return Cutting(problem, self)
-
-    def summary(self) -> str:
-        """Say in a few words what it is."""
-        return f"{sum(map(len, self.intercepts))} cuts over {len(self.intercepts)} stages"
-
-    def save(self, path: str | Path) -> None:
-        """Write the cuts as JSON."""
-        data = {
-            "floors": self.floors.tolist(),
-            "stages": [
-                [{"intercept": float(b), "slope": g.tolist()} for g, b in zip(G, h, strict=True)]
-                for G, h in zip(self.slopes, self.intercepts, strict=True)
-            ],
-        }
-        Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: str | Path) -> CutPolicy:
-        """Read what `save` wrote. Raises ArgumentError."""
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(
-                [np.array([c["slope"] for c in cuts], dtype=float) for cuts in data["stages"]],
-                [np.array([c["intercept"] for c in cuts], dtype=float) for cuts in data["stages"]],
-                np.array(data["floors"], dtype=float),
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArgumentError(f"path='{path}': no file of cuts ({error})") from None
-
-
-class CutWindow(Window):
-    """A stage with a column theta, and cuts that bound it below."""
-
-    def __init__(self, stage: Any, floor: float):
-        super().__init__([stage])
-        self.model.add_column(1.0, floor, np.inf)
-        self.theta = self.model.columns - 1
-        self.cuts = 0
-
-    def add_cut(self, slope: Float[np.ndarray, " k"], intercept: float) -> None:
-        """Add theta - slope' s >= intercept."""
-        columns = np.append(self.states[0], self.theta)
-        self.model.add_row(intercept, np.inf, columns, np.append(-slope, 1.0))
-        self.cuts += 1
-
-
-class Cutting:
-    """Acts by the stages' linear programs with cuts."""
-
-    def __init__(self, problem: MultistageLP, policy: CutPolicy):
-        self.windows: list[Window] = []
-        for t, stage in enumerate(problem.stages):
-            if t == problem.T - 1:
-                self.windows.append(problem.window(t, 1))
-                continue
-            floor = policy.floors[t] if len(policy.floors) else problem.cost_floor(t)
-            window = CutWindow(stage, floor)
-            for slope, intercept in zip(policy.slopes[t], policy.intercepts[t], strict=True):
-                window.add_cut(slope, intercept)
-            window.place(problem.initial_state, stage.mean[None])
-            window.model.solve()
-            window.model.anchor()
-            self.windows.append(window)
-
-    def act(self, t: int, w: Float[np.ndarray, " d"], state: Float[np.ndarray, " k"]) -> Action:
-        """Solve the stage."""
-        self.windows[t].model.forget()
-        return Action(self.windows[t].solve(state, w[None]).x[0])
-
-
-@dataclass
-class NetworkTargets(Policy):
-    """Aim at what a network makes of the noise, the state before and the season.
-
-    Attributes:
-        kind: "mlp", "lstm" or "linear".
-        weights: Of each layer, in the order of torch's state_dict.
-        center: (T, d) what is taken off the noise.
-        spread: (T, d) by which it is then divided.
-        low: (T, k) where the output 0 points.
-        span: (T, k) from there to where the output 1 points.
-        period: Stages of a season.
-        stretch: By which the outputs' sigmoid is stretched beyond [0, 1] and cut; 0: not.
-        penalty: Of a unit missed.
-        square: Of its square.
-        strict: True where the outputs are shares of what one stage can reach.
-    """
-
-    kind: str
-    weights: list[np.ndarray]
-    center: Float[np.ndarray, "T d"]
-    spread: Float[np.ndarray, "T d"]
-    low: Float[np.ndarray, "T k"]
-    span: Float[np.ndarray, "T k"]
-    period: float
-    stretch: float
-    penalty: float
-    square: float = 0.0
-    strict: bool = False
-
-    def on(self, problem: MultistageLP) -> Actor:
-        """Return what acts by this rule on a problem."""
-        from .networks import Pointing
-
-        return Pointing(problem, self)
-
-    def summary(self) -> str:
-        """Say in a few words what it is."""
-        sizes = [w.shape for w in self.weights if w.ndim == 2]
-        return f"{self.kind} network, layers " + ", ".join(f"{b} to {a}" for a, b in sizes)
-
-
-ANSWERS: tuple[type, ...] = (
-    NetworkTargets,
-    CutPolicy,
-    AffineTargets,
-    FixedTargets,
-    LookAhead,
-    Myopic,
-)
-"""Dataclasses of policies, for reading stored answers back; those with more fields first."""

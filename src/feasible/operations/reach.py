@@ -8,17 +8,17 @@ optima of linear programs, so their derivatives are duals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .stage import Stage
 from .window import Window
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from .multistage import MultistageLP
 
 
 @dataclass(slots=True)
@@ -39,9 +39,9 @@ class Reached:
 class Reach:
     """The linear programs of what each stage can reach."""
 
-    def __init__(self, problem: MultistageLP):
-        self.windows = [Window([s]) for s in problem.stages]
-        for window, stage in zip(self.windows, problem.stages, strict=True):
+    def __init__(self, stages: Sequence[Stage]):
+        self.windows = [Window([s]) for s in stages]
+        for window, stage in zip(self.windows, stages, strict=True):
             every = np.arange(len(stage.cost))
             window.model.set_costs(every, np.zeros(len(every)))
 
@@ -73,7 +73,7 @@ class Reach:
         low, high = stage.lower[columns].copy(), stage.upper[columns].copy()
         model.set_bounds(columns, low, high)
         found = Reached(np.zeros(k), np.zeros((k, k)), np.zeros((k, k)))
-        for i, column in enumerate(columns):
+        for i in range(k):
             ends, by_state, by_target = [], [], []
             for sign in (1.0, -1.0):
                 model.set_costs(columns[i : i + 1], np.array([sign]))

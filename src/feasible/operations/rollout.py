@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
 
-    from .multistage import MultistageLP
+    from .horizon import Horizon
 
 EXACT = 1e-6
 """A row or bound that is broken by less, relative to its size, is not broken."""
@@ -65,7 +65,7 @@ class Rollout:
         broken: Name of a row or column -> largest violation, relative to its size.
     """
 
-    problem: MultistageLP
+    problem: Horizon
     paths: Float[np.ndarray, "n T d"]
     x: list[Float[np.ndarray, "n c"]]
     states: Float[np.ndarray, "n T1 k"]
@@ -78,12 +78,12 @@ class Rollout:
     def __getitem__(self, column: str) -> Float[np.ndarray, "n T"]:
         """Return what was done by a column's name, NaN in a stage that has no such column."""
         stages = self.problem.stages
-        known = {c for s in stages for c in s.columns or ()}
+        known = {c for s in stages for c in s.columns}
         if column not in known:
             raise UnknownName(f"rollout['{column}']: {nearest(column, known)}")
         found = np.full(self.paths.shape[:2], np.nan)
         for t, stage in enumerate(stages):
-            if column in (stage.columns or ()):
+            if column in stage.columns:
                 found[:, t] = self.x[t][:, stage.column(column)]
         return found
 
@@ -107,12 +107,12 @@ class Rollout:
         import pandas as pd
 
         n, T = self.paths.shape[:2]
-        names = list(dict.fromkeys(c for s in self.problem.stages for c in s.columns or ()))
+        names = list(dict.fromkeys(c for s in self.problem.stages for c in s.columns))
         data = {"path": np.repeat(np.arange(n), T), "stage": np.tile(np.arange(T), n)}
         return pd.DataFrame(data | {c: self[c].ravel() for c in names})
 
 
-def roll(problem: MultistageLP, policy: Any, paths: Float[np.ndarray, "n T d"]) -> Rollout:
+def roll(problem: Horizon, policy: Any, paths: Float[np.ndarray, "n T d"]) -> Rollout:
     """Play a policy on paths. Raises StageInfeasible, ArgumentTypeError, ShapeError, NotFinite."""
     actor = policy.on(problem) if isinstance(policy, Policy) else policy
     if not hasattr(actor, "act"):
@@ -159,7 +159,7 @@ def _columns(stage: Any, said: Any) -> Float[np.ndarray, " c"]:
 
 
 def measured(
-    problem: MultistageLP,
+    problem: Horizon,
     paths: Float[np.ndarray, "n T d"],
     x: list[Float[np.ndarray, "n c"]],
     states: Float[np.ndarray, "n T1 k"],

@@ -83,9 +83,7 @@ def historical_pool(record: ArrayLike) -> Float[np.ndarray, "T N d"]:
 
 
 @checked
-def autoregressive_paths(
-    record: ArrayLike, n: int, seed: int = 0
-) -> Float[np.ndarray, "n T d"]:
+def autoregressive_paths(record: ArrayLike, n: int, seed: int = 0) -> Float[np.ndarray, "n T d"]:
     """Return paths whose stages depend on the one before: a first-order model by season.
 
         z_t = a_t z_{t-1} + e,   z the record's logarithms less their mean, over their deviation

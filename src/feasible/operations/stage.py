@@ -11,14 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from ..core.checks import floats, naming, shown
-from ..core.errors import (
-    ArgumentError,
-    BoundsError,
-    NotFinite,
-    ShapeError,
-    UnknownName,
-    nearest,
-)
+from ..core.errors import ArgumentError, BoundsError, NotFinite, ShapeError, UnknownName, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -56,7 +49,7 @@ class Head:
     factor: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Stage:
     """The linear program of one stage.
 
@@ -77,8 +70,8 @@ class Stage:
         probability: (N,) of each row of the pool; None: all alike.
         lower: (n,) or a number; None, NaN or an infinity: no limit.
         upper: As `lower`.
-        columns: n names; None: x0, x1, ...
-        rows: m names; None: row0, row1, ...
+        columns: n names; none: x0, x1, ...
+        rows: m names; none: row0, row1, ...
         units: Unit by name of a column or row, for people.
         unmet: Column name -> what its positive values are.
         heads: Coefficients that depend on the state.
@@ -101,8 +94,8 @@ class Stage:
     probability: Any = None
     lower: Any = 0.0
     upper: Any = None
-    columns: Sequence[str] | None = None
-    rows: Sequence[str] | None = None
+    columns: Sequence[str] = ()
+    rows: Sequence[str] = ()
     units: Mapping[str, str] = field(default_factory=dict)
     unmet: Mapping[str, Unmet] = field(default_factory=dict)
     heads: Sequence[Head] = ()
@@ -111,28 +104,27 @@ class Stage:
         A = _matrix("A", self.A)
         m, n = A.shape
         k = len(self.state)
-        set_ = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        set_("A", A)
-        set_("cost", _vector("cost", self.cost, n))
-        set_("B", _matrix("B", np.zeros((m, k)) if self.B is None else self.B, (m, k)))
+        self.A = A
+        self.cost = _vector("cost", self.cost, n)
+        self.B = _matrix("B", np.zeros((m, k)) if self.B is None else self.B, (m, k))
         given = np.zeros((m, 0)) if self.C is None else self.C
-        set_("C", _matrix("C", given, (m, np.shape(given)[-1] if np.ndim(given) else 0)))
+        self.C = _matrix("C", given, (m, np.shape(given)[-1] if np.ndim(given) else 0))
         d = self.C.shape[1]
         pool = np.zeros((1, d)) if self.noise is None else floats("noise", self.noise)
         if pool.ndim != 2 or pool.shape[1] != d or not len(pool):
             raise ShapeError(f"noise has shape {pool.shape}: expected (N, {d}), N >= 1")
-        set_("noise", _finite("noise", pool))
-        set_("probability", _law(self.probability, len(pool)))
-        set_("columns", _names("columns", self.columns, "x", n))
-        set_("rows", _names("rows", self.rows, "row", m))
-        set_("rhs", limits("rhs", self.rhs, m))
+        self.noise = _finite("noise", pool)
+        self.probability = _law(self.probability, len(pool))
+        self.columns = _names("columns", self.columns, "x", n)
+        self.rows = _names("rows", self.rows, "row", m)
+        self.rhs = limits("rhs", self.rhs, m)
         senses = [self.sense] * m if isinstance(self.sense, str) else list(self.sense)
         if len(senses) != m or any(s not in SENSES for s in senses):
             raise ArgumentError(f"sense={shown(self.sense)}: expected '==', '<=' or '>=' by row")
-        set_("sense", tuple(senses))
+        self.sense = tuple(senses)
         low, high = limits("lower", self.lower, n), limits("upper", self.upper, n)
-        set_("lower", np.where(np.isnan(low), -np.inf, low))
-        set_("upper", np.where(np.isnan(high), np.inf, high))
+        self.lower = np.where(np.isnan(low), -np.inf, low)
+        self.upper = np.where(np.isnan(high), np.inf, high)
         crossed = np.flatnonzero(self.lower > self.upper)
         if len(crossed):
             j = crossed[0]
@@ -149,17 +141,18 @@ class Stage:
             self.column(name, "unmet")
             self.row(what.row, "unmet")
         for head in self.heads:
-            self.row(head.row, "heads"), self.column(head.column, "heads")
+            self.row(head.row, "heads")
+            self.column(head.column, "heads")
             if head.state not in self.state:
                 raise UnknownName(f"heads names '{head.state}': {nearest(head.state, self.state)}")
 
     def column(self, name: str, argument: str = "column") -> int:
         """Return a column's number. Raises UnknownName."""
-        return _index(self.columns or (), name, argument)
+        return _index(self.columns, name, argument)
 
     def row(self, name: str, argument: str = "row") -> int:
         """Return a row's number. Raises UnknownName."""
-        return _index(self.rows or (), name, argument)
+        return _index(self.rows, name, argument)
 
     @cached_property
     def states(self) -> Int[np.ndarray, " k"]:
@@ -278,9 +271,9 @@ def _law(value: Any, n: int) -> Float[np.ndarray, " n"]:
     return found / found.sum()
 
 
-def _names(name: str, value: Sequence[str] | None, letter: str, n: int) -> tuple[str, ...]:
+def _names(name: str, value: Sequence[str], letter: str, n: int) -> tuple[str, ...]:
     """Return n different names. Raises ShapeError, ArgumentError."""
-    found = tuple(f"{letter}{i}" for i in range(n)) if value is None else tuple(map(str, value))
+    found = tuple(f"{letter}{i}" for i in range(n)) if not len(value) else tuple(map(str, value))
     if len(found) != n:
         raise ShapeError(f"{name} has {len(found)} names: expected {n}")
     if len(set(found)) < n:

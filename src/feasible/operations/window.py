@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,7 +84,7 @@ class Window:
         begin = np.cumsum([0, *(len(s.cost) + loose for s in stages)])
         rows = np.cumsum([0, *(len(s.rhs) for s in stages)])
         self.columns = [slice(a, a + len(s.cost)) for a, s in zip(begin, stages, strict=False)]
-        self.rows = [slice(a, b) for a, b in zip(rows, rows[1:], strict=False)]
+        self.rows = [slice(a, b) for a, b in pairwise(rows)]
         self.m, n = int(rows[-1]), int(begin[-1])
         self.states = np.array([a + s.states for a, s in zip(begin, stages, strict=False)])
         self.slack = np.empty((len(stages), 2, 0), dtype=int)
@@ -125,9 +126,7 @@ class Window:
 
     def _balances(self, loose: int, pick: sparse.csr_array) -> sparse.csc_array:
         """Return the rows of the stages: each its own columns, less what the state before adds."""
-        own = [
-            sparse.hstack([s.A, sparse.csc_array((len(s.rhs), loose))]) for s in self.stages
-        ]
+        own = [sparse.hstack([s.A, sparse.csc_array((len(s.rhs), loose))]) for s in self.stages]
         k, A = self.k, sparse.block_diag(own).tocsr()
         before = [sparse.csr_array((self.rows[0].stop, pick.shape[1]))]
         before += [s.B @ pick[(t - 1) * k : t * k] for t, s in enumerate(self.stages) if t]
@@ -136,21 +135,23 @@ class Window:
     def _slack_signs(self, shape: tuple[int, int]) -> sparse.csr_array:
         """Return what the columns of missed targets add to the target rows."""
         rows = np.arange(shape[0]).reshape(-1, self.k)
-        at = np.concatenate([np.ravel(rows) for _ in range(self.slack.size and 2)] or [[]])
-        columns = np.concatenate([self.slack[:, i].ravel() for i in range(2)])
-        signs = np.repeat([1.0, -1.0], len(columns) // 2)
-        return sparse.csr_array((signs, (at.astype(int), columns)), shape=shape)
+        if not self.slack.size:
+            return sparse.csr_array(shape)
+        at = np.concatenate([rows.ravel(), rows.ravel()])
+        columns = np.concatenate([self.slack[:, 0].ravel(), self.slack[:, 1].ravel()])
+        signs = np.repeat([1.0, -1.0], rows.size)
+        return sparse.csr_array((signs, (at, columns)), shape=shape)
 
     def _names(self, n: int) -> tuple[list[str], list[str]]:
         """Return the names of columns and rows, for files."""
         names, rows = [""] * n, []
         for t, stage in enumerate(self.stages):
             end = f".{t + 1}" if len(self.stages) > 1 else ""
-            names[self.columns[t]] = [c + end for c in stage.columns or ()]
+            names[self.columns[t]] = [c + end for c in stage.columns]
             for side, columns in zip(("short", "over"), self.slack[t], strict=True):
                 for state, column in zip(stage.state, columns, strict=False):
                     names[column] = f"{side}.{state}{end}"
-            rows += [r + end for r in stage.rows or ()]
+            rows += [r + end for r in stage.rows]
         for t, stage in enumerate(self.stages if self.targets else ()):
             end = f".{t + 1}" if len(self.stages) > 1 else ""
             rows += [f"target.{name}{end}" for name in stage.state]
@@ -228,8 +229,9 @@ class Window:
         )
 
     def jacobians(self, found: Projected) -> tuple[np.ndarray, np.ndarray]:
-        """Return the derivatives of the last state, (k, W k) in the targets and (k, k) in the start,
-        from the basis of the last solve. At a degenerate one it is that of one side.
+        """Return the derivatives of the last state: (k, W k) in the targets, (k, k) in the start.
+
+        They come from the basis of the last solve; at a degenerate one they are those of one side.
 
         Args:
             found: What that solve returned.

@@ -1,5 +1,5 @@
-"""Rules for multistage problems that need no training, or a least-squares fit: what a trained policy
-must be compared with.
+"""Rules for multistage problems that need no training, or a least-squares fit: what a trained
+policy must be compared with.
 
 Begin with `rules`. `entries` is what the folder offers by name.
 """

@@ -71,7 +71,7 @@ class Rule(Method):
         """Say that it is ready."""
         return "the rule is ready" if state.fitted else None
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy:
+    def answer(self, problem: MultistageLP, state: RuleState) -> Policy | None:
         """The rule."""
         raise TypeError(f"{type(self).__name__} does not define answer(problem, state)")
 
@@ -164,8 +164,10 @@ class ForesightRule(Rule):
         state.fitted = True
         return state
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy:
-        """The rule."""
+    def answer(self, problem: MultistageLP, state: RuleState) -> Policy | None:
+        """The rule; None before it is fitted."""
+        if not state.fitted:
+            return None
         price = self.penalty * problem.largest_cost
         return AffineTargets(state.weights.copy(), state.targets.copy(), price)
 
@@ -193,7 +195,9 @@ class MeanTrajectory(Rule):
         state.targets, state.fitted = states[:, 1:].mean(axis=0), True
         return state
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy:
-        """The rule."""
+    def answer(self, problem: MultistageLP, state: RuleState) -> Policy | None:
+        """The rule; None before it is fitted."""
+        if not state.fitted:
+            return None
         targets = np.broadcast_to(state.targets, (problem.T, problem.k)).copy()
         return FixedTargets(targets, self.penalty * problem.largest_cost)

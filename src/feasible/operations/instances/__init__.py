@@ -1,4 +1,4 @@
-"""Ready-made shops: those of the literature by name, and generators; one file a family."""
+"""Ready-made problems: those of the literature by name, and generators; one file a family."""
 
 from ...core.names import public_names
 

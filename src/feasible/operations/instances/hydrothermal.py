@@ -58,7 +58,9 @@ def hydrothermal_ht3(
     system = HydroSystem(
         reservoirs=[
             Reservoir(name, v, v / 2, q, p, below, head=head)
-            for name, v, q, p, below in zip("abc", V_MAX, q_max, rho, ("b", None, None), strict=True)
+            for name, v, q, p, below in zip(
+                "abc", V_MAX, q_max, rho, ("b", None, None), strict=True
+            )
         ],
         thermals=[
             Thermal(name, capacity, cost)

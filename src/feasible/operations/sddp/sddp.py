@@ -17,6 +17,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,9 +27,9 @@ from ...core.annotations import Checked
 from ...core.budget import spend
 from ...core.checks import real, seed as as_seed, whole
 from ...core.problem import Method
+from ..cuts import CutPolicy, CutWindow
 from ..lp import NoSolution
 from ..multistage import MultistageLP
-from ..policies import CutPolicy, CutWindow
 from ..rollout import StageInfeasible
 from ..stage import Stage
 from ..window import Window
@@ -166,7 +167,7 @@ class SDDP(SDDPSettings, Method):
         models: CutModels,
         state: SDDPState,
         t: int,
-        stages: list[Stage],
+        stages: Sequence[Stage],
         at: Float[np.ndarray, " k"],
     ) -> None:
         """Add to stage t - 1 what stage t costs in the mean from a state:
@@ -220,8 +221,8 @@ class SDDP(SDDPSettings, Method):
 
 
 class CutModels:
-    """The stages with their cuts: for the backward passes, and for the forward passes, which are the
-    same where no coefficient depends on the state.
+    """The stages with their cuts: for the backward passes, and for the forward passes, which are
+    the same where no coefficient depends on the state.
     """
 
     def __init__(self, problem: MultistageLP):
@@ -258,7 +259,7 @@ def _at_middle(stage: Stage, scale: Float[np.ndarray, " k"]) -> Stage:
 def _solved(
     window: Window,
     t: int,
-    stages: list[Stage],
+    stages: Sequence[Stage],
     state: Float[np.ndarray, " k"],
     w: Float[np.ndarray, " d"],
 ) -> Any:

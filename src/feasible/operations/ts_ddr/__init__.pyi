@@ -1,2 +1,2 @@
 from .settings import TSDDRSettings as TSDDRSettings
-from .ts_ddr import TSDDR as TSDDR, TSDDRFit as TSDDRFit
+from .ts_ddr import TSDDR as TSDDR, SolvesFailed as SolvesFailed, TSDDRFit as TSDDRFit

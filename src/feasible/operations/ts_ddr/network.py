@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..networks import STRICT_MOST, season
-from ..policies import NetworkTargets
+from ..networks import STRICT_MOST, NetworkTargets, season
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -45,7 +45,7 @@ class Pointer(nn.Module):  # type: ignore[misc, unused-ignore]
             return
         sizes = (d + k + 3, *(() if self.kind == "linear" else settings.hidden), k)
         layers: list[nn.Module] = []
-        for a, b in zip(sizes, sizes[1:], strict=False):
+        for a, b in pairwise(sizes):
             layers += [nn.Linear(a, b), nn.Tanh()]
         self.layers = nn.Sequential(*layers[:-1]).double()
         if self.kind == "linear":  # the middle of the range, wherever it begins

@@ -9,6 +9,7 @@ the minimum with respect to its right-hand side.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,11 +55,10 @@ class Programs:
             if self.solver == "clarabel":
                 from .cone import ConeWindow
 
+                part = self.problem.stages[first : first + length]
+                key = "cone", first, length
                 window: Any = self.problem.cached(
-                    ("cone", first, length, bool(penalty.square)),
-                    lambda first=first, length=length: ConeWindow(
-                        Window(self.problem.stages[first : first + length], True, penalty)
-                    ),
+                    key, partial(ConeWindow, Window(part, True, penalty))
                 )
                 window.set_penalty(penalty)
             else:

@@ -21,8 +21,8 @@ class TSDDRSettings(Checked):
     """The settings, said once.
 
     Attributes:
-        net: "mlp", "linear" (TS-LDR, without a sigmoid), or "lstm": a recurrent encoder of the noise
-            whose output is joined by the state before.
+        net: "mlp", "linear" (TS-LDR, without a sigmoid), or "lstm": a recurrent encoder of the
+            noise whose output is joined by the state before.
         hidden: Width of each hidden layer.
         mode: "de": one program over all stages of a path, the network fed with its own targets;
             "stagewise": a program a stage, fed with the states that were reached; "shooting":
@@ -67,7 +67,7 @@ class TSDDRSettings(Checked):
     shares: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)
     act_penalty: float | Literal["auto"] = "auto"
     strict: bool = False
-    stretch: float = 0.0
+    stretch: float = 0.05
     period: float = 12.0
     alpha: float = 1.0
     sigma: float = 0.05

@@ -30,7 +30,7 @@ from ...core.budget import spend
 from ...core.checks import seed as as_seed
 from ...core.problem import Method
 from ..multistage import MultistageLP
-from ..policies import NetworkTargets
+from ..networks import NetworkTargets
 from ..reach import Reach
 from ..rollout import Rollout
 from .network import Pointer
@@ -136,8 +136,11 @@ class TSDDR(TSDDRSettings, Method):
             batch: Paths of a step; None: as the settings say.
             seed: Of the weights and the paths.
         """
-        given = {"iterations": n_iter, "batch": batch}
-        method = replace(self, **{k: v for k, v in given.items() if v is not None})
+        method = replace(
+            self,
+            iterations=self.iterations if n_iter is None else n_iter,
+            batch=self.batch if batch is None else batch,
+        )
         if sampler is not None:
             problem = replace(problem, sampler=sampler, stages=problem.own_stages)
         state = method.init(problem, np.random.default_rng(as_seed("seed", seed)))
@@ -159,7 +162,8 @@ class TSDDR(TSDDRSettings, Method):
         k, scored = state.steps, 1.0 - self.dual_weight(state.steps)
         spend(stage_problems=self.batch * problem.T * (1 + self.samples * (scored > 0)))
         programs: Programs = problem.cached(
-            ("programs", self.mode, self.window, self.solver, self.strict), lambda: self._programs(problem)
+            ("programs", self.mode, self.window, self.solver, self.strict),
+            lambda: self._programs(problem),
         )
         programs.begin(self.cost(k, problem.largest_cost))
         failed = programs.failed
@@ -208,7 +212,7 @@ class TSDDR(TSDDRSettings, Method):
         """Return Q (S,), NaN where it failed, and the targets (S, T, k)."""
         encoded = net.encode(paths)
         start = torch.from_numpy(np.tile(problem.initial_state, (len(paths), 1)))
-        reach = problem.cached("reach", lambda: Reach(problem)) if self.strict else None
+        reach = problem.cached("reach", lambda: Reach(problem.stages)) if self.strict else None
         total, t, goals = torch.zeros(len(paths)).double(), 0, []
         for i, length in enumerate(programs.lengths):
             before, mine = start, []
@@ -263,7 +267,11 @@ class TSDDR(TSDDRSettings, Method):
             found = programs.solve(i, start, path[part], targets[part])
             if found is None:
                 return float("nan")
-            total, start, t = total + found.value, targets[t + length - 1] + found.missed[-1], t + length
+            total, start, t = (
+                total + found.value,
+                targets[t + length - 1] + found.missed[-1],
+                t + length,
+            )
         return total
 
     def answer(self, problem: MultistageLP, state: TSDDRState) -> NetworkTargets:
@@ -279,5 +287,3 @@ class TSDDR(TSDDRSettings, Method):
         if not state.failed:
             return []
         return [f"{state.failed} paths had a program without a solution and gave no gradient"]
-
-
