@@ -70,6 +70,21 @@ def test_a_bad_argument_ends_in_a_result_or_in_an_error_that_names_it(name, chos
 # -- what is tried ---------------------------------------------------------------------------------
 
 RESULTS = {
+    "Action",
+    "AffineTargets",
+    "CutPolicy",
+    "FixedTargets",
+    "LookAhead",
+    "Myopic",
+    "NetworkTargets",
+    "NoSolution",
+    "Rollout",
+    "SDDPFit",
+    "SolverFailed",
+    "SolvesFailed",
+    "StageInfeasible",
+    "TSDDRFit",
+    "Unbounded",
     "APARLResult",
     "AllDiverged",
     "AskTell",

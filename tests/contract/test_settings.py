@@ -66,6 +66,10 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("CvxpyLayer", "x_rate"): {"x_step": "adam"},
     ("APARLMethod", "lower_lr"): {"lower_steps": 2, "implicit": "fisher"},
     ("APARLMethod", "lower_steps"): {"implicit": "fisher"},
+    ("TSDDR", "window"): {"mode": "shooting"},
+    **dict.fromkeys(
+        [("TSDDR", name) for name in ("sigma", "samples", "warmup", "ramp")], {"alpha": 0.5}
+    ),
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
     ("ScipyWeightedSums", "factor"): {"scaled": False},
 }
@@ -171,6 +175,7 @@ IDLE: dict[tuple[str, str], str] = {
     ("LVHBA", "tol"): "not reached within 60 gradients",
     ("LVHBA", "beta"): "the toy's multiplier is the same for all x",
     ("LVHBA", "r"): "the toy's multiplier is within it",
+    ("SDDP", "stall"): "the bound of three stages jumps or stays",
     ("LVHBA", "unsafe"): "the steps are chosen within their bounds",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

@@ -41,6 +41,7 @@ MOST = {
     "messages": 700,
     "hops": 2000,
     "queries": 500,
+    "stage_problems": 60,
 }
 """At most this much of a resource is spent in a run."""
 FEW = 6
@@ -86,6 +87,10 @@ OWN = {
     "castle-golem": ({"steps": 50}, 5),
     "penalty-bilevel": ({"inner": 2}, 60),
     **dict.fromkeys(("pi-hc", "pi-hc-moe", "pi-sc"), ({"width": 4, "modes": 3, "layers": 1}, 9)),
+    "ts-ddr": ({"iterations": 8, "batch": 1}, 24),
+    "ts-ldr": ({"iterations": 8, "batch": 1}, 24),
+    "linear-rule": ({"paths": 10}, 60),
+    "mean-trajectory": ({"paths": 10}, 60),
     **dict.fromkeys(
         ("fedzo", "fedprox", "scaffold-1", "scaffold-2"), ({"q": 3, "local_steps": 2}, 400)
     ),

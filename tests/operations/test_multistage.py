@@ -21,7 +21,6 @@ from feasible.operations import (
 )
 from feasible.operations.window import Penalty, Window
 
-
 # -- the end ---------------------------------------------------------------------------------------
 
 
@@ -292,9 +291,7 @@ def test_paths_of_a_wrong_shape_or_with_gaps_are_refused_with_their_place():
 
 
 def test_unequal_probabilities_are_drawn_and_averaged():
-    stage = stock(
-        C=[[0.0], [1.0]], noise=[[1.0], [3.0]], probability=[0.9, 0.1]
-    )
+    stage = stock(C=[[0.0], [1.0]], noise=[[1.0], [3.0]], probability=[0.9, 0.1])
     problem = MultistageLP([stage] * 2, [0.0], "free")
     assert problem.mean_noise[0, 0] == pytest.approx(1.2)
     drawn = problem.draw_pools(4000, np.random.default_rng(0))

@@ -118,6 +118,7 @@ class LinearModel:
             self.set_square(square)
         self._changed: dict[tuple[int, int], float] = {}
         self._optimal = highspy.HighsModelStatus.kOptimal
+        self._grown = False
         self._anchor: highspy.HighsBasis | None = None
         self._numbers = np.arange(max(A.shape), dtype=np.int32)
 
@@ -171,6 +172,7 @@ class LinearModel:
         self, low: float, high: float, columns: Int[np.ndarray, " r"], values: np.ndarray
     ) -> None:
         """Add a row."""
+        self._grown = True
         self.solver.addRow(low, high, len(columns), columns.astype(np.int32), values)
 
     # -- solving -----------------------------------------------------------------------------------
@@ -181,6 +183,9 @@ class LinearModel:
 
     def forget(self) -> None:
         """Begin the next solve at the anchor, whatever was solved before."""
+        if self._grown:  # its scaling is that of the rows which it had at the first solve
+            self.solver.passModel(self.solver.getLp())
+            self._grown = False
         self.solver.clearSolver()
         if self._anchor is not None:
             self.solver.setBasis(self._anchor)

@@ -19,8 +19,8 @@ POOL = ((1.0, 3.0), (0.5, 4.0), (0.0, 6.0))
 
 def all_paths(problem: MultistageLP) -> float:
     """The minimum over policies as one linear program over the tree of all noises."""
-    T = problem.T
-    nodes = [n for t in range(T) for n in product(*(range(len(s.noise)) for s in problem.stages[: t + 1]))]
+    pools = [range(len(s.noise)) for s in problem.stages]
+    nodes = [node for t in range(problem.T) for node in product(*pools[: t + 1])]
     at, cost, lower, upper, n = {}, [], [], [], 0
     for node in nodes:
         stage = problem.stages[len(node) - 1]

@@ -8,6 +8,7 @@ import torch
 from dispatch import tank
 
 from feasible.operations import hydrothermal_ht3
+from feasible.operations.heads import successive
 from feasible.operations.reach import Reach
 from feasible.operations.ts_ddr.cone import ConeWindow
 from feasible.operations.ts_ddr.projection import Programs, Project, Within
@@ -35,7 +36,9 @@ def test_the_gradient_through_all_windows_is_that_of_their_sum(lengths):
         start = torch.from_numpy(np.tile(START, (2, 1)))
         total, t = torch.zeros(2).double(), 0
         for i, n in enumerate(lengths):
-            value, start = Project.apply(targets[:, t : t + n], start, paths[:, t : t + n], found, i)
+            value, start = Project.apply(
+                targets[:, t : t + n], start, paths[:, t : t + n], found, i
+            )
             total, t = total + value, t + n
         return total.sum()
 
@@ -60,7 +63,7 @@ def test_the_dual_is_the_penalty_where_a_target_is_out_of_reach_and_zero_where_w
 
 
 def test_the_minimum_is_piecewise_linear_in_the_target_with_known_kinks():
-    """5 in the lake, 5 demanded: keep h, serve 5 - h; gas replaces it up to 4, then nothing does."""
+    """5 in the lake, 5 demanded: keep h, serve 5 - h; gas replaces it up to 4, then nothing."""
     problem = tank(inflow=((2.0,),), demand=(5.0,))
     window = Window(problem.stages, True, Penalty(500.0))
     for h in np.linspace(0, 5, 11):
@@ -120,17 +123,20 @@ def test_what_a_stage_can_reach_is_reached_and_its_derivatives_are_differences()
                 given = [shares.detach().numpy()[0].copy(), before.detach().numpy()[0].copy()]
                 given[0 if tensor is shares else 1][i] += sign * h
                 moved.append(reach.point(0, w, given[1], given[0]) @ [1.0, 2.0, 3.0])
-            assert tensor.grad[0, i].item() == pytest.approx((moved[0] - moved[1]) / (2 * h), abs=1e-4)
+            assert tensor.grad[0, i].item() == pytest.approx(
+                (moved[0] - moved[1]) / (2 * h), abs=1e-4
+            )
 
 
 def test_products_of_states_and_releases_converge_to_a_plan_that_is_its_own_linearisation():
-    from feasible.operations.heads import successive
-
     problem = hydrothermal_ht3(T=6, N=3, head=0.3)
     window = problem.window(0, 6)
     noise = problem.mean_noise
     found = successive(window, problem.initial_state, noise)
-    states = [problem.initial_state, *(x[s.states] for x, s in zip(found.x, problem.stages, strict=True))]
+    states = [
+        problem.initial_state,
+        *(x[s.states] for x, s in zip(found.x, problem.stages, strict=True)),
+    ]
     for t, stage in enumerate(problem.stages):
         gap = stage.right(states[t], noise[t]) - stage.activity(found.x[t], states[t])
         assert gap[3] <= 0.5  # of a demand of about 95: what the last linearisation leaves

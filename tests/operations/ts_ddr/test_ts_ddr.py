@@ -78,10 +78,8 @@ def test_no_duals_no_gradient():
     problem = lake(demand=(0.0,) * 4)  # nothing is demanded: no state costs anything
     method = TSDDR(**(QUICK | {"iterations": 1, "penalty": 1e-9}))
     state = method.init(problem, np.random.default_rng(0))
-    before = [p.detach().clone() for p in state.net.parameters()]
     method.step(problem, state)
     assert all((p.grad.abs() < 1e-9).all() for p in state.net.parameters())
-    assert all(torch.allclose(a, b, atol=0.1) for a, b in zip(before, state.net.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("net", ["mlp", "linear", "lstm"])
@@ -114,7 +112,10 @@ def test_training_is_the_same_for_the_same_seed_and_touches_no_global_stream():
     before = torch.get_rng_state()
     method = TSDDR(iterations=5)
     first, again = (method.fit(problem, seed=7) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first.policy.weights, again.policy.weights, strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(first.policy.weights, again.policy.weights, strict=True)
+    )
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -72,8 +72,12 @@ class Rule(Method):
         return "the rule is ready" if state.fitted else None
 
     def answer(self, problem: MultistageLP, state: RuleState) -> Policy | None:
-        """The rule."""
-        raise TypeError(f"{type(self).__name__} does not define answer(problem, state)")
+        """The rule; None before it is fitted."""
+        return self.rule(problem, state) if state.fitted else None
+
+    def rule(self, problem: MultistageLP, state: RuleState) -> Policy:
+        """The rule, fitted."""
+        raise TypeError(f"{type(self).__name__} does not define rule(problem, state)")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class MyopicRule(Rule):
 
     name: ClassVar[str] = "myopic-dispatch"
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy:
+    def rule(self, problem: MultistageLP, state: RuleState) -> Policy:
         """The rule."""
         return Myopic()
 
@@ -101,7 +105,7 @@ class CertaintyEquivalent(Rule):
     def __post_init__(self) -> None:
         whole("horizon", self.horizon, least=0)
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy:
+    def rule(self, problem: MultistageLP, state: RuleState) -> Policy:
         """The rule."""
         return LookAhead(self.horizon)
 
@@ -164,10 +168,8 @@ class ForesightRule(Rule):
         state.fitted = True
         return state
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy | None:
-        """The rule; None before it is fitted."""
-        if not state.fitted:
-            return None
+    def rule(self, problem: MultistageLP, state: RuleState) -> Policy:
+        """The rule."""
         price = self.penalty * problem.largest_cost
         return AffineTargets(state.weights.copy(), state.targets.copy(), price)
 
@@ -195,9 +197,7 @@ class MeanTrajectory(Rule):
         state.targets, state.fitted = states[:, 1:].mean(axis=0), True
         return state
 
-    def answer(self, problem: MultistageLP, state: RuleState) -> Policy | None:
-        """The rule; None before it is fitted."""
-        if not state.fitted:
-            return None
+    def rule(self, problem: MultistageLP, state: RuleState) -> Policy:
+        """The rule."""
         targets = np.broadcast_to(state.targets, (problem.T, problem.k)).copy()
         return FixedTargets(targets, self.penalty * problem.largest_cost)

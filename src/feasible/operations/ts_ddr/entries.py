@@ -34,7 +34,7 @@ PROBLEMS = tuple(
         ("ht3", {"T": 24}),
         ("ht3-head", {"T": 24, "head": 0.3}),
         ("ht3-12", {"T": 12, "n_test": 30}),
-        ("ht3-3", {"T": 3, "N": 3, "n_test": 4}),
+        ("ht3-3", {"T": 3, "N": 3, "n_test": 4, "terminal": "cyclic"}),
     )
 )
 CLAIM = "feasible.operations.ts_ddr.claim:claim"

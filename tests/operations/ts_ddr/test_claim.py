@@ -1,0 +1,15 @@
+"""The claim at the smallest scale."""
+
+from __future__ import annotations
+
+import pytest
+
+from feasible.api import reproduce
+
+
+@pytest.mark.slow
+def test_the_claim_runs_at_smoke_scale():
+    evidence = reproduce("ts-ddr", scale="smoke", seeds=(100, 101), write=False)
+    bars = {p["statement"]: p["state"] for p in evidence["parts"] if p["bar"] != "reported"}
+    assert bars["paths on which a policy costs less than perfect foresight"] == "holds"
+    assert bars["cost of TS-DDR over that of TS-LDR"] is not None
