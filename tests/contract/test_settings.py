@@ -67,9 +67,7 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("APARLMethod", "lower_lr"): {"lower_steps": 2, "implicit": "fisher"},
     ("APARLMethod", "lower_steps"): {"implicit": "fisher"},
     ("TSDDR", "window"): {"mode": "shooting"},
-    **dict.fromkeys(
-        [("TSDDR", name) for name in ("sigma", "samples", "warmup", "ramp")], {"alpha": 0.5}
-    ),
+    **{("TSDDR", name): {"alpha": 0.5} for name in ("sigma", "samples", "warmup", "ramp")},
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
     ("ScipyWeightedSums", "factor"): {"scaled": False},
 }

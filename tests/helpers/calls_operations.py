@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from calling import Calls
+from dispatch import stock
 
 from feasible import operations
 
@@ -84,5 +85,123 @@ CALLS: Calls = {
     "write_shop": lambda: (
         operations.write_shop,
         {"shop": two(), "path": "written.txt", "form": "standard"},
+    ),
+    "MultistageLP": lambda: (
+        operations.MultistageLP,
+        {
+            "stages": [stock(), stock()],
+            "initial_state": [1.0],
+            "terminal": "free",
+            "sampler": None,
+            "test_paths": None,
+            "n_test": 2,
+            "test_seed": 99,
+            "lower_bound": None,
+            "tolerance": 0.01,
+            "name": "store",
+        },
+    ),
+    "Stage": lambda: (
+        operations.Stage,
+        {
+            "A": [[1.0, 1.0]],
+            "cost": [0.0, 1.0],
+            "state": ["kept"],
+            "rhs": [4.0],
+            "sense": "==",
+            "B": [[1.0]],
+            "C": [[1.0]],
+            "noise": [[0.0], [1.0]],
+            "probability": [0.5, 0.5],
+            "lower": 0.0,
+            "upper": [9.0, None],
+            "columns": ["kept", "sold"],
+            "rows": ["balance"],
+            "units": {"kept": "t"},
+            "unmet": {"sold": operations.Unmet("sold", "balance")},
+            "heads": [operations.Head("balance", "sold", "kept", 0.1)],
+        },
+    ),
+    "Unmet": lambda: (operations.Unmet, {"name": "unmet demand", "row": "demand"}),
+    "Head": lambda: (
+        operations.Head,
+        {"row": "demand", "column": "turbined", "state": "volume", "factor": 0.1},
+    ),
+    "HydroSystem": lambda: (
+        operations.HydroSystem,
+        {
+            "reservoirs": [operations.Reservoir("lake", 10.0, 3.0, 6.0, 1.0)],
+            "thermals": [operations.Thermal("gas", 4.0, 10.0)],
+            "demand": [5.0, 5.0],
+            "inflow": np.ones((2, 3, 1)),
+            "lines": [],
+            "deficit_cost": 100.0,
+            "spill_cost": 0.0,
+            "units": ("hm3", "MWh", "EUR"),
+        },
+    ),
+    "Reservoir": lambda: (
+        operations.Reservoir,
+        {
+            "name": "lake",
+            "v_max": 10.0,
+            "v0": 3.0,
+            "q_max": 6.0,
+            "productivity": 1.0,
+            "below": None,
+            "bus": "grid",
+            "v_min": 0.0,
+            "head": 0.0,
+        },
+    ),
+    "Thermal": lambda: (
+        operations.Thermal,
+        {"name": "gas", "capacity": 4.0, "cost": 10.0, "bus": "grid", "least": 0.0},
+    ),
+    "Line": lambda: (operations.Line, {"name": "link", "ends": ("a", "b"), "capacity": 3.0}),
+    "hydrothermal_ht3": lambda: (
+        operations.hydrothermal_ht3,
+        {
+            "T": 2,
+            "N": 2,
+            "head": 0.0,
+            "sigma": 0.45,
+            "terminal": "free",
+            "n_test": 2,
+            "seed": 7,
+        },
+    ),
+    "lognormal_pool": lambda: (
+        operations.lognormal_pool,
+        {
+            "mean": [[2.0, 1.0]],
+            "sigma": 0.1,
+            "N": 3,
+            "correlation": [[1.0, 0.5], [0.5, 1.0]],
+            "seed": 0,
+        },
+    ),
+    "historical_pool": lambda: (operations.historical_pool, {"record": np.ones((3, 2, 1))}),
+    "autoregressive_paths": lambda: (
+        operations.autoregressive_paths,
+        {"record": np.arange(1.0, 13.0).reshape(4, 3, 1), "n": 2, "seed": 0},
+    ),
+    "MultistageLP.simulate": lambda: (
+        operations.hydrothermal_ht3(T=2, N=2, n_test=2).simulate,
+        {"policy": operations.Myopic(), "paths": np.ones((1, 2, 3))},
+    ),
+    "SDDP.fit": lambda: (
+        operations.SDDP().fit,
+        {"problem": operations.hydrothermal_ht3(T=2, N=2, n_test=2), "n_iter": 2, "seed": 0},
+    ),
+    "TSDDR.fit": lambda: (
+        operations.TSDDR().fit,
+        {
+            "problem": operations.hydrothermal_ht3(T=2, N=2, n_test=2),
+            "sampler": None,
+            "n_iter": 1,
+            "batch": 1,
+            "seed": 0,
+        },
     ),
 }

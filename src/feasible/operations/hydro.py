@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.annotations import Checked
-from ..core.checks import floats, real
+from ..core.checks import floats, naming, real
 from ..core.errors import ArgumentError, NotFinite, ShapeError, UnknownName, nearest
 from .stage import Head, Stage, Unmet
 
@@ -99,7 +99,7 @@ class Line(Checked):
 
 
 @dataclass(frozen=True, eq=False)
-class HydroSystem:
+class HydroSystem(Checked):
     """A hydrothermal system over a number of stages.
 
     Attributes:
@@ -131,7 +131,10 @@ class HydroSystem:
     def __post_init__(self) -> None:
         given = self.demand if isinstance(self.demand, dict) else {"grid": self.demand}
         demand = {bus: floats(f"demand[{bus!r}]", d) for bus, d in given.items()}
-        pools = [floats(f"inflow[{t}]", pool) for t, pool in enumerate(self.inflow)]
+        with naming("inflow"):
+            pools = [floats(f"inflow[{t}]", pool) for t, pool in enumerate(self.inflow)]
+        if not pools:
+            raise ShapeError("inflow has no stages: expected at least one")
         r, T = len(self.reservoirs), len(pools)
         for bus, d in demand.items():
             if d.shape != (T,):

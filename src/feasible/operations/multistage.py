@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from scipy import sparse
 
+from ..core.annotations import Checked
 from ..core.checks import floats, real, seed as as_seed, shown, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ..core.problem import Problem
@@ -41,7 +42,7 @@ SHORTFALL = 10.0
 
 
 @dataclass(eq=False)
-class MultistageLP(Horizon, Problem):
+class MultistageLP(Checked, Horizon, Problem):
     """Minimise the expected cost of consecutive linear programs under noise.
 
         minimise over policies  E sum_t cost_t' x_t,   x_t in X_t(s_{t-1}, w_t)
@@ -128,9 +129,9 @@ class MultistageLP(Horizon, Problem):
 
     def _ended(self, stage: Stage) -> Stage:
         """Return the last stage with what holds at the end."""
-        if self.terminal == "free":
+        if isinstance(self.terminal, str) and self.terminal == "free":
             return stage
-        if self.terminal == "cyclic":
+        if isinstance(self.terminal, str) and self.terminal == "cyclic":
             return self._with_level(stage, self.initial_state, "==")
         if isinstance(self.terminal, Mapping) and len(self.terminal) == 1:
             ((kind, given),) = self.terminal.items()

@@ -10,6 +10,9 @@ from ..core.annotations import checked
 from ..core.checks import floats, real, seed as as_seed, whole
 from ..core.errors import ArgumentError, NotFinite, ShapeError
 
+MOST_SIGMA = 20.0
+"""Largest standard deviation of a logarithm: beyond it exp overflows."""
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
@@ -45,7 +48,7 @@ def lognormal_pool(
     if not np.isfinite(centre).all():
         raise NotFinite("mean has a NaN or an infinity: expected finite numbers")
     T, d = centre.shape
-    real("sigma", sigma, least=0)
+    real("sigma", sigma, least=0, most=MOST_SIGMA)
     whole("N", N, least=1)
     C = np.eye(d) if correlation is None else floats("correlation", correlation)
     if C.shape != (d, d):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from ..core.annotations import Checked
 from ..core.checks import floats, naming, shown
 from ..core.errors import ArgumentError, BoundsError, NotFinite, ShapeError, UnknownName, nearest
 
@@ -20,7 +21,7 @@ SENSES = ("==", "<=", ">=")
 
 
 @dataclass(frozen=True)
-class Unmet:
+class Unmet(Checked):
     """A column whose positive values are a violation, not only a cost.
 
     Attributes:
@@ -33,7 +34,7 @@ class Unmet:
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(Checked):
     """A coefficient that grows with a state: row += factor * state_before * column.
 
     Attributes:
@@ -50,7 +51,7 @@ class Head:
 
 
 @dataclass(eq=False)
-class Stage:
+class Stage(Checked):
     """The linear program of one stage.
 
         minimise cost' x   where   A x (==, <=, >=) rhs + B s + C w,   lower <= x <= upper

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core.annotations import Checked
+from ...core.annotations import Checked, checked
 from ...core.budget import spend
 from ...core.checks import real, seed as as_seed, whole
 from ...core.problem import Method
@@ -115,6 +115,7 @@ class SDDP(SDDPSettings, Method):
     name: ClassVar[str] = "sddp"
     requires: ClassVar[tuple[str, ...]] = ("highspy",)
 
+    @checked
     def fit(self, problem: MultistageLP, n_iter: int = 40, seed: int = 0) -> SDDPFit:
         """Train on a problem, outside a run.
 

@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.annotations import checked
 from ...core.budget import spend
-from ...core.checks import seed as as_seed
+from ...core.checks import seed as as_seed, whole
 from ...core.problem import Method
 from ..multistage import MultistageLP
 from ..networks import NetworkTargets
@@ -119,6 +120,7 @@ class TSDDR(TSDDRSettings, Method):
     name: ClassVar[str] = "ts-ddr"
     requires: ClassVar[tuple[str, ...]] = ("torch", "highspy")
 
+    @checked
     def fit(
         self,
         problem: MultistageLP,
@@ -136,6 +138,9 @@ class TSDDR(TSDDRSettings, Method):
             batch: Paths of a step; None: as the settings say.
             seed: Of the weights and the paths.
         """
+        for name, value in (("n_iter", n_iter), ("batch", batch)):
+            if value is not None:
+                whole(name, value, least=1)
         method = replace(
             self,
             iterations=self.iterations if n_iter is None else n_iter,
