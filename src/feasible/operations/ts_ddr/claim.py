@@ -42,16 +42,11 @@ def trained(scale: str) -> dict[str, str]:
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
-    """All methods on the convex system, and the trained ones and look-ahead on the other."""
+    """All methods on the convex system; `extra` has the one that is not convex."""
     budget = {"stage_problems": 100_000_000}
     convex = hydrothermal_ht3(**SIZE[scale])
-    bent = hydrothermal_ht3(**SIZE[scale], head=HEAD)
     rules = {**{r: r for r in RULES}, "myopic": "myopic-dispatch"}
-    few = {k: v for k, v in trained(scale).items() if k != "ts-ldr"}
-    return [
-        Experiment("convex", [convex], trained(scale) | rules, budget, tuple(seeds)),
-        Experiment("head", [bent], few, budget, tuple(seeds)),
-    ]
+    return [Experiment("convex", [convex], trained(scale) | rules, budget, tuple(seeds))]
 
 
 def check(races: Mapping[str, Race]) -> list[Part]:
