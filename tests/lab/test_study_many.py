@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from labkit import bowl, together, toy
 from study_kit import begin, reserved, value
@@ -178,3 +182,20 @@ def test_a_search_among_whole_numbers_repeats_none_whoever_asks(db):
         apart = Study(Store(study.store.where), study.row, problem, study.method)
         apart.ask(2)
     assert len({str(r.x) for r in study.store.evaluations(study.id)}) == 36
+
+
+def test_who_waits_is_patient_while_others_have_their_turns(db, monkeypatch):
+    monkeypatch.setattr(postgres, "PATIENCE", 0.4)
+    monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.4)
+    study, log, inside = begin(db, problem=toy(bowl)), [], threading.Lock()
+
+    def ask(i):
+        mine = other(study).store
+        with mine.held(), mine.turn(study.id):
+            log.append(inside.acquire(blocking=False))  # nobody else is
+            time.sleep(0.15)
+            inside.release()
+
+    with ThreadPoolExecutor(8) as pool:  # the last waits for three times its patience
+        list(pool.map(ask, range(8)))
+    assert log == [True] * 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -80,6 +81,13 @@ class Backend(Protocol):
         """Close all connections; the next use opens new ones."""
 
 
+class _Turns(threading.local):
+    """The studies whose turn a thread has."""
+
+    def __init__(self) -> None:
+        self.mine = set[int]()
+
+
 def backend_of(place: Path | sa.URL, reading: bool = False) -> Backend:
     """Return the connections to where a store is; reading: it is never written."""
     if isinstance(place, Path):
@@ -114,7 +122,7 @@ class Database:
 
     def __init__(self, where: Any = None, *, reading: bool = False):
         self.where = store_place(where)
-        self._backend = backend_of(self.where, reading)
+        self._backend, self._turns = backend_of(self.where, reading), _Turns()
         self.url, self.beside = self._backend.url, self._backend.beside
         self.read_only = self._backend.read_only
         with self.reporting():
@@ -252,14 +260,22 @@ class Database:
     @contextlib.contextmanager
     def turn(self, run: int) -> Iterator[None]:
         """Inside, others that ask of a study wait their turn: of many proposals that are made at
-        once all but one would be in vain. Who waits too long goes on.
+        once all but one would be in vain. Who waits too long goes on; whose turn it is has it once.
 
         Args:
             run: Number of the study.
         """
         self.forked()
-        with self.reporting(), self._backend.turn(run):
+        mine = self._turns.mine
+        if run in mine:
             yield
+            return
+        mine.add(run)
+        try:
+            with self.reporting(), self._backend.turn(run):
+                yield
+        finally:
+            mine.discard(run)
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Write rows of a ledger in one transaction; False where the claim is not the newest."""

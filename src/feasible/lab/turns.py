@@ -18,27 +18,42 @@ from pathlib import Path
 
 SHORTEST, LONGEST = 0.001, 0.05
 """Seconds between two tries of a process whose turn it is not."""
-_HERE: defaultdict[tuple[int, str, int], threading.Lock] = defaultdict(threading.Lock)
-"""What the threads of a process wait for, by process, store and study."""
+
+
+class _Here:
+    """What the threads of a process wait for.
+
+    Attributes:
+        lock: Held by the thread whose turn it is.
+        turns: How many there were.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.turns = threading.Lock(), 0
+
+
+_HERE: defaultdict[tuple[int, str, int], _Here] = defaultdict(_Here)
+"""By process, store and study."""
 
 
 @contextlib.contextmanager
 def turn(
     key: str, run: int, patience: float, waits: Callable[[], None] = lambda: None
 ) -> Iterator[bool]:
-    """Inside, others of this user and machine who ask of a study wait, but no longer than their
-    patience. What processes wait for is a lock on a file in the folder for temporary files.
+    """Inside, others of this user and machine who ask of a study wait. What processes wait for is a
+    lock on a file in the folder for temporary files.
 
     Args:
         key: What names the store.
         run: Number of the study.
-        patience: Seconds after which one goes on without a turn: asking is right then, only slower.
+        patience: Seconds in which nobody else had a turn either, after which one goes on without:
+            asking is right then, only slower.
         waits: Called before one waits.
 
     Yields:
         Whether nobody else was asking.
     """
-    until, alone = time.monotonic() + patience, True
+    alone = True
 
     def wait() -> None:
         nonlocal alone
@@ -46,22 +61,26 @@ def turn(
             alone = False
             waits()
 
-    threads = _HERE[os.getpid(), key, run]
-    mine = threads.acquire(blocking=False)
-    if not mine:
+    here = _HERE[os.getpid(), key, run]
+    mine = here.lock.acquire(blocking=False)
+    while not mine:
         wait()
-        mine = threads.acquire(timeout=patience)
+        seen = here.turns
+        mine = here.lock.acquire(timeout=patience)
+        if here.turns == seen:
+            break
+    here.turns += mine
     try:
-        with _locked(key, run, until, wait):
+        with _locked(key, run, patience, wait):
             yield alone
     finally:
         if mine:
-            threads.release()
+            here.lock.release()
 
 
 @contextlib.contextmanager
-def _locked(key: str, run: int, until: float, waits: Callable[[], None]) -> Iterator[None]:
-    """Inside, other processes wait."""
+def _locked(key: str, run: int, patience: float, waits: Callable[[], None]) -> Iterator[None]:
+    """Inside, other processes wait. The file's time is that of the last turn."""
     mark = hashlib.sha256(f"{key}\0{run}".encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"feasible-{os.getuid()}-{mark}.turn"
     try:
@@ -69,15 +88,20 @@ def _locked(key: str, run: int, until: float, waits: Callable[[], None]) -> Iter
     except OSError:
         yield
         return
-    pause = SHORTEST
+    pause, until, last = SHORTEST, 0.0, -1
     try:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.utime(handle)
                 break
             except OSError:
                 waits()
-                if time.monotonic() > until:
+                now, before = time.monotonic(), last
+                last = os.fstat(handle).st_mtime_ns
+                if last != before:
+                    until = now + patience
+                elif now > until:
                     break
                 time.sleep(pause * (0.5 + random.random()))
                 pause = min(2 * pause, LONGEST)

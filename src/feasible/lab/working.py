@@ -162,7 +162,7 @@ class Worker:
         hand, ran = list[EvaluationRow](), list[StudyReport]()
         try:
             while True:
-                with self.store.held(keep=self._quick):
+                with self.store.held(keep=self._quick), self._turn():
                     if ran:
                         self._tell(ran)
                         made, wait = made + len(ran), SHORTEST
@@ -197,6 +197,13 @@ class Worker:
             beats.join()
             engine.close()
         return made
+
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, nobody else asks of the study. Telling waits for no proposal that takes long; but
+        where none does, telling and asking are one turn, with one connection.
+        """
+        learns = self.study.method.learns
+        return contextlib.nullcontext() if learns else self.store.turn(self.study.id)
 
     def stop(self) -> None:
         """Begin no other evaluation; may be called from another thread."""
