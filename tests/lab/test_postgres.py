@@ -5,6 +5,7 @@ said where it cannot be reached.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -205,6 +206,33 @@ def test_those_who_wait_for_their_turn_on_a_machine_have_no_connection(server, u
     study.ask()
     other.join(30)
     assert [r.row for r in study.pending()] == [0, 1]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_child_that_closes_the_store_leaves_the_parents_connection_alone(url, monkeypatch, keep):
+    monkeypatch.setattr(postgres, "KEEP", 30.0)
+    store = Store(url)
+
+    def session():
+        with store.read() as connection:
+            return connection.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+
+    def forked():
+        pid = os.fork()
+        if pid == 0:
+            store._backend.close()
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    with store.held(keep=keep):
+        before = session()
+        if not keep:
+            forked()
+            assert session() == before
+    if keep:
+        forked()
+        with store.held():
+            assert session() == before
 
 
 def test_a_kept_connection_that_the_server_cuts_loses_no_result(server, url, monkeypatch):

@@ -402,7 +402,8 @@ class PostgreSQL:
             self._held, self._kept, self._pid = _Held(), _Kept(), os.getpid()
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close what is kept, by this process."""
+        self.forked()
         self._held.drop()
         self._kept.close()
         self._engine.dispose()
