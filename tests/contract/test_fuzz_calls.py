@@ -73,6 +73,8 @@ RESULTS = {
     "Action",
     "AffineTargets",
     "CutPolicy",
+    "Diagnosis",
+    "Stuck",
     "FixedTargets",
     "LookAhead",
     "Myopic",

@@ -25,6 +25,17 @@ def two() -> operations.JobShop:
     return operations.JobShop(**TWO)
 
 
+def system_file() -> str:
+    """Write a hydrothermal system, and return its path."""
+    Path("inflow.csv").write_text("stage,lake\n1,2\n", encoding="utf-8")
+    Path("demand.csv").write_text("grid\n5\n", encoding="utf-8")
+    lake = '[[reservoirs]]\nname = "lake"\nv0 = 3\nproductivity = 1\n'
+    Path("system.toml").write_text(
+        f'inflow = "inflow.csv"\ndemand = "demand.csv"\n{lake}', encoding="utf-8"
+    )
+    return "system.toml"
+
+
 CALLS: Calls = {
     "JobShop": lambda: (
         operations.JobShop,
@@ -203,5 +214,10 @@ CALLS: Calls = {
             "batch": 1,
             "seed": 0,
         },
+    ),
+    "read_hydro": lambda: (operations.read_hydro, {"path": system_file()}),
+    "MultistageLP.diagnose": lambda: (
+        operations.hydrothermal_ht3(T=2, N=2, n_test=2).diagnose,
+        {"folder": None},
     ),
 }

@@ -1,5 +1,6 @@
 from .cpsat import solve_cpsat as solve_cpsat
 from .cuts import CutPolicy as CutPolicy
+from .diagnose import Diagnosis as Diagnosis, Stuck as Stuck
 from .dispatch_rules import (
     CertaintyEquivalent as CertaintyEquivalent,
     ForesightRule as ForesightRule,
@@ -13,6 +14,7 @@ from .hydro import (
     Reservoir as Reservoir,
     Thermal as Thermal,
 )
+from .hydro_file import read_hydro as read_hydro
 from .instances import (
     benchmark as benchmark,
     hydrothermal_ht3 as hydrothermal_ht3,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .multistage import Terminal
 
 VOLUME, ENERGY, MONEY = "hm3", "MWh", "EUR"
+DEFICIT = 500.0
+"""Cost of a unit of energy that is not served, where none is given."""
 Limit = float | None
 """A limit; None, NaN or an infinity: there is none."""
 
@@ -124,7 +126,7 @@ class HydroSystem(Checked):
     demand: Any
     inflow: Any
     lines: Sequence[Line] = ()
-    deficit_cost: float = 500.0
+    deficit_cost: float = DEFICIT
     spill_cost: float = 0.0
     units: tuple[str, str, str] = (VOLUME, ENERGY, MONEY)
 

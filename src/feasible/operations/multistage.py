@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 
-from ..core.annotations import Checked
+from ..core.annotations import Checked, checked
 from ..core.checks import floats, real, seed as as_seed, shown, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ..core.problem import Problem
 from ..core.units import same_unit
 from ..core.verdict import Verdict
 from .cuts import CutPolicy
+from .diagnose import Diagnosis, Stuck, diagnose, why
 from .horizon import Horizon
 from .networks import NetworkTargets
 from .policies import Actor, AffineTargets, FixedTargets, LookAhead, Myopic, Policy
@@ -225,6 +227,32 @@ class MultistageLP(Checked, Horizon, Problem):
         window = self.window(0, self.T)
         window.model.forget()
         return np.array([window.solve(self.initial_state, path).value for path in given])
+
+    @checked
+    def diagnose(self, folder: str | Path | None = None) -> Diagnosis:
+        """Solve each stage at the ends of the states' ranges and of the noise, before any training.
+
+        Args:
+            folder: Where a stage without a solution is written, as .lp and .mps; None: nowhere.
+
+        Returns:
+            Which stage has no solution, from which state, under which noise, and what its rows
+            would have to give, in their units; and the sizes of the numbers.
+
+        Raises:
+            ArgumentError: There is no such folder.
+        """
+        return diagnose(self, folder)
+
+    def explain(self, error: StageInfeasible, folder: str | Path | None = None) -> Stuck:
+        """Return which rows would have to give where a policy or a method met a stage without a
+        solution.
+
+        Args:
+            error: What was raised.
+            folder: Where the stage is written; None: nowhere.
+        """
+        return why(self, error.t, error.state, error.w, folder)
 
     def judge(self, answer: Any) -> Verdict:
         """Play a policy on the held-out paths and recompute what it cost and what it missed."""

@@ -41,8 +41,8 @@ class StageInfeasible(Infeasible):
         where = f" of path {path}" if path >= 0 else ""
         super().__init__(
             f"stage {t}{where} has no solution from the state {known} under the noise "
-            f"{np.array2string(np.asarray(w), precision=5)}{more}; problem.diagnose() says which "
-            "rows, and by how much"
+            f"{np.array2string(np.asarray(w), precision=5)}{more}; problem.explain(error) says "
+            "which rows, and by how much"
         )
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:

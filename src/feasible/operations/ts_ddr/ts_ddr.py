@@ -192,7 +192,7 @@ class TSDDR(TSDDRSettings, Method):
         if programs.failed > failed:
             warnings.warn(
                 f"ts-ddr: step {k}: {int((~whole_paths).sum())} of {self.batch} paths had no "
-                "solution and gave no gradient; problem.diagnose() says why",
+                "solution and gave no gradient; problem.diagnose() says where",
                 SolvesFailed,
                 stacklevel=2,
             )
