@@ -58,6 +58,7 @@ NAMES = (
     "parl",
     "sequences",
     "physics_front",
+    "dispatch",
 )
 
 

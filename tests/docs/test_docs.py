@@ -73,6 +73,7 @@ PAGES = [
     "docs/networks/dadao.md",
     "docs/physics/nonsmooth-pde-pareto.md",
     "docs/operations/index.md",
+    "docs/operations/ts-ddr.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

@@ -310,3 +310,12 @@ def test_the_floor_of_the_costs_is_below_every_cost_or_asked_for():
 def test_ht3_has_the_published_costs_without_training():
     problem = feasible.operations.hydrothermal_ht3()
     assert problem.perfect_foresight().mean() == pytest.approx(22_831, abs=1)
+
+
+def test_the_picture_of_a_policy_has_a_median_and_a_band_for_each_state():
+    problem = hydrothermal_ht3(T=4, N=3, n_test=5)
+    figure = problem.picture(LookAhead())
+    assert len(figure.data) == 2 * 3
+    states = problem.simulate(LookAhead()).states[:, :, 0]
+    assert np.allclose(figure.data[1].y, np.median(states, axis=0))
+    assert rigid().picture(Myopic()) is None

@@ -19,6 +19,7 @@ from ..core.units import same_unit
 from ..core.verdict import Verdict
 from .cuts import CutPolicy
 from .diagnose import Diagnosis, Stuck, diagnose, why
+from .dispatch_picture import state_fans
 from .horizon import Horizon
 from .networks import NetworkTargets
 from .policies import Actor, AffineTargets, FixedTargets, LookAhead, Myopic, Policy
@@ -26,6 +27,7 @@ from .rollout import Rollout, StageInfeasible, roll
 from .stage import Stage, Unmet
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from jaxtyping import Float
 
 ANSWERS: tuple[type, ...] = (
@@ -279,6 +281,13 @@ class MultistageLP(Checked, Horizon, Problem):
         return Verdict(
             cost, max(shares.values(), default=0.0), self.tolerance, residual, shares, metrics
         )
+
+    def picture(self, answer: Any) -> go.Figure | None:
+        """The states by stage under a policy, over the held-out paths."""
+        try:
+            return None if answer is None else state_fans(self.simulate(answer))
+        except StageInfeasible:
+            return None
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """A policy and what it missed, as rows of text."""
