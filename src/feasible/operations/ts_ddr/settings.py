@@ -82,21 +82,21 @@ class TSDDRSettings(Checked):
         whole("warmup", self.warmup, least=0)
         for i, n in enumerate(self.hidden):
             whole(f"hidden[{i}]", n, least=1, most=4096)
-        if not self.hidden and self.net != "linear":
+        if not len(self.hidden) and self.net != "linear":
             raise ArgumentError(f"hidden=(): net='{self.net}' needs at least one layer")
         for name in ("lr", "period", "sigma"):
             real(name, getattr(self, name), above=0)
         for name in ("decay", "clip", "stretch"):
             real(name, getattr(self, name), least=0)
         for name in ("penalty", "act_penalty"):
-            if getattr(self, name) != "auto":
+            if not isinstance(getattr(self, name), str):
                 real(name, getattr(self, name), above=0)
         fraction("alpha", self.alpha)
         for i, value in enumerate(self.multipliers):
             real(f"multipliers[{i}]", value, above=0)
         for i, value in enumerate(self.shares):
             real(f"shares[{i}]", value, least=0)
-        if len(self.shares) != len(self.multipliers) or not self.shares:
+        if len(self.shares) != len(self.multipliers) or not len(self.shares):
             raise ArgumentError(
                 f"shares={self.shares}: expected {len(self.multipliers)} numbers, as of multipliers"
             )
@@ -126,7 +126,7 @@ class TSDDRSettings(Checked):
             step: The step's number.
             largest: The largest cost of the problem.
         """
-        C = largest if self.penalty == "auto" else float(self.penalty)
+        C = largest if isinstance(self.penalty, str) else float(self.penalty)
         C *= self.multiplier(step)
         return Penalty(
             0.0 if self.norm == "l2" else C, 0.0 if self.norm == "l1" else C, self.strict
@@ -134,7 +134,7 @@ class TSDDRSettings(Checked):
 
     def acting(self, largest: float) -> float:
         """Return what a missed target costs when the policy acts."""
-        return MARGIN * largest if self.act_penalty == "auto" else float(self.act_penalty)
+        return MARGIN * largest if isinstance(self.act_penalty, str) else float(self.act_penalty)
 
     def dual_weight(self, step: int) -> float:
         """Return the weight of the duals' gradient in a step; the score function has the rest.
