@@ -71,5 +71,5 @@ def hydrothermal_ht3(
         deficit_cost=500.0,
         spill_cost=0.01,
     )
-    name = f"ht3-{T}" + ("-head" if head else "")
+    name = "ht3" + ("" if T == 24 else f"-{T}") + ("-head" if head else "")
     return system.problem(terminal, n_test=n_test, name=name)
