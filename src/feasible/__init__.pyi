@@ -4,6 +4,7 @@ from . import (
     networks as networks,
     operations as operations,
     physics as physics,
+    policies as policies,
     programs as programs,
     training as training,
     transport as transport,

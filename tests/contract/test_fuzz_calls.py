@@ -14,7 +14,17 @@ import pytest
 from bad_values import BAD, outcome
 from calls import CALLS
 
-from feasible import bilevel, blackbox, networks, operations, physics, programs, training, transport
+from feasible import (
+    bilevel,
+    blackbox,
+    networks,
+    operations,
+    physics,
+    policies,
+    programs,
+    training,
+    transport,
+)
 from feasible.core.annotations import checked
 from feasible.core.problem import Method
 
@@ -92,6 +102,9 @@ RESULTS = {
     "AskTell",
     "AutoLRSSettings",
     "Barycenter",
+    "Choice",
+    "EliminationResult",
+    "ModelViolation",
     "BoundBroken",
     "BottleneckSettings",
     "Calibration",
@@ -168,7 +181,7 @@ trained network."""
 
 @pytest.mark.parametrize(
     "room",
-    [bilevel, blackbox, networks, operations, physics, programs, training, transport],
+    [bilevel, blackbox, networks, operations, physics, policies, programs, training, transport],
     ids=lambda r: r.__name__,
 )
 def test_every_public_callable_is_tried(room):

@@ -85,7 +85,15 @@ def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
     needs = {row["needs"] for row in rows.values()} - {None}
     assert needs == {
         f"pip install 'feasible[{e}]'"
-        for e in ("bilevel", "networks", "physics", "programs", "training", "transport", "text")
+        for e in (
+            "bilevel",
+            "networks",
+            "physics",
+            "programs",
+            "training",
+            "transport",
+            "text",
+        )
     }
     said = {name: row["needs"] for name, row in rows.items() if row["needs"]}
     done = without(f"""

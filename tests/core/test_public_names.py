@@ -41,6 +41,7 @@ def test_the_public_names_are_those_of_the_design_and_nothing_else():
         "networks",
         "operations",
         "physics",
+        "policies",
         "transport",
         "training",
     }

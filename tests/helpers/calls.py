@@ -7,6 +7,7 @@ import calls_blackbox
 import calls_networks
 import calls_operations
 import calls_physics
+import calls_policies
 import calls_programs
 import calls_runs
 import calls_sequences
@@ -27,4 +28,5 @@ CALLS: Calls = {
     **calls_networks.CALLS,
     **calls_operations.CALLS,
     **calls_physics.CALLS,
+    **calls_policies.CALLS,
 }

@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "bilevel": ("torch", "numba", "sklearn", "cvxpy", "clarabel"),
     "networks": ("torch", "numba", "sklearn", "networkx"),
     "operations": ("torch", "numba", "highspy", "ortools", "gymnasium"),
+    "policies": ("numba", "sklearn"),
     "physics": ("torch", "skfem", "meshio", "gymnasium", "stable_baselines3"),
     "postgresql": ("psycopg",),
     "ray": ("ray",),

@@ -1,0 +1,32 @@
+"""The method of each kind of problem of the policies room where none is named, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.budget import Budget
+    from ..core.problem import Problem
+
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "Bandit": (
+        "least-squares-design",
+        "with as many queries as there are features it needs no sparsity and no bound, and finds "
+        "as good an arm as any",
+    ),
+}
+"""Problem class -> its default method and why."""
+
+
+def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
+    """The default method of a kind of problem, and why; None where there is none yet."""
+    if "Bandit" in problem.kinds():
+        from .bandit import Bandit
+
+        queries = budget.get("evaluations", 0)
+        if isinstance(problem, Bandit) and problem.sparsity and queries < problem.d:
+            return "sparse-elimination", (
+                "there are fewer queries than features, and the rewards are nearly a sparse linear "
+                "function"
+            )
+    return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
