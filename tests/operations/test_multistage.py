@@ -204,6 +204,14 @@ def test_a_row_turned_round_has_the_same_minimum_and_the_dual_of_the_other_sign(
     assert a.by_noise[0, 0] == pytest.approx(b.by_noise[0, 0]) == 50.0
 
 
+def test_the_price_of_demand_is_that_of_the_last_plant_that_serves_it():
+    found = tank(demand=(5.0, 5.0, 30.0), terminal={"value": 1.0}).simulate(Myopic())
+    prices = found.price("demand grid")
+    assert np.allclose(prices[0], [0.0, COST, DEFICIT])
+    with pytest.raises(errors.UnknownName, match="demand grid"):
+        found.price("demand gird")
+
+
 def test_a_unit_of_water_more_saves_a_unit_of_gas():
     window = tank(inflow=((2.0,),), demand=(9.0,)).window(0, 1)
     found = window.solve(np.array([3.0]), np.array([[2.0]]))

@@ -106,4 +106,5 @@ class Cutting:
     def act(self, t: int, w: Float[np.ndarray, " d"], state: Float[np.ndarray, " k"]) -> Action:
         """Solve the stage."""
         self.windows[t].model.forget()
-        return Action(self.windows[t].solve(state, w[None]).x[0])
+        found = self.windows[t].solve(state, w[None])
+        return Action(found.x[0], dual=found.rows[0])

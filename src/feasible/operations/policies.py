@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,12 +27,14 @@ class Action:
         target: (k,) state that was aimed at; None: there was none.
         linear: Cost of a unit by which it was missed.
         square: Cost of its square.
+        dual: (m,) derivative of the stage's minimum in each row's right-hand side; None: unknown.
     """
 
     x: Float[np.ndarray, " n"]
     target: Float[np.ndarray, " k"] | None = None
     linear: float = 0.0
     square: float = 0.0
+    dual: Float[np.ndarray, " m"] | None = None
 
 
 class Actor(Protocol):
@@ -82,7 +85,8 @@ class Aiming:
         window.model.forget()
         goal = None if self.target is None else self.target(t, w, state)
         found = window.solve(state, w[None], None if goal is None else goal[None])
-        return Action(found.x[0], goal, self.penalty.linear, self.penalty.square)
+        cost = self.penalty
+        return Action(found.x[0], goal, cost.linear, cost.square, found.rows[0])
 
 
 @dataclass
@@ -165,6 +169,6 @@ class LookingAhead:
         noise = self.problem.mean_noise[t : t + self.lengths[t]].copy()
         noise[0] = w
         window.model.forget()
-        if self.problem.convex:
-            return Action(window.solve(state, noise).x[0])
-        return Action(successive(window, state, noise).x[0])
+        solve = window.solve if self.problem.convex else partial(successive, window)
+        found = solve(state, noise)
+        return Action(found.x[0], dual=found.rows[0])

@@ -58,6 +58,8 @@ class Rollout:
         paths: (n, T, d) the noise.
         x: Of each stage (n, columns) what was done.
         states: (n, T + 1, k) the states, the initial one first.
+        duals: Of each stage (n, rows) what a unit more on the right-hand side costs there; NaN
+            where the policy does not say.
         cost: (n,) of each path, recomputed.
         target_cost: (n,) what missing its own targets cost it, by its own penalty.
         unmet: Name of a violation -> (n,) amounts.
@@ -69,6 +71,7 @@ class Rollout:
     paths: Float[np.ndarray, "n T d"]
     x: list[Float[np.ndarray, "n c"]]
     states: Float[np.ndarray, "n T1 k"]
+    duals: list[Float[np.ndarray, "n m"]]
     cost: Float[np.ndarray, " n"]
     target_cost: Float[np.ndarray, " n"]
     unmet: dict[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
@@ -85,6 +88,21 @@ class Rollout:
         for t, stage in enumerate(stages):
             if column in stage.columns:
                 found[:, t] = self.x[t][:, stage.column(column)]
+        return found
+
+    def price(self, row: str) -> Float[np.ndarray, "n T"]:
+        """Return what a unit more of a row's right-hand side costs, such as of demand; NaN in a
+        stage that has no such row, and under a policy that does not say. Where a row is in units a
+        stage it is a price of the unit, whatever the stage's length.
+        """
+        stages = self.problem.stages
+        known = {r for s in stages for r in s.rows}
+        if row not in known:
+            raise UnknownName(f"row '{row}': {nearest(row, known)}")
+        found = np.full(self.paths.shape[:2], np.nan)
+        for t, stage in enumerate(stages):
+            if row in stage.rows:
+                found[:, t] = self.duals[t][:, stage.row(row)]
         return found
 
     def shares(self, tolerance: float) -> dict[str, float]:
@@ -119,6 +137,7 @@ def roll(problem: Horizon, policy: Any, paths: Float[np.ndarray, "n T d"]) -> Ro
         raise ArgumentTypeError(f"answer={shown(policy)}: expected a policy with act(t, w, state)")
     n, T = paths.shape[:2]
     x = [np.empty((n, len(s.cost))) for s in problem.stages]
+    duals = [np.full((n, len(s.rhs)), np.nan) for s in problem.stages]
     states = np.empty((n, T + 1, problem.k))
     states[:, 0] = problem.initial_state
     missed = np.zeros(n)
@@ -134,11 +153,13 @@ def roll(problem: Horizon, policy: Any, paths: Float[np.ndarray, "n T d"]) -> Ro
                 raise StageInfeasible(t, i, states[i, t], paths[i, t], names) from None
             action = said if isinstance(said, Action) else Action(_columns(stage, said))
             x[t][i] = action.x
+            if action.dual is not None:
+                duals[t][i] = action.dual
             states[i, t + 1] = action.x[stage.states]
             if action.target is not None:
                 gap = np.abs(states[i, t + 1] - action.target)
                 missed[i] += action.linear * gap.sum() + action.square * (gap**2).sum()
-    return measured(problem, paths, x, states, missed)
+    return measured(problem, paths, x, states, duals, missed)
 
 
 def _columns(stage: Any, said: Any) -> Float[np.ndarray, " c"]:
@@ -163,6 +184,7 @@ def measured(
     paths: Float[np.ndarray, "n T d"],
     x: list[Float[np.ndarray, "n c"]],
     states: Float[np.ndarray, "n T1 k"],
+    duals: list[Float[np.ndarray, "n m"]],
     missed: Float[np.ndarray, " n"],
 ) -> Rollout:
     """Recompute costs, rows and bounds from what was done."""
@@ -196,4 +218,4 @@ def measured(
                 done[:, stage.column(name)], 0.0
             )
             whole[what.name] = whole.get(what.name, np.zeros(n)) + share
-    return Rollout(problem, paths, x, states, cost, missed, unmet, whole, broken)
+    return Rollout(problem, paths, x, states, duals, cost, missed, unmet, whole, broken)

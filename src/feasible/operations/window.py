@@ -49,6 +49,7 @@ class Projected:
         by_start: (k,) in the state before the window.
         by_noise: (W, d) in the noise.
         missed: (W, k) state minus target.
+        rows: Of each stage (m,) the derivative in each row's right-hand side.
     """
 
     value: float
@@ -57,6 +58,7 @@ class Projected:
     by_start: Float[np.ndarray, " k"]
     by_noise: Float[np.ndarray, "W d"]
     missed: Float[np.ndarray, "W k"]
+    rows: list[Float[np.ndarray, " m"]]
 
 
 class Window:
@@ -226,6 +228,7 @@ class Window:
             by_start,
             (self._C_turned @ found.dual[: self.m]).reshape(len(self.stages), -1),
             np.zeros((0, self.k)) if targets is None else found.x[self.states] - targets,
+            [found.dual[r] for r in self.rows],
         )
 
     def jacobians(self, found: Projected) -> tuple[np.ndarray, np.ndarray]:

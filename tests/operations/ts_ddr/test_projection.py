@@ -141,3 +141,41 @@ def test_products_of_states_and_releases_converge_to_a_plan_that_is_its_own_line
         gap = stage.right(states[t], noise[t]) - stage.activity(found.x[t], states[t])
         assert gap[3] <= 0.5  # of a demand of about 95: what the last linearisation leaves
         assert np.allclose(gap[:3], 0.0, atol=1e-7)
+
+
+def by_ipopt(problem, noise):
+    """The least cost of a path as one nonlinear program, by casadi's Ipopt."""
+    casadi = pytest.importorskip("casadi")
+    variables, cost, rows, low, high, least, most = [], 0, [], [], [], [], []
+    before = casadi.DM(problem.initial_state)
+    for t, stage in enumerate(problem.stages):
+        x = casadi.MX.sym(f"x{t}", len(stage.cost))
+        activity = casadi.DM(stage.A.toarray()) @ x - casadi.DM(stage.dense[0]) @ before
+        for row, column, state, factor in stage.head_numbers:
+            unit = np.zeros(len(stage.rhs))
+            unit[row] = factor
+            activity = activity + casadi.DM(unit) * before[state] * x[column]
+        ends = stage.row_limits(stage.right(np.zeros(3), noise[t]))
+        low.extend(ends[0])
+        high.extend(ends[1])
+        variables.append(x)
+        rows.append(activity)
+        cost = cost + casadi.DM(stage.cost).T @ x
+        least.extend(stage.lower)
+        most.extend(stage.upper)
+        before = x[stage.states.tolist()]
+    program = {"x": casadi.vertcat(*variables), "f": cost, "g": casadi.vertcat(*rows)}
+    quiet = {"print_time": False, "ipopt.print_level": 0, "ipopt.sb": "yes"}
+    solve = casadi.nlpsol("plan", "ipopt", program, quiet)
+    found = solve(x0=10.0, lbx=least, ubx=most, lbg=low, ubg=high)
+    assert solve.stats()["success"]
+    return float(found["f"])
+
+
+def test_successive_programs_reach_what_ipopt_reaches():
+    problem = hydrothermal_ht3(T=10, N=3, head=0.3)
+    window, rng = problem.window(0, 10), np.random.default_rng(4)
+    for noise in problem.draw(3, rng) * 0.7:
+        ours = successive(window, problem.initial_state, noise)
+        its = by_ipopt(problem, noise)
+        assert ours.value == pytest.approx(its, rel=0.02)

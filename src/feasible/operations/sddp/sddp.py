@@ -218,7 +218,7 @@ class SDDP(SDDPSettings, Method):
             return []
         if not problem.convex:
             return ["coefficients depend on the state, so the cuts give no lower bound"]
-        return [f"no policy costs less than {state.bounds[-1]:.8g} in the mean"]
+        return [f"no policy costs less than {state.bounds[-1]:.8g} in the mean over the pools"]
 
 
 class CutModels:
