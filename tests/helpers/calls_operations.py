@@ -219,5 +219,48 @@ CALLS: Calls = {
     "MultistageLP.diagnose": lambda: (
         operations.hydrothermal_ht3(T=2, N=2, n_test=2).diagnose,
         {"folder": None},
+    "CPSchedulingEnv": lambda: (
+        operations.CPSchedulingEnv,
+        {"shop": two(), "mask_invalid": "ignore"},
+    ),
+    "LearnedDispatcher": lambda: (operations.LearnedDispatcher, {"seed": 0}),
+    "LearnedDispatcher.load": lambda: (operations.LearnedDispatcher.load, {"name": "10x8-0"}),
+    "LearnedDispatcher.solve": lambda: (
+        operations.LearnedDispatcher().solve,
+        {
+            "shop": two(),
+            "samples": 2,
+            "time_limit": 1.0,
+            "seed": 0,
+            "greedy": False,
+            "coldest": 0.5,
+            "hottest": 2.0,
+        },
+    ),
+    "LearnedDispatcher.fit": lambda: (
+        operations.LearnedDispatcher().fit,
+        {
+            "shops": [two()],
+            "settings": operations.TrainingSettings(updates=1, episodes=2, work=0.01, epochs=1),
+            "folder": None,
+            "told": None,
+        },
+    ),
+    "LearnedDispatcher.save": lambda: (
+        operations.LearnedDispatcher().save,
+        {"path": "weights.safetensors"},
+    ),
+    "TrainingSettings": lambda: (
+        operations.TrainingSettings,
+        {
+            "updates": 1,
+            "episodes": 2,
+            "work": 0.1,
+            "epochs": 1,
+            "minibatches": 1,
+            "rate": 1e-3,
+            "clip": 0.3,
+            "target_kl": 0.01,
+        },
     ),
 }

@@ -18,7 +18,7 @@ PEERS = ("cp-sat", "pyjobshop")
 @settings(max_examples=12, deadline=None)
 @given(shops(jobs=3, machines=2, zeros=False))
 def test_the_solver_finds_the_optimum_of_brute_force(shop):
-    found = solve_cpsat(shop)
+    found = solve_cpsat(shop, time_limit=600)
     assert found.status == "optimal"
     assert found.makespan == found.bound == optimum(shop)
     assert shop.judge(found).residual == 0
@@ -46,23 +46,23 @@ def test_a_hint_is_kept_where_the_solver_has_no_time_and_improved_where_it_has()
     shop = benchmark("ft06")
     hint = dispatch(shop, "SPT")
     assert solve_cpsat(shop, hint, time_limit=0.001).starts.tolist() == hint.starts.tolist()
-    assert solve_cpsat(shop, hint).makespan == 55
+    assert solve_cpsat(shop, hint, time_limit=600).makespan == 55
 
 
 def test_due_dates_are_limits_for_the_solver_and_their_infeasibility_is_proven():
     shop = JobShop([[0], [0], [0]], [[5], [4], [3]], due=[None, 4, 8])
-    met = solve_cpsat(shop)
+    met = solve_cpsat(shop, time_limit=600)
     assert shop.judge(met).feasible
     assert met.starts.tolist() == [7, 0, 4]
     late = JobShop([[0], [0]], [[5], [4]], due=[5, 5], name="late")
-    found = solve_cpsat(late)
+    found = solve_cpsat(late, time_limit=600)
     assert found.status == "infeasible"
     assert late.judge(found).violations["due"] == 4  # the better of the two orders by due date
 
 
 def test_release_dates_and_real_durations_are_solved_in_ticks():
     shop = JobShop([[0, 1], [1, 0]], [[0.5, 1.25], [1, 2]], release=[3.75, 0])
-    found = solve_cpsat(shop)
+    found = solve_cpsat(shop, time_limit=600)
     assert shop.resolution == 0.01
     assert found.makespan == shop.judge(found).objective == 5.5
 

@@ -22,6 +22,11 @@ from .instances import (
     random_shop as random_shop,
 )
 from .jobshop import BoundBroken as BoundBroken, JobShop as JobShop
+from .jobshop_rl_cp import (
+    CPSchedulingEnv as CPSchedulingEnv,
+    LearnedDispatcher as LearnedDispatcher,
+    TrainingSettings as TrainingSettings,
+)
 from .lp import NoSolution as NoSolution, SolverFailed as SolverFailed, Unbounded as Unbounded
 from .multistage import MultistageLP as MultistageLP
 from .networks import NetworkTargets as NetworkTargets
