@@ -75,6 +75,7 @@ PAGES = [
     "docs/policies/sparse-bandits.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",
+    "docs/operations/jobshop-rl-cp.md",
     "docs/training/index.md",
     "docs/training/schedules.md",
     "docs/training/autolrs.md",

@@ -219,6 +219,7 @@ CALLS: Calls = {
     "MultistageLP.diagnose": lambda: (
         operations.hydrothermal_ht3(T=2, N=2, n_test=2).diagnose,
         {"folder": None},
+    ),
     "CPSchedulingEnv": lambda: (
         operations.CPSchedulingEnv,
         {"shop": two(), "mask_invalid": "ignore"},
