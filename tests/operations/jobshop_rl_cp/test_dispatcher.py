@@ -85,7 +85,7 @@ def test_weights_written_and_read_give_the_same_schedules(agent, tmp_path):
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="did you mean .10x8-4"):
+    with pytest.raises(ArgumentError, match=r"did you mean .10x8-4"):
         LearnedDispatcher.load("10x8-9")
     with pytest.raises(ArgumentError, match="absent"):
         LearnedDispatcher.load(str(tmp_path / "absent.safetensors"))
