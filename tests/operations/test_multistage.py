@@ -15,6 +15,7 @@ from feasible.operations import (
     MultistageLP,
     Myopic,
     NoSolution,
+    SolverFailed,
     StageInfeasible,
     Unbounded,
     hydrothermal_ht3,
@@ -281,6 +282,18 @@ def test_a_program_without_a_solution_is_believed_only_after_it_was_solved_from_
     with pytest.raises(NoSolution):
         window.solve(np.array([2.0]), np.zeros((1, 0)))
     assert window.solve(np.array([7.0]), np.zeros((1, 0))).value == pytest.approx(5.0)
+
+
+def test_optimal_is_not_believed_where_a_row_is_broken(monkeypatch):
+    window = tank().window(0, 1)
+
+    class Info:
+        max_primal_infeasibility = 0.5
+        objective_function_value = 0.0
+
+    monkeypatch.setattr(type(window.model.solver), "getInfo", lambda self: Info())
+    with pytest.raises(SolverFailed, match=r"broken by 0\.5"):
+        window.model.solve()
 
 
 # -- paths -----------------------------------------------------------------------------------------
