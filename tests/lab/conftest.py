@@ -20,12 +20,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("db", ["sqlite", "postgresql"], indirect=True)
 
 
+def about_files(item: pytest.Item) -> bool:
+    """Whether a test is about files: so marked, or it opens one by sqlite3 itself."""
+    code = getattr(getattr(item, "function", None), "__code__", None)
+    return item.get_closest_marker("file") is not None or "sqlite3" in getattr(code, "co_names", ())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With PostgreSQL for all leave out what is about files, and what is there with it anyway."""
     here = Path(__file__).parent
     if on_postgres.WANTED:
         mine = [item for item in items if item.path.parent == here]
-        out = {item for item in mine if item.get_closest_marker("file") or "[sqlite" in item.name}
+        out = {item for item in mine if about_files(item) or "[sqlite" in item.name}
         items[:] = [item for item in items if item not in out]
 
 

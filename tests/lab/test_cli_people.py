@@ -271,6 +271,7 @@ def test_a_table_with_ids_of_another_study_is_taken_as_earlier_data(ok):
     assert out["left"] == 12
 
 
+@pytest.mark.file
 def test_a_table_that_cannot_be_written_hands_out_nothing(run, ok):
     assert run("ask", "mix.toml", "-o", "no/such/r.csv")[0] == 2
     assert run("show", "--json")[0] == 2

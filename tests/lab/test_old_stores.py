@@ -15,6 +15,7 @@ from feasible.lab.race import load_race
 from feasible.lab.store import Store
 from feasible.lab.stored import build_method, build_problem, drive, method_spec, stored_result
 
+pytestmark = pytest.mark.file
 MADE = Path(__file__).parent / "stores" / "0.1.0.sqlite.gz"
 """Finished: by-name, object-finished, bottleneck, the race; the other runs were interrupted."""
 

@@ -170,6 +170,7 @@ def test_a_pid_that_was_used_again_does_not_keep_anybody_out(db):
     )
 
 
+@pytest.mark.file
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_sigterm_and_ctrl_c_end_the_command_in_order_and_resume_equals_the_uninterrupted_run(
     tmp_path, sent

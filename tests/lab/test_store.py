@@ -22,6 +22,8 @@ from feasible.lab import sqlite as store_module
 from feasible.lab.schema import HEAD, VERSION_TABLE
 from feasible.lab.store import Store, StoreWarning
 
+pytestmark = pytest.mark.file
+
 # -- opening ---------------------------------------------------------------------------------------
 
 

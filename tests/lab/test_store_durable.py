@@ -26,6 +26,7 @@ FULL = 2
 """PRAGMA synchronous: the log is on the disk when a commit returns."""
 
 
+@pytest.mark.file
 def test_every_connection_of_a_store_waits_until_a_commit_is_on_the_disk(db):
     store = Store(db)
     store.record(new_run(store), one_row(0))
@@ -60,6 +61,7 @@ def test_rows_are_committed_before_the_method_sees_their_values(db, method, each
     assert seen == list(range(each, 13, each))
 
 
+@pytest.mark.file
 def test_a_row_is_one_commit_and_a_batch_is_one_commit(db):
     store = Store(db)
     run = new_run(store)
@@ -127,6 +129,7 @@ def test_a_paid_evaluation_that_the_store_cannot_take_is_not_paid_again(
     )
 
 
+@pytest.mark.file
 def test_a_slow_neighbour_of_a_row_that_the_store_refuses_is_waited_for_and_kept(db, tmp_path):
     slow, other = tmp_path / "slow", tmp_path / "other"
 
@@ -157,6 +160,7 @@ def test_a_slow_neighbour_of_a_row_that_the_store_refuses_is_waited_for_and_kept
     )
 
 
+@pytest.mark.file
 def test_a_disk_that_takes_no_byte_more_loses_no_paid_evaluation(db, tmp_path, monkeypatch):
     calls: list[object] = []
 

@@ -20,6 +20,7 @@ from feasible.core.secrets import hide_passwords, legible
 from feasible.lab.place import store_file
 from feasible.lab.store import Store
 
+pytestmark = pytest.mark.file
 ODD = ["run?1.db", "run?2.db", "a#b.db", "50%20.db", "two words.db", "~tilde.db", "ü&=;'\".db"]
 
 

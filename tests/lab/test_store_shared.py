@@ -22,13 +22,30 @@ from feasible.core.verdict import Verdict
 from feasible.lab import recovery, sqlite as store_module
 from feasible.lab.schema import evaluations, runs
 from feasible.lab.store import Store
+from feasible.lab.upsert import upsert
 
 
 def fill(store: Store, run: int, n: int) -> None:
     """n rows, written at once."""
     with store.write() as connection:
         connection.execute(
-            sa.insert(evaluations).prefix_with("OR REPLACE"),
+            upsert(
+                connection,
+                evaluations,
+                (
+                    "run",
+                    "row",
+                    "x",
+                    "objective",
+                    "violation",
+                    "constraints",
+                    "metrics",
+                    "status",
+                    "tag",
+                    "told",
+                    "charged",
+                ),
+            ),
             [
                 {
                     "run": run,
@@ -53,8 +70,14 @@ class Statements:
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch):
         self.seen: list[str] = []
-        sa.event.listen(store.engine, "connect", self._watch)
+        if store.path is None:
+            sa.event.listen(store.engine, "before_cursor_execute", self._hear)
+        else:
+            sa.event.listen(store.engine, "connect", self._watch)
         store.close()
+
+    def _hear(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        self.seen.append(statement)
 
     def _watch(self, raw: sqlite3.Connection, _record: object) -> None:
         raw.set_trace_callback(self.seen.append)
@@ -320,6 +343,7 @@ def test_a_batch_is_recorded_in_one_transaction_or_not_at_all(db):
     assert store.count(run) == 2
 
 
+@pytest.mark.file
 def test_an_interrupt_in_the_middle_of_a_batch_leaves_no_transaction_open(db, monkeypatch):
     monkeypatch.setattr(store_module, "LOCK_SECONDS", 0.5)
     store = Store(db)
