@@ -135,6 +135,7 @@ def test_a_store_that_may_only_be_read_is_read_and_its_folder_stays_as_it_is(
     assert (mark_of(tmp_path), sorted(tmp_path.iterdir())) == before
 
 
+@pytest.mark.file
 def test_a_store_of_an_older_version_is_shown_from_a_copy(tmp_path):
     old = tmp_path / "old.db"
     packed = Path(__file__).parent / "stores" / "0.1.0.sqlite.gz"
@@ -287,6 +288,7 @@ def test_events_say_that_a_page_changed(file, monkeypatch):
     assert first != second
 
 
+@pytest.mark.file
 def test_what_is_deleted_while_it_is_watched_is_said(file, tmp_path):
     store = Store(file)
     _, second = fill(store, [row(0), row(1)])
@@ -377,6 +379,7 @@ def test_two_dashboards_on_one_port_are_refused_by_name():
         listening("no-such-host.invalid", 0)
 
 
+@pytest.mark.file
 def test_the_command_serves_until_it_is_interrupted(file):
     with Store(file) as store:
         fill(store, [row(0)])
