@@ -57,6 +57,7 @@ REPORT: tuple[tuple[str, int, tuple[int, ...], int, tuple[str, ...]], ...] = (
     ("bbob", 5, (1, 2, 3), 100, (*DIRECT, "hybrid-sqp")),
     ("bbob-constrained", 2, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
     ("bbob-constrained", 5, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
+    ("bbob-constrained", 10, (1,), 50, ("slsqp", "cobyqa", "hybrid-sqp")),
     ("bbob", 10, (1, 2), 100, (*DIRECT[:3], "hybrid-sqp")),
     ("bbob", 20, (1,), 100, (*DIRECT[:3], "hybrid-sqp")),
     ("bbob", 2, (1, 2, 3), 200, (*DIRECT, "hybrid-sqp")),
