@@ -287,11 +287,8 @@ def test_a_program_without_a_solution_is_believed_only_after_it_was_solved_from_
 def test_optimal_is_not_believed_where_a_row_is_broken(monkeypatch):
     window = tank().window(0, 1)
 
-    class Info:
-        max_primal_infeasibility = 0.5
-        objective_function_value = 0.0
-
-    monkeypatch.setattr(type(window.model.solver), "getInfo", lambda self: Info())
+    kind = type(window.model.solver)
+    monkeypatch.setattr(kind, "getInfoValue", lambda self, name: (None, 0.5))
     with pytest.raises(SolverFailed, match=r"broken by 0\.5"):
         window.model.solve()
 

@@ -204,13 +204,12 @@ class LinearModel:
             self._again()
         solution = self.solver.getSolution()
         x, dual = np.array(solution.col_value), np.array(solution.row_dual)
-        info = self.solver.getInfo()
-        if not info.max_primal_infeasibility <= FEASIBLE * (1.0 + np.abs(x).max(initial=0.0)):
+        _, broken = self.solver.getInfoValue("max_primal_infeasibility")
+        if not broken <= FEASIBLE * (1.0 + np.abs(x).max(initial=0.0)):
             raise SolverFailed(
-                f"HiGHS says optimal, but a row or a bound is broken by "
-                f"{info.max_primal_infeasibility:.2g}"
+                f"HiGHS says optimal, but a row or a bound is broken by {broken:.2g}"
             )
-        return Solved(info.objective_function_value, x, dual)
+        return Solved(self.solver.getObjectiveValue(), x, dual)
 
     def _again(self) -> None:
         """Solve from scratch, without and with presolve, before a bad status is believed."""

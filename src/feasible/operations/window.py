@@ -192,7 +192,9 @@ class Window:
             targets: A row for each stage; None: without.
         """
         first, rows = self.stages[0], self.rows[0]
-        right = self._rhs + self._C @ noise.ravel() + self.shift
+        right = self._C @ noise.ravel()
+        right += self._rhs
+        right += self.shift
         right[rows] += first.dense[0] @ start
         low = np.where(self._below, right, -np.inf)
         high = np.where(self._above, right, np.inf)
