@@ -17,7 +17,7 @@ from scipy.optimize import linprog
 
 from .common import Figure, write
 
-ROUNDS = int(os.environ.get("DISPATCH_ROUNDS", "7"))
+ROUNDS = int(os.environ.get("DISPATCH_ROUNDS", "5"))
 STEPS = int(os.environ.get("DISPATCH_STEPS", "4000"))
 """Steps of training over which memory is watched."""
 
@@ -130,7 +130,7 @@ def memory() -> list[Figure]:
     """How much the process grows between a tenth and the end of a long training."""
     from feasible.operations import TSDDR, hydrothermal_ht3
 
-    problem = hydrothermal_ht3(T=6, N=5, n_test=2)
+    problem = hydrothermal_ht3(T=2, N=3, n_test=2)
     method = TSDDR(iterations=STEPS, batch=1)
     state = method.init(problem, np.random.default_rng(100))
     process, before = psutil.Process(), 0
