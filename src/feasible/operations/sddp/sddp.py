@@ -106,9 +106,10 @@ class SDDP(SDDPSettings, Method):
 
     Example:
         >>> from feasible.operations import hydrothermal_ht3
-        >>> found = SDDP().fit(hydrothermal_ht3(T=2, N=1), n_iter=8)
-        >>> round(found.lower_bound_, 2), len(found.bounds)
-        (1092.79, 8)
+        >>> problem = hydrothermal_ht3(T=12, N=1)
+        >>> found = SDDP(stall=0.0).fit(problem, n_iter=30)
+        >>> bool(abs(found.lower_bound_ - problem.perfect_foresight()[0]) < 1.0)
+        True
     """
 
     solves: ClassVar[type[MultistageLP]] = MultistageLP
