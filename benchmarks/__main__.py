@@ -59,6 +59,7 @@ NAMES = (
     "sequences",
     "physics_front",
     "dispatch",
+    "dies",
     "jobshop",
 )
 

@@ -72,6 +72,7 @@ PAGES = [
     "docs/networks/fzoos.md",
     "docs/networks/dadao.md",
     "docs/physics/nonsmooth-pde-pareto.md",
+    "docs/physics/extrusion-die-rl.md",
     "docs/policies/sparse-bandits.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",

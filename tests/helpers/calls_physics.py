@@ -49,7 +49,72 @@ LAYER = {
     "backward": "exact",
 }
 
+
+def cell() -> Any:
+    """A square of four triangles with an inlet and an outlet."""
+    from feasible.physics.extrusion_die_rl.dies import crisscross
+
+    return crisscross([(0, 0)], (1.0, 1.0)).with_boundaries(
+        {"in": lambda x: x[0] < 1e-9, "out": lambda x: x[0] > 1 - 1e-9}
+    )
+
+
 CALLS: Calls = {
+    "FFD": lambda: (physics.FFD, {"box": ((0, 1), (0, 1)), "degree": (1, 1)}),
+    "StokesSolver2D": lambda: (
+        physics.StokesSolver2D,
+        {
+            "mesh": cell(),
+            "inflow": ("in", lambda x, y: y * (1 - y)),
+            "outlets": ("out",),
+            "viscosity": ("carreau", 1.0, 0.1, 0.5),
+        },
+    ),
+    "split_die": lambda: (
+        physics.split_die,
+        {"h": 2, "viscosity": "newtonian", "moves": "top"},
+    ),
+    "channel_die": lambda: (physics.channel_die, {"cells": (3, 3), "viscosity": "newtonian"}),
+    "die_split": lambda: (
+        physics.die_split,
+        {
+            "strategy": "direct",
+            "target": 0.3,
+            "h": 2,
+            "viscosity": "newtonian",
+            "moves": "top",
+            "tolerance": 0.1,
+            "random_start": False,
+            "late": 0.0,
+            "memo": True,
+            "max_steps": 2,
+            "needed": True,
+        },
+    ),
+    "die_channel": lambda: (
+        physics.die_channel,
+        {
+            "strategy": "direct",
+            "cells": (3, 3),
+            "viscosity": "newtonian",
+            "tolerance": 0.1,
+            "random_start": False,
+            "late": 0.0,
+            "memo": True,
+            "max_steps": 2,
+        },
+    ),
+    "DieTask": lambda: (
+        physics.DieTask,
+        {
+            "h": 2,
+            "viscosity": "newtonian",
+            "targets": 1,
+            "tolerance": 0.1,
+            "max_steps": 2,
+            "name": "small",
+        },
+    ),
     "unit_square": lambda: (physics.unit_square, {"n": 2}),
     "read_mesh": lambda: (physics.read_mesh, {"path": mesh_file()}),
     "write_vtu": lambda: (

@@ -1,4 +1,20 @@
 from .errors import InvalidShape as InvalidShape, NotConverged as NotConverged
+from .extrusion_die_rl import (
+    FFD as FFD,
+    Die as Die,
+    DieAgent as DieAgent,
+    DieEnv as DieEnv,
+    DiePolicy as DiePolicy,
+    DieTask as DieTask,
+    Flow as Flow,
+    StokesSolver2D as StokesSolver2D,
+    channel_die as channel_die,
+    die_channel as die_channel,
+    die_frames as die_frames,
+    die_split as die_split,
+    split_die as split_die,
+    train_die as train_die,
+)
 from .meshes import read_mesh as read_mesh, unit_square as unit_square, write_vtu as write_vtu
 from .nonsmooth_pde_pareto import (
     CommonDescents as CommonDescents,

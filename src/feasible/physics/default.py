@@ -14,6 +14,11 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "of what learns, one constraint layer for the whole grid has the smallest errors here; "
         "implicit-euler, which learns nothing, has smaller ones still",
     ),
+    "DieTask": (
+        "die-sac-direct",
+        "of Stable-Baselines3's agents it needs the fewest simulations here; where a variable "
+        "moves the flow one way only, the secant method needs no training and as few",
+    ),
     "PDEControl": (
         "pareto-reference-point",
         "its points are evenly spread, also where a front is not convex, at three state solves "

@@ -1,0 +1,79 @@
+"""Dies: what a flow and a step of an environment cost, a table of all designs, and environments in
+processes of their own. Times are of the processor; those of processes by the clock, in turns.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from functools import partial
+
+import numpy as np
+
+from benchmarks.common import Figure, in_turns, processor_seconds, ratio, write
+from benchmarks.physics_front import turns
+
+STEPS = 60
+"""Steps of every environment in the comparison of processes."""
+
+
+def costs() -> list[Figure]:
+    """A flow, a remembered step, the table of 121 designs."""
+    from feasible.physics import FFD, channel_die, die_split, split_die
+    from feasible.physics.extrusion_die_rl.baselines import table
+
+    ffd, points = FFD(((0, 3), (-2, 2))), np.random.default_rng(0).random((1000, 2))
+    gap = float(np.abs(ffd.deform(points, ffd.net) - points).max())
+    figures = [Figure("deviation of the regular net from the identity", gap, 1e-12, "")]
+    die = split_die()
+    env = die_split(target=0.3)
+    env.reset(seed=0)
+    for action in (0, 1):
+        env.step(action)
+
+    def step() -> None:
+        for action in (0, 1) * 10:
+            env.step(action)
+
+    took = turns({"flow": lambda: die.quality([0.15, -0.15]), "steps": step})
+    figures += [
+        Figure("Newtonian flow, 505 unknowns", 1e3 * took["flow"], None, "ms"),
+        Figure("remembered step over a flow", took["steps"] / 20 / took["flow"], 0.05),
+    ]
+    thin = channel_die(viscosity="carreau")
+    thinning = processor_seconds(lambda: thin.quality([0.0, 0.0, 0.0]), 5)
+    figures.append(Figure("shear-thinning flow, 6 iterations", 1e3 * thinning, None, "ms"))
+    seconds = processor_seconds(lambda: table(die), 1)
+    return [*figures, Figure("table of 121 designs", seconds, 3.0, "s")]
+
+
+def processes() -> list[Figure]:
+    """Steps of two environments, one after the other and in two processes, nothing remembered."""
+    from feasible.physics import die_split
+    from feasible.physics.extrusion_die_rl.agent import vectorised
+
+    make = partial(die_split, "direct", h=4, memo=False)
+    both = [vectorised(make, 2, apart, 0) for apart in (False, True)]
+    actions = np.random.default_rng(0).uniform(-1, 1, (STEPS, 2, 2)).astype(np.float32)
+
+    def run(env: object) -> None:
+        env.reset()  # type: ignore[attr-defined]
+        for action in actions:
+            env.step(action)  # type: ignore[attr-defined]
+
+    one, two = in_turns(*(partial(run, env) for env in both), rounds=5)
+    for env in both:
+        env.close()
+    note = f"at a load of {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
+    rate = statistics.median(2 * STEPS / t for t in two)
+    return [
+        Figure("2 environments in 2 processes over 1", ratio(one, two), 1.6, "at least", note),
+        Figure("steps a second of 2 environments in 2 processes", rate, None, "", note),
+    ]
+
+
+def run() -> list[Figure]:
+    """All parts."""
+    figures = costs() + processes()
+    write("dies", figures)
+    return figures
