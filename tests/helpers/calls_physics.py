@@ -104,6 +104,37 @@ CALLS: Calls = {
             "max_steps": 2,
         },
     ),
+    "DieEnv": lambda: (
+        physics.DieEnv,
+        {
+            "die": physics.split_die(2),
+            "strategy": "incremental",
+            "target": 0.4,
+            "tolerance": 0.02,
+            "random_start": False,
+            "late": 0.0,
+            "max_steps": 5,
+            "memo": True,
+            "needed": True,
+            "render_mode": None,
+        },
+    ),
+    "die_frames": lambda: (
+        physics.die_frames,
+        {"die": physics.split_die(2), "designs": [[0.0, 0.0]], "wanted": 0.5, "path": "die.png"},
+    ),
+    "train_die": lambda: (
+        physics.train_die,
+        {
+            "agent": "sac",
+            "strategy": "direct",
+            "steps": 2,
+            "seed": 0,
+            "n_envs": 1,
+            "processes": False,
+            "env": {"h": 2},
+        },
+    ),
     "DieTask": lambda: (
         physics.DieTask,
         {

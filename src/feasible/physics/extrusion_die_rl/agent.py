@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...core.annotations import checked
-from ...core.checks import one_of, whole
-from ...core.errors import ArgumentError
+from ...core.checks import flag, one_of, whole
+from ...core.errors import ArgumentError, nearest
 from ...core.extras import named
 
 if TYPE_CHECKING:
@@ -181,8 +182,13 @@ def train_die(
     check_pair(agent, strategy)
     whole("steps", steps, least=1)
     whole("n_envs", n_envs, least=1, most=64)
+    seed, processes = whole("seed", seed, least=0), flag("processes", processes)
     from .env import die_split
 
+    known = [name for name in inspect.signature(die_split).parameters if name != "strategy"]
+    for name in env or {}:
+        if name not in known:
+            raise ArgumentError(f"env: {name!r:.40}: {nearest(str(name), known)}")
     make = partial(die_split, strategy, **dict(env or {}))
     with own_streams():
         together = vectorised(make, n_envs, processes, seed)

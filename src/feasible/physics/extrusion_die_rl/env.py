@@ -13,8 +13,8 @@ from gymnasium import spaces
 
 from ...core.annotations import checked
 from ...core.budget import spend
-from ...core.checks import floats, one_of, real, whole
-from ...core.errors import ArgumentError, CheckpointError
+from ...core.checks import flag, floats, one_of, real, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from ..errors import InvalidShape, NotConverged
 from .dies import GRID, Die, channel_die, split_die
 
@@ -85,11 +85,16 @@ class DieEnv(gymnasium.Env[Any, Any]):
         self.strategy = one_of(
             "strategy", strategy, ("incremental", "direct", "incremental-continuous")
         )
+        if not isinstance(die, Die):
+            raise ArgumentTypeError(f"die={die!r:.60}: expected a Die, such as split_die()")
         self.die, self.given = die, target
         self.tolerance = real("tolerance", tolerance, above=0)
         self.late = real("late", late)
         self.max_steps = whole("max_steps", max_steps, least=1)
-        self.random_start, self.memo, self.needed = random_start, memo, needed
+        self.random_start = flag("random_start", random_start)
+        self.memo, self.needed = flag("memo", memo), flag("needed", needed)
+        if render_mode is not None:
+            one_of("render_mode", render_mode, ("rgb_array",), note=", or None")
         self.render_mode = render_mode
         self.spend = spend
         self._known: dict[tuple[int, ...], Values] = {}

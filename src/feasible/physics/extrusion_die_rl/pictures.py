@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.annotations import checked
+from ...core.checks import numbers, real
+from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.extras import named
 from .dies import Die
 
@@ -52,6 +54,14 @@ def die_frames(die: Die, designs: Sequence[Any], wanted: float, path: str) -> No
         wanted: The target, for the titles.
         path: Where, with an ending that Matplotlib knows.
     """
+    if not isinstance(die, Die):
+        raise ArgumentTypeError(f"die={die!r:.60}: expected a Die, such as split_die()")
+    designs = numbers("designs", designs)
+    if designs.ndim != 2 or designs.shape[1] != die.k or not len(designs):
+        raise ShapeError(f"designs has shape {designs.shape}, expected (n, {die.k}), n >= 1")
+    wanted = real("wanted", wanted)
+    if not isinstance(path, str):
+        raise ArgumentTypeError(f"path={path!r:.60}: expected the name of a file")
     with named("die_frames", "physics"):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(2.2 * len(designs), 3.2), layout="constrained")
