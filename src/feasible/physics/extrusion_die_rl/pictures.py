@@ -56,9 +56,9 @@ def die_frames(die: Die, designs: Sequence[Any], wanted: float, path: str) -> No
     """
     if not isinstance(die, Die):
         raise ArgumentTypeError(f"die={die!r:.60}: expected a Die, such as split_die()")
-    designs = numbers("designs", designs)
-    if designs.ndim != 2 or designs.shape[1] != die.k or not len(designs):
-        raise ShapeError(f"designs has shape {designs.shape}, expected (n, {die.k}), n >= 1")
+    given = numbers("designs", designs)
+    if given.ndim != 2 or given.shape[1] != die.k or not len(given):
+        raise ShapeError(f"designs has shape {given.shape}, expected (n, {die.k}), n >= 1")
     wanted = real("wanted", wanted)
     if not isinstance(path, str):
         raise ArgumentTypeError(f"path={path!r:.60}: expected the name of a file")
