@@ -128,7 +128,7 @@ def equal_queries(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[st
         where = f"d = {d}, eps = {eps:g}"
         mine = float(np.median(arrays["elimination"]))
         best = min(float(np.median(arrays[name])) for name in EQUAL)
-        ahead += 0 < best and mine <= 0.5 * best  # a tie at 0 is none
+        ahead += best > 0 and mine <= 0.5 * best  # a tie at 0 is none
         parts += [
             sampled(f"{where}, equal queries: median gap of {name}", {"gap": v}, middle)
             for name, v in arrays.items()
