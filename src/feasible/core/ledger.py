@@ -272,7 +272,7 @@ def _leaders(
     batches: Sequence[Observations], tolerance: float
 ) -> Iterator[tuple[Observations, int]]:
     """The best row of each run of batches with the same number of constraints, found with array
-    operations over the whole run.
+    steps over the whole run.
     """
     for _, group in groupby((b for b in batches if len(b)), key=lambda b: b.constraints.shape[1]):
         these = list(group)

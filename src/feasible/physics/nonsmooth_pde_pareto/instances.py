@@ -40,6 +40,14 @@ def right(x: Point, y: Point) -> Point:
     return 10.0 * (x >= 0.5)
 
 
+NAMES = {
+    ("two-halves", 31): "two-halves",
+    ("two-halves", 7): "two-halves-coarse",
+    ("distributed", 31): "distributed-control",
+}
+"""Of the registered problems, by the nodes of a side."""
+
+
 @checked
 def two_halves(mesh: int = 31, kappa: float = 10.0) -> PDEControl:
     """Two controls, one for each half of the square, and two goals that pull apart.
@@ -52,7 +60,13 @@ def two_halves(mesh: int = 31, kappa: float = 10.0) -> PDEControl:
         kappa: Of the equation.
     """
     goals = (Tracking(hill, SIGMA), Tracking(wave, SIGMA))
-    return PDEControl(mesh, kappa, (left, right), goals, name=f"two-halves-{mesh}")
+    return PDEControl(
+        mesh,
+        kappa,
+        (left, right),
+        goals,
+        name=NAMES.get(("two-halves", mesh), f"two-halves-{mesh}"),
+    )
 
 
 @checked
@@ -64,7 +78,13 @@ def distributed(mesh: int = 31, kappa: float = 10.0) -> PDEControl:
         kappa: Of the equation.
     """
     goals = (Tracking(hill, SIGMA), Tracking(wave, SIGMA))
-    return PDEControl(mesh, kappa, "distributed", goals, name=f"distributed-{mesh}")
+    return PDEControl(
+        mesh,
+        kappa,
+        "distributed",
+        goals,
+        name=NAMES.get(("distributed", mesh), f"distributed-{mesh}"),
+    )
 
 
 def crossed_kinks() -> Pair:

@@ -55,7 +55,8 @@ def decoy_bandit(
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     true, decoy = (features @ unit_sparse(d, sparsity, rng) for _ in range(2))
     rewards = np.clip(decoy, true - eps, true + eps)
-    return Bandit(features, rewards, 0.0, sparsity, eps, f"decoy-{d}-{eps:g}")
+    name = "small-decoy" if d < 20 else f"decoy-{d}-{round(100 * eps)}"
+    return Bandit(features, rewards, 0.0, sparsity, eps, name)
 
 
 def jl_hard_instance(
@@ -85,7 +86,7 @@ def jl_hard_instance(
     rewards[one] = real("gap", gap, above=0)
     others = np.delete(arms @ arms[one], one)
     eps = float(gap * np.abs(others).max())
-    return Bandit(arms, rewards, 0.0, s, eps, f"jl-{s}")
+    return Bandit(arms, rewards, 0.0, s, eps, "jl-needle")
 
 
 def design_attack(d: int = 40, eps: float = 0.1, K: int = 3000, seed: int = 0) -> Bandit:
