@@ -34,8 +34,8 @@ class BlackBoxExperiments:
 
     @property
     def endless(self) -> bool:
-        """True where a variable is a real number."""
-        return math.isinf(self.problem.space.count)
+        """True where a variable is a real number, and no table says which values there are."""
+        return math.isinf(self.problem.space.count) and self.problem.space.menu is None
 
     @property
     def automatic(self) -> bool:
