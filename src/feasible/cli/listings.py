@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Iterable
@@ -233,6 +234,12 @@ def _choosing() -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), data
 
 
+def _pasted(value: Any) -> str:
+    """A setting as Python reads it."""
+    endless = isinstance(value, float) and not math.isfinite(value)
+    return f"float({str(value)!r})" if endless else repr(value)
+
+
 def _method(name: str) -> tuple[str, dict[str, Any]]:
     from ..core.registry import load_method, methods as registered, public_target
 
@@ -240,7 +247,7 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
     method = load_method(name)
     cls = type(method)
     settings = {f.name: getattr(method, f.name) for f in dataclasses.fields(cls)}
-    given = ", ".join(f"{k}={v!r}" for k, v in entry.settings.items())
+    given = ", ".join(f"{k}={_pasted(v)}" for k, v in entry.settings.items())
     example = entry.example or _example(entry.solves or cls.solves.__name__)
     budget = cls.solves.example_budget
     package = public_target(cls).partition(":")[0]
