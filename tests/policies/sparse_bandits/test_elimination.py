@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from feasible.core.errors import ArgumentError, NotFinite, ShapeError
 from feasible.policies import ModelViolation, SparseElimination
@@ -94,6 +94,7 @@ def test_axes_and_their_opposites_take_one_query_each_at_most():
 
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from(["optimistic", "disagreement"]))
+@example(527, "disagreement")
 def test_the_reward_is_within_the_guarantee_and_the_truth_survives(seed, order):
     rng = np.random.default_rng(seed)
     phi, theta = arms(30, 4, seed), unit_sparse(4, 2, rng)
@@ -101,7 +102,7 @@ def test_the_reward_is_within_the_guarantee_and_the_truth_survives(seed, order):
     search = SparseElimination(phi, sparsity=2, eps=0.1, order=order)
     found = search.run(lambda i: rewards[i])
     assert rewards.max() - rewards[found.action] <= found.guarantee + 1e-12
-    assert found.guarantee == pytest.approx(0.4)
+    assert found.guarantee == pytest.approx(0.4 if order == "optimistic" else 1.2)
     table = search.table(2, 0.1)
     near = [
         np.linalg.norm(np.bincount(table.supports[i], table.net[c], 4) - theta)

@@ -336,10 +336,14 @@ class SparseElimination:
 
     @property
     def guarantee(self) -> float | None:
-        """2 tol once an arm is found, in the rewards' unit; None where nothing is guaranteed."""
+        """2 tol once an arm is found, in the rewards' unit; None where nothing is guaranteed. By
+        disagreement it is 6 tol: predictions of what is left may differ by 4 tol, and each is within
+        tol of a reward.
+        """
         if self.searched or self.state.choice < 0:
             return None
-        return 2 * self.tolerance(self.state)
+        times = 2 if self.settings.order == "optimistic" else 6
+        return times * self.tolerance(self.state)
 
     @property
     def best(self) -> int:
