@@ -139,7 +139,7 @@ class EliminationResult:
         action: The arm.
         n_queries: Queries, repetitions included.
         theta: (d,) the parameter that it was chosen by.
-        guarantee: 2 tol: how far it is below the best at most, if the model holds; None where eps
+        guarantee: How far it is below the best at most, if the model holds; None where eps
             or the sparsity was searched for.
         survivors: Candidates that no reply refuted.
         asked: The arms that were queried, in order.
@@ -337,8 +337,8 @@ class SparseElimination:
     @property
     def guarantee(self) -> float | None:
         """2 tol once an arm is found, in the rewards' unit; None where nothing is guaranteed. By
-        disagreement it is 6 tol: predictions of what is left may differ by 4 tol, and each is within
-        tol of a reward.
+        disagreement it is 6 tol: predictions of what is left may differ by 4 tol, and each is
+        within tol of a reward.
         """
         if self.searched or self.state.choice < 0:
             return None
