@@ -91,7 +91,7 @@ def test_tiny_masses_are_coupled_at_other_tolerances_too(n, m, seed, tol):
 
 
 def test_what_is_not_coupled_says_so():
-    """Masses over 30 orders on few points: of draws on 2 to 6 of them .03 % are not coupled to 1e-7."""
+    """Of masses over 30 orders on 2 to 6 points .03 % are not coupled to 1e-7."""
     draw = np.random.default_rng(0)
     a, b = (10.0 ** draw.uniform(-30, 0, size=size) for size in (74, 2))
     with pytest.warns(RuntimeWarning, match="did not converge"):
