@@ -148,8 +148,8 @@ class HardConstraint(nn.Module):
         >>> pde = Heat(Grid.of(0.5, 60, 65, centred=False), weight=0.01)
         >>> basis = heat_modes(pde, 3)
         >>> out = HardConstraint(pde)(basis[None], 2 * basis[None, 0, :, 0])
-        >>> [abs(round(float(w), 1)) for w in out.weights[0, 0]]
-        [2.0, 0.0, 0.0]
+        >>> tuple(abs(round(float(w), 1)) for w in out.weights[0, 0])
+        (2.0, 0.0, 0.0)
     """
 
     def __init__(self, pde: PDE, **settings: Any):
