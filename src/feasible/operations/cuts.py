@@ -98,9 +98,7 @@ class Cutting:
             window = CutWindow(stage, floor)
             for slope, intercept in zip(policy.slopes[t], policy.intercepts[t], strict=True):
                 window.add_cut(slope, intercept)
-            window.place(problem.initial_state, stage.mean[None])
-            window.model.solve()
-            window.model.anchor()
+            problem.anchor(window, t, 1)
             self.windows.append(window)
 
     def act(self, t: int, w: Float[np.ndarray, " d"], state: Float[np.ndarray, " k"]) -> Action:

@@ -109,7 +109,7 @@ class Horizon(Cached):
 
         def make() -> Window:
             found = Window(self.stages[first : first + length], penalty is not None, penalty)
-            self._anchored(found, first, length)
+            self.anchor(found, first, length)
             return found
 
         found: Window = self.cached(("window", user, first, length, form), make)
@@ -117,8 +117,10 @@ class Horizon(Cached):
             found.set_penalty(penalty)
         return found
 
-    def _anchored(self, window: Window, first: int, length: int) -> None:
-        """Solve a window for the mean noise, so that all its solves begin at that basis."""
+    def anchor(self, window: Window, first: int, length: int) -> None:
+        """Solve a window for the mean noise, so that all its solves begin at that basis; at none
+        where it has no solution there.
+        """
         targets = None
         if window.targets:
             targets = np.tile(self.initial_state, (length, 1))

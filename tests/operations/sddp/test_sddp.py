@@ -109,6 +109,28 @@ def test_it_stops_by_its_rules_and_says_so():
     assert result.spent["stage_problems"] == 4 * each
 
 
+def test_cuts_act_where_a_stage_has_no_solution_from_the_state_at_the_start():
+    """Six come in, then five must be taken: from the one of the start they could not be."""
+    given = {
+        "A": [[1.0, 1.0]],
+        "cost": [0.0, 1.0],
+        "rhs": [0.0],
+        "sense": "==",
+        "B": [[1.0]],
+        "C": [[1.0]],
+        "columns": ["stock", "taken"],
+        "rows": ["store"],
+        "unmet": {},
+    }
+    come, take, rest = (
+        stock(noise=[[inflow]], lower=[0.0, least], **given)
+        for inflow, least in ((6.0, 0.0), (0.0, 5.0), (0.0, 0.0))
+    )
+    problem = MultistageLP([come, take, rest], [1.0], "free", n_test=2)
+    fit = SDDP().fit(problem, n_iter=3)
+    assert problem.judge(fit.policy).objective == pytest.approx(5.0)
+
+
 def test_an_infeasible_stage_is_named():
     lake = tank(POOL, (8.0, 8.0, 9.0))
     stage = lake.stages[1]
