@@ -182,6 +182,14 @@ def test_the_linear_rule_begins_in_the_middle_of_the_range():
     assert np.allclose(said.detach().numpy(), [[75.0, 30.0, 50.0]])
 
 
+def test_clarabel_is_refused_where_coefficients_depend_on_the_state():
+    problem = hydrothermal_ht3(T=3, N=3, head=0.3, n_test=2)
+    method = TSDDR(solver="clarabel", iterations=1)
+    for call in (method.fit, lambda p: feasible.solve(p, method, {"stage_problems": 100})):
+        with pytest.raises(errors.WrongProblem, match="solver='clarabel'"):
+            call(problem)
+
+
 def test_where_coefficients_depend_on_the_state_training_lowers_the_cost():
     problem = hydrothermal_ht3(T=12, N=5, head=0.3, n_test=10)
     with warnings.catch_warnings():

@@ -49,7 +49,7 @@ class TSDDRSettings(Checked):
         warmup: Steps before the score function's weight begins to grow.
         ramp: Steps over which it grows.
         solver: "highs", or "clarabel" (interior points: its duals are smoother at kinks; the mode
-            "de" only).
+            "de" only, and no coefficients that depend on the state).
     """
 
     net: Literal["mlp", "linear", "lstm"] = "mlp"

@@ -29,6 +29,7 @@ from torch import Tensor
 from ...core.annotations import checked
 from ...core.budget import spend
 from ...core.checks import seed as as_seed, whole
+from ...core.errors import WrongProblem
 from ...core.problem import Method
 from ..multistage import MultistageLP
 from ..networks import NetworkTargets
@@ -120,6 +121,15 @@ class TSDDR(TSDDRSettings, Method):
     name: ClassVar[str] = "ts-ddr"
     requires: ClassVar[tuple[str, ...]] = ("torch", "highspy")
 
+    def check_problem(self, problem: Any) -> None:
+        """Raise WrongProblem where its solver cannot follow what depends on the state."""
+        super().check_problem(problem)
+        if self.solver == "clarabel" and not problem.convex:
+            raise WrongProblem(
+                f"solver='clarabel': coefficients of '{problem.name}' depend on the state: "
+                "expected solver='highs'"
+            )
+
     @checked
     def fit(
         self,
@@ -148,6 +158,7 @@ class TSDDR(TSDDRSettings, Method):
         )
         if sampler is not None:
             problem = replace(problem, sampler=sampler, stages=problem.own_stages)
+        method.check_problem(problem)
         state = method.init(problem, np.random.default_rng(as_seed("seed", seed)))
         losses = []
         while method.done(problem, state) is None:
