@@ -12,6 +12,7 @@ from ..core.budget import Resource, spend
 from ..core.cached import Cached
 from ..core.checks import floats
 from ..core.errors import ArgumentError, NotFinite, ShapeError
+from .heads import successive
 from .lp import NoSolution
 from .stage import Stage
 from .window import Penalty, Projected, Window
@@ -138,9 +139,9 @@ class Horizon(Cached):
         noise: Float[np.ndarray, "W d"],
         targets: Float[np.ndarray, "W k"] | None = None,
     ) -> Projected:
-        """Solve a window, charged. Raises as `Window.solve`."""
+        """Solve a window, charged. Raises as `successive`."""
         spend(stage_problems=len(window.stages))
-        return window.solve(start, noise, targets)
+        return successive(window, start, noise, targets)
 
     @cached_property
     def largest_cost(self) -> float:

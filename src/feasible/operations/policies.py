@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -169,6 +168,5 @@ class LookingAhead:
         noise = self.problem.mean_noise[t : t + self.lengths[t]].copy()
         noise[0] = w
         window.model.forget()
-        solve = window.solve if self.problem.convex else partial(successive, window)
-        found = solve(state, noise)
+        found = successive(window, state, noise)
         return Action(found.x[0], dual=found.rows[0])
