@@ -44,3 +44,21 @@ def stock(T: int = 2, **more: Any) -> Stage:
         "unmet": {"unserved": Unmet("unserved", "demand")},
     }
     return Stage(**(given | more))
+
+
+def rigid() -> MultistageLP:
+    """A store of 12 t from which 5 t must be taken in each of three stages, whatever is there."""
+    stage = stock(
+        A=[[1.0, 1.0]],
+        cost=[0.0, 1.0],
+        rhs=[0.0],
+        sense="==",
+        B=[[1.0]],
+        columns=["stock", "taken"],
+        rows=["store"],
+        lower=[0.0, 5.0],
+        upper=[20.0, None],
+        unmet={},
+        units={"stock": "t", "taken": "t", "store": "t"},
+    )
+    return MultistageLP([stage] * 3, [12.0], "free", n_test=2, name="rigid")

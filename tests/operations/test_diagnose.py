@@ -5,29 +5,11 @@ from __future__ import annotations
 import highspy
 import numpy as np
 import pytest
-from dispatch import stock, tank
+from dispatch import rigid, stock, tank
 from scipy.optimize import linprog
 
 from feasible.core import errors
 from feasible.operations import MultistageLP, Myopic, StageInfeasible, hydrothermal_ht3
-
-
-def rigid(**more) -> MultistageLP:
-    """A store from which 5 t must be taken in each stage, whatever is there."""
-    stage = stock(
-        A=[[1.0, 1.0]],
-        cost=[0.0, 1.0],
-        rhs=[0.0],
-        sense="==",
-        B=[[1.0]],
-        columns=["stock", "taken"],
-        rows=["store"],
-        lower=[0.0, 5.0],
-        upper=[20.0, None],
-        unmet={},
-        units={"stock": "t", "taken": "t", "store": "t"},
-    )
-    return MultistageLP([stage] * 3, [12.0], "free", n_test=2, name="rigid", **more)
 
 
 def test_an_empty_store_is_found_before_anything_is_trained():

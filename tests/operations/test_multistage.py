@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dispatch import CAP, COST, DEFICIT, stock, tank
+from dispatch import CAP, COST, DEFICIT, rigid, stock, tank
 from hypothesis import given, settings, strategies as st
 from scipy.optimize import linprog
 
@@ -242,23 +242,6 @@ def test_prices_do_not_depend_on_the_length_of_a_stage():
 
 
 # -- what has no solution --------------------------------------------------------------------------
-
-
-def rigid(least: float = 5.0) -> MultistageLP:
-    """A store from which `least` must be taken in each stage, whatever is there."""
-    stage = stock(
-        A=[[1.0, 1.0]],
-        cost=[0.0, 1.0],
-        rhs=[0.0],
-        sense="==",
-        B=[[1.0]],
-        columns=["stock", "taken"],
-        rows=["store"],
-        lower=[0.0, least],
-        unmet={},
-        units={"stock": "t", "taken": "t"},
-    )
-    return MultistageLP([stage] * 3, [12.0], "free", n_test=2)
 
 
 def test_an_infeasible_stage_names_stage_path_and_state():
