@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,20 +33,18 @@ class StageInfeasible(Infeasible):
         w: (d,) its noise.
     """
 
-    def __init__(
-        self, t: int, path: int, state: np.ndarray, w: np.ndarray, names: object, more: str = ""
-    ):
-        self.t, self.path, self.state, self.w, self._rest = t, path, state, w, (names, more)
-        known = ", ".join(f"{n} {v:.6g}" for n, v in zip(list(names), state, strict=True))  # type: ignore[call-overload]
+    def __init__(self, t: int, path: int, state: np.ndarray, w: np.ndarray, names: Sequence[str]):
+        self.t, self.path, self.state, self.w, self._names = t, path, state, w, names
+        known = ", ".join(f"{n} {v:.6g}" for n, v in zip(names, state, strict=True))
         where = f" of path {path}" if path >= 0 else ""
         super().__init__(
             f"stage {t}{where} has no solution from the state {known} under the noise "
-            f"{np.array2string(np.asarray(w), precision=5)}{more}; problem.explain(error) says "
-            "which rows, and by how much"
+            f"{np.array2string(np.asarray(w), precision=5)}; problem.explain(error) says which "
+            "rows, and by how much"
         )
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return type(self), (self.t, self.path, self.state, self.w, *self._rest)
+        return type(self), (self.t, self.path, self.state, self.w, self._names)
 
 
 @dataclass
