@@ -78,29 +78,26 @@ class Rollout:
 
     def __getitem__(self, column: str) -> Float[np.ndarray, "n T"]:
         """Return what was done by a column's name, NaN in a stage that has no such column."""
-        stages = self.problem.stages
-        known = {c for s in stages for c in s.columns}
-        if column not in known:
-            raise UnknownName(f"rollout['{column}']: {nearest(column, known)}")
-        found = np.full(self.paths.shape[:2], np.nan)
-        for t, stage in enumerate(stages):
-            if column in stage.columns:
-                found[:, t] = self.x[t][:, stage.column(column)]
-        return found
+        return self._by_stage("column", column, self.x, [s.columns for s in self.problem.stages])
 
     def price(self, row: str) -> Float[np.ndarray, "n T"]:
         """Return what a unit more of a row's right-hand side costs, such as of demand; NaN in a
         stage that has no such row, and under a policy that does not say. Where a row is in units a
         stage it is a price of the unit, whatever the stage's length.
         """
-        stages = self.problem.stages
-        known = {r for s in stages for r in s.rows}
-        if row not in known:
-            raise UnknownName(f"row '{row}': {nearest(row, known)}")
+        return self._by_stage("row", row, self.duals, [s.rows for s in self.problem.stages])
+
+    def _by_stage(
+        self, what: str, name: str, values: list[np.ndarray], names: list[Sequence[str]]
+    ) -> Float[np.ndarray, "n T"]:
+        """Return each stage's values of a name; NaN where it has none. Raises UnknownName."""
+        known = dict.fromkeys(n for mine in names for n in mine)
+        if name not in known:
+            raise UnknownName(f"{what} '{name}': {nearest(name, known)}")
         found = np.full(self.paths.shape[:2], np.nan)
-        for t, stage in enumerate(stages):
-            if row in stage.rows:
-                found[:, t] = self.duals[t][:, stage.row(row)]
+        for t, mine in enumerate(names):
+            if name in mine:
+                found[:, t] = values[t][:, list(mine).index(name)]
         return found
 
     def shares(self, tolerance: float) -> dict[str, float]:
