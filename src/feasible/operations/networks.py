@@ -79,16 +79,16 @@ class Pointing(Aiming):
     def __init__(self, problem: Horizon, policy: NetworkTargets):
         self.policy, self.T = policy, problem.T
         penalty = Penalty(policy.penalty, policy.square)
-        super().__init__(problem, self.point, penalty, self.begin)
+        super().__init__(problem, self.point, penalty)
         self.reach = Reach(problem.stages) if policy.strict else None
         self.layers = list(zip(policy.weights[::2], policy.weights[1::2], strict=False))
         if policy.kind == "lstm":
             self.cells = [policy.weights[i : i + 4] for i in range(0, len(policy.weights) - 4, 4)]
             head = policy.weights[-4:]
             self.layers = [(head[0], head[1]), (head[2], head[3])]
-        self.begin()
+        self.start()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Forget the path before."""
         self.memory: list[tuple[np.ndarray, np.ndarray]] = []
         if self.policy.kind == "lstm":
@@ -99,14 +99,11 @@ class Pointing(Aiming):
         self, t: int, w: Float[np.ndarray, " d"], state: Float[np.ndarray, " k"]
     ) -> Float[np.ndarray, " k"]:
         """Return the state to aim at."""
-        p = self.policy
-        noise = (w - p.center[t]) / p.spread[t]
+        p, seen = self.policy, self.see(t, w)
         before = (state - p.low[max(t - 1, 0)]) / p.span[max(t - 1, 0)]
-        now = season(t, self.T, p.period)
-        if p.kind == "lstm":
-            x = np.concatenate([self._recur(np.concatenate([noise, now])), before])
-        else:
-            x = np.concatenate([noise, before, now])
+        x = np.concatenate([seen, before])
+        if p.kind != "lstm":
+            x = np.append(x, season(t, self.T, p.period))
         for i, (weight, bias) in enumerate(self.layers):
             x = weight @ x + bias
             if i + 1 < len(self.layers):
@@ -115,6 +112,14 @@ class Pointing(Aiming):
             return self.reach.point(t, w, state, stretched(x, p.stretch, STRICT_MOST))
         share = x if p.kind == "linear" else stretched(x, p.stretch)
         return p.low[t] + p.span[t] * share
+
+    def see(self, t: int, w: Float[np.ndarray, " d"]) -> np.ndarray:
+        """Return what the layers are given of a stage's noise; a network with memory keeps it."""
+        p = self.policy
+        noise = (w - p.center[t]) / p.spread[t]
+        if p.kind != "lstm":
+            return noise
+        return self._recur(np.append(noise, season(t, self.T, p.period)))
 
     def _recur(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the LSTM's layers after another input."""

@@ -70,13 +70,11 @@ class Aiming:
         problem: Horizon,
         target: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None,
         penalty: Penalty | None = None,
-        start: Callable[[], None] | None = None,
     ):
         self.target = target
         self.penalty = penalty or Penalty()
         given = None if target is None else self.penalty
         self.windows = [problem.window(t, 1, given) for t in range(problem.T)]
-        self.start = start or (lambda: None)
 
     def act(self, t: int, w: Float[np.ndarray, " d"], state: Float[np.ndarray, " k"]) -> Action:
         """Solve the stage."""

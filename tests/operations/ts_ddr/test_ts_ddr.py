@@ -107,6 +107,16 @@ def test_the_policy_as_plain_data_points_where_the_network_does(net, strict):
             assert np.allclose(again, said, atol=1e-10)
 
 
+def test_the_noise_before_is_remembered_whatever_state_is_given_now():
+    """From 10 in the lake the flood of the first stage has no solution, but it is past."""
+    problem = lake(inflow=((12.0,), (2.0,), (2.0,), (2.0,)), demand=(20.0,) * 4, v0=0.0)
+    for stage in problem.stages:
+        stage.upper[stage.column("spilled lake")] = 1.0
+    fit = TSDDR(**(QUICK | {"net": "lstm", "strict": True, "iterations": 2})).fit(problem)
+    said = fit.act(1, [[12.0], [2.0]], [10.0])
+    assert problem.stages[1].lower[0] <= said[0] <= 10.0
+
+
 def test_training_is_the_same_for_the_same_seed_and_touches_no_global_stream():
     problem = hydrothermal_ht3(T=4, N=3, n_test=2)
     before = torch.get_rng_state()

@@ -98,7 +98,7 @@ class TSDDRFit:
         pointing: Any = self.policy.on(self.problem)
         history = np.atleast_2d(w_hist)
         for i, w in enumerate(history[:-1]):
-            pointing.point(i, w, state)
+            pointing.see(i, w)
         return pointing.point(t, history[-1], np.asarray(state, dtype=float))
 
     def rollout(self, paths: Any = None) -> Rollout:
