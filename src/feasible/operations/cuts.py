@@ -70,13 +70,28 @@ class CutPolicy(Policy):
 
 
 class CutWindow(Window):
-    """A stage with a column theta, and cuts that bound it below."""
+    """A stage with a column theta, and cuts that bound it below.
 
-    def __init__(self, stage: Stage, floor: float):
+    Args:
+        stage: The stage.
+        floor: Below which theta is not.
+        slopes: (c, k) of the cuts that it begins with.
+        intercepts: (c,) of theirs.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        floor: float,
+        slopes: Float[np.ndarray, "c k"],
+        intercepts: Float[np.ndarray, " c"],
+    ):
         super().__init__([stage])
         self.model.add_column(1.0, floor, np.inf)
         self.theta = self.model.columns - 1
         self.cuts = 0
+        for slope, intercept in zip(slopes, intercepts, strict=True):
+            self.add_cut(slope, float(intercept))
 
     def add_cut(self, slope: Float[np.ndarray, " k"], intercept: float) -> None:
         """Add theta - slope' s >= intercept."""
@@ -95,9 +110,7 @@ class Cutting:
                 self.windows.append(problem.window(t, 1))
                 continue
             floor = policy.floors[t] if len(policy.floors) else problem.cost_floor(t)
-            window = CutWindow(stage, floor)
-            for slope, intercept in zip(policy.slopes[t], policy.intercepts[t], strict=True):
-                window.add_cut(slope, intercept)
+            window = CutWindow(stage, floor, policy.slopes[t], policy.intercepts[t])
             problem.anchor(window, t, 1)
             self.windows.append(window)
 

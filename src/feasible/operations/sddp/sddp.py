@@ -148,8 +148,8 @@ class SDDP(SDDPSettings, Method):
         pool = sum(len(s.noise) for s in stages[1:])
         spend(stage_problems=self.paths * (problem.T + pool) + len(stages[0].noise))
         models = self._models(problem, state)
-        for model in {id(m): m for m in (*models.cuts, *models.forward)}.values():
-            model.model.forget()
+        for window in {*models.cuts, *models.forward}:
+            window.model.forget()
         for path in problem.draw_pools(self.paths, state.rng):
             visited, now = [], problem.initial_state
             for t, w in enumerate(path[:-1]):
@@ -187,11 +187,7 @@ class SDDP(SDDPSettings, Method):
     def _models(self, problem: MultistageLP, state: SDDPState) -> CutModels:
         """Return the stages with the state's cuts."""
         if state.models is None or state.models.counts != [len(h) for h in state.intercepts]:
-            models = CutModels(problem)
-            for t, (G, h) in enumerate(zip(state.slopes, state.intercepts, strict=True)):
-                for g, b in zip(G, h, strict=True):
-                    models.add(t, g, float(b))
-            state.models = models  # type: ignore[misc]
+            state.models = CutModels(problem, state)  # type: ignore[misc]
         return state.models
 
     def answer(self, problem: MultistageLP, state: SDDPState) -> CutPolicy:
@@ -227,23 +223,24 @@ class CutModels:
     the same where no coefficient depends on the state.
     """
 
-    def __init__(self, problem: MultistageLP):
-        n = problem.T - 1
-        floors = [problem.cost_floor(t) for t in range(n)]
-        fixed = [
-            _at_middle(s, scale) for s, scale in zip(problem.stages, problem.scale, strict=True)
-        ]
-        self.cuts: list[Window] = [*map(CutWindow, fixed[:n], floors), Window(fixed[n:])]
-        self.forward = self.cuts
-        if not problem.convex:
-            self.forward = [*map(CutWindow, problem.stages[:n], floors), Window(problem.stages[n:])]
-        self.counts = [0] * n
+    def __init__(self, problem: MultistageLP, state: SDDPState):
+        floors = [problem.cost_floor(t) for t in range(problem.T - 1)]
+
+        def windows(stages: Sequence[Stage]) -> list[Window]:
+            cut = map(CutWindow, stages, floors, state.slopes, state.intercepts)
+            return [*cut, Window(stages[-1:])]
+
+        self.cuts = windows([*map(_at_middle, problem.stages, problem.scale)])
+        self.forward = self.cuts if problem.convex else windows(problem.stages)
+
+    @property
+    def counts(self) -> list[int]:
+        """The cuts of each stage but the last."""
+        return [w.cuts for w in self.cuts if isinstance(w, CutWindow)]
 
     def add(self, t: int, slope: Float[np.ndarray, " k"], intercept: float) -> None:
         """Add a cut to a stage."""
-        self.counts[t] += 1
-        for windows in (self.cuts,) if self.forward is self.cuts else (self.cuts, self.forward):
-            window = windows[t]
+        for window in {self.cuts[t], self.forward[t]}:
             assert isinstance(window, CutWindow)
             window.add_cut(slope, intercept)
 
