@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,12 +45,12 @@ class Actor(Protocol):
 
 
 @dataclass
-class Policy:
+class Policy(ABC):
     """A rule for every stage, as plain data."""
 
+    @abstractmethod
     def on(self, problem: Horizon) -> Actor:
         """Return what acts by this rule on a problem."""
-        raise TypeError(f"{type(self).__name__} does not define on(problem)")
 
     def summary(self) -> str:
         """Say in a few words what it is."""

@@ -15,6 +15,7 @@ References:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -50,7 +51,7 @@ class RuleState:
 
 
 @dataclass(frozen=True)
-class Rule(Method):
+class Rule(Method, ABC):
     """A rule that is ready after one step."""
 
     solves: ClassVar[type[MultistageLP]] = MultistageLP
@@ -75,9 +76,9 @@ class Rule(Method):
         """The rule; None before it is fitted."""
         return self.rule(problem, state) if state.fitted else None
 
+    @abstractmethod
     def rule(self, problem: MultistageLP, state: RuleState) -> Policy:
         """The rule, fitted."""
-        raise TypeError(f"{type(self).__name__} does not define rule(problem, state)")
 
 
 @dataclass(frozen=True)
