@@ -9,35 +9,16 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
 
 import numpy as np
 import psutil
 from scipy.optimize import linprog
 
-from .common import Figure, write
+from .common import Figure, in_turns, ratio, write
 
 ROUNDS = int(os.environ.get("DISPATCH_ROUNDS", "5"))
 STEPS = int(os.environ.get("DISPATCH_STEPS", "4000"))
 """Steps of training over which memory is watched."""
-
-
-def turns(*functions: Callable[[], object], rounds: int = ROUNDS) -> list[list[float]]:
-    """Seconds of the processor of each function, called one after the other."""
-    for f in functions:
-        f()
-    times: list[list[float]] = [[] for _ in functions]
-    for _ in range(rounds):
-        for f, mine in zip(functions, times, strict=True):
-            begun = time.process_time()
-            f()
-            mine.append(time.process_time() - begun)
-    return times
-
-
-def ratio(a: list[float], b: list[float]) -> float:
-    """Median of the paired ratios a / b."""
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
 def programs() -> list[Figure]:
@@ -58,7 +39,7 @@ def programs() -> list[Figure]:
         for path in paths:
             Window(problem.stages, True, Penalty(500.0)).solve(problem.initial_state, path, goal)
 
-    resolved, rebuilt = turns(again, anew)
+    resolved, rebuilt = in_turns(again, anew, rounds=ROUNDS, clock=time.process_time)
     stage, window = problem.stages[5], problem.window(5, 1, user="benchmark")
     low, high = stage.below, stage.above
     same = low & high
@@ -81,7 +62,7 @@ def programs() -> list[Figure]:
                 bounds=bounds,
             )
 
-    mine, its = turns(ours, scipys)
+    mine, its = in_turns(ours, scipys, rounds=ROUNDS, clock=time.process_time)
     each = 1e3 * statistics.median(resolved) / len(paths)
     stage_each = 1e3 * statistics.median(mine) / len(paths)
     what = "a path of 24 stages: made anew over solved again"
@@ -111,8 +92,10 @@ def policies() -> list[Figure]:
     found = []
     actors = {"sddp": cuts.policy, "ts-ddr": network.policy, "ce-mpc": LookAhead()}
     acting = {name: policy.on(problem) for name, policy in actors.items()}
-    times = turns(
-        *(lambda actor=actor: problem.simulate(actor, paths) for actor in acting.values())
+    times = in_turns(
+        *(lambda actor=actor: problem.simulate(actor, paths) for actor in acting.values()),
+        rounds=ROUNDS,
+        clock=time.process_time,
     )
     by_name = dict(zip(acting, times, strict=True))
     for name, mine in by_name.items():
