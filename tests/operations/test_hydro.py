@@ -100,12 +100,18 @@ def test_a_wrong_file_is_refused_by_name(folder, old, new, error, words):
         ("inflow.csv", INFLOW.replace("m^3/s", "MW"), "is in 'MW': expected hm3"),
         ("demand.csv", "grid\n95\n", "has 1 stages: expected 2"),
         ("demand.csv", "north\n95\n95\n", "bus 'grid' has no demand"),
+        ("demand.csv", "stage,grid\n1,95\n1,95\n", "a stage twice"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_place(folder, name, text, words):
     (folder / name).write_text(text)
     with pytest.raises(errors.ArgumentError, match=words):
         read_hydro(folder / "system.toml")
+
+
+def test_demand_is_taken_by_its_stage_and_not_by_its_row(folder):
+    (folder / "demand.csv").write_text("stage,grid\n2,100\n1,95\n")
+    assert read_hydro(folder / "system.toml").demand["grid"] == pytest.approx([95, 100])
 
 
 def test_water_released_above_comes_in_below_in_the_same_stage():

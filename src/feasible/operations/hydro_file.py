@@ -2,7 +2,7 @@
 
     deficit_cost = "500 EUR/MWh"
     inflow = "inflow.csv"                  # stage, a column for each reservoir; a row for each draw
-    demand = "demand.csv"                  # a column for each bus, a row for each stage
+    demand = "demand.csv"                  # a column for each bus; rows in order, or a column stage
 
     [units]                                # of numbers without one
     volume = "hm3"
@@ -37,7 +37,7 @@ from ..core.sheets import read_sheet
 from ..core.units import convert, same_unit
 from .hydro import DEFICIT, ENERGY, MONEY, VOLUME, HydroSystem, Line, Reservoir, Thermal
 
-QUANTITY = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\d.])\s*(.*?)\s*")
 HEADING = re.compile(r"(.*?)\s*\[(.*)\]\s*")
 PARTS: Mapping[str, type] = {"reservoirs": Reservoir, "thermals": Thermal, "lines": Line}
 POWER = re.compile(r"([A-Za-z])(\d)")
@@ -241,8 +241,13 @@ def _inflow(path: Path, reservoirs: Sequence[str], units: Units) -> list[np.ndar
 
 
 def _demand(path: Path, T: int, units: Units) -> dict[str, np.ndarray]:
-    """Return the demand of each bus."""
+    """Return the demand of each bus, in the order of the stages where they are numbered."""
     names, values = _table(path, "demand", units)
+    if "stage" in names:
+        stage = values[:, names.index("stage")]
+        if len(np.unique(stage)) < len(stage):
+            raise TableError(f"{path.name} has a stage twice: expected a row for each")
+        values = values[np.argsort(stage)]
     found = {n: values[:, i] for i, n in enumerate(names) if n != "stage"}
     if len(values) != T:
         raise TableError(f"{path.name} has {len(values)} stages: expected {T} as in the inflow")
