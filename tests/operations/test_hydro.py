@@ -75,6 +75,7 @@ def test_a_file_is_read_into_the_units_that_it_declares(folder):
     [
         ('"150e6 m^3"', '"150 MWh"', errors.ArgumentError, "reservoir 'upper' v_max is in 'MWh'"),
         ('"150e6 m^3"', '"lots"', errors.ArgumentError, "v_max = 'lots'"),
+        ('"150e6 m^3"', '"1.5.0 hm3"', errors.ArgumentError, "v_max = '1.5.0 hm3'"),
         ("v_max = 60", "v_mx = 60", errors.UnknownName, "did you mean 'v_max'"),
         ("hours = 100", "", errors.ArgumentError, "a rate needs hours"),
         ("hours = 100", "hours = -1", errors.ArgumentError, "hours"),
