@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import casadi
 import numpy as np
 import pytest
 import torch
@@ -145,7 +146,6 @@ def test_products_of_states_and_releases_converge_to_a_plan_that_is_its_own_line
 
 def by_ipopt(problem, noise):
     """The least cost of a path as one nonlinear program, by casadi's Ipopt."""
-    casadi = pytest.importorskip("casadi")
     variables, cost, rows, low, high, least, most = [], 0, [], [], [], [], []
     before = casadi.DM(problem.initial_state)
     for t, stage in enumerate(problem.stages):
