@@ -59,6 +59,12 @@ def test_what_the_end_misses_is_a_violation_by_name():
     assert verdict.metrics["terminal, mean of a path"] == pytest.approx(7.0)
 
 
+def test_what_the_end_misses_is_paid_for_where_nothing_else_costs_anything():
+    stage = stock(cost=[0.0, 0.0, 0.0])
+    found = MultistageLP([stage], [0.0], {"at_least": 3.0}, n_test=1).simulate(Myopic())
+    assert found.states[0, -1, 0] == pytest.approx(3.0)
+
+
 # -- judging ---------------------------------------------------------------------------------------
 
 

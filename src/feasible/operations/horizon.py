@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 Resource("stage_problems", "stage problems solved; a program over T stages counts as T")
 
 
+def largest_cost(stages: Sequence[Stage]) -> float:
+    """Return the largest size of a cost; 1 where there is none."""
+    return max(float(np.abs(s.cost).max()) for s in stages) or 1.0
+
+
 class Horizon(Cached):
     """What a method and a policy may use of a multistage problem.
 
@@ -146,7 +151,7 @@ class Horizon(Cached):
     @cached_property
     def largest_cost(self) -> float:
         """The largest size of a coefficient of the objective."""
-        return max(float(np.abs(s.cost).max()) for s in self.stages) or 1.0
+        return largest_cost(self.stages)
 
     def cost_floor(self, t: int) -> float:
         """Return a number that no cost of the stages after t is below.

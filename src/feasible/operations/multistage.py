@@ -20,7 +20,7 @@ from ..core.verdict import Verdict
 from .cuts import CutPolicy
 from .diagnose import Diagnosis, Stuck, diagnose, why
 from .dispatch_picture import state_fans
-from .horizon import Horizon
+from .horizon import Horizon, largest_cost
 from .networks import NetworkTargets
 from .policies import Actor, AffineTargets, FixedTargets, LookAhead, Myopic, Policy
 from .rollout import Rollout, StageInfeasible, roll
@@ -156,7 +156,7 @@ class MultistageLP(Checked, Horizon, Problem):
     def _with_level(self, stage: Stage, level: Float[np.ndarray, " k"], sense: str) -> Stage:
         """Return a stage whose state ends at a level, up to a shortfall that is paid for."""
         k, n = self.k, stage.A.shape[1]
-        price = SHORTFALL * max((float(np.abs(s.cost).max()) for s in self.stages), default=1.0)
+        price = SHORTFALL * largest_cost(self.own_stages)
         signs = (1.0,) if sense == ">=" else (1.0, -1.0)
         pick = sparse.csc_array((np.ones(k), (np.arange(k), stage.states)), shape=(k, n))
         slack = sparse.hstack([sign * sparse.eye_array(k) for sign in signs])
