@@ -199,11 +199,12 @@ class TSDDR(TSDDRSettings, Method):
                 torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.clip)
             state.optimizer.step()
             state.loss = float(value[whole_paths].mean().detach())
-        state.failed += int((~whole_paths).sum())
+        lost = int((~whole_paths).sum())
+        state.failed += lost
         if programs.failed > failed:
             warnings.warn(
-                f"ts-ddr: step {k}: {int((~whole_paths).sum())} of {self.batch} paths had no "
-                "solution and gave no gradient; problem.diagnose() says where",
+                f"ts-ddr: step {k}: {programs.failed - failed} programs had no solution, so that "
+                f"{lost} of {self.batch} paths gave no gradient; problem.diagnose() says where",
                 SolvesFailed,
                 stacklevel=2,
             )
