@@ -17,12 +17,11 @@ import numpy as np
 from ..core.annotations import Checked
 from ..core.checks import floats, naming, real
 from ..core.errors import ArgumentError, NotFinite, ShapeError, UnknownName, nearest
+from .multistage import MultistageLP, Terminal
 from .stage import Head, Stage, Unmet
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-    from .multistage import Terminal
 
 VOLUME, ENERGY, MONEY = "hm3", "MWh", "EUR"
 DEFICIT = 500.0
@@ -256,14 +255,12 @@ class HydroSystem(Checked):
             heads=heads,
         )
 
-    def problem(self, terminal: Terminal, **more: Any) -> Any:
+    def problem(self, terminal: Terminal, **more: Any) -> MultistageLP:
         """Return the MultistageLP of the system, from its volumes at the start.
 
         Args:
             terminal: What holds at the end, as MultistageLP takes it.
             **more: Further arguments of MultistageLP.
         """
-        from .multistage import MultistageLP
-
         start: Float[np.ndarray, " r"] = np.array([p.v0 for p in self.reservoirs])
         return MultistageLP(self.stages(), start, terminal, **more)
