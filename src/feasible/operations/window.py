@@ -74,6 +74,9 @@ class Window:
 
     Attributes:
         model: What HiGHS keeps.
+        below: (m,) whether a row has a least activity.
+        above: (m,) whether it has a largest one.
+        shift: (m,) what is added to the right-hand sides.
     """
 
     def __init__(
@@ -115,15 +118,15 @@ class Window:
             zeros,
             zeros,
             *self._names(n),
-            self._squares() if self.penalty.square else None,
+            self.squares() if self.penalty.square else None,
         )
         self._C = sparse.csr_array(sparse.block_diag([s.C for s in stages]))
         if np.prod(self._C.shape) <= DENSE:
             self._C = self._C.toarray()
         self._C_turned = self._C.T.copy()
         self._rhs = np.concatenate([np.nan_to_num(s.rhs) for s in stages])
-        self._below = np.concatenate([s.below for s in stages])
-        self._above = np.concatenate([s.above for s in stages])
+        self.below = np.concatenate([s.below for s in stages])
+        self.above = np.concatenate([s.above for s in stages])
         self.shift = np.zeros(self.m)
 
     def _balances(self, loose: int, pick: sparse.csr_array) -> sparse.csc_array:
@@ -159,7 +162,7 @@ class Window:
             rows += [f"target.{name}{end}" for name in stage.state]
         return [v.replace(" ", "_") for v in names], [v.replace(" ", "_") for v in rows]
 
-    def _squares(self) -> Float[np.ndarray, " n"]:
+    def squares(self) -> Float[np.ndarray, " n"]:
         """Return the costs of the columns' squares."""
         squares = np.zeros(len(self.cost))
         squares[self.slack.ravel()] = self.penalty.square
@@ -176,7 +179,7 @@ class Window:
         self.cost[at] = penalty.linear
         self.model.set_costs(at, self.cost[at])
         if penalty.square or self.model.square is not None:
-            self.model.set_square(self._squares())
+            self.model.set_square(self.squares())
 
     def place(
         self,
@@ -196,8 +199,8 @@ class Window:
         right += self._rhs
         right += self.shift
         right[rows] += first.dense[0] @ start
-        low = np.where(self._below, right, -np.inf)
-        high = np.where(self._above, right, np.inf)
+        low = np.where(self.below, right, -np.inf)
+        high = np.where(self.above, right, np.inf)
         if targets is not None:
             goal = targets.ravel()
             low, high = np.concatenate([low, goal]), np.concatenate([high, goal])

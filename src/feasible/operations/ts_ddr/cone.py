@@ -22,13 +22,13 @@ class ConeWindow:
         self.window, model = window, window.model
         self.same = np.concatenate(
             [
-                window._below & window._above,
+                window.below & window.above,
                 np.ones(model.A.shape[0] - window.m, dtype=bool),
             ]
         )
         rest = np.zeros(model.A.shape[0] - window.m, dtype=bool)
-        self.high = np.concatenate([window._above & ~window._below, rest])
-        self.low = np.concatenate([window._below & ~window._above, rest])
+        self.high = np.concatenate([window.above & ~window.below, rest])
+        self.low = np.concatenate([window.below & ~window.above, rest])
         n, A = model.A.shape[1], model.A.tocsr()
         self.above, self.below = np.isfinite(model.upper), np.isfinite(model.lower)
         eye = sparse.eye_array(n, format="csr")
@@ -37,7 +37,6 @@ class ConeWindow:
                 [A[self.same], A[self.high], -A[self.low], eye[self.above], -eye[self.below]]
             )
         )
-        self.columns = window.columns
 
     def set_penalty(self, penalty: Penalty) -> None:
         """Give missed targets another cost."""
@@ -63,7 +62,7 @@ class ConeWindow:
                 -model.lower[self.below],
             ]
         )
-        squares = self.window._squares()
+        squares = self.window.squares()
         P = sparse.csc_matrix(sparse.diags_array(2.0 * squares))
         zero = int(self.same.sum())
         cones = [clarabel.ZeroConeT(zero), clarabel.NonnegativeConeT(len(b) - zero)]
