@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,19 +29,16 @@ def free(**amounts: float) -> None:
     """Charge nothing."""
 
 
-class Oracle:
+class Oracle(ABC):
     """k objectives of d controls. What was found at the last points is kept by point.
 
     Attributes:
         k: Objectives.
         d: Controls.
         weights: (d,) the diagonal of the controls' inner product.
-        curved: True where `hessian` is there.
         values_made: Points at which values were computed.
         gradients_made: Gradients that were computed.
     """
-
-    curved = False
 
     def __init__(self, k: int, weights: Control):
         self.k, self.d, self.weights = k, len(weights), weights
@@ -59,21 +57,17 @@ class Oracle:
         self._found.move_to_end(key)
         return self._found[key]
 
+    @abstractmethod
     def _compute(self, u: Control) -> Any:
         """What is to be kept of a point: a tuple that ends with (k,) values."""
-        raise NotImplementedError
 
     def values(self, u: Control) -> Values:
         """(k,) the objectives at u. Raises NotConverged."""
         return self.at(u)[-1]
 
+    @abstractmethod
     def gradient(self, i: int, u: Control) -> Control:
         """(d,) a subgradient of objective i at u, in the plain pairing. Raises NotConverged."""
-        raise NotImplementedError
-
-    def hessian(self, u: Control, c: Values, V: Float[np.ndarray, "d m"]) -> Any:
-        """(d, m) the second derivative of sum_i c_i J_i at u times V, where `curved`."""
-        raise NotImplementedError
 
     def gradients(self, u: Control) -> Float[np.ndarray, "k d"]:
         """(k, d) a subgradient of each objective at u."""
@@ -127,8 +121,6 @@ class StateOracle(Oracle):
         level: The problem on a mesh.
         spend: Charges a run; None: nobody is charged.
     """
-
-    curved = True
 
     def __init__(self, level: Level, spend: Callable[..., None] = free):
         super().__init__(level.k, level.weights)

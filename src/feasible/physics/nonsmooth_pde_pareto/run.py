@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,7 +38,7 @@ MOST_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
-class FrontMethod(FrontSettings, Method):
+class FrontMethod(FrontSettings, Method, ABC):
     """What the ways to a front share: the oracle, the individual minimisers, the answer."""
 
     solves: ClassVar[type[Problem]] = PDEControl
@@ -72,9 +73,9 @@ class FrontMethod(FrontSettings, Method):
             if isinstance(oracle, ReducedOracle):
                 state.basis = oracle.rb.basis
 
+    @abstractmethod
     def advance(self, problem: PDEControl, oracle: StateOracle, state: FrontState) -> None:
         """One more point, after the individual minimisers."""
-        raise NotImplementedError
 
     def oracle(self, problem: PDEControl, state: FrontState) -> StateOracle:
         """The problem's oracle, or that of a reduced basis; a step begins without kept points, so

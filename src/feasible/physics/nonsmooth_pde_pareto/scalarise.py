@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from ..errors import NotConverged
 from .descent import descend
-from .oracle import Oracle, tried
+from .oracle import Oracle, StateOracle, tried
 from .settings import DescentSettings
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ class Composed(Oracle):
         return c @ self.inner.gradients(u)
 
 
-def minimise(oracle: Oracle, scalar: Scalar, start: Control, gtol: float) -> tuple[Control, Values]:
+def minimise(
+    oracle: StateOracle, scalar: Scalar, start: Control, gtol: float
+) -> tuple[Control, Values]:
     """Minimise phi of the objectives, from a start.
 
     Newton's steps with the active set held, and Armijo's rule. The part of phi that bends J counts
@@ -122,7 +124,7 @@ def minimise(oracle: Oracle, scalar: Scalar, start: Control, gtol: float) -> tup
 
 
 def newton(
-    oracle: Oracle,
+    oracle: StateOracle,
     u: Control,
     c: Values,
     G: Float[np.ndarray, "k d"] | None,
@@ -130,7 +132,7 @@ def newton(
     span: Values,
 ) -> Control:
     """(d,) minus the second derivative's inverse times g, in coordinates where the inner product is
-    the plain one; minus g where the oracle has none.
+    the plain one.
 
     Args:
         oracle: The objectives.
@@ -140,8 +142,6 @@ def newton(
         g: (d,) the right-hand side.
         span: (k,).
     """
-    if not oracle.curved:
-        return -g
     bending, outer = np.maximum(c, 0.0), None if G is None else G / span[:, None]
 
     def times(V: np.ndarray) -> np.ndarray:
@@ -181,7 +181,7 @@ def _search(
 
 
 def individual_minima(
-    oracle: Oracle,
+    oracle: StateOracle,
     box: Float[np.ndarray, "d 2"],
     rng: np.random.Generator,
     starts: int = 4,

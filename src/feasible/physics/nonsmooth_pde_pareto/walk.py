@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import NotConverged
 from .descent import descend, direction
-from .oracle import Oracle, tried
+from .oracle import Oracle, StateOracle, tried
 from .scalarise import Scalar, individual_minima, minimise, solved
 from .settings import DescentSettings, FrontSettings, WalkSettings
 
@@ -107,7 +107,7 @@ class FrontState:
 
 
 def find_ends(
-    oracle: Oracle, state: FrontState, settings: FrontSettings, box: Float[np.ndarray, "d 2"]
+    oracle: StateOracle, state: FrontState, settings: FrontSettings, box: Float[np.ndarray, "d 2"]
 ) -> None:
     """Find the individual minimisers and the scale; the front begins at the first of them."""
     U, F = individual_minima(oracle, box, state.rng, settings.starts)
@@ -118,7 +118,7 @@ def find_ends(
 
 
 def nearest(
-    oracle: Oracle, state: FrontState, scalar: Scalar, settings: WalkSettings
+    oracle: StateOracle, state: FrontState, scalar: Scalar, settings: WalkSettings
 ) -> tuple[Control, Values]:
     """The minimiser of a scalar, looked for as far from the last point as that was from the one
     before it; from the last point itself where there is no state.
@@ -135,7 +135,7 @@ def end_walk(state: FrontState, why: str) -> None:
     state.ended = why
 
 
-def follow_reference(oracle: Oracle, state: FrontState, settings: WalkSettings) -> None:
+def follow_reference(oracle: StateOracle, state: FrontState, settings: WalkSettings) -> None:
     """One more point by the reference-point method.
 
         z = J(u) + h_parallel d_parallel + h_perpendicular d_perpendicular,   min 1/2 |J(u) - z|^2
@@ -173,7 +173,9 @@ def follow_reference(oracle: Oracle, state: FrontState, settings: WalkSettings) 
         end_walk(state, f"{state.count} points")
 
 
-def next_weight(oracle: Oracle, state: FrontState, settings: WalkSettings, factor: float) -> None:
+def next_weight(
+    oracle: StateOracle, state: FrontState, settings: WalkSettings, factor: float
+) -> None:
     """One more point of a grid of weights: min a J_1 + (1 - a) J_2, begun at its neighbour.
 
     factor: 0: objectives are scaled; else J_1 and factor J_2 as they are.
@@ -195,7 +197,7 @@ def next_weight(oracle: Oracle, state: FrontState, settings: WalkSettings, facto
     state.add(u, F)
 
 
-def continue_front(oracle: Oracle, state: FrontState, settings: WalkSettings) -> None:
+def continue_front(oracle: StateOracle, state: FrontState, settings: WalkSettings) -> None:
     """One more point by predictor and corrector on the first-order system
 
         a g_1 + (1 - a) g_2 = 0,    g_i the gradients of the scaled objectives,
@@ -230,14 +232,14 @@ def continue_front(oracle: Oracle, state: FrontState, settings: WalkSettings) ->
         find_tangent(oracle, state)
 
 
-def find_tangent(oracle: Oracle, state: FrontState) -> None:
+def find_tangent(oracle: StateOracle, state: FrontState) -> None:
     """Find the tangent du / da at the last point, and how the objectives change along it."""
     G = oracle.gradients(state.u) / state.span[:, None] / oracle.root
     tangent = -_solve(oracle, state, state.u, float(state.weights[0]), G[0] - G[1])
     state.last, state.slopes = tangent / oracle.root, G @ tangent
 
 
-def _solve(oracle: Oracle, state: FrontState, u: Control, a: float, rhs: Control) -> Control:
+def _solve(oracle: StateOracle, state: FrontState, u: Control, a: float, rhs: Control) -> Control:
     """(d,) the inverse of the second derivative of the weighted scaled objectives, times rhs."""
     c = np.array([a, 1 - a]) / state.span
 
@@ -248,7 +250,7 @@ def _solve(oracle: Oracle, state: FrontState, u: Control, a: float, rhs: Control
 
 
 def _corrected(
-    oracle: Oracle, state: FrontState, u: Control, a: float, settings: WalkSettings
+    oracle: StateOracle, state: FrontState, u: Control, a: float, settings: WalkSettings
 ) -> tuple[Control, Values, float] | None:
     """Newton on the first-order system for a fixed weight; None where it does not converge."""
     for _ in range(CORRECTIONS):
@@ -264,7 +266,7 @@ def _corrected(
 
 
 def _descended(
-    oracle: Oracle, state: FrontState, u: Control
+    oracle: StateOracle, state: FrontState, u: Control
 ) -> tuple[Control, Values, float] | None:
     """Common descent from a point, in scaled objectives."""
     try:
