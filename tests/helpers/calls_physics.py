@@ -202,8 +202,8 @@ CALLS: Calls = {
         physics.pareto_front,
         {"problem": small(), "method": "weighted-sum", "n_points": 3, "rom": 0.1, "seed": 0},
     ),
-    "two_halves": lambda: (physics.two_halves, {"mesh": 2, "kappa": 1.0}),
-    "distributed": lambda: (physics.distributed, {"mesh": 2, "kappa": 1.0}),
+    "two_halves": lambda: (physics.two_halves, {"mesh": 2, "kappa": 1.0, "name": "small"}),
+    "distributed": lambda: (physics.distributed, {"mesh": 2, "kappa": 1.0, "name": "small"}),
     "DescentSettings": lambda: (
         physics.DescentSettings,
         {"eps": (0.1,), "delta": 0.1, "c": 0.25, "max_steps": 3, "max_rounds": 3},

@@ -46,7 +46,7 @@ PROBLEMS = tuple(
         "physics",
         SLUG,
         "PDEControl",
-        settings={"mesh": mesh},
+        settings={"mesh": mesh, "name": name},
     )
     for name, factory, mesh in (
         ("two-halves", "two_halves", 31),

@@ -40,16 +40,12 @@ def right(x: Point, y: Point) -> Point:
     return 10.0 * (x >= 0.5)
 
 
-NAMES = {
-    ("two-halves", 31): "two-halves",
-    ("two-halves", 7): "two-halves-coarse",
-    ("distributed", 31): "distributed-control",
-}
-"""Of the registered problems, by the nodes of a side."""
+GOALS = (Tracking(hill, SIGMA), Tracking(wave, SIGMA))
+"""What pulls apart."""
 
 
 @checked
-def two_halves(mesh: int = 31, kappa: float = 10.0) -> PDEControl:
+def two_halves(mesh: int = 31, kappa: float = 10.0, name: str | None = None) -> PDEControl:
     """Two controls, one for each half of the square, and two goals that pull apart.
 
     Along the front the share of the square where y > 0 falls from all of it to half, so that the
@@ -58,33 +54,21 @@ def two_halves(mesh: int = 31, kappa: float = 10.0) -> PDEControl:
     Args:
         mesh: Interior nodes along a side.
         kappa: Of the equation.
+        name: What it is called; None: after its mesh.
     """
-    goals = (Tracking(hill, SIGMA), Tracking(wave, SIGMA))
-    return PDEControl(
-        mesh,
-        kappa,
-        (left, right),
-        goals,
-        name=NAMES.get(("two-halves", mesh), f"two-halves-{mesh}"),
-    )
+    return PDEControl(mesh, kappa, (left, right), GOALS, name=name or f"two-halves-{mesh}")
 
 
 @checked
-def distributed(mesh: int = 31, kappa: float = 10.0) -> PDEControl:
+def distributed(mesh: int = 31, kappa: float = 10.0, name: str | None = None) -> PDEControl:
     """The same goals, with a control at every interior node.
 
     Args:
         mesh: Interior nodes along a side.
         kappa: Of the equation.
+        name: What it is called; None: after its mesh.
     """
-    goals = (Tracking(hill, SIGMA), Tracking(wave, SIGMA))
-    return PDEControl(
-        mesh,
-        kappa,
-        "distributed",
-        goals,
-        name=NAMES.get(("distributed", mesh), f"distributed-{mesh}"),
-    )
+    return PDEControl(mesh, kappa, "distributed", GOALS, name=name or f"distributed-{mesh}")
 
 
 def crossed_kinks() -> Pair:
