@@ -13,11 +13,12 @@ from ...lab.claim import REPORTED, Claim, Experiment, Part, by_method, sampled
 from ...lab.trials import Race
 from ..reduced import minimize
 from .descent import common_descent, plain_descent
-from .front import ControlFront, pareto_front
+from .front import ControlFront, pareto_front, walked
 from .instances import curved_valleys, distributed, two_halves
 from .oracle import FunctionOracle, StateOracle
 from .problem import PDEControl
 from .reduced_basis import ReducedBasis
+from .run import WeightedSum
 from .settings import DescentSettings
 from .walk import critical_norm
 
@@ -33,8 +34,8 @@ GRADIENT = 1e-8
 """Length of the gradient to which iterations are counted, in the controls' norm."""
 TRIED = 20
 """Random controls at which the estimator is compared with the true error."""
-RAW = 20.0
-"""What J_2 is multiplied by where weights are raw."""
+RAW_SUMS = WeightedSum(n_points=20, factor=20.0)
+"""Weighted sums of objectives as they are, J_2 multiplied."""
 VALLEY = 1e-3
 """Distance from the valley at which common descent has arrived."""
 
@@ -177,7 +178,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
     for seed in seeds:
         front = pareto_front(problem, seed=seed)
         small = pareto_front(problem, seed=seed, rom=1e-3)
-        raw = raw_front(problem, seed)
+        raw = walked(problem, RAW_SUMS, np.random.default_rng(seed))
         hits, plain, cost = arrivals(seed, starts)
         note(
             spread=gaps(front),
@@ -201,7 +202,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
     return [
         part("reference points: deviation of the gaps over their mean", "spread", np.max, "<= 0.3"),
         sampled(
-            f"the same, over that of weighted sums of J_1 and {RAW:g} J_2",
+            f"the same, over that of weighted sums of J_1 and {RAW_SUMS.factor:g} J_2",
             {k: table[k] for k in ("spread", "raw")},
             lambda v: float(np.median(v["spread"]) / np.median(v["raw"])),
             "<= 0.25",
@@ -220,28 +221,6 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
             "<= 1.25",
         ),
     ], {"iterations": dict(zip(map(str, HALVES[scale]), counts, strict=True))}
-
-
-def raw_front(problem: PDEControl, seed: int) -> ControlFront:
-    """Twenty weighted sums of objectives as they are, J_2 multiplied."""
-    from .run import WeightedSum
-
-    method = WeightedSum(n_points=20, factor=RAW)
-    state = method.init(problem, np.random.default_rng(seed))
-    while method.done(problem, state) is None:
-        state = method.step(problem, state)
-    found = method.answer(problem, state)
-    order = np.argsort(found.objectives[:, 0])
-    return ControlFront(
-        found.points[order],
-        found.objectives[order],
-        found.violations[order],
-        state.ideal,
-        state.ideal + state.span,
-        0,
-        0,
-        state.ended,
-    )
 
 
 claim = Claim(

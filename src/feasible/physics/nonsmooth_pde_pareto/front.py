@@ -11,7 +11,7 @@ from ...core.annotations import checked
 from ...core.checks import generator, real, whole
 from ...core.front import Front
 from .problem import PDEControl
-from .run import way
+from .run import FrontMethod, way
 from .settings import WalkSettings
 
 if TYPE_CHECKING:
@@ -82,21 +82,26 @@ def pareto_front(
     References:
         arXiv 2308.01113.
     """
+    tolerance = 0.0 if rom is None else real("rom", rom, above=0, below=1)
+    points = {} if method == "subdivision" else {"n_points": whole("n_points", n_points, least=2)}
+    chosen = way(method, rom_tol=tolerance, **points)
+    return walked(problem, chosen, generator("seed", seed))
+
+
+def walked(problem: PDEControl, way: FrontMethod, rng: np.random.Generator) -> ControlFront:
+    """Go a way to its end, and count what it costs."""
     spent = {"state_solves": 0, "reduced_solves": 0, "linear_solves": 0}
 
     def count(**amounts: int) -> None:
         for name, n in amounts.items():
             spent[name] += n
 
-    tolerance = 0.0 if rom is None else real("rom", rom, above=0, below=1)
-    points = {} if method == "subdivision" else {"n_points": whole("n_points", n_points, least=2)}
-    chosen = way(method, rom_tol=tolerance, **points)
-    state = chosen.init(problem, generator("seed", seed))
-    while chosen.done(problem, state) is None:
-        oracle = chosen.oracle(problem, state)
+    state = way.init(problem, rng)
+    while way.done(problem, state) is None:
+        oracle = way.oracle(problem, state)
         oracle.spend = count
-        chosen.go(problem, oracle, state)
-    found = chosen.answer(problem, state)
+        way.go(problem, oracle, state)
+    found = way.answer(problem, state)
     order = np.argsort(found.objectives[:, 0])
     return ControlFront(
         found.points[order],
