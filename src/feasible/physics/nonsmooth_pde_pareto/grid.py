@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..meshes import check_shape, mesh_arrays
 from .state import State, StateEquation
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from skfem import MeshTri
 
     Control = Float[np.ndarray, " d"]
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DISTRIBUTED = "distributed"
 
 
+@dataclass(eq=False)
 class Level:
     """A control problem on one mesh.
 
@@ -35,21 +37,18 @@ class Level:
         sigma: (k,).
         weights: (d,) the diagonal of the controls' inner product.
         key: Says which mesh it is.
+        mesh: The mesh.
+        interior: (n,) numbers of its interior nodes.
     """
 
-    def __init__(
-        self,
-        equation: StateEquation,
-        B: Any,
-        targets: Float[np.ndarray, "k n"],
-        sigma: Float[np.ndarray, " k"],
-        weights: Control,
-        key: str,
-        at: tuple[MeshTri, Any],
-    ):
-        self.equation, self.B, self.targets = equation, B, targets
-        self.sigma, self.weights, self.key = sigma, weights, key
-        self.mesh, self.interior = at
+    equation: StateEquation
+    B: Any
+    targets: Float[np.ndarray, "k n"]
+    sigma: Float[np.ndarray, " k"]
+    weights: Control
+    key: str
+    mesh: MeshTri
+    interior: Int[np.ndarray, " n"]
 
     @property
     def k(self) -> int:
@@ -114,7 +113,6 @@ class Grid:
         self.interior = mesh.interior_nodes()
         if not len(self.interior):
             raise ArgumentError("mesh: it has no interior node")
-        self.spread: Any = None
         if isinstance(controls, str):
             if controls != DISTRIBUTED:
                 raise ArgumentError(
@@ -168,7 +166,8 @@ class Grid:
             np.array([g.sigma for g in self.goals]),
             weights,
             "own" if carry is None else "fine",
-            (mesh, inside),
+            mesh,
+            inside,
         )
 
     def _nodal(self, name: str, given: Any, x: Nodal, y: Nodal, carry: Any) -> Nodal:
