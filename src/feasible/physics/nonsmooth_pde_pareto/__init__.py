@@ -20,6 +20,7 @@ Begin with `state`: the equation and its adjoint; then `descent`, the method for
 - `boxes`: subdivision of the controls' box.
 - `reduced_basis`: states in a small basis, with a certified bound.
 - `settings`: said once.
+- `archive`: measured points that nothing dominates. `peers`: other libraries' ways.
 - `run`: the methods of a run. `front`: the function for a script.
 - `instances`: ready-made problems. `claim`: the paper's statements as an experiment.
 - `entries`: what the folder offers by name.

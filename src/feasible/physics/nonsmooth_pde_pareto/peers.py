@@ -11,11 +11,12 @@ from scipy.optimize import minimize
 from ...core.checks import real, whole
 from ...core.errors import UnsupportedConstraint
 from ...core.extras import named
-from ...core.front import Front, nondominated
+from ...core.front import Front
 from ...core.problem import Method, Problem
 from ...core.run import offer
 from ..errors import NotConverged
 from ..reduced import ReducedFunctional
+from .archive import Archive
 from .oracle import StateOracle, tried
 from .problem import PDEControl
 
@@ -29,38 +30,6 @@ FAILED = 1e30
 """What pymoo is told where a state does not converge."""
 
 
-@dataclass(slots=True)
-class Archive:
-    """What was measured.
-
-    Attributes:
-        rng: The run's random stream.
-        points: (n, d), and
-        values: (n, k) those that nothing dominates.
-        ended: Why it ended; "" while it goes on.
-    """
-
-    rng: np.random.Generator
-    points: Float[np.ndarray, "n d"]
-    values: Float[np.ndarray, "n k"]
-    ended: str = ""
-
-    @classmethod
-    def begin(cls, rng: np.random.Generator, problem: PDEControl) -> Archive:
-        """Nothing yet."""
-        return cls(rng, np.zeros((0, problem.d)), np.zeros((0, problem.k)))
-
-    def add(self, u: Control, F: Values) -> None:
-        """Keep a point where nothing dominates it."""
-        points, values = np.vstack([self.points, u]), np.vstack([self.values, F])
-        kept = nondominated(values)
-        self.points, self.values = points[kept], values[kept]
-
-    def front(self) -> Front:
-        """The points as they are now."""
-        return Front.of(self.points.copy(), self.values.copy())
-
-
 def pymoo_problem(problem: PDEControl, archive: Archive | None = None) -> Any:
     """A control problem as pymoo's algorithms take it; charged in a run.
 
@@ -72,7 +41,7 @@ def pymoo_problem(problem: PDEControl, archive: Archive | None = None) -> Any:
         from pymoo.core.problem import ElementwiseProblem
     oracle = problem.oracle()
 
-    class Control(ElementwiseProblem):
+    class OverBox(ElementwiseProblem):
         """The objectives over the box."""
 
         def __init__(self) -> None:
@@ -86,7 +55,7 @@ def pymoo_problem(problem: PDEControl, archive: Archive | None = None) -> Any:
                 archive.add(u, F)
             out["F"] = np.full(problem.k, FAILED) if F is None else F
 
-    return Control()
+    return OverBox()
 
 
 @dataclass(frozen=True)

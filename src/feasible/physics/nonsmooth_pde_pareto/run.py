@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from ...core.budget import spend
 from ...core.checks import one_of, real, whole
 from ...core.errors import UnsupportedConstraint
 from ...core.front import Front, nondominated
 from ...core.problem import Method, Problem
 from ..errors import NotConverged
+from .archive import Archive
 from .boxes import subdivide
 from .descent import descend
 from .oracle import StateOracle
@@ -29,9 +31,6 @@ from .walk import (
     follow_reference,
     next_weight,
 )
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 MOST_DIMENSIONS = 4
 """Controls up to which boxes are subdivided."""
@@ -82,8 +81,7 @@ class FrontMethod(FrontSettings, Method, ABC):
         that a resumed run pays as the uninterrupted one.
         """
         if self.rom_tol > 0:
-            charged = problem.oracle().spend
-            return ReducedOracle(problem.level, charged, self.rom_tol, state.basis)
+            return ReducedOracle(problem.level, spend, self.rom_tol, state.basis)
         return problem.oracle()
 
     def answer(self, problem: PDEControl, state: FrontState) -> Front:
@@ -231,21 +229,6 @@ class Subdivision(FrontMethod):
             state.ended = f"{self.levels} levels"
 
 
-@dataclass(slots=True)
-class SampleState:
-    """Points that were drawn.
-
-    Attributes:
-        rng: The run's random stream.
-        points: (n, d), and
-        values: (n, k) those that nothing dominates.
-    """
-
-    rng: np.random.Generator
-    points: Float[np.ndarray, "n d"] = field(default_factory=lambda: np.zeros((0, 0)))
-    values: Float[np.ndarray, "n k"] = field(default_factory=lambda: np.zeros((0, 0)))
-
-
 @dataclass(frozen=True)
 class RandomFront(Method):
     """Controls drawn from the box; those that nothing dominates are the front. A baseline."""
@@ -254,23 +237,20 @@ class RandomFront(Method):
     solves: ClassVar[type[Problem]] = PDEControl
     several: ClassVar[bool] = True
 
-    def init(self, problem: PDEControl, rng: np.random.Generator) -> SampleState:
+    def init(self, problem: PDEControl, rng: np.random.Generator) -> Archive:
         """Begin with nothing."""
-        return SampleState(rng, np.zeros((0, problem.d)), np.zeros((0, problem.k)))
+        return Archive.begin(rng, problem)
 
-    def step(self, problem: PDEControl, state: SampleState) -> SampleState:
+    def step(self, problem: PDEControl, state: Archive) -> Archive:
         """Draw one control."""
         low, high = problem.box.T
         u = low + state.rng.random(problem.d) * (high - low)
-        F = problem.oracle().values(u)
-        points, values = np.vstack([state.points, u]), np.vstack([state.values, F])
-        kept = nondominated(values)
-        state.points, state.values = points[kept], values[kept]
+        state.add(u, problem.oracle().values(u))
         return state
 
-    def answer(self, problem: PDEControl, state: SampleState) -> Front:
+    def answer(self, problem: PDEControl, state: Archive) -> Front:
         """The points that nothing dominates."""
-        return Front.of(state.points.copy(), state.values.copy())
+        return state.front()
 
 
 WAYS = {
