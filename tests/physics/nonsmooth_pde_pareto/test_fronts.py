@@ -26,7 +26,7 @@ from feasible.physics import (
 )
 from feasible.physics.nonsmooth_pde_pareto.instances import hill, left, right, wave
 from feasible.physics.nonsmooth_pde_pareto.oracle import StateOracle
-from feasible.physics.nonsmooth_pde_pareto.peers import pymoo_problem
+from feasible.physics.nonsmooth_pde_pareto.peers import ScipyWeightedSums, pymoo_problem
 from feasible.physics.nonsmooth_pde_pareto.scalarise import individual_minima
 from feasible.physics.nonsmooth_pde_pareto.walk import critical_norm
 
@@ -202,6 +202,26 @@ def test_a_front_is_shown_saved_and_written(tmp_path):
 def test_pymoos_problem_is_ours():
     found = pymoo_problem(PROBLEM).evaluate(np.array([[0.1, 0.2]]))
     assert np.array_equal(found[0], PROBLEM.oracle().values(np.array([0.1, 0.2])))
+
+
+def test_scipys_minimisers_are_paid_for_once_and_a_problem_without_states_is_said(monkeypatch):
+    problem, method = two_halves(mesh=5), ScipyWeightedSums()
+    state, solved, solve = method.init(problem, np.random.default_rng(100)), [], problem.level.state
+
+    def noted(u):
+        solved.append(u.tobytes())
+        return solve(u)
+
+    monkeypatch.setattr(problem.level, "state", noted)
+    method.step(problem, state)
+    assert [solved.count(u.tobytes()) for u in state.ends] == [1, 1]
+
+    def fails(u):
+        raise NotConverged("injected")
+
+    monkeypatch.setattr(problem.level, "state", fails)
+    with pytest.raises(NotConverged, match="no start has a state"):
+        method.step(problem, method.init(problem, np.random.default_rng(100)))
 
 
 def test_three_goals_get_common_descent_and_walks_refuse_them():

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ...core.checks import real, whole
 from ...core.errors import UnsupportedConstraint
@@ -14,11 +13,11 @@ from ...core.extras import named
 from ...core.front import Front
 from ...core.problem import Method, Problem
 from ...core.run import offer
-from ..errors import NotConverged
-from ..reduced import ReducedFunctional
+from ..reduced import ReducedFunctional, minimize
 from .archive import Archive
 from .oracle import StateOracle, tried
 from .problem import PDEControl
+from .scalarise import individual_minima
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -184,26 +183,19 @@ class ScipyWeightedSums(Method):
 
     def _ends(self, problem: PDEControl, oracle: StateOracle, state: SumState) -> None:
         """Find the individual minima."""
-        low, high = problem.box.T
-        found, values = [], []
-        for i in range(problem.k):
-            tries = []
-            for j in range(self.starts):
-                share = state.archive.rng.random(problem.d if problem.names else 1)
-                start = np.zeros(problem.d) if j == 0 else low + share * (high - low)
-                try:
-                    size = float(oracle.values(start)[i]) or 1.0
-                    u = self._least(oracle, np.eye(problem.k)[i] / size, start)
-                    tries.append((float(oracle.values(u)[i]), u))
-                except NotConverged:
-                    continue
-            best = min(tries, key=lambda t: t[0])[1]
-            found.append(best)
-            values.append(oracle.values(best))
-            state.archive.add(best, values[-1])
-        F = np.array(values)
-        state.ends, state.ideal, state.u = np.array(found), F.min(axis=0), found[0]
+        rng = state.archive.rng
+        U, F = individual_minima(oracle, problem.box, rng, self.starts, self._minimum)
+        for u, values in zip(U, F, strict=True):
+            state.archive.add(u, values)
+        state.ends, state.ideal, state.u = U, F.min(axis=0), U[0]
         state.span = F.max(axis=0) - state.ideal
+
+    def _minimum(
+        self, oracle: StateOracle, i: int, size: float, start: Control
+    ) -> tuple[Control, Values]:
+        """SciPy's minimiser of one objective over its size, and all objectives there."""
+        u = self._least(oracle, np.eye(oracle.k)[i] / size, start)
+        return u, oracle.values(u)
 
     def _least(self, oracle: StateOracle, weights: Values, start: Control) -> Control:
         """SciPy's minimiser of a weighted sum."""
@@ -211,16 +203,9 @@ class ScipyWeightedSums(Method):
             lambda m: float(weights @ oracle.values(m)),
             start,
             lambda m: weights @ oracle.gradients(m),
+            oracle.weights,
         )
-        root = oracle.root
-        found = minimize(
-            lambda v: J(v / root),
-            start * root,
-            jac=lambda v: J.derivative(v / root) / root,
-            method="L-BFGS-B",
-            options={"gtol": self.gtol, "ftol": 1e-12},
-        )
-        return found.x / root
+        return minimize(J, options={"gtol": self.gtol, "ftol": 1e-12}).x
 
     def answer(self, problem: PDEControl, state: SumState) -> Front:
         """The minimisers so far."""

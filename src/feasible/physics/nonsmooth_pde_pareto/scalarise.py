@@ -185,11 +185,23 @@ def individual_minima(
     box: Float[np.ndarray, "d 2"],
     rng: np.random.Generator,
     starts: int = 4,
-    gtol: float = MINIMA,
+    least: Callable[[StateOracle, int, float, Control], tuple[Control, Values]] | None = None,
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, "k k"]]:
     """(k, d) the best minimiser of each objective over several starts, and (k, k) all objectives
     there. The first start is 0, the others are drawn from the box.
+
+    Args:
+        oracle: The objectives.
+        box: (d, 2).
+        rng: Draws the starts.
+        starts: How many.
+        least: From the oracle, the number of an objective, its size and a start to a minimiser and
+            all objectives there; None: by `minimise`.
+
+    Raises:
+        NotConverged: No start of an objective has a state.
     """
+    least = least or _least
     d, k = oracle.d, oracle.k
     found, values = np.zeros((k, d)), np.zeros((k, k))
     for i in range(k):
@@ -199,8 +211,7 @@ def individual_minima(
             start = np.zeros(d) if j == 0 else box[:, 0] + share * (box[:, 1] - box[:, 0])
             try:
                 size = abs(float(oracle.values(start)[i])) or 1.0
-                scalar = Scalar(np.zeros(k), np.full(k, size), np.eye(k)[i])
-                u, F = minimise(oracle, scalar, start, gtol)
+                u, F = least(oracle, i, size, start)
             except NotConverged:
                 continue
             if F[i] < best:
@@ -208,3 +219,10 @@ def individual_minima(
         if best == np.inf:
             raise NotConverged(f"objective {i + 1}: no start has a state")
     return found, values
+
+
+def _least(oracle: StateOracle, i: int, size: float, start: Control) -> tuple[Control, Values]:
+    """The minimiser of one objective over its size, and all objectives there."""
+    k = oracle.k
+    scalar = Scalar(np.zeros(k), np.full(k, size), np.eye(k)[i])
+    return minimise(oracle, scalar, start, MINIMA)
