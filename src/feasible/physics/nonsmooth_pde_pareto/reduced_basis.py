@@ -102,8 +102,7 @@ class ReducedBasis:
 
     def bound(self, y: Nodal, b: Nodal) -> float:
         """The certified bound of the error of y as a state of the right-hand side b."""
-        equation = self.level.equation
-        r = equation.A @ y + equation.kappa * equation.mass * np.maximum(0.0, y) - b
+        r = self.level.equation.defect(y, b)
         return float(np.sqrt(max(r @ self._A.solve(r), 0.0)))
 
     def state(self, u: Control) -> ReducedState:

@@ -84,11 +84,14 @@ class StateEquation:
         self._factors.move_to_end(key)
         return found
 
+    def defect(self, y: Nodal, b: Nodal) -> Nodal:
+        """(n,) what y leaves of the equation."""
+        return self.A @ y + self.kappa * self.mass * np.maximum(0.0, y) - b
+
     def residual(self, y: Nodal, b: Nodal) -> float:
         """The residual of y, relative to b where that is larger than 1."""
-        r = self.A @ y + self.kappa * self.mass * np.maximum(0.0, y) - b
         size = max(1.0, float(np.linalg.norm(b / self.root)))
-        return float(np.linalg.norm(r / self.root)) / size
+        return float(np.linalg.norm(self.defect(y, b) / self.root)) / size
 
     def solve(self, b: Nodal) -> State:
         """The state of a right-hand side D B u.
