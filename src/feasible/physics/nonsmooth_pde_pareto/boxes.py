@@ -13,7 +13,7 @@ from .settings import DescentSettings
 from .walk import FrontState, Scaled
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     Boxes = Float[np.ndarray, "b d 2"]
     Control = Float[np.ndarray, " d"]
@@ -31,22 +31,19 @@ def halved(boxes: Boxes, j: int) -> Boxes:
     return np.concatenate([low, high])
 
 
-def holding(boxes: Boxes, u: Control) -> Float[np.ndarray, " b"]:
+def holding(boxes: Boxes, u: Control) -> Bool[np.ndarray, " b"]:
     """(b,) True for the boxes that a point is in, their borders included."""
     return np.all((boxes[:, :, 0] <= u) & (u <= boxes[:, :, 1]), axis=1)
 
 
-def subdivide(
-    oracle: Oracle, state: FrontState, samples: int, descent: DescentSettings, level: int
-) -> None:
+def subdivide(oracle: Oracle, state: FrontState, samples: int, descent: DescentSettings) -> None:
     """One level: halve all boxes, take a few steps of common descent from samples in each, and keep
     the boxes that an image is in. The images that nothing dominates are the front so far.
     """
-    j = level % oracle.d
-    boxes = halved(state.boxes, j)
+    boxes = halved(state.boxes, state.count % oracle.d)
     hit = np.zeros(len(boxes), dtype=bool)
     images, values = [], []
-    scaled = Scaled(oracle, state)
+    scaled = Scaled(oracle, state.ideal, state.span)
     for box in boxes:
         share = state.rng.random((samples, oracle.d))
         for u in box[:, 0] + share * (box[:, 1] - box[:, 0]):
@@ -55,7 +52,7 @@ def subdivide(
                 hit |= holding(boxes, at)
                 images.append(at)
                 values.append(oracle.values(at))
-    state.count = level + 1
+    state.count += 1
     if not hit.any():
         state.ended = "no image of a sample is in the box"
         return

@@ -181,7 +181,7 @@ class CommonDescents(FrontMethod):
         settings = DescentSettings(self.eps, self.delta, self.c)
         state.count += 1
         try:
-            found = descend(Scaled(oracle, state), start, settings)
+            found = descend(Scaled(oracle, state.ideal, state.span), start, settings)
             state.add(found.x, oracle.values(found.x))
         except NotConverged:  # another start may have a state
             pass
@@ -224,7 +224,7 @@ class Subdivision(FrontMethod):
     def advance(self, problem: PDEControl, oracle: StateOracle, state: FrontState) -> None:
         """The next level."""
         descent = DescentSettings((RADIUS,), CRITICAL)
-        subdivide(oracle, state, self.samples, descent, state.count)
+        subdivide(oracle, state, self.samples, descent)
         if not state.ended and state.count >= self.levels:
             state.ended = f"{self.levels} levels"
 

@@ -270,7 +270,9 @@ def _descended(
 ) -> tuple[Control, Values, float] | None:
     """Common descent from a point, in scaled objectives."""
     try:
-        found = descend(Scaled(oracle, state), u, DescentSettings((RADIUS,), CRITICAL))
+        found = descend(
+            Scaled(oracle, state.ideal, state.span), u, DescentSettings((RADIUS,), CRITICAL)
+        )
     except NotConverged:
         return None
     return found.x, oracle.values(found.x), float(found.multipliers[0])
@@ -279,25 +281,23 @@ def _descended(
 class Scaled(Oracle):
     """Another oracle's objectives, scaled."""
 
-    def __init__(self, oracle: Oracle, state: FrontState):
+    def __init__(self, oracle: Oracle, ideal: Values, span: Values):
         super().__init__(oracle.k, oracle.weights)
-        self.inner, self.scale = oracle, state
+        self.inner, self.ideal, self.span = oracle, ideal, span
 
     def _compute(self, u: Control) -> tuple[Values]:
         """The scaled values at u."""
-        return (self.scale.scaled(self.inner.values(u)),)
+        return ((self.inner.values(u) - self.ideal) / self.span,)
 
     def gradient(self, i: int, u: Control) -> Control:
         """A subgradient of scaled objective i."""
         self.gradients_made += 1
-        return self.inner.gradient(i, u) / self.scale.span[i]
+        return self.inner.gradient(i, u) / self.span[i]
 
 
 def critical_norm(oracle: Oracle, ideal: Values, span: Values, u: Control) -> float:
     """Length of the least element of the hull of all scaled subgradients within 1e-3 of a point, as
     far as it was built: at most 1e-2 says that the point is (1e-3, 1e-2)-critical.
     """
-    state = FrontState.begin(np.random.default_rng(0), oracle.d, oracle.k)
-    state.ideal, state.span = ideal, span
-    scaled = Scaled(oracle, state)
+    scaled = Scaled(oracle, ideal, span)
     return direction(scaled, u, scaled.values(u), RADIUS, DescentSettings(delta=CRITICAL)).norm
