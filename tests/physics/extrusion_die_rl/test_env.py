@@ -141,6 +141,14 @@ def test_an_episode_does_not_begin_at_its_goal_unless_that_was_asked_for():
     assert env.error < env.tolerance
 
 
+def test_an_episode_in_which_nothing_is_drawn_begins_with_one_simulation():
+    env, paid = die_split(target=0.5), []
+    env.spend = lambda **amounts: paid.append(amounts)
+    _, info = env.reset()
+    assert paid == [{"evaluations": 1}]
+    assert info["n_simulations"] == 1
+
+
 def test_targets_without_learning_cost_what_was_measured_before():
     die, targets = split_die(), DieTask().wanted
     known = table(die)

@@ -145,10 +145,12 @@ class DieEnv(gymnasium.Env[Any, Any]):
         unknown = set(options) - {"target", "start"}
         if unknown:
             raise ArgumentError(f"options: {sorted(unknown)} are none; expected target, start")
-        self.steps, self.n_simulations = 0, 0
-        for _ in range(REDRAWS):
+        self.steps = 0
+        drawn = isinstance(self.given, str) or (self.random_start and "start" not in options)
+        again = self.needed and drawn and "target" not in options
+        for _ in range(REDRAWS if again else 1):
             self._begin(options)
-            if not self.needed or self.error >= self.tolerance or set(options) & {"target"}:
+            if self.error >= self.tolerance:
                 break
         self.first = max(self.error, self.tolerance)
         return self._observation(), self._info()
