@@ -98,6 +98,25 @@ def test_a_policy_that_meets_no_target_costs_more_than_an_episode(small):
     assert task.judge(None).missing
 
 
+def test_a_last_design_without_a_flow_on_the_finer_mesh_does_not_hold_there(small, monkeypatch):
+    task = DieTask(targets=1, max_steps=10, tolerance=1e-9, name="sharp")
+    way = iter([0] * 6 + [3] * 4)  # to the corner (0.9, -0.6)
+    monkeypatch.setattr(DiePolicy, "player", lambda self, env: lambda obs: next(way))
+    metrics = task.judge(small).metrics
+    assert metrics["finer_mesh_success"] == 0
+    assert metrics["finer_mesh_error"] == np.inf
+
+
+def test_the_judges_environment_is_made_once(small, monkeypatch):
+    task, made = DieTask(targets=1, max_steps=2), []
+    make = DieTask.env
+    monkeypatch.setattr(
+        DieTask, "env", lambda self, *a, **k: (made.append(a), make(self, *a, **k))[1]
+    )
+    assert task.judge(small) == task.judge(small)
+    assert len(made) == 1
+
+
 def test_dies_are_black_boxes_too():
     problem = load_problem("die-share")
     result = feasible.solve(problem, "nelder-mead", budget=8, seed=100)

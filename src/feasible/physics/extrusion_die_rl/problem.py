@@ -11,6 +11,7 @@ import numpy as np
 from ...core.checks import real, whole
 from ...core.problem import Problem
 from ...core.verdict import Verdict
+from ..errors import InvalidShape, NotConverged
 from .agent import DiePolicy, Played, play
 
 if TYPE_CHECKING:
@@ -94,16 +95,26 @@ class DieTask(Problem):
         return split_die(2 * self.h, self.viscosity)
 
     def played(self, policy: DiePolicy) -> tuple[Played, Float[np.ndarray, " t"]]:
-        """What a policy does on the list, and the errors of its last designs on the finer mesh."""
-        env = self._envs.setdefault(policy.strategy, self.env(policy.strategy, charged=False))
+        """What a policy does on the list, and the errors of its last designs on the finer mesh, of
+        one that has no flow there infinite.
+        """
+        if policy.strategy not in self._envs:
+            self._envs[policy.strategy] = self.env(policy.strategy, charged=False)
         designs: list[Any] = []
-        found = play(policy, env, self.wanted, designs)
+        found = play(policy, self._envs[policy.strategy], self.wanted, designs)
         known: dict[bytes, float] = {}
         for values in designs:
             if values.tobytes() not in known:
-                known[values.tobytes()] = float(self.finer.quality(values)[0])
+                known[values.tobytes()] = self._finer_share(values)
         shares = np.array([known[v.tobytes()] for v in designs])
         return found, np.abs(shares - self.wanted)
+
+    def _finer_share(self, values: Any) -> float:
+        """The upper outlet's share in a design on the finer mesh; infinite without a flow there."""
+        try:
+            return float(self.finer.quality(values)[0])
+        except (InvalidShape, NotConverged):
+            return float("inf")
 
     def judge(self, answer: Any) -> Verdict:
         """Ask the policy for every target."""
