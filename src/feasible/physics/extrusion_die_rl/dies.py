@@ -60,6 +60,7 @@ class Die:
         name: Of the die.
 
     Attributes:
+        measure: From a flow to its quality.
         low: (k,) least values of the variables.
         high: (k,) largest.
         start: (k,) the undeformed die: zeros.
@@ -74,7 +75,7 @@ class Die:
         name: str,
     ):
         self.solver, self.ffd, self.moves, self.name = solver, ffd, moves, name
-        self._quality = quality
+        self.measure = quality
         self.low = np.array([m.low for m in moves])
         self.high = np.array([m.high for m in moves])
         self.start = np.zeros(len(moves))
@@ -119,7 +120,7 @@ class Die:
 
     def quality(self, values: Any) -> Values:
         """The quality of a design, by a simulation. Raises InvalidShape, NotConverged."""
-        return self._quality(self.flow(values))
+        return self.measure(self.flow(values))
 
     @cached_property
     def undeformed(self) -> Values:

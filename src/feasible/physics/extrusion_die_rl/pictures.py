@@ -12,14 +12,14 @@ from ...core.checks import numbers, real
 from ...core.errors import ArgumentTypeError, ShapeError
 from ...core.extras import named
 from .dies import Die
+from .flow import Flow
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 
-def paint(die: Die, values: Any, ax: Any, title: str = "") -> None:
+def paint(die: Die, values: Any, flow: Flow, ax: Any, title: str = "") -> None:
     """Draw the speed of the flow in a design, and its control points, on axes of Matplotlib."""
-    flow = die.flow(values)
     points, speed = flow.points, np.hypot(*flow.velocity.T)
     triangles = die.solver.triangles
     look = {"cmap": "viridis", "shading": "gouraud", "vmin": 0.0, "rasterized": True}
@@ -39,7 +39,7 @@ def drawn(die: Die, values: Any) -> UInt8[np.ndarray, "h w 3"]:
         from matplotlib.figure import Figure
     figure = Figure(figsize=(3, 4))
     canvas: Any = FigureCanvasAgg(figure)
-    paint(die, values, figure.add_subplot())
+    paint(die, values, die.flow(values), figure.add_subplot())
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -67,6 +67,7 @@ def die_frames(die: Die, designs: Sequence[Any], wanted: float, path: str) -> No
     figure = Figure(figsize=(2.2 * len(designs), 3.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(designs)))
     for i, (values, ax) in enumerate(zip(designs, axes, strict=True)):
-        share = float(die.quality(values)[0])
-        paint(die, values, ax, f"{i}: {share:.3f}, wanted {wanted:.3f}")
+        flow = die.flow(values)
+        share = float(die.measure(flow)[0])
+        paint(die, values, flow, ax, f"{i}: {share:.3f}, wanted {wanted:.3f}")
     figure.savefig(path, dpi=110)
