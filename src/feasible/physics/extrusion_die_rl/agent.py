@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .env import DieEnv
 
 Kind = Literal["ppo", "a2c", "dqn", "sac", "ddpg"]
-KINDS = ("ppo", "a2c", "dqn", "sac", "ddpg")
 STRATEGIES: Mapping[str, tuple[str, ...]] = {
     "ppo": ("incremental", "direct", "incremental-continuous"),
     "a2c": ("incremental", "direct", "incremental-continuous"),
@@ -36,7 +35,7 @@ STRATEGIES: Mapping[str, tuple[str, ...]] = {
 
 def check_pair(agent: str, strategy: str) -> None:
     """Raise ArgumentError where an agent does not take a strategy's actions."""
-    one_of("agent", agent, KINDS)
+    one_of("agent", agent, STRATEGIES)
     if strategy not in STRATEGIES[agent]:
         raise ArgumentError(
             f"strategy={strategy!r}: {agent} takes {' or '.join(STRATEGIES[agent])}; dqn needs "
