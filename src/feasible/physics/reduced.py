@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-13
 """Remainders below this share of |J| are rounding."""
-STEPS = 4
-LARGEST = 0.01
-"""First step of a Taylor test, and how many halvings."""
+LARGEST, STEPS = 0.01, 4
+"""First step of a Taylor test, and how many there are, each half as long as the one before."""
 
 
 class ReducedFunctional:
