@@ -17,7 +17,7 @@ DEFAULTS: dict[str, tuple[str, str]] = {
     "DieTask": (
         "die-sac-direct",
         "of Stable-Baselines3's agents it needs the fewest simulations here; where a variable "
-        "moves the flow one way only, the secant method needs no training and as few",
+        "moves the flow one way only, the secant method needs no training and fewer",
     ),
     "PDEControl": (
         "pareto-reference-point",
