@@ -157,8 +157,10 @@ def test_targets_without_learning_cost_what_was_measured_before():
     assert max(paths) == 7
     simplex = [nelder_mead(die, t, 0.02) for t in targets]
     assert np.mean(simplex) == pytest.approx(6.24, abs=0.1)
+    assert max(simplex) < 50
     steps = [secant(lambda t: die.quality([-t, t])[0], s, 0.02) for s in targets]
     assert np.mean(steps) == pytest.approx(2.2, abs=0.1)
+    assert max(steps) < 50
 
 
 def test_bad_arguments_are_named():
