@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Figure, write
+from benchmarks.common import Figure, in_turns, ratio, write
 
 U = np.array([-0.9, 0.9])
 MEMORY = """
@@ -41,17 +41,6 @@ METHODS = {
 }
 
 
-def turns(calls: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
-    """Median seconds of the processor of each call, made in turns."""
-    took: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):
-        for name, call in calls.items():
-            start = time.process_time()
-            call()
-            took[name].append(time.process_time() - start)
-    return {name: statistics.median(found[1:]) for name, found in took.items()}
-
-
 def costs() -> list[Figure]:
     """A state and its gradients, a direction of common descent, memory."""
     from feasible.physics import distributed, two_halves
@@ -68,11 +57,10 @@ def costs() -> list[Figure]:
         for i in range(2):
             level.pulled(found.solve(level.misfit(i, found.y)))  # type: ignore[attr-defined]
 
-    took = turns({"state": state, "both": both})
-    ratio = took["both"] / took["state"]
+    alone, gradients = in_turns(state, both, rounds=15, clock=time.process_time)
     figures = [
-        Figure("state of 3969 unknowns, from nothing", took["state"], None, "s"),
-        Figure("state and two gradients, over the state", ratio, 1.3),
+        Figure("state of 3969 unknowns, from nothing", statistics.median(alone), None, "s"),
+        Figure("state and two gradients, over the state", ratio(gradients, alone), 1.3),
     ]
     problem = distributed()
     figures.append(
