@@ -16,7 +16,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "bilevel": ("torch", "numba", "sklearn", "cvxpy", "clarabel"),
     "networks": ("torch", "numba", "sklearn", "networkx"),
     "operations": ("torch", "numba", "highspy", "ortools", "gymnasium"),
-    "policies": ("numba", "sklearn"),
+    "policies": ("torch", "numba", "sklearn", "gymnasium"),
+    "environments": ("Box2D", "mujoco", "imageio", "mo_gymnasium"),
+    "language": ("torch", "transformers", "openai", "highspy"),
     "physics": ("torch", "skfem", "meshio", "gymnasium", "stable_baselines3"),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
@@ -29,7 +31,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         *("ott", "geomloss", "pytorch_optimizer", "lion_pytorch", "schedulefree", "torch"),
         *("cyipopt", "unopy", "casadi", "optiprofiler", "dagma", "castle", "causallearn"),
         *("pyamg", "eclipse_nn", "torchopt", "cvxpylayers", "diffcp"),
-        *("pyjobshop", "jaxopt", "optimistix"),
+        *("pyjobshop", "jaxopt", "optimistix", "stable_baselines3", "sb3_contrib", "trl"),
     ),
 }
 """Extra of pyproject.toml -> the modules of its packages."""
