@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,16 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise FeasibleError(f"cannot store a {type(value).__name__}: {value!r:.60}")
+
+
+def digest(content: Any) -> str:
+    """The SHA-256 of a text, of bytes or of an array with its shape, shortened: it stands for what
+    is too long to be kept.
+    """
+    if hasattr(content, "tobytes"):
+        return f"array {tuple(content.shape)} {content.dtype}, {digest(content.tobytes())}"
+    given = content.encode(errors="surrogatepass") if isinstance(content, str) else content
+    return f"sha256 {hashlib.sha256(given).hexdigest()[:16]}"
 
 
 def is_plain(value: Any) -> bool:

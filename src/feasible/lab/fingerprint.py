@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import difflib
 import dis
-import hashlib
 import inspect
 import json
 import textwrap
@@ -24,7 +23,7 @@ from typing import Any
 
 from ..core.errors import ArgumentError
 from ..core.failure import is_users
-from ..core.plain import plain
+from ..core.plain import digest, plain
 from ..core.problem import Method, Problem
 from ..core.secrets import hide_passwords, is_secret
 from .rows import RunRow
@@ -113,7 +112,7 @@ class _Walk:
         }
         everything = {key: hide_passwords(text) for key, text in (self.texts | data).items()}
         return {
-            key: text if len(text) <= LONGEST else f"{len(text)} characters, {_digest(text)}"
+            key: text if len(text) <= LONGEST else f"{len(text)} characters, {digest(text)}"
             for key, text in everything.items()
         }
 
@@ -201,7 +200,7 @@ def _text(value: Any) -> str:
         return textwrap.dedent(inspect.getsource(value)).strip()
     except (OSError, TypeError, SyntaxError, IndexError):
         code = getattr(value, "__code__", None)
-        return NO_SOURCE if code is None else f"{NO_SOURCE}, {_digest(_bytecode(code))}"
+        return NO_SOURCE if code is None else f"{NO_SOURCE}, {digest(_bytecode(code))}"
 
 
 def _lambda(function: types.FunctionType) -> str:
@@ -295,7 +294,7 @@ def _base(node: ast.expr) -> Iterator[str]:
 def _datum(value: Any) -> str | None:
     """Return plain data as text, arrays by their fingerprint; None for what is no data."""
     if isinstance(value, (bool, int, float, complex, str, bytes, Path)) or value is None:
-        return repr(value) if len(repr(value)) < LONGEST else _digest(repr(value))
+        return repr(value) if len(repr(value)) < LONGEST else digest(repr(value))
     if isinstance(value, (tuple, list)):
         parts = [_datum(v) for v in value]
         return None if None in parts else f"{type(value).__name__}({', '.join(map(str, parts))})"
@@ -310,16 +309,10 @@ def _datum(value: Any) -> str | None:
             else "{" + ", ".join(f"{k}: {v}" for k, v in pairs.items()) + "}"
         )
     if hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "tobytes"):
-        return f"array {tuple(value.shape)} {value.dtype}, {_digest(value.tobytes())}"
+        return digest(value)
     if hasattr(value, "to_csv") and hasattr(value, "columns"):
-        return f"table {value.shape}, {_digest(value.to_csv())}"
+        return f"table {value.shape}, {digest(value.to_csv())}"
     return None
-
-
-def _digest(content: str | bytes) -> str:
-    """Return the SHA-256 of a text, shortened."""
-    given = content.encode(errors="surrogatepass") if isinstance(content, str) else content
-    return f"sha256 {hashlib.sha256(given).hexdigest()[:16]}"
 
 
 def _named_files(parts: Any) -> list[Path]:
@@ -335,7 +328,7 @@ def _file_text(file: Path) -> str | None:
     except OSError:
         return None
     if len(content) > LONGEST or b"\0" in content:
-        return f"{len(content)} bytes, {_digest(content)}"
+        return f"{len(content)} bytes, {digest(content)}"
     return content.decode(errors="replace")
 
 

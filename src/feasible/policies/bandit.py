@@ -19,6 +19,7 @@ from ..core.budget import spend
 from ..core.cached import Cached
 from ..core.checks import numbers, real, whole
 from ..core.errors import ArgumentError, NotFinite, ShapeError
+from ..core.plain import digest
 from ..core.problem import Problem
 from ..core.run import active_run
 from ..core.verdict import Verdict
@@ -174,7 +175,7 @@ class Bandit(Cached, Problem, Checked):
     def fingerprint(self) -> dict[str, Any]:
         """Features, rewards and noise."""
         return {
-            "features": self.features.tolist(),
-            "rewards": self.rewards.tolist(),
+            "features": digest(self.features),
+            "rewards": digest(self.rewards),
             "noise_std": self.noise_std,
         }

@@ -7,7 +7,7 @@ import pytest
 
 import feasible
 from feasible.core.errors import ArgumentError, NotFinite, ShapeError
-from feasible.core.registry import load_claim, methods
+from feasible.core.registry import load_claim, load_method, methods
 from feasible.lab.claim import run_claim
 from feasible.policies import Bandit, Choice
 from feasible.policies.sparse_bandits.instances import decoy_bandit
@@ -83,3 +83,17 @@ def test_the_claims_smoke_run_measures_all_of_it():
     found = run_claim(load_claim("sparse-bandits"), "smoke", (100,), race=race)
     assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in found["parts"])
     assert next(p for p in found["parts"] if "adversary" in p["statement"])["figure"] <= 1
+
+
+def test_a_given_setting_counts_and_not_the_problems(bandit):
+    known = Bandit(bandit.features, bandit.rewards, sparsity=1, eps=0.3)
+    settings = {
+        "sparse-elimination": (1, 0.3),
+        "sparse-elimination[sparsity=2,eps=0.1]": (2, 0.1),
+        "sparse-elimination[sparsity=problem,eps=none]": (1, None),
+    }
+    for text, (sparsity, eps) in settings.items():
+        found = load_method(text).search(known).settings
+        assert (found.sparsity, found.eps) == (sparsity, eps), text
+    with pytest.raises(ArgumentError, match="sparsity"):
+        load_method("sparse-elimination[sparsity=0]")

@@ -19,6 +19,7 @@ from ...core.budget import spend
 from ...core.cached import Cached
 from ...core.checks import numbers, real, whole
 from ...core.errors import ArgumentTypeError, NotFinite, ShapeError, UnknownName, nearest
+from ...core.plain import digest
 from ...core.problem import Problem
 from ...core.run import active_run
 from ...core.verdict import Verdict
@@ -229,6 +230,6 @@ class OperatorLearning(Cached, Problem, Checked):
         kept = {k: v for k, v in vars(self.pde).items() if isinstance(v, (int, float, str, bool))}
         return {
             "pde": {"kind": type(self.pde).__name__, "grid": list(self.pde.grid.shape), **kept},
-            "train": self.train.tolist(),
-            "test": self.test.tolist(),
+            "train": digest(self.train.numpy()),
+            "test": digest(self.test.numpy()),
         }

@@ -30,28 +30,55 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-@dataclass(slots=True)
+@dataclass
 class QueryState:
-    """What was asked and replied, and what a method keeps beside.
+    """What was asked and replied.
 
     Attributes:
         order: Arms in the order in which they are to be queried, where that is known beforehand.
         asked: Arms that were queried.
         replies: Their replies.
-        kept: Arrays that a method keeps.
     """
 
     order: Int[np.ndarray, " n"]
     asked: list[int] = field(default_factory=list)
     replies: list[float] = field(default_factory=list)
-    kept: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class RidgeState(QueryState):
+    """Also a ridge regression on the replies.
+
+    Attributes:
+        inverse: Of ridge I + sum phi phi^T.
+        pulled: Sum of reply times phi.
+    """
+
+    inverse: Float[np.ndarray, "d d"]
+    pulled: Float[np.ndarray, " d"]
+
+
+@dataclass(kw_only=True)
+class PhaseState(QueryState):
+    """Also where elimination in phases stands.
+
+    Attributes:
+        alive: Arms that are left.
+        phase: Its number, from 0 on.
+        begin: Replies before this phase.
+    """
+
+    alive: Int[np.ndarray, " m"]
+    phase: int = 0
+    begin: int = 0
 
 
 @dataclass(frozen=True)
 class LinearBandit(Method):
     """One query a step, and an answer by a fit of all replies.
 
-    `arm` says which, `predictions` what is predicted of all arms.
+    `arm` says which, `predictions` what is predicted of all arms; the state is a QueryState, or one
+    that a method derives from it.
     """
 
     solves: ClassVar[type[Problem]] = Bandit
@@ -61,15 +88,15 @@ class LinearBandit(Method):
         """Random arms, each once."""
         return QueryState(rng.permutation(len(problem.features)))
 
-    def arm(self, problem: Bandit, state: QueryState) -> int:
+    def arm(self, problem: Bandit, state: Any) -> int:
         """The arm to query next."""
         return int(state.order[len(state.asked) % len(state.order)])
 
-    def predictions(self, problem: Bandit, state: QueryState) -> Float[np.ndarray, " K"] | None:
+    def predictions(self, problem: Bandit, state: Any) -> Float[np.ndarray, " K"] | None:
         """Predicted rewards; None where there is no model."""
         return None
 
-    def step(self, problem: Bandit, state: QueryState) -> QueryState:
+    def step(self, problem: Bandit, state: Any) -> QueryState:
         """Query an arm."""
         arm = self.arm(problem, state)
         reply = problem.query(arm)
@@ -88,7 +115,7 @@ class LinearBandit(Method):
             return Choice(state.asked[int(np.argmax(state.replies))])
         return Choice(int(np.argmax(found)))
 
-    def done(self, problem: Bandit, state: QueryState) -> str | None:
+    def done(self, problem: Bandit, state: Any) -> str | None:
         """When every arm was queried once."""
         if len(state.asked) >= len(problem.features) and not problem.noise_std:
             return "every arm was queried"
@@ -255,39 +282,39 @@ class LinUCB(LinearBandit):
         real("alpha", self.alpha, least=0)
         real("ridge", self.ridge, above=0)
 
-    def init(self, problem: Bandit, rng: np.random.Generator) -> QueryState:
+    def init(self, problem: Bandit, rng: np.random.Generator) -> RidgeState:
         """No replies: the inverse of the ridge."""
-        state = LinearBandit.init(self, problem, rng)
-        state.kept = {"inverse": np.eye(problem.d) / self.ridge, "pulled": np.zeros(problem.d)}
-        return state
+        order = rng.permutation(len(problem.features))
+        inverse = np.eye(problem.d) / self.ridge
+        return RidgeState(order, inverse=inverse, pulled=np.zeros(problem.d))
 
-    def weight(self, problem: Bandit, state: QueryState) -> float:
+    def weight(self, problem: Bandit, state: RidgeState) -> float:
         """Of the uncertainty."""
         return self.alpha
 
-    def arm(self, problem: Bandit, state: QueryState) -> int:
+    def arm(self, problem: Bandit, state: RidgeState) -> int:
         """The most optimistic one, the first in a random order where several are."""
-        phi, inverse = problem.features, state.kept["inverse"]
+        phi, inverse = problem.features, state.inverse
         wide = np.sqrt(np.maximum(np.einsum("kd,kd->k", phi @ inverse, phi), 0))
-        bound = phi @ (inverse @ state.kept["pulled"]) + self.weight(problem, state) * wide
+        bound = phi @ (inverse @ state.pulled) + self.weight(problem, state) * wide
         return int(state.order[np.argmax(bound[state.order])])
 
-    def step(self, problem: Bandit, state: QueryState) -> QueryState:
+    def step(self, problem: Bandit, state: RidgeState) -> RidgeState:
         """Query, and update the inverse by its rank-one formula."""
-        state = LinearBandit.step(self, problem, state)
-        phi, inverse = problem.features[state.asked[-1]], state.kept["inverse"]
+        super().step(problem, state)
+        phi, inverse = problem.features[state.asked[-1]], state.inverse
         moved = inverse @ phi
-        state.kept["inverse"] = inverse - np.outer(moved, moved) / (1 + phi @ moved)
-        state.kept["pulled"] = state.kept["pulled"] + state.replies[-1] * phi
+        state.inverse = inverse - np.outer(moved, moved) / (1 + phi @ moved)
+        state.pulled += state.replies[-1] * phi
         return state
 
-    def predictions(self, problem: Bandit, state: QueryState) -> Float[np.ndarray, " K"] | None:
+    def predictions(self, problem: Bandit, state: RidgeState) -> Float[np.ndarray, " K"] | None:
         """None: the best reply is its answer where replies are exact, else the ridge's."""
         if not problem.noise_std:
             return None
-        return np.asarray(problem.features @ (state.kept["inverse"] @ state.kept["pulled"]))
+        return np.asarray(problem.features @ (state.inverse @ state.pulled))
 
-    def done(self, problem: Bandit, state: QueryState) -> str | None:
+    def done(self, problem: Bandit, state: RidgeState) -> str | None:
         """Where the arm that it would query was, and replies are exact."""
         if problem.noise_std or not state.asked:
             return None
@@ -311,9 +338,9 @@ class OFUL(LinUCB):
         super().__post_init__()
         fraction("delta", self.delta, zero=False, one=False)
 
-    def weight(self, problem: Bandit, state: QueryState) -> float:
+    def weight(self, problem: Bandit, state: RidgeState) -> float:
         """Of the ellipsoid; where replies are exact, the ridge's part alone."""
-        _, small = np.linalg.slogdet(state.kept["inverse"] * self.ridge)
+        _, small = np.linalg.slogdet(state.inverse * self.ridge)
         noisy = problem.noise_std * math.sqrt(max(-small - 2 * math.log(self.delta), 0.0))
         return self.alpha * (noisy + math.sqrt(self.ridge))
 
@@ -336,58 +363,54 @@ class GOptimal(LinearBandit):
         if self.eps is not None:
             real("eps", self.eps, above=0)
 
-    def init(self, problem: Bandit, rng: np.random.Generator) -> QueryState:
+    def init(self, problem: Bandit, rng: np.random.Generator) -> PhaseState:
         """The first design."""
-        state = QueryState(np.zeros(0, dtype=int))
-        state.kept = {"alive": np.arange(len(problem.features)), "phase": 0, "begin": 0}
+        state = PhaseState(np.zeros(0, dtype=int), alive=np.arange(len(problem.features)))
         self._design(problem, state)
         return state
 
-    def _design(self, problem: Bandit, state: QueryState) -> None:
+    def _design(self, problem: Bandit, state: PhaseState) -> None:
         """The arms of the next phase."""
-        alive = state.kept["alive"]
-        weights = kiefer_wolfowitz(problem.features[alive])
+        weights = kiefer_wolfowitz(problem.features[state.alive])
         times = 1
         if problem.noise_std:
-            times = max(1, math.ceil((problem.noise_std * 2 ** state.kept["phase"]) ** 2))
-        chosen = np.repeat(alive[weights > 1e-9], times)
+            times = max(1, math.ceil((problem.noise_std * 2**state.phase) ** 2))
+        chosen = np.repeat(state.alive[weights > 1e-9], times)
         state.order = np.concatenate([state.order, chosen]).astype(int)
 
-    def arm(self, problem: Bandit, state: QueryState) -> int:
+    def arm(self, problem: Bandit, state: PhaseState) -> int:
         """The next one of the design."""
         return int(state.order[len(state.asked)])
 
-    def fit(self, problem: Bandit, state: QueryState, begin: int) -> Float[np.ndarray, " K"]:
+    def fit(self, problem: Bandit, state: PhaseState, begin: int) -> Float[np.ndarray, " K"]:
         """Least squares on the replies from `begin` on."""
         phi = problem.features[state.asked[begin:]]
         theta, *_ = np.linalg.lstsq(phi, state.replies[begin:], rcond=None)
         return np.asarray(problem.features @ theta)
 
-    def step(self, problem: Bandit, state: QueryState) -> QueryState:
+    def step(self, problem: Bandit, state: PhaseState) -> PhaseState:
         """Query; at the end of a phase drop arms and design the next."""
-        state = LinearBandit.step(self, problem, state)
+        super().step(problem, state)
         if len(state.asked) == len(state.order):
-            kept = state.kept
-            predicted = self.fit(problem, state, kept["begin"])
-            alive = kept["alive"]
+            predicted = self.fit(problem, state, state.begin)[state.alive]
             eps = self.eps or problem.eps or 0.1
-            width = 2 * (eps * math.sqrt(2 * problem.d) + 2.0 ** -kept["phase"])
-            kept["alive"] = alive[predicted[alive] >= predicted[alive].max() - width]
-            kept["phase"], kept["begin"] = kept["phase"] + 1, len(state.asked)
+            width = 2 * (eps * math.sqrt(2 * problem.d) + 2.0**-state.phase)
+            state.alive = state.alive[predicted >= predicted.max() - width]
+            state.phase, state.begin = state.phase + 1, len(state.asked)
             if self.done(problem, state) is None:
                 self._design(problem, state)
         return state
 
-    def predictions(self, problem: Bandit, state: QueryState) -> Float[np.ndarray, " K"] | None:
+    def predictions(self, problem: Bandit, state: PhaseState) -> Float[np.ndarray, " K"] | None:
         """Of the arms that are alive, by all replies."""
         found = self.fit(problem, state, 0)
         below = np.full(len(found), -np.inf)
-        below[state.kept["alive"]] = found[state.kept["alive"]]
+        below[state.alive] = found[state.alive]
         return below
 
-    def done(self, problem: Bandit, state: QueryState) -> str | None:
+    def done(self, problem: Bandit, state: PhaseState) -> str | None:
         """Where a phase ended that could resolve eps."""
         eps = self.eps or problem.eps or 0.1
-        if state.kept["begin"] == len(state.asked) and 2.0 ** -(state.kept["phase"] - 1) <= eps:
+        if state.begin == len(state.asked) and 2.0 ** -(state.phase - 1) <= eps:
             return "the arms that are left are as good as eps tells"
-        return "one arm is left" if len(state.kept["alive"]) == 1 else None
+        return "one arm is left" if len(state.alive) == 1 else None

@@ -110,7 +110,9 @@ class EliminationState:
         alive: 1 for each candidate that no reply has refuted.
         asked: Arms that were queried.
         replies: Their replies.
-        waiting: An arm that was asked for and not told.
+        waiting: An arm that was asked for and not told, -1 where there is none.
+        leader: Support and weights of the most optimistic candidate, by their rows, when that arm
+            was asked for.
         choice: The arm that was found, -1 before.
         support: Features of the parameter that it was found by.
         weights: Its weights.
@@ -124,6 +126,7 @@ class EliminationState:
     asked: list[int] = field(default_factory=list)
     replies: list[float] = field(default_factory=list)
     waiting: int = -1
+    leader: tuple[int, int] = (-1, -1)
     choice: int = -1
     support: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -254,15 +257,14 @@ class SparseElimination:
         arm = whole("arm", arm, least=0, most=len(self.features) - 1)
         reply = real("reply", reply)
         state = self.state
-        leading_at = self._leader() if state.waiting == arm else None
+        expected = state.waiting == arm and self.settings.order == "optimistic"
         state.asked.append(arm)
         state.replies.append(reply)
         state.waiting = -1
         if state.ended:
             return
-        table = self.table(state.s, state.eps)
-        if leading_at is not None and self.settings.order == "optimistic":
-            i, c = leading_at
+        if expected:
+            table, (i, c) = self.table(state.s, state.eps), state.leader
             predicted = float(self.features[arm, table.supports[i]] @ table.net[c])
             if abs(predicted - reply) <= self.tolerance(state):
                 self._strike(arm, reply)
@@ -299,7 +301,7 @@ class SparseElimination:
                 return
             state.waiting = int(arm)
             return
-        i, c = self._leader()
+        state.leader = i, c = self._leader()
         arm = int(table.arms[i, c])
         if arm in state.asked:
             self._found(arm, i, c, "the best candidate's arm was queried already")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,24 +12,43 @@ from ..bandit import Bandit, Choice
 from .elimination import EliminationState, SparseElimination
 from .settings import EliminationSettings
 
+PROBLEMS = "problem"
+"""A setting that is the problem's."""
+
 
 @dataclass(frozen=True)
 class Elimination(EliminationSettings, Method):
-    """Find an arm by eliminating sparse parameters; see EliminationSettings. The problem's sparsity
-    and eps, where it has them, take the place of the defaults.
+    """Find an arm by eliminating sparse parameters; see EliminationSettings.
+
+    Attributes:
+        sparsity: Features that matter; "problem" for the problem's, 2 where it has none; None to
+            search for it.
+        eps: What a linear function misses; "problem" for the problem's, 0.1 where it has none;
+            None to search for it.
     """
 
     solves: ClassVar[type[Problem]] = Bandit
     name: ClassVar[str] = "sparse-elimination"
+    sparsity: int | str | None = PROBLEMS  # type: ignore[assignment]
+    eps: float | str | None = PROBLEMS  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        EliminationSettings(**self.given())
+
+    def given(self, problem: Bandit | None = None) -> dict[str, Any]:
+        """The native settings by name."""
+        found = {}
+        for name, of in EliminationSettings.__dataclass_fields__.items():
+            value = getattr(self, name)
+            if value == PROBLEMS:
+                known = getattr(problem, name, None)
+                value = of.default if known is None else known
+            found[name] = value
+        return found
 
     def search(self, problem: Bandit) -> SparseElimination:
         """The native form for this problem, made once."""
-        given = {name: getattr(self, name) for name in EliminationSettings.__dataclass_fields__}
-        usual = EliminationSettings()
-        for name in ("sparsity", "eps"):
-            known = getattr(problem, name)
-            if known is not None and given[name] == getattr(usual, name):
-                given[name] = known
+        given = self.given(problem)
         found: SparseElimination = problem.cached(
             ("sparse", *given.items()),
             lambda: SparseElimination(problem.features, problem.noise_std, **given),
