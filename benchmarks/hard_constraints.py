@@ -14,28 +14,22 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 
+import statistics
 from collections.abc import Callable
-from time import process_time
+from functools import partial
+from time import perf_counter, process_time
 
 import numpy as np
 
-from .common import Figure, write
+from .common import Figure, in_turns, write
 
 ROUNDS = int(os.environ.get("HARD_ROUNDS", "40"))
 TOL = 1e-6
 
 
-def on_processor(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median processor seconds of each, in turns."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for f in functions.values():
-        f()
-    for _ in range(ROUNDS):
-        for name, f in functions.items():
-            begun = process_time()
-            f()
-            times[name].append(process_time() - begun)
-    return {name: float(np.median(found)) for name, found in times.items()}
+def seconds(clock: Callable[[], float], *functions: Callable[[], object]) -> list[float]:
+    """Median seconds of each by a clock, in turns."""
+    return [statistics.median(found) for found in in_turns(*functions, rounds=ROUNDS, clock=clock)]
 
 
 def run() -> list[Figure]:
@@ -64,9 +58,8 @@ def run() -> list[Figure]:
         return found.omega, pulled_back(pde, rows, found.omega, up, True)
 
     peers = {name: differentiated(name, pde, tol=TOL) for name in SOLVERS}
-    spent = on_processor(
-        {"ours": ours, **{n: (lambda f=f: f(rows, up)) for n, f in peers.items()}}  # type: ignore[misc]
-    )
+    theirs = [partial(f, rows, up) for f in peers.values()]
+    spent = dict(zip(("ours", *peers), seconds(process_time, ours, *theirs), strict=True))
     tight = levenberg_marquardt(pde, rows, tol=1e-13, max_iter=500)
     exact = pulled_back(pde, rows, tight.omega, up, True)[0]
     figures = [
@@ -98,7 +91,8 @@ def run() -> list[Figure]:
                 made = FNO((6, 6))(network_input(grid, start)).movedim(1, -1)
             own = MixtureOfExperts(large, (1, 4), n_sample=m)
             given = own.rows(made, None, start, torch.Generator().manual_seed(0))
-            pair = walls(
+            pair = seconds(
+                perf_counter,
                 lambda own=own, given=given: own.solver(own.pde, given, own.settings),
                 lambda own=own, given=given: spread(own.pde, given, own.settings),
             )
@@ -108,10 +102,3 @@ def run() -> list[Figure]:
             )  # fmt: skip
     write("hard_constraints", figures)
     return figures
-
-
-def walls(*functions: Callable[[], object]) -> list[float]:
-    """Median seconds of each by the wall clock, in turns."""
-    from .common import in_turns
-
-    return [float(np.median(found)) for found in in_turns(*functions)]

@@ -11,7 +11,7 @@ import torch
 from feasible.core.errors import WrongProblem
 from feasible.physics.pi_hc_moe import DiffusionSorption, Grid, MixtureOfExperts, Vorticity
 from feasible.physics.pi_hc_moe.layer import levenberg_marquardt, pulled_back
-from feasible.physics.pi_hc_moe.parallel import ExpertProcesses, ray_experts
+from feasible.physics.pi_hc_moe.parallel import ExpertProcesses, RayExperts
 from feasible.physics.pi_hc_moe.peers import SOLVERS, differentiated, jax_residual
 
 PDE = DiffusionSorption(Grid.of(500.0, 8, 16))
@@ -78,6 +78,6 @@ def test_experts_over_processes_find_the_same_bits(basis, initial):
 def test_experts_over_ray_find_the_same_bits(basis, initial, ray_here):
     layer = MixtureOfExperts(PDE, (1, 2))
     here = layer(basis, initial)
-    layer.solver = ray_experts(2)
+    layer.solver = RayExperts(2)
     there = layer(basis, initial)
     assert torch.equal(here.solution, there.solution)

@@ -1,7 +1,7 @@
 """Experts over processes: each solves, and differentiates, its share of the problems.
 
     layer.solver = ExpertProcesses(2)          processes of this machine
-    layer.solver = ray_experts(4)              tasks of a Ray cluster
+    layer.solver = RayExperts(4)               tasks of a Ray cluster
 
 The result is bit for bit that of one process, since no problem sees another. It pays where a solve
 takes longer than to send its rows: n (m + 2) N numbers each.
@@ -91,7 +91,7 @@ def joined(found: Sequence[tuple[Any, ...]]) -> Solved:
     )
 
 
-def ray_experts(n: int, **options: Any) -> Callable[[PDE, Rows, LayerSettings], Solved]:
+class RayExperts:
     """The same by Ray tasks, on the cluster that is connected or on this machine.
 
     Args:
@@ -101,15 +101,10 @@ def ray_experts(n: int, **options: Any) -> Callable[[PDE, Rows, LayerSettings], 
     Raises:
         MissingExtra: Ray is not installed.
     """
-    check_module("ray", "experts over Ray")
-    return _RayExperts(whole("n", n, least=1), options)
 
-
-class _RayExperts:
-    """A layer's `solver` that sends each part of the problems as a Ray task."""
-
-    def __init__(self, n: int, options: dict[str, Any]):
-        self.n, self.options = n, options
+    def __init__(self, n: int, **options: Any):
+        check_module("ray", "experts over Ray")
+        self.n, self.options = whole("n", n, least=1), options
 
     def __call__(self, pde: PDE, rows: Rows, settings: LayerSettings) -> Solved:
         """Solve all problems, in n parts."""
