@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SAMPLED = 3000
 ELSEWHERE = {
     "CCBO": ("bounds",),
+    "Control": ("environment",),
     "LipschitzCertificate": ("W_1", "weights"),
     "LowRank": ("hess",),
     "PrivateTable": ("table", "column"),
@@ -160,6 +161,15 @@ RESULTS = {
     "ObservedFront",
     "PFN",
     "PFNModel",
+    "Decisions",
+    "EnvironmentFailed",
+    "Moves",
+    "NetworkPolicy",
+    "NotANumber",
+    "PolicyFront",
+    "ReplayWarning",
+    "Spaces",
+    "TablePolicy",
     "Phi",
     "Point",
     "Potentials",

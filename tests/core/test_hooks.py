@@ -80,6 +80,16 @@ def test_a_judge_that_draws_is_asked_once_for_each_answer():
     assert problem.draws == 4
 
 
+def test_a_runs_answer_may_be_measured_with_more_care_than_its_trail():
+    class Careful(Noisy):
+        def confirm(self, answer, verdict):
+            return Verdict(float(answer), metrics={"before": verdict.objective})
+
+    result = go(Careful(), steps=3)
+    assert result.verdict.objective == -3.0 == result.trail[-1].verdict.objective
+    assert result.trail[-2].verdict.objective == result.verdict.metrics["before"] != -3.0
+
+
 def test_a_problem_says_how_often_judging_is_worth_its_cost():
     class Dear(Noisy):
         trail_growth = 2.0

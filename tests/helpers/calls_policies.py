@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from calling import Calls
 
 from feasible import policies
+from feasible.core.checkpoint import encode
 
 ARMS = np.vstack([np.eye(4), -np.eye(4)])
 REWARDS = ARMS @ np.array([0.2, 0.0, 0.9, 0.0])
@@ -19,7 +22,42 @@ ASSUMED = {
     "max_candidates": 1000,
 }
 
+TABLE = policies.TablePolicy(np.full((16, 4), 0.25))
+
+
+def saved() -> str:
+    """A file with a policy."""
+    path = Path("policy.safetensors")
+    path.write_bytes(encode(TABLE))
+    return str(path)
+
+
 CALLS: Calls = {
+    "Control": lambda: (
+        policies.Control,
+        {
+            "env": "CartPole-v1",
+            "options": {"render_mode": None},
+            "limits": {"left": "<= 20"},
+            "costs": {"left": lambda obs, action, info: float(action == 0)},
+            "reference": None,
+            "discount": 1.0,
+            "stochastic": False,
+            "episodes": 1,
+            "final_episodes": 1,
+            "max_steps": 50,
+            "fresh": False,
+            "own_streams": False,
+            "timeout": None,
+            "name": "cart",
+        },
+    ),
+    "Control.open": lambda: (policies.Control("CartPole-v1").open, {"n": 2, "key": 3}),
+    "Control.play": lambda: (
+        policies.Control("FrozenLake-v1").play,
+        {"policy": TABLE, "episodes": 2, "key": 1},
+    ),
+    "read_policy": lambda: (policies.read_policy, {"path": saved()}),
     "Bandit": lambda: (
         policies.Bandit,
         {

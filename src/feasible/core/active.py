@@ -253,6 +253,8 @@ class Trail:
             and not (problem.last and found[1].feasible)
         ):
             found = self.best
+        if found[0] is not None:
+            found = found[0], problem.confirm(*found)
         self.close(run, *found)
         return found
 

@@ -82,6 +82,12 @@ class Problem:
         """Measure an answer. Must not trust anything the method says about it."""
         raise TypeError(f"{type(self).__name__} does not define judge(answer) -> Verdict")
 
+    def confirm(self, answer: Any, verdict: Verdict) -> Verdict:
+        """Measure the answer of a run that has ended, where that is worth more care than a point of
+        its trail; by default the verdict as it is. Of no use where a ledger's rows are answers.
+        """
+        return verdict
+
     def incumbent(self, ledger: Ledger) -> Any:
         """The answer that the rows of a ledger support; None where there are none. By default the
         best row.

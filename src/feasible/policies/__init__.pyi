@@ -1,4 +1,19 @@
+from .answers import (
+    NetworkPolicy as NetworkPolicy,
+    PolicyFront as PolicyFront,
+    TablePolicy as TablePolicy,
+    read_policy as read_policy,
+)
 from .bandit import Bandit as Bandit, Choice as Choice
+from .control import Control as Control
+from .copies import Copies as Copies, Moves as Moves
+from .decisions import Decisions as Decisions, Learner as Learner
+from .errors import (
+    EnvironmentFailed as EnvironmentFailed,
+    NotANumber as NotANumber,
+    ReplayWarning as ReplayWarning,
+)
+from .spaces import Spaces as Spaces
 from .sparse_bandits import (
     EliminationResult as EliminationResult,
     EliminationSettings as EliminationSettings,
