@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 TRAIL, FINAL = 5, 50
 """Episodes of a point of the trail, and of a run's answer."""
-MOST = 100_000
-"""Most copies, and most episodes of a judgement."""
+MOST, COPIES = 100_000, 1024
+"""Most episodes of a judgement, and most copies."""
 TOGETHER = 10
 """Environments that the judge plays at once."""
 OUTLIVES = ("BipedalWalker",)
@@ -196,7 +196,7 @@ class Control(Cached, Decisions, Checked):
             key: From which the seed of every episode derives.
         """
         return Copies.opened(
-            self.world, whole("n", n, least=1, most=MOST), whole("key", key, least=0)
+            self.world, whole("n", n, least=1, most=COPIES), whole("key", key, least=0)
         )
 
     # -- judging -----------------------------------------------------------------------------------
