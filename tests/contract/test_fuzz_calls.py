@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SAMPLED = 3000
 ELSEWHERE = {
     "CCBO": ("bounds",),
+    "CMORL": ("reference",),
     "Control": ("environment",),
     "LipschitzCertificate": ("W_1", "weights"),
     "LowRank": ("hess",),

@@ -32,7 +32,55 @@ def saved() -> str:
     return str(path)
 
 
+FRONT = {
+    "n_envs": 2,
+    "n_steps": 8,
+    "lr": 1e-3,
+    "gamma": 0.9,
+    "gae_lambda": 0.9,
+    "clip": 0.2,
+    "epochs": 1,
+    "minibatches": 2,
+    "max_grad_norm": 0.5,
+    "hidden": 4,
+    "eval_episodes": 1,
+    "eval_every": 2,
+    "buffer": 10,
+    "delta_weight": 0.5,
+    "init_fraction": 0.5,
+    "n_select": 2,
+    "update_iter": 2,
+    "constraint": "ipo",
+    "beta": 0.9,
+    "barrier_t": 20.0,
+    "extension_lr": 1e-3,
+}
+
+
 CALLS: Calls = {
+    "CMORL": lambda: (
+        policies.CMORL,
+        {
+            "env": "deep-sea-treasure-v0",
+            "ref_point": (0.0, -50.0),
+            "eval_gamma": 0.99,
+            "seed": 1,
+            **FRONT,
+        },
+    ),
+    "CMORLSettings": lambda: (policies.CMORLSettings, dict(FRONT)),
+    "PolicyFront.of": lambda: (
+        policies.PolicyFront.of,
+        {"policies": [TABLE, TABLE], "returns": ((1.0, 0.0), (0.0, 1.0))},
+    ),
+    "PolicyFront.policy_for": lambda: (
+        policies.PolicyFront.of([TABLE], ((1.0, 0.0),)).policy_for,
+        {"weights": (0.5, 0.5)},
+    ),
+    "PolicyFront.policy_within": lambda: (
+        policies.PolicyFront.of([TABLE], ((1.0, 0.0),)).policy_within,
+        {"maximise": 0, "at_least": {1: 0.0}},
+    ),
     "Control": lambda: (
         policies.Control,
         {

@@ -86,6 +86,11 @@ OWN = {
     "castle-notears-networks": ({"max_iter": 1}, 5),
     "castle-golem": ({"steps": 50}, 5),
     "penalty-bilevel": ({"inner": 2}, 60),
+    **dict.fromkeys(
+        ("c-morl", "c-morl-unbounded"),
+        ({"n_envs": 2, "n_steps": 6, "minibatches": 1, "n_select": 1, "update_iter": 1}, 600),
+    ),
+    "linear-scalarisation": ({"n_envs": 2, "n_steps": 6, "minibatches": 1}, 600),
     **dict.fromkeys(("pi-hc", "pi-hc-moe", "pi-sc"), ({"width": 4, "modes": 3, "layers": 1}, 9)),
     "ts-ddr": ({"iterations": 8, "batch": 1}, 24),
     "ts-ldr": ({"iterations": 8, "batch": 1}, 24),

@@ -5,6 +5,7 @@ from .answers import (
     read_policy as read_policy,
 )
 from .bandit import Bandit as Bandit, Choice as Choice
+from .c_morl import CMORL as CMORL, CMORLSettings as CMORLSettings
 from .control import Control as Control
 from .copies import Copies as Copies, Moves as Moves
 from .decisions import Decisions as Decisions, Learner as Learner

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.annotations import checked
 from ..core.checkpoint import decode_as, encode
-from ..core.checks import one_of, shown
-from ..core.errors import ArgumentError, CheckpointError, ShapeError
+from ..core.checks import floats, one_of, real, shown, whole
+from ..core.errors import ArgumentError, ArgumentTypeError, CheckpointError, Infeasible, ShapeError
 from .spaces import Spaces
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0),
 }
@@ -185,10 +184,7 @@ class PolicyFront:
     @property
     def policies(self) -> list[NetworkPolicy | TablePolicy]:
         """Its policies."""
-        return [
-            TablePolicy(**data) if "probabilities" in data else NetworkPolicy(**data)
-            for data in self.members
-        ]
+        return [self._at(i) for i in range(len(self))]
 
     def policy_for(self, weights: Any) -> NetworkPolicy | TablePolicy:
         """The policy of the largest weighted sum of measured returns.
@@ -198,16 +194,62 @@ class PolicyFront:
 
         Raises:
             ShapeError: Not a weight for each reward.
-            ArgumentError: The front is empty.
+            ArgumentError: Weights below 0, whose sum is not 1, or an empty front.
         """
-        w = np.asarray(weights, dtype=float)
+        w = floats("weights", weights)
         if w.shape != self.returns.shape[1:]:
             raise ShapeError(
                 f"weights has shape {w.shape}, expected {self.returns.shape[1:]}, one a reward"
             )
-        if not len(self):
-            raise ArgumentError("front: it has no policy")
-        return self.policies[int((self.returns @ w).argmax())]
+        if not (w >= 0).all() or abs(float(w.sum()) - 1.0) > 1e-6:
+            raise ArgumentError(f"weights={w.tolist()}: expected numbers >= 0 whose sum is 1")
+        return self._at(int((self._measured() @ w).argmax()))
+
+    def policy_within(
+        self, maximise: int, at_least: Mapping[int, float]
+    ) -> NetworkPolicy | TablePolicy:
+        """The policy of the largest measured return of one reward among those that keep others.
+
+        Args:
+            maximise: Number of the reward, from 0.
+            at_least: Number of a reward -> least return.
+
+        Raises:
+            ArgumentError: There is no such reward, or the front is empty.
+            ArgumentTypeError: at_least is no mapping.
+            Infeasible: No policy keeps all of them; says how near the nearest comes.
+        """
+        m = self.returns.shape[1]
+        whole("maximise", maximise, least=0, most=m - 1)
+        rows = self._measured()
+        lacking = np.zeros(len(rows))
+        if not isinstance(at_least, Mapping):
+            raise ArgumentTypeError(
+                f"at_least={shown(at_least)}: expected a mapping from a reward's number"
+            )
+        for j, least in at_least.items():
+            j = whole("at_least", j, least=0, most=m - 1, note=", the number of a reward")
+            short = real(f"at_least[{j}]", least) - rows[:, j]
+            lacking = np.maximum(lacking, short)
+        kept = np.flatnonzero(lacking <= 0)
+        if not len(kept):
+            near = int(lacking.argmin())
+            raise Infeasible(
+                f"at_least={dict(at_least)}: no policy of the front keeps all of it; the nearest "
+                f"has the returns {rows[near].tolist()}"
+            )
+        return self._at(int(kept[rows[kept, maximise].argmax()]))
+
+    def _measured(self) -> Float[np.ndarray, "n m"]:
+        """The returns. Raises ArgumentError where there is no policy, or none was measured."""
+        if not len(self) or np.isnan(self.returns).any():
+            raise ArgumentError("front: it has no policy whose return was measured")
+        return self.returns
+
+    def _at(self, i: int) -> NetworkPolicy | TablePolicy:
+        """One of its policies."""
+        data = self.members[i]
+        return TablePolicy(**data) if "probabilities" in data else NetworkPolicy(**data)
 
 
 def network_policy(
@@ -258,7 +300,6 @@ def write_policy(policy: NetworkPolicy | TablePolicy | PolicyFront, path: str) -
         file.write(encode(policy))
 
 
-@checked
 def read_policy(path: str) -> NetworkPolicy | TablePolicy | PolicyFront:
     """Read what `write_policy` wrote; runs no code of the file.
 

@@ -8,16 +8,18 @@ The judge plays the policy on episodes whose seeds are the same for all policies
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..core.annotations import Checked
 from ..core.cached import Cached
+from ..core.checkpoint import encode
 from ..core.checks import flag, fraction, real, shown, whole
 from ..core.errors import (
     ArgumentError,
@@ -29,7 +31,7 @@ from ..core.errors import (
     nearest,
 )
 from ..core.extras import missing, named
-from ..core.front import Front, front_verdict
+from ..core.front import Front, front_verdict, hypervolume
 from ..core.limits import Limits, read_limits
 from ..core.verdict import Verdict
 from .answers import PolicyFront, write_policy
@@ -293,14 +295,31 @@ class Control(Cached, Decisions, Checked):
         """The hypervolume of a front whose policies are played anew."""
         if not isinstance(answer, PolicyFront):
             answer = PolicyFront.of([answer], np.zeros((1, self.spaces.rewards)))
-        played = [self.play(policy, episodes, key) for policy in answer.policies]
-        if not played:
+        if not len(answer):
             return Verdict(math.nan, math.inf)
-        returns = np.stack([p.returns.mean(axis=0) for p in played])
-        worst = [max(self._violations(p).values(), default=0.0) for p in played]
+        played = [self._member(policy, episodes, key) for policy in answer.policies]
+        returns, worst = np.stack([r for r, _ in played]), [v for _, v in played]
         rows = np.arange(len(played), dtype=float)[:, None]
         found = front_verdict(Front.of(rows, -returns, worst), -self.reference, self.tolerance)
-        return found
+        if np.isnan(answer.returns).any():
+            return found
+        told = hypervolume(-answer.returns, -self.reference)
+        return replace(found, metrics={**found.metrics, "hypervolume_told": told})
+
+    def _member(
+        self, policy: Any, episodes: int, key: int
+    ) -> tuple[Float[np.ndarray, " m"], float]:
+        """Mean returns of a policy of a front, and its largest violation; kept, because the next
+        front has most of its policies too.
+        """
+        known = self.cached(("played", episodes, key), dict)
+        digest = hashlib.blake2b(encode(policy)).digest()
+        if digest not in known:
+            found = self.play(policy, episodes, key)
+            worst = max(self._violations(found).values(), default=0.0)
+            known[digest] = found.returns.mean(axis=0), worst
+        kept: tuple[Float[np.ndarray, " m"], float] = known[digest]
+        return kept
 
     def _figures(self, found: Played) -> dict[str, float]:
         """Return what else is worth knowing of episodes."""

@@ -187,7 +187,8 @@ class Copies(Alive):
 
     def _settle(self) -> None:
         """Bring the live environments to where the data says that they are."""
-        if not hasattr(self, "places"):
+        if len(vars(self).get("places", ())) != len(self):  # of none, or of another checkpoint
+            self.close()
             self.places = [self.world.place() for _ in range(len(self))]
             self.held = None
         if self.held is self.taken:

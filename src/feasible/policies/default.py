@@ -29,4 +29,8 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
                 "there are fewer queries than features, and the rewards are nearly a sparse linear "
                 "function"
             )
+    if "Control" in problem.kinds() and problem.several:
+        return "c-morl", (
+            "of the methods for several rewards it found the larger hypervolume on fruit-tree"
+        )
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)
