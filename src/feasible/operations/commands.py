@@ -42,6 +42,11 @@ def train(
     work: Annotated[
         float | None, typer.Option("--work", help="Deterministic time of a completion.")
     ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes of an update.")] = None,
+    minibatches: Annotated[
+        int | None, typer.Option("--minibatches", help="Parts of the samples in a pass.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Adam's step size.")] = None,
 ) -> None:
     """Train on shops of yours or on random ones. A training that was stopped, or killed, goes on
     where the same command is given again, and ends with the same weights.
@@ -54,7 +59,10 @@ def train(
         raise ArgumentError(
             f"output={str(output)!r:.80}: expected a name that ends in .safetensors"
         )
-    given = {"updates": updates, "episodes": episodes, "work": work}
+    given = {
+        **{"updates": updates, "episodes": episodes, "work": work},
+        **{"epochs": epochs, "minibatches": minibatches, "rate": rate},
+    }
     settings = TrainingSettings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     own = [read_shop(path) for path in shops or ()]
     own = own or training_shops(jobs, machines, count, seed)

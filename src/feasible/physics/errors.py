@@ -21,6 +21,10 @@ class NotConverged(FeasibleError):
         return type(self), (str(self), self.residual, self.iterations)
 
 
+class TimedOut(NotConverged):
+    """A simulation gave no answer in time, or its process ended; its process group was killed."""
+
+
 class InvalidShape(ArgumentError):
     """A mesh with cells that are inverted, flat or too sharp; it never reaches a solver.
 

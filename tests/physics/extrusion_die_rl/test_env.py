@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from gymnasium.utils.env_checker import check_env
 
 from feasible.core.errors import ArgumentError, CheckpointError
 from feasible.physics import DieEnv, InvalidShape, NotConverged, die_channel, die_split, split_die
-from feasible.physics.extrusion_die_rl.baselines import nelder_mead, secant, shortest, table
+from feasible.physics.extrusion_die_rl.baselines import corner, nelder_mead, secant, shortest, table
+from feasible.physics.extrusion_die_rl.dies import distance
 from feasible.physics.extrusion_die_rl.problem import DieTask
 
 STRATEGIES = ("incremental", "direct", "incremental-continuous")
@@ -174,3 +177,89 @@ def test_bad_arguments_are_named():
     with pytest.raises(ArgumentError, match="options"):
         env.reset(options={"goal": 0.3})
     assert isinstance(env, DieEnv)
+
+
+def test_a_simulation_that_takes_too_long_is_killed_charged_and_truncates_the_episode(monkeypatch):
+    env = die_split(timeout=2.0, memo=False)
+    first, _ = env.reset(seed=1)
+    simulate, slow = type(env.die).quality, [False]
+
+    def hanging(die, values):
+        if slow[0]:
+            time.sleep(600)
+        return simulate(die, values)
+
+    monkeypatch.setattr(type(env.die), "quality", hanging)
+    env.close()
+    slow[0] = True  # the next process has it
+    before, values = env.n_simulations, env.values.copy()
+    _, reward, terminated, truncated, info = env.step(0)
+    assert (reward, terminated, truncated) == (-10.0, False, True)
+    assert "no answer within 2 s" in info["reason"]
+    assert env.n_simulations == before + 1
+    assert np.array_equal(env.values, values)
+    slow[0] = False
+    again, _ = env.reset(seed=1)
+    assert np.array_equal(again, first)
+    env.close()
+
+
+def test_simulations_in_a_process_of_their_own_are_the_same():
+    here, there = die_split("direct"), die_split("direct", timeout=60.0)
+    for env in (here, there):
+        env.reset(seed=1, options={"target": 0.4})
+    moves = [np.array([0.3, -0.2]), np.array([-1.0, 1.0])]
+    for move in moves:
+        mine, its = here.step(move), there.step(move)
+        assert np.array_equal(mine[0], its[0])
+        assert mine[1:4] == its[1:4]
+    there.close()
+
+
+def test_an_episode_that_ends_no_better_than_it_began_says_so():
+    env = die_split(max_steps=2)
+    env.reset(seed=1, options={"target": 0.3})
+    env.step(0)
+    *_, info = env.step(1)  # back again
+    assert info["reason"].startswith("no progress: after 2 steps")
+    after = {}
+    for a in range(env.action_space.n):
+        env.reset(seed=1, options={"target": 0.3})
+        after[a] = env.step(a)[-1]["error"]
+    best = min(after, key=after.get)
+    env.reset(seed=1, options={"target": 0.3})
+    env.step(best)
+    *_, truncated, info = env.step(best)
+    assert truncated
+    assert "reason" not in info
+
+
+def test_random_starts_have_a_flow_and_a_given_one_that_has_none_is_an_error():
+    env, broken = die_channel(cells=(6, 3)), []
+    for i in range(11**3):
+        values = env.die.low + (env.die.high - env.die.low) * np.unravel_index(i, (11,) * 3) / 10
+        if any(env.die.violations(values).values()):
+            broken.append(values)
+    assert broken
+    draws = iter(np.rint((broken[0] - env.die.low) / (env.die.high - env.die.low) * 10).astype(int))
+
+    class Stream:
+        def integers(self, low, high, size):
+            first = [*draws]
+            return np.array(first) if first else np.full(size, 5)
+
+    env.reset(seed=1)
+    env._np_random = Stream()
+    env.reset()
+    assert np.allclose(env.values, (env.die.low + env.die.high) / 2)
+    with pytest.raises(InvalidShape):
+        env.reset(options={"start": broken[0]})
+    starts = DieTask(targets=20, tolerance=0.15, die="channel").wanted
+    assert starts.shape == (20, 3)
+
+
+def test_the_channels_corner_of_better_bounds_is_even():
+    die = die_channel(cells=(9, 6)).die
+    found = corner(die)
+    assert np.all((found == die.low) | (found == die.high))
+    assert distance(die.quality(found)) < 0.15 < distance(die.undeformed)

@@ -48,7 +48,7 @@ def test_a_policy_is_plain_data_and_comes_back_from_its_file(small, tmp_path):
 def test_playing_touches_no_global_stream_and_counts_the_start(small):
     before = streams()
     env = die_split(max_steps=3)
-    found = play(small, env, [0.5, 0.3])
+    found = play(small, env, [{"target": 0.5}, {"target": 0.3}])
     assert (
         random.getstate(),
         repr(np.random.get_state()),
@@ -61,7 +61,7 @@ def test_playing_touches_no_global_stream_and_counts_the_start(small):
 
 def test_a_policy_that_goes_round_in_a_circle_is_not_played_to_the_end(small, monkeypatch):
     monkeypatch.setattr(DiePolicy, "player", lambda self, env: lambda obs: 0)  # up, to the bound
-    found = play(small, die_split(max_steps=50), [0.5, 0.9])
+    found = play(small, die_split(max_steps=50), [{"target": 0.5}, {"target": 0.9}])
     assert found.simulations[1] == 1 + 6 + 1  # six steps to the bound, and one against it
     assert found.success.tolist() == [True, False]
 

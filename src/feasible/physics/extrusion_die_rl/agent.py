@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -157,8 +157,9 @@ def train_die(
     n_envs: int = 1,
     processes: bool = False,
     env: Mapping[str, Any] | None = None,
+    die: Literal["split", "channel"] = "split",
 ) -> DiePolicy:
-    """Train an agent of Stable-Baselines3 on the die with two outlets, with the agent's defaults.
+    """Train an agent of Stable-Baselines3 on a die, with the agent's defaults.
 
     Args:
         agent: "ppo", "a2c", "dqn", "sac" or "ddpg".
@@ -167,7 +168,8 @@ def train_die(
         seed: Of the agent and of the environments.
         n_envs: Environments that are stepped together.
         processes: Each in a process of its own.
-        env: What else `die_split` takes.
+        env: What else `die_split` or `die_channel` takes.
+        die: "split", the die with two outlets, or "channel", the one with three patches.
 
     Returns:
         The policy.
@@ -182,13 +184,14 @@ def train_die(
     whole("steps", steps, least=1)
     whole("n_envs", n_envs, least=1, most=64)
     seed, processes = whole("seed", seed, least=0), flag("processes", processes)
-    from .env import die_split
+    from .env import DIES
 
-    known = [name for name in inspect.signature(die_split).parameters if name != "strategy"]
+    made_by = DIES[one_of("die", die, DIES)]
+    known = [name for name in inspect.signature(made_by).parameters if name != "strategy"]
     for name in env or {}:
         if name not in known:
             raise ArgumentError(f"env: {name!r:.40}: {nearest(str(name), known)}")
-    make = partial(die_split, strategy, **dict(env or {}))
+    make = partial(made_by, strategy, **dict(env or {}))
     with own_streams():
         together = vectorised(make, n_envs, processes, seed)
         try:
@@ -201,33 +204,38 @@ def train_die(
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What a policy did on a list of targets.
+    """What a policy did on a list of goals.
 
     Attributes:
-        simulations: (n,) for each target, the start's included; of a failure as many as it made.
-        success: (n,) whether it met the target.
+        simulations: (n,) for each goal, the start's included; of a failure as many as it made.
+        success: (n,) whether it met the goal.
     """
 
     simulations: Float[np.ndarray, " n"]
     success: Float[np.ndarray, " n"]
 
 
-def play(policy: DiePolicy, env: DieEnv, targets: Any, designs: list[Any] | None = None) -> Played:
-    """Ask a policy for each target, from the undeformed die.
+def play(
+    policy: DiePolicy,
+    env: DieEnv,
+    goals: Sequence[dict[str, Any]],
+    designs: list[Any] | None = None,
+) -> Played:
+    """Ask a policy for each goal.
 
     Policy and die have no chance in them: an observation that comes again comes for ever, so that
-    the target is missed, and the rest of the episode is not played.
+    the goal is missed, and the rest of the episode is not played.
 
     Args:
         policy: The policy.
         env: Where it plays.
-        targets: (n,) what is wanted.
-        designs: Gets the last design for each target.
+        goals: Options of `DieEnv.reset`: targets, or designs to begin with.
+        designs: Gets the last design for each goal.
     """
     act = policy.player(env)
     simulations, success = [], []
-    for target in targets:
-        obs, _ = env.reset(seed=0, options={"target": float(target)})
+    for goal in goals:
+        obs, _ = env.reset(seed=0, options=goal)
         done = env.error < env.tolerance
         met = done
         seen: set[bytes] = set()

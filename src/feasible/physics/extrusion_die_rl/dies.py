@@ -33,6 +33,13 @@ MEAN = 0.5
 """Mean velocity at the inlet."""
 
 
+def distance(gap: Values) -> float:
+    """How far a quality is from what is wanted: of one figure the distance, of several the sum of
+    squares.
+    """
+    return float(abs(gap[0])) if len(gap) == 1 else float(gap @ gap)
+
+
 @dataclass(frozen=True)
 class Move:
     """What a design variable moves.

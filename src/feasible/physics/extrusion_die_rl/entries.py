@@ -41,6 +41,14 @@ PROBLEMS = (
         settings={"targets": 2, "max_steps": 6, "name": "die-task-few"},
     ),
     Entry(
+        "die-task-channel",
+        "feasible.physics.extrusion_die_rl.instances:die_task",
+        "physics",
+        SLUG,
+        "DieTask",
+        settings={"die": "channel", "max_steps": 10, "name": "die-task-channel"},
+    ),
+    Entry(
         "die-share",
         "feasible.physics.extrusion_die_rl.instances:die_share",
         "physics",

@@ -5,6 +5,7 @@ gym.make("feasible.physics.extrusion_die_rl.env:feasible/DieSplit-v0", strategy=
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium
@@ -14,9 +15,10 @@ from gymnasium import spaces
 from ...core.annotations import checked
 from ...core.budget import spend
 from ...core.checks import flag, floats, one_of, real, whole
+from ...core.child import Child, ChildLost
 from ...core.errors import ArgumentError, ArgumentTypeError, CheckpointError
-from ..errors import InvalidShape, NotConverged
-from .dies import GRID, Die, channel_die, split_die
+from ..errors import InvalidShape, NotConverged, TimedOut
+from .dies import GRID, Die, channel_die, distance, split_die
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -44,7 +46,9 @@ class DieEnv(gymnasium.Env[Any, Any]):
     An observation is the design, scaled to [0, 1], the measured quality, and for a die with a
     target the target. The reward is 5 where the goal is met, which ends the episode; else minus the
     error over the error at the start. A design without a flow (a mesh that turned over, a viscosity
-    that did not converge) ends it with -10, and `info["reason"]`.
+    that did not converge) ends it with -10, and `info["reason"]`; so does a simulation that took
+    too long, which truncates it. Where the last design is no better than the first one, the reason
+    is "no progress".
 
     Each simulation is charged as an `evaluations` in a run, a remembered one too: it is the number
     of simulations that methods are compared by. `info["n_simulations"]` counts those of the
@@ -57,11 +61,13 @@ class DieEnv(gymnasium.Env[Any, Any]):
             numbers in [-1, 1] move them by up to a tenth.
         target: What the quality is to be, or "random", drawn at each reset; None: zeros.
         tolerance: Error below which the goal is met.
-        random_start: Begin each episode at a random design.
+        random_start: Begin each episode at a random design that has a flow.
         late: Reward of the last step without the goal, besides.
         max_steps: Of an episode.
         memo: Remember designs on the grid.
         needed: False: an episode may begin with a goal that is met.
+        timeout: Seconds for a simulation. With it they are made in a process of their own, which is
+            killed, with all that it started, where it takes longer; it is charged all the same.
 
     Raises:
         ArgumentError: A strategy that is none, a tolerance out of range.
@@ -81,6 +87,7 @@ class DieEnv(gymnasium.Env[Any, Any]):
         memo: bool = True,
         needed: bool = True,
         render_mode: str | None = None,
+        timeout: float | None = None,
     ):
         self.strategy = one_of(
             "strategy", strategy, ("incremental", "direct", "incremental-continuous")
@@ -93,6 +100,8 @@ class DieEnv(gymnasium.Env[Any, Any]):
         self.max_steps = whole("max_steps", max_steps, least=1)
         self.random_start = flag("random_start", random_start)
         self.memo, self.needed = flag("memo", memo), flag("needed", needed)
+        self.timeout = None if timeout is None else real("timeout", timeout, above=0)
+        self._child: Child | None = None
         if render_mode is not None:
             one_of("render_mode", render_mode, ("rgb_array",), note=", or None")
         self.render_mode = render_mode
@@ -125,11 +134,8 @@ class DieEnv(gymnasium.Env[Any, Any]):
 
     @property
     def error(self) -> float:
-        """How far the quality is from what is wanted: of one figure the distance, of several the
-        sum of squares.
-        """
-        gap = self.quality - self.target
-        return float(abs(gap[0])) if len(gap) == 1 else float(gap @ gap)
+        """How far the quality is from what is wanted."""
+        return distance(self.quality - self.target)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -148,8 +154,13 @@ class DieEnv(gymnasium.Env[Any, Any]):
         self.steps = 0
         drawn = isinstance(self.given, str) or (self.random_start and "start" not in options)
         again = self.needed and drawn and "target" not in options
-        for _ in range(REDRAWS if again else 1):
-            self._begin(options)
+        for left in reversed(range(REDRAWS if again else 1)):
+            try:
+                self._begin(options)
+            except (InvalidShape, NotConverged):  # of a design that was drawn: another one
+                if not left or not self.random_start or "start" in options:
+                    raise
+                continue
             if self.error >= self.tolerance:
                 break
         self.first = max(self.error, self.tolerance)
@@ -196,12 +207,19 @@ class DieEnv(gymnasium.Env[Any, Any]):
         except (InvalidShape, NotConverged) as error:
             self.values = before
             info = self._info() | {"reason": f"{type(error).__name__}: {error}"}
-            return self._observation(), FAILED, True, False, info
+            late = isinstance(error, TimedOut)
+            return self._observation(), FAILED, not late, late, info
         met = self.error < self.tolerance
         reward = REACHED if met else -self.error / self.first
         if last and not met:
             reward += self.late
-        return self._observation(), float(reward), met, last and not met, self._info()
+        info = self._info()
+        if last and not met and self.error >= self.first:
+            info["reason"] = (
+                f"no progress: after {self.steps} steps the error is {self.error:.4g}, "
+                f"{self.first:.4g} at the start"
+            )
+        return self._observation(), float(reward), met, last and not met, info
 
     def _moved(self, action: Any) -> Values:
         """The design that an action makes, before it is cut to its bounds."""
@@ -224,12 +242,30 @@ class DieEnv(gymnasium.Env[Any, Any]):
         place = (values - self.die.low) / (self.die.high - self.die.low) * GRID
         key = tuple(np.rint(place).astype(int).tolist())
         if not self.memo or np.abs(place - np.rint(place)).max() > 1e-9:
-            return self.die.quality(values)
+            return self._simulate(values)
         if key not in self._known:
             if len(self._known) >= MEMO:
                 self._known.clear()
-            self._known[key] = self.die.quality(values)
+            self._known[key] = self._simulate(values)
         return self._known[key].copy()
+
+    def _simulate(self, values: Values) -> Values:
+        """Simulate a design, here or, within a time, in a process of its own."""
+        if self.timeout is None:
+            return self.die.quality(values)
+        if self._child is None:
+            self._child = Child(self.die.quality, self.timeout)
+        try:
+            return np.asarray(self._child.ask(values))
+        except ChildLost as lost:
+            self._child = None
+            raise TimedOut(f"the simulation of {values.tolist()}: {lost}") from None
+
+    def close(self) -> None:
+        """End the process of the simulations, where there is one."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def _observation(self) -> Any:
         """Design, quality, target."""
@@ -294,6 +330,7 @@ def die_split(
     max_steps: int = MAX_STEPS,
     needed: bool = True,
     render_mode: str | None = None,
+    timeout: float | None = None,
 ) -> DieEnv:
     """The die with two outlets as an environment; see `DieEnv` and `split_die`."""
     die = split_die(h, viscosity, moves)
@@ -308,6 +345,7 @@ def die_split(
         memo,
         needed,
         render_mode,
+        timeout,
     )
 
 
@@ -322,6 +360,7 @@ def die_channel(
     memo: bool = True,
     max_steps: int = MAX_STEPS,
     render_mode: str | None = None,
+    timeout: float | None = None,
 ) -> DieEnv:
     """The channel with three patches as an environment; see `DieEnv` and `channel_die`."""
     die = channel_die(cells, viscosity)
@@ -336,9 +375,12 @@ def die_channel(
         memo,
         True,
         render_mode,
+        timeout,
     )
 
 
-for _name, _made in (("DieSplit", die_split), ("DieChannel", die_channel)):
-    if f"feasible/{_name}-v0" not in gymnasium.registry:
-        gymnasium.register(f"feasible/{_name}-v0", _made)
+DIES: dict[str, Callable[..., DieEnv]] = {"split": die_split, "channel": die_channel}
+"""Kind of die -> what makes its environment."""
+for _kind, _made in DIES.items():
+    if f"feasible/Die{_kind.title()}-v0" not in gymnasium.registry:
+        gymnasium.register(f"feasible/Die{_kind.title()}-v0", _made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from ... import blackbox
 from ...core.annotations import checked
@@ -64,12 +64,20 @@ def die_channel_evenness() -> Any:
 
 
 @checked
-def die_task(targets: int = 50, max_steps: int = 50, name: str = "die-task") -> DieTask:
-    """The task of the die with two outlets, on a number of targets.
+def die_task(
+    targets: int = 50,
+    max_steps: int = 50,
+    name: str = "die-task",
+    die: Literal["split", "channel"] = "split",
+) -> DieTask:
+    """The task of a die, on a number of goals.
 
     Args:
-        targets: How many the judge has.
+        targets: How many goals the judge has.
         max_steps: Of an episode.
         name: What it is called.
+        die: "split", with two outlets, or "channel", with three patches, whose goal is an
+            unevenness below 0.15, of 0.193 undeformed.
     """
-    return DieTask(targets=targets, max_steps=max_steps, name=name)
+    tolerance = {"split": 0.02, "channel": 0.15}[die]
+    return DieTask(targets=targets, max_steps=max_steps, tolerance=tolerance, name=name, die=die)

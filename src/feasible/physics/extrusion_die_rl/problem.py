@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ...core.checks import real, whole
+from ...core.checks import one_of, real, whole
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..errors import InvalidShape, NotConverged
 from .agent import DiePolicy, Played, play
+from .dies import GRID, distance
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from .dies import Die
     from .env import DieEnv
 
 LIST = 0
-"""Seed of the targets that policies are judged on."""
+"""Seed of the goals that policies are judged on."""
+CELLS = (15, 9)
+"""Of the channel at h = 2."""
 
 
 def free(**amounts: float) -> None:
@@ -29,21 +33,26 @@ def free(**amounts: float) -> None:
 
 @dataclass(eq=False)
 class DieTask(Problem):
-    """Learn a policy that brings the die with two outlets to a target in few simulations.
+    """Learn a policy that brings a die to its goal in few simulations.
 
-    An answer is a `DiePolicy`. The judge asks it for a fixed list of targets, from the undeformed
-    die; its objective is the mean number of simulations, the start's included, a target that was
-    missed counted as one more than an episode has. Its metrics are the share of targets met, the
-    median, and the share whose last design meets the target on a mesh of half the width too: there
-    the policy was never trained. Training is charged an `evaluations` for each simulation.
+    The goals of the die with two outlets are shares of the flow, from the undeformed die; that of
+    the channel is an even flow, from random designs. An answer is a `DiePolicy`. The judge asks it
+    for a fixed list of goals; its objective is the mean number of simulations, the start's
+    included, a goal that was missed counted as one more than an episode has. Its metrics are the
+    share of goals met, the median, and the share whose last design meets the goal on a mesh of half
+    the width too: there the policy was never trained. Training is charged an `evaluations` for each
+    simulation.
 
     Attributes:
-        h: Cells for each unit of length, of the mesh that is trained on.
+        h: Cells for each unit of length, of the mesh that is trained on. The channel's has 15 by 9
+            at 2, and as many times more as h is.
         viscosity: As `StokesSolver2D` takes it.
-        targets: How many targets the judge has.
-        tolerance: Error at which a target is met.
+        targets: How many goals the judge has.
+        tolerance: Error at which a goal is met; of the channel the sum of squares of its qualities,
+            for which `die_task` takes 0.15.
         max_steps: Of an episode.
         name: What it is called.
+        die: "split" or "channel".
 
     Raises:
         ArgumentError: A number out of range.
@@ -55,6 +64,7 @@ class DieTask(Problem):
     tolerance: float = 0.02
     max_steps: int = 50
     name: str = "die-task"
+    die: Literal["split", "channel"] = "split"
 
     answers: ClassVar[tuple[type, ...]] = (DiePolicy,)
     example_budget: ClassVar[str] = "evaluations=3000"
@@ -66,18 +76,37 @@ class DieTask(Problem):
         whole("h", self.h, least=2, most=32)
         whole("targets", self.targets, least=1, most=10_000)
         whole("max_steps", self.max_steps, least=1)
+        one_of("die", self.die, ("split", "channel"))
         real("tolerance", self.tolerance, above=0)
-        drawn = np.random.default_rng(LIST).uniform(0.25, 0.65, self.targets)
-        self.wanted: Float[np.ndarray, " t"] = drawn
         self._envs: dict[str, DieEnv] = {}
+
+    @cached_property
+    def wanted(self) -> Float[np.ndarray, "t ..."]:
+        """The shares that are asked for, or the channel's designs at the start."""
+        rng = np.random.default_rng(LIST)
+        if self.die == "split":
+            return rng.uniform(0.25, 0.65, self.targets)
+        die, found = self.finer, list[Any]()
+        while len(found) < self.targets:
+            start = die.low + (die.high - die.low) * rng.integers(0, GRID + 1, die.k) / GRID
+            if not any(die.violations(start).values()):
+                found.append(start)
+        return np.array(found)
+
+    @property
+    def goals(self) -> list[dict[str, Any]]:
+        """The list as `DieEnv.reset` takes it."""
+        if self.die == "split":
+            return [{"target": float(share)} for share in self.wanted]
+        return [{"start": start} for start in self.wanted]
 
     def env(self, strategy: str, charged: bool = True, **more: Any) -> DieEnv:
         """An environment of the task."""
-        from .env import die_split
+        from .env import DIES
 
-        found = die_split(
+        found = DIES[self.die](
             strategy,
-            h=self.h,
+            **self._mesh(1),
             viscosity=self.viscosity,
             tolerance=self.tolerance,
             max_steps=self.max_steps,
@@ -87,12 +116,19 @@ class DieTask(Problem):
             found.spend = free
         return found
 
-    @cached_property
-    def finer(self) -> Any:
-        """The die on the judge's mesh."""
-        from .dies import split_die
+    def _mesh(self, times: int) -> dict[str, Any]:
+        """What says how fine a mesh is that has so many times the cells along each side."""
+        if self.die == "split":
+            return {"h": times * self.h}
+        return {"cells": tuple(max(n * times * self.h // 2, 3) for n in CELLS)}
 
-        return split_die(2 * self.h, self.viscosity)
+    @cached_property
+    def finer(self) -> Die:
+        """The die on the judge's mesh."""
+        from .dies import channel_die, split_die
+
+        make: Any = split_die if self.die == "split" else channel_die
+        return make(**self._mesh(2), viscosity=self.viscosity)
 
     def played(self, policy: DiePolicy) -> tuple[Played, Float[np.ndarray, " t"]]:
         """What a policy does on the list, and the errors of its last designs on the finer mesh, of
@@ -100,24 +136,27 @@ class DieTask(Problem):
         """
         if policy.strategy not in self._envs:
             self._envs[policy.strategy] = self.env(policy.strategy, charged=False)
-        designs: list[Any] = []
-        found = play(policy, self._envs[policy.strategy], self.wanted, designs)
-        known: dict[bytes, float] = {}
+        env, designs = self._envs[policy.strategy], list[Any]()
+        found = play(policy, env, self.goals, designs)
+        known: dict[bytes, Any] = {}
         for values in designs:
             if values.tobytes() not in known:
-                known[values.tobytes()] = self._finer_share(values)
-        shares = np.array([known[v.tobytes()] for v in designs])
-        return found, np.abs(shares - self.wanted)
+                known[values.tobytes()] = self._finer(values)
+        errors = []
+        for values, wanted in zip(designs, self.wanted, strict=True):
+            goal = wanted if self.die == "split" else 0.0
+            errors.append(distance(known[values.tobytes()] - goal))
+        return found, np.array(errors)
 
-    def _finer_share(self, values: Any) -> float:
-        """The upper outlet's share in a design on the finer mesh; infinite without a flow there."""
+    def _finer(self, values: Any) -> Any:
+        """A design's quality on the finer mesh; infinite without a flow there."""
         try:
-            return float(self.finer.quality(values)[0])
+            return self.finer.quality(values)
         except (InvalidShape, NotConverged):
-            return float("inf")
+            return np.full(len(self.finer.undeformed), np.inf)
 
     def judge(self, answer: Any) -> Verdict:
-        """Ask the policy for every target."""
+        """Ask the policy for every goal."""
         if not isinstance(answer, DiePolicy) or not answer.weights:
             return Verdict(float("nan"), float("inf"))
         found, errors = self.played(answer)
