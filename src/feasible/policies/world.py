@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import random
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 
 from ..core.checks import shown
+from ..core.child import Child, ChildLost
 from ..core.errors import FeasibleError
 from ..core.failure import Failure
 from .errors import EnvironmentFailed
 from .spaces import Spaces
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from jaxtyping import Float
 
     Move = tuple[Any, Any, bool, bool, Float[np.ndarray, " c"]]
@@ -245,16 +243,9 @@ class Elsewhere:
     """An environment in a process of its own, which may hang or die without harm."""
 
     def __init__(self, world: World):
-        assert world.timeout is not None
-        self.world, self.timeout, self.where, self.steps = world, world.timeout, "when made", 0
-        context = multiprocessing.get_context("fork")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(world, theirs, self._pipe), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self.spaces = self._reply()
+        self.world, self.where, self.steps = world, "when it was made", 0
+        self._child = Child(partial(_played, world, []), world.timeout)
+        self.spaces = self._asked(None)
 
     def reset(self, seed: int, where: str) -> Any:
         """Begin an episode there; see `Here.reset`."""
@@ -268,63 +259,24 @@ class Elsewhere:
 
     def _asked(self, message: Any) -> Any:
         try:
-            self._pipe.send(message)
-        except OSError:
-            self._lost("its process has ended")
-        return self._reply()
-
-    def _reply(self) -> Any:
-        """Return the answer, or raise what it says, or that there is none in time."""
-        try:
-            if not self._pipe.poll(self.timeout):
-                self._lost(f"no answer within {self.timeout:g} s")
-            found = self._pipe.recv()
-        except (EOFError, OSError):
-            self._process.join(1)
-            code = self._process.exitcode or 0
-            self._lost(
-                f"its process was killed by {signal.Signals(-code).name}"
-                if code < 0
-                else f"its process ended, exit code {code}"
-            )
-        if isinstance(found, FeasibleError):
-            raise found
-        return found
-
-    def _lost(self, why: str) -> NoReturn:
-        """End the process and say why."""
-        self.close()
-        at = f"{self.where}, step {self.steps}" if self.steps else self.where
-        raise EnvironmentFailed(why, message=f"environment '{self.world.name}', {at}: {why}")
+            return self._child.ask(message)
+        except ChildLost as lost:
+            at = f"{self.where}, step {self.steps}" if self.steps else self.where
+            raise EnvironmentFailed(
+                str(lost), message=f"environment '{self.world.name}', {at}: {lost}"
+            ) from None
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
-
-    def __del__(self) -> None:
-        with suppress(Exception):
-            self.close()
+        self._child.close()
 
 
-def _serve(world: World, pipe: Connection, theirs: Connection) -> None:
-    """Play an environment for another process until it hangs up."""
-    theirs.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        place = world.here()
-        pipe.send(place.spaces)
-        while True:
-            asked = pipe.recv()
-            try:
-                pipe.send(place.reset(*asked) if isinstance(asked, tuple) else place.move(asked))
-            except FeasibleError as error:
-                pipe.send(error)
-    except FeasibleError as error:
-        pipe.send(error)
-    except (EOFError, OSError):
-        pass
+def _played(world: World, held: list[Here], message: Any) -> Any:
+    """Answer a message of `Elsewhere` there: make the environment, begin an episode, or step."""
+    if message is None:
+        held.append(world.here())
+        return held[0].spaces
+    return held[0].reset(*message) if isinstance(message, tuple) else held[0].move(message)
 
 
 def finite(*values: Any) -> bool:
