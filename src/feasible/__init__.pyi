@@ -1,6 +1,7 @@
 from . import (
     bilevel as bilevel,
     blackbox as blackbox,
+    language as language,
     networks as networks,
     operations as operations,
     physics as physics,

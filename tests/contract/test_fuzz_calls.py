@@ -17,6 +17,7 @@ from calls import CALLS
 from feasible import (
     bilevel,
     blackbox,
+    language,
     networks,
     operations,
     physics,
@@ -31,6 +32,18 @@ from feasible.core.problem import Method
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 SAMPLED = 3000
+ROOMS = (
+    bilevel,
+    blackbox,
+    language,
+    networks,
+    operations,
+    physics,
+    policies,
+    programs,
+    training,
+    transport,
+)
 ELSEWHERE = {
     "CCBO": ("bounds",),
     "CMORL": ("reference",),
@@ -102,6 +115,11 @@ RESULTS = {
     "APARLResult",
     "AllDiverged",
     "AskTell",
+    "BackendFailed",
+    "BackendRefused",
+    "Completion",
+    "ExecutionError",
+    "SandboxError",
     "AutoLRSSettings",
     "Barycenter",
     "Die",
@@ -195,7 +213,7 @@ trained network."""
 
 @pytest.mark.parametrize(
     "room",
-    [bilevel, blackbox, networks, operations, physics, policies, programs, training, transport],
+    ROOMS,
     ids=lambda r: r.__name__,
 )
 def test_every_public_callable_is_tried(room):

@@ -177,6 +177,22 @@ IDLE: dict[tuple[str, str], str] = {
     ("LVHBA", "beta"): "the toy's multiplier is the same for all x",
     ("LVHBA", "r"): "the toy's multiplier is within it",
     ("SDDP", "stall"): "the bound of three stages jumps or stays",
+    ("Enumerate", "most"): "there are fewer, and fewer still are refused",
+    ("NumericTraceRun", "least_radius"): "the error changes its sign before a step is so short",
+    ("NumericTraceRun", "slow"): "the error changes its sign before the search is slow",
+    **{
+        (cls, name): why
+        for cls in ("OptoPrimeRun", "OPRORun", "TextGradRun")
+        for name, why in (
+            ("temperature", "the rules that answer have no chance in them"),
+            ("ignore_extraction_error", "the rules suggest values of the right type"),
+            ("max_prompt_tokens", "no prompt of the small program is so long"),
+            ("max_value", "no value of the small program is so long"),
+            ("base_url", "refused beside the rules"),
+            ("model", "refused beside the rules"),
+            ("key", "read where a service is asked"),
+        )
+    },
     ("LVHBA", "unsafe"): "the steps are chosen within their bounds",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

@@ -38,6 +38,7 @@ def test_the_public_names_are_those_of_the_design_and_nothing_else():
         "blackbox",
         "programs",
         "bilevel",
+        "language",
         "networks",
         "operations",
         "physics",

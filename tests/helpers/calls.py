@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calls_bilevel
 import calls_blackbox
+import calls_language
 import calls_networks
 import calls_operations
 import calls_physics
@@ -29,4 +30,5 @@ CALLS: Calls = {
     **calls_operations.CALLS,
     **calls_physics.CALLS,
     **calls_policies.CALLS,
+    **calls_language.CALLS,
 }

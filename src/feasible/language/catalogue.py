@@ -1,0 +1,6 @@
+"""What the language room offers by name: the entries of its folders, one after the other."""
+
+from ..core.registry import Catalogue
+from .default import choose
+
+CATALOGUE = Catalogue.of_room(__package__, choose, {})

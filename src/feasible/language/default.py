@@ -1,0 +1,31 @@
+"""The method of each kind of problem of the language room where none is named, and why."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.budget import Budget
+    from ..core.problem import Problem
+
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "Workflow": (
+        "random-mutation",
+        "it takes variables of every type and asks no language model",
+    ),
+}
+"""Problem class -> its default method and why."""
+
+
+def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str, str] | None:
+    """The default method of a kind of problem, and why; None where there is none yet."""
+    if "Workflow" in problem.kinds():
+        variables = getattr(problem, "params", {}).values()
+        if all(v.finite for v in variables):
+            many = math.prod(len(v.finite) for v in variables)
+            if many <= budget.get("evaluations", math.inf):
+                return "enumerate", f"the budget takes all {many} combinations"
+        if all(v.real for v in variables) and getattr(problem, "differentiable", bool)():
+            return "numeric-trace", "all operators have derivatives, so the trace gives a gradient"
+    return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)

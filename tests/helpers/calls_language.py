@@ -1,0 +1,146 @@
+"""One small valid call of what the language room offers, for the fuzz test."""
+
+from __future__ import annotations
+
+from calling import Calls
+
+from feasible import language
+from feasible.language import Backend, node, scripted
+from feasible.language.trace import Bundle
+
+ASKED = [{"role": "user", "content": "hello"}]
+PROMPTS = {
+    "memory_size": 1,
+    "include_example": False,
+    "objective": "improve it",
+    "max_tokens": 10,
+    "temperature": 0.0,
+    "ignore_extraction_error": True,
+    "max_prompt_tokens": 5000,
+    "max_value": 100,
+}
+
+ROOT = node(1.0, name="root", trainable=True)
+
+
+def model() -> Backend:
+    """A backend that answers at once."""
+    return Backend(scripted(lambda request: "TERMINATE"), "m", wait=0.0)
+
+
+def double(x):
+    """Twice a number."""
+    return x * 2
+
+
+def optimizer(kind):
+    """A text optimiser's call."""
+    return lambda: (
+        kind,
+        {
+            "parameters": [node(1.0, name="x", trainable=True)],
+            "backend": model(),
+            "checks": {"x": bool},
+            **PROMPTS,
+        },
+    )
+
+
+CALLS: Calls = {
+    "Backend": lambda: (
+        language.Backend,
+        {
+            "client": scripted(lambda request: "hello"),
+            "model": "m",
+            "prices": {"m": (1.0, 2.0)},
+            "retries": 1,
+            "wait": 0.0,
+            "timeout": 5.0,
+            "count": len,
+        },
+    ),
+    "Backend.complete": lambda: (
+        model().complete,
+        {"messages": ASKED, "max_tokens": 10, "temperature": 0.0, "seed": 1, "json_only": False},
+    ),
+    "Recorded": lambda: (
+        language.Recorded,
+        {"client": scripted(lambda request: "hello"), "path": "replies.jsonl", "mode": "auto"},
+    ),
+    "scripted": lambda: (language.scripted, {"rule": lambda request: "hello"}),
+    "Sandbox": lambda: (language.Sandbox, {"seconds": 5.0, "megabytes": 200.0}),
+    "OptoPrime": optimizer(language.OptoPrime),
+    "OPRO": optimizer(language.OPRO),
+    "TextGrad": optimizer(language.TextGrad),
+    "NumericTrace": lambda: (
+        language.NumericTrace,
+        {
+            "parameters": [node(1.0, trainable=True)],
+            "goal": "zero",
+            "seed": 0,
+            "radius": 1.0,
+            "least_radius": 0.1,
+            "slow": 0.1,
+        },
+    ),
+    "PromptSettings": lambda: (language.PromptSettings, dict(PROMPTS)),
+    "Variable of a workflow": lambda: (
+        language.Variable,
+        {
+            "start": 1.0,
+            "low": 0.0,
+            "high": 2.0,
+            "choices": (),
+            "check": lambda v: v < 3,
+            "constraint": "below 3",
+            "description": "a number",
+        },
+    ),
+    "Workflow": lambda: (
+        language.Workflow,
+        {
+            "program": lambda x: x * 2,
+            "variables": {"x": 1.0},
+            "feedback": lambda y: y - 3.0,
+            "goal": "zero",
+            "scale": 1.0,
+            "tolerance": 0.0,
+            "name": "small",
+        },
+    ),
+    "Workflow.execute": lambda: (
+        language.Workflow(lambda x: x * 2, {"x": 1.0}, lambda y: y - 3.0).execute,
+        {"values": {"x": 1.0}},
+    ),
+    "bundle": lambda: (
+        language.bundle,
+        {
+            "description": "[double] twice a number",
+            "trainable": False,
+            "traceable_code": False,
+            "catch_execution_error": True,
+            "allow_external_dependencies": False,
+            "allow_code_execution": False,
+            "vjp": None,
+            "sandbox": language.Sandbox(),
+        },
+    ),
+    "Bundle": lambda: (Bundle, {"function": double, "trainable": False}),
+    "Module": lambda: (language.Module, {}),
+    "model": lambda: (language.model, {"cls": type("Agent", (), {})}),
+    "node": lambda: (
+        language.node,
+        {
+            "data": 1.0,
+            "name": "x",
+            "trainable": True,
+            "description": "a number",
+            "constraint": "x > 0",
+        },
+    ),
+    "gradient": lambda: (
+        language.gradient,
+        {"output": ROOT * 2.0, "parameters": [ROOT], "scale": 1.0},
+    ),
+    "subgraph": lambda: (language.subgraph, {"outputs": ROOT * 2.0, "parameters": [ROOT]}),
+}
