@@ -57,6 +57,7 @@ NAMES = (
     "hard_constraints",
     "parl",
     "sequences",
+    "trace",
     "physics_front",
     "dispatch",
     "dies",

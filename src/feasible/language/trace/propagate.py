@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from ...core.checks import real, shown
@@ -186,8 +187,9 @@ def subgraph(outputs: Node | Sequence[Node], parameters: Sequence[Node]) -> Subg
             if id(v) in inside:
                 between.add(id(v))
                 kept[id(v)] = v
-                kept.update((id(p), p) for p in v.parents)
-    nodes = sorted(kept.values(), key=lambda v: (v.level, v.serial))
+                for p in v.parents:
+                    kept[id(p)] = p
+    nodes = sorted(sorted(kept.values(), key=attrgetter("serial")), key=attrgetter("level"))
     return Subgraph(
         tuple(nodes),
         tuple(p for p in parameters if id(p) in kept),

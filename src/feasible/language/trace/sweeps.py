@@ -75,12 +75,16 @@ def propagate(
     return total
 
 
-def descendants(order: Iterable[Any], roots: Iterable[Any]) -> set[int]:
-    """The ids of those of some nodes, the deepest first, that depend on one of the roots."""
+def descendants(order: Sequence[Any], roots: Iterable[Any]) -> set[int]:
+    """The ids of those of some nodes, the deepest first, that depend on one of the roots, and the
+    roots' own.
+    """
     found = {id(p) for p in roots}
-    for v in reversed(list(order)):
-        if id(v) not in found and any(id(p) in found for p in v.parents):
-            found.add(id(v))
+    for v in reversed(order):
+        for p in v.parents:
+            if id(p) in found:
+                found.add(id(v))
+                break
     return found
 
 
