@@ -89,6 +89,7 @@ def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
             "bilevel",
             "networks",
             "physics",
+            "policies",
             "programs",
             "training",
             "transport",
@@ -131,6 +132,7 @@ for name, entry in methods().items():
         *("nelder-mead", "scipy-assignment", "scipy-weighted-sums"),
         *("scipy-slsqp", "scipy-trust-constr", "scipy-cobyqa", "scipy-least-squares"),
         *("scipy-trust-exact", "scipy-trust-ncg", "scipy-newton-cg", "scipy-l-bfgs-b"),
+        *("scipy-powell", "scipy-nelder-mead", "scipy-cobyla", "signed-history"),
     }
 
 
