@@ -26,10 +26,10 @@ SHAPE = Shape(3, 4, True, 2, 8)
 
 
 def members(P=3, shape=SHAPE, seed=0):
-    d = shape.obs
-    return Members.begin(
-        P, shape, torch.Generator().manual_seed(seed), torch.zeros(d), torch.ones(d)
-    )
+    zero, one = torch.zeros(shape.obs), torch.ones(shape.obs)
+    found = Members.begin(P, shape, torch.Generator().manual_seed(seed), zero, one)
+    found.returns.var[:] = 1.0
+    return found
 
 
 def batch(P, shape=SHAPE, T=6, E=5, seed=1):
@@ -167,6 +167,19 @@ def test_as_t_grows_the_step_becomes_that_without_a_barrier():
         ends.append(m.theta)
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-6)
     assert (ends[2] - ends[1]).abs().max() > 1e-4
+
+
+def test_what_was_never_rewarded_moves_no_actor():
+    b, m = batch(2), members(2)
+    b.rewards[:] = 0.0
+    m.returns.var[:] = 0.0
+    before = m.theta.clone()
+    settings = CMORLSettings(epochs=1, minibatches=1)
+    goals = Goals.weighted(np.full((2, 2), 0.5))
+    update(m, SHAPE, goals, b, settings, 0.99, 1e-3, 1.0, torch.Generator().manual_seed(0))
+    moved = (m.theta - before).abs()
+    assert moved[:, : SHAPE.actor_size].max() == 0
+    assert moved[:, SHAPE.actor_size :].max() > 0
 
 
 def test_without_an_episode_that_ended_there_is_no_barrier():

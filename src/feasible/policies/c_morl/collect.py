@@ -165,10 +165,16 @@ def _episodes(
     return torch.from_numpy(returns).float(), torch.from_numpy(horizon).float()
 
 
+NEGLIGIBLE = 1e-3
+"""An evaluation ends where all that follows is discounted to less than this."""
+
+
 def evaluate(
     members: Members, shape: Shape, problem: Control, episodes: int, key: int
 ) -> tuple[Float[np.ndarray, "P n"], int]:
     """Play paid episodes by the most likely actions, on the same seeds for all policies.
+
+    An episode ends early where nothing counts any more.
 
     Args:
         members: P policies.
@@ -215,7 +221,7 @@ def evaluate(
                     "finite"
                 )
             earned[i] += problem.discount**t * np.asarray(reward)
-            if terminated or truncated:
+            if terminated or truncated or problem.discount ** (t + 1) < NEGLIGIBLE:
                 going.remove(i)
         t += 1
     return earned.reshape(P, episodes, -1).mean(1), paid

@@ -46,6 +46,7 @@ METHODS = (
         "a policy for each of evenly spread weights",
     ),
 )
+CLAIM = "feasible.policies.c_morl.claim:claim"
 PROBLEMS = (
     *(
         Entry(

@@ -34,7 +34,7 @@ class Known:
 KNOWN: Mapping[str, Known] = {
     "deep-sea-treasure": Known("deep-sea-treasure-v0", (0, -50), best=854.8503500349924),
     "fruit-tree": Known("fruit-tree-v0", (-1,) * 6, best=46034.80169795989),
-    "minecart": Known("minecart-v0", (-1, -1, -200), 0.98, 2, 10),
+    "minecart": Known("minecart-v0", (-1, -1, -200), 0.98, 1, 5),
     "minecart-deterministic": Known("minecart-deterministic-v0", (-1, -1, -200), 0.98),
     "resource-gathering": Known("resource-gathering-v0", (-1, -1, -1), 0.9, 5, 50),
     "four-room": Known("four-room-v0", (-1, -1, -1), 0.99),

@@ -168,7 +168,7 @@ def update(
         )
         A, V = flat(A), flat(V)  # (P, b, n)
         target = A + V
-        raw = A * scale[:, None]
+        raw = A * members.returns.var.sqrt().float()[:, None]  # 0 of what was never rewarded
         weighted = (raw * goals.weights[:, None]).sum(-1)
         spread = weighted.std(1, keepdim=True, correction=0)
         weighted = (weighted - weighted.mean(1, keepdim=True)) / (spread + 1e-8)

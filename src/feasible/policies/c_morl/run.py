@@ -47,8 +47,10 @@ class SearchState:
         archive: The policies that are kept.
         total: Transitions that the plan is for.
         paid: Transitions so far, evaluations included.
-        judged: Of these, those of the last evaluation, for each policy.
-        since: Transitions since then.
+        judged: What an evaluation of a policy takes: as the last one did, before the first as
+            episodes of the training would.
+        since: Transitions since the last evaluation.
+        episodes: Episodes that ended in the training.
         key: Of the evaluations' episodes.
         rounds: 0 in the first stage.
         updates: Of this round.
@@ -66,6 +68,7 @@ class SearchState:
     paid: int = 0
     judged: float = 0.0
     since: int = 0
+    episodes: int = 0
     rounds: int = 0
     updates: int = 0
     ended: str = ""
@@ -154,6 +157,10 @@ class LinearScalarisation(TrainingSettings, Learner):
         args = (state.members, shape, state.goals, batch, self, gamma, lr, t, state.draws)
         update(*args)
         state.updates += 1
+        state.episodes += int(batch.ended.sum())
+        if state.since == state.paid:  # nothing was evaluated yet
+            begun = state.episodes + len(state.walk.copies)
+            state.judged = self._episodes(problem) * state.since / begun
         if not state.members.theta.isfinite().all():
             state.ended = f"weights became NaN in update {state.updates} of round {state.rounds}"
 

@@ -35,14 +35,14 @@ class TrainingSettings(Checked):
             objectives, .5 for three, 1 for more.
     """
 
-    n_envs: int = 8
-    n_steps: int = 64
-    lr: float = 3e-4
+    n_envs: int = 4
+    n_steps: int = 32
+    lr: float = 1e-3
     gamma: float | None = None
     gae_lambda: float = 0.95
     clip: float = 0.2
-    epochs: int = 10
-    minibatches: int = 8
+    epochs: int = 4
+    minibatches: int = 4
     max_grad_norm: float = 0.5
     hidden: int = 64
     eval_episodes: int | None = None
@@ -92,7 +92,7 @@ class CMORLSettings(TrainingSettings):
         extension_lr: Adam's rate in the second stage; None: lr.
     """
 
-    init_fraction: float = 0.4
+    init_fraction: float = 0.2
     n_select: int = 6
     update_iter: int = 4
     constraint: str = "ipo"

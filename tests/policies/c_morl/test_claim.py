@@ -1,0 +1,31 @@
+"""The claim at the scale of a test."""
+
+import numpy as np
+import pytest
+
+import feasible
+from feasible.core.registry import load_claim
+from feasible.lab.claim import run_claim
+from feasible.policies.c_morl import claim
+from feasible.policies.c_morl.targets import best_utility
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_claims_smoke_run_measures_all_of_it():
+    def race(e):
+        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
+
+    found = run_claim(load_claim("c-morl"), "smoke", (100,), race=race)
+    figures = {p["statement"]: p["figure"] for p in found["parts"]}
+    assert all(v is not None and np.isfinite(v) for v in figures.values())
+    assert 0.5 < figures["fruit-tree: expected utility over that of the true front"] <= 1
+
+
+def test_doing_nothing_gains_nothing_and_the_best_gain_all():
+    weights = claim.simplex(9, 0.5)
+    idle = float(np.mean(weights @ claim.idle_returns()))
+    best = float(np.mean([best_utility(w) for w in weights]))
+    assert claim.nine(np.array([[idle]]), "x").figure == pytest.approx(0)
+    assert claim.nine(np.array([[best]]), "x").figure == pytest.approx(1)
+    assert best > idle
