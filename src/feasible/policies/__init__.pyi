@@ -14,6 +14,16 @@ from .errors import (
     NotANumber as NotANumber,
     ReplayWarning as ReplayWarning,
 )
+from .mdpo import (
+    MDPO as MDPO,
+    MDPOSettings as MDPOSettings,
+    MirrorDescent as MirrorDescent,
+    OffPolicyMDPO as OffPolicyMDPO,
+    OffPolicySettings as OffPolicySettings,
+    bregman as bregman,
+    mdpo_loss as mdpo_loss,
+    tabular_mdpo as tabular_mdpo,
+)
 from .spaces import Spaces as Spaces
 from .sparse_bandits import (
     EliminationResult as EliminationResult,

@@ -9,13 +9,16 @@ data; the judge plays it, uncharged, on episodes of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.budget import active_meter
-from ..core.errors import ArgumentTypeError, UnsupportedConstraint, WrongProblem
+from ..core.budget import Budget, Meter, active_meter
+from ..core.errors import ArgumentError, ArgumentTypeError, UnsupportedConstraint, WrongProblem
 from ..core.limits import Limits
 from ..core.problem import Method, Problem
+from ..core.run import active_run
 from ..core.verdict import Verdict
 from .answers import NetworkPolicy, PolicyFront, TablePolicy
 from .spaces import Spaces
@@ -64,6 +67,35 @@ def steps_left(wanted: int) -> int:
     """Transitions that the active run has left to pay for, at most as many as are wanted."""
     meter = active_meter.get()
     return wanted if meter is None else int(min(wanted, meter.left("env_steps")))
+
+
+@contextmanager
+def at_most(transitions: int) -> Iterator[None]:
+    """Outside a run, let copies make so many transitions and no more, to the last one."""
+    if active_meter.get() is not None:
+        yield
+        return
+    token = active_meter.set(Meter(Budget(env_steps=transitions)))
+    try:
+        yield
+    finally:
+        active_meter.reset(token)
+
+
+def planned_steps(name: str) -> int:
+    """Transitions of the active run's budget, for which schedules are made.
+
+    Raises:
+        ArgumentError: The budget does not limit them.
+    """
+    run = active_run.get()
+    limit = None if run is None else run.budget.get("env_steps")
+    if limit is None:
+        raise ArgumentError(
+            f"budget: {name} plans its schedules for a number of transitions, so the budget must "
+            "limit env_steps"
+        )
+    return int(limit)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +14,7 @@ from ...core.annotations import checked
 from ...core.checks import flag, one_of, whole
 from ...core.errors import ArgumentError, nearest
 from ...core.extras import named
+from ...core.streams import own_streams
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -88,28 +87,6 @@ class DiePolicy:
             return cls(said["agent"], said["strategy"], weights, int(said["steps"]))
         except (SafetensorError, KeyError, OSError, ValueError) as error:
             raise ArgumentError(f"path={path!r}: no policy of a die ({error})") from error
-
-
-@contextmanager
-def own_streams(state: list[Any] | None = None) -> Iterator[list[Any]]:
-    """Global random streams as `state` has them, which is filled at the end with how they stand;
-    what they were outside is put back.
-    """
-    import torch
-
-    outside = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    if state:
-        random.setstate(state[0])
-        np.random.set_state(state[1])
-        torch.set_rng_state(state[2])
-    found: list[Any] = [] if state is None else state
-    try:
-        yield found
-    finally:
-        found[:] = [random.getstate(), np.random.get_state(), torch.get_rng_state()]
-        random.setstate(outside[0])
-        np.random.set_state(outside[1])
-        torch.set_rng_state(outside[2])
 
 
 def made(agent: str, env: Any, seed: int, memory: int | None = None) -> Any:

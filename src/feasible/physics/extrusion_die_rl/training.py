@@ -12,7 +12,8 @@ import numpy as np
 
 from ...core.checks import whole
 from ...core.problem import Method, Problem
-from .agent import DiePolicy, check_pair, exported, made, own_streams, vectorised
+from ...core.streams import own_streams
+from .agent import DiePolicy, check_pair, exported, made, vectorised
 from .problem import DieTask
 
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "exploration_rate")

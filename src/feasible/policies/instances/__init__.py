@@ -1,0 +1,1 @@
+"""Ready-made environments of gymnasium as problems."""

@@ -1,0 +1,28 @@
+"""Environments of gymnasium, some with limits on what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..control import Control
+
+
+def torque_pendulum(most: float = 150.0) -> Control:
+    """The pendulum that is swung up and held, with a limit on the expected sum of torques.
+
+    Args:
+        most: Of the sum of |torque| over an episode of 200 steps; without a limit a good policy
+            takes about 250 and the largest torque is 2.
+    """
+
+    def torque(obs: Any, action: Any, info: dict[str, Any]) -> float:
+        return float(np.abs(action).sum())
+
+    return Control(
+        "Pendulum-v1",
+        limits={"torque": f"<= {most:g}"},
+        costs={"torque": torque},
+        name="torque-pendulum",
+    )

@@ -1,0 +1,36 @@
+"""Environments by name. Plain data: nothing heavy is imported."""
+
+from ...core.registry import Entry
+
+IDS = {
+    "cart-pole": "CartPole-v1",
+    "acrobot": "Acrobot-v1",
+    "pendulum": "Pendulum-v1",
+    "lunar-lander": "LunarLander-v3",
+    "double-pendulum": "InvertedDoublePendulum-v5",
+    "swimmer": "Swimmer-v5",
+    "hopper": "Hopper-v5",
+    "reacher": "Reacher-v5",
+    "half-cheetah": "HalfCheetah-v5",
+}
+"""Name -> id in gymnasium."""
+PROBLEMS = (
+    *(
+        Entry(
+            name,
+            "feasible.policies.control:Control",
+            "policies",
+            None,
+            "Control",
+            settings={"env": env, "name": name},
+        )
+        for name, env in IDS.items()
+    ),
+    Entry(
+        "torque-pendulum",
+        "feasible.policies.instances.control:torque_pendulum",
+        "policies",
+        None,
+        "Control",
+    ),
+)

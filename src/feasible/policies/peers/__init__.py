@@ -1,0 +1,1 @@
+"""Other libraries' agents for `Control`, one file a library."""
