@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from calling import Calls
 
 from feasible import policies
@@ -57,6 +58,12 @@ FRONT = {
 }
 
 
+def agent() -> str:
+    """A file with an agent."""
+    policies.MDPO("MlpPolicy", "CartPole-v1", width=4).save("agent.safetensors")
+    return "agent.safetensors"
+
+
 CALLS: Calls = {
     "CMORL": lambda: (
         policies.CMORL,
@@ -104,6 +111,42 @@ CALLS: Calls = {
     "Control.play": lambda: (
         policies.Control("FrozenLake-v1").play,
         {"policy": TABLE, "episodes": 2, "key": 1},
+    ),
+    "MDPO": lambda: (
+        policies.MDPO,
+        {"policy": "MlpPolicy", "env": "CartPole-v1", "seed": 1, "verbose": 0, "device": "cpu"},
+    ),
+    "MDPO.learn": lambda: (
+        policies.MDPO("MlpPolicy", "CartPole-v1", n_envs=1, n_steps=8, width=4).learn,
+        {"total_timesteps": 8, "callback": lambda agent: False, "reset_num_timesteps": True},
+    ),
+    "MDPO.predict": lambda: (
+        policies.MDPO("MlpPolicy", "CartPole-v1", width=4).predict,
+        {"observation": np.zeros(4), "deterministic": True},
+    ),
+    "MDPO.load": lambda: (policies.MDPO.load, {"path": agent(), "env": "CartPole-v1"}),
+    "OffPolicyMDPO": lambda: (
+        policies.OffPolicyMDPO,
+        {"policy": "MlpPolicy", "env": "Pendulum-v1", "seed": 1, "verbose": 0, "device": "cpu"},
+    ),
+    "bregman": lambda: (
+        policies.bregman,
+        {"pi": torch.tensor([0.5, 0.5]), "pi_old": torch.tensor([0.3, 0.7]), "q": 1.5},
+    ),
+    "mdpo_loss": lambda: (
+        policies.mdpo_loss,
+        {name: torch.zeros(3) for name in ("logp", "logp_old", "adv", "kl")} | {"t": 0.5},
+    ),
+    "tabular_mdpo": lambda: (
+        policies.tabular_mdpo,
+        {
+            "P": np.full((2, 2, 2), 0.5),
+            "R": np.eye(2),
+            "gamma": 0.9,
+            "t": 1.0,
+            "iters": 3,
+            "schedule": "constant",
+        },
     ),
     "read_policy": lambda: (policies.read_policy, {"path": saved()}),
     "Bandit": lambda: (

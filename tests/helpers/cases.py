@@ -92,6 +92,17 @@ OWN = {
     ),
     "linear-scalarisation": ({"n_envs": 2, "n_steps": 6, "minibatches": 1}, 600),
     **dict.fromkeys(("pi-hc", "pi-hc-moe", "pi-sc"), ({"width": 4, "modes": 3, "layers": 1}, 9)),
+    **dict.fromkeys(
+        ("mdpo", "mdpo-tsallis", "mdpo-minibatch"), ({"n_envs": 3, "n_steps": 20, "width": 8}, 250)
+    ),
+    "mdpo-off-policy": (
+        {"learning_starts": 100, "batch": 16, "width": 8, "sync_every": 40, "buffer_size": 200},
+        550,
+    ),
+    "sb3-ppo": ({"n_envs": 3, "n_steps": 20, "normalize": "true"}, 250),
+    "sb3-a2c": ({"n_envs": 3}, 550),
+    "sb3-trpo": ({"n_envs": 3, "n_steps": 20}, 250),
+    "sb3-sac": ({"learning_starts": 100}, 510),
     "ts-ddr": ({"iterations": 8, "batch": 1}, 24),
     "ts-ldr": ({"iterations": 8, "batch": 1}, 24),
     "linear-rule": ({"paths": 10}, 60),

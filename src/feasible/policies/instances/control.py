@@ -9,6 +9,16 @@ import numpy as np
 from ..control import Control
 
 
+def environment(env: str, name: str) -> Control:
+    """An environment of gymnasium as it is.
+
+    Args:
+        env: Its id.
+        name: What it is called.
+    """
+    return Control(env, name=name)
+
+
 def torque_pendulum(most: float = 150.0) -> Control:
     """The pendulum that is swung up and held, with a limit on the expected sum of torques.
 

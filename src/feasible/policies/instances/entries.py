@@ -18,7 +18,7 @@ PROBLEMS = (
     *(
         Entry(
             name,
-            "feasible.policies.control:Control",
+            "feasible.policies.instances.control:environment",
             "policies",
             None,
             "Control",

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ...core.annotations import checked
 from ...core.checkpoint import decode, decode_as, encode
-from ...core.checks import flag, one_of, shown, whole
-from ...core.errors import ArgumentError, ArgumentTypeError, CheckpointError, nearest
+from ...core.checks import flag, numbers, one_of, shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, CheckpointError, ShapeError, nearest
 from ..answers import NetworkPolicy
 from ..control import Control
 from ..copies import Copies
@@ -191,7 +192,11 @@ class Agent:
         Raises:
             ShapeError: An observation of another shape.
         """
-        obs = np.asarray(observation)
+        obs = np.asarray(numbers("observation", observation))
+        if self.spaces.shape not in (obs.shape, obs.shape[1:]):
+            raise ShapeError(
+                f"observation has shape {obs.shape}, expected {self.spaces.shape}, or several"
+            )
         rng = None if flag("deterministic", deterministic) else self._rng
         if obs.shape == self.spaces.shape:
             return self.policy.act(obs, rng), None
@@ -200,6 +205,7 @@ class Agent:
             return rows[:, 0] + self.spaces.first_action, None
         return rows.reshape(len(rows), *self.spaces.action_shape), None
 
+    @checked
     def save(self, path: str) -> None:
         """Write networks, optimisers, normaliser and counters; safetensors with JSON."""
         blob = np.frombuffer(encode(self.learner), dtype=np.uint8)
@@ -209,6 +215,7 @@ class Agent:
             file.write(encode(kept))
 
     @classmethod
+    @checked
     def load(cls, path: str, env: Any = None) -> Self:
         """Read what `save` wrote; runs no code of the file.
 

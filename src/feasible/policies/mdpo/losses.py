@@ -129,7 +129,7 @@ def mdpo_loss(
     References:
         arXiv 2005.09814, eq. 9 and algorithm 1.
     """
-    real("t", t, above=0)
+    t = real("t", t, above=0)
     for name, value in (("logp_old", logp_old), ("adv", adv), ("kl", kl)):
         if value.shape != logp.shape:
             raise ShapeError(f"{name} has shape {tuple(value.shape)}, logp {tuple(logp.shape)}")
