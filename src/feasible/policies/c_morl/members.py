@@ -65,13 +65,11 @@ class Shape:
 
 
 def unpack(rows: Float[Tensor, "P D"], shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """The arrays that rows consist of, with the policy as their first axis."""
-    found, at = [], 0
-    for shape in shapes:
-        size = math.prod(shape)
-        found.append(rows[:, at : at + size].reshape(-1, *shape))
-        at += size
-    return found
+    """The arrays that rows begin with, with the policy as their first axis."""
+    sizes = [math.prod(shape) for shape in shapes]
+    rest = rows.shape[1] - sum(sizes)
+    parts = rows.split([*sizes, rest] if rest else sizes, dim=1)  # whose gradient is one `cat`
+    return [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=False)]
 
 
 def layers(x: Float[Tensor, "P b d"], arrays: Sequence[Tensor]) -> Float[Tensor, "P b o"]:
@@ -82,17 +80,21 @@ def layers(x: Float[Tensor, "P b d"], arrays: Sequence[Tensor]) -> Float[Tensor,
     return torch.baddbmm(b3[:, None], x, W3)
 
 
-def act(rows: Float[Tensor, "P A"], shape: Shape, x: Float[Tensor, "P b d"]) -> list[Tensor]:
+def heads_of(arrays: Sequence[Tensor], shape: Shape, x: Float[Tensor, "P b d"]) -> list[Tensor]:
     """Logits of actions, or the mean and the log of the spread of continuous ones.
 
     Args:
-        rows: Begin with the numbers of the actors.
+        arrays: The actors' arrays come first.
         shape: Of the networks.
         x: Normalised observations.
     """
-    arrays = unpack(rows, shape.actor)
     out = layers(x, arrays)
     return [out] if shape.discrete else [out, arrays[6][:, None].expand_as(out)]
+
+
+def act(theta: Float[Tensor, "P D"], shape: Shape, x: Float[Tensor, "P b d"]) -> list[Tensor]:
+    """What the policies make of normalised observations; see `heads_of`."""
+    return heads_of(unpack(theta, shape.actor), shape, x)
 
 
 def values(

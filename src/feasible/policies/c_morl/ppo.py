@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..advantages import advantages
-from .members import Members, Shape, act, log_prob, values
+from .members import Members, Shape, heads_of, layers, log_prob, unpack, values
 from .settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -183,7 +183,9 @@ def update(
         order = torch.randperm(size, generator=rng)
         for part in order.tensor_split(min(settings.minibatches, size)):
             theta = members.theta.requires_grad_()
-            rho = (log_prob(act(theta, shape, x[:, part]), actions[:, part]) - logs[:, part]).exp()
+            arrays = unpack(theta, shape.actor + shape.critic)
+            heads = heads_of(arrays, shape, x[:, part])
+            rho = (log_prob(heads, actions[:, part]) - logs[:, part]).exp()
             clipped = rho.clamp(1 - settings.clip, 1 + settings.clip)
             a = weighted[:, part]
             gain = torch.minimum(rho * a, clipped * a).mean(1)
@@ -191,7 +193,8 @@ def update(
                 move = ((rho - 1)[..., None] * raw[:, part]).mean(1)  # (P, n)
                 logged = torch.where(bound, barrier(slack + horizon * move, near), 0.0)
                 gain = gain + logged.sum(1) / t
-            new, old, aim = values(theta, shape, x[:, part]), V[:, part], target[:, part]
+            new = layers(x[:, part], arrays[len(shape.actor) :])
+            old, aim = V[:, part], target[:, part]
             held = old + (new - old).clamp(-settings.clip, settings.clip)
             miss = torch.maximum((new - aim).square(), (held - aim).square())
             loss = 0.5 * 0.5 * miss.mean((1, 2)) - gain
