@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SORPTION = 5e-4
 """D of diffusion with sorption."""
 POROSITY, DENSITY, FREUNDLICH, EXPONENT, LEAST_U = 0.29, 2880.0, 3.5e-4, 0.874, 1e-6
+RETARDED = (1 - POROSITY) / POROSITY * DENSITY * FREUNDLICH * EXPONENT
 
 
 class Heat(PDE):
@@ -97,8 +98,7 @@ class DiffusionSorption(PDE):
     @staticmethod
     def retardation(u: Tensor) -> Tensor:
         """R(u), finite at 0."""
-        factor = (1 - POROSITY) / POROSITY * DENSITY * FREUNDLICH * EXPONENT
-        return 1 + factor * (u.clamp_min(0) + LEAST_U) ** (EXPONENT - 1)
+        return 1 + RETARDED * (u.clamp_min(0) + LEAST_U) ** (EXPONENT - 1)
 
     def residual(self, terms: Sequence[Tensor]) -> Tensor:
         """T (u_t - D / R(u) u_xx)."""
@@ -109,8 +109,7 @@ class DiffusionSorption(PDE):
         """F and its derivatives, in closed form."""
         u, u_t, u_xx = terms
         held = u.clamp_min(0) + LEAST_U
-        factor = (1 - POROSITY) / POROSITY * DENSITY * FREUNDLICH * EXPONENT
-        power = factor * held ** (EXPONENT - 1)
+        power = RETARDED * held ** (EXPONENT - 1)
         speed = self.time * SORPTION / (1 + power)
         by_u = speed / (1 + power) * self._rise(u, held, power) * u_xx
         return (
@@ -122,8 +121,7 @@ class DiffusionSorption(PDE):
         """F's second derivatives, in closed form."""
         u, _, u_xx = terms
         held = u.clamp_min(0) + LEAST_U
-        factor = (1 - POROSITY) / POROSITY * DENSITY * FREUNDLICH * EXPONENT
-        power = factor * held ** (EXPONENT - 1)
+        power = RETARDED * held ** (EXPONENT - 1)
         rise = self._rise(u, held, power)
         bend = (EXPONENT - 2) * rise / held  # R''(u)
         speed = self.time * SORPTION / (1 + power) ** 2

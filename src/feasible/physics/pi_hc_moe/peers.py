@@ -11,17 +11,7 @@ import numpy as np
 
 from ...core.errors import WrongProblem
 from ...core.extras import check_module
-from .equations import (
-    DENSITY,
-    EXPONENT,
-    FREUNDLICH,
-    LEAST_U,
-    POROSITY,
-    SORPTION,
-    Burgers,
-    DiffusionSorption,
-    Heat,
-)
+from .equations import EXPONENT, LEAST_U, RETARDED, SORPTION, Burgers, DiffusionSorption, Heat
 
 if TYPE_CHECKING:
     from .layer import Rows
@@ -44,11 +34,10 @@ def jax_residual(pde: PDE) -> Callable[..., Any]:
     from jax import numpy as jnp
 
     if isinstance(pde, DiffusionSorption):
-        factor = (1 - POROSITY) / POROSITY * DENSITY * FREUNDLICH * EXPONENT
         time = pde.time
 
         def sorption(u: Any, u_t: Any, u_xx: Any) -> Any:
-            speed = SORPTION / (1 + factor * (jnp.maximum(u, 0) + LEAST_U) ** (EXPONENT - 1))
+            speed = SORPTION / (1 + RETARDED * (jnp.maximum(u, 0) + LEAST_U) ** (EXPONENT - 1))
             return time * (u_t - speed * u_xx)
 
         return sorption

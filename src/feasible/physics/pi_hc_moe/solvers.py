@@ -23,11 +23,9 @@ from scipy.sparse.linalg import splu
 from ...core.errors import WrongProblem
 from ..errors import NotConverged
 from .equations import (
-    DENSITY,
     EXPONENT,
-    FREUNDLICH,
     LEAST_U,
-    POROSITY,
+    RETARDED,
     SORPTION,
     Burgers,
     DiffusionSorption,
@@ -74,11 +72,10 @@ def lines(pde: PDE, nx: int) -> Lines:
         second[-1, -1] -= SORPTION / h / h**2
         second, known = second.tocsc(), np.zeros(nx)
         known[0] = 1.0 / h**2  # the ghost on the left
-        factor = (1 - POROSITY) / POROSITY * DENSITY * FREUNDLICH * EXPONENT
 
         def speed(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             held = np.maximum(u, 0) + LEAST_U
-            power = factor * held ** (EXPONENT - 1)
+            power = RETARDED * held ** (EXPONENT - 1)
             slope = np.where(u > 0, (EXPONENT - 1) * power / held, 0.0)
             return SORPTION / (1 + power), -SORPTION / (1 + power) ** 2 * slope
 
