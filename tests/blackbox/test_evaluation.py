@@ -13,6 +13,7 @@ from tiny import Listed, Sample, go, rows, same_rows
 
 import feasible
 from feasible.blackbox import BlackBox, Integer, Real, noisy
+from feasible.blackbox.evaluation import IDLE_REPEATS
 from feasible.core.verdict import Verdict
 from feasible.lab.engines import LocalProcesses
 
@@ -118,10 +119,18 @@ def test_repeats_of_a_noisy_problem_are_evaluated_and_charged():
 
 
 def test_a_method_that_only_repeats_itself_has_stalled():
-    result = go(BlackBox(Counted(), BOX), 10, Listed(points=[[0.5, 0.5]], batch=1, rounds=10**9))
-    assert "repeated or forbidden" in result.stopped
+    result = go(BlackBox(Counted(), BOX), 5, Listed(points=TWICE[:1], batch=1, rounds=10**6))
+    assert f"only repeated points {IDLE_REPEATS} times" in result.stopped
+    assert result.steps == 1 + IDLE_REPEATS
+
+
+def test_a_method_that_meets_forbidden_points_may_go_on_longer():
+    problem = BlackBox(Counted(), BOX, known=lambda x: x[:, 0] < 0.5)
+    outside = np.array([[0.9, 0.5]])
+    waits = np.vstack([np.repeat(outside, 3 * IDLE_REPEATS, axis=0), [[0.1, 0.5]]])
+    result = go(problem, 5, Listed(points=waits, batch=1))
+    assert result.stopped == "all points were tried"
     assert result.spent["evaluations"] == 1
-    assert result.answer is not None
 
 
 def test_forbidden_points_are_never_evaluated_and_cost_nothing():

@@ -33,9 +33,10 @@ from .simulated import add_noise
 from .tried import FINITE, Tried
 from .unmeasured import forbidden, interrupted
 
-IDLE_CALLS = 10_000
-"""Calls in a row that only repeat points or propose forbidden ones, after which the method has
-stalled.
+IDLE_CALLS, IDLE_REPEATS = 10_000, 300
+"""Calls in a row that propose no new allowed point, after which the method has stalled: where it
+meets forbidden points, and where it only repeats known ones. A model that is certain of its optimum
+proposes it for ever, and each proposal takes it longer.
 """
 PATIENCE = 3
 """Calls in a row that only repeat points of a finite space, after which one that was not tried is
@@ -104,11 +105,11 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         if left is not None:
             run.idle = 0
             seen, short = _fresh(problem, run, left[None], np.array([-1]))
-        if run.idle > IDLE_CALLS:
-            raise Stalled(
-                f"{run.method.name} proposed only repeated or forbidden points {IDLE_CALLS} times "
-                "in a row"
-            )
+        most, kind = IDLE_CALLS, "repeated or forbidden"
+        if allowed.all():
+            most, kind = IDLE_REPEATS, "repeated"
+        if run.idle > most:
+            raise Stalled(f"{run.method.name} proposed only {kind} points {most} times in a row")
     if keys:
         for i in np.flatnonzero(allowed).tolist():
             if parts[i] is None and (twin := parts[first[keys[i]]]) is not None:

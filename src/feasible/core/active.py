@@ -63,7 +63,7 @@ class Run:
         label: The run's name in a store.
         notes: Warnings and failures worth knowing, one sentence each.
         step: Steps that the method has finished.
-        idle: Steps, or calls of an oracle, in a row that charged nothing.
+        idle: Calls of an oracle in a row that charged nothing.
         state: The method's state after the last finished step; None before `init` has returned.
         met: Why it may end, once what was asked for is there.
         goal: What is minimised at which it ends, see `RunOptions.stop_at`; None without one.

@@ -192,18 +192,18 @@ def _loop(current: Run, checkpoints: Checkpoints | None) -> str:
 class _Idle:
     """Sees a method that goes on without spending anything but steps."""
 
-    __slots__ = ("since", "total")
+    __slots__ = ("idle", "since", "total")
 
     def __init__(self, step: int):
-        self.total, self.since = -1.0, step
+        self.total, self.since, self.idle = -1.0, step, 0
 
     def look(self, current: Run) -> None:
         """Count idle steps. Raises Stalled where nothing else would end the run."""
         total = current.meter.units() + current.ledger.count
-        idle = current.idle + current.step - self.since if total == self.total else 0
-        self.total, self.since, current.idle = total, current.step, idle
-        if idle > IDLE_STEPS and not {"steps", CLOCK} & current.meter.limits.keys():
-            raise Stalled(f"{current.method.name} made {idle} steps without spending anything")
+        self.idle = self.idle + current.step - self.since if total == self.total else 0
+        self.total, self.since = total, current.step
+        if self.idle > IDLE_STEPS and not {"steps", CLOCK} & current.meter.limits.keys():
+            raise Stalled(f"{current.method.name} made {self.idle} steps without spending anything")
 
 
 def _result(current: Run, stopped: str, settled: bool) -> Result:
