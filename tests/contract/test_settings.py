@@ -68,6 +68,8 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("APARLMethod", "lower_steps"): {"implicit": "fisher"},
     ("TSDDR", "window"): {"mode": "shooting"},
     **{("TSDDR", name): {"alpha": 0.5} for name in ("sigma", "samples", "warmup", "ramp")},
+    ("ConstrainedExtension", "beta"): {"barrier_t": 2.0},
+    ("ConstrainedExtension", "constraint"): {"barrier_t": 2.0},
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
     ("ScipyWeightedSums", "factor"): {"scaled": False},
 }

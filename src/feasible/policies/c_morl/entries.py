@@ -36,7 +36,7 @@ METHODS = (
     _method(
         "c-morl-unbounded",
         "ConstrainedExtension",
-        {"constraint": "none"},
+        {"constraint": "off"},
         "the same pushes without the barrier",
     ),
     _method(

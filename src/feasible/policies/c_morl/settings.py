@@ -85,7 +85,7 @@ class CMORLSettings(TrainingSettings):
         init_fraction: Share of the transitions that the first stage may spend.
         n_select: Policies that a round begins from, of those that were not before.
         update_iter: Updates of a round, in which each of them is pushed along every objective.
-        constraint: "ipo", the log barrier of interior-point policy optimisation; "none" pushes
+        constraint: "ipo", the log barrier of interior-point policy optimisation; "off" pushes
             along each objective without looking at the others.
         beta: Share of each other objective that a push must keep.
         barrier_t: The barrier is log(slack) / t.
@@ -105,7 +105,7 @@ class CMORLSettings(TrainingSettings):
         fraction("init_fraction", self.init_fraction, zero=False, one=False)
         whole("n_select", self.n_select, least=1)
         whole("update_iter", self.update_iter, least=1)
-        one_of("constraint", self.constraint, ("ipo", "none"))
+        one_of("constraint", self.constraint, ("ipo", "off"))
         fraction("beta", self.beta, zero=False, one=False)
         real("barrier_t", self.barrier_t, above=0)
         if self.extension_lr is not None:
