@@ -58,6 +58,7 @@ NAMES = (
     "parl",
     "sequences",
     "trace",
+    "policies_front",
     "physics_front",
     "dispatch",
     "dies",

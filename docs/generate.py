@@ -245,6 +245,18 @@ def program_order() -> str:
     return table(["the first that applies", "solvers", "evidence"], rows())
 
 
+def parts_of(slug: str) -> Callable[[], str]:
+    """All that a claim measured, as a table."""
+
+    def make() -> str:
+        found = read_evidence(slug)
+        parts = found["parts"] if found else []
+        rows = [[p["statement"], measured(p), p["bar"], p["state"] or ""] for p in parts]
+        return table(["what", "measured", "bar", ""], rows)
+
+    return make
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page,
     "cli.md": cli_page,
@@ -263,6 +275,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "programs.txt": program_profiles,
     "adasketch-newton.txt": newton_profiles,
     "program-order.txt": program_order,
+    "c-morl.txt": parts_of("c-morl"),
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
