@@ -68,6 +68,7 @@ for _name, _unit in {
 }.items():
     Resource(_name, _unit)
 Resource("cost", "cost of evaluations that are not all equally dear, in the user's unit", False)
+Resource("labels", "answers of a person: a preference, or a utility", irreversible=True)
 Resource("rho", "zero-concentrated differential privacy", False, irreversible=True)
 Resource(CLOCK, "seconds of the method's own time", False)
 

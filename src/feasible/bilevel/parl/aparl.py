@@ -25,15 +25,9 @@ from scipy.special import softmax
 
 from ...core.budget import spend
 from ...core.checks import generator, whole
+from ...core.comparing import affordable
 from ...core.errors import ArgumentError, ArgumentTypeError
-from .feedback import (
-    PreferenceFeedback,
-    UtilityFeedback,
-    affordable,
-    likelihood,
-    likelihood_weights,
-    steps_of,
-)
+from .feedback import PreferenceFeedback, UtilityFeedback, likelihood, likelihood_weights, steps_of
 from .hypergradient import design_gradient
 from .mdp import TabularSoftMDP, parameters, table
 from .sampled import distribution_weights

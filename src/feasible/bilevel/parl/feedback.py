@@ -16,21 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit
 
-from ...core.budget import Resource, active_meter, spend
+from ...core.budget import spend
 from ...core.checks import floats, real, seed as checked_seed
-from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, NotFinite, ShapeError
+from ...core.comparing import label, number, segment
+from ...core.errors import ArgumentTypeError, NotFinite, ShapeError
 from .mdp import TabularSoftMDP
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-Resource("labels", "answers of a person: a preference, or a utility", irreversible=True)
-
-
-def affordable(batch: int) -> int:
-    """Return how many of a batch the active run has labels left for; at least 1."""
-    meter = active_meter.get()
-    return batch if meter is None else int(max(min(batch, meter.left("labels")), 1))
 
 
 class UtilityFeedback:
@@ -162,27 +155,6 @@ class BradleyTerry:
         pair = np.array([[s["states"], s["actions"]] for s in (a, b)]).swapaxes(1, 2)[None]
         self.given += 1
         return float(self.draw(pair, self.given - 1)[0])
-
-
-def segment(episode: Int[np.ndarray, "H 2"]) -> dict[str, Int[np.ndarray, " H"]]:
-    """Return an episode as a person's function takes it."""
-    return {"states": episode[:, 0].copy(), "actions": episode[:, 1].copy()}
-
-
-def number(name: str, found: Any) -> float:
-    """Return what a user's function gave. Raises EvaluationFailed."""
-    try:
-        return real(name, found)
-    except (ArgumentError, ArgumentTypeError) as error:
-        raise EvaluationFailed(f"{error}") from error
-
-
-def label(found: Any) -> float:
-    """Return a preference from 0 to 1. Raises EvaluationFailed."""
-    value = number("preference", found)
-    if not 0 <= value <= 1:
-        raise EvaluationFailed(f"preference={value:g}: expected a number in [0, 1]")
-    return value
 
 
 def likelihood(

@@ -26,9 +26,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ...core.budget import spend
 from ...core.checks import flag, fraction, generator, one_of, real, whole
+from ...core.comparing import affordable, label
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ...core.extras import check_module
-from .feedback import affordable, label
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -14,10 +14,10 @@ from scipy.special import logsumexp, softmax
 from ...core.budget import spend
 from ...core.cached import Cached
 from ...core.checks import floats, naming, real
+from ...core.comparing import PREFERRED, Comparisons
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from .comparing import PREFERRED, Comparisons
 from .feedback import PreferenceFeedback, UtilityFeedback, likelihood, likelihood_weights, steps_of
 from .mdp import TabularSoftMDP, parameters, table
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from ...core.checks import one_of, whole
+from ...core.comparing import affordable
 from ...core.errors import ArgumentError
 from ...core.problem import Method, Problem
 from .aparl import (
@@ -20,7 +21,6 @@ from .aparl import (
     lower_policy,
     policy_now,
 )
-from .feedback import affordable
 from .problem import LearntReward, RewardDesign, RewardFromPreferences
 from .settings import APARLSettings
 

@@ -1,5 +1,7 @@
-"""Pairs of episodes as experiments that people run: `feasible ask` prints them, `feasible tell`
-takes which was preferred.
+"""People who compare pairs of episodes: a function that stands for one, or tables that they fill in
+(`feasible ask` prints pairs, `feasible tell` takes which was preferred).
+
+A label is one answer of a person, so it is charged before it is asked for and cannot be had back.
 """
 
 from __future__ import annotations
@@ -11,22 +13,51 @@ from zlib import crc32
 
 import numpy as np
 
-from ...core.errors import ArgumentError, TableError
-from ...core.experiments import Column, Guard, Ran
-from ...core.ledger import DONE, FAILED, PENDING, Observations
-from ...core.verdict import Verdict
+from .budget import active_meter
+from .checks import real
+from .errors import ArgumentError, ArgumentTypeError, EvaluationFailed, TableError
+from .experiments import Column, Guard, Ran
+from .ledger import DONE, FAILED, PENDING, Observations
+from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 SIDES = ("first", "second")
 PREFERRED = "first_preferred"
 """The result: 1 where the first is preferred, 0 where the second is, 0.5 where they are alike."""
 
 
+def affordable(batch: int) -> int:
+    """Return how many of a batch the active run has labels left for; at least 1."""
+    meter = active_meter.get()
+    return batch if meter is None else int(max(min(batch, meter.left("labels")), 1))
+
+
+def segment(episode: Int[np.ndarray, "H 2"]) -> dict[str, Int[np.ndarray, " H"]]:
+    """Return an episode as a person's function takes it."""
+    return {"states": episode[:, 0].copy(), "actions": episode[:, 1].copy()}
+
+
+def number(name: str, found: Any) -> float:
+    """Return what a user's function gave. Raises EvaluationFailed."""
+    try:
+        return real(name, found)
+    except (ArgumentError, ArgumentTypeError) as error:
+        raise EvaluationFailed(f"{error}") from error
+
+
+def label(found: Any) -> float:
+    """Return a preference from 0 to 1. Raises EvaluationFailed."""
+    value = number("preference", found)
+    if not 0 <= value <= 1:
+        raise EvaluationFailed(f"preference={value:g}: expected a number in [0, 1]")
+    return value
+
+
 @dataclass(frozen=True)
 class Comparisons:
-    """The comparisons of a `RewardFromPreferences`.
+    """The comparisons of episodes of a finite decision process.
 
     A row's numbers are (state, action) at each step of the first episode, then of the second; a
     person reads them by name, such as "low:raise, high:keep".
