@@ -25,9 +25,23 @@ from .mdpo import (
     tabular_mdpo as tabular_mdpo,
 )
 from .spaces import Spaces as Spaces
+from .preferences import (
+    LogisticOracle as LogisticOracle,
+    PreferenceMDP as PreferenceMDP,
+    Preferred as Preferred,
+)
+from .randomized_pbrl import (
+    PRLSVI as PRLSVI,
+    Asked as Asked,
+    PairLog as PairLog,
+    PbTS as PbTS,
+    PbTSSettings as PbTSSettings,
+    PRLSVISettings as PRLSVISettings,
+)
 from .sparse_bandits import (
     EliminationResult as EliminationResult,
     EliminationSettings as EliminationSettings,
     ModelViolation as ModelViolation,
     SparseElimination as SparseElimination,
 )
+from .tabular import TablePolicy as TablePolicy, TabularMDP as TabularMDP

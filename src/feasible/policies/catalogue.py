@@ -3,4 +3,6 @@
 from ..core.registry import Catalogue
 from .default import choose
 
-CATALOGUE = Catalogue.of_room(__package__, choose, {})
+CATALOGUE = Catalogue.of_room(
+    __package__, choose, {}, stored="feasible.policies.preferences:declared"
+)

@@ -14,6 +14,15 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "with as many queries as there are features it needs no sparsity and no bound, and finds "
         "as good an arm as any",
     ),
+    "TabularMDP": (
+        "policy-iteration",
+        "its transitions and rewards are known, so the best policy is computed and nothing sampled",
+    ),
+    "PreferenceMDP": (
+        "pr-lsvi",
+        "it asks about a third to a half of all pairs, and loses less than where pairs are asked "
+        "at random",
+    ),
 }
 """Problem class -> its default method and why."""
 

@@ -1,0 +1,15 @@
+"""What the room offers beside its papers. Plain data: nothing heavy is imported."""
+
+from ..core.registry import Entry
+
+METHODS = (
+    Entry(
+        "policy-iteration",
+        "feasible.policies.tabular:PolicyIteration",
+        "policies",
+        None,
+        "TabularMDP",
+        summary="exact evaluation and improvement in turns: the best policy of a known process",
+        example="random-mdp",
+    ),
+)

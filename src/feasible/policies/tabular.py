@@ -1,0 +1,504 @@
+"""TabularMDP: a finite Markov decision process, known or sampled.
+
+    maximise over pi  J(pi) = E sum_(h < H) gamma^h R(s_h, a_h),   s_0 ~ start
+
+An answer is a policy as a table. Methods that learn pay for each transition; exact ones read the
+arrays. The judge computes J exactly, without noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..core.annotations import Checked
+from ..core.budget import active_meter, spend
+from ..core.cached import Cached
+from ..core.checks import fits, floats, fraction, naming, whole
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..core.problem import Method, Problem
+from ..core.verdict import Verdict
+from .walking import returns, walk
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+STOCHASTIC = 1e-8
+"""How far the sum of a row of probabilities may be from 1."""
+TAIL = 1e-3
+"""Without a horizon an episode is followed until gamma^H is at most this."""
+
+
+@dataclass
+class TablePolicy:
+    """A policy as a table.
+
+    Attributes:
+        probabilities: (S, A), or (H, S, A) where it depends on the step; the last step's counts
+            from there on.
+    """
+
+    probabilities: Float[np.ndarray, "... S A"]
+
+    def act(self, obs: Any, rng: np.random.Generator, step: int = 0) -> int:
+        """Draw the action in a state.
+
+        Args:
+            obs: Number of the state.
+            rng: Random numbers.
+            step: Steps since the episode began.
+        """
+        table = self.probabilities
+        row = table[int(obs)] if table.ndim == 2 else table[min(step, len(table) - 1), int(obs)]
+        return int(rng.choice(len(row), p=row))
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """Episodes of a finite decision process.
+
+    Attributes:
+        states: (n, H + 1).
+        actions: (n, H).
+        rewards: (n, H).
+        lengths: (n,) steps until a state where nothing more happens; H where there was none.
+    """
+
+    states: Int[np.ndarray, "n steps"]
+    actions: Int[np.ndarray, "n H"]
+    rewards: Float[np.ndarray, "n H"]
+    lengths: Int[np.ndarray, " n"]
+
+
+def probabilities(name: str, value: Any) -> Float[np.ndarray, ...]:
+    """Rows of probabilities as an array.
+
+    Args:
+        name: The argument, for errors.
+        value: What was given.
+
+    Raises:
+        ArgumentTypeError: No numbers.
+        NotFinite: A NaN or an infinity.
+        ArgumentError: A negative entry, or a row whose sum is not 1.
+    """
+    p = floats(name, value)
+    if not p.size:
+        raise ShapeError(f"{name} has shape {p.shape}: expected at least one state and action")
+    if not np.isfinite(p).all():
+        raise NotFinite(f"{name} has a NaN or an infinity: expected probabilities")
+    off = float(abs(p.sum(axis=-1) - 1).max()) if p.ndim else 1.0
+    if p.min() < 0:
+        raise ArgumentError(f"{name} has the entry {p.min():.3g}: expected probabilities")
+    if off > STOCHASTIC:
+        raise ArgumentError(
+            f"{name} has a row whose sum differs from 1 by {off:.3g}: expected rows of "
+            "probabilities, the next state last"
+        )
+    return p
+
+
+@dataclass
+class TabularMDP(Cached, Problem, Checked):
+    """Find the policy of the largest expected return in a finite Markov decision process.
+
+    Attributes:
+        P: (S, A, S) probabilities of the next state, or (H, S, A, S) where they depend on the step.
+        R: (S, A) expected rewards, or (H, S, A).
+        start: (S,) probabilities of the first state; None: all states alike.
+        gamma: Discount.
+        horizon: H, steps of an episode; None: no end, for gamma < 1.
+        terminal: (S,) whether nothing more happens in a state: such steps are not charged.
+        name: For tables.
+
+    Raises:
+        ShapeError: A shape does not fit.
+        ArgumentError: Rows that are no probabilities; neither a horizon nor a discount; a terminal
+            state that is left, or has a reward.
+        NotFinite: A NaN or an infinity.
+
+    Example:
+        >>> stay_or_go = [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
+        >>> world = TabularMDP(stay_or_go, [[0, -1], [2, 0]], (1, 0), gamma=0.9)
+        >>> round(world.optimum, 6), world.best_policy().tolist()
+        (17.0, [[0.0, 1.0], [1.0, 0.0]])
+    """
+
+    P: Any
+    R: Any
+    start: Any = None
+    gamma: float = 1.0
+    horizon: int | None = None
+    terminal: Any = None
+    name: str = "mdp"
+
+    answers: ClassVar[tuple[type, ...]] = (TablePolicy,)
+    example_budget: ClassVar[str] = "env_steps=20000"
+    objective_title: ClassVar[str] = "expected return"
+    sign: float = -1.0
+    trail_growth: float = 1.2
+
+    def __post_init__(self) -> None:
+        fraction("gamma", self.gamma, zero=False)
+        if self.horizon is not None:
+            whole("horizon", self.horizon, least=1, most=10**7)
+        elif self.gamma == 1:
+            raise ArgumentError("horizon=None with gamma=1: expected a horizon, or gamma < 1")
+        P = probabilities("P", self.P)
+        if P.ndim not in (3, 4) or P.shape[-3] != P.shape[-1]:
+            raise ShapeError(f"P has shape {P.shape}: expected (S, A, S) or (H, S, A, S)")
+        self.P = P
+        with naming("R"):
+            self.R = floats("R", self.R)
+        if not np.isfinite(self.R).all():
+            raise NotFinite("R: expected finite numbers, got a NaN or an infinity")
+        wanted = (self.states, self.actions)
+        if self.R.ndim not in (2, 3) or self.R.shape[-2:] != wanted:
+            raise ShapeError(f"R has shape {self.R.shape}: expected {wanted}, or (H, S, A)")
+        for name, array, plain in (("P", P, 3), ("R", self.R, 2)):
+            if array.ndim > plain and len(array) != self.horizon:
+                raise ShapeError(
+                    f"{name} is of {len(array)} steps, expected horizon={self.horizon}"
+                )
+        even = np.full(self.states, 1 / self.states)
+        self.start = even if self.start is None else probabilities("start", self.start)
+        if self.start.shape != (self.states,):
+            raise ShapeError(f"start has shape {self.start.shape}: expected ({self.states},)")
+        self.terminal = self._ends(self.terminal)
+        self.best_known = -self.optimum
+
+    def _ends(self, given: Any) -> Float[np.ndarray, " S"]:
+        """Return which states are terminal. Raises as the class."""
+        if given is None:
+            return np.zeros(self.states, dtype=bool)
+        ends = floats("terminal", given).astype(bool)
+        if ends.shape != (self.states,):
+            raise ShapeError(f"terminal has shape {ends.shape}: expected ({self.states},)")
+        for s in np.flatnonzero(ends):
+            if (self.P[..., s, :, s] < 1).any() or self.R[..., s, :].any():
+                raise ArgumentError(
+                    f"terminal: state {s} is left or has a reward, expected one that is kept, of "
+                    "reward 0"
+                )
+        return ends
+
+    @classmethod
+    def of(
+        cls, env: Any, gamma: float = 1.0, horizon: int | None = None, name: str | None = None
+    ) -> TabularMDP:
+        """The process of a gymnasium environment that has its transitions (`toy_text`).
+
+        A state is added in which an episode has ended.
+
+        Args:
+            env: An environment, or the name of one.
+            gamma: Discount.
+            horizon: Steps of an episode; None: the environment's limit.
+            name: For tables; None: the environment's.
+
+        Raises:
+            ArgumentTypeError: It has no transitions.
+            ArgumentError: There is no environment of that name.
+        """
+        if isinstance(env, str):
+            import gymnasium
+
+            try:
+                env = gymnasium.make(env)
+            except gymnasium.error.Error as error:
+                raise ArgumentError(f"env={env!r}: {error}") from error
+        bare = getattr(env, "unwrapped", env)
+        moves, first = getattr(bare, "P", None), getattr(bare, "initial_state_distrib", None)
+        if not isinstance(moves, dict) or first is None:
+            raise ArgumentTypeError(
+                f"env={type(bare).__name__}: expected an environment with its transitions as P "
+                "and initial_state_distrib, such as FrozenLake-v1 or CliffWalking-v1"
+            )
+        spec = getattr(env, "spec", None)
+        S, A = len(moves), len(next(iter(moves.values())))
+        P, R = np.zeros((S + 1, A, S + 1)), np.zeros((S + 1, A))
+        P[S, :, S] = 1.0
+        for s, by_action in moves.items():
+            for a, outcomes in by_action.items():
+                for p, after, reward, over in outcomes:
+                    P[s, a, S if over else after] += p
+                    R[s, a] += p * reward
+        limit = getattr(spec, "max_episode_steps", None) if horizon is None else horizon
+        shown = name or getattr(spec, "id", None) or type(bare).__name__
+        ends = np.arange(S + 1) == S
+        return cls(P, R, np.append(first, 0.0), gamma, limit, ends, shown.lower())
+
+    # -- sizes -------------------------------------------------------------------------------------
+
+    @property
+    def states(self) -> int:
+        """States."""
+        return int(self.P.shape[-1])
+
+    @property
+    def actions(self) -> int:
+        """Actions."""
+        return int(self.P.shape[-2])
+
+    @property
+    def length(self) -> int:
+        """Steps that an episode is followed for."""
+        if self.horizon is not None:
+            return self.horizon
+        return max(math.ceil(math.log(TAIL) / math.log(self.gamma)), 1)
+
+    def _by_step(self) -> tuple[Float[np.ndarray, "K S A S"], Float[np.ndarray, "K S A"]]:
+        """Return P and R with the step first, once where they don't depend on it."""
+        P, R = self.P, self.R
+        return (P if P.ndim == 4 else P[None]), (R if R.ndim == 3 else R[None])
+
+    # -- exactly -----------------------------------------------------------------------------------
+
+    def table(self, policy: Any) -> Float[np.ndarray, "... S A"]:
+        """The probabilities of a policy.
+
+        Args:
+            policy: A `TablePolicy`; probabilities (S, A) or (H, S, A); or actions as whole numbers,
+                (S,) or (H, S).
+
+        Raises:
+            ShapeError: A shape does not fit.
+            ArgumentError: No probabilities, or no such action.
+        """
+        given = np.asarray(getattr(policy, "probabilities", policy))
+        if given.dtype.kind in "iu" and given.shape[-1:] == (self.states,) and given.ndim < 3:
+            if given.min() < 0 or given.max() >= self.actions:
+                raise ArgumentError(f"policy: expected actions from 0 to {self.actions - 1}")
+            given = np.eye(self.actions)[given]
+        shape = given.shape
+        if given.ndim not in (2, 3) or shape[-2:] != (self.states, self.actions):
+            raise ShapeError(
+                f"policy has shape {shape}: expected ({self.states}, {self.actions}), or as many "
+                "for each step"
+            )
+        if given.ndim == 3 and len(given) != self.horizon:
+            raise ShapeError(f"policy is of {len(given)} steps, expected horizon={self.horizon}")
+        return probabilities("policy", given)
+
+    def values(self, policy: Any) -> Float[np.ndarray, "... S"]:
+        """The expected return from each state, exactly.
+
+        Args:
+            policy: See `table`.
+
+        Returns:
+            (S,) without a horizon; (H, S) with one, from each step on.
+        """
+        pi = self.table(policy)
+        if self.horizon is None:
+            moves = np.einsum("sa,sat->st", pi, self.P)
+            return np.linalg.solve(np.eye(self.states) - self.gamma * moves, (pi * self.R).sum(-1))
+        P, R = self._by_step()
+        pi, found, ahead = pi if pi.ndim == 3 else pi[None], [], np.zeros(self.states)
+        for h in reversed(range(self.horizon)):
+            q = R[min(h, len(R) - 1)] + self.gamma * P[min(h, len(P) - 1)] @ ahead
+            ahead = (pi[min(h, len(pi) - 1)] * q).sum(-1)
+            found.append(ahead)
+        return np.array(found[::-1])
+
+    def value(self, policy: Any) -> float:
+        """J(pi), exactly."""
+        values = self.values(policy)
+        return float(self.start @ (values if values.ndim == 1 else values[0]))
+
+    def returns(self, tables: Int[np.ndarray, "n H S"]) -> Float[np.ndarray, " n"]:
+        """J of many tables of actions at once, exactly; for a process with a horizon."""
+        P, R = self._by_step()
+        found: np.ndarray = returns(self.start, P, R, self.gamma, np.asarray(tables))
+        return found
+
+    def greedy(self, values: Float[np.ndarray, "... S"]) -> Float[np.ndarray, "... S A"]:
+        """The policy that is best if the values after it are these.
+
+        Args:
+            values: (S,), or (H, S) with a horizon: from each step on.
+        """
+        if values.ndim == 1:
+            q = self.R + self.gamma * self.P @ values
+        else:
+            P, R = self._by_step()
+            later = np.vstack([values[1:], np.zeros((1, self.states))])
+            q = R + self.gamma * np.einsum("ksat,kt->ksa", np.broadcast_to(
+                P, (len(values), *P.shape[1:])), later)  # fmt: skip
+        return np.eye(self.actions)[q.argmax(-1)]
+
+    def best_policy(self) -> Float[np.ndarray, "... S A"]:
+        """A policy of the largest expected return: backwards from the horizon, or by policy
+        iteration where there is none.
+        """
+        found: np.ndarray = self.cached("best", self._best)
+        return found.copy()
+
+    def _best(self) -> Float[np.ndarray, "... S A"]:
+        if self.horizon is None:
+            pi = np.eye(self.actions)[self.R.argmax(-1)]
+            while True:
+                better = improved(self, pi)
+                if (better == pi).all():
+                    return pi
+                pi = better
+        P, R = self._by_step()
+        ahead, pis = np.zeros(self.states), []
+        for h in reversed(range(self.horizon)):
+            q = R[min(h, len(R) - 1)] + self.gamma * P[min(h, len(P) - 1)] @ ahead
+            pis.append(np.eye(self.actions)[q.argmax(-1)])
+            ahead = q.max(-1)
+        return np.array(pis[::-1])
+
+    @property
+    def optimum(self) -> float:
+        """The largest expected return J*."""
+        found: float = self.cached("optimum", lambda: self.value(self.best_policy()))
+        return found
+
+    # -- sampled -----------------------------------------------------------------------------------
+
+    def affordable(self, n: int, copies: int = 1) -> int:
+        """How many of n times `copies` episodes the active run has transitions left for; at least
+        1, which is refused when it is charged.
+        """
+        meter = active_meter.get()
+        if meter is None:
+            return n
+        left = min(meter.left("env_steps") / (copies * self.length), n)
+        return max(int(left), 1)
+
+    def rollout(self, policy: Any, n: int, rng: np.random.Generator) -> Episodes:
+        """Follow a policy, charging each transition.
+
+        Args:
+            policy: See `table`.
+            n: Episodes.
+            rng: Random numbers: 2 H + 1 an episode.
+
+        Raises:
+            BudgetExhausted: Fewer transitions are left.
+        """
+        return self.follow(self.table(policy), n, rng)
+
+    def follow(
+        self, policy: Float[np.ndarray, "... S A"], n: int, rng: np.random.Generator
+    ) -> Episodes:
+        """`rollout` with a table of probabilities that is not checked."""
+        n, horizon = whole("n", n, least=1), self.length
+        fits("n", n, "the random numbers of all episodes", n, 2 * horizon + 1)
+        spend(env_steps=n * horizon)
+        start, moves = self.cumulated()
+        states, actions = np.empty((n, horizon + 1), np.int64), np.empty((n, horizon), np.int64)
+        sums = np.cumsum(policy if policy.ndim == 3 else policy[None], axis=-1)
+        walk(start, moves, sums, rng.random((n, 2 * horizon + 1)), states, actions)
+        _, R = self._by_step()
+        steps = np.minimum(np.arange(horizon), len(R) - 1)
+        rewards = R[steps, states[:, :-1], actions]
+        lengths = np.full(n, horizon)
+        if self.terminal.any():
+            lengths = (~self.terminal[states[:, :-1]]).sum(axis=1)
+            meter = active_meter.get()
+            if meter is not None:
+                meter.refund("env_steps", int(n * horizon - lengths.sum()))
+        return Episodes(states, actions, rewards, lengths)
+
+    def cumulated(self) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, "K S A S"]]:
+        """The first states' and the moves' cumulated probabilities, for compiled loops."""
+        found: tuple[np.ndarray, np.ndarray] = self.cached(
+            "sums", lambda: (np.cumsum(self.start), np.cumsum(self._by_step()[0], axis=-1))
+        )
+        return found
+
+    # -- judging -----------------------------------------------------------------------------------
+
+    def judge(self, answer: Any) -> Verdict:
+        """The expected return of a policy, exactly, and how far it is from the best."""
+        if answer is None:
+            return Verdict(math.nan, math.inf)
+        if not np.isfinite(np.asarray(getattr(answer, "probabilities", answer), float)).all():
+            return Verdict(math.nan, math.inf)
+        value = self.value(answer)
+        gap = self.optimum - value
+        return Verdict(-value, 0.0, residual=gap, metrics={"return": value, "gap": gap})
+
+    def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
+        """The likeliest action of each state, at the first step."""
+        pi = self.table(answer)
+        pi = pi if pi.ndim == 2 else pi[0]
+        rows = [(f"state {s}", str(p.argmax()), f"{p.max():.3g}") for s, p in enumerate(pi)]
+        return [("variable", "value", "probability"), *rows]
+
+    def design(self, answer: Any) -> dict[str, Any]:
+        """The policy as plain lists."""
+        return {"policy": self.table(answer).tolist()}
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Its sizes."""
+        return {"mdp": [self.states, self.actions, self.horizon, self.gamma]}
+
+
+def improved(world: TabularMDP, policy: Float[np.ndarray, "S A"]) -> Float[np.ndarray, "S A"]:
+    """The policy that is greedy for another's values; that one's actions stay where none is better.
+
+    Args:
+        world: A process without a horizon.
+        policy: (S, A) one action with probability 1 each.
+    """
+    q = world.R + world.gamma * world.P @ world.values(policy)
+    kept = (policy * q).sum(-1)
+    better = q.max(-1) > kept + 1e-12 * np.maximum(1.0, abs(kept))
+    return np.where(better[:, None], np.eye(world.actions)[q.argmax(-1)], policy)
+
+
+@dataclass
+class PlanState:
+    """A policy on its way to the best.
+
+    Attributes:
+        policy: (S, A), or (H, S, A).
+        settled: Whether nothing changed in the last step.
+    """
+
+    policy: Float[np.ndarray, "... S A"]
+    settled: bool = False
+
+
+@dataclass(frozen=True)
+class PolicyIteration(Method):
+    """Evaluate the policy exactly, then take the best action in each state, until none changes.
+
+    It reads the process's arrays and samples nothing. With a horizon one step of all H of them,
+    backwards, is the best policy.
+
+    References:
+        R. A. Howard: Dynamic Programming and Markov Processes (1960).
+    """
+
+    solves: ClassVar[type[Problem]] = TabularMDP
+    name: ClassVar[str] = "policy-iteration"
+
+    def init(self, problem: TabularMDP, rng: np.random.Generator) -> PlanState:
+        """Begin with the actions of the largest reward."""
+        R = problem.R if problem.horizon is None else np.broadcast_to(
+            problem.R, (problem.horizon, problem.states, problem.actions))  # fmt: skip
+        return PlanState(np.eye(problem.actions)[R.argmax(-1)])
+
+    def step(self, problem: TabularMDP, state: PlanState) -> PlanState:
+        """One round of evaluation and improvement."""
+        if problem.horizon is None:
+            better = improved(problem, state.policy)
+        else:
+            better = problem.best_policy()
+        return PlanState(better, bool((better == state.policy).all()))
+
+    def answer(self, problem: TabularMDP, state: PlanState) -> TablePolicy:
+        """The policy of now."""
+        return TablePolicy(state.policy.copy())
+
+    def done(self, problem: TabularMDP, state: PlanState) -> str | None:
+        """When no action changes."""
+        return "no action changes: the policy is the best" if state.settled else None

@@ -1,0 +1,75 @@
+"""Compiled loops over finite decision processes: episodes, and what tables of actions bring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.compiled import compiled
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+def _drawn(sums: Float[np.ndarray, " n"], u: float) -> int:
+    """Return the first index whose cumulated probability is above u."""
+    for i in range(len(sums) - 1):
+        if u < sums[i]:
+            return i
+    return len(sums) - 1
+
+
+drawn = compiled(_drawn)
+
+
+def _walk(
+    start: Float[np.ndarray, " S"],
+    moves: Float[np.ndarray, "K S A S"],
+    policy: Float[np.ndarray, "L S A"],
+    u: Float[np.ndarray, "n width"],
+    states: Int[np.ndarray, "n steps"],
+    actions: Int[np.ndarray, "n H"],
+) -> None:
+    """Fill episodes; all probabilities are cumulated, and the last step's counts from there on."""
+    n, horizon = actions.shape
+    for i in range(n):
+        s = drawn(start, u[i, 0])
+        states[i, 0] = s
+        for h in range(horizon):
+            a = drawn(policy[min(h, len(policy) - 1), s], u[i, 2 * h + 1])
+            s = drawn(moves[min(h, len(moves) - 1), s, a], u[i, 2 * h + 2])
+            actions[i, h] = a
+            states[i, h + 1] = s
+
+
+def _returns(
+    start: Float[np.ndarray, " S"],
+    moves: Float[np.ndarray, "K S A S"],
+    rewards: Float[np.ndarray, "K S A"],
+    gamma: float,
+    tables: Int[np.ndarray, "n H S"],
+) -> Float[np.ndarray, " n"]:
+    """Return the expected return of each table of actions."""
+    n, horizon, many = tables.shape
+    found, now, ahead = np.empty(n), np.empty(many), np.empty(many)
+    for i in range(n):
+        ahead[:] = 0.0
+        for h in range(horizon - 1, -1, -1):
+            k = min(h, len(moves) - 1)
+            for s in range(many):
+                a = tables[i, h, s]
+                later = 0.0
+                for t in range(many):
+                    later += moves[k, s, a, t] * ahead[t]
+                now[s] = rewards[min(h, len(rewards) - 1), s, a] + gamma * later
+            ahead[:] = now
+        value = 0.0
+        for s in range(many):
+            value += start[s] * ahead[s]
+        found[i] = value
+    return found
+
+
+walk = compiled(_walk)
+returns = compiled(_returns)
