@@ -184,7 +184,7 @@ def differences(
     at = pairs[..., 0] * actions + pairs[..., 1]
     x[rows, steps, at[:, 0]] += 1.0
     x[rows, steps, at[:, 1]] -= 1.0
-    return x.reshape(n, -1)
+    return x.reshape(n, horizon * states * actions)
 
 
 @dataclass

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..core.annotations import Checked
+from ..core.annotations import Checked, checked
 from ..core.budget import active_meter, spend
 from ..core.cached import Cached
-from ..core.checks import fits, floats, fraction, naming, whole
+from ..core.checks import fits, floats, fraction, generator, naming, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 from ..core.problem import Method, Problem
 from ..core.verdict import Verdict
@@ -186,6 +186,7 @@ class TabularMDP(Cached, Problem, Checked):
         return ends
 
     @classmethod
+    @checked
     def of(
         cls, env: Any, gamma: float = 1.0, horizon: int | None = None, name: str | None = None
     ) -> TabularMDP:
@@ -382,7 +383,7 @@ class TabularMDP(Cached, Problem, Checked):
         Raises:
             BudgetExhausted: Fewer transitions are left.
         """
-        return self.follow(self.table(policy), n, rng)
+        return self.follow(self.table(policy), n, generator("rng", rng))
 
     def follow(
         self, policy: Float[np.ndarray, "... S A"], n: int, rng: np.random.Generator

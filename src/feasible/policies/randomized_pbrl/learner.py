@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from ...core.checks import floats, whole
+from ...core.checks import fits, floats, whole
 from ...core.errors import ArgumentError, NotFinite, ShapeError
 from ..preferences import Preferred, differences, fit_preferences
 from .settings import AskingSettings
@@ -93,12 +93,14 @@ class PairLearner:
     def __init__(
         self, states: int, actions: int, horizon: int, settings: AskingSettings, phi: Any = None
     ):
-        self.states = whole("states", states, least=1)
-        self.actions = whole("actions", actions, least=1)
+        self.states = whole("n_states", states, least=1)
+        self.actions = whole("n_actions", actions, least=1)
         self.horizon = whole("horizon", horizon, least=1)
         self.settings = settings
         self.phi = None if phi is None else features("phi", phi, self.states, self.actions)
         self.width = states * actions if self.phi is None else self.phi.shape[2]
+        k = horizon * self.width
+        fits("horizon", horizon, f"factors of {k} parameters", k, k)
 
     def start(self, rng: np.random.Generator) -> PairState:
         """Nothing is known; pi_0 is a table of actions drawn at random."""

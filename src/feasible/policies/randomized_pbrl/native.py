@@ -243,13 +243,15 @@ class _Walk:
                     f"env: its horizon is {env.horizon}, expected {learner.horizon}"
                 )
         else:
-            spaces = [getattr(env, f"{kind}_space", None) for kind in ("observation", "action")]
+            spaces: list[Any] = [
+                getattr(env, f"{k}_space", None) for k in ("observation", "action")
+            ]
             if not all(type(s).__name__ == "Discrete" for s in spaces):
                 raise ArgumentTypeError(
                     f"env={shown(env)}: expected a TabularMDP, a PreferenceMDP, or a gymnasium "
                     "environment of numbered observations and actions"
                 )
-            found = tuple(int(s.n) for s in spaces)
+            found = int(spaces[0].n), int(spaces[1].n)
         if found != sizes:
             raise ArgumentError(f"env has {found} states and actions, expected {sizes}")
 

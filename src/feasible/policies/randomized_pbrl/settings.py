@@ -81,6 +81,7 @@ class PbTSSettings(AskingSettings):
     `query` is epsilon, in units of the reward.
     """
 
+    query: float = 0.5
     lam: float = 1.0
     prior: float | None = None
     draws: int = 64
