@@ -63,6 +63,7 @@ NAMES = (
     "dispatch",
     "dies",
     "jobshop",
+    "policies",
 )
 
 
