@@ -64,10 +64,13 @@ def measured(problem: PreferenceMDP, episodes: int, seed: int) -> dict[str, floa
         active = followed(PRLSVIMethod(query=query), problem, episodes, seed)
         regret = losses(problem, active)
         share = active.asked / always.asked  # always asks about all pairs that differ
-        variants = {
-            "random": PRLSVIMethod(rule="random", share=share),
-            "greedy": PRLSVIMethod(sigma=0.0, rule="random", share=share),
-        }
+        variants = {"random": PRLSVIMethod(rule="random", share=share)}
+        if query == THRESHOLDS[0]:
+            variants |= {
+                "greedy": PRLSVIMethod(sigma=0.0, rule="random", share=share),
+                "current": PRLSVIMethod(query=query, against="current"),
+                "both": PRLSVIMethod(query=query, both=True),
+            }
         found |= {
             f"active {query}": regret.sum(),
             f"active labels {query}": active.asked,
@@ -125,11 +128,12 @@ def on_random(scale: str, seeds: Sequence[int]) -> list[Part]:
                     ratio(f"random labels {q}", f"active labels {q}"))
             for q in THRESHOLDS
         ),
-        *(
-            sampled(f"regret at {q} over that without noise, as many random questions", table,
-                    ratio(f"active {q}", f"greedy {q}"))
-            for q in THRESHOLDS
-        ),
+        sampled(f"regret at {low} over that without noise, as many random questions", table,
+                ratio(f"active {low}", f"greedy {low}")),
+        sampled(f"regret at {low} against a second episode of the policy, over the one before",
+                table, ratio(f"current {low}", f"active {low}")),
+        sampled(f"regret at {low} with both episodes' transitions, over the first's", table,
+                ratio(f"both {low}", f"active {low}")),
         sampled("regret of asking always over that of playing at random", table,
                 ratio("always", "uniform")),
         sampled("regret of PbTS over that of playing at random", table, ratio("PbTS", "uniform")),
