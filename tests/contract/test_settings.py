@@ -46,6 +46,7 @@ REFUSALS = {False: feasible.errors.FeasibleError, True: Exception}
 """What a method of ours, and a peer, raise at a value that they refuse."""
 
 WITH: dict[tuple[str, str], dict[str, Any]] = {
+    ("PbTSMethod", "share"): {"rule": "random"},
     ("CBO", "sigma2"): {"memory": True, "lam2": 1.0},
     ("CBO", "kappa"): {"memory": True, "lam2": 1.0, "beta": 10.0},
     ("CBO", "lr"): {"gamma": 1.0},
@@ -178,6 +179,7 @@ IDLE: dict[tuple[str, str], str] = {
     ("LVHBA", "tol"): "not reached within 60 gradients",
     ("LVHBA", "beta"): "the toy's multiplier is the same for all x",
     ("LVHBA", "r"): "the toy's multiplier is within it",
+    ("PbTSMethod", "query"): "at first draws disagree by more on any pair",
     ("SDDP", "stall"): "the bound of three stages jumps or stays",
     ("Enumerate", "most"): "there are fewer, and fewer still are refused",
     ("NumericTraceRun", "least_radius"): "the error changes its sign before a step is so short",

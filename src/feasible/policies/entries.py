@@ -13,3 +13,7 @@ METHODS = (
         example="random-mdp",
     ),
 )
+PROBLEMS = tuple(
+    Entry(name, f"feasible.policies.processes:{target}", "policies", None, "TabularMDP")
+    for name, target in (("random-mdp", "random_mdp"), ("frozen-lake", "frozen_lake"))
+)
