@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import gymnasium
+import gymnasium.utils.env_checker
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -18,6 +19,8 @@ from feasible.core.errors import (
     ShapeError,
 )
 from feasible.policies import TablePolicy, TabularMDP
+from feasible.policies.answers import network_policy
+from feasible.policies.table_env import TableEnv
 from feasible.policies.tabular import PolicyIteration
 
 
@@ -100,6 +103,23 @@ def test_a_toy_text_environment_has_the_returns_that_playing_it_has(name):
             total, h = total + 0.97**h * float(r), h + 1
         returns.append(total)
     assert abs(np.mean(returns) - world.value(pi)) < 4 * np.std(returns) / np.sqrt(800) + 1e-9
+
+
+def test_copies_of_it_follow_the_probabilities_and_a_network_is_judged_by_its_own():
+    world = TabularMDP.of("FrozenLake-v1", horizon=30)
+    gymnasium.utils.env_checker.check_env(TableEnv(world), skip_render_check=True)
+    copies, rng, returns = world.open(8, 5), np.random.default_rng(0), []
+    while len(returns) < 1500:
+        moves = copies.step(rng.integers(0, 4, 8))
+        returns += [float(total[0]) for _, total, _, length in moves.ended if length <= 30]
+    even = np.full((17, 4), 0.25)
+    error = np.std(returns) / np.sqrt(1500)
+    assert abs(np.mean(returns) - world.value(even)) < 4 * error
+    flat = [(np.zeros((4, 17)), np.zeros(4))]
+    network = network_policy(world.spaces, "categorical", flat, "tanh")
+    assert world.judge(network).metrics["return"] == pytest.approx(world.value(even))
+    with pytest.raises(ArgumentError, match="is for"):
+        drawn(0).judge(network)
 
 
 def test_transitions_are_paid_for_until_the_end_of_an_episode_and_no_further():

@@ -38,10 +38,11 @@ from .randomized_pbrl import (
     PbTSSettings as PbTSSettings,
     PRLSVISettings as PRLSVISettings,
 )
+from .spaces import Spaces as Spaces
 from .sparse_bandits import (
     EliminationResult as EliminationResult,
     EliminationSettings as EliminationSettings,
     ModelViolation as ModelViolation,
     SparseElimination as SparseElimination,
 )
-from .tabular import TablePolicy as TablePolicy, TabularMDP as TabularMDP
+from .tabular import TabularMDP as TabularMDP

@@ -13,15 +13,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from scipy.special import softmax
 
 from ..core.annotations import Checked, checked
 from ..core.budget import active_meter, spend
 from ..core.cached import Cached
 from ..core.checks import fits, floats, fraction, generator, naming, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..core.limits import Limits
 from ..core.problem import Method, Problem
 from ..core.verdict import Verdict
+from .answers import NetworkPolicy, TablePolicy
+from .copies import Copies
+from .decisions import Decisions, check_policy
+from .spaces import Spaces
 from .walking import returns, walk
+from .world import World
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -30,30 +37,6 @@ STOCHASTIC = 1e-8
 """How far the sum of a row of probabilities may be from 1."""
 TAIL = 1e-3
 """Without a horizon an episode is followed until gamma^H is at most this."""
-
-
-@dataclass
-class TablePolicy:
-    """A policy as a table.
-
-    Attributes:
-        probabilities: (S, A), or (H, S, A) where it depends on the step; the last step's counts
-            from there on.
-    """
-
-    probabilities: Float[np.ndarray, "... S A"]
-
-    def act(self, obs: Any, rng: np.random.Generator, step: int = 0) -> int:
-        """Draw the action in a state.
-
-        Args:
-            obs: Number of the state.
-            rng: Random numbers.
-            step: Steps since the episode began.
-        """
-        table = self.probabilities
-        row = table[int(obs)] if table.ndim == 2 else table[min(step, len(table) - 1), int(obs)]
-        return int(rng.choice(len(row), p=row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +85,7 @@ def probabilities(name: str, value: Any) -> Float[np.ndarray, ...]:
 
 
 @dataclass
-class TabularMDP(Cached, Problem, Checked):
+class TabularMDP(Cached, Decisions, Checked):
     """Find the policy of the largest expected return in a finite Markov decision process.
 
     Attributes:
@@ -135,10 +118,7 @@ class TabularMDP(Cached, Problem, Checked):
     terminal: Any = None
     name: str = "mdp"
 
-    answers: ClassVar[tuple[type, ...]] = (TablePolicy,)
-    example_budget: ClassVar[str] = "env_steps=20000"
     objective_title: ClassVar[str] = "expected return"
-    sign: float = -1.0
     trail_growth: float = 1.2
 
     def __post_init__(self) -> None:
@@ -169,6 +149,8 @@ class TabularMDP(Cached, Problem, Checked):
             raise ShapeError(f"start has shape {self.start.shape}: expected ({self.states},)")
         self.terminal = self._ends(self.terminal)
         self.best_known = -self.optimum
+        self.limited = Limits(())
+        self.spaces = Spaces(states=self.states, actions=self.actions)
 
     def _ends(self, given: Any) -> Float[np.ndarray, " S"]:
         """Return which states are terminal. Raises as the class."""
@@ -262,13 +244,16 @@ class TabularMDP(Cached, Problem, Checked):
         """The probabilities of a policy.
 
         Args:
-            policy: A `TablePolicy`; probabilities (S, A) or (H, S, A); or actions as whole numbers,
-                (S,) or (H, S).
+            policy: A `TablePolicy`, or a `NetworkPolicy` of numbered actions; probabilities (S, A)
+                or (H, S, A); or actions as whole numbers, (S,) or (H, S).
 
         Raises:
             ShapeError: A shape does not fit.
             ArgumentError: No probabilities, or no such action.
         """
+        if isinstance(policy, NetworkPolicy):
+            check_policy(policy, self.spaces)
+            policy = softmax(policy.outputs(np.arange(self.states)).astype(float), axis=1)
         given = np.asarray(getattr(policy, "probabilities", policy))
         if given.dtype.kind in "iu" and given.shape[-1:] == (self.states,) and given.ndim < 3:
             if given.min() < 0 or given.max() >= self.actions:
@@ -414,13 +399,25 @@ class TabularMDP(Cached, Problem, Checked):
         )
         return found
 
+    def open(self, n: int, key: int) -> Copies:
+        """Copies of the process to step, each transition charged.
+
+        Args:
+            n: How many.
+            key: From which the seed of every episode derives.
+        """
+        from .table_env import TableEnv
+
+        world = World(self.name, lambda: TableEnv(self), max_steps=self.length)
+        return Copies.opened(world, whole("n", n, least=1), key)
+
     # -- judging -----------------------------------------------------------------------------------
 
     def judge(self, answer: Any) -> Verdict:
         """The expected return of a policy, exactly, and how far it is from the best."""
         if answer is None:
             return Verdict(math.nan, math.inf)
-        if not np.isfinite(np.asarray(getattr(answer, "probabilities", answer), float)).all():
+        if not np.isfinite(getattr(answer, "probabilities", 0.0)).all():
             return Verdict(math.nan, math.inf)
         value = self.value(answer)
         gap = self.optimum - value

@@ -15,7 +15,8 @@ class Kind(NamedTuple):
 
     Attributes:
         momentum: The direction is a mean of gradients; else the last one.
-        transported: Gradients are taken ahead, at theta_t + (1 - eta) / eta (theta_t - theta_(t-1)).
+        transported: Gradients are taken ahead, at
+            theta_t + (1 - eta) / eta (theta_t - theta_(t-1)).
         corrected: The mean is moved by a Hessian's product from a second trajectory.
         normalised: The step has the length gamma_t.
         step_power: gamma_t = step (2 / (t + 2))^step_power.

@@ -16,7 +16,8 @@ from scipy.special import softmax
 from ...core.budget import active_meter, spend
 from ...core.checks import fits, seed as checked_seed, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, NotFinite, nearest
-from ..tabular import TablePolicy, TabularMDP
+from ..answers import TablePolicy
+from ..tabular import TabularMDP
 from .compiled import ascend
 from .settings import GradientSettings
 
