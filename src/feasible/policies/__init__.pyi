@@ -25,6 +25,11 @@ from .mdpo import (
     tabular_mdpo as tabular_mdpo,
 )
 from .spaces import Spaces as Spaces
+from .harpg import (
+    GradientSettings as GradientSettings,
+    NormalizedIGT as NormalizedIGT,
+    TableGradient as TableGradient,
+)
 from .preferences import (
     LogisticOracle as LogisticOracle,
     PreferenceMDP as PreferenceMDP,
