@@ -26,9 +26,17 @@ from .mdpo import (
 )
 from .spaces import Spaces as Spaces
 from .harpg import (
+    HARPG as HARPG,
+    NHARPG as NHARPG,
+    NMPG as NMPG,
+    NPGIGT as NPGIGT,
+    GradientAgent as GradientAgent,
     GradientSettings as GradientSettings,
+    History as History,
+    NetworkSettings as NetworkSettings,
     NormalizedIGT as NormalizedIGT,
     TableGradient as TableGradient,
+    VanillaPG as VanillaPG,
 )
 from .preferences import (
     LogisticOracle as LogisticOracle,

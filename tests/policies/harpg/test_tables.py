@@ -172,7 +172,7 @@ def test_each_method_learns_within_its_transitions(kind):
 def test_a_run_pays_for_second_trajectories_and_never_passes_its_budget():
     for problem, budget in ((random_mdp(seed=109), 995), (feasible.policies.TabularMDP.of(
             "FrozenLake-v1", horizon=20), 3001)):  # fmt: skip
-        for kind, each in (("harpg", 2), ("vanilla-pg", 1)):
+        for kind, each in (("harpg-table", 2), ("vanilla-pg-table", 1)):
             found = feasible.solve(problem, kind, {"env_steps": budget}, seed=0)
             assert budget - each * problem.horizon < found.spent["env_steps"] <= budget
             assert found.verdict.metrics["return"] == pytest.approx(problem.value(found.answer))

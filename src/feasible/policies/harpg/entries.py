@@ -12,14 +12,19 @@ SUMMARIES = {
 }
 METHODS = tuple(
     Entry(
-        name,
-        f"{_HERE}.run:TableMethod",
+        name + suffix,
+        f"{_HERE}.run:{target}",
         "policies",
         "harpg",
-        "TabularMDP",
+        solves,
         settings={"kind": name},
-        summary=summary,
-        example="random-mdp",
+        summary=f"{summary}{where}",
+        example=example,
+    )
+    for suffix, target, solves, where, example in (
+        ("", "NetworkMethod", "Control", "", "cart-pole"),
+        ("-table", "TableMethod", "TabularMDP", "; a table of logits", "random-mdp"),
     )
     for name, summary in SUMMARIES.items()
 )
+CLAIM = f"{_HERE}.claim:claim"
