@@ -115,6 +115,8 @@ RESULTS = {
     "APARLResult",
     "Asked",
     "PairLog",
+    "GradientAgent",
+    "History",
     "Preferred",
     "AllDiverged",
     "AskTell",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from calling import Calls
+from calling import Calls, parameters
 
 from feasible import policies
 from feasible.core.checkpoint import encode
@@ -109,6 +109,50 @@ CALLS: Calls = {
     "PolicyFront.policy_within": lambda: (
         policies.PolicyFront.of([TABLE], ((1.0, 0.0),)).policy_within,
         {"maximise": 0, "at_least": {1: 0.0}},
+GRADIENTS = {
+    "lr": 0.3,
+    "eta0": 1.0,
+    "batch": 1,
+    "hessian_batch": 1,
+    "baseline": True,
+}
+AGENT = GRADIENTS | {"gamma": 0.9, "width": 2}
+
+
+def agent(kind: type) -> Calls:
+    """Calls of an agent on a small process."""
+    name = kind.__name__
+    given = {"policy": "MlpPolicy", "env": "CartPole-v1", "horizon": 5, "seed": 1} | AGENT
+    small = {"policy": "MlpPolicy", "env": "CartPole-v1", "horizon": 3, "width": 2}
+    return {
+        name: lambda: (kind, dict(given)),
+        f"{name}.learn": lambda: (kind(**small).learn, {"total_timesteps": 6}),
+        f"{name}.predict": lambda: (
+            kind(**small).predict,
+            {"obs": np.zeros(4), "deterministic": False},
+        ),
+    }
+
+
+CALLS: Calls = {
+    **{
+        name: call
+        for kind in ("NPGIGT", "NHARPG", "HARPG", "NMPG", "VanillaPG")
+        for name, call in agent(getattr(policies, kind)).items()
+    },
+    "GradientSettings": lambda: (policies.GradientSettings, {"kind": "harpg"} | GRADIENTS),
+    "NetworkSettings": lambda: (policies.NetworkSettings, {"kind": "harpg"} | AGENT),
+    "TableGradient": lambda: (
+        policies.TableGradient,
+        {"world": world(), "seed": 1, "kind": "harpg"} | GRADIENTS,
+    ),
+    "TableGradient.learn": lambda: (
+        policies.TableGradient(world()).learn,
+        {"total_timesteps": 60},
+    ),
+    "NormalizedIGT": lambda: (
+        policies.NormalizedIGT,
+        {"params": parameters(), "lr": 0.1, "eta0": 1.0, "reach": 10.0},
     ),
     "Control": lambda: (
         policies.Control,

@@ -68,7 +68,7 @@ class GradientAgent:
         for name in settings:
             if name not in known:
                 raise ArgumentError(f"{name}: {nearest(name, known)}")
-        whole("horizon", horizon, least=1)
+        whole("horizon", horizon, least=1, most=10**9)
         self.settings = NetworkSettings(self.kind, **settings)
         self.problem = env if isinstance(env, Control) else Control(env, max_steps=horizon)
         rng = np.random.default_rng(checked_seed("seed", seed))
@@ -106,6 +106,7 @@ class GradientAgent:
         """The policy at theta_t, as plain data."""
         return self.state.actor.policy(self.problem.spaces, None)
 
+    @checked
     def predict(self, obs: Any, deterministic: bool = True) -> tuple[Any, None]:
         """The action for an observation.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...core.checks import fraction, real
+from ...core.checks import fraction, naming, real
 from ...core.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class NormalizedIGT(torch.optim.Optimizer):
             it is cut, and with it the cancellation.
 
     Raises:
-        ArgumentError: lr <= 0, eta0 outside of (0, 1], or reach <= 0.
+        ArgumentError: lr <= 0, eta0 outside of (0, 1], or reach <= 0; no parameters.
 
     Example:
         >>> x = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
@@ -60,7 +60,9 @@ class NormalizedIGT(torch.optim.Optimizer):
         real("lr", lr, above=0)
         fraction("eta0", eta0, zero=False)
         real("reach", reach, above=0)
-        super().__init__(params, {"lr": lr, "eta0": eta0, "reach": reach, "t": 0, "ahead": False})
+        usual = {"lr": lr, "eta0": eta0, "reach": reach, "t": 0, "ahead": False}
+        with naming("params"):
+            super().__init__(params, usual)
 
     def lookahead(self) -> None:
         """Move the parameters to where the gradient is to be taken; a second call does nothing."""
