@@ -12,6 +12,7 @@ import calls_policies
 import calls_programs
 import calls_runs
 import calls_sequences
+import calls_tables
 import calls_training
 import calls_transport
 import calls_walks
@@ -30,5 +31,6 @@ CALLS: Calls = {
     **calls_operations.CALLS,
     **calls_physics.CALLS,
     **calls_policies.CALLS,
+    **calls_tables.CALLS,
     **calls_language.CALLS,
 }
