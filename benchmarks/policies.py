@@ -74,8 +74,65 @@ def preferences() -> list[Figure]:
     ]
 
 
+def gradients() -> list[Figure]:
+    """HARPG on a table by the processor's clock, and a batch of trajectories over one."""
+    import torch
+
+    from feasible.policies import TableGradient
+    from feasible.policies.harpg.estimator import (
+        Packed,
+        Trajectory,
+        flat,
+        mean_gradient,
+        mean_product,
+    )
+    from feasible.policies.networks import Actor
+    from feasible.policies.processes import random_mdp
+    from feasible.policies.spaces import Spaces
+
+    world = random_mdp(seed=1)
+    figures = [
+        Figure(
+            f"{kind} on a table, 200,000 transitions",
+            processor_seconds(lambda kind=kind: TableGradient(world, kind=kind).learn(200_000), 5),
+            0.3,
+            "s",
+        )
+        for kind in ("harpg", "n-pg-igt")
+    ]
+    actor, rng = Actor(Spaces(shape=(4,), actions=2), 32), np.random.default_rng(0)
+    theta = flat(actor)
+    u = torch.randn_like(theta)
+
+    def step(many: int):
+        lengths = rng.integers(50, 201, many)
+        lengths[0] = 200
+        batch = Packed.of(
+            [
+                Trajectory(
+                    rng.standard_normal((n, 4), dtype=np.float32),
+                    rng.integers(0, 2, (n, 1)),
+                    np.ones(n),
+                    rng.standard_normal(n),
+                )
+                for n in lengths
+            ],
+            torch.float32,
+        )
+
+        def go() -> None:
+            mean_gradient(actor, theta, batch)
+            mean_product(actor, theta, batch, u)
+
+        return go
+
+    many, one = in_turns(step(32), step(1), rounds=15)
+    what = "gradient and Hessian product, 32 trajectories over 1, up to 200 steps each"
+    return [*figures, Figure(what, ratio(many, one), 4.0)]
+
+
 def run() -> list[Figure]:
     """All parts."""
-    figures = preferences()
+    figures = [*preferences(), *gradients()]
     write("policies", figures)
     return figures

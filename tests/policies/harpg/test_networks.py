@@ -14,7 +14,7 @@ from feasible.policies import Control, NormalizedIGT
 from feasible.policies.harpg.ascent import NetworkSettings, begin, iterate, to_go, trajectory
 from feasible.policies.harpg.baseline import Baseline, described
 from feasible.policies.harpg.estimator import (
-    Padded,
+    Packed,
     Trajectory,
     flat,
     log_probs,
@@ -56,8 +56,8 @@ def trajectories() -> list[tuple[float, Trajectory]]:
 def value(actor: Actor, theta: torch.Tensor) -> torch.Tensor:
     """J, exactly."""
     every = trajectories()
-    batch = Padded.of([one for _, one in every], torch.float64)
-    p = log_probs(actor, batch)(theta).sum(1).exp() * torch.tensor([p for p, _ in every])
+    batch = Packed.of([one for _, one in every], torch.float64)
+    p = batch.summed(log_probs(actor, batch)(theta)).exp() * torch.tensor([p for p, _ in every])
     return (p * torch.tensor([one.rewards @ [1, GAMMA] for _, one in every])).sum()
 
 
@@ -65,7 +65,7 @@ def mean(actor, theta, of):
     """The mean of an estimator over all trajectories."""
     total = torch.zeros_like(theta)
     for p, one in trajectories():
-        batch = Padded.of([one], torch.float64)
+        batch = Packed.of([one], torch.float64)
         likely = p * float(log_probs(actor, batch)(theta).sum().exp().detach())
         total += likely * of(batch)
     return total
@@ -96,15 +96,15 @@ def test_a_product_at_a_random_point_is_the_gradients_difference():
     assert torch.allclose(total, gradient(now) - gradient(before), atol=1e-6)
 
 
-def test_a_batch_is_the_mean_of_its_trajectories_and_padding_adds_nothing():
+def test_a_batch_is_the_mean_of_its_trajectories_of_any_length():
     actor = network(4)
     theta, u = flat(actor), torch.randn(flat(actor).numel(), dtype=torch.float64)
     long = [one for _, one in trajectories()[:5]]
     short = Trajectory(long[0].obs[:1], long[0].actions[:1], long[0].rewards[:1], np.array([2.0]))
     every = [*long, short]
     for of in (mean_gradient, lambda *a: mean_product(*a, u)):
-        each = [of(actor, theta, Padded.of([one], torch.float64)) for one in every]
-        together = of(actor, theta, Padded.of(every, torch.float64))
+        each = [of(actor, theta, Packed.of([one], torch.float64)) for one in every]
+        together = of(actor, theta, Packed.of(every, torch.float64))
         assert torch.allclose(together, torch.stack(each).mean(0), atol=1e-12)
 
 
@@ -115,7 +115,7 @@ def test_gaussian_policies_have_products_too():
     one = Trajectory(
         rng.standard_normal((6, 3)), rng.standard_normal((6, 1)), np.ones(6), np.arange(6.0)
     )
-    batch, u = Padded.of([one], torch.float64), torch.randn_like(theta)
+    batch, u = Packed.of([one], torch.float64), torch.randn_like(theta)
     e = 1e-6
     numerical = (
         mean_gradient(actor, theta + e * u, batch) - mean_gradient(actor, theta - e * u, batch)
@@ -268,7 +268,7 @@ def test_an_empty_trajectory_is_refused():
         check_trajectory(0)
     none = Trajectory(np.zeros((0, 2)), np.zeros((0, 1), int), np.zeros(0), np.zeros(0))
     with pytest.raises(ArgumentError, match="it is empty"):
-        Padded.of([none], torch.float32)
+        Packed.of([none], torch.float32)
 
 
 def test_parameters_are_written_and_read_in_the_same_order():

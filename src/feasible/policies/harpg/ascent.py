@@ -18,7 +18,7 @@ from ..copies import Copies
 from ..networks import Actor, Quick, seeded
 from ..spaces import Spaces
 from .baseline import Baseline
-from .estimator import Padded, Trajectory, flat, mean_gradient, mean_product, write
+from .estimator import Packed, Trajectory, flat, mean_gradient, mean_product, write
 from .settings import GradientSettings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def iterate(state: NetworkState, copies: Copies, spaces: Spaces, settings: Netwo
     gamma_t, eta = settings.schedule(state.t, rule.network)
     u = state.theta - state.before  # theta_t - theta_(t-1)
 
-    def drawn(at: Tensor, many: int) -> tuple[Padded, list[Trajectory]]:
+    def drawn(at: Tensor, many: int) -> tuple[Packed, list[Trajectory]]:
         write(state.actor, at)
         try:
             found = [
@@ -168,7 +168,7 @@ def iterate(state: NetworkState, copies: Copies, spaces: Spaces, settings: Netwo
             ]
         finally:
             write(state.actor, state.theta)
-        return Padded.of(found, at.dtype), found
+        return Packed.of(found, at.dtype), found
 
     at = state.theta + ((1 - eta) / eta) * u if rule.transported else state.theta
     batch, first = drawn(at, settings.batch)

@@ -26,7 +26,7 @@ from .settings import check_trajectory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float, Int
 
     from ..networks import Actor
 
@@ -49,24 +49,26 @@ class Trajectory:
 
 
 @dataclass(frozen=True, slots=True)
-class Padded:
-    """Trajectories of different lengths side by side.
+class Packed:
+    """The steps of several trajectories in one row, so that none is filled up to the longest.
 
     Attributes:
-        obs: (B, T, d), 0 after the end.
-        actions: (B, T, 1) or (B, T, a).
-        weights: (B, T) C_h, 0 after the end.
-        inside: (B, T) before the end.
+        obs: (N, d).
+        actions: (N, 1) or (N, a).
+        weights: (N,) C_h.
+        owner: (N,) the trajectory that each step is of.
+        many: Trajectories.
     """
 
-    obs: Float[Tensor, "B T d"]
+    obs: Float[Tensor, "N d"]
     actions: Tensor
-    weights: Float[Tensor, "B T"]
-    inside: Bool[Tensor, "B T"]
+    weights: Float[Tensor, " N"]
+    owner: Int[Tensor, " N"]
+    many: int
 
     @classmethod
-    def of(cls, trajectories: Sequence[Trajectory], dtype: torch.dtype) -> Padded:
-        """Put trajectories side by side.
+    def of(cls, trajectories: Sequence[Trajectory], dtype: torch.dtype) -> Packed:
+        """Put trajectories one after the other.
 
         Args:
             trajectories: One at least.
@@ -78,20 +80,18 @@ class Padded:
         lengths = [len(t.rewards) for t in trajectories]
         for length in lengths:
             check_trajectory(length)
-        B, T = len(lengths), max(lengths)
-        first = trajectories[0]
-        obs = np.zeros((B, T, first.obs.shape[1]))
-        actions = np.zeros((B, T, first.actions.shape[1]), first.actions.dtype)
-        weights = np.zeros((B, T))
-        for i, (one, n) in enumerate(zip(trajectories, lengths, strict=True)):
-            obs[i, :n], actions[i, :n], weights[i, :n] = one.obs, one.actions, one.weights
-        moves = torch.from_numpy(actions)
+        moves = torch.from_numpy(np.concatenate([t.actions for t in trajectories]))
         return cls(
-            torch.from_numpy(obs).to(dtype),
+            torch.from_numpy(np.concatenate([t.obs for t in trajectories])).to(dtype),
             moves.to(dtype) if moves.is_floating_point() else moves,
-            torch.from_numpy(weights).to(dtype),
-            torch.arange(T)[None] < torch.tensor(lengths)[:, None],
+            torch.from_numpy(np.concatenate([t.weights for t in trajectories])).to(dtype),
+            torch.repeat_interleave(torch.tensor(lengths)),
+            len(lengths),
         )
+
+    def summed(self, values: Float[Tensor, " N"]) -> Float[Tensor, " B"]:
+        """The sum over each trajectory's steps."""
+        return torch.zeros(self.many, dtype=values.dtype).index_add(0, self.owner, values)
 
 
 def flat(actor: Actor) -> Float[Tensor, " P"]:
@@ -108,27 +108,25 @@ def write(actor: Actor, theta: Float[Tensor, " P"]) -> None:
             at += p.numel()
 
 
-def log_probs(actor: Actor, batch: Padded) -> Callable[[Tensor], Float[Tensor, "B T"]]:
-    """log pi of each action as a function of the parameters in one row; 0 after the end.
+def log_probs(actor: Actor, batch: Packed) -> Callable[[Tensor], Float[Tensor, " N"]]:
+    """log pi of each action as a function of the parameters in one row.
 
     Args:
         actor: The policy, of which only the form counts.
         batch: Where.
     """
     named = [(name, p.shape, p.numel()) for name, p in actor.named_parameters()]
-    obs, actions = batch.obs.flatten(0, 1), batch.actions.flatten(0, 1)
 
     def of(theta: Tensor) -> Tensor:
         parts = theta.split([size for _, _, size in named])
         given = {n: v.view(shape) for (n, shape, _), v in zip(named, parts, strict=True)}
-        out = functional_call(actor, given, (obs,))
-        found = actor.log_prob(out, actions, given["log_std"])
-        return torch.where(batch.inside, found.view(batch.weights.shape), 0.0)
+        out = functional_call(actor, given, (batch.obs,))
+        return actor.log_prob(out, batch.actions, given["log_std"])
 
     return of
 
 
-def mean_gradient(actor: Actor, theta: Float[Tensor, " P"], batch: Padded) -> Float[Tensor, " P"]:
+def mean_gradient(actor: Actor, theta: Float[Tensor, " P"], batch: Packed) -> Float[Tensor, " P"]:
     """The mean of g(tau, theta).
 
     Args:
@@ -137,14 +135,16 @@ def mean_gradient(actor: Actor, theta: Float[Tensor, " P"], batch: Padded) -> Fl
         batch: Trajectories that were drawn with them.
     """
     logs = log_probs(actor, batch)
-    found: Tensor = grad(lambda at: (batch.weights * logs(at)).sum() / len(batch.obs))(theta)
+    found: Tensor = grad(lambda at: (batch.weights @ logs(at)) / batch.many)(theta)
     return found
 
 
 def mean_product(
-    actor: Actor, theta: Float[Tensor, " P"], batch: Padded, u: Float[Tensor, " P"]
+    actor: Actor, theta: Float[Tensor, " P"], batch: Packed, u: Float[Tensor, " P"]
 ) -> Float[Tensor, " P"]:
-    """The mean of B(tau, theta) u.
+    """The mean of B(tau, theta) u, by one forward and one backward pass.
+
+        grad [<grad Phi, u> + c Phi],   c = <grad log p(tau), u> held constant
 
     Args:
         actor: The policy's form.
@@ -152,15 +152,12 @@ def mean_product(
         batch: Trajectories that were drawn with them.
         u: (P,).
     """
-    logs, many = log_probs(actor, batch), len(batch.obs)
+    logs = log_probs(actor, batch)
 
-    def phi(at: Tensor) -> Tensor:
-        return (batch.weights * logs(at)).sum() / many
+    def both(at: Tensor) -> Tensor:
+        value, along = jvp(logs, (at,), (u,))  # log pi and <grad log pi, u> of each step
+        c = batch.summed(along.detach())[batch.owner]
+        return batch.weights @ (along + c * value) / batch.many
 
-    g, curved = jvp(grad(phi), (theta,), (u,))  # mean grad Phi, mean grad^2 Phi u
-    _, along = jvp(lambda at: logs(at).sum(dim=1), (theta,), (u,))  # <grad log p(tau_i), u>
-    if many == 1:
-        return curved + along * g
-    weights = batch.weights * along[:, None] / many
-    weighed: Tensor = grad(lambda at: (weights * logs(at)).sum())(theta)
-    return curved + weighed
+    found: Tensor = grad(both)(theta)
+    return found
