@@ -10,23 +10,33 @@ import numpy as np
 from .walking import drawn
 
 if TYPE_CHECKING:
-    from .tabular import TabularMDP
+    from jaxtyping import Bool, Float
 
 
 class TableEnv(gymnasium.Env[int, int]):
-    """A `TabularMDP` whose transitions are drawn; it ends in a terminal state, and is cut after H
-    steps.
+    """A process whose transitions are drawn; it ends in a terminal state, and is cut after H steps.
 
     Args:
-        mdp: The process.
+        start: (S,) cumulated probabilities of the first state.
+        moves: (K, S, A, S) cumulated probabilities of the next state; the last step's count from
+            there on.
+        rewards: (K, S, A).
+        terminal: (S,) states in which an episode has ended.
+        length: H.
     """
 
-    def __init__(self, mdp: TabularMDP):
-        self.mdp = mdp
-        self.observation_space = gymnasium.spaces.Discrete(mdp.states)
-        self.action_space = gymnasium.spaces.Discrete(mdp.actions)
-        self.start, self.moves = mdp.cumulated()
-        self.rewards = mdp.R if mdp.R.ndim == 3 else mdp.R[None]
+    def __init__(
+        self,
+        start: Float[np.ndarray, " S"],
+        moves: Float[np.ndarray, "K S A S"],
+        rewards: Float[np.ndarray, "K S A"],
+        terminal: Bool[np.ndarray, " S"],
+        length: int,
+    ):
+        self.start, self.moves, self.rewards = start, moves, rewards
+        self.terminal, self.length = terminal, length
+        self.observation_space = gymnasium.spaces.Discrete(moves.shape[1])
+        self.action_space = gymnasium.spaces.Discrete(moves.shape[2])
         self.state = self.made = 0
 
     def reset(
@@ -43,5 +53,5 @@ class TableEnv(gymnasium.Env[int, int]):
         reward = float(self.rewards[min(h, len(self.rewards) - 1), s, a])
         row: np.ndarray = self.moves[min(h, len(self.moves) - 1), s, a]
         self.state, self.made = int(drawn(row, self.np_random.random())), h + 1
-        ended = bool(self.mdp.terminal[self.state])
-        return self.state, reward, ended, not ended and self.made >= self.mdp.length, {}
+        ended = bool(self.terminal[self.state])
+        return self.state, reward, ended, not ended and self.made >= self.length, {}

@@ -408,7 +408,9 @@ class TabularMDP(Cached, Decisions, Checked):
         """
         from .table_env import TableEnv
 
-        world = World(self.name, lambda: TableEnv(self), max_steps=self.length)
+        start, moves = self.cumulated()
+        given = (start, moves, self._by_step()[1], self.terminal, self.length)
+        world = World(self.name, lambda: TableEnv(*given), max_steps=self.length)
         return Copies.opened(world, whole("n", n, least=1), key)
 
     # -- judging -----------------------------------------------------------------------------------
