@@ -14,17 +14,6 @@ from .errors import (
     NotANumber as NotANumber,
     ReplayWarning as ReplayWarning,
 )
-from .mdpo import (
-    MDPO as MDPO,
-    MDPOSettings as MDPOSettings,
-    MirrorDescent as MirrorDescent,
-    OffPolicyMDPO as OffPolicyMDPO,
-    OffPolicySettings as OffPolicySettings,
-    bregman as bregman,
-    mdpo_loss as mdpo_loss,
-    tabular_mdpo as tabular_mdpo,
-)
-from .spaces import Spaces as Spaces
 from .harpg import (
     HARPG as HARPG,
     NHARPG as NHARPG,
@@ -37,6 +26,16 @@ from .harpg import (
     NormalizedIGT as NormalizedIGT,
     TableGradient as TableGradient,
     VanillaPG as VanillaPG,
+)
+from .mdpo import (
+    MDPO as MDPO,
+    MDPOSettings as MDPOSettings,
+    MirrorDescent as MirrorDescent,
+    OffPolicyMDPO as OffPolicyMDPO,
+    OffPolicySettings as OffPolicySettings,
+    bregman as bregman,
+    mdpo_loss as mdpo_loss,
+    tabular_mdpo as tabular_mdpo,
 )
 from .preferences import (
     LogisticOracle as LogisticOracle,
