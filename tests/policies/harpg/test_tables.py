@@ -10,6 +10,8 @@ from scipy.special import softmax
 
 import feasible
 from feasible.core.errors import ArgumentError, ArgumentTypeError
+from feasible.core.registry import load_claim
+from feasible.lab.claim import run_claim
 from feasible.policies import TableGradient, TabularMDP
 from feasible.policies.harpg.compiled import add_gradient, add_product
 from feasible.policies.harpg.settings import KINDS, GradientSettings
@@ -206,3 +208,11 @@ def test_bad_input_is_named():
     ):  # fmt: skip
         with pytest.raises(kind, match=say):
             call()
+
+
+def test_the_claims_smoke_run_measures_all_of_it():
+    def race(e):
+        return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
+
+    found = run_claim(load_claim("harpg"), "smoke", (100,), race=race)
+    assert all(p["figure"] is not None and np.isfinite(p["figure"]) for p in found["parts"])

@@ -37,10 +37,10 @@ class Kind(NamedTuple):
 
 KINDS = {
     "n-pg-igt": Kind(True, True, False, True, 1.0, 4 / 5, 2.0, 0.3),
-    "n-harpg": Kind(True, False, True, True, 1.0, 1.0, 1.5, 0.3),
+    "n-harpg": Kind(True, False, True, True, 1.0, 1.0, 1.5, 0.1),
     "harpg": Kind(True, False, True, False, 1 / 2, 1.0, 0.4, 1e-3),
     "n-mpg": Kind(True, False, False, True, 1.0, 2 / 3, 2.0, 0.3),
-    "vanilla-pg": Kind(False, False, False, False, 2 / 3, 1.0, 1.0, 1e-3),
+    "vanilla-pg": Kind(False, False, False, False, 2 / 3, 1.0, 1.0, 3e-3),
 }
 """The methods by name; the last two are baselines."""
 
