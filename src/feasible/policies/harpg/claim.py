@@ -224,8 +224,8 @@ claim = Claim(
     extra=extra,
     why=(
         "First steps were tuned for each method on other processes and seeds, those of momentum "
-        "and of plain gradients as carefully as the others'. All trajectories are counted, second ones included: with one "
-        "trajectory a step these double what HARPG costs."
+        "and of plain gradients as carefully as the others'. All trajectories are counted, second "
+        "ones included: with one trajectory a step these double what HARPG costs."
     ),
     limits={"desk": "CartPole has 30,000 transitions in place of 200,000, and MuJoCo is left out."},
 )
