@@ -324,14 +324,14 @@ class PreferenceMDP(Cached, Problem, Checked):
                     for s, a in zip(self.state_names, row, strict=True)
                 ),
             )
-            for h, row in enumerate(answer.actions)
+            for h, row in enumerate([] if answer is None else answer.actions)
         ]
         figures = [(k, f"{v:.6g}") for k, v in verdict.metrics.items()]
         return [("variable", "value"), *steps, ("metric", "value"), *figures]
 
     def design(self, answer: Any) -> dict[str, Any]:
         """The table of actions."""
-        return {"actions": answer.actions.tolist()}
+        return {} if answer is None else {"actions": answer.actions.tolist()}
 
     def fingerprint(self) -> dict[str, Any]:
         """Its sizes and names: what rows of a study mean."""

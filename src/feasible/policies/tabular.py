@@ -427,6 +427,8 @@ class TabularMDP(Cached, Decisions, Checked):
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The likeliest action of each state, at the first step."""
+        if answer is None:
+            return []
         pi = self.table(answer)
         pi = pi if pi.ndim == 2 else pi[0]
         rows = [(f"state {s}", str(p.argmax()), f"{p.max():.3g}") for s, p in enumerate(pi)]
