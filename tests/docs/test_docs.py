@@ -74,6 +74,7 @@ PAGES = [
     "docs/physics/nonsmooth-pde-pareto.md",
     "docs/physics/extrusion-die-rl.md",
     "docs/policies/sparse-bandits.md",
+    "docs/policies/randomized-pbrl.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",
     "docs/operations/jobshop-rl-cp.md",
