@@ -171,6 +171,7 @@ RESULTS = {
     "PairBounds",
     "HESSOSettings",
     "LVHBASettings",
+    "LagrangianSettings",
     "PenaltySettings",
     "UpperPoint",
     "HorizonWarning",

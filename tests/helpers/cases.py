@@ -99,6 +99,7 @@ OWN = {
         {"learning_starts": 100, "batch": 16, "width": 8, "sync_every": 40, "buffer_size": 200},
         550,
     ),
+    "ppo-lagrangian": ({"n_envs": 3, "n_steps": 20, "width": 8}, 250),
     "sb3-ppo": ({"n_envs": 3, "n_steps": 20, "normalize": "true"}, 250),
     "sb3-a2c": ({"n_envs": 3}, 550),
     "sb3-trpo": ({"n_envs": 3, "n_steps": 20}, 250),

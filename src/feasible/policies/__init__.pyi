@@ -27,6 +27,7 @@ from .harpg import (
     TableGradient as TableGradient,
     VanillaPG as VanillaPG,
 )
+from .lagrangian_ppo import LagrangianPPO as LagrangianPPO, LagrangianSettings as LagrangianSettings
 from .mdpo import (
     MDPO as MDPO,
     MDPOSettings as MDPOSettings,

@@ -42,4 +42,13 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
         return "c-morl", (
             "of the methods for several rewards it found the larger hypervolume on fruit-tree"
         )
+    if "Control" in problem.kinds():
+        from .control import Control
+
+        if isinstance(problem, Control) and problem.limited.limits:
+            return "ppo-lagrangian", "it keeps expected costs within their limits"
+        return "mdpo-minibatch", (
+            "it takes numbered and continuous actions, and small steps about the policy before "
+            "learn much of few transitions"
+        )
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)

@@ -168,3 +168,19 @@ def collect(
         np.array(returns).reshape(-1, 1),
         np.array(costs).reshape(len(costs), copies.costs.shape[1]),
     )
+
+
+def standard(values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Values less their mean, over their standard deviation; 0 where they are all alike."""
+    spread = values.std(correction=0)
+    return (values - values.mean()) / (spread + 1e-8)
+
+
+def minibatches(rng: np.random.Generator, n: int, size: int, epochs: int) -> list[Tensor]:
+    """Shuffled rows of each minibatch; what is left over of a pass is dropped."""
+    size = min(size, n)
+    found = []
+    for _ in range(epochs):
+        order = torch.from_numpy(rng.permutation(n))
+        found += list(order[: n - n % size].split(size))
+    return found

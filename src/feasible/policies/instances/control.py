@@ -19,6 +19,24 @@ def environment(env: str, name: str) -> Control:
     return Control(env, name=name)
 
 
+def centred_cart_pole(most: float = 20.0) -> Control:
+    """The pole on a cart that must stay near the middle of its track.
+
+    Args:
+        most: Of the expected sum of the cart's distance from the middle over an episode.
+    """
+
+    def distance(obs: Any, action: Any, info: dict[str, Any]) -> float:
+        return abs(float(obs[0]))
+
+    return Control(
+        "CartPole-v1",
+        limits={"distance": f"<= {most:g}"},
+        costs={"distance": distance},
+        name="centred-cart-pole",
+    )
+
+
 def torque_pendulum(most: float = 150.0) -> Control:
     """The pendulum that is swung up and held, with a limit on the expected sum of torques.
 

@@ -26,11 +26,11 @@ PROBLEMS = (
         )
         for name, env in IDS.items()
     ),
-    Entry(
-        "torque-pendulum",
-        "feasible.policies.instances.control:torque_pendulum",
-        "policies",
-        None,
-        "Control",
+    *(
+        Entry(name, f"feasible.policies.instances.control:{target}", "policies", None, "Control")
+        for name, target in (
+            ("centred-cart-pole", "centred_cart_pole"),
+            ("torque-pendulum", "torque_pendulum"),
+        )
     ),
 )

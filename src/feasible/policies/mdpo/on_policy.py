@@ -20,7 +20,7 @@ from ...core.errors import ArgumentError
 from ..copies import Copies
 from ..networks import Actor, all_finite, mlp, seeded
 from ..normalise import Moments, RewardScale
-from ..rollout import Rollout, collect
+from ..rollout import Rollout, collect, minibatches, standard
 from ..spaces import Spaces
 from .losses import bregman, kl_gaussian, mdpo_loss, sampled
 from .settings import MDPOSettings
@@ -161,12 +161,6 @@ def improve(
         )
 
 
-def standard(values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """Values less their mean, over their standard deviation; 0 where they are all alike."""
-    spread = values.std(correction=0)
-    return (values - values.mean()) / (spread + 1e-8)
-
-
 def fit_policy(
     learner: MDPOLearner,
     obs: Float[Tensor, "N d"],
@@ -247,13 +241,3 @@ def fit_value(
         learner.critic_opt.zero_grad()
         loss.backward()
         learner.critic_opt.step()
-
-
-def minibatches(rng: np.random.Generator, n: int, size: int, epochs: int) -> list[Tensor]:
-    """Shuffled rows of each minibatch; what is left over of a pass is dropped."""
-    size = min(size, n)
-    found = []
-    for _ in range(epochs):
-        order = torch.from_numpy(rng.permutation(n))
-        found += list(order[: n - n % size].split(size))
-    return found

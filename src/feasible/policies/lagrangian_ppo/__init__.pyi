@@ -1,0 +1,2 @@
+from .run import LagrangianPPO as LagrangianPPO
+from .settings import LagrangianSettings as LagrangianSettings
