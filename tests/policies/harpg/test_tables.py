@@ -210,6 +210,7 @@ def test_bad_input_is_named():
             call()
 
 
+@pytest.mark.slow
 def test_the_claims_smoke_run_measures_all_of_it():
     def race(e):
         return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
