@@ -221,6 +221,7 @@ def test_the_command_line_asks_and_takes_a_table(tmp_path, monkeypatch):
     assert "4 told; 1 labels left" in feasible_("tell", "people", "told.csv")
 
 
+@pytest.mark.slow
 def test_the_claims_smoke_run_measures_all_of_it():
     def race(e):
         return feasible.race(e.problems, e.methods, dict(e.budget), e.seeds)
