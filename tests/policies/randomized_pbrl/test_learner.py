@@ -182,8 +182,8 @@ def test_what_is_learnt_has_less_regret_than_playing_at_random():
         shares = []
         for seed in (104, 105):
             problem = random_preferences(seed=seed)
-            log = kind(**SIZES, seed=seed).run(problem, episodes=300)
-            uniform = 600 * (problem.world.optimum - problem.world.value(even))
+            log = kind(**SIZES, seed=seed).run(problem, episodes=400)
+            uniform = 800 * (problem.world.optimum - problem.world.value(even))
             shares.append(log.regret.sum() / uniform)
         assert np.median(shares) < 0.6, kind
 
