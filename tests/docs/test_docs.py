@@ -75,6 +75,7 @@ PAGES = [
     "docs/physics/extrusion-die-rl.md",
     "docs/policies/sparse-bandits.md",
     "docs/policies/randomized-pbrl.md",
+    "docs/policies/harpg.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",
     "docs/operations/jobshop-rl-cp.md",
