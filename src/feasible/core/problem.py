@@ -36,7 +36,7 @@ class Problem:
 
     name: str = "problem"
     best_known: float | None = None
-    """Objective of the best known feasible answer, where the literature has one."""
+    """Objective (minimised) of the best known feasible answer, where the literature has one."""
     example_budget: ClassVar[str] = "evaluations=200"
     """A budget as the command line takes it, for the calls that `feasible explain` prints."""
 

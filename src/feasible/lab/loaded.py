@@ -142,10 +142,10 @@ def trial_of(store: Store, row: RunRow, key: Key) -> Trial:
 
 def contest_of(problem: Problem) -> Contest:
     """What standings and figures need to know of a problem."""
-    known, best = problem.best_known, problem.best_answer()
+    best = problem.best_answer()
     return Contest(
         problem.name,
-        best_known=None if known is None else problem.sign * known,
+        best_known=problem.best_known,
         best_design=[] if best is None else problem.describe(best, problem.judge(best)),
         maximize=problem.sign < 0,
         objective=problem.objective_title,

@@ -202,3 +202,25 @@ def test_where_nothing_is_above_the_reference_point_the_last_policies_are_the_an
     assert len(result.answer) == 6
     assert result.verdict.metrics["hypervolume"] == 0
     assert any("reference point" in note for note in result.notes)
+
+
+def test_a_front_that_is_better_than_the_best_known_one_is_said_aloud():
+    from feasible.lab.standings import LOUD, standings
+
+    problem = arms()
+    problem.best_known = -0.5  # the true front has 0.57
+    method = LinearScalarisation(**SMALL)
+    race = feasible.race([problem], {"sums": method}, {"env_steps": 4000}, [100])
+    assert any(note.startswith(LOUD) and "arms" in note for note in standings(race).notes)
+    problem.best_known = -0.57
+    race = feasible.race([problem], {"sums": method}, {"env_steps": 4000}, [100])
+    assert not any(note.startswith(LOUD) for note in standings(race).notes)
+
+
+def test_a_front_acts_alike_wherever_it_is_judged():
+    """An answer is complete: a fresh problem measures what the run's own one measured."""
+    result = feasible.solve(arms(), ConstrainedExtension(**SMALL), {"env_steps": 2000}, seed=100)
+    assert arms().confirm(result.answer, result.verdict).objective == result.verdict.objective
+    np.testing.assert_allclose(
+        result.verdict.metrics["hypervolume_told"], -result.verdict.objective
+    )
