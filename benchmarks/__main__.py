@@ -57,6 +57,7 @@ NAMES = (
     "hard_constraints",
     "parl",
     "sequences",
+    "control",
     "trace",
     "policies_front",
     "physics_front",

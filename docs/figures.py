@@ -431,3 +431,40 @@ def program_profiles() -> str:
         ["method", *columns.values()],
         [[f"`{m}`", *(f"{found[c]:.3f}" for c in columns)] for m, found in rows],
     )
+
+
+def learning_curves(evidence: Any, statement: str, file: str) -> None:
+    """Draw interquartile means over tasks and seeds against transitions, with bootstrap intervals.
+
+    Args:
+        evidence: Of a claim with parts "METHOD: STATEMENT", which have the values "score" and
+            "transitions" of (tasks, seeds, points).
+        statement: What these parts say.
+        file: Its name in docs/generated.
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "feasible", "font.size": 9})
+    import numpy as np
+    from matplotlib import pyplot as plt
+    from scipy.stats import trim_mean
+
+    figure, axes = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
+    rng = np.random.default_rng(0)
+    parts = [p for p in evidence["parts"] if p["statement"].endswith(f": {statement}")]
+    for part in parts:
+        values = evidence["values"][part["values"]]
+        score, spent = np.array(values["score"]), np.array(values["transitions"])[0, 0]
+        drawn = rng.integers(score.shape[1], size=(500, score.shape[1]))
+        again = [trim_mean(score[:, d].reshape(-1, len(spent)), 0.25) for d in drawn]
+        low, high = np.percentile(again, [2.5, 97.5], axis=0)
+        line = trim_mean(score.reshape(-1, len(spent)), 0.25)
+        axes.plot(spent, line, lw=1.4, label=part["statement"].removesuffix(f": {statement}"))
+        axes.fill_between(spent, low, high, alpha=0.12)
+    axes.set(xlabel="transitions", ylabel="interquartile mean of scores")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=7)
+    OUT.mkdir(exist_ok=True)
+    figure.savefig(OUT / file, metadata={"Date": None})
+    plt.close(figure)

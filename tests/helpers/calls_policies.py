@@ -112,6 +112,19 @@ CALLS: Calls = {
         policies.Control("FrozenLake-v1").play,
         {"policy": TABLE, "episodes": 2, "key": 1},
     ),
+    "film": lambda: (
+        policies.film,
+        {
+            "problem": policies.Control("CartPole-v1"),
+            "policy": policies.MDPO("MlpPolicy", "CartPole-v1", width=4).policy,
+            "path": "episode.gif",
+            "steps": 4,
+            "every": 2,
+            "width": 20,
+            "fps": 10.0,
+            "episode": 0,
+        },
+    ),
     "MDPO": lambda: (
         policies.MDPO,
         {"policy": "MlpPolicy", "env": "CartPole-v1", "seed": 1, "verbose": 0, "device": "cpu"},

@@ -38,6 +38,7 @@ from .mdpo import (
     mdpo_loss as mdpo_loss,
     tabular_mdpo as tabular_mdpo,
 )
+from .pictures import film as film
 from .preferences import (
     LogisticOracle as LogisticOracle,
     PreferenceMDP as PreferenceMDP,

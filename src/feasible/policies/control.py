@@ -426,7 +426,9 @@ def _known(env: str, gymnasium: Any) -> None:
 def _made(gymnasium: Any, env: str, options: Mapping[str, Any]) -> Any:
     """Make an environment of an id."""
     try:
-        return gymnasium.make(env, disable_env_checker=True, **options)
+        spec = copy.deepcopy(gymnasium.spec(env))
+        spec.order_enforce = False  # no step is made before a reset
+        return gymnasium.make(spec, disable_env_checker=True, **options)
     except gymnasium.error.DependencyNotInstalled as error:
         cause = error.__cause__
         said = (

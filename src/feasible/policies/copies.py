@@ -4,16 +4,17 @@ back by replaying each episode's actions from its seed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.budget import spend
+from ..core.budget import active_meter
 from ..core.errors import BudgetExhausted, CheckpointError, ShapeError
 from ..core.warning import warn
 from .errors import NotANumber, ReplayWarning
-from .world import Place, World, finite
+from .world import Place, World
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -137,27 +138,36 @@ class Copies(Alive):
         rows = spaces.clipped(actions)
         if len(rows) != n:
             raise ShapeError(f"actions: {len(rows)} rows, expected one for each of {n} copies")
-        reward = np.zeros((n, self.sums.shape[1]))
-        cost = np.zeros((n, self.costs.shape[1]))
+        reward, cost = np.zeros(self.sums.shape), np.zeros(self.costs.shape)
         terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-        final, ended, count = self.obs.copy(), [], 0
+        final, count, over = self.obs.copy(), 0, []
+        meter, costly = active_meter.get(), bool(self.costs.shape[1])
         self._room()
         for i, place in enumerate(self.places):
-            try:
-                spend(env_steps=1)
-            except BudgetExhausted:
-                if i == 0:
-                    raise
-                break
-            final[i], reward[i], terminated[i], truncated[i], cost[i] = place.move(rows[i])
+            if meter is not None:
+                try:
+                    meter.charge("env_steps", 1)
+                except BudgetExhausted:
+                    if i == 0:
+                        raise
+                    break
+            final[i], reward[i], ends, cuts, paid = place.move(rows[i])
             count += 1
-            self.taken[i, self.length[i]] = rows[i]
+            if ends or cuts:
+                terminated[i], truncated[i] = ends, cuts
+                over.append(i)
+            if costly:
+                cost[i] = paid
+        self.taken[np.arange(count), self.length[:count]] = rows[:count]
         self.length[:count] += 1
         self.sums += reward
-        self.costs += cost
-        self._check(final, reward, cost)
-        self.obs = final.copy()
-        for i in np.flatnonzero(terminated | truncated).tolist():
+        if costly:
+            self.costs += cost
+            self._check(final, reward, cost)
+        else:
+            self._check(final, reward)
+        self.obs, ended = final.copy(), []
+        for i in over:
             ended.append((i, self.sums[i].copy(), self.costs[i].copy(), int(self.length[i])))
             self.episode[i] += 1
             self.length[i], self.sums[i], self.costs[i] = 0, 0, 0
@@ -181,7 +191,7 @@ class Copies(Alive):
 
     def _room(self) -> None:
         """Make room for another action of each copy."""
-        if int(self.length.max()) == self.taken.shape[1]:
+        if max(self.length.tolist()) == self.taken.shape[1]:
             self.taken = np.concatenate((self.taken, np.zeros_like(self.taken)), axis=1)
             self.held = self.taken
 
@@ -217,8 +227,8 @@ class Copies(Alive):
 
     def _check(self, *values: np.ndarray) -> None:
         """Raise NotANumber where something is not finite, and say in which copy."""
-        if finite(*values):
-            return
+        if math.isfinite(sum(np.add.reduce(array, axis=None) for array in values)):
+            return  # a sum may overflow where no number is infinite: look closer
         for what, array in zip(("observation", "reward", "cost"), values, strict=False):
             wrong = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
             if wrong.any():

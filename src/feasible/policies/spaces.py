@@ -169,9 +169,10 @@ class Spaces:
                     f"actions={shown(actions)}: expected whole numbers of shape (n,), got "
                     f"{given.dtype} of shape {given.shape}"
                 )
-            if given.size and not (given.min() >= 0 and given.max() < self.actions):
+            found = given.astype(np.int64)
+            if any(not 0 <= a < self.actions for a in found.tolist()):
                 raise ArgumentError(f"actions={shown(actions)}: expected 0 to {self.actions - 1}")
-            return given.astype(np.int64)[:, None]
+            return found[:, None]
         flat = given.reshape(len(given), -1).astype(np.float32) if given.ndim else given
         if flat.ndim != 2 or flat.shape[1] != len(self.low):
             raise ShapeError(f"actions has shape {given.shape}, expected (n, *{self.action_shape})")
@@ -182,5 +183,5 @@ class Spaces:
     def native(self, row: np.ndarray) -> Any:
         """One action, a row of `clipped`, as the environment's `step` takes it."""
         if self.actions:
-            return int(row[0]) + self.first_action
+            return row[0] + self.first_action if self.first_action else row[0]
         return row.reshape(self.action_shape)

@@ -149,7 +149,8 @@ class Here:
             )
         if not isinstance(info, dict):
             self._wrong(f"its info is {shown(info)}, expected a dict")
-        obs = self._seen(obs)
+        if type(obs) is not np.ndarray or obs.shape != self._shape:
+            obs = self._seen(obs)
         try:
             value = np.asarray(reward, dtype=float) if self._vector else float(reward)
         except (TypeError, ValueError):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...core.trail import Point
 from ...lab.claim import REPORTED, Claim, Experiment, Part, by_method, sampled
 from ...lab.trials import Race
 from ..control import Control
@@ -127,6 +128,16 @@ def check(races: Mapping[str, Race]) -> list[Part]:
             sampled(f"{contest.name}, {m}: mean return", {"return": v[i : i + 1]}, middle)
             for m, v in returns.items()
         ]
+    transitions = curves(race, lambda p: p.spent.get("env_steps", 0.0))
+    for m, rows in curves(race, lambda p: -p.verdict.objective).items():
+        along = (rows - zero[:, None, None]) / (best - zero)[:, None, None]
+        parts.append(
+            sampled(
+                f"{m}: mean score over the points of the trail",
+                {"score": along, "transitions": transitions[m]},
+                lambda v: float(v["score"].mean()),
+            )
+        )
     pendulum = {m: -v for m, v in by_method(races["off-policy"], lambda t: t.objective).items()}
     parts.append(
         sampled(
@@ -139,6 +150,16 @@ def check(races: Mapping[str, Race]) -> list[Part]:
     parts += [sampled(f"pendulum, {m}: mean return", {"return": v}, middle)
               for m, v in pendulum.items()]  # fmt: skip
     return parts
+
+
+def curves(race: Race, of: Callable[[Point], float]) -> dict[str, np.ndarray]:
+    """Method -> (tasks, seeds, points) of the trails, cut to the shortest."""
+    found = {}
+    for m in race.methods:
+        rows = [[[of(p) for p in t.trail] for t in race.of(c.name, m)] for c in race.contests]
+        short = min(len(trail) for task in rows for trail in task)
+        found[m] = np.array([[trail[:short] for trail in task] for task in rows], dtype=float)
+    return found
 
 
 def iqm(scores: np.ndarray) -> float:

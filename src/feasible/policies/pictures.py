@@ -1,0 +1,81 @@
+"""Films of episodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.annotations import checked
+from ..core.checks import real, whole
+from ..core.errors import ArgumentError
+from ..core.extras import named
+from .control import JUDGE, Control, maker
+from .copies import episode_seed
+from .decisions import check_policy
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+
+@checked
+def film(
+    problem: Control,
+    policy: Any,
+    path: str,
+    steps: int = 200,
+    every: int = 4,
+    width: int = 240,
+    fps: float = 12.0,
+    episode: int = 0,
+) -> UInt8[np.ndarray, "f h w 3"]:
+    """Play one of the judge's episodes and write it as an animated image; nothing is charged.
+
+    Args:
+        problem: The environment, whose maker takes `render_mode`.
+        policy: With `act(obs, rng)`; its most likely actions are played.
+        path: The file, such as "episode.gif".
+        steps: Of the episode at most.
+        every: Steps between two frames.
+        width: Of the image, in pixels.
+        fps: Frames a second.
+        episode: Which of the judge's.
+
+    Returns:
+        The frames.
+
+    Raises:
+        ArgumentError: The environment draws no frames.
+    """
+    whole("steps", steps, least=1, most=100_000)
+    whole("every", every, least=1)
+    whole("width", width, least=16, most=4096)
+    whole("episode", episode, least=0)
+    real("fps", fps, above=0, most=50)
+    check_policy(policy, problem.spaces)
+    with named("film", "policies"):
+        from PIL import Image
+    options = {**problem.options, "render_mode": "rgb_array"}
+    try:
+        env = maker(problem.env, options)()
+    except (ArgumentError, TypeError) as error:
+        raise ArgumentError(f"problem: '{problem.name}' draws no frames ({error})") from error
+    frames = []
+    try:
+        obs, _ = env.reset(seed=episode_seed(JUDGE, 0, episode))
+        for step in range(steps):
+            if step % every == 0:
+                drawn = env.render()
+                if not isinstance(drawn, np.ndarray):
+                    raise ArgumentError(f"problem: '{problem.name}' draws no frames")
+                image = Image.fromarray(drawn)
+                frames.append(image.resize((width, round(width * image.height / image.width))))
+            obs, _, terminated, truncated, _ = env.step(policy.act(obs, None))
+            if terminated or truncated:
+                break
+    finally:
+        env.close()
+    small = [frame.convert("P", palette=Image.Palette.ADAPTIVE, colors=32) for frame in frames]
+    rate = round(1000 / fps)
+    small[0].save(path, save_all=True, append_images=small[1:], duration=rate, loop=0)
+    return np.stack([np.asarray(frame) for frame in frames])
