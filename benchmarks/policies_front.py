@@ -3,9 +3,10 @@ C-MORL beside MORL/D and PCN of morl-baselines.
 
 morl-baselines pins other packages, so it is called in an environment of its own: `python -m venv X;
 X/bin/pip install "morl-baselines==1.3.0" "mo-gymnasium>=1.3"`, and MORL_PEER=X/bin/python. Without
-it, its rows stay as they were stored. Its methods make as many transitions as ours pay for; their
-own evaluations, which ours pay for too, they have for nothing. All fronts are judged on the same
-episodes.
+it, its rows stay as they were stored. MORL_STEPS, MORL_SEEDS, MORL_PROBLEMS and MORL_METHODS say
+how much is run: 200,000 transitions of MORL/D take about ten minutes of a core, of PCN more. Its
+methods make as many transitions as ours pay for; their own evaluations, which ours pay for too,
+they have for nothing. All fronts are judged on the same episodes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PEER = os.environ.get("MORL_PEER", "")
 STEPS = int(os.environ.get("MORL_STEPS", "200000"))
 SEEDS = [int(s) for s in os.environ.get("MORL_SEEDS", "0,1,2").split(",")]
 PROBLEMS = os.environ.get("MORL_PROBLEMS", "fruit-tree,minecart").split(",")
+METHODS = os.environ.get("MORL_METHODS", "MORL/D,PCN").split(",")
 PARTS = os.environ.get("MORL_PARTS", "speed,volume,peers").split(",")
 THEIRS = Path(__file__).with_name("morl_baselines_worker.py")
 MORLD = {
@@ -33,8 +35,8 @@ MORLD = {
     "shared_buffer": True,
     "policy_args": {"learning_starts": 500, "net_arch": [64, 64], "update_frequency": 4},
 }
-"""Tuned on the seed 100; with its defaults (learning from transition 20,000 of each policy on, one
-policy for 40,000) it learns nothing in 200,000 transitions."""
+"""Not tuned, but shortened: by default a policy learns from its transition 20,000 on, and each is
+trained for 40,000 before the next."""
 PCN = {
     "fruit-tree": {"scaling": [0.1] * 7, "most": [10.0] * 6},
     "minecart": {"scaling": [1, 1, 0.1, 0.1], "most": [1.5, 1.5, 0.0]},
@@ -85,7 +87,7 @@ def peers() -> list[Figure]:
             Figure(f"{said}: median hypervolume of C-MORL", float(np.median(ours)), unit="")
         )
         problem: Any = load_problem(name)
-        for method in ("MORL/D", "PCN"):
+        for method in METHODS:
             runs = [theirs(method, name, seed) for seed in SEEDS]
             volumes = [
                 hypervolume(r["points"], problem.reference) if r["points"] else 0.0 for r in runs
