@@ -258,6 +258,17 @@ def test_every_page_of_the_menu_exists_or_is_generated() -> None:
     assert [p for p in pages - set(nav) if not any(fnmatch(p, h) for h in hidden)] == []
 
 
+def test_the_first_page_names_every_room_and_the_installing_page_every_extra() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    first, installing = (
+        (DOCS / page).read_text(encoding="utf-8") for page in ("index.md", "install.md")
+    )
+    rooms = declared["entry-points"]["feasible.rooms"]
+    assert [room for room in rooms if f"| [`{room}`]" not in first] == []
+    extras = set(declared["optional-dependencies"]) - {"dev", "docs"}
+    assert [extra for extra in sorted(extras) if f"`{extra}`" not in installing] == []
+
+
 def test_every_snippet_of_a_page_exists_or_is_generated() -> None:
     generate = generator()
     made = set(generate.PAGES) | set(generate.RUNS)
