@@ -12,10 +12,12 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import statistics
 import subprocess
 import time
 import tracemalloc
+from typing import Any
 
 from .common import Figure, write
 
@@ -50,6 +52,79 @@ for line in sys.stdin:
     found = sorted((level, v.name.split(":")[0]) for level, v in graph.graph)
     print(json.dumps([middle - begun, end - middle, found]), flush=True)
 """
+
+ASKED = r"""
+import json, os, re
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+from types import SimpleNamespace as Plain
+from opto.optimizers import OptoPrime, TextGrad
+from opto.trace import node
+
+class Stand:
+    def __init__(self):
+        self.asked = []
+    def __call__(self, *args, messages=None, **more):
+        self.asked.append(messages)
+        text = '{"reasoning": "", "answer": "", "suggestion": {}}'
+        return Plain(choices=[Plain(message=Plain(content=text))])
+    create = __call__
+
+found = {}
+for kind in (OptoPrime, TextGrad):
+    x = node(1.0, name="x", trainable=True)
+    y = x
+    for _ in range(10):
+        y = y + 1.0
+    llm = Stand()
+    optimizer = kind([x], llm=llm)
+    optimizer.zero_feedback()
+    optimizer.backward(y, "larger")
+    optimizer.step()
+    text = llm.asked[0][-1]["content"]
+    found[kind.__name__] = [len(llm.asked), re.findall(r"^#(\w+)", text, flags=re.M)]
+print("\n" + json.dumps(found))
+"""
+
+
+def asked() -> dict[str, list[Any]]:
+    """Calls of a step and the first prompt's sections, of a chain of ten operators."""
+    from feasible.language import Backend, OptoPrime, TextGrad, node, scripted
+
+    found: dict[str, list[Any]] = {}
+    for kind in (OptoPrime, TextGrad):
+        texts: list[str] = []
+
+        def reply(request: Any, texts: list[str] = texts) -> str:
+            texts.append(request["messages"][-1]["content"])
+            inputs = re.findall(r"^\(float\) (\w+)=", texts[-1], flags=re.MULTILINE)
+            return json.dumps(dict.fromkeys(inputs[:1], "larger"))
+
+        x = node(1.0, name="x", trainable=True)
+        y = x
+        for _ in range(10):
+            y = y + 1.0
+        optimizer = kind([x], Backend(scripted(reply), "stand-in"))
+        optimizer.backward(y, "larger")
+        optimizer.step()
+        found[kind.__name__] = [len(texts), re.findall(r"^#(\w+)", texts[0], flags=re.MULTILINE)]
+    return found
+
+
+def prompts(python: str) -> list[Figure]:
+    """Calls and sections beside trace-opt's, by a stand-in for the model on both sides."""
+    done = subprocess.run([python, "-c", ASKED], capture_output=True, text=True, check=True)
+    theirs, mine = json.loads(done.stdout.splitlines()[-1]), asked()
+    differ = mine["OptoPrime"][1] != theirs["OptoPrime"][1]
+    figures = [
+        Figure(
+            "OptoPrime's prompt: sections that differ from trace-opt's", float(differ), 0, "of 1"
+        )
+    ]
+    for kind in ("OptoPrime", "TextGrad"):
+        one, other = mine[kind][0], theirs[kind][0]
+        what = f"{kind}, ten operators: calls a step over trace-opt's"
+        figures.append(Figure(what, one / other, 1.0, note=f"{one} against {other}"))
+    return figures
 
 
 def ours(n: int) -> tuple[float, float, list[tuple[int, str]]]:
@@ -146,6 +221,6 @@ def alone() -> list[Figure]:
 def run() -> list[Figure]:
     """All parts."""
     python = os.environ.get("TRACE_OPT_PYTHON")
-    figures = alone() + (beside(python) if python else [])
+    figures = alone() + (beside(python) + prompts(python) if python else [])
     write("trace", figures)
     return figures

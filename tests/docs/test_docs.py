@@ -76,6 +76,8 @@ PAGES = [
     "docs/policies/sparse-bandits.md",
     "docs/policies/randomized-pbrl.md",
     "docs/policies/harpg.md",
+    "docs/language/index.md",
+    "docs/language/trace.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",
     "docs/operations/jobshop-rl-cp.md",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import itertools
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -339,3 +341,24 @@ def test_a_nan_from_the_program_never_wins():
     result = feasible.solve(problem, "random-mutation", 5, seed=100)
     assert not result.verdict.feasible
     assert np.isnan(result.verdict.objective)
+
+
+def test_nothing_of_a_reply_or_a_file_is_run_in_this_process():
+    folder = Path(feasible.language.__file__).parent
+    for file in folder.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        called = {
+            ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)
+        }  # the sandbox's child is a text here
+        assert not called & {"eval", "exec", "compile", "pickle.load", "pickle.loads"}, file
+        assert "pickle" not in {
+            a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names
+        }
+
+
+def test_a_budget_that_is_too_small_to_try_anything_is_said():
+    result = feasible.solve(numeric_program(2, 103), "numeric-trace", {"evaluations": 1}, seed=100)
+    assert any("needs at least 2 evaluations" in note for note in result.notes)
+    result = feasible.solve(numeric_program(1, 104), optoprime(Service()), {"tokens": 100}, seed=1)
+    assert result.spent["calls"] == 0
+    assert "tokens" in result.stopped

@@ -26,6 +26,10 @@ class ScoreOnly(Method):
 
     solves: ClassVar[type[Problem]] = Workflow
 
+    def least(self, problem: Workflow) -> int:
+        """One execution for each variable, and two."""
+        return len(problem.params) + 2
+
     def init(self, problem: Workflow, rng: np.random.Generator) -> WorkflowState:
         """The starts."""
         others = [name for name, v in problem.params.items() if not v.real]

@@ -58,6 +58,10 @@ class WorkflowMethod(Method):
 
     solves: ClassVar[type[Problem]] = Workflow
 
+    def least(self, problem: Workflow) -> int:
+        """One execution to see, one to try."""
+        return 2
+
     def init(self, problem: Workflow, rng: np.random.Generator) -> WorkflowState:
         """The variables' starts."""
         return WorkflowState(rng, problem.starts)
