@@ -60,6 +60,7 @@ NAMES = (
     "control",
     "trace",
     "policies_front",
+    "experts",
     "physics_front",
     "dispatch",
     "dies",

@@ -125,6 +125,8 @@ RESULTS = {
     "Completion",
     "ExecutionError",
     "SandboxError",
+    "Plan",
+    "Profile",
     "AutoLRSSettings",
     "Barycenter",
     "Die",

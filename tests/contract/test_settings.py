@@ -181,6 +181,15 @@ IDLE: dict[tuple[str, str], str] = {
     ("LVHBA", "r"): "the toy's multiplier is within it",
     ("PbTSMethod", "query"): "at first draws disagree by more on any pair",
     ("SDDP", "stall"): "the bound of three stages jumps or stays",
+    **{
+        (cls, name): "the memory of 2.5 bits ends between 2 bits and 3 for all experts"
+        for cls in ("UniformBits", "FrequencyBits", "RandomBits")
+        for name in ("low", "high")
+    },
+    ("PlanExperts", "beta"): "the small model's best plan is the same by all of these costs",
+    ("PlanExperts", "gamma"): "the small model's best plan is the same by all of these costs",
+    ("PlanExperts", "gap"): "the solver's first plan of the small model is the best",
+    ("PlanExperts", "solver"): "the greedy finds the small model's best plan too",
     ("Enumerate", "most"): "there are fewer, and fewer still are refused",
     ("NumericTraceRun", "least_radius"): "the error changes its sign before a step is so short",
     ("NumericTraceRun", "slow"): "the error changes its sign before the search is slow",

@@ -87,6 +87,7 @@ def test_the_listing_of_problems_says_what_those_that_cannot_be_made_need():
         f"pip install 'feasible[{e}]'"
         for e in (
             "bilevel",
+            "language",
             "networks",
             "physics",
             "policies",

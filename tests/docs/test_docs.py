@@ -78,6 +78,7 @@ PAGES = [
     "docs/policies/harpg.md",
     "docs/language/index.md",
     "docs/language/trace.md",
+    "docs/language/moe-inference.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",
     "docs/operations/jobshop-rl-cp.md",

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
 from calling import Calls
 
 from feasible import language
@@ -20,12 +25,24 @@ PROMPTS = {
     "max_value": 100,
 }
 
+BITS = [language.Option(b) for b in (0, 4, 8)]
+COST = np.array([[[3.0, 1.0, 0.0]] * 3] * 2)
+CHOICES = language.Choices(BITS, COST, [0, 50, 100])
+TINY = language.TinySettings(
+    layers=1, hidden=8, inner=8, experts=2, top_k=1, steps=1, batch=1, length=8
+)
 ROOT = node(1.0, name="root", trainable=True)
 
 
 def model() -> Backend:
     """A backend that answers at once."""
     return Backend(scripted(lambda request: "TERMINATE"), "m", wait=0.0)
+
+
+@cache
+def trained() -> Any:
+    """A very small mixture of experts."""
+    return language.train_tiny(TINY)
 
 
 def double(x):
@@ -141,6 +158,67 @@ CALLS: Calls = {
     "gradient": lambda: (
         language.gradient,
         {"output": ROOT * 2.0, "parameters": [ROOT], "scale": 1.0},
+    ),
+    "Option": lambda: (language.Option, {"bits": 4, "fast": True}),
+    "Choices": lambda: (language.Choices, {"options": BITS, "cost": COST, "bytes": [0, 50, 100]}),
+    "plan_moe": lambda: (
+        language.plan_moe,
+        {
+            "choices": CHOICES,
+            "memory": 300.0,
+            "fast": 300.0,
+            "latency": None,
+            "gap": 0.0,
+            "seconds": 5.0,
+        },
+    ),
+    "greedy_moe": lambda: (language.greedy_moe, {"choices": CHOICES, "memory": 300.0}),
+    "bound_moe": lambda: (
+        language.bound_moe,
+        {"choices": CHOICES, "memory": 300.0, "fast": 300.0, "latency": None},
+    ),
+    "rtn": lambda: (language.rtn, {"w": torch.ones(2, 8), "bits": 4, "group": 8}),
+    "gptq": lambda: (
+        language.gptq,
+        {"w": torch.ones(2, 8), "x": torch.eye(8), "bits": 4, "group": 8},
+    ),
+    "TinySettings": lambda: (
+        language.TinySettings,
+        {
+            "layers": 1,
+            "hidden": 8,
+            "inner": 8,
+            "experts": 2,
+            "top_k": 1,
+            "steps": 1,
+            "batch": 1,
+            "length": 8,
+            "rate": 1e-3,
+            "seed": 0,
+        },
+    ),
+    "train_tiny": lambda: (language.train_tiny, {"settings": TINY, "folder": None}),
+    "profile_moe": lambda: (
+        language.profile_moe,
+        {
+            "model": trained(),
+            "ids": torch.zeros(2, 8, dtype=torch.long),
+            "bits": (0, 4),
+            "quantiser": "rtn",
+            "group": 8,
+        },
+    ),
+    "CompressedModel": lambda: (
+        language.CompressedModel,
+        {
+            "model": trained(),
+            "calibration": torch.zeros(2, 8, dtype=torch.long),
+            "held_out": torch.zeros(2, 8, dtype=torch.long),
+            "memory": 1e6,
+            "quantiser": "rtn",
+            "group": 8,
+            "name": "small",
+        },
     ),
     "subgraph": lambda: (language.subgraph, {"outputs": ROOT * 2.0, "parameters": [ROOT]}),
 }

@@ -6,6 +6,21 @@ from .backend import (
     Recorded as Recorded,
     scripted as scripted,
 )
+from .moe_inference import (
+    Choices as Choices,
+    CompressedModel as CompressedModel,
+    Option as Option,
+    Plan as Plan,
+    Profile as Profile,
+    TinySettings as TinySettings,
+    bound_moe as bound_moe,
+    gptq as gptq,
+    greedy_moe as greedy_moe,
+    plan_moe as plan_moe,
+    profile_moe as profile_moe,
+    rtn as rtn,
+    train_tiny as train_tiny,
+)
 from .sandbox import Sandbox as Sandbox, SandboxError as SandboxError
 from .trace import (
     OPRO as OPRO,

@@ -1,0 +1,42 @@
+"""Small mixtures of experts to compress, trained where they are asked for."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any, Literal
+
+from .model import TinySettings, texts, train_tiny
+from .problem import CompressedModel
+from .run import memory_for
+
+BRIEF = TinySettings(layers=2, hidden=32, inner=32, experts=4, steps=60, batch=16, length=32)
+
+
+@cache
+def _trained(settings: TinySettings) -> Any:
+    """The trained model of these settings, made once in a process; nobody changes it."""
+    return train_tiny(settings)
+
+
+def tiny_experts(
+    bits: float = 2.5,
+    settings: TinySettings = BRIEF,
+    quantiser: Literal["rtn", "gptq"] = "rtn",
+    folder: str | os.PathLike[str] | None = None,
+) -> CompressedModel:
+    """A small model with the memory for so many bits a weight of an expert on average.
+
+    Args:
+        bits: The average.
+        settings: Of the model; the default trains for a second.
+        quantiser: "rtn" or "gptq".
+        folder: Where the trained model is kept; None: nowhere.
+    """
+    model = _trained(settings) if folder is None else train_tiny(settings, folder)
+    calibration = texts(16, settings.length, 10_000 + settings.seed)
+    held_out = texts(64, settings.length, 20_000 + settings.seed)
+    problem = CompressedModel(model, calibration, held_out, 1e12, quantiser)
+    problem.memory = memory_for(problem, bits)
+    problem.name = f"tiny-experts-{bits:g}"
+    return problem

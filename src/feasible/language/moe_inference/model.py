@@ -1,0 +1,236 @@
+"""A small mixture of experts, trained here on four kinds of text, and what its blocks are.
+
+The model is transformers' Mixtral. Its experts lie in two fused tensors a layer, gate and up
+(E, 2F, d) and down (E, d, F), and its router in one (E, d).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ...core.annotations import Checked, checked
+from ...core.checks import real, shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+LETTERS = "\n abcdefghijklmnopqrstuvwxyz0123456789+-*=()[]{}<>.,:;!?|#%&/~_^@$'"
+"""The vocabulary, one character a token."""
+DOMAINS = ("sums", "brackets", "reversed words", "sentences")
+
+
+@dataclass(frozen=True)
+class TinySettings(Checked):
+    """The small model and how it is trained.
+
+    Attributes:
+        layers: Of the model.
+        hidden: Width.
+        inner: Width of an expert.
+        experts: Of a layer.
+        top_k: Experts of a token.
+        steps: Of training.
+        batch: Texts a step.
+        length: Tokens of a text.
+        rate: Of AdamW, falling to 0 as a cosine.
+        seed: Of weights and text.
+    """
+
+    layers: int = 2
+    hidden: int = 64
+    inner: int = 128
+    experts: int = 8
+    top_k: int = 2
+    steps: int = 300
+    batch: int = 32
+    length: int = 48
+    rate: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "hidden", "inner", "experts", "top_k", "steps", "batch", "length"):
+            whole(name, getattr(self, name), least=1)
+        if self.hidden % 8:
+            raise ArgumentError(f"hidden={self.hidden}: expected a multiple of 8")
+        if self.top_k > self.experts:
+            raise ArgumentError(f"top_k={self.top_k}: expected at most experts={self.experts}")
+        real("rate", self.rate, above=0)
+
+
+def line(domain: str, rng: np.random.Generator) -> str:
+    """A line of one kind of text."""
+    if domain == "sums":
+        a, b = (int(v) for v in rng.integers(0, 50, 2))
+        return f"{a}+{b}={a + b}\n"
+    if domain == "brackets":
+        opened: list[str] = []
+        text = ""
+        for _ in range(int(rng.integers(4, 14))):
+            if opened and rng.random() < 0.5:
+                text += opened.pop()
+            else:
+                k = int(rng.integers(3))
+                text += "([{"[k]
+                opened.append(")]}"[k])
+        return text + "".join(reversed(opened)) + "\n"
+    letters = "abcdefgh"
+    if domain == "reversed words":
+        word = "".join(letters[i] for i in rng.integers(0, 8, int(rng.integers(3, 7))))
+        return f"{word}|{word[::-1]}\n"
+    who = ("the cat", "a dog", "my aunt", "no one")[rng.integers(4)]
+    does = ("sees", "likes", "hears")[rng.integers(3)]
+    what = ("a red bird", "the old man", "some rain", "itself")[rng.integers(4)]
+    return f"{who} {does} {what}.\n"
+
+
+def texts(n: int, length: int, seed: int) -> Int[Tensor, "n length"]:
+    """Texts of one kind each, all kinds in turn, as tokens.
+
+    Args:
+        n: How many.
+        length: Tokens of each.
+        seed: Of the text.
+    """
+    rng = np.random.default_rng([seed, 77])
+    rows = []
+    for i in range(whole("n", n, least=1)):
+        text = ""
+        while len(text) < length:
+            text += line(DOMAINS[i % len(DOMAINS)], rng)
+        rows.append([LETTERS.index(c) for c in text[:length]])
+    return torch.tensor(rows)
+
+
+def blank(settings: TinySettings) -> Any:
+    """The model of these settings, untrained."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    config = MixtralConfig(
+        vocab_size=len(LETTERS),
+        hidden_size=settings.hidden,
+        intermediate_size=settings.inner,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=settings.experts,
+        num_experts_per_tok=settings.top_k,
+        max_position_embeddings=4 * settings.length,
+        router_aux_loss_coef=0.01,
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return MixtralForCausalLM(config)
+
+
+@checked
+def train_tiny(
+    settings: TinySettings | None = None, folder: str | os.PathLike[str] | None = None
+) -> Any:
+    """Train the model, or read it from a folder where it was trained before.
+
+    Args:
+        settings: Of model and training.
+        folder: Where it is kept, every 50 steps and at the end: a training that was interrupted
+            goes on there; None: nowhere.
+
+    Returns:
+        The model of transformers.
+
+    Raises:
+        ArgumentError: The folder holds a model of other settings.
+    """
+    from ...core.checkpoint import decode, encode
+
+    if folder is not None and not isinstance(folder, (str, os.PathLike)):
+        raise ArgumentTypeError(f"folder={shown(folder)}: expected a folder's path")
+    s = settings or TinySettings()
+    model = blank(s)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=s.rate)
+    state: dict[str, Any] = {"model": model, "optimizer": optimizer, "step": 0, "of": asdict(s)}
+    file = None if folder is None else Path(folder) / "tiny.safetensors"
+    if file is not None and file.exists():
+        found = decode(file.read_bytes(), state)
+        if found["of"] != asdict(s):
+            raise ArgumentError(f"folder={str(folder)!r}: it holds a model of other settings")
+        state["step"] = found["step"]
+    model.train()
+    for step in range(state["step"], s.steps):
+        batch = texts(s.batch, s.length, 1_000_000 * (s.seed + 1) + step)
+        for group in optimizer.param_groups:
+            group["lr"] = s.rate * 0.5 * (1 + np.cos(np.pi * step / s.steps))
+        loss = model(input_ids=batch, labels=batch, output_router_logits=True).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        state["step"] = step + 1
+        if file is not None and ((step + 1) % 50 == 0 or step + 1 == s.steps):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_suffix(".part")
+            part.write_bytes(encode(state))
+            part.replace(file)
+    return model.eval()
+
+
+def blocks(model: Any) -> list[Any]:
+    """The blocks of experts, one a layer.
+
+    Raises:
+        ArgumentError: There is none in this layout.
+    """
+    layers = getattr(getattr(model, "model", None), "layers", ())
+    found = [layer.mlp for layer in layers if hasattr(getattr(layer, "mlp", None), "experts")]
+    if not found or not all(hasattr(b.experts, "gate_up_proj") for b in found):
+        raise ArgumentError(
+            f"model: no layer of fused experts in a {type(model).__name__}; expected the layout of "
+            "transformers' MixtralForCausalLM"
+        )
+    return found
+
+
+def log_perplexity(model: Any, ids: Int[Tensor, "n length"]) -> float:
+    """Mean negative logarithm of the next token's probability, in nats."""
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[:, :-1].float()
+    return float(F.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1)))
+
+
+def outputs(block: Any, x: Float[Tensor, "n d"]) -> Float[Tensor, "E n d"]:
+    """What every expert of a block makes of every input."""
+    made = []
+    for gate_up, down in zip(block.experts.gate_up_proj, block.experts.down_proj, strict=True):
+        made.append(expert(gate_up, down, x))
+    return torch.stack(made)
+
+
+def expert(gate_up: Tensor, down: Tensor, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """An expert: down (silu(gate x) * up x)."""
+    gate, up = (x @ gate_up.T).chunk(2, dim=-1)
+    return (F.silu(gate) * up) @ down.T
+
+
+def routed(
+    logits: Float[Tensor, "n E"], top_k: int, without: Int[Tensor, " c"] | None = None
+) -> Float[Tensor, "n E"]:
+    """The weights of all experts for each token, 0 for those that are not chosen.
+
+    Args:
+        logits: Of the router.
+        top_k: Experts of a token.
+        without: Experts that are dropped.
+    """
+    kept = logits.clone().float()
+    if without is not None:
+        kept[:, without] = -torch.inf
+    chosen, index = kept.softmax(-1).topk(top_k, dim=-1)
+    found = torch.zeros_like(kept)
+    return found.scatter(1, index, chosen / chosen.sum(-1, keepdim=True))

@@ -1,0 +1,246 @@
+"""The methods of runs: each profiles the model on calibration text and allots bits in a step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from ...core.checks import real, whole
+from ...core.errors import ArgumentError, Infeasible
+from ...core.problem import Method, Problem
+from .plan import Choices, Option, greedy_moe, plan_moe
+from .problem import CompressedModel
+from .profile import Profile
+from .quantise import BITS, stored_bytes
+
+
+@dataclass
+class AllotmentState:
+    """What was decided.
+
+    Attributes:
+        rng: The run's random stream.
+        bits: Of every expert; none before.
+        remark: Of the decision.
+    """
+
+    rng: np.random.Generator
+    bits: list[list[int]] = field(default_factory=list)
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Allotment(Method):
+    """Profile, and allot bits."""
+
+    solves: ClassVar[type[Problem]] = CompressedModel
+    requires: ClassVar[tuple[str, ...]] = ("transformers",)
+
+    def init(self, problem: CompressedModel, rng: np.random.Generator) -> AllotmentState:
+        """Nothing yet."""
+        return AllotmentState(rng)
+
+    def step(self, problem: CompressedModel, state: AllotmentState) -> AllotmentState:
+        """Decide."""
+        state.bits = self.allot(problem, state)
+        return state
+
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
+        """The bits of every expert."""
+        raise NotImplementedError
+
+    def answer(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]] | None:
+        """The bits; none before they are decided."""
+        return [list(row) for row in state.bits] or None
+
+    def done(self, problem: CompressedModel, state: AllotmentState) -> str | None:
+        """After its one step."""
+        return "the bits are allotted" if state.bits else None
+
+    def remarks(self, problem: CompressedModel, state: AllotmentState) -> list[str]:
+        """What there is to say of the decision."""
+        return [state.remark] if state.remark else []
+
+
+@dataclass(frozen=True)
+class PlanExperts(Allotment):
+    """The integer program on the profile's costs; see `plan_moe`.
+
+    Attributes:
+        bits: Widths that an expert may have, 0 for dropped.
+        alpha: Of the share in the cost share^alpha weight^beta loss^gamma; None: the squared loss
+            of the block's output alone.
+        beta: Of the weight.
+        gamma: Of the loss.
+        gap: Relative gap at which the solver ends.
+        solver: "milp" or "greedy".
+    """
+
+    name: ClassVar[str] = "plan-experts"
+    bits: tuple[int, ...] = (0, 1, 2, 3, 4, 8, 16)
+    alpha: float | None = None
+    beta: float = 1.5
+    gamma: float = 2.0
+    gap: float = 1e-4
+    solver: str = "milp"
+
+    def __post_init__(self) -> None:
+        if not self.bits or any(b not in (0, *BITS) for b in self.bits):
+            raise ArgumentError(f"bits={self.bits!r:.60}: expected widths of {(0, *BITS)}")
+        if self.solver not in ("milp", "greedy"):
+            raise ArgumentError(f"solver={self.solver!r:.40}: expected 'milp' or 'greedy'")
+        for name in ("alpha", "beta", "gamma"):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), least=0, most=20)
+        real("gap", self.gap, least=0)
+
+    def choices(self, problem: CompressedModel, profile: Profile) -> Choices:
+        """The integer program's data."""
+        return Choices(
+            [Option(b) for b in self.bits],
+            profile.cost(self.alpha, self.beta, self.gamma),
+            profile.bytes,
+            rest_bytes=profile.rest_bytes,
+            keep=problem.top_k,
+        )
+
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
+        """By the program."""
+        choices = self.choices(problem, problem.profile(self.bits))
+        if self.solver == "greedy":
+            found = greedy_moe(choices, problem.memory)
+        else:
+            found = plan_moe(choices, problem.memory, gap=self.gap)
+        state.remark = (
+            f"{found.status}: cost {found.objective:.4g}, no plan below {found.bound:.4g}; "
+            f"{found.bytes:.0f} of {problem.memory:.0f} bytes"
+        )
+        return found.bits
+
+
+@dataclass(frozen=True)
+class Raised(Allotment):
+    """All experts begin at the least width; one is raised a width at a time, while it fits.
+
+    Attributes:
+        low: The least width.
+        high: The largest.
+    """
+
+    low: int = 2
+    high: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if getattr(self, name) not in BITS:
+                raise ArgumentError(f"{name}={getattr(self, name)!r:.40}: expected one of {BITS}")
+        if self.low > self.high:
+            raise ArgumentError(f"low={self.low} is above high={self.high}")
+
+    def order(self, problem: CompressedModel, state: AllotmentState) -> np.ndarray:
+        """(L E,) the experts, first those that are raised first."""
+        raise NotImplementedError
+
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
+        """Width by width, in the order."""
+        size = sizes(problem)
+        bits = np.full(problem.layers * problem.experts, self.low)
+        left = problem.memory - rest(problem) - size[self.low] * len(bits)
+        if left < 0:
+            least = math.ceil(rest(problem) + size[self.low] * len(bits))
+            raise Infeasible(
+                f"memory={problem.memory:g}: all experts in {self.low} bits take {least} bytes"
+            )
+        order = self.order(problem, state)
+        widths = [b for b in BITS if self.low <= b <= self.high]
+        for before, after in itertools.pairwise(widths):
+            for i in order:
+                if bits[i] == before and size[after] - size[before] <= left:
+                    bits[i] = after
+                    left -= size[after] - size[before]
+        found: list[list[int]] = bits.reshape(problem.layers, problem.experts).tolist()
+        return found
+
+
+def sizes(problem: CompressedModel) -> dict[int, int]:
+    """Stored bytes of an expert by its width."""
+    from .model import blocks
+
+    block = blocks(problem.model)[0].experts
+    shapes = [tuple(block.gate_up_proj.shape[1:]), tuple(block.down_proj.shape[1:])]
+    return {
+        b: sum(stored_bytes(r, c, b, c if b == 1 else problem.group) for r, c in shapes)
+        for b in BITS
+    }
+
+
+def rest(problem: CompressedModel) -> int:
+    """Stored bytes of what is no expert."""
+    from .model import blocks
+
+    parts = [p for b in blocks(problem.model) for p in b.experts.parameters()]
+    total = sum(p.numel() for p in problem.model.parameters())
+    return 2 * (total - sum(p.numel() for p in parts))
+
+
+@dataclass(frozen=True)
+class UniformBits(Raised):
+    """The same bits for every expert, as many as fit."""
+
+    name: ClassVar[str] = "uniform-bits"
+
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
+        """The largest width that fits for all."""
+        size, many = sizes(problem), problem.layers * problem.experts
+        fits = [
+            b
+            for b in BITS
+            if self.low <= b <= self.high and rest(problem) + many * size[b] <= problem.memory
+        ]
+        if not fits:
+            return Raised.allot(self, problem, state)
+        return [[max(fits)] * problem.experts for _ in range(problem.layers)]
+
+
+@dataclass(frozen=True)
+class FrequencyBits(Raised):
+    """More bits for the experts that are chosen most often."""
+
+    name: ClassVar[str] = "frequency-bits"
+
+    def order(self, problem: CompressedModel, state: AllotmentState) -> np.ndarray:
+        """By their share of the calibration text's tokens."""
+        return np.argsort(-problem.profile((16,)).share.reshape(-1), kind="stable")
+
+
+@dataclass(frozen=True)
+class RandomBits(Raised):
+    """More bits for random experts."""
+
+    name: ClassVar[str] = "random-bits"
+
+    def order(self, problem: CompressedModel, state: AllotmentState) -> np.ndarray:
+        """At random."""
+        return state.rng.permutation(problem.layers * problem.experts)
+
+
+def memory_for(problem: CompressedModel, bits: float) -> float:
+    """Bytes with which every expert has so many bits on average, between two widths in proportion.
+
+    Args:
+        problem: Gives the sizes.
+        bits: The average.
+    """
+    real("bits", bits, least=1, most=16)
+    whole("experts", problem.experts, least=1)
+    size = sizes(problem)
+    low = max(b for b in BITS if b <= bits)
+    high = min(b for b in BITS if b >= bits)
+    share = 0.0 if low == high else (bits - low) / (high - low)
+    return rest(problem) + problem.layers * problem.experts * (
+        (1 - share) * size[low] + share * size[high]
+    )
