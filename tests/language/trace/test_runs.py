@@ -360,5 +360,5 @@ def test_a_budget_that_is_too_small_to_try_anything_is_said():
     result = feasible.solve(numeric_program(2, 103), "numeric-trace", {"evaluations": 1}, seed=100)
     assert any("needs at least 2 evaluations" in note for note in result.notes)
     result = feasible.solve(numeric_program(1, 104), optoprime(Service()), {"tokens": 100}, seed=1)
-    assert result.spent["calls"] == 0
+    assert not result.spent.get("calls")
     assert "tokens" in result.stopped
