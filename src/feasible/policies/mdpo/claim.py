@@ -272,7 +272,12 @@ claim = Claim(
     extra=extra,
     why=(
         "The paper's runs have 10,000,000 transitions and 48,800 gradient steps on six tasks of "
-        "MuJoCo; here each has 12,288 and 120, on three of these tasks and three lighter ones. The "
-        "rate is 3e-3 for that reason. What the paper's tables say at their length is not tested."
+        "MuJoCo; here each has 12,288 and 120, on one of these tasks and five lighter ones, at a "
+        "rate of 3e-3 for that reason. In so few iterations the policy is still near the one that "
+        "it began with, the penalty hardly matters, and a single step at the best of three rates, "
+        "chosen task by task with hindsight, goes as far as ten. Where gradients are exact and "
+        "iterations many (the tables) ten steps are better than one. Our minibatch variant is as "
+        "good as PPO in the mean; intervals over five seeds are wide. What the paper's tables say "
+        "at their length is not tested."
     ),
 )
