@@ -206,3 +206,15 @@ def test_numbered_observations_and_first_numbers_are_taken():
     assert policy.act(2) == 6
     moves = problem.open(2, 0).step([0, 1])
     assert moves.reward.tolist() == [0, 1]
+
+
+def test_a_wrapper_that_weighs_several_rewards_makes_a_number_of_them():
+    import mo_gymnasium
+    from mo_gymnasium.wrappers import LinearReward
+
+    def weighed():
+        return LinearReward(mo_gymnasium.make("deep-sea-treasure-v0"), weight=np.array([0.5, 0.5]))
+
+    problem = Control(weighed, name="weighed")
+    assert not problem.several
+    assert problem.open(2, 0).step([0, 0]).reward.shape == (2,)
