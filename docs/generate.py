@@ -22,7 +22,6 @@ from figures import (
     experiment_ranks,
     foreign_shares,
     fronts,
-    learning_curves,
     newton_profiles,
     program_profiles,
     rough_bars,
@@ -258,14 +257,6 @@ def parts_of(slug: str) -> Callable[[], str]:
     return make
 
 
-def mirror_descent() -> str:
-    """Draw mirror descent's learning curves as mdpo.svg; returns all that its claim measured."""
-    found = read_evidence("mdpo")
-    if found:
-        learning_curves(found, "mean score over the points of the trail", "mdpo.svg")
-    return parts_of("mdpo")()
-
-
 PAGES: dict[str, Callable[[], str]] = {
     "papers.md": papers_page,
     "cli.md": cli_page,
@@ -285,7 +276,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "adasketch-newton.txt": newton_profiles,
     "program-order.txt": program_order,
     "c-morl.txt": parts_of("c-morl"),
-    "mdpo.txt": mirror_descent,
+    "mdpo.txt": parts_of("mdpo"),
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {

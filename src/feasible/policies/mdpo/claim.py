@@ -128,14 +128,13 @@ def check(races: Mapping[str, Race]) -> list[Part]:
             sampled(f"{contest.name}, {m}: mean return", {"return": v[i : i + 1]}, middle)
             for m, v in returns.items()
         ]
-    transitions = curves(race, lambda p: p.spent.get("env_steps", 0.0))
     for m, rows in curves(race, lambda p: -p.verdict.objective).items():
         along = (rows - zero[:, None, None]) / (best - zero)[:, None, None]
         parts.append(
             sampled(
                 f"{m}: mean score over the points of the trail",
-                {"score": along, "transitions": transitions[m]},
-                lambda v: float(v["score"].mean()),
+                {"score": along},
+                middle,
             )
         )
     pendulum = {m: -v for m, v in by_method(races["off-policy"], lambda t: t.objective).items()}
