@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.annotations import checked
-from ..core.checks import real, whole
+from ..core.checks import real, shown, whole
 from ..core.errors import ArgumentError
 from ..core.extras import named
 from .control import JUDGE, Control, maker
@@ -45,7 +45,7 @@ def film(
         The frames.
 
     Raises:
-        ArgumentError: The environment draws no frames.
+        ArgumentError: The environment draws no frames, or the file cannot be written.
     """
     whole("steps", steps, least=1, most=100_000)
     whole("every", every, least=1)
@@ -77,5 +77,8 @@ def film(
         env.close()
     small = [frame.convert("P", palette=Image.Palette.ADAPTIVE, colors=32) for frame in frames]
     rate = round(1000 / fps)
-    small[0].save(path, save_all=True, append_images=small[1:], duration=rate, loop=0)
+    try:
+        small[0].save(path, save_all=True, append_images=small[1:], duration=rate, loop=0)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"path={shown(path)}: {error}") from error
     return np.stack([np.asarray(frame) for frame in frames])
