@@ -270,7 +270,9 @@ def test_the_list_of_papers_shows_what_the_evidence_says(folder, parts, state, h
     assert (listed["cbo"]["state"], listed["cbo"]["holds"]) == (state, holds)
     assert listed["cbo"]["figures"] == {p.statement: p.figure for p in parts}
     assert (listed["pfn-cbo"]["state"], listed["pfn-cbo"]["holds"]) == ("undecided", None)
-    assert (listed["mdpo"]["state"], listed["mdpo"]["holds"]) == ("not built", None)
+    for paper in listed.values():
+        if not paper["methods"] and not paper["problems"]:
+            assert (paper["state"], paper["holds"]) == ("not built", None)
 
 
 def test_an_unknown_scale_is_an_error_that_names_the_known_ones():

@@ -28,7 +28,7 @@ RATES = (3e-4, 3e-3, 1e-2)
 STEPS = {"smoke": 512, "desk": 12_288, "paper": 1_000_000}
 BATCH = {"smoke": 16, "desk": 128, "paper": 256}
 """Steps of each of 8 copies in a batch, of all methods."""
-REPLAYED = {"smoke": (80, 40), "desk": (3000, 500), "paper": (10_000, 1000)}
+REPLAYED = {"smoke": (80, 40), "desk": (10_000, 1000), "paper": (10_000, 1000)}
 """Transitions on the pendulum, and those of them that are drawn at the beginning."""
 EPISODES = {"smoke": (1, 2), "desk": (2, 20), "paper": (5, 50)}
 """Of a point of the trail, and of the answer."""
