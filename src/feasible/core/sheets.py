@@ -199,7 +199,10 @@ def harmless_csv(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     safe.columns = range(frame.shape[1])
     for c in texts:
-        safe[c] = [harmless(v) if isinstance(v, str) else v for v in safe[c]]
+        import pandas as pd
+
+        cells = [harmless(v) if isinstance(v, str) else v for v in safe[c]]
+        safe[c] = pd.Series(cells, index=safe.index, dtype=object)
     return safe.to_csv(index=False, header=[harmless(str(c)) for c in frame.columns])
 
 

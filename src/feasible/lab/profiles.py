@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.verdict import Verdict
+from .frames import frame
 from .outcomes import Reference, finished, outcome, reference
 from .trials import Contest, Race, Trial
 
@@ -148,7 +149,7 @@ def costs(race: Race, tau: float = TAU) -> pd.DataFrame:
             for m in race.methods
             for seed, t in trials[contest.name, m].items()
         ]
-    return pd.DataFrame(rows, columns=["problem", "seed", "method", "cost", "variables"])
+    return frame(rows, ["problem", "seed", "method", "cost", "variables"])
 
 
 def performance_profile(race: Race, tau: float = TAU) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .frames import frame
 from .outcomes import (
     BEATEN,
     Reference,
@@ -132,7 +133,7 @@ def standings(race: Race) -> Standings:
         "reference",
         "known",
     ]
-    table = pd.DataFrame(rows, columns=columns)
+    table = frame(rows, columns)
     overall = _overall(race, table)
     leader = (
         None
@@ -236,9 +237,9 @@ def _overall(race: Race, table: pd.DataFrame) -> pd.DataFrame:
                 "pairs": 0,
             }
         )
-    frame = pd.DataFrame(
+    found = frame(
         rows,
-        columns=[
+        [
             "method",
             "rank",
             "gap",
@@ -250,7 +251,7 @@ def _overall(race: Race, table: pd.DataFrame) -> pd.DataFrame:
             "pairs",
         ],
     )
-    return frame.sort_values("rank", kind="stable", na_position="last", ignore_index=True)
+    return found.sort_values("rank", kind="stable", na_position="last", ignore_index=True)
 
 
 def _test(race: Race, overall: pd.DataFrame, leader: str | None, notes: list[str]) -> None:

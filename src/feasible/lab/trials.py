@@ -117,10 +117,10 @@ class Race:
         the user's sense, violation, feasible, what was spent, seconds, why it stopped or failed,
         and its run in the store.
         """
-        import pandas as pd
+        from .frames import frame
 
         sense = {c.name: -1 if c.maximize else 1 for c in self.contests}
-        return pd.DataFrame(
+        return frame(
             [
                 {
                     "problem": t.problem,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -300,12 +301,15 @@ def write_policy(policy: NetworkPolicy | TablePolicy | PolicyFront, path: str) -
         file.write(encode(policy))
 
 
-def read_policy(path: str) -> NetworkPolicy | TablePolicy | PolicyFront:
+def read_policy(path: str | os.PathLike[str]) -> NetworkPolicy | TablePolicy | PolicyFront:
     """Read what `write_policy` wrote; runs no code of the file.
 
     Raises:
         ArgumentError: There is no such file, or it holds no policy.
+        ArgumentTypeError: It is no path.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentTypeError(f"path={shown(path)}: expected a path")
     try:
         with open(path, "rb") as file:
             return decode_as(file.read(), (NetworkPolicy, TablePolicy, PolicyFront))

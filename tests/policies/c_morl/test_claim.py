@@ -18,7 +18,7 @@ def test_the_claims_smoke_run_measures_all_of_it():
 
     found = run_claim(load_claim("c-morl"), "smoke", (100,), race=race)
     figures = {p["statement"]: p["figure"] for p in found["parts"]}
-    assert all(v is not None and np.isfinite(v) for v in figures.values())
+    assert {k: v for k, v in figures.items() if not isinstance(v, float)} == {}  # inf is text
     assert 0.5 < figures["fruit-tree: expected utility over that of the true front"] <= 1
 
 

@@ -89,7 +89,7 @@ class PlanExperts(Allotment):
     solver: str = "milp"
 
     def __post_init__(self) -> None:
-        if not self.bits or any(b not in (0, *BITS) for b in self.bits):
+        if not isinstance(self.bits, tuple) or not {*self.bits} <= {0, *BITS} or not self.bits:
             raise ArgumentError(f"bits={self.bits!r:.60}: expected widths of {(0, *BITS)}")
         if self.solver not in ("milp", "greedy"):
             raise ArgumentError(f"solver={self.solver!r:.40}: expected 'milp' or 'greedy'")

@@ -263,6 +263,7 @@ def bundle(
         ArgumentError: A description without an identifier, or a function without source.
 
     Examples:
+        >>> from feasible.language import bundle, node
         >>> @bundle("[score] squared distance to the goal")
         ... def score(v, goal=3.0):
         ...     return (v - goal) ** 2
@@ -341,6 +342,7 @@ def model(cls: type) -> type:
     """A class as a Module of the same name: its instances have `parameters()`.
 
     Examples:
+        >>> from feasible.language import model, node
         >>> @model
         ... class Agent:
         ...     def __init__(self):

@@ -65,7 +65,7 @@ def clip(text: str, most: int) -> str:
 
     Examples:
         >>> clip("x" * 100, 40)
-        'xxxxxx ... [88 characters cut] ... xxxxxx'[:40]
+        'xxxxx ... [100 characters, cut] ... xxxx'
     """
     if len(text) <= most:
         return text

@@ -63,7 +63,7 @@ def prior(problem: Control) -> tuple[torch.Tensor, torch.Tensor]:
     if hasattr(box, "low") and not spaces.states:
         low, high = (np.asarray(b, dtype=float).ravel() for b in (box.low, box.high))
         known = np.isfinite(low) & np.isfinite(high) & (high - low < MOST) & (high > low)
-        centre[known] = ((low + high) / 2)[known]
+        centre[known] = (low[known] + high[known]) / 2
         spread[known] = ((high - low) / 12**0.5)[known]
     return torch.from_numpy(centre), torch.from_numpy(spread)
 
