@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -34,7 +35,7 @@ class AllotmentState:
 
 
 @dataclass(frozen=True)
-class Allotment(Method):
+class Allotment(Method, ABC):
     """Profile, and allot bits."""
 
     solves: ClassVar[type[Problem]] = CompressedModel
@@ -49,9 +50,9 @@ class Allotment(Method):
         state.bits = self.allot(problem, state)
         return state
 
+    @abstractmethod
     def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
         """The bits of every expert."""
-        raise NotImplementedError
 
     def answer(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]] | None:
         """The bits; none before they are decided."""
@@ -123,8 +124,8 @@ class PlanExperts(Allotment):
 
 
 @dataclass(frozen=True)
-class Raised(Allotment):
-    """All experts begin at the least width; one is raised a width at a time, while it fits.
+class Between(Allotment):
+    """Every expert has a width between two.
 
     Attributes:
         low: The least width.
@@ -141,23 +142,41 @@ class Raised(Allotment):
         if self.low > self.high:
             raise ArgumentError(f"low={self.low} is above high={self.high}")
 
+    @property
+    def widths(self) -> list[int]:
+        """The widths, the least first."""
+        return [b for b in BITS if self.low <= b <= self.high]
+
+    def left(self, problem: CompressedModel, size: dict[int, int]) -> float:
+        """Bytes that are left with every expert at the least width.
+
+        Raises:
+            Infeasible: None are.
+        """
+        least = rest(problem) + size[self.low] * problem.layers * problem.experts
+        if least > problem.memory:
+            raise Infeasible(
+                f"memory={problem.memory:g}: all experts in {self.low} bits take "
+                f"{math.ceil(least)} bytes"
+            )
+        return problem.memory - least
+
+
+@dataclass(frozen=True)
+class Raised(Between):
+    """All experts begin at the least width; one is raised a width at a time, while it fits."""
+
+    @abstractmethod
     def order(self, problem: CompressedModel, state: AllotmentState) -> np.ndarray:
         """(L E,) the experts, first those that are raised first."""
-        raise NotImplementedError
 
     def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
         """Width by width, in the order."""
         size = sizes(problem)
+        left = self.left(problem, size)
         bits = np.full(problem.layers * problem.experts, self.low)
-        left = problem.memory - rest(problem) - size[self.low] * len(bits)
-        if left < 0:
-            least = math.ceil(rest(problem) + size[self.low] * len(bits))
-            raise Infeasible(
-                f"memory={problem.memory:g}: all experts in {self.low} bits take {least} bytes"
-            )
         order = self.order(problem, state)
-        widths = [b for b in BITS if self.low <= b <= self.high]
-        for before, after in itertools.pairwise(widths):
+        for before, after in itertools.pairwise(self.widths):
             for i in order:
                 if bits[i] == before and size[after] - size[before] <= left:
                     bits[i] = after
@@ -188,7 +207,7 @@ def rest(problem: CompressedModel) -> int:
 
 
 @dataclass(frozen=True)
-class UniformBits(Raised):
+class UniformBits(Between):
     """The same bits for every expert, as many as fit."""
 
     name: ClassVar[str] = "uniform-bits"
@@ -196,14 +215,9 @@ class UniformBits(Raised):
     def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
         """The largest width that fits for all."""
         size, many = sizes(problem), problem.layers * problem.experts
-        fits = [
-            b
-            for b in BITS
-            if self.low <= b <= self.high and rest(problem) + many * size[b] <= problem.memory
-        ]
-        if not fits:
-            return Raised.allot(self, problem, state)
-        return [[max(fits)] * problem.experts for _ in range(problem.layers)]
+        left = self.left(problem, size)
+        width = max(b for b in self.widths if many * (size[b] - size[self.low]) <= left)
+        return [[width] * problem.experts for _ in range(problem.layers)]
 
 
 @dataclass(frozen=True)

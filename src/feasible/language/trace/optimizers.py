@@ -18,6 +18,7 @@ References:
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +79,7 @@ class TextMemory:
     last: str = ""
 
 
-class TextOptimizer:
+class TextOptimizer(ABC):
     """What the optimisers share: feedback, the reply's way into the parameters, memory.
 
     Args:
@@ -167,9 +168,9 @@ class TextOptimizer:
         messages = self.messages(graph, feedback)
         return self._values(graph, self._ask(messages))
 
+    @abstractmethod
     def messages(self, graph: Subgraph, feedback: Any) -> list[Message]:
         """The prompt of a step."""
-        raise NotImplementedError
 
     def _received(self) -> tuple[Subgraph, Any]:
         """The graph between all parameters that received feedback and the outputs, and it."""

@@ -6,6 +6,7 @@ Each owns its loop: a run is one step, which offers the best values as it goes.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from .workflow import Workflow
 
 
 @dataclass(frozen=True)
-class ScoreOnly(Method):
+class ScoreOnly(Method, ABC):
     """A solver of the objective as a function of the real variables."""
 
     solves: ClassVar[type[Problem]] = Workflow
@@ -56,11 +57,11 @@ class ScoreOnly(Method):
         state.values = {}
         return state
 
+    @abstractmethod
     def minimise(
         self, value: Callable[[Any], tuple[float, float]], x: np.ndarray, state: WorkflowState
     ) -> None:
         """Run the solver."""
-        raise NotImplementedError
 
     def answer(self, problem: Workflow, state: WorkflowState) -> dict[str, Any] | None:
         """The best values; none before any."""

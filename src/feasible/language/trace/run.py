@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -53,7 +54,7 @@ class WorkflowState:
 
 
 @dataclass(frozen=True)
-class WorkflowMethod(Method):
+class WorkflowMethod(Method, ABC):
     """Execute, learn, and propose the next values."""
 
     solves: ClassVar[type[Problem]] = Workflow
@@ -77,11 +78,11 @@ class WorkflowMethod(Method):
         state.values = self.propose(problem, state, found, better)
         return state
 
+    @abstractmethod
     def propose(
         self, problem: Workflow, state: WorkflowState, found: Execution, better: bool
     ) -> dict[str, Any]:
         """The next values."""
-        raise NotImplementedError
 
     def answer(self, problem: Workflow, state: WorkflowState) -> dict[str, Any] | None:
         """The best values; none before any."""
@@ -267,7 +268,7 @@ class TextRun(PromptSettings, WorkflowMethod):
     model: str = ""
     key: str = "OPENAI_API_KEY"
 
-    native: ClassVar[type[TextOptimizer]] = TextOptimizer
+    native: ClassVar[type[TextOptimizer]]
     requires: ClassVar[tuple[str, ...]] = ("openai",)
 
     def __post_init__(self) -> None:
