@@ -222,5 +222,6 @@ def test_core_names_no_room():
     rooms = {p.parent.name for p in SOURCE.glob("*/catalogue.py")}
     assert rooms
     for file in files("core"):
-        words = set(file.read_text().replace(".", " ").replace("/", " ").split())
+        text = file.read_text().replace("language model", "")  # what is called, not the room
+        words = set(text.replace(".", " ").replace("/", " ").split())
         assert not words & rooms, file

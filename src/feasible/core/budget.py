@@ -64,7 +64,7 @@ for _name, _unit in {
     "env_steps": "transitions, counted over all copies of an environment",
     "samples": "samples drawn",
     "tokens": "tokens",
-    "calls": "calls of a text model",
+    "calls": "calls of a language model",
 }.items():
     Resource(_name, _unit)
 Resource("cost", "cost of evaluations that are not all equally dear, in the user's unit", False)
