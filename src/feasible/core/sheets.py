@@ -195,12 +195,12 @@ def harmless(text: str) -> str:
 
 def harmless_csv(frame: pd.DataFrame) -> str:
     """Return a table as CSV without a cell that a spreadsheet will take for a formula."""
+    import pandas as pd
+
     texts = [c for c in range(frame.shape[1]) if frame.dtypes.iloc[c].kind not in "biufc"]
     safe = frame.copy()
     safe.columns = range(frame.shape[1])
     for c in texts:
-        import pandas as pd
-
         cells = [harmless(v) if isinstance(v, str) else v for v in safe[c]]
         safe[c] = pd.Series(cells, index=safe.index, dtype=object)
     return safe.to_csv(index=False, header=[harmless(str(c)) for c in frame.columns])
