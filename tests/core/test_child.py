@@ -51,5 +51,5 @@ def test_no_answer_in_time_ends_the_process_and_what_it_started(tmp_path):
 def test_a_process_that_ends_is_said():
     with pytest.raises(ChildLost, match="exit code 3"):
         Child(lambda code: os._exit(code)).ask(3)
-    with pytest.raises(ChildLost, match="SIGKILL"):
+    with pytest.raises(ChildLost, match="killed by signal SIGKILL"):
         Child(lambda _: os.kill(os.getpid(), signal.SIGKILL)).ask(0)

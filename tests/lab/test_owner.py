@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from feasible.lab import engines, owner
+from feasible.core.child import descendants
+from feasible.lab import owner
 
 
 def test_this_process_is_alive_and_always_the_same():
@@ -63,7 +64,7 @@ def test_children_of_children_are_found():
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     found: list[int] = []
     while not found:
-        found = engines.descendants(process.pid)
+        found = descendants(process.pid)
     os.kill(found[0], signal.SIGKILL)
     process.communicate()
-    assert engines.descendants(process.pid) == []
+    assert descendants(process.pid) == []

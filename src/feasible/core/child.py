@@ -1,16 +1,64 @@
-"""Child: a process that computes what may hang or die, asked for one thing at a time."""
+"""Forked processes that compute what may hang or die: how one begins, is killed with all that it
+started, and what is said of its end; Child, which is asked for one thing at a time.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+
+def lead_group(driver: int) -> None:
+    """Make this process, which `driver` forked, the leader of a process group; on Linux it also
+    ends when its driver does.
+    """
+    os.setsid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != driver:
+            os._exit(1)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes started by `pid`, and by those; none where it is gone."""
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_family(process: BaseProcess) -> None:
+    """Kill a process, its group and what these started."""
+    if process.pid is None:
+        return
+    family = descendants(process.pid)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pid in (process.pid, *family):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    process.join()
+
+
+def ending(process: BaseProcess) -> str:
+    """How a process that hung up has ended."""
+    process.join(5)
+    code = process.exitcode
+    if code is not None and code < 0:
+        return f"killed by signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
 
 
 class ChildLost(Exception):
@@ -31,7 +79,7 @@ class Child:
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(function, theirs, self._pipe), daemon=True
+            target=_serve, args=(function, theirs, self._pipe, os.getpid()), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -49,25 +97,16 @@ class Child:
                 raise ChildLost(f"no answer within {self.timeout:g} s")
             raised, found = self._pipe.recv()
         except (EOFError, OSError):
-            self._process.join(1)
-            code = self._process.exitcode or 0
+            how = ending(self._process)
             self.close()
-            raise ChildLost(
-                f"its process was killed by {signal.Signals(-code).name}"
-                if code < 0
-                else f"its process ended, exit code {code}"
-            ) from None
+            raise ChildLost(f"its process ended: {how}") from None
         if raised:
             raise found
         return found
 
     def close(self) -> None:
-        """Kill the process and its group."""
-        if self._process.pid is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.join()
+        """Kill the process and what it started."""
+        kill_family(self._process)
         self._pipe.close()
 
     def __del__(self) -> None:
@@ -75,9 +114,11 @@ class Child:
             self.close()
 
 
-def _serve(function: Callable[[Any], Any], pipe: Connection, theirs: Connection) -> None:
+def _serve(
+    function: Callable[[Any], Any], pipe: Connection, theirs: Connection, driver: int
+) -> None:
     """Answer messages until the other end hangs up."""
-    os.setsid()
+    lead_group(driver)
     theirs.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:

@@ -5,7 +5,6 @@ call and nothing else.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -18,9 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-import psutil
-
 from ..core.checks import whole
+from ..core.child import ending, kill_family, lead_group
 from ..core.errors import ArgumentError, EvaluationFailed
 from ..core.evaluating import InProcess
 from ..core.threads import DEFAULT, fix_in_worker
@@ -242,24 +240,12 @@ class LocalProcesses:
         return worker
 
     def _obituary(self, worker: _Worker) -> str:
-        worker.process.join(5)
-        code = worker.process.exitcode
+        how = ending(worker.process)
         self._kill(worker)
-        if code is not None and code < 0:
-            return f"process died: killed by signal {signal.Signals(-code).name}"
-        return f"process died: exit code {code}"
+        return f"process died: {how}"
 
     def _kill(self, worker: _Worker) -> None:
-        if worker.process.pid is not None:
-            family = descendants(worker.process.pid)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(worker.process.pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(worker.process.pid, signal.SIGKILL)
-            for child in family:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(child, signal.SIGKILL)
-        worker.process.join()
+        kill_family(worker.process)
         worker.pipe.close()
         if worker in self._pool:
             self._pool.remove(worker)
@@ -276,14 +262,6 @@ class LocalProcesses:
         self.close()
 
 
-def descendants(pid: int) -> list[int]:
-    """Return the processes started by `pid`, and by those; none where it is gone."""
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
 def _serve(
     function: Callable[[Any], Any],
     pipe: Connection,
@@ -291,11 +269,7 @@ def _serve(
     driver: int,
     threads: int,
 ) -> None:
-    os.setsid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the driver
-        if os.getppid() != driver:
-            os._exit(1)
+    lead_group(driver)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in foreign:

@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
+from ..core.child import descendants
 from ..core.errors import FeasibleError
-from .engines import descendants
 from .working import Worker
 
 ENDED = 128 + signal.SIGTERM
