@@ -76,6 +76,7 @@ PAGES = [
     "docs/policies/sparse-bandits.md",
     "docs/policies/randomized-pbrl.md",
     "docs/policies/harpg.md",
+    "docs/policies/mdpo.md",
     "docs/language/index.md",
     "docs/language/trace.md",
     "docs/language/moe-inference.md",
