@@ -185,6 +185,32 @@ def test_a_model_collects_what_is_trainable():
         agent.load_state_dict({"rule": "x"})
 
 
+def test_trainable_code_of_a_class_is_found_through_models_bases_and_modules_within():
+    class Base(Module):
+        @bundle(trainable=True)
+        def act(self, seen):
+            return seen
+
+    class Derived(Base):
+        def __init__(self):
+            self.inner = Base()
+
+    @model
+    class Agent:
+        @bundle(trainable=True)
+        def answer(self, seen):
+            return seen
+
+    code = Base.act.code
+    assert Base().parameters_dict() == {"act": code}
+    assert list(Derived().parameters_dict()) == ["act"]
+    assert Derived().parameters() == [code]
+    outer = Module()
+    outer.inner = Derived()
+    assert list(outer.parameters_dict()) == ["inner.act"]
+    assert list(Agent().parameters_dict()) == ["answer"]
+
+
 def test_bad_input_is_named():
     with pytest.raises(ArgumentTypeError, match=r"write @bundle\(\)"):
 

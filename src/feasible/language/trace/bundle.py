@@ -295,8 +295,7 @@ class Module:
     def parameters_dict(self) -> dict[str, ParameterNode]:
         """The trainable nodes by the path of attributes that leads to them."""
         found: dict[str, ParameterNode] = {}
-        held = {**vars(type(self)), **vars(self)}
-        stack = [(name, value) for name, value in reversed(held.items())]
+        stack = list(reversed(_held(self).items()))
         seen: set[int] = {id(self)}
         while stack:
             path, value = stack.pop()
@@ -309,7 +308,7 @@ class Module:
                 if value.code is not None:
                     found[path] = value.code
             elif isinstance(value, Module):
-                stack += [(f"{path}.{k}", v) for k, v in reversed(vars(value).items())]
+                stack += [(f"{path}.{k}", v) for k, v in reversed(_held(value).items())]
             elif isinstance(value, (list, tuple)):
                 stack += [(f"{path}.{i}", v) for i, v in reversed(list(enumerate(value)))]
             elif isinstance(value, dict):
@@ -336,6 +335,14 @@ class Module:
             raise ArgumentError(f"state: {', '.join(differ)}: expected the names {sorted(known)}")
         for path, value in state.items():
             known[path]._data = value
+
+
+def _held(module: Module) -> dict[str, Any]:
+    """The attributes of a module's classes, the bases first, and its own."""
+    held: dict[str, Any] = {}
+    for cls in reversed(type(module).__mro__):
+        held |= vars(cls)
+    return held | vars(module)
 
 
 def model(cls: type) -> type:
