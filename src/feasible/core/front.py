@@ -148,10 +148,24 @@ def expected_utility(objectives: Float[np.ndarray, "n m"]) -> float:
 
 
 def _weights(m: int) -> Float[np.ndarray, "w m"]:
-    """About WEIGHTS vectors, evenly spread over the simplex: all multiples of 1 / h."""
+    """About WEIGHTS vectors, evenly spread over the simplex."""
     h = 1
     while math.comb(h + m, m - 1) <= WEIGHTS and m > 1:
         h += 1
+    return simplex_grid(m, h)
+
+
+def simplex_grid(m: int, h: int) -> Float[np.ndarray, "w m"]:
+    """(w, m) all vectors of multiples of 1 / h that sum to 1, in lexical order.
+
+    Args:
+        m: Entries.
+        h: Steps from 0 to 1.
+
+    Examples:
+        >>> simplex_grid(2, 2).tolist()
+        [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
+    """
     chosen = list(combinations(range(h + m - 1), m - 1))
     n = len(chosen)
     bars = np.array(chosen, dtype=int).reshape(n, m - 1)

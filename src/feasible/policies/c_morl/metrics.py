@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from ...core.annotations import checked
 from ...core.checks import floats
 from ...core.errors import NotFinite, ShapeError
-from ...core.front import hypervolume as minimised_hypervolume, nondominated
+from ...core.front import hypervolume as minimised_hypervolume, nondominated, simplex_grid
 from .settings import divisions
 
 if TYPE_CHECKING:
@@ -54,10 +53,7 @@ def simplex(n: int, delta: float) -> Float[np.ndarray, "w n"]:
         >>> simplex(2, 0.5).tolist()
         [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
     """
-    h = divisions("delta", delta)
-    bars = np.array(list(combinations(range(h + n - 1), n - 1)), dtype=int).reshape(-1, n - 1)
-    ends = np.hstack([np.full((len(bars), 1), -1), bars, np.full((len(bars), 1), h + n - 1)])
-    return (np.diff(ends, axis=1) - 1) / h
+    return simplex_grid(n, divisions("delta", delta))
 
 
 @checked
