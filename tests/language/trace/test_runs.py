@@ -194,6 +194,26 @@ def test_judging_is_not_charged_and_does_not_trust_the_method():
     assert verdict.violations == {"x": 1.0}
 
 
+def test_values_that_numpy_writes_alike_are_judged_apart():
+    long, near = np.zeros(2000), np.full(2, 0.5)
+    one = Workflow(lambda x: x[1000] * 1.0, {"x": long}, lambda y: float(y) - 4.0)
+    other = Workflow(lambda x: x[0] * 1.0, {"x": near}, lambda y: float(y) - 0.5)
+    moved = long.copy()
+    moved[1000] = 5.0
+    assert [one.judge({"x": x}).objective for x in (long, moved)] == [4.0, 1.0]
+    assert other.judge({"x": near}).objective == 0.0
+    assert other.judge({"x": near + 1e-12}).objective > 0.0
+
+
+def test_the_fingerprint_tells_long_starts_apart():
+    texts = ("a" * 500, "a" * 499 + "b", "short")
+    marks = [
+        json.dumps(Workflow(lambda x: x.length(), {"x": t}, float).fingerprint()) for t in texts
+    ]
+    assert len(set(marks)) == 3
+    assert "'short'" in marks[2]
+
+
 # -- with a model ----------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from ...core.budget import active_meter, spend
 from ...core.cached import Cached
 from ...core.checks import one_of, real, shown
 from ...core.errors import ArgumentError, ArgumentTypeError, is_number
+from ...core.plain import digest
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from .bundle import unwrap
@@ -32,6 +33,8 @@ from .propagate import subgraph
 
 REMEMBERED = 4096
 """Executions whose outcome is kept for the judge."""
+LONGEST = 60
+"""Characters of a value that a fingerprint keeps; of a longer one its digest."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +272,7 @@ class Workflow(Cached, Problem, Checked):
     def _remembered(self, values: Mapping[str, Any], outcome: tuple[float, float]) -> None:
         """Keep an outcome for the judge; the oldest are forgotten."""
         kept: dict[str, tuple[float, float]] = self.cached("outcomes", dict)
-        kept[repr(values)] = outcome
+        kept[_told(values)] = outcome
         if len(kept) > REMEMBERED:
             del kept[next(iter(kept))]
 
@@ -286,14 +289,15 @@ class Workflow(Cached, Problem, Checked):
         values = self.read(answer)
         missed = self.violations(values)
         kept: dict[str, tuple[float, float]] = self.cached("outcomes", dict)
-        if repr(values) not in kept:
+        key = _told(values)
+        if key not in kept:
             token = active_meter.set(None)
             try:
                 found = self._executed(values)
             finally:
                 active_meter.reset(token)
             self._remembered(values, (found.objective, found.number))
-        objective, number = kept[repr(values)]
+        objective, number = kept[key]
         worst = math.inf if math.isnan(objective) else max(missed.values())
         return Verdict(
             objective, worst, self.tolerance, violations=missed, metrics={"number": number}
@@ -318,7 +322,7 @@ class Workflow(Cached, Problem, Checked):
         """Starts, bounds, goal and scale."""
         return {
             "variables": {
-                name: [shown(v.start), v.low, v.high, [shown(c) for c in v.choices]]
+                name: [_mark(v.start), v.low, v.high, [_mark(c) for c in v.choices]]
                 for name, v in self.params.items()
             },
             "goal": self.goal,
@@ -328,3 +332,22 @@ class Workflow(Cached, Problem, Checked):
     def sources(self) -> dict[str, Any]:
         """The program and the feedback."""
         return {"program": self.program, "feedback": self.feedback}
+
+
+def _told(value: Any) -> str:
+    """A value as text that no other one has: NumPy writes arrays in few digits, and long ones in
+    part.
+    """
+    if isinstance(value, np.ndarray):
+        return digest(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_told(k)}: {_told(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}({', '.join(map(_told, value))})"
+    return repr(value)
+
+
+def _mark(value: Any) -> str:
+    """A value in a fingerprint."""
+    text = _told(value)
+    return text if len(text) <= LONGEST else digest(text)
