@@ -167,6 +167,17 @@ def test_mutations_keep_types_choices_and_bounds():
     assert result.verdict.objective < 0.05
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"), [(np.int64(3), int), (np.float32(3.0), float), (np.float64(3.0), float)]
+)
+def test_a_start_that_is_a_number_of_numpy_is_a_number(start, kind):
+    problem = Workflow(lambda x: x * 1, {"x": Variable(start, low=0, high=9)}, lambda y: y - 7)
+    result = feasible.solve(problem, "random-mutation", 100, seed=100)
+    assert type(result.answer["x"]) is kind
+    assert result.verdict.objective < 0.1
+    assert Variable(np.True_).finite == (False, True)
+
+
 def test_a_program_that_raises_is_an_execution_without_a_value():
     def program(x):
         return 1.0 / (x - 1.0)

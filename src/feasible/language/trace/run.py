@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...core.checks import one_of, shown, whole
-from ...core.errors import ArgumentError, ArgumentTypeError, WrongProblem
+from ...core.checks import one_of, real, shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, WrongProblem, is_number
 from ...core.extras import named
 from ...core.problem import Method, Problem
 from ..backend import Backend
@@ -201,14 +201,13 @@ class RandomMutation(WorkflowMethod):
     sigma: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < math.inf:
-            raise ArgumentError(f"sigma={self.sigma!r}: expected a finite number > 0")
+        real("sigma", self.sigma, above=0)
 
     def init(self, problem: Workflow, rng: np.random.Generator) -> WorkflowState:
         """The starts, and the sizes of steps."""
         state = WorkflowMethod.init(self, problem, rng)
         for name, v in problem.params.items():
-            if v.finite or _is_number(v.start):
+            if v.finite or is_number(v.start):
                 both = v.low is not None and v.high is not None and v.high > v.low
                 width = v.high - v.low if both else 1.0  # type: ignore[operator]
                 state.scales[name] = self.sigma * float(width)
@@ -245,11 +244,6 @@ class RandomMutation(WorkflowMethod):
             inside = min(max(value + step, low), high)
             return math.ceil(inside) if inside == low else math.floor(inside)
         return min(max(value + step, low), high)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a number, a truth value excluded."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

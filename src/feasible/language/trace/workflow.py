@@ -63,6 +63,8 @@ class Variable(Checked):
     description: str = ""
 
     def __post_init__(self) -> None:
+        if isinstance(self.start, (np.bool_, np.integer, np.floating)):
+            object.__setattr__(self, "start", self.start.item())
         if (self.low is not None or self.high is not None) and not is_number(self.start):
             raise ArgumentTypeError(f"start={shown(self.start)}: expected a number, it has bounds")
         if self.low is not None and self.high is not None and self.low > self.high:
