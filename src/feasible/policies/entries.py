@@ -5,7 +5,7 @@ from ..core.registry import Entry
 METHODS = (
     Entry(
         "policy-iteration",
-        "feasible.policies.tabular:PolicyIteration",
+        "feasible.policies.policy_iteration:PolicyIteration",
         "policies",
         None,
         "TabularMDP",

@@ -19,15 +19,16 @@ from ..core.annotations import Checked, checked
 from ..core.budget import active_meter, spend
 from ..core.cached import Cached
 from ..core.checks import fits, floats, fraction, generator, naming, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
+from ..core.errors import ArgumentError, NotFinite, ShapeError
 from ..core.limits import Limits
-from ..core.problem import Method, Problem
 from ..core.verdict import Verdict
-from .answers import NetworkPolicy, TablePolicy
+from .answers import NetworkPolicy
 from .copies import Copies
 from .decisions import Decisions, check_policy
+from .exact import Known
 from .spaces import Spaces
-from .walking import returns, walk
+from .toy_text import transitions
+from .walking import Episodes, returns, walk
 from .world import World
 
 if TYPE_CHECKING:
@@ -37,23 +38,6 @@ STOCHASTIC = 1e-8
 """How far the sum of a row of probabilities may be from 1."""
 TAIL = 1e-3
 """Without a horizon an episode is followed until gamma^H is at most this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Episodes:
-    """Episodes of a finite decision process.
-
-    Attributes:
-        states: (n, H + 1).
-        actions: (n, H).
-        rewards: (n, H).
-        lengths: (n,) steps until a state where nothing more happens; H where there was none.
-    """
-
-    states: Int[np.ndarray, "n steps"]
-    actions: Int[np.ndarray, "n H"]
-    rewards: Float[np.ndarray, "n H"]
-    lengths: Int[np.ndarray, " n"]
 
 
 def probabilities(name: str, value: Any) -> Float[np.ndarray, ...]:
@@ -186,33 +170,10 @@ class TabularMDP(Cached, Decisions, Checked):
             ArgumentTypeError: It has no transitions.
             ArgumentError: There is no environment of that name.
         """
-        if isinstance(env, str):
-            import gymnasium
-
-            try:
-                env = gymnasium.make(env)
-            except gymnasium.error.Error as error:
-                raise ArgumentError(f"env={env!r}: {error}") from error
-        bare = getattr(env, "unwrapped", env)
-        moves, first = getattr(bare, "P", None), getattr(bare, "initial_state_distrib", None)
-        if not isinstance(moves, dict) or first is None:
-            raise ArgumentTypeError(
-                f"env={type(bare).__name__}: expected an environment with its transitions as P "
-                "and initial_state_distrib, such as FrozenLake-v1 or CliffWalking-v1"
-            )
-        spec = getattr(env, "spec", None)
-        S, A = len(moves), len(next(iter(moves.values())))
-        P, R = np.zeros((S + 1, A, S + 1)), np.zeros((S + 1, A))
-        P[S, :, S] = 1.0
-        for s, by_action in moves.items():
-            for a, outcomes in by_action.items():
-                for p, after, reward, over in outcomes:
-                    P[s, a, S if over else after] += p
-                    R[s, a] += p * reward
-        limit = getattr(spec, "max_episode_steps", None) if horizon is None else horizon
-        shown = name or getattr(spec, "id", None) or type(bare).__name__
-        ends = np.arange(S + 1) == S
-        return cls(P, R, np.append(first, 0.0), gamma, limit, ends, shown.lower())
+        P, R, start, limit, shown = transitions(env)
+        limit = limit if horizon is None else horizon
+        ends = np.arange(len(R)) == len(R) - 1
+        return cls(P, R, start, gamma, limit, ends, (name or shown).lower())
 
     # -- sizes -------------------------------------------------------------------------------------
 
@@ -233,10 +194,12 @@ class TabularMDP(Cached, Decisions, Checked):
             return self.horizon
         return max(math.ceil(math.log(TAIL) / math.log(self.gamma)), 1)
 
-    def _by_step(self) -> tuple[Float[np.ndarray, "K S A S"], Float[np.ndarray, "K S A"]]:
-        """Return P and R with the step first, once where they don't depend on it."""
+    @property
+    def known(self) -> Known:
+        """Its arrays with the step first, once where they don't depend on it."""
         P, R = self.P, self.R
-        return (P if P.ndim == 4 else P[None]), (R if R.ndim == 3 else R[None])
+        P, R = (P if P.ndim == 4 else P[None]), (R if R.ndim == 3 else R[None])
+        return Known(P, R, self.gamma, self.horizon)
 
     # -- exactly -----------------------------------------------------------------------------------
 
@@ -278,17 +241,7 @@ class TabularMDP(Cached, Decisions, Checked):
         Returns:
             (S,) without a horizon; (H, S) with one, from each step on.
         """
-        pi = self.table(policy)
-        if self.horizon is None:
-            moves = np.einsum("sa,sat->st", pi, self.P)
-            return np.linalg.solve(np.eye(self.states) - self.gamma * moves, (pi * self.R).sum(-1))
-        P, R = self._by_step()
-        pi, found, ahead = pi if pi.ndim == 3 else pi[None], [], np.zeros(self.states)
-        for h in reversed(range(self.horizon)):
-            q = R[min(h, len(R) - 1)] + self.gamma * P[min(h, len(P) - 1)] @ ahead
-            ahead = (pi[min(h, len(pi) - 1)] * q).sum(-1)
-            found.append(ahead)
-        return np.array(found[::-1])
+        return self.known.values(self.table(policy))
 
     def value(self, policy: Any) -> float:
         """J(pi), exactly."""
@@ -297,47 +250,16 @@ class TabularMDP(Cached, Decisions, Checked):
 
     def returns(self, tables: Int[np.ndarray, "n H S"]) -> Float[np.ndarray, " n"]:
         """J of many tables of actions at once, exactly; for a process with a horizon."""
-        P, R = self._by_step()
-        found: np.ndarray = returns(self.start, P, R, self.gamma, np.asarray(tables))
+        P, R, gamma, _ = self.known
+        found: np.ndarray = returns(self.start, P, R, gamma, np.asarray(tables))
         return found
-
-    def greedy(self, values: Float[np.ndarray, "... S"]) -> Float[np.ndarray, "... S A"]:
-        """The policy that is best if the values after it are these.
-
-        Args:
-            values: (S,), or (H, S) with a horizon: from each step on.
-        """
-        if values.ndim == 1:
-            q = self.R + self.gamma * self.P @ values
-        else:
-            P, R = self._by_step()
-            later = np.vstack([values[1:], np.zeros((1, self.states))])
-            q = R + self.gamma * np.einsum("ksat,kt->ksa", np.broadcast_to(
-                P, (len(values), *P.shape[1:])), later)  # fmt: skip
-        return np.eye(self.actions)[q.argmax(-1)]
 
     def best_policy(self) -> Float[np.ndarray, "... S A"]:
         """A policy of the largest expected return: backwards from the horizon, or by policy
         iteration where there is none.
         """
-        found: np.ndarray = self.cached("best", self._best)
+        found: np.ndarray = self.cached("best", self.known.best)
         return found.copy()
-
-    def _best(self) -> Float[np.ndarray, "... S A"]:
-        if self.horizon is None:
-            pi = np.eye(self.actions)[self.R.argmax(-1)]
-            while True:
-                better = improved(self, pi)
-                if (better == pi).all():
-                    return pi
-                pi = better
-        P, R = self._by_step()
-        ahead, pis = np.zeros(self.states), []
-        for h in reversed(range(self.horizon)):
-            q = R[min(h, len(R) - 1)] + self.gamma * P[min(h, len(P) - 1)] @ ahead
-            pis.append(np.eye(self.actions)[q.argmax(-1)])
-            ahead = q.max(-1)
-        return np.array(pis[::-1])
 
     @property
     def optimum(self) -> float:
@@ -381,7 +303,7 @@ class TabularMDP(Cached, Decisions, Checked):
         states, actions = np.empty((n, horizon + 1), np.int64), np.empty((n, horizon), np.int64)
         sums = np.cumsum(policy if policy.ndim == 3 else policy[None], axis=-1)
         walk(start, moves, sums, rng.random((n, 2 * horizon + 1)), states, actions)
-        _, R = self._by_step()
+        R = self.known.R
         steps = np.minimum(np.arange(horizon), len(R) - 1)
         rewards = R[steps, states[:, :-1], actions]
         lengths = np.full(n, horizon)
@@ -395,7 +317,7 @@ class TabularMDP(Cached, Decisions, Checked):
     def cumulated(self) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, "K S A S"]]:
         """The first states' and the moves' cumulated probabilities, for compiled loops."""
         found: tuple[np.ndarray, np.ndarray] = self.cached(
-            "sums", lambda: (np.cumsum(self.start), np.cumsum(self._by_step()[0], axis=-1))
+            "sums", lambda: (np.cumsum(self.start), np.cumsum(self.known.P, axis=-1))
         )
         return found
 
@@ -409,7 +331,7 @@ class TabularMDP(Cached, Decisions, Checked):
         from .table_env import TableEnv
 
         start, moves = self.cumulated()
-        given = (start, moves, self._by_step()[1], self.terminal, self.length)
+        given = (start, moves, self.known.R, self.terminal, self.length)
         world = World(self.name, lambda: TableEnv(*given), max_steps=self.length)
         return Copies.opened(world, whole("n", n, least=1), key)
 
@@ -441,66 +363,3 @@ class TabularMDP(Cached, Decisions, Checked):
     def fingerprint(self) -> dict[str, Any]:
         """Its sizes."""
         return {"mdp": [self.states, self.actions, self.horizon, self.gamma]}
-
-
-def improved(world: TabularMDP, policy: Float[np.ndarray, "S A"]) -> Float[np.ndarray, "S A"]:
-    """The policy that is greedy for another's values; that one's actions stay where none is better.
-
-    Args:
-        world: A process without a horizon.
-        policy: (S, A) one action with probability 1 each.
-    """
-    q = world.R + world.gamma * world.P @ world.values(policy)
-    kept = (policy * q).sum(-1)
-    better = q.max(-1) > kept + 1e-12 * np.maximum(1.0, abs(kept))
-    return np.where(better[:, None], np.eye(world.actions)[q.argmax(-1)], policy)
-
-
-@dataclass
-class PlanState:
-    """A policy on its way to the best.
-
-    Attributes:
-        policy: (S, A), or (H, S, A).
-        settled: Whether nothing changed in the last step.
-    """
-
-    policy: Float[np.ndarray, "... S A"]
-    settled: bool = False
-
-
-@dataclass(frozen=True)
-class PolicyIteration(Method):
-    """Evaluate the policy exactly, then take the best action in each state, until none changes.
-
-    It reads the process's arrays and samples nothing. With a horizon one step of all H of them,
-    backwards, is the best policy.
-
-    References:
-        R. A. Howard: Dynamic Programming and Markov Processes (1960).
-    """
-
-    solves: ClassVar[type[Problem]] = TabularMDP
-    name: ClassVar[str] = "policy-iteration"
-
-    def init(self, problem: TabularMDP, rng: np.random.Generator) -> PlanState:
-        """Begin with the actions of the largest reward."""
-        R = problem.R if problem.horizon is None else np.broadcast_to(
-            problem.R, (problem.horizon, problem.states, problem.actions))  # fmt: skip
-        return PlanState(np.eye(problem.actions)[R.argmax(-1)])
-
-    def step(self, problem: TabularMDP, state: PlanState) -> PlanState:
-        """One round of evaluation and improvement."""
-        if problem.horizon is None:
-            better = improved(problem, state.policy)
-        else:
-            better = problem.best_policy()
-        return PlanState(better, bool((better == state.policy).all()))
-
-    def answer(self, problem: TabularMDP, state: PlanState) -> TablePolicy:
-        """The policy of now."""
-        return TablePolicy(state.policy.copy())
-
-    def done(self, problem: TabularMDP, state: PlanState) -> str | None:
-        """When no action changes."""
-        return "no action changes: the policy is the best" if state.settled else None

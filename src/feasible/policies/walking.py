@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,23 @@ from ..core.compiled import compiled
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """Episodes of a finite decision process.
+
+    Attributes:
+        states: (n, H + 1).
+        actions: (n, H).
+        rewards: (n, H).
+        lengths: (n,) steps until a state where nothing more happens; H where there was none.
+    """
+
+    states: Int[np.ndarray, "n steps"]
+    actions: Int[np.ndarray, "n H"]
+    rewards: Float[np.ndarray, "n H"]
+    lengths: Int[np.ndarray, " n"]
 
 
 def _drawn(sums: Float[np.ndarray, " n"], u: float) -> int:

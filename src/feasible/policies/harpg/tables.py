@@ -83,8 +83,7 @@ def advance(
     rule, wide = settings.rule, 2 * world.length + 1
     most = settings.batch + settings.hessian_batch
     fits("batch", most, "random numbers of a step", most, wide)
-    start, moves = world.cumulated()
-    R = world.R if world.R.ndim == 3 else world.R[None]
+    (start, moves), R = world.cumulated(), world.known.R
     returns = np.empty(steps)
     for done in range(0, steps, AT_ONCE):
         n = min(steps - done, AT_ONCE)
@@ -118,12 +117,11 @@ def gradient(world: TabularMDP, theta: Float[np.ndarray, "S A"]) -> Float[np.nda
         raise ArgumentError("world: horizon=None, expected a horizon")
     pi = softmax(theta, axis=1)
     values = np.vstack([world.values(pi), np.zeros((1, world.states))])
-    P, R = (world.P if world.P.ndim == 4 else world.P[None]), (
-        world.R if world.R.ndim == 3 else world.R[None])  # fmt: skip
+    known = world.known
     found, at, discount = np.zeros_like(theta), world.start, 1.0
     for h in range(world.horizon):
-        moves = P[min(h, len(P) - 1)]
-        q = R[min(h, len(R) - 1)] + world.gamma * moves @ values[h + 1]
+        moves = known.P[min(h, len(known.P) - 1)]
+        q = known.action_values(values[h + 1], h)
         found += discount * at[:, None] * pi * (q - values[h][:, None])
         at, discount = np.einsum("s,sa,sat->t", at, pi, moves), discount * world.gamma
     return found
