@@ -21,7 +21,6 @@ from .nodes import Node
 from .operators import sin, tanh
 from .workflow import Variable, Workflow
 
-UNARY = (sin, tanh)
 CONSTANTS = (0.5, 2.0)
 """Constants are drawn from this range."""
 

@@ -21,7 +21,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from ...core.checks import shown
 from ...core.errors import ArgumentError, ArgumentTypeError
@@ -29,7 +29,7 @@ from ..backend import Backend, BackendFailed, Completion, Message
 from .nodes import Node, ParameterNode
 from .prompt import EXAMPLE, FORMAT, REPRESENTATION, clip, fitted, line, summarize
 from .propagate import Subgraph, subgraph
-from .replies import ExtractionError, Reply, cast, code, parse
+from .replies import ExtractionError, Reply, cast, code, parse, read_texts
 from .settings import PromptSettings, no_example
 
 
@@ -94,6 +94,9 @@ class TextOptimizer(ABC):
         ArgumentError: A setting that is unknown or out of range.
     """
 
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    shows_trace: ClassVar[bool] = False
+
     def __init__(
         self,
         parameters: Iterable[Node],
@@ -122,7 +125,9 @@ class TextOptimizer(ABC):
         if unknown:
             raise ArgumentError(f"{type(self).__name__} has no setting {sorted(unknown)[0]!r}")
         self.parameters: list[ParameterNode] = [p for p in found if isinstance(p, ParameterNode)]
-        self.backend, self.settings = backend, PromptSettings(**settings)
+        self.backend, self.settings = backend, PromptSettings(**{**self.defaults, **settings})
+        if not self.shows_trace:
+            no_example(self.settings)
         self.checks, self.memory = dict(checks or {}), TextMemory()
 
     def zero_feedback(self) -> None:
@@ -273,6 +278,8 @@ class OptoPrime(TextOptimizer):
     TextOptimizer and PromptSettings.
     """
 
+    shows_trace: ClassVar[bool] = True
+
     def messages(self, graph: Subgraph, feedback: Any) -> list[Message]:
         """The prompt: what the sections mean, the past, the sections. The present pair is no part
         of the past.
@@ -291,15 +298,7 @@ class OPRO(TextOptimizer):
     TextOptimizer and PromptSettings.
     """
 
-    def __init__(
-        self,
-        parameters: Iterable[Node],
-        backend: Backend | None = None,
-        checks: Mapping[str, Callable[[Any], bool]] | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(parameters, backend, checks, **{"memory_size": None, **settings})
-        no_example(self.settings)
+    defaults: ClassVar[Mapping[str, Any]] = {"memory_size": None}
 
     def messages(self, graph: Subgraph, feedback: Any) -> list[Message]:
         """The prompt: the past, the present, the instruction."""
@@ -330,16 +329,6 @@ class TextGrad(TextOptimizer):
     MERGE = "You merge several pieces of feedback on one value into one text, and say nothing else."
     UPDATE = f"You improve one variable by the feedback on it.\n\n{FORMAT}"
 
-    def __init__(
-        self,
-        parameters: Iterable[Node],
-        backend: Backend | None = None,
-        checks: Mapping[str, Callable[[Any], bool]] | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(parameters, backend, checks, **settings)
-        no_example(self.settings)
-
     def _propose(self, graph: Subgraph, feedback: Any) -> dict[str, Any]:
         """Texts at the nodes, deepest first, then the parameters."""
         texts: dict[int, list[str]] = {id(v): [str(feedback)] for v in graph.outputs}
@@ -347,7 +336,7 @@ class TextGrad(TextOptimizer):
             wanted = [p for p in v.parents if id(p) in graph.between]
             if v.operation is None or id(v) not in texts or not wanted:
                 continue
-            said = parse_texts(self._told(self.SYSTEM, self._operation(v, self._merged(v, texts))))
+            said = read_texts(self._told(self.SYSTEM, self._operation(v, self._merged(v, texts))))
             for p in {id(p): p for p in wanted}.values():
                 if said.get(p.py_name):
                     texts.setdefault(id(p), []).append(said[p.py_name])
@@ -370,17 +359,18 @@ class TextGrad(TextOptimizer):
         """The prompt that changes a parameter."""
         return self._fitted(self.UPDATE, lambda n, most: self._past(n) + about)
 
-    def _told(self, system: str, text: str) -> str:
+    def _told(self, system: str, text: str, json_only: bool = True) -> str:
         """A reply's text."""
-        return self._ask(self._fitted(system, lambda n, most: text), system != self.MERGE).text
+        return self._ask(self._fitted(system, lambda n, most: text), json_only).text
 
     def _merged(self, v: Node, texts: Mapping[int, list[str]]) -> str:
         """The feedback at a node as one text; of several, by a call."""
         found = texts[id(v)]
         if len(found) == 1:
             return found[0]
-        return self._told(self.MERGE, f"#Value\n{line(v, self.settings.max_value)}\n\n"
-                          + "\n\n".join(f"#Feedback\n{t}" for t in found))  # fmt: skip
+        value = f"#Value\n{line(v, self.settings.max_value)}\n\n"
+        told = "\n\n".join(f"#Feedback\n{t}" for t in found)
+        return self._told(self.MERGE, value + told, json_only=False)
 
     def _operation(self, v: Node, feedback: str) -> str:
         """An operation with its values."""
@@ -391,15 +381,3 @@ class TextGrad(TextOptimizer):
             f"#Operation\n{v.operation.text}\n#Inputs\n{given}\n#Outputs\n{line(v, most)}\n"
             f"#Feedback\n{clip(feedback, most)}\n"
         )
-
-
-def parse_texts(text: str) -> dict[str, str]:
-    """Texts by name out of a reply; none where it cannot be read."""
-    import json
-
-    start, end = text.find("{"), text.rfind("}")
-    try:
-        found = json.loads(text[start : end + 1], strict=False)
-    except (ValueError, RecursionError):
-        return {}
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

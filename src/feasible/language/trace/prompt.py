@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,20 +119,9 @@ class Summary:
 
     def text(self, objective: str) -> str:
         """The sections, in the prompt's order."""
-        content: Mapping[str, str | Sequence[str]] = {
-            "Instruction": objective,
-            "Code": self.code,
-            "Documentation": self.documentation,
-            "Variables": self.variables,
-            "Constraints": self.constraints,
-            "Inputs": self.inputs,
-            "Others": self.others,
-            "Outputs": self.outputs,
-            "Feedback": self.feedback,
-        }
         parts = []
         for name in SECTIONS:
-            found = content[name]
+            found = objective if name == "Instruction" else getattr(self, name.lower())
             said = found if isinstance(found, str) else "\n".join(found)
             parts.append(f"#{name}\n{said}\n")
         return "\n".join(parts)

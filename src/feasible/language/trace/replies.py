@@ -64,17 +64,28 @@ def parse(text: str) -> Reply:
     if _ends(text):
         return Reply("terminate")
     for how, part in (("json", text), ("inner", _braces(text))):
-        try:
-            found = json.loads(part, strict=False)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
+        found = _object(part)
+        if found is not None:
             return _read(how, found)
     _, mark, rest = text.partition("suggestion")
     pairs = {m["key"]: _literal(m["value"]) for m in _PAIR.finditer(rest if mark else text)}
     for name in ("reasoning", "answer", "suggestion"):
         pairs.pop(name, None)
     return Reply("pairs" if pairs else "none", pairs)
+
+
+def read_texts(text: str) -> dict[str, str]:
+    """Texts by name out of a reply's outermost braces; none where they cannot be read."""
+    return {str(k): str(v) for k, v in (_object(_braces(text)) or {}).items()}
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """A JSON object; None of anything else."""
+    try:
+        found = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _read(how: str, found: dict[str, Any]) -> Reply:

@@ -267,6 +267,8 @@ class TextRun(PromptSettings, WorkflowMethod):
 
     def __post_init__(self) -> None:
         PromptSettings.__post_init__(self)
+        if not self.native.shows_trace:
+            no_example(self)
         if not isinstance(self.backend, Backend) and self.backend is not None:
             if not isinstance(self.backend, str):
                 raise ArgumentTypeError(
@@ -376,10 +378,6 @@ class OPRORun(TextRun):
     native: ClassVar[type[TextOptimizer]] = OPRO
     memory_size: int | None = None
 
-    def __post_init__(self) -> None:
-        TextRun.__post_init__(self)
-        no_example(self)
-
 
 @dataclass(frozen=True)
 class TextGradRun(TextRun):
@@ -387,7 +385,3 @@ class TextGradRun(TextRun):
 
     name: ClassVar[str] = "textgrad"
     native: ClassVar[type[TextOptimizer]] = TextGrad
-
-    def __post_init__(self) -> None:
-        TextRun.__post_init__(self)
-        no_example(self)
