@@ -196,10 +196,9 @@ class Members:
             spread: (d,) how far from it; worth one observation.
         """
         theta = torch.zeros(P, shape.size)
-        n_actor = len(shape.actor)
         for k, W in enumerate(unpack(theta, shape.actor + shape.critic)):
             if W.ndim == 3:
-                gain = 0.01 if k == 4 and n_actor > k else 1.0
+                gain = 0.01 if k == 4 else 1.0
                 for p in range(P):
                     torch.nn.init.orthogonal_(W[p], gain, generator=rng)
         d, n = shape.obs, shape.objectives
@@ -229,10 +228,8 @@ class Members:
         x = (obs.double() - self.seen.mean[:, None]) / self.seen.std[:, None]
         return x.clamp(-10, 10).float()
 
-    def descend(
-        self, gradient: Float[Tensor, "P D"], lr: float, longest: float
-    ) -> Float[Tensor, " P"]:
-        """One step of Adam; returns the gradients' lengths before they were shortened."""
+    def descend(self, gradient: Float[Tensor, "P D"], lr: float, longest: float) -> None:
+        """One step of Adam, of a policy's gradient that is at most so long."""
         norms = torch.linalg.vector_norm(gradient, dim=1)
         g = gradient * (longest / (norms + 1e-6)).clamp(max=1.0)[:, None]
         self.updates += 1
@@ -242,7 +239,6 @@ class Members:
         up, down = 1 - a**self.updates, (1 - b**self.updates).sqrt()
         spread = (self.second.sqrt() / down[:, None]).add_(TINY)
         self.theta.sub_(lr / up[:, None] * self.first / spread)
-        return norms
 
 
 def _each(make: Callable[..., Tensor], *all_of: Any) -> Any:

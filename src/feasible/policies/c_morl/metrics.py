@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-def vectors(name: str, given: Any, reference: Any = None) -> Float[np.ndarray, "k n"]:
+def vectors(name: str, given: Any) -> Float[np.ndarray, "k n"]:
     """A table of finite vectors of two objectives or more. Raises ShapeError, NotFinite."""
     points = floats(name, given)
     if points.ndim != 2 or points.shape[1] < 2:
