@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BETAS, TINY = (0.9, 0.999), 1e-5
 """Adam's."""
+CLIP = 10.0
+"""Normalised observations are cut there."""
 
 
 @dataclass(frozen=True)
@@ -224,9 +226,9 @@ class Members:
         return found
 
     def normalised(self, obs: Tensor) -> Float[Tensor, "P b d"]:
-        """Observations in units of what was seen, at most 10."""
+        """Observations in units of what was seen, at most CLIP."""
         x = (obs.double() - self.seen.mean[:, None]) / self.seen.std[:, None]
-        return x.clamp(-10, 10).float()
+        return x.clamp(-CLIP, CLIP).float()
 
     def descend(self, gradient: Float[Tensor, "P D"], lr: float, longest: float) -> None:
         """One step of Adam, of a policy's gradient that is at most so long."""

@@ -19,7 +19,7 @@ from ..control import Control
 from ..decisions import Learner
 from .archive import Archive
 from .collect import Walk, collect, evaluate, prior, shape_of
-from .members import Members, Shape, unpack
+from .members import CLIP, Members, Shape, unpack
 from .metrics import simplex
 from .ppo import Goals, update
 from .settings import CMORLSettings, TrainingSettings
@@ -30,8 +30,6 @@ BUFFER, FEWER, MANY = 200, 40, 6
 """Policies that are kept; and of more rewards than six."""
 SHARE = 0.1
 """Of the transitions, that evaluations may take."""
-CLIP = 10.0
-"""Of normalised observations."""
 
 
 @dataclass(slots=True)
