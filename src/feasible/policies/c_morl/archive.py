@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ...core.front import nondominated
 from .members import Members
-from .metrics import crowding_distance
+from .metrics import crowding_distance, pareto_filter
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -37,8 +36,7 @@ class Archive:
         exceed: of more than `most`, those that are least crowded.
         """
         table = np.concatenate([self.points, points])
-        good = np.flatnonzero((table >= reference).all(axis=1))
-        kept = good[nondominated(-table[good])]
+        kept = pareto_filter(table, reference)
         if len(kept) > most:
             far = np.argsort(-crowding_distance(table[kept]), kind="stable")[:most]
             kept = kept[np.sort(far)]
