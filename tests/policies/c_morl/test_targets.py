@@ -52,8 +52,7 @@ def test_every_environment_has_a_reference_point_of_its_length():
 @pytest.mark.parametrize("name", ["deep-sea-treasure", "fruit-tree"])
 def test_the_best_known_hypervolume_is_that_of_the_listed_front(name):
     problem = mo_control(name)
-    (place,) = problem._places
-    listed = np.array(place.env.unwrapped.pareto_front(gamma=problem.discount))
+    listed = np.array(problem.world.make().unwrapped.pareto_front(gamma=problem.discount))
     assert hypervolume(listed, problem.reference) == pytest.approx(-problem.best_known)
 
 

@@ -16,7 +16,7 @@ from ...lab.trials import Race, Trial
 from .instances import mo_control, nine_targets
 from .metrics import simplex
 from .run import ConstrainedExtension, LinearScalarisation
-from .targets import best_utility
+from .targets import HORIZON, Targets, best_utility
 
 TREE, CART, SEA, NINE = "fruit-tree", "minecart", "deep-sea-treasure", "nine-targets"
 STEPS = {
@@ -130,8 +130,8 @@ def check(races: Mapping[str, Race]) -> list[Part]:
 
 def true_utility() -> float:
     """Expected utility of the fruit tree's true front."""
-    (place,) = mo_control(TREE)._places[:1]
-    listed = place.env.unwrapped.pareto_front(gamma=0.99)  # type: ignore[attr-defined]
+    tree = mo_control(TREE)
+    listed = tree.world.make().unwrapped.pareto_front(gamma=tree.discount)
     return expected_utility(-np.array(listed))
 
 
@@ -148,12 +148,10 @@ def nine(found: np.ndarray, method: str) -> Part:
 
 def idle_returns() -> np.ndarray:
     """(9,) mean returns of the control 0."""
-    from .targets import Targets
-
     env, sums = Targets(), np.zeros(9)
     for seed in range(50):
         env.reset(seed=seed)
-        sums += sum(env.step(np.zeros(2))[1] for _ in range(50))
+        sums += sum(env.step(np.zeros(2))[1] for _ in range(HORIZON))
     return sums / 50
 
 
