@@ -70,14 +70,18 @@ def steps_left(wanted: int) -> int:
 
 
 @contextmanager
-def at_most(transitions: int) -> Iterator[None]:
-    """Outside a run, let copies make so many transitions and no more, to the last one."""
-    if active_meter.get() is not None:
-        yield
+def at_most(transitions: int) -> Iterator[Meter]:
+    """Outside a run, let copies make so many transitions and no more, to the last one; gives the
+    meter that counts them.
+    """
+    active = active_meter.get()
+    if active is not None:
+        yield active
         return
-    token = active_meter.set(Meter(Budget(env_steps=transitions)))
+    meter = Meter(Budget(env_steps=transitions))
+    token = active_meter.set(meter)
     try:
-        yield
+        yield meter
     finally:
         active_meter.reset(token)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import feasible
+from feasible.core.budget import Meter, active_meter
 from feasible.core.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -84,6 +85,18 @@ def test_rewards_of_a_continuous_action_are_traded():
     assert result.verdict.metrics["points"] >= 8
 
 
+def test_learning_inside_a_run_is_charged_to_it():
+    agent, meter = CMORL(Arms, ref_point=(-0.1, -0.1), **SMALL), Meter({"env_steps": 700})
+    token, Arms.made = active_meter.set(meter), 0
+    try:
+        agent.learn(500)
+        assert meter.spent["env_steps"] == Arms.made == agent.num_timesteps
+        agent.learn(5000)
+    finally:
+        active_meter.reset(token)
+    assert meter.spent["env_steps"] == Arms.made <= 700
+
+
 @pytest.mark.parametrize("budget", [1, 37, 500, 1501])
 def test_no_transition_is_made_beyond_the_budget_and_all_are_counted(budget):
     agent = CMORL(Arms, ref_point=(-0.1, -0.1), **SMALL)
@@ -107,7 +120,7 @@ def test_learning_goes_on_where_it_stopped_and_a_callback_ends_it():
     agent = CMORL(Arms, ref_point=(-0.1, -0.1), **SMALL)
     calls = []
     agent.learn(2000, callback=lambda a: calls.append(a.num_timesteps) or len(calls) < 2)
-    assert len(calls) == 2
+    assert 0 < calls[0] < calls[1] <= agent.num_timesteps
     before = agent.num_timesteps
     agent.learn(1000, reset_num_timesteps=False)
     assert before < agent.num_timesteps <= before + 1000

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...core.budget import Meter, active_meter
+from ...core.budget import Meter
 from ...core.checkpoint import decode_as, encode
 from ...core.checks import fraction, generator, naming, shown, whole
 from ...core.errors import ArgumentError, BudgetExhausted, CheckpointError, nearest
 from ...core.threads import fixed
 from ..answers import NetworkPolicy, PolicyFront, TablePolicy
 from ..control import Control
-from ..decisions import check_policy
+from ..decisions import at_most, check_policy
 from .metrics import corner, expected_utility, hypervolume, sparsity
 from .run import ConstrainedExtension, SearchState
 from .settings import CMORLSettings
@@ -108,8 +108,8 @@ class CMORL:
         """Find a front.
 
         Args:
-            total_timesteps: Transitions over all copies and policies, evaluations included; no more
-                are made.
+            total_timesteps: Transitions over all copies and policies, evaluations included; outside
+                a run no more are made, in one they are charged to it.
             callback: Is called with the agent after each update; False ends the training.
             reset_num_timesteps: Begin anew; False: go on with the second stage.
 
@@ -126,19 +126,13 @@ class CMORL:
             raise ArgumentError("env=None: to learn, the agent must be loaded with an environment")
         problem = self.problem
         method = ConstrainedExtension(total_steps=total, **asdict(self.settings))
-        meter = Meter({"env_steps": total})
-        token = active_meter.set(meter)
-        try:
-            with fixed(1):
-                if self._state is None or reset_num_timesteps:
-                    self._state = method.init(problem, generator("seed", self.seed))
-                    self.num_timesteps = 0
-                else:
-                    self._state.total, self._state.ended = self._state.total + total, ""
-                self._loop(problem, method, self._state, callback)
-        finally:
-            active_meter.reset(token)
-            self.num_timesteps += int(meter.spent["env_steps"])
+        with at_most(total) as meter, fixed(1):
+            if self._state is None or reset_num_timesteps:
+                self._state = method.init(problem, generator("seed", self.seed))
+                self.num_timesteps = 0
+            else:
+                self._state.total, self._state.ended = self._state.total + total, ""
+            self._loop(problem, method, self._state, meter, callback)
         self.front = method.answer(problem, self._state)
         return self
 
@@ -147,14 +141,18 @@ class CMORL:
         problem: Control,
         method: ConstrainedExtension,
         state: SearchState,
+        meter: Meter,
         callback: Callable[[CMORL], bool | None] | None,
     ) -> None:
         """Step until the plan or the budget ends, or the callback says so."""
+        before = self.num_timesteps - int(meter.spent.get("env_steps", 0))
         while method.done(problem, state) is None:
             try:
                 method.step(problem, state)
             except BudgetExhausted:
                 return
+            finally:
+                self.num_timesteps = before + int(meter.spent.get("env_steps", 0))
             if callback is not None:
                 self.front = method.answer(problem, state)
                 if callback(self) is False:
