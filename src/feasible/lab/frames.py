@@ -15,5 +15,9 @@ def frame(rows: Sequence[Any], columns: Sequence[str] | None = None) -> pd.DataF
     """
     import pandas as pd
 
-    with pd.option_context("future.infer_string", False):
-        return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    for name in table:
+        cells = table[name].tolist()
+        kind = object if any(isinstance(cell, str) for cell in cells) else None
+        table[name] = pd.Series(cells, index=table.index, dtype=kind)
+    return table
