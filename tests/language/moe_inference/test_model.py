@@ -23,8 +23,8 @@ from feasible.language.moe_inference.model import (
     routed,
     texts,
 )
-from feasible.language.moe_inference.profile import inputs_of
-from feasible.language.moe_inference.run import PlanExperts, memory_for, rest, sizes
+from feasible.language.moe_inference.profile import expert_bytes, inputs_of, rest_bytes
+from feasible.language.moe_inference.run import PlanExperts, memory_for
 
 pytestmark = pytest.mark.slow
 SMALL = TinySettings(layers=1, hidden=16, inner=16, experts=3, steps=6, batch=4, length=16)
@@ -59,10 +59,9 @@ def test_sixteen_bits_are_the_model_and_the_bytes_are_counted_in_the_file(proble
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
 def test_predicted_bytes_are_those_in_the_file(problem, bits):
     verdict = problem.judge([[bits] * problem.experts] * problem.layers)
-    assert (
-        verdict.metrics["bytes"]
-        == rest(problem) + problem.layers * problem.experts * (sizes(problem)[bits])
-    )
+    each = expert_bytes(problem.model, problem.group)[bits]
+    experts = problem.layers * problem.experts
+    assert verdict.metrics["bytes"] == rest_bytes(problem.model) + experts * each
 
 
 def test_dropping_an_expert_is_deleting_its_router_row(problem, tmp_path):

@@ -29,7 +29,7 @@ def test_a_rounded_weight_is_within_half_a_step_and_the_rounding_of_the_grid(bit
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8, 16])
 def test_the_bytes_are_those_of_the_arrays(bits):
     stored = rtn(matrix(), bits, 64)
-    assert stored.bytes == stored_bytes(12, 100, bits, 100 if bits == 1 else 64)
+    assert stored.bytes == stored_bytes(12, 100, bits, 64)
 
 
 def test_sixteen_bits_are_the_weight_in_half_precision():

@@ -160,7 +160,9 @@ class CompressedModel(Cached, Problem, Checked):
         }
         names = {id(p): name for name, p in self.model.named_parameters()}
         meta: dict[str, str] = {}
-        inputs = self.cached("inputs", lambda: inputs_of(self.model, self.calibration))
+        inputs: list[Any] = [None] * self.layers
+        if self.quantiser == "gptq":
+            inputs = self.cached("inputs", lambda: inputs_of(self.model, self.calibration))
         for layer, (block, row) in enumerate(zip(found, bits, strict=True)):
             rows = [e for e, b in enumerate(row) if b]
             gate = names[id(block.gate.weight)]
@@ -172,18 +174,16 @@ class CompressedModel(Cached, Problem, Checked):
         return Path(path)
 
     def _stored(
-        self, kept: dict[str, Tensor], key: str, block: Any, e: int, bits: int, x: Tensor
+        self, kept: dict[str, Tensor], key: str, block: Any, e: int, bits: int, x: Tensor | None
     ) -> None:
-        """Add both matrices of an expert."""
+        """Add both matrices of an expert; `x` are the block's inputs, for GPTQ."""
         gate_up, down = block.experts.gate_up_proj[e], block.experts.down_proj[e]
-        mine = x.float()
-        if self.quantiser == "gptq":
-            logits = mine @ block.gate.weight.float().T
-            mine = mine[(logits.topk(self.top_k, dim=-1).indices == e).any(1)]
         with torch.no_grad():
-            pair = quantised(
-                gate_up.detach(), down.detach(), bits, self.quantiser, self.group, mine
-            )
+            if x is not None:
+                x = x.float()
+                logits = x @ block.gate.weight.float().T
+                x = x[(logits.topk(self.top_k, dim=-1).indices == e).any(1)]
+            pair = quantised(gate_up.detach(), down.detach(), bits, self.quantiser, self.group, x)
         for name, stored in zip(("gate_up", "down"), pair, strict=True):
             kept[f"{key}.{name}.codes"] = stored.codes.contiguous()
             if stored.scale is not None and stored.zero is not None:

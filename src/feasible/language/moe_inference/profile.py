@@ -19,7 +19,7 @@ from ...core.annotations import checked
 from ...core.checks import one_of
 from ...core.errors import ArgumentError
 from .model import blocks, expert, outputs, routed
-from .quantise import BITS, GROUP, Stored, gptq, rtn
+from .quantise import BITS, GROUP, Stored, gptq, rtn, stored_bytes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -66,6 +66,19 @@ class Profile:
         share = np.maximum(self.share / self.share.sum(1, keepdims=True), FLOOR)
         weight = np.maximum(self.weight / self.weight.sum(1, keepdims=True), FLOOR)
         return (share**alpha * weight**beta)[:, :, None] * self.loss**gamma
+
+
+def expert_bytes(model: Any, group: int = GROUP) -> dict[int, int]:
+    """Stored bytes of an expert by its width, 0 where it is dropped."""
+    experts = blocks(model)[0].experts
+    shapes = [tuple(w.shape[1:]) for w in (experts.gate_up_proj, experts.down_proj)]
+    return {0: 0} | {b: sum(stored_bytes(r, c, b, group) for r, c in shapes) for b in BITS}
+
+
+def rest_bytes(model: Any) -> int:
+    """Stored bytes of what is no expert, in 16 bits."""
+    experts = sum(p.numel() for b in blocks(model) for p in b.experts.parameters())
+    return 2 * (sum(p.numel() for p in model.parameters()) - experts)
 
 
 def inputs_of(model: Any, ids: Int[Tensor, "n length"]) -> list[Float[Tensor, "m d"]]:
@@ -126,8 +139,7 @@ def profile_moe(
     if not len(bits) or any(b not in (0, *BITS) for b in bits):
         raise ArgumentError(f"bits={bits!r:.60}: expected widths of {(0, *BITS)}")
     share, weight, loss = [], [], []
-    sizes = np.zeros(len(bits))
-    found = blocks(model)
+    found, size = blocks(model), expert_bytes(model, group)
     with torch.no_grad():
         for block, x in zip(found, inputs_of(model, ids), strict=True):
             x = x.float()
@@ -148,14 +160,11 @@ def profile_moe(
                         table[e, k] = float((now - whole_output).norm())
                         continue
                     stored = quantised(gate_up, down, b, quantiser, group, mine)
-                    sizes[k] = stored[0].bytes + stored[1].bytes
                     now = expert(stored[0].weight(), stored[1].weight(), mine)
                     moved = (now - all_outputs[e][hit[:, e]]) * chosen[hit[:, e], e][:, None]
                     table[e, k] = float(moved.norm())
             loss.append(table)
-    experts = sum(b.experts.gate_up_proj.numel() + b.experts.down_proj.numel() for b in found)
-    rest = 2 * (sum(t.numel() for t in model.state_dict().values()) - experts)
     return Profile(
-        np.array(share, float), np.array(weight, float), tuple(bits), np.array(loss), sizes,
-        float(rest), ids.numel(),
+        np.array(share, float), np.array(weight, float), tuple(bits), np.array(loss),
+        np.array([size[b] for b in bits], float), float(rest_bytes(model)), ids.numel(),
     )  # fmt: skip

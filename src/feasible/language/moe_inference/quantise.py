@@ -68,10 +68,11 @@ class Stored:
 
 
 def stored_bytes(rows: int, columns: int, bits: int, group: int = GROUP) -> int:
-    """Bytes that a matrix of this shape takes."""
+    """Bytes that a matrix of this shape takes; of one bit a row is a group."""
     if bits == 16:
         return 2 * rows * columns
-    return math.ceil(rows * columns * bits / 8) + 4 * rows * math.ceil(columns / group)
+    groups = 1 if bits == 1 else math.ceil(columns / group)
+    return math.ceil(rows * columns * bits / 8) + 4 * rows * groups
 
 
 def packed(codes: Tensor, bits: int) -> Tensor:

@@ -15,8 +15,8 @@ from ...core.errors import ArgumentError, Infeasible
 from ...core.problem import Method, Problem
 from .plan import Choices, Option, greedy_moe, plan_moe
 from .problem import CompressedModel
-from .profile import Profile
-from .quantise import BITS, stored_bytes
+from .profile import Profile, expert_bytes, rest_bytes
+from .quantise import BITS
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Between(Allotment):
         Raises:
             Infeasible: None are.
         """
-        least = rest(problem) + size[self.low] * problem.layers * problem.experts
+        least = rest_bytes(problem.model) + size[self.low] * problem.layers * problem.experts
         if least > problem.memory:
             raise Infeasible(
                 f"memory={problem.memory:g}: all experts in {self.low} bits take "
@@ -172,7 +172,7 @@ class Raised(Between):
 
     def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
         """Width by width, in the order."""
-        size = sizes(problem)
+        size = expert_bytes(problem.model, problem.group)
         left = self.left(problem, size)
         bits = np.full(problem.layers * problem.experts, self.low)
         order = self.order(problem, state)
@@ -185,27 +185,6 @@ class Raised(Between):
         return found
 
 
-def sizes(problem: CompressedModel) -> dict[int, int]:
-    """Stored bytes of an expert by its width."""
-    from .model import blocks
-
-    block = blocks(problem.model)[0].experts
-    shapes = [tuple(block.gate_up_proj.shape[1:]), tuple(block.down_proj.shape[1:])]
-    return {
-        b: sum(stored_bytes(r, c, b, c if b == 1 else problem.group) for r, c in shapes)
-        for b in BITS
-    }
-
-
-def rest(problem: CompressedModel) -> int:
-    """Stored bytes of what is no expert."""
-    from .model import blocks
-
-    parts = [p for b in blocks(problem.model) for p in b.experts.parameters()]
-    total = sum(p.numel() for p in problem.model.parameters())
-    return 2 * (total - sum(p.numel() for p in parts))
-
-
 @dataclass(frozen=True)
 class UniformBits(Between):
     """The same bits for every expert, as many as fit."""
@@ -214,7 +193,8 @@ class UniformBits(Between):
 
     def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
         """The largest width that fits for all."""
-        size, many = sizes(problem), problem.layers * problem.experts
+        size = expert_bytes(problem.model, problem.group)
+        many = problem.layers * problem.experts
         left = self.left(problem, size)
         width = max(b for b in self.widths if many * (size[b] - size[self.low]) <= left)
         return [[width] * problem.experts for _ in range(problem.layers)]
@@ -251,10 +231,10 @@ def memory_for(problem: CompressedModel, bits: float) -> float:
     """
     real("bits", bits, least=1, most=16)
     whole("experts", problem.experts, least=1)
-    size = sizes(problem)
+    size = expert_bytes(problem.model, problem.group)
     low = max(b for b in BITS if b <= bits)
     high = min(b for b in BITS if b >= bits)
     share = 0.0 if low == high else (bits - low) / (high - low)
-    return rest(problem) + problem.layers * problem.experts * (
+    return rest_bytes(problem.model) + problem.layers * problem.experts * (
         (1 - share) * size[low] + share * size[high]
     )
