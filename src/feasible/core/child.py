@@ -99,7 +99,7 @@ class Child:
         except (EOFError, OSError):
             how = ending(self._process)
             self.close()
-            raise ChildLost(f"its process ended: {how}") from None
+            raise ChildLost(f"its process ended, {how}") from None
         if raised:
             raise found
         return found
