@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from ...core.annotations import Checked, checked
 from ...core.checks import floats, real, whole
@@ -170,6 +170,22 @@ def _limits(
     return sparse.vstack(rows).tocsr(), np.concatenate(low), np.concatenate(high)
 
 
+def _solved(
+    cost: Float[np.ndarray, "L E O"],
+    limits: tuple[Any, np.ndarray, np.ndarray],
+    binary: bool = True,
+    **options: float,
+) -> Any:
+    """HiGHS's answer to the program, or to its linear relaxation."""
+    return milp(
+        cost.reshape(-1),
+        constraints=LinearConstraint(*limits),
+        integrality=np.full(cost.size, int(binary)),
+        bounds=Bounds(0, 1),
+        options=options,
+    )
+
+
 @checked
 def plan_moe(
     choices: Choices,
@@ -201,14 +217,8 @@ def plan_moe(
     real("gap", gap, least=0)
     real("seconds", seconds, above=0)
     scale = max(float(np.abs(choices.cost).max()), 1e-300)
-    rows, low, high = _limits(choices, memory, fast, latency)
-    found = milp(
-        choices.cost.reshape(-1) / scale,
-        constraints=LinearConstraint(rows, low, high),
-        integrality=np.ones(rows.shape[1]),
-        bounds=Bounds(0, 1),
-        options={"mip_rel_gap": gap, "time_limit": seconds},
-    )
+    limits = _limits(choices, memory, fast, latency)
+    found = _solved(choices.cost / scale, limits, mip_rel_gap=gap, time_limit=seconds)
     if found.x is None:
         raise _refused(choices, memory, fast, latency, seconds)
     assign = found.x.reshape(choices.cost.shape).argmax(2)
@@ -238,14 +248,8 @@ def _refused(
 ) -> ArgumentError:
     """The error of limits that no plan keeps to, with the smallest memory by a second program."""
     size = max(float(c.bytes.max()), 1.0)
-    rows, low, high = _limits(c, math.inf, fast, latency)
-    found = milp(
-        c.bytes.reshape(-1) / size,
-        constraints=LinearConstraint(rows, low, high),
-        integrality=np.ones(rows.shape[1]),
-        bounds=Bounds(0, 1),
-        options={"time_limit": seconds},
-    )
+    limits = _limits(c, math.inf, fast, latency)
+    found = _solved(c.bytes / size, limits, time_limit=seconds)
     if found.x is None:
         return Infeasible("no plan keeps to the fast memory and the latency, whatever the memory")
     least = c.rest_bytes + size * float(found.fun)
@@ -264,16 +268,9 @@ def bound_moe(
         Infeasible: Not even a fractional plan keeps to the limits.
     """
     real("memory", memory, above=0)
-    rows, low, high = _limits(choices, memory, fast, latency)
     scale = max(float(np.abs(choices.cost).max()), 1e-300)
-    finite_low, finite_high = np.isfinite(low), np.isfinite(high)
-    found = linprog(
-        choices.cost.reshape(-1) / scale,
-        A_ub=sparse.vstack([rows[finite_high], -rows[finite_low]]),
-        b_ub=np.concatenate([high[finite_high], -low[finite_low]]),
-        bounds=(0, 1),
-        method="highs",
-    )
+    limits = _limits(choices, memory, fast, latency)
+    found = _solved(choices.cost / scale, limits, binary=False)
     if found.x is None:
         raise _refused(choices, memory, fast, latency, SECONDS)
     return scale * float(found.fun)
