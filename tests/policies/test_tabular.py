@@ -112,7 +112,7 @@ def test_a_toy_text_environment_has_the_returns_that_playing_it_has(name):
 
 def test_copies_of_it_follow_the_probabilities_and_a_network_is_judged_by_its_own():
     world = TabularMDP.of("FrozenLake-v1", horizon=30)
-    env = TableEnv(*world.cumulated(), world.R[None], world.terminal, 30)
+    env = TableEnv(world.cumulated(), 30)
     gymnasium.utils.env_checker.check_env(env, skip_render_check=True)
     copies, rng, returns = world.open(8, 5), np.random.default_rng(0), []
     while len(returns) < 1500:

@@ -28,7 +28,7 @@ from .decisions import Decisions, check_policy
 from .exact import Known
 from .spaces import Spaces
 from .toy_text import transitions
-from .walking import Episodes, returns, walk
+from .walking import Cumulated, Episodes, returns, walk
 from .world import World
 
 if TYPE_CHECKING:
@@ -299,13 +299,12 @@ class TabularMDP(Cached, Decisions, Checked):
         n, horizon = whole("n", n, least=1), self.length
         fits("n", n, "the random numbers of all episodes", n, 2 * horizon + 1)
         spend(env_steps=n * horizon)
-        start, moves = self.cumulated()
+        process = self.cumulated()
         states, actions = np.empty((n, horizon + 1), np.int64), np.empty((n, horizon), np.int64)
         sums = np.cumsum(policy if policy.ndim == 3 else policy[None], axis=-1)
-        walk(start, moves, sums, rng.random((n, 2 * horizon + 1)), states, actions)
-        R = self.known.R
-        steps = np.minimum(np.arange(horizon), len(R) - 1)
-        rewards = R[steps, states[:, :-1], actions]
+        walk(process, sums, rng.random((n, 2 * horizon + 1)), states, actions)
+        steps = np.minimum(np.arange(horizon), len(process.rewards) - 1)
+        rewards = process.rewards[steps, states[:, :-1], actions]
         lengths = np.full(n, horizon)
         if self.terminal.any():
             lengths = (~self.terminal[states[:, :-1]]).sum(axis=1)
@@ -314,10 +313,12 @@ class TabularMDP(Cached, Decisions, Checked):
                 meter.refund("env_steps", int(n * horizon - lengths.sum()))
         return Episodes(states, actions, rewards, lengths)
 
-    def cumulated(self) -> tuple[Float[np.ndarray, " S"], Float[np.ndarray, "K S A S"]]:
-        """The first states' and the moves' cumulated probabilities, for compiled loops."""
-        found: tuple[np.ndarray, np.ndarray] = self.cached(
-            "sums", lambda: (np.cumsum(self.start), np.cumsum(self.known.P, axis=-1))
+    def cumulated(self) -> Cumulated:
+        """It as it is drawn from, for compiled loops."""
+        P, R = self.known[:2]
+        found: Cumulated = self.cached(
+            "sums",
+            lambda: Cumulated(np.cumsum(self.start), np.cumsum(P, axis=-1), R, self.terminal),
         )
         return found
 
@@ -330,9 +331,8 @@ class TabularMDP(Cached, Decisions, Checked):
         """
         from .table_env import TableEnv
 
-        start, moves = self.cumulated()
-        given = (start, moves, self.known.R, self.terminal, self.length)
-        world = World(self.name, lambda: TableEnv(*given), max_steps=self.length)
+        process, length = self.cumulated(), self.length
+        world = World(self.name, lambda: TableEnv(process, length), max_steps=length)
         return Copies.opened(world, whole("n", n, least=1), key)
 
     # -- judging -----------------------------------------------------------------------------------

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..core.compiled import compiled
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
+
+
+class Cumulated(NamedTuple):
+    """A finite decision process as it is drawn from; the last step's arrays count from there on.
+
+    Attributes:
+        start: (S,) cumulated probabilities of the first state.
+        moves: (K, S, A, S) cumulated probabilities of the next state.
+        rewards: (K, S, A).
+        terminal: (S,) states in which an episode has ended.
+    """
+
+    start: Float[np.ndarray, " S"]
+    moves: Float[np.ndarray, "K S A S"]
+    rewards: Float[np.ndarray, "K S A"]
+    terminal: Bool[np.ndarray, " S"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +58,17 @@ drawn = compiled(_drawn)
 
 
 def _walk(
-    start: Float[np.ndarray, " S"],
-    moves: Float[np.ndarray, "K S A S"],
+    process: Cumulated,
     policy: Float[np.ndarray, "L S A"],
     u: Float[np.ndarray, "n width"],
     states: Int[np.ndarray, "n steps"],
     actions: Int[np.ndarray, "n H"],
 ) -> None:
-    """Fill episodes; all probabilities are cumulated, and the last step's counts from there on."""
+    """Fill episodes; the policy's probabilities are cumulated too."""
     n, horizon = actions.shape
+    moves = process.moves
     for i in range(n):
-        s = drawn(start, u[i, 0])
+        s = drawn(process.start, u[i, 0])
         states[i, 0] = s
         for h in range(horizon):
             a = drawn(policy[min(h, len(policy) - 1), s], u[i, 2 * h + 1])

@@ -13,7 +13,7 @@ from feasible.core.errors import ArgumentError, ArgumentTypeError
 from feasible.core.registry import load_claim
 from feasible.lab.claim import run_claim
 from feasible.policies import TableGradient, TabularMDP
-from feasible.policies.harpg.compiled import add_gradient, add_product
+from feasible.policies.harpg.compiled import Trajectory, add_gradient, add_product
 from feasible.policies.harpg.settings import KINDS, GradientSettings
 from feasible.policies.harpg.tables import advance, begun, gradient
 from feasible.policies.processes import random_mdp
@@ -27,8 +27,8 @@ def world():
     return TabularMDP(P, rng.standard_normal((2, 2)), None, 0.9, 2)
 
 
-def every(world, theta):
-    """Each trajectory: its probability, states, actions, policy rows, and C_h."""
+def every(world, theta, baseline):
+    """Each trajectory with its probability, with a baseline by step."""
     pi, H, S, A = softmax(theta, axis=1), world.horizon, world.states, world.actions
     for states in itertools.product(range(S), repeat=H):
         for actions in itertools.product(range(A), repeat=H):
@@ -39,22 +39,23 @@ def every(world, theta):
                     p *= world.P[states[h], actions[h], states[h + 1]]
             rewards = world.R[list(states), list(actions)] * world.gamma ** np.arange(H)
             to_go = np.cumsum(rewards[::-1])[::-1].copy()
-            yield p, np.array(states), np.array(actions), pi[list(states)], to_go
+            at = list(states)
+            yield p, Trajectory(np.array(at), np.array(actions), pi[at], to_go - baseline, to_go)
 
 
 def mean_gradient(world, theta, baseline):
     """E g, with a baseline by step."""
     out = np.zeros_like(theta)
-    for p, states, actions, rows, to_go in every(world, theta):
-        add_gradient(world.horizon, p, states, actions, rows, to_go - baseline, out)
+    for p, path in every(world, theta, baseline):
+        add_gradient(path, world.horizon, p, out)
     return out
 
 
 def mean_product(world, theta, u, baseline):
     """E B(tau, theta) u."""
     out = np.zeros_like(theta)
-    for p, states, actions, rows, to_go in every(world, theta):
-        add_product(world.horizon, p, states, actions, rows, to_go - baseline, u, out)
+    for p, path in every(world, theta, baseline):
+        add_product(path, world.horizon, p, u, out)
     return out
 
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...core.compiled import compiled
-from ..walking import drawn
+from ..walking import Cumulated, drawn
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
+
+
+class Trajectory(NamedTuple):
+    """Where a trajectory is written; its first steps count.
+
+    Attributes:
+        states: (H,).
+        actions: (H,).
+        policy: (H, A) probabilities of the actions at each step.
+        weights: (H,) C_h = sum_(k >= h) gamma^k r_k - b_h.
+        to_go: (H,) the sum alone.
+    """
+
+    states: Int[np.ndarray, " H"]
+    actions: Int[np.ndarray, " H"]
+    policy: Float[np.ndarray, "H A"]
+    weights: Float[np.ndarray, " H"]
+    to_go: Float[np.ndarray, " H"]
 
 
 def _softmax(row: Float[np.ndarray, " A"], out: Float[np.ndarray, " A"]) -> None:
@@ -30,20 +48,15 @@ softmax = compiled(_softmax)
 
 def _trajectory(
     logits: Float[np.ndarray, "S A"],
-    start: Float[np.ndarray, " S"],
-    moves: Float[np.ndarray, "K S A S"],
-    rewards: Float[np.ndarray, "K S A"],
-    terminal: Bool[np.ndarray, " S"],
+    process: Cumulated,
     gamma: float,
     baseline: Float[np.ndarray, " H"],
     u: Float[np.ndarray, " width"],
-    states: Int[np.ndarray, " H"],
-    actions: Int[np.ndarray, " H"],
-    policy: Float[np.ndarray, "H A"],
-    weights: Float[np.ndarray, " H"],
-    to_go: Float[np.ndarray, " H"],
+    out: Trajectory,
 ) -> int:
-    """Draw a trajectory; weights are C_h = sum_(k >= h) gamma^k r_k - b_h. Return its length."""
+    """Draw a trajectory. Return its length."""
+    start, moves, rewards, terminal = process
+    states, actions, policy, weights, to_go = out
     horizon = len(states)
     s = drawn(start, u[0])
     length, discount = 0, 1.0
@@ -74,15 +87,13 @@ trajectory = compiled(_trajectory)
 
 
 def _add_gradient(
+    path: Trajectory,
     length: int,
     scale: float,
-    states: Int[np.ndarray, " H"],
-    actions: Int[np.ndarray, " H"],
-    policy: Float[np.ndarray, "H A"],
-    weights: Float[np.ndarray, " H"],
     out: Float[np.ndarray, "S A"],
 ) -> None:
     """Add scale g(tau, theta), g = sum_h C_h grad log pi(a_h | s_h)."""
+    states, actions, policy, weights, _ = path
     for h in range(length):
         s, c = states[h], scale * weights[h]
         for a in range(policy.shape[1]):
@@ -91,16 +102,14 @@ def _add_gradient(
 
 
 def _add_product(
+    path: Trajectory,
     length: int,
     scale: float,
-    states: Int[np.ndarray, " H"],
-    actions: Int[np.ndarray, " H"],
-    policy: Float[np.ndarray, "H A"],
-    weights: Float[np.ndarray, " H"],
     u: Float[np.ndarray, "S A"],
     out: Float[np.ndarray, "S A"],
 ) -> None:
     """Add scale B(tau, theta) u, B u = grad^2 Phi u + grad Phi <grad log p(tau), u>."""
+    states, actions, policy, weights, _ = path
     along = 0.0
     for h in range(length):
         along += u[states[h], actions[h]]
@@ -131,10 +140,7 @@ def _ascend(
     d: Float[np.ndarray, "S A"],
     mean: Float[np.ndarray, " H"],
     counts: Float[np.ndarray, " H"],
-    start: Float[np.ndarray, " S"],
-    moves: Float[np.ndarray, "K S A S"],
-    rewards: Float[np.ndarray, "K S A"],
-    terminal: Bool[np.ndarray, " S"],
+    process: Cumulated,
     gamma: float,
     u: Float[np.ndarray, "steps width"],
     returns: Float[np.ndarray, " steps"],
@@ -142,9 +148,10 @@ def _ascend(
     """Make steps in place from step `first` on; return the transitions that were made."""
     momentum, transported, corrected, normalised = rule
     horizon, made = len(mean), 0
-    states, actions = np.empty(horizon, np.int64), np.empty(horizon, np.int64)
-    policy = np.empty((horizon, theta.shape[1]))
-    weights, to_go = np.empty(horizon), np.empty(horizon)
+    path = Trajectory(
+        np.empty(horizon, np.int64), np.empty(horizon, np.int64),
+        np.empty((horizon, theta.shape[1])), np.empty(horizon), np.empty(horizon),
+    )  # fmt: skip
     g, v, at, move = (
         np.empty_like(theta), np.empty_like(theta), np.empty_like(theta), np.empty_like(theta)
     )  # fmt: skip
@@ -165,28 +172,24 @@ def _ascend(
             number[h] = 0.0
         returns[i] = 0.0
         for b in range(batches[0]):
-            length = trajectory(
-                at, start, moves, rewards, terminal, gamma, known,
-                u[i, b * wide : (b + 1) * wide], states, actions, policy, weights, to_go,
-            )  # fmt: skip
-            add_gradient(length, 1.0 / batches[0], states, actions, policy, weights, g)
+            row = u[i, b * wide : (b + 1) * wide]
+            length = trajectory(at, process, gamma, known, row, path)
+            add_gradient(path, length, 1.0 / batches[0], g)
             made += length
             for h in range(length):
-                fresh[h] += to_go[h]
+                fresh[h] += path.to_go[h]
                 number[h] += 1.0
             if length:
-                returns[i] += to_go[0] / batches[0]
+                returns[i] += path.to_go[0] / batches[0]
         if corrected and first + i > 0:
             q = u[i, -1]
             for s in range(theta.shape[0]):
                 for a in range(theta.shape[1]):
                     at[s, a] = before[s, a] + q * move[s, a]
             for b in range(batches[0], batches[0] + batches[1]):
-                length = trajectory(
-                    at, start, moves, rewards, terminal, gamma, known,
-                    u[i, b * wide : (b + 1) * wide], states, actions, policy, weights, to_go,
-                )  # fmt: skip
-                add_product(length, 1.0 / batches[1], states, actions, policy, weights, move, v)
+                row = u[i, b * wide : (b + 1) * wide]
+                length = trajectory(at, process, gamma, known, row, path)
+                add_product(path, length, 1.0 / batches[1], move, v)
                 made += length
         size = 0.0
         for s in range(theta.shape[0]):

@@ -83,7 +83,6 @@ def advance(
     rule, wide = settings.rule, 2 * world.length + 1
     most = settings.batch + settings.hessian_batch
     fits("batch", most, "random numbers of a step", most, wide)
-    (start, moves), R = world.cumulated(), world.known.R
     returns = np.empty(steps)
     for done in range(0, steps, AT_ONCE):
         n = min(steps - done, AT_ONCE)
@@ -94,8 +93,8 @@ def advance(
             state.t, n, tuple(rule[:4]),
             np.array([settings.schedule(state.t + i, rule.table) for i in range(n)]),
             (settings.batch, settings.hessian_batch), settings.baseline, state.theta,
-            state.before, state.d, state.mean, state.counts, start, moves, R, world.terminal,
-            world.gamma, state.rng.random((n, most * wide + 1)), returns[done : done + n],
+            state.before, state.d, state.mean, state.counts, world.cumulated(), world.gamma,
+            state.rng.random((n, most * wide + 1)), returns[done : done + n],
         )  # fmt: skip
         meter = active_meter.get()
         if meter is not None and made < reserved:
