@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from feasible.language.moe_inference.profile import expert_bytes, inputs_of, res
 from feasible.language.moe_inference.run import PlanExperts, memory_for
 
 pytestmark = pytest.mark.slow
-SMALL = TinySettings(layers=1, hidden=16, inner=16, experts=3, steps=6, batch=4, length=16)
+SMALL = TinySettings(layers=1, hidden=16, inner=16, experts=3, steps=56, batch=4, length=16)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,20 @@ def test_the_plan_is_the_default_and_says_its_bound(problem):
     assert "tokens" in few.stopped
 
 
+@pytest.mark.parametrize("other", ["uniform-bits", "frequency-bits", "random-bits"])
+def test_the_plan_costs_less_by_its_profile_than_the_others(problem, other):
+    method = PlanExperts()
+    choices = method.choices(problem, problem.profile(method.bits))
+    place = {b: k for k, b in enumerate(method.bits)}
+
+    def cost(name):
+        bits = feasible.solve(problem, name, {"tokens": 20_000}, seed=101).answer
+        where = np.vectorize(place.get)(np.array(bits))
+        return float(np.take_along_axis(choices.cost, where[:, :, None], 2).sum())
+
+    assert cost("plan-experts") < cost(other)
+
+
 def test_a_memory_below_the_smallest_possible_is_named(problem):
     small = CompressedModel(problem.model, problem.calibration, problem.held_out, 10.0)
     with pytest.raises(Infeasible, match=r"memory=10: the smallest plan takes (\d+) bytes"):
@@ -145,15 +160,27 @@ def test_gptq_profiles_lose_no_more_than_rounding_on_the_whole(problem):
     )
 
 
-def test_an_interrupted_training_ends_where_the_whole_one_does(tmp_path):
-    whole = train_tiny(SMALL)
-    train_tiny(SMALL, tmp_path)
+def test_an_interrupted_training_ends_where_the_whole_one_does(tmp_path, monkeypatch):
+    whole, asked = train_tiny(SMALL), []
+
+    def interrupted(n, length, seed):
+        asked.append(seed)
+        if len(asked) == 53:
+            raise KeyboardInterrupt
+        return texts(n, length, seed)
+
+    monkeypatch.setattr("feasible.language.moe_inference.model.texts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(SMALL, tmp_path)
     again = train_tiny(SMALL, tmp_path)
-    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+    assert len(asked) == 53 + SMALL.steps - 50
+    read = train_tiny(SMALL, tmp_path)
+    assert len(asked) == 53 + SMALL.steps - 50
+    for a, b, c in zip(whole.parameters(), again.parameters(), read.parameters(), strict=True):
         assert torch.equal(a, b)
+        assert torch.equal(a, c)
     with pytest.raises(ArgumentError, match="a model of other settings"):
-        train_tiny(TinySettings(layers=1, hidden=16, inner=16, experts=3, steps=7, batch=4,
-                                length=16), tmp_path)  # fmt: skip
+        train_tiny(replace(SMALL, steps=7), tmp_path)
 
 
 def test_text_is_of_its_kind():
