@@ -50,7 +50,7 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
         problem = nine_targets() if name == NINE else mo_control(name)
         problem.trail_growth = 4.0  # a front is dear to judge
         if scale == "smoke":
-            problem.final_episodes = 1
+            problem.final_episodes, problem.world.max_steps = 1, 100
         raced = methods(scale)
         if name != TREE:
             raced = {m: raced[m] for m in (OURS, FIRST)}

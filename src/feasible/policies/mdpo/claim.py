@@ -40,7 +40,8 @@ MANY, PPO, TRPO, OURS = "MDPO, m = 10", "PPO", "TRPO", "minibatch MDPO"
 def problem(name: str, scale: str) -> Control:
     """A task, judged on as many episodes as the scale has."""
     few, more = EPISODES[scale]
-    return Control(IDS[name], name=name, episodes=few, final_episodes=more)
+    longest = {"max_steps": 100} if scale == "smoke" else {}
+    return Control(IDS[name], name=name, episodes=few, final_episodes=more, **longest)
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
