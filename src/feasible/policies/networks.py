@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,19 +24,12 @@ MODULES: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 LOG_2PI = math.log(2 * math.pi)
 
 
-def seeded(seed: int) -> Any:
-    """A context in which torch's global stream begins at a seed; outside it stays as it is."""
-
-    class Seeded:
-        def __enter__(self) -> None:
-            self.fork = torch.random.fork_rng(devices=[])
-            self.fork.__enter__()
-            torch.manual_seed(seed)
-
-        def __exit__(self, *error: Any) -> None:
-            self.fork.__exit__(*error)
-
-    return Seeded()
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's global stream begins at a seed; outside it stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def mlp(sizes: Sequence[int], activation: str, gain: float | None = None) -> nn.Sequential:

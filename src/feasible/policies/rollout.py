@@ -59,25 +59,25 @@ class Rollout:
 
     @torch.no_grad()
     def advantages(
-        self, critic: nn.Module, rewards: Float[Tensor, "T n"], gamma: float, lam: float
-    ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+        self, critic: nn.Module, rewards: Float[Tensor, "T n ..."], gamma: float, lam: float
+    ) -> tuple[Float[Tensor, "N ..."], Float[Tensor, "N ..."]]:
         """Generalised advantage estimates and the values of each transition.
 
         Args:
-            critic: The value of a state.
-            rewards: (T, n) what it values.
+            critic: The value of a state, or k of them.
+            rewards: (T, n) what it values, or (T, n, k).
             gamma: Discount.
             lam: lambda.
         """
-        T, n = rewards.shape
-        values = critic(self.obs.flatten(0, 1)).view(T + 1, n)
+        T, *shape = rewards.shape
+        values = critic(self.obs.flatten(0, 1)).view(T + 1, *shape)
         following = values[1:].clone()
         cut = self.truncated & ~self.terminated
         if cut.any():
-            following[cut] = critic(self.final[cut]).squeeze(1)
+            following[cut] = critic(self.final[cut]).view(-1, *shape[1:])
         stay = ~self.moved  # nothing happened: an error of 0, and nothing comes of it
         found = advantages(
-            torch.where(stay, values[:-1], rewards),
+            torch.where(stay.view(T, -1, *(1 for _ in shape[1:])), values[:-1], rewards),
             values[:-1],
             following,
             self.terminated | stay,

@@ -284,8 +284,7 @@ class MDPO(Agent):
     @property
     def policy(self) -> NetworkPolicy:
         """The policy as plain data, with its normaliser."""
-        seen = self.learner.seen if self.settings.normalize else None
-        return self.learner.actor.policy(self.spaces, seen)
+        return self.learner.policy(self.spaces, self.settings)
 
 
 class OffPolicyMDPO(Agent):

@@ -8,19 +8,18 @@ t_k falls to 1 / K: the penalty grows, and the policy stands almost still at the
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.errors import ArgumentError
+from ..actor_critic import ActorCritic, descend
 from ..copies import Copies
-from ..networks import Actor, all_finite, mlp, seeded
-from ..normalise import Moments, RewardScale
-from ..rollout import Rollout, collect, minibatches, standard
+from ..networks import Actor
+from ..rollout import Rollout, minibatches, standard
 from ..spaces import Spaces
 from .losses import bregman, kl_gaussian, mdpo_loss, sampled
 from .settings import MDPOSettings
@@ -32,39 +31,21 @@ KEPT = 100
 """Episodes whose returns are remembered."""
 
 
-@dataclass
-class MDPOLearner:
-    """Where the learning stands; all that it takes to go on, but for the environments.
+@dataclass(kw_only=True)
+class MDPOLearner(ActorCritic):
+    """Where the learning stands.
 
     Attributes:
-        actor: The policy.
-        critic: The value of a state.
-        actor_opt: Adam.
-        critic_opt: Adam.
-        rng: Draws actions and orders.
-        seen: Of observations; without `normalize` it stays as it began.
-        scale: Of rewards.
         planned: Transitions that the schedules are made for.
-        steps: Transitions so far.
         iteration: k.
         kl: Mean divergence after the last iteration.
         returns: Of the latest episodes.
-        ended: Why it cannot go on; "" while it can.
     """
 
-    actor: Actor
-    critic: nn.Module
-    actor_opt: torch.optim.Adam
-    critic_opt: torch.optim.Adam
-    rng: np.random.Generator
-    seen: Moments
-    scale: RewardScale
     planned: int
-    steps: int = 0
     iteration: int = 0
     kl: float = 0.0
     returns: list[float] = field(default_factory=list)
-    ended: str = ""
 
 
 def begin(
@@ -86,19 +67,7 @@ def begin(
         raise ArgumentError(
             f"estimator='exact' with q={settings.q:g}: continuous actions need 'sampled'"
         )
-    with seeded(int(rng.integers(2**31))):
-        actor = Actor(spaces, settings.width)
-        critic = mlp((spaces.features, settings.width, settings.width, 1), "tanh", 1.0)
-    return MDPOLearner(
-        actor,
-        critic,
-        torch.optim.Adam(actor.parameters(), settings.lr, eps=1e-5, fused=True),
-        torch.optim.Adam(critic.parameters(), settings.lr, eps=1e-8, fused=True),
-        np.random.default_rng(rng.integers(2**63)),
-        Moments.of(spaces.features),
-        RewardScale.of(settings.n_envs),
-        planned,
-    )
+    return MDPOLearner.begun(settings, spaces, rng, eps=1e-8, planned=planned)
 
 
 def iterate(learner: MDPOLearner, copies: Copies, spaces: Spaces, settings: MDPOSettings) -> None:
@@ -110,23 +79,13 @@ def iterate(learner: MDPOLearner, copies: Copies, spaces: Spaces, settings: MDPO
         spaces: Theirs.
         settings: How.
     """
-    normal = settings.normalize
-    batch = collect(
-        copies,
-        spaces,
-        learner.actor,
-        learner.rng,
-        settings.n_steps,
-        learner.seen if normal else None,
-        learner.scale if normal else None,
-        settings.gamma,
-        max(learner.planned - learner.steps, 1),
-    )
+    most = max(learner.planned - learner.steps, 1)
+    batch = learner.collect(copies, spaces, settings, most)
     iterations = max(-(-learner.planned // (settings.n_envs * settings.n_steps)), 1)
     left = max(1 - learner.iteration / iterations, 1 / iterations)
     t = left if settings.step_size == "linear" else float(settings.step_size)
-    improve(learner, batch, settings, t, left)
-    learner.steps += batch.transitions
+    with learner.kept_finite():
+        improve(learner, batch, settings, t, left)
     learner.iteration += 1
     learner.returns = (learner.returns + batch.returns[:, 0].tolist())[-KEPT:]
 
@@ -149,16 +108,8 @@ def improve(
     adv, values = batch.advantages(learner.critic, batch.rewards, settings.gamma, settings.lam)
     targets = adv + values
     obs, actions = batch.of(batch.obs[:-1]), batch.of(batch.actions)
-    before = copy.deepcopy(learner.actor.state_dict()), copy.deepcopy(learner.critic.state_dict())
     learner.kl = fit_policy(learner, obs, actions, standard(adv), settings, t)
     fit_value(learner, obs, values, targets, settings, t)
-    if not (all_finite(learner.actor) and all_finite(learner.critic)):
-        learner.actor.load_state_dict(before[0])
-        learner.critic.load_state_dict(before[1])
-        learner.ended = (
-            f"the networks were not finite after iteration {learner.iteration}; those before it "
-            "are kept"
-        )
 
 
 def fit_policy(
@@ -179,7 +130,7 @@ def fit_policy(
         settings: How.
         t: Step size t_k.
     """
-    actor, optimizer = learner.actor, learner.actor_opt
+    actor = learner.actor
     with torch.no_grad():
         out_old, log_std_old = actor(obs), actor.log_std.clone()
         logp_old = actor.log_prob(out_old, actions)
@@ -191,10 +142,7 @@ def fit_policy(
         logp = actor.log_prob(out, actions[at])
         far = divergence(actor, out, out_old[at], log_std_old, logp, logp_old[at], settings)
         loss = mdpo_loss(logp, logp_old[at], adv[at], far, t)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(actor.parameters(), settings.max_grad_norm)
-        optimizer.step()
+        descend(learner.actor_opt, loss, settings.max_grad_norm)
     with torch.no_grad():
         out = actor(obs)
         logp = actor.log_prob(out, actions)
@@ -238,6 +186,4 @@ def fit_value(
         now, old, target = learner.critic(obs[at]).squeeze(1), values[at], targets[at]
         near = old + (now - old).clamp(-most, most)
         loss = torch.maximum((now - target) ** 2, (near - target) ** 2).mean()
-        learner.critic_opt.zero_grad()
-        loss.backward()
-        learner.critic_opt.step()
+        descend(learner.critic_opt, loss)

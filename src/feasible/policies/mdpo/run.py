@@ -7,97 +7,57 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ...core.problem import Problem
 from ..answers import NetworkPolicy
 from ..control import Control
-from ..copies import Copies
-from ..decisions import Learner, planned_steps
+from ..decisions import planned_steps
+from ..training import Trainer, Training
 from . import off_policy, on_policy
 from .settings import MDPOSettings, OffPolicySettings
 
 
-@dataclass
-class OnPolicyState:
-    """A run's state.
-
-    Attributes:
-        copies: Of the environment.
-        learner: The learner.
-    """
-
-    copies: Copies
-    learner: on_policy.MDPOLearner
-
-
-@dataclass
-class OffPolicyState:
-    """A run's state.
-
-    Attributes:
-        copies: Of the environment.
-        learner: The learner.
-    """
-
-    copies: Copies
-    learner: off_policy.OffPolicyLearner
-
-
 @dataclass(frozen=True)
-class OnPolicyMDPO(MDPOSettings, Learner):
+class OnPolicyMDPO(MDPOSettings, Trainer):
     """On-policy mirror descent; see MDPOSettings. A step is an iteration."""
 
-    solves: ClassVar[type[Problem]] = Control
     name: ClassVar[str] = "mdpo"
-    requires: ClassVar[tuple[str, ...]] = ("torch", "gymnasium")
 
-    def init(self, problem: Control, rng: np.random.Generator) -> OnPolicyState:
+    def init(self, problem: Control, rng: np.random.Generator) -> Training:
         """Networks, and copies at the beginning of their first episodes."""
         planned = planned_steps(self.name)
         learner = on_policy.begin(self, problem.spaces, planned, rng)
-        return OnPolicyState(problem.open(self.n_envs, int(rng.integers(2**31))), learner)
+        return Training(problem.open(self.n_envs, int(rng.integers(2**31))), learner)
 
-    def step(self, problem: Control, state: OnPolicyState) -> OnPolicyState:
+    def step(self, problem: Control, state: Training) -> Training:
         """A batch and what is learnt of it."""
         on_policy.iterate(state.learner, state.copies, problem.spaces, self)
         return state
 
-    def answer(self, problem: Control, state: OnPolicyState) -> NetworkPolicy:
+    def answer(self, problem: Control, state: Training) -> NetworkPolicy:
         """The policy as it is, with its normaliser."""
-        seen = state.learner.seen if self.normalize else None
-        return state.learner.actor.policy(problem.spaces, seen)
-
-    def done(self, problem: Control, state: OnPolicyState) -> str | None:
-        """Why it cannot go on."""
-        return state.learner.ended or None
+        return state.learner.policy(problem.spaces, self)
 
 
 @dataclass(frozen=True)
-class OffPolicyMirror(OffPolicySettings, Learner):
+class OffPolicyMirror(OffPolicySettings, Trainer):
     """Off-policy mirror descent; see OffPolicySettings. A step is some transitions."""
 
-    solves: ClassVar[type[Problem]] = Control
     name: ClassVar[str] = "mdpo-off-policy"
     takes: ClassVar[tuple[str, ...]] = ("continuous",)
-    requires: ClassVar[tuple[str, ...]] = ("torch", "gymnasium")
 
-    def init(self, problem: Control, rng: np.random.Generator) -> OffPolicyState:
+    def init(self, problem: Control, rng: np.random.Generator) -> Training:
         """Networks, an empty buffer, and copies at the beginning of their first episodes."""
         planned = planned_steps(self.name)
         learner = off_policy.begin(self, problem.spaces, planned, rng)
-        return OffPolicyState(problem.open(self.n_envs, int(rng.integers(2**31))), learner)
+        return Training(problem.open(self.n_envs, int(rng.integers(2**31))), learner)
 
-    def step(self, problem: Control, state: OffPolicyState) -> OffPolicyState:
+    def step(self, problem: Control, state: Training) -> Training:
         """Some transitions, with a gradient step after each."""
         off_policy.iterate(state.learner, state.copies, problem.spaces, self, off_policy.CHUNK)
         return state
 
-    def answer(self, problem: Control, state: OffPolicyState) -> NetworkPolicy:
+    def answer(self, problem: Control, state: Training) -> NetworkPolicy:
         """The policy as it is."""
         return state.learner.actor.policy(problem.spaces)
-
-    def done(self, problem: Control, state: OffPolicyState) -> str | None:
-        """Why it cannot go on."""
-        return state.learner.ended or None
 
 
 @dataclass(frozen=True)

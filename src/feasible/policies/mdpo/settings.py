@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...core.annotations import Checked
 from ...core.checks import fraction, real, whole
-from ...core.errors import ArgumentError
+from ..settings import BatchSettings
 
 
 def check_index(q: float) -> None:
@@ -16,11 +16,10 @@ def check_index(q: float) -> None:
 
 
 @dataclass(frozen=True)
-class MDPOSettings(Checked):
-    """On-policy.
+class MDPOSettings(BatchSettings):
+    """On-policy; see `BatchSettings` for those that are not named here.
 
     Attributes:
-        n_envs: Copies of the environment.
         n_steps: Steps of each copy in an iteration: N = n_envs * n_steps transitions.
         sgd_steps: m, gradient steps on the whole batch in an iteration; with `minibatch`, passes.
             With m = 1 the divergence has no gradient yet: that is plain policy gradient.
@@ -33,17 +32,11 @@ class MDPOSettings(Checked):
         anneal: The rate falls linearly to 0.
         lr: Rate of Adam, of policy and value; 3e-3 is better below about a million transitions.
         minibatch: Rows of a gradient step of the policy; 0: the whole batch, as in the paper.
-        gamma: Discount.
-        lam: lambda of the advantage estimates.
-        max_grad_norm: The policy's gradient is cut to this norm.
         vf_epochs: Passes of the value over a batch.
         vf_batch: Rows of a gradient step of the value.
         vf_clip: Largest change of a value in an iteration, times t_k.
-        normalize: Observations and rewards by running statistics, which the policy carries with it.
-        width: Of the two hidden layers.
     """
 
-    n_envs: int = 8
     n_steps: int = 256
     sgd_steps: int = 10
     q: float = 1.0
@@ -51,36 +44,21 @@ class MDPOSettings(Checked):
     official: bool = False
     step_size: float | Literal["linear"] = "linear"
     anneal: bool = True
-    lr: float = 3e-4
     minibatch: int = 0
-    gamma: float = 0.99
-    lam: float = 0.95
-    max_grad_norm: float = 0.5
     vf_epochs: int = 5
     vf_batch: int = 128
     vf_clip: float = 0.2
-    normalize: bool = True
-    width: int = 64
 
     def __post_init__(self) -> None:
-        whole("n_envs", self.n_envs, least=1, most=1024)
-        whole("n_steps", self.n_steps, least=1, most=1_000_000)
-        if self.n_envs * self.n_steps < 2:
-            raise ArgumentError(
-                f"n_steps={self.n_steps} with n_envs={self.n_envs}: expected a batch of 2 at least"
-            )
+        super().__post_init__()
         for name in ("sgd_steps", "vf_epochs"):
             whole(name, getattr(self, name), least=1, most=100_000)
-        whole("width", self.width, least=1, most=8192)
         whole("vf_batch", self.vf_batch, least=1)
         whole("minibatch", self.minibatch, least=0)
         check_index(self.q)
         if self.step_size != "linear":
             real("step_size", self.step_size, above=0)
-        for name in ("lr", "max_grad_norm", "vf_clip"):
-            real(name, getattr(self, name), above=0)
-        fraction("gamma", self.gamma)
-        fraction("lam", self.lam)
+        real("vf_clip", self.vf_clip, above=0)
 
 
 @dataclass(frozen=True)
