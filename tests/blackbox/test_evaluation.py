@@ -133,6 +133,14 @@ def test_a_method_that_meets_forbidden_points_may_go_on_longer():
     assert result.spent["evaluations"] == 1
 
 
+def test_repeats_between_forbidden_points_are_not_taken_for_repeats_in_a_row():
+    problem = BlackBox(Counted(), BOX, known=lambda x: x[:, 0] < 0.5)
+    in_turns = np.tile([[0.1, 0.5], [0.9, 0.5]], (IDLE_REPEATS, 1))
+    result = go(problem, 5, Listed(points=np.vstack([in_turns, [[0.2, 0.5]]]), batch=1))
+    assert result.stopped == "all points were tried"
+    assert result.spent["evaluations"] == 2
+
+
 def test_forbidden_points_are_never_evaluated_and_cost_nothing():
     fun = Counted()
     problem = BlackBox(fun, BOX, known=lambda x: x[:, 0] > 0.15)

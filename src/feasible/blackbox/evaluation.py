@@ -69,7 +69,7 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
         return seen
     keys = _keys(x) if problem.free_repeats else []
     if problem.known is None and len(set(keys)) == len(keys) and run.ledger.unseen(keys):
-        run.idle = 0
+        run.idle = run.repeats = 0
         seen, short = _fresh(problem, run, x, tag)
         _conclude(problem, run, seen, short)
         _use_up(tried)
@@ -94,22 +94,23 @@ def evaluate_in_run(problem: Evaluable, run: Run, x: np.ndarray, tag: np.ndarray
             first[keys[i]] = i
         new.append(i)
     if new:
-        run.idle = 0
+        run.idle = run.repeats = 0
         chosen = np.array(new)
         seen, short = _fresh(problem, run, x[chosen], tag[chosen])
         for j, i in enumerate(new[: len(seen)]):
             parts[i] = seen.rows(slice(j, j + 1))
     else:
         run.idle += 1
+        run.repeats = run.repeats + 1 if allowed.all() else 0
         left = tried.nearest_untried(x[0]) if tried is not None and run.idle >= PATIENCE else None
         if left is not None:
-            run.idle = 0
+            run.idle = run.repeats = 0
             seen, short = _fresh(problem, run, left[None], np.array([-1]))
-        most, kind = IDLE_CALLS, "repeated or forbidden"
-        if allowed.all():
-            most, kind = IDLE_REPEATS, "repeated"
-        if run.idle > most:
-            raise Stalled(f"{run.method.name} proposed only {kind} points {most} times in a row")
+        said = f"{run.method.name} proposed only"
+        if run.repeats > IDLE_REPEATS:
+            raise Stalled(f"{said} repeated points {IDLE_REPEATS} times in a row")
+        if run.idle > IDLE_CALLS:
+            raise Stalled(f"{said} repeated or forbidden points {IDLE_CALLS} times in a row")
     if keys:
         for i in np.flatnonzero(allowed).tolist():
             if parts[i] is None and (twin := parts[first[keys[i]]]) is not None:

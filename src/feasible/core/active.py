@@ -63,7 +63,8 @@ class Run:
         label: The run's name in a store.
         notes: Warnings and failures worth knowing, one sentence each.
         step: Steps that the method has finished.
-        idle: Calls of an oracle in a row that charged nothing.
+        idle: Calls of an oracle in a row that charged nothing, and
+        repeats: the last of them that only repeated known points.
         state: The method's state after the last finished step; None before `init` has returned.
         met: Why it may end, once what was asked for is there.
         goal: What is minimised at which it ends, see `RunOptions.stop_at`; None without one.
@@ -83,6 +84,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     step: int = 0
     idle: int = 0
+    repeats: int = 0
     state: Any = None
     met: str | None = None
     goal: float | None = field(init=False)
