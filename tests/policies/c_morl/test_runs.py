@@ -197,7 +197,7 @@ def test_one_reward_and_no_plan_are_refused():
     cart = Control("CartPole-v1")
     with pytest.raises(WrongProblem, match="several rewards"):
         feasible.solve(cart, ConstrainedExtension(), {"env_steps": 100})
-    with pytest.raises(ArgumentError, match="total_steps"):
+    with pytest.raises(ArgumentError, match="env_steps"):
         feasible.solve(arms(), ConstrainedExtension(), {"steps": 3})
 
 

@@ -10,13 +10,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ...core.budget import active_meter
 from ...core.checks import whole
-from ...core.errors import ArgumentError, WrongProblem
+from ...core.errors import WrongProblem
 from ...core.problem import Problem
 from ..answers import NetworkPolicy, PolicyFront, network_policy
 from ..control import Control
-from ..decisions import Learner
+from ..decisions import Learner, planned_steps
 from .archive import Archive
 from .collect import Walk, collect, evaluate, prior, shape_of
 from .members import CLIP, Members, Shape, unpack
@@ -102,7 +101,7 @@ class LinearScalarisation(TrainingSettings, Learner):
 
     def init(self, problem: Control, rng: np.random.Generator) -> SearchState:
         """A fresh policy for each weight."""
-        n = problem.spaces.rewards
+        n, total = problem.spaces.rewards, self.total_steps or planned_steps(self.name)
         weights = simplex(n, self.delta_weight or DELTAS.get(n, 1.0))
         draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
         shape = shape_of(problem, self.hidden)
@@ -112,19 +111,7 @@ class LinearScalarisation(TrainingSettings, Learner):
         archive = Archive(members.take(none), np.zeros((0, n)), np.zeros((0, n)))
         walk = Walk.begin(problem, len(members) * self.n_envs, first)
         goals = Goals.weighted(weights)
-        return SearchState(rng, draws, members, goals, walk, archive, self._total(), key)
-
-    def _total(self) -> int:
-        """Transitions that the plan is for."""
-        meter = active_meter.get()
-        limit = None if meter is None else meter.limits.get("env_steps")
-        total = self.total_steps or limit
-        if not total:
-            raise ArgumentError(
-                f"method {self.name}: total_steps=None and the budget has no env_steps; the plan "
-                "needs one of them"
-            )
-        return int(total)
+        return SearchState(rng, draws, members, goals, walk, archive, total, key)
 
     # -- a step ------------------------------------------------------------------------------------
 
