@@ -22,6 +22,14 @@ def test_the_claims_smoke_run_measures_all_of_it():
     assert 0.5 < figures["fruit-tree: expected utility over that of the true front"] <= 1
 
 
+def test_the_second_stage_finds_more_than_the_first_one_with_all_transitions():
+    volume = {}
+    for method in ("c-morl", "linear-scalarisation"):
+        result = feasible.solve("fruit-tree", method, {"env_steps": 20_000}, seed=100)
+        volume[method] = -result.verdict.objective
+    assert volume["c-morl"] > 1.1 * volume["linear-scalarisation"]
+
+
 def test_doing_nothing_gains_nothing_and_the_best_gain_all():
     weights = claim.simplex(9, 0.5)
     idle = float(np.mean(weights @ claim.idle_returns()))

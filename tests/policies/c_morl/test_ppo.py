@@ -3,12 +3,15 @@
 import dataclasses
 import math
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 
+from feasible.policies import Control
 from feasible.policies.advantages import advantages
+from feasible.policies.c_morl.collect import Walk, collect, prior, shape_of
 from feasible.policies.c_morl.members import (
     Members,
     Running,
@@ -235,3 +238,40 @@ def test_the_push_of_a_bandit_ends_where_the_mathematics_says():
     last = pushed(1e5)
     assert last[0] == pytest.approx(0.64, abs=2e-3)
     assert last[1] >= 0.54 * 0.95
+
+
+class Three(gymnasium.Env):
+    """One choice among ARMS."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(3)
+    reward_space = gymnasium.spaces.Box(0.0, 1.0, (2,), np.float64)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, dtype=np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, dtype=np.float32), ARMS[int(action)].numpy(), True, False, {}
+
+
+@pytest.mark.slow
+def test_a_push_stays_at_the_threshold_with_the_barrier_and_gives_the_rest_up_without():
+    problem = Control(Three, reference=(-0.1, -0.1), name="three")
+    settings = CMORLSettings(n_envs=16, n_steps=16)
+    shape, rng = shape_of(problem, 8), torch.Generator().manual_seed(0)
+    m = Members.begin(4, shape, rng, *prior(problem))
+    unpack(m.theta, shape.actor)[5][:, 2] = 4.0  # all begin at arm 3
+    goals, free = Goals.pushes(2, np.ones(2), True), Goals.pushes(1, np.ones(2), False)
+    goals.bound[2:] = free.bound  # two pushes with the barrier, two without
+    walk = Walk.begin(problem, 4 * settings.n_envs, 0)
+    for _ in range(30):
+        found = collect(m, shape, problem, walk, settings.n_steps, 1.0, rng)
+        goals.settle(found, 0.9)
+        update(m, shape, goals, found, settings, 1.0, 1e-2, 200.0, rng)
+    seen = m.normalised(torch.zeros(4, 1, 1))
+    worth = torch.softmax(act(m.theta, shape, seen)[0][:, 0], -1).detach().double() @ ARMS
+    own, other = worth[range(4), [0, 1, 0, 1]], worth[range(4), [1, 0, 1, 0]]
+    assert (own[:2] > 0.61).all()
+    assert (other[:2] > 0.9 * goals.tau[0, 1]).all()
+    assert (other[2:] < 0.05).all()
