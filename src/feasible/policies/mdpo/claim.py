@@ -30,8 +30,8 @@ BATCH = {"smoke": 16, "desk": 128, "paper": 256}
 """Steps of each of 8 copies in a batch, of all methods."""
 REPLAYED = {"smoke": (80, 40), "desk": (10_000, 1000), "paper": (10_000, 1000)}
 """Transitions on the pendulum, and those of them that are drawn at the beginning."""
-EPISODES = {"smoke": (1, 2), "desk": (2, 20), "paper": (5, 50)}
-"""Of a point of the trail, and of the answer."""
+EPISODES = {"smoke": (1, 2, 100), "desk": (2, 20, 10_000), "paper": (5, 50, 10_000)}
+"""Of a point of the trail, and of the answer; the longest."""
 PROCESSES = {"smoke": 1, "desk": 5, "paper": 20}
 """Random tabular processes for each seed."""
 MANY, PPO, TRPO, OURS = "MDPO, m = 10", "PPO", "TRPO", "minibatch MDPO"
@@ -39,9 +39,8 @@ MANY, PPO, TRPO, OURS = "MDPO, m = 10", "PPO", "TRPO", "minibatch MDPO"
 
 def problem(name: str, scale: str) -> Control:
     """A task, judged on as many episodes as the scale has."""
-    few, more = EPISODES[scale]
-    longest = {"max_steps": 100} if scale == "smoke" else {}
-    return Control(IDS[name], name=name, episodes=few, final_episodes=more, **longest)
+    few, more, longest = EPISODES[scale]
+    return Control(IDS[name], name=name, episodes=few, final_episodes=more, max_steps=longest)
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
