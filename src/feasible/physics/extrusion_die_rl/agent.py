@@ -163,7 +163,7 @@ def train_die(
     seed, processes = whole("seed", seed, least=0), flag("processes", processes)
     from .env import DIES
 
-    made_by = DIES[one_of("die", die, DIES)]
+    made_by = DIES[die]
     known = [name for name in inspect.signature(made_by).parameters if name != "strategy"]
     for name in env or {}:
         if name not in known:

@@ -31,6 +31,10 @@ GRID = 10
 """Steps of a variable's range."""
 MEAN = 0.5
 """Mean velocity at the inlet."""
+CELLS = (15, 9)
+"""Of the channel, along and across."""
+TOLERANCE = {"split": 0.02, "channel": 0.15}
+"""Error of the share, and sum of squares of the channel's qualities, below which a goal is met."""
 
 
 def distance(gap: Values) -> float:
@@ -111,6 +115,10 @@ class Die:
         if not np.isfinite(found).all():
             raise NotFinite("values: expected finite numbers")
         return found
+
+    def drawn(self, rng: np.random.Generator) -> Values:
+        """A design of the grid by chance, whether it has a flow or not."""
+        return self.low + (self.high - self.low) * rng.integers(0, GRID + 1, self.k) / GRID
 
     def points(self, values: Any) -> Float[np.ndarray, "n 2"]:
         """(n, 2) the nodes of a design."""
@@ -204,7 +212,7 @@ def patch(k: int) -> Callable[[Any], Any]:
 
 
 @checked
-def channel_die(cells: tuple[int, int] = (15, 9), viscosity: Any = "newtonian") -> Die:
+def channel_die(cells: tuple[int, int] = CELLS, viscosity: Any = "newtonian") -> Die:
     """A channel whose outlet is to let the same velocity through each of three patches.
 
     The channel is [0, 1] x [0, 0.4], with plug flow 0.5 at the inlet. Variables, symmetric about

@@ -18,7 +18,7 @@ from ...core.checks import flag, floats, one_of, real, whole
 from ...core.child import Child, ChildLost
 from ...core.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from ..errors import InvalidShape, NotConverged, TimedOut
-from .dies import GRID, Die, channel_die, distance, split_die
+from .dies import CELLS, GRID, TOLERANCE, Die, channel_die, distance, split_die
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -30,8 +30,6 @@ Strategy = Literal["incremental", "direct", "incremental-continuous"]
 MAX_STEPS = 50
 REACHED, FAILED, LATE = 5.0, -10.0, -5.0
 """Rewards: the goal met, no flow, the last step made without it."""
-TOLERANCE = {"split": 0.02, "channel": 0.150}
-"""Error of the share, and sum of squares of the channel's qualities, below which a goal is met."""
 TARGETS = (0.25, 0.65)
 """Shares that targets are drawn from."""
 REDRAWS = 100
@@ -172,9 +170,7 @@ class DieEnv(gymnasium.Env[Any, Any]):
         if "start" in options:
             start = die.read(options["start"])
         elif self.random_start:
-            start = (
-                die.low + (die.high - die.low) * self.np_random.integers(0, GRID + 1, die.k) / GRID
-            )
+            start = die.drawn(self.np_random)
         else:
             start = die.start.copy()
         if "target" in options:
@@ -352,7 +348,7 @@ def die_split(
 @checked
 def die_channel(
     strategy: str = "incremental",
-    cells: tuple[int, int] = (15, 9),
+    cells: tuple[int, int] = CELLS,
     viscosity: Any = "newtonian",
     tolerance: float = TOLERANCE["channel"],
     random_start: bool = True,

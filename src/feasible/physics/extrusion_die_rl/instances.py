@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ... import blackbox
 from ...core.annotations import checked
 from ...core.checks import real
-from .dies import Die, channel_die, split_die
+from .dies import TOLERANCE, Die, channel_die, split_die
 from .problem import DieTask
 
 
@@ -79,5 +79,6 @@ def die_task(
         die: "split", with two outlets, or "channel", with three patches, whose goal is an
             unevenness below 0.15, of 0.193 undeformed.
     """
-    tolerance = {"split": 0.02, "channel": 0.15}[die]
-    return DieTask(targets=targets, max_steps=max_steps, tolerance=tolerance, name=name, die=die)
+    return DieTask(
+        targets=targets, max_steps=max_steps, tolerance=TOLERANCE[die], name=name, die=die
+    )

@@ -13,7 +13,7 @@ from ...core.problem import Problem
 from ...core.verdict import Verdict
 from ..errors import InvalidShape, NotConverged
 from .agent import DiePolicy, Played, play
-from .dies import GRID, distance
+from .dies import CELLS, TOLERANCE, distance
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 LIST = 0
 """Seed of the goals that policies are judged on."""
-CELLS = (15, 9)
-"""Of the channel at h = 2."""
 
 
 def free(**amounts: float) -> None:
@@ -61,7 +59,7 @@ class DieTask(Problem):
     h: int = 2
     viscosity: Any = "newtonian"
     targets: int = 50
-    tolerance: float = 0.02
+    tolerance: float = TOLERANCE["split"]
     max_steps: int = 50
     name: str = "die-task"
     die: Literal["split", "channel"] = "split"
@@ -88,7 +86,7 @@ class DieTask(Problem):
             return rng.uniform(0.25, 0.65, self.targets)
         die, found = self.finer, list[Any]()
         while len(found) < self.targets:
-            start = die.low + (die.high - die.low) * rng.integers(0, GRID + 1, die.k) / GRID
+            start = die.drawn(rng)
             if not any(die.violations(start).values()):
                 found.append(start)
         return np.array(found)
