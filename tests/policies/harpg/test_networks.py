@@ -11,6 +11,7 @@ from torch import nn
 
 from feasible.core.errors import ArgumentError
 from feasible.policies import Control, NormalizedIGT
+from feasible.policies.harpg import ascent
 from feasible.policies.harpg.ascent import NetworkSettings, begin, iterate, to_go, trajectory
 from feasible.policies.harpg.baseline import Baseline, described
 from feasible.policies.harpg.estimator import (
@@ -250,6 +251,36 @@ def test_steps_on_an_environment_follow_the_rule(kind):
         assert float((state.theta - before).norm()) == pytest.approx(length, rel=1e-4)
         assert len(state.returns) - episodes == (3 if rule.corrected and t else 2)
     assert state.steps == state.ends[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_transport_and_correction_keep_the_mean_a_gradient(kind, monkeypatch):
+    """Of a quadratic both are exact; plain momentum lags behind."""
+    problem = Control("CartPole-v1", max_steps=5)
+    settings, rule = NetworkSettings(kind, lr=0.5, eta0=0.7, width=2), KINDS[kind]
+    state = begin(settings, problem.spaces, np.random.default_rng(2))
+    torch.manual_seed(0)
+    A = torch.randn(len(state.theta), len(state.theta))
+    monkeypatch.setattr(ascent, "mean_gradient", lambda actor, at, batch: A @ at)
+
+    def exact(actor, at, batch, u):
+        assert torch.allclose(u, state.theta - state.before)
+        q = (at - state.before) @ u / (u @ u)  # at is between them
+        assert torch.allclose(at, state.before + q * u, atol=1e-5)
+        between.append(float(q))
+        return A @ u
+
+    monkeypatch.setattr(ascent, "mean_product", exact)
+    copies, between, errors = problem.open(1, 5), [], []
+    for _ in range(8):
+        here = state.theta.clone()
+        iterate(state, copies, problem.spaces, settings)
+        errors.append(float((state.d - A @ here).norm() / (A @ here).norm()))
+    kept = rule.transported or rule.corrected or not rule.momentum
+    assert max(errors) < 1e-4 if kept else min(errors[1:]) > 0.05
+    assert len(between) == (7 if rule.corrected else 0)
+    assert all(0 <= q <= 1 for q in between)
+    assert len(set(between)) == len(between)
 
 
 def test_a_direction_that_is_no_number_ends_it_and_keeps_theta():

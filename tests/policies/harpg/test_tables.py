@@ -116,6 +116,75 @@ def test_normalised_steps_have_the_schedules_length(kind):
         assert t > 0 or eta == 1.0
 
 
+def played(world, theta, u):
+    """An episode from its random numbers, by the definition: states, actions, C_h."""
+    pi, states, actions = softmax(theta, axis=1), [], []
+    s = (np.cumsum(world.start) <= u[0]).sum()
+    for h in range(world.horizon):
+        a = (np.cumsum(pi[s]) <= u[2 * h + 1]).sum()
+        states.append(s)
+        actions.append(a)
+        s = (np.cumsum(world.P[s, a]) <= u[2 * h + 2]).sum()
+    rewards = world.R[states, actions] * world.gamma ** np.arange(world.horizon)
+    return states, actions, np.cumsum(rewards[::-1])[::-1]
+
+
+def slope(theta, states, actions, weights):
+    """sum_h C_h grad log pi(a_h | s_h)."""
+    out, pi = np.zeros_like(theta), softmax(theta, axis=1)
+    for s, a, c in zip(states, actions, weights, strict=True):
+        out[s] += c * (np.eye(theta.shape[1])[a] - pi[s])
+    return out
+
+
+def product(theta, states, actions, weights, u):
+    """B(tau, theta) u, from the matrices themselves."""
+    pi = softmax(theta, axis=1)
+    along = (slope(theta, states, actions, np.ones(len(states))) * u).sum()
+    out = along * slope(theta, states, actions, weights)
+    for s, c in zip(states, weights, strict=True):
+        out[s] -= c * (np.diag(pi[s]) - np.outer(pi[s], pi[s])) @ u[s]
+    return out
+
+
+def by_hand(world, settings, rng, steps):
+    """Algorithms 1 and 2 as the paper writes them."""
+    rule, B, wide = settings.rule, settings.batch, 2 * world.horizon + 1
+    theta = before = d = np.zeros((world.states, world.actions))
+    known, every = np.zeros(world.horizon), []
+    for t in range(steps):
+        u = rng.random((B + settings.hessian_batch) * wide + 1)
+        rows = u[:-1].reshape(-1, wide)
+        gamma, eta = settings.schedule(t, rule.table)
+        at = theta + (1 - eta) / eta * (theta - before) if rule.transported else theta
+        first = [played(world, at, row) for row in rows[:B]]
+        g = np.mean([slope(at, s, a, c - known) for s, a, c in first], axis=0)
+        moved = np.zeros_like(theta)
+        if rule.corrected and t:
+            between = u[-1] * theta + (1 - u[-1]) * before
+            second = [played(world, between, row) for row in rows[B:]]
+            each = [product(between, s, a, c - known, theta - before) for s, a, c in second]
+            moved = np.mean(each, axis=0)
+        d = (1 - eta) * (d + moved) + eta * g if rule.momentum and t else g
+        every += [c for _, _, c in first]
+        known = np.mean(every, axis=0) if settings.baseline else known
+        length = np.linalg.norm(d) if rule.normalised else 1.0
+        before, theta = theta, theta + gamma * d / length
+    return theta, d
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("baseline", [True, False])
+def test_the_compiled_steps_are_the_papers(kind, baseline):
+    world = random_mdp(4, 3, 5, seed=111)
+    settings = GradientSettings(kind, eta0=0.8, batch=2, hessian_batch=3, baseline=baseline)
+    state = begun(world, np.random.default_rng(6))
+    advance(world, settings, state, 12)
+    theta, d = by_hand(world, settings, np.random.default_rng(6), 12)
+    assert state.theta == pytest.approx(theta, abs=1e-10)
+    assert state.d == pytest.approx(d, abs=1e-10)
+
+
 def test_steps_made_together_and_one_by_one_are_the_same():
     world, settings = random_mdp(seed=102), GradientSettings("n-harpg")
     one, other = (begun(world, np.random.default_rng(7)) for _ in range(2))
