@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import expit
+from scipy.stats import beta
 
 from feasible.core.errors import (
     ArgumentError,
@@ -110,6 +111,39 @@ def test_without_noise_and_with_all_known_it_is_value_iteration():
     state.seen[:] = 1e9
     state.moves[:-1] = 1e9 * problem.world.P[:-1]
     assert (learner.drawn(state) == problem.world.best_policy().argmax(-1)).all()
+
+
+def test_thompson_takes_an_action_as_often_as_its_transitions_may_be_the_better_ones():
+    learner = PbTS(2, 2, 2, prior=1.0).learner
+    state = learner.start(np.random.default_rng(0))
+    state.theta = np.array(
+        [[[0, 0], [0, 0]], [[0, 0], [1, 1]]], float
+    ).ravel()  # to be in 1 at last
+    state.factor = 1e9 * np.eye(8)
+    state.moves[0, 0] = (2, 1), (1e9, 1e9)  # action 1 leads there half of the time
+    share = np.mean([learner.drawn(state)[0, 0] == 0 for _ in range(4000)])
+    assert share == pytest.approx(beta.sf(0.5, 2, 3), abs=0.03)
+
+
+def test_thompsons_precision_is_the_curvature_of_the_posterior():
+    learner = PbTS(**SIZES, lam=0.5)
+    rng = np.random.default_rng(2)
+    for _ in range(30):
+        tau0, tau1 = np.stack([rng.integers(0, (4, 3), (4, 2)) for _ in range(2)])
+        learner.update(tau0, tau1, float(rng.random() < 0.8))
+    state, of = learner.state, learner.learner
+    x = of.all_differences(state.pairs[:30])
+
+    def curvature(rows):
+        p = expit(rows @ state.theta)
+        return (rows.T * (p * (1 - p))) @ rows
+
+    of.refit(state)
+    expected = 0.5 * np.eye(48) + curvature(x)
+    assert state.factor.T @ state.factor == pytest.approx(expected)
+    of.weighed(state, x[0])
+    assert state.factor.T @ state.factor == pytest.approx(expected + curvature(x[:1]))
+    assert abs(x @ state.theta).max() > 0.5  # so that it is not a quarter of x x'
 
 
 def test_features_of_low_dimension_share_what_is_learnt():
