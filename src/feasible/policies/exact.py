@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 class Known(NamedTuple):
@@ -66,21 +66,20 @@ class Known(NamedTuple):
         better = q.max(-1) > kept + 1e-12 * np.maximum(1.0, abs(kept))
         return np.where(better[:, None], np.eye(q.shape[1])[q.argmax(-1)], policy)
 
-    def best(self) -> Float[np.ndarray, "... S A"]:
-        """A policy of the largest expected return: backwards from the horizon, or by policy
-        iteration where there is none.
+    def best(self) -> Int[np.ndarray, "... S"]:
+        """Actions of the largest expected return, (S,) or (H, S): backwards from the horizon, or by
+        policy iteration where there is none.
         """
-        states, actions = self.R.shape[1:]
-        each = np.eye(actions)
         if self.horizon is None:
-            pi = each[self.R[0].argmax(-1)]
+            pi = np.eye(self.R.shape[-1])[self.R[0].argmax(-1)]
             while True:
                 better = self.improved(pi)
                 if (better == pi).all():
-                    return pi
+                    return pi.argmax(-1)
                 pi = better
-        ahead, pi = np.zeros(states), np.empty((self.horizon, states, actions))
+        states = self.P.shape[-1]
+        ahead, table = np.zeros(states), np.empty((self.horizon, states), np.int64)
         for h in reversed(range(self.horizon)):
             q = self.action_values(ahead, h)
-            pi[h], ahead = each[q.argmax(-1)], q.max(-1)
-        return pi
+            table[h], ahead = q.argmax(-1), q.max(-1)
+        return table

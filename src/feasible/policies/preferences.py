@@ -381,8 +381,7 @@ class PreferenceMDP(Cached, Problem, Checked):
         world = self.world
         x = differences(pairs, world.states, world.actions)
         reward = fit_preferences(x, labels, 1.0)[0].reshape(self.horizon, world.states, -1)
-        best = TabularMDP(world.P, reward, world.start, 1.0, self.horizon).best_policy()
-        actions = best.argmax(-1)
+        actions = world.known._replace(R=reward).best()
         return Preferred(actions, np.zeros((0, 2, *actions.shape), np.int8), pairs, labels)
 
 

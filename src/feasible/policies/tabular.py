@@ -259,7 +259,7 @@ class TabularMDP(Cached, Decisions, Checked):
         iteration where there is none.
         """
         found: np.ndarray = self.cached("best", self.known.best)
-        return found.copy()
+        return np.eye(self.actions)[found]
 
     @property
     def optimum(self) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.linalg import cholesky
 from scipy.special import expit
 
+from ..exact import Known
 from .compiled import add_row
 from .learner import PairLearner, PairState, noise
 from .settings import PbTSSettings
@@ -50,11 +51,7 @@ class Thompson(PairLearner):
         theta = (state.theta + noise(state.factor, state.rng)).reshape(self.horizon, -1)
         shape = (self.horizon, self.states, self.actions)
         R = theta.reshape(shape) if self.phi is None else np.einsum("sad,hd->hsa", self.phi, theta)
-        ahead, table = np.zeros(self.states), np.empty((self.horizon, self.states), np.int64)
-        for h in reversed(range(self.horizon)):
-            q = R[h] + P[h] @ ahead
-            table[h], ahead = q.argmax(1), q.max(1)
-        return table
+        return Known(P, R, 1.0, self.horizon).best()
 
     def statistic(self, state: PairState, x: Float[np.ndarray, " k"]) -> float:
         """Step 4: the mean of |x . (theta - theta')| over all pairs of the posterior's draws."""
