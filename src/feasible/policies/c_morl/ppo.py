@@ -155,18 +155,18 @@ def update(
     x = flat(batch.obs)
     scale = members.returns.std.float()  # (P, n)
     with torch.no_grad():
-        V = _shaped(values(members.theta, shape, x), batch)
-        V_next = _shaped(values(members.theta, shape, flat(batch.following)), batch)
+        V = values(members.theta, shape, x)  # (P, b, n)
+        V_next = values(members.theta, shape, flat(batch.following))
         A = advantages(
             batch.rewards / scale[:, None],
-            V,
-            V_next,
+            _shaped(V, batch),
+            _shaped(V_next, batch),
             batch.terminated,
             batch.ended,
             gamma,
             settings.gae_lambda,
         )
-        A, V = flat(A), flat(V)  # (P, b, n)
+        A = flat(A)
         target = A + V
         raw = A * members.returns.var.sqrt().float()[:, None]  # 0 of what was never rewarded
         weighted = (raw * goals.weights[:, None]).sum(-1)

@@ -139,8 +139,7 @@ class LinearScalarisation(TrainingSettings, Learner):
             state.ended = "the budget ended inside a step of all copies"
             return
         state.goals.settle(batch, beta)
-        args = (state.members, shape, state.goals, batch, self, gamma, lr, t, state.draws)
-        update(*args)
+        update(state.members, shape, state.goals, batch, self, gamma, lr, t, state.draws)
         state.updates += 1
         state.episodes += int(batch.ended.sum())
         if state.since == state.paid:  # nothing was evaluated yet
