@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.pareto import Cloud
 from ..core.trail import Point
+from .frames import frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,8 +118,6 @@ class Race:
         the user's sense, violation, feasible, what was spent, seconds, why it stopped or failed,
         and its run in the store.
         """
-        from .frames import frame
-
         sense = {c.name: -1 if c.maximize else 1 for c in self.contests}
         return frame(
             [
