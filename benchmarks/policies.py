@@ -43,29 +43,24 @@ def preferences() -> list[Figure]:
         def weighed(self, state: PairState, x: np.ndarray) -> None:
             """Nothing: it is inverted anew."""
 
-    def learn(problem, kind, episodes=EPISODES):
+    class PlainMethod(PRLSVIMethod):
+        kind = Plain
+
+    def learn(problem, method, episodes=EPISODES):
         def go() -> None:
-            method = PRLSVIMethod(query=0.0)
-            learner = kind(problem.world.states, problem.world.actions, problem.horizon, method)
-            state = learner.start(np.random.default_rng(0))
+            state = method.init(problem, np.random.default_rng(0))
             for _ in range(episodes):
-                learner.propose(state)
-                pair = method.pair(problem, state)
-                x = learner.difference(pair)
-                wanted, figure = learner.wants(state, x)
-                if wanted:
-                    learner.weighed(state, x)
-                    label = problem.prefer(pair[0], pair[1], state.asked)
-                    learner.labelled(state, pair, label, figure)
-                learner.walked(state, pair)
+                state = method.step(problem, state)
 
         return go
 
+    ours_method, plain_method = (kind(query=0.0) for kind in (PRLSVIMethod, PlainMethod))
+
     small, large = random_preferences(seed=1), random_preferences(5, 5, 8, seed=1)
-    seconds = processor_seconds(learn(small, Randomized), 3)
-    learn(large, Plain, 20)()
+    seconds = processor_seconds(learn(small, ours_method), 3)
+    learn(large, plain_method, 20)()
     ours, plain = in_turns(
-        learn(large, Randomized), learn(large, Plain), rounds=1, clock=time.process_time
+        learn(large, ours_method), learn(large, plain_method), rounds=1, clock=time.process_time
     )
     what = f"{EPISODES:,} episodes"
     return [

@@ -17,7 +17,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "networks": ("torch", "numba", "sklearn", "networkx"),
     "operations": ("torch", "numba", "highspy", "ortools", "gymnasium"),
     "policies": ("torch", "numba", "sklearn", "gymnasium"),
-    "environments": ("Box2D", "mujoco", "imageio", "mo_gymnasium"),
+    "environments": ("Box2D", "mujoco", "imageio", "mo_gymnasium", "PIL"),
     "language": ("torch", "transformers", "openai", "highspy"),
     "physics": ("torch", "skfem", "meshio", "gymnasium", "stable_baselines3"),
     "postgresql": ("psycopg",),

@@ -265,11 +265,7 @@ class Control(Cached, Decisions, Checked):
         """Return the policy's actions for the episodes that are going on, one row each."""
         if hasattr(policy, "acts") and not self.stochastic:
             return policy.acts(np.stack([one[2] for one in going]), None)
-        spaces = self.spaces
-        acted = [policy.act(obs, rng) for _, _, obs, rng in going]
-        if spaces.actions:
-            return np.array([[int(a) - spaces.first_action] for a in acted])
-        return spaces.clipped(np.stack([np.ravel(a) for a in acted]))
+        return self.spaces.rows([policy.act(obs, rng) for _, _, obs, rng in going])
 
     def judge(self, answer: Any) -> Verdict:
         """The mean return and costs over a few episodes."""

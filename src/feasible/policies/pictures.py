@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..core.extras import named
 from .control import JUDGE, Control, maker
 from .copies import episode_seed
 from .decisions import check_policy
+from .errors import EnvironmentFailed
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -46,6 +48,7 @@ def film(
 
     Raises:
         ArgumentError: The environment draws no frames, or the file cannot be written.
+        EnvironmentFailed: The environment raised, or returned what it must not.
     """
     whole("steps", steps, least=1, most=100_000)
     whole("every", every, least=1)
@@ -53,28 +56,29 @@ def film(
     whole("episode", episode, least=0)
     real("fps", fps, above=0, most=50)
     check_policy(policy, problem.spaces)
-    with named("film", "policies"):
+    with named("film", "environments"):
         from PIL import Image
     options = {**problem.options, "render_mode": "rgb_array"}
     try:
-        env = maker(problem.env, options)()
-    except (ArgumentError, TypeError) as error:
+        place = replace(problem.world, make=maker(problem.env, options)).here()
+    except (ArgumentError, EnvironmentFailed) as error:
         raise ArgumentError(f"problem: '{problem.name}' draws no frames ({error})") from error
     frames = []
     try:
-        obs, _ = env.reset(seed=episode_seed(JUDGE, 0, episode))
+        obs = place.reset(episode_seed(JUDGE, 0, episode), f"the judge's episode {episode}")
         for step in range(steps):
             if step % every == 0:
-                drawn = env.render()
+                drawn = place.env.render()
                 if not isinstance(drawn, np.ndarray):
                     raise ArgumentError(f"problem: '{problem.name}' draws no frames")
                 image = Image.fromarray(drawn)
                 frames.append(image.resize((width, round(width * image.height / image.width))))
-            obs, _, terminated, truncated, _ = env.step(policy.act(obs, None))
+            row = problem.spaces.rows([policy.act(obs, None)])[0]
+            obs, _, terminated, truncated, _ = place.move(row)
             if terminated or truncated:
                 break
     finally:
-        env.close()
+        place.close()
     small = [frame.convert("P", palette=Image.Palette.ADAPTIVE, colors=32) for frame in frames]
     rate = round(1000 / fps)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,12 @@ class Spaces:
         if not np.isfinite(flat).all():
             raise NotFinite(f"actions={shown(actions)}: expected finite numbers")
         return np.clip(flat, *self.bounds)
+
+    def rows(self, acted: Sequence[Any]) -> np.ndarray:
+        """Actions as policies give them, one row each, as `clipped` gives them."""
+        if self.actions:
+            return np.array([[int(a) - self.first_action] for a in acted])
+        return self.clipped(np.stack([np.ravel(a) for a in acted]))
 
     def native(self, row: np.ndarray) -> Any:
         """One action, a row of `clipped`, as the environment's `step` takes it."""

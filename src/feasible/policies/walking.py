@@ -45,6 +45,11 @@ class Episodes:
     rewards: Float[np.ndarray, "n H"]
     lengths: Int[np.ndarray, " n"]
 
+    @property
+    def pairs(self) -> Int[np.ndarray, "n H 2"]:
+        """State and action at each step."""
+        return np.stack([self.states[:, :-1], self.actions], axis=2)
+
 
 def _drawn(sums: Float[np.ndarray, " n"], u: float) -> int:
     """Return the first index whose cumulated probability is above u."""

@@ -99,6 +99,17 @@ def test_bounds_hold_at_every_execution():
     assert max(seen) <= 2.0
 
 
+def test_at_a_bound_the_other_variables_go_on_by_newtons_steps():
+    problem = Workflow(
+        lambda x, y: x**2 * y + 0.1 * x,
+        {"x": Variable(1.0, low=0.5, high=4.0), "y": Variable(0.2, low=0.1, high=0.5)},
+        lambda v: v - 2.0,
+    )
+    result = feasible.solve(problem, "numeric-trace", {"evaluations": 20}, seed=100)
+    assert result.verdict.feasible
+    assert result.verdict.objective < 1e-9
+
+
 def test_the_native_loop_is_torchs():
     x = node(1.0, name="x", trainable=True)
     optimizer = NumericTrace([x])

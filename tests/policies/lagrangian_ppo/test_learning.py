@@ -8,6 +8,7 @@ from worlds import Line, line
 import feasible
 from feasible.core.verdict import Verdict
 from feasible.policies import Control, LagrangianSettings
+from feasible.policies.instances.control import centred_cart_pole
 from feasible.policies.lagrangian_ppo import learning
 
 errors = feasible.errors
@@ -93,6 +94,8 @@ def test_the_cart_stays_near_the_middle_where_a_free_one_does_not():
     found = feasible.solve("centred-cart-pole", "ppo-lagrangian", {"env_steps": 30_720}, seed=100)
     assert found.verdict.feasible
     assert found.verdict.metrics["return"] > 300
+    free = feasible.solve(centred_cart_pole(1e6), "ppo-lagrangian", {"env_steps": 16_384}, seed=100)
+    assert free.verdict.metrics["distance"] > 40  # the limit is 20
 
 
 def test_methods_that_do_not_see_limits_refuse_them_and_name_one_that_does():

@@ -6,7 +6,8 @@ equation goes along g,
 
     x <- x - min(|r| / |g|, Delta) sign(r) g / |g|,
 
-with a radius Delta that doubles where the step was good and falls where it was not. As soon as two
+with a radius Delta that doubles where the step was good and falls where it was not; of g, what points
+out of a bound that is reached is left out. As soon as two
 points with errors of different signs are known, a continuous program has a root on the segment
 between them: it is found by Newton steps along the segment, safeguarded by the bracket. Where the
 error stops falling, the search begins anew near its start. For a loss that is to become small the
@@ -129,11 +130,12 @@ class NumericSearch(NumericSettings):
             return self._lower(s)
         if s.bracketed:
             return self._between(s)
-        size = float(np.linalg.norm(s.g))
+        way = -math.copysign(1.0, s.r) * s.g
+        way[((s.x <= s.low) & (way < 0)) | ((s.x >= s.high) & (way > 0))] = 0.0  # against a bound
+        size = float(np.linalg.norm(way))
         if not 0 < size < math.inf or s.radius < self.least_radius or s.idle >= 2:
             return self._anew(s)
-        step = -math.copysign(min(abs(s.r) / size, s.radius) / size, s.r) * s.g
-        return np.clip(s.x + step, s.low, s.high)
+        return np.clip(s.x + min(abs(s.r) / size, s.radius) / size * way, s.low, s.high)
 
     def tell(self, s: NumericState, x: Any, number: float, g: Sequence[Any], goal: str) -> None:
         """Learn the number and its gradient at a point."""

@@ -314,7 +314,7 @@ class DieEnv(gymnasium.Env[Any, Any]):
 
 @checked
 def die_split(
-    strategy: str = "incremental",
+    strategy: Strategy = "incremental",
     target: Any = "random",
     h: int = 2,
     viscosity: Any = "newtonian",
@@ -332,7 +332,7 @@ def die_split(
     die = split_die(h, viscosity, moves)
     return DieEnv(
         die,
-        strategy,  # type: ignore[arg-type]
+        strategy,
         target,
         tolerance,
         random_start,
@@ -347,7 +347,7 @@ def die_split(
 
 @checked
 def die_channel(
-    strategy: str = "incremental",
+    strategy: Strategy = "incremental",
     cells: tuple[int, int] = CELLS,
     viscosity: Any = "newtonian",
     tolerance: float = TOLERANCE["channel"],
@@ -362,7 +362,7 @@ def die_channel(
     die = channel_die(cells, viscosity)
     return DieEnv(
         die,
-        strategy,  # type: ignore[arg-type]
+        strategy,
         None,
         tolerance,
         random_start,

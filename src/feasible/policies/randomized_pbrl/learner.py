@@ -202,6 +202,28 @@ class PairLearner:
         state.statistics = put(state.statistics, state.asked, figure)
         state.asked += 1
 
+    def learn(
+        self,
+        state: PairState,
+        pair: Int[np.ndarray, "2 H 2"],
+        x: Float[np.ndarray, " k"],
+        figure: float,
+        label: float | None,
+    ) -> None:
+        """End an episode of learning.
+
+        Args:
+            state: Where it stands.
+            pair: Its two episodes.
+            x: Their difference.
+            figure: The question rule's.
+            label: None where nobody was asked.
+        """
+        if label is not None:
+            self.weighed(state, x)
+            self.labelled(state, pair, label, figure)
+        self.walked(state, pair)
+
     def fit(self, state: PairState) -> Float[np.ndarray, " k"]:
         """The likeliest reward, from the last one on."""
         x = self.all_differences(state.pairs[: state.asked])

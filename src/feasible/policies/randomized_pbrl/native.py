@@ -149,11 +149,9 @@ class Comparing:
         """Keep a pair."""
         if not self._proposed:
             self.propose()
+        self.learner.learn(self.state, pair, x, figure, preference)
         if preference is not None:
-            self.learner.weighed(self.state, x)
-            self.learner.labelled(self.state, pair, preference, figure)
             self.transcript.append(Asked(pair[0], pair[1], figure, wanted, preference))
-        self.learner.walked(self.state, pair)
         self._proposed = False
 
     def run(
@@ -259,8 +257,7 @@ class _Walk:
         """Return state and action at each step."""
         H = self.learner.horizon
         if isinstance(self.env, TabularMDP):
-            e = self.env.follow(np.eye(self.learner.actions)[table], 1, self.rng)
-            return np.stack([e.states[0, :-1], e.actions[0]], axis=1)
+            return self.env.follow(np.eye(self.learner.actions)[table], 1, self.rng).pairs[0]
         first = (int(self.env.observation_space.start), int(self.env.action_space.start))
         s, _ = self.env.reset(seed=int(self.rng.integers(2**31)))
         found = np.zeros((H, 2), dtype=np.int64)

@@ -62,8 +62,8 @@ class PairMethod(Method):
         """Two episodes of the policies that are now compared, charging 2 H transitions."""
         world = problem.world
         both = [state.policy, state.other]
-        found = [world.follow(np.eye(world.actions)[pi], 1, state.rng) for pi in both]
-        return np.stack([np.stack([e.states[0, :-1], e.actions[0]], axis=1) for e in found])
+        each = np.eye(world.actions)
+        return np.concatenate([world.follow(each[pi], 1, state.rng).pairs for pi in both])
 
     def step(self, problem: PreferenceMDP, state: PairState) -> PairState:
         """An episode of learning."""
@@ -72,11 +72,8 @@ class PairMethod(Method):
         pair = self.pair(problem, state)
         x = learner.difference(pair)
         wanted, figure = learner.wants(state, x)
-        if wanted:
-            label = problem.prefer(pair[0], pair[1], state.asked)
-            learner.weighed(state, x)
-            learner.labelled(state, pair, label, figure)
-        learner.walked(state, pair)
+        label = problem.prefer(pair[0], pair[1], state.asked) if wanted else None
+        learner.learn(state, pair, x, figure, label)
         return state
 
     def ask(self, problem: PreferenceMDP, state: PairState, n: int | None = None) -> PairProposals:
