@@ -30,6 +30,10 @@ BATCH = {"smoke": 16, "desk": 128, "paper": 256}
 """Steps of each of 8 copies in a batch, of all methods."""
 REPLAYED = {"smoke": (80, 40), "desk": (10_000, 1000), "paper": (10_000, 1000)}
 """Transitions on the pendulum, and those of them that are drawn at the beginning."""
+LONG = ("double-pendulum", "swimmer")
+LONG_STEPS = {"smoke": 512, "desk": 150_000, "paper": 1_000_000}
+LONG_BATCH = {"smoke": 16, "desk": 256, "paper": 256}
+"""The same on two tasks with continuous actions, over more iterations."""
 EPISODES = {"smoke": (1, 2, 100), "desk": (2, 20, 10_000), "paper": (5, 50, 10_000)}
 """Of a point of the trail, and of the answer; the longest."""
 PROCESSES = {"smoke": 1, "desk": 5, "paper": 20}
@@ -44,16 +48,11 @@ def problem(name: str, scale: str) -> Control:
 
 
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
-    """On-policy methods on all tasks with equal batches, networks and normalisation; off-policy
-    ones on the pendulum.
+    """On-policy methods on all tasks with equal batches, networks and normalisation, for longer on
+    two of them; off-policy ones on the pendulum.
     """
-    n = BATCH[scale]
-    methods: dict[str, Any] = {MANY: OnPolicyMDPO(n_steps=n, lr=3e-3)}
-    methods |= {single(lr): OnPolicyMDPO(n_steps=n, sgd_steps=1, lr=lr) for lr in RATES}
-    methods[OURS] = MinibatchMDPO(n_steps=n)
-    methods[PPO] = OnPolicySB3(8, None, True, "ppo", n)
-    methods[TRPO] = OnPolicySB3(8, None, True, "trpo", n)
     tasks = [problem(name, scale) for name in (SMOKE if scale == "smoke" else TASKS)]
+    long = [problem(name, scale) for name in (LONG[1:] if scale == "smoke" else LONG)]
     total, start = REPLAYED[scale]
     replayed = {
         "MDPO": OffPolicyMirror(lam=0.2, inv_t=0.8, sync_every=250, learning_starts=start),
@@ -61,11 +60,26 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     }
     chosen = tuple(seeds)
     return [
-        Experiment("on-policy", tasks, methods, {"env_steps": STEPS[scale]}, chosen),
+        Experiment(
+            "on-policy", tasks, on_policy(BATCH[scale]), {"env_steps": STEPS[scale]}, chosen
+        ),
+        Experiment(
+            "longer", long, on_policy(LONG_BATCH[scale]), {"env_steps": LONG_STEPS[scale]}, chosen
+        ),
         Experiment(
             "off-policy", [problem("pendulum", scale)], replayed, {"env_steps": total}, chosen
         ),
     ]
+
+
+def on_policy(n: int) -> dict[str, Any]:
+    """The on-policy methods, with batches of n steps of each of 8 copies."""
+    methods: dict[str, Any] = {MANY: OnPolicyMDPO(n_steps=n, lr=3e-3)}
+    methods |= {single(lr): OnPolicyMDPO(n_steps=n, sgd_steps=1, lr=lr) for lr in RATES}
+    methods[OURS] = MinibatchMDPO(n_steps=n)
+    methods[PPO] = OnPolicySB3(8, None, True, "ppo", n)
+    methods[TRPO] = OnPolicySB3(8, None, True, "trpo", n)
+    return methods
 
 
 def single(lr: float) -> str:
@@ -137,6 +151,7 @@ def check(races: Mapping[str, Race]) -> list[Part]:
                 middle,
             )
         )
+    parts += longer(races["longer"])
     pendulum = {m: -v for m, v in by_method(races["off-policy"], lambda t: t.objective).items()}
     parts.append(
         sampled(
@@ -148,6 +163,42 @@ def check(races: Mapping[str, Race]) -> list[Part]:
     )
     parts += [sampled(f"pendulum, {m}: mean return", {"return": v}, middle)
               for m, v in pendulum.items()]  # fmt: skip
+    return parts
+
+
+def longer(race: Race) -> list[Part]:
+    """The comparisons run by run, on the tasks with more iterations."""
+    returns = {m: -v for m, v in by_method(race, lambda t: t.objective).items()}
+    singles = [single(lr) for lr in RATES]
+    runs = next(iter(returns.values())).size
+    steps = "longer runs"
+
+    def ahead_in_runs(v: Mapping[str, np.ndarray]) -> float:
+        rates = np.array([v[m] for m in singles])
+        best = rates.mean(axis=2).argmax(axis=0)
+        return float((v[MANY] > rates[best, np.arange(len(best))]).mean())
+
+    parts = [
+        sampled(
+            f"{steps}: share of the {runs} in which m = 10 has a larger return than m = 1 at the "
+            "task's best rate",
+            {m: returns[m] for m in (MANY, *singles)},
+            ahead_in_runs,
+            f">= {5 / 6:.4g}",
+        ),
+        sampled(
+            f"{steps}: tasks of {len(race.contests)} on which m = 10 has a mean return as large as "
+            "TRPO's",
+            {m: returns[m] for m in (MANY, TRPO)},
+            lambda v: float((v[MANY].mean(1) >= v[TRPO].mean(1)).sum()),
+            ">= 1",
+        ),
+    ]
+    for i, contest in enumerate(race.contests):
+        parts += [
+            sampled(f"{steps}, {contest.name}, {m}: mean return", {"return": v[i : i + 1]}, middle)
+            for m, v in returns.items()
+        ]
     return parts
 
 
