@@ -24,7 +24,7 @@ from .propagate import gradient, subgraph
 from .run import NumericTraceRun, OptoPrimeRun, RandomMutation, TextGradRun
 
 PARAMETERS = (1, 2, 3, 10)
-PROGRAMS = {"smoke": 4, "desk": 50, "paper": 1000}
+PROGRAMS = {"smoke": 4, "desk": 500, "paper": 2000}
 """Programs of each number of parameters, for a seed."""
 EXECUTIONS = 20
 CLOSE = 0.01
