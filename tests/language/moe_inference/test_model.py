@@ -14,16 +14,8 @@ from feasible.core.errors import ArgumentError, Infeasible
 from feasible.core.registry import methods
 from feasible.language import CompressedModel, TinySettings, profile_moe, train_tiny
 from feasible.language.moe_inference.instances import tiny_experts
-from feasible.language.moe_inference.model import (
-    DOMAINS,
-    LETTERS,
-    blocks,
-    line,
-    log_perplexity,
-    outputs,
-    routed,
-    texts,
-)
+from feasible.language.moe_inference.layout import blocks, log_perplexity, outputs, routed
+from feasible.language.moe_inference.model import DOMAINS, LETTERS, line, texts
 from feasible.language.moe_inference.profile import expert_bytes, inputs_of, rest_bytes
 from feasible.language.moe_inference.run import PlanExperts, memory_for
 

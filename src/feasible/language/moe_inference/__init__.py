@@ -10,14 +10,16 @@ Begin with `plan`, then `profile` and `problem`.
 
 - `quantise`: rounding in groups, signs, GPTQ; packed integers and their bytes.
 - `plan`: the integer program under memory, fast memory and latency; the greedy; the linear bound.
+- `layout`: where experts lie in Mixtral, OLMoE, Qwen3-MoE and Qwen2-MoE.
 - `model`: a small mixture of experts, trained here.
 - `profile`: what calibration tells of every expert.
 - `problem`: the problem, whose judge counts the bytes in the file that it wrote.
+- `prune`, `merge`, `recover`: fewer experts, smaller matrices, and what is won back.
+- `routing`: skipping, top-p, the importance of tokens, a batch's budget of experts.
+- `cache`, `placement`: experts in slow memory and on several devices, on a trace.
 - `run`: the methods of runs.
 - `instances`: small models.
 - `entries`: what the folder offers by name.
-
-Not here: merging, routing by importance, caches and placement, distillation, and a claim.
 """
 
 from ...core.names import public_names

@@ -28,7 +28,7 @@ from ...core.checks import real, shown, whole
 from ...core.errors import ArgumentError
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from .model import blocks, log_perplexity
+from .layout import blocks, log_perplexity
 from .profile import Profile, inputs_of, profile_moe, quantised
 from .quantise import BITS, GROUP, Stored
 

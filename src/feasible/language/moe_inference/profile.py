@@ -18,7 +18,7 @@ import torch
 from ...core.annotations import checked
 from ...core.checks import one_of
 from ...core.errors import ArgumentError
-from .model import blocks, expert, outputs, routed
+from .layout import blocks, expert, outputs, routed
 from .quantise import BITS, GROUP, Stored, gptq, rtn, stored_bytes
 
 if TYPE_CHECKING:

@@ -1,0 +1,79 @@
+"""The layouts of the families: each block is recomputed as its own model computes it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from feasible.core.errors import ArgumentError
+from feasible.language.moe_inference.layout import blocks, mixed, normalises, outputs, routed
+from feasible.language.moe_inference.profile import inputs_of
+
+SIZES = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "intermediate_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+MORE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
+
+
+def made(family, **more):
+    import transformers as t
+
+    kinds = {
+        "mixtral": ("Mixtral", {"num_local_experts": 6, "num_experts_per_tok": 2}),
+        "olmoe": ("Olmoe", {"num_experts": 6, "num_experts_per_tok": 2}),
+        "qwen3_moe": ("Qwen3Moe", {**MORE, "head_dim": 8}),
+        "qwen2_moe": ("Qwen2Moe", {**MORE, "shared_expert_intermediate_size": 8}),
+    }
+    name, sizes = kinds[family]
+    config = getattr(t, f"{name}Config")(**{**SIZES, **sizes, **more})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = getattr(t, f"{name}ForCausalLM")(config).eval()
+        for p in model.parameters():  # routers that begin at 0 would choose by ties
+            p.data += 0.2 * torch.randn_like(p)
+    return model
+
+
+IDS = torch.arange(24).reshape(2, 12)
+
+
+@pytest.mark.parametrize(
+    ("family", "normal"),
+    [("mixtral", None), ("olmoe", False), ("olmoe", True), ("qwen3_moe", False),
+     ("qwen3_moe", True), ("qwen2_moe", False)],
+)  # fmt: skip
+def test_a_block_is_recomputed_in_every_family(family, normal):
+    model = made(family, **({} if normal is None else {"norm_topk_prob": normal}))
+    assert len(blocks(model)) == 2
+    for block, x in zip(blocks(model), inputs_of(model, IDS), strict=True):
+        assert normalises(block) is (True if normal is None else normal)
+        with torch.no_grad():
+            weights = routed(x @ block.gate.weight.T, block.gate.top_k, None, normalises(block))
+            mine = mixed(weights, outputs(block, x))
+            if family == "qwen2_moe":  # what every token uses lies beside the experts
+                mine += torch.sigmoid(block.shared_expert_gate(x)) * block.shared_expert(x)
+            assert torch.allclose(mine, block(x[None])[0], atol=1e-5)
+
+
+def test_layers_without_experts_are_left_alone():
+    model = made("qwen3_moe", mlp_only_layers=[0])
+    assert len(blocks(model)) == 1
+
+
+def test_other_layouts_are_refused_by_name():
+    layer = SimpleNamespace(mlp=SimpleNamespace(experts=None))
+    other = SimpleNamespace(
+        model=SimpleNamespace(layers=[layer]), config=SimpleNamespace(model_type="deepseek_v3")
+    )
+    with pytest.raises(ArgumentError, match="the routers of 'deepseek_v3' are not read"):
+        blocks(other)
+    with pytest.raises(ArgumentError, match="no layer of fused experts in a Linear"):
+        blocks(torch.nn.Linear(2, 2))
