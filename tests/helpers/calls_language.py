@@ -45,6 +45,47 @@ def trained() -> Any:
     return language.train_tiny(TINY)
 
 
+CHARACTERS = language.CharacterSettings(context=10, layers=1, width=8, heads=1, steps=1, batch=2)
+
+
+@cache
+def letters() -> Any:
+    """A very small policy of characters, and its tokenizer."""
+    return (
+        language.character_model(CHARACTERS),
+        language.character_tokenizer(CHARACTERS.characters),
+    )
+
+
+def lengths(completions, **_):
+    """How long responses are."""
+    return [float(len(text)) for text in completions]
+
+
+def language_problem() -> dict[str, Any]:
+    """A language problem's arguments."""
+    policy, tokenizer = letters()
+    return {
+        "policy": policy,
+        "tokenizer": tokenizer,
+        "prompts": ["1+1=", "2="],
+        "held_out": ["3="],
+        "reward": lengths,
+        "data": {"kind": [1, 2]},
+        "held_out_data": {"kind": [1]},
+        "judges": {"short": lambda completions, **_: [len(c) < 3 for c in completions]},
+        "limits": {"short": ">= 0.5"},
+        "paid": {"short": 1},
+        "bucket": "kind",
+        "max_tokens": 3,
+        "temperature": 1.0,
+        "samples": 1,
+        "trail_prompts": 5,
+        "timeout": None,
+        "name": "small",
+    }
+
+
 def double(x):
     """Twice a number."""
     return x * 2
@@ -218,6 +259,67 @@ CALLS: Calls = {
             "quantiser": "rtn",
             "group": 8,
             "name": "small",
+        },
+    ),
+    "generate": lambda: (
+        language.generate,
+        {
+            "model": letters()[0],
+            "tokenizer": letters()[1],
+            "prompts": ["1+1="],
+            "max_tokens": 2,
+            "temperature": 1.0,
+            "seed": 0,
+        },
+    ),
+    "written": lambda: (
+        language.written,
+        {"tokenizer": letters()[1], "prompts": ["1="], "responses": ["2"]},
+    ),
+    "logp": lambda: (
+        language.logp,
+        {
+            "model": letters()[0],
+            "responses": language.written(letters()[1], ["1="], ["2"]),
+            "temperature": 1.0,
+            "entropy_gradient": False,
+            "at_once": 100,
+        },
+    ),
+    "LanguageProblem": lambda: (language.LanguageProblem, language_problem()),
+    "LanguageProblem.generate": lambda: (
+        language.LanguageProblem(**language_problem()).generate,
+        {"model": letters()[0], "rows": [0, 1], "seed": 0},
+    ),
+    "LanguageProblem.score": lambda: (
+        language.LanguageProblem(**language_problem()).score,
+        {"rows": [0, 1], "texts": ["1", "2"], "known": {}},
+    ),
+    "CharacterSettings": lambda: (
+        language.CharacterSettings,
+        {
+            "characters": "abc",
+            "context": 8,
+            "layers": 1,
+            "width": 8,
+            "heads": 1,
+            "steps": 1,
+            "batch": 1,
+            "rate": 1e-3,
+            "stop": 1.0,
+            "every": 10,
+            "seed": 0,
+        },
+    ),
+    "character_model": lambda: (language.character_model, {"settings": CHARACTERS}),
+    "character_tokenizer": lambda: (language.character_tokenizer, {"characters": "abc"}),
+    "train_characters": lambda: (
+        language.train_characters,
+        {
+            "settings": CHARACTERS,
+            "pairs": lambda rng, n: (["1="] * n, ["2"] * n),
+            "check": None,
+            "folder": None,
         },
     ),
     "subgraph": lambda: (language.subgraph, {"outputs": ROOT * 2.0, "parameters": [ROOT]}),

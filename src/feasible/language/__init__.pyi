@@ -21,7 +21,23 @@ from .moe_inference import (
     rtn as rtn,
     train_tiny as train_tiny,
 )
+from .policy import (
+    PromptTooLong as PromptTooLong,
+    Responses as Responses,
+    TokenLogps as TokenLogps,
+    generate as generate,
+    logp as logp,
+    written as written,
+)
+from .problem import Judged as Judged, LanguageProblem as LanguageProblem, Scores as Scores
 from .sandbox import Sandbox as Sandbox, SandboxError as SandboxError
+from .scoring import ScoreWarning as ScoreWarning
+from .small import (
+    CharacterSettings as CharacterSettings,
+    character_model as character_model,
+    character_tokenizer as character_tokenizer,
+    train_characters as train_characters,
+)
 from .trace import (
     OPRO as OPRO,
     ExecutionError as ExecutionError,

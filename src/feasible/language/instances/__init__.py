@@ -1,0 +1,1 @@
+"""Problems for the shared `LanguageProblem`, whose small policies are trained where asked for."""
