@@ -12,6 +12,15 @@ from calling import Calls
 from feasible import language
 from feasible.language import Backend, node, scripted
 from feasible.language.trace import Bundle
+from feasible.language.ultragen import (
+    EncoderSettings,
+    ExtractionSettings,
+    Keyword,
+    SamplerSettings,
+    Soft,
+    TextEmbedding,
+    Words,
+)
 
 ASKED = [{"role": "user", "content": "hello"}]
 PROMPTS = {
@@ -31,6 +40,7 @@ CHOICES = language.Choices(BITS, COST, [0, 50, 100])
 TINY = language.TinySettings(
     layers=1, hidden=8, inner=8, experts=2, top_k=1, steps=1, batch=1, length=8
 )
+WRITTEN = language.AttributePool.of([[Soft("mood: happy"), Keyword("lamp"), Words(0, 10)]])
 ROOT = node(1.0, name="root", trainable=True)
 
 
@@ -321,6 +331,45 @@ CALLS: Calls = {
             "check": None,
             "folder": None,
         },
+    ),
+    "extract_hard": lambda: (
+        language.extract_hard,
+        {
+            "text": "a lamp",
+            "settings": ExtractionSettings(max_keywords=3),
+            "weights": {"lamp": 2.0},
+        },
+    ),
+    "csr": lambda: (
+        language.csr,
+        {"texts": ["a lamp"], "sets": [[Keyword("lamp")]], "soft_judge": None},
+    ),
+    "resolve_conflicts": lambda: (language.resolve_conflicts, {"sets": [[Keyword("lamp")]]}),
+    "AttributePool": lambda: (
+        language.AttributePool,
+        {"attributes": (Keyword("lamp"),), "by_document": ((0,),)},
+    ),
+    "AttributePool.from_corpus": lambda: (
+        language.AttributePool.from_corpus,
+        {
+            "texts": ["a lamp"],
+            "soft_extractor": lambda text: ["mood: happy"],
+            "settings": ExtractionSettings(),
+            "seed": 0,
+        },
+    ),
+    "AttributeSampler": lambda: (
+        language.AttributeSampler,
+        {
+            "pool": WRITTEN,
+            "encoder": None,
+            "settings": SamplerSettings("diverse", size=(2, 2), soft=(1, 1)),
+            "embedding": TextEmbedding(2).fit(WRITTEN),
+        },
+    ),
+    "CorrelationEncoder": lambda: (
+        language.CorrelationEncoder,
+        {"settings": EncoderSettings(2, hashed=8, hidden=4, triplets=10, epochs=1)},
     ),
     "subgraph": lambda: (language.subgraph, {"outputs": ROOT * 2.0, "parameters": [ROOT]}),
 }

@@ -54,3 +54,11 @@ from .trace import (
     node as node,
     subgraph as subgraph,
 )
+from .ultragen import (
+    AttributePool as AttributePool,
+    AttributeSampler as AttributeSampler,
+    CorrelationEncoder as CorrelationEncoder,
+    csr as csr,
+    extract_hard as extract_hard,
+    resolve_conflicts as resolve_conflicts,
+)
