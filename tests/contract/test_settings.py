@@ -73,6 +73,7 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("ConstrainedExtension", "constraint"): {"barrier_t": 2.0},
     ("MinibatchMDPO", "official"): {"q": 2.0},
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
+    ("TableDPO", "warm_up"): {"rate": 1.0},
     ("ScipyWeightedSums", "factor"): {"scaled": False},
 }
 """Settings that do something only together with others."""
@@ -214,6 +215,7 @@ IDLE: dict[tuple[str, str], str] = {
             ("key", "read where a service is asked"),
         )
     },
+    ("TableCRRAFT", "kl_max"): "no log-ratio of twelve equal responses is above log 12, 2.48",
     ("LVHBA", "unsafe"): "the steps are chosen within their bounds",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

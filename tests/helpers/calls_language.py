@@ -44,6 +44,20 @@ WRITTEN = language.AttributePool.of([[Soft("mood: happy"), Keyword("lamp"), Word
 ROOT = node(1.0, name="root", trainable=True)
 
 
+FLAT = torch.zeros(2, 2)
+ROLLED = {
+    "logp": FLAT,
+    "ref_logp": FLAT,
+    "reward": FLAT,
+    "base_reward": torch.zeros(2),
+    "judged": FLAT.bool(),
+    "kl_max": 5.0,
+    "lengths": FLAT + 1,
+    "per_token": False,
+}
+PAIRED = {name: torch.zeros(2) for name in ("chosen", "rejected", "ref_chosen", "ref_rejected")}
+
+
 def model() -> Backend:
     """A backend that answers at once."""
     return Backend(scripted(lambda request: "TERMINATE"), "m", wait=0.0)
@@ -136,6 +150,46 @@ CALLS: Calls = {
         {"client": scripted(lambda request: "hello"), "path": "replies.jsonl", "mode": "auto"},
     ),
     "scripted": lambda: (language.scripted, {"rule": lambda request: "hello"}),
+    "calibrated": lambda: (
+        language.calibrated,
+        {"reward": FLAT, "base_reward": torch.zeros(2)},
+    ),
+    "crpg_weights": lambda: (language.crpg_weights, dict(ROLLED)),
+    "crpg_loss": lambda: (language.crpg_loss, {**ROLLED, "by_tokens": True}),
+    "crraft_loss": lambda: (
+        language.crraft_loss,
+        {**ROLLED, **{f"base_{n}": torch.zeros(2) for n in ("logp", "ref_logp", "judged")}},
+    ),
+    "codpo_loss": lambda: (
+        language.codpo_loss,
+        {
+            **{n: ROLLED[n] for n in ("logp", "ref_logp", "reward", "judged", "lengths")},
+            "beta": 0.1,
+            "sft": 1.0,
+        },
+    ),
+    "dpo_loss": lambda: (language.dpo_loss, {**PAIRED, "beta": 0.1, "reduction": "sum"}),
+    "dpo_margin": lambda: (language.dpo_margin, dict(PAIRED)),
+    "CRPG": lambda: (
+        language.CRPG,
+        {"use_judges": True, "kl_max": 5.0, "per_token": False, "by_tokens": False},
+    ),
+    "CRRAFT": lambda: (
+        language.CRRAFT,
+        {"use_judges": True, "kl_max": 5.0, "per_token": False},
+    ),
+    "CODPO": lambda: (language.CODPO, {"use_judges": True, "beta": 0.1, "sft": 1.0}),
+    "ResponseTable": lambda: (
+        language.ResponseTable,
+        {
+            "reward": np.eye(2),
+            "judges": {"one": np.eye(2)},
+            "reference": np.zeros((2, 2)),
+            "baseline": [0, 1],
+            "tolerance": 0.01,
+            "name": "t",
+        },
+    ),
     "Sandbox": lambda: (language.Sandbox, {"seconds": 5.0, "megabytes": 200.0}),
     "OptoPrime": optimizer(language.OptoPrime),
     "OPRO": optimizer(language.OPRO),

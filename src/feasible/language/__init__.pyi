@@ -6,6 +6,17 @@ from .backend import (
     Recorded as Recorded,
     scripted as scripted,
 )
+from .cgpo import (
+    CODPO as CODPO,
+    CRPG as CRPG,
+    CRRAFT as CRRAFT,
+    ResponseTable as ResponseTable,
+    calibrated as calibrated,
+    codpo_loss as codpo_loss,
+    crpg_loss as crpg_loss,
+    crpg_weights as crpg_weights,
+    crraft_loss as crraft_loss,
+)
 from .moe_inference import (
     Choices as Choices,
     CompressedModel as CompressedModel,
@@ -29,6 +40,7 @@ from .policy import (
     logp as logp,
     written as written,
 )
+from .preference import dpo_loss as dpo_loss, dpo_margin as dpo_margin
 from .problem import Judged as Judged, LanguageProblem as LanguageProblem, Scores as Scores
 from .sandbox import Sandbox as Sandbox, SandboxError as SandboxError
 from .scoring import ScoreWarning as ScoreWarning

@@ -14,6 +14,10 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "random-mutation",
         "it takes variables of every type and asks no language model",
     ),
+    "ResponseTable": (
+        "crraft-table",
+        "it takes only responses that satisfy every judge, and keeps to the divergence given",
+    ),
     "CompressedModel": (
         "plan-experts",
         "the integer program is solved in seconds and says how far from the best plan it is",

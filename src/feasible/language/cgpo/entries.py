@@ -1,0 +1,47 @@
+"""What this folder offers by name. Plain data: nothing heavy is imported."""
+
+from ...core.registry import Entry
+
+METHODS = tuple(
+    Entry(
+        name,
+        f"feasible.language.cgpo.run:{target}",
+        "language",
+        "cgpo",
+        "ResponseTable",
+        settings=settings,
+        summary=summary,
+        example="hackable-small",
+    )
+    for name, target, settings, summary in (
+        ("crpg-table", "TableCRPG", {}, "CRPG: calibrated policy gradient, on a table"),
+        ("crraft-table", "TableCRRAFT", {}, "CRRAFT: raises the best allowed response, on a table"),
+        ("codpo-table", "TableCODPO", {}, "CODPO: constrained online DPO, on a table"),
+        ("lagrangian-table", "TableLagrangian", {}, "RLOO with a multiplier, on a table"),
+        (
+            "judged-rloo-table",
+            "TableRLOO",
+            {"times_judge": True},
+            "RLOO on the reward times the judgement, on a table",
+        ),
+        ("rloo-table", "TableRLOO", {}, "RLOO that sees no judges, on a table"),
+        ("ppo-table", "TablePPO", {}, "PPO of one action that sees no judges, on a table"),
+        ("raft-table", "TableRAFT", {}, "RAFT among satisfied responses, on a table"),
+        ("dpo-table", "TableDPO", {}, "DPO on judged pairs of the reference, on a table"),
+    )
+)
+PROBLEMS = tuple(
+    Entry(
+        name,
+        "feasible.language.cgpo.instances:hackable_table",
+        "language",
+        "cgpo",
+        "ResponseTable",
+        settings=settings,
+    )
+    for name, settings in (
+        ("hackable-30", {}),
+        ("hackable-5", {"feasible": 0.05}),
+        ("hackable-small", {"prompts": 8, "responses": 12}),
+    )
+)
