@@ -1,6 +1,7 @@
 """On-policy and off-policy agents: what they learn, and that they are what they were when saved."""
 
 import dataclasses
+import json
 import pickle
 import subprocess
 import sys
@@ -117,37 +118,45 @@ def test_four_calls_equal_one_where_nothing_is_annealed():
     assert torch.equal(weights(one.learner.actor), weights(four.learner.actor))
 
 
-@pytest.mark.parametrize(
-    ("cls", "env", "given"),
-    [
-        (MDPO, "CartPole-v1", SMALL),
-        (MDPO, "Pendulum-v1", SMALL),
-        (OffPolicyMDPO, "Pendulum-v1", TINY),
-    ],
-)
-def test_a_saved_agent_acts_the_same_in_another_process_and_learns_on(cls, env, given, tmp_path):
-    agent = cls("MlpPolicy", env, seed=2, **given).learn(100)
-    path = str(tmp_path / "agent.zip")
-    agent.save(path)
-    with pytest.raises(pickle.UnpicklingError):
-        pickle.loads((tmp_path / "agent.zip").read_bytes()[8:])
-    obs = np.linspace(-0.5, 0.5, agent.spaces.features).astype(np.float32)
-    expected, none = agent.predict(obs, deterministic=True)
-    assert none is None
+SAVED = {
+    "discrete": (MDPO, "CartPole-v1", SMALL),
+    "continuous": (MDPO, "Pendulum-v1", SMALL),
+    "off-policy": (OffPolicyMDPO, "Pendulum-v1", TINY),
+}
+
+
+def test_saved_agents_act_the_same_in_another_process_and_learn_on(tmp_path):
+    agents = {name: cls("MlpPolicy", env, seed=2, **given).learn(100)
+              for name, (cls, env, given) in SAVED.items()}  # fmt: skip
+    asked, expected = [], {}
+    for name, agent in agents.items():
+        path = str(tmp_path / f"{name}.zip")
+        agent.save(path)
+        with pytest.raises(pickle.UnpicklingError):
+            pickle.loads((tmp_path / f"{name}.zip").read_bytes()[8:])
+        obs = np.linspace(-0.5, 0.5, agent.spaces.features).astype(np.float32)
+        action, none = agent.predict(obs, deterministic=True)
+        assert none is None
+        asked.append([type(agent).__name__, path, obs.tolist()])
+        expected[name] = np.asarray(action).tolist()
     code = (
-        f"import sys, numpy as np; from feasible.policies import {cls.__name__} as A\n"
-        "a = A.load(sys.argv[1]); obs = np.array(eval(sys.argv[2]), dtype=np.float32)\n"
-        "print(np.asarray(a.predict(obs, deterministic=True)[0]).tolist())"
+        "import json, sys, numpy as np, feasible.policies as P\n"
+        "for cls, path, obs in json.loads(sys.argv[1]):\n"
+        "    a = getattr(P, cls).load(path)\n"
+        "    obs = np.array(obs, dtype=np.float32)\n"
+        "    print(np.asarray(a.predict(obs, deterministic=True)[0]).tolist())"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code, path, str(obs.tolist())],
+        [sys.executable, "-c", code, json.dumps(asked)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout.strip() == str(np.asarray(expected).tolist())
-    again = cls.load(path, env=env)
-    assert again.learn(60, reset_num_timesteps=False).num_timesteps == 160
-    with pytest.raises(errors.ArgumentError, match="loaded without one"):
-        cls.load(path).learn(10)
+    assert told.stdout.split("\n")[:-1] == [str(e) for e in expected.values()]
+    for name, (cls, env, _) in SAVED.items():
+        path = str(tmp_path / f"{name}.zip")
+        again = cls.load(path, env=env)
+        assert again.learn(60, reset_num_timesteps=False).num_timesteps == 160
+        with pytest.raises(errors.ArgumentError, match="loaded without one"):
+            cls.load(path).learn(10)
 
 
 def test_a_saved_agent_for_another_environment_names_both_spaces(tmp_path):
