@@ -9,7 +9,7 @@ import torch
 
 from feasible.core.errors import ArgumentError
 from feasible.language.moe_inference.layout import blocks, mixed, normalises, outputs, routed
-from feasible.language.moe_inference.profile import inputs_of
+from feasible.language.moe_inference.profile import observe
 
 SIZES = {
     "vocab_size": 32,
@@ -53,7 +53,8 @@ IDS = torch.arange(24).reshape(2, 12)
 def test_a_block_is_recomputed_in_every_family(family, normal):
     model = made(family, **({} if normal is None else {"norm_topk_prob": normal}))
     assert len(blocks(model)) == 2
-    for block, x in zip(blocks(model), inputs_of(model, IDS), strict=True):
+    for block, seen in zip(blocks(model), observe(model, IDS), strict=True):
+        x = seen.x
         assert normalises(block) is (True if normal is None else normal)
         with torch.no_grad():
             weights = routed(x @ block.gate.weight.T, block.gate.top_k, None, normalises(block))

@@ -16,7 +16,7 @@ from feasible.language import CompressedModel, TinySettings, profile_moe, train_
 from feasible.language.moe_inference.instances import tiny_experts
 from feasible.language.moe_inference.layout import blocks, log_perplexity, outputs, routed
 from feasible.language.moe_inference.model import DOMAINS, LETTERS, line, texts
-from feasible.language.moe_inference.profile import expert_bytes, inputs_of, rest_bytes
+from feasible.language.moe_inference.profile import expert_bytes, observe
 from feasible.language.moe_inference.run import PlanExperts, memory_for
 
 pytestmark = pytest.mark.slow
@@ -29,8 +29,10 @@ def problem():
 
 
 def test_the_blocks_are_recomputed_to_rounding(problem):
-    for block, x in zip(blocks(problem.model), inputs_of(problem.model, problem.held_out),
-                        strict=True):  # fmt: skip
+    for block, seen in zip(
+        blocks(problem.model), observe(problem.model, problem.held_out), strict=True
+    ):
+        x = seen.x
         with torch.no_grad():
             mine = torch.einsum(
                 "ne,end->nd", routed(x @ block.gate.weight.T, block.gate.top_k), outputs(block, x)
@@ -54,7 +56,7 @@ def test_predicted_bytes_are_those_in_the_file(problem, bits):
     verdict = problem.judge([[bits] * problem.experts] * problem.layers)
     each = expert_bytes(problem.model, problem.group)[bits]
     experts = problem.layers * problem.experts
-    assert verdict.metrics["bytes"] == rest_bytes(problem.model) + experts * each
+    assert verdict.metrics["bytes"] == problem.rest_bytes + experts * each
 
 
 def test_dropping_an_expert_is_deleting_its_router_row(problem, tmp_path):
@@ -90,7 +92,7 @@ def test_an_expert_that_nobody_chooses_costs_nothing_to_drop():
     block = blocks(problem.model)[0]
     before = block.gate.weight.data[1].clone()
     try:
-        found = inputs_of(problem.model, problem.calibration)[0].mean(0)
+        found = observe(problem.model, problem.calibration)[0].x.mean(0)
         block.gate.weight.data[1] = -100 * found / found.norm()
         profile = profile_moe(problem.model, problem.calibration, (0, 2))
         unused = profile.share[0] == 0
@@ -104,14 +106,14 @@ def test_every_method_keeps_to_the_memory(name, problem):
     result = feasible.solve(problem, name, {"tokens": 20_000}, seed=100)
     assert result.verdict.feasible
     assert result.verdict.metrics["bytes"] <= problem.memory
-    assert result.verdict.metrics["over 16 bits"] < 1.2
+    assert result.verdict.metrics["over 16 bits"] < 1.5
 
 
 def test_the_plan_is_the_default_and_says_its_bound(problem):
     result = feasible.solve(problem, budget={"tokens": 20_000}, seed=100)
     assert result.method == "plan-experts"
     assert any("no plan below" in note for note in result.notes)
-    assert result.spent["tokens"] == problem.calibration.numel() * 8
+    assert result.spent["tokens"] == problem.calibration.numel() * (2 + 7 + 2)
     few = feasible.solve(problem, PlanExperts(), {"tokens": 100}, seed=100)
     assert few.answer is None
     assert "tokens" in few.stopped

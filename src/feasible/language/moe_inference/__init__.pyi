@@ -3,8 +3,10 @@ from .cache import (
     CacheTimes as CacheTimes,
     simulate_cache as simulate_cache,
 )
+from .compress import apply_plan as apply_plan, compare as compare
 from .instances import tiny_experts as tiny_experts
 from .layout import blocks as blocks
+from .machine import Machine as Machine
 from .merge import (
     align as align,
     cluster_experts as cluster_experts,
@@ -33,6 +35,7 @@ from .problem import CompressedModel as CompressedModel
 from .profile import Profile as Profile, profile_moe as profile_moe
 from .prune import Pruned as Pruned, prune_layer as prune_layer, prune_moe as prune_moe
 from .quantise import Stored as Stored, gptq as gptq, rtn as rtn
+from .recipe import Recipe as Recipe
 from .recover import distil as distil, low_rank as low_rank, ridge_down as ridge_down
 from .routing import (
     fewer_experts as fewer_experts,
@@ -44,3 +47,9 @@ from .routing import (
     top_p as top_p,
 )
 from .run import PlanExperts as PlanExperts, memory_for as memory_for
+from .shrink import (
+    PMQ as PMQ,
+    MergeExperts as MergeExperts,
+    PruneExperts as PruneExperts,
+    SkipExperts as SkipExperts,
+)

@@ -5,7 +5,7 @@ from ...core.registry import Entry
 METHODS = tuple(
     Entry(
         name,
-        f"feasible.language.moe_inference.run:{target}",
+        f"feasible.language.moe_inference.{target}",
         "language",
         "moe-inference",
         "CompressedModel",
@@ -13,10 +13,14 @@ METHODS = tuple(
         example="tiny-experts-2.5",
     )
     for name, target, summary in (
-        ("plan-experts", "PlanExperts", "bits of every expert by an integer program"),
-        ("uniform-bits", "UniformBits", "the same bits for every expert"),
-        ("frequency-bits", "FrequencyBits", "more bits for the experts that are chosen most"),
-        ("random-bits", "RandomBits", "more bits for random experts"),
+        ("plan-experts", "run:PlanExperts", "bits of every expert by an integer program"),
+        ("uniform-bits", "run:UniformBits", "the same bits for every expert"),
+        ("frequency-bits", "run:FrequencyBits", "more bits for the experts that are chosen most"),
+        ("random-bits", "run:RandomBits", "more bits for random experts"),
+        ("pmq-experts", "shrink:PMQ", "MC-MoE's bits: an integer program in each layer"),
+        ("prune-experts", "shrink:PruneExperts", "drops experts by the change of the output"),
+        ("merge-experts", "shrink:MergeExperts", "merges experts that are alike, aligned"),
+        ("skip-experts", "shrink:SkipExperts", "skips experts of small weight, token by token"),
     )
 )
 PROBLEMS = (

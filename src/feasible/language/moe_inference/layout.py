@@ -51,6 +51,17 @@ def normalises(block: Any) -> bool:
     return bool(getattr(block.gate, "norm_topk_prob", True))
 
 
+def tokens_of(name: str, ids: Any, what: str = "the text") -> Tensor:
+    """Tokens (n, length), checked.
+
+    Raises:
+        ArgumentError: There are none.
+    """
+    if not isinstance(ids, torch.Tensor) or ids.dim() != 2 or not ids.numel():
+        raise ArgumentError(f"{name}: {what} is empty; expected tokens (n, length)")
+    return ids
+
+
 def log_perplexity(model: Any, ids: Int[Tensor, "n length"]) -> float:
     """Mean negative logarithm of the next token's probability, in nats."""
     with torch.no_grad():

@@ -28,6 +28,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from ...core.annotations import Checked, checked
 from ...core.checks import floats, real, whole
 from ...core.errors import ArgumentError, Infeasible, NotFinite, ShapeError
+from .recipe import Recipe
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -121,6 +122,7 @@ class Plan:
     Attributes:
         assign: (L, E) number of the option.
         bits: (L, E) bits of a weight, 0 where dropped.
+        fast: (L, E) whether it lies in fast memory.
         objective: Its cost.
         bound: No plan costs less.
         bytes: Stored, all of the model.
@@ -130,11 +132,17 @@ class Plan:
 
     assign: list[list[int]]
     bits: list[list[int]]
+    fast: list[list[bool]]
     objective: float
     bound: float
     bytes: float
     seconds: float
     status: str
+
+    def recipe(self) -> Recipe:
+        """What becomes of each expert."""
+        slow = not all(f for row in self.fast for f in row)
+        return Recipe(self.bits, fast=self.fast if slow else None)
 
     @property
     def gap(self) -> float:
@@ -238,7 +246,7 @@ def _made(c: Choices, assign: np.ndarray, bound: float, status: str) -> Plan:
     time = 0.0 if c.time is None else float(c.time[where].sum())
     cost = float(c.cost[where].sum())
     return Plan(
-        assign.tolist(), bits.tolist(), cost, min(bound, cost),
+        assign.tolist(), bits.tolist(), c.fast[assign].tolist(), cost, min(bound, cost),
         c.rest_bytes + float(c.bytes[where].sum()), c.rest_time + time, status,
     )  # fmt: skip
 

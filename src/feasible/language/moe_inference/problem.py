@@ -1,39 +1,37 @@
 """CompressedModel: a mixture of experts that has to fit into memory.
 
-    minimise the log perplexity on held-out text;   stored bytes <= memory
+    minimise the log perplexity on held-out text
+    subject to  stored bytes <= memory,  bytes in fast memory <= fast,  seconds a token <= latency
 
-An answer says for each expert of each layer how many bits a weight has, 0 where it is dropped. The
-judge applies it, writes the file, counts the bytes of the tensors in the file, reads the model back
-from it, and measures that.
+An answer says for each expert of each layer how many bits a weight has, 0 where it is dropped, and
+may say more (see `Recipe`). The judge applies it, writes the file, counts the bytes of the tensors
+in the file, reads the model back from it, and measures that. Seconds are those of a machine that is
+described by its rates, for the experts that the held-out text calls: simulated, not measured.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import torch
-from safetensors.torch import load_file, save_file
+import numpy as np
 
 from ...core.annotations import Checked
 from ...core.budget import spend
 from ...core.cached import Cached
-from ...core.checks import real, shown, whole
-from ...core.errors import ArgumentError
+from ...core.checks import real, whole
 from ...core.problem import Problem
 from ...core.verdict import Verdict
-from .layout import blocks, log_perplexity
-from .profile import Profile, inputs_of, profile_moe, quantised
-from .quantise import BITS, GROUP, Stored
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .compress import apply_plan, load_compressed, save_compressed, stored_size
+from .layout import blocks, log_perplexity, tokens_of
+from .machine import Machine
+from .profile import Profile, expert_bytes, observe, profile_moe, rest_bytes
+from .quantise import GROUP
+from .recipe import Recipe
 
 
 @dataclass
@@ -45,6 +43,9 @@ class CompressedModel(Cached, Problem, Checked):
         calibration: (n, length) tokens that methods may see.
         held_out: (n, length) tokens of the judge.
         memory: Bytes of all tensors.
+        fast: Bytes of fast memory; None: as many as all.
+        latency: Seconds a token; None: no limit.
+        machine: What serves it.
         quantiser: "rtn" or "gptq".
         group: Columns that share a scale.
         name: For tables.
@@ -60,6 +61,9 @@ class CompressedModel(Cached, Problem, Checked):
     quantiser: Literal["rtn", "gptq"] = "rtn"
     group: int = GROUP
     name: str = "compressed-model"
+    fast: float | None = None
+    latency: float | None = None
+    machine: Machine = field(default_factory=Machine)
     full: float = field(init=False, repr=False, default=math.nan)
 
     example_budget: ClassVar[str] = "tokens=20000"
@@ -68,169 +72,152 @@ class CompressedModel(Cached, Problem, Checked):
     def __post_init__(self) -> None:
         real("memory", self.memory, above=0)
         whole("group", self.group, least=1)
-        for name in ("calibration", "held_out"):
-            ids = getattr(self, name)
-            if not isinstance(ids, torch.Tensor) or ids.dim() != 2 or not ids.numel():
-                raise ArgumentError(f"{name}: the text is empty; expected tokens (n, length)")
+        for name in ("fast", "latency"):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), above=0)
+        tokens_of("calibration", self.calibration)
+        tokens_of("held_out", self.held_out)
         found = blocks(self.model)
         self.layers, self.experts = len(found), int(found[0].experts.gate_up_proj.shape[0])
         self.top_k = int(found[0].gate.top_k)
         self.full = log_perplexity(self.model, self.held_out)
 
     def profile(self, bits: tuple[int, ...]) -> Profile:
-        """The profile on the calibration text. Charges its tokens once for the model's pass and
-        once for each width, whoever asked before.
+        """The profile on the calibration text. Charges its tokens once for the model's pass, and
+        where there are widths once for its gradient and once for each, whoever asked before.
         """
-        spend(tokens=self.calibration.numel() * (1 + len(bits)))
+        spend(tokens=self.calibration.numel() * (2 + len(bits) if bits else 1))
         found: Profile = self.cached(
             ("profile", bits),
             lambda: profile_moe(self.model, self.calibration, bits, self.quantiser, self.group),
         )
         return found
 
-    def read(self, answer: Any) -> list[list[int]]:
-        """The bits of an answer.
+    def read(self, answer: Any) -> Recipe:
+        """The recipe of an answer.
 
         Raises:
-            ArgumentError: Not a width for each expert, or a layer with fewer experts than a token
-                takes.
+            ArgumentError: It cannot be applied to this model.
         """
-        try:
-            bits = [[int(b) for b in row] for row in answer]
-        except (TypeError, ValueError):
-            bits = []
-        if len(bits) != self.layers or any(len(row) != self.experts for row in bits):
-            raise ArgumentError(
-                f"answer={shown(answer)}: expected bits for {self.layers} layers of {self.experts} "
-                "experts"
-            )
-        for layer, row in enumerate(bits):
-            if any(b not in (0, *BITS) for b in row):
-                raise ArgumentError(f"answer: layer {layer} has {row}, expected 0 or one of {BITS}")
-            if sum(b > 0 for b in row) < self.top_k:
-                raise ArgumentError(
-                    f"answer: layer {layer} keeps {sum(b > 0 for b in row)} experts, a token takes "
-                    f"{self.top_k}"
-                )
-        return bits
+        return Recipe.read(answer, self.layers, self.experts, self.top_k)
 
     def judge(self, answer: Any) -> Verdict:
         """Write the file, count its bytes, and measure the model that is read back from it."""
         if answer is None:
             return Verdict(math.nan, math.inf)
-        bits = self.read(answer)
-        key = ("judged", tuple(map(tuple, bits)))
-        size, loss = self.cached(key, lambda: self._measured(bits))
-        over = (size - self.memory) / self.memory
-        kept = [b for row in bits for b in row if b]
+        recipe = self.read(answer)
+        key = ("judged", str(recipe))
+        found: dict[str, float] = self.cached(key, lambda: self._measured(recipe))
+        over = {"memory": found["bytes"] / self.memory - 1}
+        if self.fast is not None:
+            over["fast"] = found["fast bytes"] / self.fast - 1
+        if self.latency is not None:
+            over["latency"] = found["seconds"] / self.latency - 1
+        over = {name: max(v, 0.0) for name, v in over.items()}
+        loss = found["log perplexity"]
+        kept = [b for row in recipe.bits for b in row if b]
         return Verdict(
             loss,
-            max(over, 0.0),
-            violations={"memory": max(over, 0.0)},
+            max(over.values()),
+            violations=over,
             metrics={
-                "bytes": size,
+                **{k: v for k, v in found.items() if k != "log perplexity"},
                 "perplexity": math.exp(loss),
                 "over 16 bits": math.exp(loss - self.full),
                 "bits": sum(kept) / (self.layers * self.experts),
-                "experts": float(len(kept)),
+                "experts": float(sum(len(recipe.units(i)) for i in range(self.layers))),
             },
         )
 
-    def _measured(self, bits: list[list[int]]) -> tuple[float, float]:
-        """Bytes in the file, and the log perplexity of the model in it."""
+    def _measured(self, recipe: Recipe) -> dict[str, float]:
+        """Bytes in the file; log perplexity, calls and simulated seconds of the model in it."""
         with tempfile.TemporaryDirectory() as folder:
-            path = self.save(bits, Path(folder) / "model.safetensors")
-            size = float(sum(t.numel() * t.element_size() for t in load_file(path).values()))
-            return size, log_perplexity(self.load(path), self.held_out)
+            path = self.save(recipe, Path(folder) / "model.safetensors")
+            size = stored_size(path)
+            model = self.load(path)
+        calls = np.stack(
+            [(s.chosen > 0).double().mean(0).numpy() for s in observe(model, self.held_out)]
+        )
+        each = self.size()
+        fast, seconds = float(size), self.rest_seconds()
+        for layer in range(self.layers):
+            for i, unit in enumerate(recipe.units(layer)):
+                bits = recipe.bits[layer][unit[0]]
+                near = recipe.fast is None or recipe.fast[layer][unit[0]]
+                fast -= 0 if near else each[bits]
+                seconds += calls[layer, i] * self.expert_seconds(bits, near)
+        return {
+            "log perplexity": log_perplexity(model, self.held_out),
+            "bytes": float(size), "fast bytes": fast, "seconds": seconds,
+            "calls": float(calls.sum() / self.layers),
+        }  # fmt: skip
 
-    def save(self, bits: list[list[int]], path: str | os.PathLike[str]) -> Path:
+    def calibrated(self, answer: Any) -> float:
+        """Log perplexity of an answer on the calibration text. Charges its tokens."""
+        recipe = self.read(answer)
+        spend(tokens=self.calibration.numel())
+
+        def made() -> float:
+            model = apply_plan(self.model, recipe, self.calibration, self.quantiser, self.group)
+            return log_perplexity(model, self.calibration)
+
+        found: float = self.cached(("calibrated", str(recipe)), made)
+        return found
+
+    @property
+    def map_bytes(self) -> int:
+        """Stored bytes of the maps from the routers' rows to experts, where none is dropped."""
+        return 2 * self.layers * self.experts
+
+    @property
+    def rest_bytes(self) -> int:
+        """Stored bytes of what is no expert, the maps with it."""
+        return rest_bytes(self.model) + self.map_bytes
+
+    def size(self) -> dict[int, int]:
+        """Stored bytes of an expert by its bits."""
+        found: dict[int, int] = self.cached("size", lambda: expert_bytes(self.model, self.group))
+        return found
+
+    def expert_seconds(self, bits: int, fast: bool = True) -> float:
+        """Simulated seconds of a call of an expert."""
+        experts = blocks(self.model)[0].experts
+        weights = experts.gate_up_proj[0].numel() + experts.down_proj[0].numel()
+        return self.machine.seconds(weights, self.size()[bits], fast)
+
+    def rest_seconds(self) -> float:
+        """Simulated seconds of a token in what is no expert."""
+        size = rest_bytes(self.model)
+        return self.machine.seconds(size / 2, size)
+
+    def save(self, answer: Any, path: str | os.PathLike[str]) -> Path:
         """Write the compressed model: packed codes, scales, zeros, and the rest in 16 bits.
 
         Args:
-            bits: Of every expert.
+            answer: As judged.
             path: The file.
         """
-        bits = self.read(bits)
-        found = blocks(self.model)
-        experts = {id(p) for b in found for p in b.experts.parameters()}
-        kept: dict[str, Tensor] = {
-            name: p.detach().half().contiguous()
-            for name, p in self.model.named_parameters()
-            if id(p) not in experts
-        }
-        names = {id(p): name for name, p in self.model.named_parameters()}
-        meta: dict[str, str] = {}
-        inputs: list[Any] = [None] * self.layers
-        if self.quantiser == "gptq":
-            inputs = self.cached("inputs", lambda: inputs_of(self.model, self.calibration))
-        for layer, (block, row) in enumerate(zip(found, bits, strict=True)):
-            rows = [e for e, b in enumerate(row) if b]
-            gate = names[id(block.gate.weight)]
-            kept[gate] = kept[gate][rows].contiguous()
-            meta[f"layer {layer}"] = " ".join(str(row[e]) for e in rows)
-            for place, e in enumerate(rows):
-                self._stored(kept, f"{layer}.{place}", block, e, row[e], inputs[layer])
-        save_file(kept, str(path), meta)
-        return Path(path)
-
-    def _stored(
-        self, kept: dict[str, Tensor], key: str, block: Any, e: int, bits: int, x: Tensor | None
-    ) -> None:
-        """Add both matrices of an expert; `x` are the block's inputs, for GPTQ."""
-        gate_up, down = block.experts.gate_up_proj[e], block.experts.down_proj[e]
-        with torch.no_grad():
-            if x is not None:
-                x = x.float()
-                logits = x @ block.gate.weight.float().T
-                x = x[(logits.topk(self.top_k, dim=-1).indices == e).any(1)]
-            pair = quantised(gate_up.detach(), down.detach(), bits, self.quantiser, self.group, x)
-        for name, stored in zip(("gate_up", "down"), pair, strict=True):
-            kept[f"{key}.{name}.codes"] = stored.codes.contiguous()
-            if stored.scale is not None and stored.zero is not None:
-                kept[f"{key}.{name}.scale"] = stored.scale.contiguous()
-                kept[f"{key}.{name}.zero"] = stored.zero.contiguous()
+        recipe = self.read(answer)
+        return save_compressed(
+            self.model, recipe, path, self.calibration, self.quantiser, self.group
+        )
 
     def load(self, path: str | os.PathLike[str]) -> Any:
         """The model of a file that `save` wrote, in single precision, to be run."""
-        from safetensors import safe_open
-
-        kept = load_file(str(path))
-        with safe_open(str(path), "pt") as file:
-            meta: Mapping[str, str] = file.metadata()
-        model = copy.deepcopy(self.model)
-        parameters = dict(model.named_parameters())
-        with torch.no_grad():
-            for layer, block in enumerate(blocks(model)):
-                bits = [int(b) for b in meta[f"layer {layer}"].split()]
-                for name in ("gate_up", "down"):
-                    wide = getattr(block.experts, f"{name}_proj")
-                    shape = tuple(wide.shape[1:])
-                    made = [
-                        self._read(kept, f"{layer}.{i}.{name}", b, shape)
-                        for i, b in enumerate(bits)
-                    ]
-                    setattr(block.experts, f"{name}_proj", torch.nn.Parameter(torch.stack(made)))
-                block.experts.num_experts = block.gate.num_experts = len(bits)
-            routers = {id(b.gate.weight): b.gate for b in blocks(model)}
-            for name, p in parameters.items():
-                if name in kept and id(p) in routers:
-                    routers[id(p)].weight = torch.nn.Parameter(kept[name].float())
-                elif name in kept:
-                    p.copy_(kept[name].float())
-        return model.eval()
-
-    def _read(
-        self, kept: Mapping[str, Tensor], key: str, bits: int, shape: tuple[int, ...]
-    ) -> Tensor:
-        """A matrix of the file."""
-        rows, columns = shape
-        group = columns if bits == 1 else self.group
-        parts = [kept.get(f"{key}.{part}") for part in ("scale", "zero")]
-        return Stored(bits, (rows, columns), group, kept[f"{key}.codes"], *parts).weight()
+        return load_compressed(path, self.model)
 
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The bits, a row a layer."""
-        return [(f"layer {i}", " ".join(map(str, row))) for i, row in enumerate(answer)]
+        recipe = self.read(answer)
+        rows = []
+        for i, bits in enumerate(recipe.bits):
+            text = " ".join(map(str, bits))
+            merged = [u for u in recipe.units(i) if len(u) > 1]
+            text += "".join(f"; {', '.join(map(str, u[1:]))} in {u[0]}" for u in merged)
+            slow = [] if recipe.fast is None else [e for e, f in enumerate(recipe.fast[i]) if not f]
+            text += f"; slow: {', '.join(map(str, slow))}" if slow else ""
+            rows.append((f"layer {i}", text))
+        return rows
 
     def reached(self, verdict: Verdict) -> str:
         """Perplexity and bytes."""
@@ -245,4 +232,6 @@ class CompressedModel(Cached, Problem, Checked):
             "experts": self.experts,
             "full": self.full,
             "quantiser": self.quantiser,
+            "fast": self.fast,
+            "latency": self.latency,
         }

@@ -22,7 +22,8 @@ import torch
 
 from ...core.annotations import checked
 from ...core.checks import one_of, whole
-from .layout import blocks, mixed, normalises, outputs, routed
+from .layout import blocks, mixed, normalises, outputs, routed, tokens_of
+from .profile import observe
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -142,26 +143,21 @@ def prune_moe(
         batch: Tokens of a batch; None: one batch.
         enumerated: Subsets up to which all are tried.
     """
-    from .profile import inputs_of
-
     one_of("how", how, ("layerwise", "progressive"))
     whole("keep", keep, least=1)
     found: list[Pruned] = []
+    tokens_of("ids", ids)
     with torch.no_grad():
-        inputs = inputs_of(model, ids)
+        seen = observe(model, ids)
         work = copy.deepcopy(model) if how == "progressive" else model
         for layer, (block, original) in enumerate(zip(blocks(work), blocks(model), strict=True)):
-            top_k, normal = original.gate.top_k, normalises(original)
-
-            def seen(x: Tensor, b: Any = original) -> tuple[Tensor, Tensor]:
-                return x @ b.gate.weight.float().T, outputs(b, x)
-
-            x = inputs[layer].float()
-            logits, made = seen(x)
-            target = mixed(routed(logits, top_k, None, normal), made)
+            top_k, normal, now = original.gate.top_k, normalises(original), seen[layer]
+            made = outputs(original, now.x)
+            target = mixed(now.chosen, made)
             if how == "progressive" and layer:
-                logits, made = seen(inputs_of(work, ids)[layer].float())
-            one = prune_layer(target, logits, made, top_k, keep, normal, batch, enumerated)
+                now = observe(work, ids)[layer]
+                made = outputs(original, now.x)
+            one = prune_layer(target, now.logits, made, top_k, keep, normal, batch, enumerated)
             found.append(one)
             if how == "progressive":
                 delete_experts(block, one.dropped)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from ...core.annotations import checked
 from ...core.checks import real, whole
 from ...core.errors import NotFinite, ShapeError
-from .layout import blocks, inner
+from .layout import blocks, inner, tokens_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -123,7 +123,7 @@ def distil(
     whole("steps", steps, least=1, most=STEPS)
     real("rate", rate, above=0)
     whole("batch", batch, least=1)
-    ids = checked_ids("ids", ids)
+    ids = tokens_of("ids", ids)
     chosen = [p for b in blocks(student) for p in (*b.experts.parameters(), b.gate.weight)]
     optimizer = torch.optim.Adam(chosen, lr=rate)
     generator = torch.Generator().manual_seed(seed)
@@ -141,12 +141,3 @@ def distil(
             p.grad = g
         optimizer.step()
     return kept
-
-
-def checked_ids(name: str, ids: Any) -> Any:
-    """Tokens (n, length), at least one."""
-    from ...core.errors import ArgumentError
-
-    if not isinstance(ids, torch.Tensor) or ids.dim() != 2 or not ids.numel():
-        raise ArgumentError(f"{name}: the text is empty; expected tokens (n, length)")
-    return ids

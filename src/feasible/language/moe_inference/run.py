@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, Infeasible
 from ...core.problem import Method, Problem
-from .plan import Choices, Option, greedy_moe, plan_moe
+from .plan import Choices, Option, Plan, greedy_moe, plan_moe
 from .problem import CompressedModel
-from .profile import Profile, expert_bytes, rest_bytes
+from .profile import Cost, Profile
 from .quantise import BITS
+from .recipe import Recipe
 
 
 @dataclass
@@ -25,18 +28,18 @@ class AllotmentState:
 
     Attributes:
         rng: The run's random stream.
-        bits: Of every expert; none before.
-        remark: Of the decision.
+        recipe: Plain data of the recipe; None before.
+        remarks: Of the decision.
     """
 
     rng: np.random.Generator
-    bits: list[list[int]] = field(default_factory=list)
-    remark: str = ""
+    recipe: Any = None
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Allotment(Method, ABC):
-    """Profile, and allot bits."""
+    """Profile, and decide what becomes of every expert, in a step."""
 
     solves: ClassVar[type[Problem]] = CompressedModel
     requires: ClassVar[tuple[str, ...]] = ("transformers",)
@@ -47,80 +50,107 @@ class Allotment(Method, ABC):
 
     def step(self, problem: CompressedModel, state: AllotmentState) -> AllotmentState:
         """Decide."""
-        state.bits = self.allot(problem, state)
+        state.recipe = self.allot(problem, state).plain()
         return state
 
     @abstractmethod
-    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
-        """The bits of every expert."""
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> Recipe:
+        """What becomes of every expert."""
 
-    def answer(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]] | None:
-        """The bits; none before they are decided."""
-        return [list(row) for row in state.bits] or None
+    def answer(self, problem: CompressedModel, state: AllotmentState) -> Any:
+        """The recipe as plain data; None before it is decided."""
+        return copy.deepcopy(state.recipe)
 
     def done(self, problem: CompressedModel, state: AllotmentState) -> str | None:
         """After its one step."""
-        return "the bits are allotted" if state.bits else None
+        return "the bits are allotted" if state.recipe is not None else None
 
     def remarks(self, problem: CompressedModel, state: AllotmentState) -> list[str]:
         """What there is to say of the decision."""
-        return [state.remark] if state.remark else []
+        return list(state.remarks)
 
 
 @dataclass(frozen=True)
 class PlanExperts(Allotment):
-    """The integer program on the profile's costs; see `plan_moe`.
+    """The integer program on the profile's costs; see `plan_moe`. Costs of single experts do not
+    quite add up, so a few plans are measured on the calibration text and the best is taken: the
+    plan itself, and those that make no use of the widths below 2 and below 3.
 
     Attributes:
         bits: Widths that an expert may have, 0 for dropped.
-        alpha: Of the share in the cost share^alpha weight^beta loss^gamma; None: the squared loss
-            of the block's output alone.
+        cost: "nats": what a width adds to the log perplexity; "output": the squared loss of the
+            block's output; "pmq": share^alpha weight^beta loss^gamma.
+        alpha: Of the share.
         beta: Of the weight.
         gamma: Of the loss.
         gap: Relative gap at which the solver ends.
-        solver: "milp" or "greedy".
+        solver: "milp" or "greedy", which knows memory alone.
+        measure: Whether several plans are measured.
     """
 
     name: ClassVar[str] = "plan-experts"
     bits: tuple[int, ...] = (0, 1, 2, 3, 4, 8, 16)
-    alpha: float | None = None
+    cost: Cost = "nats"
+    alpha: float = 1.0
     beta: float = 1.5
     gamma: float = 2.0
     gap: float = 1e-4
-    solver: str = "milp"
+    solver: Literal["milp", "greedy"] = "milp"
+    measure: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bits, tuple) or not {*self.bits} <= {0, *BITS} or not self.bits:
+        if not {*self.bits} <= {0, *BITS} or not self.bits:
             raise ArgumentError(f"bits={self.bits!r:.60}: expected widths of {(0, *BITS)}")
-        if self.solver not in ("milp", "greedy"):
-            raise ArgumentError(f"solver={self.solver!r:.40}: expected 'milp' or 'greedy'")
         for name in ("alpha", "beta", "gamma"):
-            if getattr(self, name) is not None:
-                real(name, getattr(self, name), least=0, most=20)
+            real(name, getattr(self, name), least=0, most=20)
         real("gap", self.gap, least=0)
 
-    def choices(self, problem: CompressedModel, profile: Profile) -> Choices:
-        """The integer program's data."""
+    def choices(self, problem: CompressedModel, profile: Profile, least: int = 0) -> Choices:
+        """The integer program's data, of the widths from `least` bits on."""
+        kept = [k for k, b in enumerate(self.bits) if b >= least]
+        near = (True,) if problem.fast is None else (True, False)
+        options = [Option(self.bits[k], f) for f in near for k in kept if f or self.bits[k]]
+        where = [self.bits.index(o.bits) for o in options]
+        time = None
+        if problem.latency is not None:
+            each = [problem.expert_seconds(o.bits, o.fast) if o.bits else 0.0 for o in options]
+            time = profile.share[:, :, None] * np.array(each)
         return Choices(
-            [Option(b) for b in self.bits],
-            profile.cost(self.alpha, self.beta, self.gamma),
-            profile.bytes,
-            rest_bytes=profile.rest_bytes,
-            keep=problem.top_k,
+            options,
+            profile.cost(self.cost, self.alpha, self.beta, self.gamma)[:, :, where],
+            profile.bytes[where],
+            time,
+            problem.rest_bytes,
+            problem.rest_seconds(),
+            problem.top_k,
         )
 
-    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
-        """By the program."""
-        choices = self.choices(problem, problem.profile(self.bits))
-        if self.solver == "greedy":
-            found = greedy_moe(choices, problem.memory)
-        else:
-            found = plan_moe(choices, problem.memory, gap=self.gap)
-        state.remark = (
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> Recipe:
+        """By the program; the best by the calibration text of several."""
+        profile = problem.profile(self.bits)
+        plans = [self.solved(problem, self.choices(problem, profile))]
+        for least in (2, 3) if self.measure else ():
+            if min(self.bits) < least <= max(self.bits):
+                with contextlib.suppress(Infeasible):
+                    plans.append(self.solved(problem, self.choices(problem, profile, least)))
+        found = plans[0]
+        if len(plans) > 1:
+            found = min(plans, key=lambda p: problem.calibrated(p.recipe()))
+            state.remarks.append(
+                f"of {len(plans)} plans, number {1 + plans.index(found)} is best on the "
+                "calibration text"
+            )
+        state.remarks.append(
             f"{found.status}: cost {found.objective:.4g}, no plan below {found.bound:.4g}; "
             f"{found.bytes:.0f} of {problem.memory:.0f} bytes"
         )
-        return found.bits
+        return found.recipe()
+
+    def solved(self, problem: CompressedModel, choices: Choices) -> Plan:
+        """The plan of the program."""
+        if self.solver == "greedy":
+            return greedy_moe(choices, problem.memory)
+        return plan_moe(choices, problem.memory, problem.fast, problem.latency, self.gap)
 
 
 @dataclass(frozen=True)
@@ -153,7 +183,7 @@ class Between(Allotment):
         Raises:
             Infeasible: None are.
         """
-        least = rest_bytes(problem.model) + size[self.low] * problem.layers * problem.experts
+        least = problem.rest_bytes + size[self.low] * problem.layers * problem.experts
         if least > problem.memory:
             raise Infeasible(
                 f"memory={problem.memory:g}: all experts in {self.low} bits take "
@@ -170,9 +200,9 @@ class Raised(Between):
     def order(self, problem: CompressedModel, state: AllotmentState) -> np.ndarray:
         """(L E,) the experts, first those that are raised first."""
 
-    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> Recipe:
         """Width by width, in the order."""
-        size = expert_bytes(problem.model, problem.group)
+        size = problem.size()
         left = self.left(problem, size)
         bits = np.full(problem.layers * problem.experts, self.low)
         order = self.order(problem, state)
@@ -181,8 +211,7 @@ class Raised(Between):
                 if bits[i] == before and size[after] - size[before] <= left:
                     bits[i] = after
                     left -= size[after] - size[before]
-        found: list[list[int]] = bits.reshape(problem.layers, problem.experts).tolist()
-        return found
+        return Recipe(bits.reshape(problem.layers, problem.experts).tolist())
 
 
 @dataclass(frozen=True)
@@ -191,13 +220,13 @@ class UniformBits(Between):
 
     name: ClassVar[str] = "uniform-bits"
 
-    def allot(self, problem: CompressedModel, state: AllotmentState) -> list[list[int]]:
+    def allot(self, problem: CompressedModel, state: AllotmentState) -> Recipe:
         """The largest width that fits for all."""
-        size = expert_bytes(problem.model, problem.group)
+        size = problem.size()
         many = problem.layers * problem.experts
         left = self.left(problem, size)
         width = max(b for b in self.widths if many * (size[b] - size[self.low]) <= left)
-        return [[width] * problem.experts for _ in range(problem.layers)]
+        return Recipe([[width] * problem.experts for _ in range(problem.layers)])
 
 
 @dataclass(frozen=True)
@@ -208,7 +237,7 @@ class FrequencyBits(Raised):
 
     def order(self, problem: CompressedModel, state: AllotmentState) -> np.ndarray:
         """By their share of the calibration text's tokens."""
-        return np.argsort(-problem.profile((16,)).share.reshape(-1), kind="stable")
+        return np.argsort(-problem.profile(()).share.reshape(-1), kind="stable")
 
 
 @dataclass(frozen=True)
@@ -231,10 +260,10 @@ def memory_for(problem: CompressedModel, bits: float) -> float:
     """
     real("bits", bits, least=1, most=16)
     whole("experts", problem.experts, least=1)
-    size = expert_bytes(problem.model, problem.group)
+    size = problem.size()
     low = max(b for b in BITS if b <= bits)
     high = min(b for b in BITS if b >= bits)
     share = 0.0 if low == high else (bits - low) / (high - low)
-    return rest_bytes(problem.model) + problem.layers * problem.experts * (
+    return problem.rest_bytes + problem.layers * problem.experts * (
         (1 - share) * size[low] + share * size[high]
     )
