@@ -209,7 +209,7 @@ class CompressedModel(Cached, Problem, Checked):
     def describe(self, answer: Any, verdict: Verdict) -> list[tuple[str, ...]]:
         """The bits, a row a layer."""
         recipe = self.read(answer)
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for i, bits in enumerate(recipe.bits):
             text = " ".join(map(str, bits))
             merged = [u for u in recipe.units(i) if len(u) > 1]

@@ -153,8 +153,8 @@ def observe(
     def saw(_: Any, given: Any, routed_to: Any) -> None:
         x, (logits, weights, index) = given[0].detach(), routed_to
         x = x.reshape(-1, x.shape[-1])
-        parts = [t.detach()[kept].float() for t in (x, logits, weights)]
-        found.append(Seen(*parts, index[kept]))
+        x, logits, weights = (t.detach()[kept].float() for t in (x, logits, weights))
+        found.append(Seen(x, logits, weights, index[kept]))
 
     hooks = [b.gate.register_forward_hook(saw) for b in blocks(model)]
     try:
