@@ -110,6 +110,40 @@ def language_problem() -> dict[str, Any]:
     }
 
 
+def tokens() -> dict[str, Any]:
+    """What a loss takes: four responses of two tokens to two questions."""
+    old = torch.full((4, 2), -1.0)
+    return {
+        "logp": torch.full((4, 2), -0.9),
+        "old_logp": old,
+        "mask": torch.ones(4, 2),
+        "reward": torch.tensor([1.0, 0.0, 0.0, 1.0]),
+        "group": torch.tensor([0, 0, 1, 1]),
+    }
+
+
+def of_loss(function: Any, **settings: Any) -> Any:
+    """A loss's call."""
+    return lambda: (function, {**tokens(), **settings})
+
+
+CONSTRAINED = {
+    "score": "logl",
+    "tau": 1.0,
+    "delta": 1e-4,
+    "beta": 1e3,
+    "kl": "k1",
+    "threshold": None,
+    "dro": True,
+}
+LEARNT = language.RLVRSettings(loss="grpo", group=2, questions=2, minibatches=1)
+
+
+def learner() -> Any:
+    """A trainer of a very small policy."""
+    return language.RLVRTrainer(*letters(), lengths, LEARNT, max_tokens=2)
+
+
 def double(x):
     """Twice a number."""
     return x * 2
@@ -424,6 +458,56 @@ CALLS: Calls = {
     "CorrelationEncoder": lambda: (
         language.CorrelationEncoder,
         {"settings": EncoderSettings(2, hashed=8, hidden=4, triplets=10, epochs=1)},
+    ),
+    "disco_loss": of_loss(language.disco_loss, **CONSTRAINED),
+    "DisCOLoss": lambda: (language.DisCOLoss, dict(CONSTRAINED)),
+    "grpo_loss": of_loss(
+        language.grpo_loss,
+        ref_logp=torch.full((4, 2), -1.0),
+        entropy=torch.ones(4, 2),
+        epsilon=0.2,
+        reference_weight=1e-3,
+        entropy_weight=1e-3,
+        eps=1e-6,
+    ),
+    "dr_grpo_loss": of_loss(language.dr_grpo_loss, longest=2, epsilon=0.2),
+    "dapo_loss": of_loss(language.dapo_loss, epsilon=0.2, epsilon_high=0.28, eps=1e-6),
+    "rloo_loss": of_loss(language.rloo_loss, epsilon=0.2),
+    "trpa_loss": of_loss(
+        language.trpa_loss, ref_logp=torch.full((4, 2), -1.0), preference=0.1, trust=0.1, top=1.0
+    ),
+    "group_advantages": lambda: (
+        language.group_advantages,
+        {"reward": torch.ones(4), "group": torch.zeros(4), "scale": True, "eps": 1e-6},
+    ),
+    "leave_one_out": lambda: (
+        language.leave_one_out,
+        {"reward": torch.ones(4), "group": torch.zeros(4)},
+    ),
+    "overlong_penalty": lambda: (
+        language.overlong_penalty,
+        {"lengths": torch.ones(4), "longest": 4, "cache": 2, "complete": None},
+    ),
+    "RLVRTrainer": lambda: (
+        language.RLVRTrainer,
+        {
+            "model": letters()[0],
+            "tokenizer": letters()[1],
+            "reward": lengths,
+            "settings": None,
+            "max_tokens": 2,
+            "temperature": 1.0,
+            "timeout": None,
+            "seed": 0,
+        },
+    ),
+    "RLVRTrainer.fit": lambda: (
+        learner().fit,
+        {"prompts": ["1="], "steps": 1, "data": None, "budget": None},
+    ),
+    "RLVRTrainer.evaluate": lambda: (
+        learner().evaluate,
+        {"prompts": ["1="], "data": None},
     ),
     "subgraph": lambda: (language.subgraph, {"outputs": ROOT * 2.0, "parameters": [ROOT]}),
 }

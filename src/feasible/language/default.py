@@ -22,6 +22,10 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "plan-experts",
         "the integer program is solved in seconds and says how far from the best plan it is",
     ),
+    "LanguageProblem": (
+        "grpo",
+        "the loss that most trainers have; disco bounds how far a step goes",
+    ),
 }
 """Problem class -> its default method and why."""
 

@@ -18,7 +18,7 @@ import torch
 
 from ..core.annotations import checked
 from ..core.checks import real, shown, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..core.errors import ArgumentError, ArgumentTypeError, NotFinite, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -182,6 +182,7 @@ def generate(
 
     Raises:
         PromptTooLong: A prompt does not fit into the model's context with its response.
+        NotFinite: Logits are NaN.
     """
     whole("max_tokens", max_tokens, least=1, most=1_000_000)
     real("temperature", temperature, least=0, most=1e6)
@@ -218,6 +219,10 @@ def generate(
                     pad_token_id=pad,
                     **drawn,
                 )[:, width:]
+    except RuntimeError as error:
+        if "probability tensor" not in str(error):
+            raise
+        raise NotFinite("model: its logits are NaN or infinite, nothing can be drawn") from None
     finally:
         model.train(training)
     return _cut(ids, mask, found, tokenizer)

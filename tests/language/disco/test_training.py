@@ -1,0 +1,251 @@
+"""Steps of learning, the trainer, and runs."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import feasible
+from feasible.core import errors
+from feasible.language import (
+    CharacterSettings,
+    DisCO,
+    LanguageProblem,
+    RLVRSettings,
+    RLVRTrainer,
+    character_model,
+    character_tokenizer,
+)
+from feasible.language.disco import training
+from feasible.language.disco.peers import whole_groups
+
+TINY = CharacterSettings(context=8, layers=1, width=16, heads=2)
+TOKENIZER, MODEL = character_tokenizer(TINY.characters), character_model(TINY)
+PROMPTS = [f"{a}=" for a in range(8)]
+SMALL = RLVRSettings(group=4, questions=4, minibatches=2, rate=3e-3)
+
+
+def starts_low(completions, **_):
+    """1 where a response begins with a digit below 5."""
+    return [float(c[:1] in set("01234")) for c in completions]
+
+
+def problem(reward=starts_low, **more):
+    return LanguageProblem(MODEL, TOKENIZER, PROMPTS, PROMPTS, reward, max_tokens=2, **more)
+
+
+def trainer(settings=SMALL, reward=starts_low, **more):
+    return RLVRTrainer(copy.deepcopy(MODEL), TOKENIZER, reward, settings, max_tokens=2, **more)
+
+
+@pytest.mark.parametrize(
+    "loss", ["disco", "disco-b", "grpo", "grpo-er", "dr-grpo", "dapo", "trpa", "rloo"]
+)
+def test_every_loss_learns_a_reward_that_is_easy(loss):
+    learner = trainer(
+        RLVRSettings(loss=loss, group=8, questions=4, minibatches=2, rate=1e-2, delta=0.1)
+    )
+    rows = learner.fit(PROMPTS, 8)
+    assert rows[0]["reward"] < 0.6
+    assert max(row["reward"] for row in rows[-3:]) > rows[0]["reward"] + 0.1
+    assert learner.evaluate(PROMPTS)["kl"] > 0
+
+
+def test_every_question_comes_once_before_any_comes_again():
+    state = training.begin(SMALL, copy.deepcopy(MODEL), np.random.default_rng(0))
+    seen = [q for _ in range(6) for q in training.next_questions(state, 4, 8)]
+    for i in range(0, 24, 8):
+        assert sorted(seen[i : i + 8]) == list(range(8))
+
+
+def test_groups_stay_whole_and_each_has_one_question(monkeypatch):
+    seen = []
+    loss = training._loss
+    p = problem()
+
+    def noting(settings, oracles, now, old, responses, reward, group, reference):
+        for g in group.unique():
+            rows = (group == g).nonzero()[:, 0]
+            seen.append({tuple(responses.prompt_ids[i].tolist()) for i in rows})
+            assert len(rows) == 4
+        return loss(settings, oracles, now, old, responses, reward, group, reference)
+
+    monkeypatch.setattr(training, "_loss", noting)
+    state = training.begin(SMALL, p.model(), np.random.default_rng(0))
+    training.iterate(SMALL, p, state)
+    assert len(seen) == 4
+    assert all(len(prompts) == 1 for prompts in seen)
+    assert state.updates == 2
+
+
+def test_the_first_update_of_a_sampling_is_on_policy_and_the_constraint_can_act_later(
+    monkeypatch,
+):
+    seen = []
+    loss = training._loss
+    monkeypatch.setattr(training, "_loss", lambda *a: seen.append(loss(*a)) or seen[-1])
+    settings = RLVRSettings(group=4, questions=8, minibatches=4, rate=3e-2)
+    p = problem()
+    state = training.begin(settings, p.model(), np.random.default_rng(0))
+    for _ in range(3):
+        training.iterate(settings, p, state)
+    kl = [float(out.kl) for out in seen]
+    assert [kl[i] for i in (0, 4, 8)] == [0.0, 0.0, 0.0]
+    assert all(kl[i] != 0 for i in (1, 2, 3))
+    assert state.above == sum(k > settings.delta for k in kl) > 0
+
+
+def test_dapo_draws_again_until_every_group_teaches_something():
+    asked = []
+
+    def mostly_equal(completions, prompts, **_):
+        asked.append(len(completions))
+        return [float(i % 2) if p in ("1=", "2=") else 1.0
+                for i, p in enumerate(prompts)]  # fmt: skip
+
+    settings = RLVRSettings(loss="dapo", group=2, questions=4, minibatches=2)
+    p = problem(mostly_equal)
+    state = training.begin(settings, p.model(), np.random.default_rng(0))
+    drawn = training._draw(settings, p, state)
+    assert len(drawn.responses) == 8
+    assert np.ptp(drawn.raw.reward.reshape(4, 2), axis=1).tolist() == [1, 1, 1, 1]
+    assert drawn.asked == sum(asked) // 2 > 4
+    nothing = training._draw(settings, problem(lambda completions, **_: [1.0] * len(completions)),
+                             state)  # fmt: skip
+    assert nothing.asked == 40
+
+
+def test_long_responses_lose_reward_in_dapo_alone():
+    p = problem(lambda completions, **_: [1.0] * len(completions))
+    for loss in ("dapo", "grpo"):
+        settings = RLVRSettings(
+            loss=loss, group=2, questions=4, minibatches=2, overlong=1, dynamic=False
+        )
+        state = training.begin(settings, p.model(), np.random.default_rng(0))
+        drawn = training._draw(settings, p, state)
+        fell = drawn.reward < 1
+        longest = (drawn.responses.lengths == 2).numpy()
+        assert (fell == (longest if loss == "dapo" else False)).all()
+        assert (drawn.raw.reward == 1).all()
+
+
+# -- the trainer -----------------------------------------------------------------------------------
+
+
+def test_a_trainer_that_was_saved_goes_on_to_the_same_end(tmp_path):
+    whole = trainer(seed=3)
+    whole.fit(PROMPTS, 4)
+    first, second = trainer(seed=3), trainer(seed=9)
+    first.fit(PROMPTS, 2)
+    first.save(tmp_path / "state")
+    second.resume(tmp_path / "state")
+    second.fit(PROMPTS, 2)
+    assert second.history == whole.history
+    for one, other in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_budget_of_tokens_is_never_passed():
+    learner = trainer()
+    rows = learner.fit(PROMPTS, 100, budget={"tokens": 700})
+    assert 0 < len(rows) < 100
+    assert sum(row["tokens"] for row in rows) <= 700
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_nan_ends_it_with_the_policy_as_it_was(where, monkeypatch):
+    learner, loss = trainer(), training._loss
+
+    def broken(*given):
+        out = loss(*given)
+        if where == "loss":
+            out.loss = out.loss * math.nan
+        else:
+            out.loss = out.loss + (given[2].logp[0, 0] - given[2].logp[0, 0].detach()).sqrt()
+        return out
+
+    monkeypatch.setattr(training, "_loss", broken)
+    with pytest.raises(errors.Diverged, match=f"the {where} of update 1 is"):
+        learner.fit(PROMPTS, 1)
+    for one, other in zip(learner.model.parameters(), MODEL.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_policy_of_nan_is_said_so():
+    learner = trainer()
+    with torch.no_grad():
+        learner.model.transformer.ln_f.bias.fill_(math.nan)
+    with pytest.raises(errors.NotFinite, match="model: its logits"):
+        learner.fit(PROMPTS, 1)
+
+
+def test_figures_are_raw():
+    learner = trainer(reward=lambda completions, **_: [1.0, 0.0] * (len(completions) // 2))
+    (row,) = learner.fit(PROMPTS, 1)
+    assert row["reward"] == 0.5
+    assert row["frac_reward_zero_std"] == 0
+    assert row["valid_fraction"] == 1
+
+
+def test_rewards_that_do_not_apply_leave_a_group_smaller_and_none_at_all_is_an_error():
+    learner = trainer(reward=lambda completions, **_: [1.0, 0.0, None, None] * 4)
+    (row,) = learner.fit(PROMPTS, 1)
+    assert row["reward"] == 0.5
+    with pytest.raises(errors.EvaluationFailed, match="does not apply"):
+        trainer(reward=lambda completions, **_: [None] * len(completions)).fit(PROMPTS, 1)
+    with pytest.raises(errors.ArgumentError, match=r"reward: 0\.5"):
+        trainer(reward=lambda completions, **_: [0.5] * len(completions)).fit(PROMPTS, 1)
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+def test_a_run_keeps_the_policy_it_began_with_and_says_what_it_did():
+    p = problem()
+    before = {k: v.clone() for k, v in p.reference.state_dict().items()}
+    found = feasible.solve(p, DisCO(group=4, questions=4, minibatches=2, rate=1e-2, delta=0.1),
+                           {"samples": 160}, seed=100)  # fmt: skip
+    assert found.spent["samples"] == 160
+    assert found.verdict.objective < found.trail[0].verdict.objective or math.isclose(
+        found.verdict.metrics["reward, drawn"], 1.0
+    )
+    for k, v in p.reference.state_dict().items():
+        assert torch.equal(v, before[k])
+    assert any("updates began" in r for r in DisCO().remarks(p, training.RLVRState(
+        None, None, np.random.default_rng(0), np.zeros(0), metrics={"frac_reward_zero_std": 0.0}
+    )))  # fmt: skip
+
+
+def test_a_problem_with_limits_is_refused():
+    limited = problem(judges={"short": starts_low}, limits={"short": ">= 1"})
+    with pytest.raises(errors.UnsupportedConstraint, match="limits on short"):
+        feasible.solve(limited, DisCO(), {"samples": 10})
+
+
+# -- TRL -------------------------------------------------------------------------------------------
+
+
+def test_mini_batches_are_of_whole_groups():
+    drawn = {
+        "completion_ids": torch.arange(24)[:, None],
+        "advantages": torch.arange(24.0),
+        "names": [str(i) for i in range(24)],
+        "num_items_in_batch": torch.tensor(7),
+        "none": None,
+    }
+    parts = whole_groups(drawn, 3, 4)
+    assert len(parts) == 4
+    seen = []
+    for part in parts:
+        rows = part["advantages"].long().reshape(-1, 3)
+        assert (rows[:, 0] % 3 == 0).all()
+        assert (rows == rows[:, :1] + torch.arange(3)).all()
+        assert torch.equal(part["group"], part["advantages"].long() // 3)
+        assert part["names"] == [str(i) for i in rows.reshape(-1).tolist()]
+        assert part["num_items_in_batch"] == 7
+        seen += rows.reshape(-1).tolist()
+    assert sorted(seen) == list(range(24))
