@@ -6,41 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from experts_kit import made
 
 from feasible.core.errors import ArgumentError
 from feasible.language.moe_inference.layout import blocks, mixed, normalises, outputs, routed
 from feasible.language.moe_inference.profile import observe
-
-SIZES = {
-    "vocab_size": 32,
-    "hidden_size": 16,
-    "intermediate_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-}
-MORE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
-
-
-def made(family, **more):
-    import transformers as t
-
-    kinds = {
-        "mixtral": ("Mixtral", {"num_local_experts": 6, "num_experts_per_tok": 2}),
-        "olmoe": ("Olmoe", {"num_experts": 6, "num_experts_per_tok": 2}),
-        "qwen3_moe": ("Qwen3Moe", {**MORE, "head_dim": 8}),
-        "qwen2_moe": ("Qwen2Moe", {**MORE, "shared_expert_intermediate_size": 8}),
-    }
-    name, sizes = kinds[family]
-    config = getattr(t, f"{name}Config")(**{**SIZES, **sizes, **more})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = getattr(t, f"{name}ForCausalLM")(config).eval()
-        for p in model.parameters():  # routers that begin at 0 would choose by ties
-            p.data += 0.2 * torch.randn_like(p)
-    return model
-
 
 IDS = torch.arange(24).reshape(2, 12)
 

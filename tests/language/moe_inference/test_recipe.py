@@ -204,7 +204,7 @@ def test_gradients_are_those_of_the_log_likelihood_of_drawn_tokens(problem):
         hook.remove()
         return float(torch.nn.functional.cross_entropy(logits, drawn, reduction="sum"))
 
-    assert float((slope * way).sum()) == pytest.approx((at(1e-4) - at(-1e-4)) / 2e-4, rel=1e-3)
+    assert float((slope * way).sum()) == pytest.approx((at(1e-4) - at(-1e-4)) / 2e-4, rel=1e-2)
 
 
 def test_both_models_are_compared(problem):

@@ -4,6 +4,12 @@ from .cache import (
     simulate_cache as simulate_cache,
 )
 from .compress import apply_plan as apply_plan, compare as compare
+from .folder import (
+    FolderReport as FolderReport,
+    compress_folder as compress_folder,
+    load_moe as load_moe,
+    train_folder as train_folder,
+)
 from .instances import tiny_experts as tiny_experts
 from .layout import blocks as blocks
 from .machine import Machine as Machine
@@ -16,6 +22,12 @@ from .merge import (
     similarity as similarity,
 )
 from .model import TinySettings as TinySettings, train_tiny as train_tiny
+from .offload import (
+    ExpertCache as ExpertCache,
+    offloaded as offloaded,
+    predict_experts as predict_experts,
+    write_experts as write_experts,
+)
 from .placement import (
     Placement as Placement,
     crossing as crossing,

@@ -26,7 +26,8 @@ from ...core.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-POLICIES = ("lru", "lfu", "activation", "belady")
+PolicyName = Literal["lru", "lfu", "activation", "belady"]
+POLICIES: tuple[PolicyName, ...] = ("lru", "lfu", "activation", "belady")
 AGEING = 0.99
 """Of LFU: what a use is worth one token later."""
 PRIOR = 0.1

@@ -32,3 +32,4 @@ PROBLEMS = (
         "CompressedModel",
     ),
 )
+CLAIM = "feasible.language.moe_inference.claim:claim"

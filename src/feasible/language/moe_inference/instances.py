@@ -24,6 +24,7 @@ def tiny_experts(
     settings: TinySettings = BRIEF,
     quantiser: Literal["rtn", "gptq"] = "rtn",
     folder: str | os.PathLike[str] | None = None,
+    texts_each: tuple[int, int] = (16, 64),
 ) -> CompressedModel:
     """A small model with the memory for so many bits a weight of an expert on average.
 
@@ -32,11 +33,13 @@ def tiny_experts(
         settings: Of the model; the default trains for a second.
         quantiser: "rtn" or "gptq".
         folder: Where the trained model is kept; None: nowhere.
+        texts_each: Texts of calibration, and held out.
     """
     model = _trained(settings) if folder is None else train_tiny(settings, folder)
-    calibration = texts(16, settings.length, 10_000 + settings.seed)
-    held_out = texts(64, settings.length, 20_000 + settings.seed)
+    calibration = texts(texts_each[0], settings.length, 10_000 + settings.seed)
+    held_out = texts(texts_each[1], settings.length, 20_000 + settings.seed)
     problem = CompressedModel(model, calibration, held_out, 1e12, quantiser)
     problem.memory = memory_for(problem, bits)
-    problem.name = f"tiny-experts-{bits:g}"
+    seed = f"-{settings.seed}" if settings.seed else ""
+    problem.name = f"tiny-experts-{bits:g}{seed}"
     return problem

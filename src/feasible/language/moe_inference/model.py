@@ -25,7 +25,7 @@ LETTERS = "\n abcdefghijklmnopqrstuvwxyz0123456789+-*=()[]{}<>.,:;!?|#%&/~_^@$'"
 
 def _lexicon(n: int) -> list[tuple[str, str, str]]:
     """Subjects of made-up words, each with a verb and an object of its own, always the same."""
-    rng = np.random.default_rng(2412_14219)
+    rng = np.random.default_rng(241214219)
     syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
     words = ["".join(pair) for pair in itertools.product(syllables, syllables)]
     drawn = rng.permutation(len(words))[: 3 * n].reshape(n, 3)
@@ -35,6 +35,7 @@ def _lexicon(n: int) -> list[tuple[str, str, str]]:
 LEXICON = _lexicon(400)
 """What the sentences say: a model has to know it by heart, and its experts hold it."""
 DOMAINS = ("sums", "brackets", "reversed words", "sentences")
+TURNS = ("sums", "sentences", "brackets", "sentences", "reversed words", "sentences")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def line(domain: str, rng: np.random.Generator) -> str:
 
 
 def texts(n: int, length: int, seed: int) -> Int[Tensor, "n length"]:
-    """Texts of one kind each, all kinds in turn, as tokens.
+    """Texts of one kind each, all kinds in turn, every second one of sentences, as tokens.
 
     Args:
         n: How many.
@@ -112,7 +113,7 @@ def texts(n: int, length: int, seed: int) -> Int[Tensor, "n length"]:
     for i in range(whole("n", n, least=1)):
         text = ""
         while len(text) < length:
-            text += line(DOMAINS[i % len(DOMAINS)], rng)
+            text += line(TURNS[i % len(TURNS)], rng)
         rows.append([LETTERS.index(c) for c in text[:length]])
     return torch.tensor(rows)
 

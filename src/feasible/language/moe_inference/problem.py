@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-
 from ...core.annotations import Checked
 from ...core.budget import spend
 from ...core.cached import Cached
@@ -106,7 +104,7 @@ class CompressedModel(Cached, Problem, Checked):
         if answer is None:
             return Verdict(math.nan, math.inf)
         recipe = self.read(answer)
-        key = ("judged", str(recipe))
+        key = ("judged", str(recipe), str(self.machine))
         found: dict[str, float] = self.cached(key, lambda: self._measured(recipe))
         over = {"memory": found["bytes"] / self.memory - 1}
         if self.fast is not None:
@@ -135,9 +133,8 @@ class CompressedModel(Cached, Problem, Checked):
             path = self.save(recipe, Path(folder) / "model.safetensors")
             size = stored_size(path)
             model = self.load(path)
-        calls = np.stack(
-            [(s.chosen > 0).double().mean(0).numpy() for s in observe(model, self.held_out)]
-        )
+        seen = observe(model, self.held_out)
+        calls = [(s.chosen > 0).double().mean(0).numpy() for s in seen]
         each = self.size()
         fast, seconds = float(size), self.rest_seconds()
         for layer in range(self.layers):
@@ -145,11 +142,11 @@ class CompressedModel(Cached, Problem, Checked):
                 bits = recipe.bits[layer][unit[0]]
                 near = recipe.fast is None or recipe.fast[layer][unit[0]]
                 fast -= 0 if near else each[bits]
-                seconds += calls[layer, i] * self.expert_seconds(bits, near)
+                seconds += calls[layer][i] * self.expert_seconds(bits, near)
         return {
             "log perplexity": log_perplexity(model, self.held_out),
             "bytes": float(size), "fast bytes": fast, "seconds": seconds,
-            "calls": float(calls.sum() / self.layers),
+            "calls": sum(float(c.sum()) for c in calls) / self.layers,
         }  # fmt: skip
 
     def calibrated(self, answer: Any) -> float:
