@@ -325,9 +325,11 @@ claim = Claim(
         "MuJoCo; here each has 12,288 and 120, on one of these tasks and five lighter ones, at a "
         "rate of 3e-3 for that reason. In so few iterations the policy is still near the one that "
         "it began with, the penalty hardly matters, and a single step at the best of three rates, "
-        "chosen task by task with hindsight, goes as far as ten. Where gradients are exact and "
-        "iterations many (the tables) ten steps are better than one. Our minibatch variant is as "
-        "good as PPO in the mean; intervals over five seeds are wide. What the paper's tables say "
-        "at their length is not tested."
+        "chosen task by task with hindsight, goes as far as ten. After 150,000 transitions ten "
+        "steps are ahead in eight of ten runs, far ahead on the double pendulum, where clipping "
+        "and the hard constraint, with many more gradient steps, come much further still. Where "
+        "gradients are exact and iterations many (the tables) ten steps are better than one. Our "
+        "minibatch variant is as good as PPO in the mean; intervals over five seeds are wide. What "
+        "the paper's tables say at their length is not tested."
     ),
 )
