@@ -23,3 +23,4 @@ METHODS = tuple(
         ("rloo", "RLOO", "REINFORCE with a leave-one-out baseline"),
     )
 )
+CLAIM = "feasible.language.disco.claim:claim"
