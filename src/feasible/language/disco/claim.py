@@ -23,7 +23,7 @@ from .losses import disco_loss, dr_grpo_loss, grpo_loss
 from .run import DAPO, GRPO, GRPOER, RLOO, RLVR, TRPA, DisCO, DisCOB, DrGRPO
 from .training import begin, iterate
 
-STEPS = {"smoke": 2, "desk": 64, "paper": 1400}
+STEPS = {"smoke": 2, "desk": 50, "paper": 1400}
 """Samplings, each of 32 questions with 8 responses."""
 HARD, DRAWN = "reward, digits 2", "reward, drawn"
 POINTS = 17
@@ -221,7 +221,7 @@ claim = Claim(
         "is an identity, and holds."
     ),
     limits={
-        "desk": "64 samplings of 256 responses to sums of at most two digits, a policy of two "
+        "desk": "50 samplings of 256 responses to sums of at most two digits, a policy of two "
         "layers of width 48",
         "smoke": "2 samplings of 16 responses, a policy that was hardly trained",
     },
