@@ -249,3 +249,71 @@ def test_mini_batches_are_of_whole_groups():
         assert part["num_items_in_batch"] == 7
         seen += rows.reshape(-1).tolist()
     assert sorted(seen) == list(range(24))
+
+
+def grpo_arguments(folder, **more):
+    """What a small training of TRL takes."""
+    from feasible.language.disco import DisCOConfig
+
+    return DisCOConfig(
+        str(folder),
+        **{
+            "per_device_train_batch_size": 8,
+            "num_generations": 4,
+            "max_completion_length": 2,
+            "learning_rate": 1e-2,
+            "max_steps": 8,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": [],
+            "use_cpu": True,
+            "bf16": False,
+            "disable_tqdm": True,
+            **more,
+        },
+    )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_trainer_of_trl_makes_four_updates_of_whole_groups_on_a_sampling(tmp_path):
+    from datasets import Dataset
+
+    from feasible.language.disco import DisCOTrainer
+
+    args = grpo_arguments(tmp_path, disco_delta=1e-3)
+    assert args.steps_per_generation == 4
+    learner = DisCOTrainer(
+        model=character_model(TINY),
+        args=args,
+        reward_funcs=starts_low,
+        train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
+        processing_class=TOKENIZER,
+    )
+    seen, loss = [], learner._compute_loss
+    learner._compute_loss = lambda model, given: seen.append(given) or loss(model, given)
+    before = {k: v.clone() for k, v in learner.model.state_dict().items()}
+    learner.train()
+    rows = [row for row in learner.state.log_history if "disco/kl" in row]
+    assert len(rows) == len(seen) == 8
+    assert [rows[i]["disco/kl"] for i in (0, 4)] == [0.0, 0.0]
+    assert all(rows[i]["disco/kl"] != 0 for i in (1, 2, 3))
+    for given in seen:
+        for g in given["group"].unique():
+            prompts = given["prompt_ids"][given["group"] == g]
+            assert len(prompts) == 4
+            assert (prompts == prompts[0]).all()
+    assert any((v != before[k]).any() for k, v in learner.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"per_device_train_batch_size": 6}, "multiple of num_generations=4"),
+        ({"disco_tau": 0.0}, "tau=0"),
+        ({"scale_rewards": "group"}, "scale_rewards='group'"),
+        ({"num_iterations": 2}, "num_iterations=2"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_named(more, said, tmp_path):
+    with pytest.raises(errors.ArgumentError, match=said):
+        grpo_arguments(tmp_path, **more)

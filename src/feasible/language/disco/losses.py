@@ -78,8 +78,8 @@ class _Batch:
     questions: int
 
     def sums(self, values: Tensor) -> Tensor:
-        """Return the sum over each question's responses."""
-        found = torch.zeros(self.questions, dtype=values.dtype, device=values.device)
+        """Return the sum over each question's responses, of (B, ...)."""
+        found = values.new_zeros((self.questions, *values.shape[1:]))
         return found.index_add(0, self.index, values)
 
     def mean(self, tokens: Tensor) -> Tensor:
@@ -122,11 +122,13 @@ def _read(logp: Any, old_logp: Any, mask: Any, reward: Any, group: Any) -> _Batc
     if not bool((lengths > 0).all()):
         empty = int((lengths <= 0).nonzero()[0, 0])
         raise ArgumentError(f"mask: row {empty} has no token, expected at least one in each row")
-    for name, value in (("logp", logp), ("old_logp", old_logp)):
-        if not bool((torch.isfinite(value) | (mask == 0)).all()):
-            raise NotFinite(f"{name}: NaN or infinite where there is a token")
     zero = torch.zeros((), dtype=logp.dtype, device=logp.device)
-    logp, old_logp = torch.where(mask > 0, logp, zero), torch.where(mask > 0, old_logp, zero)
+    tokens = mask > 0
+    logp, old_logp = torch.where(tokens, logp, zero), torch.where(tokens, old_logp, zero)
+    if not math.isfinite(float(logp.detach().sum() + old_logp.sum())):
+        for name, value in (("logp", logp), ("old_logp", old_logp)):
+            if not bool(torch.isfinite(value).all()):
+                raise NotFinite(f"{name}: NaN or infinite where there is a token")
     reward = reward.to(logp.dtype)
     if bool(torch.isinf(reward).any()):
         raise NotFinite("reward: infinite")
@@ -188,9 +190,11 @@ def disco_loss(
     right = _right(b, settings.threshold)
     wrong = b.known & ~right
     s = b.mean(b.logp if score == "logl" else (b.logp - b.old).exp())
-    P, N = b.sums(right.to(s.dtype)), b.sums(wrong.to(s.dtype))
+    P, N, total = b.sums(
+        torch.stack((right.to(s.dtype), wrong.to(s.dtype), torch.where(right, s, 0.0)), dim=1)
+    ).unbind(1)
     valid = (P > 0) & (N > 0)
-    of_right = b.sums(torch.where(right, s, 0.0)) / P.clamp(min=1)
+    of_right = total / P.clamp(min=1)
     if dro and math.isfinite(tau):
         of_wrong = _robust(b, s, wrong, N, tau)
     else:
@@ -213,10 +217,12 @@ def _right(b: _Batch, threshold: float | None) -> Tensor:
     """Return which responses are right."""
     if threshold is not None:
         return b.known & (b.reward > float(threshold))
-    if not bool(((b.reward == 0) | (b.reward == 1)).all()):
-        odd = float(b.reward[(b.reward != 0) & (b.reward != 1)][0])
-        raise ArgumentError(f"reward: {odd:g} among them, expected 0 or 1, or a threshold")
-    return b.known & (b.reward == 1)
+    right = b.reward == 1
+    odd = ~right & (b.reward != 0)
+    if bool(odd.any()):
+        one = float(b.reward[odd][0])
+        raise ArgumentError(f"reward: {one:g} among them, expected 0 or 1, or a threshold")
+    return b.known & right
 
 
 def _robust(b: _Batch, s: Tensor, wrong: Tensor, N: Tensor, tau: float) -> Tensor:
