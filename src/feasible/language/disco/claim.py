@@ -216,8 +216,8 @@ claim = Claim(
     why=(
         "The paper's models have 1.5 and 7 billion weights and reason in thousands of tokens; here "
         "60,000 weights answer in four. At equal rates DisCO's steps are larger than GRPO's, "
-        "because its weights are, so the rate of each loss was chosen; differences between losses are "
-        "of the size of those between seeds. That GRPO's weights fall for hard and easy questions "
+        "because its weights are, so the rate of each loss was chosen; differences between losses "
+        "are of the size of those between seeds. That GRPO's weights fall for hard and easy questions "
         "is an identity, and holds."
     ),
     limits={
