@@ -11,6 +11,8 @@ from calling import Calls
 
 from feasible import language
 from feasible.language import Backend, node, scripted
+from feasible.language.cgpo import hackable
+from feasible.language.cgpo.hackable import vowels
 from feasible.language.trace import Bundle
 from feasible.language.ultragen import (
     EncoderSettings,
@@ -55,6 +57,7 @@ ROLLED = {
     "lengths": FLAT + 1,
     "per_token": False,
 }
+ASKED_ROWS = [{"prompt": "A1+2="}, {"prompt": "B2x:"}]
 PAIRED = {name: torch.zeros(2) for name in ("chosen", "rejected", "ref_chosen", "ref_rejected")}
 
 
@@ -213,6 +216,75 @@ CALLS: Calls = {
         {"use_judges": True, "kl_max": 5.0, "per_token": False},
     ),
     "CODPO": lambda: (language.CODPO, {"use_judges": True, "beta": 0.1, "sft": 1.0}),
+    "RegexAnswer": lambda: (language.RegexAnswer, {"pattern": "a", "column": "answer"}),
+    "NumberAnswer": lambda: (language.NumberAnswer, {"tolerance": 0.1, "column": "answer"}),
+    "Length": lambda: (language.Length, {"most": 3, "least": 1, "unit": "words"}),
+    "Ended": lambda: (language.Ended, {"tokenizer": str.split, "max_tokens": 3}),
+    "Keywords": lambda: (language.Keywords, {"include": ["a"], "exclude": ["b"]}),
+    "JSONObject": lambda: (language.JSONObject, {"keys": ["a"]}),
+    "UnitTests": lambda: (
+        language.UnitTests,
+        {
+            "allowed": True,
+            "function": "f",
+            "column": "tests",
+            "sandbox": language.Sandbox(),
+        },
+    ),
+    "ModelJudge": lambda: (
+        language.ModelJudge,
+        {
+            "backend": model(),
+            "template": "{completion}",
+            "parse": bool,
+            "max_tokens": 4,
+            "known": {},
+        },
+    ),
+    "MixtureOfJudges": lambda: (language.MixtureOfJudges, {"judges": [language.Length(3)]}),
+    "CGPOConfig": lambda: (
+        language.CGPOConfig,
+        {
+            "rule": language.CODPO(),
+            "num_generations": 2,
+            "prompts_per_step": 1,
+            "max_completion_length": 4,
+            "temperature": 1.0,
+            "missing_eos_penalty": 0.1,
+            "warm_up": 1,
+            "baseline": "",
+            "learning_rate": 0.01,
+            "max_grad_norm": 1.0,
+            "max_steps": 1,
+            "seed": 0,
+        },
+    ),
+    "CGPOTask": lambda: (
+        language.CGPOTask,
+        {
+            "train_dataset": ASKED_ROWS,
+            "reward_funcs": [vowels, vowels],
+            "judges": [language.Length(3)],
+            "rule": language.CODPO(),
+            "weight": 0.5,
+            "num_generations": 2,
+            "prompts_per_step": 1,
+            "reward_weights": [1.0, 2.0],
+            "paid": {"Length": 0},
+            "name": "t",
+        },
+    ),
+    "CGPOTrainer": lambda: (
+        language.CGPOTrainer,
+        {
+            "model": hackable.trained_policy(hackable.BRIEF),
+            "args": language.CGPOConfig(num_generations=2, prompts_per_step=1),
+            "reward_funcs": vowels,
+            "judges": [language.Length(3)],
+            "train_dataset": ASKED_ROWS,
+            "processing_class": language.character_tokenizer(hackable.CHARACTERS),
+        },
+    ),
     "ResponseTable": lambda: (
         language.ResponseTable,
         {

@@ -3,6 +3,19 @@ from .contradiction import (
     contradiction as contradiction,
     least_divergence as least_divergence,
 )
+from .judges import (
+    Ended as Ended,
+    JSONObject as JSONObject,
+    Judge as Judge,
+    Keywords as Keywords,
+    Length as Length,
+    ModelJudge as ModelJudge,
+    NumberAnswer as NumberAnswer,
+    RegexAnswer as RegexAnswer,
+    UnitTests as UnitTests,
+    yes_or_no as yes_or_no,
+)
+from .learning import LearningSettings as LearningSettings
 from .losses import (
     Rollouts as Rollouts,
     calibrated as calibrated,
@@ -11,6 +24,7 @@ from .losses import (
     crpg_weights as crpg_weights,
     crraft_loss as crraft_loss,
 )
+from .mixture import MixtureOfJudges as MixtureOfJudges, Opinions as Opinions
 from .rules import (
     CODPO as CODPO,
     CRPG as CRPG,
@@ -23,3 +37,4 @@ from .rules import (
     Rule as Rule,
 )
 from .table import ResponseTable as ResponseTable
+from .trainer import CGPOConfig as CGPOConfig, CGPOTask as CGPOTask, CGPOTrainer as CGPOTrainer

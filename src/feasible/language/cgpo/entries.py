@@ -29,6 +29,33 @@ METHODS = tuple(
         ("raft-table", "TableRAFT", {}, "RAFT among satisfied responses, on a table"),
         ("dpo-table", "TableDPO", {}, "DPO on judged pairs of the reference, on a table"),
     )
+) + tuple(
+    Entry(
+        name,
+        f"feasible.language.cgpo.words:{target}",
+        "language",
+        "cgpo",
+        "LanguageProblem",
+        settings=settings,
+        summary=summary,
+        example="orders-a",
+    )
+    for name, target, settings, summary in (
+        ("crpg", "WordsCRPG", {}, "CRPG: calibrated policy gradient under judges"),
+        ("crraft", "WordsCRRAFT", {}, "CRRAFT: raises the best response that judges allow"),
+        ("codpo", "WordsCODPO", {}, "CODPO: constrained online DPO"),
+        ("rloo-lagrangian", "WordsLagrangian", {}, "RLOO with a multiplier for the judges"),
+        (
+            "rloo-judged",
+            "WordsRLOO",
+            {"times_judge": True},
+            "RLOO on the reward times the judgement",
+        ),
+        ("rloo-kl", "WordsRLOO", {}, "RLOO with a price of the log-ratio, without judges"),
+        ("ppo-bandit", "WordsPPO", {}, "PPO with a response as one action, without judges"),
+        ("raft", "WordsRAFT", {}, "RAFT among satisfied responses"),
+        ("dpo-judged", "WordsDPO", {}, "DPO on judged pairs of the reference"),
+    )
 )
 PROBLEMS = tuple(
     Entry(
@@ -44,4 +71,14 @@ PROBLEMS = tuple(
         ("hackable-5", {"feasible": 0.05}),
         ("hackable-small", {"prompts": 8, "responses": 12}),
     )
+) + tuple(
+    Entry(
+        f"orders-{task.lower()}",
+        "feasible.language.cgpo.hackable:hackable_orders",
+        "language",
+        "cgpo",
+        "LanguageProblem",
+        settings={"task": task},
+    )
+    for task in ("A", "B")
 )

@@ -35,6 +35,8 @@ class Rule(Checked):
 
     offline: ClassVar[bool] = False
     """True where responses are drawn from the reference instead of the policy."""
+    falls_back: ClassVar[bool] = False
+    """True where it learns from the baseline response itself."""
 
     def __post_init__(self) -> None:
         """Nothing to check but the annotations."""
@@ -132,6 +134,7 @@ class CRRAFT(Judging):
         per_token: Bound the log-ratio over the length instead.
     """
 
+    falls_back: ClassVar[bool] = True
     kl_max: float = 5.0
     per_token: bool = False
 
