@@ -29,8 +29,13 @@ LONG = {
     ("DifferentialEvolution", "init_population"),
     ("ProxyAscent", "adaptive_lr"),
     ("TorchOptImplicit", "inner"),
+    *(
+        (f"Words{rule}", s)
+        for rule in ("CRRAFT", "CODPO", "Lagrangian", "RLOO", "PPO", "RAFT", "DPO")
+        for s in ("k", "prompts", "baseline", "missing_eos_penalty", "rate", "max_norm")
+    ),
 }
-"""Settings whose other values take seconds: by `make claims` too."""
+"""Settings whose other values take seconds, or that a kin's test tries: by `make claims` too."""
 SETTINGS = [
     (cls, setting.name)
     for cls, names in NAMES.items()
@@ -215,6 +220,10 @@ IDLE: dict[tuple[str, str], str] = {
             ("key", "read where a service is asked"),
         )
     },
+    ("WordsCRRAFT", "kl_max"): "the policy stays nearer to the reference in four steps",
+    ("WordsCRRAFT", "per_token"): "the policy stays nearer to the reference in four steps",
+    ("WordsCRPG", "max_norm"): "the gradients are smaller",
+    ("WordsCRPG", "missing_eos_penalty"): "every response of the small policy ends",
     ("TableCRRAFT", "kl_max"): "no log-ratio of twelve equal responses is above log 12, 2.48",
     ("LVHBA", "unsafe"): "the steps are chosen within their bounds",
 }

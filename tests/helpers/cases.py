@@ -105,8 +105,10 @@ OWN = {
     "sb3-trpo": ({"n_envs": 3, "n_steps": 20}, 250),
     "sb3-sac": ({"learning_starts": 100}, 510),
     **dict.fromkeys(
-        ("crpg", "crraft", "codpo", "rloo-lagrangian", "rloo-judged", "rloo-kl", "ppo-bandit")
-        + ("raft", "dpo-judged"),
+        (
+            *("crpg", "crraft", "codpo", "rloo-lagrangian", "rloo-judged", "rloo-kl"),
+            *("ppo-bandit", "raft", "dpo-judged"),
+        ),
         ({"k": 2, "prompts": 4}, 44),
     ),
     "ts-ddr": ({"iterations": 8, "batch": 1}, 24),

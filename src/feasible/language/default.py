@@ -40,4 +40,6 @@ def choose(problem: Problem, budget: Budget, batches: bool = False) -> tuple[str
                 return "enumerate", f"the budget takes all {many} combinations"
         if all(v.real for v in variables) and getattr(problem, "differentiable", bool)():
             return "numeric-trace", "all operators have derivatives, so the trace gives a gradient"
+    if "LanguageProblem" in problem.kinds() and getattr(problem, "judges", None):
+        return "crraft", "it learns only from responses that satisfy every judge"
     return next((DEFAULTS[kind] for kind in problem.kinds() if kind in DEFAULTS), None)

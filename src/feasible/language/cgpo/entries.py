@@ -2,6 +2,7 @@
 
 from ...core.registry import Entry
 
+CLAIM = "feasible.language.cgpo.claim:claim"
 METHODS = tuple(
     Entry(
         name,
@@ -38,7 +39,7 @@ METHODS = tuple(
         "LanguageProblem",
         settings=settings,
         summary=summary,
-        example="orders-a",
+        example="orders-b",
     )
     for name, target, settings, summary in (
         ("crpg", "WordsCRPG", {}, "CRPG: calibrated policy gradient under judges"),

@@ -143,6 +143,7 @@ Rows = tuple[list[str], dict[str, list[Any]]]
 def orders(task: str, seed: int) -> tuple[Rows, Rows]:
     """Prompts to learn from and prompts to be judged on, three in ten."""
     rng = np.random.default_rng([seed, ord(task)])
+    every: list[tuple[str, str | None, int | None]]
     if task == "A":
         every = [(f"A{a}+{b}=", str(a + b), None) for a in range(OPERANDS) for b in range(OPERANDS)]
     else:

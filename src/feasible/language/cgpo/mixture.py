@@ -92,7 +92,8 @@ class MixtureOfJudges(list[JudgeFunction]):
         texts = [text_of(c) for c in completions]
         prompts = columns.pop("prompts", [""] * len(texts))
         satisfied = np.ones(len(texts), bool)
-        by_judge, reasons = {}, {}
+        by_judge: dict[str, Any] = {}
+        reasons: dict[str, str] = {}
         for name, judge in self.named().items():
             found = Scorer(name, judge, judge=True).ask(prompts, texts, columns)
             by_judge[name] = found.values
