@@ -42,10 +42,11 @@ ITERATIONS = {"smoke": 15, "desk": 1000, "paper": 1000}
 """On tables, of 256 samples each."""
 EARLY = {"smoke": 5, "desk": 300, "paper": 300}
 """An earlier look."""
-STEPS = {"smoke": 2, "desk": 40, "paper": 200}
+STEPS = {"smoke": 2, "desk": 30, "paper": 200}
 """On the model of characters, of 128 samples each."""
-PRICES, DUAL_STEPS = (0.0, 0.01, 0.1), (0.05, 0.2, 1.0)
-"""Of the Lagrangian's sweep: weight of the log-ratio, step of the multiplier."""
+PRICES, DUAL_STEPS = (0.0, 0.01, 0.1), (0.05, 0.2)
+"""Of the Lagrangian's sweep: weight of the log-ratio, step of the multiplier. A step of 1 was worse
+by 0.3 of reward on seeds 100 to 102."""
 TUNED = "Lagrangian, c 0.01, step 0.05"
 """Of the sweep on seeds 100 to 102 the highest satisfaction among those within 0.005 of the most
 reward on satisfied responses."""
@@ -67,13 +68,10 @@ TWINS: dict[str, TableMethod] = {
 RIVALS: dict[str, TableMethod] = {
     "CODPO, no fine-tuning term": TableCODPO(sft=0.0),
     "judged RLOO, c 0.01": TableRLOO(times_judge=True, c=0.01),
-    "judged RLOO, c 0.1": TableRLOO(times_judge=True, c=0.1),
-    "RLOO, c 0.01": TableRLOO(c=0.01),
     "RLOO, c 0.1": TableRLOO(c=0.1),
     "RLOO, c 1": TableRLOO(c=1.0),
     "PPO, c 0.1": TablePPO(c=0.1),
     "judged RAFT": TableRAFT(),
-    "RAFT": TableRAFT(use_judges=False),
     "judged DPO": TableDPO(),
 }
 RARE = 0.05
@@ -150,7 +148,7 @@ def course(problem: ResponseTable, method: TableMethod, scale: str, seed: int) -
         state = method.step(problem, state)
         if i == EARLY[scale]:
             early = problem.judge(method.answer(problem, state)).metrics
-        if i % 10 == 0 and not np.isfinite(reached):
+        if i % 20 == 0 and not np.isfinite(reached):
             found = problem.judge(method.answer(problem, state)).metrics
             reached = i if found["satisfaction"] >= 0.99 else reached
     return Course(early, problem.judge(method.answer(problem, state)).metrics, reached)
@@ -230,7 +228,6 @@ def rare_tables(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str,
         TUNED: TableLagrangian(c=0.01),
         "Lagrangian, c 0.01, step 0.2": TableLagrangian(c=0.01, dual_step=0.2),
         "judged RLOO, c 0.01": TableRLOO(times_judge=True, c=0.01),
-        "judged RAFT": TableRAFT(),
     }
     rare = {
         name: [course(hackable_table(feasible=RARE, seed=s), m, scale, s) for s in seeds]
@@ -435,7 +432,7 @@ claim = Claim(
         "satisfied, the Lagrangian's step must be tuned anew, CRRAFT and CODPO need nothing."
     ),
     limits={
-        "desk": "a model of about 30,000 weights, 40 iterations of 128 responses",
+        "desk": "a model of about 30,000 weights, 30 iterations of 128 responses",
         "smoke": "a few iterations",
     },
 )
