@@ -79,6 +79,9 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("MinibatchMDPO", "official"): {"q": 2.0},
     ("PreferenceMethod", "lower_lr"): {"lower_steps": 2},
     ("TableDPO", "warm_up"): {"rate": 1.0},
+    ("WordsDPO", "warm_up"): {"rate": 0.1},
+    ("WordsPPO", "c"): {"rate": 0.1},
+    **{("WordsLagrangian", name): {"rate": 0.1} for name in ("c", "dual_step", "target")},
     ("ScipyWeightedSums", "factor"): {"scaled": False},
 }
 """Settings that do something only together with others."""

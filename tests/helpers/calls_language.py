@@ -278,7 +278,9 @@ CALLS: Calls = {
         language.CGPOTrainer,
         {
             "model": hackable.trained_policy(hackable.BRIEF),
-            "args": language.CGPOConfig(num_generations=2, prompts_per_step=1),
+            "args": language.CGPOConfig(
+                num_generations=2, prompts_per_step=1, max_completion_length=6
+            ),
             "reward_funcs": vowels,
             "judges": [language.Length(3)],
             "train_dataset": ASKED_ROWS,

@@ -219,7 +219,7 @@ class Keywords(Judge):
     exclude: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not self.include and not self.exclude:
+        if len(self.include) + len(self.exclude) == 0:
             raise ArgumentError("include and exclude: expected a word in one of them")
 
     def of(self, text: str, entry: Any) -> bool:

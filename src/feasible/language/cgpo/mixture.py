@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.checks import shown
+from ...core.checks import naming, shown
 from ...core.errors import ArgumentTypeError
 from ..scoring import Scorer
 from .judges import text_of
@@ -57,7 +57,8 @@ class MixtureOfJudges(list[JudgeFunction]):
         named = isinstance(judges, Mapping)
         if isinstance(judges, (str, bytes)) or not (named or hasattr(judges, "__iter__")):
             raise ArgumentTypeError(f"judges={shown(judges)}: expected functions")
-        given = list(judges.values()) if isinstance(judges, Mapping) else list(judges)
+        with naming("judges"):
+            given = list(judges.values()) if isinstance(judges, Mapping) else list(judges)
         for i, judge in enumerate(given):
             if not callable(judge):
                 raise ArgumentTypeError(f"judges[{i}]={shown(judge)}: expected a function")

@@ -22,7 +22,7 @@ import torch
 
 from ...core.annotations import Checked
 from ...core.checkpoint import decode, encode
-from ...core.checks import real, shown, whole
+from ...core.checks import naming, real, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ..problem import LanguageProblem
 from ..weights import read_policy, read_tokenizer
@@ -134,8 +134,9 @@ def _columns(rows: Any) -> dict[str, list[Any]]:
     """Read a dataset as columns."""
     if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__len__"):
         raise ArgumentTypeError(f"train_dataset={shown(rows)}: expected rows with 'prompt'")
-    if not len(rows):
-        raise ArgumentError("train_dataset: it has no rows")
+    with naming("train_dataset"):
+        if not len(rows):
+            raise ArgumentError("train_dataset: it has no rows")
     found: dict[str, list[Any]] = {}
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping) or not isinstance(row.get("prompt"), str):
@@ -234,13 +235,15 @@ class CGPOTrainer:
         weights = [1 / len(tasks) if t.weight is None else t.weight for t in tasks]
         if not any(weights):
             raise ArgumentError("tasks: their weights are all 0")
-        self.processing_class = read_tokenizer(processing_class)
+        with naming("processing_class"):
+            self.processing_class = read_tokenizer(processing_class)
         reference = read_policy(model if ref_model is None else ref_model)
         self.model = model if isinstance(model, torch.nn.Module) else copy.deepcopy(reference)
         self.model.requires_grad_(True)
         self.tasks = [t for t, w in zip(tasks, weights, strict=True) if w]
         self.weights = [w for w in weights if w]
-        self.problems = [self._problem(t, reference) for t in self.tasks]
+        with naming("train_dataset"):
+            self.problems = [self._problem(t, reference) for t in self.tasks]
         self.rules = [t.rule or self.args.rule for t in self.tasks]
         self.settings = [self._settings(t) for t in self.tasks]
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.args.learning_rate)
