@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ MODELS = {
 DRAWS = {"smoke": 2, "desk": 10, "paper": 10}
 """Random allotments and random subsets, for a model."""
 LOADS = {"smoke": 50, "desk": 1000, "paper": 1000}
-TEXTS = {"smoke": (8, 16), "desk": (64, 256), "paper": (128, 1024)}
+TEXTS = {"smoke": (8, 16), "desk": (64, 128), "paper": (128, 1024)}
 """Texts of calibration, and held out."""
 HARD = 1.1
 """Perplexity of 2 bits over that of 16 from which a model can decide what to do with 2 bits."""
@@ -65,21 +66,28 @@ TOKENS = {"tokens": 1e8}
 PLAN, PMQ_CODE = "the plan", "PMQ, as in its code"
 
 
-def model_of(scale: str, seed: int, bits: float = 16.0) -> CompressedModel:
+@cache
+def model_of(scale: str, seed: int) -> CompressedModel:
     """The problem of a seed's model, which is trained once on a machine and kept among its
     temporary files.
     """
     settings = replace(MODELS[scale], seed=seed)
     named = "-".join(str(v) for v in vars(settings).values())
     folder = Path(tempfile.gettempdir()) / f"feasible-experts-{os.getuid()}" / named
-    return tiny_experts(bits, settings, folder=folder, texts_each=TEXTS[scale])
+    return tiny_experts(16.0, settings, folder=folder, texts_each=TEXTS[scale])
 
 
 def with_bits(problem: CompressedModel, bits: float, **more: Any) -> CompressedModel:
     """The same problem with the memory for so many bits."""
-    found = replace(problem, name=f"{problem.name}, {bits:g} bits", **more)
-    found.__dict__["_cache"] = problem.__dict__.setdefault("_cache", {})  # one model, one profile
+    found = again(problem, name=f"{problem.name}, {bits:g} bits", **more)
     found.memory = memory_for(found, bits)
+    return found
+
+
+def again(problem: CompressedModel, **more: Any) -> CompressedModel:
+    """The same model under other limits, with all that was measured of it."""
+    found = replace(problem, **more)
+    found.__dict__["_cache"] = problem.__dict__.setdefault("_cache", {})
     return found
 
 
@@ -175,8 +183,7 @@ def pruning_parts(problems: Sequence[CompressedModel], draws: int) -> list[Part]
     for p in problems:
         keep = max(p.experts - 2, p.top_k)
         worse += sum(_beaten(p, layer, keep) for layer in range(p.layers))
-        roomy = replace(p, memory=p.rest_bytes + float(p.layers * keep * p.size()[16]))
-        roomy.__dict__["_cache"] = p.__dict__.setdefault("_cache", {})
+        roomy = again(p, memory=p.rest_bytes + float(p.layers * keep * p.size()[16]))
         best.append([ratio(roomy, PruneExperts(16))])
         used.append([ratio(roomy, PruneExperts(16, by="frequency"))])
         random.append([ratio(roomy, PruneExperts(16, by="random"), k) for k in range(draws)])
@@ -211,8 +218,7 @@ def merging_parts(problems: Sequence[CompressedModel]) -> list[Part]:
     }  # fmt: skip
     rows: dict[str, list[list[float]]] = {name: [] for name in kinds}
     for p in problems:
-        half = replace(p, memory=p.rest_bytes + float(p.layers * p.experts // 2 * p.size()[16]))
-        half.__dict__["_cache"] = p.__dict__.setdefault("_cache", {})
+        half = again(p, memory=p.rest_bytes + float(p.layers * p.experts // 2 * p.size()[16]))
         for name, method in kinds.items():
             rows[name].append([ratio(half, method)])
     v = {name: np.array(r) for name, r in rows.items()}

@@ -65,8 +65,13 @@ def tokens_of(name: str, ids: Any, what: str = "the text") -> Tensor:
 def log_perplexity(model: Any, ids: Int[Tensor, "n length"]) -> float:
     """Mean negative logarithm of the next token's probability, in nats."""
     with torch.no_grad():
-        logits = model(input_ids=ids).logits[:, :-1].float()
-    return float(F.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1)))
+        return surprise(model(input_ids=ids).logits, ids)
+
+
+def surprise(logits: Float[Tensor, "n length V"], ids: Int[Tensor, "n length"]) -> float:
+    """Mean negative logarithm of the next token's probability by the logits, in nats."""
+    before = logits[:, :-1].float()
+    return float(F.cross_entropy(before.reshape(-1, before.shape[-1]), ids[:, 1:].reshape(-1)))
 
 
 def outputs(block: Any, x: Float[Tensor, "n d"]) -> Float[Tensor, "E n d"]:

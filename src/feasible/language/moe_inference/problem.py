@@ -25,9 +25,9 @@ from ...core.checks import real, whole
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from .compress import apply_plan, load_compressed, save_compressed, stored_size
-from .layout import blocks, log_perplexity, tokens_of
+from .layout import blocks, log_perplexity, surprise, tokens_of
 from .machine import Machine
-from .profile import Profile, expert_bytes, observe, profile_moe, rest_bytes
+from .profile import Profile, expert_bytes, profile_moe, rest_bytes, watch
 from .quantise import GROUP
 from .recipe import Recipe
 
@@ -62,7 +62,6 @@ class CompressedModel(Cached, Problem, Checked):
     fast: float | None = None
     latency: float | None = None
     machine: Machine = field(default_factory=Machine)
-    full: float = field(init=False, repr=False, default=math.nan)
 
     example_budget: ClassVar[str] = "tokens=20000"
     objective_title: ClassVar[str] = "log perplexity"
@@ -78,7 +77,12 @@ class CompressedModel(Cached, Problem, Checked):
         found = blocks(self.model)
         self.layers, self.experts = len(found), int(found[0].experts.gate_up_proj.shape[0])
         self.top_k = int(found[0].gate.top_k)
-        self.full = log_perplexity(self.model, self.held_out)
+
+    @property
+    def full(self) -> float:
+        """Log perplexity of the model as it is on the held-out text."""
+        found: float = self.cached("full", lambda: log_perplexity(self.model, self.held_out))
+        return found
 
     def profile(self, bits: tuple[int, ...]) -> Profile:
         """The profile on the calibration text. Charges its tokens once for the model's pass, and
@@ -133,7 +137,7 @@ class CompressedModel(Cached, Problem, Checked):
             path = self.save(recipe, Path(folder) / "model.safetensors")
             size = stored_size(path)
             model = self.load(path)
-        seen = observe(model, self.held_out)
+        seen, logits = watch(model, self.held_out)
         calls = [(s.chosen > 0).double().mean(0).numpy() for s in seen]
         each = self.size()
         fast, seconds = float(size), self.rest_seconds()
@@ -144,7 +148,7 @@ class CompressedModel(Cached, Problem, Checked):
                 fast -= 0 if near else each[bits]
                 seconds += calls[layer][i] * self.expert_seconds(bits, near)
         return {
-            "log perplexity": log_perplexity(model, self.held_out),
+            "log perplexity": surprise(logits, self.held_out),
             "bytes": float(size), "fast bytes": fast, "seconds": seconds,
             "calls": sum(float(c.sum()) for c in calls) / self.layers,
         }  # fmt: skip

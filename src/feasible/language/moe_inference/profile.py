@@ -140,12 +140,19 @@ class Seen:
 def observe(
     model: Any, ids: Int[Tensor, "n length"], mask: Int[Tensor, "n length"] | None = None
 ) -> list[Seen]:
-    """One pass of the model: what each block of experts saw, in single precision.
+    """What each block of experts saw of a text; see `watch`."""
+    return watch(model, ids, mask)[0]
+
+
+def watch(
+    model: Any, ids: Int[Tensor, "n length"], mask: Int[Tensor, "n length"] | None = None
+) -> tuple[list[Seen], Tensor]:
+    """One pass of the model: what each block of experts saw, in single precision, and the logits.
 
     Args:
         model: With blocks of fused experts.
         ids: Tokens.
-        mask: 0 where a token is padding, which is left out; None: none is.
+        mask: 0 where a token is padding, which is left out of what was seen; None: none is.
     """
     found: list[Seen] = []
     kept = slice(None) if mask is None else mask.reshape(-1).bool()
@@ -159,11 +166,11 @@ def observe(
     hooks = [b.gate.register_forward_hook(saw) for b in blocks(model)]
     try:
         with torch.no_grad():
-            model(input_ids=ids, attention_mask=mask)
+            logits = model(input_ids=ids, attention_mask=mask).logits
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return found, logits
 
 
 def gradients(
