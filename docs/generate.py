@@ -277,6 +277,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "program-order.txt": program_order,
     "c-morl.txt": parts_of("c-morl"),
     "mdpo.txt": parts_of("mdpo"),
+    "moe-inference.txt": parts_of("moe-inference"),
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
