@@ -1,5 +1,6 @@
 """The plan of bits: 32 layers of 8 experts with 12 options (6 widths, fast or slow memory), under
-limits of memory, fast memory and latency; the greedy beside it, under memory alone.
+limits of memory, fast memory and latency; the greedy beside it, under memory alone. A profile
+beside a plain pass of the model, and its table of losses beside whole blocks for each entry.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import Figure, write
+from .common import Figure, in_turns, ratio, write
 
 DRAWS = 5
 
@@ -25,6 +26,50 @@ def drawn(seed: int) -> Any:
     slow = np.array([1.0 if o.fast else 1.0 + o.bits for o in options])
     size = [100.0 * o.bits for o in options]
     return Choices(options, cost, size, slow * rng.uniform(0.5, 1, (32, 8, 1)), keep=2)
+
+
+def profiles() -> list[Figure]:
+    """A profile over a plain pass; the table on routed tokens under that by whole blocks."""
+    import torch
+
+    from feasible.language.moe_inference.layout import blocks
+    from feasible.language.moe_inference.model import TinySettings, blank, texts
+    from feasible.language.moe_inference.profile import losses, observe, profile_moe
+    from feasible.language.moe_inference.quantise import rtn
+
+    settings = TinySettings(layers=4, hidden=128, inner=256, experts=8, seed=100)
+    model, ids = blank(settings).eval(), texts(32, 128, 100)
+    seen, block, widths = observe(model, ids)[0], blocks(model)[0], (2, 3, 4)
+
+    def plain() -> None:
+        with torch.no_grad():
+            model(input_ids=ids)
+
+    def table() -> None:
+        with torch.no_grad():
+            losses(block, seen, widths)
+
+    def whole() -> None:
+        experts, x = block.experts, seen.x[None]
+        with torch.no_grad():
+            before = block(x)
+            for e in range(settings.experts):
+                kept = [experts.gate_up_proj[e].clone(), experts.down_proj[e].clone()]
+                for bits in widths:
+                    for wide, one in zip(
+                        (experts.gate_up_proj, experts.down_proj), kept, strict=True
+                    ):
+                        wide[e] = rtn(one, bits).weight()
+                    (block(x) - before).norm()
+                experts.gate_up_proj[e], experts.down_proj[e] = kept
+
+    profile, once = in_turns(lambda: profile_moe(model, ids, ()), plain)
+    slow, fast = in_turns(whole, table)
+    return [
+        Figure("profile over a plain pass of the model", ratio(profile, once), 1.3),
+        Figure("time of a table of losses by whole blocks over that on routed tokens",
+               ratio(slow, fast), 3.0, "at least"),
+    ]  # fmt: skip
 
 
 def run() -> list[Figure]:
@@ -45,5 +90,6 @@ def run() -> list[Figure]:
         Figure("plan's cost above the linear bound, worst of five", max(gaps), 0.01, "share"),
         Figure("greedy's cost above the linear bound, worst of five", max(greedy), None, "share"),
     ]
+    figures += profiles()
     write("experts", figures)
     return figures

@@ -157,11 +157,11 @@ def test_gptq_profiles_lose_no_more_than_rounding_on_the_whole(problem):
 def test_an_interrupted_training_ends_where_the_whole_one_does(tmp_path, monkeypatch):
     whole, asked = train_tiny(SMALL), []
 
-    def interrupted(n, length, seed):
+    def interrupted(n, length, seed, sentences):
         asked.append(seed)
         if len(asked) == 53:
             raise KeyboardInterrupt
-        return texts(n, length, seed)
+        return texts(n, length, seed, sentences)
 
     monkeypatch.setattr("feasible.language.moe_inference.model.texts", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from feasible.core.errors import ArgumentError, Infeasible, NotFinite, ShapeError
 from feasible.language import Choices, Option, bound_moe, greedy_moe, plan_moe
+from feasible.language.moe_inference import Merged
 
 OPTIONS = [Option(b) for b in (0, 2, 3, 4)]
 
@@ -35,7 +36,7 @@ def brute(choices, memory, latency=np.inf):
     return best
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.integers(4, 24), st.integers(1, 3))
 def test_the_plan_is_the_best_of_all(seed, hundreds, keep):
     choices, memory = drawn(seed, keep=keep), 100.0 * hundreds
@@ -75,6 +76,33 @@ def test_slow_options_do_not_take_fast_memory():
     assert plan_moe(quick, 200.0, fast=100.0, latency=6.0).seconds == 6.0
     with pytest.raises(Infeasible, match="fast memory and the latency"):
         plan_moe(choices, 200.0, fast=100.0, latency=5.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_merged_layer_takes_the_place_of_its_experts_where_that_is_best(seed):
+    plain = drawn(seed, keep=2)
+    rng = np.random.default_rng(seed)
+    merged = [
+        Merged(layer, (0, 0, 2), bits, float(rng.uniform(0, 1.5)), 200.0 * bits)
+        for layer in range(2)
+        for bits in (2, 4)
+    ]
+    choices = Choices(OPTIONS, plain.cost, plain.bytes, keep=2, merged=merged)
+    for memory in (1100.0, 1600.0):
+        tries = []
+        for a, b in itertools.product([None, *merged[:2]], [None, *merged[2:]]):
+            chosen = [m for m in (a, b) if m]
+            left = [k for k in (0, 1) if (a, b)[k] is None]
+            rest = memory - sum(m.bytes for m in chosen)
+            part = Choices(OPTIONS, plain.cost[left], plain.bytes[left], keep=2) if left else None
+            if rest >= 0:
+                tries.append(sum(m.cost for m in chosen) + (brute(part, rest) if part else 0.0))
+        found = plan_moe(choices, memory, gap=0.0)
+        assert found.objective == pytest.approx(min(tries), rel=1e-9)
+        assert found.bytes <= memory
+        assert bound_moe(choices, memory) <= found.objective * (1 + 1e-9)
+        if found.groups is not None:
+            assert found.recipe().recover == "ridge"
 
 
 def test_more_memory_never_costs_more():

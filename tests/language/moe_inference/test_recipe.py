@@ -144,6 +144,22 @@ def test_a_plan_keeps_to_fast_memory_and_latency(problem):
         feasible.solve(roomy, PlanExperts(), {"tokens": 20_000})
 
 
+def test_a_plan_may_merge_layers(problem):
+    tight = with_memory(problem, 4)
+    method = PlanExperts(bits=(4, 8, 16), merge=(2,), measure=False)
+    result = feasible.solve(tight, method, {"tokens": 20_000}, seed=100)
+    assert result.verdict.feasible
+    plan = method.solved(tight, method.choices(tight, tight.profile(method.bits)))
+    assert plan.bytes == result.verdict.metrics["bytes"]
+    free = {"bits": [[16] * 4] * 2, "groups": [[0, 1, 0, 1]] * 2, "recover": "ridge"}
+    assert tight.read(free).units(0) == [[0, 2], [1, 3]]
+    small = with_memory(problem, 3.5)
+    only = PlanExperts(bits=(4,), merge=(2, 3), measure=False)
+    found = feasible.solve(small, only, {"tokens": 20_000}, seed=100)
+    assert found.verdict.feasible
+    assert found.verdict.metrics["experts"] < 8
+
+
 def test_skipping_is_a_method(problem):
     result = feasible.solve(with_memory(problem, 8), SkipExperts(), {"tokens": 20_000}, seed=1)
     assert result.verdict.metrics["calls"] < 1.8

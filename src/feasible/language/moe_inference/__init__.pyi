@@ -37,6 +37,7 @@ from .placement import (
 )
 from .plan import (
     Choices as Choices,
+    Merged as Merged,
     Option as Option,
     Plan as Plan,
     bound_moe as bound_moe,

@@ -49,7 +49,14 @@ from .shrink import PMQ, MergeExperts, PruneExperts
 MODELS = {
     "smoke": replace(BRIEF, steps=10),
     "desk": TinySettings(
-        layers=4, hidden=64, inner=64, experts=8, batch=16, length=64, steps=1500, rate=4e-3
+        layers=4,
+        hidden=64,
+        inner=64,
+        experts=8,
+        batch=16,
+        length=64,
+        steps=1500,
+        rate=4e-3,
     ),
     "paper": TinySettings(
         layers=4, hidden=64, inner=128, experts=8, batch=32, length=64, steps=6000

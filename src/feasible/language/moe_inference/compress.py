@@ -107,7 +107,7 @@ def save_compressed(
         kept[gate] = kept[gate][rows].contiguous()
         kept[f"{layer}.map"] = torch.tensor([place[e] for e in rows], dtype=torch.int16)
         widths.append([row[unit[0]] for unit in units])
-        wide, narrow, chosen = _units(block, units, rows, saw, recipe)
+        wide, narrow, chosen = merged_units(block, units, rows, saw, recipe)
         for i, b in enumerate(widths[-1]):
             x = None
             if quantiser == "gptq" and saw is not None and chosen is not None:
@@ -118,7 +118,7 @@ def save_compressed(
     return Path(path)
 
 
-def _units(
+def merged_units(
     block: Any, units: list[list[int]], rows: list[int], saw: Seen | None, recipe: Recipe
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The matrices of the stored experts, and the weights that tokens give them now."""

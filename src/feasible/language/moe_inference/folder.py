@@ -107,7 +107,7 @@ def train_folder(folder: str | os.PathLike[str], settings: TinySettings | None =
     model = train_tiny(s, path / "training")
     model.save_pretrained(path)
     character_tokenizer(LETTERS).save_pretrained(path)
-    rows = texts(CALIBRATION, s.length, 10_000 + s.seed).tolist()
+    rows = texts(CALIBRATION, s.length, 10_000 + s.seed, s.sentences).tolist()
     text = "".join(LETTERS[c] for row in rows for c in row)
     (path / TEXT).write_text(text, encoding="utf-8")
     return path

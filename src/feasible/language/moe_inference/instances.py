@@ -36,8 +36,8 @@ def tiny_experts(
         texts_each: Texts of calibration, and held out.
     """
     model = _trained(settings) if folder is None else train_tiny(settings, folder)
-    calibration = texts(texts_each[0], settings.length, 10_000 + settings.seed)
-    held_out = texts(texts_each[1], settings.length, 20_000 + settings.seed)
+    calibration = texts(texts_each[0], settings.length, 10_000 + settings.seed, settings.sentences)
+    held_out = texts(texts_each[1], settings.length, 20_000 + settings.seed, settings.sentences)
     problem = CompressedModel(model, calibration, held_out, 1e12, quantiser)
     problem.memory = memory_for(problem, bits)
     seed = f"-{settings.seed}" if settings.seed else ""

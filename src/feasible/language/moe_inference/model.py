@@ -32,8 +32,8 @@ def _lexicon(n: int) -> list[tuple[str, str, str]]:
     return [(words[a], words[b], words[c]) for a, b, c in drawn]
 
 
-LEXICON = _lexicon(400)
-"""What the sentences say: a model has to know it by heart, and its experts hold it."""
+LEXICON = _lexicon(1600)
+"""What sentences say: a model has to know it by heart, and its experts hold it."""
 DOMAINS = ("sums", "brackets", "reversed words", "sentences")
 TURNS = ("sums", "sentences", "brackets", "sentences", "reversed words", "sentences")
 
@@ -52,6 +52,7 @@ class TinySettings(Checked):
         batch: Texts a step.
         length: Tokens of a text.
         rate: Of AdamW, falling to 0 as a cosine.
+        sentences: Different ones in the text, to be known by heart.
         seed: Of weights and text.
     """
 
@@ -64,6 +65,7 @@ class TinySettings(Checked):
     batch: int = 32
     length: int = 48
     rate: float = 3e-3
+    sentences: int = 400
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,10 +76,11 @@ class TinySettings(Checked):
         if self.top_k > self.experts:
             raise ArgumentError(f"top_k={self.top_k}: expected at most experts={self.experts}")
         real("rate", self.rate, above=0)
+        whole("sentences", self.sentences, least=1, most=len(LEXICON))
 
 
-def line(domain: str, rng: np.random.Generator) -> str:
-    """A line of one kind of text."""
+def line(domain: str, rng: np.random.Generator, sentences: int = TinySettings.sentences) -> str:
+    """A line of one kind of text; `sentences` are there in all."""
     if domain == "sums":
         a, b = (int(v) for v in rng.integers(0, 50, 2))
         return f"{a}+{b}={a + b}\n"
@@ -96,24 +99,27 @@ def line(domain: str, rng: np.random.Generator) -> str:
     if domain == "reversed words":
         word = "".join(letters[i] for i in rng.integers(0, 8, int(rng.integers(3, 7))))
         return f"{word}|{word[::-1]}\n"
-    who, does, what = LEXICON[rng.integers(len(LEXICON))]
+    who, does, what = LEXICON[rng.integers(sentences)]
     return f"{who} {does} {what}.\n"
 
 
-def texts(n: int, length: int, seed: int) -> Int[Tensor, "n length"]:
+def texts(
+    n: int, length: int, seed: int, sentences: int = TinySettings.sentences
+) -> Int[Tensor, "n length"]:
     """Texts of one kind each, all kinds in turn, every second one of sentences, as tokens.
 
     Args:
         n: How many.
         length: Tokens of each.
         seed: Of the text.
+        sentences: Different ones in it.
     """
     rng = np.random.default_rng([seed, 77])
     rows = []
     for i in range(whole("n", n, least=1)):
         text = ""
         while len(text) < length:
-            text += line(TURNS[i % len(TURNS)], rng)
+            text += line(TURNS[i % len(TURNS)], rng, sentences)
         rows.append([LETTERS.index(c) for c in text[:length]])
     return torch.tensor(rows)
 
@@ -173,7 +179,7 @@ def train_tiny(
         state["step"] = found["step"]
     model.train()
     for step in range(state["step"], s.steps):
-        batch = texts(s.batch, s.length, 1_000_000 * (s.seed + 1) + step)
+        batch = texts(s.batch, s.length, 1_000_000 * (s.seed + 1) + step, s.sentences)
         for group in optimizer.param_groups:
             group["lr"] = s.rate * 0.5 * (1 + np.cos(np.pi * step / s.steps))
         loss = model(input_ids=batch, labels=batch, output_router_logits=True).loss

@@ -6,8 +6,10 @@
                 sum time x <= latency
                 kept experts of each layer >= k
 
-with x binary. HiGHS solves it to a gap; the greedy walks down the convex hull of each expert's
-options by the cost of a byte, and the linear program bounds both from below.
+with x binary. A layer may also be replaced as a whole by one whose experts are merged (z[l, a]
+binary in the first row of its experts, with a cost, bytes and time of its own). HiGHS solves it to
+a gap; the greedy walks down the convex hull of each expert's options by the cost of a byte, and the
+linear program bounds both from below.
 
 References:
     Li et al., MC-MoE (arXiv 2410.06270) for the allocation of bits; Liu et al. (arXiv 2412.14219).
@@ -57,6 +59,27 @@ class Option(Checked):
         return f"{self.bits}{'' if self.fast else ' slow'}"
 
 
+@dataclass(frozen=True)
+class Merged(Checked):
+    """A layer whose experts are merged, in the place of all its experts.
+
+    Attributes:
+        layer: Which one.
+        groups: (E,) the dominant expert of each.
+        bits: Of a weight.
+        cost: Loss of quality.
+        bytes: Stored, of all its groups.
+        time: Expected seconds a token.
+    """
+
+    layer: int
+    groups: tuple[int, ...]
+    bits: int
+    cost: float
+    bytes: float
+    time: float = 0.0
+
+
 @dataclass
 class Choices(Checked):
     """The data of the integer program.
@@ -69,6 +92,7 @@ class Choices(Checked):
         rest_bytes: Of what is no expert.
         rest_time: Of what is no expert.
         keep: Experts of each layer that are kept at least.
+        merged: Layers that may be replaced; the greedy makes no use of them.
     """
 
     options: Sequence[Option]
@@ -78,6 +102,7 @@ class Choices(Checked):
     rest_bytes: float = 0.0
     rest_time: float = 0.0
     keep: int = 1
+    merged: Sequence[Merged] = ()
 
     def __post_init__(self) -> None:
         self.options = tuple(self.options)
@@ -103,6 +128,18 @@ class Choices(Checked):
         real("rest_bytes", self.rest_bytes, least=0)
         real("rest_time", self.rest_time, least=0)
         whole("keep", self.keep, least=0, most=self.cost.shape[1])
+        for m in self.merged:
+            whole("merged: layer", m.layer, least=0, most=self.cost.shape[0] - 1)
+            if len(m.groups) != self.cost.shape[1]:
+                raise ShapeError(
+                    f"merged: groups has {len(m.groups)} entries, expected {self.cost.shape[1]}"
+                )
+
+    def flat(self, name: str) -> np.ndarray:
+        """A figure of every x, then of every merged layer."""
+        return np.concatenate(
+            [getattr(self, name).reshape(-1), [getattr(m, name) for m in self.merged]]
+        )
 
     @property
     def kept(self) -> np.ndarray:
@@ -128,6 +165,7 @@ class Plan:
         bytes: Stored, all of the model.
         seconds: Expected, a token.
         status: How it was found: "optimal", "feasible" (the time was used up), "greedy".
+        groups: (L, E) the dominant expert of each where layers are merged; None: none is.
     """
 
     assign: list[list[int]]
@@ -138,11 +176,17 @@ class Plan:
     bytes: float
     seconds: float
     status: str
+    groups: list[list[int]] | None = None
 
     def recipe(self) -> Recipe:
         """What becomes of each expert."""
         slow = not all(f for row in self.fast for f in row)
-        return Recipe(self.bits, fast=self.fast if slow else None)
+        return Recipe(
+            self.bits,
+            self.groups,
+            fast=self.fast if slow else None,
+            recover="none" if self.groups is None else "ridge",
+        )
 
     @property
     def gap(self) -> float:
@@ -155,38 +199,42 @@ def _limits(
 ) -> tuple[Any, np.ndarray, np.ndarray]:
     """The rows of the program over the flat x, with lower and upper limits."""
     L, E, many = c.cost.shape
-    n = L * E * many
+    of = np.array([m.layer for m in c.merged], dtype=int)
+    layers = sparse.csr_matrix((np.ones(len(of)), (of, np.arange(len(of)))), (L, len(of)))
     one = sparse.kron(sparse.eye(L * E), np.ones((1, many)))
-    rows, low, high = [one], [np.ones(L * E)], [np.ones(L * E)]
+    rows = [sparse.hstack([one, sparse.kron(layers, np.ones((E, 1)))])]
+    low, high = [np.ones(L * E)], [np.ones(L * E)]
 
-    def add(values: np.ndarray, least: float, most: float) -> None:
-        rows.append(sparse.csr_matrix(values.reshape(1, n)))
-        low.append(np.array([least]))
+    def add(values: np.ndarray, most: float) -> None:
+        rows.append(sparse.csr_matrix(values[None]))
+        low.append(np.array([-np.inf]))
         high.append(np.array([most]))
 
     size = max(float(c.bytes.max()), 1.0)  # rows of about 1
-    add(c.bytes / size, -np.inf, (memory - c.rest_bytes) / size)
+    add(c.flat("bytes") / size, (memory - c.rest_bytes) / size)
     if fast is not None:
-        add(c.bytes * c.fast / size, -np.inf, (fast - c.rest_bytes) / size)
+        near = np.concatenate([np.tile(c.fast, L * E), np.ones(len(of), bool)])
+        add(c.flat("bytes") * near / size, (fast - c.rest_bytes) / size)
     if latency is not None and c.time is not None:
         unit = max(float(c.time.max()), 1e-300)
-        add(c.time / unit, -np.inf, (latency - c.rest_time) / unit)
+        add(c.flat("time") / unit, (latency - c.rest_time) / unit)
     if not c.kept.all():
-        rows.append(sparse.kron(sparse.eye(L), np.tile(c.kept.astype(float), E)[None]))
+        kept = sparse.kron(sparse.eye(L), np.tile(c.kept.astype(float), E)[None])
+        rows.append(sparse.hstack([kept, c.keep * layers]))
         low.append(np.full(L, float(c.keep)))
         high.append(np.full(L, np.inf))
     return sparse.vstack(rows).tocsr(), np.concatenate(low), np.concatenate(high)
 
 
 def _solved(
-    cost: Float[np.ndarray, "L E O"],
+    cost: Float[np.ndarray, " n"],
     limits: tuple[Any, np.ndarray, np.ndarray],
     binary: bool = True,
     **options: float,
 ) -> Any:
     """HiGHS's answer to the program, or to its linear relaxation."""
     return milp(
-        cost.reshape(-1),
+        cost,
         constraints=LinearConstraint(*limits),
         integrality=np.full(cost.size, int(binary)),
         bounds=Bounds(0, 1),
@@ -226,28 +274,40 @@ def plan_moe(
     real("seconds", seconds, above=0)
     scale = max(float(np.abs(choices.cost).max()), 1e-300)
     limits = _limits(choices, memory, fast, latency)
-    found = _solved(choices.cost / scale, limits, mip_rel_gap=gap, time_limit=seconds)
+    found = _solved(choices.flat("cost") / scale, limits, mip_rel_gap=gap, time_limit=seconds)
     if found.x is None:
         raise _refused(choices, memory, fast, latency, seconds)
-    assign = found.x.reshape(choices.cost.shape).argmax(2)
+    n = choices.cost.size
+    assign = found.x[:n].reshape(choices.cost.shape).argmax(2)
+    merged = [m for m, z in zip(choices.merged, found.x[n:], strict=True) if z > 0.5]
     bound = getattr(found, "mip_dual_bound", None)
     return _made(
         choices,
         assign,
         scale * float(found.fun if bound is None else bound),
         "optimal" if found.status == 0 else "feasible",
+        merged,
     )
 
 
-def _made(c: Choices, assign: np.ndarray, bound: float, status: str) -> Plan:
+def _made(
+    c: Choices, assign: np.ndarray, bound: float, status: str, merged: Sequence[Merged] = ()
+) -> Plan:
     """A plan with its figures."""
     where = (*np.indices(assign.shape), assign)
-    bits = np.array([o.bits for o in c.options])[assign]
-    time = 0.0 if c.time is None else float(c.time[where].sum())
-    cost = float(c.cost[where].sum())
+    bits, near = np.array([o.bits for o in c.options])[assign], c.fast[assign]
+    alone = np.ones(len(assign), bool)
+    groups = [list(range(assign.shape[1])) for _ in assign]
+    for m in merged:
+        alone[m.layer], bits[m.layer], near[m.layer] = False, m.bits, True
+        groups[m.layer] = list(m.groups)
+    time = 0.0 if c.time is None else float(c.time[where][alone].sum())
+    time += sum(m.time for m in merged)
+    cost = float(c.cost[where][alone].sum()) + sum(m.cost for m in merged)
+    size = float(c.bytes[where][alone].sum()) + sum(m.bytes for m in merged)
     return Plan(
-        assign.tolist(), bits.tolist(), c.fast[assign].tolist(), cost, min(bound, cost),
-        c.rest_bytes + float(c.bytes[where].sum()), c.rest_time + time, status,
+        assign.tolist(), bits.tolist(), near.tolist(), cost, min(bound, cost),
+        c.rest_bytes + size, c.rest_time + time, status, groups if merged else None,
     )  # fmt: skip
 
 
@@ -257,7 +317,7 @@ def _refused(
     """The error of limits that no plan keeps to, with the smallest memory by a second program."""
     size = max(float(c.bytes.max()), 1.0)
     limits = _limits(c, math.inf, fast, latency)
-    found = _solved(c.bytes / size, limits, time_limit=seconds)
+    found = _solved(c.flat("bytes") / size, limits, time_limit=seconds)
     if found.x is None:
         return Infeasible("no plan keeps to the fast memory and the latency, whatever the memory")
     least = c.rest_bytes + size * float(found.fun)
@@ -278,7 +338,7 @@ def bound_moe(
     real("memory", memory, above=0)
     scale = max(float(np.abs(choices.cost).max()), 1e-300)
     limits = _limits(choices, memory, fast, latency)
-    found = _solved(choices.cost / scale, limits, binary=False)
+    found = _solved(choices.flat("cost") / scale, limits, binary=False)
     if found.x is None:
         raise _refused(choices, memory, fast, latency, SECONDS)
     return scale * float(found.fun)

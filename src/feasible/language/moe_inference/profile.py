@@ -293,6 +293,8 @@ def losses(
     """
     chosen = seen.chosen
     norm, nats = np.zeros((2, chosen.shape[1], len(bits)))
+    if not len(bits):
+        return norm, nats
     made = outputs(block, seen.x) if 0 in bits else None
     pairs = zip(block.experts.gate_up_proj, block.experts.down_proj, strict=True)
     for e, (gate_up, down) in enumerate(pairs):

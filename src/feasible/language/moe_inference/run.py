@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 
+from ...core.budget import spend
 from ...core.checks import real, whole
 from ...core.errors import ArgumentError, Infeasible
 from ...core.problem import Method, Problem
-from .plan import Choices, Option, Plan, greedy_moe, plan_moe
+from .compress import merged_units
+from .layout import blocks, expert, mixed, outputs
+from .merge import group_experts, members_of, similarity
+from .plan import Choices, Merged, Option, Plan, greedy_moe, plan_moe
 from .problem import CompressedModel
-from .profile import Cost, Profile
+from .profile import Cost, Profile, gradients, observe, quantised
 from .quantise import BITS
 from .recipe import Recipe
 
@@ -86,6 +91,8 @@ class PlanExperts(Allotment):
         gap: Relative gap at which the solver ends.
         solver: "milp" or "greedy", which knows memory alone.
         measure: Whether several plans are measured.
+        merge: Numbers of groups into which a layer's experts may be merged instead, as MC-SMoE does
+            it, with the last matrices fitted anew; for the cost "nats".
     """
 
     name: ClassVar[str] = "plan-experts"
@@ -97,8 +104,13 @@ class PlanExperts(Allotment):
     gap: float = 1e-4
     solver: Literal["milp", "greedy"] = "milp"
     measure: bool = True
+    merge: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.merge and (self.cost != "nats" or self.solver != "milp"):
+            raise ArgumentError(
+                f"merge={self.merge}: expected cost 'nats' and solver 'milp' with it"
+            )
         if not {*self.bits} <= {0, *BITS} or not self.bits:
             raise ArgumentError(f"bits={self.bits!r:.60}: expected widths of {(0, *BITS)}")
         for name in ("alpha", "beta", "gamma"):
@@ -123,7 +135,19 @@ class PlanExperts(Allotment):
             problem.rest_bytes,
             problem.rest_seconds(),
             problem.top_k,
+            [m for m in self.alternatives(problem, profile) if m.bits >= least],
         )
+
+    def alternatives(self, problem: CompressedModel, profile: Profile) -> list[Merged]:
+        """Every layer merged into each number of groups, in each width."""
+        if not self.merge:
+            return []
+        spend(tokens=2 * problem.calibration.numel())
+        key = ("alternatives", self.merge, self.bits, str(problem.machine))
+        found: list[Merged] = problem.cached(
+            key, lambda: merged_layers(problem, profile, self.merge, self.bits)
+        )
+        return found
 
     def allot(self, problem: CompressedModel, state: AllotmentState) -> Recipe:
         """By the program; the best by the calibration text of several."""
@@ -151,6 +175,57 @@ class PlanExperts(Allotment):
         if self.solver == "greedy":
             return greedy_moe(choices, problem.memory)
         return plan_moe(choices, problem.memory, problem.fast, problem.latency, self.gap)
+
+
+def merged_layers(
+    problem: CompressedModel, profile: Profile, groups: tuple[int, ...], bits: tuple[int, ...]
+) -> list[Merged]:
+    """What each layer costs where its experts are merged and kept in some width, to second order.
+
+    Args:
+        problem: Gives model and calibration text.
+        profile: Of the model.
+        groups: Numbers of groups.
+        bits: Widths; 0 is left out.
+    """
+    found = []
+    slopes = gradients(problem.model, problem.calibration)
+    pairs = zip(blocks(problem.model), observe(problem.model, problem.calibration), strict=True)
+    for layer, (block, seen) in enumerate(pairs):
+        experts, usage = block.experts, profile.share[layer]
+        matrices = (block.gate.weight, experts.gate_up_proj, experts.down_proj)
+        alike = similarity("router-logits", seen.logits, *(m.detach() for m in matrices))
+        with torch.no_grad():
+            target = mixed(seen.chosen, outputs(block, seen.x))
+            for many in groups:
+                group = group_experts(usage, alike, many)
+                units = list(members_of(group).values())
+                recipe = Recipe([], recover="ridge")
+                wide, narrow, chosen = merged_units(
+                    block, units, list(range(len(group))), seen, recipe
+                )
+                for b in bits:
+                    if b == 0 or chosen is None:
+                        continue
+                    x = [seen.x[chosen[:, i] > 0] for i in range(len(units))]
+                    stored = [
+                        quantised(w, n, b, problem.quantiser, problem.group, mine)
+                        for w, n, mine in zip(wide, narrow, x, strict=True)
+                    ]
+                    made = torch.stack([expert(w.weight(), n.weight(), seen.x) for w, n in stored])
+                    slope = ((mixed(chosen, made) - target) * slopes[layer]).sum(1)
+                    calls = float((chosen > 0).sum(1).float().mean())
+                    found.append(
+                        Merged(
+                            layer,
+                            tuple(group),
+                            b,
+                            0.5 * float((slope**2).mean()),
+                            float(len(units) * problem.size()[b]),
+                            calls * problem.expert_seconds(b),
+                        )
+                    )
+    return found
 
 
 @dataclass(frozen=True)
