@@ -113,6 +113,22 @@ OWN = {
     ),
     "ts-ddr": ({"iterations": 8, "batch": 1}, 24),
     "ts-ldr": ({"iterations": 8, "batch": 1}, 24),
+    **dict.fromkeys(
+        ("ultragen", "ultragen-random"),
+        (
+            {
+                "ar_steps": 2,
+                "ar_batch": 2,
+                "sets": 3,
+                "n_samples": 2,
+                "gpo_steps": 2,
+                "gpo_batch": 2,
+                "triplets": 50,
+            },
+            4000,
+        ),
+    ),
+    **dict.fromkeys(("ultragen-ar", "ultragen-ar-fixed"), ({"ar_steps": 3, "ar_batch": 2}, 1000)),
     "linear-rule": ({"paths": 10}, 60),
     "mean-trajectory": ({"paths": 10}, 60),
     **dict.fromkeys(

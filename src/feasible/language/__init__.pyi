@@ -104,9 +104,13 @@ from .trace import (
     subgraph as subgraph,
 )
 from .ultragen import (
+    AttributeControl as AttributeControl,
     AttributePool as AttributePool,
     AttributeSampler as AttributeSampler,
     CorrelationEncoder as CorrelationEncoder,
+    UltraGen as UltraGen,
+    UltraGenSettings as UltraGenSettings,
+    attribute_control as attribute_control,
     csr as csr,
     extract_hard as extract_hard,
     resolve_conflicts as resolve_conflicts,

@@ -18,6 +18,10 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "crraft-table",
         "it takes only responses that satisfy every judge, and keeps to the divergence given",
     ),
+    "AttributeControl": (
+        "ultragen-ar",
+        "it learns what attributes mean from texts that have them, and writes nothing meanwhile",
+    ),
     "CompressedModel": (
         "plan-experts",
         "the integer program is solved in seconds and says how far from the best plan it is",

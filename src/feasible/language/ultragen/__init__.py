@@ -17,6 +17,12 @@ Begin with `attributes`, `extraction` and `report`: they need neither a model no
 - `embedding`: what attributes say, and what they come with.
 - `sampler`: sets that are plausible together and say different things.
 - `stories`: small texts whose soft attributes are decided by rules.
+- `small`: a small model of whole words, and its tokenizer.
+- `training`: both phases, and `UltraGen`.
+- `fluency`: perplexity and repetition.
+- `problem`, `run`, `instances`: the problem, its methods, stories to be written.
+- `claim`: the paper's statement as an experiment.
+- `entries`: what the folder offers by name.
 """
 
 from ...core.names import public_names

@@ -26,7 +26,10 @@ from .extraction import (
     extract_hard as extract_hard,
     keyword_weights as keyword_weights,
 )
+from .fluency import Trigrams as Trigrams, distinct as distinct
+from .instances import stories_problem as stories_problem
 from .pool import AttributePool as AttributePool, corpus_attributes as corpus_attributes
+from .problem import AttributeControl as AttributeControl, attribute_control as attribute_control
 from .reading import Reading as Reading, paragraphs as paragraphs, sentences as sentences
 from .report import (
     CSRResult as CSRResult,
@@ -36,11 +39,18 @@ from .report import (
     macro as macro,
     satisfied as satisfied,
 )
+from .run import UltraGenRun as UltraGenRun
 from .sampler import (
     AttributeSampler as AttributeSampler,
     SamplerSettings as SamplerSettings,
     Spread as Spread,
     spread as spread,
+)
+from .small import (
+    StoryModelSettings as StoryModelSettings,
+    StoryTokenizer as StoryTokenizer,
+    prompt_of as prompt_of,
+    story_model as story_model,
 )
 from .stories import (
     STORY_EXTRACTION as STORY_EXTRACTION,
@@ -48,4 +58,9 @@ from .stories import (
     story_attributes as story_attributes,
     story_judge as story_judge,
     write_stories as write_stories,
+)
+from .training import (
+    UltraGen as UltraGen,
+    UltraGenSettings as UltraGenSettings,
+    best_and_worst as best_and_worst,
 )

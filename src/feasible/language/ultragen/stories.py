@@ -22,7 +22,7 @@ from .attributes import Case, Soft
 from .extraction import ExtractionSettings
 from .reading import Reading, sentences
 
-STORY_EXTRACTION = ExtractionSettings(word_bin=10, sentence_bin=2, max_keywords=5, longest=2)
+STORY_EXTRACTION = ExtractionSettings(word_bin=10, sentence_bin=2, max_keywords=5, longest=1)
 """For texts of 20 to 70 words."""
 
 MOODS = {
@@ -109,8 +109,19 @@ _VALUES: Mapping[str, Callable[[Reading], str | None]] = {
     "ending": lambda r: "question" if r.text.rstrip().endswith("?") else "statement",
 }
 """Topic -> the value that a text has, if it has one."""
-STATED = frozenset(("dialogue: no", "rhyme: no", "ending: statement"))
-"""Values of a text that lacks something; they are not stated as attributes."""
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "mood": tuple(MOODS),
+    "setting": tuple(SETTINGS),
+    "season": tuple(SEASONS),
+    "tense": tuple(TENSES),
+    "narrator": tuple(NARRATORS),
+    "dialogue": ("yes", "no"),
+    "rhyme": ("yes", "no"),
+    "ending": ("question", "statement"),
+}
+"""Topic -> its values."""
+UNSTATED = frozenset(("dialogue: no", "rhyme: no", "ending: statement"))
+"""Values of a text that lacks something; these are no attributes."""
 
 
 def story_attributes(text: str) -> tuple[Soft, ...]:
@@ -121,7 +132,7 @@ def story_attributes(text: str) -> tuple[Soft, ...]:
     """
     reading = Reading(text)
     lines = (f"{topic}: {value(reading)}" for topic, value in _VALUES.items())
-    return tuple(Soft(line) for line in lines if line not in STATED and not line.endswith("None"))
+    return tuple(Soft(line) for line in lines if line not in UNSTATED and not line.endswith("None"))
 
 
 def story_judge(text: str, attribute: Soft) -> bool:

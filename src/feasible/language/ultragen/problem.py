@@ -1,0 +1,173 @@
+"""AttributeControl: a model of words is to write texts that meet long lists of attributes.
+
+    minimise  -(macro satisfaction on held-out sets);   violation 1 - (share of hard attributes met)
+
+The judge writes a text for each held-out set and counts. The sets are in parts by name: those of
+texts ("local"), and those that no text has ("global").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ...core.checks import real
+from ...core.errors import ArgumentError
+from ...core.verdict import Verdict
+from ..problem import Judged, LanguageProblem
+from .attributes import Attribute, of_attributes, parsed
+from .fluency import Trigrams, distinct
+from .report import Judge, Satisfaction, csr
+from .small import prompt_of
+from .training import Corpus, checked_corpus
+
+
+@dataclass(eq=False)
+class AttributeControl(LanguageProblem):
+    """Meet long lists of attributes; `attribute_control` makes one.
+
+    Attributes:
+        soft_judge: Decides soft attributes; None: there are none.
+        fluent: Texts of which a model of word triples learns what is fluent; none of the corpus
+            and none of the held-out ones.
+        tolerance: Share of hard attributes that may be missed in a feasible answer.
+    """
+
+    soft_judge: Judge | None = None
+    fluent: Sequence[str] = ()
+    tolerance: float = 0.5
+
+    objective_title: ClassVar[str] = "macro satisfaction"
+    example_budget: ClassVar[str] = "tokens=200000"
+
+    def __post_init__(self) -> None:
+        real("tolerance", self.tolerance, least=0, most=1)
+        super().__post_init__()
+        for name in ("text", "attributes", "part"):
+            if name not in (self.data or {}):
+                raise ArgumentError(f"data: it has no column '{name}'; see attribute_control")
+
+    def sets(self, held_out: bool = False) -> list[tuple[Attribute, ...]]:
+        """The attributes of each prompt.
+
+        Args:
+            held_out: Of the held-out prompts.
+        """
+        data = (self.held_out_data if held_out else self.data) or {}
+        return [tuple(parsed(line) for line in lines) for lines in data["attributes"]]
+
+    def corpus(self) -> list[tuple[str, tuple[Attribute, ...]]]:
+        """Texts that methods learn from, with their attributes."""
+        assert self.data is not None
+        found: list[tuple[str, tuple[Attribute, ...]]] = self.cached(
+            "corpus", lambda: list(zip((self.data or {})["text"], self.sets(), strict=True))
+        )
+        return found
+
+    def _verdict(self, answer: Any, rows: list[int]) -> Verdict:
+        """The violation is of hard attributes, the violations by kind."""
+        found = super()._verdict(answer, rows)
+        missed = {
+            name.removeprefix("met, "): 1 - value
+            for name, value in found.metrics.items()
+            if name.startswith("met, ")
+        }
+        return dataclasses.replace(
+            found,
+            violation=1 - found.metrics["hard"],
+            tolerance=self.tolerance,
+            violations=missed,
+        )
+
+    def objective(self, found: Judged) -> float:
+        """Minus the macro satisfaction of the most likely texts."""
+        return -csr(found.greedy.texts, self._asked_of(found), self.soft_judge).macro
+
+    def _asked_of(self, found: Judged) -> list[tuple[Attribute, ...]]:
+        """The sets of the held-out prompts that were judged on."""
+        sets = self.cached("held out", lambda: self.sets(held_out=True))
+        return [sets[i] for i in found.rows]
+
+    def measured(self, found: Judged) -> dict[str, float]:
+        """Satisfaction by kind, position and part, and whether the texts read like others."""
+        sets, texts = self._asked_of(found), found.greedy.texts
+        every = csr(texts, sets, self.soft_judge)
+        drawn = [one for one in sets for _ in range(self.samples)]
+        metrics = {
+            "macro": every.macro,
+            "satisfaction": every.mean,
+            "hard": 1.0 if every.hard is None else every.hard,
+            "macro, drawn": csr(found.drawn.texts, drawn, self.soft_judge).macro,
+            "kl": found.kl,
+            "distinct-2": distinct(texts),
+            "ended": float(found.greedy.ended(self.tokenizer).float().mean()),
+        }
+        if self.fluent:
+            trigrams = self.cached("trigrams", lambda: Trigrams(self.fluent))
+            metrics["perplexity"] = trigrams.perplexity(texts)
+        metrics |= {f"met, {kind}": value for kind, value in every.by_kind.items()}
+        metrics |= {
+            f"satisfaction, quarter {i + 1}": value
+            for i, value in enumerate(every.per_position)
+            if value is not None
+        }
+        parts = [(self.held_out_data or {})["part"][i] for i in found.rows]
+        for part in sorted(set(parts)):
+            rows = [k for k, p in enumerate(parts) if p == part]
+            some = csr([texts[k] for k in rows], [sets[k] for k in rows], self.soft_judge)
+            metrics[f"macro, {part}"] = some.macro
+        return metrics
+
+    def reached(self, verdict: Verdict) -> str:
+        """The macro satisfaction of held-out sets."""
+        return f"macro satisfaction {-verdict.objective:.6g}"
+
+
+def attribute_control(
+    policy: Any,
+    tokenizer: Any,
+    corpus: Corpus,
+    held_out: dict[str, Sequence[Sequence[Attribute]]],
+    soft_judge: Judge | None = None,
+    **more: Any,
+) -> AttributeControl:
+    """The problem of a model, a corpus, and held-out sets.
+
+    Args:
+        policy: As of a LanguageProblem.
+        tokenizer: As of a LanguageProblem.
+        corpus: Texts, each with its attributes.
+        held_out: Name of a part -> sets, in the order in which prompts say them.
+        soft_judge: Decides soft attributes.
+        more: Other fields of AttributeControl.
+
+    Raises:
+        ArgumentError: An empty corpus, no held-out set, or an empty one.
+    """
+    rows = checked_corpus(corpus)
+    asked = [
+        (part, of_attributes(f"held_out[{part!r:.40}]", one))
+        for part, sets in held_out.items()
+        for one in sets
+    ]
+    if not asked or not all(one for _, one in asked):
+        raise ArgumentError("held_out: expected parts with sets, none of them empty")
+
+    def columns(texts: Sequence[str], parts: Sequence[str], sets: Sequence[Any]) -> dict[str, Any]:
+        lines = [[a.render() for a in one] for one in sets]
+        return {"text": list(texts), "part": list(parts), "attributes": lines}
+
+    sets = [one for _, one in rows]
+    return AttributeControl(
+        policy,
+        tokenizer,
+        [prompt_of(one) for one in sets],
+        [prompt_of(one) for _, one in asked],
+        Satisfaction(soft_judge),
+        columns([text for text, _ in rows], ["corpus"] * len(rows), sets),
+        columns([""] * len(asked), [part for part, _ in asked], [one for _, one in asked]),
+        soft_judge=soft_judge,
+        **more,
+    )
