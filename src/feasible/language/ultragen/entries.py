@@ -28,6 +28,7 @@ METHODS = tuple(
         ),
     )
 )
+CLAIM = "feasible.language.ultragen.claim:claim"
 PROBLEMS = (
     Entry(
         "stories",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ from .conflicts import resolve_conflicts
 from .embedding import CorrelationEncoder, EncoderSettings
 from .pool import AttributePool
 from .problem import AttributeControl
-from .sampler import AttributeSampler, SamplerSettings
+from .sampler import AttributeSampler, SamplerSettings, Strategy
 from .training import (
     Pairs,
     UltraGenSettings,
@@ -29,6 +30,38 @@ from .training import (
 
 AT_ONCE = 50
 """Sets for which texts are written in one step."""
+
+
+def sampled_sets(
+    read: Sequence[Sequence[Attribute]],
+    n: int,
+    strategy: Strategy = "correlated-diverse",
+    k: int = 64,
+    rule: Literal["maxmin", "code"] = "maxmin",
+    size: tuple[int, int] = (8, 15),
+    triplets: int = 8000,
+    seed: int = 0,
+) -> list[tuple[Attribute, ...]]:
+    """Sets from the pool of a corpus, with two to six soft attributes where there are so many.
+
+    Args:
+        read: The attributes of each text.
+        n: How many.
+        strategy: See SamplerSettings; so k, rule and size.
+        k: Candidates of a set.
+        rule: Of the farthest point.
+        size: Least and largest.
+        triplets: Of the correlation encoder.
+        seed: Of all of it.
+    """
+    pool, encoder = AttributePool.of(read, seed), None
+    if strategy.startswith("correlated"):
+        encoder = CorrelationEncoder(EncoderSettings(triplets=triplets, seed=seed)).fit(pool)
+    most = max(int(pool.soft.sum()), 1)
+    settings = SamplerSettings(
+        strategy, min(k, len(pool.attributes)), rule, size, (min(2, most), min(6, most)), seed
+    )
+    return AttributeSampler(pool, encoder, settings).sample(n)
 
 
 @dataclass
@@ -77,7 +110,7 @@ class UltraGenRun(UltraGenSettings, Method):
         "correlated-diverse"
     )
     rule: Literal["maxmin", "code"] = "maxmin"
-    sets: int = 200
+    sets: int = 300
     k: int = 64
     least_size: int = 8
     most_size: int = 15
@@ -115,32 +148,25 @@ class UltraGenRun(UltraGenSettings, Method):
         return found
 
     def _unseen(self, problem: AttributeControl, seed: int) -> list[tuple[Attribute, ...]]:
+        """Sample them; none is a held-out one."""
         assert self.strategy != "none"
-        pool = AttributePool.of([one for _, one in problem.corpus()], seed)
-        encoder = None
-        if self.strategy.startswith("correlated"):
-            encoder = CorrelationEncoder(EncoderSettings(triplets=self.triplets, seed=seed))
-            encoder.fit(pool)
-        soft = int(pool.soft.sum())
-        settings = SamplerSettings(
-            self.strategy,
-            min(self.k, len(pool.attributes)),
-            self.rule,
-            (self.least_size, self.most_size),
-            (min(2, max(soft, 1)), min(6, max(soft, 1))),
-            seed,
-        )
-        sets = AttributeSampler(pool, encoder, settings).sample(self.sets)
-        return resolve_conflicts(sets)[0] if self.resolve else sets
+        read, held_out = [one for _, one in problem.corpus()], problem.sets(held_out=True)
+        sets = sampled_sets(
+            read, self.sets, self.strategy, self.k, self.rule, (self.least_size, self.most_size),
+            self.triplets, seed + 1,
+        )  # fmt: skip
+        sets = resolve_conflicts(sets)[0] if self.resolve else sets
+        known = {frozenset(one) for one in held_out}
+        return [one for one in sets if frozenset(one) not in known]
 
     def step(self, problem: AttributeControl, state: UltraGenState) -> UltraGenState:
         """A step down of one of the phases, or texts for some sets between them."""
         model, tokenizer = state.model, problem.tokenizer
+        given = (model, tokenizer, state.optimizer)
         if state.step < self.ar_steps:
-            args = (model, tokenizer, state.optimizer, problem.corpus(), self, state.seed)
-            state.loss = ar_step(*args, state.step)
+            state.loss = ar_step(*given, problem.corpus(), self, state.seed, state.step)
             state.step += 1
-        elif state.asked < self.sets:
+        elif state.asked < len(self.unseen(problem, state.seed)):
             sets = self.unseen(problem, state.seed)[state.asked :][:AT_ONCE]
             drawn = state.seed + state.asked
             more = make_pairs(
@@ -150,8 +176,7 @@ class UltraGenRun(UltraGenSettings, Method):
             state.asked += len(sets)
             state.optimizer = optimizer_of(model, self)
         else:
-            args = (model, tokenizer, state.optimizer, state.pairs, self, state.seed)
-            state.loss = gpo_step(*args, state.descent)
+            state.loss = gpo_step(*given, state.pairs, self, state.seed, state.descent)
             state.descent += 1
         return state
 
@@ -165,7 +190,7 @@ class UltraGenRun(UltraGenSettings, Method):
             return None
         if self.strategy == "none":
             return "the texts are learnt"
-        if state.asked < self.sets:
+        if state.asked < len(self.unseen(problem, state.seed)):
             return None
         if not len(state.pairs):
             return "no set has two texts of different worth, so nothing is preferred"

@@ -26,7 +26,7 @@ from .attributes import Attribute
 from .embedding import TextEmbedding, _pool
 from .pool import AttributePool
 
-STRATEGIES = ("random", "correlated", "diverse", "correlated-diverse")
+Strategy = Literal["random", "correlated", "diverse", "correlated-diverse"]
 
 
 class Encoder(Protocol):

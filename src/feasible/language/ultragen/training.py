@@ -205,8 +205,8 @@ class Pairs:
     def none(cls) -> Pairs:
         """No pair yet."""
         ids, mask = torch.zeros((0, 0), dtype=torch.long), torch.zeros((0, 0), dtype=torch.bool)
-        empty = [Responses(ids, mask, ids.clone(), mask.clone(), []) for _ in range(2)]
-        return cls(*empty, torch.zeros(0), torch.zeros(0))
+        better, worse = (Responses(ids, mask, ids.clone(), mask.clone(), []) for _ in range(2))
+        return cls(better, worse, torch.zeros(0), torch.zeros(0))
 
     def __len__(self) -> int:
         return len(self.chosen)
