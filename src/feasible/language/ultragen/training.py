@@ -69,7 +69,7 @@ class UltraGenSettings(Checked):
     score: Literal["macro", "csr"] = "macro"
     gpo_steps: int = 60
     gpo_batch: int = 16
-    gpo_rate: float = 3e-4
+    gpo_rate: float = 1e-4
     beta: float = 0.1
     warm_up: float = 0.1
     decay: float = 0.01
