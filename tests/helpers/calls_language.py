@@ -20,8 +20,11 @@ from feasible.language.ultragen import (
     Keyword,
     SamplerSettings,
     Soft,
+    StoryModelSettings,
+    StoryTokenizer,
     TextEmbedding,
     Words,
+    story_model,
 )
 
 ASKED = [{"role": "user", "content": "hello"}]
@@ -43,6 +46,21 @@ TINY = language.TinySettings(
     layers=1, hidden=8, inner=8, experts=2, top_k=1, steps=1, batch=1, length=8
 )
 WRITTEN = language.AttributePool.of([[Soft("mood: happy"), Keyword("lamp"), Words(0, 10)]])
+ULTRAGEN = {
+    "ar_steps": 1,
+    "ar_batch": 1,
+    "ar_rate": 1e-3,
+    "order": "fixed",
+    "n_samples": 2,
+    "score": "csr",
+    "gpo_steps": 1,
+    "gpo_batch": 1,
+    "gpo_rate": 1e-3,
+    "beta": 0.1,
+    "warm_up": 0.1,
+    "decay": 0.0,
+    "clip": 1.0,
+}
 ROOT = node(1.0, name="root", trainable=True)
 
 
@@ -145,6 +163,12 @@ LEARNT = language.RLVRSettings(loss="grpo", group=2, questions=2, minibatches=1)
 def learner() -> Any:
     """A trainer of a very small policy."""
     return language.RLVRTrainer(*letters(), lengths, LEARNT, max_tokens=2)
+
+
+@cache
+def written_model() -> Any:
+    """A very small model of stories."""
+    return story_model(StoryModelSettings(1, 8, 2, 40))
 
 
 def double(x):
@@ -527,6 +551,51 @@ CALLS: Calls = {
             "encoder": None,
             "settings": SamplerSettings("diverse", size=(2, 2), soft=(1, 1)),
             "embedding": TextEmbedding(2).fit(WRITTEN),
+        },
+    ),
+    "UltraGenSettings": lambda: (language.UltraGenSettings, dict(ULTRAGEN)),
+    "UltraGen": lambda: (
+        language.UltraGen,
+        {
+            "model": written_model(),
+            "tokenizer": StoryTokenizer(),
+            "settings": language.UltraGenSettings(**ULTRAGEN),
+            "soft_judge": None,
+            "max_tokens": 3,
+            "seed": 0,
+        },
+    ),
+    "UltraGen.fit_ar": lambda: (
+        language.UltraGen(
+            written_model(), StoryTokenizer(), language.UltraGenSettings(**ULTRAGEN)
+        ).fit_ar,
+        {"corpus": [("a lamp", [Keyword("lamp")])]},
+    ),
+    "attribute_control": lambda: (
+        language.attribute_control,
+        {
+            "policy": written_model(),
+            "tokenizer": StoryTokenizer(),
+            "corpus": [("a lamp", [Keyword("lamp")])],
+            "held_out": {"local": [[Keyword("lamp")]]},
+            "soft_judge": None,
+            "max_tokens": 3,
+        },
+    ),
+    "AttributeControl": lambda: (
+        language.AttributeControl,
+        {
+            "policy": written_model(),
+            "tokenizer": StoryTokenizer(),
+            "prompts": ["a"],
+            "held_out": ["a"],
+            "reward": len,
+            "data": {"text": ["a"], "attributes": [["include: a"]], "part": ["p"]},
+            "held_out_data": {"text": ["a"], "attributes": [["include: a"]], "part": ["p"]},
+            "soft_judge": None,
+            "fluent": ["a lamp"],
+            "tolerance": 0.5,
+            "max_tokens": 3,
         },
     ),
     "CorrelationEncoder": lambda: (

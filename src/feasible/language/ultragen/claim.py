@@ -44,7 +44,7 @@ MODULES = (
     "argparse ast calendar cmd codecs configparser contextlib copy csv difflib dis fractions "
     "ftplib functools gzip heapq inspect json logging mimetypes pathlib pdb pickle pickletools "
     "platform pprint profile queue random sched selectors shelve shutil smtplib socket statistics "
-    "string subprocess tarfile tempfile textwrap threading timeit tokenize traceback typing uuid "
+    "string subprocess tarfile tempfile textwrap threading timeit tokenize traceback uuid "
     "warnings weakref zipfile"
 )
 """Of Python's own library; their documentation is text that somebody wrote."""

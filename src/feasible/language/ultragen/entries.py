@@ -43,6 +43,6 @@ PROBLEMS = (
         "language",
         "ultragen",
         "AttributeControl",
-        settings={"n_texts": 100, "n_held_out": 4, "max_tokens": 24},
+        settings={"n_texts": 100, "n_held_out": 4, "max_tokens": 24, "name": "small-stories"},
     ),
 )

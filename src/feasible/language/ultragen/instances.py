@@ -20,11 +20,12 @@ from .training import in_order
 
 @checked
 def stories_problem(
-    n_texts: int = 4000,
-    n_held_out: int = 100,
+    n_texts: int = 1500,
+    n_held_out: int = 50,
     model: StoryModelSettings | None = None,
     seed: int = 0,
     max_tokens: int = 90,
+    name: str = "stories",
 ) -> AttributeControl:
     """Write stories with 8 to 20 attributes; the small model knows nothing at the beginning.
 
@@ -35,6 +36,7 @@ def stories_problem(
         model: The small model; None: as StoryModelSettings, of this seed.
         seed: Of stories and sets.
         max_tokens: Of a story.
+        name: For tables.
     """
     whole("n_texts", n_texts, least=1, most=10**6)
     whole("n_held_out", n_held_out, least=1, most=10**5)
@@ -52,5 +54,5 @@ def stories_problem(
         story_judge,
         fluent=texts[n_texts + n_held_out :],
         max_tokens=max_tokens,
-        name=f"stories-{seed}",
+        name=name,
     )

@@ -9,11 +9,12 @@ texts ("local"), and those that no text has ("global").
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ...core.checks import real
+from ...core.annotations import checked
+from ...core.checks import naming, real
 from ...core.errors import ArgumentError
 from ...core.verdict import Verdict
 from ..problem import Judged, LanguageProblem
@@ -125,11 +126,12 @@ class AttributeControl(LanguageProblem):
         return f"macro satisfaction {-verdict.objective:.6g}"
 
 
+@checked
 def attribute_control(
     policy: Any,
     tokenizer: Any,
     corpus: Corpus,
-    held_out: dict[str, Sequence[Sequence[Attribute]]],
+    held_out: Mapping[str, Sequence[Sequence[Attribute]]],
     soft_judge: Judge | None = None,
     **more: Any,
 ) -> AttributeControl:
@@ -147,11 +149,12 @@ def attribute_control(
         ArgumentError: An empty corpus, no held-out set, or an empty one.
     """
     rows = checked_corpus(corpus)
-    asked = [
-        (part, of_attributes(f"held_out[{part!r:.40}]", one))
-        for part, sets in held_out.items()
-        for one in sets
-    ]
+    with naming("held_out"):
+        asked = [
+            (part, of_attributes("held_out", one))
+            for part, sets in held_out.items()
+            for one in sets
+        ]
     if not asked or not all(one for _, one in asked):
         raise ArgumentError("held_out: expected parts with sets, none of them empty")
 

@@ -23,7 +23,7 @@ import torch
 
 from ...core.annotations import Checked
 from ...core.budget import active_meter, spend
-from ...core.checks import fraction, real, seed as seeds, shown, whole
+from ...core.checks import fraction, real, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, FeasibleError
 from ..policy import Responses, generate, joined, logp, written
 from ..preference import dpo_loss
@@ -352,7 +352,7 @@ class UltraGen:
             raise ArgumentTypeError(f"soft_judge={shown(soft_judge)}: expected a function")
         self.model, self.tokenizer, self.soft_judge = model, tokenizer, soft_judge
         self.max_tokens = whole("max_tokens", max_tokens, least=1, most=10**6)
-        self.seed = seeds("seed", seed)[0]
+        self.seed = whole("seed", seed, least=0)
         self.losses: list[float] = []
         self.pairs = Pairs.none()
 
