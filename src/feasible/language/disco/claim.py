@@ -8,7 +8,7 @@ were right, another one for each seed; every loss goes on from there with the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,25 +96,35 @@ def curve(trial: Trial, metric: str) -> list[float]:
     return found
 
 
-def curves(race: Race, metric: str) -> dict[str, np.ndarray]:
-    """Method -> (problems, seeds, points) of a metric's curve."""
+def curves(race: Race) -> dict[str, np.ndarray]:
+    """ "right, METHOD" and "entropy, METHOD" -> (problems, seeds, points) of the curves of the share
+    of drawn answers that are right, and of the entropy.
+    """
     return {
-        m: np.array([[curve(t, metric) for t in race.of(c.name, m)] for c in race.contests])
+        f"{name}, {m}": np.array(
+            [[curve(t, metric) for t in race.of(c.name, m)] for c in race.contests]
+        )
+        for name, metric in (("right", DRAWN), ("entropy", "entropy"))
         for m in race.methods
     }
 
 
-def entropies_at_equal_accuracy(race: Race, of: str, over: str) -> np.ndarray:
-    """(problems, seeds) entropy of one method over another's, where each first draws as many right
-    answers as both reach.
+def at_equal_accuracy(of: str, over: str) -> Callable[[Mapping[str, np.ndarray]], float]:
+    """The statistic "median of one method's entropy over another's, where each first draws as many
+    right answers as both reach".
     """
-    accuracy, entropy = curves(race, DRAWN), curves(race, "entropy")
-    shape = accuracy[of].shape[:2]
-    found = np.empty(shape)
-    for at in np.ndindex(shape):
-        both = min(accuracy[of][at].max(), accuracy[over][at].max())
-        one, other = (entropy[m][at][int((accuracy[m][at] >= both).argmax())] for m in (of, over))
-        found[at] = one / other
+
+    def found(values: Mapping[str, np.ndarray]) -> float:
+        ratios = []
+        for at in np.ndindex(values[f"right, {of}"].shape[:2]):
+            right = {m: values[f"right, {m}"][at] for m in (of, over)}
+            both = min(r.max() for r in right.values())
+            one, other = (
+                values[f"entropy, {m}"][at][int((right[m] >= both).argmax())] for m in (of, over)
+            )
+            ratios.append(one / other)
+        return float(np.median(ratios))
+
     return found
 
 
@@ -143,8 +153,8 @@ def check(races: Mapping[str, Race]) -> list[Part]:
         Part("share of seeds in which DisCO's is above GRPO's", ahead, ">= 0.8"),
         sampled(
             "entropy, DisCO over GRPO, where both first draw as many right answers",
-            {"ratio": entropies_at_equal_accuracy(race, OURS, "GRPO")},
-            middle,
+            curves(race),
+            at_equal_accuracy(OURS, "GRPO"),
             ">= 1.2",
         ),
         sampled(
@@ -162,12 +172,6 @@ def check(races: Mapping[str, Race]) -> list[Part]:
     }
     for name, table in figures.items():
         parts += [sampled(f"{name}, {m}", {m: v}, middle) for m, v in table.items()]
-    for name, metric in (("accuracy", DRAWN), ("entropy", "entropy")):
-        values = curves(race, metric)
-        last = {m: float(np.median(v[..., -1])) for m, v in values.items()}
-        parts.append(
-            Part(f"curves of {name}: the largest at the end", max(last.values()), values=values)
-        )
     return parts
 
 
