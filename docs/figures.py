@@ -408,6 +408,74 @@ def newton_profiles() -> str:
     )
 
 
+def disco_curves() -> str:
+    """Draw accuracy and entropy against samples, and the weights of questions, as disco.svg, from
+    the evidence; returns the parts with a bar and the table of all losses.
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "feasible", "font.size": 9})
+    from matplotlib import pyplot as plt
+
+    file = ROOT / "evidence/disco.json"
+    if not file.exists():
+        return ""
+    data = json.loads(file.read_text(encoding="utf-8"))
+    figure, grid = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
+    labels = {"right": "drawn answers that are right", "entropy": "entropy, nats a token"}
+    part = next(p for p in data["parts"] if p["statement"].startswith("entropy, DisCO over"))
+    curves = data["values"][part["values"]]
+    for axes, (what, label) in zip(grid, labels.items(), strict=False):
+        shown = {k.partition(", ")[2]: v for k, v in curves.items() if k.startswith(what)}
+        for i, (method, values) in enumerate(shown.items()):
+            rows = [curve for problem in values for curve in problem]
+            middle = [sorted(column)[len(column) // 2] for column in zip(*rows, strict=True)]
+            samples = [k / (len(middle) - 1) for k in range(len(middle))]
+            style = {"lw": 2.0 if method == "DisCO" else 1.2, "c": f"C{i}", "label": method}
+            axes.plot(samples, middle, **style)
+        axes.set(xlabel="share of the samples", ylabel=label)
+        axes.grid(alpha=0.3)
+    grid[1].legend(frameon=False, fontsize=6, ncols=2)
+    for method, weights in data["extra"]["weights"].items():
+        grid[2].plot([k / 8 for k in range(1, 8)], weights, marker="o", ms=3, label=method)
+    grid[2].set(xlabel="share of right responses, p", ylabel="weight of the question")
+    grid[2].grid(alpha=0.3)
+    grid[2].legend(frameon=False, fontsize=7)
+    OUT.mkdir(exist_ok=True)
+    figure.savefig(OUT / "disco.svg", metadata={"Date": None})
+    plt.close(figure)
+    return _disco_tables(data)
+
+
+def _disco_tables(data: dict[str, Any]) -> str:
+    """Return the parts of DisCO's claim with a bar, and the medians of every loss."""
+    barred = [p for p in data["parts"] if p["bar"] != "reported"]
+    decided = [
+        [p["statement"], f"{p['figure']:.3g}", p["bar"], p["state"] or "reported"] for p in barred
+    ]
+    columns = (
+        "accuracy on sums of two digits",
+        "accuracy",
+        "share of drawn answers that are right",
+        "entropy",
+    )
+    figures = {p["statement"]: p["figure"] for p in data["parts"]}
+    methods = [s.partition(", ")[2] for s in figures if s.startswith(f"{columns[0]}, ")]
+    rows = [
+        [m, *(f"{figures[f'{c}, {m}']:.3f}" for c in columns)]
+        for m in methods
+        if f"entropy, {m}" in figures
+    ]
+    share = next(v for k, v in figures.items() if k.startswith("share of updates"))
+    return (
+        table(["what", "measured", "bar", ""], decided)
+        + "\nMedians of the seeds; the KL began beyond delta in "
+        + f"{100 * share:.0f} % of DisCO's updates.\n\n"
+        + table(["loss", *columns], rows)
+    )
+
+
 def program_profiles() -> str:
     """Draw the performance and data profiles of the programs room as programs.svg, from the stored
     results; returns the table of shares.

@@ -80,6 +80,7 @@ PAGES = [
     "docs/language/index.md",
     "docs/language/trace.md",
     "docs/language/moe-inference.md",
+    "docs/language/disco.md",
     "docs/language/ultragen.md",
     "docs/operations/index.md",
     "docs/operations/ts-ddr.md",

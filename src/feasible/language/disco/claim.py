@@ -97,8 +97,8 @@ def curve(trial: Trial, metric: str) -> list[float]:
 
 
 def curves(race: Race) -> dict[str, np.ndarray]:
-    """ "right, METHOD" and "entropy, METHOD" -> (problems, seeds, points) of the curves of the share
-    of drawn answers that are right, and of the entropy.
+    """Return "right, METHOD" and "entropy, METHOD" -> (problems, seeds, points): the curves of the
+    share of drawn answers that are right, and of the entropy.
     """
     return {
         f"{name}, {m}": np.array(
@@ -221,8 +221,8 @@ claim = Claim(
         "The paper's models have 1.5 and 7 billion weights and reason in thousands of tokens; here "
         "60,000 weights answer in four. At equal rates DisCO's steps are larger than GRPO's, "
         "because its weights are, so the rate of each loss was chosen; differences between losses "
-        "are of the size of those between seeds. That GRPO's weights fall for hard and easy questions "
-        "is an identity, and holds."
+        "are of the size of those between seeds. That GRPO's weights fall for hard and easy "
+        "questions is an identity, and holds."
     ),
     limits={
         "desk": "50 samplings of 256 responses to sums of at most two digits, a policy of two "
