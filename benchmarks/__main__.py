@@ -61,6 +61,7 @@ NAMES = (
     "trace",
     "policies_front",
     "experts",
+    "language",
     "physics_front",
     "dispatch",
     "dies",
