@@ -431,6 +431,7 @@ CALLS: Calls = {
             "batch": 1,
             "length": 8,
             "rate": 1e-3,
+            "sentences": 10,
             "seed": 0,
         },
     ),
@@ -455,6 +456,8 @@ CALLS: Calls = {
             "quantiser": "rtn",
             "group": 8,
             "name": "small",
+            "fast": 1e6,
+            "latency": 1.0,
         },
     ),
     "generate": lambda: (

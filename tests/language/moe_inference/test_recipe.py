@@ -13,6 +13,7 @@ import feasible
 from feasible.core.errors import ArgumentError, Infeasible
 from feasible.language import CompressedModel
 from feasible.language.moe_inference import (
+    PMQ,
     Machine,
     MergeExperts,
     PruneExperts,
@@ -20,7 +21,9 @@ from feasible.language.moe_inference import (
     SkipExperts,
     apply_plan,
     compare,
+    distil,
     profile_moe,
+    prune_moe,
     rtn,
 )
 from feasible.language.moe_inference.instances import tiny_experts
@@ -158,6 +161,34 @@ def test_a_plan_may_merge_layers(problem):
     found = feasible.solve(small, only, {"tokens": 20_000}, seed=100)
     assert found.verdict.feasible
     assert found.verdict.metrics["experts"] < 8
+
+
+def test_pmq_gives_each_layer_its_share_and_one_expert_of_2_and_of_3_bits(problem):
+    tight = with_memory(problem, 2.5)
+    each = (tight.memory - tight.rest_bytes) / tight.layers
+    for method in (PMQ(), PMQ(rule="code")):
+        bits = feasible.solve(tight, method, {"tokens": 20_000}, seed=1).answer
+        for row in bits:
+            assert sum(tight.size()[b] for b in row) <= each
+            assert {2, 3} <= set(row) <= {1, 2, 3}
+
+
+def test_a_distilled_model_is_nearer_to_its_teacher(problem):
+    small = apply_plan(problem.model, [[16, 0, 16, 16], [0, 16, 16, 16]], problem.calibration)
+    before = copy.deepcopy(problem.model).state_dict()
+    told = distil(small, problem.model, problem.calibration, steps=15, batch=8)
+    assert np.mean(told[-4:]) < 0.5 * told[0]
+    assert all(torch.equal(v, before[k]) for k, v in problem.model.state_dict().items())
+    with pytest.raises(ArgumentError, match="steps=101"):
+        distil(small, problem.model, problem.calibration, steps=101)
+
+
+def test_progressive_pruning_sees_what_the_pruned_layers_make(problem):
+    once, step = (prune_moe(problem.model, problem.calibration, 3, how) for how in
+                  ("layerwise", "progressive"))  # fmt: skip
+    assert once[0] == step[0]
+    assert step[1].loss > once[1].loss  # the inputs have moved, the wanted output has not
+    assert [len(b.experts.gate_up_proj) for b in blocks(problem.model)] == [4, 4]
 
 
 def test_skipping_is_a_method(problem):
