@@ -6,10 +6,10 @@ equation goes along g,
 
     x <- x - min(|r| / |g|, Delta) sign(r) g / |g|,
 
-with a radius Delta that doubles where the step was good and falls where it was not; of g, what points
-out of a bound that is reached is left out. As soon as two
-points with errors of different signs are known, a continuous program has a root on the segment
-between them: it is found by Newton steps along the segment, safeguarded by the bracket. Where the
+with a radius Delta that doubles where the step was good and falls where it was not; of g, what
+points out of a bound that is reached is left out. As soon as two points with errors of different
+signs are known, a continuous program has a root on the segment between them: it is found by Newton
+steps along the segment, safeguarded by the bracket. Where the
 error stops falling, the search begins anew near its start. For a loss that is to become small the
 steps are those of BFGS with backtracking.
 
