@@ -25,6 +25,7 @@ def test_a_model_with_experts_on_disk_gives_the_same(model, tmp_path, prefetch):
     with offloaded(model, tmp_path, 3, prefetch) as (small, cache), torch.no_grad():
         assert torch.allclose(small(input_ids=IDS).logits, model(input_ids=IDS).logits, atol=1e-4)
         assert cache.misses + cache.hits > 0
+        assert cache.waited > 0
         assert bool(cache.fetched) is bool(prefetch)
         assert all(len(h) <= 3 for h in cache.held)
     assert model.model.layers[0].mlp.experts.gate_up_proj is not None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,6 +85,7 @@ class ExpertCache:
         hits: Experts that were in memory, or on their way, when they were asked for.
         misses: Experts that were not.
         fetched: Experts that the thread was asked for ahead.
+        waited: Seconds that the model waited for experts, measured.
     """
 
     def __init__(self, folder: str | os.PathLike[str], layers: int, capacity: int):
@@ -101,6 +103,7 @@ class ExpertCache:
         self.held: list[OrderedDict[int, Future[Pair]]] = [OrderedDict() for _ in range(layers)]
         self.thread = ThreadPoolExecutor(1, "experts")
         self.hits = self.misses = self.fetched = 0
+        self.waited = 0.0
 
     def _read(self, layer: int, e: int) -> Pair:
         """Copy an expert from the map into memory."""
@@ -130,9 +133,13 @@ class ExpertCache:
         if e in held:
             self.hits += 1
             held.move_to_end(e)
-            return held[e].result()
-        self.misses += 1
-        return self._ask(layer, e).result()
+        else:
+            self.misses += 1
+            self._ask(layer, e)
+        begun = time.perf_counter()
+        found = held[e].result()
+        self.waited += time.perf_counter() - begun
+        return found
 
     def close(self) -> None:
         """End the thread."""
