@@ -62,6 +62,7 @@ NAMES = (
     "policies_front",
     "experts",
     "language",
+    "attributes",
     "physics_front",
     "dispatch",
     "dies",
