@@ -200,11 +200,18 @@ IDLE: dict[tuple[str, str], str] = {
     ("SDDP", "stall"): "the bound of three stages jumps or stays",
     **{
         (cls, name): "the memory of 2.5 bits ends between 2 bits and 3 for all experts"
-        for cls in ("UniformBits", "FrequencyBits", "RandomBits")
+        for cls in ("UniformBits", "FrequencyBits", "RandomBits", "SkipExperts")
         for name in ("low", "high")
     },
-    ("PlanExperts", "beta"): "the small model's best plan is the same by all of these costs",
-    ("PlanExperts", "gamma"): "the small model's best plan is the same by all of these costs",
+    **dict.fromkeys(
+        (("PlanExperts", name) for name in ("alpha", "beta", "gamma")),
+        "read where the cost is 'pmq' only",
+    ),
+    **dict.fromkeys(
+        (("PMQ", name) for name in ("rule", "alpha", "beta", "gamma")),
+        "the small model's best plan is the same by all of these costs",
+    ),
+    ("PlanExperts", "merge"): "has a test of its own: halves of no numbers are none",
     ("PlanExperts", "gap"): "the solver's first plan of the small model is the best",
     ("PlanExperts", "solver"): "the greedy finds the small model's best plan too",
     ("Enumerate", "most"): "there are fewer, and fewer still are refused",

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from ...core.budget import spend
-from ...core.checks import real, whole
-from ...core.errors import ArgumentError, Infeasible
+from ...core.checks import real, shown, whole
+from ...core.errors import ArgumentError, ArgumentTypeError, Infeasible
 from ...core.problem import Method, Problem
 from .compress import merged_units
 from .layout import blocks, expert, mixed, outputs
@@ -107,11 +107,15 @@ class PlanExperts(Allotment):
     merge: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.merge, tuple):
+            raise ArgumentTypeError(f"merge={shown(self.merge)}: expected a tuple of whole numbers")
+        for many in self.merge:
+            whole("merge", many, least=1)
         if self.merge and (self.cost != "nats" or self.solver != "milp"):
             raise ArgumentError(
                 f"merge={self.merge}: expected cost 'nats' and solver 'milp' with it"
             )
-        if not {*self.bits} <= {0, *BITS} or not self.bits:
+        if not isinstance(self.bits, tuple) or not {*self.bits} <= {0, *BITS} or not self.bits:
             raise ArgumentError(f"bits={self.bits!r:.60}: expected widths of {(0, *BITS)}")
         for name in ("alpha", "beta", "gamma"):
             real(name, getattr(self, name), least=0, most=20)
