@@ -116,7 +116,7 @@ def extract_hard(
 
     Examples:
         >>> [a.render() for a in extract_hard("Once a lamp fell. The lamp broke.")][:2]
-        ['2 times: lamp', 'include: lamp fell']
+        ['2 times: lamp', 'include: lamp broke']
     """
     reading = Reading(of_text("text", text))
     met = phrases(reading.lower, settings.longest)
