@@ -51,7 +51,6 @@ def ours(made: tuple[Any, Any, list[str]], **settings: Any) -> Callable[[], int]
         RLVRSettings(
             **{
                 "loss": "grpo",
-                "reference": 0.0,
                 "group": GROUP,
                 "questions": QUESTIONS,
                 "minibatches": MINIBATCHES,
@@ -127,7 +126,7 @@ def growth(work: Callable[[], object]) -> float:
 def steps(folder: str) -> list[Figure]:
     """Time and memory of a step."""
     made = small(13)
-    mine, its = ours(made), theirs(made, folder)
+    mine, its = ours(made, reference=0.0), theirs(made, folder)
     rounds, per_token = 5, []
     mine(), its()
     for _ in range(rounds):
@@ -137,7 +136,7 @@ def steps(folder: str) -> list[Figure]:
         other = its()
         per_token.append((took / tokens) / (its.seconds[-1] / other))  # type: ignore[attr-defined]
     wide = small(5000, 32)
-    peak = [growth(work) for work in (ours(wide), theirs(wide, folder))]
+    peak = [growth(work) for work in (ours(wide, reference=0.0), theirs(wide, folder))]
     disco = ours(made, loss="disco")
     referred = ours(made, reference=1e-3)
     return [

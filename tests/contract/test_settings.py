@@ -34,6 +34,11 @@ LONG = {
         for rule in ("CRRAFT", "CODPO", "Lagrangian", "RLOO", "PPO", "RAFT", "DPO")
         for s in ("k", "prompts", "baseline", "missing_eos_penalty", "rate", "max_norm")
     ),
+    *(
+        (cls, s)
+        for cls in ("DisCOB", "GRPO", "GRPOER", "DrGRPO", "DAPO", "TRPA", "RLOO")
+        for s in ("group", "questions", "minibatches", "rate", "clip_norm", "loss")
+    ),
 }
 """Settings whose other values take seconds, or that a kin's test tries: by `make claims` too."""
 SETTINGS = [
@@ -83,6 +88,7 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("WordsPPO", "c"): {"rate": 0.1},
     **{("WordsLagrangian", name): {"rate": 0.1} for name in ("c", "dual_step", "target")},
     ("ScipyWeightedSums", "factor"): {"scaled": False},
+    ("DisCO", "tau"): {"group": 4},
 }
 """Settings that do something only together with others."""
 
@@ -235,6 +241,8 @@ IDLE: dict[tuple[str, str], str] = {
     ("WordsCRPG", "max_norm"): "the gradients are smaller",
     ("WordsCRPG", "missing_eos_penalty"): "every response of the small policy ends",
     ("TableCRRAFT", "kl_max"): "no log-ratio of twelve equal responses is above log 12, 2.48",
+    ("DAPO", "epsilon_high"): "the ratios change by less in 36 responses",
+    ("DAPO", "overlong"): "all responses of the small policy are equally long",
     ("LVHBA", "unsafe"): "the steps are chosen within their bounds",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

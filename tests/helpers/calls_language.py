@@ -651,6 +651,10 @@ CALLS: Calls = {
         learner().fit,
         {"prompts": ["1="], "steps": 1, "data": None, "budget": None},
     ),
+    "RLVRTrainer.projected": lambda: (
+        learner().projected,
+        {"prompts": ["1="], "steps": 1},
+    ),
     "RLVRTrainer.evaluate": lambda: (
         learner().evaluate,
         {"prompts": ["1="], "data": None},

@@ -132,9 +132,10 @@ OWN = {
     "linear-rule": ({"paths": 10}, 60),
     "mean-trajectory": ({"paths": 10}, 60),
     **dict.fromkeys(
-        ("disco", "disco-b", "grpo", "grpo-er", "dr-grpo", "dapo", "trpa", "rloo"),
-        ({"group": 2, "questions": 3, "minibatches": 2, "rounds": 2}, 36),
+        ("disco", "disco-b", "grpo", "grpo-er", "dr-grpo", "trpa", "rloo"),
+        ({"group": 2, "questions": 3, "minibatches": 2}, 36),
     ),
+    "dapo": ({"group": 2, "questions": 3, "minibatches": 2, "rounds": 2}, 36),
     **dict.fromkeys(
         ("fedzo", "fedprox", "scaffold-1", "scaffold-2"), ({"q": 3, "local_steps": 2}, 400)
     ),

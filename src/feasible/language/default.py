@@ -28,7 +28,7 @@ DEFAULTS: dict[str, tuple[str, str]] = {
     ),
     "LanguageProblem": (
         "grpo",
-        "the loss that most trainers have; disco bounds how far a step goes",
+        "no other loss was better on small policies, and most trainers have it",
     ),
 }
 """Problem class -> its default method and why."""

@@ -80,7 +80,7 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     chosen = tuple(seeds)[: 1 if brief else None]
     methods: dict[str, RLVR] = dict(METHODS)
     if brief:
-        few: dict[str, Any] = {"rate": RATE, "questions": 4, "group": 4, "delta": DELTA}
+        few: dict[str, Any] = {"rate": RATE, "questions": 4, "group": 4}
         methods = {OURS: DisCO(**few), BASIC: DisCOB(**few), "GRPO": GRPO(**few)}
     each = next(iter(methods.values()))
     budget = {"samples": STEPS[scale] * each.questions * each.group}

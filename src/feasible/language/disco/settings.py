@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from ...core.annotations import Checked
-from ...core.checks import real, whole
+from ...core.checks import one_of, real, shown, whole
+from ...core.errors import ArgumentError
 
 Loss = Literal["disco", "disco-b", "grpo", "grpo-er", "dr-grpo", "dapo", "trpa", "rloo"]
 
 PAPER = (1.5e9, 2e-6)
 """Weights of the paper's smaller model, and its rate."""
+
+CONSTRAINED = ("score", "delta", "beta", "kl", "threshold")
+CLIPPED = ("epsilon",)
+OWN: dict[str, tuple[str, ...]] = {
+    "disco": (*CONSTRAINED, "tau"),
+    "disco-b": CONSTRAINED,
+    "grpo": (*CLIPPED, "reference", "advantage_eps"),
+    "grpo-er": (*CLIPPED, "reference", "entropy", "advantage_eps"),
+    "dr-grpo": CLIPPED,
+    "dapo": (*CLIPPED, "epsilon_high", "dynamic", "rounds", "overlong", "advantage_eps"),
+    "trpa": ("preference", "trust"),
+    "rloo": CLIPPED,
+}
+"""Loss -> the settings that it has beside those of all losses."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +61,12 @@ class DisCOSettings(Checked):
 
 @dataclass(frozen=True)
 class RLVRSettings(DisCOSettings):
-    """A loss, and how responses are drawn and learnt from.
+    """A loss, and how responses are drawn and learnt from. A setting that the loss does not have is
+    refused.
 
     Attributes:
         loss: "disco"; "disco-b", with the plain mean over wrong responses; "grpo"; "grpo-er", with
             a bonus for entropy; "dr-grpo"; "dapo"; "trpa"; or "rloo".
-        score: See DisCOSettings, as those up to `threshold`.
-        tau: See DisCOSettings.
-        delta: See DisCOSettings.
-        beta: See DisCOSettings.
-        kl: See DisCOSettings.
-        threshold: See DisCOSettings.
         group: Responses to a question, G.
         questions: Of a sampling.
         minibatches: Optimiser steps of a sampling, each on whole groups. With one, the constraint
@@ -95,6 +105,7 @@ class RLVRSettings(DisCOSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        one_of("loss", self.loss, OWN)
         whole("group", self.group, least=2, most=100_000)
         whole("questions", self.questions, least=1, most=1_000_000)
         whole("minibatches", self.minibatches, least=1, most=self.questions)
@@ -107,6 +118,13 @@ class RLVRSettings(DisCOSettings):
         for name in ("epsilon", "epsilon_high"):
             real(name, getattr(self, name), above=0, most=1e30)
         real("preference", self.preference, above=0, most=1e30)
+        some = {name for names in OWN.values() for name in names} - set(OWN[self.loss])
+        for f in fields(RLVRSettings):
+            if f.name in some and getattr(self, f.name) != f.default:
+                raise ArgumentError(
+                    f"{f.name}={shown(getattr(self, f.name))}: the loss {self.loss!r} has no such "
+                    "setting"
+                )
 
     def rate_for(self, weights: int) -> float:
         """The rate for a model of so many weights.

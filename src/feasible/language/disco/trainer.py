@@ -18,7 +18,7 @@ from ...core.errors import BudgetExhausted, Diverged
 from ..problem import LanguageProblem
 from ..weights import read_policy
 from .settings import RLVRSettings
-from .training import begin, iterate
+from .training import REFERRED, begin, iterate
 
 
 class RLVRTrainer:
@@ -81,6 +81,24 @@ class RLVRTrainer:
             temperature=self.temperature,
             timeout=self.timeout,
         )
+
+    @checked
+    def projected(self, prompts: Sequence[str], steps: int) -> dict[str, int]:
+        """What steps can cost at most, by resource: every response as long as it may be, after the
+        longest prompt.
+
+        Args:
+            prompts: To learn from.
+            steps: How many.
+        """
+        whole("steps", steps, least=0)
+        s, problem = self.settings, self._problem(prompts, None)
+        longest = max(problem.projected([i])["tokens"] for i in range(len(problem.prompts)))
+        drawn = s.group * s.questions * (s.rounds if s.loss == "dapo" and s.dynamic else 1)
+        learnt = s.group * s.questions
+        passes = 2 + (s.loss in REFERRED)  # old and new, and the policy at the beginning
+        tokens = longest * (drawn + passes * learnt)
+        return {"samples": steps * drawn, "tokens": steps * tokens}
 
     @checked
     def fit(
