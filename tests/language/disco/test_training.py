@@ -331,5 +331,5 @@ def test_a_configuration_that_cannot_be_is_named(more, said, tmp_path):
 
 
 def test_a_setting_that_the_loss_does_not_have_is_refused():
-    with pytest.raises(errors.ArgumentError, match=r"tau=1\.0: the loss 'grpo' has no such setting"):
+    with pytest.raises(errors.ArgumentError, match=r"tau=1\.0: the loss 'grpo' has no"):
         RLVRSettings(loss="grpo", tau=1.0)
