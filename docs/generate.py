@@ -280,6 +280,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "c-morl.txt": parts_of("c-morl"),
     "mdpo.txt": parts_of("mdpo"),
     "moe-inference.txt": parts_of("moe-inference"),
+    "ultragen.txt": parts_of("ultragen"),
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {
