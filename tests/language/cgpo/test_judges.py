@@ -22,6 +22,7 @@ from feasible.language import (
     scripted,
 )
 from feasible.language.cgpo import yes_or_no
+from feasible.language.cgpo.hackable import hackable_orders
 
 
 def test_the_last_match_is_the_answer_and_none_does_not_apply():
@@ -82,7 +83,7 @@ def test_code_that_hangs_has_failed():
     assert judge(["def solution():\n    while True: pass"], tests=[[[[], 1]]]) == [False]
 
 
-def asked_model(replies, **more):
+def asked_model(replies, template="{prompt}: {completion} ({kind})", **more):
     """A judge whose model answers in turn, and what it was asked."""
     asked, left = [], iter(replies)
 
@@ -91,7 +92,6 @@ def asked_model(replies, **more):
         return next(left)
 
     backend = Backend(scripted(rule), "m", wait=0.0, retries=0)
-    template = "{prompt}: {completion} ({kind})"
     return ModelJudge(backend, template, yes_or_no, **more), asked
 
 
@@ -118,6 +118,19 @@ def test_a_model_that_says_rubbish_or_fails_has_said_no_and_is_not_asked_again()
     judge, asked = asked_model(["yes", "perhaps", 500])
     assert judge(["a", "b", "c"], kind=["k"] * 3) == [True, False, False]
     assert len(asked) == 3
+
+
+def test_of_a_problem_a_model_is_asked_once_for_a_response_and_that_is_kept():
+    judge, asked = asked_model(["yes", "no"], "{prompt}{completion}")
+    problem = hackable_orders("B")
+    problem.limits, problem.judges, problem.paid = None, {"model": judge}, {"model": 0}
+    problem.__post_init__()
+    known = {}
+    for _ in range(2):
+        found = problem.score([0, 0, 1], ["ab", "ab", "c"], known)
+        assert found.satisfied["model"].tolist() == [1, 1, 0]
+    assert asked == [problem.prompts[0] + "ab", problem.prompts[1] + "c"]
+    assert len(json.loads(json.dumps(known))) == 2  # plain data, so a resumed run has it
 
 
 def test_a_mixture_of_none_is_satisfied_and_a_judge_more_can_only_take_away():
