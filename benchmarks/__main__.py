@@ -63,6 +63,7 @@ NAMES = (
     "experts",
     "language",
     "attributes",
+    "judges",
     "physics_front",
     "dispatch",
     "dies",
