@@ -243,6 +243,8 @@ IDLE: dict[tuple[str, str], str] = {
     ("TableCRRAFT", "kl_max"): "no log-ratio of twelve equal responses is above log 12, 2.48",
     ("DAPO", "epsilon_high"): "the ratios change by less in 36 responses",
     ("DAPO", "overlong"): "all responses of the small policy are equally long",
+    ("UltraGenRun", "score"): "both scores choose the same pairs of the small model's texts",
+    ("UltraGenRun", "warm_up"): "the small run's phases have so few steps that one is all of it",
     ("LVHBA", "unsafe"): "the steps are chosen within their bounds",
 }
 """Settings that were not seen to do anything in these small runs, and why."""

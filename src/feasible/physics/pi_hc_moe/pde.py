@@ -89,7 +89,8 @@ class Grid:
             centred: Points at the middles of cells, (i + 1/2) / nx; else from end to end.
         """
         time = real("time", time, above=0)
-        nt, nx = whole("nt", nt, least=3), whole("nx", nx, least=3)
+        nt = whole("nt", nt, least=3, most=10_000_000)
+        nx = whole("nx", nx, least=3, most=1_000_000)
         dimensions = whole("dimensions", dimensions, least=1, most=3)
         periodic, centred = flag("periodic", periodic), flag("centred", centred)
         t = torch.linspace(0, time, nt, dtype=torch.float64)
