@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -144,18 +144,19 @@ def _table(name: str, values: Any) -> Int[np.ndarray, "tokens layers k"]:
     return found
 
 
-class Policy:
+class Policy(Protocol):
     """How much an expert is worth keeping; the least is evicted. Keys are (layer, expert)."""
 
     def begin(self, token: int, request: int) -> None:
         """A token begins."""
+        return
 
     def used(self, token: int, layer: int, e: int) -> None:
         """An expert is used."""
+        return
 
     def worth(self, token: int, layer: int, e: int) -> float:
         """What it is worth."""
-        raise NotImplementedError
 
 
 class _Recent(Policy):
