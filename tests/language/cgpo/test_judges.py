@@ -23,6 +23,7 @@ from feasible.language import (
 )
 from feasible.language.cgpo import yes_or_no
 from feasible.language.cgpo.hackable import hackable_orders
+from feasible.language.scoring import ScoreWarning
 
 
 def test_the_last_match_is_the_answer_and_none_does_not_apply():
@@ -116,7 +117,8 @@ def test_what_a_model_said_is_known():
 
 def test_a_model_that_says_rubbish_or_fails_has_said_no_and_is_not_asked_again():
     judge, asked = asked_model(["yes", "perhaps", 500])
-    assert judge(["a", "b", "c"], kind=["k"] * 3) == [True, False, False]
+    with pytest.warns(ScoreWarning, match="2 of 3 responses .*response 1: .*expected yes or no"):
+        assert judge(["a", "b", "c"], kind=["k"] * 3) == [True, False, False]
     assert len(asked) == 3
 
 

@@ -17,7 +17,9 @@ from typing import Any
 from ...core.annotations import Checked
 from ...core.checks import one_of, real, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError, StopRun
+from ...core.warning import warn
 from ..sandbox import Sandbox, SandboxError
+from ..scoring import ScoreWarning
 
 NUMBER = re.compile(r"-?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 DONE = "feasible_tests_passed"
@@ -345,6 +347,7 @@ class ModelJudge(Checked):
         texts = [text_of(c) for c in completions]
         prompts = columns.pop("prompts", [""] * len(texts))
         found: list[bool | None] = []
+        reasons: dict[int, str] = {}
         for i, text in enumerate(texts):
             entries = {k: v[i] for k, v in columns.items() if hasattr(v, "__getitem__")}
             asked = self.template.format(prompt=prompts[i], completion=text, **entries)
@@ -352,10 +355,18 @@ class ModelJudge(Checked):
                 found.append(self._ask(asked))
             except StopRun:
                 raise
-            except Exception:
+            except Exception as error:  # the user's `parse` may raise anything
                 if len(texts) == 1:
                     raise
                 found.append(False)  # asking the others again would cost their calls again
+                reasons[i] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if reasons:
+            first, reason = next(iter(reasons.items()))
+            warn(
+                f"the model's opinion on {len(reasons)} of {len(texts)} responses could not be had "
+                f"or read, which counts as a check that failed; response {first}: {reason}",
+                ScoreWarning,
+            )
         return found
 
     def _ask(self, asked: str) -> bool | None:
