@@ -9,7 +9,9 @@ clipping, and bounds the KL divergence to the old policy by a constraint.
 Begin with `losses`, then `training`.
 
 - `settings`: of all losses and of how is learnt, said once.
-- `losses`: DisCO, DisCO-b, GRPO, GRPO-ER, Dr. GRPO, DAPO, RLOO, TRPA as functions of tensors.
+- `losses`: DisCO and DisCO-b as a function of tensors.
+- `rivals`: GRPO, GRPO-ER, Dr. GRPO, DAPO, RLOO and TRPA as such.
+- `batch`: what these have in common.
 - `training`: a step: draw, score, learn.
 - `trainer`: that for a model and a reward of one's own.
 - `run`: the methods of runs.

@@ -1,8 +1,8 @@
-from .losses import (
-    DisCOLoss as DisCOLoss,
-    LossOutput as LossOutput,
+from .batch import LossOutput as LossOutput
+from .losses import DisCOLoss as DisCOLoss, disco_loss as disco_loss
+from .peers import DisCOConfig as DisCOConfig, DisCOTrainer as DisCOTrainer
+from .rivals import (
     dapo_loss as dapo_loss,
-    disco_loss as disco_loss,
     dr_grpo_loss as dr_grpo_loss,
     group_advantages as group_advantages,
     grpo_loss as grpo_loss,
@@ -11,7 +11,6 @@ from .losses import (
     rloo_loss as rloo_loss,
     trpa_loss as trpa_loss,
 )
-from .peers import DisCOConfig as DisCOConfig, DisCOTrainer as DisCOTrainer
 from .run import (
     DAPO as DAPO,
     GRPO as GRPO,

@@ -19,7 +19,8 @@ from ...lab.trials import Race, Trial
 from ..instances.addition import addition
 from ..problem import LanguageProblem
 from ..small import CharacterSettings
-from .losses import disco_loss, dr_grpo_loss, grpo_loss
+from .losses import disco_loss
+from .rivals import dr_grpo_loss, grpo_loss
 from .run import DAPO, GRPO, GRPOER, RLOO, RLVR, TRPA, DisCO, DisCOB, DrGRPO
 from .training import begin, iterate
 

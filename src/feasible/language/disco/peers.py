@@ -212,7 +212,7 @@ def trl_loss(
         reduce=lambda x, reduction: x,
         sync_gradients=True,
     )
-    stub = SimpleNamespace(
+    trainer = SimpleNamespace(
         _get_per_token_logps_and_entropies=lambda *a, **k: (logp, torch.zeros_like(old_logp), None),
         aux_loss_enabled=False,
         top_entropy_quantile=1.0,
@@ -244,4 +244,4 @@ def trl_loss(
         "ref_per_token_logps": ref_logp,
         "num_items_in_batch": mask.sum(),
     }
-    return GRPOTrainer._compute_loss(stub, None, inputs)
+    return GRPOTrainer._compute_loss(trainer, None, inputs)

@@ -18,16 +18,9 @@ import torch
 from ...core.errors import EvaluationFailed
 from ..policy import Responses, TokenLogps, joined
 from ..problem import Scores
-from .losses import (
-    LossOutput,
-    dapo_loss,
-    disco_loss,
-    dr_grpo_loss,
-    grpo_loss,
-    overlong_penalty,
-    rloo_loss,
-    trpa_loss,
-)
+from .batch import LossOutput
+from .losses import disco_loss
+from .rivals import dapo_loss, dr_grpo_loss, grpo_loss, overlong_penalty, rloo_loss, trpa_loss
 from .settings import RLVRSettings
 
 REFERRED = ("grpo", "grpo-er", "trpa")
