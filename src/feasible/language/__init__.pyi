@@ -54,6 +54,7 @@ from .disco import (
     rloo_loss as rloo_loss,
     trpa_loss as trpa_loss,
 )
+from .judged import Judged as Judged, Scores as Scores
 from .moe_inference import (
     Choices as Choices,
     CompressedModel as CompressedModel,
@@ -78,7 +79,7 @@ from .policy import (
     written as written,
 )
 from .preference import dpo_loss as dpo_loss, dpo_margin as dpo_margin
-from .problem import Judged as Judged, LanguageProblem as LanguageProblem, Scores as Scores
+from .problem import LanguageProblem as LanguageProblem
 from .sandbox import Sandbox as Sandbox, SandboxError as SandboxError
 from .scoring import ScoreWarning as ScoreWarning
 from .small import (

@@ -93,21 +93,30 @@ class Judging(Rule):
 
 
 @dataclass(frozen=True)
-class CRPG(Judging):
-    """Calibrated-regularised policy gradient, see `crpg_loss`.
+class Bounding(Judging):
+    """A rule that keeps each response near the reference.
 
     Attributes:
         kl_max: Largest log-ratio of a response to the reference, in nats.
         per_token: Bound the log-ratio over the length instead.
-        by_tokens: Divide the loss by the number of tokens instead of responses.
     """
 
     kl_max: float = 5.0
     per_token: bool = False
-    by_tokens: bool = False
 
     def __post_init__(self) -> None:
         real("kl_max", self.kl_max, above=0)
+
+
+@dataclass(frozen=True)
+class CRPG(Bounding):
+    """Calibrated-regularised policy gradient, see `crpg_loss`.
+
+    Attributes:
+        by_tokens: Divide the loss by the number of tokens instead of responses.
+    """
+
+    by_tokens: bool = False
 
     def loss(self, seen: Rollouts, multiplier: float = 0.0) -> Tensor:
         """By `crpg_loss`."""
@@ -126,20 +135,10 @@ class CRPG(Judging):
 
 
 @dataclass(frozen=True)
-class CRRAFT(Judging):
-    """Calibrated-regularised reward-ranking fine-tuning, see `crraft_loss`.
-
-    Attributes:
-        kl_max: Largest log-ratio of a response to the reference, in nats.
-        per_token: Bound the log-ratio over the length instead.
-    """
+class CRRAFT(Bounding):
+    """Calibrated-regularised reward-ranking fine-tuning, see `crraft_loss`."""
 
     falls_back: ClassVar[bool] = True
-    kl_max: float = 5.0
-    per_token: bool = False
-
-    def __post_init__(self) -> None:
-        real("kl_max", self.kl_max, above=0)
 
     def loss(self, seen: Rollouts, multiplier: float = 0.0) -> Tensor:
         """By `crraft_loss`."""

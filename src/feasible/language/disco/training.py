@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from ...core.errors import EvaluationFailed
+from ..judged import Scores
 from ..policy import Responses, TokenLogps, joined
-from ..problem import Scores
 from .batch import LossOutput
 from .losses import disco_loss
 from .rivals import dapo_loss, dr_grpo_loss, grpo_loss, overlong_penalty, rloo_loss, trpa_loss

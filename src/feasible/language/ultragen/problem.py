@@ -17,7 +17,8 @@ from ...core.annotations import checked
 from ...core.checks import naming, real
 from ...core.errors import ArgumentError
 from ...core.verdict import Verdict
-from ..problem import Judged, LanguageProblem
+from ..judged import Judged
+from ..problem import LanguageProblem
 from .attributes import Attribute, of_attributes, parsed
 from .fluency import Trigrams, distinct
 from .report import Judge, Satisfaction, csr
