@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.budget import active_meter
+from ..core.budget import uncharged
 from ..core.verdict import Verdict
 from .extremes import Limit, SolutionSet
 from .follower import Response, solve_follower
@@ -59,16 +58,6 @@ class TwoLevels(Protocol):
 
     def lower_value(self, x: Tensor, y: Tensor) -> Tensor:
         """The lower objective."""
-
-
-@contextmanager
-def uncharged() -> Iterator[None]:
-    """Charge nobody meanwhile."""
-    token = active_meter.set(None)
-    try:
-        yield
-    finally:
-        active_meter.reset(token)
 
 
 @dataclass

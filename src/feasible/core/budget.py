@@ -356,3 +356,42 @@ def spend(**amounts: float) -> None:
         if not amount >= 0:
             raise BudgetError(f"spend({resource}={amount!r}): expected a number >= 0")
         meter.charge(resource, amount)
+
+
+def reserve(amounts: Mapping[str, float]) -> None:
+    """Charge all of some amounts to the active run, or none of them.
+
+    Raises:
+        BudgetExhausted: One of them would pass its limit.
+    """
+    meter = active_meter.get()
+    if meter is None:
+        return
+    for resource, n in amounts.items():
+        if n > meter.left(resource):
+            limit = meter.limits[resource]
+            raise BudgetExhausted(resource, limit, meter.spent.get(resource, 0), n)
+    spend(**amounts)
+
+
+def give_back(held: Mapping[str, float], used: Mapping[str, float]) -> None:
+    """Give the active run back what was reserved and not used; what was used beyond is counted."""
+    meter = active_meter.get()
+    if meter is None:
+        return
+    for resource, n in held.items():
+        left = n - used.get(resource, 0)
+        if left >= 0:
+            meter.refund(resource, left)
+        else:
+            meter.owe(resource, -left)
+
+
+@contextmanager
+def uncharged() -> Iterator[None]:
+    """Charge nobody meanwhile."""
+    token = active_meter.set(None)
+    try:
+        yield
+    finally:
+        active_meter.reset(token)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.annotations import Checked
-from ..core.budget import Resource, active_meter, spend
+from ..core.budget import Resource, give_back, reserve
 from ..core.checks import flag, one_of, real, shown, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, FeasibleError
+from ..core.errors import ArgumentError, ArgumentTypeError, FeasibleError
 from ..core.extras import named
 from ..core.secrets import hide_passwords
 
@@ -258,35 +258,6 @@ def _usage(reply: Any) -> tuple[int | None, int | None]:
 def _said(error: Exception) -> str:
     """What an error says, on one line, without keys."""
     return hide_passwords(" ".join(str(error).split()))[:200]
-
-
-def reserve(amounts: Mapping[str, float]) -> None:
-    """Charge all of some amounts to the active run, or none of them.
-
-    Raises:
-        BudgetExhausted: One of them would pass its limit.
-    """
-    meter = active_meter.get()
-    if meter is None:
-        return
-    for resource, n in amounts.items():
-        if n > meter.left(resource):
-            limit = meter.limits[resource]
-            raise BudgetExhausted(resource, limit, meter.spent.get(resource, 0), n)
-    spend(**amounts)
-
-
-def give_back(held: Mapping[str, float], used: Mapping[str, float]) -> None:
-    """Give the active run back what was reserved and not used; what was used beyond is counted."""
-    meter = active_meter.get()
-    if meter is None:
-        return
-    for resource, n in held.items():
-        left = n - used.get(resource, 0)
-        if left >= 0:
-            meter.refund(resource, left)
-        else:
-            meter.owe(resource, -left)
 
 
 class Recorded:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,10 +21,10 @@ import numpy as np
 import torch
 
 from ..core.annotations import Checked
-from ..core.budget import active_meter, spend
+from ..core.budget import give_back, reserve, spend, uncharged
 from ..core.cached import Cached
 from ..core.checks import naming, real, shown, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, LimitError
+from ..core.errors import ArgumentError, ArgumentTypeError, LimitError
 from ..core.limits import Limits, read_limits
 from ..core.problem import Problem
 from ..core.verdict import Verdict
@@ -206,14 +205,13 @@ class LanguageProblem(Cached, Problem, Checked):
         """
         rows = self._asked(rows)
         cost = self.projected(rows)
-        _reserve(samples=cost["samples"], tokens=cost["tokens"])
+        held = {name: cost[name] for name in ("samples", "tokens")}
+        reserve(held)
         prompts = [self.prompts[i] for i in rows]
         found = generate(
             model, self.tokenizer, prompts, self.max_tokens, float(self.temperature), seed
         )
-        meter = active_meter.get()
-        if meter is not None:
-            meter.refund("tokens", cost["tokens"] - found.tokens)
+        give_back(held, {"samples": len(rows), "tokens": found.tokens})
         return found
 
     def logp(self, model: Any, responses: Responses, entropy_gradient: bool = False) -> TokenLogps:
@@ -317,7 +315,7 @@ class LanguageProblem(Cached, Problem, Checked):
 
     def _verdict(self, answer: Any, rows: list[int]) -> Verdict:
         """Judge on some held-out prompts."""
-        with _uncharged():
+        with uncharged():
             found = self.examine(answer, rows)
         objective, over = self.objective(found), {}
         if self.limited.limits:
@@ -452,25 +450,3 @@ class LanguageProblem(Cached, Problem, Checked):
     def sources(self) -> dict[str, Any]:
         """Reward and judges."""
         return {"reward": self.reward, **(self.judges or {})}
-
-
-def _reserve(**amounts: int) -> None:
-    """Charge several resources, or none of them where one has not enough left."""
-    meter = active_meter.get()
-    if meter is None:
-        return
-    for resource, amount in amounts.items():
-        if amount > meter.left(resource):
-            limit, spent = meter.limits[resource], meter.spent.get(resource, 0)
-            raise BudgetExhausted(resource, limit, spent, amount)
-    spend(**amounts)
-
-
-@contextmanager
-def _uncharged() -> Iterator[None]:
-    """Nothing that is asked inside is charged to the run."""
-    token = active_meter.set(None)
-    try:
-        yield
-    finally:
-        active_meter.reset(token)
