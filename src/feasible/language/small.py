@@ -96,25 +96,39 @@ def character_tokenizer(characters: str) -> Any:
     )
 
 
-@checked
-def character_model(settings: CharacterSettings) -> Any:
-    """The model of these settings, untrained: pre-norm, GELU, learnt positions, no dropout."""
-    with named("a model of characters", "language"):
-        from transformers import GPT2Config, GPT2LMHeadModel
-    n = len(settings.characters)
-    config = GPT2Config(
-        vocab_size=n + 2,
-        n_positions=settings.context,
-        n_embd=settings.width,
-        n_layer=settings.layers,
-        n_head=settings.heads,
+def gpt2_config(sizes: Any, vocabulary: int, end: int, pad: int) -> Any:
+    """GPT-2's layout without dropout.
+
+    Args:
+        sizes: Settings with `context`, `layers`, `width` and `heads`.
+        vocabulary: Tokens.
+        end: The token that begins and ends texts.
+        pad: The token that fills rows up.
+    """
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        vocab_size=vocabulary,
+        n_positions=sizes.context,
+        n_embd=sizes.width,
+        n_layer=sizes.layers,
+        n_head=sizes.heads,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        bos_token_id=n,
-        eos_token_id=n,
-        pad_token_id=n + 1,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=pad,
     )
+
+
+@checked
+def character_model(settings: CharacterSettings) -> Any:
+    """The model of these settings, untrained: pre-norm, GELU, learnt positions, no dropout."""
+    n = len(settings.characters)
+    with named("a model of characters", "language"):
+        from transformers import GPT2LMHeadModel
+    config = gpt2_config(settings, n + 2, n, n + 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return GPT2LMHeadModel(config).eval()

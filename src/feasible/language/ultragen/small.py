@@ -13,6 +13,7 @@ from ...core.annotations import Checked, checked
 from ...core.checks import seed as seeds, whole
 from ...core.errors import ArgumentError
 from ...core.extras import named
+from ..small import gpt2_config
 from .attributes import Attribute
 from .stories import UNSTATED, VALUES, VOCABULARY
 
@@ -131,21 +132,10 @@ def story_model(settings: StoryModelSettings) -> Any:
         settings: Of the model.
     """
     with named("a model of stories", "language"):
-        from transformers import GPT2Config, GPT2LMHeadModel
+        from transformers import GPT2LMHeadModel
     tokenizer = StoryTokenizer()
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_positions=settings.context,
-        n_embd=settings.width,
-        n_layer=settings.layers,
-        n_head=settings.heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=tokenizer.eos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    config = gpt2_config(settings, len(tokenizer), end, pad)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds("seed", settings.seed)[0])
         model = GPT2LMHeadModel(config).eval()
