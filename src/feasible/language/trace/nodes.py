@@ -348,8 +348,8 @@ def node(
     Examples:
         >>> x = node(5.0, name="speed", trainable=True)
         >>> y = (x - 3) ** 2
-        >>> y.data, y.level, [p.name for p in y.parents][:1]
-        (4.0, 2, ['subtract:0'])
+        >>> y.data, y.level, [p.data for p in y.parents]
+        (4.0, 2, [2.0, 2])
     """
     if isinstance(data, Node):
         if trainable and not data.trainable:
