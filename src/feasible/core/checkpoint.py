@@ -2,8 +2,8 @@
 never runs code.
 
 A state is a dataclass of arrays, tensors, random generators, torch modules and optimisers, and
-plain data. Restoring goes into a
-template, the state that `init` makes afresh, so that no class is ever named by a file.
+plain data. Restoring goes into a template, the state that `init` makes afresh, so that no class is
+ever named by a file.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,21 @@ def encode(state: Any) -> bytes:
         return st_numpy.save(arrays, {"format": FORMAT, "tree": json.dumps(tree)})
     except RecursionError:
         raise CheckpointError("checkpoint: state is nested too deeply, or holds itself") from None
+
+
+def keep(path: str | os.PathLike[str], state: Any) -> None:
+    """Write a state to a file, in place of the former one when it is complete.
+
+    Args:
+        path: The file; its folder is made where there is none.
+        state: As of `encode`.
+    """
+    file = Path(path)
+    blob = encode(state)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    part.write_bytes(blob)
+    part.replace(file)
 
 
 def decode(blob: bytes, template: Any) -> Any:

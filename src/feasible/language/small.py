@@ -156,7 +156,7 @@ def train_characters(
     Raises:
         ArgumentError: The folder holds a model of other settings.
     """
-    from ..core.checkpoint import decode, encode
+    from ..core.checkpoint import decode, keep
 
     if folder is not None and not isinstance(folder, (str, os.PathLike)):
         raise ArgumentTypeError(f"folder={shown(folder)}: expected a folder's path")
@@ -187,10 +187,7 @@ def train_characters(
         if s.stop < 1 and (step + 1) % s.every == 0:
             state["done"] |= _right(model, tokenizer, check or pairs, s, step) >= s.stop
         if file is not None and ((step + 1) % EVERY == 0 or state["done"]):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_bytes(encode(state))
-            part.replace(file)
+            keep(file, state)
     return model.eval()
 
 

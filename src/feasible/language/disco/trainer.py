@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.annotations import checked
 from ...core.budget import Budget, Meter, active_meter
-from ...core.checkpoint import decode, encode
+from ...core.checkpoint import decode, keep
 from ...core.checks import whole
 from ...core.errors import BudgetExhausted, Diverged
 from ..problem import LanguageProblem
@@ -164,10 +164,7 @@ class RLVRTrainer:
         Args:
             path: The file, replaced as a whole.
         """
-        file = Path(path)
-        part = file.with_name(file.name + ".part")
-        part.write_bytes(encode({"state": self.state, "history": self.history}))
-        part.replace(file)
+        keep(path, {"state": self.state, "history": self.history})
 
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Go on where `save` kept it, to the same end.

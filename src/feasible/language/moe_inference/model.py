@@ -163,7 +163,7 @@ def train_tiny(
     Raises:
         ArgumentError: The folder holds a model of other settings.
     """
-    from ...core.checkpoint import decode, encode
+    from ...core.checkpoint import decode, keep
 
     if folder is not None and not isinstance(folder, (str, os.PathLike)):
         raise ArgumentTypeError(f"folder={shown(folder)}: expected a folder's path")
@@ -188,8 +188,5 @@ def train_tiny(
         optimizer.step()
         state["step"] = step + 1
         if file is not None and ((step + 1) % 50 == 0 or step + 1 == s.steps):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_bytes(encode(state))
-            part.replace(file)
+            keep(file, state)
     return model.eval()

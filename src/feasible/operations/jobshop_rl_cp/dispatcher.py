@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ...core.annotations import checked
-from ...core.checkpoint import decode, encode
+from ...core.checkpoint import decode, keep
 from ...core.checks import generator, naming, real, seed as check_seed, whole
 from ...core.errors import ArgumentError, CheckpointError, nearest
 from ..jobshop import JobShop
@@ -210,9 +210,7 @@ def _said(shops: Sequence[JobShop], settings: TrainingSettings, seed: int) -> di
 
 def _keep(file: Path, state: TrainingState, said: dict[str, Any]) -> None:
     """Write a checkpoint, in place of the former one when it is complete."""
-    beside = file.with_suffix(".tmp")
-    beside.write_bytes(encode(state))
-    beside.replace(file)
+    keep(file, state)
     file.with_suffix(".json").write_text(json.dumps(said), encoding="utf-8")
 
 
