@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import feasible
-from feasible.core.errors import ArgumentError, ArgumentTypeError
+from feasible.core.budget import Meter, active_meter
+from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted
 from feasible.language.policy import PromptTooLong, generate, logp, written
 from feasible.language.ultragen import (
     Keyword,
@@ -207,6 +208,19 @@ def test_a_run_spends_what_it_writes_and_reads(problem):
     short = feasible.solve(problem, method, {"samples": 3}, seed=1)
     assert short.spent["samples"] == 0
     assert "budget" in short.stopped
+
+
+def test_texts_that_a_budget_does_not_pay_for_are_charged_in_no_resource(corpus, trained):
+    token = active_meter.set(meter := Meter({"tokens": 10_000, "samples": 1}))
+    try:
+        with pytest.raises(BudgetExhausted, match="samples"):
+            trained.write([corpus[0][1], corpus[1][1]])
+        assert not any(meter.spent.get(name) for name in ("tokens", "samples"))
+        trained.write([corpus[0][1]])
+        assert meter.spent["samples"] == 1
+        assert 0 < meter.spent["tokens"] < 10_000
+    finally:
+        active_meter.reset(token)
 
 
 def test_problems_without_sets_are_refused():

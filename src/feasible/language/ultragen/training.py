@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from ...core.annotations import Checked
-from ...core.budget import active_meter, spend
+from ...core.budget import give_back, reserve, spend
 from ...core.checks import fraction, real, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, FeasibleError
 from ..policy import Responses, generate, joined, logp, written
@@ -173,11 +173,10 @@ def write(
     prompts = [prompt_of(one) for one in sets]
     lengths = map(len, tokenizer(prompts)["input_ids"]) if prompts else ()
     most = sum(lengths) + len(prompts) * max_tokens
-    spend(tokens=most, samples=len(prompts))
+    held = {"tokens": most, "samples": len(prompts)}
+    reserve(held)
     found = generate(model, tokenizer, prompts, max_tokens, temperature, seed)
-    meter = active_meter.get()
-    if meter is not None:
-        meter.refund("tokens", most - found.tokens)
+    give_back(held, held | {"tokens": found.tokens})
     return found
 
 
