@@ -1,6 +1,7 @@
 """CGPO on a small model of characters: tasks, trainer, runs."""
 
 import copy
+import time
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from feasible.language import (
 )
 from feasible.language.cgpo import hackable, learning
 from feasible.language.cgpo.words import WordsCODPO, WordsCRPG, WordsCRRAFT
+from feasible.language.scoring import ScoreWarning
 
 TOKENIZER = character_tokenizer(hackable.CHARACTERS)
 SMALL = CGPOConfig(
@@ -197,6 +199,19 @@ def test_a_kl_max_below_what_the_judges_need_is_said():
 def test_a_reward_learnt_from_people_of_little_care_rewards_length():
     reward = hackable.LearntReward(500, seed=1)
     assert reward(["12!!!!"])[0] > reward(["12"])[0] + 0.5
+
+
+def test_a_judge_that_hangs_has_said_no_and_the_training_goes_on(policy):
+    def short(completions, **columns):
+        if len(completions[0]) % 2:
+            time.sleep(60)
+        return [True]
+
+    args = CGPOConfig(**{**vars(SMALL), "prompts_per_step": 1, "timeout": 0.2})
+    with pytest.warns(ScoreWarning, match="no answer within 0.2 s"):
+        of = trainer(policy, args, judges=[short]).fit(1)
+    assert of.state.steps == 1
+    assert of.report()["task"]["satisfied"] < 1
 
 
 def test_bad_tasks_are_named(policy):

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ...core.annotations import Checked
-from ...core.checkpoint import decode, encode
+from ...core.checkpoint import decode, keep
 from ...core.checks import naming, real, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError
 from ..problem import LanguageProblem
@@ -50,6 +50,8 @@ class CGPOConfig(Checked):
         learning_rate: Of Adam.
         max_grad_norm: To which the gradient is cut; None: to nothing.
         max_steps: Iterations of `train`.
+        timeout: Seconds for one response, of rewards and judges, which are then asked in another
+            process; None: no limit.
         seed: Of all that is drawn.
     """
 
@@ -64,6 +66,7 @@ class CGPOConfig(Checked):
     learning_rate: float = 1e-6
     max_grad_norm: float | None = 1.0
     max_steps: int = 100
+    timeout: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,6 +77,8 @@ class CGPOConfig(Checked):
         if self.max_grad_norm is not None:
             real("max_grad_norm", self.max_grad_norm, above=0)
         whole("max_steps", self.max_steps, least=1)
+        if self.timeout is not None:
+            real("timeout", self.timeout, above=0, most=86_400)
         whole("seed", self.seed, least=0)
 
     def learning(self) -> LearningSettings:
@@ -270,6 +275,7 @@ class CGPOTrainer:
             paid=task.paid,
             max_tokens=self.args.max_completion_length,
             temperature=self.args.temperature,
+            timeout=self.args.timeout,
             name=task.name,
         )
 
@@ -342,7 +348,7 @@ class CGPOTrainer:
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write all that changes; training goes on from it to the same end."""
-        Path(path).write_bytes(encode(self.state))
+        keep(path, self.state)
 
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Go on from a file of `save_checkpoint`.
