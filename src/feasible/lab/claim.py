@@ -425,5 +425,14 @@ def write_evidence(evidence: Mapping[str, Any], folder: Path | None = None) -> P
     folder = folder or evidence_folder()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{evidence['slug']}.json"
-    file.write_text(json.dumps(evidence, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(evidence, indent=1, allow_nan=False)
+    file.write_text(NUMBERS.sub(_in_one_line, text) + "\n")
     return file
+
+
+NUMBERS = re.compile(r"\[\s+([-+.\deE]+(?:,\s+[-+.\deE]+)*)\s+\]")
+"""A list of numbers, each on a line of its own."""
+
+
+def _in_one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[1].split())}]"

@@ -72,18 +72,21 @@ def solved(method: Method, parameters: int, seed: int) -> bool:
 
 
 def shares(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]:
-    """Shares of programs that are solved."""
+    """Shares of programs that are solved. Each seed has programs of its own, so what was measured is
+    a row for each program and no seed is common to several.
+    """
     methods = {OURS: NumericTraceRun(), **SCORE_ONLY, SIGNED: SignedHistory()}
     parts, kept = [], {}
     for p in PARAMETERS:
         many = PROGRAMS[scale] * MORE.get(p, 1)
+        drawn = [10_000 * (s + 1) + k for s in seeds for k in range(many)]
         table = {
-            name: np.array(
-                [[solved(m, p, 10_000 * (s + 1) + k) for s in seeds] for k in range(many)], float
-            )
+            name: np.array([[solved(m, p, number)] for number in drawn], float)
             for name, m in methods.items()
         }
-        kept[f"{p} parameters"] = {name: v.mean(0).tolist() for name, v in table.items()}
+        kept[f"{p} parameters"] = {
+            name: v.reshape(len(seeds), many).mean(1).tolist() for name, v in table.items()
+        }
         where = f"{p} parameter{'s' if p > 1 else ''}"
         parts += [
             sampled(f"{where}: share solved by the trace", {OURS: table[OURS]}, _mean, ">= 0.85"),
