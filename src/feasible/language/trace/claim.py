@@ -72,8 +72,8 @@ def solved(method: Method, parameters: int, seed: int) -> bool:
 
 
 def shares(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]:
-    """Shares of programs that are solved. Each seed has programs of its own, so what was measured is
-    a row for each program and no seed is common to several.
+    """Shares of programs that are solved. Each seed has programs of its own, so what was measured
+    is a row for each program, and no seed is common to several.
     """
     methods = {OURS: NumericTraceRun(), **SCORE_ONLY, SIGNED: SignedHistory()}
     parts, kept = [], {}
