@@ -123,9 +123,15 @@ UNPAID = ("policy-iteration", "random-bits", "uniform-bits")
 """They take nothing that their problem charges."""
 SHORTER = (
     ("'acs-like'", "'acs-like-small'"),
-    ("steps=200", "steps=100"),
+    ("Budget(steps=200)", "Budget(steps=100)"),
     ("CastleGolem()", "CastleGolem(steps=500)"),
     ("DagmaNetworks()", "DagmaNetworks(warm_iter=100, max_iter=100)"),
+    ("SAC(), budget=feasible.Budget(env_steps=20000)", "SAC(), budget={'env_steps': 300}"),
+    ("env_steps=20000", "env_steps=4096"),
+    ("evaluations=3000", "evaluations=100"),
+    ("samples=4096", "samples=1024"),
+    ("tokens=200000", "tokens=40000"),
+    ("gradients=2000", "gradients=500"),
 )
 """What takes seconds in a call, and what shows the same sooner."""
 

@@ -291,7 +291,7 @@ def _method(name: str) -> tuple[str, dict[str, Any]]:
 
 def _source(entry: Entry) -> str:
     """Where a method or a problem comes from: its paper, or this library."""
-    from ..lab.papers import papers as listed
+    from ..lab.papers import listed
 
     paper = next((p for p in listed() if p["slug"] == entry.paper), None)
     if paper is None:

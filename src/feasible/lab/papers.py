@@ -12,6 +12,13 @@ from .claim import FAILS, HOLDS, UNDECIDED, read_evidence
 NOT_BUILT = "not built"
 
 
+def listed() -> list[dict[str, Any]]:
+    """Return slug, title, room and arXiv number of the 46 papers."""
+    text = (Path(__file__).parent / "papers.json").read_text(encoding="utf-8")
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
+
+
 def papers() -> list[dict[str, Any]]:
     """Return what each of the 46 papers brought, see `with_evidence`."""
     return [paper for paper, _ in with_evidence()]
@@ -26,10 +33,9 @@ def with_evidence() -> list[tuple[dict[str, Any], dict[str, Any]]]:
         not hold, undecided, not built), holds (true, false; None for the last two), figures,
         command.
     """
-    listed = json.loads((Path(__file__).parent / "papers.json").read_text(encoding="utf-8"))
     found: list[tuple[dict[str, Any], dict[str, Any]]] = []
     entries = [*methods().values()], [*problems().values()]
-    for paper in listed:
+    for paper in listed():
         slug = paper["slug"]
         evidence = read_evidence(slug)
         built = slug in claims()
