@@ -29,6 +29,7 @@ LONG = {
     ("DifferentialEvolution", "init_population"),
     ("ProxyAscent", "adaptive_lr"),
     ("TorchOptImplicit", "inner"),
+    *(("UltraGenRun", s) for s in ("ar_steps", "gpo_batch", "triplets", "k", "resolve")),
     *(
         (f"Words{rule}", s)
         for rule in ("CRRAFT", "CODPO", "Lagrangian", "RLOO", "PPO", "RAFT", "DPO")

@@ -96,14 +96,14 @@ OWN = {
         ("mdpo", "mdpo-tsallis", "mdpo-minibatch"), ({"n_envs": 3, "n_steps": 20, "width": 8}, 250)
     ),
     "mdpo-off-policy": (
-        {"learning_starts": 100, "batch": 16, "width": 8, "sync_every": 40, "buffer_size": 200},
-        550,
+        {"learning_starts": 100, "batch": 16, "width": 8, "sync_every": 40, "buffer_size": 150},
+        270,
     ),
     "ppo-lagrangian": ({"n_envs": 3, "n_steps": 20, "width": 8}, 250),
     "sb3-ppo": ({"n_envs": 3, "n_steps": 20, "normalize": "true"}, 250),
     "sb3-a2c": ({"n_envs": 3}, 550),
     "sb3-trpo": ({"n_envs": 3, "n_steps": 20}, 250),
-    "sb3-sac": ({"learning_starts": 100}, 510),
+    "sb3-sac": ({"learning_starts": 230}, 270),
     **dict.fromkeys(
         (
             *("crpg", "crraft", "codpo", "rloo-lagrangian", "rloo-judged", "rloo-kl"),

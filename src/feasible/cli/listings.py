@@ -189,7 +189,7 @@ def explain(
     """
     from ..core.errors import UnknownName, nearest
     from ..core.registry import methods as all_methods, problems as all_problems
-    from ..lab.papers import papers as listed
+    from ..lab.papers import listed, with_evidence
 
     data: dict[str, Any]
     if name == "default":
@@ -199,7 +199,7 @@ def explain(
     elif name in all_problems():
         text, data = _problem(name)
     else:
-        paper = next((p for p in listed() if p["slug"] == name), None)
+        paper = next((p for p, _ in with_evidence(name)), None)
         if paper is None:
             known = [*all_methods(), *all_problems(), *(p["slug"] for p in listed())]
             raise UnknownName(

@@ -24,9 +24,12 @@ def papers() -> list[dict[str, Any]]:
     return [paper for paper, _ in with_evidence()]
 
 
-def with_evidence() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def with_evidence(slug: str | None = None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return what each of the 46 papers brought and the state of its evidence, and beside it all of
     the evidence, empty where there is none.
+
+    Args:
+        slug: Of a paper, for it alone.
 
     Returns:
         One mapping a paper: slug, title, room, arxiv, methods, problems, built, state (holds, does
@@ -36,19 +39,20 @@ def with_evidence() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     found: list[tuple[dict[str, Any], dict[str, Any]]] = []
     entries = [*methods().values()], [*problems().values()]
     for paper in listed():
-        slug = paper["slug"]
-        evidence = read_evidence(slug)
-        built = slug in claims()
+        if slug not in (None, paper["slug"]):
+            continue
+        evidence = read_evidence(paper["slug"])
+        built = paper["slug"] in claims()
         measured = UNDECIDED if evidence is None else evidence["state"]
         said = {
             **paper,
-            "methods": sorted(e.name for e in entries[0] if e.paper == slug),
-            "problems": sorted(e.name for e in entries[1] if e.paper == slug),
+            "methods": sorted(e.name for e in entries[0] if e.paper == paper["slug"]),
+            "problems": sorted(e.name for e in entries[1] if e.paper == paper["slug"]),
             "built": built,
             "state": measured if built else NOT_BUILT,
             "holds": {HOLDS: True, FAILS: False}.get(measured) if built else None,
             "figures": {} if evidence is None else evidence["figures"],
-            "command": f"feasible reproduce {slug}" if built else None,
+            "command": f"feasible reproduce {paper['slug']}" if built else None,
         }
         found.append((said, evidence or {}))
     return found
