@@ -125,6 +125,7 @@ RESULTS = {
     "Completion",
     "ExecutionError",
     "SandboxError",
+    "SourceError",
     "Plan",
     "Profile",
     "Judged",

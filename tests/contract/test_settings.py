@@ -87,7 +87,10 @@ WITH: dict[tuple[str, str], dict[str, Any]] = {
     ("TableDPO", "warm_up"): {"rate": 1.0},
     ("WordsDPO", "warm_up"): {"rate": 0.1},
     ("WordsPPO", "c"): {"rate": 0.1},
-    **{("WordsLagrangian", name): {"rate": 0.1} for name in ("c", "dual_step", "target")},
+    **{
+        ("WordsLagrangian", name): {"rate": 0.1}
+        for name in ("c", "dual_step", "target", "judge_weight")
+    },
     ("ScipyWeightedSums", "factor"): {"scaled": False},
     ("DisCO", "tau"): {"group": 4},
 }

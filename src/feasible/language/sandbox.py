@@ -35,6 +35,10 @@ class SandboxError(FeasibleError):
         super().__init__(f"({kind}) {said}")
 
 
+class SourceError(ArgumentError):
+    """A source that is no Python; nothing of it was run."""
+
+
 _CHILD = r"""
 import json, os, resource, sys
 
@@ -129,7 +133,8 @@ class Sandbox(Checked):
             What it returns, plain data; tuples come back as lists.
 
         Raises:
-            ArgumentError: The arguments are no plain data, or the source is no Python.
+            SourceError: The source is no Python.
+            ArgumentError: The arguments are no plain data.
             SandboxError: It raised, broke a limit, or returned no plain data.
         """
         if not isinstance(source, str) or not isinstance(function, str):
@@ -139,7 +144,7 @@ class Sandbox(Checked):
         try:
             ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ArgumentError(f"source: no Python: {error}") from None
+            raise SourceError(f"source: no Python: {error}") from None
         task = {
             "source": source,
             "function": function,

@@ -77,6 +77,12 @@ def test_code_runs_only_where_it_is_allowed_and_never_here():
     assert judge([good, good, good], tests=[asserting, "assert 0", None]) == [True, False, None]
 
 
+def test_tests_that_are_no_plain_data_are_an_error_and_no_failure():
+    judge = UnitTests(allowed=True)
+    with pytest.raises(ArgumentError, match="plain data"):
+        judge(["def solution(x):\n    return x"], tests=[[[[object()], 1]]])
+
+
 def test_code_that_hangs_has_failed():
     from feasible.language import Sandbox
 

@@ -144,6 +144,22 @@ def test_the_reward_of_a_violated_response_is_0_where_it_is_multiplied():
     assert RLOO(c=0.0, times_judge=True).reward(found, 0.0).tolist() == [[0.0, 1.0]]
 
 
+def test_a_satisfied_response_of_negative_reward_is_worth_more_where_rewards_are_calibrated():
+    found = rolled(torch.tensor([[-5.0, 1.0]]), torch.tensor([[True, False]]))
+    plain, calibrated = (
+        RLOO(c=0.0, times_judge=True, calibrate=c).reward(found, 0.0)[0] for c in (False, True)
+    )
+    assert plain[0] < plain[1] == 0
+    assert calibrated[0] == 0.5 > calibrated[1] == 0
+
+
+def test_a_judgement_that_is_added_counts_with_its_weight():
+    found = rolled(torch.tensor([[5.0, 1.0]]), torch.tensor([[False, True]]))
+    assert RLOO(c=0.0, judge_weight=3.0).reward(found, 0.0).tolist() == [[5.0, 4.0]]
+    assert RLOO(judge_weight=3.0).judging
+    assert not RLOO().judging
+
+
 def test_a_loss_that_is_no_number_ends_the_run():
     problem = hackable_table(8, 12)
     method = TableLagrangian(dual_step=0.0)

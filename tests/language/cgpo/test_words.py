@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import feasible
-from feasible.core.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from feasible.core.budget import Budget, Meter, active_meter
+from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, CheckpointError
 from feasible.language import (
     CODPO,
     CRPG,
@@ -24,6 +25,8 @@ from feasible.language import (
     written,
 )
 from feasible.language.cgpo import hackable, learning
+from feasible.language.cgpo.losses import Rollouts
+from feasible.language.cgpo.rules import BanditPPO, Lagrangian
 from feasible.language.cgpo.words import WordsCODPO, WordsCRPG, WordsCRRAFT
 from feasible.language.scoring import ScoreWarning
 
@@ -124,13 +127,15 @@ def test_the_log_ratio_of_the_policy_at_the_beginning_is_0_also_of_short_respons
     method = WordsCRPG(k=4, prompts=8)
     state = method.init(problem, np.random.default_rng(0))
     drawn = learning.draw(problem, method, method, state.task, state.model)
-    lengths = drawn.fixed.lengths
+    lengths, ref_logp = drawn.fixed["lengths"], drawn.fixed["ref_logp"]
     assert int(lengths.min()) < int(lengths.max())
-    assert torch.allclose(drawn.fixed.logp, drawn.fixed.ref_logp, atol=1e-4)
+    learning.loss_of(problem, method, state.task, state.model, drawn)
+    assert torch.allclose(drawn.old_logp, ref_logp, atol=1e-4)
+    assert abs(state.task.metrics["kl"]) < 1e-4
     for i, row in enumerate(drawn.rows):  # each is the sum over its own tokens alone
         r = drawn.responses[[4 * i]]
         alone = logp(problem.reference, r).logp.sum()
-        assert torch.isclose(drawn.fixed.ref_logp[i, 0], alone, atol=1e-4), row
+        assert torch.isclose(ref_logp[i, 0], alone, atol=1e-4), row
 
 
 def test_baselines_are_drawn_once_and_a_column_gives_others():
@@ -141,7 +146,7 @@ def test_baselines_are_drawn_once_and_a_column_gives_others():
     texts = [problem.data["answer"][row] for row in drawn.rows]
     wanted = written(TOKENIZER, [problem.prompts[row] for row in drawn.rows], texts)
     assert torch.equal(drawn.baselines.ids, wanted.ids)
-    assert bool(drawn.fixed.base_judged.all())  # the right answers are right
+    assert bool(drawn.fixed["base_judged"].all())  # the right answers are right
     kept = dict(state.baselines)
     learning.draw(problem, settings, CRRAFT(), state, problem.model())
     assert state.baselines == kept
@@ -158,9 +163,9 @@ def test_a_response_that_did_not_end_is_penalised_as_its_baseline_is():
     ended = draws[0].responses.ended(TOKENIZER).reshape(20, 4)
     base_ended = draws[0].baselines.ended(TOKENIZER)
     assert not bool(ended.all())
-    less = draws[0].fixed.reward - draws[1].fixed.reward
+    less = draws[0].fixed["reward"] - draws[1].fixed["reward"]
     assert torch.allclose(less, 3.0 * (~ended).float())
-    base_less = draws[0].fixed.base_reward - draws[1].fixed.base_reward
+    base_less = draws[0].fixed["base_reward"] - draws[1].fixed["base_reward"]
     assert torch.allclose(base_less, 3.0 * (~base_ended).float())
 
 
@@ -173,7 +178,7 @@ def test_a_reward_that_does_not_apply_or_fails_teaches_nothing():
     drawn = learning.draw(problem, settings, CRPG(), state, problem.model())
     long = torch.tensor([len(t) > 3 for t in drawn.responses.texts]).reshape(20, 4)
     assert bool(long.any())
-    assert not bool((drawn.fixed.judged & long).any())
+    assert not bool((drawn.fixed["judged"] & long).any())
 
 
 def test_judges_that_contradict_each_other_are_named_once_many_responses_were_seen():
@@ -199,6 +204,144 @@ def test_a_kl_max_below_what_the_judges_need_is_said():
 def test_a_reward_learnt_from_people_of_little_care_rewards_length():
     reward = hackable.LearntReward(500, seed=1)
     assert reward(["12!!!!"])[0] > reward(["12"])[0] + 0.5
+
+
+def test_few_responses_that_no_judge_accepts_are_said_too():
+    problem = hackable.hackable_orders("B")
+    problem.limits, problem.judges = {"never": ">= 0.9"}, {"never": lambda completions, **_: [
+        False for _ in completions
+    ], "short": Length(2)}  # fmt: skip
+    problem.__post_init__()
+    found = feasible.solve(problem, WordsCRPG(k=4, prompts=8), {"samples": 60}, seed=0)
+    assert "of 32 responses none satisfies 'never'" in found.notes
+    assert "of 32 responses none satisfies 'never'" in str(found)
+    assert found.verdict.violations == {"never": 1.0}
+
+
+@pytest.mark.parametrize("rule", [CRPG(), CRRAFT(), CODPO(), Lagrangian(), BanditPPO(steps=3)])
+def test_an_iteration_charges_each_pass_and_a_budget_may_end_at_any(rule, monkeypatch):
+    """By the charges of one iteration: a limit just below each sum stops before that charge."""
+    problem = hackable.hackable_orders("B")
+    settings = learning.LearningSettings(k=3, prompts=4)
+
+    def iteration(tokens):
+        state, model = learning.begin(problem, np.random.default_rng(0)), problem.model()
+        meter = Meter(Budget(tokens=tokens))
+        token = active_meter.set(meter)
+        try:
+            adam = torch.optim.Adam(model.parameters())
+            learning.iterate([(problem, settings, rule, 1.0, state)], model, adam, 1.0)
+        finally:
+            active_meter.reset(token)
+            assert meter.spent["tokens"] <= tokens
+        return meter
+
+    passes = []
+    run = problem.logp
+
+    def noting(model, responses):
+        passes.append((model is problem.reference, responses.tokens))
+        return run(model, responses)
+
+    monkeypatch.setattr(problem, "logp", noting)
+    whole = iteration(10**6).spent["tokens"]
+    (_, baselines), (_, responses), *policy = passes  # of the reference, then of the policy
+    assert [reference for reference, _ in passes] == [True, True] + [False] * len(policy)
+    fallback = policy[rule.epochs :]
+    assert policy[: rule.epochs] == [(False, responses)] * rule.epochs
+    assert not fallback or (isinstance(rule, CRRAFT) and fallback[0][1] <= baselines)
+    assert whole == baselines + responses + sum(tokens for _, tokens in passes)
+    spent = baselines + responses
+    for i, (_, tokens) in enumerate(tuple(passes)):
+        spent += tokens
+        with pytest.raises(BudgetExhausted):
+            iteration(spent - responses * (i == 0) - 1)
+
+
+def test_a_baseline_is_asked_for_only_where_the_rule_falls_back_on_it():
+    """The loss is that with the policy's pass on all baselines."""
+    problem = hackable.hackable_orders("A")
+    settings, rule = learning.LearningSettings(k=2, prompts=16, baseline="answer"), CRRAFT()
+    state, model = learning.begin(problem, np.random.default_rng(0)), problem.model()
+    drawn = learning.draw(problem, settings, rule, state, model)
+    found = learning.loss_of(problem, rule, state, model, drawn)
+    of_all = logp(model, drawn.baselines).logp.sum(1)
+    all_of_it = Rollouts(
+        logp(model, drawn.responses).logp.sum(1).reshape(16, 2), **drawn.fixed, base_logp=of_all
+    )
+    asked = rule.falls_back(all_of_it)
+    assert 0 < int(asked.sum()) < 16
+    one, other = (
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+        for loss in (found, rule.loss(all_of_it))
+    )
+    assert torch.allclose(one, other, atol=1e-6)
+    assert one.abs().max() > 1e-3
+
+
+def test_a_rule_of_one_step_takes_one_beside_a_rule_of_several(policy):
+    problem = hackable.hackable_orders("B")
+    settings, steps = learning.LearningSettings(k=2, prompts=4), []
+
+    class Noting(CODPO):
+        def loss(self, seen, multiplier=0.0):
+            steps.append(1)
+            return super().loss(seen, multiplier)
+
+    model = problem.model()
+    tasks = [
+        (problem, settings, rule, 0.5, learning.begin(problem, np.random.default_rng(0)))
+        for rule in (Noting(), BanditPPO(steps=3))
+    ]
+    adam = torch.optim.Adam(model.parameters())
+    assert learning.iterate(tasks, model, adam, 1.0) == ""
+    assert len(steps) == 1
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_and_changes_no_weight(policy):
+    class Steep(CRPG):
+        def loss(self, seen, multiplier=0.0):
+            return (seen.logp.sum() * 0).sqrt() + 1
+
+    of = trainer(policy, CGPOConfig(**{**vars(SMALL), "rule": Steep()}))
+    before = weights(of)
+    assert "gradient is nan" in of.step()
+    assert torch.equal(weights(of), before)
+    assert of.step() == of.state.ended
+
+
+def test_empty_responses_are_learnt_from(policy):
+    """A response of its end alone, and rows of nothing but padding behind it."""
+    problem = hackable.hackable_orders("B", reward=lambda completions, **_: [
+        -float(len(c)) for c in completions
+    ])  # fmt: skip
+    problem.limits, problem.judges = None, {"empty": lambda completions, **_: [
+        c == "" for c in completions
+    ]}  # fmt: skip
+    problem.__post_init__()
+    model = problem.model()
+    with torch.no_grad():  # every response ends at once
+        head = model.get_output_embeddings()
+        head.weight.zero_()
+        bias = torch.zeros(len(head.weight))
+        bias[TOKENIZER.eos_token_id] = 50.0
+        head.bias = torch.nn.Parameter(bias)
+    state = learning.begin(problem, np.random.default_rng(0))
+    settings = learning.LearningSettings(k=3, prompts=4)
+    for rule in (CRPG(), CRRAFT(), CODPO()):
+        drawn = learning.draw(problem, settings, rule, state, model)
+        assert drawn.responses.texts == [""] * 12
+        assert bool(drawn.fixed["judged"].all())
+        assert bool(torch.isfinite(learning.loss_of(problem, rule, state, model, drawn)))
+
+
+def test_a_judge_of_no_number_has_said_no_to_that_response(policy):
+    def odd(completions, **columns):
+        return [float("nan") if len(c) % 2 else True for c in completions]
+
+    with pytest.warns(ScoreWarning, match="it returned nan"):
+        of = trainer(policy, judges=[odd, Length(9)]).fit(1)
+    assert of.report()["task"]["satisfied"] == of.report()["task"]["satisfied, odd"] < 1
 
 
 def test_a_judge_that_hangs_has_said_no_and_the_training_goes_on(policy):

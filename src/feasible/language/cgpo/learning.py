@@ -96,14 +96,17 @@ class Drawn:
         rows: (n,) prompts.
         responses: (n K), those to one prompt one after the other.
         baselines: (n,) baseline responses.
-        fixed: What does not change with the weights: rewards, judgements, log-probabilities of
-            the reference; `logp` is that of the policy that drew them.
+        fixed: What does not change with the weights, fields of `Rollouts` by name: rewards,
+            judgements, log-probabilities of the reference.
+        old_logp: (n, K) log-probabilities at the weights before the first step on them; None
+            until their loss was taken there.
     """
 
     rows: list[int]
     responses: Responses
     baselines: Responses
-    fixed: Rollouts
+    fixed: dict[str, Any]
+    old_logp: torch.Tensor | None = None
 
 
 def begin(problem: LanguageProblem, rng: np.random.Generator) -> TaskState:
@@ -139,19 +142,16 @@ def draw(
     reward = torch.where(unknown, base_reward[:, None], reward)
     with torch.no_grad():
         ref = problem.logp(problem.reference, responses).logp.sum(1)
-        old = problem.logp(model, responses).logp.sum(1)
     dtype = ref.dtype
-    fixed = Rollouts(
-        old.reshape(n, k),
-        ref.reshape(n, k),
-        reward.to(ref.device, dtype),
-        (judged & ~unknown).to(ref.device),
-        base_reward.to(ref.device, dtype),
-        lengths=responses.lengths.reshape(n, k).clamp(min=1),
-        base_ref_logp=torch.tensor([b[3] for b in known], dtype=dtype, device=ref.device),
-        base_judged=torch.tensor([bool(b[2]) for b in known], device=ref.device),
-        old_logp=old.reshape(n, k),
-    )
+    fixed = {
+        "ref_logp": ref.reshape(n, k),
+        "reward": reward.to(ref.device, dtype),
+        "judged": (judged & ~unknown).to(ref.device),
+        "base_reward": base_reward.to(ref.device, dtype),
+        "lengths": responses.lengths.reshape(n, k).clamp(min=1),
+        "base_ref_logp": torch.tensor([b[3] for b in known], dtype=dtype, device=ref.device),
+        "base_judged": torch.tensor([bool(b[2]) for b in known], device=ref.device),
+    }
     _note(state, scores.satisfied, fixed, responses)
     _first(problem, rule, state, scores.satisfied)
     return Drawn(rows, responses, _tokens(problem, rows, [b[0] for b in known]), fixed)
@@ -160,22 +160,22 @@ def draw(
 def loss_of(
     problem: LanguageProblem, rule: Rule, state: TaskState, model: Any, drawn: Drawn
 ) -> torch.Tensor:
-    """The loss of the rule at the model's weights, with its gradient."""
-    f = drawn.fixed
-    shape = f.reward.shape
-    here = Rollouts(
-        problem.logp(model, drawn.responses).logp.sum(1).reshape(shape),
-        f.ref_logp,
-        f.reward,
-        f.judged,
-        f.base_reward,
-        f.lengths,
-        problem.logp(model, drawn.baselines).logp.sum(1) if rule.falls_back else None,
-        f.base_ref_logp if rule.falls_back else None,
-        f.base_judged if rule.falls_back else None,
-        f.old_logp,
-    )
-    return rule.loss(here, state.multiplier)
+    """The loss of the rule at the model's weights, with its gradient.
+
+    The policy runs once on the responses: where the loss is taken first, at the weights that drew
+    them, its log-probabilities are the old ones too. On baselines it runs where the rule needs it.
+    """
+    fixed = drawn.fixed
+    logp = problem.logp(model, drawn.responses).logp.sum(1).reshape(fixed["reward"].shape)
+    if drawn.old_logp is None:
+        drawn.old_logp = logp.detach()
+        state.metrics["kl"] = float((drawn.old_logp - fixed["ref_logp"]).double().mean())
+    seen = Rollouts(logp, **fixed, base_logp=fixed["base_ref_logp"], old_logp=drawn.old_logp)
+    rows = rule.falls_back(seen).nonzero()[:, 0]
+    if len(rows):
+        base = problem.logp(model, drawn.baselines[rows]).logp.sum(1)
+        seen.base_logp = fixed["base_ref_logp"].index_put((rows,), base)
+    return rule.loss(seen, state.multiplier)
 
 
 def rule_of(settings: LearningSettings, rule: Rule, state: TaskState) -> Rule:
@@ -193,7 +193,7 @@ class OnlineDPO(DPO):
 
 def finish(rule: Rule, state: TaskState, drawn: Drawn) -> None:
     """Count the iteration, and raise the multiplier."""
-    violated = 1 - float(drawn.fixed.judged.double().mean())
+    violated = 1 - float(drawn.fixed["judged"].double().mean())
     state.multiplier = rule.raised(state.multiplier, violated)
     state.steps += 1
 
@@ -220,17 +220,21 @@ def iterate(
         draw(p, s, rule, state, model)
         for (p, s, _, _, state), rule in zip(tasks, rules, strict=True)
     ]
-    for _ in range(max(rule.epochs for rule in rules)):
+    for epoch in range(max(rule.epochs for rule in rules)):
         optimizer.zero_grad()
         for (problem, _, _, weight, state), rule, d in zip(tasks, rules, drawn, strict=True):
+            if epoch >= rule.epochs:
+                continue
             loss = loss_of(problem, rule, state, model, d)
             if not bool(torch.isfinite(loss)):
                 return f"the loss of {problem.name} is {float(loss.detach())}"
             state.metrics["loss"] = float(loss.detach())
             if loss.requires_grad:
                 (weight * loss).backward()
-        if max_norm is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        most = math.inf if max_norm is None else max_norm
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), most))
+        if not math.isfinite(norm):
+            return f"the norm of the gradient is {norm}"
         optimizer.step()
     for (_, _, _, _, state), rule, d in zip(tasks, rules, drawn, strict=True):
         finish(rule, state, d)
@@ -311,20 +315,26 @@ def _tokens(
 
 
 def _note(
-    state: TaskState, judged: dict[str, np.ndarray], fixed: Rollouts, responses: Responses
+    state: TaskState, judged: dict[str, np.ndarray], fixed: dict[str, Any], responses: Responses
 ) -> None:
     """Keep what the last responses were like, every judge on its own."""
-    d = fixed.logp - fixed.ref_logp
     state.metrics = {
-        "reward": float(fixed.reward.double().mean()),
-        "satisfied": float(fixed.judged.double().mean()),
-        "kl": float(d.double().mean()),
+        "reward": float(fixed["reward"].double().mean()),
+        "satisfied": float(fixed["judged"].double().mean()),
         "length": float(responses.lengths.double().mean()),
-        "skipped": float((~fixed.judged.any(1)).double().mean()),
+        "skipped": float((~fixed["judged"].any(1)).double().mean()),
     }
     for name, values in judged.items():
         known = values[~np.isnan(values)]
         state.metrics[f"satisfied, {name}"] = float(known.mean()) if len(known) else math.nan
+
+
+def remarks(state: TaskState) -> list[str]:
+    """What the first responses say of the constraints, however few of them there were."""
+    if state.said:
+        return list(state.said)
+    found = contradiction({name: np.array(values) for name, values in state.first.items()})
+    return [found] if found else []
 
 
 def _first(

@@ -22,10 +22,19 @@ from ...core.annotations import Checked
 from ...core.checks import real, whole
 from ...core.errors import ShapeError
 from ..preference import dpo_loss
-from .losses import Rollouts, best_of, codpo_loss, codpo_pairs, crpg_loss, crraft_loss
+from .losses import (
+    Rollouts,
+    best_of,
+    calibrated,
+    codpo_loss,
+    codpo_pairs,
+    crpg_loss,
+    crraft_loss,
+    log_ratio,
+)
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from torch import Tensor
 
 
@@ -35,8 +44,6 @@ class Rule(Checked):
 
     offline: ClassVar[bool] = False
     """True where responses are drawn from the reference instead of the policy."""
-    falls_back: ClassVar[bool] = False
-    """True where it learns from the baseline response itself."""
 
     def __post_init__(self) -> None:
         """Nothing to check but the annotations."""
@@ -50,6 +57,10 @@ class Rule(Checked):
     def judging(self) -> bool:
         """Whether it sees judgements."""
         return True
+
+    def falls_back(self, seen: Rollouts) -> Bool[Tensor, " n"]:
+        """(n,) the prompts of which it learns from the baseline response itself: none."""
+        return torch.zeros_like(seen.base_reward, dtype=torch.bool)
 
     def loss(self, seen: Rollouts, multiplier: float = 0.0) -> Tensor:
         """The loss of some responses.
@@ -138,7 +149,13 @@ class CRPG(Bounding):
 class CRRAFT(Bounding):
     """Calibrated-regularised reward-ranking fine-tuning, see `crraft_loss`."""
 
-    falls_back: ClassVar[bool] = True
+    def falls_back(self, seen: Rollouts) -> Bool[Tensor, " n"]:
+        """(n,) the prompts without an allowed response whose baseline satisfies the judges."""
+        s = self.seen(seen)
+        if self.per_token or s.base_judged is None:
+            return super().falls_back(seen)
+        near = log_ratio(s.logp, s.ref_logp, s.lengths, False) <= self.kl_max
+        return s.base_judged.bool() & ~(s.judged.bool() & near).any(1)
 
     def loss(self, seen: Rollouts, multiplier: float = 0.0) -> Tensor:
         """By `crraft_loss`."""
@@ -196,24 +213,32 @@ class RLOO(Rule):
 
     Attributes:
         c: Weight of the log-ratio to the reference in the reward.
-        times_judge: Multiply the reward by the judgement, which rewards nothing that is violated;
-            else judgements are not seen.
+        times_judge: Multiply the reward by the judgement. What is violated is then worth 0, which
+            is more than a satisfied response of negative reward.
+        judge_weight: Add the judgement with this weight: a linear mix of reward and judges.
+        calibrate: Take R_cal for the reward, which is never negative.
     """
 
     c: float = 0.1
     times_judge: bool = False
+    judge_weight: float = 0.0
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         real("c", self.c, least=0)
+        real("judge_weight", self.judge_weight, least=0)
 
     @property
     def judging(self) -> bool:
         """Whether it sees judgements."""
-        return self.times_judge
+        return self.times_judge or self.judge_weight > 0
 
     def reward(self, seen: Rollouts, multiplier: float) -> Float[Tensor, "n K"]:
         """What is to be made large."""
-        reward = seen.reward * seen.judged if self.times_judge else seen.reward
+        reward = calibrated(seen.reward, seen.base_reward) if self.calibrate else seen.reward
+        if self.times_judge:
+            reward = reward * seen.judged
+        reward = reward + self.judge_weight * seen.judged
         drawn = seen.logp if seen.old_logp is None else seen.old_logp
         return reward - self.c * (drawn.detach() - seen.ref_logp)
 

@@ -12,7 +12,7 @@ from ...core.checks import real
 from ...core.problem import Method, Problem
 from ..problem import LanguageProblem
 from ..weights import weights_of
-from .learning import LearningSettings, TaskState, begin, iterate
+from .learning import LearningSettings, TaskState, begin, iterate, remarks
 from .rules import CODPO, CRPG, CRRAFT, DPO, RAFT, RLOO, BanditPPO, Lagrangian, Rule
 
 
@@ -77,7 +77,7 @@ class WordsMethod(LearningSettings, Method):
 
     def remarks(self, problem: LanguageProblem, state: WordsState) -> list[str]:
         """Judges that contradict each other, and a kl_max that is too small."""
-        return list(state.task.said)
+        return remarks(state.task)
 
 
 @dataclass(frozen=True)
