@@ -80,11 +80,7 @@ from .policy import (
 )
 from .preference import dpo_loss as dpo_loss, dpo_margin as dpo_margin
 from .problem import LanguageProblem as LanguageProblem
-from .sandbox import (
-    Sandbox as Sandbox,
-    SandboxError as SandboxError,
-    SourceError as SourceError,
-)
+from .sandbox import Sandbox as Sandbox, SandboxError as SandboxError, SourceError as SourceError
 from .scoring import ScoreWarning as ScoreWarning
 from .small import (
     CharacterSettings as CharacterSettings,
