@@ -10,6 +10,7 @@ import torch
 from calling import Calls
 
 from feasible import language
+from feasible.core.errors import ArgumentError
 from feasible.language import Backend, node, scripted
 from feasible.language.cgpo import hackable
 from feasible.language.cgpo.hackable import vowels
@@ -189,6 +190,16 @@ def optimizer(kind):
     )
 
 
+def opened(**given):
+    """Enter the block of a local model; there is none."""
+    try:
+        with language.local_model(**given):
+            pass
+    except ArgumentError as error:
+        if "no such file" not in str(error):
+            raise
+
+
 CALLS: Calls = {
     "Backend": lambda: (
         language.Backend,
@@ -209,6 +220,17 @@ CALLS: Calls = {
     "Recorded": lambda: (
         language.Recorded,
         {"client": scripted(lambda request: "hello"), "path": "replies.jsonl", "mode": "auto"},
+    ),
+    "local_model": lambda: (
+        opened,
+        {
+            "file": "no-such.gguf",
+            "threads": 1,
+            "context": 64,
+            "prices": {"m": (1.0, 2.0)},
+            "retries": 1,
+            "timeout": 5.0,
+        },
     ),
     "scripted": lambda: (language.scripted, {"rule": lambda request: "hello"}),
     "calibrated": lambda: (

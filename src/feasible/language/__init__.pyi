@@ -55,6 +55,7 @@ from .disco import (
     trpa_loss as trpa_loss,
 )
 from .judged import Judged as Judged, Scores as Scores
+from .local import local_model as local_model
 from .moe_inference import (
     Choices as Choices,
     CompressedModel as CompressedModel,
