@@ -3,8 +3,8 @@
 The paper compares models of 70 billion weights with PPO. Here rewards are made that can be hacked
 and whose truth is known: tables of responses, whose policies are judged exactly, and a small model
 of characters under a reward that was learnt from preferences for length. The rivals see the same
-judges: a Lagrangian whose price and step were swept, RLOO on the reward times the judgement, RAFT
-among satisfied responses, DPO on judged pairs.
+judges: a Lagrangian whose price and step were swept, RLOO on the reward times the judgement and on
+their sum, RAFT among satisfied responses, DPO on judged pairs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..small import character_tokenizer
 from ..weights import weights_of
 from .hackable import BRIEF, CHARACTERS, LONGEST, POLICY, LearntReward, hackable_orders, vowels
 from .instances import hackable_table
-from .rules import CODPO, CRPG, CRRAFT, RLOO, Rule
+from .rules import CODPO, CRPG, CRRAFT, DPO, RAFT, RLOO, Lagrangian, Rule
 from .run import (
     TableCODPO,
     TableCRPG,
@@ -50,6 +50,8 @@ by 0.3 of reward on seeds 100 to 102."""
 TUNED = "Lagrangian, c 0.01, step 0.05"
 """Of the sweep on seeds 100 to 102 the highest satisfaction among those within 0.005 of the most
 reward on satisfied responses."""
+FAST = "Lagrangian, c 0.01, step 0.2"
+"""Of the same sweep the one that needs the fewest samples to 99 % satisfaction."""
 SWEPT: dict[str, TableMethod] = {
     f"Lagrangian, c {c:g}, step {step:g}": TableLagrangian(c=c, dual_step=step)
     for c in PRICES
@@ -68,6 +70,9 @@ TWINS: dict[str, TableMethod] = {
 RIVALS: dict[str, TableMethod] = {
     "CODPO, no fine-tuning term": TableCODPO(sft=0.0),
     "judged RLOO, c 0.01": TableRLOO(times_judge=True, c=0.01),
+    "judged RLOO, calibrated, c 0": TableRLOO(times_judge=True, calibrate=True, c=0.0),
+    "RLOO on reward + 4 y": TableRLOO(judge_weight=4.0, c=0.01),
+    "RLOO on reward + 10 y": TableRLOO(judge_weight=10.0, c=0.01),
     "RLOO, c 0.1": TableRLOO(c=0.1),
     "RLOO, c 1": TableRLOO(c=1.0),
     "PPO, c 0.1": TablePPO(c=0.1),
@@ -77,6 +82,23 @@ RIVALS: dict[str, TableMethod] = {
 RARE = 0.05
 """Share of satisfied responses of the harder tables."""
 RULES: dict[str, Rule] = {"CRPG": CRPG(), "CRRAFT": CRRAFT(), "CODPO": CODPO()}
+TUNED_WORDS = "Lagrangian, c 0.01, step 8"
+"""On the model of characters the most right sums on seeds 100 to 102, of c 0, 0.01 and 0.1 and
+steps of 0.05, 0.2, 1 and 4, and 8 and 16 with c 0.01. In 30 iterations a multiplier that rises as
+slowly as on tables never counts."""
+WORDS_RIVALS: dict[str, Rule] = {
+    TUNED_WORDS: Lagrangian(c=0.01, dual_step=8.0),
+    "judged RLOO, c 0.01": RLOO(c=0.01, times_judge=True),
+    "judged RLOO, calibrated, c 0.01": RLOO(c=0.01, times_judge=True, calibrate=True),
+    "RLOO on reward + 4 y": RLOO(c=0.01, judge_weight=4.0),
+    "judged RAFT": RAFT(),
+    "judged DPO": DPO(beta=1.0),
+}
+"""Prices and weights of the most right sums on the same seeds."""
+LOOKS = {"smoke": 1, "desk": 3, "paper": 20}
+"""Iterations between looks at the model of characters."""
+DRAWS = {"smoke": 1, "desk": 64, "paper": 64}
+"""Responses to each held-out prompt that it is measured by."""
 MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the sums' reward in a linear mix."""
 RACED = {
@@ -148,7 +170,7 @@ def course(problem: ResponseTable, method: TableMethod, scale: str, seed: int) -
         state = method.step(problem, state)
         if i == EARLY[scale]:
             early = problem.judge(method.answer(problem, state)).metrics
-        if i % 20 == 0 and not np.isfinite(reached):
+        if i % 5 == 0 and not np.isfinite(reached):
             found = problem.judge(method.answer(problem, state)).metrics
             reached = i if found["satisfaction"] >= 0.99 else reached
     return Course(early, problem.judge(method.answer(problem, state)).metrics, reached)
@@ -193,15 +215,16 @@ def on_tables(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, A
         )
     reached = {n: np.array([[c.reached for c in runs]]) for n, runs in courses.items()}
     for name in ("CRRAFT", "CODPO"):
-        mine, theirs = reached[name], reached[TUNED]
-        parts.append(
-            sampled(
-                f"samples to 99 % satisfaction, {name} over the tuned Lagrangian",
-                {"ratio": np.minimum(mine, 1e6) / np.minimum(theirs, 1e6)},
-                _middle,
-                "<= 0.7",
+        for what, rival in (("the tuned Lagrangian", TUNED), ("the fastest Lagrangian", FAST)):
+            mine, theirs = reached[name], reached[rival]
+            parts.append(
+                sampled(
+                    f"samples to 99 % satisfaction, {name} over {what}",
+                    {"ratio": np.minimum(mine, 1e6) / np.minimum(theirs, 1e6)},
+                    _middle,
+                    "<= 0.7",
+                )
             )
-        )
     kept: dict[str, Any] = {
         "tables": {
             name: {
@@ -225,9 +248,9 @@ def rare_tables(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str,
     """Where one response in twenty is satisfied, and where the divergence allowed is too small."""
     methods: dict[str, TableMethod] = {
         **OURS,
-        TUNED: TableLagrangian(c=0.01),
-        "Lagrangian, c 0.01, step 0.2": TableLagrangian(c=0.01, dual_step=0.2),
-        "judged RLOO, c 0.01": TableRLOO(times_judge=True, c=0.01),
+        **{name: SWEPT[name] for name in (TUNED, FAST)},
+        **{name: RIVALS[name] for name in RIVALS if name.startswith("judged")},
+        "RLOO on reward + 10 y": RIVALS["RLOO on reward + 10 y"],
     }
     rare = {
         name: [course(hackable_table(feasible=RARE, seed=s), m, scale, s) for s in seeds]
@@ -254,11 +277,6 @@ def rare_tables(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str,
 # -- a model of characters -------------------------------------------------------------------------
 
 
-def settings_of(scale: str, seed: int) -> CGPOConfig:
-    """How the model learns."""
-    return CGPOConfig(max_completion_length=LONGEST, learning_rate=1e-3, seed=seed)
-
-
 def rows_of(problem: LanguageProblem) -> list[dict[str, Any]]:
     """A problem's prompts as a dataset."""
     data = problem.data or {}
@@ -275,26 +293,39 @@ def task_of(problem: LanguageProblem, rule: Rule, weight: float = 1.0) -> CGPOTa
     )
 
 
-def learnt(
-    problems: Sequence[LanguageProblem], rule: Rule, scale: str, seed: int, steps: int = 1
-) -> list[dict[str, float]]:
-    """Train on tasks and measure each on its held-out prompts, by drawn responses.
-
-    Args:
-        problems: One a task.
-        rule: Of all.
-        scale: Says how many steps.
-        seed: Of what is drawn.
-        steps: Times as many.
-    """
-    trainer = CGPOTrainer(
+def trainer_of(problems: Sequence[LanguageProblem], rule: Rule, seed: int) -> CGPOTrainer:
+    """A trainer of one task for each problem, with weights that add to 1."""
+    return CGPOTrainer(
         problems[0].model(),
-        settings_of(scale, seed),
+        CGPOConfig(max_completion_length=LONGEST, learning_rate=1e-3, seed=seed),
         processing_class=character_tokenizer(CHARACTERS),
         tasks=[task_of(p, rule, 1 / len(problems)) for p in problems],
     )
-    trainer.fit(STEPS[scale] * steps)
+
+
+def learnt(
+    problems: Sequence[LanguageProblem], rule: Rule, scale: str, seed: int
+) -> list[dict[str, float]]:
+    """Train on tasks and measure each on its held-out prompts, by drawn responses."""
+    trainer = trainer_of(problems, rule, seed).fit(STEPS[scale])
     return [measured(p, trainer.model) for p in problems]
+
+
+def looked_at(
+    problem: LanguageProblem, rule: Rule, scale: str, seed: int
+) -> list[dict[str, float]]:
+    """Train on one task and measure it on the way, last of all at the end."""
+    trainer, looks = trainer_of([problem], rule, seed), []
+    for _ in range(STEPS[scale] // LOOKS[scale]):
+        trainer.fit(LOOKS[scale])
+        looks.append(measured(problem, trainer.model))
+    return looks
+
+
+def looks_to(looks: Sequence[Mapping[str, float]], share: float) -> float:
+    """The number of the first look at which so many responses are satisfied; twice as many as there
+    were where none is."""
+    return next((i for i, at in enumerate(looks, 1) if at["satisfied"] >= share), 2.0 * len(looks))
 
 
 def measured(problem: LanguageProblem, model: Any) -> dict[str, float]:
@@ -307,22 +338,29 @@ def measured(problem: LanguageProblem, model: Any) -> dict[str, float]:
 def on_characters(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]:
     """The sums under a learnt reward, with judges and without; then both orders together."""
     policy = BRIEF if scale == "smoke" else POLICY
-    many = 1 if scale == "smoke" else 16
+    many = DRAWS[scale]
     rules: dict[str, Rule] = {
         **RULES,
         **{
             f"{name}, no judges": replace(rule, use_judges=False)  # type: ignore[call-arg]
             for name, rule in RULES.items()
         },
-        "judged RLOO, c 0.01": RLOO(c=0.01, times_judge=True),
+        **WORDS_RIVALS,
     }
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in rules}
+    ways: dict[str, list[list[dict[str, float]]]] = {
+        name: [] for name in ("CRRAFT", "CODPO", TUNED_WORDS)
+    }
     begun = []
     for s in seeds:
         problem = hackable_orders("A", policy, s, samples=many)
         begun.append(measured(problem, problem.reference))
         for name, rule in rules.items():
-            runs[name].append(learnt([problem], rule, scale, s)[0])
+            if name in ways:
+                ways[name].append(looked_at(problem, rule, scale, s))
+            runs[name].append(
+                ways[name][-1][-1] if name in ways else learnt([problem], rule, scale, s)[0]
+            )
     figure = {
         key: {name: np.array([[r[key] for r in found]]) for name, found in runs.items()}
         for key in ("satisfied", "reward")
@@ -336,7 +374,24 @@ def on_characters(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[st
         pair = {n: figure["reward"][n] for n in (name, twin)}
         what = f"model of characters: reward without judges less that of {name}"
         parts.append(sampled(what, pair, _gap(twin, name), "> 0"))
-    kept: dict[str, Any] = {"sums": runs, "sums, before": begun}
+    for name in RULES:
+        pair = {n: figure["satisfied"][n] for n in (name, TUNED_WORDS)}
+        what = f"model of characters: right sums of {name} less those of the tuned Lagrangian"
+        parts.append(sampled(what, pair, _gap(name, TUNED_WORDS), ">= -0.005"))
+    for name in (*RULES, *WORDS_RIVALS):
+        what = f"model of characters: right sums of {name}"
+        parts.append(sampled(what, {name: figure["satisfied"][name]}, _middle))
+    for name in ("CRRAFT", "CODPO"):
+        ratios = [
+            looks_to(mine, its[-1]["satisfied"]) / looks_to(its, its[-1]["satisfied"])
+            for mine, its in zip(ways[name], ways[TUNED_WORDS], strict=True)
+        ]
+        what = (
+            f"model of characters: samples of {name} to the right sums that the tuned Lagrangian "
+            "ends with, over its own"
+        )
+        parts.append(sampled(what, {"ratio": np.array([ratios])}, _middle, "<= 0.7"))
+    kept: dict[str, Any] = {"sums": runs, "sums, before": begun, "sums, on the way": ways}
     more, both = together(scale, seeds, policy, many)
     return [*parts, *more], kept | both
 
@@ -396,13 +451,7 @@ def mix(
         return [share * a + (1 - share) * b for a, b in zip(one, other, strict=True)]
 
     both = hackable_orders("AB", policy, seed, reward, samples=many)
-    trainer = CGPOTrainer(
-        both.model(),
-        settings_of(scale, seed),
-        processing_class=character_tokenizer(CHARACTERS),
-        tasks=[task_of(both, RLOO(c=0.01, times_judge=True))],
-    )
-    trainer.fit(2 * STEPS[scale])
+    trainer = trainer_of([both], RLOO(c=0.01, times_judge=True), seed).fit(2 * STEPS[scale])
     return [measured(p, trainer.model) for p in tasks]
 
 
@@ -429,7 +478,9 @@ claim = Claim(
         "carefully reaches the same satisfaction with all but the same reward on what is "
         "satisfied, so the margin of 0.05 is not there for any of the three; CRPG, whose factor "
         "shrinks what it has just raised, stays far behind it. Where one response in twenty is "
-        "satisfied, the Lagrangian's step must be tuned anew, CRRAFT and CODPO need nothing."
+        "satisfied, the Lagrangian's step must be tuned anew, and RLOO on the reward times the "
+        "judgement wants a reward that is never negative; CRRAFT, CODPO and RAFT among satisfied "
+        "responses need nothing."
     ),
     limits={
         "desk": "a model of about 30,000 weights, 30 iterations of 128 responses",
