@@ -149,6 +149,9 @@ def solve(
             f"{the_method.name} needs at least {least} evaluations to do more than start; the "
             f"budget is {budget['evaluations']:g}"
         )
+    the_method.check_problem(problem)
+    for line in the_method.forecast(problem, budget):
+        print(line, file=sys.stderr)
     given_observers = Observers(observers, notes).given
     idle = (IdleWorkers(),) if workers > 1 else ()
     spec = {

@@ -1,4 +1,4 @@
-"""feasible moe: a model is trained, compressed into a folder, and read back."""
+"""feasible language and feasible moe: models are trained, compressed, and read back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from feasible.core.errors import ArgumentError, Infeasible
-from feasible.language.commands import moe
+from feasible.language import LanguageProblem, small
+from feasible.language.commands import language, moe
 from feasible.language.moe_inference import load_moe
 from feasible.language.moe_inference.folder import size_of
 from feasible.language.moe_inference.layout import log_perplexity
@@ -18,8 +19,8 @@ SIZES = ["--layers", "1", "--hidden", "16", "--inner", "16", "--experts", "3", "
          "--batch", "4", "--length", "16"]  # fmt: skip
 
 
-def call(*words):
-    found = CliRunner().invoke(moe, [str(w) for w in words])
+def call(*words, of=moe):
+    found = CliRunner().invoke(of, [str(w) for w in words])
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
     return found
@@ -92,3 +93,50 @@ def test_sizes_are_read():
     for bad in ("", "-3", "3 parsecs", "0"):
         with pytest.raises(ArgumentError, match="memory="):
             size_of("memory", bad)
+
+
+# -- small policies --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sums", "orders"])
+def test_a_policy_whose_training_was_stopped_ends_with_the_same_weights(
+    kind, tmp_path, monkeypatch
+):
+    sizes = ["--layers", 1, "--width", 16, "--heads", 2, "--steps", 5, "--batch", 8, "--seed", 100]
+    monkeypatch.setattr(small, "EVERY", 2)
+    said = call("train", kind, tmp_path / "whole", *sizes, of=language).output
+    assert f"written: {tmp_path / 'whole'}" in said.replace("\n", "")
+    left, logp = [3], small.logp
+
+    def until(*given):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return logp(*given)
+
+    monkeypatch.setattr(small, "logp", until)
+    call("train", kind, tmp_path / "cut", *sizes, of=language)
+    assert not (tmp_path / "cut" / "config.json").exists()
+    left[0] = 3  # steps that are left, from the second on: what was kept is not done again
+    call("train", kind, tmp_path / "cut", *sizes, of=language)
+    assert left[0] == 0
+    whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+    prompts = ["01+02=", "12+30="] if kind == "sums" else ["A1+2=", "B3a:"]
+    problem = LanguageProblem(
+        tmp_path / "cut", tmp_path / "cut", prompts, prompts,
+        lambda completions, **_: [float(len(c)) for c in completions], max_tokens=4,
+    )  # fmt: skip
+    assert problem.judge(problem.model().state_dict()).metrics["kl"] == 0
+
+
+def test_what_a_policy_cannot_be_is_named(tmp_path):
+    for words, said in (
+        (("poems",), "kind='poems'"),
+        (("sums", "--digits", "two"), "digits='two'"),
+        (("sums", "--digits", "3"), "context of 13, the policy has 12"),
+        (("orders", "--width", "7"), "width=7"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            call("train", words[0], tmp_path, *words[1:], of=language)
+    assert not list(tmp_path.iterdir())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from .budget import Budget
     from .experiments import Experiments
     from .ledger import Ledger, Observations
     from .pareto import Cloud
@@ -286,6 +287,12 @@ class Method(Checked):
     def least(self, problem: Any) -> int:
         """Evaluations that it needs to do more than start; with fewer a run warns."""
         return 0
+
+    def forecast(self, problem: Any, budget: Budget) -> list[str]:
+        """What a run can spend at most, one sentence each, which `solve` prints before it begins;
+        none where the budget says it all.
+        """
+        return []
 
     def init(self, problem: Any, rng: np.random.Generator) -> Any:
         """Allocate the state; may spend."""

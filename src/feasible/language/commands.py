@@ -1,5 +1,6 @@
 """The room's own commands, brought in by the entry points `feasible.commands`.
 
+language train: a small policy of characters, trained from nothing.
 moe train: a small mixture of experts, trained from nothing.
 moe plan: a model's folder, compressed into a memory.
 """
@@ -10,6 +11,73 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+language = typer.Typer(name="language", no_args_is_help=True, help="Small models of words.")
+
+
+@language.callback()
+def small_models() -> None:
+    """Small models of words."""
+
+
+@language.command("train")
+def train_policy(
+    kind: Annotated[str, typer.Argument(help="What it learns: sums, or orders.")],
+    folder: Annotated[Path, typer.Argument(help="Where the model is written; it is made.")],
+    digits: Annotated[str, typer.Option("--digits", help="Of the operands of sums.")] = "1,2",
+    layers: Annotated[int | None, typer.Option("--layers", help="Of the model.")] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Of a layer.")] = None,
+    heads: Annotated[int | None, typer.Option("--heads", help="Of attention.")] = None,
+    context: Annotated[int | None, typer.Option("--context", help="Tokens at most.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Of training, at most.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Texts a step.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Of AdamW.")] = None,
+    stop: Annotated[
+        float | None, typer.Option("--stop", help="Share of right drawn answers that ends it.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of weights and texts.")] = 0,
+) -> None:
+    """Train a small GPT-2 of characters on worked sums, or on two orders that careless people
+    answered, and write it as transformers does, with its tokenizer: a policy that rewards can make
+    better. A training that was stopped, or killed, goes on where the same command is given again,
+    and ends with the same weights.
+    """
+    from dataclasses import replace
+
+    from ..core.checks import one_of
+    from .cgpo.hackable import POLICY, order_pairs
+    from .instances.addition import SUMS, sizes_of
+    from .small import addition_pairs, train_folder
+
+    one_of("kind", kind, ("sums", "orders"))
+    given = {
+        **{"layers": layers, "width": width, "heads": heads, "context": context, "steps": steps},
+        **{"batch": batch, "rate": rate, "stop": stop},
+    }
+    settings = replace(
+        SUMS if kind == "sums" else POLICY,
+        seed=seed,
+        **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
+    )
+    if kind == "orders":
+        written = train_folder(folder, settings, order_pairs)
+    else:
+        sizes = sizes_of(numbers_of("digits", digits), settings.context)
+        hardest = max(sizes)
+        learnt = addition_pairs(sizes, hardest)
+        written = train_folder(folder, settings, learnt, addition_pairs((hardest,), hardest))
+    typer.echo(f"written: {written}")
+
+
+def numbers_of(name: str, text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between."""
+    from ..core.errors import ArgumentError
+
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise ArgumentError(f"{name}={text!r:.60}: expected whole numbers, as in 2,3,4") from None
+
 
 moe = typer.Typer(
     name="moe", no_args_is_help=True, help="Mixtures of experts that have to fit into memory."
@@ -79,13 +147,9 @@ def plan(
     write it to a folder, which `load_moe` reads. Half of the text is for calibration, half for the
     perplexity that is printed.
     """
-    from ..core.errors import ArgumentError
     from .moe_inference import Machine, compress_folder
 
-    try:
-        widths = tuple(int(b) for b in bits.split(","))
-    except ValueError:
-        raise ArgumentError(f"bits={bits!r:.60}: expected whole numbers, as in 2,3,4") from None
+    widths = numbers_of("bits", bits)
     report = compress_folder(
         model_dir,
         memory,

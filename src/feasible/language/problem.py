@@ -13,9 +13,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,9 +33,6 @@ from .judged import Judged, Scores, share
 from .policy import Responses, TokenLogps, context_of, generate, joined, logp, prompt_tokens
 from .scoring import Asked, Scorer, columns_of
 from .weights import digest, load_weights, read_policy, read_tokenizer
-
-if TYPE_CHECKING:
-    pass
 
 JUDGE = 2_000_003
 """Seed of the responses that the judge draws."""
@@ -188,6 +186,37 @@ class LanguageProblem(Cached, Problem, Checked):
         tokens = sum(lengths[i] for i in rows) + len(rows) * self.max_tokens
         calls = len(rows) * sum((self.paid or {}).values())
         return {"samples": len(rows), "tokens": tokens} | ({"calls": calls} if calls else {})
+
+    def forecast(self, budget: Mapping[str, float], step: int, passes: int) -> list[str]:
+        """What a run can spend at most, as a sentence.
+
+        Args:
+            budget: Of the run.
+            step: Responses that a method draws before it learns anything.
+            passes: How often it reads each of them for log-probabilities, at most.
+        """
+        longest = max(self._prompts_tokens) + self.max_tokens  # type: ignore[attr-defined]
+        one = {"samples": 1, "tokens": longest * (1 + passes), "calls": sum(self.paid.values())
+               if self.paid else 0}  # fmt: skip
+        most = {k: budget.get(k, budget.get("samples", math.inf) * v) for k, v in one.items() if v}
+        if "samples" in budget:
+            most = {k: min(v, budget["samples"] * one[k]) for k, v in most.items()}
+        total = ", ".join(f"{v:.0f} {k}" for k, v in most.items() if math.isfinite(v))
+        each = ", ".join(f"{v} {k}" for k, v in one.items() if v and k != "samples")
+        lines = [
+            f"projected: at most {total or 'what the time takes'}; a response costs at most {each},"
+            f" a step has {step} of them"
+        ]
+        least = {"samples": step, "tokens": step * (min(self._prompts_tokens) + self.max_tokens)}  # type: ignore[attr-defined]
+        lines += [
+            f"nothing will be learnt: a step needs {n} {name}, the budget has {budget[name]:g}"
+            for name, n in least.items()
+            if budget.get(name, math.inf) < n
+        ]
+        asking = [name for name, calls in (self.paid or {}).items() if not calls]
+        if asking:
+            lines.append(f"{', '.join(asking)}: charged as they ask, which is not in this")
+        return lines
 
     def generate(self, model: Any, rows: Sequence[int], seed: int) -> Responses:
         """Responses to prompts, drawn at the problem's temperature.

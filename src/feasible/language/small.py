@@ -191,6 +191,28 @@ def train_characters(
     return model.eval()
 
 
+@checked
+def train_folder(
+    folder: str | os.PathLike[str],
+    settings: CharacterSettings,
+    pairs: Callable[..., Any],
+    check: Callable[..., Any] | None = None,
+) -> Path:
+    """Train the small model in a folder and write it as transformers does, with its tokenizer; a
+    training that was interrupted goes on there, to the same weights.
+
+    Args:
+        folder: It is made.
+        settings: Of model and training.
+        pairs: As in `train_characters`.
+        check: As in `train_characters`.
+    """
+    model = train_characters(settings, pairs, check, folder)
+    model.save_pretrained(folder)
+    character_tokenizer(settings.characters).save_pretrained(folder)
+    return Path(folder)
+
+
 def _right(model: Any, tokenizer: Any, pairs: Pairs, s: CharacterSettings, step: int) -> float:
     """Return the share of right answers, drawn at temperature 1."""
     prompts, wanted = pairs(np.random.default_rng([s.seed, 2, step]), 256)

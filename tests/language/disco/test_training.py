@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -229,6 +230,33 @@ def test_a_run_keeps_the_policy_it_began_with_and_says_what_it_did():
     assert any("updates began" in r for r in DisCO().remarks(p, training.RLVRState(
         None, None, np.random.default_rng(0), np.zeros(0), metrics={"frac_reward_zero_std": 0.0}
     )))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["disco", "grpo", "trpa", "crraft", "codpo"])
+def test_a_run_says_first_what_it_can_spend_and_spends_no_more(name, capsys):
+    p = problem(judges={"low": starts_low}, paid={"low": 1})
+    small = "k=4,prompts=4" if name in ("crraft", "codpo") else "group=4,questions=4,minibatches=2"
+    found = feasible.solve(p, f"{name}[{small}]", {"samples": 64}, seed=100)
+    said = capsys.readouterr().err.splitlines()[0]
+    most = re.fullmatch(r"projected: at most (\d+) samples, (\d+) tokens, (\d+) calls; .*", said)
+    assert [int(n) for n in most.groups()][::2] == [64, 64]
+    assert found.spent["samples"] > 32
+    assert found.spent["tokens"] <= int(most[2]) <= 2.2 * found.spent["tokens"]
+    assert found.spent["calls"] <= 64
+
+
+def test_a_budget_for_less_than_a_step_is_said_before_and_after(capsys):
+    for budget in ({"samples": 15}, {"tokens": 63}):
+        found = feasible.solve(
+            problem(), DisCO(group=4, questions=4, minibatches=2), budget, seed=100
+        )
+        said = capsys.readouterr().err
+        least = {"samples": 16, "tokens": 64}
+        (name,) = budget
+        assert f"a step needs {least[name]} {name}, the budget has {budget[name]}" in said
+        assert "the budget ended before the first step did" in found.notes
+    feasible.solve(problem(), DisCO(group=4, questions=4, minibatches=2), {"samples": 16}, seed=100)
+    assert "a step needs" not in capsys.readouterr().err
 
 
 def test_a_problem_with_limits_is_refused():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import feasible
+from feasible.core.budget import Budget
 from feasible.core.errors import ArgumentError, ArgumentTypeError, WrongProblem
 from feasible.core.registry import load_method, methods
 from feasible.language import Backend, NumericTrace, Recorded, Variable, Workflow, node, scripted
@@ -327,7 +328,15 @@ def test_a_resumed_run_asks_for_nothing_twice(tmp_path):
 
 def test_what_a_call_can_cost_is_said_before_the_first(capsys):
     feasible.solve(numeric_program(1, 104), optoprime(Service()), 2, seed=100)
-    assert "m takes at most 36096 tokens" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "projected: at most 8 calls, 288768 tokens; a call of m takes at most 36096 tokens\n"
+    )
+    dear = Backend(scripted(Service()), "m", prices={"m": (1.0, 2.0)})
+    method = OptoPrimeRun(backend=dear, max_tokens=1000)
+    (line,) = method.forecast(cube(), Budget(calls=5, usd=0.1))
+    assert "at most 5 calls, 165000 tokens, 0.1 usd" in line
+    assert "33000 tokens, 0.034 usd" in line
+    assert OptoPrimeRun(backend="rules").forecast(cube(), Budget(calls=5)) == []
 
 
 def test_without_a_backend_it_says_what_it_needs():

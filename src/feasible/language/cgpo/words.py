@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from ...core.budget import Budget
 from ...core.checks import real
 from ...core.problem import Method, Problem
 from ..problem import LanguageProblem
@@ -52,6 +53,12 @@ class WordsMethod(LearningSettings, Method):
         if self.max_norm is not None:
             real("max_norm", self.max_norm, above=0)
         super(LearningSettings, self).__post_init__()  # type: ignore[misc]
+
+    def forecast(self, problem: LanguageProblem, budget: Budget) -> list[str]:
+        """Responses, their tokens, and calls of what is paid for."""
+        assert isinstance(self, Rule)
+        passes = 2 + self.epochs * (1 + self.falls_back)  # the reference, old and new; baselines
+        return problem.forecast(budget, self.k * self.prompts, passes)
 
     def init(self, problem: LanguageProblem, rng: np.random.Generator) -> WordsState:
         """Begin at the reference."""

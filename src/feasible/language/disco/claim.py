@@ -9,6 +9,7 @@ were right, another one for each seed; every loss goes on from there with the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,8 @@ import torch
 
 from ...lab.claim import Claim, Experiment, Part, by_method, last_metric, sampled
 from ...lab.trials import Race, Trial
-from ..instances.addition import addition
+from ..instances.addition import SUMS, addition
 from ..problem import LanguageProblem
-from ..small import CharacterSettings
 from .losses import disco_loss
 from .rivals import dr_grpo_loss, grpo_loss
 from .run import DAPO, GRPO, GRPOER, RLOO, RLVR, TRPA, DisCO, DisCOB, DrGRPO
@@ -55,19 +55,10 @@ def policy(seed: int, brief: bool = False) -> LanguageProblem:
         seed: Of the policy and the questions.
         brief: A policy that was hardly trained.
     """
+    less: dict[str, Any] = {"layers": 1, "width": 16, "steps": 20, "batch": 32} if brief else {}
     found = addition(
         (1, 2),
-        CharacterSettings(
-            context=12,
-            layers=1 if brief else 2,
-            width=16 if brief else 48,
-            heads=4,
-            steps=20 if brief else 1500,
-            batch=32 if brief else 128,
-            rate=3e-3,
-            stop=0.3,
-            seed=seed,
-        ),
+        replace(SUMS, seed=seed, **less),
         n_prompts=4000,
         n_held_out=40 if brief else 600,
     )

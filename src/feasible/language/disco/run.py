@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...core.budget import Budget
 from ...core.errors import UnsupportedConstraint
 from ...core.problem import Method, Problem
 from ..problem import LanguageProblem
 from ..weights import weights_of
-from .settings import Loss, RLVRSettings
+from .settings import OWN, Loss, RLVRSettings
 from .training import RLVRState, begin, iterate
 
 
@@ -33,6 +34,10 @@ class RLVR(RLVRSettings, Method):
                 f"{', '.join(problem.limited.names)}"
             )
 
+    def forecast(self, problem: LanguageProblem, budget: Budget) -> list[str]:
+        """Responses, their tokens, and calls of what is paid for."""
+        return problem.forecast(budget, self.group * self.questions, self.passes)
+
     def init(self, problem: LanguageProblem, rng: np.random.Generator) -> RLVRState:
         """A copy of the policy and its optimiser."""
         return begin(self, problem.model(), rng)
@@ -53,12 +58,13 @@ class RLVR(RLVRSettings, Method):
     def remarks(self, problem: LanguageProblem, state: RLVRState) -> list[str]:
         """How often the constraint was active, and what groups taught."""
         if not state.metrics:
-            return []
+            return ["the budget ended before the first step did"]
         idle = state.metrics["frac_reward_zero_std"]
-        return [
-            f"{state.above} of {state.updates} updates began with a KL above delta={self.delta:g}",
-            f"in the last step {idle:.0%} of the groups had equal rewards, so nothing to learn",
-        ]
+        said = [f"in the last step {idle:.0%} of the groups had equal rewards, so nothing to learn"]
+        if "delta" not in OWN[self.loss]:
+            return said
+        beyond = f"{state.above} of {state.updates} updates began with a KL above"
+        return [f"{beyond} delta={self.delta:g}", *said]
 
 
 @dataclass(frozen=True)

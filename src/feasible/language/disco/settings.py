@@ -126,6 +126,18 @@ class RLVRSettings(DisCOSettings):
                     "setting"
                 )
 
+    @property
+    def refers(self) -> bool:
+        """Whether the loss looks at the policy at the beginning."""
+        return self.loss == "trpa" or (self.loss in ("grpo", "grpo-er") and self.reference > 0)
+
+    @property
+    def passes(self) -> int:
+        """How often a response is read for log-probabilities, at most: new, old, and by the policy
+        at the beginning.
+        """
+        return 2 + self.refers
+
     def rate_for(self, weights: int) -> float:
         """The rate for a model of so many weights.
 

@@ -18,7 +18,7 @@ from ...core.errors import BudgetExhausted, Diverged
 from ..problem import LanguageProblem
 from ..weights import read_policy
 from .settings import RLVRSettings
-from .training import REFERRED, begin, iterate
+from .training import begin, iterate
 
 
 class RLVRTrainer:
@@ -96,8 +96,7 @@ class RLVRTrainer:
         longest = max(problem.projected([i])["tokens"] for i in range(len(problem.prompts)))
         drawn = s.group * s.questions * (s.rounds if s.loss == "dapo" and s.dynamic else 1)
         learnt = s.group * s.questions
-        passes = 2 + (s.loss in REFERRED)  # old and new, and the policy at the beginning
-        tokens = longest * (drawn + passes * learnt)
+        tokens = longest * (drawn + s.passes * learnt)
         return {"samples": steps * drawn, "tokens": steps * tokens}
 
     @checked

@@ -23,9 +23,6 @@ from .losses import disco_loss
 from .rivals import dapo_loss, dr_grpo_loss, grpo_loss, overlong_penalty, rloo_loss, trpa_loss
 from .settings import RLVRSettings
 
-REFERRED = ("grpo", "grpo-er", "trpa")
-"""Losses that look at the policy at the beginning."""
-
 
 class Oracles(Protocol):
     """What learning asks for."""
@@ -142,7 +139,7 @@ def iterate(settings: RLVRSettings, oracles: Oracles, state: RLVRState) -> None:
     G = settings.group
     groups = state.rng.permutation(len(drawn.responses) // G)
     reference = None
-    if settings.loss in REFERRED and (settings.loss == "trpa" or settings.reference):
+    if settings.refers:
         with torch.no_grad():
             reference = oracles.logp(oracles.reference, drawn.responses).logp
     parts = [

@@ -23,6 +23,12 @@ BRIEF = CharacterSettings(
 )
 """A policy that is trained within two seconds, on sums of one digit."""
 
+SUMS = CharacterSettings(
+    context=12, layers=2, width=48, heads=4, steps=1500, batch=128, rate=3e-3, stop=0.3
+)
+"""A policy of 60,000 weights that is trained within a quarter of a minute until 30 % of its drawn
+answers to sums of two digits are right."""
+
 
 def exact(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float]:
     """1 for the right answer, 0 for every other."""
@@ -54,13 +60,8 @@ def addition(
     """
     whole("n_prompts", n_prompts, least=1)
     whole("n_held_out", n_held_out, least=1)
-    sizes = [whole("digits", d, least=1, most=9) for d in digits]
-    width = max(sizes, default=0)
-    if not width or settings.context < 3 * width + 4:
-        raise ArgumentError(
-            f"digits={list(digits)}: sums of {width} digits need a context of {3 * width + 4}, "
-            f"the policy has {settings.context}"
-        )
+    sizes = sizes_of(digits, settings.context)
+    width = max(sizes)
     if folder is None:
         policy = _trained(settings, tuple(sizes), width)
     else:
@@ -83,6 +84,18 @@ def addition(
         max_tokens=width + 2,
         name="addition",
     )
+
+
+def sizes_of(digits: Sequence[int], context: int) -> list[int]:
+    """Digits of operands, checked; a sum with its answer must fit into the context."""
+    sizes = [whole("digits", d, least=1, most=9) for d in digits]
+    width = max(sizes, default=0)
+    if not width or context < 3 * width + 4:
+        raise ArgumentError(
+            f"digits={list(digits)}: sums of {width} digits need a context of {3 * width + 4}, "
+            f"the policy has {context}"
+        )
+    return sizes
 
 
 Question = tuple[int, int, int]

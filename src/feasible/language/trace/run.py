@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ...core.budget import Budget
 from ...core.checks import one_of, real, shown, whole
 from ...core.errors import ArgumentError, ArgumentTypeError, WrongProblem, is_number
 from ...core.extras import named
@@ -320,19 +320,28 @@ class TextRun(PromptSettings, WorkflowMethod):
         made.memory = memory
         return made
 
-    def init(self, problem: Workflow, rng: np.random.Generator) -> WorkflowState:
-        """The starts; says what a step can cost before anything is spent."""
-        state = WorkflowMethod.init(self, problem, rng)
+    def forecast(self, problem: Workflow, budget: Budget) -> list[str]:
+        """What a call can cost, and all that the budget takes."""
         backend = self.made(problem)
-        if self.backend != "rules":
-            most = self.max_prompt_tokens + self.max_tokens
-            usd = backend.usd(self.max_prompt_tokens, self.max_tokens)
-            print(
-                f"{self.name}: a call of {backend.model} takes at most {most} tokens"
-                + (f", {usd:.2g} USD" if usd else ""),
-                file=sys.stderr,
-            )
-        return state
+        if self.backend == "rules":
+            return []
+        one: dict[str, float] = {"tokens": self.max_prompt_tokens + self.max_tokens}
+        if usd := backend.usd(self.max_prompt_tokens, self.max_tokens):
+            one["usd"] = usd
+        each = ", ".join(f"{v:.6g} {k}" for k, v in one.items())
+        said = f"a call of {backend.model} takes at most {each}"
+        # an execution is followed by one call, and each try of it is charged
+        tries = budget.get("evaluations", math.inf) * (1 + backend.retries)
+        calls = min(budget.get("calls", math.inf), tries)
+        most = {"calls": calls} | {k: calls * v for k, v in one.items()}
+        total = [f"{min(v, budget.get(k, math.inf)):.6g} {k}" for k, v in most.items()
+                 if math.isfinite(min(v, budget.get(k, math.inf)))]  # fmt: skip
+        return [f"projected: at most {', '.join(total)}; {said}" if total else said]
+
+    def init(self, problem: Workflow, rng: np.random.Generator) -> WorkflowState:
+        """The starts, where there is a backend."""
+        self.made(problem)
+        return WorkflowMethod.init(self, problem, rng)
 
     def propose(
         self, problem: Workflow, state: WorkflowState, found: Execution, better: bool
