@@ -57,8 +57,8 @@ class WordsMethod(LearningSettings, Method):
     def forecast(self, problem: LanguageProblem, budget: Budget) -> list[str]:
         """Responses, their tokens, and calls of what is paid for."""
         assert isinstance(self, Rule)
-        passes = 2 + self.epochs * (1 + self.falls_back)  # the reference, old and new; baselines
-        return problem.forecast(budget, self.k * self.prompts, passes)
+        # the reference once; each epoch reads responses, and fewer baselines than these
+        return problem.forecast(budget, self.k * self.prompts, 1 + 2 * self.epochs)
 
     def init(self, problem: LanguageProblem, rng: np.random.Generator) -> WordsState:
         """Begin at the reference."""
