@@ -26,81 +26,20 @@ from program import SECONDS, feasible
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [
-    "README.md",
-    "docs/index.md",
-    "docs/install.md",
-    "docs/threads.md",
-    "docs/machines.md",
-    "docs/troubleshooting.md",
-    "docs/own-problem.md",
-    "docs/experiments.md",
-    "docs/promises.md",
-    "docs/racing.md",
-    "docs/dashboard.md",
-    "docs/physics/pi-hc-moe.md",
-    "docs/bilevel/bidirectional-sequence-design.md",
-    "docs/bilevel/index.md",
-    "docs/bilevel/lv-hba.md",
-    "docs/bilevel/penalty-bilevel.md",
-    "docs/bilevel/parl.md",
-    "docs/blackbox/index.md",
-    "docs/add-a-method.md",
-    "docs/blackbox/default.md",
-    "docs/blackbox/gp-sqp.md",
-    "docs/blackbox/robust-bo.md",
-    "docs/blackbox/pfn-cbo.md",
-    "docs/blackbox/bo-tutorial.md",
-    "docs/blackbox/cbo.md",
-    "docs/blackbox/ccbo.md",
-    "docs/blackbox/optuna.md",
-    "docs/blackbox/private-gsd.md",
-    "docs/blackbox/fronts.md",
-    "docs/transport/index.md",
-    "docs/transport/mec-bottleneck.md",
-    "docs/transport/sinkhorn-newton-sparse.md",
-    "docs/transport/sparse-ot.md",
-    "docs/transport/transductive-clustering.md",
-    "docs/programs/index.md",
-    "docs/programs/gradient-normalized-smoothness.md",
-    "docs/programs/adasketch-newton.md",
-    "docs/programs/lipsdp-groupsort.md",
-    "docs/programs/notears-topo.md",
-    "docs/programs/sor-bandit.md",
-    "docs/programs/vr-halpern.md",
-    "docs/networks/sa-srrw.md",
-    "docs/networks/fzoos.md",
-    "docs/networks/dadao.md",
-    "docs/physics/nonsmooth-pde-pareto.md",
-    "docs/physics/extrusion-die-rl.md",
-    "docs/policies/sparse-bandits.md",
-    "docs/policies/randomized-pbrl.md",
-    "docs/policies/harpg.md",
-    "docs/policies/mdpo.md",
-    "docs/language/index.md",
-    "docs/language/trace.md",
-    "docs/language/moe-inference.md",
-    "docs/language/disco.md",
-    "docs/language/ultragen.md",
-    "docs/operations/index.md",
-    "docs/operations/ts-ddr.md",
-    "docs/operations/jobshop-rl-cp.md",
-    "docs/training/index.md",
-    "docs/training/schedules.md",
-    "docs/training/autolrs.md",
-    "docs/training/hesso.md",
-    "docs/training/hyperparameter-free.md",
-    "docs/training/lion-k.md",
-    "docs/training/mfac.md",
-    "docs/training/refined-schedule.md",
-    "docs/training/rex.md",
-    "docs/training/target-surrogates.md",
-    "docs/training/uba.md",
-]
 FENCE = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+PAGES = [
+    "README.md",
+    *sorted(
+        page.relative_to(ROOT).as_posix()
+        for page in DOCS.rglob("*.md")
+        if page.parent.name != "generated"
+        and re.search(r"^```(python|console)\b", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ),
+]
+"""All that shows code or commands."""
 
 
 def generator() -> ModuleType:
