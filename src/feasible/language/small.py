@@ -96,14 +96,14 @@ def character_tokenizer(characters: str) -> Any:
     )
 
 
-def gpt2_config(sizes: Any, vocabulary: int, end: int, pad: int) -> Any:
-    """GPT-2's layout without dropout.
+def gpt2_config(sizes: Any, vocabulary: int, end: int) -> Any:
+    """GPT-2's layout without dropout. The token that fills rows up is the tokenizer's to say: where
+    the model knows it too, transformers takes finished rows for padding and warns of it.
 
     Args:
         sizes: Settings with `context`, `layers`, `width` and `heads`.
         vocabulary: Tokens.
         end: The token that begins and ends texts.
-        pad: The token that fills rows up.
     """
     from transformers import GPT2Config
 
@@ -118,7 +118,6 @@ def gpt2_config(sizes: Any, vocabulary: int, end: int, pad: int) -> Any:
         attn_pdrop=0.0,
         bos_token_id=end,
         eos_token_id=end,
-        pad_token_id=pad,
     )
 
 
@@ -128,7 +127,7 @@ def character_model(settings: CharacterSettings) -> Any:
     n = len(settings.characters)
     with named("a model of characters", "language"):
         from transformers import GPT2LMHeadModel
-    config = gpt2_config(settings, n + 2, n, n + 1)
+    config = gpt2_config(settings, n + 2, n)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return GPT2LMHeadModel(config).eval()

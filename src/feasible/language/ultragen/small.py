@@ -134,8 +134,7 @@ def story_model(settings: StoryModelSettings) -> Any:
     with named("a model of stories", "language"):
         from transformers import GPT2LMHeadModel
     tokenizer = StoryTokenizer()
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    config = gpt2_config(settings, len(tokenizer), end, pad)
+    config = gpt2_config(settings, len(tokenizer), tokenizer.eos_token_id)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds("seed", settings.seed)[0])
         model = GPT2LMHeadModel(config).eval()
