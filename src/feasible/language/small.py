@@ -20,6 +20,7 @@ from ..core.checks import real, shown, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from ..core.extras import named
 from .policy import generate, logp, written
+from .weights import quiet
 
 END, PAD = "<end>", "<pad>"
 EVERY = 50
@@ -207,7 +208,8 @@ def train_folder(
         check: As in `train_characters`.
     """
     model = train_characters(settings, pairs, check, folder)
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     character_tokenizer(settings.characters).save_pretrained(folder)
     return Path(folder)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,47 @@ import torch
 from ..core.checks import shown
 from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.extras import named
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars of transformers, where a small model is read or written."""
+    from transformers.utils import logging
+
+    shown_before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown_before:
+            logging.enable_progress_bar()
+
+
+def from_folder(kind: str, folder: str | os.PathLike[str], argument: str, **more: Any) -> Any:
+    """What transformers reads from a folder. Nothing is downloaded, and no code that lies in the
+    folder runs: a model that needs some is refused.
+
+    Args:
+        kind: Name of a class of transformers.
+        folder: The folder.
+        argument: What the error calls it.
+        more: For `from_pretrained`; for weights `use_safetensors=True`, which unpickles none.
+
+    Raises:
+        ArgumentError: It cannot be read, or not without running its code.
+    """
+    with named(f"{argument} in a folder", "language"):
+        import safetensors
+        import transformers
+    unreadable = (OSError, ValueError, RuntimeError, LookupError, safetensors.SafetensorError)
+    try:
+        with quiet():
+            return getattr(transformers, kind).from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, **more
+            )
+    except unreadable as error:
+        said = " ".join(str(error).split())[:200]
+        raise ArgumentError(f"{argument}={str(folder)!r}: {said}") from error
 
 
 def read_policy(policy: Any) -> Any:
@@ -29,9 +71,7 @@ def read_policy(policy: Any) -> Any:
     if isinstance(policy, (str, os.PathLike)):
         if not (Path(policy) / "config.json").is_file():
             raise ArgumentError(f"policy={str(policy)!r:.60}: there is no such folder of a model")
-        with named("a policy in a folder", "language"):
-            from transformers import AutoModelForCausalLM
-        made = AutoModelForCausalLM.from_pretrained(str(policy), local_files_only=True)
+        made = from_folder("AutoModelForCausalLM", policy, "policy", use_safetensors=True)
     elif isinstance(policy, torch.nn.Module):
         made = copy.deepcopy(policy)
     elif callable(policy):
@@ -57,9 +97,7 @@ def read_tokenizer(tokenizer: Any) -> Any:
             raise ArgumentError(
                 f"tokenizer={str(tokenizer)!r:.60}: there is no such folder of a tokenizer"
             )
-        with named("a tokenizer in a folder", "language"):
-            from transformers import AutoTokenizer
-        return AutoTokenizer.from_pretrained(str(tokenizer), local_files_only=True)
+        return from_folder("AutoTokenizer", tokenizer, "tokenizer")
     if not (callable(tokenizer) and hasattr(tokenizer, "decode")):
         raise ArgumentTypeError(f"tokenizer={shown(tokenizer)}: expected one of transformers")
     return tokenizer

@@ -21,6 +21,7 @@ from ...core.annotations import checked
 from ...core.checks import one_of, whole
 from ...core.errors import ArgumentError, Infeasible
 from ..small import character_tokenizer
+from ..weights import from_folder, quiet
 from .compress import load_compressed, stored_size
 from .machine import Machine
 from .model import LETTERS, TinySettings, texts, train_tiny
@@ -105,7 +106,8 @@ def train_folder(folder: str | os.PathLike[str], settings: TinySettings | None =
     s = settings or TinySettings()
     path = Path(folder)
     model = train_tiny(s, path / "training")
-    model.save_pretrained(path)
+    with quiet():
+        model.save_pretrained(path)
     character_tokenizer(LETTERS).save_pretrained(path)
     rows = texts(CALIBRATION, s.length, 10_000 + s.seed, s.sentences).tolist()
     text = "".join(LETTERS[c] for row in rows for c in row)
@@ -115,18 +117,11 @@ def train_folder(folder: str | os.PathLike[str], settings: TinySettings | None =
 
 def _model(folder: Path) -> Any:
     """The model of a folder, in single precision, and its tokenizer."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     if not (folder / "config.json").is_file():
         raise ArgumentError(f"model_dir={str(folder)!r}: there is no config.json in it")
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ArgumentError(f"model_dir={str(folder)!r}: {str(error)[:200]}") from error
-    return model.eval(), tokenizer
+    kind, given = "AutoModelForCausalLM", {"dtype": torch.float32, "use_safetensors": True}
+    model = from_folder(kind, folder, "model_dir", **given)
+    return model.eval(), from_folder("AutoTokenizer", folder, "model_dir")
 
 
 def _texts(tokenizer: Any, file: Path, tokens: int, length: int) -> tuple[Any, Any]:
@@ -232,10 +227,10 @@ def load_moe(folder: str | os.PathLike[str]) -> Any:
     Raises:
         ArgumentError: It is none.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     path = Path(folder)
     if not (path / WEIGHTS).is_file():
         raise ArgumentError(f"folder={str(path)!r}: there is no {WEIGHTS} in it")
-    config = AutoConfig.from_pretrained(path, local_files_only=True)
+    config = from_folder("AutoConfig", path, "folder")
     return load_compressed(path / WEIGHTS, AutoModelForCausalLM.from_config(config))
