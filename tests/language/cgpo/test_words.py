@@ -378,5 +378,3 @@ def test_bad_tasks_are_named(policy):
             CGPOConfig(**{name: value})
     with pytest.raises(ArgumentError, match="weight"):
         sums_task(weight=-1.0)
-    with pytest.raises(ArgumentError, match="prompts"):
-        trainer(policy, CGPOConfig(prompts_per_step=500, max_completion_length=6)).fit(1)

@@ -248,12 +248,10 @@ def _seed(state: TaskState) -> int:
 
 def _next(problem: LanguageProblem, state: TaskState, n: int) -> list[int]:
     """Return the next prompts: all once, then all again in another order."""
-    if n > len(problem.prompts):
-        raise ArgumentError(
-            f"prompts={n}: expected at most {len(problem.prompts)}, as many as there are"
-        )
+    if n > (of := len(problem.prompts)):
+        return [*state.rng.permutation(of).tolist(), *_next(problem, state, n - of)]
     if state.at + n > len(state.order):
-        state.order, state.at = state.rng.permutation(len(problem.prompts)), 0
+        state.order, state.at = state.rng.permutation(of), 0
     rows = state.order[state.at : state.at + n].tolist()
     state.at += n
     return [int(row) for row in rows]
