@@ -85,28 +85,19 @@ def disco_loss(
     b = read_batch(logp, old_logp, mask, reward, group)
     tau, delta, beta = float(settings.tau), float(settings.delta), float(settings.beta)
     right = _right(b, settings.threshold)
-    wrong = b.known & ~right
-    s = b.mean(b.logp if score == "logl" else (b.logp - b.old).exp())
-    P, N, total = b.sums(
-        torch.stack((right.to(s.dtype), wrong.to(s.dtype), torch.where(right, s, 0.0)), dim=1)
-    ).unbind(1)
-    valid = (P > 0) & (N > 0)
-    of_right = total / P.clamp(min=1)
-    if dro and math.isfinite(tau):
-        of_wrong = _robust(b, s, wrong, N, tau)
-    else:
-        of_wrong = b.sums(torch.where(wrong, s, 0.0)) / N.clamp(min=1)
-    # questions that are always or never answered count as 0, and are counted
-    J = torch.where(valid, of_right - of_wrong, 0.0).sum() / b.questions
     ratio = b.logp - b.old
+    s = b.mean(b.logp if score == "logl" else ratio.exp())
+    with torch.no_grad():
+        J, slope, valid = _objective(b, s, right, tau if dro else math.inf)
     k = b.over_tokens(-ratio if kl == "k1" else ratio.exp() - 1 - ratio)
     excess = (k.detach() - delta).clamp(min=0)
     return LossOutput(
-        -J + beta * excess * k,  # the hinge's slope is held fixed: its gradient, not its value
-        J.detach(),
+        # J's gradient by the scores is known; the hinge's slope is held fixed: its gradient alone
+        (slope * (s.detach() - s)).sum() - J + beta * excess * k,
+        J,
         k.detach(),
         0.5 * beta * excess**2,
-        valid.float().mean(),
+        valid.to(s.dtype).mean(),
     )
 
 
@@ -122,14 +113,27 @@ def _right(b: LossBatch, threshold: float | None) -> Tensor:
     return b.known & right
 
 
-def _robust(b: LossBatch, s: Tensor, wrong: Tensor, N: Tensor, tau: float) -> Tensor:
-    """Return tau log mean_N exp(s / tau) of each question; 0 where it has no wrong response."""
-    lowest = torch.full((b.questions,), -torch.inf, dtype=s.dtype, device=s.device)
-    top = lowest.scatter_reduce(0, b.index[wrong], s.detach()[wrong], "amax")
-    top = torch.where(N > 0, top, 0.0)
-    lifted = torch.where(wrong, (s - top[b.index]) / tau, 0.0).exp() * wrong
-    total = torch.where(N > 0, b.sums(lifted), 1.0)
-    return torch.where(N > 0, top + tau * (total / N.clamp(min=1)).log(), 0.0)
+def _objective(b: LossBatch, s: Tensor, right: Tensor, tau: float) -> tuple[Tensor, ...]:
+    """Return J, its slope by each score, and which questions have both kinds of responses.
+
+    The slope is 1 / |P| for right responses, minus the softmax of s / tau for wrong ones.
+    """
+    wrong = b.known & ~right
+    top = s.new_zeros(b.questions)
+    if math.isfinite(tau):
+        top = torch.full_like(top, -torch.inf).scatter_reduce(0, b.index[wrong], s[wrong], "amax")
+        lifted = torch.where(wrong, ((s - top[b.index]) / tau).exp(), 0.0)
+    else:
+        lifted = wrong.to(s.dtype)
+    columns = (right, wrong, right * s, wrong * s, lifted)
+    P, N, of_right, of_wrong, total = b.sums(torch.stack(columns, dim=1).to(s.dtype)).unbind(1)
+    valid = (P > 0) & (N > 0)
+    of_wrong = top + tau * (total / N).log() if math.isfinite(tau) else of_wrong / N
+    # questions that are always or never answered count as 0, and are counted
+    J = torch.where(valid, of_right / P - of_wrong, 0.0).sum() / b.questions
+    each = torch.where(right, (1 / P)[b.index], -lifted / total[b.index])
+    counted = valid[b.index] & b.known
+    return J, torch.where(counted, each, 0.0) / b.questions, valid
 
 
 class DisCOLoss(torch.nn.Module):
