@@ -476,6 +476,32 @@ def _disco_tables(data: dict[str, Any]) -> str:
     )
 
 
+def disco_grid() -> str:
+    """Return the sums of two digits that each loss answers at each setting, from the sweep on seeds
+    that the claim does not report: a row for each of delta and tau, a column for each rate.
+    """
+    file = ROOT / "benchmarks/results/losses-development.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    rates = sorted({row["rate"] for row in data["rows"]})
+    cells: dict[tuple[str, ...], dict[float, str]] = {}
+    best: dict[str, tuple[float, tuple[str, ...], float]] = {}
+    for row in data["rows"]:
+        loss = row["loss"] + (f", {row['score']}" if "score" in row else "")
+        key = (f"`{loss}`", *(f"{row[k]:g}" if k in row else "" for k in ("delta", "tau")))
+        shares = row["reward, digits 2"]
+        cells.setdefault(key, {})[row["rate"]] = " ".join(f"{v:.2f}" for v in shares)
+        mean = sum(shares) / len(shares)
+        best[loss] = max(best.get(loss, (-1.0, key, 0.0)), (mean, key, -row["rate"]))
+    for _, key, rate in best.values():
+        cells[key][-rate] = f"**{cells[key][-rate]}**"
+    order = sorted(cells, key=lambda key: (key[0], key[1] and float(key[1]), key[2]))
+    seeds = " and ".join(map(str, data["seeds"]))
+    return f"Seeds {seeds}; the best of each loss is bold.\n\n" + table(
+        ["loss", "delta", "tau", *(f"rate {rate:g}" for rate in rates)],
+        [[*key, *(cells[key].get(rate, "") for rate in rates)] for key in order],
+    )
+
+
 def program_profiles() -> str:
     """Draw the performance and data profiles of the programs room as programs.svg, from the stored
     results; returns the table of shares.

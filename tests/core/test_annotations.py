@@ -120,3 +120,19 @@ def test_fields_of_a_dataclass_are_checked_before_it_is_made():
     for given in ((1.5,), (1, 2)):
         with pytest.raises(FeasibleError, match=r"n=1\.5|label=2"):
             Settings(*given)
+
+
+def test_the_name_of_no_argument_is_refused_with_the_nearest_one():
+    @checked
+    def power(base: float, exponent: int = 2) -> float:
+        return base**exponent
+
+    @checked
+    def any_name(base: float, **more: int) -> int:
+        return len(more)
+
+    with pytest.raises(ArgumentTypeError, match=r"power has no argument 'exponnent': did you mean"):
+        power(2.0, exponnent=3)
+    assert any_name(2.0, exponnent=3) == 1
+    with pytest.raises(ArgumentTypeError, match=r"has no argument 'self'"):
+        power(2.0, self=3)

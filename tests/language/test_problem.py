@@ -250,6 +250,7 @@ def test_rewards_may_be_asynchronous_and_get_columns():
         ({"tokenizer": 3}, errors.ArgumentTypeError, "tokenizer=3"),
         ({"temperature": 0.0}, errors.ArgumentError, "temperature"),
         ({"reward": "length"}, errors.ArgumentTypeError, "reward"),
+        ({"max_token": 2}, errors.ArgumentTypeError, "'max_token': did you mean 'max_tokens'"),
     ],
 )
 def test_bad_input_is_named(more, error, said):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .checks import flag, numbers, one_of, real, shown, whole
-from .errors import ArgumentTypeError, FeasibleError, ShapeError
+from .errors import ArgumentTypeError, FeasibleError, ShapeError, nearest
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,8 +56,9 @@ def check_fields(cls: type, given: Sequence[Any], named: Mapping[str, Any]) -> N
     Args:
         cls: A dataclass.
         given: Values by position.
-        named: Values by name. Names of no field are left to the constructor.
+        named: Values by name.
     """
+    _refuse_unknown(cls.__init__, cls.__name__, named)  # type: ignore[misc]
     by_position, checks = _fields(cls)
     _apply(checks, zip(by_position, given, strict=False))
     _apply(checks, named.items())
@@ -80,10 +81,29 @@ def checked(function: F) -> F:
         by_position, checks = _arguments(function)
         _apply(checks, zip(by_position, args, strict=False))
         if kwargs:
+            _refuse_unknown(function, function.__qualname__.removesuffix(".__init__"), kwargs)
             _apply(checks, kwargs.items())
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
+
+
+def _refuse_unknown(function: Callable[..., Any], called: str, named: Mapping[str, Any]) -> None:
+    """Refuse the name of no argument, and say the nearest one."""
+    known = _known(function)
+    for name in named:
+        if known is not None and name not in known:
+            raise ArgumentTypeError(f"{called} has no argument '{name}': {nearest(name, known)}")
+
+
+@functools.cache
+def _known(function: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the arguments that may be given by name; None where any may."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind == p.VAR_KEYWORD for p in parameters):
+        return None
+    by_name = (p.name for p in parameters if p.kind != p.POSITIONAL_ONLY)
+    return frozenset(by_name) - {"self"}
 
 
 def _apply(checks: Mapping[str, Check], values: collections.abc.Iterable[tuple[str, Any]]) -> None:

@@ -28,8 +28,8 @@ class Resource(Checked):
         unit: What one unit is, for people.
         counted: True where units are whole numbers (messages, labels), False where they are real
             (simulated time, kWh, cost).
-        irreversible: True where spending cannot be had back (privacy, a person's label), so what it
-            bought is stored before anybody sees it.
+        irreversible: True where spending cannot be had back (privacy, a person's label, a call that
+            is paid for), so what it bought is stored before anybody sees it.
 
     Raises:
         ArgumentError: The name is no identifier, or another resource has it already.
@@ -64,9 +64,9 @@ for _name, _unit in {
     "env_steps": "transitions, counted over all copies of an environment",
     "samples": "samples drawn",
     "tokens": "tokens",
-    "calls": "calls of a language model",
 }.items():
     Resource(_name, _unit)
+Resource("calls", "calls of a language model", irreversible=True)
 Resource("cost", "cost of evaluations that are not all equally dear, in the user's unit", False)
 Resource("labels", "answers of a person: a preference, or a utility", irreversible=True)
 Resource("rho", "zero-concentrated differential privacy", False, irreversible=True)

@@ -265,6 +265,75 @@ def test_a_problem_with_limits_is_refused():
         feasible.solve(limited, DisCO(), {"samples": 10})
 
 
+@pytest.mark.parametrize("loss", ["disco", "grpo-er", "dapo", "trpa"])
+def test_responses_that_are_empty_teach_without_a_nan(loss):
+    learner = trainer(
+        RLVRSettings(loss=loss, group=2, questions=2, minibatches=2, rate=1e-3),
+        lambda completions, **_: [float(i % 2) for i in range(len(completions))],
+    )
+    head, end = learner.model.get_output_embeddings(), TOKENIZER.eos_token_id
+    wanted = learner.model.transformer.ln_f
+    with torch.no_grad():  # the same hidden state everywhere, which says that the text ends
+        wanted.weight.zero_()
+        wanted.bias.copy_(head.weight[end] * 1e4)
+    (row,) = learner.fit(PROMPTS, 1)
+    assert row["length"] == row["ended"] == 1.0
+    assert all(math.isfinite(v) for v in row.values())
+
+
+def test_wherever_the_budget_ends_the_answer_is_of_the_last_update_within_it():
+    p, once = problem(), {"samples": 12, "tokens": 84}
+    small = {"group": 2, "questions": 3, "minibatches": 2, "rate": 1e-2}
+    answers = []
+    for tokens in range(1, once["tokens"], 20):
+        found = feasible.solve(p, DisCO(**small), {"tokens": tokens}, seed=100)
+        assert found.spent["tokens"] <= tokens
+        answers.append(found.answer["transformer.wte.weight"])
+        assert found.verdict == p.confirm(found.answer, p.judge(found.answer))
+    moved = [not torch.equal(a, MODEL.transformer.wte.weight) for a in answers]
+    assert not moved[0]
+    assert moved[-1]
+    assert moved == sorted(moved)
+
+
+def test_a_run_that_goes_on_asks_for_nothing_twice_and_draws_the_same(tmp_path):
+    def run(asked, store, interrupted):
+        def judge(completions, prompts, **_):
+            asked.extend(zip(prompts, completions, strict=True))
+            return starts_low(completions)
+
+        def stop(point):
+            if interrupted and point.spent.get("samples", 0) >= 32:
+                raise KeyboardInterrupt
+
+        p = problem(judge, paid={"reward": 1})
+        p.judge = lambda answer: feasible.core.verdict.Verdict(0.0)  # which asks for itself too
+        p.confirm = lambda answer, verdict: verdict
+        return feasible.solve(
+            p, DisCO(group=4, questions=4, minibatches=2, rate=1e-2), {"samples": 64},
+            seed=100, store=store, name="r", observers=[stop],
+        )  # fmt: skip
+
+    whole, parts = [], []
+    once = run(whole, f"sqlite:///{tmp_path}/whole.db", False)
+    first = run(parts, f"sqlite:///{tmp_path}/parts.db", True)
+    assert first.stopped.startswith("interrupted")
+    assert 0 < len(parts) < len(whole)
+    again = run(parts, f"sqlite:///{tmp_path}/parts.db", False)
+    assert parts == whole
+    assert len(set(whole)) == len(whole) == once.spent["calls"] == again.spent["calls"]
+    for name, value in once.answer.items():
+        assert torch.equal(value, again.answer[name])
+
+
+def test_a_file_that_is_no_state_of_learning_is_refused_and_not_run(tmp_path):
+    mark = tmp_path / "mark"
+    (tmp_path / "state").write_bytes(b"cbuiltins\nopen\n(V" + str(mark).encode() + b"\nVw\ntR.")
+    with pytest.raises(errors.CheckpointError, match="not a checkpoint"):
+        trainer().resume(tmp_path / "state")
+    assert not mark.exists()
+
+
 # -- TRL -------------------------------------------------------------------------------------------
 
 

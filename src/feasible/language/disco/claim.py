@@ -29,23 +29,21 @@ STEPS = {"smoke": 2, "desk": 50, "paper": 1400}
 HARD, DRAWN = "reward, digits 2", "reward, drawn"
 POINTS = 17
 """Of a curve."""
-RATE, DELTA, TAU = 3e-4, 1e-2, 0.1
-"""Of 1e-4, 3e-4, 1e-3; of 1e-3, 1e-2; of 0.1, 1, 10: chosen on seed 100. 1e-3 is worse than 3e-4
-for every loss, and TRPA falls apart there.
-"""
-OURS, PAPERS, RATIO, BASIC = "DisCO", "DisCO, tau 10", "DisCO, L-ratio", "DisCO-b"
+OURS, RATIO, BASIC = "DisCO", "DisCO, L-ratio", "DisCO-b"
 METHODS: Mapping[str, RLVR] = {
-    OURS: DisCO(rate=RATE, delta=DELTA, tau=TAU),
-    PAPERS: DisCO(rate=RATE, delta=DELTA),
-    RATIO: DisCO(rate=RATE, delta=DELTA, tau=TAU, score="lratio"),
-    BASIC: DisCOB(rate=RATE, delta=DELTA),
-    "GRPO": GRPO(rate=RATE),
-    "GRPO-ER": GRPOER(rate=RATE),
-    "Dr. GRPO": DrGRPO(rate=RATE),
-    "DAPO": DAPO(rate=RATE),
-    "TRPA": TRPA(rate=RATE),
-    "RLOO": RLOO(rate=RATE),
+    OURS: DisCO(rate=1e-4, delta=1e-3, tau=0.1),
+    RATIO: DisCO(rate=3e-4, delta=1e-3, tau=1.0, score="lratio"),
+    BASIC: DisCOB(rate=1e-4, delta=1e-2),
+    "GRPO": GRPO(rate=3e-4),
+    "GRPO-ER": GRPOER(rate=3e-4),
+    "Dr. GRPO": DrGRPO(rate=3e-4),
+    "DAPO": DAPO(rate=3e-4),
+    "TRPA": TRPA(rate=3e-5),
+    "RLOO": RLOO(rate=3e-5),
 }
+"""Each with the settings that answered most sums of two digits on the seeds 100 and 101, of rates
+3e-5, 1e-4, 3e-4 and 1e-3, delta 1e-3 and 1e-2, tau 0.1, 1 and 10: benchmarks/losses.py.
+"""
 
 
 def policy(seed: int, brief: bool = False) -> LanguageProblem:
@@ -72,8 +70,8 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     chosen = tuple(seeds)[: 1 if brief else None]
     methods: dict[str, RLVR] = dict(METHODS)
     if brief:
-        few: dict[str, Any] = {"rate": RATE, "questions": 4, "group": 4}
-        methods = {OURS: DisCO(**few), BASIC: DisCOB(**few), "GRPO": GRPO(**few)}
+        few = {"questions": 4, "group": 4}
+        methods = {m: replace(METHODS[m], **few) for m in (OURS, BASIC, "GRPO")}  # type: ignore[arg-type]
     each = next(iter(methods.values()))
     budget = {"samples": STEPS[scale] * each.questions * each.group}
     return [Experiment("addition", [policy(s, brief) for s in chosen], methods, budget, chosen[:1])]
@@ -194,7 +192,7 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
     """How often the constraint acts, and the weights of questions."""
     brief = scale == "smoke"
     problem = policy(seeds[0], brief)
-    method = DisCO(rate=RATE, delta=DELTA, tau=TAU, questions=4) if brief else METHODS[OURS]
+    method = replace(METHODS[OURS], questions=4) if brief else METHODS[OURS]
     state = begin(method, problem.model(), np.random.default_rng(seeds[0]))
     for _ in range(min(STEPS[scale], 32)):
         iterate(method, problem, state)
@@ -212,9 +210,9 @@ claim = Claim(
     why=(
         "The paper's models have 1.5 and 7 billion weights and reason in thousands of tokens; here "
         "60,000 weights answer in four. At equal rates DisCO's steps are larger than GRPO's, "
-        "because its weights are, so the rate of each loss was chosen; differences between losses "
-        "are of the size of those between seeds. That GRPO's weights fall for hard and easy "
-        "questions is an identity, and holds."
+        "because its weights are, so the settings of each loss were chosen on other seeds; "
+        "differences between losses are of the size of those between seeds. That GRPO's weights "
+        "fall for hard and easy questions is an identity, and holds."
     ),
     limits={
         "desk": "50 samplings of 256 responses to sums of at most two digits, a policy of two "
