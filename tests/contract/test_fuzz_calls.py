@@ -122,6 +122,7 @@ RESULTS = {
     "AskTell",
     "BackendFailed",
     "BackendRefused",
+    "BackendWarning",
     "Completion",
     "ExecutionError",
     "SandboxError",

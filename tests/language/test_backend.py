@@ -10,7 +10,14 @@ import pytest
 
 from feasible.core.budget import Meter, active_meter
 from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted
-from feasible.language import Backend, BackendFailed, BackendRefused, Recorded, scripted
+from feasible.language import (
+    Backend,
+    BackendFailed,
+    BackendRefused,
+    BackendWarning,
+    Recorded,
+    scripted,
+)
 
 ASKED = [{"role": "user", "content": "four letters are a token"}]
 PRICES = {"m": (10.0, 100.0)}
@@ -113,9 +120,18 @@ def test_what_never_answers_ends_with_what_became_of_each_try(meter):
 def test_a_retry_that_the_budget_does_not_allow_is_not_made(meter):
     model, script = backend(503)
     meter(calls=2)
-    with pytest.raises(BudgetExhausted):
+    with pytest.raises(BudgetExhausted), pytest.warns(BackendWarning) as said:
         model.complete(ASKED)
     assert len(script.asked) == 2
+    assert ["503" in str(w.message) for w in said] == [True, True]
+
+
+def test_why_nobody_answers_is_said():
+    import openai
+
+    client = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="none", max_retries=0)
+    with pytest.warns(BackendWarning, match="refused"), pytest.raises(BackendFailed):
+        Backend(client, "m", retries=0).complete(ASKED)
 
 
 @pytest.mark.parametrize(

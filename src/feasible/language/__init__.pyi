@@ -2,6 +2,7 @@ from .backend import (
     Backend as Backend,
     BackendFailed as BackendFailed,
     BackendRefused as BackendRefused,
+    BackendWarning as BackendWarning,
     Completion as Completion,
     Recorded as Recorded,
     scripted as scripted,

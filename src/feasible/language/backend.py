@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,10 @@ class BackendFailed(FeasibleError):
 
 class BackendRefused(ArgumentError):
     """The service refused the request as such: a wrong key, model, address or argument."""
+
+
+class BackendWarning(UserWarning):
+    """A try that was charged brought no reply."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,8 @@ class Backend(Checked):
                 seconds = time.perf_counter() - begun
                 calls = len(tries) + 1
                 return Completion(text, prompt, reply, self.model, seconds, whole_text, calls)
+            if "response_format" not in tries[-1]:
+                warnings.warn(f"model {self.model}: {tries[-1]}", BackendWarning, stacklevel=2)
         raise BackendFailed(tries)
 
     def _tried(
@@ -255,9 +262,12 @@ def _usage(reply: Any) -> tuple[int | None, int | None]:
     return (one, other) if known else (None, None)
 
 
-def _said(error: Exception) -> str:
-    """What an error says, on one line, without keys."""
-    return hide_passwords(" ".join(str(error).split()))[:200]
+def _said(error: BaseException) -> str:
+    """What an error says, and what brought it about, on one line, without keys."""
+    said = " ".join(str(error).split())
+    if error.__cause__ is not None and str(error.__cause__) not in said:
+        said += f" ({' '.join(str(error.__cause__).split())})"
+    return hide_passwords(said)[:200]
 
 
 class Recorded:
