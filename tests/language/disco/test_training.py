@@ -150,6 +150,16 @@ def test_a_trainer_that_was_saved_goes_on_to_the_same_end(tmp_path):
         assert torch.equal(one, other)
 
 
+def test_what_is_no_model_or_tokenizer_is_named():
+    for model, tokenizer, said in (
+        (None, TOKENIZER, "model=None"),
+        (MODEL, None, "tokenizer=None"),
+        (MODEL, PROMPTS, "tokenizer="),
+    ):
+        with pytest.raises(errors.ArgumentTypeError, match=said):
+            RLVRTrainer(model, tokenizer, starts_low)
+
+
 def test_a_budget_of_tokens_is_never_passed():
     learner = trainer()
     rows = learner.fit(PROMPTS, 100, budget={"tokens": 700})

@@ -119,21 +119,29 @@ def _objective(b: LossBatch, s: Tensor, right: Tensor, tau: float) -> tuple[Tens
     The slope is 1 / |P| for right responses, minus the softmax of s / tau for wrong ones.
     """
     wrong = b.known & ~right
-    top = s.new_zeros(b.questions)
     if math.isfinite(tau):
-        top = torch.full_like(top, -torch.inf).scatter_reduce(0, b.index[wrong], s[wrong], "amax")
-        lifted = torch.where(wrong, ((s - top[b.index]) / tau).exp(), 0.0)
+        lowest = torch.full(
+            (b.questions,), torch.finfo(s.dtype).min, dtype=s.dtype, device=s.device
+        )
+        of = torch.where(wrong, s, -math.inf)
+        top = lowest.scatter_reduce(0, b.index, of, "amax")
+        kept = ((of - top[b.index]) / tau).exp()
+        columns = (right, wrong, right * s, kept)
     else:
-        lifted = wrong.to(s.dtype)
-    columns = (right, wrong, right * s, wrong * s, lifted)
-    P, N, of_right, of_wrong, total = b.sums(torch.stack(columns, dim=1).to(s.dtype)).unbind(1)
+        kept = wrong.to(s.dtype)
+        columns = (right, wrong, right * s, wrong * s)
+    P, N, of_right, total = b.sums(torch.stack(columns, dim=1).to(s.dtype)).unbind(1)
     valid = (P > 0) & (N > 0)
-    of_wrong = top + tau * (total / N).log() if math.isfinite(tau) else of_wrong / N
     # questions that are always or never answered count as 0, and are counted
-    J = torch.where(valid, of_right / P - of_wrong, 0.0).sum() / b.questions
-    each = torch.where(right, (1 / P)[b.index], -lifted / total[b.index])
-    counted = valid[b.index] & b.known
-    return J, torch.where(counted, each, 0.0) / b.questions, valid
+    weight = valid / b.questions
+    P, N = P.clamp(min=1), N.clamp(min=1)
+    if math.isfinite(tau):
+        total = total.clamp(min=1)  # the highest score of a group is lifted to 1
+        of_wrong = top + tau * (total / N).log()
+    else:
+        of_wrong, total = total / N, N
+    J = (weight * (of_right / P - of_wrong)).sum()
+    return J, right * (weight / P)[b.index] - kept * (weight / total)[b.index], valid
 
 
 class DisCOLoss(torch.nn.Module):

@@ -13,10 +13,10 @@ import numpy as np
 from ...core.annotations import checked
 from ...core.budget import Budget, Meter, active_meter
 from ...core.checkpoint import decode, keep
-from ...core.checks import whole
-from ...core.errors import BudgetExhausted, Diverged
+from ...core.checks import shown, whole
+from ...core.errors import ArgumentTypeError, BudgetExhausted, Diverged
 from ..problem import LanguageProblem
-from ..weights import read_policy
+from ..weights import read_tokenizer
 from .settings import RLVRSettings
 from .training import begin, iterate
 
@@ -28,7 +28,7 @@ class RLVRTrainer:
 
     Args:
         model: A causal model of transformers; it is changed.
-        tokenizer: Its tokenizer.
+        tokenizer: Its tokenizer, or a folder.
         reward: f(completions, prompts=..., **columns) -> a number or None for each.
         settings: The loss, and how is learnt.
         max_tokens: Of a response.
@@ -40,6 +40,7 @@ class RLVRTrainer:
         history: Raw figures of every step.
 
     Raises:
+        ArgumentTypeError: No causal model, or no tokenizer.
         ArgumentError: A setting out of range.
     """
 
@@ -56,10 +57,13 @@ class RLVRTrainer:
         seed: int = 0,
     ):
         self.settings = settings or RLVRSettings()
-        self.model, self.tokenizer, self.reward = model, tokenizer, reward
+        if not hasattr(model, "generate"):
+            raise ArgumentTypeError(
+                f"model={shown(model)}: expected a causal model of transformers"
+            )
+        self.model, self.tokenizer, self.reward = model, read_tokenizer(tokenizer), reward
         self.max_tokens, self.temperature, self.timeout = max_tokens, temperature, timeout
         whole("seed", seed, least=0)
-        read_policy(lambda: model)  # raises where it is none
         self._reference = copy.deepcopy(model)
         model.requires_grad_(True)
         self.state = begin(self.settings, model, np.random.default_rng(seed))
