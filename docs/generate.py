@@ -280,6 +280,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "disco.txt": disco_curves,
     "disco-grid.txt": disco_grid,
     "c-morl.txt": parts_of("c-morl"),
+    "cgpo.txt": parts_of("cgpo"),
     "mdpo.txt": parts_of("mdpo"),
     "moe-inference.txt": parts_of("moe-inference"),
     "ultragen.txt": parts_of("ultragen"),
