@@ -191,14 +191,15 @@ def test_judges_that_contradict_each_other_are_named_once_many_responses_were_se
     assert any("together" in note for note in found.notes)
 
 
-def test_a_kl_max_below_what_the_judges_need_is_said():
+@pytest.mark.parametrize("warm_up", [0, 1])
+def test_a_kl_max_below_what_the_judges_need_is_said(warm_up):
     problem = hackable.hackable_orders("A")
-    method = WordsCRRAFT(k=4, prompts=16, kl_max=0.01)
+    method = WordsCRRAFT(k=4, prompts=16, kl_max=0.01, warm_up=warm_up)
     state = method.init(problem, np.random.default_rng(0))
     problem.limits, problem.judges = None, {"short": Length(4)}
     problem.__post_init__()
     with pytest.warns(UserWarning, match=r"kl_max=0\.01 is below"):
-        learning.draw(problem, method, method, state.task, state.model)
+        method.step(problem, state)
 
 
 def test_a_reward_learnt_from_people_of_little_care_rewards_length():

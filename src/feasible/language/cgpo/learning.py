@@ -153,7 +153,9 @@ def draw(
         "base_judged": torch.tensor([bool(b[2]) for b in known], device=ref.device),
     }
     _note(state, scores.satisfied, fixed, responses)
-    _first(problem, rule, state, scores.satisfied)
+    if len(next(iter(state.first.values()), [])) < ENOUGH:
+        for name, values in scores.satisfied.items():
+            state.first.setdefault(name, []).extend(bool(v) for v in values != 0)
     return Drawn(rows, responses, _tokens(problem, rows, [b[0] for b in known]), fixed)
 
 
@@ -220,6 +222,8 @@ def iterate(
         draw(p, s, rule, state, model)
         for (p, s, _, _, state), rule in zip(tasks, rules, strict=True)
     ]
+    for problem, _, rule, _, state in tasks:
+        _say(problem, rule, state)
     for epoch in range(max(rule.epochs for rule in rules)):
         optimizer.zero_grad()
         for (problem, _, _, weight, state), rule, d in zip(tasks, rules, drawn, strict=True):
@@ -335,17 +339,13 @@ def remarks(state: TaskState) -> list[str]:
     return [found] if found else []
 
 
-def _first(
-    problem: LanguageProblem, rule: Rule, state: TaskState, judged: dict[str, np.ndarray]
-) -> None:
-    """Gather the first responses, and say what they say of the constraints."""
-    if state.said or not judged or len(next(iter(state.first.values()), [])) >= ENOUGH:
+def _say(problem: LanguageProblem, rule: Rule, state: TaskState) -> None:
+    """Warn of what the first responses say of the constraints, once."""
+    if state.said or not state.first:
         return
-    for name, values in judged.items():
-        state.first.setdefault(name, []).extend(bool(v) for v in values != 0)
-    many = len(next(iter(state.first.values())))
     table = {name: np.array(values) for name, values in state.first.items()}
-    found = [contradiction(table)] if many >= ENOUGH else []
+    enough = len(next(iter(table.values()))) >= ENOUGH
+    found = [contradiction(table)] if enough else []
     kl_max = getattr(rule, "kl_max", None)
     if state.steps == 0 and kl_max is not None and rule.judging:
         found.append(budget_warning(kl_max, np.logical_and.reduce(list(table.values()))))
