@@ -152,6 +152,20 @@ def test_baselines_are_drawn_once_and_a_column_gives_others():
     assert state.baselines == kept
 
 
+def test_a_prompt_that_is_taken_twice_in_a_step_has_one_baseline():
+    problem = hackable.hackable_orders("B")
+    n = len(problem.prompts)
+    settings = learning.LearningSettings(k=2, prompts=2 * n)
+    meter = Meter(Budget(samples=10**6))
+    token = active_meter.set(meter)
+    try:
+        state = learning.begin(problem, np.random.default_rng(0))
+        learning.draw(problem, settings, CRPG(), state, problem.reference)
+    finally:
+        active_meter.reset(token)
+    assert meter.spent["samples"] == n + 2 * n * 2
+
+
 def test_a_response_that_did_not_end_is_penalised_as_its_baseline_is():
     problem = hackable.hackable_orders("B")
     problem.max_tokens = 3

@@ -270,7 +270,7 @@ def _baselines(
     problem: LanguageProblem, settings: LearningSettings, state: TaskState, rows: Sequence[int]
 ) -> None:
     """Make the baseline responses of prompts that have none yet, and score them."""
-    missing = [row for row in rows if row not in state.baselines]
+    missing = [row for row in dict.fromkeys(rows) if row not in state.baselines]
     if not missing:
         return
     if settings.baseline:
