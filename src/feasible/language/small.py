@@ -156,7 +156,7 @@ def train_characters(
     Raises:
         ArgumentError: The folder holds a model of other settings.
     """
-    from ..core.checkpoint import decode, keep
+    from ..core.checkpoint import keep
 
     if folder is not None and not isinstance(folder, (str, os.PathLike)):
         raise ArgumentTypeError(f"folder={shown(folder)}: expected a folder's path")
@@ -167,13 +167,7 @@ def train_characters(
     state = {"model": model, "optimizer": optimizer, "step": 0, "done": s.steps == 0, "of": of}
     file = None if folder is None else Path(folder) / "characters.safetensors"
     if file is not None and file.exists():
-        try:
-            found = decode(file.read_bytes(), state)
-        except CheckpointError as error:
-            raise ArgumentError(f"folder={str(folder)!r:.60}: {str(error)[:200]}") from None
-        if found["of"] != of:
-            raise ArgumentError(f"folder={str(folder)!r:.60}: it holds a model of other settings")
-        state.update(step=found["step"], done=found["done"])
+        go_on(file, state)
     while not state["done"]:
         step = state["step"]
         rng = np.random.default_rng([s.seed, 1, step])
@@ -189,6 +183,29 @@ def train_characters(
         if file is not None and ((step + 1) % EVERY == 0 or state["done"]):
             keep(file, state)
     return model.eval()
+
+
+def go_on(file: Path, state: dict[str, Any]) -> None:
+    """Bring a training to where it was kept.
+
+    Args:
+        file: Where `keep` wrote it.
+        state: Of the beginning, filled in place; "of" says of which settings it is.
+
+    Raises:
+        ArgumentError: The file is of other settings, or damaged.
+    """
+    from ..core.checkpoint import decode
+
+    folder = f"folder={str(file.parent)!r}"
+    try:
+        found = decode(file.read_bytes(), state)
+    except CheckpointError as error:
+        said = " ".join(str(error).split())[:200]
+        raise ArgumentError(f"{folder}: it holds a model of other settings: {said}") from None
+    if found["of"] != state["of"]:
+        raise ArgumentError(f"{folder}: it holds a model of other settings")
+    state.update({k: found[k] for k in ("step", "done") if k in state})
 
 
 @checked

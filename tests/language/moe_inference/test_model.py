@@ -173,8 +173,9 @@ def test_an_interrupted_training_ends_where_the_whole_one_does(tmp_path, monkeyp
     for a, b, c in zip(whole.parameters(), again.parameters(), read.parameters(), strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)
-    with pytest.raises(ArgumentError, match="a model of other settings"):
-        train_tiny(replace(SMALL, steps=7), tmp_path)
+    for other in ({"steps": 7}, {"inner": 2 * SMALL.inner}):
+        with pytest.raises(ArgumentError, match="a model of other settings"):
+            train_tiny(replace(SMALL, **other), tmp_path)
 
 
 def test_text_is_of_its_kind():

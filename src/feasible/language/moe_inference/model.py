@@ -163,7 +163,8 @@ def train_tiny(
     Raises:
         ArgumentError: The folder holds a model of other settings.
     """
-    from ...core.checkpoint import decode, keep
+    from ...core.checkpoint import keep
+    from ..small import go_on
 
     if folder is not None and not isinstance(folder, (str, os.PathLike)):
         raise ArgumentTypeError(f"folder={shown(folder)}: expected a folder's path")
@@ -173,10 +174,7 @@ def train_tiny(
     state: dict[str, Any] = {"model": model, "optimizer": optimizer, "step": 0, "of": asdict(s)}
     file = None if folder is None else Path(folder) / "tiny.safetensors"
     if file is not None and file.exists():
-        found = decode(file.read_bytes(), state)
-        if found["of"] != asdict(s):
-            raise ArgumentError(f"folder={str(folder)!r}: it holds a model of other settings")
-        state["step"] = found["step"]
+        go_on(file, state)
     model.train()
     for step in range(state["step"], s.steps):
         batch = texts(s.batch, s.length, 1_000_000 * (s.seed + 1) + step, s.sentences)
