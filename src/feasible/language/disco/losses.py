@@ -85,18 +85,22 @@ def disco_loss(
     b = read_batch(logp, old_logp, mask, reward, group)
     tau, delta, beta = float(settings.tau), float(settings.delta), float(settings.beta)
     right = _right(b, settings.threshold)
-    ratio = b.logp - b.old
-    s = b.mean(b.logp if score == "logl" else ratio.exp())
     with torch.no_grad():
+        ratio = b.logp - b.old
+        rho = ratio.exp() if score == "lratio" or kl == "k3" else ratio
+        s = b.mean(b.logp if score == "logl" else rho)
         J, slope, valid = _objective(b, s, right, tau if dro else math.inf)
-    k = b.over_tokens(-ratio if kl == "k1" else ratio.exp() - 1 - ratio)
-    excess = (k.detach() - delta).clamp(min=0)
+        k = b.over_tokens(-ratio if kl == "k1" else rho - 1 - ratio)
+        hinge = beta * (k - delta).clamp(min=0)  # its slope, which is held fixed
+        by_score = (slope / b.lengths)[:, None] * (1 if score == "logl" else rho)
+        by_kl = hinge / b.lengths.sum() * (-1 if kl == "k1" else rho - 1)
+        gradient = b.mask * (by_kl - by_score)
     return LossOutput(
-        # J's gradient by the scores is known; the hinge's slope is held fixed: its gradient alone
-        (slope * (s.detach() - s)).sum() - J + beta * excess * k,
+        # the gradient by log-probabilities is known, so nothing above needs autograd
+        (gradient * (b.logp - b.logp.detach())).sum() + hinge * k - J,
         J,
-        k.detach(),
-        0.5 * beta * excess**2,
+        k,
+        0.5 * hinge**2 / (beta or 1.0),
         valid.to(s.dtype).mean(),
     )
 
