@@ -496,7 +496,10 @@ def disco_grid() -> str:
         cells[key][-rate] = f"**{cells[key][-rate]}**"
     order = sorted(cells, key=lambda key: (key[0], key[1] and float(key[1]), key[2]))
     seeds = " and ".join(map(str, data["seeds"]))
-    return f"Seeds {seeds}; the best of each loss is bold.\n\n" + table(
+    said = (
+        f"Seeds {seeds}, the largest rate {data['seeds'][0]} alone; the best of each loss is bold."
+    )
+    return f"{said}\n\n" + table(
         ["loss", "delta", "tau", *(f"rate {rate:g}" for rate in rates)],
         [[*key, *(cells[key].get(rate, "") for rate in rates)] for key in order],
     )
