@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 from written import HARD
 
-from feasible.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from feasible.core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, ShapeError
 from feasible.language.ultragen import (
     Frequency,
     Keyword,
@@ -63,6 +63,22 @@ def test_soft_attributes_need_a_judge_and_hard_ones_none():
     assert (found.soft, found.hard) == (1.0, 0.0)
     with pytest.raises(ArgumentTypeError, match="soft_judge"):
         csr(["glad"], [[Soft("mood: happy")]], lambda text, a: None)
+
+
+def test_a_judge_that_fails_is_named_with_what_it_was_asked():
+    def broken(text, attribute):
+        raise OSError("no line")
+
+    with pytest.raises(EvaluationFailed, match="soft_judge of 'mood: happy' raised OSError: no"):
+        csr(["glad"], [[Soft("mood: happy")]], broken)
+    with pytest.raises(ArgumentTypeError, match="soft_judge of 'mood: happy'"):
+        csr(["glad"], [[Soft("mood: happy")]], lambda text, a: float("nan"))
+
+
+def test_an_empty_text_meets_only_what_asks_for_nothing():
+    one = [Keyword("lamp"), Words(0, 5), Words(1, 5), Paragraphs(0), Start("a"), Sentences(0, 1)]
+    assert csr([""], [one]).met == [[False, True, False, True, False, True]]
+    assert csr([" \n\n "], [one]).met == csr([""], [one]).met
 
 
 def test_what_is_undefined_is_refused():

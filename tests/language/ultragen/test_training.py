@@ -10,9 +10,11 @@ import torch
 import feasible
 from feasible.core.budget import Meter, active_meter
 from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted
+from feasible.language.default import choose
 from feasible.language.policy import PromptTooLong, generate, logp, written
 from feasible.language.ultragen import (
     Keyword,
+    Soft,
     Start,
     StoryModelSettings,
     StoryTokenizer,
@@ -221,6 +223,25 @@ def test_texts_that_a_budget_does_not_pay_for_are_charged_in_no_resource(corpus,
         assert 0 < meter.spent["tokens"] < 10_000
     finally:
         active_meter.reset(token)
+
+
+def test_soft_attributes_without_a_judge_are_refused_before_anything_is_spent(corpus, trained):
+    soft, hard = [Soft("mood: happy")], [Start("once")]
+    made = (story_model(TINY), StoryTokenizer())
+    with pytest.raises(ArgumentError, match=r"soft_judge: .* held_out has 'mood: happy'"):
+        attribute_control(*made, [("Once a lamp.", hard)], {"local": [soft]})
+    problem = attribute_control(*made, [("Once glad.", soft)], {"local": [hard]}, max_tokens=4)
+    token = active_meter.set(meter := Meter({"tokens": 10_000, "samples": 10}))
+    try:
+        with pytest.raises(ArgumentError, match="soft_judge"):
+            UltraGen(trained.model, trained.tokenizer, BRIEF).fit_gpo([soft])
+        with pytest.raises(ArgumentError, match=r"soft_judge: .* data has"):
+            UltraGenRun().init(problem, np.random.default_rng(0))
+        assert not any(meter.spent.values())
+    finally:
+        active_meter.reset(token)
+    assert choose(problem, {})[0] == "ultragen-ar"  # it asks for no judge
+    UltraGenRun(strategy="none").init(problem, np.random.default_rng(0))
 
 
 def test_problems_without_sets_are_refused():

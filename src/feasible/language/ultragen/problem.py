@@ -21,7 +21,7 @@ from ..judged import Judged
 from ..problem import LanguageProblem
 from .attributes import Attribute, of_attributes, parsed
 from .fluency import Trigrams, distinct
-from .report import Judge, Satisfaction, csr
+from .report import Judge, Satisfaction, csr, judged
 from .small import prompt_of
 from .training import Corpus, checked_corpus
 
@@ -50,6 +50,7 @@ class AttributeControl(LanguageProblem):
         for name in ("text", "attributes", "part"):
             if name not in (self.data or {}):
                 raise ArgumentError(f"data: it has no column '{name}'; see attribute_control")
+        judged(self.sets(held_out=True), self.soft_judge, "held_out")
 
     def sets(self, held_out: bool = False) -> list[tuple[Attribute, ...]]:
         """The attributes of each prompt.
@@ -147,7 +148,8 @@ def attribute_control(
         more: Other fields of AttributeControl.
 
     Raises:
-        ArgumentError: An empty corpus, no held-out set, or an empty one.
+        ArgumentError: An empty corpus, no held-out set, an empty one, or one with a soft attribute
+            that has no judge.
     """
     rows = checked_corpus(corpus)
     with naming("held_out"):

@@ -9,12 +9,12 @@ the mean over kinds of the share that is met of each kind, does not reward it; i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...core.checks import flag, shown
-from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, ShapeError, StopRun
 from .attributes import (
     KINDS,
     Attribute,
@@ -71,14 +71,51 @@ def satisfied(
 
     Raises:
         ArgumentError: A soft attribute without a judge.
+        ArgumentTypeError: The judge said neither True nor False.
+        EvaluationFailed: The judge raised.
     """
     reading = Reading(text)
     return [
-        flag(f"soft_judge of '{a.text:.40}'", soft_judge(text, a))
+        _decided(text, a, soft_judge)
         if soft_judge is not None and isinstance(a, Soft)
         else a.holds(reading)
         for a in attributes
     ]
+
+
+def _decided(text: str, attribute: Soft, judge: Judge) -> bool:
+    """What a judge says of a soft attribute."""
+    name = f"soft_judge of '{attribute.text:.40}'"
+    try:
+        said = judge(text, attribute)
+    except StopRun:
+        raise
+    except Exception as error:
+        raise EvaluationFailed(f"{name} raised {type(error).__name__}: {error}") from error
+    return flag(name, said)
+
+
+def judged(
+    sets: Iterable[Sequence[Attribute]], soft_judge: Judge | None, name: str = "sets"
+) -> None:
+    """Refuse soft attributes where nobody decides them, before anything is spent on them.
+
+    Args:
+        sets: The sets.
+        soft_judge: Who decides.
+        name: Of the argument that has the sets.
+
+    Raises:
+        ArgumentError: A soft attribute without a judge.
+    """
+    if soft_judge is not None:
+        return
+    soft = next((a for one in sets for a in one if isinstance(a, Soft)), None)
+    if soft is not None:
+        raise ArgumentError(
+            f"soft_judge: expected a function, because {name} has '{soft.text:.60}', which no rule "
+            "can decide"
+        )
 
 
 def csr(

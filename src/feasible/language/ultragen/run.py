@@ -17,6 +17,7 @@ from .conflicts import resolve_conflicts
 from .embedding import CorrelationEncoder, EncoderSettings
 from .pool import AttributePool
 from .problem import AttributeControl
+from .report import judged
 from .sampler import AttributeSampler, SamplerSettings, Strategy
 from .training import (
     Pairs,
@@ -126,7 +127,13 @@ class UltraGenRun(UltraGenSettings, Method):
         whole("triplets", self.triplets, least=10, most=10**8)
 
     def init(self, problem: AttributeControl, rng: np.random.Generator) -> UltraGenState:
-        """Begin with the problem's policy."""
+        """Begin with the problem's policy.
+
+        Raises:
+            ArgumentError: The second phase would ask for soft attributes, and nobody decides them.
+        """
+        if self.strategy != "none":
+            judged((one for _, one in problem.corpus()), problem.soft_judge, "data")
         model = problem.model()
         seed = int(rng.integers(2**31))
         return UltraGenState(

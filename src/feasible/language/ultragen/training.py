@@ -28,7 +28,7 @@ from ...core.errors import ArgumentError, ArgumentTypeError, FeasibleError
 from ..policy import Responses, generate, joined, logp, written
 from ..preference import dpo_loss
 from .attributes import Attribute, of_attributes
-from .report import Judge, macro, satisfied
+from .report import Judge, judged, macro, satisfied
 from .small import prompt_of
 
 if TYPE_CHECKING:
@@ -380,11 +380,12 @@ class UltraGen:
             sets: Their conflicts resolved; see `AttributeSampler` and `resolve_conflicts`.
 
         Raises:
-            ArgumentError: No set, or an empty one.
+            ArgumentError: No set, an empty one, or a soft attribute without a judge.
         """
         sets = [of_attributes(f"sets[{i}]", one) for i, one in enumerate(sets)]
         if not sets or not all(sets):
             raise ArgumentError("sets: expected sets of attributes, none of them empty")
+        judged(sets, self.soft_judge)
         s = self.settings
         self.pairs = make_pairs(
             self.model, self.tokenizer, sets, s, self.soft_judge, self.max_tokens, self.seed
