@@ -17,7 +17,7 @@ from ...lab.claim import Claim, Experiment, Part, median_difference, sampled
 from ...lab.trials import Race
 from .attributes import Attribute
 from .conflicts import contradictions, resolve_conflicts
-from .embedding import CorrelationEncoder, EncoderSettings, TextEmbedding
+from .embedding import CorrelationEncoder, EncoderSettings, TextEmbedding, unit
 from .extraction import ExtractionSettings
 from .fluency import Trigrams, distinct
 from .instances import stories_problem
@@ -151,8 +151,8 @@ def samplers(scale: str, seed: int) -> dict[str, dict[str, float]]:
     """Each strategy's sets on documentation, before conflicts are resolved and after."""
     settings = ExtractionSettings(max_keywords=30, longest=2)
     pool = AttributePool.from_corpus(documentation(DOCUMENTS[scale]), topic, settings, seed)
-    encoder = CorrelationEncoder(EncoderSettings(triplets=2 * TRIPLETS[scale], seed=seed)).fit(pool)
-    plain, found = TextEmbedding(seed=seed).fit(pool), {}
+    encoder = CorrelationEncoder(EncoderSettings(triplets=6 * TRIPLETS[scale], seed=seed)).fit(pool)
+    plain, together, found = TextEmbedding(seed=seed).fit(pool), Together(pool), {}
     k, size = min(64, len(pool.attributes) // 2), (10, 20)
     for strategy, rule in (
         ("random", "maxmin"),
@@ -167,10 +167,34 @@ def samplers(scale: str, seed: int) -> dict[str, dict[str, float]]:
         found[strategy if rule == "maxmin" else "rule of the code"] = {
             "nearest": of.nearest,
             "correlation": float(of.correlation or 0.0),
+            "together": float(spread(sets, plain, together).correlation or 0.0),
             "contradictory": report.contradictory / len(sets),
             "left": float(sum(bool(contradictions(one)) for one in resolved)),
         }
     return found
+
+
+class Together:
+    """What comes with what in the documents of a pool, counted and not learnt: of each attribute
+    the unit vector of the documents that have it.
+
+    Args:
+        pool: The pool.
+    """
+
+    def __init__(self, pool: AttributePool):
+        table = np.zeros((len(pool.attributes), len(pool.by_document)))
+        for k, places in enumerate(pool.by_document):
+            table[list(places), k] = 1.0
+        self.rows = dict(zip(pool.attributes, unit(table), strict=True))
+
+    def encode(self, attributes: Sequence[Attribute]) -> np.ndarray:
+        """(n, documents) unit vectors of attributes of the pool.
+
+        Args:
+            attributes: (n,) attributes.
+        """
+        return np.array([self.rows[a] for a in attributes])
 
 
 def topic(text: str) -> list[str]:
@@ -232,6 +256,8 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
         ratio(drawn, "cosine to the nearest member, farthest point over nearest only", "nearest",
               "correlated-diverse", "correlated", "<= 0.5"),
         ratio(drawn, "mean correlation, correlated and diverse over diverse only", "correlation",
+              "correlated-diverse", "diverse", ">= 3"),
+        ratio(drawn, "the same, of documents that two members share, counted", "together",
               "correlated-diverse", "diverse", ">= 3"),
         ratio(drawn, "cosine to the nearest member, the code's rule over random", "nearest",
               "rule of the code", "random", "reported"),

@@ -128,8 +128,8 @@ class EncoderSettings(Checked):
     margin: float = 1.0
     hashed: int = 2048
     hidden: int = 128
-    triplets: int = 20_000
-    epochs: int = 3
+    triplets: int = 50_000
+    epochs: int = 6
     batch: int = 128
     rate: float = 3e-3
     seed: int = 0
