@@ -115,7 +115,7 @@ def compared(texts: Sequence[str], read: Sequence[Sequence[Attribute]]) -> dict[
             if asked is None:
                 continue
             for text in (texts[i], texts[(i + 1) % len(texts)]):
-                verdict, name = asked(text), type(a).__name__
+                verdict, name = asked(text), type(a).__qualname__
                 same[name].append(a.check(text) == verdict)
                 if isinstance(a, (Frequency, Keyword)):
                     same[f"{name}, inside words"].append(inside(a).check(text) == verdict)
