@@ -57,7 +57,10 @@ def test_a_folder_is_compressed_within_the_memory_and_loads(folder, tmp_path):
     size = sum(t.numel() * t.element_size() for t in kept.values())
     plan = json.loads((out / "plan.json").read_text())
     assert size == plan["bytes"] <= 15_000
-    assert f"{size} bytes of 15000" in said
+    said = " ".join(said.split())
+    assert f"fits: {size} bytes of 15000 ({size / 15_000:.1%})" in said
+    assert f"{1 / plan['simulated seconds']:.3g} tokens a second" in said
+    assert f"perplexity {plan['perplexity']:.4g}, before" in said
     ids = AutoTokenizer.from_pretrained(out)("the 12+30=42\n", return_tensors="pt")["input_ids"]
     model = load_moe(out)
     assert torch.isfinite(torch.tensor(log_perplexity(model, ids)))

@@ -27,7 +27,7 @@ from .machine import Machine
 from .model import LETTERS, TinySettings, texts, train_tiny
 from .problem import CompressedModel
 from .quantise import GROUP
-from .run import PlanExperts
+from .run import PlanExperts, memory_for
 
 WEIGHTS, PLAN, TEXT = "experts.safetensors", "plan.json", "calibration.txt"
 UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -66,6 +66,7 @@ class FolderReport:
         folder: That was written.
         bytes: Of all weights in it.
         memory: That was allowed.
+        wide: Bytes of the model in 16 bits.
         full: Perplexity of the model as it was, on text that the plan did not see.
         perplexity: Of what is in the folder.
         seconds: A token, simulated.
@@ -76,6 +77,7 @@ class FolderReport:
     folder: Path
     bytes: int
     memory: float
+    wide: int
     full: float
     perplexity: float
     seconds: float
@@ -87,9 +89,12 @@ class FolderReport:
         return [
             *(f"layer {i}: {' '.join(map(str, row))} bits" for i, row in enumerate(self.bits)),
             *self.notes,
-            f"{self.bytes} bytes of {self.memory:.0f}",
-            f"perplexity {self.perplexity:.4g}, before {self.full:.4g}",
-            f"{self.seconds:.3g} s a token on the machine as described (simulated)",
+            f"fits: {self.bytes} bytes of {self.memory:.0f} ({self.bytes / self.memory:.1%}), in "
+            f"16 bits {self.wide}",
+            f"perplexity {self.perplexity:.4g}, before {self.full:.4g} "
+            f"({self.perplexity / self.full - 1:+.2%})",
+            f"{1 / self.seconds:.3g} tokens a second, {self.seconds:.3g} s a token, on the machine "
+            "as described (simulated)",
             f"written: {self.folder}",
         ]
 
@@ -200,14 +205,14 @@ def compress_folder(
     problem.save(answer, target / WEIGHTS)
     model.config.save_pretrained(target)
     tokenizer.save_pretrained(target)
-    recipe = problem.read(answer)
+    recipe, m = problem.read(answer), verdict.metrics
     plan = {"weights": WEIGHTS, "bytes": stored_size(target / WEIGHTS), "memory": limit,
+            "perplexity": m["perplexity"], "simulated seconds": m["seconds"],
             "bits": recipe.bits, "fast": recipe.fast}  # fmt: skip
     (target / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
-    m = verdict.metrics
     return FolderReport(
-        target, int(m["bytes"]), limit, math.exp(problem.full), m["perplexity"], m["seconds"],
-        recipe.bits, method.remarks(problem, state),
+        target, int(m["bytes"]), limit, int(memory_for(problem, 16)), math.exp(problem.full),
+        m["perplexity"], m["seconds"], recipe.bits, method.remarks(problem, state),
     )  # fmt: skip
 
 
