@@ -119,6 +119,35 @@ def test_the_plan_is_the_default_and_says_its_bound(problem):
     assert "tokens" in few.stopped
 
 
+def test_a_profile_through_the_model_itself_is_the_same_and_through_a_smaller_one_is_not(problem):
+    ids, bits = problem.calibration, (0, 2)
+    plain = profile_moe(problem.model, ids, bits)
+    same = profile_moe(problem.model, ids, bits, through=problem.model)
+    assert np.allclose(same.nats, plain.nats, rtol=1e-4, atol=1e-9)
+    assert np.array_equal(same.trace, plain.trace)
+    few = problem.applied(problem.read([[16, 1, 1, 0], [16] * 4]))
+    moved = profile_moe(problem.model, ids, bits, through=few)
+    assert np.allclose(moved.loss[0], plain.loss[0], rtol=0.02)  # 16 bits of what is before
+    assert not np.allclose(moved.loss[1], plain.loss[1], rtol=0.02)
+    with pytest.raises(ArgumentError, match="through has 1 blocks of experts, expected 2"):
+        profile_moe(problem.model, ids, bits, through=train_tiny(replace(SMALL, steps=1)))
+
+
+def test_refining_keeps_the_better_plan_by_the_calibration_text(problem):
+    method = PlanExperts(cost="pmq", measure=False, rounds=2)  # a cost that leaves room
+    first = feasible.solve(problem, replace(method, rounds=0), {"tokens": 90_000}, seed=100)
+    found = feasible.solve(problem, method, {"tokens": 90_000}, seed=100)
+    kept = [note for note in found.notes if note.startswith("refined")]
+    lost = [problem.calibrated(r.answer) for r in (first, found)]
+    assert 1 <= len(kept) <= 2
+    assert (lost[1] < lost[0]) == ("the new one" in kept[0])
+    assert lost[1] <= lost[0]
+    # a round that cannot be paid loses nothing
+    few = feasible.solve(problem, method, {"tokens": 10 * problem.calibration.numel()}, seed=100)
+    assert few.answer == first.answer
+    assert "tokens" in few.stopped
+
+
 @pytest.mark.parametrize("other", ["uniform-bits", "frequency-bits", "random-bits"])
 def test_the_plan_costs_less_by_its_profile_than_the_others(problem, other):
     method = PlanExperts()

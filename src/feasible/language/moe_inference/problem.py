@@ -84,16 +84,28 @@ class CompressedModel(Cached, Problem, Checked):
         found: float = self.cached("full", lambda: log_perplexity(self.model, self.held_out))
         return found
 
-    def profile(self, bits: tuple[int, ...]) -> Profile:
+    def profile(self, bits: tuple[int, ...], through: Recipe | None = None) -> Profile:
         """The profile on the calibration text. Charges its tokens once for the model's pass, and
         where there are widths once for its gradient and once for each, whoever asked before.
+
+        Args:
+            bits: Widths to try.
+            through: Of the compressed model whose blocks' inputs are taken; None: the model's.
         """
         spend(tokens=self.calibration.numel() * (2 + len(bits) if bits else 1))
-        found: Profile = self.cached(
-            ("profile", bits),
-            lambda: profile_moe(self.model, self.calibration, bits, self.quantiser, self.group),
-        )
+
+        def made() -> Profile:
+            small = None if through is None else self.applied(through)
+            return profile_moe(
+                self.model, self.calibration, bits, self.quantiser, self.group, through=small
+            )
+
+        found: Profile = self.cached(("profile", bits, str(through)), made)
         return found
+
+    def applied(self, recipe: Recipe) -> Any:
+        """The model as a recipe makes it."""
+        return apply_plan(self.model, recipe, self.calibration, self.quantiser, self.group)
 
     def read(self, answer: Any) -> Recipe:
         """The recipe of an answer.
@@ -159,8 +171,7 @@ class CompressedModel(Cached, Problem, Checked):
         spend(tokens=self.calibration.numel())
 
         def made() -> float:
-            model = apply_plan(self.model, recipe, self.calibration, self.quantiser, self.group)
-            return log_perplexity(model, self.calibration)
+            return log_perplexity(self.applied(recipe), self.calibration)
 
         found: float = self.cached(("calibrated", str(recipe)), made)
         return found

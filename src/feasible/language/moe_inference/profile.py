@@ -228,6 +228,7 @@ def profile_moe(
     quantiser: str = "rtn",
     group: int = GROUP,
     mask: Int[Tensor, "n length"] | None = None,
+    through: Any = None,
 ) -> Profile:
     """Profile a model on calibration text.
 
@@ -242,9 +243,11 @@ def profile_moe(
         quantiser: "rtn" or "gptq".
         group: Columns that share a scale.
         mask: 0 where a token is padding; None: none is.
+        through: The model compressed, of `apply_plan`: what enters each block, and the gradient,
+            are then taken from it, and compared are still the experts of `model`; None: `model`.
 
     Raises:
-        ArgumentError: No text, or no block of experts.
+        ArgumentError: No text, no block of experts, or `through` with other blocks.
     """
     tokens_of("ids", ids, "the calibration text")
     one_of("quantiser", quantiser, ("rtn", "gptq"))
@@ -253,10 +256,17 @@ def profile_moe(
     if mask is not None and (mask.shape != ids.shape or not mask.any()):
         raise ArgumentError(f"mask: expected one of shape {tuple(ids.shape)} that keeps a token")
     found, size = blocks(model), expert_bytes(model, group)
+    run = model if through is None else through
+    if len(blocks(run)) != len(found):
+        raise ArgumentError(
+            f"through has {len(blocks(run))} blocks of experts, expected {len(found)}"
+        )
     with torch.no_grad():
-        seen = observe(model, ids, mask)
+        seen = observe(run, ids, mask)
+        if through is not None:
+            seen = [Seen(s.x, *b.gate(s.x)) for b, s in zip(found, seen, strict=True)]
         share, weight, beta = zip(*(_shares(s) for s in seen), strict=True)
-        slopes = gradients(model, ids, mask) if len(bits) else [None] * len(found)
+        slopes = gradients(run, ids, mask) if len(bits) else [None] * len(found)
         table = [
             losses(block, s, bits, quantiser, group, g)
             for block, s, g in zip(found, seen, slopes, strict=True)

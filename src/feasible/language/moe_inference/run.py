@@ -35,11 +35,15 @@ class AllotmentState:
         rng: The run's random stream.
         recipe: Plain data of the recipe; None before.
         remarks: Of the decision.
+        least: The least width of the plan that was taken.
+        rounds: Rounds of refining that are left.
     """
 
     rng: np.random.Generator
     recipe: Any = None
     remarks: list[str] = field(default_factory=list)
+    least: int = 0
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,9 @@ class PlanExperts(Allotment):
         gap: Relative gap at which the solver ends.
         solver: "milp" or "greedy", which knows memory alone.
         measure: Whether several plans are measured.
+        rounds: Most rounds of refining: profiled again with what enters the experts in the
+            compressed model, planned again, and the better on the calibration text kept; it ends
+            where that is the plan before.
         merge: Numbers of groups into which a layer's experts may be merged instead, as MC-SMoE does
             it, with the last matrices fitted anew; for the cost "nats".
     """
@@ -104,6 +111,7 @@ class PlanExperts(Allotment):
     gap: float = 1e-4
     solver: Literal["milp", "greedy"] = "milp"
     measure: bool = True
+    rounds: int = 0
     merge: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -120,6 +128,7 @@ class PlanExperts(Allotment):
         for name in ("alpha", "beta", "gamma"):
             real(name, getattr(self, name), least=0, most=20)
         real("gap", self.gap, least=0)
+        whole("rounds", self.rounds, least=0)
 
     def choices(self, problem: CompressedModel, profile: Profile, least: int = 0) -> Choices:
         """The integer program's data, of the widths from `least` bits on."""
@@ -156,23 +165,45 @@ class PlanExperts(Allotment):
     def allot(self, problem: CompressedModel, state: AllotmentState) -> Recipe:
         """By the program; the best by the calibration text of several."""
         profile = problem.profile(self.bits)
-        plans = [self.solved(problem, self.choices(problem, profile))]
+        plans = {0: self.solved(problem, self.choices(problem, profile))}
         for least in (2, 3) if self.measure else ():
             if min(self.bits) < least <= max(self.bits):
                 with contextlib.suppress(Infeasible):
-                    plans.append(self.solved(problem, self.choices(problem, profile, least)))
-        found = plans[0]
+                    plans[least] = self.solved(problem, self.choices(problem, profile, least))
+        best = 0
         if len(plans) > 1:
-            found = min(plans, key=lambda p: problem.calibrated(p.recipe()))
+            best = min(plans, key=lambda least: problem.calibrated(plans[least].recipe()))
             state.remarks.append(
-                f"of {len(plans)} plans, number {1 + plans.index(found)} is best on the "
+                f"of {len(plans)} plans, number {1 + list(plans).index(best)} is best on the "
                 "calibration text"
             )
+        found, state.least, state.rounds = plans[best], best, self.rounds
         state.remarks.append(
             f"{found.status}: cost {found.objective:.4g}, no plan below {found.bound:.4g}; "
             f"{found.bytes:.0f} of {problem.memory:.0f} bytes"
         )
         return found.recipe()
+
+    def step(self, problem: CompressedModel, state: AllotmentState) -> AllotmentState:
+        """Plan; from then on refine, a round a step."""
+        if state.recipe is None:
+            return super().step(problem, state)
+        plan = problem.read(state.recipe)
+        profile = problem.profile(self.bits, plan)
+        again = self.solved(problem, self.choices(problem, profile, state.least)).recipe()
+        before, after = problem.calibrated(plan), problem.calibrated(again)
+        better = after < before
+        state.remarks.append(
+            f"refined: perplexity on the calibration text {math.exp(before):.6g}, of the new plan "
+            f"{math.exp(after):.6g}; the {'new' if better else 'old'} one is kept"
+        )
+        state.rounds = state.rounds - 1 if better else 0
+        state.recipe = again.plain() if better else state.recipe
+        return state
+
+    def done(self, problem: CompressedModel, state: AllotmentState) -> str | None:
+        """After the last round."""
+        return None if state.rounds else super().done(problem, state)
 
     def solved(self, problem: CompressedModel, choices: Choices) -> Plan:
         """The plan of the program."""
