@@ -71,7 +71,7 @@ NAMES = (
     "policies",
 )
 
-BY_NAME = ("checkers", "lengths")
+BY_NAME = ("checkers", "lengths", "quantisers")
 """Only where they are named: they need packages that nothing else here does."""
 
 HEAD = """# Benchmarks

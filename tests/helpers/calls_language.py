@@ -437,6 +437,7 @@ CALLS: Calls = {
         {"choices": CHOICES, "memory": 300.0, "fast": 300.0, "latency": None},
     ),
     "rtn": lambda: (language.rtn, {"w": torch.ones(2, 8), "bits": 4, "group": 8}),
+    "searched": lambda: (language.searched, {"w": torch.ones(2, 8), "bits": 4, "group": 8}),
     "gptq": lambda: (
         language.gptq,
         {"w": torch.ones(2, 8), "x": torch.eye(8), "bits": 4, "group": 8},

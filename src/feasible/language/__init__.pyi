@@ -70,6 +70,7 @@ from .moe_inference import (
     plan_moe as plan_moe,
     profile_moe as profile_moe,
     rtn as rtn,
+    searched as searched,
     train_tiny as train_tiny,
 )
 from .policy import (

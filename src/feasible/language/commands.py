@@ -140,7 +140,7 @@ def plan(
     bits: Annotated[
         str, typer.Option("--bits", help="Widths of an expert's weights, 0 for dropped.")
     ] = "0,1,2,3,4,8,16",
-    quantiser: Annotated[str, typer.Option("--quantiser", help="rtn or gptq.")] = "rtn",
+    quantiser: Annotated[str, typer.Option("--quantiser", help="rtn, search or gptq.")] = "rtn",
     group: Annotated[int, typer.Option("--group", help="Weights that share a scale.")] = 64,
 ) -> None:
     """Decide in how many bits each expert is kept, so that the model fits into the memory, and

@@ -13,6 +13,7 @@ import feasible
 from feasible.core.errors import ArgumentError, Infeasible
 from feasible.core.registry import methods
 from feasible.language import CompressedModel, TinySettings, profile_moe, train_tiny
+from feasible.language.moe_inference import apply_plan
 from feasible.language.moe_inference.instances import tiny_experts
 from feasible.language.moe_inference.layout import blocks, log_perplexity, outputs, routed
 from feasible.language.moe_inference.model import DOMAINS, LETTERS, line, texts
@@ -175,12 +176,16 @@ def test_gptq_profiles_lose_no_more_than_rounding_on_the_whole(problem):
         profile_moe(problem.model, problem.calibration, (2, 3), q) for q in ("rtn", "gptq")
     )
     assert better.loss.sum() < plain.loss.sum()
+
+
+@pytest.mark.parametrize("quantiser", ["search", "gptq"])
+def test_other_quantisers_store_other_weights_in_as_many_bytes(problem, quantiser):
     made = CompressedModel(
-        problem.model, problem.calibration, problem.held_out, problem.memory, "gptq"
+        problem.model, problem.calibration, problem.held_out, problem.memory, quantiser
     )
-    assert (
-        made.judge([[2] * 4] * 2).metrics["bytes"] == problem.judge([[2] * 4] * 2).metrics["bytes"]
-    )
+    one, other = (p.judge([[2] * 4] * 2).metrics for p in (made, problem))
+    assert one["bytes"] == other["bytes"]
+    assert one["perplexity"] != other["perplexity"]
 
 
 def test_an_interrupted_training_ends_where_the_whole_one_does(tmp_path, monkeypatch):
@@ -232,6 +237,8 @@ def test_bad_input_is_named(problem):
         problem.judge([[4, 0, 0, 0], [4] * 4])
     with pytest.raises(ArgumentError, match="expected bits for 2 layers of 4"):
         problem.judge([[4] * 4])
+    with pytest.raises(ArgumentError, match="quantiser='best'"):
+        apply_plan(problem.model, [[4] * 4] * 2, problem.calibration, "best")
     with pytest.raises(ArgumentError, match=r"expected 0 or one of"):
         problem.judge([[5] * 4] * 2)
     with pytest.raises(ArgumentError, match="top_k=9"):

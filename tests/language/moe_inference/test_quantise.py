@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from feasible.core.errors import ArgumentError, NotFinite, ShapeError
-from feasible.language import gptq, rtn
+from feasible.core.errors import ArgumentError, MissingExtra, NotFinite, ShapeError
+from feasible.language import gptq, rtn, searched
+from feasible.language.moe_inference.peers import hqq_weight, torchao_weight
 from feasible.language.moe_inference.quantise import packed, stored_bytes, unpacked
 
 
@@ -76,3 +79,40 @@ def test_bad_input_is_named():
         rtn(torch.full((2, 2), torch.nan), 4)
     with pytest.raises(ShapeError, match=r"x has shape \(3, 4\)"):
         gptq(matrix(), torch.zeros(3, 4), 4)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("columns", [64, 100])
+def test_a_searched_grid_loses_no_more_than_rounding_in_any_group_and_as_many_bytes(bits, columns):
+    w = matrix(5, 12, columns) + torch.linspace(-1, 1, 12)[:, None]
+    plain, found = rtn(w, bits), searched(w, bits)
+    lost = [(s.weight() - w).square() for s in (plain, found)]
+    for first in range(0, columns, 64):
+        one, other = (v[:, first : first + 64].sum(1) for v in lost)
+        assert (other <= one * (1 + 1e-6)).all()
+    assert lost[1].sum() < 0.9 * lost[0].sum()
+    assert found.bytes == plain.bytes
+
+
+def test_a_searched_grid_is_the_best_of_all_that_it_may_take_and_exact_on_a_grid():
+    w = matrix(6, 1, 9)
+    low, high, best = float(w.min()), float(w.max()), np.inf
+    for one, other in np.ndindex(11, 11):
+        ends = (1 - 0.05 * one) * low, (1 - 0.05 * other) * high
+        levels = torch.linspace(*ends, 4)
+        best = min(best, float((w[0, :, None] - levels).square().amin(1).sum()))
+    assert float((searched(w, 2).weight() - w).square().sum()) <= best * 1.01
+    grid = torch.tensor([[-1.0, 0.0, 1.0, 2.0, 2.0]])
+    assert torch.equal(searched(grid, 2).weight(), grid)
+    for bits in (1, 16):
+        assert torch.equal(searched(w, bits).weight(), rtn(w, bits).weight())
+
+
+def test_a_peer_that_is_not_there_is_named(monkeypatch):
+    for name, path, weight in (
+        ("hqq", "hqq.core.quantize", hqq_weight),
+        ("torchao", "torchao.quantization.quant_primitives", torchao_weight),
+    ):
+        monkeypatch.setitem(sys.modules, path, None)
+        with pytest.raises(MissingExtra, match=f"pip install {name}"):
+            weight(matrix(), 4, 50)

@@ -47,7 +47,7 @@ from .plan import (
 from .problem import CompressedModel as CompressedModel
 from .profile import Profile as Profile, profile_moe as profile_moe
 from .prune import Pruned as Pruned, prune_layer as prune_layer, prune_moe as prune_moe
-from .quantise import Stored as Stored, gptq as gptq, rtn as rtn
+from .quantise import Stored as Stored, gptq as gptq, rtn as rtn, searched as searched
 from .recipe import Recipe as Recipe
 from .recover import distil as distil, low_rank as low_rank, ridge_down as ridge_down
 from .routing import (

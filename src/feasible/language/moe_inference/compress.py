@@ -21,11 +21,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ...core.annotations import checked
+from ...core.checks import one_of
 from ...core.errors import ArgumentError
 from .layout import blocks, log_perplexity, mixed, normalises, outputs, routed, tokens_of
 from .merge import merge_group
 from .profile import Seen, observe, quantised
-from .quantise import GROUP, Stored
+from .quantise import GROUP, QUANTISERS, Stored
 from .recipe import Recipe
 from .recover import ridge_down
 from .routing import skip
@@ -85,9 +86,10 @@ def save_compressed(
         recipe: What becomes of each expert.
         path: The file, .safetensors.
         ids: Calibration text, for merging by use, for GPTQ and for the ridge.
-        quantiser: "rtn" or "gptq".
+        quantiser: "rtn", "search" or "gptq".
         group: Columns that share a scale.
     """
+    one_of("quantiser", quantiser, QUANTISERS)
     found = blocks(model)
     experts = {id(p) for b in found for p in b.experts.parameters()}
     names = {id(p): name for name, p in model.named_parameters()}
@@ -216,7 +218,7 @@ def apply_plan(
         model: With blocks of fused experts; it is not changed.
         plan: A Plan, a Recipe, or plain data of one.
         ids: Calibration text.
-        quantiser: "rtn" or "gptq".
+        quantiser: "rtn", "search" or "gptq".
         group: Columns that share a scale.
 
     Raises:

@@ -26,7 +26,7 @@ from .compress import load_compressed, stored_size
 from .machine import Machine
 from .model import LETTERS, TinySettings, texts, train_tiny
 from .problem import CompressedModel
-from .quantise import GROUP
+from .quantise import GROUP, QUANTISERS
 from .run import PlanExperts, memory_for
 
 WEIGHTS, PLAN, TEXT = "experts.safetensors", "plan.json", "calibration.txt"
@@ -173,7 +173,7 @@ def compress_folder(
         latency: Seconds a token; None: no limit.
         machine: What serves it.
         bits: Widths that an expert may have, 0 for dropped.
-        quantiser: "rtn" or "gptq".
+        quantiser: "rtn", "search" or "gptq".
         group: Columns that share a scale.
 
     Raises:
@@ -182,7 +182,7 @@ def compress_folder(
     """
     whole("tokens", tokens, least=2)
     whole("length", length, least=2)
-    one_of("quantiser", quantiser, ("rtn", "gptq"))
+    one_of("quantiser", quantiser, QUANTISERS)
     source, target = Path(model_dir), Path(output)
     limit, near = size_of("memory", memory), None if fast is None else size_of("fast", fast)
     if target.exists() and (not target.is_dir() or {p.name for p in target.iterdir()} - _written()):

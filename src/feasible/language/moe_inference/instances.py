@@ -22,7 +22,7 @@ def _trained(settings: TinySettings) -> Any:
 def tiny_experts(
     bits: float = 2.5,
     settings: TinySettings = BRIEF,
-    quantiser: Literal["rtn", "gptq"] = "rtn",
+    quantiser: Literal["rtn", "search", "gptq"] = "rtn",
     folder: str | os.PathLike[str] | None = None,
     texts_each: tuple[int, int] = (16, 64),
 ) -> CompressedModel:
@@ -31,7 +31,7 @@ def tiny_experts(
     Args:
         bits: The average.
         settings: Of the model; the default trains for a second.
-        quantiser: "rtn" or "gptq".
+        quantiser: "rtn", "search" or "gptq".
         folder: Where the trained model is kept; None: nowhere.
         texts_each: Texts of calibration, and held out.
     """

@@ -44,7 +44,7 @@ class CompressedModel(Cached, Problem, Checked):
         fast: Bytes of fast memory; None: as many as all.
         latency: Seconds a token; None: no limit.
         machine: What serves it.
-        quantiser: "rtn" or "gptq".
+        quantiser: "rtn", "search" or "gptq".
         group: Columns that share a scale.
         name: For tables.
 
@@ -56,7 +56,7 @@ class CompressedModel(Cached, Problem, Checked):
     calibration: Any
     held_out: Any
     memory: float
-    quantiser: Literal["rtn", "gptq"] = "rtn"
+    quantiser: Literal["rtn", "search", "gptq"] = "rtn"
     group: int = GROUP
     name: str = "compressed-model"
     fast: float | None = None

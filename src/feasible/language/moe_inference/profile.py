@@ -20,7 +20,7 @@ from ...core.annotations import checked
 from ...core.checks import one_of
 from ...core.errors import ArgumentError
 from .layout import blocks, expert, inner, mixed, normalises, outputs, routed, tokens_of
-from .quantise import BITS, GROUP, Stored, gptq, rtn, stored_bytes
+from .quantise import BITS, GROUP, QUANTISERS, Stored, gptq, rtn, searched, stored_bytes
 from .routing import skip_threshold
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ def quantised(
     gate_up: Tensor, down: Tensor, bits: int, quantiser: str, group: int, x: Tensor | None
 ) -> tuple[Stored, Stored]:
     """Both matrices of an expert in some bits; `x` are its inputs, for GPTQ."""
+    if quantiser == "search":
+        return searched(gate_up, bits, group), searched(down, bits, group)
     if quantiser == "rtn" or x is None or not len(x):
         return rtn(gate_up, bits, group), rtn(down, bits, group)
     return gptq(gate_up, x, bits, group), gptq(down, inner(gate_up, x), bits, group)
@@ -240,7 +242,7 @@ def profile_moe(
         model: With blocks of fused experts.
         ids: Tokens of the calibration text.
         bits: Widths to try; 0: dropped. Empty: what one pass of the model tells, no losses.
-        quantiser: "rtn" or "gptq".
+        quantiser: "rtn", "search" or "gptq".
         group: Columns that share a scale.
         mask: 0 where a token is padding; None: none is.
         through: The model compressed, of `apply_plan`: what enters each block, and the gradient,
@@ -250,7 +252,7 @@ def profile_moe(
         ArgumentError: No text, no block of experts, or `through` with other blocks.
     """
     tokens_of("ids", ids, "the calibration text")
-    one_of("quantiser", quantiser, ("rtn", "gptq"))
+    one_of("quantiser", quantiser, QUANTISERS)
     if any(b not in (0, *BITS) for b in bits):
         raise ArgumentError(f"bits={bits!r:.60}: expected widths of {(0, *BITS)}")
     if mask is not None and (mask.shape != ids.shape or not mask.any()):

@@ -1,4 +1,5 @@
-"""Weights in few bits: rounding to nearest in groups, signs, GPTQ; and how they are stored.
+"""Weights in few bits: rounding to nearest in groups, ranges that are searched, signs, GPTQ; and
+how they are stored.
 
 A matrix (rows, columns) is quantised along its rows in groups of columns. `Stored` holds packed
 integers, and 16-bit scales and zeros: its bytes are what a file takes.
@@ -10,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +30,9 @@ BITS = (1, 2, 3, 4, 8, 16)
 """Widths that are offered; 16 is the weight itself in half precision, 1 its sign."""
 GROUP = 64
 DAMPING = 0.01
+QUANTISERS = ("rtn", "search", "gptq")
+SHRUNK = [1 - 0.05 * k for k in range(11)]
+"""Shares of a group's least and largest value that a search tries as the ends of its grid."""
 
 
 @dataclass
@@ -160,10 +165,61 @@ def rtn(w: Float[Tensor, "rows columns"], bits: int, group: int = GROUP) -> Stor
         scale, zero = _signs(w)
         codes = (w > w.mean(1, keepdim=True)).to(torch.uint8)
         return Stored(1, (rows, columns), columns, packed(codes, 1), scale, zero)
-    scale, zero = _grid(w, bits, group)
+    return _coded(w, bits, group, *_grid(w, bits, group))
+
+
+def _coded(w: Tensor, bits: int, group: int, scale: Tensor, zero: Tensor) -> Stored:
+    """The nearest values of a grid."""
+    rows, columns = w.shape
     step, least = _spread(scale, group, columns), _spread(zero, group, columns)
     codes = torch.round((w - least) / step).clamp(0, 2**bits - 1)
     return Stored(bits, (rows, columns), group, packed(codes, bits), scale, zero)
+
+
+@checked
+def searched(w: Float[Tensor, "rows columns"], bits: int, group: int = GROUP) -> Stored:
+    """Round to the grid of each group that loses the least squared error, of those whose ends are
+    shares of the group's least and largest value. It takes the bytes that `rtn` takes, whose grid
+    reaches to both ends and so has its steps as wide as one far weight wants them.
+
+    Args:
+        w: The matrix.
+        bits: As for `rtn`; of 1 and 16 bits it is `rtn`.
+        group: As for `rtn`.
+
+    Raises:
+        ShapeError: No matrix.
+        ArgumentError: Another width.
+
+    Examples:
+        >>> w = torch.tensor([[-2.0, -1.1, -1.0, 0.0, 0.1, 1.0, 1.1, 9.0]])
+        >>> lost = [float((s(w, 3).weight() - w).norm()) for s in (rtn, searched)]
+        >>> lost[1] <= lost[0]
+        True
+    """
+    w = _checked(w, bits, group)
+    if bits in (1, 16):
+        return rtn(w, bits, group)
+    rows, columns = w.shape
+    groups = math.ceil(columns / group)
+    fill = groups * group - columns
+    parts = torch.nn.functional.pad(w, (0, fill)).reshape(rows, groups, group)
+    inside = torch.nn.functional.pad(torch.ones(columns), (0, fill)).reshape(groups, group) > 0
+    low = parts.masked_fill(~inside, torch.inf).amin(2)
+    high = parts.masked_fill(~inside, -torch.inf).amax(2)
+    least, best = torch.full_like(low, torch.inf), _grid(w, bits, group)
+    tried = [best]
+    for one, other in itertools.product(SHRUNK, SHRUNK):
+        step = ((other * high - one * low) / (2**bits - 1)).clamp(min=2.0**-24)
+        tried.append((step.half(), (one * low).half()))
+    for scale, zero in tried:
+        s, z = scale.float()[..., None], zero.float()[..., None]
+        codes = torch.round((parts - z) / s).clamp(0, 2**bits - 1)
+        lost = ((codes * s + z - parts) ** 2 * inside).sum(2)
+        better = lost < least
+        least = torch.where(better, lost, least)
+        best = torch.where(better, scale, best[0]), torch.where(better, zero, best[1])
+    return _coded(w, bits, group, *best)
 
 
 def _signs(w: Tensor) -> tuple[Tensor, Tensor]:
