@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -469,11 +470,12 @@ def reproduce(
     claim = load_claim(slug)
 
     def one(experiment: Any) -> RaceResult:
-        label = (
-            None
-            if store is None
-            else f"{slug}-{scale}-{experiment.name}-{'-'.join(map(str, experiment.seeds))}"
-        )
+        label = None
+        if store is not None:
+            label = f"{slug}-{scale}-{experiment.name}-{'-'.join(map(str, experiment.seeds))}"
+            if len(experiment.seeds) < len(seeds):  # the others are in its problems
+                names = " ".join(p if isinstance(p, str) else p.name for p in experiment.problems)
+                label += f"-{hashlib.sha256(names.encode()).hexdigest()[:6]}"
         return run_race(
             experiment.problems,
             experiment.methods,

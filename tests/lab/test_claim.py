@@ -312,6 +312,50 @@ def test_reproduce_runs_a_claim_writes_evidence_at_desk_scale_only_and_resumes_f
     assert len(calls) == 20
 
 
+def test_problems_that_are_made_of_seeds_are_kept_beside_those_of_other_seeds(
+    folder, tmp_path, monkeypatch
+):
+    calls = []
+
+    def made(seed):
+        def counted(x):
+            calls.append(seed)
+            return {"cost": float(seed), "load": 1.0}
+
+        problem = toy(counted)
+        problem.name = f"made-{seed}"
+        return problem
+
+    claim = Claim(
+        "cbo",
+        "s",
+        lambda scale, seeds: [
+            Experiment(
+                "main", [made(s) for s in seeds], {"a": "random-search"}, {"evaluations": 3}, (0,)
+            )
+        ],
+        lambda races: [
+            sampled("s", {"s": by_method(races["main"], lambda t: t.objective)["a"]}, mean_of)
+        ],
+        extra=lambda scale, seeds: ([OPEN], {}),
+    )
+    monkeypatch.setattr("feasible.api.load_claim", lambda slug: claim)
+    monkeypatch.setattr(
+        claim_module, "write_evidence", lambda evidence: write_evidence(evidence, folder)
+    )
+    store = str(tmp_path / "a.db")
+    for _ in range(2):
+        found = feasible.reproduce("cbo", "desk", [0, 1], store=store, most_seeds=4)
+        assert found["parts"][0]["figure"] == 1.5
+        assert sorted(set(calls)) == [0, 1, 2, 3]
+        assert len(calls) == 12
+
+
+def mean_of(values):
+    """The mean of the one table."""
+    return float(values["s"].mean())
+
+
 def test_the_evidence_of_a_checkout_lies_in_its_evidence_folder():
     assert evidence_folder().name == "evidence"
     assert (evidence_folder().parent / "pyproject.toml").exists()
