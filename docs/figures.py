@@ -505,6 +505,24 @@ def disco_grid() -> str:
     )
 
 
+def preference_grid() -> str:
+    """Return what UltraGen's second phase meets at each setting, from the sweep on seeds that the
+    claim does not report.
+    """
+    file = ROOT / "benchmarks/results/preferences-development.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    figures = ("global", "global, keyword", "global, structure", "local")
+    cells: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    for row in data["rows"]:
+        key = (row["arm"], *(f"{row[k]:g}" if k in row else "" for k in ("steps", "rate", "beta")))
+        cells.setdefault(key, []).append(row)
+    return f"Seeds {' and '.join(map(str, data['seeds']))}.\n\n" + table(
+        ["lists", "steps", "rate", "beta", *figures],
+        [[*key, *(" ".join(f"{r[f]:.2f}" for r in rows) for f in figures)]
+         for key, rows in cells.items()],
+    )  # fmt: skip
+
+
 def program_profiles() -> str:
     """Draw the performance and data profiles of the programs room as programs.svg, from the stored
     results; returns the table of shares.

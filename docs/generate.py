@@ -25,6 +25,7 @@ from figures import (
     foreign_shares,
     fronts,
     newton_profiles,
+    preference_grid,
     program_profiles,
     rough_bars,
     rough_ranks,
@@ -284,6 +285,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "mdpo.txt": parts_of("mdpo"),
     "moe-inference.txt": parts_of("moe-inference"),
     "ultragen.txt": parts_of("ultragen"),
+    "ultragen-grid.txt": preference_grid,
 }
 """Generated quickly, from the code and the evidence alone."""
 RUNS: dict[str, Callable[[], str]] = {

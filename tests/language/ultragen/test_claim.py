@@ -1,6 +1,24 @@
 """The claim runs at its smallest scale, and says what it should."""
 
-from feasible.language.ultragen.claim import claim, documentation
+import json
+from pathlib import Path
+
+import pytest
+
+from feasible.language.ultragen.claim import TUNED, claim, documentation
+
+SWEEP = Path(__file__).parents[3] / "benchmarks" / "results" / "preferences-development.json"
+
+
+@pytest.mark.parametrize(("arm", "name"), [("AR + GPO", "sampled"), ("AR + random DPO", "random")])
+def test_each_arm_has_the_settings_that_were_best_on_other_seeds(arm, name):
+    found: dict[tuple[float, ...], list[float]] = {}
+    for row in json.loads(SWEEP.read_text())["rows"]:
+        assert row["seed"] >= 100
+        if row["arm"] == name:
+            found.setdefault((row["steps"], row["rate"], row["beta"]), []).append(row["global"])
+    best = max(found, key=lambda k: sum(found[k]))
+    assert best == tuple(TUNED[arm][k] for k in ("gpo_steps", "gpo_rate", "beta"))
 
 
 def test_the_smallest_claim_measures_every_arm():
