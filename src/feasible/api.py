@@ -151,7 +151,7 @@ def solve(
             f"budget is {budget['evaluations']:g}"
         )
     the_method.check_problem(problem)
-    for line in the_method.forecast(problem, budget):
+    for line in the_method.projected_spend(problem, budget):
         print(line, file=sys.stderr)
     given_observers = Observers(observers, notes).given
     idle = (IdleWorkers(),) if workers > 1 else ()

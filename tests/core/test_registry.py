@@ -4,6 +4,7 @@ offers what is near.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from importlib import metadata
 
@@ -59,6 +60,12 @@ def test_every_registered_method_loads_and_solves_what_it_says(name):
     assert method.solves.__name__ == entry.solves
     assert entry.room
     assert entry.summary
+
+
+@pytest.mark.parametrize("name", sorted(registry.methods()))
+def test_no_setting_hides_a_function_that_runs_call(name):
+    settings = {f.name for f in dataclasses.fields(registry.load_method(name))}
+    assert [s for s in settings if callable(getattr(Method, s, None))] == []
 
 
 @pytest.mark.parametrize("name", sorted(registry.problems()))

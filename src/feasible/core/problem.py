@@ -288,7 +288,7 @@ class Method(Checked):
         """Evaluations that it needs to do more than start; with fewer a run warns."""
         return 0
 
-    def forecast(self, problem: Any, budget: Budget) -> list[str]:
+    def projected_spend(self, problem: Any, budget: Budget) -> list[str]:
         """What a run can spend at most, one sentence each, which `solve` prints before it begins;
         none where the budget says it all.
         """

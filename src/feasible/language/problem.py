@@ -187,7 +187,7 @@ class LanguageProblem(Cached, Problem, Checked):
         calls = len(rows) * sum((self.paid or {}).values())
         return {"samples": len(rows), "tokens": tokens} | ({"calls": calls} if calls else {})
 
-    def forecast(self, budget: Mapping[str, float], step: int, passes: int) -> list[str]:
+    def projected_spend(self, budget: Mapping[str, float], step: int, passes: int) -> list[str]:
         """What a run can spend at most, as a sentence.
 
         Args:

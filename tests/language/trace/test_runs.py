@@ -333,10 +333,10 @@ def test_what_a_call_can_cost_is_said_before_the_first(capsys):
     )
     dear = Backend(scripted(Service()), "m", prices={"m": (1.0, 2.0)})
     method = OptoPrimeRun(backend=dear, max_tokens=1000)
-    (line,) = method.forecast(cube(), Budget(calls=5, usd=0.1))
+    (line,) = method.projected_spend(cube(), Budget(calls=5, usd=0.1))
     assert "at most 5 calls, 165000 tokens, 0.1 usd" in line
     assert "33000 tokens, 0.034 usd" in line
-    assert OptoPrimeRun(backend="rules").forecast(cube(), Budget(calls=5)) == []
+    assert OptoPrimeRun(backend="rules").projected_spend(cube(), Budget(calls=5)) == []
 
 
 def test_without_a_backend_it_says_what_it_needs():

@@ -54,11 +54,11 @@ class WordsMethod(LearningSettings, Method):
             real("max_norm", self.max_norm, above=0)
         super(LearningSettings, self).__post_init__()  # type: ignore[misc]
 
-    def forecast(self, problem: LanguageProblem, budget: Budget) -> list[str]:
+    def projected_spend(self, problem: LanguageProblem, budget: Budget) -> list[str]:
         """Responses, their tokens, and calls of what is paid for."""
         assert isinstance(self, Rule)
         # the reference once; each epoch reads responses, and fewer baselines than these
-        return problem.forecast(budget, self.k * self.prompts, 1 + 2 * self.epochs)
+        return problem.projected_spend(budget, self.k * self.prompts, 1 + 2 * self.epochs)
 
     def init(self, problem: LanguageProblem, rng: np.random.Generator) -> WordsState:
         """Begin at the reference."""

@@ -34,9 +34,9 @@ class RLVR(RLVRSettings, Method):
                 f"{', '.join(problem.limited.names)}"
             )
 
-    def forecast(self, problem: LanguageProblem, budget: Budget) -> list[str]:
+    def projected_spend(self, problem: LanguageProblem, budget: Budget) -> list[str]:
         """Responses, their tokens, and calls of what is paid for."""
-        return problem.forecast(budget, self.group * self.questions, self.passes)
+        return problem.projected_spend(budget, self.group * self.questions, self.passes)
 
     def init(self, problem: LanguageProblem, rng: np.random.Generator) -> RLVRState:
         """A copy of the policy and its optimiser."""

@@ -320,7 +320,7 @@ class TextRun(PromptSettings, WorkflowMethod):
         made.memory = memory
         return made
 
-    def forecast(self, problem: Workflow, budget: Budget) -> list[str]:
+    def projected_spend(self, problem: Workflow, budget: Budget) -> list[str]:
         """What a call can cost, and all that the budget takes."""
         backend = self.made(problem)
         if self.backend == "rules":
