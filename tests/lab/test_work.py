@@ -131,6 +131,22 @@ def test_an_interrupted_worker_gives_its_experiment_back(db, monkeypatch):
     assert study.work() == 2
 
 
+def test_what_was_written_down_and_never_said_is_run_by_the_same_worker(db, monkeypatch):
+    study = begin(db, problem=toy(bowl), budget=8)
+    ask, asked = Study.ask, []
+
+    def unheard(self, *given, **more):
+        asked.append(1)
+        if len(asked) == 2:  # the server dies after the commit, and the call is made again
+            ask(self, *given, **more)
+        return ask(self, *given, **more)
+
+    monkeypatch.setattr(Study, "ask", unheard)
+    working.Worker(study).work()
+    assert status(study) == [DONE] * 8
+    assert reserved(study) == 8
+
+
 @pytest.mark.kill
 def test_workers_killed_at_any_moment_lose_no_unit_and_make_none_twice(tmp_path, db):
     mine = Mine(tmp_path, db, "time.sleep(0.01)")  # so that a worker has up to five in hand

@@ -307,7 +307,8 @@ class Worker:
 
     def _orphans(self) -> list[EvaluationRow]:
         """Return the pending experiments of a worker that ended: run them again, already paid for.
-        They are this worker's from now on.
+        They are this worker's from now on. So are those that are in its name though it has none in
+        hand: a server that died after it had written them down could not say so.
         """
         latest = sa.func.max(evaluations.c.updated).label("updated")
         out = sa.select(evaluations.c.reason, latest).where(
@@ -320,7 +321,7 @@ class Worker:
         mine = claim_text(self.who)
         for r in pending:
             worker = worker_of(PENDING, r.reason)
-            if worker is None or _in_hand(worker, r.updated or 0.0, now):
+            if r.reason != mine and (worker is None or _in_hand(worker, r.updated or 0.0, now)):
                 continue
             taking = sa.update(evaluations).where(self._mine(r.reason))
             own = sa.select(evaluations).where(self._mine(mine)).order_by(evaluations.c.row)
