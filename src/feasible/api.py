@@ -473,9 +473,9 @@ def reproduce(
         label = None
         if store is not None:
             label = f"{slug}-{scale}-{experiment.name}-{'-'.join(map(str, experiment.seeds))}"
-            if len(experiment.seeds) < len(seeds):  # the others are in its problems
-                names = " ".join(p if isinstance(p, str) else p.name for p in experiment.problems)
-                label += f"-{hashlib.sha256(names.encode()).hexdigest()[:6]}"
+            made = [p.name for p in experiment.problems if not isinstance(p, str)]
+            if made:  # of the claim's seeds perhaps, which the experiment's own do not say
+                label += f"-{hashlib.sha256(' '.join(made).encode()).hexdigest()[:6]}"
         return run_race(
             experiment.problems,
             experiment.methods,

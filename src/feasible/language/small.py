@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from ..core.annotations import Checked, checked
+from ..core.bars import quiet
 from ..core.checks import real, shown, whole
 from ..core.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from ..core.extras import named
 from .policy import generate, logp, written
-from .weights import quiet
 
 END, PAD = "<end>", "<pad>"
 EVERY = 50

@@ -5,30 +5,16 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..core.bars import quiet
 from ..core.checks import shown
 from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.extras import named
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars of transformers, where a small model is read or written."""
-    from transformers.utils import logging
-
-    shown_before = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown_before:
-            logging.enable_progress_bar()
 
 
 def from_folder(kind: str, folder: str | os.PathLike[str], argument: str, **more: Any) -> Any:

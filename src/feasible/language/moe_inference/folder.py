@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from ...core.annotations import checked
+from ...core.bars import quiet
 from ...core.checks import one_of, whole
 from ...core.errors import ArgumentError, Infeasible
 from ..small import character_tokenizer
-from ..weights import from_folder, quiet
+from ..weights import from_folder
 from .compress import load_compressed, stored_size
 from .machine import Machine
 from .model import LETTERS, TinySettings, texts, train_tiny

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from ...core.errors import MissingExtra
+from ...core.extras import check_module
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-
-
-def _module(package: str, path: str) -> Any:
-    """A module of a library that may be missing."""
-    try:
-        return importlib.import_module(path)
-    except ImportError as error:
-        raise MissingExtra(f"{package} is missing: pip install {package} ({error})") from error
 
 
 def hqq_weight(
@@ -33,14 +24,16 @@ def hqq_weight(
         group: Columns that share a scale; a divisor of the columns.
         optimize: Whether its half-quadratic steps are taken.
     """
-    quantizer = _module("hqq", "hqq.core.quantize").Quantizer
-    codes, meta = quantizer.quantize(
+    check_module("hqq", "hqq_weight")
+    from hqq.core.quantize import Quantizer
+
+    codes, meta = Quantizer.quantize(
         w.clone(), nbits=bits, channel_wise=True, group_size=group, optimize=optimize,
         round_zero=False, axis=1, device="cpu", compute_dtype=torch.float32,
     )  # fmt: skip
     for name in ("scale", "zero"):
         meta[name] = meta[name].half().float()
-    made: Tensor = quantizer.dequantize(codes, meta)
+    made: Tensor = Quantizer.dequantize(codes, meta)
     return made.float()
 
 
@@ -52,7 +45,9 @@ def torchao_weight(w: Float[Tensor, "rows columns"], bits: int, group: int) -> T
         bits: Of a weight.
         group: Columns that share a scale; a divisor of the columns.
     """
-    made = _module("torchao", "torchao.quantization.quant_primitives")
+    check_module("torchao", "torchao_weight")
+    from torchao.quantization import quant_primitives as made
+
     block, most = (1, group), 2**bits - 1
     ends = {"quant_min": 0, "quant_max": most}
     scale, zero = made.choose_qparams_affine(

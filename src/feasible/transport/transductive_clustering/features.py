@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.bars import quiet
 from ...core.checks import whole
 from ...core.errors import ArgumentError, MissingExtra, ShapeError
 from ..arrays import plain, whole_numbers
@@ -53,17 +54,10 @@ def embed(texts: tuple[str, ...] | list[str], batch: int = 64) -> Float[np.ndarr
     folder = minilm_folder()
     import torch
     from transformers import AutoTokenizer, BertModel
-    from transformers.utils import logging
 
     reader = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    shown = logging.is_progress_bar_enabled()
-    # of 103 tensors that are read in no time
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
-    try:
+    with quiet():  # of 103 tensors that are read in no time
         network: Any = BertModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
     network.eval()
     found = np.empty((len(texts), network.config.hidden_size))
     order = np.argsort([len(text) for text in texts], kind="stable")  # so that little is padded
