@@ -86,6 +86,7 @@ class CBOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
 
     Examples:
         >>> import torch
+        >>> _ = torch.manual_seed(0)
         >>> model = torch.nn.Linear(1, 1, bias=False)
         >>> x = torch.linspace(-1, 1, 20)[:, None]
         >>> optimizer = CBOptimizer(model, n_particles=50, batch=None, lr=0.3)

@@ -99,6 +99,7 @@ class AutoLRS(LRScheduler):
         AllDiverged: At a step, where no rate of a stage gave a finite loss.
 
     Examples:
+        >>> _ = torch.manual_seed(0)
         >>> x = torch.nn.Linear(1, 1, bias=False).double()
         >>> optimizer = torch.optim.SGD(x.parameters(), lr=1.0)
         >>> tuner = AutoLRS(x, optimizer, 1e-4, 1.0, tau=40, tau_ratio=0.2, k=3)

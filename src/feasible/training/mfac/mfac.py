@@ -89,6 +89,7 @@ class MFAC(NamedState, Optimizer):
     Examples:
         >>> import torch
         >>> from feasible.training import MFAC
+        >>> _ = torch.manual_seed(0)
         >>> model = torch.nn.Linear(3, 1)
         >>> optimizer = MFAC(model.named_parameters(), lr=0.1, ngrads=8, damp=1e-3)
         >>> model(torch.ones(4, 3)).square().mean().backward()

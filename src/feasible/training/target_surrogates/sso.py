@@ -146,6 +146,7 @@ class TargetSurrogate(NamedState, torch.optim.Optimizer):
         >>> import torch
         >>> from feasible.training import TargetSurrogate
         >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
+        >>> _ = torch.manual_seed(0)
         >>> model = torch.nn.Linear(1, 1, bias=False)
         >>> opt = TargetSurrogate(model.parameters(), eta=1.0, m=1, inner="lstsq")
         >>> info = opt.step(lambda: model(x), loss=lambda z: ((z - y) ** 2).sum() / 2)
