@@ -40,6 +40,7 @@ MOST = {
     "labels": 100,
     "messages": 700,
     "hops": 2000,
+    "factorizations": 60,
     "queries": 500,
     "stage_problems": 60,
 }
@@ -107,10 +108,11 @@ OWN = {
     **dict.fromkeys(
         (
             *("crpg", "crraft", "codpo", "rloo-lagrangian", "rloo-judged", "rloo-kl"),
-            *("ppo-bandit", "raft", "dpo-judged"),
+            *("rloo-mixed", "ppo-bandit", "raft", "dpo-judged"),
         ),
         ({"k": 2, "prompts": 4}, 44),
     ),
+    **dict.fromkeys(("obs-pruning", "obs-one-shot"), ({"ngrads": 32, "recomputations": 3}, 20)),
     "ts-ddr": ({"iterations": 8, "batch": 1}, 24),
     "ts-ldr": ({"iterations": 8, "batch": 1}, 24),
     **dict.fromkeys(

@@ -18,7 +18,7 @@ FIRST = {
 SHORTER = (
     ("steps=200", "steps=10"),
     ("evaluations=3000", "evaluations=100"),
-    ("tokens=200000", "tokens=40000"),
+    ("tokens=200000", "tokens=10000"),
 )
 
 

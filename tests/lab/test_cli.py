@@ -123,15 +123,19 @@ UNPAID = ("policy-iteration", "random-bits", "uniform-bits")
 """They take nothing that their problem charges."""
 SHORTER = (
     ("'acs-like'", "'acs-like-small'"),
-    ("Budget(steps=200)", "Budget(steps=100)"),
+    ("Budget(steps=200)", "Budget(steps=80)"),
+    ("Budget(steps=100)", "Budget(steps=30)"),
+    ("sweeps=20000", "sweeps=4000"),
+    ("factorizations=200", "factorizations=60"),
+    ("queries=2000", "queries=1000"),
     ("CastleGolem()", "CastleGolem(steps=500)"),
     ("DagmaNetworks()", "DagmaNetworks(warm_iter=100, max_iter=100)"),
     ("SAC(), budget=feasible.Budget(env_steps=20000)", "SAC(), budget={'env_steps': 300}"),
-    ("env_steps=20000", "env_steps=4096"),
+    ("env_steps=20000", "env_steps=2048"),
     ("evaluations=3000", "evaluations=100"),
-    ("samples=4096", "samples=1024"),
-    ("tokens=200000", "tokens=40000"),
-    ("gradients=2000", "gradients=500"),
+    ("samples=4096", "samples=512"),
+    ("tokens=200000", "tokens=10000"),
+    ("gradients=2000", "gradients=300"),
 )
 """What takes seconds in a call, and what shows the same sooner."""
 

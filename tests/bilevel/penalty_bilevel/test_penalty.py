@@ -157,7 +157,7 @@ def test_no_tensor_between_steps_has_a_graph_and_memory_does_not_grow_with_steps
         state = method.init(problem, np.random.default_rng(0))
         peaks = []
         with LiveMemory() as memory:
-            for steps in (100, 900):
+            for steps in (100, 400):
                 memory.peak = 0
                 for _ in range(steps if isinstance(method, PenaltyMethod) else 30):
                     state = method.step(problem, state)

@@ -20,6 +20,8 @@ from .settings import BIBSettings
 
 DESIGNS = {"smoke": 16, "desk": 128, "paper": 128}
 STEPS = {"smoke": 20, "desk": 100, "paper": 100}
+TRAINING = {"smoke": ",train_steps=50", "desk": "", "paper": ""}
+"""Of the convolutional networks."""
 OURS = ("bib", "bdi", "bib-forward", "bib-backward", "bib-adaptive")
 OTHERS = (
     "random-sequences",
@@ -36,12 +38,14 @@ FEW = ("random-sequences", "one-hot-ranking", "genetic-sequences", "cnn-ascent")
 ROUNDS = 4
 
 
-def contestants(names: Sequence[str], steps: int) -> dict[str, str]:
-    """Return methods with so many steps a round, by name."""
-    found = {}
+def contestants(names: Sequence[str], scale: str) -> dict[str, str]:
+    """Return methods with the scale's steps a round, by name."""
+    found, steps = {}, STEPS[scale]
     for name in names:
-        if name in OURS or name.startswith(("cnn", "coms")):
+        if name in OURS:
             found[name] = f"{name}[steps={steps}]"
+        elif name.startswith(("cnn", "coms")):
+            found[name] = f"{name}[steps={steps}{TRAINING[scale]}]"
         elif name == "ranked-mutants":
             found[name] = f"{name}[batch={5 * steps}]"
         else:
@@ -57,9 +61,9 @@ def problem_of(scale: str) -> SequenceDesign:
 def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
     """Measured binding for each seed, and a generated landscape and an Ehrlich function a seed."""
     chosen = tuple(seeds)[:1] if scale == "smoke" else tuple(seeds)
-    n, steps = DESIGNS[scale], STEPS[scale]
-    budget = {"steps": ROUNDS * steps}
-    few = contestants((*OURS[:4], *FEW), steps)
+    n = DESIGNS[scale]
+    budget = {"steps": ROUNDS * STEPS[scale]}
+    few = contestants((*OURS[:4], *FEW), scale)
     small = scale == "smoke"
     landscapes = [generated(s, 8 if small else 10, n) for s in chosen]
     functions = [ehrlich(seed=s, n_designs=n, count=1000 if small else 5000) for s in chosen]
@@ -68,7 +72,7 @@ def experiments(scale: str, seeds: Sequence[int]) -> list[Experiment]:
             problem.name = f"{problem.name}, instance {seed}"
     return [
         Experiment(
-            "binding", [problem_of(scale)], contestants((*OURS, *OTHERS), steps), budget, chosen
+            "binding", [problem_of(scale)], contestants((*OURS, *OTHERS), scale), budget, chosen
         ),
         Experiment("generated", landscapes, few, budget, chosen[:1]),
         Experiment("ehrlich", functions, few, budget, chosen[:1]),

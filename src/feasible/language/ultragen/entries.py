@@ -43,6 +43,12 @@ PROBLEMS = (
         "language",
         "ultragen",
         "AttributeControl",
-        settings={"n_texts": 100, "n_held_out": 4, "max_tokens": 24, "name": "small-stories"},
+        settings={
+            "n_texts": 100,
+            "n_held_out": 4,
+            "max_tokens": 24,
+            "triplets": 400,
+            "name": "small-stories",
+        },
     ),
 )

@@ -25,6 +25,7 @@ def stories_problem(
     model: StoryModelSettings | None = None,
     seed: int = 0,
     max_tokens: int = 90,
+    triplets: int = 8000,
     name: str = "stories",
 ) -> AttributeControl:
     """Write stories with 8 to 20 attributes; the small model knows nothing at the beginning.
@@ -36,6 +37,7 @@ def stories_problem(
         model: The small model; None: as StoryModelSettings, of this seed.
         seed: Of stories and sets.
         max_tokens: Of a story.
+        triplets: Of the correlation encoder behind the global sets.
         name: For tables.
     """
     whole("n_texts", n_texts, least=1, most=10**6)
@@ -43,7 +45,9 @@ def stories_problem(
     texts = [s.text for s in write_stories(n_texts + 6 * n_held_out, seed)]
     sets = corpus_attributes(texts, story_attributes, STORY_EXTRACTION)
     local = sets[n_texts : n_texts + n_held_out]
-    unseen, _ = resolve_conflicts(sampled_sets(sets[:n_texts], n_held_out, seed=seed))
+    unseen, _ = resolve_conflicts(
+        sampled_sets(sets[:n_texts], n_held_out, triplets=triplets, seed=seed)
+    )
     rng = np.random.default_rng([seed, 5])
     parts: dict[str, Sequence[Sequence[Attribute]]] = {"local": local, "global": unseen}
     return attribute_control(
