@@ -27,6 +27,7 @@ from feasible.language.ultragen import (
     best_and_worst,
     corpus_attributes,
     distinct,
+    keyword_list,
     macro,
     prompt_of,
     satisfied,
@@ -192,11 +193,50 @@ def test_the_judge_counts_what_texts_meet(problem):
     texts = generate(model, problem.tokenizer, problem.held_out, 12, 0.0).texts
     report = feasible.language.csr(texts, sets, story_judge)
     assert found.objective == -report.macro
-    assert found.violation == 1 - report.hard
+    assert found.violation == max(1 - report.hard, 1 - found.metrics["fluency"])
     assert found.violations["keyword"] == 1 - report.by_kind["keyword"]
     assert found.metrics["satisfaction"] == report.mean
     assert found.tolerance == 0.5
     assert {"macro, local", "macro, global", "perplexity", "distinct-2"} <= set(found.metrics)
+
+
+CHEATS = {
+    "keywords": lambda text, one: keyword_list(one),
+    "with the right number of words": lambda text, one: keyword_list(one, exact=True),
+    "behind a story": lambda text, one: f"{text} {keyword_list(one, exact=True)}",
+    "one word for ever": lambda text, one: " ".join(text.split()[:1] * 40),
+    "a story backwards": lambda text, one: " ".join(text.split()[::-1]),
+    "nothing": lambda text, one: "",
+}
+
+
+def test_lists_that_are_no_texts_are_no_feasible_answer_and_stories_are(monkeypatch):
+    problem = stories_problem(n_texts=200, n_held_out=30, model=TINY, triplets=100)
+    sets = problem.sets(held_out=True)
+    stories = [s.text for s in write_stories(230, seed=0)][200:] * 2
+    answer = dict(story_model(TINY).state_dict())
+
+    def verdict(texts):
+        def write(model, prompts, temperature):
+            return written(problem.tokenizer, prompts, [texts[p] for p in prompts])
+
+        monkeypatch.setattr(problem, "_write", write)
+        return problem.confirm(answer, problem.judge(answer))
+
+    real = verdict(dict(zip(problem.held_out, stories, strict=True)))
+    assert real.feasible
+    assert real.metrics["macro, local"] == 1
+    for name, cheat in CHEATS.items():
+        made = [cheat(text, one) for text, one in zip(stories, sets, strict=True)]
+        found = verdict(dict(zip(problem.held_out, made, strict=True)))
+        assert not found.feasible, name
+        assert found.violations["fluency"] > 0.5 or name == "nothing"
+
+
+def test_without_fluent_texts_fluency_is_no_limit(corpus):
+    made = (story_model(TINY), StoryTokenizer(), corpus[:2], {"local": [corpus[2][1]]})
+    problem = attribute_control(*made, story_judge, max_tokens=4)
+    assert "fluency" not in problem.judge(dict(made[0].state_dict())).violations
 
 
 def test_a_run_spends_what_it_writes_and_reads(problem):

@@ -19,7 +19,7 @@ from .attributes import Attribute
 from .conflicts import contradictions, resolve_conflicts
 from .embedding import CorrelationEncoder, EncoderSettings, TextEmbedding, unit
 from .extraction import ExtractionSettings
-from .fluency import Trigrams, distinct
+from .fluency import distinct
 from .instances import stories_problem
 from .pool import AttributePool
 from .problem import AttributeControl
@@ -87,8 +87,7 @@ def measure(
             first, *_, last = report.per_position
             found["first quarter - last"] = float((first or 0.0) - (last or 0.0))
         every += texts
-    trigrams = problem.cached("trigrams", lambda: Trigrams(problem.fluent))
-    return found | {"perplexity": trigrams.perplexity(every), "distinct-2": distinct(every)}
+    return found | problem.fluency(every) | {"distinct-2": distinct(every)}
 
 
 def best_of(model: UltraGen, sets: Sequence[Sequence[Attribute]], seed: int) -> list[str]:
@@ -257,7 +256,11 @@ def extra(scale: str, seeds: Sequence[int]) -> tuple[list[Part], dict[str, Any]]
               ">= 0.9"),
         ratio(rows, "macro satisfaction of local sets, a list of keywords over AR + GPO",
               "macro, local", "keyword list", "AR + GPO", "<= 0.9"),
-        ratio(rows, "the same, a list with the right number of words and first word",
+        sampled("fluency of AR + GPO (a half is the least of a feasible answer)",
+                {"value": of(rows, "AR + GPO", "fluency")}, middle, ">= 0.5"),
+        sampled("fluency of a list with the right number of words and first word",
+                {"value": of(rows, "keyword list, exact", "fluency")}, middle, "<= 0.5"),
+        ratio(rows, "macro satisfaction of local sets, such a list over AR + GPO",
               "macro, local", "keyword list, exact", "AR + GPO", "reported"),
         ratio(drawn, "cosine to the nearest member, farthest point over nearest only", "nearest",
               "correlated-diverse", "correlated", "<= 0.5"),

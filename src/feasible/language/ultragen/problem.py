@@ -1,9 +1,12 @@
 """AttributeControl: a model of words is to write texts that meet long lists of attributes.
 
-    minimise  -(macro satisfaction on held-out sets);   violation 1 - (share of hard attributes met)
+    minimise  -(macro satisfaction on held-out sets)
+    with the larger of 1 - (share of hard attributes met) and 1 - fluency as the violation
 
 The judge writes a text for each held-out set and counts. The sets are in parts by name: those of
-texts ("local"), and those that no text has ("global").
+texts ("local"), and those that no text has ("global"). Fluency is how likely a word is under a
+model of word triples, over the same of the corpus's own texts, at most 1: satisfaction alone can be
+had by a list of the keywords with the right number of words, which nobody would call a text.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from .report import Judge, Satisfaction, csr, judged
 from .small import prompt_of
 from .training import Corpus, checked_corpus
 
+OWN = 500
+"""Texts of the corpus by which fluency is measured."""
+
 
 @dataclass(eq=False)
 class AttributeControl(LanguageProblem):
@@ -33,8 +39,9 @@ class AttributeControl(LanguageProblem):
     Attributes:
         soft_judge: Decides soft attributes; None: there are none.
         fluent: Texts of which a model of word triples learns what is fluent; none of the corpus
-            and none of the held-out ones.
-        tolerance: Share of hard attributes that may be missed in a feasible answer.
+            and none of the held-out ones. Without them fluency is no limit.
+        tolerance: Share of hard attributes that may be missed in a feasible answer, and share of
+            fluency: at 0.5, texts of at most twice the corpus's perplexity are feasible.
     """
 
     soft_judge: Judge | None = None
@@ -70,16 +77,16 @@ class AttributeControl(LanguageProblem):
         return found
 
     def _verdict(self, answer: Any, rows: list[int]) -> Verdict:
-        """The violation is of hard attributes, the violations by kind."""
+        """The violation is of hard attributes and fluency, the violations by kind."""
         found = super()._verdict(answer, rows)
         missed = {
             name.removeprefix("met, "): 1 - value
             for name, value in found.metrics.items()
-            if name.startswith("met, ")
+            if name.startswith("met, ") or name == "fluency"
         }
         return dataclasses.replace(
             found,
-            violation=1 - found.metrics["hard"],
+            violation=max(1 - found.metrics["hard"], missed.get("fluency", 0.0)),
             tolerance=self.tolerance,
             violations=missed,
         )
@@ -108,8 +115,7 @@ class AttributeControl(LanguageProblem):
             "ended": float(found.greedy.ended(self.tokenizer).float().mean()),
         }
         if self.fluent:
-            trigrams = self.cached("trigrams", lambda: Trigrams(self.fluent))
-            metrics["perplexity"] = trigrams.perplexity(texts)
+            metrics |= self.fluency(texts)
         metrics |= {f"met, {kind}": value for kind, value in every.by_kind.items()}
         metrics |= {
             f"satisfaction, quarter {i + 1}": value
@@ -122,6 +128,25 @@ class AttributeControl(LanguageProblem):
             some = csr([texts[k] for k in rows], [sets[k] for k in rows], self.soft_judge)
             metrics[f"macro, {part}"] = some.macro
         return metrics
+
+    def fluency(self, texts: Sequence[str]) -> dict[str, float]:
+        """Whether texts read like those of the corpus.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            "perplexity" under a model of word triples that learnt from `fluent`, and "fluency": the
+            corpus's own perplexity over it, at most 1.
+        """
+
+        def learnt() -> tuple[Trigrams, float]:
+            trigrams, own = Trigrams(self.fluent), (self.data or {})["text"]
+            return trigrams, trigrams.perplexity(own[:: max(len(own) // OWN, 1)])
+
+        trigrams, usual = self.cached("trigrams", learnt)
+        here = trigrams.perplexity(texts)
+        return {"perplexity": here, "fluency": min(usual / here, 1.0)}
 
     def reached(self, verdict: Verdict) -> str:
         """The macro satisfaction of held-out sets."""
