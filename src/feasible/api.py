@@ -20,7 +20,7 @@ from .core.plain import plain
 from .core.problem import Method, Problem
 from .core.registry import default_method, load_claim, load_method, load_problem
 from .core.result import Result
-from .core.run import Run, check_seed, run
+from .core.run import Run, check_seed, foretell, run
 from .core.threads import DEFAULT as THREADS
 
 if TYPE_CHECKING:
@@ -151,8 +151,7 @@ def solve(
             f"budget is {budget['evaluations']:g}"
         )
     the_method.check_problem(problem)
-    for line in the_method.projected_spend(problem, budget):
-        print(line, file=sys.stderr)
+    foretell(problem, the_method, budget)
     given_observers = Observers(observers, notes).given
     idle = (IdleWorkers(),) if workers > 1 else ()
     spec = {
@@ -249,7 +248,6 @@ def _solve_stored(
     threads = spec["options"]["threads"]
     if row is None:
         method.check_installed()  # before the store knows of a run
-        method.check_problem(problem)
         spec["options"]["threads"] = threads or THREADS
         row = where.create_run(
             kind="solve",

@@ -267,3 +267,17 @@ def test_a_failure_shows_the_traceback_and_resume_can_skip_it(run, ok):
     out = ok("resume", "r", "--on-failure", "skip", "--json")
     assert out["spent"]["evaluations"] == 20
     assert any("KeyError" in n for n in out["notes"])
+
+
+def test_a_race_and_a_run_that_goes_on_say_first_what_they_can_spend(run):
+    few = "disco[group=2,questions=2,minibatches=2]"
+    race = ("race", "addition", "-m", f"{few},default", "-b", "samples=4", "--seeds", "2")
+    said = [line for line in run(*race, "--name", "two")[2].splitlines() if "projected" in line]
+    assert said[0].startswith(f"{few} on addition, each of 2 trials, projected: at most 4 samples")
+    assert said[1].startswith("default on addition, each of 2 trials, ")
+    assert len(said) == 2
+    assert "projected" not in run("resume", "two")[2]  # nothing is left to be spent
+
+    run("solve", "addition", "-m", few, "-b", "samples=4", "--name", "one")
+    again = run("resume", "one", "--add", "samples=4")[2]
+    assert again.startswith("all of the run, projected: at most 8 samples, ")

@@ -225,6 +225,7 @@ def resume(
     """
     from ..core.budget import Budget
     from ..core.errors import ArgumentError
+    from ..core.run import foretell
     from ..lab.again import check_source
     from ..lab.console import RaceProgress, SolveProgress
     from ..lab.placing import cluster_of
@@ -304,6 +305,7 @@ def resume(
         confirm(sources(row.spec), trust=trust)
         problem, method = build_problem(row), build_method(row.spec.get("method"), row.method)
         row, said = check_source(where, row, problem, method, accept=accept_changes)
+        foretell(problem, method, Budget(**row.budget), "all of the run, ")
         progress = SolveProgress(out)
         with quiet_stdout() if json else contextlib.nullcontext():
             try:

@@ -5,17 +5,18 @@ stated reason.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from .active import Run as Run, active_run as active_run, stop as stop
-from .budget import CLOCK, active_meter
+from .budget import CLOCK, Budget, active_meter
 from .checks import shown, whole
 from .errors import ArgumentError, FeasibleError, Stalled, StopRun
 from .failure import is_users_own
 from .observe import Observers
-from .problem import Method
+from .problem import Method, Problem
 from .registry import is_peer
 from .result import Result, Unfinished
 from .resume import Checkpoints, restore, save
@@ -62,6 +63,19 @@ def _active(current: Run) -> Iterator[None]:
     finally:
         active_run.reset(tokens[0])
         active_meter.reset(tokens[1])
+
+
+def foretell(problem: Problem, method: Method, budget: Budget, of: str = "") -> None:
+    """Print on standard error what a run can spend at most, where the budget does not say it all.
+
+    Args:
+        problem: Of the run.
+        method: Of the run.
+        budget: Of the run.
+        of: Begins the lines: which runs they are about.
+    """
+    for line in method.projected_spend(problem, budget):
+        print(f"{of}{line}", file=sys.stderr)
 
 
 def run(current: Run, checkpoints: Checkpoints | None = None) -> Result:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from ..core.errors import RunBusy, StoreError
 from ..core.evaluating import RACING, InProcess
 from ..core.observe import Observers
 from ..core.plain import plain
-from ..core.run import Run, run
+from ..core.run import Run, foretell, run
 from ..core.trail import Point
 from ..core.versions import versions
 from .again import refuse_changes
@@ -201,6 +202,9 @@ def _run(
         versions(),
         **origin_of(origin),
     )
+    for (problem, label), trials_left in Counter((p, m) for p, m, _ in todo).items():
+        of = f"{label} on {problem}, each of {trials_left} trials, "
+        foretell(plan.problems[problem], plan.method(problem, label)[0], plan.budget, of)
     _tell(watching, "on_race", race, len(keys), len(trials))
 
     def trial(key: Key, say: Callable[[float], None]) -> Trial:
