@@ -63,6 +63,7 @@ NAMES = (
     "experts",
     "language",
     "attributes",
+    "phases",
     "judges",
     "physics_front",
     "dispatch",

@@ -511,13 +511,13 @@ def preference_grid() -> str:
     """
     file = ROOT / "benchmarks/results/preferences-development.json"
     data = json.loads(file.read_text(encoding="utf-8"))
-    figures = ("global", "global, keyword", "global, structure", "local")
+    figures = ("global", "local", "perplexity")
     cells: dict[tuple[str, ...], list[dict[str, float]]] = {}
     for row in data["rows"]:
-        key = (row["arm"], *(f"{row[k]:g}" if k in row else "" for k in ("steps", "rate", "beta")))
+        key = (row["arm"], *(f"{row[k]:g}" if k in row else "" for k in ("rate", "beta")))
         cells.setdefault(key, []).append(row)
     return f"Seeds {' and '.join(map(str, data['seeds']))}.\n\n" + table(
-        ["lists", "steps", "rate", "beta", *figures],
+        ["lists", "rate", "beta", *figures],
         [[*key, *(" ".join(f"{r[f]:.2f}" for r in rows) for f in figures)]
          for key, rows in cells.items()],
     )  # fmt: skip

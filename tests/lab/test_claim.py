@@ -184,7 +184,8 @@ def test_more_seeds_are_run_where_the_claim_is_undecided_and_only_there():
     assert evidence["seeds"] == [0, 1, 2, 3, 4, 5, 6]
     assert {r["seed"] for r in evidence["per_seed"]} == set(range(7))
     assert (evidence["first_seeds"], evidence["most_seeds"]) == (4, 7)
-    assert evidence["command"] == "feasible reproduce cbo --scale smoke --most-seeds 7"
+    started = "feasible reproduce cbo --scale smoke --seeds 0,1,2,3"
+    assert evidence["command"] == f"{started} --most-seeds 7"
     ran.clear()
     assert run_claim(tiny(YES), "smoke", [0, 1], race=watched, most_seeds=7)["seeds"] == [0, 1]
     assert run_claim(tiny(OPEN), "smoke", [0, 1], race=watched)["seeds"] == [0, 1]
@@ -208,7 +209,7 @@ def test_the_evidence_has_every_seed_the_figures_the_versions_and_the_command():
     }
     assert all(r["spent"]["evaluations"] == 8 for r in evidence["per_seed"])
     assert evidence["figures"] == {"p is small": 0.1}
-    assert evidence["command"] == "feasible reproduce cbo --scale smoke"
+    assert evidence["command"] == "feasible reproduce cbo --scale smoke --seeds 0,3"
     assert evidence["seeds"] == [0, 3]
     assert evidence["versions"]["feasible"]
     assert evidence["budgets"] == {"main": {"evaluations": 8}}

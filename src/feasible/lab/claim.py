@@ -23,6 +23,8 @@ from . import bootstrap
 from .source import commit
 from .trials import Race, Trial
 
+SEEDS = (0, 1, 2, 3, 4)
+"""Those that claims are reported on, unless others are given."""
 SCALES = ("smoke", "desk", "paper")
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 REPORTED = "reported"
@@ -54,7 +56,7 @@ class Experiment:
     problems: Sequence[Any]
     methods: Mapping[str, Any]
     budget: Mapping[str, float]
-    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    seeds: Sequence[int] = SEEDS
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ def read_evidence(slug: str) -> dict[str, Any] | None:
 def run_claim(
     claim: Claim,
     scale: str = "desk",
-    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    seeds: Sequence[int] = SEEDS,
     *,
     race: Callable[[Experiment], Race],
     most_seeds: int = 0,
@@ -312,6 +314,7 @@ def run_claim(
         if p.values is not None and p.bar != REPORTED and not any(p.values is v for v in tables):
             tables.append(p.values)
     state = _state(parts)
+    own = "" if list(seeds) == list(SEEDS) else f" --seeds {','.join(map(str, seeds))}"
     more_seeds = "" if most_seeds in (0, 2 * len(seeds)) else f" --most-seeds {most_seeds}"
     return plain(
         {
@@ -319,7 +322,7 @@ def run_claim(
             "claim": claim.statement,
             "state": state,
             "holds": {HOLDS: True, FAILS: False}.get(state),
-            "command": f"feasible reproduce {claim.slug} --scale {scale}{more_seeds}",
+            "command": f"feasible reproduce {claim.slug} --scale {scale}{own}{more_seeds}",
             "scale": scale,
             "seeds": used,
             "first_seeds": len(seeds),
