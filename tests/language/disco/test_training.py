@@ -423,6 +423,43 @@ def test_the_trainer_of_trl_makes_four_updates_of_whole_groups_on_a_sampling(tmp
     assert any((v != before[k]).any() for k, v in learner.model.state_dict().items())
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_trainer_of_trl_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path):
+    from datasets import Dataset
+
+    from feasible.language.disco import DisCOTrainer
+
+    def made(folder):
+        kept = {"save_strategy": "steps", "save_steps": 3, "max_steps": 10, "save_total_limit": 9}
+        return DisCOTrainer(
+            model=character_model(TINY),
+            args=grpo_arguments(tmp_path / folder, **kept),
+            reward_funcs=starts_low,
+            train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
+            processing_class=TOKENIZER,
+        )
+
+    def weights(learner):
+        return [*learner.model.state_dict().values()]
+
+    whole = made("whole")
+    whole.train()
+    assert whole.state.epoch > 2  # prompts come in a third order, and samplings are cut at 3 and 6
+    for step in (3, 6, 9):
+        again = made("again")
+        again.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{step}"))
+        assert all(map(torch.equal, weights(again), weights(whole)))
+
+    last = tmp_path / "whole" / "checkpoint-6"
+    (drawn,) = last.glob("drawn-*")
+    drawn.write_bytes(drawn.read_bytes()[:40])
+    with pytest.raises(errors.CheckpointError, match="damaged"):
+        made("again").train(resume_from_checkpoint=str(last))
+    drawn.unlink()  # as where it was killed before the file was written
+    with pytest.warns(UserWarning, match="drawn anew"):
+        made("again").train(resume_from_checkpoint=str(last))
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -6,14 +6,17 @@ classes.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...core.checkpoint import decode_as, keep
 from ...core.checks import one_of
 from ...core.errors import ArgumentError
 from ...core.extras import named
@@ -40,6 +43,8 @@ def __getattr__(name: str) -> Any:
 def classes() -> dict[str, Any]:
     """The two classes, by name."""
     with named("DisCOTrainer", "peers"):
+        from transformers import TrainerCallback, TrainerState
+        from transformers.trainer_utils import get_last_checkpoint
         from trl import GRPOConfig, GRPOTrainer
 
     default = DisCOSettings()
@@ -92,7 +97,75 @@ def classes() -> dict[str, Any]:
         Groups stay whole: mini-batches are of whole groups in random order. Text only. The figures
         `disco/objective`, `disco/kl`, `disco/penalty`, `disco/valid_fraction` and
         `disco/above_delta` are logged raw.
+
+        A training that goes on from a checkpoint ends with the weights of the uninterrupted one:
+        what was drawn and not yet learnt from is kept beside TRL's files, and the order of prompts
+        after the first pass over them is taken up where it was.
         """
+
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            self._passes = 0
+            trainer = self
+
+            class KeepDrawn(TrainerCallback):  # type: ignore[misc]
+                """Keeps what was drawn beside each checkpoint."""
+
+                def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                    folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                    kept = {"step": trainer._step, "drawn": trainer._buffered_inputs}
+                    keep(folder / drawn_file(args), kept)
+
+            self.add_callback(KeepDrawn())
+
+        def train(
+            self, resume_from_checkpoint: str | bool | None = None, *args: Any, **more: Any
+        ) -> Any:
+            """Train, or go on.
+
+            Args:
+                resume_from_checkpoint: A folder of a checkpoint; True for the last one of
+                    `args.output_dir`.
+                *args: As of TRL's trainer.
+                **more: As of TRL's trainer.
+
+            Raises:
+                CheckpointError: The file of what was drawn is damaged.
+
+            Warns:
+                UserWarning: A checkpoint without that file, as a kill between the two leaves it:
+                    its sampling is drawn anew.
+            """
+            folder = resume_from_checkpoint
+            if folder is True:
+                folder = get_last_checkpoint(self.args.output_dir)
+            if folder:
+                self._take_up(Path(folder))
+            return super().train(resume_from_checkpoint, *args, **more)
+
+        def _take_up(self, folder: Path) -> None:
+            """Restore what TRL does not: the sampling at hand, and how often prompts came."""
+            states = folder / "trainer_state.json"
+            if states.exists():
+                self._passes = int(TrainerState.load_from_json(str(states)).epoch or 0)
+            file = folder / drawn_file(self.args)
+            if not file.exists():
+                warnings.warn(
+                    f"resume_from_checkpoint: {file} is missing, so responses are drawn anew and "
+                    "the training may end elsewhere than the uninterrupted one",
+                    stacklevel=3,
+                )
+                return
+            found = decode_as(file.read_bytes(), ())
+            self._step = found["step"]
+            self._buffered_inputs = found["drawn"]
+
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            """Skip the orders of passes that are over."""
+            sampler = super()._get_train_sampler(dataset)
+            for _ in range(self._passes):
+                next(iter(sampler), None)
+            return sampler
 
         def _prepare_inputs(self, generation_batch: Any) -> Any:
             """Draw where it is time to, and give the next mini-batch of whole groups."""
@@ -101,7 +174,7 @@ def classes() -> dict[str, Any]:
             steps = self.args.steps_per_generation
             if self._step % steps == 0 or self._buffered_inputs is None:
                 drawn = self._generate_and_score_completions(generation_batch)
-                self._buffered_inputs: Any = whole_groups(drawn, self.num_generations, steps)
+                self._buffered_inputs = whole_groups(drawn, self.num_generations, steps)
             return self._buffered_inputs[self._step % steps]
 
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
@@ -148,6 +221,11 @@ def classes() -> dict[str, Any]:
     for name, made in found.items():  # so that a checkpoint of TRL finds its configuration again
         made.__module__, made.__qualname__ = __name__, name
     return found
+
+
+def drawn_file(args: Any) -> str:
+    """The name of the file of what a process drew, in the folder of a checkpoint."""
+    return f"drawn-{args.process_index}.safetensors"
 
 
 def whole_groups(drawn: dict[str, Any], group: int, parts: int) -> list[dict[str, Any]]:
