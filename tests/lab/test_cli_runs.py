@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from cli_kit import enter
+
+import feasible
+from feasible.language.instances.addition import addition
 
 
 @pytest.fixture(autouse=True)
@@ -281,3 +285,13 @@ def test_a_race_and_a_run_that_goes_on_say_first_what_they_can_spend(run):
     run("solve", "addition", "-m", few, "-b", "samples=4", "--name", "one")
     again = run("resume", "one", "--add", "samples=4")[2]
     assert again.startswith("all of the run, projected: at most 8 samples, ")
+
+
+def test_a_race_says_it_once_for_all_that_it_is_the_same_for():
+    problems, small = [addition(), addition()], "[group=2,questions=2,minibatches=2]"
+    problems[1].name = "again"
+    methods = {"a": f"disco{small}", "b": f"disco-b{small}"}
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        feasible.race(problems, methods, {"samples": 4}, seeds=1)
+    (said,) = [line for line in err.getvalue().splitlines() if "projected" in line]
+    assert said.startswith("a, b on 2 problems, each of 4 trials, projected: at most 4 samples, ")

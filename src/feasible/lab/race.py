@@ -4,6 +4,7 @@ one process or several.
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 import warnings
@@ -17,7 +18,7 @@ from ..core.errors import RunBusy, StoreError
 from ..core.evaluating import RACING, InProcess
 from ..core.observe import Observers
 from ..core.plain import plain
-from ..core.run import Run, foretell, run
+from ..core.run import Run, run
 from ..core.trail import Point
 from ..core.versions import versions
 from .again import refuse_changes
@@ -202,9 +203,7 @@ def _run(
         versions(),
         **origin_of(origin),
     )
-    for (problem, label), trials_left in Counter((p, m) for p, m, _ in todo).items():
-        of = f"{label} on {problem}, each of {trials_left} trials, "
-        foretell(plan.problems[problem], plan.method(problem, label)[0], plan.budget, of)
+    _foretell(plan, todo)
     _tell(watching, "on_race", race, len(keys), len(trials))
 
     def trial(key: Key, say: Callable[[float], None]) -> Trial:
@@ -250,6 +249,23 @@ def _run(
         state = "finished" if all(t.status == "done" for t in race.trials) else "failed"
         store.update_race(race_id, state=state, seconds=race.seconds)
     return race
+
+
+def _foretell(plan: Plan, todo: Sequence[Key]) -> None:
+    """Print on standard error what each trial can spend at most, once for those that it is the same
+    for.
+    """
+    said: dict[str, Counter[tuple[str, str]]] = {}
+    for pair, trials in Counter((p, m) for p, m, _ in todo).items():
+        method = plan.method(*pair)[0]
+        for line in method.projected_spend(plan.problems[pair[0]], plan.budget):
+            said.setdefault(line, Counter())[pair] = trials
+    for line, of in said.items():
+        problems, labels = (list(dict.fromkeys(names)) for names in zip(*of, strict=True))
+        where = problems[0] if len(problems) == 1 else f"{len(problems)} problems"
+        print(
+            f"{', '.join(labels)} on {where}, each of {of.total()} trials, {line}", file=sys.stderr
+        )
 
 
 def _take(trials: dict[Key, Trial], key: Key, result: Any, watching: list[Any]) -> None:
