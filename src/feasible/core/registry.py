@@ -346,12 +346,14 @@ def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
     Examples:
         >>> split_settings("cbo[n_particles=50,noise=isotropic]")
         ('cbo', {'n_particles': 50, 'noise': 'isotropic'})
+        >>> split_settings("plan-experts[bits=(2, 4),rounds=1]")
+        ('plan-experts', {'bits': (2, 4), 'rounds': 1})
     """
     match = re.fullmatch(r"(.+?)\[(.*)\]", reference.strip())
     if match is None:
         return reference.strip(), {}
     settings: dict[str, Any] = {}
-    for part in filter(None, (p.strip() for p in re.split(r",(?![^\[]*\])", match.group(2)))):
+    for part in _apart(match.group(2)):
         key, sign, value = part.partition("=")
         if not sign:
             raise ArgumentError(
@@ -361,8 +363,24 @@ def split_settings(reference: str) -> tuple[str, dict[str, Any]]:
     return match.group(1), settings
 
 
+def _apart(text: str) -> list[str]:
+    """What stands between commas that are in no brackets, blanks left off."""
+    found, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [part.strip() for part in found if part.strip()]
+
+
 def _value(text: str) -> Any:
-    """Read a setting of the command line: a truth value, None, a number or text."""
+    """Read a setting of the command line: a truth value, None, a number, several of these in
+    parentheses, or text.
+    """
+    if text.startswith("(") and text.endswith(")"):
+        return tuple(map(_value, _apart(text[1:-1])))
     lowered = text.lower()
     if lowered in ("true", "false", "none"):
         return {"true": True, "false": False, "none": None}[lowered]

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.annotations import Checked
-from ..core.budget import Resource, give_back, reserve
+from ..core.budget import Resource, active_meter, give_back, reserve
 from ..core.checks import flag, one_of, real, shown, whole
-from ..core.errors import ArgumentError, ArgumentTypeError, FeasibleError
+from ..core.errors import ArgumentError, ArgumentTypeError, BudgetError, FeasibleError
 from ..core.extras import named
 from ..core.secrets import hide_passwords
 
@@ -86,8 +86,9 @@ class Backend(Checked):
     Attributes:
         client: Has `chat.completions.create`, as `openai.OpenAI(base_url=..., max_retries=0)`.
         model: Its name there.
-        prices: Model -> (US dollars for a million tokens of prompts, of replies). Without the
-            model's price no dollars are charged.
+        prices: Model -> (US dollars for a million tokens of prompts, of replies); (0, 0) of one
+            that is free. Without the model's price no dollars are charged, and a budget that
+            limits them is refused.
         retries: Tries after the first, where the service is busy, slow or says nothing.
         wait: Seconds before the first retry, doubled before each further one.
         timeout: Seconds that a try may take.
@@ -141,6 +142,16 @@ class Backend(Checked):
         one, other = (self.prices or {}).get(self.model, (0.0, 0.0))
         return (prompt * one + reply * other) / MILLION
 
+    def check_priced(self) -> None:
+        """Raise BudgetError where the budget limits dollars and the model's price is not known."""
+        meter = active_meter.get()
+        if meter is not None and "usd" in meter.limits and self.model not in (self.prices or {}):
+            raise BudgetError(
+                f"usd={meter.limits['usd']:g}: no price of the model '{self.model}' is known, so "
+                f"nothing could be held to this limit; expected prices={{'{self.model}': (US "
+                "dollars for a million tokens of prompts, of replies)}, (0, 0) where it is free"
+            )
+
     def size(self, messages: Sequence[Message]) -> int:
         """At least as many tokens as a prompt has."""
         count = self.count or (lambda text: len(text.encode()))
@@ -175,6 +186,7 @@ class Backend(Checked):
 
         Raises:
             BudgetExhausted: Before a try that could pass the budget.
+            BudgetError: Dollars are limited, and the model's price is not known.
             BackendFailed: No try brought a reply.
             BackendRefused: The service refuses the request as such.
         """
@@ -214,6 +226,7 @@ class Backend(Checked):
         """Make one charged try; note what became of it where it brings no reply."""
         import openai
 
+        self.check_priced()
         held = self.projected(request["messages"], request["max_tokens"])
         reserve(held)
         try:

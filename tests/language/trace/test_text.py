@@ -423,3 +423,18 @@ def test_a_readme_agent_of_text():
     optimizer.backward(out, "too short")
     optimizer.step()
     assert agent("How far?").data == "Be exact. How far?"
+
+
+def test_a_value_may_be_named_without_its_number_and_one_of_no_parameter_is_counted():
+    x, y = node(1.0, name="x", trainable=True), node(2.0, name="y", trainable=True)
+    model, _ = replying(suggest(x=3.0, z=4.0))
+    optimizer = OptoPrime([x, y], model)
+    optimizer.backward(x * y, "higher")
+    assert optimizer.step() == {x.name: 3.0}
+    assert optimizer.memory.replies.unknown == 1
+    first, second = (node(v, name="w", trainable=True) for v in (1.0, 2.0))
+    model, _ = replying(suggest(w=3.0))
+    optimizer = OptoPrime([first, second], model)
+    optimizer.backward(first * second, "higher")
+    assert optimizer.step() == {}  # which of them is meant is not said
+    assert optimizer.memory.replies.unknown == 1

@@ -79,7 +79,7 @@ class Bundle:
             raise ArgumentTypeError(f"function={function!r:.60}: expected a function")
         update_wrapper(self, function)
         self.function, self.signature = function, inspect.signature(function)
-        name = getattr(function, "__name__", "call")
+        name = getattr(function, "__name__", "call").replace("<lambda>", "function")
         said = description or f"[{name}] {(inspect.getdoc(function) or '').partition(chr(10))[0]}"
         if said.startswith("[") and "]" in said:
             name = said[1 : said.index("]")]

@@ -50,6 +50,7 @@ class ReplyCounts:
         cut: Ended at `max_tokens`.
         failed: Calls without a reply.
         refused: Values of a wrong type, or against a constraint.
+        unknown: Values for a name that no parameter has.
     """
 
     json: int = 0
@@ -60,6 +61,7 @@ class ReplyCounts:
     cut: int = 0
     failed: int = 0
     refused: int = 0
+    unknown: int = 0
 
 
 @dataclass
@@ -216,22 +218,27 @@ class TextOptimizer(ABC):
         return found
 
     def _values(self, graph: Subgraph, reply: Completion) -> dict[str, Any]:
-        """The values that a reply suggests and that may be taken."""
+        """The values that a reply suggests and that may be taken; a parameter may be named without
+        its number where no other has its name.
+        """
         read: Reply = parse(reply.text)
         counts = self.memory.replies
         setattr(counts, read.how, getattr(counts, read.how) + 1)
-        found = {}
+        found, left = {}, dict(read.suggestion)
+        bases = [p.base for p in graph.parameters]
         for p in graph.parameters:
-            if p.py_name not in read.suggestion and p.name not in read.suggestion:
+            alone = (p.base,) if bases.count(p.base) == 1 else ()
+            given = [left.pop(name) for name in (p.py_name, p.name, *alone) if name in left]
+            if not given:
                 continue
-            value = read.suggestion.get(p.py_name, read.suggestion.get(p.name))
             try:
-                found[p.name] = self._taken(p, value)
+                found[p.name] = self._taken(p, given[0])
             except ExtractionError as error:
                 counts.refused += 1
                 if not self.settings.ignore_extraction_error:
                     raise
                 warnings.warn(f"{error}; the old value is kept", stacklevel=4)
+        counts.unknown += len(left)
         return found
 
     def _taken(self, p: Node, value: Any) -> Any:

@@ -30,7 +30,7 @@ REACH = 1.0
 
 def rules() -> Backend:
     """A Backend of the rules, on the real client and a transport in this process."""
-    return Backend(scripted(answer), "rules", wait=0.0)
+    return Backend(scripted(answer), "rules", {"rules": (0.0, 0.0)}, wait=0.0)
 
 
 def answer(request: Mapping[str, Any]) -> str:

@@ -21,11 +21,17 @@ from ...core.errors import ArgumentError, ArgumentTypeError, WrongProblem, is_nu
 from ...core.extras import named
 from ...core.problem import Method, Problem
 from ..backend import Backend
+from .nodes import ExceptionNode
 from .numeric import NumericSearch, NumericState
 from .optimizers import OPRO, OptoPrime, TextGrad, TextMemory, TextOptimizer
 from .propagate import gradient
 from .settings import PromptSettings, no_example
 from .workflow import Execution, Variable, Workflow
+
+HALVINGS = 40
+"""Of the way to a value that a check refuses."""
+TRIES = 20
+"""Values that a variable's own check may refuse before it stays as it is."""
 
 
 @dataclass
@@ -41,6 +47,8 @@ class WorkflowState:
         numeric: Where the numeric search is.
         scales: Size of a mutation, by name.
         memory: What a text optimiser keeps.
+        raised: Executions that raised.
+        first: What the first of them said.
     """
 
     rng: np.random.Generator
@@ -51,6 +59,8 @@ class WorkflowState:
     numeric: NumericState | None = None
     scales: dict[str, float] = field(default_factory=dict)
     memory: TextMemory = field(default_factory=TextMemory)
+    raised: int = 0
+    first: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,9 @@ class WorkflowMethod(Method, ABC):
         """Execute the values, keep them if they are the best, and propose others."""
         found = problem.execute(state.values)
         state.executed += 1
+        if isinstance(found.output, ExceptionNode):
+            state.raised += 1
+            state.first = state.first or found.text
         rank = problem.rank(state.values, found.objective)
         better = rank < state.rank
         if better or not state.best:
@@ -93,6 +106,13 @@ class WorkflowMethod(Method, ABC):
         if problem.goal == "zero" and state.rank == (0.0, 0.0):
             return "the error is 0"
         return None
+
+    def remarks(self, problem: Workflow, state: WorkflowState) -> list[str]:
+        """How many executions raised, and what the first of them said."""
+        if not state.raised:
+            return []
+        said = " ".join(state.first.splitlines()[:1])
+        return [f"{state.raised} of {state.executed} executions raised; the first: {said:.200}"]
 
 
 @dataclass(frozen=True)
@@ -132,8 +152,23 @@ class NumericTraceRun(NumericSearch, WorkflowMethod):
                 raise WrongProblem(f"{self.name}: {error}") from None
         x = [state.values[name] for name in problem.params]
         self.tell(state.numeric, x, found.number, slopes, problem.goal)
-        new = self.ask(state.numeric, problem.goal)
+        new = self.allowed(problem, state.numeric, self.ask(state.numeric, problem.goal))
         return {k: float(v) for k, v in zip(problem.params, new, strict=True)}
+
+    def allowed(self, problem: Workflow, s: NumericState, x: np.ndarray) -> np.ndarray:
+        """A point whose variables pass their own checks: where one does not, the place where its
+        check begins to say no, between there and its start, becomes a bound.
+        """
+        for k, v in enumerate(problem.params.values()):
+            if v.check is None or v.check(float(x[k])):
+                continue
+            good, bad = float(s.start[k]), float(x[k])
+            for _ in range(HALVINGS):
+                middle = 0.5 * (good + bad)
+                good, bad = (middle, bad) if v.check(middle) else (good, middle)
+            side = s.high if x[k] > s.start[k] else s.low
+            side[k] = good
+        return np.clip(x, s.low, s.high)
 
 
 @dataclass(frozen=True)
@@ -212,7 +247,11 @@ class RandomMutation(WorkflowMethod):
                 width = v.high - v.low if both else 1.0  # type: ignore[operator]
                 state.scales[name] = self.sigma * float(width)
         if not state.scales:
-            raise WrongProblem(f"{self.name}: no variable is a number or has choices")
+            raise WrongProblem(
+                f"{self.name}: no variable is a number or has choices, and only a language model "
+                "writes text: name one, as in method=OptoPrimeRun(base_url=..., model=...) of "
+                "feasible.language.trace"
+            )
         return state
 
     def propose(
@@ -227,8 +266,13 @@ class RandomMutation(WorkflowMethod):
         chosen[rng.integers(len(names))] = True
         new = dict(state.best)
         for name, changed in zip(names, chosen, strict=True):
-            if changed:
-                new[name] = self.mutated(problem.params[name], new[name], state.scales[name], rng)
+            v, value = problem.params[name], new[name]
+            for _ in range(TRIES if changed else 0):
+                new[name] = self.mutated(v, value, state.scales[name], rng)
+                if v.check is None or v.check(new[name]):
+                    break
+            else:
+                new[name] = value
         return new
 
     def mutated(self, v: Variable, value: Any, scale: float, rng: np.random.Generator) -> Any:
@@ -255,12 +299,15 @@ class TextRun(PromptSettings, WorkflowMethod):
         base_url: Address of a service, such as "http://127.0.0.1:8080/v1".
         model: The model's name there.
         key: Name of the environment variable that holds the service's key.
+        price: US dollars for a million tokens of prompts and of replies of that model, which a
+            budget of dollars needs.
     """
 
     backend: Any = None
     base_url: str | None = None
     model: str = ""
     key: str = "OPENAI_API_KEY"
+    price: tuple[float, float] | None = None
 
     native: ClassVar[type[TextOptimizer]]
     requires: ClassVar[tuple[str, ...]] = ("openai",)
@@ -279,13 +326,18 @@ class TextRun(PromptSettings, WorkflowMethod):
             raise ArgumentError(
                 "backend: given beside base_url or model; expected one way to name a model"
             )
+        if self.price is not None and self.backend is not None:
+            raise ArgumentError(
+                f"price={shown(self.price)}: given beside backend, which has prices of its own"
+            )
 
     def made(self, problem: Workflow) -> Backend:
         """The backend, made once for a problem."""
         if isinstance(self.backend, Backend):
             return self.backend
         found: Backend = problem.cached(
-            ("backend", self.backend, self.base_url, self.model, self.key), self._backend
+            ("backend", self.backend, self.base_url, self.model, self.key, self.price),
+            self._backend,
         )
         return found
 
@@ -305,7 +357,8 @@ class TextRun(PromptSettings, WorkflowMethod):
         client = openai.OpenAI(
             base_url=self.base_url, api_key=os.environ.get(self.key, "none"), max_retries=0
         )
-        return Backend(client, self.model)
+        prices = None if self.price is None else {self.model: self.price}
+        return Backend(client, self.model, prices)
 
     def optimizer(self, problem: Workflow, found: Execution, memory: TextMemory) -> TextOptimizer:
         """The native form on an execution's nodes."""
@@ -340,7 +393,7 @@ class TextRun(PromptSettings, WorkflowMethod):
 
     def init(self, problem: Workflow, rng: np.random.Generator) -> WorkflowState:
         """The starts, where there is a backend."""
-        self.made(problem)
+        self.made(problem).check_priced()
         return WorkflowMethod.init(self, problem, rng)
 
     def propose(
@@ -361,7 +414,7 @@ class TextRun(PromptSettings, WorkflowMethod):
         )  # fmt: skip
         counts = {k: v for k, v in vars(state.memory.replies).items() if v}
         said = ", ".join(f"{v} {k}" for k, v in counts.items()) or "none"
-        return [f"replies by {who}: {said}"]
+        return [f"replies by {who}: {said}", *WorkflowMethod.remarks(self, problem, state)]
 
 
 def _allowed(v: Variable) -> Any:

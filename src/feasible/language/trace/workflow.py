@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,16 +24,18 @@ from ...core.annotations import Checked
 from ...core.budget import active_meter, spend
 from ...core.cached import Cached
 from ...core.checks import one_of, real, shown
-from ...core.errors import ArgumentError, ArgumentTypeError, is_number
+from ...core.errors import ArgumentError, ArgumentTypeError, FeasibleError, StopRun, is_number
 from ...core.plain import digest
 from ...core.problem import Problem
 from ...core.verdict import Verdict
 from .bundle import unwrap
-from .nodes import ExecutionError, Node, ParameterNode, fresh_names
+from .nodes import ExecutionError, Node, ParameterNode, failed, fresh_names
+from .operation import Operation
 from .propagate import subgraph
 
 REMEMBERED = 4096
 """Executions whose outcome is kept for the judge."""
+PROGRAM = Operation("program", "[program] it raised")
 LONGEST = 60
 """Characters of a value that a fingerprint keeps; of a longer one its digest."""
 
@@ -97,10 +100,10 @@ class Variable(Checked):
 
     def violation(self, value: Any) -> float:
         """By how much a value misses its bounds; 1 where it is no choice, or refused."""
-        if self.choices:
-            return float(value not in self.choices)
         missed = 0.0
-        if is_number(value):
+        if self.choices:
+            missed = float(value not in self.choices)
+        elif is_number(value):
             missed = max(
                 0.0,
                 -math.inf if self.low is None else self.low - value,
@@ -135,7 +138,9 @@ class Workflow(Cached, Problem, Checked):
     """Find parameters of a traced program by feedback on its output.
 
     Attributes:
-        program: Takes the parameters' nodes by name and returns the output's node.
+        program: Takes the parameters' nodes by name and returns the output's node. `bundle()(f)`
+            makes one operator of a function f of plain values. What it raises is an execution
+            without a value.
         variables: Name -> a Variable, or its start.
         feedback: The output's value -> (text, number), or a number alone.
         goal: "zero": the number is an error, to become 0; "least": it is a loss, the lower the
@@ -145,7 +150,8 @@ class Workflow(Cached, Problem, Checked):
         name: For tables.
 
     Raises:
-        ArgumentError: No variables, or a setting out of range.
+        ArgumentError: No variables, a setting out of range, or a program that does not take the
+            variables by their names.
 
     Examples:
         >>> problem = Workflow(lambda x: x * x + x, {"x": 3.0}, lambda y: y - 30.0)
@@ -175,6 +181,14 @@ class Workflow(Cached, Problem, Checked):
             if not (isinstance(name, str) and name.isidentifier()):
                 raise ArgumentError(f"variables: {name!r:.40} is no identifier")
             self.params[name] = value if isinstance(value, Variable) else Variable(value)
+        try:
+            signature(self.program).bind(**self.params)
+        except TypeError as error:
+            raise ArgumentError(
+                f"program: expected a function of {', '.join(self.params)}, by name ({error})"
+            ) from None
+        except ValueError:
+            pass  # a compiled one does not say what it takes
 
     @property
     def starts(self) -> dict[str, Any]:
@@ -232,9 +246,15 @@ class Workflow(Cached, Problem, Checked):
             output = self.program(**nodes)
         except ExecutionError as error:
             return Execution(error.node, nodes, error.feedback, math.nan, math.nan)
+        except (FeasibleError, StopRun):
+            raise
+        except Exception as error:  # outside of an operator, so all variables had to do with it
+            node = failed(PROGRAM, error, nodes).node
+            return Execution(node, nodes, str(node.data), math.nan, math.nan)
         if not isinstance(output, Node):
             raise ArgumentTypeError(
-                f"program: returned {shown(output)}, expected a node that depends on its arguments"
+                f"program: returned {shown(output)}, expected a node that depends on its "
+                "arguments; `bundle()(f)` makes one operator of a function f of plain values"
             )
         text, number = self._feedback(unwrap(output))
         size = abs(number) if self.goal == "zero" else number
