@@ -278,6 +278,16 @@ def test_a_method_that_spends_nothing_has_stalled():
     assert "without spending anything" in result.stopped
 
 
+def test_a_run_that_spends_nothing_of_what_is_limited_has_stalled():
+    result = go(Descent(rate=1e-9), "evaluations=5")
+    assert result.stopped.startswith(
+        "descent spends nothing of evaluations, which is all that the budget limits, in "
+    )
+    assert result.stopped.endswith(": limit one of seconds, steps, gradients, too")
+    assert 1000 < result.steps < 2000
+    assert "gradients" in go(Descent(rate=1e-9), "evaluations=5,gradients=3000").stopped
+
+
 @pytest.mark.parametrize("where", ["init", "step", "answer"])
 def test_an_interrupt_gives_the_result_so_far(where):
     @dataclass(frozen=True)

@@ -369,7 +369,9 @@ def reproduce(
     scale: Annotated[
         str,
         typer.Option(
-            "--scale", help="smoke (seconds), desk (minutes; writes evidence/SLUG.json) or paper."
+            "--scale",
+            help="smoke (seconds), desk (minutes) or paper. The last two write "
+            "evidence/SLUG.json, of the seeds 0, 1, 2, 3, 4 or these and the next ones.",
         ),
     ] = "desk",
     seeds: Annotated[
@@ -393,7 +395,7 @@ def reproduce(
     from .. import api
     from ..core.errors import ArgumentError
     from ..core.registry import claims
-    from ..lab.claim import measured
+    from ..lab.claim import SEEDS, measured
     from ..lab.console import RaceProgress
 
     if (slug is None) == (not all):
@@ -417,7 +419,7 @@ def reproduce(
                 jobs=jobs,
                 store=store,
                 observers=watching,
-                write=chosen == [0, 1, 2, 3, 4],
+                write=len(chosen) >= len(SEEDS) and chosen == list(range(len(chosen))),
             )
         finally:
             watching.stop()

@@ -28,6 +28,8 @@ IDLE_STEPS = 20_000
 """Steps in a row that charge nothing but themselves, after which a run with no limit on steps has
 stalled.
 """
+ASIDE_STEPS = 1000
+"""The same of steps that charge other resources, and nothing of those that are limited."""
 
 
 def offer(answer: Any) -> None:
@@ -204,20 +206,35 @@ def _loop(current: Run, checkpoints: Checkpoints | None) -> str:
 
 
 class _Idle:
-    """Sees a method that goes on without spending anything but steps."""
+    """Sees a method that goes on without spending anything but steps, or nothing of what the budget
+    limits.
+    """
 
-    __slots__ = ("idle", "since", "total")
+    __slots__ = ("aside", "idle", "limited", "since", "total")
 
     def __init__(self, step: int):
-        self.total, self.since, self.idle = -1.0, step, 0
+        self.total, self.limited, self.since = -1.0, -1.0, step
+        self.idle = self.aside = 0
 
     def look(self, current: Run) -> None:
         """Count idle steps. Raises Stalled where nothing else would end the run."""
-        total = current.meter.units() + current.ledger.count
-        self.idle = self.idle + current.step - self.since if total == self.total else 0
-        self.total, self.since = total, current.step
-        if self.idle > IDLE_STEPS and not {"steps", CLOCK} & current.meter.limits.keys():
+        meter, steps = current.meter, current.step - self.since
+        total = meter.units() + current.ledger.count
+        limited = sum(meter.spent[name] for name in meter.limits)
+        self.idle = self.idle + steps if total == self.total else 0
+        self.aside = self.aside + steps if limited == self.limited else 0
+        self.total, self.limited, self.since = total, limited, current.step
+        if {"steps", CLOCK} & meter.limits.keys():
+            return
+        if self.idle > IDLE_STEPS:
             raise Stalled(f"{current.method.name} made {self.idle} steps without spending anything")
+        if self.aside > ASIDE_STEPS and not self.idle:
+            others = [name for name, v in meter.spent.items() if v and name not in meter.limits]
+            raise Stalled(
+                f"{current.method.name} spends nothing of {', '.join(meter.limits)}, which is all "
+                f"that the budget limits, in {self.aside} steps: limit one of "
+                f"{', '.join((CLOCK, *others))}, too"
+            )
 
 
 def _result(current: Run, stopped: str, settled: bool) -> Result:
