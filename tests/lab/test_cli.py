@@ -16,6 +16,7 @@ from cases import FULL
 from cli_kit import enter
 
 from feasible.core import registry
+from feasible.core.errors import ArgumentError
 from feasible.core.registry import methods, problems
 from feasible.lab.listed import measured, written
 
@@ -217,6 +218,27 @@ def test_problems_and_papers_can_be_explained(ok, loads_once):
             *methods(),
             *problems(),
         }
+
+
+@pytest.mark.parametrize(
+    ("seeds", "writes"),
+    [
+        ("0,1,2,3,4", True),
+        ("0,1,2,3,4,5,6", True),
+        ("0,1,2", False),
+        ("100,101,102,103,104", False),
+    ],
+)
+def test_evidence_is_written_of_the_first_seeds_and_of_no_others(run, monkeypatch, seeds, writes):
+    asked = []
+
+    def reproduce(*given, write, **more):
+        asked.append(write)
+        raise ArgumentError("enough")
+
+    monkeypatch.setattr("feasible.api.reproduce", reproduce)
+    run("reproduce", "cbo", "--seeds", seeds)
+    assert asked == [writes]
 
 
 # -- wrong names and arguments ---------------------------------------------------------------------
