@@ -2,6 +2,8 @@
 
 import copy
 import math
+import os
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from feasible.core.budget import Meter, active_meter
 from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted
 from feasible.language.default import choose
 from feasible.language.policy import PromptTooLong, generate, logp, written
+from feasible.language.scoring import ScoreWarning
 from feasible.language.ultragen import (
     Keyword,
     Soft,
@@ -282,6 +285,28 @@ def test_soft_attributes_without_a_judge_are_refused_before_anything_is_spent(co
         active_meter.reset(token)
     assert choose(problem, {})[0] == "ultragen-ar"  # it asks for no judge
     UltraGenRun(strategy="none").init(problem, np.random.default_rng(0))
+
+
+def test_a_soft_judge_that_hangs_or_dies_has_said_no(corpus):
+    def judge(text, attribute):
+        if attribute.text == "hangs":
+            time.sleep(60)
+        if attribute.text == "dies":
+            os._exit(3)
+        return True
+
+    sets = {"local": [[Soft("hangs"), Soft("fine")], [Soft("dies"), Soft("fine")]]}
+    made = (story_model(TINY), StoryTokenizer(), corpus[:2], sets, judge)
+    problem = attribute_control(*made, 0.3, max_tokens=4, samples=1)
+    with pytest.warns(ScoreWarning) as said:
+        found = problem.judge(dict(made[0].state_dict()))
+    assert found.objective == -0.5
+    told = " ".join(str(w.message) for w in said)
+    assert "soft_judge of 'hangs': no answer within 0.3 s; it counts as not met" in told
+    assert "soft_judge of 'dies': its process ended, exit code 3" in told
+    assert copy.deepcopy(problem.soft_judge)("text", Soft("fine"))
+    with pytest.raises(ArgumentError, match="soft_timeout=0"):
+        attribute_control(*made, 0.0)
 
 
 def test_problems_without_sets_are_refused():

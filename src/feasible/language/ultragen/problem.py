@@ -24,7 +24,7 @@ from ..judged import Judged
 from ..problem import LanguageProblem
 from .attributes import Attribute, of_attributes, parsed
 from .fluency import Trigrams, distinct
-from .report import Judge, Satisfaction, csr, judged
+from .report import Judge, Satisfaction, TimedJudge, csr, judged
 from .small import prompt_of
 from .training import Corpus, checked_corpus
 
@@ -160,6 +160,7 @@ def attribute_control(
     corpus: Corpus,
     held_out: Mapping[str, Sequence[Sequence[Attribute]]],
     soft_judge: Judge | None = None,
+    soft_timeout: float | None = None,
     **more: Any,
 ) -> AttributeControl:
     """The problem of a model, a corpus, and held-out sets.
@@ -170,6 +171,8 @@ def attribute_control(
         corpus: Texts, each with its attributes.
         held_out: Name of a part -> sets, in the order in which prompts say them.
         soft_judge: Decides soft attributes.
+        soft_timeout: Seconds for one answer of it; it is asked in a process of its own then, and
+            has said no where it gives none in time. None: no limit.
         more: Other fields of AttributeControl.
 
     Raises:
@@ -177,6 +180,8 @@ def attribute_control(
             that has no judge.
     """
     rows = checked_corpus(corpus)
+    if soft_judge is not None and soft_timeout is not None:
+        soft_judge = TimedJudge(soft_judge, soft_timeout)
     with naming("held_out"):
         asked = [
             (part, of_attributes("held_out", one))

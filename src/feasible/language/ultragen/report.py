@@ -8,13 +8,17 @@ the mean over kinds of the share that is met of each kind, does not reward it; i
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.checks import flag, shown
+from ...core.checks import flag, real, shown
+from ...core.child import Child, ChildLost
 from ...core.errors import ArgumentError, ArgumentTypeError, EvaluationFailed, ShapeError, StopRun
+from ...core.warning import warn
+from ..scoring import ScoreWarning
 from .attributes import (
     KINDS,
     Attribute,
@@ -93,6 +97,45 @@ def _decided(text: str, attribute: Soft, judge: Judge) -> bool:
     except Exception as error:
         raise EvaluationFailed(f"{name} raised {type(error).__name__}: {error}") from error
     return flag(name, said)
+
+
+class TimedJudge:
+    """A judge of soft attributes in a process of its own. Where it gives no answer in time it is
+    ended and has said no, with a warning.
+
+    Args:
+        judge: (text, attribute) -> bool.
+        timeout: Seconds for one answer.
+    """
+
+    def __init__(self, judge: Judge, timeout: float):
+        if not callable(judge):
+            raise ArgumentTypeError(f"soft_judge={shown(judge)}: expected a function")
+        self.judge, self.timeout = judge, real("soft_timeout", timeout, above=0, most=86_400)
+        self._child: tuple[int, Child] | None = None
+
+    def __call__(self, text: str, attribute: Soft) -> bool:
+        """What the judge says.
+
+        Args:
+            text: The text.
+            attribute: The attribute.
+        """
+        if self._child is None or self._child[0] != os.getpid():  # a fork has none of its own
+            self._child = (os.getpid(), Child(lambda asked: self.judge(*asked), self.timeout))
+        try:
+            said: bool = self._child[1].ask((text, attribute))
+        except ChildLost as lost:
+            self._child = None
+            warn(
+                f"soft_judge of '{attribute.text:.40}': {lost}; it counts as not met", ScoreWarning
+            )
+            return False
+        return said
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the process."""
+        return vars(self) | {"_child": None}
 
 
 def judged(
