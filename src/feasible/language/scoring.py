@@ -23,6 +23,7 @@ from ..core.child import Child, ChildLost
 from ..core.errors import (
     ArgumentError,
     ArgumentTypeError,
+    BudgetError,
     EvaluationFailed,
     FeasibleError,
     ShapeError,
@@ -90,7 +91,7 @@ class Scorer:
         if self.timeout is None:
             try:
                 values = self._call(list(texts), prompts, columns)
-            except (StopRun, ShapeError, ArgumentTypeError):
+            except (StopRun, ShapeError, ArgumentTypeError, BudgetError):
                 raise
             except Exception as error:
                 if len(texts) == 1:
@@ -145,7 +146,7 @@ class Scorer:
         for i, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
             try:
                 value = ask((prompt, text, {k: column[i] for k, column in columns.items()}))
-            except (StopRun, ShapeError, ArgumentTypeError):
+            except (StopRun, ShapeError, ArgumentTypeError, BudgetError):
                 raise
             except Exception as error:
                 found.reasons[i] = _said(error)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from feasible.core.budget import Budget, Meter, active_meter
-from feasible.core.errors import ArgumentError, ArgumentTypeError, BudgetExhausted, ShapeError
+from feasible.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BudgetError,
+    BudgetExhausted,
+    ShapeError,
+)
 from feasible.language import (
     Backend,
     Ended,
@@ -23,7 +29,7 @@ from feasible.language import (
 )
 from feasible.language.cgpo import yes_or_no
 from feasible.language.cgpo.hackable import hackable_orders
-from feasible.language.scoring import ScoreWarning
+from feasible.language.scoring import Scorer, ScoreWarning
 
 
 def test_the_last_match_is_the_answer_and_none_does_not_apply():
@@ -113,6 +119,19 @@ def test_a_model_is_asked_by_its_template_and_charged_first():
     finally:
         active_meter.reset(token)
     assert len(asked) == 2
+
+
+def test_a_limit_on_dollars_without_a_price_is_no_word_of_the_judge():
+    judge, asked = asked_model(["yes", "no"])
+    token = active_meter.set(Meter(Budget(usd=1)))
+    try:
+        with pytest.raises(BudgetError, match="no price of the model 'm' is known"):
+            judge(["a", "b"], kind=["k", "l"])
+        with pytest.raises(BudgetError, match="no price"):
+            Scorer("kind", judge, True).ask(["", ""], ["a", "b"], {"kind": ["k", "l"]})
+    finally:
+        active_meter.reset(token)
+    assert not asked
 
 
 def test_what_a_model_said_is_known():

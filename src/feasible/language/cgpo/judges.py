@@ -16,7 +16,7 @@ from typing import Any
 
 from ...core.annotations import Checked
 from ...core.checks import one_of, real, shown, whole
-from ...core.errors import ArgumentError, ArgumentTypeError, ShapeError, StopRun
+from ...core.errors import ArgumentError, ArgumentTypeError, BudgetError, ShapeError, StopRun
 from ...core.warning import warn
 from ..sandbox import Sandbox, SandboxError, SourceError
 from ..scoring import ScoreWarning
@@ -349,7 +349,7 @@ class ModelJudge(Checked):
             asked = self.template.format(prompt=prompts[i], completion=text, **entries)
             try:
                 found.append(self._ask(asked))
-            except StopRun:
+            except (StopRun, BudgetError):
                 raise
             except Exception as error:  # the user's `parse` may raise anything
                 if len(texts) == 1:
