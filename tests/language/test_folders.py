@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from feasible.core.errors import ArgumentError
 from feasible.language.moe_inference import compress_folder, load_moe
@@ -85,6 +86,16 @@ def test_code_that_lies_in_a_folder_never_runs(folder, read, monkeypatch):
         read(folder)
     assert not list(folder.rglob("ran"))
     assert not [m for m in sys.modules if m.endswith(".own")]
+
+
+def test_weights_that_are_missing_are_no_random_numbers(folder):
+    file = folder / "model.safetensors"
+    kept = load_file(file)
+    name = next(n for n in sorted(kept) if ".h.0." in n)
+    save_file({n: v for n, v in kept.items() if n != name}, file, {"format": "pt"})
+    with pytest.raises(ArgumentError, match=r"its weights lack 1 tensors .* the first is") as said:
+        read_policy(folder)
+    assert name in str(said.value)
 
 
 def test_a_broken_file_of_weights_is_said(folder):

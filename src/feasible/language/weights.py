@@ -28,20 +28,32 @@ def from_folder(kind: str, folder: str | os.PathLike[str], argument: str, **more
         more: For `from_pretrained`; for weights `use_safetensors=True`, which unpickles none.
 
     Raises:
-        ArgumentError: It cannot be read, or not without running its code.
+        ArgumentError: It cannot be read, or not without running its code, or weights are missing.
     """
     with named(f"{argument} in a folder", "language"):
         import safetensors
         import transformers
     unreadable = (OSError, ValueError, RuntimeError, LookupError, safetensors.SafetensorError)
+    weights = "use_safetensors" in more
+    if weights:
+        more["output_loading_info"] = True
     try:
         with quiet():
-            return getattr(transformers, kind).from_pretrained(
+            found = getattr(transformers, kind).from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False, **more
             )
     except unreadable as error:
         said = " ".join(str(error).split())[:200]
         raise ArgumentError(f"{argument}={str(folder)!r}: {said}") from error
+    if not weights:
+        return found
+    model, info = found
+    if missing := sorted(info["missing_keys"]):  # they would be random numbers
+        raise ArgumentError(
+            f"{argument}={str(folder)!r}: its weights lack {len(missing)} tensors that its "
+            f"configuration asks for, the first is {missing[0]}"
+        )
+    return model
 
 
 def read_policy(policy: Any) -> Any:
