@@ -231,6 +231,20 @@ def test_optoprime_makes_one_call_a_step_and_takes_the_values():
     assert asked[0]["max_tokens"] == 4096
 
 
+@pytest.mark.parametrize("size", range(9))
+def test_memory_fills_up_to_its_size(size):
+    x = node(1.0, name="x", trainable=True)
+    backend, _ = replying("TERMINATE")
+    optimizer, held = OptoPrime([x], backend, memory_size=size), []
+    for i in range(12):
+        optimizer.zero_feedback()
+        optimizer.backward(x * 2.0, f"feedback {i}")
+        optimizer.step()
+        held.append([feedback for _, feedback in optimizer.memory.pairs])
+    every = [f"feedback {i}" for i in range(12)]
+    assert held == [every[max(i + 1 - size, 0) : i + 1] for i in range(12)]
+
+
 def test_memory_has_the_last_pairs_and_not_the_present_one():
     backend, asked = replying(suggest(x0=2), suggest(x0=3), suggest(x0=4), suggest(x0=5))
     reset_names()

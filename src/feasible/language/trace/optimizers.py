@@ -257,7 +257,7 @@ class TextOptimizer(ABC):
         size = self.settings.memory_size
         self.memory.pairs.append((variables, feedback))
         if size is not None:
-            del self.memory.pairs[: len(self.memory.pairs) - size]
+            del self.memory.pairs[: max(len(self.memory.pairs) - size, 0)]
 
     def _fitted(self, system: str, make: Callable[[int, int], str]) -> list[Message]:
         """The prompt within its limit."""
